@@ -1,0 +1,173 @@
+"""Every error samnb raises on purpose.
+
+Catch `SamnbError` to catch them all; each class also derives from the built-in error a Python
+programmer would expect, so ``except FileNotFoundError`` works too::
+
+    SamnbError
+    ├── ImageError (ValueError)         a picture cannot be used
+    │   ├── ImageNotFound (FileNotFoundError)
+    │   ├── ImageUnreadable             zero bytes, truncated, not a picture
+    │   └── ImageTooLarge               more pixels than the limit
+    ├── PromptError (ValueError)        points or box that cannot be decoded
+    │   └── PointOutsideImage
+    ├── UnknownName (LookupError)       no model, dataset, category … of that name
+    ├── UnknownOption (TypeError)       a keyword nobody knows
+    ├── CheckpointError                 a weight file
+    │   ├── CheckpointMissing (FileNotFoundError)
+    │   ├── CheckpointDamaged (ValueError)
+    │   └── CheckpointMismatch (ValueError)
+    ├── StoreError (OSError)            the session folder or the embedding store
+    │   ├── SessionReadOnly (PermissionError)
+    │   └── SessionTooNew
+    └── ModelError (RuntimeError)       a model that failed while encoding or decoding
+
+A message is a short letter: which thing, what was expected, what came, what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from os import PathLike
+from typing import Any
+
+__all__ = [
+    "CheckpointDamaged",
+    "CheckpointError",
+    "CheckpointMismatch",
+    "CheckpointMissing",
+    "ImageError",
+    "ImageNotFound",
+    "ImageTooLarge",
+    "ImageUnreadable",
+    "ModelError",
+    "PointOutsideImage",
+    "PromptError",
+    "SamnbError",
+    "SessionReadOnly",
+    "SessionTooNew",
+    "StoreError",
+    "UnknownName",
+    "UnknownOption",
+]
+
+AnyPath = str | PathLike[str]
+
+
+class SamnbError(Exception):
+    """Base of every error samnb raises on purpose."""
+
+
+class ImageError(SamnbError, ValueError):
+    """A picture cannot be used."""
+
+
+class ImageNotFound(ImageError, FileNotFoundError):
+    """There is no picture where one was asked for."""
+
+    def __init__(self, path: AnyPath, *, expected: str = "a picture file, a folder of pictures or a glob"):
+        self.path = str(path)
+        super().__init__(f"{self.path}: nothing found. Expected {expected}. Check the path and the working directory.")
+
+
+class ImageUnreadable(ImageError):
+    """A file that is there and cannot be decoded into pixels."""
+
+    def __init__(self, path: AnyPath, reason: str):
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}. Expected a complete picture file; open or re-export it elsewhere.")
+
+
+class ImageTooLarge(ImageError):
+    """A picture with more pixels than the limit."""
+
+    def __init__(self, path: AnyPath, size_hw: tuple[int, int], limit: int):
+        self.path = str(path)
+        self.size_hw = size_hw
+        height, width = size_hw
+        super().__init__(
+            f"{self.path}: {width} x {height} = {width * height:,} pixels, more than the limit of {limit:,}. "
+            "Downscale it, or raise samnb.images.MAX_PIXELS if the memory is there."
+        )
+
+
+class PromptError(SamnbError, ValueError):
+    """Points or a box that cannot be used as a prompt."""
+
+
+class PointOutsideImage(PromptError):
+    """A point or box corner that lies outside the picture."""
+
+    def __init__(self, point: tuple[float, float], size_hw: tuple[int, int], image: str = "the image"):
+        height, width = size_hw
+        x, y = point
+        super().__init__(
+            f"({x:g}, {y:g}) lies outside {image}, which is {width} wide and {height} high. "
+            f"Points are (x, y) in image pixels: 0 <= x <= {width}, 0 <= y <= {height}."
+        )
+
+
+class UnknownName(SamnbError, LookupError):
+    """No image, model, dataset, category, template or format of that name."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str] = ()):
+        self.kind, self.name = kind, name
+        known = sorted(known)
+        close = get_close_matches(str(name), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        shown = ", ".join(map(repr, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {shown or 'none yet'}.")
+
+
+class UnknownOption(SamnbError, TypeError):
+    """A keyword that the call does not know."""
+
+    def __init__(self, call: str, options: Iterable[str], known: Iterable[str]):
+        names = ", ".join(map(repr, sorted(options)))
+        super().__init__(f"{call} got unknown option {names}. Known options: {', '.join(sorted(known))}.")
+
+
+class CheckpointError(SamnbError):
+    """A weight file that is missing, damaged or of another model."""
+
+
+class CheckpointMissing(CheckpointError, FileNotFoundError):
+    """The weight file is not there."""
+
+
+class CheckpointDamaged(CheckpointError, ValueError):
+    """The weight file is truncated or altered."""
+
+
+class CheckpointMismatch(CheckpointError, ValueError):
+    """The weight file belongs to another model."""
+
+
+class StoreError(SamnbError, OSError):
+    """The session folder or the embedding store cannot be used."""
+
+
+class SessionReadOnly(StoreError, PermissionError):
+    """The session folder cannot be written."""
+
+    def __init__(self, folder: AnyPath, reason: Any = ""):
+        detail = f" ({reason})" if reason else ""
+        super().__init__(
+            f"{folder}: cannot write here{detail}. A session keeps its catalog and embeddings in its folder: "
+            "choose a folder you may write, or change the permissions."
+        )
+
+
+class SessionTooNew(StoreError):
+    """The session folder was written by a newer samnb."""
+
+    def __init__(self, folder: AnyPath, found: str, known: str):
+        super().__init__(
+            f"{folder}: its catalog has schema {found}, this samnb knows up to {known}. "
+            "It was written by a newer version: upgrade with `pip install -U samnb`. Nothing was changed."
+        )
+
+
+class ModelError(SamnbError, RuntimeError):
+    """A model failed while encoding or decoding."""

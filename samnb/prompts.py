@@ -1,0 +1,220 @@
+"""The values that travel between the rooms: `Prompt`, `Embedding`, `Prediction`. All are frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import PointOutsideImage, PromptError
+
+__all__ = ["BACKGROUND", "FOREGROUND", "Embedding", "Prediction", "Prompt"]
+
+FOREGROUND, BACKGROUND = 1, 0
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a hand says about one object: points, their labels and a box.
+
+    Parameters
+    ----------
+    points : tuple of (x, y)
+        Image pixels, x to the right, y down.
+    point_labels : tuple of int
+        1 foreground, 0 background; one for each point.
+    box : (x0, y0, x1, y1) or None
+        Image pixels, XYXY.
+
+    Examples
+    --------
+    >>> Prompt.of(points=[(120, 80)])
+    Prompt(points=((120.0, 80.0),), point_labels=(1,), box=None)
+    >>> Prompt().with_point(3, 4).with_point(9, 9, label=0).point_labels
+    (1, 0)
+    """
+
+    points: tuple[Point, ...] = ()
+    point_labels: tuple[int, ...] = ()
+    box: Box | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        points: Sequence[Sequence[float]] | NDArray[Any] | None = None,
+        point_labels: Sequence[int] | NDArray[Any] | None = None,
+        box: Sequence[float] | NDArray[Any] | None = None,
+    ) -> Prompt:
+        """Check and freeze loose values; labels left out mean foreground.
+
+        Raises
+        ------
+        PromptError
+            Wrong shapes, labels other than 0 and 1, values that are not finite, an empty prompt.
+        """
+        coords = _numbers("points", points if points is not None else [])
+        if coords.size == 0:
+            coords = coords.reshape(0, 2)
+        if coords.ndim == 1 and coords.shape == (2,):
+            coords = coords[None]
+        if coords.ndim != 2 or coords.shape[1] != 2:
+            raise PromptError(f"points: expected (x, y) pairs, shape (N, 2); got shape {coords.shape}.")
+        labels = np.ones(len(coords), int) if point_labels is None else np.atleast_1d(np.asarray(point_labels))
+        if labels.shape != (len(coords),):
+            raise PromptError(f"point_labels: expected {len(coords)} labels, one for each point; got {labels.size}.")
+        if not np.isin(labels, (BACKGROUND, FOREGROUND)).all():
+            raise PromptError(f"point_labels: expected 1 (foreground) or 0 (background); got {labels.tolist()}.")
+        if box is None and not len(coords):
+            raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
+        return cls(
+            tuple((float(x), float(y)) for x, y in coords),
+            tuple(int(v) for v in labels),
+            None if box is None else _box(box),
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.points) or self.box is not None
+
+    def with_point(self, x: float, y: float, *, label: int = FOREGROUND) -> Prompt:
+        """A new prompt with one more point; image pixels."""
+        return Prompt((*self.points, (float(x), float(y))), (*self.point_labels, int(label)), self.box)
+
+    def with_box(self, box: Sequence[float] | None) -> Prompt:
+        """A new prompt with that box (XYXY, image pixels), or without one."""
+        return Prompt(self.points, self.point_labels, None if box is None else _box(box))
+
+    def check_inside(self, size_hw: tuple[int, int], image: str = "the image") -> None:
+        """Raise `PointOutsideImage` for the first point or box corner outside (H, W)."""
+        height, width = size_hw
+        corners = () if self.box is None else (self.box[:2], self.box[2:])
+        for x, y in (*self.points, *corners):
+            if not (0 <= x <= width and 0 <= y <= height):
+                raise PointOutsideImage((x, y), size_hw, image)
+
+    def scaled(self, factor_x: float, factor_y: float) -> Prompt:
+        """The same prompt in another frame: every x times `factor_x`, every y times `factor_y`."""
+        points = tuple((x * factor_x, y * factor_y) for x, y in self.points)
+        box = None
+        if self.box is not None:
+            x0, y0, x1, y1 = self.box
+            box = (x0 * factor_x, y0 * factor_y, x1 * factor_x, y1 * factor_y)
+        return Prompt(points, self.point_labels, box)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain lists, for JSON; `Prompt.from_dict` reads it back."""
+        return {
+            "points": [list(p) for p in self.points],
+            "point_labels": list(self.point_labels),
+            "box": None if self.box is None else list(self.box),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Prompt:
+        """Read what `as_dict` wrote."""
+        return cls.of(points=values.get("points"), point_labels=values.get("point_labels"), box=values.get("box"))
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What an image encoder gives for one image: named tensors and the frame they were made in.
+
+    Parameters
+    ----------
+    tensors : mapping of str to array
+        Ordered, without the batch axis; segment-anything has one, ``{"image_embedding": (C, h, w)}``.
+    original_size : (H, W)
+        Of the upright picture, in pixels.
+    input_size : (H, W)
+        Of the resized picture inside the model's square frame, before padding.
+    """
+
+    tensors: Mapping[str, NDArray[Any]]
+    original_size: tuple[int, int]
+    input_size: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors together."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Candidate masks of one prompt, not kept yet.
+
+    Parameters
+    ----------
+    masks : (N, H, W) bool
+        At the size of the upright picture, best score first is *not* implied: see `best`.
+    scores : (N,) float32
+        The model's own estimate of each mask's IoU, about 0 to 1.
+    low_res_logits : (N, h, w) float32
+        Unscaled mask logits; the next click may hand one back as `mask_input`.
+    prompt : Prompt
+        What was asked, in image pixels.
+    image : str
+        File name of the image, "" when decoded without a session.
+    image_id : str
+        The catalog's id of the image, "" when decoded without a session.
+    cache_hit : bool
+        True when the embedding was in the cache and the encoder did not run.
+    ms : float
+        Milliseconds from prompt to masks, the encoder included if it ran.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    low_res_logits: NDArray[np.float32]
+    prompt: Prompt
+    image: str = ""
+    image_id: str = ""
+    cache_hit: bool = False
+    ms: float = 0.0
+    model: str = field(default="")
+
+    @property
+    def best(self) -> int:
+        """Index of the highest score."""
+        return int(np.argmax(self.scores))
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The (H, W) mask with the highest score."""
+        return self.masks[self.best]
+
+    @property
+    def score(self) -> float:
+        """The highest score."""
+        return float(self.scores[self.best])
+
+    def __repr__(self) -> str:
+        where = f" on {self.image}" if self.image else ""
+        scores = ", ".join(f"{s:.2f}" for s in self.scores)
+        return f"<Prediction{where}: {len(self.scores)} masks, scores {scores}, cache_hit={self.cache_hit}>"
+
+
+def _numbers(what: str, values: Any) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{what}: expected numbers; got {values!r}.") from error
+    if not np.isfinite(array).all():
+        raise PromptError(f"{what}: expected finite numbers; got {array.tolist()}.")
+    return array
+
+
+def _box(values: Any) -> Box:
+    array = _numbers("box", values)
+    if array.shape != (4,):
+        raise PromptError(f"box: expected (x0, y0, x1, y1); got shape {array.shape}.")
+    x0, y0, x1, y1 = (float(v) for v in array)
+    if x1 <= x0 or y1 <= y0:
+        raise PromptError(f"box: expected x0 < x1 and y0 < y1; got ({x0:g}, {y0:g}, {x1:g}, {y1:g}).")
+    return (x0, y0, x1, y1)
