@@ -1,0 +1,132 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from samnb.jobs import Event, Job
+
+
+def counting(total, *, gate=None, seen=None):
+    def work(control):
+        for index in range(1, total + 1):
+            if not control.go_on():
+                break
+            if gate is not None:
+                gate.wait(5)
+            if seen is not None:
+                seen.append(index)
+            yield Event("computed", index=index, total=total, filename=f"{index}.png", ms=1.0)
+        yield Event("done", total=total, details={"computed": index, "cancelled": control.cancelled})
+
+    return work
+
+
+def test_events_have_the_seeds_fields():
+    event = Event("computed", index=6, total=50, filename="img2.jpg", ms=18500)
+    assert event.as_dict() == {"index": 6, "total": 50, "filename": "img2.jpg", "computed": True, "ms": 18500}
+    last = Event("done", total=50, details={"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150})
+    assert last.as_dict() == {"done": True, "total": 50, "computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
+
+
+def test_wait_returns_the_last_event_and_events_keep_order():
+    job = Job("count", counting(5), total=5)
+    assert job.wait(5)["done"] is True
+    assert [e.index for e in job.events[:-1]] == [1, 2, 3, 4, 5]
+    assert job.state == "done"
+
+
+def test_await_leaves_the_loop_free():
+    async def main():
+        gate = threading.Event()
+        job = Job("count", counting(3, gate=gate), total=3)
+        asyncio.get_running_loop().call_later(0.05, gate.set)  # would never run if await blocked the loop
+        return await asyncio.wait_for(job, 5)
+
+    assert asyncio.run(main())["computed"] == 3
+
+
+def test_cancel_keeps_what_is_finished():
+    gate = threading.Event()
+    job = Job("count", counting(1000, gate=gate), total=1000)
+    job.cancel()
+    gate.set()
+    last = job.wait(5)
+    assert last["cancelled"] is True
+    assert job.state == "cancelled"
+    assert len(job.events) < 1000
+
+
+def test_pause_stops_between_images_and_resume_goes_on():
+    seen: list[int] = []
+    job = Job("count", counting(200_000, seen=seen), total=200_000)
+    job.pause()
+    time.sleep(0.05)
+    before = len(seen)
+    time.sleep(0.05)
+    assert len(seen) == before
+    assert job.state == "paused"
+    job.resume()
+    deadline = time.monotonic() + 5
+    while len(seen) == before and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert len(seen) > before
+    job.cancel()
+    job.wait(5)
+
+
+def test_cancel_while_paused_ends():
+    gate = threading.Event()
+    job = Job("count", counting(10, gate=gate), total=10)
+    job.pause()
+    gate.set()
+    job.cancel()
+    assert job.wait(5).status == "done"
+
+
+def test_an_error_ends_the_job_and_is_raised_to_whoever_waits():
+    def work(control):
+        yield Event("computed", index=1, total=2, filename="a.png")
+        raise OSError("disk gone")
+
+    job = Job("broken", work, total=2)
+    with pytest.raises(OSError, match="disk gone"):
+        job.wait(5)
+    assert job.state == "failed"
+    assert len(job.events) == 1
+
+
+def test_listeners_run_on_the_loops_thread_and_hear_the_past():
+    async def main():
+        heard, threads, ended = [], set(), asyncio.Event()
+        job = Job("count", counting(4), total=4)
+        job.wait(5)
+        late = Job("count", counting(4, gate=(gate := threading.Event())), total=4)
+        late.subscribe(lambda e: (heard.append(e.status), threads.add(threading.get_ident())), finished=ended.set)
+        gate.set()
+        await asyncio.wait_for(ended.wait(), 5)
+        past = []
+        job.subscribe(past.append)
+        return heard, threads, past
+
+    heard, threads, past = asyncio.run(main())
+    assert heard == ["computed"] * 4 + ["done"]
+    assert threads == {threading.get_ident()}
+    assert len(past) == 5
+
+
+def test_a_broken_listener_does_not_end_the_work():
+    job = Job("count", counting(3, gate=(gate := threading.Event())), total=3)
+    job.subscribe(lambda event: 1 / 0)
+    gate.set()
+    assert job.wait(5).status == "done"
+    assert len(job.events) == 4
+
+
+def test_wait_with_a_timeout_says_that_the_work_goes_on():
+    gate = threading.Event()
+    job = Job("slow", counting(1, gate=gate), total=1)
+    with pytest.raises(TimeoutError, match="goes on"):
+        job.wait(0.01)
+    gate.set()
+    job.wait(5)
