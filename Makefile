@@ -1,0 +1,89 @@
+# Bare `make` prints help. Every target installs what it needs into .venv first, once.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+LAB_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NOTEBOOK := notebooks/01_quickstart.ipynb
+
+.DEFAULT_GOAL := help
+.PHONY: help lab demo test lint bench train clean
+
+help:
+	@echo 'samnb: Segment Anything in JupyterLab'
+	@echo
+	@echo '  make lab     open JupyterLab on $(NOTEBOOK)'
+	@echo '  make demo    the same job without a browser; ends by itself'
+	@echo '  make test    everything: ruff, mypy, unit tests, doctests, README, notebooks, browser tests'
+	@echo
+	@echo '  make lint    only ruff and mypy'
+	@echo '  make bench   print how long importing samnb takes, and other figures'
+	@echo '  make train   make the weights of the embedded model again (hours on a CPU)'
+	@echo '  make clean   remove .venv, the caches of the tools and the pictures of the demo'
+	@echo
+	@echo '  The first of them makes .venv (1 to 3 minutes); after that they start at once.'
+	@echo '  PYTHON=python3.12        which Python makes .venv (3.11 or newer)'
+	@echo '  PIP_ARGS="--index-url …" where torch comes from, see "A small torch" in README.md'
+	@echo '  LAB_ARGS="--port 9999"   passed on to jupyter lab'
+	@echo '  PYTEST_ARGS="-k cache"   passed on to pytest'
+
+# -- what a target runs ---------------------------------------------------------------------------------
+
+as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
+has_display := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname -s)))
+no_browser := $(if $(has_display),,--no-browser)
+
+lab: $(VENV)/.stamp-lab
+	@echo 'Opening JupyterLab on $(NOTEBOOK)$(if $(no_browser),: no display here, so open the address printed below).'
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(NOTEBOOK) $(as_root) $(no_browser) $(LAB_ARGS)
+
+demo: $(VENV)/.stamp-demo
+	@$(BIN)/python -m samnb.cli demo
+
+lint: $(VENV)/.stamp-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	@./scripts/ensure_chromium.sh
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
+
+bench: $(VENV)/.stamp-test
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+train: $(VENV)/.stamp-test
+	$(BIN)/python -m training.train
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- what a target installs -----------------------------------------------------------------------------
+# A stamp is younger than what it was made from, so a second `make demo` installs nothing.
+
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "samnb needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)."; \
+	  echo 'Name another one: make PYTHON=python3.12 …'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo '$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt install python3-venv'; exit 1; }
+	@echo 'Making $(VENV) with' "$$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.stamp-torch: constraints.txt | $(VENV)/.stamp-venv
+	@echo 'Installing torch (about 200 MB for the CPU build, several GB for the CUDA one: README.md, "A small torch") …'
+	@$(PIP) $(PIP_ARGS) -c constraints.txt torch torchvision
+	@touch $@
+
+$(VENV)/.stamp-demo: extras = [demo]
+$(VENV)/.stamp-lab: extras = [lab,demo]
+$(VENV)/.stamp-test: extras = [test]
+$(VENV)/.stamp-%: pyproject.toml constraints.txt $(VENV)/.stamp-torch
+	@echo 'Installing samnb$(extras) (1 to 3 minutes, then never again) …'
+	@$(PIP) -c constraints.txt -e '.$(extras)'
+	@touch $@
