@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
@@ -65,6 +65,11 @@ clean:
 # -- what a target installs -----------------------------------------------------------------------------
 # A stamp is younger than what it was made from, so a second `make demo` installs nothing.
 
+define install
+$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt $(1) >$(LOG) 2>&1 || { \
+  tail -n 40 $(LOG); echo 'pip could not install it. All it said is in $(LOG)'; exit 1; }
+endef
+
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "samnb needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)."; \
@@ -77,7 +82,7 @@ $(VENV)/.stamp-venv:
 
 $(VENV)/.stamp-torch: constraints.txt | $(VENV)/.stamp-venv
 	@echo 'Installing torch (about 200 MB for the CPU build, several GB for the CUDA one: README.md, "A small torch") …'
-	@$(PIP) $(PIP_ARGS) -c constraints.txt torch torchvision
+	@$(call install,$(PIP_ARGS) torch torchvision)
 	@touch $@
 
 $(VENV)/.stamp-demo: extras = [demo]
@@ -85,5 +90,5 @@ $(VENV)/.stamp-lab: extras = [lab,demo]
 $(VENV)/.stamp-test: extras = [test]
 $(VENV)/.stamp-%: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 	@echo 'Installing samnb$(extras) (1 to 3 minutes, then never again) …'
-	@$(PIP) -c constraints.txt -e '.$(extras)'
+	@$(call install,-e '.$(extras)')
 	@touch $@

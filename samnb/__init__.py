@@ -33,9 +33,9 @@ _HOME = {
     "Session": "session",
     "Template": "templates",
 }
-_ROOMS = frozenset(
-    "apply cache catalog demo errors exports images jobs masks matching models "
-    "prewarm prompts session templates widgets".split()
+_ROOMS = (
+    *("apply", "cache", "catalog", "demo", "errors", "exports", "images", "jobs", "masks", "matching"),
+    *("models", "prewarm", "prompts", "session", "templates", "widgets"),
 )
 
 

@@ -17,3 +17,4 @@ fi
 
 echo "No Chromium found: the browser tests will be skipped."
 echo "Install it (Debian: sudo apt install chromium), or name one: SAMNB_CHROMIUM=/path/to/chromium make test"
+if [ "$CI" = true ]; then exit 1; fi
