@@ -58,13 +58,14 @@ MAX_PIXELS = 200_000_000
 DECODER_VERSION = "px1"
 """Part of every pixel hash: changes when the same file would give other pixels."""
 
-IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"}) | {
-    *(".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp")
-}
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
+)
 """What counts as a picture inside a folder; a file named explicitly may have any suffix."""
 
 # Only formats that decode in-process: EPS, for one, would start Ghostscript on whatever the file says.
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI", "MPO")
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -298,7 +299,10 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
             raise ImageNotFound(", ".join(map(str, sources[:3])) or "an empty list")
     if not found:
         raise ImageNotFound(source)  # type: ignore[arg-type]
-    return list({os.path.abspath(path): path for path in reversed(found)}.values())[::-1]
+    first: dict[str, Path] = {}
+    for path in found:
+        first.setdefault(os.path.abspath(path), path)
+    return list(first.values())
 
 
 # ---------------------------------------------------------------- finding
@@ -383,7 +387,7 @@ def _not_a_file(mode: int) -> str:
 def _decode(content: bytes, path: AnyPath) -> Pixels:
     try:
         with _own_limit():
-            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            image = Image.open(io.BytesIO(content), formats=_formats())
     except UnidentifiedImageError as error:
         raise ImageUnreadable(path, f"not a picture in a known format ({_beginning(content)})") from error
     except Exception as error:
@@ -392,6 +396,13 @@ def _decode(content: bytes, path: AnyPath) -> Pixels:
     with image:
         _check_size((image.height, image.width), path)
         return _decoded(image, path)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that this build of Pillow can open."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 @contextmanager
