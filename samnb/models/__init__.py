@@ -1,0 +1,166 @@
+"""Models: an image encoder that runs once for each picture, and a decoder that answers each prompt.
+
+>>> from samnb.models import available_models, load_model
+>>> [info.name for info in available_models()]
+['tiny', 'vit_b', 'vit_l', 'vit_h']
+
+`load_model` is cheap: it checks and hashes the weight file. torch is imported, and a net built, when the first image is
+encoded or the first prompt decoded; a prompt on a cached embedding never builds the encoder. Another model is one more
+entry in `REGISTRY`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UnknownName
+from ..prompts import Embedding, Prediction, Prompt
+from . import sam, tiny
+from .checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint
+from .devices import check_device
+from .torch_model import Blueprint, TorchSam
+
+__all__ = ["REGISTRY", "Entry", "Model", "ModelInfo", "available_models", "load_model"]
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What samnb asks of a model. It owns its net, device and locks; the image in hand is always an argument."""
+
+    @property
+    def name(self) -> str:
+        """The registry's name: ``"tiny"``, ``"vit_b"``, …"""
+
+    @property
+    def fingerprint(self) -> str:
+        """``<family>-<SHA-256 of the weight file>``; known before torch is imported."""
+
+    @property
+    def recipe(self) -> str:
+        """What else an embedding depends on: preprocessing, its version, precision of computing."""
+
+    @property
+    def device(self) -> str:
+        """``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` is resolved, which may import torch."""
+
+    @property
+    def encoder_built(self) -> bool:
+        """False until the first `encode`."""
+
+    @property
+    def encodes(self) -> int:
+        """How many images this object has encoded."""
+
+    def encode(self, pixels: NDArray[np.uint8]) -> Embedding:
+        """The embedding of (H, W, 3) uint8 RGB pixels, as float32 arrays."""
+
+    def decode(
+        self,
+        embedding: Embedding,
+        prompt: Prompt,
+        *,
+        multimask: bool = True,
+        mask_input: NDArray[np.floating[Any]] | None = None,
+    ) -> Prediction:
+        """Candidate masks for one prompt; `image` and `cache_hit` of the prediction are left to the caller."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the registry: what is known of it, and how to make it from a checked weight file.
+
+    `load` is called as ``load(info, weights, device=device)`` and should not import torch yet.
+    """
+
+    info: ModelInfo
+    load: Callable[..., Model]
+
+
+def _loader(blueprint: Blueprint) -> Callable[..., Model]:
+    def load(info: ModelInfo, weights: WeightFile, *, device: str) -> Model:
+        return TorchSam(info, weights, blueprint, device=device)
+
+    return load
+
+
+_TINY = Entry(
+    ModelInfo(
+        name="tiny",
+        family="tiny",
+        file_name=tiny.WEIGHTS.name,
+        size_bytes=None,
+        sha256=None,
+        bundled=True,
+        description="Ships with samnb and answers at once on a CPU. Good on blobs, cells, coins; weak on whole scenes.",
+    ),
+    _loader(
+        Blueprint(
+            image_size=tiny.IMAGE_SIZE,
+            embedding_shape=(tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE),
+            image_encoder=lambda: tiny.build_image_encoder(weights=None),
+            prompt_encoder=lambda: tiny.build_prompt_encoder(weights=None),
+            mask_decoder=lambda: tiny.build_mask_decoder(weights=None),
+            pixel_mean=tiny.PIXEL_MEAN,
+            pixel_std=tiny.PIXEL_STD,
+        )
+    ),
+)
+
+REGISTRY: dict[str, Entry] = {
+    "tiny": _TINY,
+    **{info.name: Entry(info, _loader(sam.blueprint(info.name))) for info in sam.MODELS},
+}
+
+
+def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, device: str = "auto") -> Model:
+    """Open a model by name; no torch is imported and no net built yet.
+
+    Parameters
+    ----------
+    name : str
+        A key of `REGISTRY`; see `available_models`.
+    checkpoint : path or None
+        The weight file. None: the bundled one, or the published one in ``SAMNB_CHECKPOINTS`` or the user's data folder.
+    device : str
+        ``"auto"`` (cuda, else mps, else cpu), or one by name.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UnknownName
+        No model, or no device, of that name.
+    CheckpointMissing, CheckpointDamaged, CheckpointMismatch
+        The weight file is not there, truncated or altered, or of another model.
+    """
+    entry = REGISTRY.get(name)
+    if entry is None:
+        raise UnknownName("model", name, REGISTRY)
+    check_device(device)
+    weights = open_checkpoint(entry.info, find_checkpoint(entry.info, checkpoint))
+    return entry.load(entry.info, weights, device=device)
+
+
+def available_models() -> list[ModelInfo]:
+    """What `load_model` knows by name, whether or not the weights are on this machine.
+
+    Examples
+    --------
+    >>> info = available_models()[1]
+    >>> info.file_name, info.size_bytes
+    ('sam_vit_b_01ec64.pth', 375042383)
+    """
+    return [_measured(entry.info) if entry.info.bundled else entry.info for entry in REGISTRY.values()]
+
+
+def _measured(info: ModelInfo) -> ModelInfo:
+    weights = open_checkpoint(info, find_checkpoint(info))
+    return replace(info, size_bytes=weights.size_bytes, sha256=weights.sha256)

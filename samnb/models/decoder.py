@@ -1,0 +1,103 @@
+"""From an embedding and a prompt to masks: ``segment_anything.SamPredictor.predict`` without its image encoder.
+
+The masks are those of the predictor, bit for bit on one machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError, PromptError
+from ..prompts import Embedding, Prompt
+
+__all__ = ["Decoder"]
+
+
+class Decoder:
+    """Prompt encoder and mask decoder, with what does not change from one prompt to the next."""
+
+    def __init__(
+        self,
+        prompt_encoder: Any,
+        mask_decoder: Any,
+        *,
+        image_size: int,
+        embedding_shape: tuple[int, int, int],
+        device: str,
+    ):
+        self.prompt_encoder, self.mask_decoder = prompt_encoder, mask_decoder
+        self.frame, self.embedding_shape, self.device = (image_size, image_size), embedding_shape, device
+        self.position = prompt_encoder.get_dense_pe()
+
+    def run(
+        self, embedding: Embedding, prompt: Prompt, multimask: bool, mask_input: Any
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+        """Masks (N, H, W), scores (N,) and logits (N, h, w); call it within ``torch.inference_mode``."""
+        points, boxes = self._prompt_tensors(embedding, prompt)
+        image_embedding = self._image_embedding(embedding)
+        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=self._mask_input(mask_input))
+        logits, scores = self.mask_decoder(
+            image_embeddings=image_embedding,
+            image_pe=self.position,
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+        )
+        masks = self._masks(logits, embedding)
+        return masks, scores[0].float().cpu().numpy(), logits[0].float().cpu().numpy()
+
+    def _image_embedding(self, embedding: Embedding) -> Any:
+        import torch
+
+        tensor = embedding.tensors.get("image_embedding")
+        if tensor is None or tensor.shape != self.embedding_shape:
+            got = {name: values.shape for name, values in embedding.tensors.items()}
+            raise ModelError(
+                f"The embedding is another model's: expected image_embedding of shape {self.embedding_shape}; "
+                f"got {got}. Encode the image with this model."
+            )
+        return torch.tensor(tensor, dtype=torch.float32, device=self.device)[None]
+
+    def _prompt_tensors(self, embedding: Embedding, prompt: Prompt) -> tuple[Any, Any]:
+        """Points with labels and boxes in the model's frame, each with a batch axis, or None."""
+        import torch
+
+        (height, width), (new_height, new_width) = embedding.original_size, embedding.input_size
+        prompt = prompt.scaled(new_width / width, new_height / height)
+        points = boxes = None
+        if prompt.points:
+            coordinates = torch.tensor([prompt.points], dtype=torch.float32, device=self.device)
+            points = (coordinates, torch.tensor([prompt.point_labels], dtype=torch.int32, device=self.device))
+        if prompt.box is not None:
+            boxes = torch.tensor([prompt.box], dtype=torch.float32, device=self.device)
+        return points, boxes
+
+    def _mask_input(self, mask_input: Any) -> Any:
+        import torch
+
+        if mask_input is None:
+            return None
+        array = np.asarray(mask_input, dtype=np.float32)
+        size = tuple(self.prompt_encoder.mask_input_size)
+        if array.shape not in (size, (1, *size)):
+            raise PromptError(
+                f"mask_input: expected one of the low_res_logits of a prediction, shape {size}; got {array.shape}."
+            )
+        return torch.tensor(array, device=self.device).reshape(1, 1, *size)
+
+    def _masks(self, logits: Any, embedding: Embedding) -> NDArray[np.bool_]:
+        """Logits (1, N, h, w) up to the frame, cropped, up to the image, > 0; one at a time: a third of the memory."""
+        from torch.nn.functional import interpolate
+
+        height, width = embedding.input_size
+        masks = np.empty((logits.shape[1], *embedding.original_size), dtype=np.bool_)
+        for index in range(len(masks)):
+            frame = interpolate(logits[:, index : index + 1], self.frame, mode="bilinear", align_corners=False)
+            image = interpolate(
+                frame[..., :height, :width], embedding.original_size, mode="bilinear", align_corners=False
+            )
+            masks[index] = (image[0, 0] > 0).cpu().numpy()
+        return masks
