@@ -1,0 +1,40 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_chromium() -> str | None:
+    """SAMNB_CHROMIUM, or the first of the usual names on PATH."""
+    named = os.environ.get("SAMNB_CHROMIUM")
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; without one the test is skipped, but fails where CI=true."""
+    found = find_chromium()
+    if found is None:
+        reason = (
+            "no Chromium found: install it (Debian: sudo apt install chromium), "
+            "or name one with SAMNB_CHROMIUM=/path/to/chromium"
+        )
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged photographs as files, made once for all tests; read only by agreement."""
+    from samnb.demo import demo_pictures
+
+    return demo_pictures(tmp_path_factory.mktemp("pictures"))
