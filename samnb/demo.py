@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,13 +104,17 @@ def run(folder: str | Path | None = None) -> int:
     Returns
     -------
     int
-        0 when every image was encoded, 1 when some failed.
+        0 when every image was encoded, 1 when some failed or the pictures are not installed.
     """
     from .session import Session
 
     out = Path(folder or "demo-output")
     print(f"samnb demo: from pictures to saved masks, all in {out}/")
-    pictures = demo_pictures(out / "pictures")
+    try:
+        pictures = demo_pictures(out / "pictures")
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 1
     with Session(out / "session") as session:
         _add(session, pictures)
         prewarmed = _stream(session.prewarm_stream(), "prewarm")

@@ -21,7 +21,7 @@ ROOMS = (
     *("entries", "entry_folder", "cache"),
     *("tables", "migrations", "database", "records", "catalog"),
     *("jobs", "progress", "templates", "matching", "prewarm", "apply", "exports"),
-    *("intake", "reports", "session", "ui", "widgets", "demo", "cli"),
+    *("reports", "intake", "session", "ui", "widgets", "demo", "cli"),
 )
 DRAWN = {"ui", "widgets"}
 
