@@ -38,7 +38,7 @@ has_display := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname 
 no_browser := $(if $(has_display),,--no-browser)
 
 lab: $(VENV)/.stamp-lab
-	@echo 'Opening JupyterLab on $(NOTEBOOK)$(if $(no_browser),: no display here, so open the address printed below).'
+	@echo 'Opening JupyterLab on $(NOTEBOOK)$(if $(no_browser),. No display here: open the address printed below).'
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(NOTEBOOK) $(as_root) $(no_browser) $(LAB_ARGS)
 
 demo: $(VENV)/.stamp-demo
@@ -85,10 +85,14 @@ $(VENV)/.stamp-torch: constraints.txt | $(VENV)/.stamp-venv
 	@$(call install,$(PIP_ARGS) torch torchvision)
 	@touch $@
 
+# What holds more also stands for what holds less: `make demo` after `make test` starts at once.
+
 $(VENV)/.stamp-demo: extras = [demo]
 $(VENV)/.stamp-lab: extras = [lab,demo]
+$(VENV)/.stamp-lab: also = $(VENV)/.stamp-demo
 $(VENV)/.stamp-test: extras = [test]
+$(VENV)/.stamp-test: also = $(VENV)/.stamp-demo $(VENV)/.stamp-lab
 $(VENV)/.stamp-%: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 	@echo 'Installing samnb$(extras) (1 to 3 minutes, then never again) …'
 	@$(call install,-e '.$(extras)')
-	@touch $@
+	@touch $@ $(also)
