@@ -1,0 +1,409 @@
+"""The catalog: which images there are, what they hold, what was annotated, which templates were applied.
+
+Records come out, never live rows. Every call is one short transaction of its own (`add_images`: one for each
+500 images), so threads, notebooks and processes can use one catalog at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, delete, func, select
+
+from .database import Database
+from .errors import AnyPath, UnknownName
+from .queries import (
+    ORDER,
+    SEED_COLUMNS,
+    annotation_records,
+    batches,
+    checked_image_ids,
+    count_cached,
+    dataset_called,
+    dataset_records,
+    file_names_near,
+    folded,
+    image_called,
+    image_records,
+    image_row,
+    insert_annotations,
+    now,
+    set_cached,
+    to_json,
+)
+from .records import AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage
+from .tables import annotation_table, applied_table, dataset_table, image_table, template_table
+
+__all__ = ["AnnotationRecord", "Catalog", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage"]
+
+
+class Catalog:
+    """Images by their content, annotations, templates and what was applied, in one database.
+
+    Parameters
+    ----------
+    url_or_path : path or SQLAlchemy URL
+        A path is a SQLite file; it and its folder are made when missing, and upgraded when older.
+    folder_for_messages : path, optional
+        What error messages call it; default the file's folder.
+
+    Raises
+    ------
+    SessionReadOnly
+        The folder or the file cannot be written.
+    SessionTooNew
+        Written by a newer samnb; nothing was changed.
+    StoreError
+        Not a catalog, damaged, or out of reach.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> catalog = Catalog(tempfile.mkdtemp() + "/catalog.db")
+    >>> coin = NewImage("/data/coin.png", "coin.png", "c" * 64, "a" * 64, "f" * 64, 640, 480, 1234, 0, 7)
+    >>> [record] = catalog.add_images("monday", [coin])
+    >>> record.dataset, record.filename, record.size_hw, record.embedding_cached
+    ('monday', 'coin.png', (480, 640), False)
+    >>> catalog.image("monday/coin.png") == catalog.image("aaaaaaaa") == record
+    True
+    >>> catalog.close()
+    """
+
+    def __init__(self, url_or_path: AnyPath, *, folder_for_messages: AnyPath | None = None):
+        self._database = Database(url_or_path, shown=folder_for_messages)
+
+    def __repr__(self) -> str:
+        return f"<Catalog {self._database.path or self._database.shown}>"
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database. Safe to call twice."""
+        self._database.close()
+
+    # -- datasets
+
+    def add_dataset(self, name: str) -> DatasetRecord:
+        """The dataset of that name, made when there is none."""
+        with self._database.write() as connection:
+            self._dataset_id(connection, name)
+            return dataset_called(connection, name)
+
+    def datasets(self) -> list[DatasetRecord]:
+        """All datasets, the oldest first."""
+        with self._database.read() as connection:
+            return dataset_records(connection)
+
+    def dataset(self, name: str) -> DatasetRecord:
+        """The dataset of that name. Raises `UnknownName`."""
+        with self._database.read() as connection:
+            return dataset_called(connection, name)
+
+    # -- images
+
+    def add_images(self, dataset: str, pictures: Sequence[NewImage]) -> list[ImageRecord]:
+        """Add pictures to a dataset, made when missing; a path that is already there gets the new values.
+
+        Returns
+        -------
+        list of ImageRecord
+            One for each picture given, in that order.
+        """
+        self.add_dataset(dataset)
+        records: dict[str, ImageRecord] = {}
+        for batch in batches(list({os.fspath(picture.path): picture for picture in pictures}.values())):
+            with self._database.write() as connection:
+                ids = self._upsert(connection, self._dataset_id(connection, dataset), batch)
+                found = image_records(connection, image_table.c.id.in_(ids))
+            records.update((record.path, record) for record in found)
+        return [records[os.fspath(picture.path)] for picture in pictures]
+
+    def images(self, *, dataset: str | None = None) -> list[ImageRecord]:
+        """All images, or those of one dataset, by dataset and position. May raise `UnknownName`."""
+        with self._database.read() as connection:
+            if dataset is None:
+                return image_records(connection)
+            dataset_id = dataset_called(connection, dataset).id
+            return image_records(connection, image_table.c.dataset_id == dataset_id)
+
+    def image(self, ref: AnyPath) -> ImageRecord:
+        """One image by whatever names it.
+
+        Parameters
+        ----------
+        ref : str or path
+            Tried in this order: id, file name, ``"dataset/filename"``, path, content hash, pixel hash (a `Path`:
+            path first). A hash may be cut short, to 8 digits or more, while it means only one. Where several
+            images fit, the first by dataset and position.
+
+        Raises
+        ------
+        UnknownName
+            Nothing fits, or a short hash fits several.
+        """
+        with self._database.read() as connection:
+            return image_called(connection, ref)
+
+    def known_file(self, path: AnyPath, size_bytes: int, mtime_ns: int, inode: int) -> ImageRecord | None:
+        """The image made from this very file, if the file is unchanged since: no need to read it again."""
+        unchanged = {
+            "path": os.fspath(path),
+            "size_bytes": size_bytes,
+            "mtime_ns": mtime_ns,
+            "inode": folded(inode),
+        }
+        with self._database.read() as connection:
+            wanted = (image_table.c[name] == value for name, value in unchanged.items())
+            return next(iter(image_records(connection, *wanted, limit=1)), None)
+
+    def duplicates(self) -> list[tuple[ImageRecord, ...]]:
+        """Groups of two or more images with the same pixels, each by dataset and position."""
+        pixels = image_table.c.pixel_hash
+        twice = select(pixels).group_by(pixels).having(func.count() > 1)
+        groups: dict[str, list[ImageRecord]] = {}
+        with self._database.read() as connection:
+            for record in image_records(connection, pixels.in_(twice)):
+                groups.setdefault(record.pixel_hash, []).append(record)
+        return [tuple(group) for group in groups.values()]
+
+    # -- what is cached
+
+    def refresh_cached(self, has: Callable[[ImageRecord], bool]) -> int:
+        """Make `embedding_cached` say of every image what `has` says; returns how many are cached.
+
+        `has` is asked for every image before anything is locked, and again, inside the one transaction that
+        writes, for those where the answer is news.
+        """
+        news = [record.id for record in self.images() if has(record) != record.embedding_cached]
+        with self._database.write() as connection:
+            for batch in batches(news):
+                records = image_records(connection, image_table.c.id.in_(batch))
+                held = {record.id for record in records if has(record)}
+                set_cached(connection, True, image_table.c.id.in_(held))
+                set_cached(connection, False, image_table.c.id.in_(set(batch) - held))
+            return count_cached(connection)
+
+    def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
+        """Say of every image with these pixels whether its embedding is cached; returns how many they are."""
+        with self._database.write() as connection:
+            return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
+
+    def find_image_by_hash(self, content_hash: str) -> dict[str, Any] | None:
+        """An image with these bytes, one that is cached if there is one.
+
+        Returns
+        -------
+        dict or None
+            ``id, dataset_id, filename, path, width, height, content_hash, embedding_cached``.
+        """
+        cached_first = func.coalesce(image_table.c.embedding_cached, 0).desc()
+        query = select(*SEED_COLUMNS).select_from(image_table).join(dataset_table)
+        query = query.where(image_table.c.content_hash == content_hash).order_by(cached_first, *ORDER).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else {**row, "embedding_cached": bool(row["embedding_cached"])}
+
+    def mark_embedding_cached(self, dataset_id: str, image_id: str, cached: bool) -> None:
+        """Say of one image whether its embedding is cached. Raises `UnknownName`."""
+        this_one = (image_table.c.dataset_id == dataset_id, image_table.c.id == image_id)
+        with self._database.write() as connection:
+            if not set_cached(connection, cached, *this_one):
+                known = file_names_near(connection, image_id)
+                raise UnknownName(f"image of dataset {dataset_id!r}:", image_id, known)
+
+    def get_cached_images_count(self, dataset_id: str) -> int:
+        """How many images of that dataset (by id) are cached."""
+        with self._database.read() as connection:
+            return count_cached(connection, image_table.c.dataset_id == dataset_id)
+
+    # -- annotations
+
+    def add_annotations(self, new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
+        """Save annotations, all or none; the records are in the order given.
+
+        Raises
+        ------
+        UnknownName
+            An image id that is not in the catalog.
+        """
+        with self._database.write() as connection:
+            return insert_annotations(connection, new)
+
+    def annotations(
+        self,
+        *,
+        category: str | None = None,
+        image_id: str | None = None,
+        dataset: str | None = None,
+        source: str | None = None,
+    ) -> list[AnnotationRecord]:
+        """Annotations in the order they were saved; each keyword narrows.
+
+        Raises
+        ------
+        UnknownName
+            No dataset of that name. An unknown category, image id or source only finds nothing.
+        """
+        columns = {"category": category, "image_id": image_id, "source": source}
+        wanted = [annotation_table.c[name] == value for name, value in columns.items() if value is not None]
+        with self._database.read() as connection:
+            if dataset is not None:
+                wanted.append(image_table.c.dataset_id == dataset_called(connection, dataset).id)
+            return annotation_records(connection, *wanted)
+
+    def remove_annotations(self, ids: Iterable[int]) -> int:
+        """Remove annotations, all in one transaction; returns how many of these ids there were."""
+        removed = 0
+        with self._database.write() as connection:
+            for batch in batches(list(ids)):
+                these = annotation_table.c.id.in_(batch)
+                removed += connection.execute(delete(annotation_table).where(these)).rowcount
+        return removed
+
+    def categories(self) -> list[str]:
+        """Category names in the order of their first annotation."""
+        category = annotation_table.c.category
+        query = select(category).group_by(category).order_by(func.min(annotation_table.c.id))
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    # -- templates and what was applied
+
+    def save_template(self, name: str, values: Mapping[str, Any], *, version: int | None = None) -> int:
+        """Keep a template's values; returns their version.
+
+        Parameters
+        ----------
+        version : int, optional
+            What is kept under it is replaced. Left out: the latest version if its values are the same ones,
+            else the next, 1 for the first.
+        """
+        content = to_json(values)
+        with self._database.write() as connection:
+            if version is None:
+                version = _version_for(_template_contents(connection, name), content)
+            row = {"name": name, "version": version, "content": content, "created_at": now()}
+            insert = self._database.insert(template_table).values(row)
+            kept = {"content": content}
+            connection.execute(insert.on_conflict_do_update(index_elements=["name", "version"], set_=kept))
+        return version
+
+    def template(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """The values kept as that version, or as the latest. Raises `UnknownName`."""
+        with self._database.read() as connection:
+            contents = _template_contents(connection, name)
+            if not contents:
+                raise UnknownName("template", name, set(connection.scalars(select(template_table.c.name))))
+        wanted = max(contents) if version is None else version
+        if wanted not in contents:
+            raise UnknownName(f"version of template {name!r}:", version, map(str, contents))
+        return json.loads(contents[wanted])
+
+    def templates(self) -> list[tuple[str, int]]:
+        """(name, version) of every template kept, in that order."""
+        columns = (template_table.c.name, template_table.c.version)
+        with self._database.read() as connection:
+            return [(name, version) for name, version in connection.execute(select(*columns).order_by(*columns))]
+
+    def applied(self, template: str, version: int, model: str) -> set[str]:
+        """Ids of the images that hold what this template, version and model left, their pixels unchanged since."""
+        same_image = image_table.c.id == applied_table.c.image_id
+        same_pixels = image_table.c.pixel_hash == applied_table.c.pixel_hash
+        run = {"template": template, "version": version, "model": model}
+        query = select(applied_table.c.image_id).join(image_table, same_image & same_pixels)
+        query = query.where(*(applied_table.c[name] == value for name, value in run.items()))
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
+    def finish_applied(
+        self, template: str, version: int, model: str, image_id: str, annotations: Sequence[NewAnnotation]
+    ) -> list[AnnotationRecord]:
+        """Replace what this template left on one image, and note it as applied, in one transaction.
+
+        What any version of the template left goes (source ``template:<name>`` or ``template:<name>@…``), all
+        else stays; the new ones carry ``template:<name>``. Doing it again only gives them other ids.
+
+        Raises
+        ------
+        UnknownName
+            The image is not in the catalog, or an annotation is of another image.
+        """
+        source = f"template:{template}"
+        new = [_from_template(annotation, image_id, source) for annotation in annotations]
+        with self._database.write() as connection:
+            row = {
+                "version": version,
+                "model": model,
+                "pixel_hash": checked_image_ids(connection, [image_id])[image_id],
+                "applied_at": now(),
+            }
+            _remove_of_template(connection, image_id, source)
+            insert = self._database.insert(applied_table).values(template=template, image_id=image_id, **row)
+            same = ["template", "image_id"]
+            connection.execute(insert.on_conflict_do_update(index_elements=same, set_=row))
+            return insert_annotations(connection, new)
+
+    # -- inside a transaction
+
+    def _dataset_id(self, connection: Connection, name: str) -> str:
+        row = {"id": uuid4().hex, "name": name, "created_at": now()}
+        connection.execute(self._database.insert(dataset_table).values(row).on_conflict_do_nothing())
+        # Where a database locks rows, this one stays locked, so that positions are given out one at a time.
+        query = select(dataset_table.c.id).where(dataset_table.c.name == name).with_for_update()
+        return connection.scalars(query).one()
+
+    def _upsert(self, connection: Connection, dataset_id: str, batch: Sequence[NewImage]) -> list[str]:
+        here = image_table.c.dataset_id == dataset_id
+        paths = select(image_table.c.path).where(
+            here, image_table.c.path.in_([os.fspath(picture.path) for picture in batch])
+        )
+        there = set(connection.scalars(paths))
+        last = connection.scalar(select(func.max(image_table.c.position)).where(here))
+        position = 0 if last is None else last + 1
+        rows = []
+        for picture in batch:
+            rows.append(image_row(picture, dataset_id, position))
+            position += os.fspath(picture.path) not in there
+        insert = self._database.insert(image_table)
+        renewed = rows[0].keys() - {"id", "dataset_id", "path", "position"}
+        insert = insert.on_conflict_do_update(
+            index_elements=["dataset_id", "path"],
+            set_={name: insert.excluded[name] for name in sorted(renewed)},
+        )
+        return list(connection.scalars(insert.returning(image_table.c.id), rows))
+
+
+def _template_contents(connection: Connection, name: str) -> dict[int, str]:
+    query = select(template_table.c.version, template_table.c.content).where(template_table.c.name == name)
+    return {row.version: row.content for row in connection.execute(query)}
+
+
+def _version_for(contents: Mapping[int, str], content: str) -> int:
+    latest = max(contents, default=0)
+    return latest if contents.get(latest) == content else latest + 1
+
+
+def _from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewAnnotation:
+    if annotation.image_id != image_id:
+        raise UnknownName("image in what was applied:", annotation.image_id, [image_id])
+    return replace(annotation, source=source)
+
+
+def _remove_of_template(connection: Connection, image_id: str, source: str) -> None:
+    column, versioned = annotation_table.c.source, f"{source}@"
+    # Not LIKE, which ignores case in SQLite and takes % and _ in a name for wildcards.
+    of_template = (column == source) | (func.substr(column, 1, len(versioned)) == versioned)
+    here = annotation_table.c.image_id == image_id
+    connection.execute(delete(annotation_table).where(here, of_template))

@@ -1,0 +1,256 @@
+"""The database under the catalog: engine, transactions, opening and upgrading, errors in plain words.
+
+SQLite is used so that several threads, notebooks and processes can write at once: WAL, writes that say so
+when they begin (``BEGIN IMMEDIATE``), short transactions. Any other SQLAlchemy URL works if its driver is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, table, text
+from sqlalchemy import column as sql_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from .errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
+from .migrations import HEAD, REVISIONS, upgrade
+from .tables import metadata
+
+__all__ = ["BUSY_TIMEOUT_MS", "Database"]
+
+BUSY_TIMEOUT_MS = 10_000
+UPGRADE_TIMEOUT_S = 120
+_ADVISORY_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
+_version = table("alembic_version", sql_column("version_num"))
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class Database:
+    """One opened database: `read()` and `write()` give a connection inside a transaction.
+
+    Parameters
+    ----------
+    url_or_path : path or SQLAlchemy URL
+        A path is a SQLite file, made when missing, with its folder.
+    shown : path, optional
+        What messages call it; default the file's folder, or the URL without password and query.
+
+    Raises
+    ------
+    SessionReadOnly
+        The folder or the file cannot be written.
+    SessionTooNew
+        Written by a newer samnb; nothing was changed.
+    StoreError
+        Not a database, another program's database, or one that cannot be reached.
+    """
+
+    def __init__(self, url_or_path: AnyPath | URL, *, shown: AnyPath | None = None):
+        url = _as_url(url_or_path)
+        self.path = _file_of(url)
+        self.shown = str(shown or (self.path.parent if self.path else _without_secrets(url)))
+        if self.path is not None:
+            _check_writable(self.path, self.shown)
+        self.engine = _make_engine(url, self.path)
+        self._writer = self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
+        self._finalizer = weakref.finalize(self, self.engine.dispose)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection in a transaction that only reads: one state of the database from first to last."""
+        with self._errors_in_plain_words(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in a transaction that writes: committed at the end, undone if an exception leaves it."""
+        with self._errors_in_plain_words(), self._writer.begin() as connection:
+            yield connection
+
+    def insert(self, target: Table) -> Any:
+        """An INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
+        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        return dialect.insert(target)
+
+    def close(self) -> None:
+        """Close every idle connection. Safe to call twice; a later query connects anew."""
+        self.engine.dispose()
+
+    def _open(self) -> None:
+        with self.read() as connection:
+            up_to_date = self._revision(connection) == HEAD and self._is_wal(connection)
+        if up_to_date:
+            return
+        if self.path is None:
+            self._upgrade()
+            return
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(f"{self.path}.lock", timeout=UPGRADE_TIMEOUT_S):
+                self._use_wal()
+                self._upgrade()
+        except Timeout as error:
+            raise StoreError(
+                f"{self.path}: another process has been upgrading this catalog for {UPGRADE_TIMEOUT_S} s. "
+                "Wait for it, or end it, and open the session again."
+            ) from error
+        except PermissionError as error:
+            raise SessionReadOnly(self.shown, error.strerror or error) from error
+
+    def _upgrade(self) -> None:
+        with self.write() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            if self._revision(connection) != HEAD:  # another process may have done it while this one waited
+                upgrade(connection)
+
+    def _revision(self, connection: Connection) -> str | None:
+        tables = set(inspect(connection).get_table_names())
+        if "alembic_version" in tables:
+            found = connection.scalar(select(_version.c.version_num))
+            if found is not None and found not in REVISIONS:
+                raise SessionTooNew(self.shown, found, HEAD)
+            return found
+        strangers = sorted(tables & set(metadata.tables))
+        if strangers:
+            raise StoreError(
+                f"{self.path or self.shown}: a database of another program: it has tables "
+                f"{', '.join(strangers)} and no samnb schema. Nothing was changed; choose another one."
+            )
+        return None
+
+    def _is_wal(self, connection: Connection) -> bool:
+        return self.path is None or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+    def _use_wal(self) -> None:
+        # Kept in the file, so said once, and outside a transaction, where SQLite would ignore it.
+        with self._errors_in_plain_words():
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+            finally:
+                connection.close()
+
+    @contextmanager
+    def _errors_in_plain_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, PoolTimeout) as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: DBAPIError | PoolTimeout) -> SamnbError:
+        reason = str(getattr(error, "orig", None) or error)
+        where = str(self.path or self.shown)
+        if "readonly" in reason or "unable to open" in reason:
+            return SessionReadOnly(self.shown, reason)
+        if "not a database" in reason:
+            return StoreError(
+                f"{where}: {reason}. Expected a catalog written by samnb. Nothing was changed: "
+                "move that file away, or choose another session folder."
+            )
+        if "malformed" in reason:
+            return StoreError(
+                f"{where}: {reason}. Put a backup in its place, or move it away and add the images again: "
+                "their embeddings are still in the store and are found by content."
+            )
+        if "locked" in reason:
+            return StoreError(
+                f"{where}: still locked by another process after {BUSY_TIMEOUT_MS / 1000:g} s. "
+                "Look for a notebook or program that keeps a transaction open on it, then try again."
+            )
+        return StoreError(f"{where}: the database refused: {reason}. Nothing of this call was saved.")
+
+
+def _as_url(url_or_path: AnyPath | URL) -> URL:
+    if isinstance(url_or_path, URL):
+        return url_or_path
+    given = os.fspath(url_or_path)
+    if "://" not in given:
+        return URL.create("sqlite", database=os.path.abspath(given))
+    try:
+        return make_url(given)
+    except (ArgumentError, ValueError):
+        # Without `from`: the original message may quote the part of the URL with the password.
+        raise StoreError(
+            "The database URL cannot be read. Expected something like sqlite:///folder/catalog.db or "
+            "postgresql://user:password@host:5432/name, special characters in the password %-encoded."
+        ) from None
+
+
+def _file_of(url: URL) -> Path | None:
+    if url.get_backend_name() != "sqlite":
+        return None
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise StoreError("A catalog needs a SQLite file that stays: give its path, or sqlite:///folder/catalog.db.")
+    return Path(url.database).absolute()
+
+
+def _without_secrets(url: URL) -> str:
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _check_writable(path: Path, shown: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SessionReadOnly(shown, error.strerror or error) from error
+    if path.is_dir():
+        raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SessionReadOnly(shown)
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise SessionReadOnly(shown, f"{path.name} is read-only")
+
+
+def _make_engine(url: URL, path: Path | None) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=path is None)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"{_without_secrets(url)}: no driver for {url.drivername!r} here ({error}). "
+            "For PostgreSQL: `pip install psycopg[binary]` and a URL that starts with postgresql+psycopg://."
+        ) from None
+    if path is not None:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    _engines.add(engine)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Python's sqlite3 opens transactions late, and not at all for DDL: SQLAlchemy says BEGIN instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and then writes fails at once when another wrote in between,
+    # whatever the timeout; asking for the write lock at the start waits instead.
+    connection.exec_driver_sql(connection.get_execution_options().get("samnb_begin", "BEGIN"))
+
+
+def _forget_connections() -> None:
+    for engine in list(_engines):
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    # A SQLite connection must not be used, nor closed, on the other side of a fork.
+    os.register_at_fork(after_in_child=_forget_connections)

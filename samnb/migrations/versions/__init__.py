@@ -1,0 +1,1 @@
+"""One file a revision; `samnb.migrations.REVISIONS` lists them in order."""

@@ -1,0 +1,257 @@
+"""The catalog's queries inside a transaction: each function takes the connection it works on.
+
+Rows become records here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import PurePath
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_, update
+
+from .errors import AnyPath, UnknownName
+from .records import AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage
+from .tables import annotation_table, dataset_table, image_table
+
+__all__ = [
+    "BATCH",
+    "ORDER",
+    "SEED_COLUMNS",
+    "annotation_records",
+    "batches",
+    "checked_image_ids",
+    "count_cached",
+    "dataset_called",
+    "dataset_records",
+    "file_names_near",
+    "folded",
+    "image_called",
+    "image_records",
+    "image_row",
+    "insert_annotations",
+    "now",
+    "set_cached",
+    "to_json",
+]
+
+BATCH = 500
+KNOWN_NAMES = 500
+ORDER = (dataset_table.c.created_at, dataset_table.c.name, image_table.c.position)
+SEED_COLUMNS = tuple(
+    image_table.c[name]
+    for name in ("id", "dataset_id", "filename", "path", "width", "height", "content_hash", "embedding_cached")
+)
+
+_DATASET = dataset_table.c.name.label("dataset")
+_IMAGE_COLUMNS = (_DATASET, *(image_table.c[f.name] for f in fields(ImageRecord) if f.name != "dataset"))
+_ANNOTATION_COLUMNS = (_DATASET, image_table.c.filename.label("image"), *annotation_table.c)
+_SHORT_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
+
+T = TypeVar("T")
+
+
+def now() -> str:
+    """UTC, ISO 8601, always with microseconds so that it sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`items` in pieces of at most `BATCH`."""
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+def folded(inode: int) -> int:
+    """A file's number as a signed database integer: some file systems use all 64 bits, Windows 128."""
+    return inode % 2**63
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON; numpy's numbers and arrays become plain ones."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"expected numbers, text, lists and dicts; got {type(value).__name__}")
+
+
+# -- datasets
+
+
+def dataset_records(connection: Connection, *wanted: Any) -> list[DatasetRecord]:
+    """Datasets with their counts, the oldest first."""
+    cached = func.coalesce(func.sum(image_table.c.embedding_cached), 0)
+    query = (
+        select(dataset_table.c.id, dataset_table.c.name, func.count(image_table.c.id), cached)
+        .outerjoin(image_table)
+        .where(*wanted)
+        .group_by(dataset_table.c.id, dataset_table.c.name, dataset_table.c.created_at)
+        .order_by(dataset_table.c.created_at, dataset_table.c.name)
+    )
+    return [DatasetRecord(*row) for row in connection.execute(query)]
+
+
+def dataset_called(connection: Connection, name: str) -> DatasetRecord:
+    """The dataset of that name, or `UnknownName`."""
+    found = dataset_records(connection, dataset_table.c.name == name)
+    if not found:
+        raise UnknownName("dataset", name, connection.scalars(select(dataset_table.c.name)))
+    return found[0]
+
+
+# -- images
+
+
+def image_row(picture: NewImage, dataset_id: str, position: int) -> dict[str, Any]:
+    """The row of a new image, with a fresh id."""
+    return {
+        "id": uuid4().hex,
+        "dataset_id": dataset_id,
+        "position": position,
+        "filename": picture.filename,
+        "path": os.fspath(picture.path),
+        "content_hash": picture.content_hash,
+        "pixel_hash": picture.pixel_hash,
+        "perceptual_hash": picture.perceptual_hash,
+        "width": int(picture.width),
+        "height": int(picture.height),
+        "size_bytes": int(picture.size_bytes),
+        "mtime_ns": int(picture.mtime_ns),
+        "inode": folded(int(picture.inode)),
+        "embedding_cached": int(picture.embedding_cached),
+    }
+
+
+def image_records(connection: Connection, *wanted: Any, limit: int | None = None) -> list[ImageRecord]:
+    """Images by dataset and position."""
+    query = select(*_IMAGE_COLUMNS).join(dataset_table).where(*wanted).order_by(*ORDER).limit(limit)
+    return [_image_record(row) for row in connection.execute(query).mappings()]
+
+
+def _image_record(row: RowMapping) -> ImageRecord:
+    return ImageRecord(**{**row, "embedding_cached": bool(row["embedding_cached"])})
+
+
+def image_called(connection: Connection, ref: AnyPath) -> ImageRecord:
+    """The image an id, name, path or hash means, or `UnknownName`; see `Catalog.image` for the order."""
+    if not isinstance(ref, str | PathLike):
+        raise UnknownName("image", ref, file_names_near(connection, ""))
+    for condition in _ways_to_name_an_image(ref):
+        found = image_records(connection, condition, limit=1)
+        if found:
+            return found[0]
+    name = os.fspath(ref)
+    if _SHORT_HASH.fullmatch(name):
+        return _image_with_short_hash(connection, name)
+    raise UnknownName("image", name, file_names_near(connection, name))
+
+
+def _ways_to_name_an_image(ref: AnyPath) -> Iterator[Any]:
+    name = os.fspath(ref)
+    paths = image_table.c.path.in_({name, os.path.abspath(name)})
+    if isinstance(ref, PathLike):
+        yield paths
+    yield image_table.c.id == name
+    yield image_table.c.filename == name
+    splits = [(name[:at], name[at + 1 :]) for at, letter in enumerate(name) if letter == "/"]
+    if splits:
+        yield tuple_(dataset_table.c.name, image_table.c.filename).in_(splits)
+    yield paths
+    if len(name) == 64:
+        yield or_(image_table.c.content_hash == name.lower(), image_table.c.pixel_hash == name.lower())
+
+
+def _image_with_short_hash(connection: Connection, name: str) -> ImageRecord:
+    low, high = (name.lower().ljust(64, digit) for digit in "0f")
+    for column in (image_table.c.content_hash, image_table.c.pixel_hash):
+        alike = select(column).where(column.between(low, high)).distinct().limit(13)
+        hashes = list(connection.scalars(alike))
+        if len(hashes) > 1:
+            raise UnknownName("image hash, several begin with", name, hashes)
+        if hashes:
+            return image_records(connection, column == hashes[0], limit=1)[0]
+    raise UnknownName("image", name, file_names_near(connection, name))
+
+
+def file_names_near(connection: Connection, name: str) -> set[str]:
+    """Enough file names to suggest one from, however many there are: some that begin alike, some others."""
+    query = select(image_table.c.filename).distinct().order_by(image_table.c.filename).limit(KNOWN_NAMES)
+    alike = query.where(image_table.c.filename.startswith(PurePath(name).name[:2], autoescape=True))
+    return {*connection.scalars(query), *connection.scalars(alike)}
+
+
+def checked_image_ids(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Pixel hashes of these images by id; `UnknownName` for one that is not there."""
+    wanted = sorted(set(ids))
+    found: dict[str, str] = {}
+    for batch in batches(wanted):
+        query = select(image_table.c.id, image_table.c.pixel_hash).where(image_table.c.id.in_(batch))
+        found.update((row.id, row.pixel_hash) for row in connection.execute(query))
+    for image_id in wanted:
+        if image_id not in found:
+            raise UnknownName("image", image_id, file_names_near(connection, image_id))
+    return found
+
+
+def set_cached(connection: Connection, cached: bool, *wanted: Any) -> int:
+    """Write `embedding_cached`; returns how many images were meant."""
+    query = update(image_table).where(*wanted).values(embedding_cached=int(cached))
+    return connection.execute(query).rowcount
+
+
+def count_cached(connection: Connection, *wanted: Any) -> int:
+    """How many images are cached."""
+    query = select(func.count()).select_from(image_table).where(image_table.c.embedding_cached == 1, *wanted)
+    return connection.scalars(query).one()
+
+
+# -- annotations
+
+
+def insert_annotations(connection: Connection, new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
+    """Save annotations; the records are in the order given."""
+    checked_image_ids(connection, (annotation.image_id for annotation in new))
+    insert = annotation_table.insert().returning(annotation_table.c.id, sort_by_parameter_order=True)
+    records: list[AnnotationRecord] = []
+    for batch in batches(new):
+        ids = list(connection.scalars(insert, [_annotation_row(annotation) for annotation in batch]))
+        records += annotation_records(connection, annotation_table.c.id.in_(ids))
+    return records
+
+
+def _annotation_row(annotation: NewAnnotation) -> dict[str, Any]:
+    return {
+        "image_id": annotation.image_id,
+        "category": annotation.category,
+        "rle": to_json(annotation.rle),
+        "bbox": to_json(annotation.bbox),
+        "area": int(annotation.area),
+        "score": float(annotation.score),
+        "source": annotation.source,
+        "prompt": to_json(annotation.prompt),
+        "model": annotation.model,
+        "created_at": now(),
+    }
+
+
+def annotation_records(connection: Connection, *wanted: Any) -> list[AnnotationRecord]:
+    """Annotations by id."""
+    query = select(*_ANNOTATION_COLUMNS).select_from(annotation_table).join(image_table).join(dataset_table)
+    rows = connection.execute(query.where(*wanted).order_by(annotation_table.c.id)).mappings()
+    return [_annotation_record(row) for row in rows]
+
+
+def _annotation_record(row: RowMapping) -> AnnotationRecord:
+    from_json = {name: json.loads(row[name]) for name in ("rle", "bbox", "prompt")}
+    return AnnotationRecord(**{**row, **from_json, "bbox": tuple(from_json["bbox"])})

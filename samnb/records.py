@@ -1,0 +1,162 @@
+"""What the catalog takes and gives: frozen records, never live database rows.
+
+`NewImage` and `NewAnnotation` go in, `DatasetRecord`, `ImageRecord` and `AnnotationRecord` come out.
+A record is a snapshot: it does not change when the catalog does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["AnnotationRecord", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage"]
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """A named list of images: how many there are, and how many have their embedding cached."""
+
+    id: str
+    name: str
+    images: int
+    cached: int
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """A picture to be added to a dataset; the path is what tells two images of a dataset apart.
+
+    Parameters
+    ----------
+    path : str
+        Where the file is; kept as given, so give an absolute one.
+    filename : str
+        What people call it.
+    content_hash, pixel_hash, perceptual_hash : str
+        64 hexadecimal digits each: of the bytes, of the pixels, of what it looks like.
+    width, height : int
+        Upright, in pixels.
+    size_bytes, mtime_ns, inode : int
+        Of the file, as `os.stat` tells them; equal values mean an unchanged file.
+    embedding_cached : bool
+        True when the embedding of these pixels is in the store.
+    """
+
+    path: str
+    filename: str
+    content_hash: str
+    pixel_hash: str
+    perceptual_hash: str
+    width: int
+    height: int
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    embedding_cached: bool = False
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image of one dataset.
+
+    Parameters
+    ----------
+    id, dataset_id : str
+        32 hexadecimal digits.
+    dataset : str
+        Name of the dataset.
+    inode : int
+        The file's number modulo 2**63, which is what every database can hold.
+    position : int
+        Place in the dataset, from 0 in the order of adding.
+
+    The rest is as in `NewImage`.
+    """
+
+    id: str
+    dataset: str
+    dataset_id: str
+    filename: str
+    path: str
+    content_hash: str
+    pixel_hash: str
+    perceptual_hash: str
+    width: int
+    height: int
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    embedding_cached: bool
+    position: int
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """(H, W) of the upright picture, in pixels."""
+        return (self.height, self.width)
+
+
+@dataclass(frozen=True)
+class NewAnnotation:
+    """One accepted object, to be saved.
+
+    Parameters
+    ----------
+    image_id : str
+        The catalog's id of the image.
+    category : str
+        Class name of the object.
+    rle : mapping
+        ``{"size": [H, W], "counts": [...]}``, COCO run lengths of the mask.
+    bbox : (x, y, w, h)
+        Image pixels, XYWH.
+    area : int
+        Pixels inside the mask.
+    score : float
+        The model's own IoU estimate, about 0 to 1; 1 when a hand drew the mask.
+    source : str
+        Where it came from: ``"prompt"``, ``"import"``, ``"template:<name>"`` …
+    prompt : mapping
+        What `Prompt.as_dict` gives; empty when there was none.
+    model : str
+        Fingerprint of the model, "" when there was none.
+    """
+
+    image_id: str
+    category: str
+    rle: Mapping[str, Any]
+    bbox: tuple[float, float, float, float]
+    area: int
+    score: float = 1.0
+    source: str = "prompt"
+    prompt: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class AnnotationRecord:
+    """One saved annotation: `NewAnnotation`'s values, its id, and the names of its image and dataset.
+
+    Parameters
+    ----------
+    id : int
+        Grows with each annotation; the id of a removed one is not used again.
+    image : str
+        File name of the image.
+    created_at : str
+        UTC, ISO 8601.
+    """
+
+    id: int
+    image_id: str
+    image: str
+    dataset: str
+    category: str
+    rle: dict[str, Any]
+    bbox: tuple[float, float, float, float]
+    area: int
+    score: float
+    source: str
+    prompt: dict[str, Any]
+    model: str
+    created_at: str

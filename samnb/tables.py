@@ -1,0 +1,93 @@
+"""The catalog's tables. The scripts in `migrations/` make them; a test holds the two together."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+__all__ = ["annotation_table", "applied_table", "dataset_table", "image_table", "metadata", "template_table"]
+
+metadata = MetaData()
+
+dataset_table = Table(
+    "datasets",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", String(32), nullable=False),
+)
+
+image_table = Table(
+    "images",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("dataset_id", String(32), ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("content_hash", String(64)),
+    Column("pixel_hash", String(64), nullable=False),
+    Column("perceptual_hash", String(64), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("embedding_cached", Integer, server_default=text("0")),
+    UniqueConstraint("dataset_id", "path", name="uq_images_dataset_path"),
+    Index("idx_content_hash", "content_hash"),
+    Index("idx_pixel_hash", "pixel_hash"),
+    Index("idx_images_path", "path"),
+    Index("idx_images_filename", "filename"),
+    Index("idx_images_position", "dataset_id", "position"),
+)
+
+annotation_table = Table(
+    "annotations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("image_id", String(32), ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
+    Column("category", Text, nullable=False),
+    Column("rle", Text, nullable=False),
+    Column("bbox", Text, nullable=False),
+    Column("area", BigInteger, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Index("idx_annotations_image", "image_id"),
+    Index("idx_annotations_category", "category"),
+    # Without AUTOINCREMENT, SQLite gives the id of a removed last row to the next one.
+    sqlite_autoincrement=True,
+)
+
+template_table = Table(
+    "templates",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+applied_table = Table(
+    "applied",
+    metadata,
+    Column("template", Text, primary_key=True),
+    Column("image_id", String(32), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("pixel_hash", String(64), nullable=False),
+    Column("applied_at", String(32), nullable=False),
+)
