@@ -23,7 +23,7 @@ __all__ = ["CLICKED", "COIN_CROPS", "COIN_POINTS", "demo_pictures", "run"]
 COIN_CROPS = {
     "coins_1.png": (0, 20, 243, 222),
     "coins_2.png": (180, 10, 384, 222),
-    "coins_3.png": (0, 98, 205, 303),
+    "coins_3.png": (0, 98, 215, 303),
     "coins_4.png": (180, 95, 384, 303),
     "coins_5.png": (76, 25, 306, 225),
     "coins_6.png": (76, 100, 330, 303),

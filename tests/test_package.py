@@ -19,7 +19,7 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 ROOMS = (
     *("errors", "prompts", "images", "masks", "models"),
     *("entries", "entry_folder", "cache"),
-    *("tables", "migrations", "database", "records", "catalog"),
+    *("tables", "migrations", "database", "records", "queries", "catalog"),
     *("jobs", "progress", "templates", "matching", "prewarm", "apply", "exports"),
     *("reports", "intake", "session", "ui", "widgets", "demo", "cli"),
 )
@@ -134,7 +134,8 @@ def test_a_file_imports_only_from_rooms_above_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_no_file_is_longer_than_500_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 500
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
