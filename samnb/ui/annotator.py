@@ -1,0 +1,462 @@
+"""The Annotator: a picture, a hand, and masks that are kept in the session."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from base64 import b64encode
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PromptError, SamnbError, UnknownName
+from ..images import encode_png, thumbnail
+from ..masks import category_color, mask_polygons
+from ..prompts import BACKGROUND, FOREGROUND, Prediction, Prompt
+from . import style
+from .canvas import Shape, Stage
+from .drafts import Draft
+from .frame import stage_size
+from .gestures import BoxDrag, Click
+from .notice import Notice, shows_errors
+from .panels import Candidates, Categories, Counts, Entries, Entry, header
+from .picture import draw_annotated
+from .worker import LatestOnly
+
+if TYPE_CHECKING:
+    from ..catalog import ImageRecord
+    from ..reports import Annotation
+    from ..session import Session
+
+__all__ = ["Annotator"]
+
+_log = logging.getLogger("samnb.widgets")
+
+_HINT = (
+    "click adds · shift-click removes · drag a box · Enter accepts · Esc clears · Z undoes · ← → images · 1 2 3 masks"
+)
+_FIRST_CATEGORY = "object"
+
+
+class Annotator(ipywidgets.VBox):
+    """Click an object, see its mask, accept it.
+
+    Everything the mouse does is a method here, in image pixels, and works without a browser. Handlers never raise:
+    what goes wrong is shown in a red line in the widget and logged to "samnb.widgets".
+
+    Parameters
+    ----------
+    session : Session
+        Where images come from and annotations go to.
+    image : str, path or ImageRecord, optional
+        The first one shown; None: the first of the dataset.
+    dataset : str, optional
+        None: all images of the session, or those of `image`'s dataset.
+
+    Raises
+    ------
+    UnknownName
+        No such image or dataset.
+    """
+
+    def __init__(self, session: Session, *, image: Any = None, dataset: str | None = None):
+        self.session = session
+        first = None if image is None else session.image(image)
+        self.dataset = dataset if dataset is not None or first is None else first.dataset
+        self._lock = threading.RLock()
+        self._worker = LatestOnly()
+        self._images: list[ImageRecord] = session.images(self.dataset)
+        self._image: ImageRecord | None = None
+        self._cursor = -1
+        self._drafts: dict[str, Draft] = {}
+        self._prediction: Prediction | None = None
+        self._predicted: Prompt = Prompt()
+        self._chosen = 0
+        self._accept_when_ready = False
+        self._annotations: list[Annotation] = []
+        self._shapes: dict[int, Shape] = {}
+        self._names = session.categories() or [_FIRST_CATEGORY]
+        self._category = self._names[0]
+        self._annotated = {annotation.image_id for annotation in session.annotations(dataset=self.dataset)}
+        self._build()
+        super().__init__([style.sheet(), self._header, self._tools, self._body, self._status, self._notice])
+        self.add_class("samnb")
+        self.show(first if first is not None else next(iter(self._images), None))
+
+    # -- what the hand does, in image pixels ---------------------------------------------------------
+
+    @shows_errors("This click was not used")
+    def click(self, x: float, y: float, background: bool = False) -> None:
+        """Add a point: on the object, or with `background` where the object is not."""
+        self._push(self._draft.prompt.with_point(x, y, label=BACKGROUND if background else FOREGROUND))
+
+    @shows_errors("This box was not used")
+    def drag_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
+        """Put a box round the object, from any corner to the opposite one; replaces an earlier box."""
+        with self._lock:
+            self._stage.show_prompt(self._draft.prompt)
+            self._push(self._draft.prompt.with_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))))
+
+    @shows_errors("Undo failed")
+    def undo(self) -> None:
+        """Take the last click, box or clear back."""
+        with self._lock:
+            if self._image is not None and self._draft.undo():
+                self._prompt_changed()
+
+    @shows_errors("Clear failed")
+    def clear(self) -> None:
+        """Start the object in hand again; undo brings it back."""
+        with self._lock:
+            if self._image is not None and self._draft.prompt:
+                self._draft.push(Prompt())
+                self._prompt_changed()
+
+    @shows_errors("No such mask")
+    def choose(self, index: int) -> None:
+        """Take another one of the candidate masks, counted from 0."""
+        with self._lock:
+            if self._prediction is None:
+                return
+            count = len(self._prediction.masks)
+            if not 0 <= index < count:
+                raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
+            self._chosen = int(index)
+            self._draw_mask()
+
+    @shows_errors("Nothing was accepted")
+    def accept(self) -> None:
+        """Keep the mask in hand as an annotation; while it is still computed, keep it as soon as it is there."""
+        with self._lock:
+            if self._image is None or not self._draft.prompt:
+                self._say("nothing to accept yet: click an object first")
+            elif self._prediction is None or self._predicted != self._draft.prompt:
+                self._accept_when_ready = True
+                self._say("will be accepted when its mask is there …")
+            else:
+                self._accept(self._prediction)
+
+    @shows_errors("The annotation was not deleted")
+    def remove(self, annotation_id: int) -> None:
+        """Delete an annotation of this image."""
+        with self._lock:
+            self.session.remove(annotation_id)
+            self._annotations_changed()
+
+    @shows_errors("The next image cannot be shown")
+    def next(self) -> None:
+        """The next image; what is in hand stays in hand for a return."""
+        self._step(+1)
+
+    @shows_errors("The previous image cannot be shown")
+    def previous(self) -> None:
+        """The previous image."""
+        self._step(-1)
+
+    @shows_errors("The image cannot be shown")
+    def show(self, image: Any) -> None:
+        """That image, by file name, id, path or record."""
+        with self._lock:
+            record = None if image is None else self.session.image(image)
+            if record is not None:
+                pixels = self.session.pixels(record)
+                annotations = self.session.annotations(image=record)
+                self._image, self._annotations = record, annotations
+                self._prediction, self._accept_when_ready = None, False
+                self._cursor = self._place_of(record)
+                self._stage.show_picture(pixels)
+            elif not self._images:
+                self._notice.say('No images here yet: add some with session.add("photos/") and run this cell again.')
+            self._draw_header()
+            self._draw_annotations()
+            self._prompt_changed()
+
+    @shows_errors("This key did nothing")
+    def key(self, name: str, ctrl: bool = False) -> None:
+        """What a key does while the pointer is over the picture."""
+        actions = {"Enter": self.accept, "Escape": self.clear, "ArrowLeft": self.previous, "ArrowRight": self.next}
+        if name.lower() == "z" or name == "Backspace":
+            self.undo()
+        elif ctrl:
+            return
+        elif name in actions:
+            actions[name]()
+        elif name in ("1", "2", "3"):
+            self.choose(int(name) - 1)
+
+    @property
+    def category(self) -> str:
+        """What the next accepted mask is; a new name becomes a new category."""
+        return self._category
+
+    @category.setter
+    def category(self, name: str) -> None:
+        name = str(name).strip()
+        if not name:
+            raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+        with self._lock:
+            self._category = name
+            if name not in self._names:
+                self._names = [*self._names, name]
+            self._categories.show(self._names, name)
+
+    # -- what there is to see --------------------------------------------------------------------------
+
+    @property
+    def image(self) -> ImageRecord | None:
+        """The image shown."""
+        return self._image
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt in hand."""
+        return self._draft.prompt if self._image is not None else Prompt()
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The prediction of the prompt in hand; None while there is none yet."""
+        return self._prediction if self.prompt and self._predicted == self.prompt else None
+
+    @property
+    def error(self) -> str:
+        """The red line, "" when there is none."""
+        return self._notice.text
+
+    @property
+    def status(self) -> str:
+        """The left part of the status line."""
+        return self._said
+
+    def snapshot(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB pixels of the image with its annotations, the mask and the prompt in hand."""
+        with self._lock:
+            if self._image is None:
+                return np.full((64, 96, 3), 240, np.uint8)
+            masks = [annotation.mask for annotation in self._annotations]
+            colors = [category_color(self._index_of(a.category)) for a in self._annotations]
+            if self._prediction is not None:
+                masks, colors = [*masks, self._prediction.masks[self._chosen]], [*colors, style.ACCENT]
+            return draw_annotated(self.session.pixels(self._image), masks, colors, self.prompt)
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Block until no mask is being computed and show what came; for scripts and tests."""
+        self._worker.wait(timeout)
+
+    def close(self) -> None:
+        """Let go of the browser's objects."""
+        self._stage.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        where = self._image.filename if self._image is not None else "no images"
+        place = " · ".join(filter(None, [self.session.name, self.dataset]))
+        return f"<Annotator {place}: {where}, {len(self._annotations)} annotations>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(**kwargs) or {}
+        # For pages without a kernel, such as a notebook on a code hosting site: the widget as a still picture.
+        still = encode_png(thumbnail(self.snapshot(), style.PICTURE_SIZE[0]))
+        return {**bundle, "text/plain": repr(self), "image/png": b64encode(still).decode()}
+
+    def show_error(self, what: str, error: Exception) -> None:
+        """Show the red line."""
+        with self._lock:
+            self._notice.show(what, error)
+
+    # -- from a prompt to a mask -----------------------------------------------------------------------
+
+    @property
+    def _draft(self) -> Draft:
+        if self._image is None:
+            raise SamnbError('There is no image to click on: add some with session.add("photos/").')
+        return self._drafts.setdefault(self._image.id, Draft())
+
+    def _push(self, prompt: Prompt) -> None:
+        with self._lock:
+            draft = self._draft
+            assert self._image is not None
+            prompt.check_inside(self._image.size_hw, self._image.filename)
+            draft.push(prompt)
+            self._prompt_changed()
+
+    def _prompt_changed(self) -> None:
+        """Show the prompt now and ask for its mask; the mask of the last prompt stays until the new one is there."""
+        self._accept_when_ready = False
+        prompt = self.prompt
+        self._stage.show_prompt(prompt)
+        self._accept_button.disabled = not prompt
+        if not prompt:
+            self._prediction = None
+            self._say("")
+            self._draw_mask()
+        elif self._predicted != prompt or self._prediction is None:
+            self._ask(prompt)
+
+    def _ask(self, prompt: Prompt) -> None:
+        record = self._image
+        assert record is not None
+        if not self.session.is_cached(record):
+            self._say(f"encoding {record.filename}, first time only …")
+        work = partial(self.session.predict, record, prompt=prompt, multimask=True)
+        self._worker.submit(work, partial(self._answered, record, prompt))
+
+    @shows_errors("The mask cannot be shown")
+    def _answered(self, record: ImageRecord, prompt: Prompt, prediction: Prediction | None, error: Any) -> None:
+        with self._lock:
+            if self._image is None or record.id != self._image.id or prompt != self._draft.prompt:
+                return
+            if error is not None:
+                self._take_back()
+                _log.warning("no mask for %s on %s", prompt, record.filename, exc_info=error)
+                self.show_error("No mask for this prompt", error)
+                return
+            assert prediction is not None
+            accept_now = self._accept_when_ready
+            self._prediction, self._predicted, self._chosen = prediction, prompt, prediction.best
+            self._notice.dismiss()
+            self._say(_said_of(prediction))
+            self._draw_mask()
+            if not prediction.cache_hit:
+                self._draw_header()
+            if accept_now:
+                self._accept(prediction)
+
+    def _take_back(self) -> None:
+        """A prompt that cannot be decoded leaves everything as it was before it."""
+        self._draft.undo()
+        self._say("")
+        self._prompt_changed()
+
+    def _accept(self, prediction: Prediction) -> None:
+        self._accept_when_ready = False
+        annotation = self.session.accept(prediction, category=self._category, index=self._chosen)
+        self._draft.reset()
+        self._prompt_changed()
+        self._annotations_changed()
+        self._say(f"kept as {annotation.category}, score {annotation.score:.2f}")
+
+    # -- from image to image ---------------------------------------------------------------------------
+
+    def _step(self, by: int) -> None:
+        with self._lock:
+            self._count()
+            place = self._cursor + by
+            if 0 <= place < len(self._images):
+                # Moved even if that image cannot be read: the next step must lead past it.
+                self._cursor = place
+                self.show(self._images[place])
+            else:
+                self._say("this is the last image" if by > 0 else "this is the first image")
+
+    def _place_of(self, record: ImageRecord) -> int:
+        return next((i for i, other in enumerate(self._images) if other.id == record.id), -1)
+
+    def _count(self) -> int:
+        """How many images are cached; the list of images is fetched again only when their number changed."""
+        datasets = [d for d in self.session.datasets() if self.dataset in (None, d.name)]
+        if sum(d.images for d in datasets) != len(self._images):
+            self._images = self.session.images(self.dataset)
+        return sum(d.cached for d in datasets)
+
+    # -- drawing ---------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        sizes = [(record.width, record.height) for record in self._images]
+        self._stage = Stage(stage_size(sizes, style.PICTURE_SIZE), on_gesture=self._on_gesture, on_key=self.key)
+        self._header, self._status, self._notice = style.html(), style.html(), Notice()
+        self._said = ""
+        self._candidates = Candidates(self.choose)
+        self._categories = Categories(self._choose_category)
+        self._categories.show(self._names, self._category)
+        self._entries = Entries(self.remove)
+        self._accept_button = style.button("Accept ⏎", "samnb-primary", tooltip="Keep this mask (Enter)")
+        self._accept_button.on_click(lambda _: self.accept())
+        clear = _tool("Clear ⎋", self.clear, "Start this object again (Esc)")
+        self._tools = style.box(
+            _tool("", self.previous, "Previous image (←)", icon="chevron-left"),
+            _tool("", self.next, "Next image (→)", icon="chevron-right"),
+            _tool("", self.undo, "Undo (Z)", icon="undo"),
+            self._categories,
+            classes=("samnb-row",),
+        )
+        hand = style.box(self._accept_button, clear, classes=("samnb-row",))
+        label = style.html(style.span("this object", "label"))
+        side = ipywidgets.VBox([label, self._candidates, hand, self._entries])
+        side.add_class("samnb-side")
+        side.layout.max_height = f"{self._stage.frame.stage_size[1]}px"
+        self._body = style.box(self._stage.widget, side, classes=("samnb-body",))
+
+    @shows_errors("This was not understood")
+    def _on_gesture(self, gesture: Click | BoxDrag) -> None:
+        if isinstance(gesture, Click):
+            self.click(gesture.x, gesture.y, background=gesture.background)
+        elif not gesture.done:
+            self._stage.show_prompt(self.prompt, band=gesture)
+        elif gesture.x1 > gesture.x0 and gesture.y1 > gesture.y0:
+            self.drag_box(gesture.x0, gesture.y0, gesture.x1, gesture.y1)
+        else:
+            self._stage.show_prompt(self.prompt)
+            self._say("a box needs width and height")
+
+    @shows_errors("No such category")
+    def _choose_category(self, name: str) -> None:
+        self.category = name
+
+    def _annotations_changed(self) -> None:
+        assert self._image is not None
+        self._annotations = self.session.annotations(image=self._image)
+        change = self._annotated.add if self._annotations else self._annotated.discard
+        change(self._image.id)
+        self._draw_annotations()
+        self._draw_header()
+
+    def _draw_header(self) -> None:
+        cached = self._count()
+        counts = Counts(self._cursor + 1, len(self._images), len(self._annotated), cached)
+        filename = self._image.filename if self._image is not None else ""
+        self._header.value = header(self.session.name, self.dataset or "", filename, counts)
+
+    def _draw_annotations(self) -> None:
+        shapes = {a.id: self._shapes.get(a.id) or self._shape(a.mask, a.category) for a in self._annotations}
+        self._shapes = shapes
+        self._stage.show_saved(list(shapes.values()))
+        self._categories.show(self._names, self._category)
+        self._entries.show(
+            [Entry(a.id, a.category, float(a.score), self._index_of(a.category)) for a in self._annotations]
+        )
+
+    def _draw_mask(self) -> None:
+        prediction = self._prediction
+        if prediction is None:
+            self._stage.show_mask(None)
+            self._candidates.show((), 0)
+            return
+        polygons = tuple(mask_polygons(prediction.masks[self._chosen]))
+        self._stage.show_mask(Shape(polygons, style.ACCENT))
+        self._candidates.show(prediction.scores, self._chosen)
+
+    def _shape(self, mask: NDArray[np.bool_], category: str) -> Shape:
+        return Shape(tuple(mask_polygons(mask)), category_color(self._index_of(category)))
+
+    def _index_of(self, category: str) -> int:
+        if category not in self._names:
+            self._names = [*self._names, category]
+        return self._names.index(category)
+
+    def _say(self, text: str) -> None:
+        self._said = text
+        self._status.value = f'<div class="samnb-spread">{style.span(text, "number")}{style.span(_HINT, "dim")}</div>'
+
+
+def _said_of(prediction: Prediction) -> str:
+    how = "cache hit" if prediction.cache_hit else "encoded"
+    return f"score {prediction.score:.2f} · {prediction.ms:.0f} ms · {how}"
+
+
+def _tool(text: str, action: Any, tooltip: str, *, icon: str = "") -> ipywidgets.Button:
+    button = style.button(text, *(("samnb-icon",) if icon else ()), icon=icon, tooltip=tooltip)
+    button.on_click(lambda _: action())
+    return button

@@ -1,0 +1,218 @@
+"""The Progress widget: how a prewarm or an apply goes on, and what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+from ..jobs import Event, Job
+from ..progress import summary_text
+from . import style
+from .notice import Notice
+
+__all__ = ["Progress"]
+
+# Seconds: faster redrawing only costs the page time; slower, and the time left stands still.
+_DRAW_EVERY, _TICK = 0.1, 0.5
+_FAILURES_SHOWN = 100
+
+
+class Progress(ipywidgets.VBox):
+    """Follows a `Job`: bar, counts, rate, time left, pause and cancel, failed files with their reasons.
+
+    Parameters
+    ----------
+    job : Job
+        Of `Session.prewarm` or `Session.apply`; running or ended.
+
+    Examples
+    --------
+    >>> from samnb.jobs import Event, Job
+    >>> last = Event("done", total=50, details={"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150})
+    >>> job = Job("prewarm", lambda control: iter([last]), total=50)
+    >>> _ = job.wait()
+    >>> Progress(job).title
+    'Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)'
+    """
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.counts: Counter[str] = Counter()
+        self.title = ""
+        self._latest: Event | None = None
+        self._masks = 0
+        self._failures: list[tuple[str, str]] = []
+        self._drawn_at = 0.0
+        self._line = style.html()
+        self._title = style.html("", "samnb-grow", "samnb-strong", "samnb-clip", "samnb-number")
+        self._bar = style.html()
+        self._details = style.html()
+        self._notice = Notice()
+        self._pause = style.button("Pause", icon="pause", tooltip="Stop after the image in hand")
+        self._cancel = style.button("Cancel", icon="stop", tooltip="Stop for good; what is finished is kept")
+        self._pause.on_click(lambda _: self.toggle_pause())
+        self._cancel.on_click(lambda _: self.cancel())
+        head = style.box(self._title, self._pause, self._cancel, classes=("samnb-row",))
+        super().__init__([style.sheet(), head, self._bar, self._line, self._details, self._notice])
+        self.add_class("samnb")
+        self.layout.max_width = "720px"
+        self._draw()
+        job.subscribe(self._on_event, finished=self._draw)
+        self._tick()
+
+    # -- what the hand does ------------------------------------------------------------------------
+
+    def toggle_pause(self) -> None:
+        """Pause the job after the image in hand, or go on."""
+        if self.job.state == "paused":
+            self.job.resume()
+        else:
+            self.job.pause()
+        self._draw()
+
+    def cancel(self) -> None:
+        """Stop the job after the image in hand; what is finished is kept."""
+        self.job.cancel()
+        self._draw()
+
+    # -- what the job says -------------------------------------------------------------------------
+
+    @property
+    def done(self) -> int:
+        """How many images are behind us, failed ones included."""
+        return sum(self.counts.values())
+
+    def _on_event(self, event: Event) -> None:
+        if event.status == "done":
+            return
+        self._latest = event
+        self.counts[event.status] += 1
+        self._masks += int(event.get("masks", 0))
+        if event.status == "failed":
+            self._failures.append((event.filename, str(event.get("error", "no reason given"))))
+        if time.monotonic() - self._drawn_at >= _DRAW_EVERY:
+            self._draw()
+
+    def _tick(self) -> None:
+        """Draw now and then while the job runs: the last news of a burst, and the time left of a slow image."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+
+        def again() -> None:
+            if not self._ended:
+                self._draw()
+                loop.call_later(_TICK, again)
+
+        loop.call_later(_TICK, again)
+
+    # -- how it looks ------------------------------------------------------------------------------
+
+    @property
+    def _ended(self) -> bool:
+        return self.job.state in ("done", "cancelled", "failed") and (self.job.summary or self.job.error) is not None
+
+    def _draw(self) -> None:
+        self._drawn_at = time.monotonic()
+        self.title = _title(self.job, self._latest, self.done)
+        self._title.value = " ".join(filter(None, [_icon(self.job), escape(self.title)]))
+        self._bar.value = _bar(self.counts, max(self.job.total, self.done))
+        self._line.value = _line(self.job, self.counts, self._rate, self._masks)
+        self._details.value = _failures(self._failures)
+        self._draw_buttons()
+        if self.job.error is not None:
+            self._notice.show(f"{self.job.name} stopped early", self.job.error)
+
+    def _draw_buttons(self) -> None:
+        paused = self.job.state == "paused"
+        self._pause.description, self._pause.icon = ("Resume", "play") if paused else ("Pause", "pause")
+        for button in (self._pause, self._cancel):
+            button.layout.display = "none" if self._ended else None
+            button.disabled = self.job.control.cancelled
+
+    @property
+    def _rate(self) -> float:
+        """Computed images a second since the start; skipped ones cost nothing and would flatter it."""
+        seconds = time.monotonic() - self.job.started
+        return self.counts["computed"] / seconds if seconds > 0 else 0.0
+
+    def __repr__(self) -> str:
+        return f"<Progress {self.title}>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(**kwargs) or {}
+        return {**bundle, "text/plain": self.title}
+
+
+def _title(job: Job, latest: Event | None, done: int) -> str:
+    if job.error is not None:
+        return f"{_doing(job.name)} stopped at {done}/{job.total}"
+    if job.summary is not None:
+        return summary_text(job.summary)
+    icon = "⚡" if latest is not None and latest.status == "skipped" else "⏳"
+    return f"{icon} {_doing(job.name)}... {done}/{job.total}"
+
+
+def _doing(name: str) -> str:
+    if name == "prewarm":
+        return "Pre-warming cache"
+    verb, _, rest = name.partition(" ")
+    return f"Applying {rest}" if verb == "apply" and rest else name.capitalize()
+
+
+def _icon(job: Job) -> str:
+    return {"done": "✓", "cancelled": "■", "failed": "⚠"}.get(job.state, "") if job.summary or job.error else ""
+
+
+def _bar(counts: Counter[str], total: int) -> str:
+    parts = "".join(
+        f'<div class="samnb-bar-{kind}" style="width:{100 * counts[kind] / total:.2f}%"></div>'
+        for kind in ("skipped", "computed", "failed")
+        if total and counts[kind]
+    )
+    return f'<div class="samnb-bar" role="progressbar" aria-valuemax="{total}">{parts}</div>'
+
+
+def _line(job: Job, counts: Counter[str], rate: float, masks: int) -> str:
+    why = "cached" if job.name == "prewarm" else "done before"
+    said = [f"⚡ {counts['skipped']} skipped ({why})", f"⏳ {counts['computed']} computed"]
+    if masks:
+        said.append(f"{masks} masks")
+    if counts["failed"]:
+        said.append(f"⚠ {counts['failed']} failed")
+    if rate and counts["computed"] > 1:
+        said.append(f"{rate:.1f} images/s" if rate >= 1 else f"{1 / rate:.1f} s an image")
+    left = job.total - sum(counts.values())
+    now = ""
+    if job.summary is None and job.error is None:
+        if job.control.cancelled:
+            now = "stopping after the image in hand …"
+        elif job.state == "paused":
+            now = "paused after the image in hand"
+        elif rate and left > 0:
+            now = f"about {_duration(left / rate)} left"
+    sides = "".join(style.span(side) for side in (" · ".join(said), now))
+    return f'<div class="samnb-spread samnb-dim samnb-number">{sides}</div>'
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"
+
+
+def _failures(failures: list[tuple[str, str]]) -> str:
+    if not failures:
+        return ""
+    shown = "".join(f"<li><b>{escape(name)}</b> {escape(reason)}</li>" for name, reason in failures[:_FAILURES_SHOWN])
+    more = len(failures) - _FAILURES_SHOWN
+    rest = f"<li>… and {more} more in the job's events</li>" if more > 0 else ""
+    return f'<details><summary>{len(failures)} failed</summary><ul class="samnb-failures">{shown}{rest}</ul></details>'

@@ -1,0 +1,118 @@
+"""Slow calls off the kernel's main thread: one slot, the latest wins, the answer brought back to the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["LatestOnly"]
+
+_log = logging.getLogger("samnb.widgets")
+
+Work = Callable[[], Any]
+Answer = Callable[[Any, Exception | None], None]
+
+
+class LatestOnly:
+    """Runs one call at a time; of those that come meanwhile only the latest is kept.
+
+    Coalescing in the kernel's event loop does not do: behind a burst of clicks every one of them would still be
+    worked off. Answers are called on the event loop that ran when this object was made (only its thread may touch
+    widgets), or on the worker's thread where there is none.
+
+    Examples
+    --------
+    >>> worker = LatestOnly()
+    >>> worker.submit(lambda: 6 * 7, lambda value, error: print(value, error))
+    >>> worker.wait()
+    42 None
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._slot: tuple[Work, Answer] | None = None
+        self._thread: threading.Thread | None = None
+        self._answers: deque[Callable[[], None]] = deque()
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+
+    @property
+    def busy(self) -> bool:
+        """True while a call runs or waits for its turn."""
+        with self._changed:
+            return self._thread is not None
+
+    def submit(self, work: Work, answer: Answer) -> None:
+        """Run `work`, then call `answer(value, None)` or `answer(None, error)`; replaces a call that still waits."""
+        with self._changed:
+            self._slot = (work, answer)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="samnb widget", daemon=True)
+                self._thread.start()
+
+    def flush(self) -> None:
+        """Call the answers that lie ready, here and now."""
+        while True:
+            try:
+                answer = self._answers.popleft()
+            except IndexError:
+                return
+            answer()
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Block until nothing runs, then `flush`.
+
+        Raises
+        ------
+        TimeoutError
+            After `timeout` seconds; the call goes on.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._thread is None, timeout):
+                raise TimeoutError(f"The widget's worker is still busy after {timeout:g} s.")
+        self.flush()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if self._slot is None:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                work, answer = self._slot
+                self._slot = None
+            self._answers.append(_called(work, answer))
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._loop is None:
+            self.flush()
+            return
+        try:
+            self._loop.call_soon_threadsafe(self.flush)
+        except RuntimeError:
+            # The loop was closed (kernel shutting down): nobody is left to look.
+            _log.debug("event loop closed before an answer of the worker")
+
+
+def _called(work: Work, answer: Answer) -> Callable[[], None]:
+    """Run the work; what is returned hands its outcome on, and keeps a failing answer from ending the thread."""
+    value, error = None, None
+    try:
+        value = work()
+    except Exception as problem:
+        error = problem
+
+    def tell() -> None:
+        try:
+            answer(value, error)
+        except Exception:
+            _log.exception("an answer of the widget's worker failed")
+
+    return tell

@@ -1,0 +1,18 @@
+"""What a notebook shows: the `Annotator` and the `Progress` of a job. Imports ipywidgets and ipycanvas."""
+
+from __future__ import annotations
+
+from IPython.display import display
+
+from .jobs import Job
+from .ui.annotator import Annotator
+from .ui.progress import Progress
+
+__all__ = ["Annotator", "Progress", "show_progress"]
+
+
+def show_progress(job: Job) -> Progress:
+    """Display the Progress widget of a job under the cell and return it."""
+    progress = Progress(job)
+    display(progress)
+    return progress

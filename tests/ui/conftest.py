@@ -1,0 +1,56 @@
+"""Fixtures of the browser tests; without Playwright or Chromium they skip and say so, under CI they fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from .lab import CHROMIUM_FLAGS, Lab, NotebookPage
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium; a browser of Playwright's own if there is none on the PATH."""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        _missing("browser tests need Playwright: pip install 'samnb[test]'")
+    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    with sync_playwright() as playwright:
+        try:
+            running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
+        except Error as error:
+            _missing(f"browser tests need Chromium (apt-get install chromium): {str(error).splitlines()[0]}")
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab for the tests of one module."""
+    running = Lab(tmp_path_factory.mktemp("lab"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def notebook(browser, lab, request):
+    """A page to open notebooks in; what the page complained about is shown when the test fails."""
+    page = browser.new_page(viewport={"width": 1360, "height": 900})
+    page.set_default_timeout(30_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    yield NotebookPage(lab, page)
+    print("the page's console:", *complaints, sep="\n  ")
+    page.close()

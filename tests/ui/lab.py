@@ -1,0 +1,168 @@
+"""One real JupyterLab in folders of its own, and a hand in Chromium that opens its notebooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+
+CHROMIUM_FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+_OVERRIDES = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+
+
+def eventually(what, look, *, seconds=30.0, every=0.05):
+    """The first true answer of `look`; AssertionError naming `what` after the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = look()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Not within {seconds:g} s: {what}. Last answer: {answer!r}")
+        time.sleep(every)
+
+
+class Lab:
+    """A JupyterLab server whose settings, workspaces and kernels live in `folder`."""
+
+    def __init__(self, folder: Path):
+        self.root = folder / "root"
+        self.root.mkdir(parents=True)
+        self.port = _free_port()
+        self.output = (folder / "server.log").open("w+")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+                *(f"--port={self.port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
+                *("--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={self.root}"),
+            ],
+            env=_environment(folder),
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            eventually("JupyterLab answers", self._answers, seconds=90)
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, name: str, cells: list[str]) -> None:
+        """A notebook of these code cells."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.root / name)
+
+    def url(self, name: str) -> str:
+        """Where that notebook opens, in a workspace of its own."""
+        return f"http://127.0.0.1:{self.port}/lab/workspaces/{Path(name).stem}/tree/{name}?reset"
+
+    def close(self) -> None:
+        """End the server and its kernels."""
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.output.close()
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            self.output.seek(0)
+            raise AssertionError("JupyterLab ended:\n" + self.output.read()[-3000:])
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status", timeout=2) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+class NotebookPage:
+    """An open notebook in the browser."""
+
+    def __init__(self, lab: Lab, page):
+        self.lab, self.page = lab, page
+
+    def open(self, name: str, cells: list[str], *, run: bool = True) -> NotebookPage:
+        """Write the notebook, open it, wait for the kernel, run all cells."""
+        self.lab.write(name, cells)
+        self.page.goto(self.lab.url(name))
+        self.wait_for_kernel()
+        if run:
+            self.start("notebook:run-all-cells")
+        return self
+
+    def wait_for_kernel(self) -> None:
+        """Until the kernel of the notebook in front is idle."""
+        self.page.wait_for_function(
+            "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+            timeout=90_000,
+        )
+
+    def start(self, command: str) -> None:
+        """Run a command of JupyterLab without waiting for its end."""
+        self.page.evaluate("command => { jupyterapp.commands.execute(command); }", command)
+
+    def wait_until_run(self, *, seconds: float = 60) -> None:
+        """Until every cell has run; a cell's error fails the test with its traceback."""
+        eventually("all cells have run", lambda: all(c.get("execution_count") for c in self.cells()), seconds=seconds)
+        errors = [o for c in self.cells() for o in c.get("outputs", ()) if o["output_type"] == "error"]
+        assert not errors, "\n".join("\n".join(error["traceback"]) for error in errors)
+
+    def cells(self) -> list[dict]:
+        """The notebook's code cells as they are now, outputs included."""
+        text = self.page.evaluate("JSON.stringify(jupyterapp.shell.currentWidget.content.model.toJSON().cells)")
+        return [cell for cell in json.loads(text) if cell["cell_type"] == "code"]
+
+    def ask(self, code: str) -> str:
+        """The repr of an expression in the kernel."""
+        return self.page.evaluate(
+            """async code => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const future = kernel.requestExecute({code: "", silent: true, user_expressions: {it: code}});
+                const it = (await future.done).content.user_expressions.it;
+                if (it.status !== "ok") throw new Error(it.ename + ": " + it.evalue);
+                return it.data["text/plain"];
+            }""",
+            code,
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    settings = folder / "settings"
+    for name, values in _OVERRIDES.items():
+        package, plugin = name.split(":")
+        file = settings / package / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    }
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        **{variable: str(folder / name) for variable, name in own.items()},
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
