@@ -151,6 +151,7 @@ def _public(
 ) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            yield prefix + node.name, node
+            if not any(ast.unparse(decorator).endswith(".setter") for decorator in node.decorator_list):
+                yield prefix + node.name, node
             if isinstance(node, ast.ClassDef):
                 yield from _public(node, f"{node.name}.")
