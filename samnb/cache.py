@@ -215,11 +215,10 @@ class EmbeddingCache:
             if (embedding := self._find(key)) is not None:
                 self._count("hits")
                 return embedding, True
+            mine: Future[Embedding] = Future()
             with self._lock:
-                future = self._running.get(key)
-                if future is None:
-                    mine = self._running[key] = Future()
-            if future is None:
+                future = self._running.setdefault(key, mine)
+            if future is mine:
                 return self._lead(key, mine, compute, about)
             try:
                 embedding = future.result()
@@ -308,21 +307,24 @@ class EmbeddingCache:
         return embedding
 
     def _remember(self, key: str, embedding: Embedding) -> None:
-        self._forget(key)
-        if embedding.nbytes > self._memory_limit:
-            return
+        fits = embedding.nbytes <= self._memory_limit  # one too large would push out all others, then itself
         with self._lock:
+            self._drop(key)
+            if not fits:
+                return
             self._memory[key] = embedding
             self._memory_bytes += embedding.nbytes
             while self._memory_bytes > self._memory_limit or len(self._memory) > self._max_entries:
-                _, oldest = self._memory.popitem(last=False)
-                self._memory_bytes -= oldest.nbytes
+                self._drop(next(iter(self._memory)))
 
     def _forget(self, key: str) -> bool:
         with self._lock:
-            embedding = self._memory.pop(key, None)
-            if embedding is not None:
-                self._memory_bytes -= embedding.nbytes
+            return self._drop(key)
+
+    def _drop(self, key: str) -> bool:
+        """With the lock held."""
+        embedding = self._memory.pop(key, None)
+        self._memory_bytes -= 0 if embedding is None else embedding.nbytes
         return embedding is not None
 
     def _count(self, *names: str) -> None:

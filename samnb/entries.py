@@ -100,7 +100,8 @@ def as_stored(embedding: Embedding, dtype: str) -> Embedding:
     >>> float(as_stored(embedding, "float16").tensors["image_embedding"][0, 0, 0])
     0.0999755859375
     """
-    return _with(embedding, {name: _as_float32(half) for name, half in _cast(embedding, dtype).items()})
+    tensors = {name: _as_float32(stored) for name, stored in _cast(embedding, dtype).items()}
+    return Embedding(tensors, _size(embedding.original_size), _size(embedding.input_size))
 
 
 def pack(key: str, embedding: Embedding, *, dtype: str, about: Mapping[str, str]) -> bytes:
@@ -121,12 +122,12 @@ def pack(key: str, embedding: Embedding, *, dtype: str, about: Mapping[str, str]
         "schema": str(SCHEMA),
         "key": key,
         "dtype": dtype,
-        "original_size": json.dumps([int(side) for side in embedding.original_size]),
-        "input_size": json.dumps([int(side) for side in embedding.input_size]),
+        "original_size": json.dumps(_size(embedding.original_size)),
+        "input_size": json.dumps(_size(embedding.input_size)),
         "order": json.dumps(list(tensors)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "samnb": _version(),
-        **{name: str(value) for name, value in about.items()},
+        **{_readable(name): _readable(value) for name, value in about.items()},
     }
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
@@ -156,7 +157,7 @@ def unpack(raw: bytes, key: str) -> Embedding:
         raise EntryDamaged(f"checksum differs: truncated or altered ({len(raw):,} bytes)")
     try:
         return _parse(raw, key)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise EntryDamaged(f"header not understood: {error!r}") from error
 
 
@@ -175,8 +176,7 @@ def _parse(raw: bytes, key: str) -> Embedding:
         tensors[name], end = _tensor(raw, start, end, name, header[name])
     if start + end != len(raw):
         raise EntryDamaged(f"length: expected {start + end:,} bytes, got {len(raw):,}")
-    original, resized = (tuple(json.loads(metadata[name])) for name in ("original_size", "input_size"))
-    return Embedding(tensors, original, resized)
+    return Embedding(tensors, _size(metadata["original_size"]), _size(metadata["input_size"]))
 
 
 def _tensor(raw: bytes, start: int, end: int, name: str, field: Any) -> tuple[NDArray[np.float32], int]:
@@ -227,10 +227,14 @@ def _as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
     return array
 
 
-def _with(embedding: Embedding, tensors: dict[str, NDArray[Any]]) -> Embedding:
-    height, width = embedding.original_size
-    rows, columns = embedding.input_size
-    return Embedding(tensors, (int(height), int(width)), (int(rows), int(columns)))
+def _size(size_hw: str | tuple[int, int]) -> tuple[int, int]:
+    height, width = json.loads(size_hw) if isinstance(size_hw, str) else size_hw
+    return int(height), int(width)
+
+
+def _readable(text: str) -> str:
+    # file names may hold lone surrogates, which other readers of safetensors refuse
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _digits_at() -> slice:

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import socket
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -92,7 +93,13 @@ class EntryFolder:
         return self.folder / check_key(key)[:2] / key[2:4] / (key + _SUFFIX)
 
     def __contains__(self, key: str) -> bool:
-        return self.path_of(key).is_file()
+        path = self.path_of(key)
+        try:
+            return stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _cannot_read(path, error) from error
 
     def keys(self) -> Iterator[str]:
         """Every key that has a file, in no order."""
@@ -101,9 +108,8 @@ class EntryFolder:
     def sizes(self) -> Iterator[int]:
         """Bytes of every entry, in no order."""
         for path in self._files():
-            stat = _stat(path) if _is_entry(path) else None
-            if stat is not None:
-                yield stat.st_size
+            if _is_entry(path) and (found := _stat(path)):
+                yield found.st_size
 
     def read(self, key: str) -> Embedding | None:
         """The verified embedding, or None where there is no file.
@@ -124,10 +130,7 @@ class EntryFolder:
             self._quarantine(path, error)
             raise
         except OSError as error:
-            raise StoreError(
-                f"{path}: cannot be read ({error.strerror or error}). The file was left as it is: "
-                "check its permissions and the disk."
-            ) from error
+            raise _cannot_read(path, error) from error
 
     def write(self, key: str, raw: bytes) -> None:
         """Publish one file whole, or leave no trace.
@@ -211,19 +214,19 @@ class EntryFolder:
 
     def _verify(self, path: Path) -> Embedding:
         with open(path, "rb", buffering=0) as file:
-            raw, stat = file.readall(), os.fstat(file.fileno())
+            raw, found = file.readall(), os.fstat(file.fileno())
         try:
             if not _is_entry(path):
                 raise EntryDamaged("it lies where no key looks for it")
             return unpack(raw, path.stem)
         except EntryDamaged as error:
-            error.file_read = _identity(stat)
+            error.file_read = _identity(found)
             raise
 
     def _quarantine(self, path: Path, error: EntryDamaged, *, must: bool = False) -> None:
         aside = self.folder / "quarantine" / f"{path.name}.{uuid.uuid4().hex[:8]}"
-        stat = _stat(path)
-        if stat is None or _identity(stat) != error.file_read:
+        found = _stat(path)
+        if found is None or _identity(found) != error.file_read:
             return  # another process has moved it, and perhaps published a sound one since
         try:
             aside.parent.mkdir(parents=True, exist_ok=True)
@@ -276,6 +279,13 @@ def _list(folder: str | Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _cannot_read(folder, error) from error
+
+
+def _cannot_read(path: str | Path, error: OSError) -> StoreError:
+    reason = error.strerror or error
+    return StoreError(f"{path}: cannot be read ({reason}) and was left as it is: check permissions and disk.")
 
 
 def _is_entry(path: Path) -> bool:
@@ -292,8 +302,8 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _identity(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+def _identity(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _host() -> str:

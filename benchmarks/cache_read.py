@@ -1,0 +1,70 @@
+"""How long the embedding cache takes for one embedding of a ViT model, beside numpy's own files.
+
+    python benchmarks/cache_read.py [--rounds 200]
+
+Files are in the system's page cache. Times are medians, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from samnb.cache import EmbeddingCache, make_key
+from samnb.entries import unpack
+from samnb.prompts import Embedding
+
+KEY = make_key("pixels", "weights", "recipe")
+
+
+def milliseconds(call: Callable[[], object], rounds: int) -> float:
+    """Median time of one call."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return median(times) * 1000
+
+
+def measure(dtype: str, folder: Path, rounds: int) -> None:
+    """Print one table."""
+    values = np.random.default_rng(0).normal(size=(256, 64, 64)).astype(dtype)
+    embedding = Embedding({"image_embedding": values.astype(np.float32)}, (480, 640), (768, 1024))
+    npy = folder / "embedding.npy"
+    np.save(npy, values)
+    cold, warm = EmbeddingCache(folder, dtype=dtype, memory_bytes=0), EmbeddingCache(folder, dtype=dtype)
+    cold.put(KEY, embedding, about={"filename": "coins.jpg"})
+    raw = cold.path_of(KEY).read_bytes()
+    assert cold.get(KEY) is not None
+    assert warm.get(KEY) is not None
+    rows = {
+        "np.load": lambda: np.load(npy),
+        "np.load, then .astype(float32)": lambda: np.load(npy).astype(np.float32),
+        "get from disk: read, verify, to float32": lambda: cold.get(KEY),
+        "  of which verify and convert": lambda: unpack(raw, KEY),
+        "get from memory": lambda: warm.get(KEY),
+        "key in cache": lambda: KEY in cold,
+    }
+    print(f"\n{dtype}, {values.nbytes / 2**20:g} MiB")
+    base = milliseconds(rows["np.load"], rounds)
+    for name, call in rows.items():
+        took = milliseconds(call, rounds)
+        print(f"  {name:42s} {took:8.3f} ms   {took / base:6.2f} x np.load")
+    took = milliseconds(lambda: cold.put(KEY, embedding, about={}), max(10, rounds // 10))
+    print(f"  {'put: convert, checksum, fsync, rename':42s} {took:8.3f} ms")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=200)
+    rounds = parser.parse_args().rounds
+    for dtype in ("float16", "float32"):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(dtype, Path(folder), rounds)
