@@ -1,0 +1,291 @@
+"""The layers of the embedded model. Imports torch: import this only where a network is really built.
+
+The encoder is a small convolutional pyramid; prompt encoder and decoder are those of Segment Anything (Kirillov et al.,
+ICCV 2023) with four changes that a small network trained for minutes needs:
+
+* clicks and boxes are also drawn as maps and added to the dense embedding, so attention need not discover where they are;
+* the decoder sees how much each cell looks like the clicked ones, and passes that on through a convolution block;
+* the embedding carries stride-4 detail in extra channels, which the decoder unpacks for sharper outlines;
+* a mask's score is read from the mask itself, not from a token alone, so it holds at sizes it was not trained on.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from samnb.models import tiny
+from samnb.models.reference import import_segment_anything
+
+import_segment_anything()
+
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # noqa: E402
+from segment_anything.modeling.common import LayerNorm2d  # noqa: E402
+
+Points = tuple[Tensor, Tensor]
+
+CLICK_SIGMAS = (5.0, 16.0, 48.0)
+"""Radii in pixels of the Gaussian spots a click is drawn as."""
+
+MAP_COUNT = 2 * len(CLICK_SIGMAS) + 3
+"""Maps of a prompt: spots of foreground and of background clicks, box inside, box outline, box present."""
+
+SEED_MAPS = 2
+"""Of these maps, the ones the decoder compares cells by: the sharpest foreground and background spots."""
+
+LOOK_HEADS, LOOK_DIM = 4, 16
+"""In how many ways, and by how many channels each, cells are compared with the clicked ones."""
+
+
+def conv_unit(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU: the fastest kind of layer on a CPU."""
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions and a shortcut."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = conv_unit(channels, channels, dilation=dilation)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class TinyImageEncoder(nn.Module):
+    """Pixels to embedding: four stages at strides 4 to 32, merged back to stride 8."""
+
+    def __init__(self, widths: tuple[int, int, int, int] = (40, 80, 144, 176)) -> None:
+        super().__init__()
+        a, b, c, d = widths
+        self.img_size = tiny.IMAGE_SIZE
+        self.stage4 = nn.Sequential(conv_unit(3, 24, stride=2), conv_unit(24, a, stride=2), Block(a))
+        self.stage8 = nn.Sequential(conv_unit(a, b, stride=2), Block(b), Block(b))
+        self.stage16 = nn.Sequential(conv_unit(b, c, stride=2), Block(c), Block(c, 2), Block(c))
+        self.stage32 = nn.Sequential(conv_unit(c, d, stride=2), Block(d))
+        self.lateral32, self.merge16 = nn.Conv2d(d, c, 1), Block(c)
+        self.lateral16, self.merge8 = nn.Conv2d(c, b, 1), Block(b)
+        self.coarse = nn.Conv2d(b, tiny.DECODER_DIM, 1)
+        self.fine = nn.Sequential(nn.Conv2d(a, tiny.FINE_DIM // 4, 1), nn.PixelUnshuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode (B, 3, S, S) normalised RGB as (B, EMBED_DIM, S / STRIDE, S / STRIDE); 32 divides S."""
+        x4 = self.stage4(x.contiguous(memory_format=torch.channels_last))
+        x8 = self.stage8(x4)
+        x16 = self.stage16(x8)
+        x32 = self.stage32(x16)
+        x16 = self.merge16(x16 + F.interpolate(self.lateral32(x32), scale_factor=2.0, mode="nearest"))
+        x8 = self.merge8(x8 + F.interpolate(self.lateral16(x16), scale_factor=2.0, mode="nearest"))
+        return torch.cat([self.coarse(x8), self.fine(x4)], 1)
+
+
+class TinyPromptEncoder(PromptEncoder):
+    """Segment Anything's prompt encoder, with prompts drawn as maps and positions in absolute pixels.
+
+    Absolute pixels (always divided by IMAGE_SIZE) make a 128-pixel training crop and a whole image speak of distances in
+    the same unit. `image_embedding_size` may be set to the grid of other sizes, and `origin` (x, y in pixels) to where a
+    crop lies in its frame.
+
+    The dense embedding has SEED_MAPS channels more than DECODER_DIM: the maps of the clicks, for the decoder.
+    """
+
+    def __init__(self) -> None:
+        size = (tiny.IMAGE_SIZE, tiny.IMAGE_SIZE)
+        super().__init__(tiny.DECODER_DIM, (tiny.GRID_SIZE, tiny.GRID_SIZE), size, mask_in_chans=16)
+        self.origin = (0.0, 0.0)
+        self.draw = nn.Sequential(
+            nn.Conv2d(MAP_COUNT, 48, 3, padding=1), nn.GELU(), nn.Conv2d(48, tiny.DECODER_DIM, 1)
+        )
+
+    def get_dense_pe(self) -> Tensor:
+        """Give the positional encoding of the cells, (1, DECODER_DIM, H, W)."""
+        y, x = self._cell_centres()
+        grid = torch.stack(torch.broadcast_tensors(x, y), -1)[None]
+        encoded = self._encode_positions(grid.flatten(1, 2))
+        return encoded.transpose(1, 2).unflatten(2, self.image_embedding_size)
+
+    def forward(self, points: Points | None, boxes: Tensor | None, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Encode a batch of prompts.
+
+        Parameters
+        ----------
+        points
+            (B, N, 2) x, y in pixels of the encoder's square, and (B, N) labels: 1 foreground, 0 background, 2 and 3 the
+            corners of a box, -1 none.
+        boxes
+            (B, 4) x0, y0, x1, y1 in the same pixels.
+        masks
+            (B, 1, 4 H, 4 W) logits of an earlier answer.
+
+        Returns
+        -------
+        tuple
+            Tokens (B, N', DECODER_DIM) and dense embedding (B, DECODER_DIM + SEED_MAPS, H, W).
+        """
+        coords, labels = self._gather(points, boxes, masks)
+        sparse = self._encode_positions(coords) * (labels >= 0)[..., None]
+        kinds = [self.not_a_point_embed, *self.point_embeddings]
+        sparse = sparse + torch.cat([kind.weight for kind in kinds])[labels.long() + 1]
+        maps = self._draw_maps(coords, labels)
+        dense = self.draw(maps)
+        if masks is None:
+            dense = dense + self.no_mask_embed.weight[..., None, None]
+        else:
+            dense = dense + self.mask_downscaling((masks / 4).clamp(-8, 8))
+        return sparse, torch.cat([dense, maps[:, [0, len(CLICK_SIGMAS)]]], 1)
+
+    def _gather(self, points: Points | None, boxes: Tensor | None, masks: Tensor | None) -> Points:
+        """Write points and boxes as one list of pixel centres with labels; never empty."""
+        count = self._get_batch_size(points, boxes, masks)
+        coords = torch.zeros((count, 0, 2), device=self._get_device())
+        labels = torch.zeros((count, 0), device=self._get_device())
+        if points is not None:
+            coords, labels = points[0].to(coords) + 0.5, points[1].to(labels)
+        if boxes is not None:
+            corners = boxes.to(coords).reshape(-1, 2, 2) + 0.5
+            coords = torch.cat([coords, corners], 1)
+            labels = torch.cat([labels, labels.new_tensor([2.0, 3.0]).expand(count, 2)], 1)
+        else:
+            coords, labels = F.pad(coords, (0, 0, 0, 1)), F.pad(labels, (0, 1), value=-1.0)
+        return coords, labels
+
+    def _encode_positions(self, coords: Tensor) -> Tensor:
+        moved = coords + coords.new_tensor(self.origin)
+        return self.pe_layer.forward_with_coords(moved, self.input_image_size)
+
+    def _cell_centres(self) -> tuple[Tensor, Tensor]:
+        """Pixel positions of the cells: y (H, 1) and x (1, W)."""
+        height, width = self.image_embedding_size
+        y = (torch.arange(height, device=self._get_device()) + 0.5) * tiny.STRIDE
+        x = (torch.arange(width, device=self._get_device()) + 0.5) * tiny.STRIDE
+        return y[:, None], x[None]
+
+    def _draw_maps(self, coords: Tensor, labels: Tensor) -> Tensor:
+        """Draw prompts as (B, MAP_COUNT, H, W) maps in 0..1."""
+        y, x = self._cell_centres()
+        squared = (coords[..., 0, None, None] - x) ** 2 + (coords[..., 1, None, None] - y) ** 2
+        maps = []
+        for wanted in (1, 0):
+            here = (labels == wanted)[..., None, None]
+            maps += [(torch.exp(squared / (-2 * sigma**2)) * here).amax(1) for sigma in CLICK_SIGMAS]
+        return torch.stack(maps + self._draw_box(coords, labels, y, x), 1)
+
+    def _draw_box(self, coords: Tensor, labels: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:
+        """Draw the box between the points labelled 2 and 3: its inside, its outline, and that there is one."""
+        first = (coords * (labels == 2)[..., None]).sum(1)[..., None, None]
+        last = (coords * (labels == 3)[..., None]).sum(1)[..., None, None]
+        present = (labels == 3).any(1).to(coords)[:, None, None]
+        depth_x = torch.minimum(x - first[:, 0], last[:, 0] - x)
+        depth_y = torch.minimum(y - first[:, 1], last[:, 1] - y)
+        depth = torch.minimum(depth_x, depth_y)  # pixels inside the nearest side; negative outside
+        inside = torch.sigmoid(depth / 3)
+        outline = torch.exp(-(depth**2) / (2 * 8.0**2))
+        return [inside * present, outline * present, present.expand_as(inside)]
+
+
+class LocalBlock(nn.Module):
+    """Spread what is known of a cell to its neighbours: 7×7 depthwise convolution, then a two-layer perceptron."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.mix = nn.Sequential(nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, channels, 1))
+        self.norm = LayerNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)  # three times faster to train through than NCHW
+        return x + self.mix(self.norm(self.spread(x)))
+
+
+class TinyMaskDecoder(MaskDecoder):
+    """Segment Anything's mask decoder with likeness maps, convolution blocks, fine detail and mask-based scores.
+
+    Unlike the original it also takes one embedding per prompt, so prompts of many images are decoded in one call.
+    """
+
+    def __init__(self) -> None:
+        dim = tiny.DECODER_DIM
+        transformer = TwoWayTransformer(depth=2, embedding_dim=dim, num_heads=4, mlp_dim=4 * dim)
+        super().__init__(transformer_dim=dim, transformer=transformer)
+        self.look = nn.Conv2d(dim, LOOK_HEADS * LOOK_DIM, 1)
+        self.likeness = nn.Conv2d(SEED_MAPS * LOOK_HEADS, dim, 1)
+        self.local = LocalBlock(dim)
+        self.detail = nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(tiny.FINE_DIM // 4, dim // 4, 1))
+        self.iou_prediction_head = nn.Sequential(
+            nn.Linear(3 * dim + 3, 128), nn.GELU(), nn.Linear(128, 64), nn.GELU(), nn.Linear(64, 1)
+        )
+
+    def predict_masks(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode B prompts.
+
+        Parameters
+        ----------
+        image_embeddings
+            (1 or B, EMBED_DIM, H, W).
+        image_pe
+            (1, DECODER_DIM, H, W).
+        sparse_prompt_embeddings, dense_prompt_embeddings
+            What `TinyPromptEncoder` gives.
+
+        Returns
+        -------
+        tuple
+            Mask logits (B, 4, 4 H, 4 W) and scores (B, 4) in 0..1.
+        """
+        count = sparse_prompt_embeddings.shape[0]
+        coarse = image_embeddings[:, : tiny.DECODER_DIM]
+        dense, seeds = dense_prompt_embeddings.split([tiny.DECODER_DIM, SEED_MAPS], 1)
+        cells = self.local(coarse + dense + self.likeness(self._compare(coarse, seeds)))
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])[None].expand(count, -1, -1)
+        tokens = torch.cat([own, sparse_prompt_embeddings], 1)
+        states, flat = self.transformer(cells, image_pe.expand(count, -1, -1, -1), tokens)
+        cells = flat.transpose(1, 2).unflatten(2, cells.shape[-2:])
+        logits = self._draw_masks(cells, image_embeddings[:, tiny.DECODER_DIM :], states[:, 1 : 1 + self.num_mask_tokens])
+        return logits, self._score(logits.detach().float(), cells, states)
+
+    def _compare(self, coarse: Tensor, seeds: Tensor) -> Tensor:
+        """How much each cell looks like the clicked ones: (B, SEED_MAPS * LOOK_HEADS, H, W) in -1..1."""
+        looks = F.normalize(self.look(coarse).unflatten(1, (LOOK_HEADS, LOOK_DIM)), dim=2)
+        looks = looks.expand(seeds.shape[0], -1, -1, -1, -1)
+        weight = seeds / (seeds.sum((2, 3), keepdim=True) + 1e-3)
+        clicked = torch.einsum("bshw,bkdhw->bskd", weight, looks)
+        return torch.einsum("bskd,bkdhw->bskhw", clicked, looks).flatten(1, 2)
+
+    def _draw_masks(self, cells: Tensor, fine: Tensor, states: Tensor) -> Tensor:
+        """Scale cells up to stride 2 with the fine detail mixed in, and read each mask token's mask off them."""
+        first, norm, activation, second, last = self.output_upscaling
+        upscaled = activation(norm(first(cells) + self.detail(fine)))
+        upscaled = last(second(upscaled))
+        weights = torch.stack([mlp(states[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
+        return torch.einsum("bmc,bchw->bmhw", weights, upscaled)
+
+    def _score(self, logits: Tensor, cells: Tensor, states: Tensor) -> Tensor:
+        """Estimate each mask's IoU from its tokens, the cells it covers, and how decided its logits are."""
+        soft = torch.sigmoid(logits)
+        hard = (logits > 0).to(soft)
+        overlap = (soft * hard).sum((2, 3))
+        expected = overlap / (hard.sum((2, 3)) + (soft * (1 - hard)).sum((2, 3)) + 1e-3)
+        area = hard.mean((2, 3)) * logits.shape[-1] / tiny.LOW_RES_SIZE  # relative to the shipped size
+        inside = overlap / (hard.sum((2, 3)) + 1e-3)
+        coverage = F.avg_pool2d(soft, 4)
+        coverage = coverage / (coverage.sum((2, 3), keepdim=True) + 1e-3)
+        covered = torch.einsum("bmhw,bchw->bmc", coverage, cells)
+        tokens = states[:, :1].expand(-1, self.num_mask_tokens, -1), states[:, 1 : 1 + self.num_mask_tokens]
+        seen = torch.cat([*tokens, covered, torch.stack([expected, area.sqrt(), inside], -1)], -1)
+        return torch.sigmoid(self.iou_prediction_head(seen)).squeeze(-1)
+
+
+def assemble(encoder: TinyImageEncoder, prompts: TinyPromptEncoder, decoder: TinyMaskDecoder) -> Sam:
+    """Put the three parts together as a `Sam`."""
+    return Sam(encoder, prompts, decoder, list(tiny.PIXEL_MEAN), list(tiny.PIXEL_STD))

@@ -1,0 +1,1 @@
+"""How the embedded model was made: procedural scenes, their shards, the training loop."""

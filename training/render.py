@@ -1,0 +1,63 @@
+"""Render scenes into a folder of shards that training can map into memory.
+
+A folder holds ``pixels-00000.npy`` (N, S, S, 3) uint8 and ``labels-00000.npy`` (N, S, S, 2) uint16 (whole, part) and so
+on; a shard appears under its name only when it is whole, so training may start while later shards are still rendered,
+and a second run goes on where the first stopped.
+
+Run as ``python -m training.render --out FOLDER --scenes 2400``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.generator import SIZE, render_scene
+
+SHARD = 100
+
+
+def render_shard(folder: Path, index: int, count: int = SHARD, size: int = SIZE) -> None:
+    """Render scenes ``index * SHARD`` onward into one shard, unless it is there already."""
+    target = folder / f"pixels-{index:05d}.npy"
+    if target.exists():
+        return
+    scenes = [render_scene(index * SHARD + i, size) for i in range(count)]
+    _save(folder / f"labels-{index:05d}.npy", np.stack([np.stack([s.whole, s.part], -1) for s in scenes]))
+    _save(target, np.stack([scene.pixels for scene in scenes]))
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, array)
+    os.replace(partial, path)
+
+
+def load_shards(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Map every finished shard: a list of (pixels, labels), in order."""
+    return [(np.load(path, mmap_mode="r"), np.load(path.with_name(path.name.replace("pixels", "labels")), mmap_mode="r"))
+            for path in sorted(folder.glob("pixels-*.npy"))]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scenes", type=int, default=2400)
+    parser.add_argument("--worker", default="0/1", help="i/n: render every n-th shard, beginning with the i-th")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    first, step = (int(v) for v in arguments.worker.split("/"))
+    for index in range(first, arguments.scenes // SHARD, step):
+        render_shard(arguments.out, index)
+        print(f"shard {index}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
