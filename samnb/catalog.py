@@ -7,7 +7,6 @@ Records come out, never live rows. Every call is one short transaction of its ow
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -34,6 +33,7 @@ from .queries import (
     image_row,
     insert_annotations,
     now,
+    path_text,
     set_cached,
     to_json,
 )
@@ -123,12 +123,12 @@ class Catalog:
         """
         self.add_dataset(dataset)
         records: dict[str, ImageRecord] = {}
-        for batch in batches(list({os.fspath(picture.path): picture for picture in pictures}.values())):
+        for batch in batches(list({path_text(picture.path): picture for picture in pictures}.values())):
             with self._database.write() as connection:
                 ids = self._upsert(connection, self._dataset_id(connection, dataset), batch)
                 found = image_records(connection, image_table.c.id.in_(ids))
             records.update((record.path, record) for record in found)
-        return [records[os.fspath(picture.path)] for picture in pictures]
+        return [records[path_text(picture.path)] for picture in pictures]
 
     def images(self, *, dataset: str | None = None) -> list[ImageRecord]:
         """All images, or those of one dataset, by dataset and position. May raise `UnknownName`."""
@@ -159,7 +159,7 @@ class Catalog:
     def known_file(self, path: AnyPath, size_bytes: int, mtime_ns: int, inode: int) -> ImageRecord | None:
         """The image made from this very file, if the file is unchanged since: no need to read it again."""
         unchanged = {
-            "path": os.fspath(path),
+            "path": path_text(path),
             "size_bytes": size_bytes,
             "mtime_ns": mtime_ns,
             "inode": folded(inode),
@@ -367,7 +367,7 @@ class Catalog:
     def _upsert(self, connection: Connection, dataset_id: str, batch: Sequence[NewImage]) -> list[str]:
         here = image_table.c.dataset_id == dataset_id
         paths = select(image_table.c.path).where(
-            here, image_table.c.path.in_([os.fspath(picture.path) for picture in batch])
+            here, image_table.c.path.in_([path_text(picture.path) for picture in batch])
         )
         there = set(connection.scalars(paths))
         last = connection.scalar(select(func.max(image_table.c.position)).where(here))
@@ -375,7 +375,7 @@ class Catalog:
         rows = []
         for picture in batch:
             rows.append(image_row(picture, dataset_id, position))
-            position += os.fspath(picture.path) not in there
+            position += path_text(picture.path) not in there
         insert = self._database.insert(image_table)
         renewed = rows[0].keys() - {"id", "dataset_id", "path", "position"}
         insert = insert.on_conflict_do_update(

@@ -58,6 +58,7 @@ class Database:
         self.shown = str(shown or (self.path.parent if self.path else _without_secrets(url)))
         if self.path is not None:
             _check_writable(self.path, self.shown)
+            url = url.set(database=str(self.path))
         self.engine = _make_engine(url, self.path)
         self._writer = self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
         self._finalizer = weakref.finalize(self, self.engine.dispose)

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_, update
 
-from .errors import AnyPath, UnknownName
+from .errors import AnyPath, ImageError, UnknownName
 from .records import AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage
 from .tables import annotation_table, dataset_table, image_table
 
@@ -39,6 +39,7 @@ __all__ = [
     "image_row",
     "insert_annotations",
     "now",
+    "path_text",
     "set_cached",
     "to_json",
 ]
@@ -73,6 +74,19 @@ def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
 def folded(inode: int) -> int:
     """A file's number as a signed database integer: some file systems use all 64 bits, Windows 128."""
     return inode % 2**63
+
+
+def path_text(path: AnyPath) -> str:
+    """A path as the catalog keeps it, or `ImageError`: a name that is not Unicode cannot be kept as text."""
+    name = os.fspath(path)
+    if _is_text(name):
+        return name
+    raise ImageError(f"{name!r}: its name is not valid Unicode, which the catalog needs. Rename the file.")
+
+
+def _is_text(name: str) -> bool:
+    # Python stands lone surrogates for the bytes of a file name that are not UTF-8.
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def to_json(value: Any) -> str:
@@ -120,7 +134,7 @@ def image_row(picture: NewImage, dataset_id: str, position: int) -> dict[str, An
         "dataset_id": dataset_id,
         "position": position,
         "filename": picture.filename,
-        "path": os.fspath(picture.path),
+        "path": path_text(picture.path),
         "content_hash": picture.content_hash,
         "pixel_hash": picture.pixel_hash,
         "perceptual_hash": picture.perceptual_hash,
@@ -145,7 +159,7 @@ def _image_record(row: RowMapping) -> ImageRecord:
 
 def image_called(connection: Connection, ref: AnyPath) -> ImageRecord:
     """The image an id, name, path or hash means, or `UnknownName`; see `Catalog.image` for the order."""
-    if not isinstance(ref, str | PathLike):
+    if not isinstance(ref, str | PathLike) or not _is_text(os.fspath(ref)):
         raise UnknownName("image", ref, file_names_near(connection, ""))
     for condition in _ways_to_name_an_image(ref):
         found = image_records(connection, condition, limit=1)
