@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from ..errors import PromptError, SamnbError, UnknownName
 from ..images import encode_png, thumbnail
-from ..masks import category_color, mask_polygons
+from ..masks import Polygon, category_color, mask_polygons
 from ..prompts import BACKGROUND, FOREGROUND, Prediction, Prompt
 from . import style
-from .canvas import Shape, Stage
+from .board import Board
+from .canvas import Shape
 from .drafts import Draft
 from .frame import stage_size
 from .gestures import BoxDrag, Click
-from .notice import Notice, shows_errors
-from .panels import Candidates, Categories, Counts, Entries, Entry, header
+from .notice import shows_errors
+from .panels import Counts, Entry
 from .picture import draw_annotated
 from .worker import LatestOnly
 
@@ -35,9 +36,6 @@ __all__ = ["Annotator"]
 
 _log = logging.getLogger("samnb.widgets")
 
-_HINT = (
-    "click adds · shift-click removes · drag a box · Enter accepts · Esc clears · Z undoes · ← → images · 1 2 3 masks"
-)
 _FIRST_CATEGORY = "object"
 
 
@@ -81,8 +79,9 @@ class Annotator(ipywidgets.VBox):
         self._names = session.categories() or [_FIRST_CATEGORY]
         self._category = self._names[0]
         self._annotated = {annotation.image_id for annotation in session.annotations(dataset=self.dataset)}
-        self._build()
-        super().__init__([style.sheet(), self._header, self._tools, self._body, self._status, self._notice])
+        sizes = [(record.width, record.height) for record in self._images]
+        self._board = Board(self, stage_size(sizes, style.PICTURE_SIZE))
+        super().__init__(self._board.parts)
         self.add_class("samnb")
         self.show(first if first is not None else next(iter(self._images), None))
 
@@ -97,7 +96,7 @@ class Annotator(ipywidgets.VBox):
     def drag_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
         """Put a box round the object, from any corner to the opposite one; replaces an earlier box."""
         with self._lock:
-            self._stage.show_prompt(self._draft.prompt)
+            self._board.stage.show_prompt(self._draft.prompt)
             self._push(self._draft.prompt.with_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))))
 
     @shows_errors("Undo failed")
@@ -132,10 +131,10 @@ class Annotator(ipywidgets.VBox):
         """Keep the mask in hand as an annotation; while it is still computed, keep it as soon as it is there."""
         with self._lock:
             if self._image is None or not self._draft.prompt:
-                self._say("nothing to accept yet: click an object first")
+                self._board.say("nothing to accept yet: click an object first")
             elif self._prediction is None or self._predicted != self._draft.prompt:
                 self._accept_when_ready = True
-                self._say("will be accepted when its mask is there …")
+                self._board.say("will be accepted when its mask is there …")
             else:
                 self._accept(self._prediction)
 
@@ -167,9 +166,11 @@ class Annotator(ipywidgets.VBox):
                 self._image, self._annotations = record, annotations
                 self._prediction, self._accept_when_ready = None, False
                 self._cursor = self._place_of(record)
-                self._stage.show_picture(pixels)
+                self._board.stage.show_picture(pixels)
             elif not self._images:
-                self._notice.say('No images here yet: add some with session.add("photos/") and run this cell again.')
+                self._board.notice.say(
+                    'No images here yet: add some with session.add("photos/") and run this cell again.'
+                )
             self._draw_header()
             self._draw_annotations()
             self._prompt_changed()
@@ -201,7 +202,7 @@ class Annotator(ipywidgets.VBox):
             self._category = name
             if name not in self._names:
                 self._names = [*self._names, name]
-            self._categories.show(self._names, name)
+            self._board.show_categories(self._names, name)
 
     # -- what there is to see --------------------------------------------------------------------------
 
@@ -223,12 +224,12 @@ class Annotator(ipywidgets.VBox):
     @property
     def error(self) -> str:
         """The red line, "" when there is none."""
-        return self._notice.text
+        return self._board.notice.text
 
     @property
     def status(self) -> str:
         """The left part of the status line."""
-        return self._said
+        return self._board.said
 
     def snapshot(self) -> NDArray[np.uint8]:
         """(H, W, 3) RGB pixels of the image with its annotations, the mask and the prompt in hand."""
@@ -247,7 +248,9 @@ class Annotator(ipywidgets.VBox):
 
     def close(self) -> None:
         """Let go of the browser's objects."""
-        self._stage.close()
+        # ipywidgets also closes what never came into being, when a constructor raised.
+        if hasattr(self, "_board"):
+            self._board.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -264,7 +267,7 @@ class Annotator(ipywidgets.VBox):
     def show_error(self, what: str, error: Exception) -> None:
         """Show the red line."""
         with self._lock:
-            self._notice.show(what, error)
+            self._board.notice.show(what, error)
 
     # -- from a prompt to a mask -----------------------------------------------------------------------
 
@@ -286,11 +289,11 @@ class Annotator(ipywidgets.VBox):
         """Show the prompt now and ask for its mask; the mask of the last prompt stays until the new one is there."""
         self._accept_when_ready = False
         prompt = self.prompt
-        self._stage.show_prompt(prompt)
-        self._accept_button.disabled = not prompt
+        self._board.stage.show_prompt(prompt)
+        self._board.allow_accept(bool(prompt))
         if not prompt:
             self._prediction = None
-            self._say("")
+            self._board.say("")
             self._draw_mask()
         elif self._predicted != prompt or self._prediction is None:
             self._ask(prompt)
@@ -299,7 +302,7 @@ class Annotator(ipywidgets.VBox):
         record = self._image
         assert record is not None
         if not self.session.is_cached(record):
-            self._say(f"encoding {record.filename}, first time only …")
+            self._board.say(f"encoding {record.filename}, first time only …")
         work = partial(self.session.predict, record, prompt=prompt, multimask=True)
         self._worker.submit(work, partial(self._answered, record, prompt))
 
@@ -316,8 +319,8 @@ class Annotator(ipywidgets.VBox):
             assert prediction is not None
             accept_now = self._accept_when_ready
             self._prediction, self._predicted, self._chosen = prediction, prompt, prediction.best
-            self._notice.dismiss()
-            self._say(_said_of(prediction))
+            self._board.notice.dismiss()
+            self._board.say(_said_of(prediction))
             self._draw_mask()
             if not prediction.cache_hit:
                 self._draw_header()
@@ -327,7 +330,7 @@ class Annotator(ipywidgets.VBox):
     def _take_back(self) -> None:
         """A prompt that cannot be decoded leaves everything as it was before it."""
         self._draft.undo()
-        self._say("")
+        self._board.say("")
         self._prompt_changed()
 
     def _accept(self, prediction: Prediction) -> None:
@@ -336,7 +339,7 @@ class Annotator(ipywidgets.VBox):
         self._draft.reset()
         self._prompt_changed()
         self._annotations_changed()
-        self._say(f"kept as {annotation.category}, score {annotation.score:.2f}")
+        self._board.say(f"kept as {annotation.category}, score {annotation.score:.2f}")
 
     # -- from image to image ---------------------------------------------------------------------------
 
@@ -349,7 +352,7 @@ class Annotator(ipywidgets.VBox):
                 self._cursor = place
                 self.show(self._images[place])
             else:
-                self._say("this is the last image" if by > 0 else "this is the first image")
+                self._board.say("this is the last image" if by > 0 else "this is the first image")
 
     def _place_of(self, record: ImageRecord) -> int:
         return next((i for i, other in enumerate(self._images) if other.id == record.id), -1)
@@ -363,46 +366,20 @@ class Annotator(ipywidgets.VBox):
 
     # -- drawing ---------------------------------------------------------------------------------------
 
-    def _build(self) -> None:
-        sizes = [(record.width, record.height) for record in self._images]
-        self._stage = Stage(stage_size(sizes, style.PICTURE_SIZE), on_gesture=self._on_gesture, on_key=self.key)
-        self._header, self._status, self._notice = style.html(), style.html(), Notice()
-        self._said = ""
-        self._candidates = Candidates(self.choose)
-        self._categories = Categories(self._choose_category)
-        self._categories.show(self._names, self._category)
-        self._entries = Entries(self.remove)
-        self._accept_button = style.button("Accept ⏎", "samnb-primary", tooltip="Keep this mask (Enter)")
-        self._accept_button.on_click(lambda _: self.accept())
-        clear = _tool("Clear ⎋", self.clear, "Start this object again (Esc)")
-        self._tools = style.box(
-            _tool("", self.previous, "Previous image (←)", icon="chevron-left"),
-            _tool("", self.next, "Next image (→)", icon="chevron-right"),
-            _tool("", self.undo, "Undo (Z)", icon="undo"),
-            self._categories,
-            classes=("samnb-row",),
-        )
-        hand = style.box(self._accept_button, clear, classes=("samnb-row",))
-        label = style.html(style.span("this object", "label"))
-        side = ipywidgets.VBox([label, self._candidates, hand, self._entries])
-        side.add_class("samnb-side")
-        side.layout.max_height = f"{self._stage.frame.stage_size[1]}px"
-        self._body = style.box(self._stage.widget, side, classes=("samnb-body",))
-
     @shows_errors("This was not understood")
-    def _on_gesture(self, gesture: Click | BoxDrag) -> None:
+    def gesture(self, gesture: Click | BoxDrag) -> None:
         if isinstance(gesture, Click):
             self.click(gesture.x, gesture.y, background=gesture.background)
         elif not gesture.done:
-            self._stage.show_prompt(self.prompt, band=gesture)
+            self._board.stage.show_prompt(self.prompt, band=gesture)
         elif gesture.x1 > gesture.x0 and gesture.y1 > gesture.y0:
             self.drag_box(gesture.x0, gesture.y0, gesture.x1, gesture.y1)
         else:
-            self._stage.show_prompt(self.prompt)
-            self._say("a box needs width and height")
+            self._board.stage.show_prompt(self.prompt)
+            self._board.say("a box needs width and height")
 
     @shows_errors("No such category")
-    def _choose_category(self, name: str) -> None:
+    def choose_category(self, name: str) -> None:
         self.category = name
 
     def _annotations_changed(self) -> None:
@@ -417,46 +394,36 @@ class Annotator(ipywidgets.VBox):
         cached = self._count()
         counts = Counts(self._cursor + 1, len(self._images), len(self._annotated), cached)
         filename = self._image.filename if self._image is not None else ""
-        self._header.value = header(self.session.name, self.dataset or "", filename, counts)
+        self._board.show_header(self.session.name, self.dataset or "", filename, counts)
 
     def _draw_annotations(self) -> None:
         shapes = {a.id: self._shapes.get(a.id) or self._shape(a.mask, a.category) for a in self._annotations}
         self._shapes = shapes
-        self._stage.show_saved(list(shapes.values()))
-        self._categories.show(self._names, self._category)
-        self._entries.show(
-            [Entry(a.id, a.category, float(a.score), self._index_of(a.category)) for a in self._annotations]
-        )
+        entries = [Entry(a.id, a.category, float(a.score), self._index_of(a.category)) for a in self._annotations]
+        self._board.show_annotations(list(shapes.values()), entries)
+        self._board.show_categories(self._names, self._category)
 
     def _draw_mask(self) -> None:
         prediction = self._prediction
         if prediction is None:
-            self._stage.show_mask(None)
-            self._candidates.show((), 0)
+            self._board.show_mask(None, (), 0)
             return
-        polygons = tuple(mask_polygons(prediction.masks[self._chosen]))
-        self._stage.show_mask(Shape(polygons, style.ACCENT))
-        self._candidates.show(prediction.scores, self._chosen)
+        polygons = self._outlines(prediction.masks[self._chosen])
+        self._board.show_mask(Shape(polygons, style.ACCENT), prediction.scores.tolist(), self._chosen)
 
     def _shape(self, mask: NDArray[np.bool_], category: str) -> Shape:
-        return Shape(tuple(mask_polygons(mask)), category_color(self._index_of(category)))
+        return Shape(self._outlines(mask), category_color(self._index_of(category)))
+
+    def _outlines(self, mask: NDArray[np.bool_]) -> tuple[Polygon, ...]:
+        # What is drawn may leave the pixels' edges by less than a pixel of the image or of the screen.
+        return tuple(mask_polygons(mask, tolerance=max(0.75, 0.5 / self._board.stage.frame.scale)))
 
     def _index_of(self, category: str) -> int:
         if category not in self._names:
             self._names = [*self._names, category]
         return self._names.index(category)
 
-    def _say(self, text: str) -> None:
-        self._said = text
-        self._status.value = f'<div class="samnb-spread">{style.span(text, "number")}{style.span(_HINT, "dim")}</div>'
-
 
 def _said_of(prediction: Prediction) -> str:
     how = "cache hit" if prediction.cache_hit else "encoded"
     return f"score {prediction.score:.2f} · {prediction.ms:.0f} ms · {how}"
-
-
-def _tool(text: str, action: Any, tooltip: str, *, icon: str = "") -> ipywidgets.Button:
-    button = style.button(text, *(("samnb-icon",) if icon else ()), icon=icon, tooltip=tooltip)
-    button.on_click(lambda _: action())
-    return button

@@ -80,7 +80,7 @@ class Stage:
         self.canvas.layout = ipywidgets.Layout(width="100%", height="auto")
         self.canvas.on_client_ready(self._on_client_ready)
         self.widget = ipywidgets.Box([self.canvas])
-        self.widget.layout = ipywidgets.Layout(width=f"{size[0]}px", max_width="100%", align_self="flex-start")
+        self.widget.layout = ipywidgets.Layout(max_width=f"{size[0]}px")
         self.widget.add_class("samnb-stage")
         self._listen()
 

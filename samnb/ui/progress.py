@@ -48,6 +48,7 @@ class Progress(ipywidgets.VBox):
         self._masks = 0
         self._failures: list[tuple[str, str]] = []
         self._drawn_at = 0.0
+        self._ended_at: float | None = None
         self._line = style.html()
         self._title = style.html("", "samnb-grow", "samnb-strong", "samnb-clip", "samnb-number")
         self._bar = style.html()
@@ -120,6 +121,8 @@ class Progress(ipywidgets.VBox):
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
+        if self._ended and self._ended_at is None:
+            self._ended_at = self._drawn_at
         self.title = _title(self.job, self._latest, self.done)
         self._title.value = " ".join(filter(None, [_icon(self.job), escape(self.title)]))
         self._bar.value = _bar(self.counts, max(self.job.total, self.done))
@@ -139,7 +142,7 @@ class Progress(ipywidgets.VBox):
     @property
     def _rate(self) -> float:
         """Computed images a second since the start; skipped ones cost nothing and would flatter it."""
-        seconds = time.monotonic() - self.job.started
+        seconds = (self._ended_at or time.monotonic()) - self.job.started
         return self.counts["computed"] / seconds if seconds > 0 else 0.0
 
     def __repr__(self) -> str:

@@ -38,6 +38,7 @@ _CSS = """
   color: inherit; overflow: hidden; }
 .samnb .widget-html-content { width: 100%; }
 .samnb .samnb-sheet { display: none; }
+.samnb .samnb-tools { margin-top: var(--samnb-gap); }
 .samnb .samnb-row { display: flex; flex-flow: row wrap; align-items: center; gap: var(--samnb-gap); overflow: hidden; }
 .samnb .samnb-spread { display: flex; flex-flow: row wrap; justify-content: space-between; gap: 0 16px; }
 .samnb .samnb-dim { color: var(--samnb-dim); }
@@ -65,11 +66,12 @@ _CSS = """
 .samnb .samnb-new { width: 120px; height: 28px; margin: 0; }
 .samnb .samnb-new input { height: 28px; border-radius: var(--samnb-radius); font-size: inherit; }
 
-.samnb .samnb-stage { flex: none; overflow: hidden; padding: 0; margin: 0; border-radius: var(--samnb-radius);
+.samnb .samnb-stage { flex: 100 1 420px; align-self: flex-start; overflow: hidden; padding: 0; margin: 0;
+  border-radius: var(--samnb-radius);
   background: var(--samnb-sunk); cursor: crosshair; outline: none; line-height: 0; }
 .samnb .samnb-stage canvas { pointer-events: none; display: block; }
 .samnb .samnb-body { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; overflow: hidden; }
-.samnb .samnb-side { flex: 1 0 204px; max-width: 320px; gap: var(--samnb-gap); overflow: hidden; }
+.samnb .samnb-side { flex: 1 1 204px; max-width: 300px; gap: var(--samnb-gap); overflow: hidden; }
 .samnb .samnb-list { overflow: hidden auto; border-top: 1px solid var(--samnb-line); padding-top: 4px; }
 .samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 26px; flex: none;
   overflow: hidden; border-radius: var(--samnb-radius); }
@@ -124,9 +126,7 @@ def html(value: str = "", *classes: str) -> ipywidgets.HTML:
 
 def button(text: str = "", *classes: str, icon: str = "", tooltip: str = "") -> ipywidgets.Button:
     """A button as wide as its text."""
-    widget = ipywidgets.Button(
-        description=text, icon=icon, tooltip=tooltip, layout=ipywidgets.Layout(width="auto", height="auto")
-    )
+    widget = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip)
     for name in ("samnb-button", *classes):
         widget.add_class(name)
     return widget
