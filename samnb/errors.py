@@ -19,6 +19,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── StoreError (OSError)            the session folder or the embedding store
     │   ├── SessionReadOnly (PermissionError)
     │   └── SessionTooNew
+    ├── TemplateMismatch (ValueError)   a template made with another model
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
 
 A message is a short letter: which thing, what was expected, what came, what to do next.
@@ -47,6 +48,7 @@ __all__ = [
     "SessionReadOnly",
     "SessionTooNew",
     "StoreError",
+    "TemplateMismatch",
     "UnknownName",
     "UnknownOption",
 ]
@@ -166,6 +168,16 @@ class SessionTooNew(StoreError):
         super().__init__(
             f"{folder}: its catalog has schema {found}, this samnb knows up to {known}. "
             "It was written by a newer version: upgrade with `pip install -U samnb`. Nothing was changed."
+        )
+
+
+class TemplateMismatch(SamnbError, ValueError):
+    """A template whose prototypes were made with another model."""
+
+    def __init__(self, name: str, template_model: str, session_model: str):
+        super().__init__(
+            f"Template {name!r} was made with model {template_model}, this session runs {session_model}. "
+            f"Prototypes cannot be compared across models: make it again with session.template({name!r})."
         )
 
 

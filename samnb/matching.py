@@ -201,12 +201,13 @@ def _unit(values: NDArray[np.float32], *, axis: int) -> NDArray[np.float32]:
 
 def _smooth(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
     # A single bright cell at a rim is a worse place to click than the middle of a bright patch.
-    return cv2.GaussianBlur(similarity, (3, 3), 0.8)
+    return np.asarray(cv2.GaussianBlur(similarity, (3, 3), 0.8), np.float32)
 
 
 def _cells_of(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """How much of each cell a mask covers, 0 to 1; never all zero for a mask that is not empty."""
-    return cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) + np.float32(1e-9)
+    share = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(share + 1e-9, np.float32)
 
 
 def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:

@@ -1,0 +1,65 @@
+"""Shows a running `Job` to whoever started it: a widget in a notebook, a tqdm bar elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from tqdm import tqdm
+
+from .jobs import Event, Job
+
+__all__ = ["in_notebook", "show_bar", "show_job", "summary_text"]
+
+
+def show_job(job: Job) -> None:
+    """The Progress widget when this is a Jupyter kernel, a tqdm bar when not."""
+    if in_notebook():
+        # By name at run time: the core knows no widgets, and a script must not pay for importing them.
+        importlib.import_module("samnb.widgets").show_progress(job)
+    else:
+        show_bar(job)
+
+
+def in_notebook() -> bool:
+    """True inside a Jupyter kernel, false in scripts, tests and plain IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def show_bar(job: Job) -> tqdm:
+    """A tqdm bar on standard error that follows the job; silent where that is no terminal."""
+    bar = tqdm(total=job.total, desc=job.name, unit="image", disable=None)
+
+    def news(event: Event) -> None:
+        if event.status == "done":
+            bar.set_postfix_str(summary_text(event))
+        else:
+            bar.update()
+            icon = {"skipped": "⚡ skipped (cached)", "computed": "⏳ computing", "failed": "⚠ failed"}[event.status]
+            bar.set_postfix_str(f"{icon} {event.filename}")
+
+    job.subscribe(news, finished=bar.close)
+    return bar
+
+
+def summary_text(event: Event) -> str:
+    """The last event in words.
+
+    Examples
+    --------
+    >>> details = {"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
+    >>> summary_text(Event("done", total=50, details=details))
+    'Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)'
+    """
+    said = event.as_dict()
+    parts = [f"computed: {said.get('computed', 0)}", f"skipped: {said.get('skipped', 0)}"]
+    if said.get("failed"):
+        parts.append(f"failed: {said['failed']}")
+    if "masks" in said:
+        head = f"{said['masks']} masks found"
+    else:
+        head = "Stopped" if said.get("cancelled") else "Dataset ready"
+        parts.insert(0, f"cache: {said.get('cache_size', 0)} embeddings")
+    return f"{head} ({', '.join(parts)})"

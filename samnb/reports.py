@@ -1,0 +1,225 @@
+"""What a session hands out: annotations, and reports that show themselves as text or as a card."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .catalog import AnnotationRecord, ImageRecord
+from .masks import decode_rle
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["AddReport", "Annotation", "Annotations", "DuplicateGroups", "Failure", "Status", "card"]
+
+
+class Annotation:
+    """One accepted object, saved.
+
+    Attributes
+    ----------
+    id : int
+    image, dataset : str
+        File name and dataset of its image.
+    category : str
+    mask : (H, W) bool
+        Decoded when first asked for.
+    bbox : (x, y, w, h)
+        Image pixels.
+    area : int
+        Pixels.
+    score : float
+        The model's IoU estimate, or for a template similarity x that estimate.
+    source : str
+        "hand", or "template:<name>".
+    """
+
+    def __init__(self, record: AnnotationRecord):
+        self.record = record
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "record":
+            raise AttributeError(name)
+        return getattr(self.record, name)
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """(H, W) bool."""
+        return decode_rle(self.record.rle)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields of one row of a table; the mask is left out."""
+        names = ("id", "dataset", "image", "category", "score", "area", "bbox", "source", "created_at")
+        return {name: getattr(self.record, name) for name in names}
+
+    def __repr__(self) -> str:
+        return f"<Annotation {self.id}: {self.category} on {self.image}, score {self.score:.2f}, area {self.area}>"
+
+
+class Annotations(list[Annotation]):
+    """A list of annotations that can become a table."""
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row an annotation; needs pandas."""
+        import pandas
+
+        columns = ["id", "dataset", "image", "category", "score", "area", "bbox", "source", "created_at"]
+        return pandas.DataFrame([a.as_dict() for a in self], columns=columns)
+
+    def _repr_html_(self) -> str:
+        rows = [(a.id, a.image, a.category, f"{a.score:.2f}", a.area, a.source) for a in self[:50]]
+        more = f"<p>… and {len(self) - 50} more</p>" if len(self) > 50 else ""
+        return _table(("id", "image", "category", "score", "area", "source"), rows) + more
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that was not added, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What `Session.add` did.
+
+    Parameters
+    ----------
+    dataset : str
+    images : tuple of ImageRecord
+        All images of this call that are in the dataset now.
+    added : int
+        How many of them were not in it before.
+    duplicates_found : int
+        How many of them already have their embedding cached, from whatever dataset or session run.
+    duplicates : int
+        How many of them show the same pixels as an earlier image of the session.
+    failed : tuple of Failure
+    """
+
+    dataset: str
+    images: tuple[ImageRecord, ...]
+    added: int
+    duplicates_found: int
+    duplicates: int
+    failed: tuple[Failure, ...] = ()
+
+    @property
+    def duplicates_message(self) -> str:
+        """The server version's message; empty when nothing is cached yet."""
+        if not self.duplicates_found:
+            return ""
+        return f"{self.duplicates_found} image(s) already cached, prewarm will be faster"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values with the server version's names."""
+        return {
+            "dataset": self.dataset,
+            "images": [image.filename for image in self.images],
+            "added": self.added,
+            "duplicates_found": self.duplicates_found,
+            "duplicates_message": self.duplicates_message,
+            "duplicates": self.duplicates,
+            "failed": [asdict(f) for f in self.failed],
+        }
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.images)} images in {self.dataset!r}", f"{self.added} new"]
+        if self.duplicates_found:
+            parts.append(f"{self.duplicates_found} already cached, prewarm will be faster")
+        if self.duplicates:
+            parts.append(f"{self.duplicates} duplicates")
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        lines = [" · ".join(parts), *(f"  ⚠ {f.path}: {f.reason}" for f in self.failed[:20])]
+        if len(self.failed) > 20:
+            lines.append(f"  … and {len(self.failed) - 20} more in .failed")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+class DuplicateGroups(list[tuple[ImageRecord, ...]]):
+    """Groups of images with the same pixels; shows as a list of names."""
+
+    def __str__(self) -> str:
+        if not self:
+            return "No duplicates."
+        return "\n".join(" = ".join(f"{image.dataset}/{image.filename}" for image in group) for group in self)
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Status:
+    """A session at a glance; shows as a card in a notebook.
+
+    `cached` counts images whose embedding the store holds now, for the session's model.
+    """
+
+    name: str
+    folder: str
+    images: int
+    unique_images: int
+    duplicates: int
+    datasets: int
+    annotations: int
+    cached: int
+    coverage_percent: float
+    model: str
+    device: str
+    cache_entries: int
+    cache_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @property
+    def _rows(self) -> dict[str, str]:
+        return {
+            "images": f"{self.images} in {self.datasets} datasets, {self.unique_images} unique",
+            "duplicates": str(self.duplicates),
+            "cached": f"{self.cached} of {self.images} ({self.coverage_percent:g} %)",
+            "annotations": str(self.annotations),
+            "model": f"{self.model} on {self.device}",
+            "cache": f"{self.cache_entries} embeddings, {self.cache_bytes / 2**20:.1f} MiB",
+            "folder": self.folder,
+        }
+
+    def __str__(self) -> str:
+        return f"samnb session {self.name}\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._rows.items())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return card(f"samnb · {self.name}", self._rows)
+
+
+def card(title: str, rows: Mapping[str, str]) -> str:
+    """A small HTML card in JupyterLab's theme colours; title and rows are escaped."""
+    cells = "".join(
+        f"<div style='opacity:.65'>{html.escape(name)}</div><div>{html.escape(text)}</div>"
+        for name, text in rows.items()
+    )
+    return (
+        "<div style='display:inline-block;border:1px solid var(--jp-border-color2,#ccc);border-radius:6px;"
+        "padding:10px 16px;font-family:var(--jp-ui-font-family,sans-serif);font-size:13px;"
+        "color:var(--jp-ui-font-color1,inherit)'>"
+        f"<div style='font-weight:600;margin-bottom:6px'>{html.escape(title)}</div>"
+        f"<div style='display:grid;grid-template-columns:auto auto;gap:2px 14px'>{cells}</div></div>"
+    )
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,559 @@
+"""`Session`, the facade: everything a mouse can do is a method here."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import exports, intake
+from .apply import apply_events, new_annotation
+from .cache import EmbeddingCache, make_key
+from .catalog import Catalog, DatasetRecord, ImageRecord
+from .errors import PromptError, SessionReadOnly, TemplateMismatch, UnknownName, UnknownOption
+from .images import thumbnail
+from .jobs import Event, Job, JobControl
+from .matching import Match, make_example
+from .models import load_model
+from .prewarm import EncodeTask, encode_image, prewarm_events, read_checked
+from .progress import show_job
+from .prompts import Embedding, Prediction, Prompt
+from .reports import AddReport, Annotation, Annotations, DuplicateGroups, Status
+from .templates import CategoryExamples, Template, make_template
+
+if TYPE_CHECKING:
+    from .exports import ExportReport
+    from .widgets import Annotator
+
+__all__ = ["Session"]
+
+_log = logging.getLogger("samnb.session")
+
+ImageRef = str | Path | ImageRecord
+_CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries")
+
+
+class Session:
+    """A folder that knows pictures by their content, keeps their embeddings, and what was annotated on them.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Made, or opened and upgraded. None: "samnb/default" in the user's data folder.
+    model : str
+        Registry name, see `samnb.models.available_models`.
+    checkpoint : path, optional
+        Weight file of the model; the embedded "tiny" needs none.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    database_url : str, optional
+        SQLAlchemy URL of the catalog; None: "catalog.db" in the folder, or the DATABASE_URL variable.
+    cache : EmbeddingCache or dict, optional
+        A store of your own, or options for the session's: dtype ("float16", "float32"), memory_bytes,
+        max_entries.
+
+    Raises
+    ------
+    UnknownName
+        No such model.
+    CheckpointError
+        The weight file is missing, damaged or of another model.
+    SessionReadOnly, SessionTooNew
+        The folder cannot be written, or comes from a newer version.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> session = Session(tempfile.mkdtemp())
+    >>> report = session.add(np.zeros((60, 80, 3), np.uint8), dataset="monday")
+    >>> report.added
+    1
+    >>> session.close()
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        model: str = "tiny",
+        checkpoint: str | Path | None = None,
+        device: str = "auto",
+        database_url: str | None = None,
+        cache: EmbeddingCache | Mapping[str, Any] | None = None,
+    ):
+        self.folder = intake.session_folder(folder)
+        self.model = load_model(model, checkpoint=checkpoint, device=device)
+        self._checkpoint, self._device = str(checkpoint or ""), device
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SessionReadOnly(self.folder, error.strerror) from error
+        self.catalog = Catalog(intake.database_url(self.folder, database_url), folder_for_messages=self.folder)
+        self.cache = self._make_cache(cache)
+        self._recent_pixels: dict[str, NDArray[np.uint8]] = {}
+        self.catalog.refresh_cached(self.is_cached)
+
+    # -- images ------------------------------------------------------------------------------------
+
+    def add(self, source: Any, *, dataset: str = "default") -> AddReport:
+        """Add pictures to a dataset; a bad one is reported and the rest goes on.
+
+        Parameters
+        ----------
+        source : path, glob, PIL image, array, or a list of these
+            Folders are searched recursively. Images and arrays from memory are kept as PNG in the session
+            folder.
+        dataset : str
+
+        Raises
+        ------
+        ImageNotFound
+            A single path or glob where nothing is found.
+        """
+        return intake.add_pictures(
+            self.catalog, self.folder, source, dataset=dataset, is_cached=lambda pixels: self._key(pixels) in self.cache
+        )
+
+    def images(self, dataset: str | None = None) -> list[ImageRecord]:
+        """All images, or those of one dataset, in the order they were added."""
+        return self.catalog.images(dataset=dataset)
+
+    def datasets(self) -> list[DatasetRecord]:
+        """All datasets, with how many images they have and how many are cached."""
+        return self.catalog.datasets()
+
+    def image(self, image: ImageRef) -> ImageRecord:
+        """One image by file name, "dataset/file name", id, path or hash.
+
+        Raises
+        ------
+        UnknownName
+            Nothing in the catalog answers to it.
+        """
+        return image if isinstance(image, ImageRecord) else self.catalog.image(image)
+
+    def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
+        """(H, W, 3) upright RGB; the last few are kept in memory.
+
+        Raises
+        ------
+        ImageError
+            The file is gone, or no longer holds the pixels it was added with.
+        """
+        record = self.image(image)
+        if record.pixel_hash not in self._recent_pixels:
+            pixels = read_checked(record.path, record.pixel_hash)
+            while len(self._recent_pixels) >= 4:
+                self._recent_pixels.pop(next(iter(self._recent_pixels)), None)
+            self._recent_pixels[record.pixel_hash] = pixels
+            return pixels
+        return self._recent_pixels[record.pixel_hash]
+
+    def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
+        """A small copy of the pixels."""
+        return thumbnail(self.pixels(image), longest_side)
+
+    def duplicates(self) -> DuplicateGroups:
+        """Groups of images that show the same pixels."""
+        return DuplicateGroups(self.catalog.duplicates())
+
+    # -- embeddings --------------------------------------------------------------------------------
+
+    def key(self, image: ImageRef) -> str:
+        """Where the image's embedding by this session's model is in the store."""
+        return self._key(self.image(image).pixel_hash)
+
+    def _key(self, pixel_hash: str) -> str:
+        return make_key(pixel_hash, self.model.fingerprint, self.recipe)
+
+    @property
+    def recipe(self) -> str:
+        """What, beside pixels and weights, decides an embedding: preprocessing and precisions."""
+        return f"{self.model.recipe}:store={self.cache.dtype}"
+
+    def is_cached(self, image: ImageRef) -> bool:
+        """True when the store holds the image's embedding now."""
+        return self.key(image) in self.cache
+
+    def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
+        """An image's embedding, and True when it came from the store and not from the encoder."""
+        record = self.image(image)
+        task = self._task(record)
+        embedding, hit = self.cache.get_or_compute(
+            task.key, lambda: self.model.encode(read_checked(record.path, record.pixel_hash)), about=task.about
+        )
+        if not record.embedding_cached:
+            self.catalog.mark_pixels_cached(record.pixel_hash, True)
+        return embedding, hit
+
+    def prewarm(
+        self,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        executor: Executor | None = None,
+        show: bool = True,
+    ) -> Job:
+        """Encode what is not cached yet, in the background; `await` it, or `.wait()`.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these, in this order.
+        executor : Executor, optional
+            Anything like `concurrent.futures`; its workers load the model themselves and need to see the
+            files and the store under the same paths. None: one after the other in this process.
+        show : bool
+            Draw a progress widget (a tqdm bar outside a notebook).
+        """
+        tasks = self._tasks(dataset, images)
+        job = Job("prewarm", partial(self._prewarm_events, tasks, executor), total=len(tasks))
+        if show:
+            show_job(job)
+        return job
+
+    def prewarm_stream(
+        self,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        executor: Executor | None = None,
+    ) -> Iterator[Event]:
+        """The same as `prewarm`, here and now: an iterator of its events."""
+        return self._prewarm_events(self._tasks(dataset, images), executor, JobControl())
+
+    # -- prompts and annotations -------------------------------------------------------------------
+
+    def predict(
+        self,
+        image: ImageRef,
+        *,
+        points: Sequence[Sequence[float]] | NDArray[Any] | None = None,
+        point_labels: Sequence[int] | NDArray[Any] | None = None,
+        box: Sequence[float] | None = None,
+        prompt: Prompt | None = None,
+        multimask: bool = True,
+        mask_input: NDArray[np.float32] | None = None,
+    ) -> Prediction:
+        """Masks for one object; the encoder runs only if the image was never encoded before.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
+        points : (N, 2), optional
+            (x, y) in image pixels.
+        point_labels : (N,), optional
+            1 foreground, 0 background; left out: all foreground.
+        box : (x0, y0, x1, y1), optional
+            Image pixels.
+        prompt : Prompt, optional
+            Instead of the three above.
+        multimask : bool
+            Three candidate masks, or one.
+        mask_input : (h, w) float32, optional
+            `Prediction.low_res_logits` of an earlier prompt for the same object.
+
+        Raises
+        ------
+        PromptError
+            An empty prompt, wrong shapes, a point outside the image.
+        UnknownName
+            No such image.
+        """
+        started = time.perf_counter()
+        record = self.image(image)
+        if prompt is None:
+            prompt = Prompt.of(points=points, point_labels=point_labels, box=box)
+        prompt.check_inside(record.size_hw, record.filename)
+        embedding, hit = self.embedding(record)
+        prediction = self.model.decode(embedding, prompt, multimask=multimask, mask_input=mask_input)
+        seconds = time.perf_counter() - started
+        _log.info("[SAM] Predicted mask in %.1fs (cache_hit=%s)", seconds, hit)
+        return replace(prediction, image=record.filename, image_id=record.id, cache_hit=hit, ms=seconds * 1000)
+
+    def accept(self, prediction: Prediction, *, category: str, index: int | None = None) -> Annotation:
+        """Keep one mask of a prediction as an annotation; it is in the catalog when this returns.
+
+        Parameters
+        ----------
+        prediction : Prediction
+        category : str
+            Class name; a new one is fine.
+        index : int, optional
+            Which mask; None: the one with the highest score.
+
+        Raises
+        ------
+        PromptError
+            No such mask, an empty mask, an empty category.
+        """
+        category = str(category).strip()
+        if not category:
+            raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+        number = prediction.best if index is None else index
+        if not 0 <= number < len(prediction.masks):
+            raise PromptError(f"index: expected 0 to {len(prediction.masks) - 1}, one of the masks; got {index}.")
+        mask = prediction.masks[number]
+        if not mask.any():
+            raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
+        match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
+        row = new_annotation(
+            self.image(prediction.image_id), match, source="hand", model=self.model.fingerprint
+        )
+        return Annotation(self.catalog.add_annotations([row])[0])
+
+    def annotations(
+        self, *, category: str | None = None, image: ImageRef | None = None, dataset: str | None = None
+    ) -> Annotations:
+        """Annotations in the order they were made.
+
+        Raises
+        ------
+        UnknownName
+            No such category, image or dataset.
+        """
+        if category is not None and category not in self.categories():
+            raise UnknownName("category", category, self.categories())
+        image_id = None if image is None else self.image(image).id
+        records = self.catalog.annotations(category=category, image_id=image_id, dataset=dataset)
+        return Annotations(Annotation(record) for record in records)
+
+    def remove(self, annotation: Annotation | int) -> bool:
+        """Delete an annotation; False if it was gone already."""
+        return bool(self.catalog.remove_annotations([annotation if isinstance(annotation, int) else annotation.id]))
+
+    def categories(self) -> list[str]:
+        """All categories, in the order of their first use."""
+        return self.catalog.categories()
+
+    # -- templates ---------------------------------------------------------------------------------
+
+    def template(
+        self, name: str, *, categories: Sequence[str] | None = None, strategy: str = "match_all", **parameters: float
+    ) -> Template:
+        """A template made from what was annotated by hand, saved under its name.
+
+        Parameters
+        ----------
+        name : str
+        categories : sequence of str, optional
+            None: all that have annotations by hand.
+        strategy : {"match_all", "match", "fixed"}
+            Every instance, the best one, or the same relative prompt on every image.
+        **parameters
+            See `samnb.templates.DEFAULT_PARAMETERS`.
+
+        Raises
+        ------
+        UnknownName
+            A category without annotations by hand, or an unknown strategy.
+        UnknownOption
+            An unknown parameter.
+        """
+        by_hand = [a for a in self.catalog.annotations() if a.source == "hand"]
+        known = list(dict.fromkeys(a.category for a in by_hand))
+        wanted = list(known if categories is None else categories)
+        for category in wanted:
+            if category not in known:
+                raise UnknownName("category", category, known)
+        if not wanted:
+            raise UnknownName("category", "any", known)
+        examples = []
+        for category in wanted:
+            rows = [Annotation(a) for a in by_hand if a.category == category]
+            made = []
+            for a in rows:
+                record = self.image(a.image_id)
+                made.append(
+                    make_example(record.pixel_hash, Prompt.from_dict(a.prompt), a.mask, self.embedding(record)[0])
+                )
+            examples.append(CategoryExamples(category, tuple(made)))
+        return self._saved(
+            make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters)
+        )
+
+    def apply(
+        self,
+        template: Template | str,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        show: bool = True,
+    ) -> Job:
+        """Find a template's objects on images, in the background; `await` it, or `.wait()`.
+
+        What is done with this version of the template is skipped, so a run that was cut off is resumed by
+        calling this again. Annotations by hand are never touched.
+
+        Parameters
+        ----------
+        template : Template or str
+            A saved one by its name.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these, in this order.
+        show : bool
+            Draw a progress widget (a tqdm bar outside a notebook).
+        """
+        template, records = self._template(template), self._records(dataset, images)
+        job = Job(f"apply {template.name}", partial(self._apply_events, template, records), total=len(records))
+        if show:
+            show_job(job)
+        return job
+
+    def apply_stream(
+        self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
+    ) -> Iterator[Event]:
+        """The same as `apply`, here and now: an iterator of its events."""
+        return self._apply_events(self._template(template), self._records(dataset, images), JobControl())
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def export(self, format: str, path: str | Path, *, dataset: str | None = None) -> ExportReport:
+        """Write annotations for other tools.
+
+        Parameters
+        ----------
+        format : {"coco", "masks"}
+            One COCO JSON file, or a folder of PNG masks.
+        path : path
+        dataset : str, optional
+            None: all images.
+        """
+        return exports.export(
+            format,
+            path,
+            images=self.images(dataset),
+            annotations=self.catalog.annotations(dataset=dataset),
+            categories=self.categories(),
+        )
+
+    def status(self) -> Status:
+        """The session at a glance; what it says of the cache is read off the store now."""
+        cached = self.catalog.refresh_cached(self.is_cached)
+        records = self.images()
+        groups = self.duplicates()
+        stats = self.cache.stats()
+        # Asking a model for its device loads torch; a card must not take seconds.
+        device = self.model.device if "torch" in sys.modules else self._device
+        return Status(
+            name=self.name,
+            folder=str(self.folder),
+            images=len(records),
+            unique_images=len({record.pixel_hash for record in records}),
+            duplicates=sum(len(group) - 1 for group in groups),
+            datasets=len(self.datasets()),
+            annotations=len(self.catalog.annotations()),
+            cached=cached,
+            coverage_percent=round(100 * cached / len(records), 2) if records else 0.0,
+            model=self.model.name,
+            device=device,
+            cache_entries=stats.entries,
+            cache_bytes=stats.bytes,
+        )
+
+    def annotate(self, image: ImageRef | None = None, *, dataset: str | None = None) -> Annotator:
+        """The annotator widget, for the last line of a notebook cell."""
+        # By name at run time: the core knows no widgets.
+        return importlib.import_module("samnb.widgets").Annotator(self, image=image, dataset=dataset)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    def close(self) -> None:
+        """Close the catalog's connections; the session is not used afterwards."""
+        self.catalog.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.name}: {len(self.images())} images, model {self.model.name}>"
+
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _make_cache(self, cache: EmbeddingCache | Mapping[str, Any] | None) -> EmbeddingCache:
+        if isinstance(cache, EmbeddingCache):
+            return cache
+        options = dict(cache or {})
+        if unknown := set(options) - set(_CACHE_OPTIONS):
+            raise UnknownOption("Session(cache={...})", unknown, _CACHE_OPTIONS)
+        return EmbeddingCache(self.folder / "embeddings", **options)
+
+    def _records(self, dataset: str | None, images: Iterable[ImageRef] | None) -> list[ImageRecord]:
+        return self.images(dataset) if images is None else [self.image(image) for image in images]
+
+    def _tasks(self, dataset: str | None, images: Iterable[ImageRef] | None) -> list[EncodeTask]:
+        return [self._task(record) for record in self._records(dataset, images)]
+
+    def _task(self, record: ImageRecord) -> EncodeTask:
+        return EncodeTask(
+            key=self.key(record),
+            path=record.path,
+            pixel_hash=record.pixel_hash,
+            filename=record.filename,
+            model=self.model.name,
+            checkpoint=self._checkpoint,
+            device=self._device,
+            folder=str(self.cache.folder or ""),
+            dtype=self.cache.dtype,
+        )
+
+    def _prewarm_events(
+        self, tasks: list[EncodeTask], executor: Executor | None, control: JobControl
+    ) -> Iterator[Event]:
+        return prewarm_events(
+            tasks,
+            cache=self.cache,
+            encode=lambda task: encode_image(task, self.model, self.cache),
+            finished=lambda task: self.catalog.mark_pixels_cached(task.pixel_hash, True),
+            control=control,
+            executor=executor,
+        )
+
+    def _apply_events(self, template: Template, records: list[ImageRecord], control: JobControl) -> Iterator[Event]:
+        return apply_events(
+            template,
+            records,
+            catalog=self.catalog,
+            model=self.model,
+            embedding_of=self.embedding,
+            control=control,
+        )
+
+    def _template(self, template: Template | str) -> Template:
+        if isinstance(template, str):
+            values = self.catalog.template(template)
+            template = Template.from_dict(values, version=self.catalog.save_template(template, values))
+        if template.model != self.model.fingerprint:
+            raise TemplateMismatch(template.name, template.model, self.model.fingerprint)
+        return self._saved(template)
+
+    def _saved(self, template: Template) -> Template:
+        """The template with its version: the latest if the content is the same, else the next."""
+        return replace(template, version=self.catalog.save_template(template.name, template.as_dict()))
