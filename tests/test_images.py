@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from threading import Thread
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +20,6 @@ from samnb.images import (
     as_pixels,
     content_hash,
     encode_png,
-    find_images,
     perceptual_hash,
     pixel_hash,
     read_picture,
@@ -105,6 +105,14 @@ def test_16_bit_grey_is_divided_by_257(tmp_path):
 def test_16_bit_grey_is_not_stretched(tmp_path):
     dark = np.full((4, 4), 514, np.uint16)
     assert read_pixels(save(dark, tmp_path / "dark.png")).max() == 2
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bit_colour_keeps_its_high_byte(tmp_path, suffix):
+    values = np.random.default_rng(1).integers(0, 65536, (6, 9, 3), dtype=np.uint16)
+    file = tmp_path / f"a{suffix}"
+    assert cv2.imwrite(str(file), values[..., ::-1])
+    np.testing.assert_array_equal(read_pixels(file), values >> 8)
 
 
 def test_float_tiff_from_0_to_1(tmp_path):
@@ -467,77 +475,6 @@ def test_encode_png_is_lossless(noise):
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(encode_png(noise)))), noise)
     see_through = np.dstack([noise, noise[..., 0]])
     assert Image.open(io.BytesIO(encode_png(see_through))).mode == "RGBA"
-
-
-# ---------------------------------------------------------------- find_images
-
-
-@pytest.fixture
-def album(tmp_path) -> Path:
-    names = "img10.png img2.PNG img1.jpg notes.txt .hidden.png sub/b.webp sub/deep/a.tif .cache/x.png data.dat"
-    for name in names.split():
-        file = tmp_path / "album" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"x")
-    return tmp_path / "album"
-
-
-def names(paths: list[Path], folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in paths]
-
-
-def test_a_folder_is_searched_in_natural_order(album):
-    everything = ["img1.jpg", "img2.PNG", "img10.png", "sub/b.webp", "sub/deep/a.tif"]
-    assert names(find_images(album), album) == everything
-    assert find_images(str(album)) == find_images(album)
-    assert names(find_images(album / ".cache"), album) == [".cache/x.png"]
-
-
-def test_globs(album):
-    assert names(find_images(f"{album}/img*"), album) == ["img1.jpg", "img2.PNG", "img10.png"]
-    assert names(find_images(f"{album}/**/*.[tw]*"), album) == ["sub/b.webp", "sub/deep/a.tif"]
-    assert names(find_images(f"{album}/*.dat"), album) == ["data.dat"]
-    assert names(find_images(f"{album}/su?"), album) == ["sub/b.webp", "sub/deep/a.tif"]
-    assert names(find_images(f"{album}/**"), album) == names(find_images(album), album)
-
-
-def test_a_name_with_brackets_is_a_name_before_it_is_a_glob(album):
-    (album / "img[1].png").write_bytes(b"x")
-    assert names(find_images(album / "img[1].png"), album) == ["img[1].png"]
-
-
-def test_a_file_named_explicitly_is_always_returned(album):
-    assert names(find_images(album / "notes.txt"), album) == ["notes.txt"]
-    assert names(find_images([album / ".hidden.png"]), album) == [".hidden.png"]
-
-
-def test_a_list_keeps_its_order_and_each_file_once(album):
-    found = find_images([album / "img2.PNG", album, album / "sub" / ".." / "img1.jpg"])
-    assert names(found, album) == ["img2.PNG", "img1.jpg", "img10.png", "sub/b.webp", "sub/deep/a.tif"]
-    assert find_images(path for path in [album / "img2.PNG"]) == [album / "img2.PNG"]
-
-
-def test_a_missing_one_of_several_is_left_to_the_reader(album):
-    assert find_images([album / "img2.PNG", album / "gone.png"])[1] == album / "gone.png"
-
-
-def test_nothing_found(album, tmp_path):
-    (tmp_path / "bare").mkdir()
-    (tmp_path / "bare" / "readme.md").touch()
-    for source in (tmp_path / "gone", tmp_path / "bare", f"{album}/*.gif", [], [tmp_path / "gone.png"], "a\0b"):
-        with pytest.raises(ImageNotFound):
-            find_images(source)
-
-
-def test_linked_folders_are_followed_once(album):
-    (album / "sub" / "back").symlink_to(album, target_is_directory=True)
-    (album / "gone.png").symlink_to(album / "nowhere.png")
-    assert names(find_images(album), album) == ["img1.jpg", "img2.PNG", "img10.png", "sub/b.webp", "sub/deep/a.tif"]
-
-
-def test_home_folder(album, monkeypatch):
-    monkeypatch.setenv("HOME", str(album.parent))
-    assert names(find_images("~/album/img1.jpg"), album) == ["img1.jpg"]
 
 
 def test_threads_read_at_once_and_pillows_limit_survives(noise, tmp_path):
