@@ -142,16 +142,18 @@ def test_no_file_is_longer_than_500_lines(path: Path) -> None:
 def test_everything_public_has_a_docstring(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree), "the file itself"
-    bare = {name for name, node in _public(tree) if not ast.get_docstring(node)}
+    # The rooms of ui/ are private behind widgets.py; there a class has to say what it is, its methods need not.
+    public = _public(tree, methods=room_of(path) != "ui")
+    bare = {name for name, node in public if not ast.get_docstring(node)}
     assert {name for name in bare if name.split(".")[-1] not in NAMED_ELSEWHERE} == set()
 
 
 def _public(
-    tree: ast.Module | ast.ClassDef, prefix: str = ""
+    tree: ast.Module | ast.ClassDef, prefix: str = "", *, methods: bool = True
 ) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             if not any(ast.unparse(decorator).endswith(".setter") for decorator in node.decorator_list):
                 yield prefix + node.name, node
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, ast.ClassDef) and methods:
                 yield from _public(node, f"{node.name}.")
