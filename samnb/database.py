@@ -7,6 +7,7 @@ when they begin (``BEGIN IMMEDIATE``), short transactions. Any other SQLAlchemy 
 from __future__ import annotations
 
 import os
+import sqlite3
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,12 +104,14 @@ class Database:
             with FileLock(f"{self.path}.lock", timeout=UPGRADE_TIMEOUT_S):
                 self._use_wal()
                 self._upgrade()
+        except SamnbError:  # some of which are also the OSError below
+            raise
         except Timeout as error:
             raise StoreError(
                 f"{self.path}: another process has been upgrading this catalog for {UPGRADE_TIMEOUT_S} s. "
                 "Wait for it, or end it, and open the session again."
             ) from error
-        except PermissionError as error:
+        except OSError as error:
             raise SessionReadOnly(self.shown, error.strerror or error) from error
 
     def _upgrade(self) -> None:
@@ -149,11 +152,11 @@ class Database:
     def _errors_in_plain_words(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, PoolTimeout) as error:
+        except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             raise self._explained(error) from error
 
-    def _explained(self, error: DBAPIError | PoolTimeout) -> SamnbError:
-        reason = str(getattr(error, "orig", None) or error)
+    def _explained(self, error: Exception) -> SamnbError:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
         where = str(self.path or self.shown)
         if "readonly" in reason or "unable to open" in reason:
             return SessionReadOnly(self.shown, reason)
@@ -172,7 +175,7 @@ class Database:
                 f"{where}: still locked by another process after {BUSY_TIMEOUT_MS / 1000:g} s. "
                 "Look for a notebook or program that keeps a transaction open on it, then try again."
             )
-        return StoreError(f"{where}: the database refused: {reason}. Nothing of this call was saved.")
+        return StoreError(f"{where}: the database answers: {reason}. Nothing of this call was saved.")
 
 
 def _as_url(url_or_path: AnyPath | URL) -> URL:
