@@ -374,8 +374,8 @@ def test_memory_stays_within_its_bytes_and_drops_the_least_recently_used(tmp_pat
     cache.put(key_of(4), some((100, 100)), about={})  # larger than the whole budget: pushes nobody out
     assert cache.stats().memory_entries == 3
     for _ in range(3):
-        cache.put(key_of(0), some(), about={})
-    assert cache.stats().memory_bytes == 3 * size
+        cache.put(key_of(0), some(), about={})  # the same one again counts once
+    assert (cache.stats().memory_entries, cache.stats().memory_bytes) == (3, 3 * size)
     cache.clear_memory()
     assert (cache.stats().memory_entries, cache.stats().memory_bytes, len(cache)) == (0, 0, 5)
 
@@ -565,7 +565,7 @@ def test_killed_writers_leave_no_torn_entry(tmp_path: Path) -> None:
     folder, chance = tmp_path / "embeddings", random.Random(1)
     reader = EmbeddingCache(folder, memory_bytes=0)
     index_of: dict[str, int] = {}
-    for run in range(24):
+    for run in range(20):
         index_of |= {key_of(index): index for index in range(run * 1000, run * 1000 + 200)}
         child = start("write", folder, run * 1000)
         assert child.stdout.readline() == "writing\n"
@@ -577,7 +577,7 @@ def test_killed_writers_leave_no_torn_entry(tmp_path: Path) -> None:
         child.kill()
         assert child.wait() == -9
     keys = list(reader.keys())
-    assert len(keys) >= 24
+    assert len(keys) >= 20
     for key in keys:
         assert same(reader.get(key), embedding_of(index_of[key]))
     assert reader.stats().quarantined == 0
