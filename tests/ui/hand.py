@@ -1,0 +1,84 @@
+"""A hand in front of an Annotator: real mouse and keys at places of the image, and eyes for what it shows."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from .lab import NotebookPage, eventually
+
+# Coloured pixels of a grey picture: the mask in hand is blue, the first category orange.
+_COLOURED = """() => {
+  const canvas = document.querySelector(".samnb-stage canvas");
+  if (!canvas || !canvas.width) return null;
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const seen = {blue: 0, orange: 0, grey: 0, empty: 0};
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, b] = [data[i], data[i + 2]];
+    seen[data[i + 3] === 0 ? "empty" : b > r + 25 ? "blue" : r > b + 25 ? "orange" : "grey"]++;
+  }
+  return seen;
+}"""
+
+
+class Hand:
+    """Works the only Annotator of a notebook, which the kernel knows as `annotator`."""
+
+    def __init__(self, notebook: NotebookPage):
+        self.notebook, self.page = notebook, notebook.page
+        self.stage = self.page.locator(".samnb-stage")
+        self.stage.locator("canvas").wait_for()
+        self.stage.scroll_into_view_if_needed()
+        eventually("the picture is drawn", lambda: self.colours() and self.colours()["grey"] > 1000)
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where on the page an image pixel is, reckoned from the layout alone."""
+        width, height = ast.literal_eval(self.notebook.ask("(annotator.image.width, annotator.image.height)"))
+        box = self.stage.bounding_box()
+        scale = min(box["width"] / width, box["height"] / height)
+        left = box["x"] + (box["width"] - width * scale) / 2
+        top = box["y"] + (box["height"] - height * scale) / 2
+        return left + x * scale, top + y * scale
+
+    def click(self, x: float, y: float, *, button: str = "left", shift: bool = False) -> None:
+        """A click on an image pixel."""
+        if shift:
+            self.page.keyboard.down("Shift")
+        self.page.mouse.click(*self.place(x, y), button=button)
+        if shift:
+            self.page.keyboard.up("Shift")
+
+    def drag(self, x0: float, y0: float, x1: float, y1: float, *, release: bool = True) -> None:
+        """A drag from one image pixel to another, in small steps."""
+        start, end = self.place(x0, y0), self.place(x1, y1)
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move(*end, steps=12)
+        if release:
+            self.page.mouse.up()
+
+    def press(self, key: str) -> None:
+        """A key while the pointer is over the picture."""
+        box = self.stage.bounding_box()
+        self.page.mouse.move(box["x"] + 8, box["y"] + 8)
+        self.page.keyboard.press(key)
+
+    def colours(self) -> dict[str, int] | None:
+        """How many canvas pixels are blue, orange, grey, empty."""
+        return self.page.evaluate(_COLOURED)
+
+    def text(self) -> str:
+        """All the words in the annotator."""
+        return self.page.locator(".samnb:has(.samnb-stage)").inner_text()
+
+    def until(self, pattern: str, *, seconds: float = 60) -> re.Match[str]:
+        """Wait until the annotator says something."""
+        return eventually(f"the annotator says {pattern!r}", lambda: re.search(pattern, self.text()), seconds=seconds)
+
+    def until_colours(self, what: str, holds, *, seconds: float = 30) -> dict[str, int]:
+        """Wait until the canvas looks like that."""
+        return eventually(what, lambda: (seen := self.colours()) and holds(seen) and seen, seconds=seconds)
+
+    def prompt(self) -> dict:
+        """The prompt in hand, as the kernel has it."""
+        return ast.literal_eval(self.notebook.ask("annotator.prompt.as_dict()"))
