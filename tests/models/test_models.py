@@ -1,0 +1,288 @@
+"""The registry and `TorchSam`, with the embedded model's small net."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from samnb.errors import CheckpointDamaged, CheckpointMissing, ModelError, PointOutsideImage, PromptError, UnknownName
+from samnb.models import REGISTRY, Model, available_models, load_model
+from samnb.models.frame import input_size_of, resize_longest_side
+from samnb.models.reference import import_segment_anything
+from samnb.prompts import Embedding, Prompt
+
+CLICK = Prompt.of(points=[(120, 80)])
+
+
+@pytest.fixture(scope="module")
+def coffee() -> NDArray[np.uint8]:
+    from skimage import data
+
+    pixels: NDArray[np.uint8] = data.coffee()
+    return pixels
+
+
+@pytest.fixture
+def model(random_tiny_checkpoint: Path) -> Model:
+    return load_model("tiny", checkpoint=random_tiny_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def embedding(random_tiny_checkpoint: Path, coffee: NDArray[np.uint8]) -> Embedding:
+    return load_model("tiny", checkpoint=random_tiny_checkpoint).encode(coffee)
+
+
+def test_loading_is_cheap_and_imports_no_torch(random_tiny_checkpoint: Path) -> None:
+    code = (
+        "import sys\n"
+        "from samnb.models import available_models, load_model\n"
+        f"model = load_model('tiny', checkpoint={str(random_tiny_checkpoint)!r}, device='cpu')\n"
+        "assert len(available_models()) == 4\n"
+        "print(model, model.fingerprint, model.recipe, model.encoder_built)\n"
+        "heavy = {'torch', 'torchvision', 'segment_anything', 'safetensors.torch', 'ipywidgets', 'matplotlib'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy: []\n")
+
+
+def test_the_shipped_model_is_whole(coffee: NDArray[np.uint8]) -> None:
+    model = load_model("tiny")
+    info = available_models()[0]
+    assert info.bundled
+    assert model.fingerprint == f"tiny-{info.sha256}"
+    prediction = model.decode(model.encode(coffee), CLICK)
+    assert prediction.masks.shape == (3, 400, 600)
+    assert 0 < prediction.mask.mean() < 1
+
+
+def test_every_published_file_is_described_to_the_byte() -> None:
+    for info in available_models():
+        assert info.size_bytes is not None
+        assert info.size_bytes > 0
+        assert info.sha256 is not None
+        assert len(bytes.fromhex(info.sha256)) == 32
+        assert info.description
+
+
+def test_a_model_says_who_it_is(model: Model) -> None:
+    assert isinstance(model, Model)
+    assert model.name == "tiny"
+    family, _, sha256 = model.fingerprint.partition("-")
+    assert family == "tiny"
+    assert len(sha256) == 64
+    assert model.recipe == "tiny/1:longest=384:compute=float32"
+    assert model.device in {"cpu", "cuda", "mps"}
+    assert "tiny" in repr(model)
+
+
+def test_unknown_names_are_refused_with_a_hint(random_tiny_checkpoint: Path) -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'tiny'"):
+        load_model("tinny")
+    with pytest.raises(UnknownName, match=r"device 'gpu'.*'cuda'"):
+        load_model("tiny", checkpoint=random_tiny_checkpoint, device="gpu")
+
+
+def test_a_device_that_is_not_there(random_tiny_checkpoint: Path) -> None:
+    model = load_model("tiny", checkpoint=random_tiny_checkpoint, device="cuda:99")
+    with pytest.raises(ModelError, match=r"cuda:99.*device='auto'"):
+        _ = model.device
+
+
+def test_the_answers_are_the_predictors(model: Model, coffee: NDArray[np.uint8], random_tiny_checkpoint: Path) -> None:
+    from samnb.models import tiny
+
+    predictor = import_segment_anything().SamPredictor(tiny.build_sam(random_tiny_checkpoint))
+    predictor.set_image(coffee)
+    embedding = model.encode(coffee)
+    np.testing.assert_allclose(embedding.tensors["image_embedding"], predictor.features[0].numpy(), atol=1e-6)
+    prompt = Prompt.of(points=[(100, 100), (300, 40)], point_labels=[1, 0], box=(50, 60, 300, 301))
+    masks, scores, logits = predictor.predict(
+        np.array(prompt.points), np.array(prompt.point_labels), np.array(prompt.box)
+    )
+    prediction = model.decode(embedding, prompt)
+    # The predictor keeps another memory layout, which rounds convolutions otherwise.
+    assert (prediction.masks != masks).mean() < 1e-4
+    np.testing.assert_allclose(prediction.scores, scores, atol=1e-5)
+    np.testing.assert_allclose(prediction.low_res_logits, logits, atol=1e-5)
+
+
+def test_encoding_counts_and_decoding_builds_no_encoder(
+    model: Model, embedding: Embedding, coffee: NDArray[np.uint8]
+) -> None:
+    prediction = model.decode(embedding, CLICK)
+    assert not model.encoder_built
+    assert model.encodes == 0
+    assert prediction.masks.shape == (3, 400, 600)
+    assert prediction.masks.dtype == bool
+    assert prediction.scores.dtype == np.float32
+    assert prediction.prompt == CLICK
+    assert prediction.model == model.fingerprint
+    assert prediction.ms > 0
+    assert model.decode(embedding, CLICK, multimask=False).masks.shape == (1, 400, 600)
+    again = model.encode(coffee)
+    assert model.encoder_built
+    assert model.encodes == 1
+    assert np.array_equal(again.tensors["image_embedding"], embedding.tensors["image_embedding"])
+
+
+def test_embeddings_from_a_store_may_be_read_only_and_half(model: Model, embedding: Embedding) -> None:
+    half = embedding.tensors["image_embedding"].astype(np.float16)
+    half.setflags(write=False)
+    stored = Embedding({"image_embedding": half}, embedding.original_size, embedding.input_size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        masks = model.decode(stored, CLICK).masks
+    assert (masks != model.decode(embedding, CLICK).masks).mean() < 0.01
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 3000), (900, 2), (384, 384)])
+def test_odd_sizes(size_hw: tuple[int, int], model: Model) -> None:
+    pixels = np.full((*size_hw, 3), 90, np.uint8)
+    embedding = model.encode(pixels)
+    assert embedding.original_size == size_hw
+    assert max(embedding.input_size) == 384
+    assert min(embedding.input_size) >= 1
+    assert model.decode(embedding, Prompt.of(points=[(0, 0)])).masks.shape == (3, *size_hw)
+
+
+@pytest.mark.parametrize("size_hw", [(427, 640), (600, 400), (1024, 1024), (333, 1000), (999, 1000)])
+def test_the_resized_picture_is_segment_anythings(size_hw: tuple[int, int]) -> None:
+    import_segment_anything()
+    from segment_anything.utils.transforms import ResizeLongestSide
+
+    pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    official = ResizeLongestSide(1024).apply_image(pixels)
+    assert input_size_of(size_hw, 1024) == official.shape[:2]
+    assert np.array_equal(resize_longest_side(pixels, 1024), official)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+        "picture.jpg",
+    ],
+)
+def test_pixels_of_another_kind(pixels: Any, model: Model) -> None:
+    with pytest.raises(ModelError, match="uint8"):
+        model.encode(pixels)
+    assert not model.encoder_built
+
+
+def test_prompts_that_cannot_be_decoded(model: Model, embedding: Embedding) -> None:
+    with pytest.raises(PointOutsideImage, match="601"):
+        model.decode(embedding, Prompt.of(points=[(601, 80)]))
+    with pytest.raises(PromptError, match="empty prompt"):
+        model.decode(embedding, Prompt())
+    with pytest.raises(PromptError, match=r"mask_input.*\(192, 192\)"):
+        model.decode(embedding, CLICK, mask_input=np.zeros((7, 7)))
+
+
+def test_another_models_embedding(model: Model) -> None:
+    foreign = Embedding({"image_embedding": np.zeros((256, 64, 64), np.float32)}, (400, 600), (683, 1024))
+    with pytest.raises(ModelError, match="another model"):
+        model.decode(foreign, CLICK)
+
+
+def test_a_failure_in_torch_is_told_and_leaves_the_model_usable(
+    model: Any, coffee: NDArray[np.uint8], embedding: Embedding
+) -> None:
+    def fail() -> Any:
+        raise MemoryError("no more memory")
+
+    whole = model.blueprint
+    model.blueprint = dataclasses.replace(whole, image_encoder=fail)
+    with pytest.raises(ModelError, match=r"tiny.*encode.*400 x 600.*no more memory") as caught:
+        model.encode(coffee)
+    assert isinstance(caught.value.__cause__, MemoryError)
+    assert not model.encoder_built
+    assert model.encodes == 0
+    model.blueprint = whole
+    assert np.array_equal(model.encode(coffee).tensors["image_embedding"], embedding.tensors["image_embedding"])
+
+
+def test_many_threads_get_what_one_gets(model: Model, coffee: NDArray[np.uint8]) -> None:
+    pictures = [np.roll(coffee, 40 * step, axis=1) for step in range(4)]
+    prompts = [Prompt.of(points=[(60.0 * step + 20, 90)]) for step in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        embeddings = list(pool.map(model.encode, pictures * 2))
+        masks = list(pool.map(lambda pair: model.decode(*pair).masks, zip(embeddings[:4], prompts, strict=True)))
+    assert model.encodes == 8
+    for step, picture in enumerate(pictures):
+        alone = model.encode(picture)
+        for embedding in embeddings[step::4]:
+            assert np.array_equal(alone.tensors["image_embedding"], embedding.tensors["image_embedding"])
+        assert np.array_equal(model.decode(alone, prompts[step]).masks, masks[step])
+
+
+def test_a_click_does_not_wait_for_another_pictures_encoding(
+    model: Any, coffee: NDArray[np.uint8], embedding: Embedding
+) -> None:
+    encoding, release = threading.Event(), threading.Event()
+    model.encode(coffee)
+    encoder = model._encoder
+
+    def slow(pixels: Any) -> Any:
+        encoding.set()
+        assert release.wait(60)
+        return encoder(pixels)
+
+    model._encoder = slow
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(model.encode, coffee)
+        assert encoding.wait(60)
+        try:
+            assert pool.submit(model.decode, embedding, CLICK).result(60).masks.any()
+            assert not running.done()
+        finally:
+            release.set()
+        running.result(60)
+
+
+def test_building_a_net_leaves_the_users_random_numbers_alone(model: Model, embedding: Embedding) -> None:
+    import torch
+
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    model.decode(embedding, CLICK)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_weights_that_change_after_opening_are_noticed(
+    random_tiny_checkpoint: Path, tmp_path: Path, embedding: Embedding
+) -> None:
+    copy = tmp_path / "tiny.safetensors"
+    copy.write_bytes(random_tiny_checkpoint.read_bytes())
+    changed, removed = load_model("tiny", checkpoint=copy), load_model("tiny", checkpoint=copy)
+    copy.write_bytes(copy.read_bytes()[:-4] + b"\0\0\1\0")
+    with pytest.raises(CheckpointDamaged, match="changed after"):
+        changed.decode(embedding, CLICK)
+    copy.unlink()
+    with pytest.raises(CheckpointMissing, match="gone"):
+        removed.decode(embedding, CLICK)
+
+
+def test_the_registry_takes_another_model(
+    monkeypatch: pytest.MonkeyPatch, random_tiny_checkpoint: Path, embedding: Embedding
+) -> None:
+    entry = REGISTRY["tiny"]
+    mine = dataclasses.replace(entry, info=dataclasses.replace(entry.info, name="mine", family="mine", bundled=False))
+    monkeypatch.setitem(REGISTRY, "mine", mine)
+    model = load_model("mine", checkpoint=random_tiny_checkpoint)
+    assert model.fingerprint.startswith("mine-")
+    assert model.decode(embedding, CLICK).masks.shape == (3, 400, 600)
