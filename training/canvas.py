@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,9 +56,9 @@ class Canvas:
 
     def __init__(self, rng: np.random.Generator, bank: TextureBank, size: int) -> None:
         self.rng, self.bank, self.size = rng, bank, size
-        self.pixels = np.zeros((size, size, 3), np.float32)
-        self.whole = np.zeros((size, size), np.uint16)
-        self.part = np.zeros((size, size), np.uint16)
+        self.pixels: Field = np.zeros((size, size, 3), np.float32)
+        self.whole: npt.NDArray[Any] = np.zeros((size, size), np.uint16)
+        self.part: npt.NDArray[Any] = np.zeros((size, size), np.uint16)
         self._numbers = 0
 
     def number(self) -> int:
@@ -98,8 +99,15 @@ class Canvas:
         """Paint the whole canvas as background."""
         self.pixels = self.surface(paint, self.size, self.size)
 
-    def stamp(self, outline: Outline, surface: Field | Paint, whole: int | None = None, part: int = 0,
-              inside: int | None = None, opacity: float = 1.0) -> bool:
+    def stamp(
+        self,
+        outline: Outline,
+        surface: Field | Paint,
+        whole: int | None = None,
+        part: int = 0,
+        inside: int | None = None,
+        opacity: float = 1.0,
+    ) -> bool:
         """Paint a closed outline and write its labels.
 
         Parameters
@@ -146,7 +154,7 @@ class Canvas:
 
     def shadow(self, outline: Outline, offset: tuple[float, float], softness: float, depth: float) -> None:
         """Darken what lies under the outline moved by `offset`: a soft cast shadow of `depth` 0..1."""
-        moved = outline + np.float32(offset)
+        moved = outline + np.asarray(offset, np.float32)
         margin = int(3 * softness) + 1
         grown = np.concatenate([moved - margin, moved + margin])
         window = bounds(grown, self.size)

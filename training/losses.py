@@ -12,7 +12,8 @@ from torch.nn import functional as F
 def mask_losses(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy plus dice of each mask.
 
-    Cross-entropy is divided by the object's area (with a floor) rather than the image's, so that small objects count.
+    Cross-entropy is divided by the root of the object's share of the image (with a floor), so that small objects count
+    while most of an image is still background.
 
     Parameters
     ----------
@@ -27,9 +28,9 @@ def mask_losses(logits: Tensor, targets: Tensor) -> Tensor:
         (N, M).
     """
     wanted = targets[:, None].expand_as(logits)
-    entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum((2, 3))
+    entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean((2, 3))
     area = wanted.sum((2, 3))
-    entropy = entropy / (4 * area + 0.02 * targets[0].numel())
+    entropy = entropy / (area / targets[0].numel()).clamp(min=0.01).sqrt()
     soft = torch.sigmoid(logits)
     dice = 1 - (2 * (soft * wanted).sum((2, 3)) + 1) / (soft.sum((2, 3)) + area + 1)
     return entropy + dice

@@ -40,8 +40,11 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 def load_shards(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """Map every finished shard: a list of (pixels, labels), in order."""
-    return [(np.load(path, mmap_mode="r"), np.load(path.with_name(path.name.replace("pixels", "labels")), mmap_mode="r"))
-            for path in sorted(folder.glob("pixels-*.npy"))]
+    shards = []
+    for pixels in sorted(folder.glob("pixels-*.npy")):
+        labels = pixels.with_name(pixels.name.replace("pixels", "labels"))
+        shards.append((np.load(pixels, mmap_mode="r"), np.load(labels, mmap_mode="r")))
+    return shards
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from training.render import load_shards
 WHOLE_SHARE = 0.8
 """How often a click on a part asks for the whole object."""
 
-AREA_RANGE = (0.001, 0.75)
-"""Area of a wanted object, as a share of the crop."""
+SMALLEST, LARGEST = 80, 0.75
+"""Area of a wanted object: pixels, and share of the crop."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Size:
 
 
 STAGES: dict[str, tuple[Size, ...]] = {
-    "crops": (Size(128, 8, 3),),
-    "mixed": (Size(128, 8, 3), Size(192, 4, 3), Size(256, 3, 3)),
+    "crops": (Size(128, 6, 4),),
+    "mixed": (Size(128, 6, 4), Size(192, 3, 4), Size(256, 2, 4)),
     "scenes": (Size(384, 1, 6), Size(384, 1, 6), Size(384, 1, 6), Size(256, 2, 5)),
 }
 """Cheap crops teach most of it; whole scenes of the shipped size come last and set the scores right."""
@@ -66,7 +66,9 @@ class Batch:
     origin: tuple[float, float]
 
 
-def draw_crop(rng: np.random.Generator, pixels: np.ndarray, labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_crop(
+    rng: np.random.Generator, pixels: np.ndarray, labels: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut a crop and scale it so that its longest side is `size`; only full-size crops may be less than square."""
     side = pixels.shape[0]
     if size >= tiny.IMAGE_SIZE:
@@ -81,8 +83,11 @@ def draw_crop(rng: np.random.Generator, pixels: np.ndarray, labels: np.ndarray, 
     x, y = int(rng.integers(0, side - w + 1)), int(rng.integers(0, side - h + 1))
     scale = size / max(w, h)
     shape = (max(round(w * scale), 1), max(round(h * scale), 1))
-    crop = cv2.resize(np.ascontiguousarray(pixels[y : y + h, x : x + w]), shape,
-                      interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    crop = cv2.resize(
+        np.ascontiguousarray(pixels[y : y + h, x : x + w]),
+        shape,
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+    )
     marks = cv2.resize(np.ascontiguousarray(labels[y : y + h, x : x + w]), shape, interpolation=cv2.INTER_NEAREST)
     turns = int(rng.integers(4))
     crop, marks = np.rot90(crop, turns), np.rot90(marks, turns)
@@ -93,7 +98,7 @@ def draw_crop(rng: np.random.Generator, pixels: np.ndarray, labels: np.ndarray, 
 
 def augment(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     """Change colours and quality of (H, W, 3) uint8 pixels as cameras, scanners and files do."""
-    image = pixels[..., rng.permutation(3)].astype(np.float32)
+    image: np.ndarray = pixels[..., rng.permutation(3)].astype(np.float32)
     if rng.random() < 0.2:
         image = 255 - image
     if rng.random() < 0.4:
@@ -136,10 +141,9 @@ def draw_objects(rng: np.random.Generator, labels: np.ndarray, count: int) -> li
     whole, part = labels[..., 0], labels[..., 1]
     sizes = np.bincount(whole.ravel())
     sizes[0] = 0
-    low, high = AREA_RANGE
-    fit = np.nonzero((sizes >= max(low * whole.size, 16)) & (sizes <= high * whole.size))[0]
+    fit = np.nonzero((sizes >= SMALLEST) & (sizes <= LARGEST * whole.size))[0]
     chosen: list[tuple[np.ndarray, tuple[int, int]]] = []
-    for attempt in range(2 * count if len(fit) else 0):
+    for _ in range(2 * count if len(fit) else 0):
         # Large objects are few in a crop of many small ones: draw by the root of the area.
         weight = np.sqrt(sizes[fit])
         number = int(fit[rng.choice(len(fit), p=weight / weight.sum())])
@@ -151,7 +155,7 @@ def draw_objects(rng: np.random.Generator, labels: np.ndarray, count: int) -> li
         pieces, pieced = cv2.connectedComponents(mask, connectivity=4)
         if pieces > 2:  # cut apart by what lies over it: the piece under the click is wanted
             mask = (pieced == 1 + int(np.argmax(np.bincount(pieced.ravel())[1:]))).astype(np.uint8)
-        if mask.sum() < 12:
+        if mask.sum() < SMALLEST // 4:
             continue
         chosen.append((mask, draw_click(rng, mask)))
         if len(chosen) == count:
@@ -169,7 +173,7 @@ def _halve(mask: np.ndarray, size: int) -> np.ndarray:
 def normalise(pixels: np.ndarray, size: int) -> np.ndarray:
     """Turn (H, W, 3) uint8 into (3, size, size) float32, normalised, padded with zeros below and on the right."""
     out = np.zeros((size, size, 3), np.float32)
-    values = (pixels - np.float32(tiny.PIXEL_MEAN)) / np.float32(tiny.PIXEL_STD)
+    values = (pixels - np.asarray(tiny.PIXEL_MEAN, np.float32)) / np.asarray(tiny.PIXEL_STD, np.float32)
     out[: pixels.shape[0], : pixels.shape[1]] = values
     return out.transpose(2, 0, 1)
 
@@ -190,7 +194,8 @@ class Samples:
     def __init__(self, folder: Path, stage: str, seed: int) -> None:
         self._shards = load_shards(folder)
         if not self._shards:
-            raise FileNotFoundError(f"no rendered scenes in {folder}: run `python -m training.render --out {folder}` first")
+            advice = f"run `python -m training.render --out {folder}` first"
+            raise FileNotFoundError(f"no rendered scenes in {folder}: {advice}")
         self._stage, self._seed = stage, seed
 
     def batch(self, step: int, rank: int = 0) -> Batch:
@@ -199,7 +204,10 @@ class Samples:
         sizes = STAGES[self._stage]
         size = sizes[int(np.random.default_rng(key).integers(len(sizes)))]
         rng = np.random.default_rng([*key, 1 + rank])
-        images, targets, clicks, boxes = [], [], [], []
+        images: list[np.ndarray] = []
+        targets: list[np.ndarray] = []
+        clicks: list[np.ndarray] = []
+        boxes: list[np.ndarray] = []
         while len(images) < size.images:
             pixels, labels = self._scene(rng)
             crop, marks = draw_crop(rng, pixels, labels, size.pixels)
@@ -209,12 +217,13 @@ class Samples:
             objects = [objects[i % len(objects)] for i in range(size.objects)]
             images.append(normalise(augment(rng, crop), size.pixels))
             targets += [_halve(mask, size.pixels) for mask, _ in objects]
-            clicks += [click for _, click in objects]
+            clicks += [np.array(click) for _, click in objects]
             boxes += [draw_box(rng, mask) for mask, _ in objects]
         room = max(tiny.IMAGE_SIZE - size.pixels, 0)
         origin = (float(rng.uniform(0, room)), float(rng.uniform(0, room)))
-        as_tensor = lambda values: torch.from_numpy(np.stack(values).astype(np.float32))  # noqa: E731
-        return Batch(as_tensor(images), as_tensor(targets), as_tensor(clicks), as_tensor(boxes), origin)
+        columns = (images, targets, clicks, boxes)
+        tensors = [torch.from_numpy(np.stack(values).astype(np.float32)) for values in columns]
+        return Batch(tensors[0], tensors[1], tensors[2], tensors[3], origin)
 
     def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         pixels, labels = self._shards[int(rng.integers(len(self._shards)))]

@@ -65,7 +65,8 @@ def any_outline(rng: np.random.Generator) -> Outline:
 def place(outline: Outline, centre: tuple[float, float], radius: float, angle: float) -> Outline:
     """Turn by `angle` (radians), scale to `radius` and move to `centre`, both in pixels."""
     c, s = np.cos(angle), np.sin(angle)
-    return (outline @ np.array([[c, s], [-s, c]], np.float32) * radius + np.float32(centre)).astype(np.float32)
+    turned = outline @ np.array([[c, s], [-s, c]], np.float32)
+    return (turned * radius + np.asarray(centre, np.float32)).astype(np.float32)
 
 
 def bounds(outline: Outline, size: int) -> tuple[slice, slice] | None:
@@ -80,6 +81,6 @@ def fill(outline: Outline, window: tuple[slice, slice]) -> npt.NDArray[np.float3
     """Coverage (0..1) of the outline over `window`, antialiased."""
     rows, columns = window
     canvas = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-    points = (outline - np.float32([columns.start, rows.start])) * (1 << _SHIFT)
+    points = (outline - np.array([columns.start, rows.start], np.float32)) * (1 << _SHIFT)
     cv2.fillPoly(canvas, [np.round(points).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
-    return canvas.astype(np.float32) / 255
+    return (canvas / 255).astype(np.float32)

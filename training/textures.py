@@ -6,16 +6,18 @@ colour and contrast. No photograph enters here, so no evaluation picture can lea
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Field = npt.NDArray[np.float32]
+Field = npt.NDArray[Any]  # float32; cv2's types know no more
 
 TILE = 512
 
 
-def standardise(field: npt.NDArray[np.floating]) -> Field:
+def standardise(field: npt.NDArray[Any]) -> Field:
     """Shift and scale `field` to zero mean and unit deviation."""
     field = field.astype(np.float32)
     return (field - field.mean()) / (field.std() + 1e-6)

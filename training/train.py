@@ -1,8 +1,8 @@
 """Train the embedded model for a given number of minutes.
 
 ``python -m training.train --scenes FOLDER --out FOLDER --minutes 80`` writes ``checkpoint.pt`` (to go on from, with
-``--resume``) and ``tiny.safetensors`` (to ship) every two minutes. The schedule follows elapsed minutes, not steps, so a
-slower machine gets fewer steps but the same curve.
+``--resume``) and ``tiny.safetensors`` (to ship) every two minutes. The schedule follows elapsed minutes, not steps, so
+a slower machine gets fewer steps but the same curve.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from samnb.models import tiny
 from training.losses import next_clicks, total_loss
 from training.samples import Batch, Samples
 
-STAGE_ENDS = {"crops": 0.45, "mixed": 0.65, "scenes": 1.0}
+STAGE_ENDS = {"crops": 0.55, "mixed": 0.7, "scenes": 1.0}
 """Share of the minutes after which each stage is over."""
 
-LEARNING_RATE, LAST_RATE, WARM_UP = 1e-3, 1e-6, 200
+LEARNING_RATE, LAST_RATE, WARM_UP = 1.5e-3, 1e-6, 60
 EMA_DECAY, EMA_EVERY = 0.998, 4
-BOX_SHARE, BOX_AND_CLICK_SHARE, SECOND_ROUND_SHARE, MASK_PROMPT_SHARE = 0.2, 0.05, 0.3, 0.5
+BOX_SHARE, BOX_AND_CLICK_SHARE, SECOND_ROUND_SHARE, MASK_PROMPT_SHARE = 0.15, 0.05, 0.25, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def first_prompts(batch: Batch, chance: float) -> Prompts:
     return Prompts(points, None)
 
 
-def batch_loss(sam: nn.Module, batch: Batch, chances: list[float], half: bool) -> tuple[Tensor, dict[str, float]]:
+def batch_loss(sam: Any, batch: Batch, chances: list[float], half: bool) -> tuple[Tensor, dict[str, float]]:
     """Run one batch through one or two rounds of prompts.
 
     Parameters
@@ -100,7 +100,7 @@ def batch_loss(sam: nn.Module, batch: Batch, chances: list[float], half: bool) -
     return loss, figures
 
 
-def _decode(sam: nn.Module, embeddings: Tensor, prompts: Prompts, half: bool) -> tuple[Tensor, Tensor]:
+def _decode(sam: Any, embeddings: Tensor, prompts: Prompts, half: bool) -> tuple[Tensor, Tensor]:
     # Positions lose pixels in bfloat16, so the prompt encoder stays in float32.
     sparse, dense = sam.prompt_encoder(prompts.points, prompts.boxes, prompts.masks)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -226,22 +226,34 @@ class Trainer:
         for name in names:
             values = [figures[name] for figures in window if name in figures]
             means[name] = round(sum(values) / len(values), 3)
-        print(json.dumps({"step": self.step, "minutes": round(self.seconds / 60, 2), "stage": stage, **means}), flush=True)
+        minutes = round(self.seconds / 60, 2)
+        print(json.dumps({"step": self.step, "minutes": minutes, "stage": stage, **means}), flush=True)
 
     def save(self) -> None:
         """Write the checkpoint and the shippable weights, each by way of a temporary file."""
         if self.rank:
             return
-        state = {"sam": self.sam.state_dict(), "average": self.average.state_dict(),
-                 "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds}
+        state = {
+            "sam": self.sam.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
         os.replace(partial, self.out / "checkpoint.pt")
         export(self.average, self.out / "tiny.safetensors", self._metadata())
 
     def _metadata(self) -> dict[str, str]:
-        return {"seed": str(self.arguments.seed), "steps": str(self.step), "minutes": f"{self.seconds / 60:.1f}",
-                "command": self.arguments.command, "commit": _commit(), "torch": torch.__version__}
+        return {
+            "seed": str(self.arguments.seed),
+            "steps": str(self.step),
+            "minutes": f"{self.seconds / 60:.1f}",
+            "command": self.arguments.command,
+            "commit": _commit(),
+            "torch": torch.__version__,
+        }
 
     def _load(self) -> None:
         state = torch.load(self.out / "checkpoint.pt")

@@ -3,7 +3,7 @@
 The encoder is a small convolutional pyramid; prompt encoder and decoder are those of Segment Anything (Kirillov et al.,
 ICCV 2023) with four changes that a small network trained for minutes needs:
 
-* clicks and boxes are also drawn as maps and added to the dense embedding, so attention need not discover where they are;
+* clicks and boxes are also drawn as maps and added to the dense embedding: attention need not discover where they are;
 * the decoder sees how much each cell looks like the clicked ones, and passes that on through a convolution block;
 * the embedding carries stride-4 detail in extra channels, which the decoder unpacks for sharper outlines;
 * a mask's score is read from the mask itself, not from a token alone, so it holds at sizes it was not trained on.
@@ -60,7 +60,7 @@ class Block(nn.Module):
 class TinyImageEncoder(nn.Module):
     """Pixels to embedding: four stages at strides 4 to 32, merged back to stride 8."""
 
-    def __init__(self, widths: tuple[int, int, int, int] = (40, 80, 144, 176)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 112, 128)) -> None:
         super().__init__()
         a, b, c, d = widths
         self.img_size = tiny.IMAGE_SIZE
@@ -87,9 +87,9 @@ class TinyImageEncoder(nn.Module):
 class TinyPromptEncoder(PromptEncoder):
     """Segment Anything's prompt encoder, with prompts drawn as maps and positions in absolute pixels.
 
-    Absolute pixels (always divided by IMAGE_SIZE) make a 128-pixel training crop and a whole image speak of distances in
-    the same unit. `image_embedding_size` may be set to the grid of other sizes, and `origin` (x, y in pixels) to where a
-    crop lies in its frame.
+    Absolute pixels (always divided by IMAGE_SIZE) make a 128-pixel training crop and a whole image speak of distances
+    in the same unit. `image_embedding_size` may be set to the grid of other sizes, and `origin` (x, y in pixels) to
+    where a crop lies in its frame.
 
     The dense embedding has SEED_MAPS channels more than DECODER_DIM: the maps of the clicks, for the decoder.
     """
@@ -98,9 +98,7 @@ class TinyPromptEncoder(PromptEncoder):
         size = (tiny.IMAGE_SIZE, tiny.IMAGE_SIZE)
         super().__init__(tiny.DECODER_DIM, (tiny.GRID_SIZE, tiny.GRID_SIZE), size, mask_in_chans=16)
         self.origin = (0.0, 0.0)
-        self.draw = nn.Sequential(
-            nn.Conv2d(MAP_COUNT, 48, 3, padding=1), nn.GELU(), nn.Conv2d(48, tiny.DECODER_DIM, 1)
-        )
+        self.draw = nn.Sequential(nn.Conv2d(MAP_COUNT, 48, 3, padding=1), nn.GELU(), nn.Conv2d(48, tiny.DECODER_DIM, 1))
 
     def get_dense_pe(self) -> Tensor:
         """Give the positional encoding of the cells, (1, DECODER_DIM, H, W)."""
@@ -251,7 +249,8 @@ class TinyMaskDecoder(MaskDecoder):
         tokens = torch.cat([own, sparse_prompt_embeddings], 1)
         states, flat = self.transformer(cells, image_pe.expand(count, -1, -1, -1), tokens)
         cells = flat.transpose(1, 2).unflatten(2, cells.shape[-2:])
-        logits = self._draw_masks(cells, image_embeddings[:, tiny.DECODER_DIM :], states[:, 1 : 1 + self.num_mask_tokens])
+        fine = image_embeddings[:, tiny.DECODER_DIM :]
+        logits = self._draw_masks(cells, fine, states[:, 1 : 1 + self.num_mask_tokens])
         return logits, self._score(logits.detach().float(), cells, states)
 
     def _compare(self, coarse: Tensor, seeds: Tensor) -> Tensor:

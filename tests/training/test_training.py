@@ -1,0 +1,141 @@
+"""Scenes are the same for the same seed, labels fit pixels, and a short training learns."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from samnb.models import tiny
+from training import generator, render, train
+from training.losses import mask_losses, next_clicks, total_loss, true_ious
+from training.samples import STAGES, Batch, Samples, Size
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    render.render_shard(folder, 0, count=4, size=256)
+    return folder
+
+
+@pytest.mark.parametrize("kind", list(generator.KINDS))
+def test_a_seed_gives_its_scene_again(kind: str) -> None:
+    first, other, again = (generator.render_scene(seed, 128, kind) for seed in (5, 6, 5))
+    assert np.array_equal(first.pixels, again.pixels)
+    assert np.array_equal(first.whole, again.whole)
+    assert np.array_equal(first.part, again.part)
+    assert not np.array_equal(first.pixels, other.pixels)
+
+
+@pytest.mark.parametrize("kind", list(generator.KINDS))
+def test_scenes_hold_objects_and_every_part_lies_in_one(kind: str) -> None:
+    scene = generator.render_scene(3, 256, kind)
+    assert scene.pixels.dtype == np.uint8
+    assert scene.whole.max() > 0
+    assert np.all(scene.whole[scene.part > 0] > 0)
+
+
+def test_finished_shards_are_left_alone(shards: Path) -> None:
+    before = (shards / "pixels-00000.npy").stat().st_mtime_ns
+    render.render_shard(shards, 0, count=4, size=256)
+    assert (shards / "pixels-00000.npy").stat().st_mtime_ns == before
+    assert len(render.load_shards(shards)) == 1
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_batches_repeat_and_clicks_lie_in_their_objects(shards: Path, stage: str) -> None:
+    samples = Samples(shards, stage, seed=1)
+    batch, again, other = samples.batch(3), samples.batch(3), samples.batch(3, rank=1)
+    assert torch.equal(batch.images, again.images)
+    assert batch.images.shape == other.images.shape
+    assert not torch.equal(batch.images, other.images)
+    for target, (x, y) in zip(batch.targets, batch.clicks.long() // 2, strict=True):
+        assert target[y, x] > 0
+    assert (batch.boxes[:, 2:] > batch.boxes[:, :2]).all()
+
+
+def test_losses_are_finite_for_nothing_and_for_one_pixel() -> None:
+    targets = torch.zeros(2, 16, 16)
+    targets[1, 3, 4] = 1
+    logits = torch.zeros(2, 4, 16, 16, requires_grad=True)
+    loss, figures = total_loss(logits, torch.full((2, 4), 0.5, requires_grad=True), targets)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+    assert 0 <= figures["best"] <= 1
+
+
+def test_a_right_mask_costs_least() -> None:
+    targets = torch.zeros(1, 16, 16)
+    targets[0, 4:9, 4:12] = 1
+    right = (targets * 20 - 10)[:, None]
+    assert mask_losses(right, targets) < 0.05 < mask_losses(-right, targets)
+    assert true_ious(right, targets) == 1
+
+
+def test_the_next_click_mends_the_larger_error() -> None:
+    targets = torch.zeros(2, 16, 16)
+    targets[:, 2:8, 2:8] = 1
+    missed = torch.full((16, 16), -1.0)
+    extra = targets[1] * 2 - 1
+    extra[10:16, 10:16] = 1
+    clicks, labels = next_clicks(torch.stack([missed, extra]), targets)
+    assert labels.tolist() == [1, 0]
+    assert all(4 <= v < 16 for v in clicks[0].tolist())
+    assert all(20 <= v < 32 for v in clicks[1].tolist())
+
+
+def disc_batch() -> Batch:
+    """Two light discs on dark ground, 64 pixels."""
+    y, x = np.mgrid[:64, :64]
+    discs = [(x - cx) ** 2 + (y - cy) ** 2 < 14**2 for cx, cy in ((20, 22), (40, 36))]
+    images = torch.from_numpy(np.stack([np.where(d, 1.0, -1.0) for d in discs]).astype(np.float32))
+    targets = torch.from_numpy(np.stack([d[::2, ::2] for d in discs]).astype(np.float32))
+    clicks = torch.tensor([[20.0, 22.0], [40.0, 36.0]])
+    boxes = torch.tensor([[6.0, 8.0, 34.0, 36.0], [26.0, 22.0, 54.0, 50.0]])
+    return Batch(images[:, None].expand(-1, 3, -1, -1), targets, clicks, boxes, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("chances", [[0.9, 0.9, 0.9], [0.0, 0.0, 0.0], [0.17, 0.0, 0.9]])
+def test_loss_falls_on_one_batch(chances: list[float]) -> None:
+    torch.manual_seed(0)
+    sam, batch = tiny.build_sam(None).train(), disc_batch()
+    optimizer = train.make_optimizer(sam)
+    losses = []
+    for _ in range(12):
+        loss, _ = train.batch_loss(sam, batch, chances, half=False)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert np.isfinite(losses).all()
+    assert min(losses[-3:]) < 0.7 * losses[0]
+
+
+def test_a_run_writes_weights_that_load_and_goes_on_where_it_stopped(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STAGES, "crops", (Size(64, 2, 1),))
+    monkeypatch.setattr(train, "stage_of", lambda progress: "crops")
+    options = ["--scenes", str(shards), "--out", str(tmp_path), "--processes", "1", "--minutes"]
+    train.main([*options, "0.01"])
+    first = torch.load(tmp_path / "checkpoint.pt")
+    assert first["step"] >= 1
+    tiny.build_sam(tmp_path / "tiny.safetensors")
+    train.main([*options, "0.02", "--resume"])
+    second = torch.load(tmp_path / "checkpoint.pt")
+    assert second["step"] > first["step"]
+    assert second["seconds"] > first["seconds"]
+
+
+def test_the_schedule() -> None:
+    assert train.stage_of(0) == "crops"
+    assert train.stage_of(0.99) == "scenes"
+    assert train.learning_rate(0, 0) < train.learning_rate(500, 0)
+    assert train.learning_rate(500, 1) == pytest.approx(train.LAST_RATE)
