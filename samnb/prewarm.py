@@ -1,110 +1,22 @@
-"""Which images need encoding, on which executor; the stream of events.
-
-The unit of work is `encode_into_store`: look in the store, compute, publish, return the key. Running it
-twice is only waste, so any ``concurrent.futures`` executor can run it, a cluster's too.
-"""
+"""Which images need encoding, on which executor; the stream of events."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .cache import EmbeddingCache
-from .errors import ImageUnreadable
-from .images import pixel_hash, read_pixels
+from .encoding import EncodeOutcome, Encoder, EncodeTask, encode_into_store
 from .jobs import Event, JobControl
-from .models import Model, load_model
 
-__all__ = ["EncodeOutcome", "EncodeTask", "encode_image", "encode_into_store", "prewarm_events"]
-
-
-@dataclass(frozen=True)
-class EncodeTask:
-    """All a worker anywhere needs to encode one image; small and picklable.
-
-    Parameters
-    ----------
-    key : str
-        Where the embedding goes in the store.
-    path, pixel_hash, filename : str
-        The image, and the pixels that must be found at its path.
-    model, checkpoint, device : str
-        As for `samnb.models.load_model`; checkpoint "" for none.
-    folder, dtype : str
-        The store, and its storage precision.
-    """
-
-    key: str
-    path: str
-    pixel_hash: str
-    filename: str
-    model: str
-    checkpoint: str
-    device: str
-    folder: str
-    dtype: str
-
-    @property
-    def about(self) -> dict[str, str]:
-        """What the entry says of itself in its header."""
-        return {"pixel_hash": self.pixel_hash, "filename": self.filename, "model": self.model}
-
-
-@dataclass(frozen=True)
-class EncodeOutcome:
-    """What came of an `EncodeTask`: its key, never the tensor."""
-
-    key: str
-    computed: bool
-    ms: float
-
-
-def encode_image(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutcome:
-    """Encode unless the store has it.
-
-    Raises
-    ------
-    ImageError
-        The file is gone, damaged, or no longer holds the pixels it was added with.
-    """
-    started = time.perf_counter()
-    _, hit = cache.get_or_compute(
-        task.key, lambda: model.encode(read_checked(task.path, task.pixel_hash)), about=task.about
-    )
-    return EncodeOutcome(task.key, not hit, (time.perf_counter() - started) * 1000)
-
-
-def encode_into_store(task: EncodeTask) -> EncodeOutcome:
-    """`encode_image` with this process's own model and store: what an executor runs."""
-    return encode_image(task, _model(task.model, task.checkpoint, task.device), _store(task.folder, task.dtype))
-
-
-def read_checked(path: str | Path, expected_hash: str) -> NDArray[np.uint8]:
-    """Pixels of a file, if they still are the ones that were added.
-
-    An embedding is filed under the pixels' hash: encoding a file that changed meanwhile would file it
-    under the wrong one, for every later session.
-    """
-    pixels = read_pixels(path)
-    if pixel_hash(pixels) != expected_hash:
-        raise ImageUnreadable(path, "its pixels changed since it was added; add it again with session.add(path)")
-    return pixels
+__all__ = ["prewarm_events"]
 
 
 def prewarm_events(
     tasks: Sequence[EncodeTask],
     *,
-    cache: EmbeddingCache,
-    encode: Callable[[EncodeTask], EncodeOutcome],
-    finished: Callable[[EncodeTask], object],
+    encoder: Encoder,
     control: JobControl | None = None,
     executor: Executor | None = None,
 ) -> Iterator[Event]:
@@ -114,12 +26,8 @@ def prewarm_events(
     ----------
     tasks : sequence of EncodeTask
         In the order to work in.
-    cache : EmbeddingCache
-        Asked before an image is encoded.
-    encode : callable
-        Encodes one here; not used when an executor is given.
-    finished : callable
-        Called for every image whose embedding is in the store, before its event goes out.
+    encoder : Encoder
+        Its store is asked before an image is encoded; its catalog is told before an event goes out.
     control : JobControl, optional
         Asked between images.
     executor : Executor, optional
@@ -127,32 +35,23 @@ def prewarm_events(
     """
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0}
-    if executor is None:
-        events = _one_by_one(tasks, cache, encode, finished, control)
-    else:
-        events = _spread(tasks, cache, executor, finished, control)
+    events = _one_by_one(tasks, encoder, control) if executor is None else _spread(tasks, encoder, executor, control)
     for event in events:
         counts[event.status] += 1
         yield event
-    details = {**counts, "cache_size": len(cache)}
+    details = {**counts, "cache_size": len(encoder.cache)}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 
 
-def _one_by_one(
-    tasks: Sequence[EncodeTask],
-    cache: EmbeddingCache,
-    encode: Callable[[EncodeTask], EncodeOutcome],
-    finished: Callable[[EncodeTask], object],
-    control: JobControl,
-) -> Iterator[Event]:
+def _one_by_one(tasks: Sequence[EncodeTask], encoder: Encoder, control: JobControl) -> Iterator[Event]:
     for index, task in enumerate(tasks, start=1):
         if not control.go_on():
             return
         started = time.perf_counter()
         place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
         try:
-            computed = task.key not in cache and encode(task).computed
-            finished(task)
+            computed = task.key not in encoder.cache and encoder.encode(task).computed
+            encoder.finished(task)
         except Exception as error:
             # Any failure belongs to this image alone; the event carries it to the user.
             yield Event("failed", **place, ms=_since(started), details=_reason(error))
@@ -160,13 +59,7 @@ def _one_by_one(
             yield Event("computed" if computed else "skipped", **place, ms=_since(started))
 
 
-def _spread(
-    tasks: Sequence[EncodeTask],
-    cache: EmbeddingCache,
-    executor: Executor,
-    finished: Callable[[EncodeTask], object],
-    control: JobControl,
-) -> Iterator[Event]:
+def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Iterator[Event]:
     waiting = list(enumerate(tasks, start=1))
     running: dict[Future[EncodeOutcome], tuple[int, EncodeTask]] = {}
     # A window, not everything at once: a cancel then leaves little behind, and memory stays bounded.
@@ -174,25 +67,23 @@ def _spread(
     while (waiting or running) and control.go_on():
         while waiting and len(running) < window:
             index, task = waiting.pop(0)
-            if task.key in cache:
-                finished(task)
+            if task.key in encoder.cache:
+                encoder.finished(task)
                 yield Event("skipped", index=index, total=len(tasks), filename=task.filename, ms=0.0)
             else:
                 running[executor.submit(encode_into_store, task)] = (index, task)
         for future in wait(running, timeout=0.2, return_when=FIRST_COMPLETED).done:
             index, task = running.pop(future)
-            yield _news(future, index, len(tasks), task, finished)
+            yield _news(future, index, len(tasks), task, encoder)
     for future in running:
         future.cancel()
 
 
-def _news(
-    future: Future[EncodeOutcome], index: int, total: int, task: EncodeTask, finished: Callable[[EncodeTask], object]
-) -> Event:
+def _news(future: Future[EncodeOutcome], index: int, total: int, task: EncodeTask, encoder: Encoder) -> Event:
     place: dict[str, Any] = {"index": index, "total": total, "filename": task.filename}
     try:
         outcome = future.result()
-        finished(task)
+        encoder.finished(task)
     except Exception as error:
         return Event("failed", **place, details=_reason(error))
     return Event("computed" if outcome.computed else "skipped", **place, ms=outcome.ms)
@@ -204,13 +95,3 @@ def _reason(error: Exception) -> dict[str, str]:
 
 def _since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
-
-
-@lru_cache(maxsize=2)
-def _model(name: str, checkpoint: str, device: str) -> Model:
-    return load_model(name, checkpoint=checkpoint or None, device=device)
-
-
-@lru_cache(maxsize=8)
-def _store(folder: str, dtype: str) -> EmbeddingCache:
-    return EmbeddingCache(folder, dtype=dtype)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from .masks import decode_rle
 
 if TYPE_CHECKING:
     import pandas
+
+    from .encoding import Encoder
 
 __all__ = ["AddReport", "Annotation", "Annotations", "DuplicateGroups", "Failure", "Status", "card"]
 
@@ -178,6 +182,29 @@ class Status:
     device: str
     cache_entries: int
     cache_bytes: int
+
+    @classmethod
+    def read(cls, encoder: Encoder, folder: Path) -> Status:
+        """Count now; the catalog's flags are set to what the store holds on the way."""
+        catalog, stats = encoder.catalog, encoder.cache.stats()
+        cached = catalog.refresh_cached(encoder.has)
+        images = catalog.images()
+        return cls(
+            name=folder.name,
+            folder=str(folder),
+            images=len(images),
+            unique_images=len({image.pixel_hash for image in images}),
+            duplicates=sum(len(group) - 1 for group in catalog.duplicates()),
+            datasets=len(catalog.datasets()),
+            annotations=len(catalog.annotations()),
+            cached=cached,
+            coverage_percent=round(100 * cached / len(images), 2) if images else 0.0,
+            model=encoder.model.name,
+            # Asking a model for its device loads torch; a card must not take seconds.
+            device=encoder.model.device if "torch" in sys.modules else encoder.device,
+            cache_entries=stats.entries,
+            cache_bytes=stats.bytes,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""

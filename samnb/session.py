@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -19,18 +18,19 @@ from numpy.typing import NDArray
 
 from . import exports, intake
 from .apply import apply_events, new_annotation
-from .cache import EmbeddingCache, make_key
+from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord
+from .encoding import Encoder, EncodeTask, read_checked
 from .errors import PromptError, SessionReadOnly, TemplateMismatch, UnknownName, UnknownOption
 from .images import thumbnail
 from .jobs import Event, Job, JobControl
 from .matching import Match, make_example
 from .models import load_model
-from .prewarm import EncodeTask, encode_image, prewarm_events, read_checked
+from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
 from .reports import AddReport, Annotation, Annotations, DuplicateGroups, Status
-from .templates import CategoryExamples, Template, make_template
+from .templates import CategoryExamples, Example, Template, make_template
 
 if TYPE_CHECKING:
     from .exports import ExportReport
@@ -41,6 +41,9 @@ __all__ = ["Session"]
 _log = logging.getLogger("samnb.session")
 
 ImageRef = str | Path | ImageRecord
+BY_HAND = "hand"
+"""The source of an annotation that somebody accepted."""
+
 _CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries")
 
 
@@ -94,15 +97,15 @@ class Session:
     ):
         self.folder = intake.session_folder(folder)
         self.model = load_model(model, checkpoint=checkpoint, device=device)
-        self._checkpoint, self._device = str(checkpoint or ""), device
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SessionReadOnly(self.folder, error.strerror) from error
         self.catalog = Catalog(intake.database_url(self.folder, database_url), folder_for_messages=self.folder)
         self.cache = self._make_cache(cache)
+        self._encoder = Encoder(self.model, self.cache, self.catalog, checkpoint=str(checkpoint or ""), device=device)
         self._recent_pixels: dict[str, NDArray[np.uint8]] = {}
-        self.catalog.refresh_cached(self.is_cached)
+        self.catalog.refresh_cached(self._encoder.has)
 
     # -- images ------------------------------------------------------------------------------------
 
@@ -122,7 +125,11 @@ class Session:
             A single path or glob where nothing is found.
         """
         return intake.add_pictures(
-            self.catalog, self.folder, source, dataset=dataset, is_cached=lambda pixels: self._key(pixels) in self.cache
+            self.catalog,
+            self.folder,
+            source,
+            dataset=dataset,
+            is_cached=lambda pixels: self._encoder.key(pixels) in self.cache,
         )
 
     def images(self, dataset: str | None = None) -> list[ImageRecord]:
@@ -170,32 +177,13 @@ class Session:
 
     # -- embeddings --------------------------------------------------------------------------------
 
-    def key(self, image: ImageRef) -> str:
-        """Where the image's embedding by this session's model is in the store."""
-        return self._key(self.image(image).pixel_hash)
-
-    def _key(self, pixel_hash: str) -> str:
-        return make_key(pixel_hash, self.model.fingerprint, self.recipe)
-
-    @property
-    def recipe(self) -> str:
-        """What, beside pixels and weights, decides an embedding: preprocessing and precisions."""
-        return f"{self.model.recipe}:store={self.cache.dtype}"
-
     def is_cached(self, image: ImageRef) -> bool:
         """True when the store holds the image's embedding now."""
-        return self.key(image) in self.cache
+        return self._encoder.has(self.image(image))
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder."""
-        record = self.image(image)
-        task = self._task(record)
-        embedding, hit = self.cache.get_or_compute(
-            task.key, lambda: self.model.encode(read_checked(record.path, record.pixel_hash)), about=task.about
-        )
-        if not record.embedding_cached:
-            self.catalog.mark_pixels_cached(record.pixel_hash, True)
-        return embedding, hit
+        return self._encoder.embedding(self.image(image))
 
     def prewarm(
         self,
@@ -219,8 +207,9 @@ class Session:
         show : bool
             Draw a progress widget (a tqdm bar outside a notebook).
         """
-        tasks = self._tasks(dataset, images)
-        job = Job("prewarm", partial(self._prewarm_events, tasks, executor), total=len(tasks))
+        tasks = [self._encoder.task(record) for record in self._records(dataset, images)]
+        work = partial(_prewarm, tasks, self._encoder, executor)
+        job = Job("prewarm", work, total=len(tasks))
         if show:
             show_job(job)
         return job
@@ -233,7 +222,8 @@ class Session:
         executor: Executor | None = None,
     ) -> Iterator[Event]:
         """The same as `prewarm`, here and now: an iterator of its events."""
-        return self._prewarm_events(self._tasks(dataset, images), executor, JobControl())
+        tasks = [self._encoder.task(record) for record in self._records(dataset, images)]
+        return prewarm_events(tasks, encoder=self._encoder, executor=executor)
 
     # -- prompts and annotations -------------------------------------------------------------------
 
@@ -311,9 +301,7 @@ class Session:
         if not mask.any():
             raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
         match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
-        row = new_annotation(
-            self.image(prediction.image_id), match, source="hand", model=self.model.fingerprint
-        )
+        row = new_annotation(self.image(prediction.image_id), match, source=BY_HAND, model=self.model.fingerprint)
         return Annotation(self.catalog.add_annotations([row])[0])
 
     def annotations(
@@ -364,27 +352,16 @@ class Session:
         UnknownOption
             An unknown parameter.
         """
-        by_hand = [a for a in self.catalog.annotations() if a.source == "hand"]
+        by_hand = [a for a in self.annotations() if a.source == BY_HAND]
         known = list(dict.fromkeys(a.category for a in by_hand))
-        wanted = list(known if categories is None else categories)
-        for category in wanted:
-            if category not in known:
-                raise UnknownName("category", category, known)
-        if not wanted:
-            raise UnknownName("category", "any", known)
-        examples = []
-        for category in wanted:
-            rows = [Annotation(a) for a in by_hand if a.category == category]
-            made = []
-            for a in rows:
-                record = self.image(a.image_id)
-                made.append(
-                    make_example(record.pixel_hash, Prompt.from_dict(a.prompt), a.mask, self.embedding(record)[0])
-                )
-            examples.append(CategoryExamples(category, tuple(made)))
-        return self._saved(
-            make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters)
-        )
+        wanted = known if categories is None else list(categories)
+        if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
+            raise UnknownName("category", unknown[0], known)
+        examples = [
+            CategoryExamples(category, tuple(self._example(a) for a in by_hand if a.category == category))
+            for category in wanted
+        ]
+        return self._saved(make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters))
 
     def apply(
         self,
@@ -445,27 +422,7 @@ class Session:
 
     def status(self) -> Status:
         """The session at a glance; what it says of the cache is read off the store now."""
-        cached = self.catalog.refresh_cached(self.is_cached)
-        records = self.images()
-        groups = self.duplicates()
-        stats = self.cache.stats()
-        # Asking a model for its device loads torch; a card must not take seconds.
-        device = self.model.device if "torch" in sys.modules else self._device
-        return Status(
-            name=self.name,
-            folder=str(self.folder),
-            images=len(records),
-            unique_images=len({record.pixel_hash for record in records}),
-            duplicates=sum(len(group) - 1 for group in groups),
-            datasets=len(self.datasets()),
-            annotations=len(self.catalog.annotations()),
-            cached=cached,
-            coverage_percent=round(100 * cached / len(records), 2) if records else 0.0,
-            model=self.model.name,
-            device=device,
-            cache_entries=stats.entries,
-            cache_bytes=stats.bytes,
-        )
+        return Status.read(self._encoder, self.folder)
 
     def annotate(self, image: ImageRef | None = None, *, dataset: str | None = None) -> Annotator:
         """The annotator widget, for the last line of a notebook cell."""
@@ -508,34 +465,6 @@ class Session:
     def _records(self, dataset: str | None, images: Iterable[ImageRef] | None) -> list[ImageRecord]:
         return self.images(dataset) if images is None else [self.image(image) for image in images]
 
-    def _tasks(self, dataset: str | None, images: Iterable[ImageRef] | None) -> list[EncodeTask]:
-        return [self._task(record) for record in self._records(dataset, images)]
-
-    def _task(self, record: ImageRecord) -> EncodeTask:
-        return EncodeTask(
-            key=self.key(record),
-            path=record.path,
-            pixel_hash=record.pixel_hash,
-            filename=record.filename,
-            model=self.model.name,
-            checkpoint=self._checkpoint,
-            device=self._device,
-            folder=str(self.cache.folder or ""),
-            dtype=self.cache.dtype,
-        )
-
-    def _prewarm_events(
-        self, tasks: list[EncodeTask], executor: Executor | None, control: JobControl
-    ) -> Iterator[Event]:
-        return prewarm_events(
-            tasks,
-            cache=self.cache,
-            encode=lambda task: encode_image(task, self.model, self.cache),
-            finished=lambda task: self.catalog.mark_pixels_cached(task.pixel_hash, True),
-            control=control,
-            executor=executor,
-        )
-
     def _apply_events(self, template: Template, records: list[ImageRecord], control: JobControl) -> Iterator[Event]:
         return apply_events(
             template,
@@ -545,6 +474,11 @@ class Session:
             embedding_of=self.embedding,
             control=control,
         )
+
+    def _example(self, annotation: Annotation) -> Example:
+        record = self.image(annotation.image_id)
+        prompt = Prompt.from_dict(annotation.prompt)
+        return make_example(record.pixel_hash, prompt, annotation.mask, self.embedding(record)[0])
 
     def _template(self, template: Template | str) -> Template:
         if isinstance(template, str):
@@ -557,3 +491,9 @@ class Session:
     def _saved(self, template: Template) -> Template:
         """The template with its version: the latest if the content is the same, else the next."""
         return replace(template, version=self.catalog.save_template(template.name, template.as_dict()))
+
+
+def _prewarm(
+    tasks: list[EncodeTask], encoder: Encoder, executor: Executor | None, control: JobControl
+) -> Iterator[Event]:
+    return prewarm_events(tasks, encoder=encoder, control=control, executor=executor)

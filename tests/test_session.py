@@ -193,7 +193,7 @@ def test_flags_say_what_the_store_holds(session):
     prewarm(session)
     assert session.status().cached == 4
     session.cache.clear_memory()
-    session.cache.path_of(session.key("0.png")).unlink()
+    session.cache.path_of(session._encoder.key(session.image("0.png").pixel_hash)).unlink()
     assert session.status().cached == 3
     with Session(session.folder) as again:
         assert sum(i.embedding_cached for i in again.images()) == 3
@@ -201,7 +201,7 @@ def test_flags_say_what_the_store_holds(session):
 
 def test_a_damaged_entry_is_computed_again(session):
     prewarm(session)
-    path = session.cache.path_of(session.key("0.png"))
+    path = session.cache.path_of(session._encoder.key(session.image("0.png").pixel_hash))
     data = bytearray(path.read_bytes())
     data[-100] ^= 0xFF
     path.write_bytes(data)

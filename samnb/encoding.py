@@ -1,0 +1,171 @@
+"""From an image of the catalog to its embedding: out of the store, or by the model, once.
+
+The unit of work is `encode_into_store`: look in the store, compute, publish, return the key. Running it
+twice is only waste, so any ``concurrent.futures`` executor can run it, a cluster's too.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cache import EmbeddingCache, make_key
+from .catalog import Catalog
+from .errors import ImageUnreadable
+from .images import pixel_hash, read_pixels
+from .models import Model, load_model
+from .prompts import Embedding
+from .records import ImageRecord
+
+__all__ = ["EncodeOutcome", "EncodeTask", "Encoder", "encode_into_store", "read_checked"]
+
+
+class Encoder:
+    """A model and a store, and the catalog that is told what the store holds.
+
+    Parameters
+    ----------
+    model : Model
+    cache : EmbeddingCache
+    catalog : Catalog
+    checkpoint, device : str
+        What the model was opened with, so that a worker elsewhere can open the same.
+    """
+
+    def __init__(self, model: Model, cache: EmbeddingCache, catalog: Catalog, *, checkpoint: str, device: str):
+        self.model, self.cache, self.catalog = model, cache, catalog
+        self.checkpoint, self.device = checkpoint, device
+
+    @property
+    def recipe(self) -> str:
+        """What, beside pixels and weights, decides an embedding: preprocessing and precisions."""
+        return f"{self.model.recipe}:store={self.cache.dtype}"
+
+    def key(self, pixel_hash: str) -> str:
+        """Where the embedding of these pixels is in the store."""
+        return make_key(pixel_hash, self.model.fingerprint, self.recipe)
+
+    def has(self, image: ImageRecord) -> bool:
+        """True when the store holds the image's embedding now."""
+        return self.key(image.pixel_hash) in self.cache
+
+    def task(self, image: ImageRecord) -> EncodeTask:
+        """The image as work for `encode_into_store`."""
+        return EncodeTask(
+            key=self.key(image.pixel_hash),
+            path=image.path,
+            pixel_hash=image.pixel_hash,
+            filename=image.filename,
+            model=self.model.name,
+            checkpoint=self.checkpoint,
+            device=self.device,
+            folder=str(self.cache.folder or ""),
+            dtype=self.cache.dtype,
+        )
+
+    def embedding(self, image: ImageRecord) -> tuple[Embedding, bool]:
+        """An image's embedding, and True when it came from the store and not from the encoder.
+
+        Raises
+        ------
+        ImageError
+            The file is gone, damaged, or no longer holds the pixels it was added with.
+        """
+        embedding, hit = _from_store_or_model(self.task(image), self.model, self.cache)
+        if not image.embedding_cached:
+            self.catalog.mark_pixels_cached(image.pixel_hash, True)
+        return embedding, hit
+
+    def encode(self, task: EncodeTask) -> EncodeOutcome:
+        """Do one task here, with this model."""
+        return _encode(task, self.model, self.cache)
+
+    def finished(self, task: EncodeTask) -> None:
+        """Tell the catalog that the store holds the task's embedding."""
+        self.catalog.mark_pixels_cached(task.pixel_hash, True)
+
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """All a worker anywhere needs to encode one image; small and picklable.
+
+    Parameters
+    ----------
+    key : str
+        Where the embedding goes in the store.
+    path, pixel_hash, filename : str
+        The image, and the pixels that must be found at its path.
+    model, checkpoint, device : str
+        As for `samnb.models.load_model`; checkpoint "" for none.
+    folder, dtype : str
+        The store, and its storage precision.
+    """
+
+    key: str
+    path: str
+    pixel_hash: str
+    filename: str
+    model: str
+    checkpoint: str
+    device: str
+    folder: str
+    dtype: str
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What the entry says of itself in its header."""
+        return {"pixel_hash": self.pixel_hash, "filename": self.filename, "model": self.model}
+
+
+@dataclass(frozen=True)
+class EncodeOutcome:
+    """What came of an `EncodeTask`: its key, never the tensor."""
+
+    key: str
+    computed: bool
+    ms: float
+
+
+def encode_into_store(task: EncodeTask) -> EncodeOutcome:
+    """Do one task with this process's own model and store: what an executor runs."""
+    return _encode(task, _model(task.model, task.checkpoint, task.device), _store(task.folder, task.dtype))
+
+
+def read_checked(path: str | Path, expected_hash: str) -> NDArray[np.uint8]:
+    """Pixels of a file, if they still are the ones that were added.
+
+    An embedding is filed under the pixels' hash: encoding a file that changed meanwhile would file it
+    under the wrong one, for every later session.
+    """
+    pixels = read_pixels(path)
+    if pixel_hash(pixels) != expected_hash:
+        raise ImageUnreadable(path, "its pixels changed since it was added; add it again with session.add(path)")
+    return pixels
+
+
+def _encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutcome:
+    started = time.perf_counter()
+    _, hit = _from_store_or_model(task, model, cache)
+    return EncodeOutcome(task.key, not hit, (time.perf_counter() - started) * 1000)
+
+
+def _from_store_or_model(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tuple[Embedding, bool]:
+    def compute() -> Embedding:
+        return model.encode(read_checked(task.path, task.pixel_hash))
+
+    return cache.get_or_compute(task.key, compute, about=task.about)
+
+
+@lru_cache(maxsize=2)
+def _model(name: str, checkpoint: str, device: str) -> Model:
+    return load_model(name, checkpoint=checkpoint or None, device=device)
+
+
+@lru_cache(maxsize=8)
+def _store(folder: str, dtype: str) -> EmbeddingCache:
+    return EmbeddingCache(folder, dtype=dtype)

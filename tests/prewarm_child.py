@@ -1,0 +1,24 @@
+"""Prewarms a session and says on the disk what it starts and what it has finished; made to be killed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import samnb.session
+from numpy_model import NumpyModel, append
+
+
+def main(folder, log, seconds):
+    model = NumpyModel(log=log, seconds=float(seconds))
+    samnb.session.load_model = lambda *args, **options: model
+    with samnb.session.Session(folder) as session:
+        append(log, "ready")
+        for event in session.prewarm_stream():
+            if event.status in ("computed", "skipped"):
+                append(log, f"finished {model.mark(session.pixels(event.filename))}")
+        append(log, "done")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
