@@ -88,7 +88,9 @@ def _status(arguments: argparse.Namespace) -> None:
 
 def _add(arguments: argparse.Namespace) -> int:
     with _session(arguments) as session:
-        report = session.add(arguments.sources, dataset=arguments.dataset)
+        # One source that leads nowhere is an error; among several it is only reported.
+        source = arguments.sources[0] if len(arguments.sources) == 1 else arguments.sources
+        report = session.add(source, dataset=arguments.dataset)
         print(report)
         return 1 if report.failed and not report.images else 0
 
