@@ -88,7 +88,9 @@ def add_pictures(
                 duplicates += 1
                 _log.info(
                     "[DEDUP] Found duplicate image: %s (hash: %s..., cached: %s)",
-                    read.new.filename, read.new.content_hash[:8], cached,
+                    read.new.filename,
+                    read.new.content_hash[:8],
+                    cached,
                 )
             known_pixels.add(read.new.pixel_hash)
         added += catalog.add_images(dataset, rows)

@@ -18,7 +18,10 @@ from .masks import mask_iou
 from .prompts import Embedding, Prediction, Prompt
 from .templates import CategoryExamples, Example, Template
 
-__all__ = ["STRATEGIES", "Match", "find_objects", "make_example", "prototype", "similarity_map"]
+__all__ = ["MAX_MISSES", "STRATEGIES", "Match", "find_objects", "make_example", "prototype", "similarity_map"]
+
+#: After so many places in a row that gave nothing, the search of an image ends.
+MAX_MISSES = 8
 
 Decode = Callable[[Embedding, Prompt], Prediction]
 
@@ -123,22 +126,26 @@ def _find_all(
     similarity = similarity_map(embedding, examples)
     open_cells = _smooth(similarity)
     found: list[Match] = []
-    tries = candidates or int(limits["max_objects"]) * 2
-    while tries and len(found) < limits["max_objects"] and open_cells.max() >= limits["min_similarity"]:
-        tries -= 1
-        cell = np.unravel_index(int(np.argmax(open_cells)), open_cells.shape)
-        match = _decode_at(cell, similarity, template, examples, embedding, decode)
-        open_cells[cell] = -1.0
+    tries, misses = candidates or int(limits["max_objects"]) * 2, 0
+    # Cells are tried from the most similar down, so a row of misses means that only worse ones are left.
+    while tries and misses < MAX_MISSES and len(found) < limits["max_objects"]:
+        row, column = np.unravel_index(int(np.argmax(open_cells)), open_cells.shape)
+        if open_cells[row, column] < limits["min_similarity"]:
+            break
+        tries, misses = tries - 1, misses + 1
+        match = _decode_at((int(row), int(column)), similarity, template, examples, embedding, decode)
+        open_cells[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = -1.0
         if match is None:
             continue
         open_cells[_cells_of(match.mask, open_cells.shape) > 0.25] = -1.0
         if match.score >= limits["min_score"] and not _is_double(match.mask, found, limits["max_overlap"]):
+            misses = 0
             found.append(match)
             yield match
 
 
 def _decode_at(
-    cell: tuple[np.intp, ...],
+    cell: tuple[int, int],
     similarity: NDArray[np.float32],
     template: Template,
     examples: CategoryExamples,

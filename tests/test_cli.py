@@ -58,7 +58,11 @@ def test_models_lists_the_registry(capsys):
 
 
 def test_help_answers_without_loading_torch():
-    code = "import sys; from samnb.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    code = (
+        "import sys; from samnb.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print('torch' in sys.modules)"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "prewarm" in told
     assert told.strip().endswith("False")

@@ -5,11 +5,11 @@ import os
 
 import numpy as np
 import pytest
+from numpy_model import NumpyModel
 from PIL import Image
 
 import samnb.images
 import samnb.session
-from numpy_model import NumpyModel
 from samnb.errors import ImageError
 from samnb.session import Session
 
@@ -98,7 +98,7 @@ def test_globs_and_generators(session, tmp_path):
     for name in ("a.png", "b.png", "c.bmp"):
         save(folder, name, NOISE)
     assert session.add(str(folder / "*.png")).added == 2
-    assert session.add((path for path in [folder / "c.bmp"])).added == 1
+    assert session.add(path for path in [folder / "c.bmp"]).added == 1
 
 
 def test_things_that_are_no_picture(session):

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from numpy_model import NumpyModel
+
 from samnb.errors import UnknownName, UnknownOption
 from samnb.masks import mask_iou
 from samnb.matching import find_objects, make_example, prototype, similarity_map

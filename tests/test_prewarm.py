@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy_model import NumpyModel
 from PIL import Image
 
 import samnb.session
-from numpy_model import NumpyModel
 from samnb.jobs import JobControl
 from samnb.prewarm import prewarm_events
 from samnb.session import Session

@@ -51,7 +51,7 @@ def test_labels_left_out_mean_foreground_and_one_point_needs_no_list():
     ],
 )
 def test_bad_values_are_refused_with_what_was_expected(bad):
-    with pytest.raises(PromptError, match="expected|give"):
+    with pytest.raises(PromptError, match=r"expected|give"):
         Prompt.of(**bad)
 
 
