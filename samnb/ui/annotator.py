@@ -12,9 +12,9 @@ import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PromptError, SamnbError, UnknownName
+from ..errors import SamnbError, UnknownName
 from ..images import encode_png, thumbnail
-from ..masks import Polygon, category_color, mask_polygons
+from ..masks import Polygon, mask_polygons
 from ..prompts import BACKGROUND, FOREGROUND, Prediction, Prompt
 from . import style
 from .board import Board
@@ -23,7 +23,9 @@ from .drafts import Draft
 from .frame import stage_size
 from .gestures import BoxDrag, Click
 from .notice import shows_errors
-from .panels import Counts, Entry
+from .pages import Pages
+from .palette import Palette
+from .panels import Entry
 from .picture import draw_annotated
 from .worker import LatestOnly
 
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Annotator"]
 
 _log = logging.getLogger("samnb.widgets")
-
-_FIRST_CATEGORY = "object"
 
 
 class Annotator(ipywidgets.VBox):
@@ -66,9 +66,9 @@ class Annotator(ipywidgets.VBox):
         self.dataset = dataset if dataset is not None or first is None else first.dataset
         self._lock = threading.RLock()
         self._worker = LatestOnly()
-        self._images: list[ImageRecord] = session.images(self.dataset)
+        self._pages = Pages(session, self.dataset)
+        self._palette = Palette(session.categories())
         self._image: ImageRecord | None = None
-        self._cursor = -1
         self._drafts: dict[str, Draft] = {}
         self._prediction: Prediction | None = None
         self._predicted: Prompt = Prompt()
@@ -76,21 +76,18 @@ class Annotator(ipywidgets.VBox):
         self._accept_when_ready = False
         self._annotations: list[Annotation] = []
         self._shapes: dict[int, Shape] = {}
-        self._names = session.categories() or [_FIRST_CATEGORY]
-        self._category = self._names[0]
-        self._annotated = {annotation.image_id for annotation in session.annotations(dataset=self.dataset)}
-        sizes = [(record.width, record.height) for record in self._images]
-        self._board = Board(self, stage_size(sizes, style.PICTURE_SIZE))
+        self._board = Board(self, stage_size(self._pages.sizes, style.PICTURE_SIZE))
         super().__init__(self._board.parts)
         self.add_class("samnb")
-        self.show(first if first is not None else next(iter(self._images), None))
+        self.show(first if first is not None else self._pages.first)
 
     # -- what the hand does, in image pixels ---------------------------------------------------------
 
     @shows_errors("This click was not used")
     def click(self, x: float, y: float, background: bool = False) -> None:
         """Add a point: on the object, or with `background` where the object is not."""
-        self._push(self._draft.prompt.with_point(x, y, label=BACKGROUND if background else FOREGROUND))
+        with self._lock:
+            self._push(self._draft.prompt.with_point(x, y, label=BACKGROUND if background else FOREGROUND))
 
     @shows_errors("This box was not used")
     def drag_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
@@ -125,6 +122,7 @@ class Annotator(ipywidgets.VBox):
                 raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
             self._chosen = int(index)
             self._draw_mask()
+            self._board.say(self._said())
 
     @shows_errors("Nothing was accepted")
     def accept(self) -> None:
@@ -165,9 +163,9 @@ class Annotator(ipywidgets.VBox):
                 annotations = self.session.annotations(image=record)
                 self._image, self._annotations = record, annotations
                 self._prediction, self._accept_when_ready = None, False
-                self._cursor = self._place_of(record)
+                self._pages.go_to(record)
                 self._board.stage.show_picture(pixels)
-            elif not self._images:
+            elif self._pages.first is None:
                 self._board.notice.say(
                     'No images here yet: add some with session.add("photos/") and run this cell again.'
                 )
@@ -191,18 +189,13 @@ class Annotator(ipywidgets.VBox):
     @property
     def category(self) -> str:
         """What the next accepted mask is; a new name becomes a new category."""
-        return self._category
+        return self._palette.chosen
 
     @category.setter
     def category(self, name: str) -> None:
-        name = str(name).strip()
-        if not name:
-            raise PromptError("category: expected a name such as 'coin'; got an empty one.")
         with self._lock:
-            self._category = name
-            if name not in self._names:
-                self._names = [*self._names, name]
-            self._board.show_categories(self._names, name)
+            self._palette.choose(name)
+            self._board.show_categories(self._palette.names, self._palette.chosen)
 
     # -- what there is to see --------------------------------------------------------------------------
 
@@ -237,7 +230,7 @@ class Annotator(ipywidgets.VBox):
             if self._image is None:
                 return np.full((64, 96, 3), 240, np.uint8)
             masks = [annotation.mask for annotation in self._annotations]
-            colors = [category_color(self._index_of(a.category)) for a in self._annotations]
+            colors = [self._palette.color(a.category) for a in self._annotations]
             if self._prediction is not None:
                 masks, colors = [*masks, self._prediction.masks[self._chosen]], [*colors, style.ACCENT]
             return draw_annotated(self.session.pixels(self._image), masks, colors, self.prompt)
@@ -295,7 +288,9 @@ class Annotator(ipywidgets.VBox):
             self._prediction = None
             self._board.say("")
             self._draw_mask()
-        elif self._predicted != prompt or self._prediction is None:
+        elif self._predicted == prompt and self._prediction is not None:
+            self._board.say(self._said())
+        else:
             self._ask(prompt)
 
     def _ask(self, prompt: Prompt) -> None:
@@ -320,7 +315,7 @@ class Annotator(ipywidgets.VBox):
             accept_now = self._accept_when_ready
             self._prediction, self._predicted, self._chosen = prediction, prompt, prediction.best
             self._board.notice.dismiss()
-            self._board.say(_said_of(prediction))
+            self._board.say(self._said())
             self._draw_mask()
             if not prediction.cache_hit:
                 self._draw_header()
@@ -330,12 +325,11 @@ class Annotator(ipywidgets.VBox):
     def _take_back(self) -> None:
         """A prompt that cannot be decoded leaves everything as it was before it."""
         self._draft.undo()
-        self._board.say("")
         self._prompt_changed()
 
     def _accept(self, prediction: Prediction) -> None:
         self._accept_when_ready = False
-        annotation = self.session.accept(prediction, category=self._category, index=self._chosen)
+        annotation = self.session.accept(prediction, category=self._palette.chosen, index=self._chosen)
         self._draft.reset()
         self._prompt_changed()
         self._annotations_changed()
@@ -345,24 +339,11 @@ class Annotator(ipywidgets.VBox):
 
     def _step(self, by: int) -> None:
         with self._lock:
-            self._count()
-            place = self._cursor + by
-            if 0 <= place < len(self._images):
-                # Moved even if that image cannot be read: the next step must lead past it.
-                self._cursor = place
-                self.show(self._images[place])
+            image = self._pages.step(by)
+            if image is not None:
+                self.show(image)
             else:
                 self._board.say("this is the last image" if by > 0 else "this is the first image")
-
-    def _place_of(self, record: ImageRecord) -> int:
-        return next((i for i, other in enumerate(self._images) if other.id == record.id), -1)
-
-    def _count(self) -> int:
-        """How many images are cached; the list of images is fetched again only when their number changed."""
-        datasets = [d for d in self.session.datasets() if self.dataset in (None, d.name)]
-        if sum(d.images for d in datasets) != len(self._images):
-            self._images = self.session.images(self.dataset)
-        return sum(d.cached for d in datasets)
 
     # -- drawing ---------------------------------------------------------------------------------------
 
@@ -385,23 +366,20 @@ class Annotator(ipywidgets.VBox):
     def _annotations_changed(self) -> None:
         assert self._image is not None
         self._annotations = self.session.annotations(image=self._image)
-        change = self._annotated.add if self._annotations else self._annotated.discard
-        change(self._image.id)
+        self._pages.mark_annotated(self._image, bool(self._annotations))
         self._draw_annotations()
         self._draw_header()
 
     def _draw_header(self) -> None:
-        cached = self._count()
-        counts = Counts(self._cursor + 1, len(self._images), len(self._annotated), cached)
         filename = self._image.filename if self._image is not None else ""
-        self._board.show_header(self.session.name, self.dataset or "", filename, counts)
+        self._board.show_header(self.session.name, self.dataset or "", filename, self._pages.counts())
 
     def _draw_annotations(self) -> None:
         shapes = {a.id: self._shapes.get(a.id) or self._shape(a.mask, a.category) for a in self._annotations}
         self._shapes = shapes
-        entries = [Entry(a.id, a.category, float(a.score), self._index_of(a.category)) for a in self._annotations]
+        entries = [Entry(a.id, a.category, float(a.score), self._palette.index(a.category)) for a in self._annotations]
         self._board.show_annotations(list(shapes.values()), entries)
-        self._board.show_categories(self._names, self._category)
+        self._board.show_categories(self._palette.names, self._palette.chosen)
 
     def _draw_mask(self) -> None:
         prediction = self._prediction
@@ -411,19 +389,14 @@ class Annotator(ipywidgets.VBox):
         polygons = self._outlines(prediction.masks[self._chosen])
         self._board.show_mask(Shape(polygons, style.ACCENT), prediction.scores.tolist(), self._chosen)
 
+    def _said(self) -> str:
+        assert self._prediction is not None
+        how = "cache hit" if self._prediction.cache_hit else "encoded"
+        return f"score {self._prediction.scores[self._chosen]:.2f} · {self._prediction.ms:.0f} ms · {how}"
+
     def _shape(self, mask: NDArray[np.bool_], category: str) -> Shape:
-        return Shape(self._outlines(mask), category_color(self._index_of(category)))
+        return Shape(self._outlines(mask), self._palette.color(category))
 
     def _outlines(self, mask: NDArray[np.bool_]) -> tuple[Polygon, ...]:
         # What is drawn may leave the pixels' edges by less than a pixel of the image or of the screen.
         return tuple(mask_polygons(mask, tolerance=max(0.75, 0.5 / self._board.stage.frame.scale)))
-
-    def _index_of(self, category: str) -> int:
-        if category not in self._names:
-            self._names = [*self._names, category]
-        return self._names.index(category)
-
-
-def _said_of(prediction: Prediction) -> str:
-    how = "cache hit" if prediction.cache_hit else "encoded"
-    return f"score {prediction.score:.2f} · {prediction.ms:.0f} ms · {how}"

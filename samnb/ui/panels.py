@@ -124,8 +124,8 @@ class Entries(ipywidgets.Box):
         """These annotations; rows are reused, since each new one is a handful of messages to the page."""
         shown = list(reversed(entries))[:_ENTRIES_SHOWN]
         more = len(entries) - len(shown)
-        count = f"{len(entries)} on this image" + (f", the latest {len(shown)} shown" if more else "")
-        self._title.value = style.span(count if entries else "no annotations on this image yet", "label")
+        count = f"annotations · {len(entries)}" + (f", the latest {len(shown)} shown" if more else "")
+        self._title.value = style.span(count if entries else "no annotations yet", "label")
         while len(self._rows) < len(shown):
             self._rows.append(_Row(self._on_remove))
         for row, entry in zip(self._rows, shown, strict=False):

@@ -47,7 +47,8 @@ _CSS = """
 .samnb .samnb-clip { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .samnb .samnb-label { color: var(--samnb-dim); font-size: 11px; letter-spacing: .04em; text-transform: uppercase; }
 
-.samnb .samnb-button { width: auto; height: 28px; line-height: 26px; margin: 0; padding: 0 10px; flex: none;
+.samnb .samnb-button { display: inline-flex; align-items: center; justify-content: center; width: auto; height: 28px;
+  line-height: 1; margin: 0; padding: 0 10px; flex: none; gap: 6px;
   font-size: inherit; border: 1px solid var(--samnb-line); border-radius: var(--samnb-radius); box-shadow: none;
   background: transparent; color: var(--samnb-text); font-variant-numeric: tabular-nums; }
 .samnb .samnb-button:hover:enabled { background: var(--samnb-sunk); box-shadow: none; }
@@ -55,14 +56,17 @@ _CSS = """
 .samnb .samnb-button:disabled { opacity: .4; }
 .samnb .samnb-button.samnb-icon { width: 30px; padding: 0; }
 .samnb .samnb-button.samnb-plain { border-color: transparent; color: var(--samnb-dim); width: 24px; height: 22px;
-  line-height: 20px; padding: 0; }
+  padding: 0; }
 .samnb .samnb-button.samnb-primary, .samnb .samnb-button.samnb-primary:hover:enabled {
   background: var(--samnb-accent); border-color: var(--samnb-accent); color: var(--samnb-on-accent); flex: 1 1 auto; }
 .samnb .samnb-button.samnb-chosen { border-color: var(--samnb-accent); box-shadow: inset 0 0 0 1px var(--samnb-accent);
   font-weight: 600; }
-.samnb .samnb-grow { flex: 1 1 0; padding: 0 4px; }
+.samnb .samnb-grow { flex: 1 1 0; }
+.samnb .samnb-button.samnb-grow { padding: 0 4px; }
+.samnb .samnb-button i { margin: 0; }
 .samnb .samnb-chip::before, .samnb .samnb-dot { content: ""; display: inline-block; width: 9px; height: 9px;
-  margin-right: 6px; border-radius: 50%; background: var(--samnb-dim); }
+  border-radius: 50%; background: var(--samnb-dim); }
+.samnb .samnb-dot { margin-right: 6px; }
 .samnb .samnb-new { width: 120px; height: 28px; margin: 0; }
 .samnb .samnb-new input { height: 28px; border-radius: var(--samnb-radius); font-size: inherit; }
 

@@ -73,7 +73,9 @@ class Hand:
 
     def until(self, pattern: str, *, seconds: float = 60) -> re.Match[str]:
         """Wait until the annotator says something."""
-        return eventually(f"the annotator says {pattern!r}", lambda: re.search(pattern, self.text()), seconds=seconds)
+        return eventually(
+            f"the annotator says {pattern!r}", lambda: re.search(pattern, self.text(), re.IGNORECASE), seconds=seconds
+        )
 
     def until_colours(self, what: str, holds, *, seconds: float = 30) -> dict[str, int]:
         """Wait until the canvas looks like that."""

@@ -1,0 +1,21 @@
+"""Take the pictures in docs/images anew: `python docs/screenshots.py`, with Chromium and the test extra installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Run the browser test that takes them, into docs/images."""
+    command = [sys.executable, "-m", "pytest", "-q", str(HERE.parent / "tests" / "ui" / "test_screenshots.py")]
+    environment = {**os.environ, "SAMNB_SCREENSHOTS": str(HERE / "images"), "CI": "true"}
+    return subprocess.run(command, cwd=HERE.parent, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

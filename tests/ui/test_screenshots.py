@@ -1,0 +1,104 @@
+"""The pictures of the documentation: annotator light and dark, a prewarm on its way.
+
+They go to the folder named by SAMNB_SCREENSHOTS (see docs/screenshots.py), or are only checked to show something.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from .hand import Hand
+from .lab import NotebookPage, eventually
+
+pytestmark = pytest.mark.ui
+
+# Middles of coins in scikit-image's `coins`; (x, y).
+COINS = [(44, 54), (100, 56), (155, 51), (216, 51), (276, 52), (334, 44), (46, 125)]
+IN_HAND = (347, 187)
+
+# The real encoder, three images far: fast ones would be through before the picture is taken.
+GATED = """
+import threading
+permits = threading.Semaphore(3)
+real_encode = session.model.encode
+def encode(pixels):
+    permits.acquire()
+    return real_encode(pixels)
+session.model.encode = encode
+"""
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    folder = os.environ.get("SAMNB_SCREENSHOTS")
+    path = Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture
+def sharp(browser, lab):
+    """A page of a HiDPI screen, wide enough for the annotator at its full size."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1100}, device_scale_factor=2)
+    page.set_default_timeout(30_000)
+    yield NotebookPage(lab, page)
+    page.close()
+
+
+def photos(folder):
+    folder.mkdir()
+    coins = data.coins()
+    Image.fromarray(coins).save(folder / "coins.png")
+    for number, (x, y) in enumerate([(0, 0), (90, 0), (184, 0), (0, 75), (90, 75), (184, 75), (30, 30), (60, 50)], 1):
+        Image.fromarray(coins[y : y + 228, x : x + 200]).save(folder / f"drawer-{number}.png")
+    return folder
+
+
+def shoot(page, locator, file):
+    """The widget alone, with the pointer out of the way; a picture of one colour is a failure."""
+    page.mouse.move(2, 2)
+    locator.screenshot(path=str(file))
+    assert len(np.unique(np.asarray(Image.open(file).convert("RGB")).reshape(-1, 3), axis=0)) > 100
+
+
+def test_screenshots(sharp, lab, target):
+    photos(lab.root / "photos")
+    cells = [
+        'import samnb\nsession = samnb.Session("coins")\nsession.add("photos", dataset="monday")',
+        "for name in ('drawer-1.png', 'drawer-2.png', 'coins.png'):\n    session.embedding(name)",
+        GATED + "import os; os.rename('photos/drawer-8.png', 'photos/gone.png')\njob = session.prewarm()",
+    ]
+    sharp.open("progress.ipynb", cells)
+    bar = sharp.page.locator(".samnb:has(.samnb-bar)")
+    eventually("the prewarm is on its way", lambda: bar.count() and "6/9" in bar.inner_text(), seconds=120)
+    sharp.start("application:toggle-left-area")
+    shoot(sharp.page, bar, target / "progress.png")
+    sharp.ask("permits.release(9)")
+    sharp.wait_until_run(seconds=300)
+    eventually("the summary", lambda: "Dataset ready" in bar.inner_text(), seconds=300)
+    shoot(sharp.page, bar, target / "progress-done.png")
+
+    name = "annotator = session.annotate('coins.png')\nannotator.category = 'coin'\nannotator"
+    sharp.open("annotate.ipynb", ['import samnb\nsession = samnb.Session("coins")', name])
+    sharp.wait_until_run(seconds=120)
+    hand = Hand(sharp)
+    for number, place in enumerate(COINS, 1):
+        hand.click(*place)
+        hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+        hand.press("Enter")
+        hand.until(rf"annotations · {number}")
+    hand.click(*IN_HAND)
+    hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+    hand.click(IN_HAND[0] - 38, IN_HAND[1] - 24, shift=True)
+    eventually("two points", lambda: len(hand.prompt()["points"]) == 2)
+    hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
+    widget = sharp.page.locator(".samnb:has(.samnb-stage)")
+    shoot(sharp.page, widget, target / "annotator.png")
+
+    sharp.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    sharp.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    shoot(sharp.page, widget, target / "annotator-dark.png")
