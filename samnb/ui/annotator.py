@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from base64 import b64encode
 from functools import partial
@@ -12,14 +11,13 @@ import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SamnbError, UnknownName
 from ..images import encode_png, thumbnail
 from ..masks import Polygon, mask_polygons
 from ..prompts import BACKGROUND, FOREGROUND, Prediction, Prompt
 from . import style
 from .board import Board
 from .canvas import Shape
-from .drafts import Draft
+from .editing import Editing
 from .frame import stage_size
 from .gestures import BoxDrag, Click
 from .notice import shows_errors
@@ -27,7 +25,6 @@ from .pages import Pages
 from .palette import Palette
 from .panels import Entry
 from .picture import draw_annotated
-from .worker import LatestOnly
 
 if TYPE_CHECKING:
     from ..catalog import ImageRecord
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
     from ..session import Session
 
 __all__ = ["Annotator"]
-
-_log = logging.getLogger("samnb.widgets")
 
 
 class Annotator(ipywidgets.VBox):
@@ -65,17 +60,16 @@ class Annotator(ipywidgets.VBox):
         first = None if image is None else session.image(image)
         self.dataset = dataset if dataset is not None or first is None else first.dataset
         self._lock = threading.RLock()
-        self._worker = LatestOnly()
         self._pages = Pages(session, self.dataset)
         self._palette = Palette(session.categories())
-        self._image: ImageRecord | None = None
-        self._drafts: dict[str, Draft] = {}
-        self._prediction: Prediction | None = None
-        self._predicted: Prompt = Prompt()
-        self._chosen = 0
-        self._accept_when_ready = False
         self._annotations: list[Annotation] = []
         self._shapes: dict[int, Shape] = {}
+        self._editing = Editing(
+            session,
+            self._lock,
+            on_change=self._draw_hand,
+            on_failure=partial(self.show_error, "No mask for this prompt"),
+        )
         self._board = Board(self, stage_size(self._pages.sizes, style.PICTURE_SIZE))
         super().__init__(self._board.parts)
         self.add_class("samnb")
@@ -87,54 +81,41 @@ class Annotator(ipywidgets.VBox):
     def click(self, x: float, y: float, background: bool = False) -> None:
         """Add a point: on the object, or with `background` where the object is not."""
         with self._lock:
-            self._push(self._draft.prompt.with_point(x, y, label=BACKGROUND if background else FOREGROUND))
+            self._editing.push(self.prompt.with_point(x, y, label=BACKGROUND if background else FOREGROUND))
 
     @shows_errors("This box was not used")
     def drag_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
         """Put a box round the object, from any corner to the opposite one; replaces an earlier box."""
         with self._lock:
-            self._board.stage.show_prompt(self._draft.prompt)
-            self._push(self._draft.prompt.with_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))))
+            self._board.stage.show_prompt(self.prompt)
+            self._editing.push(self.prompt.with_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))))
 
     @shows_errors("Undo failed")
     def undo(self) -> None:
         """Take the last click, box or clear back."""
-        with self._lock:
-            if self._image is not None and self._draft.undo():
-                self._prompt_changed()
+        self._editing.undo()
 
     @shows_errors("Clear failed")
     def clear(self) -> None:
         """Start the object in hand again; undo brings it back."""
-        with self._lock:
-            if self._image is not None and self._draft.prompt:
-                self._draft.push(Prompt())
-                self._prompt_changed()
+        self._editing.clear()
 
     @shows_errors("No such mask")
     def choose(self, index: int) -> None:
         """Take another one of the candidate masks, counted from 0."""
-        with self._lock:
-            if self._prediction is None:
-                return
-            count = len(self._prediction.masks)
-            if not 0 <= index < count:
-                raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
-            self._chosen = int(index)
-            self._draw_mask()
-            self._board.say(self._said())
+        self._editing.choose(index)
 
     @shows_errors("Nothing was accepted")
     def accept(self) -> None:
         """Keep the mask in hand as an annotation; while it is still computed, keep it as soon as it is there."""
         with self._lock:
-            if self._image is None or not self._draft.prompt:
+            if not self.prompt:
                 self._board.say("nothing to accept yet: click an object first")
-            elif self._prediction is None or self._predicted != self._draft.prompt:
-                self._accept_when_ready = True
+            elif self.prediction is None:
+                self._editing.accept_when_ready = True
                 self._board.say("will be accepted when its mask is there …")
             else:
-                self._accept(self._prediction)
+                self._accept(self.prediction)
 
     @shows_errors("The annotation was not deleted")
     def remove(self, annotation_id: int) -> None:
@@ -161,17 +142,16 @@ class Annotator(ipywidgets.VBox):
             if record is not None:
                 pixels = self.session.pixels(record)
                 annotations = self.session.annotations(image=record)
-                self._image, self._annotations = record, annotations
-                self._prediction, self._accept_when_ready = None, False
+                self._annotations = annotations
                 self._pages.go_to(record)
                 self._board.stage.show_picture(pixels)
+                self._draw_annotations()
+                self._editing.open(record)
             elif self._pages.first is None:
                 self._board.notice.say(
                     'No images here yet: add some with session.add("photos/") and run this cell again.'
                 )
             self._draw_header()
-            self._draw_annotations()
-            self._prompt_changed()
 
     @shows_errors("This key did nothing")
     def key(self, name: str, ctrl: bool = False) -> None:
@@ -202,17 +182,17 @@ class Annotator(ipywidgets.VBox):
     @property
     def image(self) -> ImageRecord | None:
         """The image shown."""
-        return self._image
+        return self._editing.image
 
     @property
     def prompt(self) -> Prompt:
         """The prompt in hand."""
-        return self._draft.prompt if self._image is not None else Prompt()
+        return self._editing.prompt
 
     @property
     def prediction(self) -> Prediction | None:
         """The prediction of the prompt in hand; None while there is none yet."""
-        return self._prediction if self.prompt and self._predicted == self.prompt else None
+        return self._editing.prediction
 
     @property
     def error(self) -> str:
@@ -227,17 +207,17 @@ class Annotator(ipywidgets.VBox):
     def snapshot(self) -> NDArray[np.uint8]:
         """(H, W, 3) RGB pixels of the image with its annotations, the mask and the prompt in hand."""
         with self._lock:
-            if self._image is None:
+            if self.image is None:
                 return np.full((64, 96, 3), 240, np.uint8)
             masks = [annotation.mask for annotation in self._annotations]
             colors = [self._palette.color(a.category) for a in self._annotations]
-            if self._prediction is not None:
-                masks, colors = [*masks, self._prediction.masks[self._chosen]], [*colors, style.ACCENT]
-            return draw_annotated(self.session.pixels(self._image), masks, colors, self.prompt)
+            if self._editing.shown is not None:
+                masks, colors = [*masks, self._editing.shown.masks[self._editing.chosen]], [*colors, style.ACCENT]
+            return draw_annotated(self.session.pixels(self.image), masks, colors, self.prompt)
 
     def wait(self, timeout: float = 30.0) -> None:
         """Block until no mask is being computed and show what came; for scripts and tests."""
-        self._worker.wait(timeout)
+        self._editing.wait(timeout)
 
     def close(self) -> None:
         """Let go of the browser's objects."""
@@ -247,7 +227,7 @@ class Annotator(ipywidgets.VBox):
         super().close()
 
     def __repr__(self) -> str:
-        where = self._image.filename if self._image is not None else "no images"
+        where = self.image.filename if self.image is not None else "no images"
         place = " · ".join(filter(None, [self.session.name, self.dataset]))
         return f"<Annotator {place}: {where}, {len(self._annotations)} annotations>"
 
@@ -262,93 +242,11 @@ class Annotator(ipywidgets.VBox):
         with self._lock:
             self._board.notice.show(what, error)
 
-    # -- from a prompt to a mask -----------------------------------------------------------------------
-
-    @property
-    def _draft(self) -> Draft:
-        if self._image is None:
-            raise SamnbError('There is no image to click on: add some with session.add("photos/").')
-        return self._drafts.setdefault(self._image.id, Draft())
-
-    def _push(self, prompt: Prompt) -> None:
-        with self._lock:
-            draft = self._draft
-            assert self._image is not None
-            prompt.check_inside(self._image.size_hw, self._image.filename)
-            draft.push(prompt)
-            self._prompt_changed()
-
-    def _prompt_changed(self) -> None:
-        """Show the prompt now and ask for its mask; the mask of the last prompt stays until the new one is there."""
-        self._accept_when_ready = False
-        prompt = self.prompt
-        self._board.stage.show_prompt(prompt)
-        self._board.allow_accept(bool(prompt))
-        if not prompt:
-            self._prediction = None
-            self._board.say("")
-            self._draw_mask()
-        elif self._predicted == prompt and self._prediction is not None:
-            self._board.say(self._said())
-        else:
-            self._ask(prompt)
-
-    def _ask(self, prompt: Prompt) -> None:
-        record = self._image
-        assert record is not None
-        if not self.session.is_cached(record):
-            self._board.say(f"encoding {record.filename}, first time only …")
-        work = partial(self.session.predict, record, prompt=prompt, multimask=True)
-        self._worker.submit(work, partial(self._answered, record, prompt))
-
-    @shows_errors("The mask cannot be shown")
-    def _answered(self, record: ImageRecord, prompt: Prompt, prediction: Prediction | None, error: Any) -> None:
-        with self._lock:
-            if self._image is None or record.id != self._image.id or prompt != self._draft.prompt:
-                return
-            if error is not None:
-                self._take_back()
-                _log.warning("no mask for %s on %s", prompt, record.filename, exc_info=error)
-                self.show_error("No mask for this prompt", error)
-                return
-            assert prediction is not None
-            accept_now = self._accept_when_ready
-            self._prediction, self._predicted, self._chosen = prediction, prompt, prediction.best
-            self._board.notice.dismiss()
-            self._board.say(self._said())
-            self._draw_mask()
-            if not prediction.cache_hit:
-                self._draw_header()
-            if accept_now:
-                self._accept(prediction)
-
-    def _take_back(self) -> None:
-        """A prompt that cannot be decoded leaves everything as it was before it."""
-        self._draft.undo()
-        self._prompt_changed()
-
-    def _accept(self, prediction: Prediction) -> None:
-        self._accept_when_ready = False
-        annotation = self.session.accept(prediction, category=self._palette.chosen, index=self._chosen)
-        self._draft.reset()
-        self._prompt_changed()
-        self._annotations_changed()
-        self._board.say(f"kept as {annotation.category}, score {annotation.score:.2f}")
-
-    # -- from image to image ---------------------------------------------------------------------------
-
-    def _step(self, by: int) -> None:
-        with self._lock:
-            image = self._pages.step(by)
-            if image is not None:
-                self.show(image)
-            else:
-                self._board.say("this is the last image" if by > 0 else "this is the first image")
-
-    # -- drawing ---------------------------------------------------------------------------------------
+    # -- the mouse, the category field -----------------------------------------------------------------
 
     @shows_errors("This was not understood")
     def gesture(self, gesture: Click | BoxDrag) -> None:
+        """What the mouse did on the stage."""
         if isinstance(gesture, Click):
             self.click(gesture.x, gesture.y, background=gesture.background)
         elif not gesture.done:
@@ -361,17 +259,63 @@ class Annotator(ipywidgets.VBox):
 
     @shows_errors("No such category")
     def choose_category(self, name: str) -> None:
+        """What the chips and the field of the categories do."""
         self.category = name
 
+    # -- from image to image ---------------------------------------------------------------------------
+
+    def _step(self, by: int) -> None:
+        with self._lock:
+            image = self._pages.step(by)
+            if image is not None:
+                self.show(image)
+            else:
+                self._board.say("this is the last image" if by > 0 else "this is the first image")
+
+    def _accept(self, prediction: Prediction) -> None:
+        index = self._editing.chosen
+        annotation = self.session.accept(prediction, category=self._palette.chosen, index=index)
+        self._editing.reset()
+        self._annotations_changed()
+        self._board.say(f"kept as {annotation.category}, score {annotation.score:.2f}")
+
+    # -- drawing ---------------------------------------------------------------------------------------
+
+    @shows_errors("The mask cannot be shown")
+    def _draw_hand(self) -> None:
+        """The prompt in hand and its mask; the mask of the last prompt stays until the new one is there."""
+        editing, board = self._editing, self._board
+        board.stage.show_prompt(editing.prompt)
+        board.allow_accept(bool(editing.prompt))
+        if editing.prediction is not None:
+            self._draw_mask(editing.prediction, editing.chosen)
+            if editing.accept_when_ready:
+                editing.accept_when_ready = False
+                self.accept()
+        elif not editing.prompt:
+            board.show_mask(None, (), 0)
+            board.say("")
+        elif editing.image is not None and not self.session.is_cached(editing.image):
+            board.say(f"encoding {editing.image.filename}, first time only …")
+
+    def _draw_mask(self, prediction: Prediction, chosen: int) -> None:
+        shape = Shape(self._outlines(prediction.masks[chosen]), style.ACCENT)
+        self._board.show_mask(shape, prediction.scores.tolist(), chosen)
+        self._board.notice.dismiss()
+        how = "cache hit" if prediction.cache_hit else "encoded"
+        self._board.say(f"score {prediction.scores[chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
+        if not prediction.cache_hit:
+            self._draw_header()
+
     def _annotations_changed(self) -> None:
-        assert self._image is not None
-        self._annotations = self.session.annotations(image=self._image)
-        self._pages.mark_annotated(self._image, bool(self._annotations))
+        assert self.image is not None
+        self._annotations = self.session.annotations(image=self.image)
+        self._pages.mark_annotated(self.image, bool(self._annotations))
         self._draw_annotations()
         self._draw_header()
 
     def _draw_header(self) -> None:
-        filename = self._image.filename if self._image is not None else ""
+        filename = self.image.filename if self.image is not None else ""
         self._board.show_header(self.session.name, self.dataset or "", filename, self._pages.counts())
 
     def _draw_annotations(self) -> None:
@@ -380,19 +324,6 @@ class Annotator(ipywidgets.VBox):
         entries = [Entry(a.id, a.category, float(a.score), self._palette.index(a.category)) for a in self._annotations]
         self._board.show_annotations(list(shapes.values()), entries)
         self._board.show_categories(self._palette.names, self._palette.chosen)
-
-    def _draw_mask(self) -> None:
-        prediction = self._prediction
-        if prediction is None:
-            self._board.show_mask(None, (), 0)
-            return
-        polygons = self._outlines(prediction.masks[self._chosen])
-        self._board.show_mask(Shape(polygons, style.ACCENT), prediction.scores.tolist(), self._chosen)
-
-    def _said(self) -> str:
-        assert self._prediction is not None
-        how = "cache hit" if self._prediction.cache_hit else "encoded"
-        return f"score {self._prediction.scores[self._chosen]:.2f} · {self._prediction.ms:.0f} ms · {how}"
 
     def _shape(self, mask: NDArray[np.bool_], category: str) -> Shape:
         return Shape(self._outlines(mask), self._palette.color(category))

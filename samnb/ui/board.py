@@ -15,9 +15,7 @@ from .panels import Candidates, Categories, Counts, Entries, Entry, header
 
 __all__ = ["Board", "Hand"]
 
-_HINT = (
-    "click adds · shift-click removes · drag a box · Enter accepts · Esc clears · Z undoes · ← → images · 1 2 3 masks"
-)
+_HINT = "click adds · shift-click removes · drag a box · Enter accept · Esc clear · Z undo · ← → image · 1 2 3 mask"
 
 
 class Hand(Protocol):
@@ -97,7 +95,8 @@ class Board:
     def say(self, text: str) -> None:
         """The left part of the status line; the keys stay on the right."""
         self.said = text
-        self._status.value = f'<div class="samnb-spread">{style.span(text, "number")}{style.span(_HINT, "dim")}</div>'
+        hint = f'<span class="samnb-dim samnb-clip" title="{_HINT}">{_HINT}</span>'
+        self._status.value = f'<div class="samnb-status">{style.span(text, "number")}{hint}</div>'
 
     def allow_accept(self, allowed: bool) -> None:
         """Whether there is something to accept."""

@@ -21,9 +21,9 @@ from PIL import Image
 from ..images import encode_png
 from ..masks import Polygon
 from ..prompts import FOREGROUND, Prompt
-from . import style
 from .frame import Frame
 from .gestures import BoxDrag, Click, Gestures
+from .strokes import draw_box, draw_point, stroke, trace
 
 __all__ = ["Shape", "Stage"]
 
@@ -164,15 +164,15 @@ class Stage:
         canvas = self.canvas[layer]
         canvas.clear()
         for shape in shapes:
-            _trace(canvas, shape.polygons, self.frame)
+            trace(canvas, shape.polygons, self.frame)
             canvas.global_alpha = alpha
             canvas.fill_style = shape.color
             canvas.fill("evenodd")
             canvas.global_alpha = 0.9
             if halo:
-                _stroke(canvas, "#ffffff", (line + 2) * self.frame.backing)
+                stroke(canvas, "#ffffff", (line + 2) * self.frame.backing)
             canvas.global_alpha = 1.0
-            _stroke(canvas, shape.color, line * self.frame.backing)
+            stroke(canvas, shape.color, line * self.frame.backing)
 
     def _draw_prompt(self, prompt: Prompt, band: BoxDrag | None) -> None:
         canvas, unit = self.canvas[PROMPT], float(self.frame.backing)
@@ -182,9 +182,9 @@ class Stage:
             canvas.clear()
             for index, box in enumerate(boxes):
                 dashed = band is not None and index == len(boxes) - 1
-                _draw_box(canvas, self.frame.to_canvas([box[:2], box[2:]]).tolist(), unit, dashed=dashed)
+                draw_box(canvas, self.frame.to_canvas([box[:2], box[2:]]).tolist(), unit, dashed=dashed)
             for place, label in zip(points, prompt.point_labels, strict=True):
-                _draw_point(canvas, place, unit, foreground=label == FOREGROUND)
+                draw_point(canvas, place, unit, foreground=label == FOREGROUND)
 
     # -- the hand ----------------------------------------------------------------------------------
 
@@ -262,45 +262,3 @@ def _encoded(pixels: NDArray[np.uint8], frame: Frame) -> tuple[bytes, str]:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=93, subsampling=0)
     return buffer.getvalue(), "jpeg"
-
-
-def _trace(canvas: ipycanvas.Canvas, polygons: Sequence[Polygon], frame: Frame) -> None:
-    canvas.begin_path()
-    for polygon in polygons:
-        for ring in (polygon.exterior, *polygon.holes):
-            # Tenths of a canvas pixel: nobody sees more, and the message is half as long.
-            places = frame.to_canvas(ring).round(1).tolist()
-            canvas.move_to(*places[0])
-            for x, y in places[1:]:
-                canvas.line_to(x, y)
-            canvas.close_path()
-
-
-def _stroke(canvas: ipycanvas.Canvas, color: str, width: float) -> None:
-    canvas.stroke_style = color
-    canvas.line_width = float(width)
-    canvas.line_join = "round"
-    canvas.stroke()
-
-
-def _draw_box(canvas: ipycanvas.Canvas, corners: list[list[float]], unit: float, *, dashed: bool) -> None:
-    (x0, y0), (x1, y1) = corners
-    canvas.set_line_dash([5 * unit, 4 * unit] if dashed else [])
-    for color, width in (("#ffffff", 3.5), (style.ACCENT, 1.75)):
-        canvas.stroke_style = color
-        canvas.line_width = width * unit
-        canvas.stroke_rect(x0, y0, x1 - x0, y1 - y0)
-    canvas.set_line_dash([])
-
-
-def _draw_point(canvas: ipycanvas.Canvas, place: list[float], unit: float, *, foreground: bool) -> None:
-    x, y = place
-    canvas.fill_style = "#ffffff"
-    canvas.fill_circle(x, y, 8 * unit)
-    canvas.fill_style = style.FOREGROUND_POINT if foreground else style.BACKGROUND_POINT
-    canvas.fill_circle(x, y, 6.5 * unit)
-    canvas.stroke_style = "#ffffff"
-    canvas.line_width = 1.75 * unit
-    canvas.stroke_line(x - 3.25 * unit, y, x + 3.25 * unit, y)
-    if foreground:
-        canvas.stroke_line(x, y - 3.25 * unit, x, y + 3.25 * unit)

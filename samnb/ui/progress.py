@@ -199,7 +199,7 @@ def _line(job: Job, counts: Counter[str], rate: float, masks: int) -> str:
         elif job.state == "paused":
             now = "paused after the image in hand"
         elif rate and left > 0:
-            now = f"about {_duration(left / rate)} left"
+            now = f"about {_duration(max(left / rate, 1))} left"
     sides = "".join(style.span(side) for side in (" · ".join(said), now))
     return f'<div class="samnb-spread samnb-dim samnb-number">{sides}</div>'
 

@@ -41,6 +41,9 @@ _CSS = """
 .samnb .samnb-tools { margin-top: var(--samnb-gap); }
 .samnb .samnb-row { display: flex; flex-flow: row wrap; align-items: center; gap: var(--samnb-gap); overflow: hidden; }
 .samnb .samnb-spread { display: flex; flex-flow: row wrap; justify-content: space-between; gap: 0 16px; }
+.samnb .samnb-status { display: flex; justify-content: space-between; gap: 16px; white-space: nowrap; }
+.samnb .samnb-status .samnb-number { flex: none; }
+.samnb .samnb-status .samnb-clip { min-width: 0; }
 .samnb .samnb-dim { color: var(--samnb-dim); }
 .samnb .samnb-strong { font-weight: 600; }
 .samnb .samnb-number { font-variant-numeric: tabular-nums; }
