@@ -5,8 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import samnb.session
 from numpy_model import NumpyModel, append
+
+import samnb.session
 
 
 def main(folder, log, seconds):
