@@ -31,11 +31,11 @@ session.model.encode, session.model.decode = encode, decode
 
 
 def write_photos(folder: Path, *, crops: int = 2) -> Path:
-    """coins.png and pieces of it, coins-1.png, coins-2.png …"""
+    """coins.png and pieces of it, drawer-1.png, drawer-2.png …"""
     folder.mkdir(parents=True, exist_ok=True)
     coins = data.coins()
     Image.fromarray(coins).save(folder / "coins.png")
     for number in range(1, crops + 1):
         x, y = 8 * (number % 11), 6 * (number % 12)
-        Image.fromarray(coins[y : y + 227, x : x + 288]).save(folder / f"coins-{number}.png")
+        Image.fromarray(coins[y : y + 227, x : x + 288]).save(folder / f"drawer-{number}.png")
     return folder

@@ -60,7 +60,7 @@ def test_click_mend_accept_and_find_it_in_the_catalog(notebook, lab):
     assert kept.mask[COIN[1], COIN[0]]
 
     hand.press("ArrowRight")
-    hand.until(r"coins-1\.png")
+    hand.until(r"drawer-1\.png")
     hand.until(r"2 / 3 · 1 annotated")
     hand.until_colours("a clean picture", lambda now: now["orange"] + now["blue"] < 50)
 
@@ -119,9 +119,19 @@ def test_a_reloaded_page_shows_everything_again(notebook):
     before = hand.until_colours("a mask", lambda now: now["blue"] > 500)
     notebook.start("docmanager:save")
     eventually("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
-    notebook.page.reload()
-    notebook.wait_for_kernel()
+    reload_page(notebook)
     hand = Hand(notebook)
     hand.until_colours("the same mask", lambda now: abs(now["blue"] - before["blue"]) < 20)
     hand.click(*OTHER_COIN)
     eventually("clicks are heard", lambda: len(hand.prompt()["points"]) == 2)
+
+
+def reload_page(notebook):
+    """Again if need be: JupyterLab gives the kernel four seconds to name its widgets, then it shows none of them."""
+    canvas, missing = notebook.page.locator(".samnb-stage canvas"), notebook.page.get_by_text("Error displaying widget")
+    for _ in range(3):
+        notebook.page.reload()
+        notebook.wait_for_kernel()
+        eventually("the widget or JupyterLab's excuse", lambda: canvas.count() or missing.count())
+        if canvas.count():
+            return

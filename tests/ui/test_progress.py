@@ -111,10 +111,10 @@ def test_a_failed_image_is_listed_with_its_reason(notebook, lab):
     cells = [
         'import samnb\nsession = samnb.Session("broken-session")\nsession.add("broken")',
         FAKE_MODEL,
-        "import os; os.remove('broken/coins-1.png')\nawait session.prewarm()",
+        "import os; os.remove('broken/drawer-1.png')\nawait session.prewarm()",
     ]
     notebook.open("broken.ipynb", cells)
     notebook.wait_until_run(seconds=120)
     progress_says(notebook, r"Dataset ready \(cache: 1 embeddings, computed: 1, skipped: 0, failed: 1\)")
     notebook.page.locator(".samnb summary").click()
-    progress_says(notebook, r"coins-1\.png .*nothing found")
+    progress_says(notebook, r"drawer-1\.png .*nothing found")
