@@ -36,7 +36,8 @@ STAGE_ENDS = {"crops": 0.55, "mixed": 0.7, "scenes": 1.0}
 
 LEARNING_RATE, LAST_RATE, WARM_UP = 1.5e-3, 1e-6, 60
 EMA_DECAY, EMA_EVERY = 0.998, 4
-BOX_SHARE, BOX_AND_CLICK_SHARE, SECOND_ROUND_SHARE, MASK_PROMPT_SHARE = 0.15, 0.05, 0.25, 0.5
+BOX_SHARE, BOX_AND_CLICK_SHARE = 0.15, 0.05
+SECOND_ROUND_SHARE, THIRD_ROUND_SHARE, MASK_PROMPT_SHARE = 0.5, 0.2, 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ def first_prompts(batch: Batch, chance: float) -> Prompts:
 
 
 def batch_loss(sam: Any, batch: Batch, chances: list[float], half: bool) -> tuple[Tensor, dict[str, float]]:
-    """Run one batch through one or two rounds of prompts.
+    """Run one batch through one to three rounds of prompts.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def batch_loss(sam: Any, batch: Batch, chances: list[float], half: bool) -> tupl
     batch
         Images and wanted objects.
     chances
-        Three numbers in 0..1: kind of prompt, whether a second round, whether it sees the first round's logits.
+        Three numbers in 0..1: kind of prompt, number of rounds, whether later rounds are shown the logits before them.
     half
         Compute convolutions in bfloat16.
     """
@@ -86,21 +87,24 @@ def batch_loss(sam: Any, batch: Batch, chances: list[float], half: bool) -> tupl
         embeddings = sam.image_encoder(batch.images)
     embeddings = embeddings.repeat_interleave(len(batch.targets) // len(batch.images), 0)
     prompts = first_prompts(batch, chances[0])
-    logits, scores = _decode(sam, embeddings, prompts, half)
+    logits, scores = decode(sam, embeddings, prompts, half)
     loss, figures = total_loss(logits, scores, batch.targets)
-    if chances[1] < SECOND_ROUND_SHARE:
+    rounds = 1 + (chances[1] < SECOND_ROUND_SHARE) + (chances[1] < THIRD_ROUND_SHARE)
+    for number in range(2, rounds + 1):
         picked = scores[:, 1:].argmax(1) + 1
         shown = logits[torch.arange(len(logits)), picked].detach()
         clicks, labels = next_clicks(shown, batch.targets)
-        masks = shown[:, None] if chances[2] < MASK_PROMPT_SHARE else None
-        again = _decode(sam, embeddings, prompts.with_clicks(clicks, labels, masks), half)
-        second, after = total_loss(*again, batch.targets)
-        loss = 0.6 * loss + 0.6 * second
-        figures["best_2"] = after["best"]
+        prompts = prompts.with_clicks(clicks, labels, shown[:, None] if chances[2] < MASK_PROMPT_SHARE else None)
+        logits, scores = decode(sam, embeddings, prompts, half)
+        extra, after = total_loss(logits, scores, batch.targets)
+        loss = loss + extra
+        figures.update({f"best_{number}": after["best"], f"scored_{number}": after["scored"]})
+    loss = loss * (1 + 0.2 * (rounds - 1)) / rounds
     return loss, figures
 
 
-def _decode(sam: Any, embeddings: Tensor, prompts: Prompts, half: bool) -> tuple[Tensor, Tensor]:
+def decode(sam: Any, embeddings: Tensor, prompts: Prompts, half: bool) -> tuple[Tensor, Tensor]:
+    """Decode one prompt per embedding (or all of one image): mask logits and scores, float32."""
     # Positions lose pixels in bfloat16, so the prompt encoder stays in float32.
     sparse, dense = sam.prompt_encoder(prompts.points, prompts.boxes, prompts.masks)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
