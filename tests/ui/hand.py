@@ -81,6 +81,17 @@ class Hand:
         """Wait until the canvas looks like that."""
         return eventually(what, lambda: (seen := self.colours()) and holds(seen) and seen, seconds=seconds)
 
+    def settled_colours(self) -> dict[str, int]:
+        """The colours once two looks in a row agree."""
+        seen: list = [None]
+
+        def same() -> bool:
+            seen.append(self.colours())
+            return seen[-1] == seen[-2]
+
+        eventually("the picture stands still", same, every=0.2)
+        return seen[-1]
+
     def prompt(self) -> dict:
         """The prompt in hand, as the kernel has it."""
         return ast.literal_eval(self.notebook.ask("annotator.prompt.as_dict()"))

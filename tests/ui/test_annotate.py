@@ -37,7 +37,8 @@ def test_click_mend_accept_and_find_it_in_the_catalog(notebook, lab):
 
     hand.click(*COIN)
     hand.until(r"score 0\.\d\d · \d+ ms · encoded", seconds=180)
-    masked = hand.until_colours("mask pixels", lambda now: now["blue"] > plain["blue"] + 500)
+    hand.until_colours("mask pixels", lambda now: now["blue"] > plain["blue"] + 500)
+    masked = hand.settled_colours()
 
     hand.click(*OTHER_COIN)
     hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
@@ -47,7 +48,7 @@ def test_click_mend_accept_and_find_it_in_the_catalog(notebook, lab):
     hand.press("Control+z")
     eventually("two steps back", lambda: hand.prompt()["point_labels"] == [1])
     assert hand.prompt()["points"][0] == pytest.approx(COIN, abs=0.6)
-    hand.until_colours("the first mask again", lambda now: abs(now["blue"] - masked["blue"]) < 300)
+    hand.until_colours("the first mask again", lambda now: abs(now["blue"] - masked["blue"]) < 300, seconds=120)
 
     hand.press("Enter")
     hand.until(r"kept as object")
