@@ -20,8 +20,8 @@ __all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example"
 
 #: Every parameter a template knows, with its default.
 DEFAULT_PARAMETERS: Mapping[str, float] = {
-    "min_similarity": 0.5,  # cosine of a cell with the prototype, -1 to 1; below it no point is tried
-    "min_score": 0.4,  # mean similarity in the mask x predicted IoU, 0 to 1; below it nothing is kept
+    "min_similarity": 0.4,  # cosine of a cell with the prototype, -1 to 1; below it no point is tried
+    "min_score": 0.25,  # mean similarity in the mask x predicted IoU, 0 to 1; below it nothing is kept
     "max_objects": 50,  # per category and image, for match_all
     "max_overlap": 0.5,  # IoU with an object already found, above which a mask is a double
     "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
