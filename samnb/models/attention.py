@@ -1,8 +1,9 @@
 """An exact, leaner forward for the image encoder's global attention on a CPU.
 
-``segment_anything`` writes the whole attention matrix of a global block: 12 heads x 4096 x 4096 float32, 805 MB, and
-touches it six times. Taking some query rows of one head at a time keeps a few MB hot in the processor's cache, does the
-same additions and multiplications in the same order, and so gives the same bits several times sooner.
+``segment_anything`` writes the whole attention matrix of a global block, 12 heads x 4096 x 4096 float32, 805 MB, and
+four such matrices one after the other: half the time goes into memory the system has to hand out anew. Taking some
+query rows at a time, in one buffer used again and again, does the same additions and multiplications in the same order,
+and so gives the same bits in less than half the time and an eighth of the memory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 __all__ = ["QUERY_ROWS", "use_fast_attention", "wants_fast_attention"]
 
-QUERY_ROWS = 256
+# Smaller pieces are no faster, and each piece is a meeting of all threads: with one head and 256 rows at a time ViT-B
+# took longer than the official code on a machine busy with other work.
+QUERY_ROWS = 512
 
 
 def wants_fast_attention(wanted: bool | None = None) -> bool:
@@ -62,19 +65,19 @@ def _forward(attention: Any, x: Any) -> Any:
     qkv = attention.qkv(x).reshape(batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
     q, k, v = qkv.reshape(3, batch * heads, tokens, -1).unbind(0)
     bias = _bias(attention, q, height, width) if attention.use_rel_pos else None
-    q = q * attention.scale
+    q, keys = q * attention.scale, k.transpose(-2, -1)
+    rows = min(height, max(1, QUERY_ROWS // width))
+    buffer = torch.empty((batch * heads, rows * width, tokens), dtype=q.dtype, device=q.device)
     out = torch.empty_like(v)
-    rows = max(1, QUERY_ROWS // width)
-    for head in range(batch * heads):
-        for top in range(0, height, rows):
-            bottom = min(height, top + rows)
-            span = slice(top * width, bottom * width)
-            scores = q[head, span] @ k[head].transpose(0, 1)
-            if bias is not None:
-                grid = scores.view(bottom - top, width, height, width)
-                grid += bias[0][head, top:bottom, :, :, None]
-                grid += bias[1][head, top:bottom, :, None, :]
-            out[head, span] = torch.softmax(scores, dim=-1) @ v[head]
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        span = slice(top * width, bottom * width)
+        scores = torch.bmm(q[:, span], keys, out=buffer[:, : (bottom - top) * width])
+        if bias is not None:
+            grid = scores.view(batch * heads, bottom - top, width, height, width)
+            grid += bias[0][:, top:bottom, :, :, None]
+            grid += bias[1][:, top:bottom, :, None, :]
+        out[:, span] = torch.bmm(torch.softmax(scores, dim=-1, out=scores), v)
     out = out.view(batch, heads, height, width, -1).permute(0, 2, 3, 1, 4).reshape(batch, height, width, -1)
     return attention.proj(out)
 

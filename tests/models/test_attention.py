@@ -46,7 +46,7 @@ def pictures() -> Any:
 
 
 # 48 query rows are 3 of 16 image rows: the last span is shorter. 5 is less than one image row.
-@pytest.mark.parametrize("query_rows", [256, 64, 48, 5])
+@pytest.mark.parametrize("query_rows", [512, 64, 48, 5])
 def test_same_numbers_as_the_official_forward(
     query_rows: int, encoder: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
