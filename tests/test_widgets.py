@@ -567,7 +567,7 @@ def test_progress_counts_and_ends_with_the_seeds_summary():
     assert dict(progress.counts) == {"skipped": 2, "computed": 1, "failed": 1}
     assert "truncated &lt;b&gt;" in progress._details.value
     assert progress._pause.layout.display == "none"
-    assert progress._repr_mimebundle_()["text/plain"] == progress.title
+    assert progress._repr_mimebundle_()["text/plain"] == "Pre-warming cache: 4 images"
 
 
 def test_progress_shows_the_seeds_title_while_it_runs():

@@ -150,7 +150,8 @@ class Progress(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
-        return {**bundle, "text/plain": self.title}
+        # What a saved notebook shows for good: no count, since it would stand still at the first one.
+        return {**bundle, "text/plain": f"{_doing(self.job.name)}: {self.job.total} images"}
 
 
 def _title(job: Job, latest: Event | None, done: int) -> str:
