@@ -22,7 +22,7 @@ Status = Literal["computed", "skipped", "failed", "done"]
 State = Literal["running", "paused", "done", "cancelled", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Event:
     """One piece of news of a prewarm or an apply; the last has status "done".
 
@@ -65,6 +65,10 @@ class Event:
             "ms": round(self.ms) if self.ms >= 1 else self.ms,
             **self.details,
         }
+
+    def __repr__(self) -> str:
+        said = {name: value for name, value in self.as_dict().items() if name not in (self.status, "done")}
+        return f"<Event {self.status}: {', '.join(f'{name} {value}' for name, value in said.items())}>"
 
     def __getitem__(self, name: str) -> Any:
         return self.as_dict()[name]

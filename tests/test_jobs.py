@@ -27,6 +27,8 @@ def test_events_have_the_seeds_fields():
     assert event.as_dict() == {"index": 6, "total": 50, "filename": "img2.jpg", "computed": True, "ms": 18500}
     last = Event("done", total=50, details={"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150})
     assert last.as_dict() == {"done": True, "total": 50, "computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
+    assert repr(last) == "<Event done: total 50, computed 35, skipped 15, failed 0, cache_size 150>"
+    assert repr(event) == "<Event computed: index 6, total 50, filename img2.jpg, ms 18500>"
 
 
 def test_wait_returns_the_last_event_and_events_keep_order():
