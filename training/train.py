@@ -1,6 +1,6 @@
 """Train the embedded model for a given number of minutes.
 
-``python -m training.train --scenes FOLDER --out FOLDER --minutes 80`` writes ``checkpoint.pt`` (to go on from, with
+``python -m training.train --scenes FOLDER --out FOLDER --minutes 74`` writes ``checkpoint.pt`` (to go on from, with
 ``--resume``) and ``tiny.safetensors`` (to ship) every two minutes. The schedule follows elapsed minutes, not steps, so
 a slower machine gets fewer steps but the same curve.
 """
@@ -288,7 +288,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=Path, required=True, help="folder written by training.render")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=80)
+    parser.add_argument("--minutes", type=float, default=74)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="each computes with one thread")
     parser.add_argument("--report", type=int, default=50, help="steps between two lines of figures")
