@@ -8,8 +8,8 @@ from typing import Any
 
 from .catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
 from .jobs import Event, JobControl
-from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
-from .matching import Match, find_objects
+from .masks import decode_rle, encode_rle, mask_area, mask_bbox
+from .matching import Match, find_objects, overlap_of_smaller
 from .models import Model
 from .prompts import Embedding
 from .templates import Template
@@ -101,7 +101,7 @@ def _apply_to(
     new = [
         new_annotation(image, match, source=template.source, model=model.fingerprint)
         for match in find_objects(template, embedding, model.decode)
-        if not any(c == match.category and mask_iou(m, match.mask) > limit for c, m in masks)
+        if not any(c == match.category and overlap_of_smaller(m, match.mask) > limit for c, m in masks)
     ]
     kept = catalog.finish_applied(template.name, template.version, model.fingerprint, image.id, new)
     return kept, cached

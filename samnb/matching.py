@@ -7,18 +7,26 @@ mean of each image's embedding is taken off first, since what all cells share sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .masks import mask_iou
 from .prompts import Embedding, Prediction, Prompt
 from .templates import CategoryExamples, Example, Template
 
-__all__ = ["MAX_MISSES", "STRATEGIES", "Match", "find_objects", "make_example", "prototype", "similarity_map"]
+__all__ = [
+    "MAX_MISSES",
+    "STRATEGIES",
+    "Match",
+    "find_objects",
+    "make_example",
+    "overlap_of_smaller",
+    "prototype",
+    "similarity_map",
+]
 
 #: After so many places in a row that gave nothing, the search of an image ends.
 MAX_MISSES = 8
@@ -47,7 +55,7 @@ class Match:
 
 
 def find_objects(template: Template, embedding: Embedding, decode: Decode) -> list[Match]:
-    """All objects of all categories, in the order they were found.
+    """All objects of all categories, category by category, the best score first.
 
     Parameters
     ----------
@@ -87,6 +95,21 @@ def prototype(embedding: Embedding, mask: NDArray[np.bool_]) -> NDArray[np.float
     return _unit(mean, axis=0).astype(np.float32)
 
 
+def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """How much of the smaller of two masks lies in the other, 0 to 1.
+
+    Not the IoU: half of an object found beside the whole of it is a double, and has an IoU of only 0.5.
+
+    Examples
+    --------
+    >>> whole, part = np.ones((4, 4), bool), np.eye(4, dtype=bool)
+    >>> overlap_of_smaller(whole, part)
+    1.0
+    """
+    smaller = min(int(one.sum()), int(other.sum()))
+    return float((one & other).sum() / smaller) if smaller else 0.0
+
+
 def similarity_map(embedding: Embedding, examples: CategoryExamples) -> NDArray[np.float32]:
     """Cosine of every cell with its nearest example: (h, w), -1 to 1, without the padding."""
     features = _unit(_centred(embedding), axis=0)
@@ -94,54 +117,50 @@ def similarity_map(embedding: Embedding, examples: CategoryExamples) -> NDArray[
     return np.einsum("nc,chw->nhw", prototypes, features).max(axis=0)
 
 
-def _find_fixed(
-    template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode
-) -> Iterator[Match]:
+def _find_fixed(template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode) -> list[Match]:
     height, width = embedding.original_size
-    found: list[Match] = []
+    found = []
     for example in examples.examples:
         prompt = example.prompt.scaled(width, height)
         prediction = decode(embedding, prompt)
-        match = Match(examples.category, prediction.mask, prediction.score, prompt)
-        if prediction.mask.any() and not _is_double(match.mask, found, template.parameters["max_overlap"]):
-            found.append(match)
-            yield match
+        if prediction.mask.any():
+            found.append(Match(examples.category, prediction.mask, prediction.score, prompt))
+    return _without_doubles(found, template.parameters["max_overlap"])
 
 
-def _find_best(template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode) -> Iterator[Match]:
-    found = list(_find_all(template, examples, embedding, decode, candidates=5))
-    if found:
-        yield max(found, key=lambda match: match.score)
+def _find_best(template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode) -> list[Match]:
+    found = _search(template, examples, embedding, decode, tries=5)
+    return [max(found, key=lambda match: match.score)] if found else []
 
 
-def _find_all(
-    template: Template,
-    examples: CategoryExamples,
-    embedding: Embedding,
-    decode: Decode,
-    *,
-    candidates: int | None = None,
-) -> Iterator[Match]:
+def _find_all(template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode) -> list[Match]:
+    most = int(template.parameters["max_objects"])
+    found = _search(template, examples, embedding, decode, tries=2 * most)
+    return _without_doubles(found, template.parameters["max_overlap"])[:most]
+
+
+def _search(
+    template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode, *, tries: int
+) -> list[Match]:
+    """Prompt at the most similar cell not yet covered, again and again."""
     limits = template.parameters
     similarity = similarity_map(embedding, examples)
     open_cells = _smooth(similarity)
     found: list[Match] = []
-    tries, misses = candidates or int(limits["max_objects"]) * 2, 0
+    misses = 0
     # Cells are tried from the most similar down, so a row of misses means that only worse ones are left.
-    while tries and misses < MAX_MISSES and len(found) < limits["max_objects"]:
-        row, column = np.unravel_index(int(np.argmax(open_cells)), open_cells.shape)
-        if open_cells[row, column] < limits["min_similarity"]:
-            break
+    while tries and misses < MAX_MISSES and open_cells.max() >= limits["min_similarity"]:
         tries, misses = tries - 1, misses + 1
-        match = _decode_at((int(row), int(column)), similarity, template, examples, embedding, decode)
+        row, column = divmod(int(np.argmax(open_cells)), open_cells.shape[1])
+        match = _decode_at((row, column), similarity, template, examples, embedding, decode)
         open_cells[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = -1.0
         if match is None:
             continue
         open_cells[_cells_of(match.mask, open_cells.shape) > 0.25] = -1.0
-        if match.score >= limits["min_score"] and not _is_double(match.mask, found, limits["max_overlap"]):
+        if match.score >= limits["min_score"]:
             misses = 0
             found.append(match)
-            yield match
+    return found
 
 
 def _decode_at(
@@ -188,8 +207,13 @@ def _best_candidate(
     return best
 
 
-def _is_double(mask: NDArray[np.bool_], found: list[Match], max_overlap: float) -> bool:
-    return any(mask_iou(mask, other.mask) > max_overlap for other in found)
+def _without_doubles(found: list[Match], max_overlap: float) -> list[Match]:
+    """The best of those that lie on one another, in order of score."""
+    kept: list[Match] = []
+    for match in sorted(found, key=lambda match: -match.score):
+        if all(overlap_of_smaller(match.mask, other.mask) <= max_overlap for other in kept):
+            kept.append(match)
+    return kept
 
 
 def _centred(embedding: Embedding) -> NDArray[np.float32]:
@@ -226,7 +250,7 @@ def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 #: Strategy name → function; others may add theirs.
-STRATEGIES: dict[str, Callable[[Template, CategoryExamples, Embedding, Decode], Iterator[Match]]] = {
+STRATEGIES: dict[str, Callable[[Template, CategoryExamples, Embedding, Decode], list[Match]]] = {
     "fixed": _find_fixed,
     "match": _find_best,
     "match_all": _find_all,

@@ -23,7 +23,7 @@ DEFAULT_PARAMETERS: Mapping[str, float] = {
     "min_similarity": 0.4,  # cosine of a cell with the prototype, -1 to 1; below it no point is tried
     "min_score": 0.25,  # mean similarity in the mask x predicted IoU, 0 to 1; below it nothing is kept
     "max_objects": 50,  # per category and image, for match_all
-    "max_overlap": 0.5,  # IoU with an object already found, above which a mask is a double
+    "max_overlap": 0.5,  # share of the smaller mask inside another, 0 to 1; above it the lower score goes
     "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
 }
 
