@@ -36,7 +36,7 @@ MODELS: tuple[ModelInfo, ...] = (
         "01ec64",
         375042383,
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        "Segment Anything ViT-B, 94 M parameters: the one for a CPU, some 10 s an image, then 0.1 s a prompt.",
+        "Segment Anything ViT-B, 94 M parameters: the one for a CPU, 10 to 20 s an image, then half a second a prompt.",
     ),
     _info(
         "vit_l",
