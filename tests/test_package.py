@@ -20,7 +20,7 @@ ROOMS = (
     *("errors", "prompts", "finding", "images", "masks", "models"),
     *("entries", "entry_folder", "cache"),
     *("tables", "migrations", "database", "records", "queries", "catalog"),
-    *("jobs", "progress", "templates", "matching", "prewarm", "apply", "exports"),
+    *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),
     *("reports", "intake", "session", "ui", "widgets", "demo", "cli"),
 )
 DRAWN = {"ui", "widgets"}
