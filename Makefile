@@ -21,7 +21,7 @@ help:
 	@echo '  make test    everything: ruff, mypy, unit tests, doctests, README, notebooks, browser tests'
 	@echo
 	@echo '  make lint    only ruff and mypy'
-	@echo '  make bench   print how long importing samnb takes, and other figures'
+	@echo '  make bench   print how long importing samnb takes, and other figures (4 minutes)'
 	@echo '  make train   make the weights of the embedded model again (hours on a CPU)'
 	@echo '  make clean   remove .venv, the caches of the tools and the pictures of the demo'
 	@echo
