@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..errors import ModelError, UnknownName
 
-__all__ = ["check_device", "resolve_device"]
+__all__ = ["check_device", "on_threads", "resolve_device"]
+
+_usual_threads = 0
 
 
 def check_device(device: str) -> str:
@@ -35,3 +39,26 @@ def resolve_device(wanted: str) -> str:
             "Use device='auto', or install a torch built for it."
         )
     return wanted
+
+
+@contextmanager
+def on_threads(count: int | None) -> Iterator[None]:
+    """Let torch use that many processor threads here, and its usual number afterwards; None changes nothing.
+
+    The usual number is remembered for the process: a thread that starts while another one is in here is born with
+    that one's number, and would otherwise hand it on for good.
+    """
+    if count is None:
+        yield
+        return
+    import torch
+
+    global _usual_threads
+    now = torch.get_num_threads()
+    if now != count or not _usual_threads:
+        _usual_threads = now
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(_usual_threads)

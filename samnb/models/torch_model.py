@@ -23,7 +23,7 @@ from ..errors import CheckpointMismatch, ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
 from .checkpoints import ModelInfo, WeightFile, check_names
 from .decoder import Decoder
-from .devices import check_device, resolve_device
+from .devices import check_device, on_threads, resolve_device
 from .frame import check_pixels, normalised, resize_longest_side
 
 __all__ = ["Blueprint", "TorchSam"]
@@ -47,6 +47,8 @@ class Blueprint:
         front, are those of the weight file.
     pixel_mean, pixel_std : (R, G, B)
         On the scale 0 to 255.
+    threads : int, optional
+        How many processor threads it runs on; None leaves torch's own choice.
     """
 
     image_size: int
@@ -56,6 +58,7 @@ class Blueprint:
     mask_decoder: Callable[[], Any]
     pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    threads: int | None = None
 
 
 class TorchSam:
@@ -157,7 +160,7 @@ class TorchSam:
 
             if self._encoder is None:
                 self._encoder = self._build_encoder()
-            with torch.inference_mode():
+            with torch.inference_mode(), on_threads(self.blueprint.threads):
                 tensor = self._encoder(self._framed(resized))[0].float().cpu().numpy()
             self._encodes += 1
         height, width = pixels.shape[:2]
@@ -205,7 +208,7 @@ class TorchSam:
 
             if self._decoder is None:
                 self._decoder = self._build_decoder()
-            with torch.inference_mode():
+            with torch.inference_mode(), on_threads(self.blueprint.threads):
                 masks, scores, logits = self._decoder.run(embedding, prompt, multimask, mask_input)
         ms = (time.perf_counter() - started) * 1000
         return Prediction(masks, scores, logits, prompt, ms=ms, model=self.fingerprint)

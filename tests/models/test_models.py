@@ -286,3 +286,35 @@ def test_the_registry_takes_another_model(
     model = load_model("mine", checkpoint=random_tiny_checkpoint)
     assert model.fingerprint.startswith("mine-")
     assert model.decode(embedding, CLICK).masks.shape == (3, 400, 600)
+
+
+def test_the_embedded_model_runs_on_one_thread_and_gives_the_others_back(random_tiny_checkpoint: Path) -> None:
+    import threading
+
+    import torch
+
+    from samnb.models.devices import on_threads
+
+    usual = torch.get_num_threads()
+    seen: list[int] = []
+    with on_threads(1):
+        assert torch.get_num_threads() == 1
+        # Born while another thread is limited, and still outliving it.
+        born = threading.Thread(target=lambda: [seen.append(torch.get_num_threads()) for _ in [0] if _enter_leave()])
+        born.start()
+        born.join()
+    assert torch.get_num_threads() == usual
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen[-1] == usual
+    with on_threads(None):
+        assert torch.get_num_threads() == usual
+
+
+def _enter_leave() -> bool:
+    from samnb.models.devices import on_threads
+
+    with on_threads(1):
+        pass
+    return True
