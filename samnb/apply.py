@@ -95,12 +95,15 @@ def _apply_to(
     embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
 ) -> tuple[list[AnnotationRecord], bool]:
     embedding, cached = embedding_of(image)
+    matches = find_objects(template, embedding, model.decode)
+    # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
+    # belongs to an earlier picture under this name.
     others = [a for a in catalog.annotations(image_id=image.id) if a.source != template.source]
-    masks = [(a.category, decode_rle(a.rle)) for a in others]
+    masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
     limit = template.parameters["max_overlap"]
     new = [
         new_annotation(image, match, source=template.source, model=model.fingerprint)
-        for match in find_objects(template, embedding, model.decode)
+        for match in matches
         if not any(c == match.category and overlap_of_smaller(m, match.mask) > limit for c, m in masks)
     ]
     kept = catalog.finish_applied(template.name, template.version, model.fingerprint, image.id, new)

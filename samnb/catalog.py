@@ -183,6 +183,9 @@ class Catalog:
     def refresh_cached(self, has: Callable[[ImageRecord], bool]) -> int:
         """Make `embedding_cached` say of every image what `has` says; returns how many are cached.
 
+        There is one flag an image: where sessions with other models share a catalog, it speaks of the model of the
+        session that looked last. `Session.status` and `Session.is_cached` always ask the store.
+
         `has` is asked for every image before anything is locked, and again, inside the one transaction that
         writes, for those where the answer is news.
         """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import SamnbError
+from .errors import SamnbError, StoreError
 
 if TYPE_CHECKING:
     from .session import Session
@@ -62,6 +63,14 @@ def _session(arguments: argparse.Namespace) -> Session:
     # Late, so that `samnb --help` answers at once.
     from .session import Session
 
+    if (
+        arguments.run is not _add
+        and not (arguments.session / "catalog.db").exists()
+        and "DATABASE_URL" not in os.environ
+    ):
+        raise StoreError(
+            f"{arguments.session}: no session there. Make one with: samnb add {arguments.session} PICTURES"
+        )
     options = {name: getattr(arguments, name) for name in ("model", "checkpoint", "device")}
     return Session(arguments.session, **options)
 

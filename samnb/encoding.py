@@ -7,22 +7,34 @@ twice is only waste, so any ``concurrent.futures`` executor can run it, a cluste
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cache import EmbeddingCache, make_key
 from .catalog import Catalog
-from .errors import ImageUnreadable
+from .errors import ImageChanged, StoreError, UnknownOption
 from .images import pixel_hash, read_pixels
 from .models import Model, load_model
 from .prompts import Embedding
 from .records import ImageRecord
 
-__all__ = ["EncodeOutcome", "EncodeTask", "Encoder", "encode_into_store", "read_checked"]
+__all__ = [
+    "EncodeOutcome",
+    "EncodeTask",
+    "Encoder",
+    "check_cache_options",
+    "encode_into_store",
+    "open_cache",
+    "read_checked",
+]
+
+CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries")
 
 
 class Encoder:
@@ -61,6 +73,7 @@ class Encoder:
             path=image.path,
             pixel_hash=image.pixel_hash,
             filename=image.filename,
+            dataset=image.dataset,
             model=self.model.name,
             checkpoint=self.checkpoint,
             device=self.device,
@@ -86,7 +99,12 @@ class Encoder:
         return _encode(task, self.model, self.cache)
 
     def finished(self, task: EncodeTask) -> None:
-        """Tell the catalog that the store holds the task's embedding."""
+        """Tell the catalog that the store holds the task's embedding, if it does."""
+        if task.key not in self.cache:
+            raise StoreError(
+                f"{task.filename}: its embedding was computed, but is not in {self.cache!r}. "
+                "Workers and this session need to see the same folder under the same path."
+            )
         self.catalog.mark_pixels_cached(task.pixel_hash, True)
 
 
@@ -98,7 +116,7 @@ class EncodeTask:
     ----------
     key : str
         Where the embedding goes in the store.
-    path, pixel_hash, filename : str
+    path, pixel_hash, filename, dataset : str
         The image, and the pixels that must be found at its path.
     model, checkpoint, device : str
         As for `samnb.models.load_model`; checkpoint "" for none.
@@ -110,6 +128,7 @@ class EncodeTask:
     path: str
     pixel_hash: str
     filename: str
+    dataset: str
     model: str
     checkpoint: str
     device: str
@@ -131,20 +150,34 @@ class EncodeOutcome:
     ms: float
 
 
+def check_cache_options(cache: EmbeddingCache | Mapping[str, Any] | None) -> None:
+    """Raise `UnknownOption` for what `open_cache` would not know."""
+    options = {} if cache is None or isinstance(cache, EmbeddingCache) else cache
+    if unknown := set(options) - set(CACHE_OPTIONS):
+        raise UnknownOption("Session(cache={...})", unknown, CACHE_OPTIONS)
+
+
+def open_cache(session_folder: Path, cache: EmbeddingCache | Mapping[str, Any] | None) -> EmbeddingCache:
+    """A session's own store with these options, or the one that was given."""
+    if isinstance(cache, EmbeddingCache):
+        return cache
+    return EmbeddingCache(session_folder / "embeddings", **(cache or {}))
+
+
 def encode_into_store(task: EncodeTask) -> EncodeOutcome:
     """Do one task with this process's own model and store: what an executor runs."""
     return _encode(task, _model(task.model, task.checkpoint, task.device), _store(task.folder, task.dtype))
 
 
-def read_checked(path: str | Path, expected_hash: str) -> NDArray[np.uint8]:
-    """Pixels of a file, if they still are the ones that were added.
+def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
+    """Pixels of a file, if they still are the ones that were added; else `ImageChanged`.
 
     An embedding is filed under the pixels' hash: encoding a file that changed meanwhile would file it
     under the wrong one, for every later session.
     """
     pixels = read_pixels(path)
     if pixel_hash(pixels) != expected_hash:
-        raise ImageUnreadable(path, "its pixels changed since it was added; add it again with session.add(path)")
+        raise ImageChanged(path, dataset)
     return pixels
 
 
@@ -156,7 +189,7 @@ def _encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutc
 
 def _from_store_or_model(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tuple[Embedding, bool]:
     def compute() -> Embedding:
-        return model.encode(read_checked(task.path, task.pixel_hash))
+        return model.encode(read_checked(task.path, task.pixel_hash, task.dataset))
 
     return cache.get_or_compute(task.key, compute, about=task.about)
 

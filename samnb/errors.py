@@ -7,6 +7,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── ImageError (ValueError)         a picture cannot be used
     │   ├── ImageNotFound (FileNotFoundError)
     │   ├── ImageUnreadable             zero bytes, truncated, not a picture
+    │   ├── ImageChanged                other pixels than it was added with
     │   └── ImageTooLarge               more pixels than the limit
     ├── PromptError (ValueError)        points or box that cannot be decoded
     │   └── PointOutsideImage
@@ -19,7 +20,8 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── StoreError (OSError)            the session folder or the embedding store
     │   ├── SessionReadOnly (PermissionError)
     │   └── SessionTooNew
-    ├── TemplateMismatch (ValueError)   a template made with another model
+    ├── TemplateError (ValueError)      a template that cannot be used
+    │   └── TemplateMismatch            made with another model
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
 
 A message is a short letter: which thing, what was expected, what came, what to do next.
@@ -37,6 +39,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointMismatch",
     "CheckpointMissing",
+    "ImageChanged",
     "ImageError",
     "ImageNotFound",
     "ImageTooLarge",
@@ -48,6 +51,7 @@ __all__ = [
     "SessionReadOnly",
     "SessionTooNew",
     "StoreError",
+    "TemplateError",
     "TemplateMismatch",
     "UnknownName",
     "UnknownOption",
@@ -79,6 +83,17 @@ class ImageUnreadable(ImageError):
         self.path = str(path)
         self.reason = reason
         super().__init__(f"{self.path}: {reason}. Expected a complete picture file; open or re-export it elsewhere.")
+
+
+class ImageChanged(ImageError):
+    """A file that no longer holds the pixels it was added with."""
+
+    def __init__(self, path: AnyPath, dataset: str):
+        self.path = str(path)
+        super().__init__(
+            f"{self.path}: its pixels changed since it was added to {dataset!r}. "
+            f"Add it again with session.add({self.path!r}, dataset={dataset!r}), or put the old file back."
+        )
 
 
 class ImageTooLarge(ImageError):
@@ -171,7 +186,11 @@ class SessionTooNew(StoreError):
         )
 
 
-class TemplateMismatch(SamnbError, ValueError):
+class TemplateError(SamnbError, ValueError):
+    """A template that cannot be used: its name, a parameter out of range, an example without its picture."""
+
+
+class TemplateMismatch(TemplateError):
     """A template whose prototypes were made with another model."""
 
     def __init__(self, name: str, template_model: str, session_model: str):

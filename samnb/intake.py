@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import platformdirs
 from PIL import Image
 
 from .catalog import Catalog, ImageRecord, NewImage
-from .errors import ImageError
+from .errors import ImageError, SessionReadOnly
 from .images import as_pixels, encode_png, find_images, pixel_hash, read_picture
 from .reports import AddReport, Failure
 
@@ -72,7 +73,7 @@ def add_pictures(
     failed: list[Failure] = []
     paths = _paths_of(source, folder, failed)
     catalog.add_dataset(dataset)
-    before = {image.path for image in catalog.images(dataset=dataset)}
+    before = {image.path: image.pixel_hash for image in catalog.images(dataset=dataset)}
     known_pixels = {image.pixel_hash for image in catalog.images()}
     added: list[ImageRecord] = []
     duplicates = 0
@@ -80,7 +81,7 @@ def add_pictures(
         rows = []
         for read in batch:
             if read.new is None:
-                failed.append(Failure(read.path, read.reason))
+                failed.append(Failure(_printable(read.path), _printable(read.reason)))
                 continue
             cached = is_cached(read.new.pixel_hash)
             rows.append(_with_cached(read.new, cached))
@@ -100,6 +101,7 @@ def add_pictures(
         added=sum(image.path not in before for image in added),
         duplicates_found=sum(image.embedding_cached for image in added),
         duplicates=duplicates,
+        changed=sum(before.get(image.path, image.pixel_hash) != image.pixel_hash for image in added),
         failed=tuple(failed),
     )
 
@@ -128,10 +130,14 @@ def _keep(image: Image.Image | np.ndarray, folder: Path) -> Path:
     pixels = as_pixels(image)
     path = folder / "images" / f"{pixel_hash(pixels)[:16]}.png"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        temporary.write_bytes(encode_png(pixels))
-        os.replace(temporary, path)
+        temporary = path.with_suffix(f".{uuid4().hex}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(encode_png(pixels))
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True) if path.parent.is_dir() else None
+            raise SessionReadOnly(path.parent, error.strerror) from error
     return path
 
 
@@ -186,6 +192,11 @@ def _batches(reads: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
             batch = []
     if batch:
         yield batch
+
+
+def _printable(text: str) -> str:
+    """A file name that is not UTF-8 comes as lone surrogates, which no terminal takes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_iterator(source: Any) -> bool:

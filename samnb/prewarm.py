@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any
 
 from .encoding import EncodeOutcome, Encoder, EncodeTask, encode_into_store
+from .errors import StoreError
 from .jobs import Event, JobControl
 
 __all__ = ["prewarm_events"]
@@ -33,6 +34,8 @@ def prewarm_events(
     executor : Executor, optional
         Runs `encode_into_store`; events then come in order of completion.
     """
+    if executor is not None and encoder.cache.folder is None:
+        raise StoreError("An executor's workers publish into a folder, and this session's cache is memory only.")
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0}
     events = _one_by_one(tasks, encoder, control) if executor is None else _spread(tasks, encoder, executor, control)

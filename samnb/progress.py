@@ -58,8 +58,11 @@ def summary_text(event: Event) -> str:
     if said.get("failed"):
         parts.append(f"failed: {said['failed']}")
     if "masks" in said:
-        head = f"{said['masks']} masks found"
+        head = "1 mask found" if said["masks"] == 1 else f"{said['masks']} masks found"
     else:
-        head = "Stopped" if said.get("cancelled") else "Dataset ready"
+        nothing = said.get("failed") and not said.get("computed") and not said.get("skipped")
+        head = "Nothing encoded" if nothing else "Dataset ready"
         parts.insert(0, f"cache: {said.get('cache_size', 0)} embeddings")
+    if said.get("cancelled"):
+        head = "Stopped" if "masks" not in said else f"Stopped, {head}"
     return f"{head} ({', '.join(parts)})"

@@ -107,6 +107,8 @@ class AddReport:
     duplicates : int
         How many of them show the same pixels as an earlier image of the session.
     failed : tuple of Failure
+    changed : int
+        How many were there under the same path with other pixels. Annotations stay, and belong to the old picture.
     """
 
     dataset: str
@@ -115,6 +117,7 @@ class AddReport:
     duplicates_found: int
     duplicates: int
     failed: tuple[Failure, ...] = ()
+    changed: int = 0
 
     @property
     def duplicates_message(self) -> str:
@@ -132,15 +135,18 @@ class AddReport:
             "duplicates_found": self.duplicates_found,
             "duplicates_message": self.duplicates_message,
             "duplicates": self.duplicates,
+            "changed": self.changed,
             "failed": [asdict(f) for f in self.failed],
         }
 
     def __str__(self) -> str:
-        parts = [f"{len(self.images)} images in {self.dataset!r}", f"{self.added} new"]
+        parts = [f"{_count(len(self.images), 'image')} in {self.dataset!r}", f"{self.added} new"]
+        if self.changed:
+            parts.append(f"{self.changed} changed, look at their annotations")
         if self.duplicates_found:
             parts.append(f"{self.duplicates_found} already cached, prewarm will be faster")
         if self.duplicates:
-            parts.append(f"{self.duplicates} duplicates")
+            parts.append(_count(self.duplicates, "duplicate"))
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
         lines = [" · ".join(parts), *(f"  ⚠ {f.path}: {f.reason}" for f in self.failed[:20])]
@@ -213,7 +219,7 @@ class Status:
     @property
     def _rows(self) -> dict[str, str]:
         return {
-            "images": f"{self.images} in {self.datasets} datasets, {self.unique_images} unique",
+            "images": f"{self.images} in {_count(self.datasets, 'dataset')}, {self.unique_images} unique",
             "duplicates": str(self.duplicates),
             "cached": f"{self.cached} of {self.images} ({self.coverage_percent:g} %)",
             "annotations": str(self.annotations),
@@ -244,6 +250,10 @@ def card(title: str, rows: Mapping[str, str]) -> str:
         f"<div style='font-weight:600;margin-bottom:6px'>{html.escape(title)}</div>"
         f"<div style='display:grid;grid-template-columns:auto auto;gap:2px 14px'>{cells}</div></div>"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

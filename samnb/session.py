@@ -20,8 +20,8 @@ from . import exports, intake
 from .apply import apply_events, new_annotation
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord
-from .encoding import Encoder, EncodeTask, read_checked
-from .errors import PromptError, SessionReadOnly, TemplateMismatch, UnknownName, UnknownOption
+from .encoding import Encoder, check_cache_options, open_cache, read_checked
+from .errors import PromptError, SessionReadOnly, TemplateError, TemplateMismatch, UnknownName, UnknownOption
 from .images import thumbnail
 from .jobs import Event, Job, JobControl
 from .matching import Match, make_example
@@ -43,8 +43,6 @@ _log = logging.getLogger("samnb.session")
 ImageRef = str | Path | ImageRecord
 BY_HAND = "hand"
 """The source of an annotation that somebody accepted."""
-
-_CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries")
 
 
 class Session:
@@ -95,6 +93,7 @@ class Session:
         database_url: str | None = None,
         cache: EmbeddingCache | Mapping[str, Any] | None = None,
     ):
+        check_cache_options(cache)
         self.folder = intake.session_folder(folder)
         self.model = load_model(model, checkpoint=checkpoint, device=device)
         try:
@@ -102,7 +101,7 @@ class Session:
         except OSError as error:
             raise SessionReadOnly(self.folder, error.strerror) from error
         self.catalog = Catalog(intake.database_url(self.folder, database_url), folder_for_messages=self.folder)
-        self.cache = self._make_cache(cache)
+        self.cache = open_cache(self.folder, cache)
         self._encoder = Encoder(self.model, self.cache, self.catalog, checkpoint=str(checkpoint or ""), device=device)
         self._recent_pixels: dict[str, NDArray[np.uint8]] = {}
         self.catalog.refresh_cached(self._encoder.has)
@@ -151,7 +150,7 @@ class Session:
         return image if isinstance(image, ImageRecord) else self.catalog.image(image)
 
     def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
-        """(H, W, 3) upright RGB; the last few are kept in memory.
+        """(H, W, 3) upright RGB, read-only; the last few are kept in memory.
 
         Raises
         ------
@@ -159,13 +158,15 @@ class Session:
             The file is gone, or no longer holds the pixels it was added with.
         """
         record = self.image(image)
-        if record.pixel_hash not in self._recent_pixels:
-            pixels = read_checked(record.path, record.pixel_hash)
+        pixels = self._recent_pixels.get(record.pixel_hash)
+        if pixels is None:
+            pixels = read_checked(record.path, record.pixel_hash, record.dataset)
+            # Kept for the next caller, so nobody may draw into it.
+            pixels.setflags(write=False)
             while len(self._recent_pixels) >= 4:
                 self._recent_pixels.pop(next(iter(self._recent_pixels)), None)
             self._recent_pixels[record.pixel_hash] = pixels
-            return pixels
-        return self._recent_pixels[record.pixel_hash]
+        return pixels
 
     def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
         """A small copy of the pixels."""
@@ -208,8 +209,8 @@ class Session:
             Draw a progress widget (a tqdm bar outside a notebook).
         """
         tasks = [self._encoder.task(record) for record in self._records(dataset, images)]
-        work = partial(_prewarm, tasks, self._encoder, executor)
-        job = Job("prewarm", work, total=len(tasks))
+        work = partial(prewarm_events, tasks, encoder=self._encoder, executor=executor)
+        job = Job("prewarm", lambda control: work(control=control), total=len(tasks))
         if show:
             show_job(job)
         return job
@@ -266,6 +267,8 @@ class Session:
         """
         started = time.perf_counter()
         record = self.image(image)
+        if prompt is not None and (points is not None or point_labels is not None or box is not None):
+            raise PromptError("Give either prompt=, or points=, point_labels= and box=; not both.")
         if prompt is None:
             prompt = Prompt.of(points=points, point_labels=point_labels, box=box)
         prompt.check_inside(record.size_hw, record.filename)
@@ -301,7 +304,9 @@ class Session:
         if not mask.any():
             raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
         match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
-        row = new_annotation(self.image(prediction.image_id), match, source=BY_HAND, model=self.model.fingerprint)
+        row = new_annotation(
+            self.image(prediction.image_id), match, source=BY_HAND, model=prediction.model or self.model.fingerprint
+        )
         return Annotation(self.catalog.add_annotations([row])[0])
 
     def annotations(
@@ -354,7 +359,7 @@ class Session:
         """
         by_hand = [a for a in self.annotations() if a.source == BY_HAND]
         known = list(dict.fromkeys(a.category for a in by_hand))
-        wanted = known if categories is None else list(categories)
+        wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
         if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
             raise UnknownName("category", unknown[0], known)
         examples = [
@@ -454,16 +459,12 @@ class Session:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _make_cache(self, cache: EmbeddingCache | Mapping[str, Any] | None) -> EmbeddingCache:
-        if isinstance(cache, EmbeddingCache):
-            return cache
-        options = dict(cache or {})
-        if unknown := set(options) - set(_CACHE_OPTIONS):
-            raise UnknownOption("Session(cache={...})", unknown, _CACHE_OPTIONS)
-        return EmbeddingCache(self.folder / "embeddings", **options)
-
     def _records(self, dataset: str | None, images: Iterable[ImageRef] | None) -> list[ImageRecord]:
-        return self.images(dataset) if images is None else [self.image(image) for image in images]
+        if images is None:
+            return self.images(dataset)
+        if dataset is not None:
+            raise UnknownOption("a call with images=[...]", ["dataset"], ["images"])
+        return [self.image(image) for image in ([images] if isinstance(images, (str, Path, ImageRecord)) else images)]
 
     def _apply_events(self, template: Template, records: list[ImageRecord], control: JobControl) -> Iterator[Event]:
         return apply_events(
@@ -477,6 +478,11 @@ class Session:
 
     def _example(self, annotation: Annotation) -> Example:
         record = self.image(annotation.image_id)
+        if annotation.mask.shape != record.size_hw:
+            raise TemplateError(
+                f"Annotation {annotation.id} on {record.filename} belongs to an earlier picture under that name: its "
+                f"mask is {annotation.mask.shape}, the picture now {record.size_hw}. session.remove({annotation.id})"
+            )
         prompt = Prompt.from_dict(annotation.prompt)
         return make_example(record.pixel_hash, prompt, annotation.mask, self.embedding(record)[0])
 
@@ -491,9 +497,3 @@ class Session:
     def _saved(self, template: Template) -> Template:
         """The template with its version: the latest if the content is the same, else the next."""
         return replace(template, version=self.catalog.save_template(template.name, template.as_dict()))
-
-
-def _prewarm(
-    tasks: list[EncodeTask], encoder: Encoder, executor: Executor | None, control: JobControl
-) -> Iterator[Event]:
-    return prewarm_events(tasks, encoder=encoder, control=control, executor=executor)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UnknownName, UnknownOption
+from .errors import TemplateError, UnknownName, UnknownOption
 from .prompts import Prompt
 
 __all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
@@ -25,6 +25,14 @@ DEFAULT_PARAMETERS: Mapping[str, float] = {
     "max_objects": 50,  # per category and image, for match_all
     "max_overlap": 0.5,  # share of the smaller mask inside another, 0 to 1; above it the lower score goes
     "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
+}
+
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "min_similarity": (-1, 1),
+    "min_score": (0, 1),
+    "max_objects": (1, 10_000),
+    "max_overlap": (0, 1),
+    "max_area_ratio": (1, 1e9),
 }
 
 STRATEGY_NAMES = ("fixed", "match", "match_all")
@@ -166,7 +174,12 @@ def make_template(
         For a strategy that is not one of `STRATEGY_NAMES`.
     UnknownOption
         For an unknown parameter.
+    TemplateError
+        For a parameter out of its range, or a name that is empty or holds an "@".
     """
+    # "coins@2" would read as version 2 of the template "coins".
+    if not name.strip() or "@" in name:
+        raise TemplateError(f"template name: expected some text without '@'; got {name!r}.")
     if strategy not in STRATEGY_NAMES:
         raise UnknownName("strategy", strategy, STRATEGY_NAMES)
     merged = {**DEFAULT_PARAMETERS, **_checked(parameters or {})}
@@ -177,4 +190,9 @@ def _checked(parameters: Mapping[str, float]) -> dict[str, float]:
     unknown = set(parameters) - set(DEFAULT_PARAMETERS)
     if unknown:
         raise UnknownOption("template", unknown, DEFAULT_PARAMETERS)
+    for name, value in parameters.items():
+        least, most = _LIMITS[name]
+        # Written so that NaN is refused too.
+        if not (isinstance(value, (int, float)) and least <= value <= most):
+            raise TemplateError(f"{name}: expected a number from {least:g} to {most:g}; got {value!r}.")
     return {name: float(value) for name, value in parameters.items()}

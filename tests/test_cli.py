@@ -50,6 +50,14 @@ def test_a_failing_image_is_named_and_the_status_is_1(tmp_path, pictures, capsys
     assert "failed: 1" in told.out
 
 
+def test_only_add_makes_a_session(tmp_path, capsys):
+    for command in (["status"], ["prewarm"], ["export"]):
+        more = ["coco", str(tmp_path / "out.json")] if command == ["export"] else []
+        assert cli.main([*command, str(tmp_path / "typo"), *more]) == 1
+        assert "samnb add" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_models_lists_the_registry(capsys):
     assert cli.main(["models"]) == 0
     told = capsys.readouterr().out

@@ -7,7 +7,7 @@ from PIL import Image
 
 import samnb.session
 from samnb.encoding import encode_into_store, read_checked
-from samnb.errors import ImageUnreadable
+from samnb.errors import ImageChanged
 from samnb.images import pixel_hash
 from samnb.session import Session
 
@@ -49,10 +49,10 @@ def test_pixels_that_changed_are_not_filed_under_the_old_hash(tmp_path):
     path = tmp_path / "a.png"
     before = np.zeros((4, 4, 3), np.uint8)
     Image.fromarray(before).save(path)
-    np.testing.assert_array_equal(read_checked(path, pixel_hash(before)), before)
+    np.testing.assert_array_equal(read_checked(path, pixel_hash(before), "monday"), before)
     Image.fromarray(before + 1).save(path)
-    with pytest.raises(ImageUnreadable, match=r"a\.png.*changed since it was added.*session\.add"):
-        read_checked(path, pixel_hash(before))
+    with pytest.raises(ImageChanged, match=r"a\.png.*changed since it was added.*dataset='monday'"):
+        read_checked(path, pixel_hash(before), "monday")
 
 
 def test_the_first_and_the_second_answer_are_the_same_bits(session):

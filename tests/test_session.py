@@ -424,3 +424,75 @@ def test_a_template_of_another_model_is_refused(session):
     template = dataclasses.replace(session.template("discs"), model="tiny-0000")
     with pytest.raises(errors.TemplateMismatch, match="tiny-0000"):
         session.apply(template, show=False)
+
+
+# -- what a second look found ---------------------------------------------------------------------
+
+
+def test_a_picture_that_changed_is_told_and_its_old_annotations_do_no_harm(session, folder):
+    annotated(session)
+    picture(50, (120, 90)).save(folder / "0.png")
+    with pytest.raises(errors.ImageChanged, match=r"0\.png.*dataset='monday'"):
+        session.pixels("0.png")
+    report = session.add(folder, dataset="monday")
+    assert (report.added, report.changed) == (0, 1)
+    assert "1 changed, look at their annotations" in str(report)
+    with pytest.raises(errors.TemplateError, match=r"earlier picture.*session\.remove"):
+        session.template("discs")
+
+
+def test_pixels_are_handed_out_read_only(session):
+    with pytest.raises(ValueError, match="read-only"):
+        session.pixels("0.png")[:] = 0
+
+
+def test_one_name_is_as_good_as_a_list_of_one(session):
+    assert prewarm(session, images="2.png")["total"] == 1
+    annotated(session)
+    assert session.template("discs", categories="disc").categories[0].category == "disc"
+
+
+def test_contradictions_are_refused(session):
+    prompt = samnb.Prompt.of(points=[(1, 1)])
+    with pytest.raises(errors.PromptError, match="not both"):
+        session.predict("0.png", prompt=prompt, points=[(2, 2)])
+    with pytest.raises(errors.UnknownOption, match="dataset"):
+        session.prewarm("monday", images=["0.png"], show=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("coins@2", {}),
+        (" ", {}),
+        ("coins", {"max_objects": -1}),
+        ("coins", {"max_area_ratio": 0}),
+        ("coins", {"min_score": float("nan")}),
+        ("coins", {"min_score": "high"}),
+    ],
+)
+def test_a_template_that_cannot_work_is_not_made(session, name, parameters):
+    annotated(session)
+    with pytest.raises(errors.TemplateError, match="expected"):
+        session.template(name, **parameters)
+
+
+def test_an_executor_needs_a_store_in_a_folder(session, tmp_path):
+    with (
+        Session(tmp_path / "memory", cache=samnb.EmbeddingCache(None)) as other,
+        ProcessPoolExecutor(max_workers=1) as pool,
+        pytest.raises(errors.StoreError, match="memory only"),
+    ):
+        list(other.prewarm_stream(executor=pool))
+
+
+def test_an_unknown_cache_option_leaves_no_folder_behind(tmp_path):
+    with pytest.raises(errors.UnknownOption):
+        Session(tmp_path / "new", cache={"typo": 1})
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_session_folder_that_takes_no_pictures_is_named(session):
+    (session.folder / "images").write_text("in the way")
+    with pytest.raises(errors.SessionReadOnly, match="images"):
+        session.add(np.zeros((4, 4, 3), np.uint8))

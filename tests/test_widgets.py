@@ -224,6 +224,24 @@ def test_accept_before_the_mask_is_there_keeps_it_when_it_comes(annotator, sessi
     assert len(session.kept) == 1
 
 
+@pytest.mark.parametrize("impatience", ["next", "click", "drag_box"])
+def test_what_was_accepted_before_its_mask_is_there_does_not_get_lost(annotator, session, impatience):
+    session.gate = threading.Event()
+    annotator.click(10, 10)
+    annotator.accept()
+    first = annotator.image
+    {
+        "next": annotator.next,
+        "click": lambda: annotator.click(30, 30),
+        "drag_box": lambda: annotator.drag_box(1, 1, 9, 9),
+    }[impatience]()
+    assert "one moment" in annotator.status
+    assert annotator.image is first
+    session.gate.set()
+    annotator.wait()
+    assert len(session.kept) == 1
+
+
 def test_accept_without_a_prompt_keeps_nothing(annotator, session):
     annotator.accept()
     assert session.kept == []

@@ -81,6 +81,8 @@ class Annotator(ipywidgets.VBox):
     def click(self, x: float, y: float, background: bool = False) -> None:
         """Add a point: on the object, or with `background` where the object is not."""
         with self._lock:
+            if self._waits_for_accept():
+                return
             self._editing.push(self.prompt.with_point(x, y, label=BACKGROUND if background else FOREGROUND))
 
     @shows_errors("This box was not used")
@@ -88,6 +90,8 @@ class Annotator(ipywidgets.VBox):
         """Put a box round the object, from any corner to the opposite one; replaces an earlier box."""
         with self._lock:
             self._board.stage.show_prompt(self.prompt)
+            if self._waits_for_accept():
+                return
             self._editing.push(self.prompt.with_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))))
 
     @shows_errors("Undo failed")
@@ -140,10 +144,11 @@ class Annotator(ipywidgets.VBox):
         with self._lock:
             record = None if image is None else self.session.image(image)
             if record is not None:
+                # First, so that "next" also leaves an image that cannot be shown.
+                self._pages.go_to(record)
                 pixels = self.session.pixels(record)
                 annotations = self.session.annotations(image=record)
                 self._annotations = annotations
-                self._pages.go_to(record)
                 self._board.stage.show_picture(pixels)
                 self._draw_annotations()
                 self._editing.open(record)
@@ -266,11 +271,19 @@ class Annotator(ipywidgets.VBox):
 
     def _step(self, by: int) -> None:
         with self._lock:
+            if self._waits_for_accept():
+                return
             image = self._pages.step(by)
             if image is not None:
                 self.show(image)
             else:
                 self._board.say("this is the last image" if by > 0 else "this is the first image")
+
+    def _waits_for_accept(self) -> bool:
+        """True, and said so, while an accepted mask is still computed: what was accepted must not get lost."""
+        if self._editing.accept_when_ready:
+            self._board.say("one moment: the mask you accepted is still computed (Esc lets it go)")
+        return self._editing.accept_when_ready
 
     def _accept(self, prediction: Prediction) -> None:
         index = self._editing.chosen

@@ -127,7 +127,7 @@ class Editing:
     @property
     def _draft(self) -> Draft:
         if self.image is None:
-            raise SamnbError('There is no image to click on: add some with session.add("photos/").')
+            raise SamnbError('There is no picture to click on. Turn the page, or add some with session.add("photos/").')
         return self._drafts.setdefault(self.image.id, Draft())
 
     def _changed(self) -> None:

@@ -171,6 +171,8 @@ def _doing(name: str) -> str:
 
 
 def _icon(job: Job) -> str:
+    if job.summary is not None and job.summary.get("failed"):
+        return "⚠"
     return {"done": "✓", "cancelled": "■", "failed": "⚠"}.get(job.state, "") if job.summary or job.error else ""
 
 
