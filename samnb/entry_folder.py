@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import re
@@ -20,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .entries import EntryDamaged, check_key, unpack
-from .errors import SessionReadOnly, StoreError
+from .errors import StoreError
+from .files import cannot_write
 from .prompts import Embedding
 
 __all__ = ["LOCK_TIMEOUT", "STALE_AFTER", "CacheReport", "EntryFolder"]
@@ -260,12 +260,7 @@ class EntryFolder:
                 yield from (Path(entry.path) for entry in _list(second) if entry.is_file())
 
     def _cannot_write(self, path: Path, error: OSError) -> StoreError:
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            return SessionReadOnly(self.folder, error.strerror or error)
-        return StoreError(
-            f"{path}: cannot be written ({error.strerror or error}). Nothing of it was kept and earlier "
-            "entries are as they were: free some space or choose another folder, then run again."
-        )
+        return cannot_write(self.folder, path, error)
 
 
 def _folders(folder: str | Path) -> list[str]:

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from .errors import AnyPath, ImageError, StoreError, UnknownName, UnknownOption
+from .files import write_whole
 from .masks import Polygon, category_color, decode_rle, mask_polygons
 from .records import AnnotationRecord, ImageRecord
 
@@ -212,7 +212,7 @@ def export_coco(
         ],
     }
     # ASCII, because pycocotools opens the file in whatever encoding the system has.
-    _write(path, json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii"))
+    write_whole(path, json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii"))
     return ExportReport("coco", path, len(items), len(found), (path,))
 
 
@@ -259,14 +259,14 @@ def export_masks(path: Path, items: Sequence[ExportItem], categories: Sequence[s
         for number, annotation in enumerate(item.annotations, 1):
             name = _unused(f"{stem}__{number}_{_safe(annotation.category, 'category')}.png", names)
             mask = decode_rle(annotation.rle)
-            files.append(_write(path / name, _png(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)))))
+            files.append(write_whole(path / name, _png(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)))))
             index.append(_index_row(item, annotation, name, f"labels/{stem}.png", categories))
         for annotation in sorted(item.annotations, key=lambda a: -a.area):
             labels[decode_rle(annotation.rle)] = categories.index(annotation.category) + 1
-        files.append(_write(path / "labels" / f"{stem}.png", _labels_png(labels, len(categories))))
+        files.append(write_whole(path / "labels" / f"{stem}.png", _labels_png(labels, len(categories))))
     text = io.StringIO(newline="")
     csv.writer(text).writerows([_INDEX_COLUMNS, *index])
-    files.append(_write(path / "index.csv", text.getvalue().encode(errors="surrogateescape")))
+    files.append(write_whole(path / "index.csv", text.getvalue().encode(errors="surrogateescape")))
     for stale in earlier - set(files):
         stale.unlink(missing_ok=True)
     return ExportReport("masks", path, len(items), len(index), tuple(files))
@@ -319,17 +319,6 @@ def _safe(name: str, instead: str) -> str:
 
 
 # ---------------------------------------------------------------- both
-
-
-def _write(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def _count(number: int, word: str) -> str:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import platformdirs
 from PIL import Image
 
 from .catalog import Catalog, ImageRecord, NewImage
-from .errors import ImageError, SessionReadOnly
+from .errors import ImageError
+from .files import cannot_write, write_whole
 from .images import as_pixels, encode_png, find_images, pixel_hash, read_picture
 from .reports import AddReport, Failure
 
@@ -130,14 +130,10 @@ def _keep(image: Image.Image | np.ndarray, folder: Path) -> Path:
     pixels = as_pixels(image)
     path = folder / "images" / f"{pixel_hash(pixels)[:16]}.png"
     if not path.exists():
-        temporary = path.with_suffix(f".{uuid4().hex}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(encode_png(pixels))
-            os.replace(temporary, path)
+            write_whole(path, encode_png(pixels))
         except OSError as error:
-            temporary.unlink(missing_ok=True) if path.parent.is_dir() else None
-            raise SessionReadOnly(path.parent, error.strerror) from error
+            raise cannot_write(folder, path, error) from error
     return path
 
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import struct
+import tempfile
 import warnings
 import zlib
 from pathlib import Path
@@ -254,12 +255,22 @@ def test_folder_pipe_and_impossible_names(tmp_path):
             read_pixels(name)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(noise, tmp_path):
-    file = save(noise, tmp_path / "a.png")
-    file.chmod(0)
-    with pytest.raises(ImageUnreadable, match="ermission"):
-        read_pixels(file)
+@pytest.fixture
+def as_somebody_else():
+    """Root may read everything, so root is another user for the length of a test."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+def test_a_file_that_may_not_be_read(noise, as_somebody_else):
+    with tempfile.TemporaryDirectory() as folder:
+        file = save(noise, Path(folder) / "a.png")
+        file.chmod(0)
+        with pytest.raises(ImageUnreadable, match="ermission"):
+            read_pixels(file)
 
 
 def test_zero_bytes(tmp_path):

@@ -17,7 +17,7 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
-    *("errors", "prompts", "finding", "images", "masks", "models"),
+    *("errors", "files", "prompts", "finding", "images", "masks", "models"),
     *("entries", "entry_folder", "cache"),
     *("tables", "migrations", "database", "records", "queries", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),

@@ -492,5 +492,5 @@ def test_an_unknown_cache_option_leaves_no_folder_behind(tmp_path):
 
 def test_a_session_folder_that_takes_no_pictures_is_named(session):
     (session.folder / "images").write_text("in the way")
-    with pytest.raises(errors.SessionReadOnly, match="images"):
+    with pytest.raises(errors.StoreError, match=r"images.*cannot be written"):
         session.add(np.zeros((4, 4, 3), np.uint8))

@@ -14,6 +14,7 @@ import pickletools
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,17 +239,18 @@ def _tensor_names(info: ModelInfo, path: Path) -> set[str] | None:
 def _names_in_zip(info: ModelInfo, path: Path, size: int) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
-            if not members:
-                raise CheckpointMismatch(f"{path}: is a zip file without torch weights in it. {_where_from(info)}")
-            return {value for _, value, _ in pickletools.genops(archive.read(members[0])) if isinstance(value, str)}
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError) as error:
-        if isinstance(error, CheckpointMismatch):
-            raise
+            pickles = [archive.read(name) for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
+        names = [{v for _, v, _ in pickletools.genops(content) if isinstance(v, str)} for content in pickles]
+    # What damaged bytes lead zipfile and pickletools to: a bad checksum or deflate stream, a compression or an
+    # offset that cannot be. That the file may be read at all is known by now, so OSError is one of these too.
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         expected = f", expected {info.size_bytes} for the published file" if info.size_bytes else ""
         raise CheckpointDamaged(
             f"{path}: is truncated or damaged ({error}): got {size} bytes{expected}. {_where_from(info)}"
         ) from error
+    if not names:
+        raise CheckpointMismatch(f"{path}: is a zip file without torch weights in it. {_where_from(info)}")
+    return names[0]
 
 
 def _names_in_safetensors(info: ModelInfo, path: Path, size: int) -> set[str]:

@@ -5,8 +5,8 @@ It answers at once, on a CPU, without a download. What it was trained on and whe
 
 The three parts can be built one by one, since an embedding from a cache is decoded without the image encoder:
 
->>> prompt_encoder = build_prompt_encoder()   # doctest: +SKIP
->>> mask_decoder = build_mask_decoder()       # doctest: +SKIP
+>>> prompt_encoder = build_prompt_encoder()
+>>> mask_decoder = build_mask_decoder()
 """
 
 from __future__ import annotations
