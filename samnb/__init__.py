@@ -34,8 +34,8 @@ _HOME = {
     "Template": "templates",
 }
 _ROOMS = (
-    *("apply", "cache", "catalog", "demo", "errors", "exports", "images", "jobs", "masks", "matching"),
-    *("models", "prewarm", "prompts", "session", "templates", "widgets"),
+    *("apply", "baselines", "cache", "catalog", "clicks", "demo", "errors", "exports", "images", "jobs", "masks"),
+    *("matching", "models", "prewarm", "prompts", "session", "templates", "widgets", "yardstick"),
 )
 
 

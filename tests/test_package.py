@@ -17,11 +17,12 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
-    *("errors", "files", "prompts", "finding", "images", "masks", "models"),
+    *("errors", "files", "prompts", "finding", "images", "masks", "clicks", "models", "baselines"),
     *("entries", "entry_folder", "cache"),
     *("tables", "migrations", "database", "records", "queries", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),
-    *("reports", "intake", "session", "ui", "widgets", "demo", "cli"),
+    *("reports", "cases", "figures", "yardstick_report", "yardstick", "intake", "session"),
+    *("ui", "widgets", "demo", "cli"),
 )
 DRAWN = {"ui", "widgets"}
 
