@@ -28,6 +28,7 @@ __all__ = [
     "EncodeOutcome",
     "EncodeTask",
     "Encoder",
+    "RecentPixels",
     "check_cache_options",
     "encode_into_store",
     "open_cache",
@@ -148,6 +149,26 @@ class EncodeOutcome:
     key: str
     computed: bool
     ms: float
+
+
+class RecentPixels:
+    """Pixels of the last few images that were asked for, read-only; each file is checked when it is read."""
+
+    def __init__(self, keep: int = 4):
+        self._keep = keep
+        self._held: dict[str, NDArray[np.uint8]] = {}
+
+    def of(self, image: ImageRecord) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8; raises as `read_checked` does."""
+        pixels = self._held.get(image.pixel_hash)
+        if pixels is None:
+            pixels = read_checked(image.path, image.pixel_hash, image.dataset)
+            # Kept for the next caller, so nobody may draw into it.
+            pixels.setflags(write=False)
+            while len(self._held) >= self._keep:
+                self._held.pop(next(iter(self._held)), None)
+            self._held[image.pixel_hash] = pixels
+        return pixels
 
 
 def check_cache_options(cache: EmbeddingCache | Mapping[str, Any] | None) -> None:

@@ -17,20 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import exports, intake
-from .apply import apply_events, new_annotation
+from .apply import new_annotation
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord
-from .encoding import Encoder, check_cache_options, open_cache, read_checked
-from .errors import PromptError, SessionReadOnly, TemplateError, TemplateMismatch, UnknownName, UnknownOption
+from .encoding import Encoder, RecentPixels, check_cache_options, open_cache
+from .errors import PromptError, SessionReadOnly, UnknownName, UnknownOption
 from .images import thumbnail
 from .jobs import Event, Job, JobControl
-from .matching import Match, make_example
+from .matching import Match
 from .models import load_model
 from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
 from .reports import AddReport, Annotation, Annotations, DuplicateGroups, Status
-from .templates import CategoryExamples, Example, Template, make_template
+from .template_book import TemplateBook
+from .templates import Template
 
 if TYPE_CHECKING:
     from .exports import ExportReport
@@ -103,7 +104,8 @@ class Session:
         self.catalog = Catalog(intake.database_url(self.folder, database_url), folder_for_messages=self.folder)
         self.cache = open_cache(self.folder, cache)
         self._encoder = Encoder(self.model, self.cache, self.catalog, checkpoint=str(checkpoint or ""), device=device)
-        self._recent_pixels: dict[str, NDArray[np.uint8]] = {}
+        self._templates = TemplateBook(self._encoder)
+        self._pixels = RecentPixels()
         self.catalog.refresh_cached(self._encoder.has)
 
     # -- images ------------------------------------------------------------------------------------
@@ -157,16 +159,7 @@ class Session:
         ImageError
             The file is gone, or no longer holds the pixels it was added with.
         """
-        record = self.image(image)
-        pixels = self._recent_pixels.get(record.pixel_hash)
-        if pixels is None:
-            pixels = read_checked(record.path, record.pixel_hash, record.dataset)
-            # Kept for the next caller, so nobody may draw into it.
-            pixels.setflags(write=False)
-            while len(self._recent_pixels) >= 4:
-                self._recent_pixels.pop(next(iter(self._recent_pixels)), None)
-            self._recent_pixels[record.pixel_hash] = pixels
-        return pixels
+        return self._pixels.of(self.image(image))
 
     def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
         """A small copy of the pixels."""
@@ -357,16 +350,8 @@ class Session:
         UnknownOption
             An unknown parameter.
         """
-        by_hand = [a for a in self.annotations() if a.source == BY_HAND]
-        known = list(dict.fromkeys(a.category for a in by_hand))
-        wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
-        if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
-            raise UnknownName("category", unknown[0], known)
-        examples = [
-            CategoryExamples(category, tuple(self._example(a) for a in by_hand if a.category == category))
-            for category in wanted
-        ]
-        return self._saved(make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters))
+        by_hand = [a for a in self.catalog.annotations() if a.source == BY_HAND]
+        return self._templates.make(name, by_hand, categories=categories, strategy=strategy, parameters=parameters)
 
     def apply(
         self,
@@ -392,8 +377,8 @@ class Session:
         show : bool
             Draw a progress widget (a tqdm bar outside a notebook).
         """
-        template, records = self._template(template), self._records(dataset, images)
-        job = Job(f"apply {template.name}", partial(self._apply_events, template, records), total=len(records))
+        template, records = self._templates.find(template), self._records(dataset, images)
+        job = Job(f"apply {template.name}", partial(self._templates.apply, template, records), total=len(records))
         if show:
             show_job(job)
         return job
@@ -402,7 +387,7 @@ class Session:
         self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
     ) -> Iterator[Event]:
         """The same as `apply`, here and now: an iterator of its events."""
-        return self._apply_events(self._template(template), self._records(dataset, images), JobControl())
+        return self._templates.apply(self._templates.find(template), self._records(dataset, images), JobControl())
 
     # -- out ---------------------------------------------------------------------------------------
 
@@ -465,35 +450,3 @@ class Session:
         if dataset is not None:
             raise UnknownOption("a call with images=[...]", ["dataset"], ["images"])
         return [self.image(image) for image in ([images] if isinstance(images, (str, Path, ImageRecord)) else images)]
-
-    def _apply_events(self, template: Template, records: list[ImageRecord], control: JobControl) -> Iterator[Event]:
-        return apply_events(
-            template,
-            records,
-            catalog=self.catalog,
-            model=self.model,
-            embedding_of=self.embedding,
-            control=control,
-        )
-
-    def _example(self, annotation: Annotation) -> Example:
-        record = self.image(annotation.image_id)
-        if annotation.mask.shape != record.size_hw:
-            raise TemplateError(
-                f"Annotation {annotation.id} on {record.filename} belongs to an earlier picture under that name: its "
-                f"mask is {annotation.mask.shape}, the picture now {record.size_hw}. session.remove({annotation.id})"
-            )
-        prompt = Prompt.from_dict(annotation.prompt)
-        return make_example(record.pixel_hash, prompt, annotation.mask, self.embedding(record)[0])
-
-    def _template(self, template: Template | str) -> Template:
-        if isinstance(template, str):
-            values = self.catalog.template(template)
-            template = Template.from_dict(values, version=self.catalog.save_template(template, values))
-        if template.model != self.model.fingerprint:
-            raise TemplateMismatch(template.name, template.model, self.model.fingerprint)
-        return self._saved(template)
-
-    def _saved(self, template: Template) -> Template:
-        """The template with its version: the latest if the content is the same, else the next."""
-        return replace(template, version=self.catalog.save_template(template.name, template.as_dict()))

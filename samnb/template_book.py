@@ -1,0 +1,87 @@
+"""`TemplateBook`: a session's templates, made from annotations by hand and kept in the catalog under their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from .apply import apply_events
+from .catalog import AnnotationRecord, ImageRecord
+from .encoding import Encoder
+from .errors import TemplateError, TemplateMismatch, UnknownName
+from .jobs import Event, JobControl
+from .masks import decode_rle
+from .matching import make_example
+from .prompts import Prompt
+from .templates import CategoryExamples, Example, Template, make_template
+
+__all__ = ["TemplateBook"]
+
+
+class TemplateBook:
+    """Templates of one catalog, for the model of an encoder."""
+
+    def __init__(self, encoder: Encoder):
+        self.encoder, self.catalog, self.model = encoder, encoder.catalog, encoder.model
+
+    def make(
+        self,
+        name: str,
+        by_hand: Sequence[AnnotationRecord],
+        *,
+        categories: Sequence[str] | None,
+        strategy: str,
+        parameters: Mapping[str, float],
+    ) -> Template:
+        """A template from annotations by hand, saved; see `Session.template`."""
+        known = list(dict.fromkeys(a.category for a in by_hand))
+        wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
+        if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
+            raise UnknownName("category", unknown[0], known)
+        examples = [
+            CategoryExamples(category, tuple(self._example(a) for a in by_hand if a.category == category))
+            for category in wanted
+        ]
+        return self.saved(make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters))
+
+    def find(self, template: Template | str) -> Template:
+        """A saved template by name, or one in hand, saved.
+
+        Raises
+        ------
+        UnknownName
+            None of that name.
+        TemplateMismatch
+            Made with another model.
+        """
+        if isinstance(template, str):
+            values = self.catalog.template(template)
+            template = Template.from_dict(values, version=self.catalog.save_template(template, values))
+        if template.model != self.model.fingerprint:
+            raise TemplateMismatch(template.name, template.model, self.model.fingerprint)
+        return self.saved(template)
+
+    def apply(self, template: Template, images: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
+        """Find a template's objects on images; see `samnb.apply.apply_events`."""
+        return apply_events(
+            template,
+            images,
+            catalog=self.catalog,
+            model=self.model,
+            embedding_of=self.encoder.embedding,
+            control=control,
+        )
+
+    def saved(self, template: Template) -> Template:
+        """The template with its version: the latest if the content is the same, else the next."""
+        return replace(template, version=self.catalog.save_template(template.name, template.as_dict()))
+
+    def _example(self, annotation: AnnotationRecord) -> Example:
+        record, mask = self.catalog.image(annotation.image_id), decode_rle(annotation.rle)
+        if mask.shape != record.size_hw:
+            raise TemplateError(
+                f"Annotation {annotation.id} on {record.filename} belongs to an earlier picture under that name: its "
+                f"mask is {mask.shape}, the picture now {record.size_hw}. session.remove({annotation.id})"
+            )
+        prompt = Prompt.from_dict(annotation.prompt)
+        return make_example(record.pixel_hash, prompt, mask, self.encoder.embedding(record)[0])
