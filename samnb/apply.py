@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
+from .errors import PromptError
 from .jobs import Event, JobControl
 from .masks import decode_rle, encode_rle, mask_area, mask_bbox
 from .matching import Match, find_objects, overlap_of_smaller
 from .models import Model
-from .prompts import Embedding
+from .prompts import Embedding, Prediction
 from .templates import Template
 
-__all__ = ["apply_events", "new_annotation"]
+__all__ = ["apply_events", "chosen_annotation", "new_annotation"]
 
 
 def apply_events(
@@ -85,6 +86,29 @@ def new_annotation(image: ImageRecord, match: Match, *, source: str, model: str)
         prompt=match.prompt.as_dict(),
         model=model,
     )
+
+
+def chosen_annotation(
+    prediction: Prediction, image: ImageRecord, category: str, index: int | None, *, source: str, model: str
+) -> NewAnnotation:
+    """A row for the catalog from one mask of a prediction; `index` None: the one with the highest score.
+
+    Raises
+    ------
+    PromptError
+        No such mask, an empty mask, an empty category.
+    """
+    category = str(category).strip()
+    if not category:
+        raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+    number = prediction.best if index is None else index
+    if not 0 <= number < len(prediction.masks):
+        raise PromptError(f"index: expected 0 to {len(prediction.masks) - 1}, one of the masks; got {index}.")
+    mask = prediction.masks[number]
+    if not mask.any():
+        raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
+    match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
+    return new_annotation(image, match, source=source, model=model)
 
 
 def _apply_to(

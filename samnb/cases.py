@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ImageError, SamnbError
+from .masks import decode_rle
+from .records import AnnotationRecord
 from .reports import Failure
 
-__all__ = ["Case", "CaseList", "CaseSource"]
+__all__ = ["Case", "CaseList", "CaseSource", "annotated_cases"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,3 +127,25 @@ class CaseList:
                 yield Failure(source.place, str(error))
                 continue
             yield case
+
+
+def annotated_cases(annotations: Iterable[AnnotationRecord], pixels_of: Callable[[str], NDArray[np.uint8]]) -> CaseList:
+    """Annotations as cases, grouped by category; `pixels_of` gives an image's pixels by its id."""
+    of_image: dict[str, list[AnnotationRecord]] = {}
+    for annotation in annotations:
+        of_image.setdefault(annotation.image_id, []).append(annotation)
+    return CaseList(
+        [
+            CaseSource(
+                image=found.image,
+                place=f"{found.image}, annotation {found.id}",
+                read_pixels=partial(pixels_of, found.image_id),
+                read_mask=partial(decode_rle, found.rle),
+                category=found.category,
+                group=found.category,
+                id=found.image_id,
+            )
+            for together in of_image.values()
+            for found in together
+        ]
+    )

@@ -22,6 +22,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     │   └── SessionTooNew
     ├── TemplateError (ValueError)      a template that cannot be used
     │   └── TemplateMismatch            made with another model
+    ├── NothingToMeasure (ValueError)   an evaluation without a single known mask
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
 
 A message is a short letter: which thing, what was expected, what came, what to do next.
@@ -45,6 +46,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageUnreadable",
     "ModelError",
+    "NothingToMeasure",
     "PointOutsideImage",
     "PromptError",
     "SamnbError",
@@ -197,6 +199,16 @@ class TemplateMismatch(TemplateError):
         super().__init__(
             f"Template {name!r} was made with model {template_model}, this session runs {session_model}. "
             f"Prototypes cannot be compared across models: make it again with session.template({name!r})."
+        )
+
+
+class NothingToMeasure(SamnbError, ValueError):
+    """An evaluation without a single known mask."""
+
+    def __init__(self, where: str):
+        super().__init__(
+            f"{where}: no mask to measure a model on. Accept some annotations by hand (Session.annotate), "
+            "or give a COCO file or a folder of mask pictures: samnb evaluate --help."
         )
 
 

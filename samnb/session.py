@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import exports, intake
-from .apply import new_annotation
+from .apply import chosen_annotation
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord
 from .encoding import Encoder, RecentPixels, check_cache_options, open_cache
 from .errors import PromptError, SessionReadOnly, UnknownName, UnknownOption
 from .images import thumbnail
 from .jobs import Event, Job, JobControl
-from .matching import Match
 from .models import load_model
 from .prewarm import prewarm_events
 from .progress import show_job
@@ -32,10 +31,13 @@ from .prompts import Embedding, Prediction, Prompt
 from .reports import AddReport, Annotation, Annotations, DuplicateGroups, Status
 from .template_book import TemplateBook
 from .templates import Template
+from .yardstick import evaluate_annotations
 
 if TYPE_CHECKING:
+    from .cases import Case
     from .exports import ExportReport
     from .widgets import Annotator
+    from .yardstick_report import ModelReport
 
 __all__ = ["Session"]
 
@@ -287,18 +289,9 @@ class Session:
         PromptError
             No such mask, an empty mask, an empty category.
         """
-        category = str(category).strip()
-        if not category:
-            raise PromptError("category: expected a name such as 'coin'; got an empty one.")
-        number = prediction.best if index is None else index
-        if not 0 <= number < len(prediction.masks):
-            raise PromptError(f"index: expected 0 to {len(prediction.masks) - 1}, one of the masks; got {index}.")
-        mask = prediction.masks[number]
-        if not mask.any():
-            raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
-        match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
-        row = new_annotation(
-            self.image(prediction.image_id), match, source=BY_HAND, model=prediction.model or self.model.fingerprint
+        model = prediction.model or self.model.fingerprint
+        row = chosen_annotation(
+            prediction, self.image(prediction.image_id), category, index, source=BY_HAND, model=model
         )
         return Annotation(self.catalog.add_annotations([row])[0])
 
@@ -388,6 +381,33 @@ class Session:
     ) -> Iterator[Event]:
         """The same as `apply`, here and now: an iterator of its events."""
         return self._templates.apply(self._templates.find(template), self._records(dataset, images), JobControl())
+
+    def evaluate_model(
+        self,
+        *,
+        dataset: str | None = None,
+        category: str | None = None,
+        max_clicks: int = 20,
+        baselines: Sequence[str] = (),
+        limit: int | None = None,
+        seed: int = 0,
+        on_case: Callable[[Case], None] | None = None,
+    ) -> ModelReport:
+        """How good the session's model is on these pictures: simulated clicks on what was annotated by hand.
+
+        Embeddings come from the cache; what is missing is encoded. For the parameters, and what is raised, see
+        `samnb.yardstick.evaluate_annotations`.
+        """
+        chosen = self.annotations(category=category, dataset=dataset)
+        by_hand = [annotation.record for annotation in chosen if annotation.source == BY_HAND]
+        options: Any = {
+            "max_clicks": max_clicks,
+            "baselines": baselines,
+            "limit": limit,
+            "seed": seed,
+            "on_case": on_case,
+        }
+        return evaluate_annotations(by_hand, self, **options)
 
     # -- out ---------------------------------------------------------------------------------------
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .cases import Case
+from .baselines import make_baseline
+from .cases import Case, annotated_cases
 from .clicks import first_click, next_click
-from .errors import PromptError, SamnbError
+from .errors import NothingToMeasure, PromptError, SamnbError
 from .figures import CaseResult
 from .masks import mask_area, mask_iou
 from .models import Model
 from .prompts import Embedding, Prompt
+from .records import AnnotationRecord
 from .reports import Failure
 from .yardstick_report import ModelReport
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_annotations"]
 
 Embed = Callable[[Case], tuple[Embedding, bool]]
 
@@ -106,6 +109,82 @@ def evaluate(
             on_case(case)
     report, *others = (player.report(seed) for player in players)
     return report.with_baselines(others)
+
+
+class Annotated(Protocol):
+    """What is asked of whoever has the pictures: a `Session`."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def model(self) -> Model:
+        """The one to measure."""
+
+    def pixels(self, image: str) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of an image by its id."""
+
+    def embedding(self, image: str) -> tuple[Embedding, bool]:
+        """An image's embedding by its id, and True when it was cached."""
+
+
+def evaluate_annotations(
+    annotations: Sequence[AnnotationRecord],
+    owner: Annotated,
+    *,
+    max_clicks: int = 20,
+    baselines: Sequence[str] = (),
+    limit: int | None = None,
+    seed: int = 0,
+    on_case: Callable[[Case], None] | None = None,
+) -> ModelReport:
+    """What `Session.evaluate_model` does, with its dataset and category chosen.
+
+    It returns when all is done. A click costs what it costs a hand: a hundred objects take a minute or two with "tiny".
+
+    Parameters
+    ----------
+    annotations : sequence of AnnotationRecord
+        Whose masks count as the truth. Their groups are their categories.
+    owner : Session
+    max_clicks : int
+        The cap for an object that is never got right; see `evaluate`.
+    baselines : sequence of str
+        Other methods under the same clicks, keys of `samnb.baselines.BASELINES`.
+    limit : int, optional
+        At most so many objects, drawn with `seed`.
+    seed : int
+        Also of the intervals.
+    on_case : callable, optional
+        Called after each case.
+
+    Raises
+    ------
+    NothingToMeasure
+        No annotation.
+    UnknownName
+        No such baseline.
+    """
+    others = [make_baseline(name) for name in baselines]
+    if not annotations:
+        raise NothingToMeasure(owner.name)
+    report = evaluate(
+        owner.model,
+        annotated_cases(annotations, owner.pixels).sampled(limit, seed=seed),
+        baselines=others,
+        max_clicks=max_clicks,
+        embed=lambda case: owner.embedding(case.id),
+        seed=seed,
+        on_case=on_case,
+    )
+    own = sum(annotation.model == owner.model.fingerprint for annotation in annotations)
+    if not own:
+        return report
+    return report.with_notes(
+        f"{own} of {len(annotations)} masks began as answers of this very model, which flatters it. For a fair figure "
+        "correct them with the brush, or measure on masks made without it."
+    )
 
 
 @dataclass(eq=False)

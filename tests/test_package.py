@@ -21,7 +21,8 @@ ROOMS = (
     *("entries", "entry_folder", "cache"),
     *("tables", "migrations", "database", "records", "queries", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),
-    *("reports", "cases", "figures", "yardstick_report", "yardstick", "intake", "template_book", "session"),
+    *("reports", "cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
+    *("intake", "template_book", "session"),
     *("ui", "widgets", "demo", "cli"),
 )
 DRAWN = {"ui", "widgets"}

@@ -1,0 +1,184 @@
+"""Cases from mask pictures in a folder, beside the pictures they belong to.
+
+Understood are
+
+- a folder with the ``index.csv`` that ``samnb export masks`` writes: its masks, categories and pictures;
+- one object each, anything above 0: ``photo.png``, ``photo_3.png``, ``photo__2_coin.png`` for ``photo.jpg``, or any
+  name in a folder ``photo/``. After two underscores and a number comes the category;
+- label maps, 8 or 16 bits or a palette: 0 is nothing, every other value one object. 255 beside other values is void,
+  as in Pascal VOC. A picture of few plain colours is read as one, too.
+
+What cannot be used is reported, with the reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from .case_files import PictureFolder
+from .cases import CaseList, CaseSource
+from .errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
+from .finding import find_images
+from .images import read_pixels
+from .reports import Failure
+
+__all__ = ["read_masks"]
+
+Mask = NDArray[np.bool_]
+
+_LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k"}
+_MOST_LABELS = 4096
+
+
+def read_masks(masks: AnyPath, images: AnyPath) -> CaseList:
+    """The objects of a folder of mask pictures; see the top of this file for what is understood.
+
+    Parameters
+    ----------
+    masks, images : path
+        Two folders, one of which may lie in the other; or the same twice when masks lie beside their pictures: there
+        a mask's name is its picture's with something after it, or the same with a lossless suffix.
+
+    Raises
+    ------
+    ImageNotFound
+        No such folder, or no picture in it.
+    """
+    root = Path(masks).expanduser().absolute()
+    if not root.is_dir():
+        raise ImageNotFound(root, expected="a folder of mask pictures")
+    beside = root.resolve() == Path(images).expanduser().resolve()
+    folder = PictureFolder(images, without=None if beside else root)
+    if (root / "index.csv").is_file():
+        return _listed(root, folder)
+    sources: list[CaseSource] = []
+    failed: list[Failure] = []
+    for path in find_images(root):
+        if path.suffix.lower() in _LOSSY if beside else folder.root in path.parents:
+            continue
+        try:
+            picture = _picture_of(path, root, folder)
+            # Beside one another, what has no picture is a picture.
+            if picture is None and not beside:
+                failed.append(Failure(str(path), "no picture of that name; see samnb.mask_files for names understood"))
+            if picture is not None:
+                sources += _mask_sources(path, picture, folder)
+        except ImageError as error:
+            failed.append(Failure(str(path), str(error)))
+    order = {str(path): number for number, path in enumerate(folder.paths)}
+    return CaseList(sorted(sources, key=lambda source: order[source.id]), tuple(failed))
+
+
+def _picture_of(mask: Path, root: Path, folder: PictureFolder) -> Path | None:
+    """The picture a mask's name, or its folder's, stands for; of several the one in the corresponding folder."""
+    inside = mask.relative_to(root).parent
+    for stem in (*_stems(mask.stem), inside.name):
+        found = [path for path in folder.of_stem(stem) if path != mask]
+        near = [path for path in found if path.parent.relative_to(folder.root) in (inside, inside.parent)]
+        if len(near or found) > 1:
+            raise ImageError(f"could belong to several pictures: {', '.join(map(str, found[:3]))}. Rename one.")
+        if found:
+            return (near or found)[0]
+    return None
+
+
+def _listed(root: Path, folder: PictureFolder) -> CaseList:
+    """The masks that an exported index.csv names."""
+    with open(root / "index.csv", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    failed, sources = [], []
+    for number, row in enumerate(rows, 2):
+        if not row.get("mask") or not row.get("image"):
+            failed.append(Failure(f"index.csv, line {number}", "expected a mask and an image"))
+            continue
+        category, place = row.get("category") or "", root / row["mask"]
+        read_mask = partial(_object, place, None)
+        pixels = partial(folder.pixels, row["image"])
+        sources.append(CaseSource(row["image"], str(place), pixels, read_mask, category, category, row["image"]))
+    order = {name: number for number, name in enumerate(dict.fromkeys(source.image for source in sources))}
+    return CaseList(sorted(sources, key=lambda source: order[source.image]), tuple(failed))
+
+
+def _mask_sources(path: Path, picture: Path, folder: PictureFolder) -> Iterator[CaseSource]:
+    """One source for each object of a mask file."""
+    named = re.search(r"__\d+_(.+)$", path.stem)
+    name = picture.relative_to(folder.root).as_posix()
+    for label in _labels(path):
+        category = named[1] if named else "" if label is None else f"label {label}"
+        yield CaseSource(
+            image=name,
+            place=str(path) if label is None else f"{path}, label {label}",
+            read_pixels=partial(read_pixels, picture),
+            read_mask=partial(_object, path, label),
+            category=category,
+            group=named[1] if named else "",
+            id=str(picture),
+        )
+
+
+def _labels(path: Path) -> list[int | None]:
+    """The labels of a mask file; [None] when it shows a single object."""
+    values, counts = np.unique(_values(str(path)), return_counts=True)
+    sizes = {int(v): int(c) for v, c in zip(values, counts, strict=True) if v}
+    others = sum(size for value, size in sizes.items() if value != 255)
+    if len(sizes) <= 1 or (len(sizes) > 16 and sizes.get(255, 0) > others):  # many greys between: a soft edge
+        return [None]
+    return [value for value in sizes if value != 255 or values.max() > 255]
+
+
+def _object(path: Path, label: int | None) -> Mask:
+    """(H, W) bool: where the file has that label; None: where it is lit."""
+    values = _values(str(path))
+    if label is not None:
+        return np.asarray(values == label)
+    return np.asarray(values > (127 if values.max() == 255 else 0))
+
+
+@lru_cache(maxsize=2)
+def _values(path: str) -> NDArray[Any]:
+    """(H, W) integers of a mask file, as they are stored: a palette's numbers, not its colours."""
+    if Path(path).suffix.lower() in _LOSSY:
+        raise ImageUnreadable(path, "is stored in a lossy format, which no mask survives; save masks as PNG")
+    try:
+        with Image.open(path) as opened:
+            values = np.asarray(opened)
+    except FileNotFoundError as error:
+        raise ImageNotFound(path, expected="a mask picture") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageUnreadable(path, f"is no picture that can be read ({error})") from error
+    if values.ndim == 3:
+        values = _of_colours(values, path)
+    if values.dtype.kind == "f" or len(np.unique(values)) > _MOST_LABELS:
+        raise ImageUnreadable(path, f"has more than {_MOST_LABELS:,} values: that is a photograph, not a mask")
+    return values.astype(np.int32)
+
+
+def _of_colours(values: NDArray[Any], path: str) -> NDArray[Any]:
+    """Grey values of a grey picture stored in colour; a number for each colour of a plain one; what is clear is 0."""
+    channels = values.astype(np.int32)
+    if channels.shape[2] in (2, 4):
+        channels, clear = channels[..., :-1], channels[..., -1] == 0
+        channels = np.where(clear[..., None], 0, channels)
+    if (channels == channels[..., :1]).all():
+        return channels[..., 0]
+    packed = (channels * [65536, 256, 1]).sum(axis=2)
+    colours, numbers = np.unique(packed, return_inverse=True)
+    if len(colours) > 256:
+        raise ImageUnreadable(path, f"has {len(colours):,} colours: that is a photograph, not a mask")
+    return numbers.reshape(packed.shape) + (colours[0] != 0)
+
+
+def _stems(stem: str) -> Iterator[str]:
+    """The stem, then what is left when pieces after "_", "-" or "." are taken off its end, the longest first."""
+    yield stem
+    for cut in sorted((m.start() for m in re.finditer(r"[_.-]+", stem) if m.start()), reverse=True):
+        yield stem[:cut]
