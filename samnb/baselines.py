@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import PromptError, UnknownName
+from .errors import PackageMissing, PromptError, UnknownName
 from .masks import clean_mask
 from .prompts import Embedding, Prediction, Prompt
 
@@ -176,7 +176,7 @@ def make_baseline(name: str) -> Baseline:
     ------
     UnknownName
         Not in `BASELINES`.
-    ImportError
+    PackageMissing
         The random walker without scikit-image.
 
     Examples
@@ -188,10 +188,8 @@ def make_baseline(name: str) -> Baseline:
         raise UnknownName("baseline", name, BASELINES)
     recipe = BASELINES[name]
     if find_spec(recipe.needs) is None:
-        raise ImportError(
-            f'The baseline {name!r} needs scikit-image, which is not installed: pip install "samnb[demo]". '
-            f"Without it: {', '.join(other for other, r in BASELINES.items() if r.needs == 'cv2')}."
-        )
+        others = ", ".join(other for other, r in BASELINES.items() if r.needs == "cv2")
+        raise PackageMissing(f"The baseline {name!r}", "scikit-image", "demo", f"Without it: {others}.")
     return Baseline(name, recipe.method, recipe.longest_side)
 
 

@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ImageError, SamnbError
+from .errors import ImageError, SamnbError, UnknownName
 from .masks import decode_rle
 from .records import AnnotationRecord
 from .reports import Failure
 
-__all__ = ["Case", "CaseList", "CaseSource", "annotated_cases"]
+__all__ = ["Case", "CaseList", "CaseSource", "annotated_cases", "failure_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,21 @@ class CaseList:
     def __len__(self) -> int:
         return len(self.sources)
 
+    def of_category(self, category: str | None) -> CaseList:
+        """Only those of one category; None: all.
+
+        Raises
+        ------
+        UnknownName
+            None has it.
+        """
+        if category is None:
+            return self
+        known = {source.category for source in self.sources}
+        if category not in known:
+            raise UnknownName("category", category, known)
+        return replace(self, sources=[source for source in self.sources if source.category == category])
+
     def sampled(self, limit: int | None, *, seed: int = 0) -> CaseList:
         """At most `limit` of the cases, drawn with a fixed seed, in their order; None: all."""
         if limit is None or limit >= len(self.sources):
@@ -118,15 +133,20 @@ class CaseList:
                 try:
                     pixels = source.read_pixels()
                 except SamnbError as error:
-                    yield Failure(source.image, str(error))
+                    yield failure_of(source.image, error)
             if pixels is None:
                 continue
             try:
                 case = Case(source.image, pixels, source.read_mask(), source.category, source.group, source.id)
             except SamnbError as error:
-                yield Failure(source.place, str(error))
+                yield failure_of(source.place, error)
                 continue
             yield case
+
+
+def failure_of(place: str, error: SamnbError) -> Failure:
+    """An error as a line of a report; its message need not name the place again."""
+    return Failure(place, str(error).removeprefix(f"{place}: "))
 
 
 def annotated_cases(annotations: Iterable[AnnotationRecord], pixels_of: Callable[[str], NDArray[np.uint8]]) -> CaseList:

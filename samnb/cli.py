@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .errors import SamnbError, StoreError
+from .errors import NothingToMeasure, SamnbError, StoreError
 
 if TYPE_CHECKING:
+    from .cases import Case
     from .session import Session
+    from .yardstick_report import ModelReport
 
 __all__ = ["main"]
 
@@ -38,24 +41,48 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("folder", nargs="?", type=Path, help="where to write (default: demo-output)")
     demo.set_defaults(run=_demo)
 
-    models = commands.add_parser("models", help="the models and their weight files")
+    models = commands.add_parser("models", help="the models, their weight files and what they are good for")
+    models.add_argument("name", nargs="?", help="print the card of this one")
     models.set_defaults(run=_models)
 
     status = commands.add_parser("status", help="a session at a glance")
     add = commands.add_parser("add", help="add pictures")
     prewarm = commands.add_parser("prewarm", help="encode what is not cached yet")
     export = commands.add_parser("export", help="write annotations for other tools")
-    for command, run in ((status, _status), (add, _add), (prewarm, _prewarm), (export, _export)):
-        command.add_argument("session", type=Path, help="the session folder")
+    evaluate = _add_evaluate(commands)
+    for command, run in ((status, _status), (add, _add), (prewarm, _prewarm), (export, _export), (evaluate, _evaluate)):
+        command.add_argument(
+            "session", type=Path, help="the session folder", nargs="?" if command is evaluate else None
+        )
         command.add_argument("--model", default="tiny")
         command.add_argument("--checkpoint", type=Path)
         command.add_argument("--device", default="auto")
         command.set_defaults(run=run)
     add.add_argument("sources", nargs="+", help="files, folders, globs")
-    for command in (add, prewarm, export):
+    for command in (add, prewarm, export, evaluate):
         command.add_argument("--dataset", default="default" if command is add else None)
     export.add_argument("format", help="coco or masks")
     export.add_argument("path", type=Path, help="file or folder to write")
+    return parser
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a model on masks that are known",
+        description="Simulated clicks on masks that are known: how good is a model on these pictures, and how fast? "
+        "The masks are a session's annotations by hand, those of a COCO file, or mask pictures in a folder.",
+    )
+    parser.add_argument("--coco", type=Path, metavar="FILE", help="a COCO file, with --images")
+    parser.add_argument("--masks", type=Path, metavar="DIR", help="mask pictures, --images elsewhere or beside them")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the pictures are")
+    parser.add_argument("--category", help="only this one")
+    parser.add_argument("--baselines", metavar="NAMES", default="", help="with commas between, or: all")
+    parser.add_argument("--max-clicks", type=int, default=20, metavar="N", help="the cap for one object (default: 20)")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most so many objects, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, also those of each object")
+    parser.set_defaults(wrong_usage=parser.error)
     return parser
 
 
@@ -82,12 +109,17 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> None:
-    from .models import available_models
+    from .models import available_models, installed, model_card
 
+    if arguments.name:
+        print(model_card(arguments.name))
+        return
     for model in available_models():
         size = f"{(model.size_bytes or 0) / 1e6:,.0f} MB"
         where = "ships with samnb" if model.bundled else model.file_name
-        print(f"{model.name:<8}{where:<28}{size:>10}  {model.description}")
+        there = "installed" if installed(model) else "not installed"
+        print(f"{model.name:<8}{size:>9}  {model.licence:<12}{where:<22}{there}\n        {model.description}\n")
+    print("More about one, and where its weights come from: samnb models NAME")
 
 
 def _status(arguments: argparse.Namespace) -> None:
@@ -124,6 +156,73 @@ def _prewarm(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> None:
     with _session(arguments) as session:
         print(session.export(arguments.format, arguments.path, dataset=arguments.dataset))
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    sources = [source for source in (arguments.session, arguments.coco, arguments.masks) if source is not None]
+    if len(sources) != 1 or (arguments.coco and not arguments.images):
+        arguments.wrong_usage("expected one of: SESSION, --coco FILE --images DIR, --masks DIR [--images DIR]")
+    with tqdm(desc="evaluate", unit=" objects", leave=False, disable=None) as bar:
+        measure = _of_session if arguments.session else _of_files
+        report = measure(arguments, lambda case: bar.update())
+    print(report)
+    if arguments.json:
+        _write_json(arguments.json, report.as_dict())
+    return 0 if report.overall.cases else 1
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    from .files import cannot_write, write_whole
+
+    try:
+        write_whole(path, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise cannot_write(path.parent, path, error) from error
+
+
+def _of_session(arguments: argparse.Namespace, on_case: Callable[[Case], object]) -> ModelReport:
+    with _session(arguments) as session:
+        return session.evaluate_model(
+            dataset=arguments.dataset,
+            category=arguments.category,
+            max_clicks=arguments.max_clicks,
+            baselines=_baselines(arguments.baselines),
+            limit=arguments.limit,
+            seed=arguments.seed,
+            on_case=on_case,
+        )
+
+
+def _of_files(arguments: argparse.Namespace, on_case: Callable[[Case], object]) -> ModelReport:
+    from .baselines import make_baseline
+    from .case_files import read_coco
+    from .mask_files import read_masks
+    from .models import load_model
+    from .yardstick import evaluate
+
+    if arguments.coco:
+        cases = read_coco(arguments.coco, arguments.images)
+    else:
+        cases = read_masks(arguments.masks, arguments.images or arguments.masks)
+    cases = cases.of_category(arguments.category).sampled(arguments.limit, seed=arguments.seed)
+    if not cases.sources and not cases.failed:
+        raise NothingToMeasure(str(arguments.coco or arguments.masks))
+    return evaluate(
+        load_model(arguments.model, checkpoint=arguments.checkpoint, device=arguments.device),
+        cases,
+        baselines=[make_baseline(name) for name in _baselines(arguments.baselines)],
+        max_clicks=arguments.max_clicks,
+        seed=arguments.seed,
+        on_case=on_case,
+    )
+
+
+def _baselines(names: str) -> list[str]:
+    from .baselines import BASELINES
+
+    return list(BASELINES) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
 
 
 if __name__ == "__main__":

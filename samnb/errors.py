@@ -22,6 +22,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     │   └── SessionTooNew
     ├── TemplateError (ValueError)      a template that cannot be used
     │   └── TemplateMismatch            made with another model
+    ├── PackageMissing (ImportError)    an optional package that is not installed
     ├── NothingToMeasure (ValueError)   an evaluation without a single known mask
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
 
@@ -47,6 +48,7 @@ __all__ = [
     "ImageUnreadable",
     "ModelError",
     "NothingToMeasure",
+    "PackageMissing",
     "PointOutsideImage",
     "PromptError",
     "SamnbError",
@@ -199,6 +201,15 @@ class TemplateMismatch(TemplateError):
         super().__init__(
             f"Template {name!r} was made with model {template_model}, this session runs {session_model}. "
             f"Prototypes cannot be compared across models: make it again with session.template({name!r})."
+        )
+
+
+class PackageMissing(SamnbError, ImportError):
+    """An optional package that is not installed."""
+
+    def __init__(self, what: str, package: str, extra: str, instead: str = ""):
+        super().__init__(
+            f'{what} needs {package}, which is not installed: pip install "samnb[{extra}]". {instead}'.strip()
         )
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from .case_files import PictureFolder
-from .cases import CaseList, CaseSource
+from .cases import CaseList, CaseSource, failure_of
 from .errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from .finding import find_images
 from .images import read_pixels
@@ -56,14 +56,15 @@ def read_masks(masks: AnyPath, images: AnyPath) -> CaseList:
     root = Path(masks).expanduser().absolute()
     if not root.is_dir():
         raise ImageNotFound(root, expected="a folder of mask pictures")
-    beside = root.resolve() == Path(images).expanduser().resolve()
-    folder = PictureFolder(images, without=None if beside else root)
+    place = Path(images).expanduser().absolute()
+    beside, around = root.resolve() == place.resolve(), root in place.parents
+    folder = PictureFolder(place, without=root if place in root.parents else None)
     if (root / "index.csv").is_file():
         return _listed(root, folder)
     sources: list[CaseSource] = []
     failed: list[Failure] = []
     for path in find_images(root):
-        if path.suffix.lower() in _LOSSY if beside else folder.root in path.parents:
+        if (beside and path.suffix.lower() in _LOSSY) or (around and folder.root in path.parents):
             continue
         try:
             picture = _picture_of(path, root, folder)
@@ -73,7 +74,7 @@ def read_masks(masks: AnyPath, images: AnyPath) -> CaseList:
             if picture is not None:
                 sources += _mask_sources(path, picture, folder)
         except ImageError as error:
-            failed.append(Failure(str(path), str(error)))
+            failed.append(failure_of(str(path), error))
     order = {str(path): number for number, path in enumerate(folder.paths)}
     return CaseList(sorted(sources, key=lambda source: order[source.id]), tuple(failed))
 
@@ -127,34 +128,45 @@ def _mask_sources(path: Path, picture: Path, folder: PictureFolder) -> Iterator[
 
 def _labels(path: Path) -> list[int | None]:
     """The labels of a mask file; [None] when it shows a single object."""
-    values, counts = np.unique(_values(str(path)), return_counts=True)
+    values, counts = np.unique(_values(path), return_counts=True)
     sizes = {int(v): int(c) for v, c in zip(values, counts, strict=True) if v}
-    others = sum(size for value, size in sizes.items() if value != 255)
-    if len(sizes) <= 1 or (len(sizes) > 16 and sizes.get(255, 0) > others):  # many greys between: a soft edge
+    # White mostly, with bright greys that no label map with a void of 255 has: one mask with a soft edge.
+    bright = sum(size for value, size in sizes.items() if 127 < value < 255)
+    white = sizes.get(255, 0)
+    soft = bright and white == max(sizes.values()) and 2 * (bright + white) >= sum(sizes.values())
+    if len(sizes) <= 1 or soft:
         return [None]
     return [value for value in sizes if value != 255 or values.max() > 255]
 
 
 def _object(path: Path, label: int | None) -> Mask:
     """(H, W) bool: where the file has that label; None: where it is lit."""
-    values = _values(str(path))
+    values = _values(path)
     if label is not None:
         return np.asarray(values == label)
     return np.asarray(values > (127 if values.max() == 255 else 0))
 
 
-@lru_cache(maxsize=2)
-def _values(path: str) -> NDArray[Any]:
+def _values(path: Path) -> NDArray[Any]:
     """(H, W) integers of a mask file, as they are stored: a palette's numbers, not its colours."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ImageNotFound(path, expected="a mask picture") from error
+    return _read_values(str(path), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read_values(path: str, mtime_ns: int, size_bytes: int) -> NDArray[Any]:
     if Path(path).suffix.lower() in _LOSSY:
         raise ImageUnreadable(path, "is stored in a lossy format, which no mask survives; save masks as PNG")
     try:
         with Image.open(path) as opened:
             values = np.asarray(opened)
-    except FileNotFoundError as error:
-        raise ImageNotFound(path, expected="a mask picture") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ImageUnreadable(path, f"is no picture that can be read ({error})") from error
+    except UnidentifiedImageError as error:
+        raise ImageUnreadable(path, "is no picture, or a damaged one") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageUnreadable(path, f"cannot be read to its end ({error})") from error
     if values.ndim == 3:
         values = _of_colours(values, path)
     if values.dtype.kind == "f" or len(np.unique(values)) > _MOST_LABELS:

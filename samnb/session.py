@@ -289,10 +289,8 @@ class Session:
         PromptError
             No such mask, an empty mask, an empty category.
         """
-        model = prediction.model or self.model.fingerprint
-        row = chosen_annotation(
-            prediction, self.image(prediction.image_id), category, index, source=BY_HAND, model=model
-        )
+        image, model = self.image(prediction.image_id), prediction.model or self.model.fingerprint
+        row = chosen_annotation(prediction, image, category, index, source=BY_HAND, model=model)
         return Annotation(self.catalog.add_annotations([row])[0])
 
     def annotations(
@@ -391,7 +389,7 @@ class Session:
         baselines: Sequence[str] = (),
         limit: int | None = None,
         seed: int = 0,
-        on_case: Callable[[Case], None] | None = None,
+        on_case: Callable[[Case], object] | None = None,
     ) -> ModelReport:
         """How good the session's model is on these pictures: simulated clicks on what was annotated by hand.
 

@@ -44,7 +44,7 @@ def evaluate(
     multimask: bool = True,
     embed: Embed | None = None,
     seed: int = 0,
-    on_case: Callable[[Case], None] | None = None,
+    on_case: Callable[[Case], object] | None = None,
 ) -> ModelReport:
     """Play the clicks of every case and sum up.
 
@@ -137,7 +137,7 @@ def evaluate_annotations(
     baselines: Sequence[str] = (),
     limit: int | None = None,
     seed: int = 0,
-    on_case: Callable[[Case], None] | None = None,
+    on_case: Callable[[Case], object] | None = None,
 ) -> ModelReport:
     """What `Session.evaluate_model` does, with its dataset and category chosen.
 

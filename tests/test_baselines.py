@@ -8,7 +8,7 @@ import pytest
 from samnb import baselines
 from samnb.baselines import BASELINES, make_baseline
 from samnb.cases import Case
-from samnb.errors import PromptError, UnknownName
+from samnb.errors import PackageMissing, PromptError, UnknownName
 from samnb.masks import mask_iou
 from samnb.models import Model
 from samnb.prompts import Prompt
@@ -136,6 +136,6 @@ def test_an_unknown_baseline_is_named():
 
 def test_without_scikit_image_only_the_random_walker_is_missing(monkeypatch):
     monkeypatch.setattr(baselines, "find_spec", lambda name: None if name == "skimage" else object())
-    with pytest.raises(ImportError, match=r'samnb\[demo\]".*flood_fill'):
+    with pytest.raises(PackageMissing, match=r'samnb\[demo\]".*flood_fill'):
         make_baseline("random_walker")
     assert make_baseline("grabcut").name == "grabcut"

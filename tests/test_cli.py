@@ -74,3 +74,97 @@ def test_help_answers_without_loading_torch():
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "prewarm" in told
     assert told.strip().endswith("False")
+
+
+# -- evaluate -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def discs(tmp_path):
+    """Two pictures of one bright disc each, with their masks beside them in another folder."""
+    y, x = np.ogrid[:90, :120]
+    for number, (cx, cy) in enumerate(((40, 40), (70, 50))):
+        mask = (x - cx) ** 2 + (y - cy) ** 2 < 20**2
+        pixels = np.where(mask[..., None], np.uint8(210), np.uint8(50)).repeat(3, axis=2)
+        for folder, picture in (("discs", pixels), ("masks", mask.astype(np.uint8) * np.uint8(255))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / folder / f"{number}.png")
+    return tmp_path
+
+
+def test_evaluate_on_mask_pictures_with_a_baseline_and_json(discs, capsys):
+    command = ["evaluate", "--masks", str(discs / "masks"), "--images", str(discs / "discs")]
+    assert cli.main([*command, "--baselines", "flood_fill", "--json", str(discs / "new" / "figures.json")]) == 0
+    told = capsys.readouterr().out
+    assert "tiny on cpu · 2 cases on 2 images" in told
+    figures = json.loads((discs / "new" / "figures.json").read_text())
+    assert figures["overall"]["iou_1"] > 0.8
+    assert figures["baselines"][0]["overall"]["iou_1"] > 0.95
+    assert [row["image"] for row in figures["cases"]] == ["0.png", "1.png"]
+
+
+def test_evaluate_on_a_coco_file_and_on_the_session_it_came_from(discs, capsys):
+    from samnb.session import Session
+
+    with Session(discs / "session") as session:
+        session.add(discs / "discs")
+        session.accept(session.predict("0.png", points=[(40, 40)]), category="disc")
+        session.export("coco", discs / "discs.json")
+    command = ["evaluate", "--coco", str(discs / "discs.json"), "--images", str(discs / "discs")]
+    assert cli.main([*command, "--max-clicks", "1", "--category", "disc"]) == 0
+    assert "1 case on 1 image · at most 1 click" in capsys.readouterr().out
+    assert cli.main(["evaluate", str(discs / "session"), "--max-clicks", "1"]) == 0
+    assert "1 of 1 masks began as answers of this very model" in capsys.readouterr().out
+
+
+def test_evaluate_names_what_it_could_not_use_and_goes_on(discs, capsys):
+    (discs / "masks" / "1.png").write_bytes(b"torn")
+    assert cli.main(["evaluate", "--masks", str(discs / "masks"), "--images", str(discs / "discs")]) == 0
+    told = capsys.readouterr().out
+    assert "1 case on 1 image" in told
+    assert "1.png" in told
+    (discs / "masks" / "0.png").write_bytes(b"torn")
+    assert cli.main(["evaluate", "--masks", str(discs / "masks"), "--images", str(discs / "discs")]) == 1
+
+
+def test_evaluate_without_anything_to_measure_is_an_error(tmp_path, pictures, capsys):
+    session = str(tmp_path / "session")
+    cli.main(["add", session, str(pictures)])
+    assert cli.main(["evaluate", session]) == 1
+    assert "no mask to measure a model on" in capsys.readouterr().err
+    assert cli.main(["evaluate", "--masks", str(pictures)]) == 1
+    assert cli.main(["evaluate", session, "--baselines", "grab"]) == 1
+    assert "Did you mean 'grabcut'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["s", "--masks", "m"], ["--coco", "c.json"]])
+def test_evaluate_wants_exactly_one_source(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", *arguments])
+    assert stop.value.code == 2
+    assert "expected one of: SESSION, --coco FILE --images DIR" in capsys.readouterr().err
+
+
+# -- models ---------------------------------------------------------------------------------------
+
+
+def test_models_tells_size_licence_and_what_is_installed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SAMNB_CHECKPOINTS", str(tmp_path))
+    (tmp_path / "sam_vit_l_0b3195.pth").touch()
+    cli.main(["models"])
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line and line[0] != " "}
+    assert "Apache-2.0" in told["tiny"]
+    assert "375 MB" in told["vit_b"]
+    assert told["vit_b"].endswith("not installed")
+    assert told["vit_l"].split()[-2:] == ["sam_vit_l_0b3195.pth", "installed"]
+
+
+def test_models_shows_the_card_of_one(capsys):
+    cli.main(["models", "tiny"])
+    assert "## Where it fails" in capsys.readouterr().out
+    cli.main(["models", "vit_b"])
+    told = capsys.readouterr().out
+    assert "licence: Apache-2.0" in told
+    assert "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912" in told
+    assert cli.main(["models", "vit_x"]) == 1
+    assert "Did you mean" in capsys.readouterr().err

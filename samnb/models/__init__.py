@@ -14,19 +14,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UnknownName
+from ..errors import CheckpointMissing, UnknownName
 from ..prompts import Embedding, Prediction, Prompt
 from . import sam, tiny
-from .checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint
+from .checkpoints import ModelInfo, WeightFile, checkpoint_folders, find_checkpoint, open_checkpoint
 from .devices import check_device
 from .torch_model import Blueprint, TorchSam
 
-__all__ = ["REGISTRY", "Entry", "Model", "ModelInfo", "available_models", "load_model"]
+__all__ = ["REGISTRY", "Entry", "Model", "ModelInfo", "available_models", "installed", "load_model", "model_card"]
 
 
 @runtime_checkable
@@ -162,6 +163,45 @@ def available_models() -> list[ModelInfo]:
     ('sam_vit_b_01ec64.pth', 375042383)
     """
     return [_measured(entry.info) if entry.info.bundled else entry.info for entry in REGISTRY.values()]
+
+
+def model_card(name: str) -> str:
+    """What should be known before trusting a model: for the embedded one the card that ships with its weights.
+
+    Raises
+    ------
+    UnknownName
+        No model of that name.
+
+    Examples
+    --------
+    >>> print(model_card("vit_b").splitlines()[0])
+    # vit_b
+    """
+    if name not in REGISTRY:
+        raise UnknownName("model", name, REGISTRY)
+    info = REGISTRY[name].info
+    if info.bundled:
+        return tiny.WEIGHTS.with_name("MODEL_CARD.md").read_text(encoding="utf-8")
+    place = installed(info)
+    where = f"at {place}" if place else f"not on this machine; it belongs into {checkpoint_folders()[0]}"
+    return "\n".join(
+        [
+            f"# {name}\n\n{info.description}\n",
+            f"- weights: {info.file_name}, {info.size_bytes or 0:,} bytes, {where}",
+            f"- SHA-256: {info.sha256}",
+            f"- source: {info.url}",
+            f"- licence: {info.licence}",
+        ]
+    )
+
+
+def installed(info: ModelInfo) -> Path | None:
+    """Where a model's weights are on this machine, by name and without opening them; None: they are not."""
+    try:
+        return find_checkpoint(info)
+    except CheckpointMissing:
+        return None
 
 
 def _measured(info: ModelInfo) -> ModelInfo:

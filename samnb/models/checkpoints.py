@@ -67,6 +67,8 @@ class ModelInfo:
         One line for a person who chooses.
     url : str
         Where the published weight file can be downloaded; samnb never does so by itself.
+    licence : str
+        Of the weights.
     """
 
     name: str
@@ -77,6 +79,7 @@ class ModelInfo:
     bundled: bool
     description: str
     url: str = ""
+    licence: str = "Apache-2.0"
 
 
 @dataclass(frozen=True)
