@@ -14,8 +14,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.evaluation_set import SETS, Case, draw, load_cases, manifest, polygons
-from benchmarks.evaluation_set.pictures import HERE, PICTURES
+from benchmarks.evaluation_set import SETS, Case, draw, leaks, load_cases, manifest, polygons
+from benchmarks.evaluation_set.pictures import HERE, PICTURES, read_picture
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"coins": 24, "cells": 29, "glyphs": 30, "phantom": 11, "silhouettes": 12, "photographs": 55}
@@ -141,3 +141,18 @@ def test_a_tile_shows_the_edge_in_green(cases: list[Case]) -> None:
     drawn = draw.tile(cases[0], side=120)
     assert drawn.shape == (120 + draw.CAPTION, 120, 3)
     assert (drawn == draw.GREEN).all(-1).sum() > 100
+
+
+def test_a_copy_among_other_pictures_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = cv2.resize(read_picture("chelsea"), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(tmp_path / "cat.jpg"), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), cv2.GaussianBlur(noise, (0, 0), 5))
+    assert leaks.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out == f"{tmp_path / 'cat.jpg'}: chelsea of the evaluation set\n"
+    (tmp_path / "cat.jpg").unlink()
+    assert leaks.main([str(tmp_path)]) == 0
+
+
+def test_the_pictures_themselves_are_told_apart() -> None:
+    assert [leaks.known_as(read_picture(name)) for name in PICTURES] == list(PICTURES)
