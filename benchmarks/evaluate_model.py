@@ -14,12 +14,12 @@ import argparse
 import json
 import time
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import evaluation_set
 from samnb.baselines import BASELINES, make_baseline
 from samnb.cases import Case
 from samnb.models import Model, load_model
@@ -40,13 +40,6 @@ def load_sets(names: Sequence[str] | None = None) -> dict[str, list[Case]]:
     SystemExit
         No set of that name.
     """
-    if find_spec("benchmarks.evaluation_set") is None:
-        from benchmarks.evaluate_tiny import load_coins
-
-        pixels, masks = load_coins()
-        return {"coins": [Case("coins", pixels, mask, "coin", "coins") for mask in masks]}
-    from benchmarks import evaluation_set
-
     if unknown := set(names or ()) - set(evaluation_set.SETS):
         raise SystemExit(f"No set {', '.join(sorted(unknown))}. There are: {', '.join(evaluation_set.SETS)}.")
     sets: dict[str, list[Case]] = {}

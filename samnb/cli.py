@@ -162,8 +162,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     sources = [source for source in (arguments.session, arguments.coco, arguments.masks) if source is not None]
-    if len(sources) != 1 or (arguments.coco and not arguments.images):
-        arguments.wrong_usage("expected one of: SESSION, --coco FILE --images DIR, --masks DIR [--images DIR]")
+    unused = (arguments.images and arguments.session) or (arguments.dataset and not arguments.session)
+    if len(sources) != 1 or unused or (arguments.coco and not arguments.images):
+        arguments.wrong_usage(
+            "expected one of: SESSION [--dataset NAME], --coco FILE --images DIR, --masks DIR [--images DIR]"
+        )
     with tqdm(desc="evaluate", unit=" objects", leave=False, disable=None) as bar:
         measure = _of_session if arguments.session else _of_files
         report = measure(arguments, lambda case: bar.update())

@@ -157,7 +157,7 @@ class ModelReport:
 
     def _main_table(self) -> list[list[str]]:
         reports = (self, *self.baselines)
-        rows = [["mean IoU after", *(report.model for report in reports)]]
+        rows = [["mean IoU (95 %) after", *(report.model for report in reports)]]
         for label, name, form in _LINES:
             rows.append([label, *(_with_interval(report.overall, name, form) for report in reports)])
         never = [f"{r.overall.nof_85} and {r.overall.nof_90} of {r.overall.cases}" for r in reports]

@@ -137,12 +137,12 @@ def test_evaluate_without_anything_to_measure_is_an_error(tmp_path, pictures, ca
     assert "Did you mean 'grabcut'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["s", "--masks", "m"], ["--coco", "c.json"]])
+@pytest.mark.parametrize("arguments", [[], ["s", "--masks", "m"], ["--coco", "c.json"], ["s", "--images", "i"]])
 def test_evaluate_wants_exactly_one_source(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["evaluate", *arguments])
     assert stop.value.code == 2
-    assert "expected one of: SESSION, --coco FILE --images DIR" in capsys.readouterr().err
+    assert "expected one of: SESSION [--dataset NAME], --coco FILE --images DIR" in capsys.readouterr().err
 
 
 # -- models ---------------------------------------------------------------------------------------

@@ -237,7 +237,7 @@ def test_the_text_has_the_model_beside_the_baselines(report):
     told = str(report)
     assert "scripted on cpu · 2 cases on 2 images · at most 6 clicks" in told
     head, *lines = told.split("\n\n")[1].splitlines()
-    assert head.split() == ["mean", "IoU", "after", "scripted", "weak"]
+    assert head.split() == ["mean", "IoU", "(95", "%)", "after", "scripted", "weak"]
     rows = {line[:24].strip(): line[24:].split() for line in lines}
     assert rows["1 click"][0] == "0.920"
     assert rows["1 click"][2] == "0.300"
