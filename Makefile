@@ -4,6 +4,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 LAB_ARGS ?=
 PYTEST_ARGS ?=
+MINUTES ?= 5
+TRAIN_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ help:
 	@echo
 	@echo '  make lint    only ruff and mypy'
 	@echo '  make bench   print how long importing samnb takes, and other figures (4 minutes)'
-	@echo '  make train   make the weights of the embedded model again (hours on a CPU)'
+	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
 	@echo '  make clean   remove .venv, the caches of the tools and the pictures of the demo'
 	@echo
 	@echo '  The first of them makes .venv (1 to 3 minutes); after that they start at once.'
@@ -56,7 +58,7 @@ bench: $(VENV)/.stamp-test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 train: $(VENV)/.stamp-test
-	$(BIN)/python -m training.train
+	$(BIN)/python -m training.recipe --minutes $(MINUTES) $(TRAIN_ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-output

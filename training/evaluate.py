@@ -42,8 +42,11 @@ def unseen_batch(kind: str, index: int, objects: int) -> Batch | None:
 
 
 @torch.inference_mode()
-def evaluate(weights: Path, scenes: int, objects: int = 6) -> dict[str, dict[str, float]]:
-    """Measure every kind of scene: `scored` and `best` after one click, `third` after three, `box`, `score_error`."""
+def evaluate(weights: Path | None, scenes: int, objects: int = 6) -> dict[str, dict[str, float]]:
+    """Measure every kind of scene: `scored` and `best` after one click, `third` after three, `box`, `score_error`.
+
+    Without `weights` a fresh net is measured: what chance gives.
+    """
     sam = tiny.build_sam(weights)
     table = {}
     for kind in KINDS:

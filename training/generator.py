@@ -14,7 +14,10 @@ import numpy as np
 
 from training import painters, shapes
 from training.canvas import Canvas, Scene
+from training.collage import paint_collage, paint_surfaces
 from training.discs import paint_discs
+from training.letters import paint_letters
+from training.pictures import Pictures
 from training.textures import TextureBank, standardise
 
 SIZE = 448
@@ -38,7 +41,14 @@ KINDS: dict[str, tuple[float, Callable[[Canvas], None]]] = {
     "mosaic": (0.06, painters.paint_mosaic),
     "products": (0.20, painters.paint_products),
     "glyphs": (0.06, painters.paint_glyphs),
+    "letters": (0.08, paint_letters),
 }
+
+PASTED: dict[str, tuple[float, Callable[[Canvas, Pictures], None]]] = {
+    "collage": (1.0, paint_collage),
+    "surfaces": (0.15, paint_surfaces),
+}
+"""Kinds that need pictures; their weights stand beside those of `KINDS`."""
 
 
 def _weather(canvas: Canvas) -> None:
@@ -59,22 +69,30 @@ def _weather(canvas: Canvas) -> None:
         canvas.pixels = canvas.pixels + grain * rng.uniform(0.5, 12)
 
 
-def render_scene(seed: int, size: int = SIZE, kind: str | None = None) -> Scene:
+def render_scene(seed: int, size: int = SIZE, kind: str | None = None, pictures: Pictures | None = None) -> Scene:
     """Paint the scene of a seed.
 
     Parameters
     ----------
     seed
-        0 or more; the same seed, size and kind give the same scene.
+        0 or more; the same seed, size, kind and pictures give the same scene.
     size
         Side in pixels.
     kind
-        A key of `KINDS`; drawn by its weight where None.
+        A key of `KINDS`, or of `PASTED` where there are pictures; drawn by its weight where None.
+    pictures
+        What collages are pasted from; None: formulas and noise only.
     """
     rng = np.random.default_rng([1, seed])
-    weights = np.array([weight for weight, _ in KINDS.values()])
-    drawn = str(rng.choice(list(KINDS), p=weights / weights.sum()))
+    painters_of = dict(KINDS) | ({} if pictures is None else {name: PASTED[name] for name in PASTED})
+    weights = np.array([weight for weight, _ in painters_of.values()])
+    drawn = kind or str(rng.choice(list(painters_of), p=weights / weights.sum()))
     canvas = Canvas(rng, _bank(seed), size)
-    KINDS[kind or drawn][1](canvas)
+    if drawn in PASTED:
+        if pictures is None:
+            raise ValueError(f"{drawn}: a kind that needs pictures; see training/pictures.py")
+        PASTED[drawn][1](canvas, pictures)
+    else:
+        KINDS[drawn][1](canvas)
     _weather(canvas)
     return canvas.scene()

@@ -17,16 +17,19 @@ import cv2
 import numpy as np
 
 from training.generator import SIZE, render_scene
+from training.pictures import Pictures
 
 SHARD = 100
 
 
-def render_shard(folder: Path, index: int, count: int = SHARD, size: int = SIZE) -> None:
+def render_shard(
+    folder: Path, index: int, count: int = SHARD, size: int = SIZE, pictures: Pictures | None = None
+) -> None:
     """Render scenes ``index * SHARD`` onward into one shard, unless it is there already."""
     target = folder / f"pixels-{index:05d}.npy"
     if target.exists():
         return
-    scenes = [render_scene(index * SHARD + i, size) for i in range(count)]
+    scenes = [render_scene(index * SHARD + i, size, pictures=pictures) for i in range(count)]
     _save(folder / f"labels-{index:05d}.npy", np.stack([np.stack([s.whole, s.part], -1) for s in scenes]))
     _save(target, np.stack([scene.pixels for scene in scenes]))
 
@@ -52,13 +55,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=2400)
+    parser.add_argument("--pictures", type=Path, help="folder made by training.pictures; without it, formulas only")
+    parser.add_argument("--first", type=int, default=0, help="number of the first scene, a multiple of 100")
     parser.add_argument("--worker", default="0/1", help="i/n: render every n-th shard, beginning with the i-th")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     first, step = (int(v) for v in arguments.worker.split("/"))
-    for index in range(first, arguments.scenes // SHARD, step):
-        render_shard(arguments.out, index)
+    pictures = Pictures(arguments.pictures) if arguments.pictures else None
+    start = arguments.first // SHARD
+    for index in range(start + first, start + arguments.scenes // SHARD, step):
+        render_shard(arguments.out, index, pictures=pictures)
         print(f"shard {index}", flush=True)
 
 

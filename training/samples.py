@@ -20,7 +20,7 @@ from training.render import load_shards
 WHOLE_SHARE = 0.8
 """How often a click on a part asks for the whole object."""
 
-SMALLEST, LARGEST = 80, 0.75
+SMALLEST, LARGEST = 40, 0.75
 """Area of a wanted object: pixels, and share of the crop."""
 
 

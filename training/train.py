@@ -1,8 +1,9 @@
 """Train the embedded model for a given number of minutes.
 
 ``python -m training.train --scenes FOLDER --out FOLDER --minutes 74`` writes ``checkpoint.pt`` (to go on from, with
-``--resume``) and ``tiny.safetensors`` (to ship) every two minutes. The schedule follows elapsed minutes, not steps, so
-a slower machine gets fewer steps but the same curve.
+``--resume``) and ``tiny.safetensors`` (to ship) every two minutes, and a line of figures now and then to
+``progress.jsonl``. The schedule follows elapsed minutes, not steps, so a slower machine gets fewer steps but the same
+curve.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ import cv2
 import torch
 import torch.distributed
 import torch.multiprocessing
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from samnb.models import tiny
 from training.losses import next_clicks, total_loss
 from training.samples import Batch, Samples
 
-STAGE_ENDS = {"crops": 0.55, "mixed": 0.7, "scenes": 1.0}
+STAGE_ENDS = {"crops": 0.2, "mixed": 0.45, "scenes": 1.0}
 """Share of the minutes after which each stage is over."""
 
 LEARNING_RATE, LAST_RATE, WARM_UP = 1.5e-3, 1e-6, 60
@@ -120,10 +121,10 @@ def make_optimizer(sam: nn.Module) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True)
 
 
-def learning_rate(step: int, progress: float) -> float:
+def learning_rate(step: int, progress: float, highest: float = LEARNING_RATE) -> float:
     """Linear warm-up by steps, then a cosine by elapsed share of the minutes."""
     cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return min(1.0, (step + 1) / WARM_UP) * (LAST_RATE + (LEARNING_RATE - LAST_RATE) * cosine)
+    return min(1.0, (step + 1) / WARM_UP) * (LAST_RATE + (highest - LAST_RATE) * cosine)
 
 
 def stage_of(progress: float) -> str:
@@ -150,7 +151,12 @@ class Trainer:
         self.out: Path = arguments.out
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(arguments.seed)
-        self.sam = tiny.build_sam(None).train()
+        self.sam = tiny.build_sam(None)
+        if arguments.start:
+            begin_with(self.sam, arguments.start)
+        self.sam.train()
+        for layer in self._batch_norms():
+            layer.momentum = 0.02  # a batch holds few pictures: a longer memory than the usual ten batches
         self.average = copy.deepcopy(self.sam).eval()
         self.optimizer = make_optimizer(self.sam)
         self.step, self.seconds = 0, 0.0
@@ -170,6 +176,9 @@ class Trainer:
             if samples is None or stage_of(self.progress) != stage:
                 stage = stage_of(self.progress)
                 samples = Samples(self.arguments.scenes, stage, self.arguments.seed)
+                if stage == "scenes":  # a batch is one picture now: its statistics would be its own
+                    for layer in self._batch_norms():
+                        layer.eval()
             window.append(self.train_step(samples.batch(self.step, self.rank), time.monotonic() - start))
             if self.step % self.arguments.report == 0:
                 self._report(stage, window)
@@ -179,10 +188,13 @@ class Trainer:
                 saved = self.seconds
         self.save()
 
+    def _batch_norms(self) -> list[nn.BatchNorm2d]:
+        return [layer for layer in self.sam.modules() if isinstance(layer, nn.BatchNorm2d)]
+
     def train_step(self, batch: Batch, seconds: float) -> dict[str, float]:
         """Take one step at `seconds` since the run began; all processes take it alike."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.progress)
+            group["lr"] = learning_rate(self.step, self.progress, self.arguments.rate)
         chance = torch.Generator().manual_seed(self.arguments.seed * 1_000_003 + self.step)
         loss, figures = batch_loss(self.sam, batch, torch.rand(3, generator=chance).tolist(), self.arguments.half)
         self.optimizer.zero_grad(set_to_none=True)
@@ -231,7 +243,10 @@ class Trainer:
             values = [figures[name] for figures in window if name in figures]
             means[name] = round(sum(values) / len(values), 3)
         minutes = round(self.seconds / 60, 2)
-        print(json.dumps({"step": self.step, "minutes": minutes, "stage": stage, **means}), flush=True)
+        line = json.dumps({"step": self.step, "minutes": minutes, "stage": stage, **means})
+        print(line, flush=True)
+        with (self.out / "progress.jsonl").open("a") as file:
+            file.write(line + "\n")
 
     def save(self) -> None:
         """Write the checkpoint and the shippable weights, each by way of a temporary file."""
@@ -267,6 +282,21 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
 
 
+def begin_with(sam: nn.Module, weights: Path) -> None:
+    """Load weights of the same net, or of one with fewer blocks: blocks they do not know begin as identities.
+
+    Raises
+    ------
+    ValueError
+        The file holds tensors this net does not have.
+    """
+    known = load_file(weights)
+    missing, unexpected = sam.load_state_dict(known, strict=False)
+    if unexpected:
+        raise ValueError(f"{weights}: expected weights of this net; got also {unexpected[:3]}")
+    print(json.dumps({"start": weights.name, "new tensors": len(missing)}), flush=True)
+
+
 def export(sam: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     """Write weights as safetensors: matrices in float16, vectors and statistics as they are."""
     tensors: dict[str, Any] = {}
@@ -293,10 +323,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, help="each computes with one thread")
     parser.add_argument("--report", type=int, default=50, help="steps between two lines of figures")
     parser.add_argument("--half", action="store_true", help="convolutions in bfloat16; faster where the CPU has it")
+    parser.add_argument("--rate", type=float, default=LEARNING_RATE, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="weights to begin with instead of chance")
     parser.add_argument("--resume", action="store_true")
     arguments = parser.parse_args(argv)
     shown = list(argv if argv is not None else sys.argv[1:])
-    for flag in ("--scenes", "--out"):  # local folders say nothing about the recipe
+    for flag in ("--scenes", "--out", "--start"):  # local folders say nothing about the recipe
         if flag in shown:
             shown[shown.index(flag) + 1] = "FOLDER"
     arguments.command = " ".join(["python -m training.train", *shown])

@@ -5,15 +5,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from samnb.models import tiny
-from training import generator, render, train
+from training import generator, recipe, render, train
+from training.canvas import Canvas
+from training.collage import colour_regions, paste
 from training.losses import mask_losses, next_clicks, total_loss, true_ious
+from training.pictures import Pictures, collect
+from training.report import write_report
 from training.samples import STAGES, Batch, Samples, Size
 
 
@@ -39,6 +46,59 @@ def test_scenes_hold_objects_and_every_part_lies_in_one(kind: str) -> None:
     assert scene.pixels.dtype == np.uint8
     assert scene.whole.max() > 0
     assert np.all(scene.whole[scene.part > 0] > 0)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    """Two things and two photographs, made by formulas; beside them a thin drawing, a flag and a file that is none."""
+    source, kept = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:300, :300]
+    for number, inside in enumerate(((x - 150) ** 2 + (y - 150) ** 2 < 90**2, (abs(x - 150) + abs(y - 150)) < 120)):
+        rgba = np.dstack([rng.integers(0, 255, (300, 300, 3)), inside * 255]).astype(np.uint8)
+        Image.fromarray(rgba).save(source / f"thing{number}.png")
+        Image.fromarray(rng.integers(0, 255, (500, 600, 3)).astype(np.uint8)).save(source / f"photograph{number}.png")
+    line = np.dstack([np.zeros((300, 300, 3)), (abs(x - y) < 3) * 255]).astype(np.uint8)
+    Image.fromarray(line).save(source / "line.png")
+    flag = np.dstack([np.zeros((300, 300, 3)), ((x > 20) & (x < 280)) * 255]).astype(np.uint8)
+    Image.fromarray(flag).save(source / "flag.png")
+    (source / "broken.png").write_bytes(b"no picture")
+    assert collect([source], kept) == {"cutouts": 2, "photographs": 2}
+    return Pictures(kept)
+
+
+@pytest.mark.parametrize("kind", list(generator.PASTED))
+def test_pasted_scenes_repeat_and_hold_objects(kind: str, pictures: Pictures) -> None:
+    first, again = (generator.render_scene(2, 192, kind, pictures) for _ in range(2))
+    assert np.array_equal(first.pixels, again.pixels)
+    assert np.array_equal(first.whole, again.whole)
+    assert first.whole.max() > 0
+    with pytest.raises(ValueError, match="needs pictures"):
+        generator.render_scene(2, 192, kind)
+
+
+def test_a_pasted_thing_is_labelled_where_it_is_seen(pictures: Pictures) -> None:
+    canvas = Canvas(np.random.default_rng(4), None, 200)
+    red = np.zeros((80, 80, 4), np.uint8)
+    red[..., 0], red[10:70, 10:70, 3] = 255, 255
+    paste(canvas, pictures, red, 90.0)
+    seen = canvas.whole > 0
+    assert 500 < seen.sum() < 90 * 90
+    assert np.abs(canvas.pixels[seen]).mean() > 5
+    assert np.abs(canvas.pixels[~cv2.dilate(seen.astype(np.uint8), np.ones((15, 15))).astype(bool)]).max() == 0
+
+
+def test_parts_of_a_thing_are_its_regions_of_one_colour() -> None:
+    colours = np.zeros((60, 60, 3), np.float32)
+    colours[:30, :, 0], colours[30:, :, 2] = 255, 255
+    regions = colour_regions(colours, np.ones((60, 60), bool))
+    assert len(regions) == 2
+    assert {bool(region[5, 30]) for region in regions} == {True, False}
+
+
+def test_no_pictures_is_an_error_that_says_how_to_make_them(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"python -m training\.pictures"):
+        Pictures(tmp_path)
 
 
 def test_finished_shards_are_left_alone(shards: Path) -> None:
@@ -132,6 +192,33 @@ def test_a_run_writes_weights_that_load_and_goes_on_where_it_stopped(
     second = torch.load(tmp_path / "checkpoint.pt")
     assert second["step"] > first["step"]
     assert second["seconds"] > first["seconds"]
+
+
+def test_a_run_may_begin_with_weights_and_a_report_shows_it(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STAGES, "crops", (Size(64, 2, 1),))
+    monkeypatch.setattr(train, "stage_of", lambda progress: "crops")
+    options = ["--scenes", str(shards), "--out", str(tmp_path), "--processes", "1", "--report", "1"]
+    train.main([*options, "--minutes", "0.02", "--start", str(tiny.WEIGHTS), "--rate", "0"])
+    shipped, kept = (torch.cat([p.flatten() for p in tiny.build_sam(w).parameters()]) for w in (None, tiny.WEIGHTS))
+    after = torch.cat([p.flatten() for p in tiny.build_sam(tmp_path / "tiny.safetensors").parameters()])
+    assert torch.allclose(after, kept, atol=1e-3)  # nothing learned at a rate of 0: it is what it began with
+    assert not torch.allclose(after, shipped, atol=1e-3)
+    monkeypatch.setattr("training.report.KINDS", {"discs": generator.KINDS["discs"]})
+    assert "steps in" in write_report(tmp_path).read_text()
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert (tmp_path / "samples.jpg").stat().st_size > 1000
+
+
+def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
+    save_file({"no_such.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="no_such"):
+        train.begin_with(tiny.build_sam(None), tmp_path / "other.safetensors")
+
+
+def test_short_runs_render_few_scenes() -> None:
+    assert [recipe.scene_count(minutes) for minutes in (0.1, 5, 74, 1000)] == [100, 200, 3000, 4000]
 
 
 def test_the_schedule() -> None:
