@@ -243,6 +243,8 @@ def test_the_text_has_the_model_beside_the_baselines(report):
     assert rows["1 click"][2] == "0.300"
     assert rows["clicks at most"] == ["6", "5"]
     assert rows["score error"][-1] == "–"
+    # The weak one was given five clicks instead of six, and never got there.
+    assert rows["clicks to 0.85"] == ["1.00", "(1.00–1.00)", "≥", "5.00"]
 
 
 def test_the_card_is_escaped_html(report):
