@@ -28,7 +28,18 @@ from numpy.typing import NDArray
 from .errors import ModelError, StoreError
 from .prompts import Embedding
 
-__all__ = ["DTYPES", "SCHEMA", "EntryDamaged", "as_stored", "check_key", "make_key", "pack", "unpack"]
+__all__ = [
+    "DTYPES",
+    "SCHEMA",
+    "EntryDamaged",
+    "as_stored",
+    "check_key",
+    "make_key",
+    "number_width",
+    "pack",
+    "unpack",
+    "verify",
+]
 
 SCHEMA = 1
 DTYPES = {"float16": "F16", "float32": "F32"}
@@ -83,7 +94,8 @@ def check_key(key: str) -> str:
 class EntryDamaged(StoreError):
     """Bytes that are not the entry they should be; the cache turns it into a miss."""
 
-    file_read: tuple[int, int, int] = (0, 0, 0)  # inode, mtime_ns and size of the very file that was read
+    file_read: tuple[int, ...] = ()  # which file was read, for those who set it aside
+    about: Mapping[str, str] = {}  # what its header says, as far as it can be read
 
 
 def as_stored(embedding: Embedding, dtype: str) -> Embedding:
@@ -150,24 +162,60 @@ def unpack(raw: bytes, key: str) -> Embedding:
     EntryDamaged
         Anything but the complete, unaltered entry of `key`.
     """
-    digits = _digits_at()
-    if len(raw) < digits.stop or raw[8 : digits.start] != _BEFORE_DIGEST:
-        raise EntryDamaged(f"not an embedding ({len(raw):,} bytes)")
-    if raw[digits] != _digest(raw):
-        raise EntryDamaged(f"checksum differs: truncated or altered ({len(raw):,} bytes)")
+    _check_digest(raw)
     try:
         return _parse(raw, key)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise EntryDamaged(f"header not understood: {error!r}") from error
 
 
-def _parse(raw: bytes, key: str) -> Embedding:
+def verify(raw: bytes, key: str) -> None:
+    """Raise `EntryDamaged` unless these are the unaltered bytes of `key`'s entry; makes no tensors.
+
+    Examples
+    --------
+    >>> key = make_key("pixels", "weights", "recipe")
+    >>> raw = pack(key, Embedding({"t": np.ones(3)}, (4, 4), (4, 4)), dtype="float16", about={})
+    >>> verify(raw, key)
+    >>> verify(raw[:-1] + b"?", key)
+    Traceback (most recent call last):
+    ...
+    samnb.entries.EntryDamaged: checksum differs: truncated or altered (... bytes)
+    """
+    _check_digest(raw)
+    try:
+        _header(raw, key)
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
+        raise EntryDamaged(f"header not understood: {error!r}") from error
+
+
+def number_width(raw: bytes) -> int:
+    """How many bytes each number of a file takes, by what its header says; 2 if it cannot be told."""
+    start = raw[:1024]
+    return next((_NUMPY[code].itemsize for name, code in DTYPES.items() if b'"dtype":"%b"' % name.encode() in start), 2)
+
+
+def _check_digest(raw: bytes) -> None:
+    digits = _digits_at()
+    if len(raw) < digits.stop or raw[8 : digits.start] != _BEFORE_DIGEST:
+        raise EntryDamaged(f"not an embedding ({len(raw):,} bytes)")
+    if raw[digits] != _digest(raw):
+        raise EntryDamaged(f"checksum differs: truncated or altered ({len(raw):,} bytes)")
+
+
+def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Where the tensors start, what the file says of itself, and of each tensor."""
     start = 8 + struct.unpack_from("<Q", raw)[0]
-    header = json.loads(raw[8:start])
-    metadata = header.pop("__metadata__")
+    fields = json.loads(raw[8:start])
+    metadata = fields.pop("__metadata__")
     for name, expected in (("schema", str(SCHEMA)), ("key", key)):
         if metadata[name] != expected:
             raise EntryDamaged(f"{name}: expected {expected}, got {metadata[name]}")
+    return start, metadata, fields
+
+
+def _parse(raw: bytes, key: str) -> Embedding:
+    start, metadata, header = _header(raw, key)
     order = json.loads(metadata["order"])
     if sorted(order) != sorted(header) or not order:
         raise EntryDamaged(f"tensors: expected {order}, got {list(header)}")

@@ -19,7 +19,9 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     │   └── CheckpointMismatch (ValueError)
     ├── StoreError (OSError)            the session folder or the embedding store
     │   ├── SessionReadOnly (PermissionError)
-    │   └── SessionTooNew
+    │   ├── SessionTooNew
+    │   ├── NoRoom                      an embedding that fits neither the budget nor the free disk
+    │   └── TierUnavailable             a Redis, bucket or shared folder that does not answer, or is full
     ├── TemplateError (ValueError)      a template that cannot be used
     │   └── TemplateMismatch            made with another model
     ├── PackageMissing (ImportError)    an optional package that is not installed
@@ -47,6 +49,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageUnreadable",
     "ModelError",
+    "NoRoom",
     "NothingToMeasure",
     "PackageMissing",
     "PointOutsideImage",
@@ -57,6 +60,7 @@ __all__ = [
     "StoreError",
     "TemplateError",
     "TemplateMismatch",
+    "TierUnavailable",
     "UnknownName",
     "UnknownOption",
 ]
@@ -188,6 +192,18 @@ class SessionTooNew(StoreError):
             f"{folder}: its catalog has schema {found}, this samnb knows up to {known}. "
             "It was written by a newer version: upgrade with `pip install -U samnb`. Nothing was changed."
         )
+
+
+class NoRoom(StoreError):
+    """An embedding that fits neither the budget nor the free disk, with nothing left to evict."""
+
+
+class TierUnavailable(StoreError):
+    """A remote tier that does not answer, or that cannot be written; the cache goes on without it."""
+
+    def __init__(self, tier: str, reason: object, *, can_read: bool = False):
+        self.can_read = can_read
+        super().__init__(f"{tier}: {'cannot be written' if can_read else 'does not answer'} ({reason}).")
 
 
 class TemplateError(SamnbError, ValueError):

@@ -1,0 +1,297 @@
+"""Embeddings in a bucket or a shared folder: one object for each entry, ``<where>/ab/cd/<key>.safetensors``.
+
+The layout is that of a session's own ``embeddings`` folder, so a colleague's folder can be a tier as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from .errors import PackageMissing, StoreError, TierUnavailable
+from .urls import safe_url, without_secrets
+
+__all__ = ["FolderTier", "ObjectTier"]
+
+_EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3")}
+# Stores without folders; in the others a folder has to be made before a file.
+_FLAT = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "memory"))
+T = TypeVar("T")
+
+
+class FolderTier:
+    """A folder that several machines see, as a `Tier`.
+
+    It has to be there: a folder that is not may be a share that is not mounted, and making it would fill the disk below.
+
+    Parameters
+    ----------
+    folder : path
+    timeout : float
+        Seconds to wait for an answer when reading; a share whose server has gone can hang for ever.
+
+    Raises
+    ------
+    StoreError
+        Not an absolute path.
+    """
+
+    def __init__(self, folder: Path | str, *, timeout: float = 2.0):
+        self.folder = Path(folder).expanduser()
+        if not self.folder.is_absolute():
+            raise StoreError(f"{folder}: expected an absolute path, such as file:///mnt/lab/embeddings.")
+        self.name = f"file://{self.folder}"
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<FolderTier {self.name}>"
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes, or None."""
+        return self._call(lambda: self._path(key).read_bytes(), None)
+
+    def put(self, key: str, raw: bytes) -> bool:
+        """Publish the file whole; False when one is there already."""
+        path = self._path(key)
+        temporary = path.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex}")
+        try:
+            if path.exists():
+                return False
+            self._must_be_there()
+            for folder in (path.parent.parent, path.parent):
+                folder.mkdir(exist_ok=True)
+            try:
+                with open(temporary, "xb") as file:
+                    file.write(raw)
+                    file.flush()
+                    os.fsync(file.fileno())
+                return _publish(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            if isinstance(error, TierUnavailable):
+                raise
+            raise TierUnavailable(self.name, error.strerror or error, can_read=True) from error
+
+    def discard(self, key: str) -> bool:
+        """Delete; True if it was there."""
+
+        def unlink() -> bool:
+            self._path(key).unlink()
+            return True
+
+        return self._call(unlink, False)
+
+    def contains(self, key: str) -> bool:
+        """Whether it is there."""
+        return self._call(lambda: bool(self._path(key).stat()), False)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / key[2:4] / f"{key}.safetensors"
+
+    def _must_be_there(self) -> None:
+        if not self.folder.is_dir():
+            raise TierUnavailable(self.name, "there is no such folder: make it, or mount it")
+
+    def _call(self, command: Callable[[], T], absent: T) -> T:
+        def run() -> T:
+            try:
+                return command()
+            except (FileNotFoundError, NotADirectoryError):
+                self._must_be_there()
+                return absent
+
+        try:
+            return _within(self._timeout, run, self.name)
+        except OSError as error:
+            if isinstance(error, TierUnavailable):
+                raise
+            raise TierUnavailable(self.name, error.strerror or error) from error
+
+
+class ObjectTier:
+    """Any store that fsspec knows (``s3://``, ``gs://``, ``sftp://``, ``memory://`` …), as a `Tier`.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket/prefix``; options of the file system after a ``?``, such as
+        ``s3://lab/embeddings?endpoint_url=http://minio:9000``. Credentials come from where the store's own
+        library finds them.
+    timeout : float
+        Seconds to wait for a connection and for each piece of an answer, where the store can be told (S3); reading
+        one entry may take four times as long in all.
+
+    Raises
+    ------
+    PackageMissing
+        fsspec, or the package for this protocol, is not installed.
+    StoreError
+        Not an address that fsspec knows.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 2.0):
+        parts = urlsplit(url)
+        self.name = safe_url(url)
+        self._url, self._timeout = url, timeout
+        self._protocol = parts.scheme
+        self._class = _file_system_class(parts.scheme, self.name)
+        self._options = _options(parts.scheme, parts.query, timeout)
+        plain = url.partition("?")[0]
+        self._options |= self._class._get_kwargs_from_urls(plain)
+        self._root = str(self._class._strip_protocol(plain)).rstrip("/")
+        self._create_only = True
+        self._made: tuple[int, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<ObjectTier {self.name}>"
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes, or None."""
+        return self._call(lambda: bytes(self._files().cat_file(self._path(key))), None)
+
+    def put(self, key: str, raw: bytes) -> bool:
+        """Publish; False when something is there already."""
+        try:
+            return self._put(self._path(key), raw)
+        except FileExistsError:
+            return False
+        except Exception as error:
+            denied = isinstance(error, PermissionError)
+            raise TierUnavailable(self.name, self._reason(error), can_read=denied) from error
+
+    def discard(self, key: str) -> bool:
+        """Delete; True if it was there."""
+
+        def remove() -> bool:
+            files, path = self._files(), self._path(key)
+            if not files.exists(path):  # S3 deletes what is not there without a word
+                return False
+            files.rm_file(path)
+            return True
+
+        return self._call(remove, False)
+
+    def contains(self, key: str) -> bool:
+        """Whether it is there."""
+        return self._call(lambda: bool(self._files().info(self._path(key))), False)
+
+    def close(self) -> None:
+        """Let go of the file system."""
+        self._made = None
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key[:2]}/{key[2:4]}/{key}.safetensors"
+
+    def _put(self, path: str, raw: bytes) -> bool:
+        files = self._files()
+        if self._protocol not in _FLAT:
+            files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        if self._create_only:
+            try:
+                files.pipe_file(path, raw, mode="create")
+                return True
+            except (TypeError, NotImplementedError):
+                self._create_only = False  # a file system of before that option
+            except OSError as error:
+                if "NotImplemented" not in str(error) and "not implemented" not in str(error):
+                    raise
+                self._create_only = False  # a store that does not know If-None-Match
+        if files.exists(path):
+            return False
+        files.pipe_file(path, raw)
+        return True
+
+    def _files(self) -> Any:
+        """The file system of this process: the one of a parent has its thread there."""
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = os.getpid(), self._class(skip_instance_cache=True, **self._options)
+        return self._made[1]
+
+    def _call(self, command: Callable[[], T], absent: T) -> T:
+        def run() -> T:
+            try:
+                return command()
+            except FileNotFoundError:
+                return absent
+
+        try:
+            return _within(4 * self._timeout, run, self.name)
+        except TierUnavailable:
+            raise
+        except Exception as error:
+            raise TierUnavailable(self.name, self._reason(error)) from error
+
+    def _reason(self, error: Exception) -> str:
+        return without_secrets(error, self._url) or type(error).__name__
+
+
+def _publish(temporary: Path, path: Path) -> bool:
+    try:
+        os.link(temporary, path)  # unlike a rename, fails when another machine was first
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
+            return False
+        os.replace(temporary, path)
+    return True
+
+
+def _within(seconds: float, call: Callable[[], T], name: str) -> T:
+    """The call's result, in a thread that is left behind when it takes longer."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+        done.set()
+
+    threading.Thread(target=run, name=f"samnb asks {name}", daemon=True).start()
+    if not done.wait(seconds):
+        raise TierUnavailable(name, f"no answer within {seconds:g} s")
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _file_system_class(protocol: str, name: str) -> Any:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise PackageMissing(f"{name}", "fsspec", "s3") from error
+    try:
+        return fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        package, extra = _EXTRAS.get(protocol, ("", ""))
+        if package:
+            raise PackageMissing(f"{name}", package, extra) from error
+        raise StoreError(f"{name}: {error}.") from error
+    except ValueError as error:
+        known = "redis://, rediss://, unix://, file://, s3://, and what fsspec knows"
+        raise StoreError(f"{name}: no remote tier has addresses like this. Expected {known}.") from error
+
+
+def _options(protocol: str, query: str, timeout: float) -> dict[str, Any]:
+    options: dict[str, Any] = {name: _value(value) for name, value in parse_qsl(query)}
+    if protocol in ("s3", "s3a"):
+        # One try: whether to try again is the lane's to say, and not while somebody waits.
+        config = {"connect_timeout": timeout, "read_timeout": timeout, "retries": {"total_max_attempts": 1}}
+        options |= {"config_kwargs": config, "use_listings_cache": False}
+    return options
+
+
+def _value(text: str) -> str | bool:
+    return {"true": True, "false": False}.get(text.lower(), text)

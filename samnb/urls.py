@@ -1,0 +1,69 @@
+"""Addresses of databases and remote tiers: told without their passwords, taken apart into what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+__all__ = ["safe_url", "secrets_of", "without_secrets"]
+
+_HIDDEN = "***"
+# Shown after a "?"; any other option might be a secret under a name nobody here has heard of.
+_SHOWN = frozenset(
+    ("anon", "check_same_thread", "client_encoding", "db", "endpoint_url", "mode", "profile", "protocol", "region")
+)
+
+
+def safe_url(url: str) -> str:
+    """The address with passwords and unknown options hidden; for messages, cards and logs.
+
+    Examples
+    --------
+    >>> safe_url("redis://lab:s3cret@cache.example:6379/0")
+    'redis://lab:***@cache.example:6379/0'
+    >>> safe_url("s3://bucket/embeddings?endpoint_url=http://minio:9000&secret=s3cret")
+    's3://bucket/embeddings?endpoint_url=http://minio:9000&secret=***'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as a bracket left open
+        return f"{url.partition('://')[0]}://{_HIDDEN}"
+    netloc = parts.netloc
+    if "@" in netloc:
+        user, _, host = netloc.rpartition("@")
+        name, colon, _ = user.partition(":")
+        netloc = f"{name}{colon and ':' + _HIDDEN}@{host}"
+    options = [(name, _shown(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
+    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(options, safe="/:*@"), ""))
+
+
+def secrets_of(url: str) -> Iterator[str]:
+    """What `safe_url` hides, as it is written and as it is meant."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        yield url
+        return
+    _, at, _ = parts.netloc.rpartition("@")
+    if at:
+        password = parts.netloc.rpartition("@")[0].partition(":")[2]
+        yield from (password, unquote(password))
+    for name, value in parse_qsl(parts.query):
+        if name not in _SHOWN:
+            yield value
+        elif "@" in value:
+            yield from secrets_of(value)
+
+
+def without_secrets(text: object, url: str) -> str:
+    """A text, such as a library's error, with the passwords of an address taken out."""
+    clean = str(text)
+    for secret in sorted(set(filter(None, secrets_of(url))), key=len, reverse=True):
+        clean = clean.replace(secret, _HIDDEN)
+    return clean
+
+
+def _shown(name: str, value: str) -> str:
+    if name not in _SHOWN:
+        return _HIDDEN
+    return safe_url(value) if "://" in value else value
