@@ -53,7 +53,7 @@ def to_int8(tensor: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int8], NDArra
     ([[[127, -64]], [[127, 0]]], [1.0, 100.0])
     """
     source = np.asarray(tensor, np.float32)
-    rows = source.reshape(len(source), -1) if source.ndim > 1 else source.reshape(1, -1)
+    rows = _channels(source, len(source) if source.ndim > 1 else 1)
     largest = np.abs(rows).max(axis=1, initial=0)
     # A subnormal scale would round the largest value past 127.
     scales = np.where(largest > np.finfo(np.float32).tiny * 127, largest / np.float32(127), np.float32(1))
@@ -67,9 +67,13 @@ def from_int8(values: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[
     >>> from_int8(np.int8([[2, -3], [1, 0]]), np.float32([0.5, 10])).tolist()
     [[1.0, -1.5], [10.0, 0.0]]
     """
-    rows = values.reshape(len(scales), -1).astype(np.float32)
+    rows = _channels(values, len(scales)).astype(np.float32)
     rows *= scales[:, None]
     return rows.reshape(values.shape)
+
+
+def _channels(tensor: NDArray[Any], count: int) -> NDArray[Any]:
+    return tensor.reshape(count, tensor.size // max(1, count))
 
 
 def can_compress() -> bool:

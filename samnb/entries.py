@@ -5,6 +5,8 @@ and, as metadata, ``schema, key, dtype, original_size, input_size, order, create
 said `about` it. The first metadatum, ``xxh3_128``, covers every byte of the file but its own 32 digits: a
 length and a header that parse prove nothing, since a torn page leaves both as they were.
 
+An int8 entry holds, before its tensors, one more float32 tensor for each: ``<name>.scales``, one for every channel.
+
 Written here rather than by `safetensors.numpy.save`, which sorts tensors by name and puts the metadata in a
 random order; the tests read the files with the library.
 """
@@ -15,7 +17,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +27,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from .codecs import from_int8, to_int8
 from .errors import ModelError, StoreError
 from .prompts import Embedding
 
@@ -42,14 +45,15 @@ __all__ = [
 ]
 
 SCHEMA = 1
-DTYPES = {"float16": "F16", "float32": "F32"}
+DTYPES = {"float16": "F16", "float32": "F32", "int8": "I8"}
 
-_NUMPY: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
+_NUMPY: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I8": np.dtype("i1")}
+_CODES = {dtype: code for code, dtype in _NUMPY.items()}
+_SCALES = ".scales"
+_LARGEST_INT8 = 1e38  # so that no scale times 127 leaves float32
 _DIGITS = 32
 _BEFORE_DIGEST = b'{"__metadata__":{"xxh3_128":"'
-_OWN = frozenset(
-    ("xxh3_128", "schema", "key", "dtype", "original_size", "input_size", "order", "created", "samnb")
-)
+_OWN = frozenset(("xxh3_128", "schema", "key", "dtype", "original_size", "input_size", "order", "created", "samnb"))
 
 
 def make_key(pixel_hash: str, model_fingerprint: str, recipe: str) -> str:
@@ -112,7 +116,7 @@ def as_stored(embedding: Embedding, dtype: str) -> Embedding:
     >>> float(as_stored(embedding, "float16").tensors["image_embedding"][0, 0, 0])
     0.0999755859375
     """
-    tensors = {name: _as_float32(stored) for name, stored in _cast(embedding, dtype).items()}
+    tensors = _restored(list(embedding.tensors), _cast(embedding, dtype))
     return Embedding(tensors, _size(embedding.original_size), _size(embedding.input_size))
 
 
@@ -136,7 +140,7 @@ def pack(key: str, embedding: Embedding, *, dtype: str, about: Mapping[str, str]
         "dtype": dtype,
         "original_size": json.dumps(_size(embedding.original_size)),
         "input_size": json.dumps(_size(embedding.input_size)),
-        "order": json.dumps(list(tensors)),
+        "order": json.dumps(list(embedding.tensors)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "samnb": _version(),
         **{_readable(name): _readable(value) for name, value in about.items()},
@@ -145,7 +149,7 @@ def pack(key: str, embedding: Embedding, *, dtype: str, about: Mapping[str, str]
     end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.nbytes
-        header[name] = {"dtype": DTYPES[dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": _CODES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the format wants tensors aligned to 8 bytes
     raw = bytearray().join([struct.pack("<Q", len(text)), text, *(t.tobytes() for t in tensors.values())])
@@ -217,44 +221,70 @@ def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
 def _parse(raw: bytes, key: str) -> Embedding:
     start, metadata, header = _header(raw, key)
     order = json.loads(metadata["order"])
-    if sorted(order) != sorted(header) or not order:
-        raise EntryDamaged(f"tensors: expected {order}, got {list(header)}")
-    tensors, end = {}, 0
-    for name in order:
-        tensors[name], end = _tensor(raw, start, end, name, header[name])
+    expected = [*_scales_of(order), *order] if metadata["dtype"] == "int8" else order
+    if not order or sorted(expected) != sorted(header):
+        raise EntryDamaged(f"tensors: expected {expected}, got {list(header)}")
+    stored, end = {}, 0
+    for name in expected:
+        stored[name], end = _tensor(raw, start, end, name, header[name])
     if start + end != len(raw):
         raise EntryDamaged(f"length: expected {start + end:,} bytes, got {len(raw):,}")
+    tensors = _restored(order, stored)
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise EntryDamaged(f"{name}: values that are not finite")
     return Embedding(tensors, _size(metadata["original_size"]), _size(metadata["input_size"]))
 
 
-def _tensor(raw: bytes, start: int, end: int, name: str, field: Any) -> tuple[NDArray[np.float32], int]:
+def _tensor(raw: bytes, start: int, end: int, name: str, field: Any) -> tuple[NDArray[Any], int]:
     dtype, shape = _NUMPY[field["dtype"]], field["shape"]
     count = int(np.prod(shape, dtype=np.int64))
     if field["data_offsets"] != [end, end + count * dtype.itemsize]:
         raise EntryDamaged(f"{name}: {field} does not follow byte {end:,}")
-    array = _as_float32(np.frombuffer(raw, dtype, count, start + end).reshape(shape))
-    if not np.isfinite(array).all():
-        raise EntryDamaged(f"{name}: values that are not finite")
-    return array, field["data_offsets"][1]
+    return np.frombuffer(raw, dtype, count, start + end).reshape(shape), field["data_offsets"][1]
 
 
 def _cast(embedding: Embedding, dtype: str) -> dict[str, NDArray[Any]]:
+    """What a file holds, in its order."""
     if not embedding.tensors:
         raise ModelError("An embedding without tensors: expected at least one, as Model.encode gives.")
     if "__metadata__" in embedding.tensors:
         raise ModelError("A tensor named '__metadata__': safetensors keeps that name for itself.")
-    cast = {}
-    for name, tensor in embedding.tensors.items():
-        source = np.asarray(tensor)
+    sources = {name: np.asarray(tensor) for name, tensor in embedding.tensors.items()}
+    for name, source in sources.items():
         _check_range(name, source, dtype)
-        cast[name] = np.array(source, dtype=_NUMPY[DTYPES[dtype]], order="C")
-    return cast
+    if dtype == "int8":
+        return _quantised(sources)
+    return {name: np.array(source, dtype=_NUMPY[DTYPES[dtype]], order="C") for name, source in sources.items()}
+
+
+def _quantised(sources: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    if taken := set(sources) & set(_scales_of(sources)):
+        raise ModelError(f"A tensor named {min(taken)!r}: int8 storage keeps that name for its scales; use float16.")
+    pairs = {name: to_int8(source) for name, source in sources.items()}
+    scales = {name + _SCALES: scales for name, (_, scales) in pairs.items()}  # first, where float32 is aligned
+    return {**scales, **{name: values for name, (values, _) in pairs.items()}}
+
+
+def _restored(order: list[str], stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    """The tensors of an embedding, from what its file holds; read-only."""
+    tensors = {}
+    for name in order:
+        tensor = stored[name]
+        if tensor.dtype == np.int8:
+            tensor = from_int8(tensor, stored[name + _SCALES])
+        tensors[name] = _as_float32(tensor)
+    return tensors
+
+
+def _scales_of(names: Iterable[str]) -> list[str]:
+    return [name + _SCALES for name in names]
 
 
 def _check_range(name: str, tensor: NDArray[Any], dtype: str) -> None:
     if tensor.dtype.kind != "f":
         raise ModelError(f"{name}: expected floating point; got {tensor.dtype}. Convert it in Model.encode.")
-    limit = float(np.finfo(dtype).max)
+    limit = _LARGEST_INT8 if dtype == "int8" else float(np.finfo(dtype).max)
     largest = float(np.abs(tensor).max(initial=0))
     if not np.isfinite(largest):
         raise ModelError(f"{name}: values that are not finite. Look at the model's weights and precision.")

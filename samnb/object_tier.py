@@ -27,7 +27,7 @@ T = TypeVar("T")
 class FolderTier:
     """A folder that several machines see, as a `Tier`.
 
-    It has to be there: a folder that is not may be a share that is not mounted, and making it would fill the disk below.
+    It has to be there: one that is not may be a share that is not mounted, and making it would fill the disk below.
 
     Parameters
     ----------

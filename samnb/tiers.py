@@ -203,7 +203,9 @@ def _tier(url: str, ttl: float | None, timeout: float) -> Tier:
 
     if parts.scheme in ("file", "local"):
         if parts.netloc not in ("", "localhost"):
-            raise StoreError(f"{url}: expected an absolute path, with three slashes: file:///{parts.netloc}{parts.path}")
+            raise StoreError(
+                f"{url}: expected an absolute path, with three slashes: file:///{parts.netloc}{parts.path}"
+            )
         return FolderTier(Path(unquote(parts.path)), timeout=timeout)
     if not parts.scheme or len(parts.scheme) == 1:  # a path, also C:\\
         return FolderTier(url, timeout=timeout)
