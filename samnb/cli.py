@@ -45,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("name", nargs="?", help="print the card of this one")
     models.set_defaults(run=_models)
 
+    settings = commands.add_parser("settings", help="the environment variables, what holds and where it comes from")
+    settings.set_defaults(run=_settings)
+
     status = commands.add_parser("status", help="a session at a glance")
     add = commands.add_parser("add", help="add pictures")
     prewarm = commands.add_parser("prewarm", help="encode what is not cached yet")
@@ -120,6 +123,12 @@ def _models(arguments: argparse.Namespace) -> None:
         there = "installed" if installed(model) else "not installed"
         print(f"{model.name:<8}{size:>9}  {model.licence:<12}{where:<22}{there}\n        {model.description}\n")
     print("More about one, and where its weights come from: samnb models NAME")
+
+
+def _settings(arguments: argparse.Namespace) -> None:
+    from .settings import settings_text
+
+    print(settings_text())
 
 
 def _status(arguments: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     │   ├── SessionReadOnly (PermissionError)
     │   ├── SessionTooNew
     │   ├── NoRoom                      an embedding that fits neither the budget nor the free disk
+    │   ├── SettingError (ValueError)   an environment variable that cannot be understood
     │   └── TierUnavailable             a Redis, bucket or shared folder that does not answer, or is full
     ├── TemplateError (ValueError)      a template that cannot be used
     │   └── TemplateMismatch            made with another model
@@ -57,6 +58,7 @@ __all__ = [
     "SamnbError",
     "SessionReadOnly",
     "SessionTooNew",
+    "SettingError",
     "StoreError",
     "TemplateError",
     "TemplateMismatch",
@@ -196,6 +198,14 @@ class SessionTooNew(StoreError):
 
 class NoRoom(StoreError):
     """An embedding that fits neither the budget nor the free disk, with nothing left to evict."""
+
+
+class SettingError(StoreError, ValueError):
+    """An environment variable that cannot be understood."""
+
+    def __init__(self, name: str, text: str, expected: str):
+        self.expected = expected
+        super().__init__(f"{name}: expected {expected}; got {text!r}. What each variable means: samnb settings.")
 
 
 class TierUnavailable(StoreError):

@@ -1,0 +1,341 @@
+"""The environment variables samnb listens to: what each means, what it may say, and what holds without it.
+
+Everything else is an argument; an argument goes before its variable. ``samnb settings`` prints what holds, and
+``docs/settings.md`` has the table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingError
+from .urls import safe_url
+
+__all__ = [
+    "SETTINGS",
+    "Setting",
+    "Share",
+    "cache_options",
+    "markdown_table",
+    "parse_seconds",
+    "parse_size",
+    "read",
+    "settings_text",
+]
+
+_UNITS = {"": 1, "B": 1}
+for _power, _letter in enumerate("KMGT", start=1):
+    _UNITS |= {f"{_letter}": 1000**_power, f"{_letter}B": 1000**_power, f"{_letter}IB": 1024**_power}
+_SECONDS = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86400, "W": 7 * 86400}
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z%]*)\s*")
+_NO = ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of something whose size is known later.
+
+    >>> Share(0.2).of(50 * 10**9)
+    10000000000
+    """
+
+    fraction: float
+
+    def of(self, total: int) -> int:
+        """That part of `total`, in bytes."""
+        return int(self.fraction * total)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable.
+
+    Parameters
+    ----------
+    name : str
+    meaning : str
+        What it decides, in a sentence or two.
+    example : str
+        A value it could have.
+    default : str
+        What holds without it, in words.
+    parse : callable
+        From the text to the value; ValueError with what was expected.
+    option : str
+        The argument it stands for: of ``Session(cache={...})`` where nothing else is said.
+    secret : bool
+        Whether the value may hold passwords.
+    """
+
+    name: str
+    meaning: str
+    example: str
+    default: str
+    parse: Callable[[str], Any]
+    option: str = ""
+    secret: bool = False
+
+    @property
+    def cache_option(self) -> str:
+        """The name of the cache's argument, or ""."""
+        return self.option if self.option.isidentifier() else ""
+
+
+def parse_size(text: str) -> int | Share:
+    """Bytes, or a share of the disk or memory they are taken from.
+
+    Examples
+    --------
+    >>> parse_size("50GB"), parse_size("1.5 GiB"), parse_size("20%"), parse_size("4096")
+    (50000000000, 1610612736, Share(fraction=0.2), 4096)
+    """
+    amount, unit = _amount(text)
+    if unit == "%" and amount <= 100:
+        return Share(amount / 100)
+    if unit not in _UNITS:
+        raise ValueError("a size such as 50GB, 1.5GiB or 20%")
+    return int(amount * _UNITS[unit])
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds.
+
+    >>> parse_seconds("7d"), parse_seconds("90 m"), parse_seconds("30")
+    (604800.0, 5400.0, 30.0)
+    """
+    amount, unit = _amount(text)
+    if unit not in _SECONDS or amount <= 0:
+        raise ValueError("a time above zero such as 7d, 12h, 30m or 45s")
+    return amount * _SECONDS[unit]
+
+
+def _amount(text: str) -> tuple[float, str]:
+    match = _AMOUNT.fullmatch(text)
+    return (float(match[1]), match[2].upper()) if match else (0.0, "?")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _dtype(text: str) -> str:
+    if text not in ("float16", "float32", "int8"):
+        raise ValueError("float16, float32 or int8")
+    return text
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(filter(None, (part.strip() for part in text.split(","))))
+    for url in urls:
+        if "://" not in url and not url.startswith(("/", "~")):
+            raise ValueError("addresses with commas between, such as redis://host:6379/0, s3://bucket/embeddings")
+    return urls
+
+
+def _on(text: str) -> bool:
+    return text.lower() not in _NO
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "DATABASE_URL",
+        "Where the catalog is, as a SQLAlchemy URL.",
+        "sqlite:///data/app.db",
+        "`catalog.db` in the session folder",
+        str,
+        "Session(database_url=…)",
+        secret=True,
+    ),
+    Setting(
+        "EMBED_CACHE_MAX",
+        "How many embeddings are kept in memory at most.",
+        "5000",
+        "2000",
+        _whole,
+        "max_entries",
+    ),
+    Setting(
+        "DOWNSCALE_MAX",
+        "Known from the earlier server, and without effect: a model scales every picture to its own frame before it "
+        "encodes, so no embedding grows with its picture. Less memory: the two lines for memory.",
+        "1024",
+        "no effect",
+        str,
+    ),
+    Setting(
+        "SAMNB_CACHE_MEMORY_BYTES",
+        "How much memory embeddings may take; a share is of the machine's memory.",
+        "4GB",
+        "1 GiB",
+        parse_size,
+        "memory_bytes",
+    ),
+    Setting(
+        "SAMNB_CACHE_DISK_BYTES",
+        "How much disk a session's embeddings may take; a share is of the whole disk.",
+        "20%",
+        "a fifth of what is free, at most 50 GB",
+        parse_size,
+        "disk_bytes",
+    ),
+    Setting(
+        "SAMNB_CACHE_MIN_FREE_BYTES",
+        "How much of the disk stays free whatever the budget says; a share is of the whole disk.",
+        "10GB",
+        "2 GB, or 5 % of a small disk",
+        parse_size,
+        "min_free_bytes",
+    ),
+    Setting(
+        "SAMNB_CACHE_TTL",
+        "How long after its computation an embedding is used, here and in Redis. Embeddings do not go stale: this is "
+        "for those who have to forget.",
+        "30d",
+        "for ever",
+        parse_seconds,
+        "ttl",
+    ),
+    Setting(
+        "SAMNB_CACHE_DTYPE",
+        "How embeddings are stored: float16, float32 or int8 (half the size again; try it with "
+        "`Session.check_storage` first).",
+        "int8",
+        "float16",
+        _dtype,
+        "dtype",
+    ),
+    Setting(
+        "SAMNB_CACHE_REMOTE",
+        "Where embeddings are shared: addresses with commas between, asked in this order. See "
+        "[sharing.md](sharing.md).",
+        "redis://cache:6379/0,s3://lab/embeddings",
+        "nowhere",
+        _urls,
+        "remote",
+        secret=True,
+    ),
+    Setting(
+        "SAMNB_CHECKPOINTS",
+        "A folder with weight files, searched first.",
+        "/data/weights",
+        "`checkpoints` in the user's data folder",
+        lambda text: Path(text).expanduser(),
+        "Session(checkpoint=…)",
+    ),
+    Setting(
+        "SAMNB_FAST_ATTENTION",
+        "0 runs segment-anything's own attention on a CPU, instead of the exact and leaner one.",
+        "0",
+        "1",
+        _on,
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def read(name: str, environment: Mapping[str, str] | None = None) -> Any:
+    """What a variable says, or None when it is not set or empty.
+
+    Raises
+    ------
+    SettingError
+        It says something that cannot be understood.
+
+    Examples
+    --------
+    >>> read("SAMNB_CACHE_TTL", {"SAMNB_CACHE_TTL": "12h"}), read("EMBED_CACHE_MAX", {})
+    (43200.0, None)
+    """
+    setting = _BY_NAME[name]
+    text = (os.environ if environment is None else environment).get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        raise SettingError(name, _shown(setting, text), str(error)) from None
+
+
+def cache_options(folder: Path | str | None = None, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The arguments of an `EmbeddingCache` that the environment asks for; only those it names.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Of the embeddings: shares are of the disk it is on.
+
+    Raises
+    ------
+    SettingError
+        As `read`.
+
+    Examples
+    --------
+    >>> cache_options(environment={"EMBED_CACHE_MAX": "500", "SAMNB_CACHE_DTYPE": "float32"})
+    {'max_entries': 500, 'dtype': 'float32'}
+    """
+    options = {}
+    for setting in SETTINGS:
+        if setting.cache_option and (value := read(setting.name, environment)) is not None:
+            options[setting.cache_option] = _in_bytes(setting.cache_option, value, folder)
+    return options
+
+
+def settings_text(environment: Mapping[str, str] | None = None) -> str:
+    """What holds now and where it comes from, for a terminal; passwords are hidden."""
+    environment = os.environ if environment is None else environment
+    width = max(len(setting.name) for setting in SETTINGS)
+    lines = []
+    for setting in SETTINGS:
+        text = environment.get(setting.name, "").strip()
+        try:
+            read(setting.name, environment)
+        except SettingError as error:
+            value, source = _shown(setting, text), f"environment, not understood: expected {error.expected}"
+        else:
+            value = _shown(setting, text) if text else setting.default.replace("`", "")
+            source = "environment" if text else "default"
+        lines.append(f"{setting.name:<{width}}  {value}  ({source})")
+    return "\n".join([*lines, "", "What each means: docs/settings.md. An argument goes before its variable."])
+
+
+def markdown_table() -> str:
+    """The table of ``docs/settings.md``."""
+    rows = ["| variable | decides | such as | without it | argument |", "|---|---|---|---|---|"]
+    for setting in SETTINGS:
+        option = f'`Session(cache={{"{setting.option}": …}})`' if setting.cache_option else f"`{setting.option}`"
+        cells = (f"`{setting.name}`", setting.meaning, f"`{setting.example}`", setting.default)
+        rows.append(f"| {' | '.join(cells)} | {option if setting.option else ''} |")
+    return "\n".join(rows)
+
+
+def _shown(setting: Setting, text: str) -> str:
+    return ",".join(safe_url(part.strip()) for part in text.split(",")) if setting.secret else text
+
+
+def _in_bytes(option: str, value: Any, folder: Path | str | None) -> Any:
+    if not isinstance(value, Share):
+        return list(value) if isinstance(value, tuple) else value
+    return value.of(_memory_bytes() if option == "memory_bytes" else _disk_bytes(Path(folder or ".").absolute()))
+
+
+def _disk_bytes(folder: Path) -> int:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(there).total
+
+
+def _memory_bytes() -> int:
+    """Of the machine."""
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    expected = "a size such as 4GB; this system does not tell how much memory it has"
+    raise SettingError("SAMNB_CACHE_MEMORY_BYTES", "a share", expected)
