@@ -166,11 +166,13 @@ class TinyPromptEncoder(PromptEncoder):
     def _draw_maps(self, coords: Tensor, labels: Tensor) -> Tensor:
         """Draw prompts as (B, MAP_COUNT, H, W) maps in 0..1."""
         y, x = self._cell_centres()
-        squared = (coords[..., 0, None, None] - x) ** 2 + (coords[..., 1, None, None] - y) ** 2
+        # A Gaussian is a product of one along x and one along y: two rows of exponentials, not a picture of them.
+        along_x = [torch.exp((coords[..., 0, None, None] - x) ** 2 / (-2 * sigma**2)) for sigma in CLICK_SIGMAS]
+        along_y = [torch.exp((coords[..., 1, None, None] - y) ** 2 / (-2 * sigma**2)) for sigma in CLICK_SIGMAS]
         maps = []
         for wanted in (1, 0):
             here = (labels == wanted)[..., None, None]
-            maps += [(torch.exp(squared / (-2 * sigma**2)) * here).amax(1) for sigma in CLICK_SIGMAS]
+            maps += [(fy * here * fx).amax(1) for fy, fx in zip(along_y, along_x, strict=True)]
         return torch.stack(maps + self._draw_box(coords, labels, y, x), 1)
 
     def _draw_box(self, coords: Tensor, labels: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:

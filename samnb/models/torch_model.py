@@ -49,6 +49,8 @@ class Blueprint:
         On the scale 0 to 255.
     threads : int, optional
         How many processor threads it runs on; None leaves torch's own choice.
+    quick_masks : bool
+        Scale masks up with OpenCV, which is quicker than torch and rounds a little differently.
     """
 
     image_size: int
@@ -59,6 +61,7 @@ class Blueprint:
     pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     threads: int | None = None
+    quick_masks: bool = False
 
 
 class TorchSam:
@@ -240,7 +243,13 @@ class TorchSam:
     def _build_decoder(self) -> Decoder:
         parts = self._build(prompt_encoder=self.blueprint.prompt_encoder, mask_decoder=self.blueprint.mask_decoder)
         plan = self.blueprint
-        return Decoder(*parts, image_size=plan.image_size, embedding_shape=plan.embedding_shape, device=self.device)
+        return Decoder(
+            *parts,
+            image_size=plan.image_size,
+            embedding_shape=plan.embedding_shape,
+            device=self.device,
+            quick_masks=plan.quick_masks,
+        )
 
     def _build(self, **builders: Callable[[], Any]) -> list[Any]:
         """Build parts and give each its tensors; parts are named as they are in the weight file."""
