@@ -1,12 +1,15 @@
-"""The embedding cache: memory, then disk. An image is encoded once in its life.
+"""The embedding cache: memory, then disk, then remote tiers. An image is encoded once in its life.
 
 Rules
 -----
 The folder is the truth: an entry is in the cache when its file is there, and memory only saves the reading.
 So a file deleted by hand is a miss at once, in every process. Without a folder, memory is the truth.
 
-Nothing wrong is ever served: each file is verified when it is read (see `samnb.entries`), and one that fails
-is moved to ``quarantine/``, logged, and a miss.
+Nothing wrong is ever served: each entry is verified when it is read from a file or a remote tier (see
+`samnb.entries`). A damaged file is moved to ``quarantine/``, logged, and a miss.
+
+The folder stays within its budget (see `samnb.budgets`). A budget refuses to store, never to answer: what finds no
+room is kept in memory and said once.
 
 Memory keeps the float32 arrays that `get` hands out, not the stored halves: the operating system keeps the
 files in memory already, so what is left to save is verifying and converting. A hit in memory copies nothing.
@@ -14,54 +17,45 @@ files in memory already, so what is left to save is verifying and converting. A 
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
+from .budgets import Budget, Collected
+from .cache_report import CacheReport, CacheStats, TierUsage
 from .entries import DTYPES, SCHEMA, EntryDamaged, as_stored, check_key, make_key, pack, unpack
-from .entry_folder import CacheReport, EntryFolder
-from .errors import StoreError, UnknownName
+from .entry_check import check_folder, count_by, usage_now
+from .entry_folder import EntryFolder
+from .entry_header import header_of
+from .errors import NoRoom, StoreError, UnknownName
+from .limits import Limits
+from .memory import MemoryTier
 from .prompts import Embedding
 
-__all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "make_key"]
+__all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "Listener", "make_key"]
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_MAX_ENTRIES = 2000
+COUNTED_EXACTLY = 2000
+"""Up to so many entries `stats` lists the folder; above, it believes the usage file and looks at a part."""
+
+_COUNTED = ("hits", "misses", "computed", "quarantined", "refused")
+_log = logging.getLogger("samnb.cache")
 
 
-@dataclass(frozen=True)
-class CacheStats:
-    """What a cache holds and what it did.
+class Listener(Protocol):
+    """Somebody who notes elsewhere what a cache holds, as a session's catalog does."""
 
-    `entries` and `bytes` are of the folder (of memory where there is none); `hits`, `misses`, `computed` and
-    `quarantined` count what this object did since it was made.
-    """
-
-    entries: int
-    bytes: int
-    memory_entries: int
-    memory_bytes: int
-    hits: int
-    misses: int
-    computed: int
-    quarantined: int
-
-    def _repr_html_(self) -> str:
-        rows = {
-            "embeddings": f"{self.entries:,} · {self.bytes / 2**20:,.1f} MiB",
-            "in memory": f"{self.memory_entries:,} · {self.memory_bytes / 2**20:,.1f} MiB",
-            "hits · misses": f"{self.hits:,} · {self.misses:,}",
-            "computed": f"{self.computed:,}",
-            "quarantined": f"{self.quarantined:,}",
-        }
-        cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
-        return f"<table><caption>Embedding cache</caption>{cells}</table>"
+    def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
+        """Entries of these pictures (None: of any) came or went: look, note it if `fix`, say how much was wrong."""
+        raise NotImplementedError
 
 
 class EmbeddingCache:
@@ -78,13 +72,19 @@ class EmbeddingCache:
         Bytes of float32 tensors kept in memory, 1 GiB unless told; 0 keeps none.
     max_entries : int, optional
         Entries kept in memory; the environment's EMBED_CACHE_MAX unless told, else 2000.
+    disk_bytes : int, optional
+        Bytes of all files; a fifth of the free disk, at most 50 GB, unless told.
+    min_free_bytes : int, optional
+        What is left free on the disk; 2 GB, or 5 % of a small disk, unless told.
+    ttl : float, optional
+        Seconds after its computation in which an embedding is used; for ever unless told.
 
     Raises
     ------
     UnknownName
         Another dtype.
     StoreError
-        EMBED_CACHE_MAX is not a whole number.
+        A limit that is none, or EMBED_CACHE_MAX is not a whole number.
 
     Examples
     --------
@@ -104,17 +104,25 @@ class EmbeddingCache:
         dtype: str = "float16",
         memory_bytes: int | None = None,
         max_entries: int | None = None,
+        disk_bytes: int | None = None,
+        min_free_bytes: int | None = None,
+        ttl: float | None = None,
     ):
         if dtype not in DTYPES:
             raise UnknownName("storage dtype", dtype, DTYPES)
         self.folder = None if folder is None else Path(folder).expanduser().absolute()
         self.dtype = dtype
+        self.limits = Limits(disk_bytes, min_free_bytes, ttl)
         self._disk = None if self.folder is None else EntryFolder(self.folder)
-        self._memory_limit = DEFAULT_MEMORY_BYTES if memory_bytes is None else memory_bytes
-        self._max_entries = _max_entries_from_environment() if max_entries is None else max_entries
-        self._memory: OrderedDict[str, Embedding] = OrderedDict()
-        self._memory_bytes = 0
-        self._counts = dict.fromkeys(("hits", "misses", "computed", "quarantined"), 0)
+        self._budget = None if self._disk is None else Budget(self._disk, self.limits, self._gone)
+        self._memory = MemoryTier(
+            DEFAULT_MEMORY_BYTES if memory_bytes is None else memory_bytes,
+            _max_entries_from_environment() if max_entries is None else max_entries,
+        )
+        self._unstored: set[str] = set()  # what found no room on the disk, and memory has instead
+        self._headers: dict[str, Mapping[str, str]] = {}  # of what memory holds, where entries expire
+        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._counts = dict.fromkeys(_COUNTED, 0)
         self._after_fork()
         _caches.add(self)
 
@@ -122,26 +130,35 @@ class EmbeddingCache:
         # a forked child has none of the threads that held the lock or were computing
         self._lock = threading.Lock()
         self._running: dict[str, Future[Embedding]] = {}
+        self._memory.after_fork()
+        if self._budget is not None:
+            self._budget.after_fork()
 
     def __repr__(self) -> str:
         return f"<EmbeddingCache {self.folder or 'in memory'}, {self.dtype}>"
+
+    def __str__(self) -> str:
+        return str(self.stats(models=True))
+
+    def _repr_html_(self) -> str:
+        return self.stats(models=True)._repr_html_()
 
     def __bool__(self) -> bool:
         return True  # an empty cache is still a cache: `cache or default` must not drop it
 
     def __contains__(self, key: str) -> bool:
         """Whether the file is there (not whether it is sound); without a folder, whether memory holds it."""
-        return check_key(key) in (self._memory if self._disk is None else self._disk)
+        held = check_key(key) in (self._memory if self._disk is None else self._disk)
+        return held and not self._is_expired(key)
 
     def __len__(self) -> int:
         return sum(1 for _ in self.keys())
 
     def keys(self) -> Iterator[str]:
-        """Every key in the folder, in no order; without a folder, those in memory."""
+        """Every key in the folder, in no order (lists it all); without a folder, those in memory."""
         if self._disk is not None:
-            return self._disk.keys()
-        with self._lock:
-            return iter(list(self._memory))
+            return (entry.key for entry in self._disk.entries())
+        return iter(self._memory.keys())
 
     def path_of(self, key: str) -> Path:
         """Where the entry of `key` lies or would lie.
@@ -151,9 +168,7 @@ class EmbeddingCache:
         StoreError
             Not a key of `make_key`, or a cache without a folder.
         """
-        if self._disk is None:
-            raise StoreError("This cache is in memory only and has no files; make it with a folder.")
-        return self._disk.path_of(key)
+        return self._folder_of_files().path_of(key)
 
     def get(self, key: str) -> Embedding | None:
         """The embedding, float32 and read-only, or None. A damaged file goes to quarantine and is a miss.
@@ -179,17 +194,16 @@ class EmbeddingCache:
         ------
         ModelError
             Values that are not finite, or that float16 cannot hold.
+        NoRoom
+            Neither the budget nor the free disk has room for it, and nothing may be evicted.
         SessionReadOnly, StoreError
             The folder cannot be written, or the disk is full. Earlier entries are as they were.
         """
-        check_key(key)
-        if self._disk is None:
-            kept = as_stored(embedding, self.dtype)
-        else:
-            raw = pack(key, embedding, dtype=self.dtype, about=about)
-            kept = unpack(raw, key)
-            self._disk.write(key, raw)
-        self._remember(key, kept)
+        raw = pack(check_key(key), embedding, dtype=self.dtype, about=about)
+        kept = unpack(raw, key)
+        if self._budget is not None:
+            self._budget.write(key, raw)
+        self._remember(key, kept, raw)
         return kept
 
     def get_or_compute(
@@ -209,7 +223,8 @@ class EmbeddingCache:
         Exception
             What `compute` raised, here and in every thread that waited for it; the next call tries again.
         SessionReadOnly, StoreError
-            As `put`; a folder that cannot be written is found out before computing.
+            As `put`; a folder that cannot be written is found out before computing. What finds no room in the budget
+            is no error here: it stays in memory, with a warning.
         """
         while True:
             if (embedding := self._find(key)) is not None:
@@ -230,37 +245,108 @@ class EmbeddingCache:
     def remove(self, key: str) -> bool:
         """Forget one entry, on disk and in memory; True if there was one."""
         in_memory = self._forget(check_key(key))
-        return in_memory if self._disk is None else self._disk.remove(key)
+        if self._disk is None:
+            return in_memory
+        about = self._disk.about(key) if self._listeners else {}
+        removed = self._disk.remove(key)
+        if removed:
+            self._gone({key: about.get("pixel_hash", "")})
+        return removed
 
     def clear_memory(self) -> None:
         """Free the memory; the folder keeps its entries. Without a folder this empties the cache."""
-        with self._lock:
-            self._memory.clear()
-            self._memory_bytes = 0
+        self._memory.clear()
+        self._unstored.clear()
+        self._headers.clear()
 
-    def stats(self) -> CacheStats:
-        """Count what is there (lists the whole folder) and what was done."""
-        sizes = None if self._disk is None else list(self._disk.sizes())
+    # -- looking after it --------------------------------------------------------------------------
+
+    def stats(self, *, models: bool = False) -> CacheStats:
+        """What is there and what was done.
+
+        Parameters
+        ----------
+        models : bool
+            Say also how many entries each model has, from their headers.
+        """
         with self._lock:
-            held, held_bytes, counts = len(self._memory), self._memory_bytes, dict(self._counts)
-        if sizes is None:
-            return CacheStats(held, held_bytes, held, held_bytes, **counts)
-        return CacheStats(len(sizes), sum(sizes), held, held_bytes, **counts)
+            counts: dict[str, Any] = dict(self._counts)
+        memory = TierUsage("memory", len(self._memory), self._memory.bytes, self._memory.limit)
+        told = CacheStats(
+            entries=len(self._memory),
+            bytes=self._memory.bytes,
+            memory_entries=len(self._memory),
+            memory_bytes=self._memory.bytes,
+            tiers=(memory,),
+            **counts,
+        )
+        if self._disk is None or self._budget is None:
+            return told
+        held = usage_now(self._disk, COUNTED_EXACTLY)
+        disk = TierUsage("disk", held.entries, held.bytes, self._budget.size)
+        evicted, where = self._budget.evicted, str(self.folder)
+        told = replace(told, **held._asdict(), evicted=evicted, tiers=(memory, disk), where=where)
+        if models:
+            by_model, sampled = count_by(self._disk, "model", held.entries, COUNTED_EXACTLY)
+            told = replace(told, models=by_model, models_sampled=sampled)
+        return told
 
     def check(self, *, fix: bool = False) -> CacheReport:
-        """Read and verify every file.
+        """Read and verify every file, and ask whoever keeps account of the cache (a session's catalog) to compare.
 
         Parameters
         ----------
         fix : bool
-            Move damaged entries to quarantine and delete temporary files older than an hour.
+            Move damaged entries to quarantine, delete temporary files older than an hour and the trash, count
+            again, and correct `embedding_cached` in the catalog: entries that it does not know of are
+            adopted, images that lost theirs are marked so.
 
         Raises
         ------
         SessionReadOnly, StoreError
             With `fix`, when the folder cannot be written.
         """
-        return CacheReport(len(self), fixed=fix) if self._disk is None else self._disk.check(fix=fix)
+        report = CacheReport(len(self), fixed=fix) if self._disk is None else check_folder(self._disk, fix=fix)
+        return replace(report, flags=sum(one.store_changed(None, fix=fix) for one in list(self._listeners)))
+
+    def collect(self, *, to_bytes: int | None = None) -> Collected:
+        """Put the folder in order now: left-over files and expired entries go, and what is above the budget.
+
+        Parameters
+        ----------
+        to_bytes : int, optional
+            Evict what was used longest ago until no more than this is left.
+        """
+        return Collected() if self._budget is None else self._budget.collect(to_bytes=to_bytes)
+
+    def pin(self, keys: Iterable[str]) -> None:
+        """Keep these from eviction, by any process, until `unpin`, `close` or the end of this process."""
+        if self._budget is not None:
+            try:
+                self._budget.pins.add(keys)
+            except OSError as error:
+                _log.debug("%r: not pinned: %s", self, error)
+
+    def unpin(self, keys: Iterable[str]) -> None:
+        """Let these be evicted again."""
+        if self._budget is not None:
+            self._budget.pins.discard(keys)
+
+    def subscribe(self, listener: Listener) -> None:
+        """Tell `listener` from now on what was evicted, removed or found damaged; it is not kept alive by this."""
+        self._listeners.add(listener)
+
+    def unsubscribe(self, listener: Listener) -> None:
+        """Tell it no more."""
+        self._listeners.discard(listener)
+
+    def close(self) -> None:
+        """Finish what runs in the background and let go of pins. Safe to call twice; the cache can still be used."""
+        if self._budget is not None:
+            self._budget.wait(timeout=10)
+            self._budget.pins.clear()
+
+    # -- inside ------------------------------------------------------------------------------------
 
     def _lead(
         self, key: str, future: Future[Embedding], compute: Callable[[], Embedding], about: Mapping[str, str]
@@ -270,7 +356,7 @@ class EmbeddingCache:
                 embedding = self._find(key)  # another may have published it since we looked
                 hit = embedding is not None
                 if embedding is None:
-                    embedding = self.put(key, compute(), about=about)
+                    embedding = self._put_or_hold(key, compute(), about)
         except BaseException as error:
             self._running.pop(key, None)
             if isinstance(error, Exception):
@@ -283,49 +369,85 @@ class EmbeddingCache:
         self._count(*(("hits",) if hit else ("misses", "computed")))
         return embedding, hit
 
+    def _put_or_hold(self, key: str, embedding: Embedding, about: Mapping[str, str]) -> Embedding:
+        try:
+            return self.put(key, embedding, about=about)
+        except NoRoom as error:
+            kept = as_stored(embedding, self.dtype)
+            self._hold(key, kept, error)
+            return kept
+
+    def _hold(self, key: str, kept: Embedding, error: NoRoom) -> None:
+        """In memory alone, since the disk has no room."""
+        if self._memory.put(key, kept):
+            self._unstored.add(key)
+        if not self._counts["refused"]:
+            _log.warning("%s What finds no room is kept in memory only.", error)
+        self._count("refused")
+
     def _one_process(self, key: str) -> AbstractContextManager[None]:
         return nullcontext() if self._disk is None else self._disk.one_process(key)
 
     def _find(self, key: str) -> Embedding | None:
-        if self._disk is not None and key not in self._disk:
-            self._forget(key)
+        if self._disk is None or self._budget is None:
+            return self._memory.get(check_key(key)) if not self._is_expired(key) else None
+        found = self._disk.stat(check_key(key))
+        if found is None:
+            if key not in self._unstored:
+                self._forget(key)
+            return self._memory.get(key)
+        if self._is_expired(key):
             return None
-        with self._lock:
-            if (embedding := self._memory.get(check_key(key))) is not None:
-                self._memory.move_to_end(key)
-                return embedding
-        return None if self._disk is None else self._load(self._disk, key)
+        self._budget.touch(key, found)
+        embedding = self._memory.get(key)
+        return self._load(self._disk, key) if embedding is None else embedding
 
     def _load(self, disk: EntryFolder, key: str) -> Embedding | None:
         try:
             embedding = disk.read(key)
-        except EntryDamaged:
+        except EntryDamaged as error:
             self._count("quarantined")
+            self._gone({key: error.about.get("pixel_hash", "")})
             return None
         if embedding is not None:
-            self._remember(key, embedding)
+            self._remember(key, embedding, b"")
         return embedding
 
-    def _remember(self, key: str, embedding: Embedding) -> None:
-        fits = embedding.nbytes <= self._memory_limit  # one too large would push out all others, then itself
-        with self._lock:
-            self._drop(key)
-            if not fits:
-                return
-            self._memory[key] = embedding
-            self._memory_bytes += embedding.nbytes
-            while self._memory_bytes > self._memory_limit or len(self._memory) > self._max_entries:
-                self._drop(next(iter(self._memory)))
+    def _remember(self, key: str, embedding: Embedding, raw: bytes) -> None:
+        self._memory.put(key, embedding)
+        self._unstored.discard(key)
+        if self.limits.ttl is not None:
+            self._headers[key] = header_of(raw) if raw else self._folder_of_files().about(key)
 
     def _forget(self, key: str) -> bool:
-        with self._lock:
-            return self._drop(key)
+        self._unstored.discard(key)
+        self._headers.pop(key, None)
+        return self._memory.discard(key)
 
-    def _drop(self, key: str) -> bool:
-        """With the lock held."""
-        embedding = self._memory.pop(key, None)
-        self._memory_bytes -= 0 if embedding is None else embedding.nbytes
-        return embedding is not None
+    def _is_expired(self, key: str) -> bool:
+        if self.limits.ttl is None:
+            return False
+        if self._disk is None:
+            return self.limits.expired(self._headers.get(key, {}))
+        known = self._headers.get(key)
+        # another process may have computed it again
+        return (known is None or self.limits.expired(known)) and self.limits.expired(self._disk.about(key))
+
+    def _gone(self, hashes: Mapping[str, str]) -> None:
+        """Forget entries whose files are gone, and tell who keeps account of their pictures."""
+        for key in hashes:
+            self._forget(key)
+        known = frozenset(hashes.values())
+        for listener in list(self._listeners):
+            try:
+                listener.store_changed(known if all(known) else None, fix=True)
+            except StoreError as error:
+                _log.warning("%r: %d entries are gone and the catalog could not be told: %s", self, len(hashes), error)
+
+    def _folder_of_files(self) -> EntryFolder:
+        if self._disk is None:
+            raise StoreError("This cache is in memory only and has no files; make it with a folder.")
+        return self._disk
 
     def _count(self, *names: str) -> None:
         with self._lock:

@@ -1,7 +1,8 @@
 """A folder of entries: files that appear whole, are verified when read, and are never changed in place.
 
-``folder/ab/cd/<key>.safetensors`` the entries, two levels so that no folder grows too long;
-``folder/quarantine/`` what was found damaged; ``folder/locks/`` a lock file for each first two digits.
+``folder/ab/cd/<key>.safetensors`` the entries, two levels so that no folder grows too long; the time of change of
+a file is when it was last used. ``folder/quarantine/`` what was found damaged; ``folder/trash/`` what was evicted
+and is being deleted; ``folder/locks/`` a lock file for each first two digits; ``folder/usage`` how much there is.
 """
 
 from __future__ import annotations
@@ -9,74 +10,40 @@ from __future__ import annotations
 import logging
 import os
 import re
-import socket
 import stat
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from .entries import EntryDamaged, check_key, unpack
+from .entries import EntryDamaged, check_key
+from .entry_files import (
+    SUFFIX,
+    FoundEntry,
+    cannot_read,
+    identity,
+    is_damaged,
+    is_stale,
+    key_in,
+    key_of,
+    list_folder,
+    reserved_by,
+    slice_of,
+    stat_of,
+    temporary_beside,
+    verify,
+)
+from .entry_header import read_header
 from .errors import StoreError
 from .files import cannot_write
 from .prompts import Embedding
+from .usage import SLICES, Usage, UsageFile
 
-__all__ = ["LOCK_TIMEOUT", "STALE_AFTER", "CacheReport", "EntryFolder"]
+__all__ = ["GC_TIMEOUT", "LOCK_TIMEOUT", "EntryFolder"]
 
+GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
 LOCK_TIMEOUT = 600.0  # seconds to wait for another process to compute; then this one computes too
-STALE_AFTER = 3600.0  # seconds after which a temporary file belongs to a writer that died
-
-_SUFFIX = ".safetensors"
-_TEMPORARY = ".tmp-"
 _log = logging.getLogger("samnb.cache")
-
-
-@dataclass(frozen=True)
-class CacheReport:
-    """What `EmbeddingCache.check` found.
-
-    Parameters
-    ----------
-    entries : int
-        Sound ones.
-    damaged : tuple of (path, reason)
-        Entries that will be computed again; moved to quarantine when `fixed`.
-    unreadable : tuple of (path, reason)
-        Files that could not be opened, so nothing is known of them; never moved.
-    stale_temporary : tuple of path
-        Left by writers that died more than an hour ago; deleted when `fixed`.
-    quarantined : int
-        Files in quarantine now. They are yours to look at and delete.
-    fixed : bool
-        Whether it was asked to put right what it found.
-    """
-
-    entries: int
-    damaged: tuple[tuple[Path, str], ...] = ()
-    unreadable: tuple[tuple[Path, str], ...] = ()
-    stale_temporary: tuple[Path, ...] = ()
-    quarantined: int = 0
-    fixed: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing is wrong, or nothing any more."""
-        return not self.unreadable and (self.fixed or not (self.damaged or self.stale_temporary))
-
-    def _repr_html_(self) -> str:
-        verdict = "all sound" if self.ok else "needs a look"
-        rows = {
-            "sound": self.entries,
-            "damaged": len(self.damaged),
-            "unreadable": len(self.unreadable),
-            "stale temporary files": len(self.stale_temporary),
-            "in quarantine": self.quarantined,
-        }
-        cells = "".join(f"<tr><th>{name}</th><td>{count:,}</td></tr>" for name, count in rows.items())
-        done = " (fixed)" if self.fixed and (self.damaged or self.stale_temporary) else ""
-        return f"<table><caption>Embeddings: {verdict}{done}</caption>{cells}</table>"
 
 
 class EntryFolder:
@@ -87,29 +54,41 @@ class EntryFolder:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._root = str(folder)
+        self.usage = UsageFile(folder / "usage", self.count_slice)
 
     def path_of(self, key: str) -> Path:
         """Where the entry lies or would lie."""
-        return self.folder / check_key(key)[:2] / key[2:4] / (key + _SUFFIX)
+        return Path(self._path(check_key(key)))
+
+    def stat(self, key: str) -> os.stat_result | None:
+        """Size and last use of an entry, or None where there is no file."""
+        path = self._path(key)
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise cannot_read(path, error) from error
+        return found if stat.S_ISREG(found.st_mode) else None
 
     def __contains__(self, key: str) -> bool:
-        path = self.path_of(key)
-        try:
-            return stat.S_ISREG(path.stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise _cannot_read(path, error) from error
+        return self.stat(check_key(key)) is not None
 
-    def keys(self) -> Iterator[str]:
-        """Every key that has a file, in no order."""
-        return (path.stem for path in self._files() if _is_entry(path))
+    def entries(self) -> Iterator[FoundEntry]:
+        """Every entry, in no order; lists all folders."""
+        for slice in range(SLICES):
+            yield from self.entries_of(slice)
 
-    def sizes(self) -> Iterator[int]:
-        """Bytes of every entry, in no order."""
-        for path in self._files():
-            if _is_entry(path) and (found := _stat(path)):
-                yield found.st_size
+    def entries_of(self, slice: int) -> Iterator[FoundEntry]:
+        """Every entry whose key begins with these two digits."""
+        for found in self.files(slice):
+            if key := key_of(found):
+                try:
+                    has = found.stat()
+                except FileNotFoundError:
+                    continue  # removed since it was listed
+                yield FoundEntry(has.st_mtime_ns, has.st_size, key)
 
     def read(self, key: str) -> Embedding | None:
         """The verified embedding, or None where there is no file.
@@ -121,19 +100,45 @@ class EntryFolder:
         StoreError
             The file could not be opened: nothing is known of it, so it stays.
         """
-        path = self.path_of(key)
+        path = self._path(key)
         try:
-            return self._verify(path)
-        except FileNotFoundError:
+            return verify(path, key)
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except EntryDamaged as error:
-            self._quarantine(path, error)
+            self.quarantine(Path(path), error)
             raise
         except OSError as error:
-            raise _cannot_read(path, error) from error
+            raise cannot_read(path, error) from error
 
-    def write(self, key: str, raw: bytes) -> None:
+    def read_raw(self, key: str) -> bytes | None:
+        """The bytes of the file as they are, not verified; None where there is none."""
+        try:
+            return self.path_of(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_read(self.path_of(key), error) from error
+
+    def about(self, key: str) -> dict[str, str]:
+        """What the header of an entry says, not verified; empty where it cannot be read."""
+        return read_header(self._path(key))
+
+    def touch(self, key: str) -> None:
+        """Say that an entry is used now; where that may not be written it is left out."""
+        try:
+            os.utime(self._path(key))
+        except OSError as error:
+            _log.debug("%s: its use is not noted: %s", key, error)
+
+    def write(self, key: str, raw: bytes, *, reserve: Callable[[Callable[[], None]], None] | None = None) -> None:
         """Publish one file whole, or leave no trace.
+
+        Parameters
+        ----------
+        reserve : callable
+            Notes the entry in `usage`, or raises; called before anything is written, with what announces it: the
+            making of an empty temporary file that says how large it is to be.
 
         Raises
         ------
@@ -141,92 +146,143 @@ class EntryFolder:
             The folder cannot be written, or the disk is full.
         """
         path = self.path_of(key)
-        temporary = path.with_name(f"{_TEMPORARY}{_host()}-{os.getpid()}-{uuid.uuid4().hex}")
+        temporary = temporary_beside(path, len(raw))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with open(temporary, "xb") as file:
+                (reserve or _at_once)(lambda: open(temporary, "xb").close())
+                with open(temporary, "r+b") as file:
                     file.write(raw)
                     file.flush()
                     os.fsync(file.fileno())
+                replaced = stat_of(path)
                 os.replace(temporary, path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
+        except StoreError:  # which is an OSError too
+            raise
         except OSError as error:
-            raise self._cannot_write(path, error) from error
+            raise self.cannot_write(path, error) from error
+        if replaced is not None:
+            self.usage.change(slice_of(key), -1, -replaced.st_size)
 
     def remove(self, key: str) -> bool:
         """Delete one file; True if it was there."""
         path = self.path_of(key)
+        found = stat_of(path)
         try:
             path.unlink()
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise self._cannot_write(path, error) from error
+            raise self.cannot_write(path, error) from error
+        self.usage.change(slice_of(key), -1, -(found.st_size if found else 0))
         return True
+
+    def trash(self, entry: FoundEntry) -> Path | None:
+        """Take an entry out of the cache, unless it was used since it was listed; the file waits to be deleted."""
+        path, aside = self.path_of(entry.key), self.folder / "trash" / f"{entry.key}.{uuid.uuid4().hex[:8]}"
+        found = stat_of(path)
+        if found is None or found.st_mtime_ns != entry.used_ns:
+            return None
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            os.replace(path, aside)
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            if os.name != "nt":  # where a file that somebody has open cannot be moved
+                raise self.cannot_write(path, error) from error
+            return None
+        except OSError as error:
+            raise self.cannot_write(path, error) from error
+        self.usage.change(slice_of(entry.key), -1, -found.st_size)
+        return aside
+
+    def in_trash(self) -> list[Path]:
+        """What waits to be deleted: normally nothing, unless a process died while it evicted."""
+        return [Path(entry.path) for entry in list_folder(self.folder / "trash")]
+
+    def delete(self, paths: Iterable[Path]) -> None:
+        """Delete files of the trash, or temporary ones; those that are gone are gone."""
+        for path in paths:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise self.cannot_write(path, error) from error
+
+    def stale(self, slice: int) -> list[Path]:
+        """Temporary files of writers that died more than an hour ago."""
+        return [Path(found.path) for found in self.files(slice) if is_stale(found)]
+
+    def quarantined(self) -> list[Path]:
+        """What was found damaged."""
+        return [Path(entry.path) for entry in list_folder(self.folder / "quarantine")]
 
     @contextmanager
     def one_process(self, key: str) -> Iterator[None]:
         """Hold the lock that `key` shares with a 256th of all keys; it is freed when its holder dies."""
+        with self.lock(check_key(key)[:2], timeout=LOCK_TIMEOUT) as held:
+            if not held:
+                _log.warning("%s: held by another process for %g s; computing anyway", key, LOCK_TIMEOUT)
+            yield
+
+    @contextmanager
+    def lock(self, name: str, *, timeout: float) -> Iterator[bool]:
+        """Hold ``locks/<name>.lock`` against all other processes and threads; False where it was not free in time.
+
+        Raises
+        ------
+        SessionReadOnly, StoreError
+            The folder cannot be written.
+        """
         from filelock import FileLock, Timeout  # 60 ms that reading alone need not pay
 
-        path = self.folder / "locks" / f"{check_key(key)[:2]}.lock"
+        path = self.folder / "locks" / f"{name}.lock"
         lock = FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=LOCK_TIMEOUT)
+            lock.acquire(timeout=timeout, poll_interval=0.01)
         except Timeout:
-            _log.warning("%s: held by another process for %g s; computing anyway", path, LOCK_TIMEOUT)
+            yield False
+            return
         except OSError as error:
-            raise self._cannot_write(path, error) from error
+            raise self.cannot_write(path, error) from error
         try:
-            yield
+            yield True
         finally:
             lock.release()
 
-    def check(self, *, fix: bool = False) -> CacheReport:
-        """Read and verify every file; see `EmbeddingCache.check`."""
-        sound = 0
-        damaged: list[tuple[Path, str]] = []
-        unreadable: list[tuple[Path, str]] = []
-        stale: list[Path] = []
-        for path in self._files():
-            try:
-                if path.name.startswith(_TEMPORARY):
-                    stale += [path] if time.time() - path.stat().st_mtime > STALE_AFTER else []
-                elif path.suffix == _SUFFIX:
-                    self._verify(path)
-                    sound += 1
-            except FileNotFoundError:
-                continue  # published or removed since it was listed
-            except EntryDamaged as error:
-                damaged.append((path, str(error)))
-                if fix:
-                    self._quarantine(path, error, must=True)
-            except OSError as error:
-                unreadable.append((path, str(error)))
-        if fix:
-            self._delete(stale)
-        held = self._held_in_quarantine()
-        return CacheReport(sound, tuple(damaged), tuple(unreadable), tuple(stale), held, fix)
-
-    def _verify(self, path: Path) -> Embedding:
-        with open(path, "rb", buffering=0) as file:
-            raw, found = file.readall(), os.fstat(file.fileno())
+    def recount(self, slice: int) -> list[FoundEntry]:
+        """List a slice, put right what is noted of it, and give the entries."""
+        before = self.usage.of(slice)
+        here = list(self.entries_of(slice))
         try:
-            if not _is_entry(path):
-                raise EntryDamaged("it lies where no key looks for it")
-            return unpack(raw, path.stem)
-        except EntryDamaged as error:
-            error.file_read = _identity(found)
-            raise
+            self.usage.correct(slice, self._counted(slice, here), before)
+        except FileNotFoundError:
+            pass  # nothing was ever noted here
+        except OSError as error:
+            raise self.cannot_write(self.folder / "usage", error) from error
+        return here
 
-    def _quarantine(self, path: Path, error: EntryDamaged, *, must: bool = False) -> None:
+    def _path(self, key: str) -> str:
+        return os.path.join(self._root, key[:2], key[2:4], key + SUFFIX)
+
+    def count_slice(self, slice: int) -> Usage:
+        """What is there of a slice and what is being written, listed now."""
+        return self._counted(slice, self.entries_of(slice))
+
+    def _counted(self, slice: int, entries: Iterable[FoundEntry]) -> Usage:
+        sizes = [entry.size for entry in entries]
+        sizes += [size for found in self.files(slice) if (size := reserved_by(found.name)) is not None]
+        return Usage(len(sizes), sum(sizes))
+
+    def quarantine(self, path: Path, error: EntryDamaged, *, must: bool = False) -> None:
+        """Set a damaged file aside, unless a sound one has taken its place; `must`: raise where it cannot be moved."""
         aside = self.folder / "quarantine" / f"{path.name}.{uuid.uuid4().hex[:8]}"
-        found = _stat(path)
-        if found is None or _identity(found) != error.file_read:
+        found = stat_of(path)
+        if found is None or identity(found) != error.file_read or not is_damaged(path):
             return  # another process has moved it, and perhaps published a sound one since
         try:
             aside.parent.mkdir(parents=True, exist_ok=True)
@@ -235,71 +291,23 @@ class EntryFolder:
             return
         except OSError as failure:
             if must:
-                raise self._cannot_write(aside, failure) from failure
+                raise self.cannot_write(aside, failure) from failure
             _log.warning("%s: damaged (%s); not used, and cannot be moved: %s", path, error, failure.strerror)
-        else:
-            _log.warning("%s: damaged (%s); moved to %s, it will be computed again", path, error, aside)
+            return
+        if key_in(str(path)):
+            self.usage.change(slice_of(path.stem), -1, -found.st_size)
+        _log.warning("%s: damaged (%s); moved to %s, it will be computed again", path, error, aside)
 
-    def _delete(self, paths: list[Path]) -> None:
-        for path in paths:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise self._cannot_write(path, error) from error
-
-    def _held_in_quarantine(self) -> int:
-        try:
-            return len(os.listdir(self.folder / "quarantine"))
-        except FileNotFoundError:
-            return 0
-
-    def _files(self) -> Iterator[Path]:
+    def files(self, slice: int) -> Iterator[os.DirEntry[str]]:
         """Every file two levels down; folders may come and go meanwhile."""
-        for first in _folders(self.folder):
-            for second in _folders(first):
-                yield from (Path(entry.path) for entry in _list(second) if entry.is_file())
+        for second in list_folder(f"{self._root}/{slice:02x}"):
+            if re.fullmatch("[0-9a-f]{2}", second.name) and second.is_dir():
+                yield from (entry for entry in list_folder(second.path) if entry.is_file())
 
-    def _cannot_write(self, path: Path, error: OSError) -> StoreError:
+    def cannot_write(self, path: Path, error: OSError) -> StoreError:
+        """The error to raise where a file here cannot be written."""
         return cannot_write(self.folder, path, error)
 
 
-def _folders(folder: str | Path) -> list[str]:
-    two_digits = (entry for entry in _list(folder) if re.fullmatch("[0-9a-f]{2}", entry.name))
-    return [entry.path for entry in two_digits if entry.is_dir()]
-
-
-def _list(folder: str | Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _cannot_read(folder, error) from error
-
-
-def _cannot_read(path: str | Path, error: OSError) -> StoreError:
-    reason = error.strerror or error
-    return StoreError(f"{path}: cannot be read ({reason}) and was left as it is: check permissions and disk.")
-
-
-def _is_entry(path: Path) -> bool:
-    key = path.stem
-    if path.suffix != _SUFFIX or not re.fullmatch("[0-9a-f]{64}", key):
-        return False
-    return (path.parent.parent.name, path.parent.name) == (key[:2], key[2:4])
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
-
-
-def _identity(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _host() -> str:
-    return re.sub("[^A-Za-z0-9.]+", "_", socket.gethostname())[:60]
+def _at_once(announce: Callable[[], None]) -> None:
+    announce()

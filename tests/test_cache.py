@@ -29,6 +29,7 @@ from safetensors.numpy import load_file
 from samnb import entry_folder
 from samnb.cache import CacheReport, EmbeddingCache, make_key
 from samnb.entries import EntryDamaged, pack, unpack
+from samnb.entry_files import verify
 from samnb.errors import ModelError, SessionReadOnly, StoreError, UnknownName
 from samnb.prompts import Embedding
 
@@ -271,10 +272,10 @@ def test_a_sound_entry_published_meanwhile_is_not_set_aside(tmp_path: Path) -> N
     damage(cache.path_of(KEY), flip_a_byte)
     folder = entry_folder.EntryFolder(tmp_path)
     with pytest.raises(EntryDamaged) as caught:
-        folder._verify(cache.path_of(KEY))
+        verify(str(cache.path_of(KEY)), KEY)
     assert cache.get(KEY) is None
     cache.put(KEY, some(), about={})
-    folder._quarantine(cache.path_of(KEY), caught.value)
+    folder.quarantine(cache.path_of(KEY), caught.value)
     assert cache.get(KEY) is not None
 
 

@@ -1,0 +1,57 @@
+"""What the file of an entry says of itself, read without its tensors."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["created_at", "header_of", "read_header"]
+
+_FIRST_READ = 4096
+_LARGEST = 1 << 20
+
+
+def read_header(path: Path | str) -> dict[str, str]:
+    """The metadata of a file; empty for one that is gone, cannot be read or is no entry."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            start = file.read(_FIRST_READ)
+            length = _length(start)
+            if 8 + length > len(start):
+                start += file.read(8 + length - len(start))
+    except OSError:
+        return {}
+    return header_of(start)
+
+
+def header_of(raw: bytes) -> dict[str, str]:
+    """The metadata in the first bytes of an entry; empty for bytes that are no entry. Nothing is verified."""
+    try:
+        metadata = json.loads(raw[8 : 8 + _length(raw)])["__metadata__"]
+        return {str(name): str(value) for name, value in metadata.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def created_at(header: Mapping[str, str]) -> float | None:
+    """When an embedding was computed, in seconds since 1970; None where its header does not say.
+
+    Examples
+    --------
+    >>> created_at({"created": "1970-01-01T00:01:00+00:00"}), created_at({})
+    (60.0, None)
+    """
+    try:
+        created = datetime.fromisoformat(header["created"])
+    except (KeyError, ValueError):
+        return None
+    return (created if created.tzinfo else created.replace(tzinfo=UTC)).timestamp()
+
+
+def _length(raw: bytes) -> int:
+    """Of the header, as the first 8 bytes say; 0 for what cannot be one."""
+    length = struct.unpack_from("<Q", raw)[0] if len(raw) >= 8 else 0
+    return length if length <= _LARGEST else 0

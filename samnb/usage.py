@@ -1,0 +1,209 @@
+"""How much a folder of entries holds, known without listing it.
+
+One file of 4096 bytes: for each first two digits of a key, the bytes and the number of its entries. A change is 16
+bytes written in place while the kernel holds the file for us, so a process killed at any moment leaves a
+whole number and no lock. What such a process had reserved and not written stays counted, which errs on the side of a
+folder that is not too full; counting a slice again puts it right. The file may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["SLICES", "Usage", "UsageFile"]
+
+SLICES = 256
+
+_PAIR = struct.Struct("<qq")
+_SIZE = SLICES * _PAIR.size
+_UNKNOWN = _PAIR.pack(-1, -1) * SLICES
+_log = logging.getLogger("samnb.cache")
+
+
+class Usage(NamedTuple):
+    """Entries and their bytes."""
+
+    entries: int
+    bytes: int
+
+
+class UsageFile:
+    """What each slice of a folder holds, shared by every process that uses the folder.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made with the first change.
+    count : callable
+        ``count(slice)`` lists one slice and gives its `Usage`; asked for slices that nobody counted yet.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> usage = UsageFile(Path(tempfile.mkdtemp()) / "usage", lambda slice: Usage(0, 0))
+    >>> usage.reserve(0xab, 1000, limit=1500), usage.reserve(0xff, 1000, limit=1500), usage.total()
+    (True, False, Usage(entries=1, bytes=1000))
+    """
+
+    def __init__(self, path: Path, count: Callable[[int], Usage]):
+        self._path, self._count = str(path), count
+
+    def total(self) -> Usage:
+        """Of all slices; those nobody counted yet are counted now."""
+        data = self._read()
+        usage = _sum(data)
+        if usage is not None:
+            return usage
+        if data is not None:
+            try:
+                self._count_unknown()
+                usage = _sum(self._read())
+            except OSError as error:
+                _log.debug("%s: cannot be written: %s", self._path, error)
+        return usage or _plus(*(self._count(slice) for slice in range(SLICES)))
+
+    def reserve(self, slice: int, size: int, *, limit: int, announce: Callable[[], object] = lambda: None) -> bool:
+        """Count one entry more, unless all entries would then be larger than `limit` bytes; True if counted.
+
+        `announce` is called just before, while nobody can count: to make the file that who lists the folder will see.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        self._prepare()
+        if _sum(self._read()) is None:
+            self._count_unknown()
+        with self._held() as file:
+            data = _all(file)
+            if (_sum(data) or Usage(0, 0)).bytes + size > limit:
+                return False
+            announce()
+            _change(file, data, slice, 1, size)
+        return True
+
+    def change(self, slice: int, entries: int, size: int) -> None:
+        """Count so many entries and bytes more, or less; a folder that cannot be written keeps no counts."""
+        try:
+            with self._held() as file:
+                _change(file, _all(file), slice, entries, size)
+        except OSError as error:
+            _log.debug("%s: not counted: %s", self._path, error)
+
+    def correct(self, slice: int, counted: Usage, before: Usage | None) -> None:
+        """Note what was `counted` of a slice, and what others changed since it was noted as `before`."""
+        with self._held() as file:
+            now = _one(_all(file), slice)
+            meanwhile = Usage(0, 0) if now is None or before is None else _minus(now, before)
+            _note(file, slice, _plus(counted, meanwhile))
+
+    def of(self, slice: int) -> Usage | None:
+        """What is noted of one slice; None where nobody counted."""
+        try:
+            with self._held() as file:
+                return _one(_all(file), slice)
+        except OSError:
+            return _one(self._read(), slice)
+
+    def _count_unknown(self) -> None:
+        for slice in range(SLICES):
+            with self._held() as file:
+                if _one(_all(file), slice) is None:
+                    # while held: what another process reserves meanwhile must not be lost
+                    usage = self._count(slice)
+                    _note(file, slice, usage)
+
+    def _read(self) -> bytes | None:
+        try:
+            with open(self._path, "rb", buffering=0) as file:
+                data = file.read(_SIZE + 1)
+        except OSError:
+            return None
+        return data if len(data) == _SIZE else _UNKNOWN
+
+    def _prepare(self) -> None:
+        if not os.path.exists(self._path):
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            with self._held(create=True):
+                pass
+
+    @contextmanager
+    def _held(self, *, create: bool = False) -> Iterator[int]:
+        flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | (os.O_CREAT if create else 0)
+        file = os.open(self._path, flags, 0o666)
+        try:
+            _hold(file)
+            if os.fstat(file).st_size != _SIZE:
+                os.ftruncate(file, 0)
+                os.write(file, _UNKNOWN)
+            yield file
+        finally:
+            os.close(file)  # which frees it
+
+
+def _change(file: int, data: bytes, slice: int, entries: int, size: int) -> None:
+    if (noted := _one(data, slice)) is not None:
+        _note(file, slice, Usage(max(0, noted.entries + entries), max(0, noted.bytes + size)))
+
+
+def _note(file: int, slice: int, usage: Usage) -> None:
+    os.lseek(file, slice * _PAIR.size, os.SEEK_SET)
+    os.write(file, _PAIR.pack(usage.bytes, usage.entries))
+
+
+def _all(file: int) -> bytes:
+    os.lseek(file, 0, os.SEEK_SET)
+    return os.read(file, _SIZE)
+
+
+def _one(data: bytes | None, slice: int) -> Usage | None:
+    if data is None or len(data) != _SIZE:
+        return None
+    size, entries = _PAIR.unpack_from(data, slice * _PAIR.size)
+    return Usage(entries, size) if entries >= 0 else None
+
+
+def _sum(data: bytes | None) -> Usage | None:
+    if data is None or len(data) != _SIZE:
+        return None
+    numbers = array("q", data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    entries = numbers[1::2]
+    return None if min(entries) < 0 else Usage(sum(entries), sum(numbers[0::2]))
+
+
+def _plus(*usages: Usage) -> Usage:
+    return Usage(sum(usage.entries for usage in usages), sum(usage.bytes for usage in usages))
+
+
+def _minus(one: Usage, other: Usage) -> Usage:
+    return Usage(one.entries - other.entries, one.bytes - other.bytes)
+
+
+def _hold(file: int) -> None:
+    """Wait for the file and keep it until it is closed or this process ends."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        # some network folders know no locks; two changes at once may then lose one, until the next count
+        _log.debug("no lock on the usage of a folder: %s", error)
