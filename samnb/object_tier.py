@@ -9,6 +9,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -18,7 +19,7 @@ from .urls import safe_url, without_secrets
 
 __all__ = ["FolderTier", "ObjectTier"]
 
-_EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3")}
+_S3 = ("s3", "s3a")
 # Stores without folders; in the others a folder has to be made before a file.
 _FLAT = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "memory"))
 T = TypeVar("T")
@@ -143,25 +144,23 @@ class ObjectTier:
         self.name = safe_url(url)
         self._url, self._timeout = url, timeout
         self._protocol = parts.scheme
-        self._class = _file_system_class(parts.scheme, self.name)
         self._options = _options(parts.scheme, parts.query, timeout)
-        plain = url.partition("?")[0]
-        self._options |= self._class._get_kwargs_from_urls(plain)
-        self._root = str(self._class._strip_protocol(plain)).rstrip("/")
         self._create_only = True
-        self._made: tuple[int, Any] | None = None
+        self._made: tuple[int, Any, str] | None = None
+        _check_installed(parts.scheme, self.name)
 
     def __repr__(self) -> str:
         return f"<ObjectTier {self.name}>"
 
     def get(self, key: str) -> bytes | None:
         """The bytes, or None."""
-        return self._call(lambda: bytes(self._files().cat_file(self._path(key))), None)
+        files, path = self._place(key)
+        return self._call(lambda: bytes(files.cat_file(path)), None)
 
     def put(self, key: str, raw: bytes) -> bool:
         """Publish; False when something is there already."""
         try:
-            return self._put(self._path(key), raw)
+            return self._put(*self._place(key), raw)
         except FileExistsError:
             return False
         except Exception as error:
@@ -171,8 +170,9 @@ class ObjectTier:
     def discard(self, key: str) -> bool:
         """Delete; True if it was there."""
 
+        files, path = self._place(key)
+
         def remove() -> bool:
-            files, path = self._files(), self._path(key)
             if not files.exists(path):  # S3 deletes what is not there without a word
                 return False
             files.rm_file(path)
@@ -182,17 +182,18 @@ class ObjectTier:
 
     def contains(self, key: str) -> bool:
         """Whether it is there."""
-        return self._call(lambda: bool(self._files().info(self._path(key))), False)
+        files, path = self._place(key)
+        return self._call(lambda: bool(files.info(path)), False)
 
     def close(self) -> None:
         """Let go of the file system."""
         self._made = None
 
-    def _path(self, key: str) -> str:
-        return f"{self._root}/{key[:2]}/{key[2:4]}/{key}.safetensors"
+    def _place(self, key: str) -> tuple[Any, str]:
+        files, root = self._files()
+        return files, f"{root}/{key[:2]}/{key[2:4]}/{key}.safetensors"
 
-    def _put(self, path: str, raw: bytes) -> bool:
-        files = self._files()
+    def _put(self, files: Any, path: str, raw: bytes) -> bool:
         if self._protocol not in _FLAT:
             files.makedirs(path.rpartition("/")[0], exist_ok=True)
         if self._create_only:
@@ -210,11 +211,20 @@ class ObjectTier:
         files.pipe_file(path, raw)
         return True
 
-    def _files(self) -> Any:
-        """The file system of this process: the one of a parent has its thread there."""
+    def _files(self) -> tuple[Any, str]:
+        """The file system of this process, since that of a parent has its thread there; and the folder in it.
+
+        Late, since s3fs takes a second to import; and by the caller's own thread, whose wait for an answer is limited.
+        """
         if self._made is None or self._made[0] != os.getpid():
-            self._made = os.getpid(), self._class(skip_instance_cache=True, **self._options)
-        return self._made[1]
+            import fsspec
+
+            plain = self._url.partition("?")[0]
+            files, root = fsspec.core.url_to_fs(plain, skip_instance_cache=True, **self._options)
+            if self._protocol in _S3:
+                files.retries = 1
+            self._made = os.getpid(), files, root.rstrip("/")
+        return self._made[1:]
 
     def _call(self, command: Callable[[], T], absent: T) -> T:
         def run() -> T:
@@ -267,26 +277,26 @@ def _within(seconds: float, call: Callable[[], T], name: str) -> T:
     return results[0]
 
 
-def _file_system_class(protocol: str, name: str) -> Any:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise PackageMissing(f"{name}", "fsspec", "s3") from error
-    try:
-        return fsspec.get_filesystem_class(protocol)
-    except ImportError as error:
-        package, extra = _EXTRAS.get(protocol, ("", ""))
-        if package:
-            raise PackageMissing(f"{name}", package, extra) from error
-        raise StoreError(f"{name}: {error}.") from error
-    except ValueError as error:
-        known = "redis://, rediss://, unix://, file://, s3://, and what fsspec knows"
-        raise StoreError(f"{name}: no remote tier has addresses like this. Expected {known}.") from error
+def _check_installed(protocol: str, name: str) -> None:
+    if find_spec("fsspec") is None:
+        raise PackageMissing(name, "fsspec", "s3")
+    from fsspec.registry import known_implementations, registry
+
+    if protocol in registry:
+        return
+    if protocol not in known_implementations:
+        expected = "redis://, rediss://, unix://, file://, s3:// or another that fsspec knows"
+        raise StoreError(f"{name}: no remote tier has such an address. Expected {expected}.")
+    package = known_implementations[protocol]["class"].partition(".")[0]
+    if find_spec(package) is None:
+        if protocol in _S3:
+            raise PackageMissing(name, package, "s3")
+        raise StoreError(f"{name}: needs a package that is not installed: pip install {package}")
 
 
 def _options(protocol: str, query: str, timeout: float) -> dict[str, Any]:
     options: dict[str, Any] = {name: _value(value) for name, value in parse_qsl(query)}
-    if protocol in ("s3", "s3a"):
+    if protocol in _S3:
         # One try: whether to try again is the lane's to say, and not while somebody waits.
         config = {"connect_timeout": timeout, "read_timeout": timeout, "retries": {"total_max_attempts": 1}}
         options |= {"config_kwargs": config, "use_listings_cache": False}

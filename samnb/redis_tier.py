@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from importlib.util import find_spec
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from .errors import PackageMissing, StoreError, TierUnavailable
 from .urls import safe_url, without_secrets
@@ -15,6 +18,8 @@ MAX_VALUE_BYTES = 64 << 20  # Redis takes 512 MiB, and stops for everybody while
 _PREFIX = "samnb:"
 # Answers of a server that can still be read: no memory left, a disk it cannot save to, a replica, a reader's account.
 _CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "NOPERM", "NOREPLICAS")
+# Classes of redis-py that take that word out of their message.
+_WRITE_ERRORS = ("OutOfMemoryError", "ReadOnlyError", "NoPermissionError")
 T = TypeVar("T")
 
 
@@ -43,25 +48,16 @@ class RedisTier:
     def __init__(
         self, url: str, *, ttl: float | None = None, timeout: float = 2.0, max_value_bytes: int = MAX_VALUE_BYTES
     ):
-        try:
-            import redis
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-        except ImportError as error:
-            raise PackageMissing("A Redis tier", "redis", "redis") from error
         self.name = safe_url(url)
-        self._url, self._errors = url, redis.RedisError
+        self._url, self._timeout = url, timeout
         self._ttl_ms = None if ttl is None else max(1, round(ttl * 1000))
         self._max_value_bytes = max_value_bytes
-        # Once more at once when a connection has gone, as one that waited in the pool while the server was started
-        # again has; never after a time-out. redis-py's own default tries for several seconds.
-        retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))
+        if find_spec("redis") is None:
+            raise PackageMissing("A Redis tier", "redis", "redis")
         try:
-            self._client: Any = redis.Redis.from_url(
-                url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry, decode_responses=False
-            )
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"{self.name}: not an address of Redis: {without_secrets(error, url)}.") from None
+            _ = urlsplit(url).port
+        except ValueError as error:
+            raise StoreError(f"{self.name}: not an address of Redis ({without_secrets(error, url)}).") from None
 
     def __repr__(self) -> str:
         return f"<RedisTier {self.name}>"
@@ -87,16 +83,25 @@ class RedisTier:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if "_client" in vars(self):
+            self._client.close()
+
+    @cached_property
+    def _client(self) -> Any:
+        import redis  # 0.3 s, which a session whose embeddings are all on its disk need not pay
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        # Once more at once when a connection has gone, as one that waited in the pool while the server was started
+        # again has; never after a time-out. redis-py's own default tries for several seconds.
+        retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))
+        waits = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
+        return redis.Redis.from_url(self._url, retry=retry, decode_responses=False, **waits)
 
     def _call(self, command: Callable[[], T]) -> T:
         try:
             return command()
-        except (self._errors, OSError) as error:
+        except Exception as error:  # its own, the system's, and ValueError for an address that says nonsense
             reason = without_secrets(error, self._url) or type(error).__name__
             can_read = type(error).__name__ in _WRITE_ERRORS or reason.startswith(_CANNOT_WRITE)
             raise TierUnavailable(self.name, reason, can_read=can_read) from error
-
-
-# Classes of redis-py that have taken the word in front out of their message.
-_WRITE_ERRORS = ("OutOfMemoryError", "ReadOnlyError", "NoPermissionError")
