@@ -99,7 +99,7 @@ def compress(raw: bytes, *, width: int = 2) -> bytes:
     if library is None:
         return raw
     packed = _HEAD.pack(_MAGIC, width, len(raw)) + library[0](_shuffled(raw, width))
-    return packed if len(packed) < len(raw) else raw
+    return packed if len(packed) < len(raw) or is_compressed(raw) else raw
 
 
 def expand(raw: bytes) -> bytes:
