@@ -21,23 +21,26 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from .budgets import Budget, Collected
-from .cache_report import CacheReport, CacheStats, TierUsage
+from .cache_report import CacheReport, CacheStats
+from .cache_stats import read_stats
 from .entries import DTYPES, SCHEMA, EntryDamaged, as_stored, check_key, make_key, pack, unpack
-from .entry_check import check_folder, count_by, usage_now
+from .entry_check import check_folder
 from .entry_folder import EntryFolder
 from .entry_header import header_of
 from .errors import NoRoom, StoreError, UnknownName
 from .limits import Limits
 from .memory import MemoryTier
 from .prompts import Embedding
+from .settings import cache_options
+from .single_flight import SingleFlight
+from .tiers import CLOSE_TIMEOUT, RemoteTiers, open_tiers
 
 __all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "Listener", "make_key"]
 
@@ -65,26 +68,32 @@ class EmbeddingCache:
     ----------
     folder : path or None
         ``folder/ab/cd/<key>.safetensors``; made by the first `put`. None: memory only, gone with the object.
-    dtype : {"float16", "float32"}
-        What files hold; `get` gives float32 either way. The recipe in the key should name it, since a file of
-        either dtype is served.
+    dtype : {"float16", "float32", "int8"}
+        What files hold, float16 unless told; `get` gives float32 in any case. The recipe in the key should name it,
+        since a file of any dtype is served.
     memory_bytes : int, optional
         Bytes of float32 tensors kept in memory, 1 GiB unless told; 0 keeps none.
     max_entries : int, optional
-        Entries kept in memory; the environment's EMBED_CACHE_MAX unless told, else 2000.
+        Entries kept in memory, 2000 unless told.
     disk_bytes : int, optional
         Bytes of all files; a fifth of the free disk, at most 50 GB, unless told.
     min_free_bytes : int, optional
         What is left free on the disk; 2 GB, or 5 % of a small disk, unless told.
     ttl : float, optional
         Seconds after its computation in which an embedding is used; for ever unless told.
+    remote : sequence of str, or RemoteTiers, optional
+        Stores that are shared with others, asked after the folder: "redis://…", "s3://…", "file:///…", see
+        `samnb.tiers.open_tiers`. What is found there is kept here too; what is computed is written there in the
+        background.
+
+    What is left out is looked for in the environment first, see `samnb.settings`.
 
     Raises
     ------
     UnknownName
         Another dtype.
     StoreError
-        A limit that is none, or EMBED_CACHE_MAX is not a whole number.
+        A limit that is none, or a variable of the environment that cannot be understood.
 
     Examples
     --------
@@ -101,35 +110,47 @@ class EmbeddingCache:
         self,
         folder: Path | str | None,
         *,
-        dtype: str = "float16",
+        dtype: str | None = None,
         memory_bytes: int | None = None,
         max_entries: int | None = None,
         disk_bytes: int | None = None,
         min_free_bytes: int | None = None,
         ttl: float | None = None,
+        remote: RemoteTiers | Sequence[str] | None = None,
     ):
-        if dtype not in DTYPES:
-            raise UnknownName("storage dtype", dtype, DTYPES)
+        asked = cache_options(folder)
+
+        def chosen(name: str, argument: Any, default: Any = None) -> Any:
+            return asked.get(name, default) if argument is None else argument
+
+        self.dtype: str = chosen("dtype", dtype, "float16")
+        if self.dtype not in DTYPES:
+            raise UnknownName("storage dtype", self.dtype, DTYPES)
         self.folder = None if folder is None else Path(folder).expanduser().absolute()
-        self.dtype = dtype
-        self.limits = Limits(disk_bytes, min_free_bytes, ttl)
+        self.limits = Limits(
+            chosen("disk_bytes", disk_bytes), chosen("min_free_bytes", min_free_bytes), chosen("ttl", ttl)
+        )
         self._disk = None if self.folder is None else EntryFolder(self.folder)
         self._budget = None if self._disk is None else Budget(self._disk, self.limits, self._gone)
         self._memory = MemoryTier(
-            DEFAULT_MEMORY_BYTES if memory_bytes is None else memory_bytes,
-            _max_entries_from_environment() if max_entries is None else max_entries,
+            chosen("memory_bytes", memory_bytes, DEFAULT_MEMORY_BYTES),
+            chosen("max_entries", max_entries, DEFAULT_MAX_ENTRIES),
         )
+        remote = chosen("remote", remote, ())
+        self._owns_remote = not isinstance(remote, RemoteTiers)
+        self._remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
         self._unstored: set[str] = set()  # what found no room on the disk, and memory has instead
         self._headers: dict[str, Mapping[str, str]] = {}  # of what memory holds, where entries expire
         self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self._counts = dict.fromkeys(_COUNTED, 0)
+        self._flights: SingleFlight[Embedding] = SingleFlight()
         self._after_fork()
         _caches.add(self)
 
     def _after_fork(self) -> None:
-        # a forked child has none of the threads that held the lock or were computing
+        # a forked child has none of the threads that held a lock or were computing
         self._lock = threading.Lock()
-        self._running: dict[str, Future[Embedding]] = {}
+        self._flights.after_fork()
         self._memory.after_fork()
         if self._budget is not None:
             self._budget.after_fork()
@@ -178,9 +199,13 @@ class EmbeddingCache:
         StoreError
             The file is there and cannot be opened; it is left as it is.
         """
-        embedding = self._find(key)
+        embedding = self._find(key) or self._fetch(key)
         self._count("misses" if embedding is None else "hits")
         return embedding
+
+    def bring(self, key: str) -> bool:
+        """Have an entry here, from a remote tier if need be, without reading it; False where no tier has it."""
+        return key in self or (bool(self._remote) and self.get(key) is not None)
 
     def put(self, key: str, embedding: Embedding, *, about: Mapping[str, str]) -> Embedding:
         """Keep an embedding, and give it back as `get` will: through the storage dtype.
@@ -204,7 +229,13 @@ class EmbeddingCache:
         if self._budget is not None:
             self._budget.write(key, raw)
         self._remember(key, kept, raw)
+        self._remote.publish(key, raw)
         return kept
+
+    def publish(self, key: str) -> None:
+        """Have the entry of the folder written to the remote tiers too, soon: for what other processes put here."""
+        if self._remote and self._disk is not None and (raw := self._disk.read_raw(key)) is not None:
+            self._remote.publish(key, raw)
 
     def get_or_compute(
         self, key: str, compute: Callable[[], Embedding], *, about: Mapping[str, str]
@@ -226,24 +257,20 @@ class EmbeddingCache:
             As `put`; a folder that cannot be written is found out before computing. What finds no room in the budget
             is no error here: it stays in memory, with a warning.
         """
-        while True:
-            if (embedding := self._find(key)) is not None:
-                self._count("hits")
-                return embedding, True
-            mine: Future[Embedding] = Future()
-            with self._lock:
-                future = self._running.setdefault(key, mine)
-            if future is mine:
-                return self._lead(key, mine, compute, about)
-            try:
-                embedding = future.result()
-            except CancelledError:  # the thread that computed was interrupted: ask again
-                continue
-            self._count("hits")
-            return embedding, True
+
+        def compute_here() -> tuple[Embedding, bool]:
+            with self._one_process(key):
+                embedding = self._find(key) or self._fetch(key)  # another may have published it since we looked
+                if embedding is not None:
+                    return embedding, True
+                return self._put_or_hold(key, compute(), about), False
+
+        embedding, hit = self._flights.run(key, lambda: self._find(key), compute_here)
+        self._count(*(("hits",) if hit else ("misses", "computed")))
+        return embedding, hit
 
     def remove(self, key: str) -> bool:
-        """Forget one entry, on disk and in memory; True if there was one."""
+        """Forget one entry, on disk and in memory; True if there was one. Remote tiers keep theirs."""
         in_memory = self._forget(check_key(key))
         if self._disk is None:
             return in_memory
@@ -270,26 +297,11 @@ class EmbeddingCache:
             Say also how many entries each model has, from their headers.
         """
         with self._lock:
-            counts: dict[str, Any] = dict(self._counts)
-        memory = TierUsage("memory", len(self._memory), self._memory.bytes, self._memory.limit)
-        told = CacheStats(
-            entries=len(self._memory),
-            bytes=self._memory.bytes,
-            memory_entries=len(self._memory),
-            memory_bytes=self._memory.bytes,
-            tiers=(memory,),
-            **counts,
+            counts = dict(self._counts)
+        remote = self._remote.stats()
+        return read_stats(
+            self._disk, self._budget, self._memory, remote, counts, exact_up_to=COUNTED_EXACTLY, models=models
         )
-        if self._disk is None or self._budget is None:
-            return told
-        held = usage_now(self._disk, COUNTED_EXACTLY)
-        disk = TierUsage("disk", held.entries, held.bytes, self._budget.size)
-        evicted, where = self._budget.evicted, str(self.folder)
-        told = replace(told, **held._asdict(), evicted=evicted, tiers=(memory, disk), where=where)
-        if models:
-            by_model, sampled = count_by(self._disk, "model", held.entries, COUNTED_EXACTLY)
-            told = replace(told, models=by_model, models_sampled=sampled)
-        return told
 
     def check(self, *, fix: bool = False) -> CacheReport:
         """Read and verify every file, and ask whoever keeps account of the cache (a session's catalog) to compare.
@@ -340,34 +352,21 @@ class EmbeddingCache:
         """Tell it no more."""
         self._listeners.discard(listener)
 
+    def flush(self, timeout: float = CLOSE_TIMEOUT) -> int:
+        """Wait until the remote tiers have what was computed; how many entries are left when the seconds are over."""
+        return self._remote.flush(timeout)
+
     def close(self) -> None:
-        """Finish what runs in the background and let go of pins. Safe to call twice; the cache can still be used."""
+        """Finish what runs in the background and let go of pins and remote tiers; the folder can still be used."""
+        if self._owns_remote:
+            self._remote.close()
+        else:
+            self._remote.flush()
         if self._budget is not None:
             self._budget.wait(timeout=10)
             self._budget.pins.clear()
 
     # -- inside ------------------------------------------------------------------------------------
-
-    def _lead(
-        self, key: str, future: Future[Embedding], compute: Callable[[], Embedding], about: Mapping[str, str]
-    ) -> tuple[Embedding, bool]:
-        try:
-            with self._one_process(key):
-                embedding = self._find(key)  # another may have published it since we looked
-                hit = embedding is not None
-                if embedding is None:
-                    embedding = self._put_or_hold(key, compute(), about)
-        except BaseException as error:
-            self._running.pop(key, None)
-            if isinstance(error, Exception):
-                future.set_exception(error)
-            else:
-                future.cancel()
-            raise
-        self._running.pop(key, None)
-        future.set_result(embedding)
-        self._count(*(("hits",) if hit else ("misses", "computed")))
-        return embedding, hit
 
     def _put_or_hold(self, key: str, embedding: Embedding, about: Mapping[str, str]) -> Embedding:
         try:
@@ -377,13 +376,27 @@ class EmbeddingCache:
             self._hold(key, kept, error)
             return kept
 
-    def _hold(self, key: str, kept: Embedding, error: NoRoom) -> None:
-        """In memory alone, since the disk has no room."""
+    def _hold(self, key: str, kept: Embedding, error: StoreError) -> None:
+        """In memory alone, since the disk does not take it."""
         if self._memory.put(key, kept):
             self._unstored.add(key)
         if not self._counts["refused"]:
             _log.warning("%s What finds no room is kept in memory only.", error)
         self._count("refused")
+
+    def _fetch(self, key: str) -> Embedding | None:
+        """From a remote tier, which has verified it, into the folder."""
+        if (found := self._remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
+            return None
+        embedding = unpack(found[0], key)
+        try:
+            if self._budget is not None:
+                self._budget.write(key, found[0])
+        except StoreError as error:  # the answer is here all the same
+            self._hold(key, embedding, error)
+        else:
+            self._remember(key, embedding, found[0])
+        return embedding
 
     def _one_process(self, key: str) -> AbstractContextManager[None]:
         return nullcontext() if self._disk is None else self._disk.one_process(key)
@@ -465,12 +478,3 @@ def _renew_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_after_fork)
-
-
-def _max_entries_from_environment() -> int:
-    text = os.environ.get("EMBED_CACHE_MAX", "").strip()
-    if not text:
-        return DEFAULT_MAX_ENTRIES
-    if not text.isdecimal():
-        raise StoreError(f"EMBED_CACHE_MAX: expected how many embeddings to keep in memory; got {text!r}.")
-    return int(text)

@@ -7,7 +7,7 @@ Records come out, never live rows. Every call is one short transaction of its ow
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -180,16 +180,16 @@ class Catalog:
 
     # -- what is cached
 
-    def refresh_cached(self, has: Callable[[ImageRecord], bool]) -> int:
+    def refresh_cached(self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None) -> int:
         """Make `embedding_cached` say of every image what `has` says; returns how many are cached.
 
         There is one flag an image: where sessions with other models share a catalog, it speaks of the model of the
         session that looked last. `Session.status` and `Session.is_cached` always ask the store.
 
-        `has` is asked for every image before anything is locked, and again, inside the one transaction that
-        writes, for those where the answer is news.
+        `has` is asked for every image (with these pixels, if told) before anything is locked, and again, inside the
+        one transaction that writes, for those where the answer is news.
         """
-        news = [record.id for record in self.images() if has(record) != record.embedding_cached]
+        news = [record.id for record in self.wrongly_flagged(has, pixel_hashes=pixel_hashes)]
         with self._database.write() as connection:
             for batch in batches(news):
                 records = image_records(connection, image_table.c.id.in_(batch))
@@ -197,6 +197,18 @@ class Catalog:
                 set_cached(connection, True, image_table.c.id.in_(held))
                 set_cached(connection, False, image_table.c.id.in_(set(batch) - held))
             return count_cached(connection)
+
+    def wrongly_flagged(
+        self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None
+    ) -> list[ImageRecord]:
+        """Images whose `embedding_cached` is not what `has` says; all images, or those with these pixels."""
+        with self._database.read() as connection:
+            if pixel_hashes is None:
+                records = image_records(connection)
+            else:
+                wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
+                records = [record for batch in wanted for record in image_records(connection, batch)]
+        return [record for record in records if has(record) != record.embedding_cached]
 
     def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
         """Say of every image with these pixels whether its embedding is cached; returns how many they are."""

@@ -7,8 +7,9 @@ twice is only waste, so any ``concurrent.futures`` executor can run it, a cluste
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .cache import EmbeddingCache, make_key
 from .catalog import Catalog
 from .errors import ImageChanged, StoreError, UnknownOption
 from .images import pixel_hash, read_pixels
+from .limits import Limits
 from .models import Model, load_model
 from .prompts import Embedding
 from .records import ImageRecord
@@ -35,7 +37,9 @@ __all__ = [
     "read_checked",
 ]
 
-CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries")
+CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries", "disk_bytes", "min_free_bytes", "ttl", "remote")
+IN_HAND = 8
+"""So many images that were asked for last are kept from eviction while a session is open."""
 
 
 class Encoder:
@@ -48,11 +52,25 @@ class Encoder:
     catalog : Catalog
     checkpoint, device : str
         What the model was opened with, so that a worker elsewhere can open the same.
+    owns_cache : bool
+        Whether `close` closes the store, or leaves it to whoever opened it.
     """
 
-    def __init__(self, model: Model, cache: EmbeddingCache, catalog: Catalog, *, checkpoint: str, device: str):
+    def __init__(
+        self,
+        model: Model,
+        cache: EmbeddingCache,
+        catalog: Catalog,
+        *,
+        checkpoint: str,
+        device: str,
+        owns_cache: bool = False,
+    ):
         self.model, self.cache, self.catalog = model, cache, catalog
         self.checkpoint, self.device = checkpoint, device
+        self._owns_cache = owns_cache
+        self._in_hand: deque[str] = deque(maxlen=IN_HAND)
+        cache.subscribe(self)
 
     @property
     def recipe(self) -> str:
@@ -80,6 +98,7 @@ class Encoder:
             device=self.device,
             folder=str(self.cache.folder or ""),
             dtype=self.cache.dtype,
+            limits=self.cache.limits,
         )
 
     def embedding(self, image: ImageRecord) -> tuple[Embedding, bool]:
@@ -90,7 +109,9 @@ class Encoder:
         ImageError
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
-        embedding, hit = _from_store_or_model(self.task(image), self.model, self.cache)
+        task = self.task(image)
+        embedding, hit = _from_store_or_model(task, self.model, self.cache)
+        self._take_in_hand(task.key)
         if not image.embedding_cached:
             self.catalog.mark_pixels_cached(image.pixel_hash, True)
         return embedding, hit
@@ -102,11 +123,45 @@ class Encoder:
     def finished(self, task: EncodeTask) -> None:
         """Tell the catalog that the store holds the task's embedding, if it does."""
         if task.key not in self.cache:
-            raise StoreError(
-                f"{task.filename}: its embedding was computed, but is not in {self.cache!r}. "
-                "Workers and this session need to see the same folder under the same path."
+            refused = self.cache.stats().refused
+            why = (
+                f"The disk had no room for {refused} embeddings: raise the budget with cache={{'disk_bytes': …}}."
+                if refused
+                else "Workers and this session need to see the same folder under the same path."
             )
+            raise StoreError(f"{task.filename}: its embedding was computed, but is not in {self.cache!r}. {why}")
         self.catalog.mark_pixels_cached(task.pixel_hash, True)
+
+    def held(self, tasks: Sequence[EncodeTask]) -> set[str]:
+        """Keys of the tasks whose embeddings the store has now; the catalog is told of all of them at once."""
+        held = {task.key for task in tasks if task.key in self.cache}
+        hashes = {task.pixel_hash for task in tasks if task.key in held}
+        self.catalog.refresh_cached(self.has, pixel_hashes=hashes)
+        return held
+
+    def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
+        """Compare the catalog's flags with the store; see `samnb.cache.Listener`."""
+        wrong = len(self.catalog.wrongly_flagged(self.has, pixel_hashes=pixel_hashes))
+        if wrong and fix:
+            self.catalog.refresh_cached(self.has, pixel_hashes=pixel_hashes)
+        return wrong
+
+    def close(self) -> None:
+        """Listen to the store no more, and wait until remote tiers have what was computed."""
+        self.cache.unsubscribe(self)
+        self.cache.unpin(self._in_hand)
+        if self._owns_cache:
+            self.cache.close()
+        else:
+            self.cache.flush()
+
+    def _take_in_hand(self, key: str) -> None:
+        if key in self._in_hand:
+            return
+        if len(self._in_hand) == IN_HAND:
+            self.cache.unpin([self._in_hand[0]])
+        self._in_hand.append(key)
+        self.cache.pin([key])
 
 
 @dataclass(frozen=True)
@@ -123,6 +178,8 @@ class EncodeTask:
         As for `samnb.models.load_model`; checkpoint "" for none.
     folder, dtype : str
         The store, and its storage precision.
+    limits : Limits
+        What the store may take.
     """
 
     key: str
@@ -135,6 +192,7 @@ class EncodeTask:
     device: str
     folder: str
     dtype: str
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def about(self) -> dict[str, str]:
@@ -187,7 +245,7 @@ def open_cache(session_folder: Path, cache: EmbeddingCache | Mapping[str, Any] |
 
 def encode_into_store(task: EncodeTask) -> EncodeOutcome:
     """Do one task with this process's own model and store: what an executor runs."""
-    return _encode(task, _model(task.model, task.checkpoint, task.device), _store(task.folder, task.dtype))
+    return _encode(task, _model(task.model, task.checkpoint, task.device), _store(task.folder, task.dtype, task.limits))
 
 
 def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
@@ -221,5 +279,5 @@ def _model(name: str, checkpoint: str, device: str) -> Model:
 
 
 @lru_cache(maxsize=8)
-def _store(folder: str, dtype: str) -> EmbeddingCache:
-    return EmbeddingCache(folder, dtype=dtype)
+def _store(folder: str, dtype: str, limits: Limits) -> EmbeddingCache:
+    return EmbeddingCache(folder, dtype=dtype, **asdict(limits))

@@ -46,9 +46,9 @@ class Limits:
     def __post_init__(self) -> None:
         for name, least in (("disk_bytes", 1), ("min_free_bytes", 0), ("ttl", 0.001)):
             value = getattr(self, name)
-            if value is not None and not value >= least:
+            if value is not None and not (isinstance(value, int | float) and value >= least):
                 needed = "0 or more" if least == 0 else "more than 0"
-                raise StoreError(f"{name}: expected {needed}, or None for the default; got {value}.")
+                raise StoreError(f"{name}: expected {needed}, or None for the default; got {value!r}.")
 
     def budget(self, folder: Path, used: int) -> int:
         """Bytes that all entries of this folder may take, when they take `used` now."""

@@ -42,19 +42,22 @@ def prewarm_events(
     for event in events:
         counts[event.status] += 1
         yield event
-    details = {**counts, "cache_size": len(encoder.cache)}
+    details = {**counts, "cache_size": encoder.cache.stats().entries}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 
 
 def _one_by_one(tasks: Sequence[EncodeTask], encoder: Encoder, control: JobControl) -> Iterator[Event]:
+    held = encoder.held(tasks)
     for index, task in enumerate(tasks, start=1):
         if not control.go_on():
             return
         started = time.perf_counter()
         place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
         try:
-            computed = task.key not in encoder.cache and encoder.encode(task).computed
-            encoder.finished(task)
+            there = task.key in encoder.cache
+            computed = not there and encoder.encode(task).computed
+            if not (there and task.key in held):  # else the catalog knows
+                encoder.finished(task)
         except Exception as error:
             # Any failure belongs to this image alone; the event carries it to the user.
             yield Event("failed", **place, ms=_since(started), details=_reason(error))
@@ -70,7 +73,7 @@ def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, c
     while (waiting or running) and control.go_on():
         while waiting and len(running) < window:
             index, task = waiting.pop(0)
-            if task.key in encoder.cache:
+            if encoder.cache.bring(task.key):
                 encoder.finished(task)
                 yield Event("skipped", index=index, total=len(tasks), filename=task.filename, ms=0.0)
             else:
@@ -87,6 +90,7 @@ def _news(future: Future[EncodeOutcome], index: int, total: int, task: EncodeTas
     try:
         outcome = future.result()
         encoder.finished(task)
+        encoder.cache.publish(task.key)
     except Exception as error:
         return Event("failed", **place, details=_reason(error))
     return Event("computed" if outcome.computed else "skipped", **place, ms=outcome.ms)

@@ -64,8 +64,8 @@ class Session:
     database_url : str, optional
         SQLAlchemy URL of the catalog; None: "catalog.db" in the folder, or the DATABASE_URL variable.
     cache : EmbeddingCache or dict, optional
-        A store of your own, or options for the session's: dtype ("float16", "float32"), memory_bytes,
-        max_entries.
+        A store of your own, or options for the session's, as `samnb.EmbeddingCache` has them: dtype, memory_bytes,
+        disk_bytes, remote, …
 
     Raises
     ------
@@ -105,7 +105,8 @@ class Session:
             raise SessionReadOnly(self.folder, error.strerror) from error
         self.catalog = Catalog(intake.database_url(self.folder, database_url), folder_for_messages=self.folder)
         self.cache = open_cache(self.folder, cache)
-        self._encoder = Encoder(self.model, self.cache, self.catalog, checkpoint=str(checkpoint or ""), device=device)
+        opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
+        self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
         self._templates = TemplateBook(self._encoder)
         self._pixels = RecentPixels()
         self.catalog.refresh_cached(self._encoder.has)
@@ -443,7 +444,8 @@ class Session:
         return self.folder.name
 
     def close(self) -> None:
-        """Close the catalog's connections; the session is not used afterwards."""
+        """Wait for what is still to be written, and close the catalog; the session is not used afterwards."""
+        self._encoder.close()
         self.catalog.close()
 
     def __enter__(self) -> Session:

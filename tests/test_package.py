@@ -18,9 +18,9 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
     *("errors", "urls", "settings", "files", "prompts", "finding", "images", "masks", "clicks", "models", "baselines"),
-    *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets", "memory"),
+    *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier_lane", "redis_tier", "object_tier", "tiers"),
-    *("cache_report", "entry_check", "cache"),
+    *("memory", "single_flight", "cache_report", "entry_check", "cache_stats", "cache"),
     *("tables", "migrations", "database", "records", "queries", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),
     *("reports", "cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),

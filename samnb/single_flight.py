@@ -1,0 +1,76 @@
+"""One computation for all threads that ask for the same thing at the same time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Generic, TypeVar
+
+__all__ = ["SingleFlight"]
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """Computations that are running in this process, by key."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """A forked child has none of the threads that held the lock or were computing."""
+        self._lock = threading.Lock()
+        self._running: dict[str, Future[T]] = {}
+
+    def run(self, key: str, look: Callable[[], T | None], compute: Callable[[], tuple[T, bool]]) -> tuple[T, bool]:
+        """What `look` finds, or what one of the threads that ask computes.
+
+        Parameters
+        ----------
+        look : callable
+            Gives what is there already, or None.
+        compute : callable
+            Gives what was computed, and True if another process had done so meanwhile.
+
+        Returns
+        -------
+        value, hit
+            False for the one thread that computed it.
+
+        Raises
+        ------
+        Exception
+            What `compute` raised, here and in every thread that waited for it; the next call tries again.
+
+        Examples
+        --------
+        >>> SingleFlight().run("key", lambda: None, lambda: ("computed", False))
+        ('computed', False)
+        """
+        while True:
+            if (found := look()) is not None:
+                return found, True
+            mine: Future[T] = Future()
+            with self._lock:
+                future = self._running.setdefault(key, mine)
+            if future is mine:
+                return self._lead(key, mine, compute)
+            try:
+                return future.result(), True
+            except CancelledError:  # the thread that computed was interrupted: ask again
+                continue
+
+    def _lead(self, key: str, future: Future[T], compute: Callable[[], tuple[T, bool]]) -> tuple[T, bool]:
+        try:
+            value, hit = compute()
+        except BaseException as error:
+            self._running.pop(key, None)
+            if isinstance(error, Exception):
+                future.set_exception(error)
+            else:
+                future.cancel()
+            raise
+        self._running.pop(key, None)
+        future.set_result(value)
+        return value, hit
