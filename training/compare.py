@@ -1,6 +1,7 @@
 """Is each idea in the net worth its place? Trains every variant for the same steps on the same batches.
 
-``python -m training.compare --scenes FOLDER --steps 400`` prints a table and keeps ``benchmarks/results/variants.json``.
+``python -m training.compare --scenes FOLDER --steps 400`` prints a table and writes it to
+``benchmarks/results/variants.json``.
 Every batch is new to the net when it comes, so the mean over the last quarter of the steps measures what was learned.
 Short runs on 128-pixel crops tell what learns fast, not what is best after hours.
 """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -23,13 +24,19 @@ SHARD = 100
 
 
 def render_shard(
-    folder: Path, index: int, count: int = SHARD, size: int = SIZE, pictures: Pictures | None = None
+    folder: Path,
+    index: int,
+    count: int = SHARD,
+    size: int = SIZE,
+    pictures: Pictures | None = None,
+    kinds: Sequence[str] = (),
 ) -> None:
-    """Render scenes ``index * SHARD`` onward into one shard, unless it is there already."""
+    """Render scenes ``index * SHARD`` onward into one shard, unless it is there already; of `kinds` in turn, if any."""
     target = folder / f"pixels-{index:05d}.npy"
     if target.exists():
         return
-    scenes = [render_scene(index * SHARD + i, size, pictures=pictures) for i in range(count)]
+    drawn = [kinds[i % len(kinds)] if kinds else None for i in range(count)]
+    scenes = [render_scene(index * SHARD + i, size, kind, pictures) for i, kind in enumerate(drawn)]
     _save(folder / f"labels-{index:05d}.npy", np.stack([np.stack([s.whole, s.part], -1) for s in scenes]))
     _save(target, np.stack([scene.pixels for scene in scenes]))
 
@@ -57,6 +64,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=2400)
     parser.add_argument("--pictures", type=Path, help="folder made by training.pictures; without it, formulas only")
     parser.add_argument("--first", type=int, default=0, help="number of the first scene, a multiple of 100")
+    parser.add_argument("--kinds", nargs="*", default=[], help="only these kinds, in turn")
     parser.add_argument("--worker", default="0/1", help="i/n: render every n-th shard, beginning with the i-th")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -65,7 +73,7 @@ def main() -> None:
     pictures = Pictures(arguments.pictures) if arguments.pictures else None
     start = arguments.first // SHARD
     for index in range(start + first, start + arguments.scenes // SHARD, step):
-        render_shard(arguments.out, index, pictures=pictures)
+        render_shard(arguments.out, index, pictures=pictures, kinds=arguments.kinds)
         print(f"shard {index}", flush=True)
 
 
