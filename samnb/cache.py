@@ -175,6 +175,10 @@ class EmbeddingCache:
     def __len__(self) -> int:
         return sum(1 for _ in self.keys())
 
+    def noted_entries(self) -> int:
+        """How many entries the folder holds as its usage file says; lists nothing, so files deleted by hand count too."""
+        return len(self._memory) if self._disk is None else self._disk.usage.total().entries
+
     def keys(self) -> Iterator[str]:
         """Every key in the folder, in no order (lists it all); without a folder, those in memory."""
         if self._disk is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
@@ -34,10 +35,11 @@ from .queries import (
     insert_annotations,
     now,
     path_text,
+    renew_image,
     set_cached,
     to_json,
 )
-from .records import AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage
+from .records import UNREAD, AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage
 from .tables import annotation_table, applied_table, dataset_table, image_table, template_table
 
 __all__ = ["AnnotationRecord", "Catalog", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage"]
@@ -49,7 +51,8 @@ class Catalog:
     Parameters
     ----------
     url_or_path : path or SQLAlchemy URL
-        A path is a SQLite file; it and its folder are made when missing, and upgraded when older.
+        A path is a SQLite file; it and its folder are made when missing. An older one, or one made by the earlier
+        server, is upgraded: what it was is kept beside it, see `backup`.
     folder_for_messages : path, optional
         What error messages call it; default the file's folder.
 
@@ -88,6 +91,11 @@ class Catalog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def backup(self) -> Path | None:
+        """The copy of a SQLite file as it was, where opening it changed its tables; else None."""
+        return self._database.backup
 
     def close(self) -> None:
         """Let go of the database. Safe to call twice."""
@@ -156,6 +164,27 @@ class Catalog:
         with self._database.read() as connection:
             return image_called(connection, ref)
 
+    def unread_images(self) -> list[ImageRecord]:
+        """Images from the earlier server whose files nobody has read since, by dataset and position."""
+        with self._database.read() as connection:
+            return image_records(connection, image_table.c.pixel_hash.startswith(UNREAD, autoescape=True))
+
+    def renew_images(self, pictures: Mapping[str, NewImage]) -> list[ImageRecord]:
+        """Give images, by id, other values: what was read of their files, or where these are now.
+
+        Returns
+        -------
+        list of ImageRecord
+            Those that are there. One that was removed meanwhile is left out, as is one whose new path is another
+            image of its dataset.
+        """
+        renewed: list[ImageRecord] = []
+        for batch in batches(list(pictures.items())):
+            with self._database.write() as connection:
+                ids = [image_id for image_id, picture in batch if renew_image(connection, image_id, picture)]
+                renewed += image_records(connection, image_table.c.id.in_(ids))
+        return renewed
+
     def known_file(self, path: AnyPath, size_bytes: int, mtime_ns: int, inode: int) -> ImageRecord | None:
         """The image made from this very file, if the file is unchanged since: no need to read it again."""
         unchanged = {
@@ -214,6 +243,13 @@ class Catalog:
         """Say of every image with these pixels whether its embedding is cached; returns how many they are."""
         with self._database.write() as connection:
             return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
+
+    def mark_held(self, pixel_hashes: Collection[str]) -> int:
+        """Say of all images with any of these pixels that their embedding is cached; returns to how many it is news."""
+        news = func.coalesce(image_table.c.embedding_cached, 0) != 1
+        with self._database.write() as connection:
+            wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
+            return sum(set_cached(connection, True, news, batch) for batch in wanted)
 
     def find_image_by_hash(self, content_hash: str) -> dict[str, Any] | None:
         """An image with these bytes, one that is cached if there is one.

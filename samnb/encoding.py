@@ -135,8 +135,7 @@ class Encoder:
     def held(self, tasks: Sequence[EncodeTask]) -> set[str]:
         """Keys of the tasks whose embeddings the store has now; the catalog is told of all of them at once."""
         held = {task.key for task in tasks if task.key in self.cache}
-        hashes = {task.pixel_hash for task in tasks if task.key in held}
-        self.catalog.refresh_cached(self.has, pixel_hashes=hashes)
+        self.catalog.mark_held({task.pixel_hash for task in tasks if task.key in held})
         return held
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:

@@ -17,7 +17,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -229,11 +229,10 @@ def _parse(raw: bytes, key: str) -> Embedding:
         stored[name], end = _tensor(raw, start, end, name, header[name])
     if start + end != len(raw):
         raise EntryDamaged(f"length: expected {start + end:,} bytes, got {len(raw):,}")
-    tensors = _restored(order, stored)
-    for name, tensor in tensors.items():
-        if not np.isfinite(tensor).all():
+    for name, tensor in stored.items():
+        if not _is_finite(tensor):
             raise EntryDamaged(f"{name}: values that are not finite")
-    return Embedding(tensors, _size(metadata["original_size"]), _size(metadata["input_size"]))
+    return Embedding(_Tensors(order, stored), _size(metadata["original_size"]), _size(metadata["input_size"]))
 
 
 def _tensor(raw: bytes, start: int, end: int, name: str, field: Any) -> tuple[NDArray[Any], int]:
@@ -264,6 +263,48 @@ def _quantised(sources: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     pairs = {name: to_int8(source) for name, source in sources.items()}
     scales = {name + _SCALES: scales for name, (_, scales) in pairs.items()}  # first, where float32 is aligned
     return {**scales, **{name: values for name, (values, _) in pairs.items()}}
+
+
+class _Tensors(Mapping[str, NDArray[np.float32]]):
+    """What a file holds; a tensor becomes float32 when it is first looked at.
+
+    Half of a read from disk would be that conversion, and who only moves an entry never looks.
+    """
+
+    def __init__(self, order: list[str], stored: Mapping[str, NDArray[Any]]):
+        self._order, self._stored = order, stored
+        self._restored: dict[str, NDArray[np.float32]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        stored = self._stored  # before the look below: another thread may be done with it after
+        if name not in self._restored:
+            if name not in self._order:
+                raise KeyError(name)
+            self._restored.setdefault(name, _restored([name], stored)[name])
+            if len(self._restored) == len(self._order):
+                self._stored = {}  # and with it the bytes of the file
+        return self._restored[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def nbytes(self) -> int:
+        """Once all have been looked at."""
+        held = (self._restored.get(name, self._stored.get(name)) for name in self._order)
+        return sum(4 * tensor.size for tensor in held if tensor is not None)
+
+
+def _is_finite(stored: NDArray[Any]) -> bool:
+    if stored.dtype != np.float16:
+        return stored.dtype == np.int8 or bool(np.isfinite(stored).all())
+    if not stored.size:
+        return True
+    # of all halves, infinities and what is no number have the largest bits; twice as fast as numpy's own
+    return bool(stored.view("<i2").max() < 0x7C00 and stored.view("<u2").max() < 0xFC00)
 
 
 def _restored(order: list[str], stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

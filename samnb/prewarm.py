@@ -42,7 +42,7 @@ def prewarm_events(
     for event in events:
         counts[event.status] += 1
         yield event
-    details = {**counts, "cache_size": encoder.cache.stats().entries}
+    details = {**counts, "cache_size": encoder.cache.noted_entries()}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 
 

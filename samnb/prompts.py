@@ -142,7 +142,8 @@ class Embedding:
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors together."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        told = getattr(self.tensors, "nbytes", None)  # by those who make their tensors only when asked
+        return sum(tensor.nbytes for tensor in self.tensors.values()) if told is None else told
 
 
 @dataclass(frozen=True, eq=False)

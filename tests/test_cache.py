@@ -28,7 +28,7 @@ from safetensors.numpy import load_file
 
 from samnb import entry_folder
 from samnb.cache import CacheReport, EmbeddingCache, make_key
-from samnb.entries import EntryDamaged, pack, unpack
+from samnb.entries import EntryDamaged, as_stored, pack, unpack
 from samnb.entry_files import verify
 from samnb.errors import ModelError, SessionReadOnly, StoreError, UnknownName
 from samnb.prompts import Embedding
@@ -143,6 +143,21 @@ def test_several_tensors_come_back_in_order_as_put_said(tmp_path: Path, dtype: s
     assert same(cache.get(KEY), told)
     if in_folder:
         assert same(EmbeddingCache(tmp_path).get(KEY), told)
+
+
+def test_threads_may_look_at_a_tensor_for_the_first_time_together(cache: EmbeddingCache) -> None:
+    put = Embedding({"a": some(seed=1).tensors["image_embedding"], "b": np.ones((3, 4))}, (4, 4), (4, 4))
+    told = as_stored(put, "float16")
+    for _ in range(20):
+        got = unpack(pack(KEY, put, dtype="float16", about={}), KEY)
+        size = got.nbytes
+        with ThreadPoolExecutor(8) as pool:
+            looks = list(pool.map(got.tensors.__getitem__, ["a", "b"] * 8))
+        assert all(look is got.tensors[name] for look, name in zip(looks, ["a", "b"] * 8, strict=True))
+        assert same(got, told)
+        assert got.nbytes == size == told.nbytes
+        with pytest.raises(KeyError):
+            got.tensors["c"]
 
 
 def test_every_finite_half_comes_back_exactly(tmp_path: Path) -> None:
