@@ -20,12 +20,12 @@ ROOMS = (
     *("errors", "urls", "settings", "files", "prompts", "finding", "images", "masks", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier_lane", "redis_tier", "object_tier", "tiers"),
-    *("memory", "single_flight", "cache_report", "entry_check", "cache_stats", "cache"),
-    *("tables", "migrations", "database", "records", "queries", "catalog"),
+    *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache", "cache_archive"),
+    *("records", "tables", "migrations", "backups", "database", "queries", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),
     *("reports", "cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
-    *("intake", "template_book", "session"),
-    *("ui", "widgets", "demo", "cli"),
+    *("intake", "upkeep", "datasets", "template_book", "session"),
+    *("ui", "widgets", "demo", "cache_cli", "cli"),
 )
 DRAWN = {"ui", "widgets"}
 
