@@ -25,24 +25,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .budgets import Budget, Collected
 from .cache_report import CacheReport, CacheStats
 from .cache_stats import read_stats
-from .entries import DTYPES, SCHEMA, EntryDamaged, as_stored, check_key, make_key, pack, unpack
+from .entries import DTYPES, SCHEMA, EntryDamaged, as_stored, check_key, make_key, pack, unpack, verify
 from .entry_check import check_folder
 from .entry_folder import EntryFolder
 from .entry_header import header_of
 from .errors import NoRoom, StoreError, UnknownName
 from .limits import Limits
+from .listeners import Listener, Listeners
 from .memory import MemoryTier
 from .prompts import Embedding
 from .settings import cache_options
 from .single_flight import SingleFlight
 from .tiers import CLOSE_TIMEOUT, RemoteTiers, open_tiers
 
-__all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "Listener", "make_key"]
+__all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "make_key"]
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_MAX_ENTRIES = 2000
@@ -51,14 +52,6 @@ COUNTED_EXACTLY = 2000
 
 _COUNTED = ("hits", "misses", "computed", "quarantined", "refused")
 _log = logging.getLogger("samnb.cache")
-
-
-class Listener(Protocol):
-    """Somebody who notes elsewhere what a cache holds, as a session's catalog does."""
-
-    def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
-        """Entries of these pictures (None: of any) came or went: look, note it if `fix`, say how much was wrong."""
-        raise NotImplementedError
 
 
 class EmbeddingCache:
@@ -141,7 +134,7 @@ class EmbeddingCache:
         self._remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
         self._unstored: set[str] = set()  # what found no room on the disk, and memory has instead
         self._headers: dict[str, Mapping[str, str]] = {}  # of what memory holds, where entries expire
-        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._listeners = Listeners()
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._flights: SingleFlight[Embedding] = SingleFlight()
         self._after_fork()
@@ -176,7 +169,7 @@ class EmbeddingCache:
         return sum(1 for _ in self.keys())
 
     def noted_entries(self) -> int:
-        """How many entries the folder holds as its usage file says; lists nothing, so files deleted by hand count too."""
+        """How many entries the folder holds by its usage file: lists nothing; files deleted by hand count."""
         return len(self._memory) if self._disk is None else self._disk.usage.total().entries
 
     def keys(self) -> Iterator[str]:
@@ -235,6 +228,30 @@ class EmbeddingCache:
         self._remember(key, kept, raw)
         self._remote.publish(key, raw)
         return kept
+
+    def add_raw(self, key: str, raw: bytes) -> bool:
+        """Keep the bytes of an entry from elsewhere, verified; False where it is here already.
+
+        Raises
+        ------
+        EntryDamaged
+            They are not the unaltered entry of `key`.
+        NoRoom, SessionReadOnly, StoreError
+            As `put`.
+        """
+        verify(raw, check_key(key))
+        if key in self:
+            return False
+        if self._budget is None:
+            self._remember(key, unpack(raw, key), raw)
+        else:
+            self._budget.write(key, raw)
+        self._listeners.tell([header_of(raw).get("pixel_hash", "")])
+        return True
+
+    def raw(self, key: str) -> bytes | None:
+        """The bytes of an entry's file, not verified; None where there is none."""
+        return self._folder_of_files().read_raw(key)
 
     def publish(self, key: str) -> None:
         """Have the entry of the folder written to the remote tiers too, soon: for what other processes put here."""
@@ -323,7 +340,7 @@ class EmbeddingCache:
             With `fix`, when the folder cannot be written.
         """
         report = CacheReport(len(self), fixed=fix) if self._disk is None else check_folder(self._disk, fix=fix)
-        return replace(report, flags=sum(one.store_changed(None, fix=fix) for one in list(self._listeners)))
+        return replace(report, flags=self._listeners.compare(fix=fix))
 
     def collect(self, *, to_bytes: int | None = None) -> Collected:
         """Put the folder in order now: left-over files and expired entries go, and what is above the budget.
@@ -454,12 +471,7 @@ class EmbeddingCache:
         """Forget entries whose files are gone, and tell who keeps account of their pictures."""
         for key in hashes:
             self._forget(key)
-        known = frozenset(hashes.values())
-        for listener in list(self._listeners):
-            try:
-                listener.store_changed(known if all(known) else None, fix=True)
-            except StoreError as error:
-                _log.warning("%r: %d entries are gone and the catalog could not be told: %s", self, len(hashes), error)
+        self._listeners.tell(hashes.values())
 
     def _folder_of_files(self) -> EntryFolder:
         if self._disk is None:

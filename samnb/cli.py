@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .cache_cli import add_cache_commands
 from .errors import NothingToMeasure, SamnbError, StoreError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     settings = commands.add_parser("settings", help="the environment variables, what holds and where it comes from")
     settings.set_defaults(run=_settings)
+    add_cache_commands(commands)
 
     status = commands.add_parser("status", help="a session at a glance")
     add = commands.add_parser("add", help="add pictures")

@@ -139,7 +139,7 @@ class Encoder:
         return held
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
-        """Compare the catalog's flags with the store; see `samnb.cache.Listener`."""
+        """Compare the catalog's flags with the store; see `samnb.listeners`."""
         wrong = len(self.catalog.wrongly_flagged(self.has, pixel_hashes=pixel_hashes))
         if wrong and fix:
             self.catalog.refresh_cached(self.has, pixel_hashes=pixel_hashes)
