@@ -6,6 +6,7 @@ when they begin (``BEGIN IMMEDIATE``), short transactions. Any other SQLAlchemy 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import weakref
@@ -20,15 +21,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from .backups import back_up
 from .errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
 from .migrations import HEAD, REVISIONS, upgrade
+from .migrations.from_server import carry_over, is_from_server, set_aside
 from .tables import metadata
+from .urls import without_secrets
 
 __all__ = ["BUSY_TIMEOUT_MS", "Database"]
+
+_log = logging.getLogger("samnb.database")
 
 BUSY_TIMEOUT_MS = 10_000
 UPGRADE_TIMEOUT_S = 120
 _ADVISORY_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
+_FROM_SERVER = "server"
 _version = table("alembic_version", sql_column("version_num"))
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -51,10 +58,18 @@ class Database:
         Written by a newer samnb; nothing was changed.
     StoreError
         Not a database, another program's database, or one that cannot be reached.
+
+    Attributes
+    ----------
+    backup : Path or None
+        The copy of the file as it was, where opening it had to change its tables.
     """
+
+    backup: Path | None = None
 
     def __init__(self, url_or_path: AnyPath | URL, *, shown: AnyPath | None = None):
         url = _as_url(url_or_path)
+        self._url = str(url_or_path) if isinstance(url_or_path, str) else ""
         self.path = _file_of(url)
         self.shown = str(shown or (self.path.parent if self.path else _without_secrets(url)))
         if self.path is not None:
@@ -102,8 +117,8 @@ class Database:
 
         try:
             with FileLock(f"{self.path}.lock", timeout=UPGRADE_TIMEOUT_S):
-                self._use_wal()
                 self._upgrade()
+                self._use_wal()
         except SamnbError:  # some of which are also the OSError below
             raise
         except Timeout as error:
@@ -115,11 +130,38 @@ class Database:
             raise SessionReadOnly(self.shown, error.strerror or error) from error
 
     def _upgrade(self) -> None:
-        with self.write() as connection:
-            if self.engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-            if self._revision(connection) != HEAD:  # another process may have done it while this one waited
-                upgrade(connection)
+        try:
+            with self.write() as connection:
+                if self.engine.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+                found = self._revision(connection)
+                if found == HEAD:  # another process did it while this one waited
+                    return
+                if found is not None and self.path is not None:
+                    self.backup = back_up(self.path, HEAD)
+                self._bring_up(connection, found)
+        except BaseException:
+            # Nothing was changed, so the copy is of no use, and each new try would leave another.
+            if self.backup is not None:
+                self.backup.unlink(missing_ok=True)
+                self.backup = None
+            raise
+        if found is not None:
+            kept = f"as it was: {self.backup}" if self.backup else "the server has no copy of it as it was"
+            _log.warning("%s: the catalog was upgraded to schema %s (%s)", self.shown, HEAD, kept)
+
+    def _bring_up(self, connection: Connection, found: str | None) -> None:
+        if found != _FROM_SERVER:
+            upgrade(connection)
+            return
+        renamed = set_aside(connection)
+        upgrade(connection)
+        came = carry_over(connection, renamed)
+        _log.warning(
+            "%s: %d images in %d datasets came over from the earlier server (%d rows for a file twice left out). "
+            "Session.fill_hashes() reads their files; its own tables stay beside as %s",
+            *(self.shown, came.images, came.datasets, came.left_out, ", ".join(sorted(renamed.values()))),
+        )
 
     def _revision(self, connection: Connection) -> str | None:
         tables = set(inspect(connection).get_table_names())
@@ -128,6 +170,8 @@ class Database:
             if found is not None and found not in REVISIONS:
                 raise SessionTooNew(self.shown, found, HEAD)
             return found
+        if is_from_server(connection):
+            return _FROM_SERVER
         strangers = sorted(tables & set(metadata.tables))
         if strangers:
             raise StoreError(
@@ -153,10 +197,12 @@ class Database:
         try:
             yield
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
-            raise self._explained(error) from error
+            told = str(error)
+            # A driver may quote the address it was given; then its own message must not be shown behind ours.
+            raise self._explained(error) from (error if without_secrets(told, self._url) == told else None)
 
     def _explained(self, error: Exception) -> SamnbError:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        reason = " ".join(without_secrets(getattr(error, "orig", None) or error, self._url).split())
         where = str(self.path or self.shown)
         if "readonly" in reason or "unable to open" in reason:
             return SessionReadOnly(self.shown, reason)

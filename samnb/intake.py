@@ -21,7 +21,7 @@ from .files import cannot_write, write_whole
 from .images import as_pixels, encode_png, find_images, pixel_hash, read_picture
 from .reports import AddReport, Failure
 
-__all__ = ["add_pictures", "database_url", "session_folder"]
+__all__ = ["add_pictures", "database_url", "new_image", "session_folder", "threads"]
 
 _log = logging.getLogger("samnb.intake")
 
@@ -73,7 +73,7 @@ def add_pictures(
     failed: list[Failure] = []
     paths = _paths_of(source, folder, failed)
     catalog.add_dataset(dataset)
-    before = {image.path: image.pixel_hash for image in catalog.images(dataset=dataset)}
+    before = {image.path: image for image in catalog.images(dataset=dataset)}
     known_pixels = {image.pixel_hash for image in catalog.images()}
     added: list[ImageRecord] = []
     duplicates = 0
@@ -101,9 +101,13 @@ def add_pictures(
         added=sum(image.path not in before for image in added),
         duplicates_found=sum(image.embedding_cached for image in added),
         duplicates=duplicates,
-        changed=sum(before.get(image.path, image.pixel_hash) != image.pixel_hash for image in added),
+        changed=sum(_changed(before.get(image.path), image) for image in added),
         failed=tuple(failed),
     )
+
+
+def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:
+    return before is not None and before.is_read and before.pixel_hash != now.pixel_hash
 
 
 def _paths_of(source: Any, folder: Path, failed: list[Failure]) -> list[Path]:
@@ -137,9 +141,13 @@ def _keep(image: Image.Image | np.ndarray, folder: Path) -> Path:
     return path
 
 
+def threads() -> int:
+    """How many threads read pictures: decoding and hashing release the GIL; more only wait for the disk."""
+    return min(4, os.cpu_count() or 1)
+
+
 def _read_all(paths: list[Path], catalog: Catalog) -> Iterator[_Read]:
-    # Decoding and hashing release the GIL; more threads than this only wait for the disk.
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=threads()) as pool:
         yield from pool.map(lambda path: _read(path, catalog), paths)
 
 
@@ -147,12 +155,13 @@ def _read(path: Path, catalog: Catalog) -> _Read:
     try:
         stat = path.stat()
         known = catalog.known_file(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        return _Read(str(path), _new_from_record(known) if known else _new_from_file(path))
+        return _Read(str(path), _new_from_record(known) if known else new_image(path))
     except (ImageError, OSError) as error:
         return _Read(str(path), reason=str(error))
 
 
-def _new_from_file(path: Path) -> NewImage:
+def new_image(path: Path) -> NewImage:
+    """Read and hash one picture file. Raises `ImageError`."""
     picture = read_picture(path)
     height, width = picture.size_hw
     return NewImage(

@@ -54,6 +54,8 @@ def summary_text(event: Event) -> str:
     'Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)'
     """
     said = event.as_dict()
+    if "summary" in said:
+        return f"Stopped: {said['summary']}" if said.get("cancelled") else said["summary"]
     parts = [f"computed: {said.get('computed', 0)}", f"skipped: {said.get('skipped', 0)}"]
     if said.get("failed"):
         parts.append(f"failed: {said['failed']}")

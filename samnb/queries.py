@@ -37,9 +37,11 @@ __all__ = [
     "image_called",
     "image_records",
     "image_row",
+    "image_values",
     "insert_annotations",
     "now",
     "path_text",
+    "renew_image",
     "set_cached",
     "to_json",
 ]
@@ -129,10 +131,12 @@ def dataset_called(connection: Connection, name: str) -> DatasetRecord:
 
 def image_row(picture: NewImage, dataset_id: str, position: int) -> dict[str, Any]:
     """The row of a new image, with a fresh id."""
+    return {"id": uuid4().hex, "dataset_id": dataset_id, "position": position, **image_values(picture)}
+
+
+def image_values(picture: NewImage) -> dict[str, Any]:
+    """What a picture brings with it, as columns."""
     return {
-        "id": uuid4().hex,
-        "dataset_id": dataset_id,
-        "position": position,
         "filename": picture.filename,
         "path": path_text(picture.path),
         "content_hash": picture.content_hash,
@@ -147,6 +151,18 @@ def image_row(picture: NewImage, dataset_id: str, position: int) -> dict[str, An
     }
 
 
+def renew_image(connection: Connection, image_id: str, picture: NewImage) -> bool:
+    """Write a picture's values over an image's; False where there is none, or its dataset has that path already."""
+    values = image_values(picture)
+    this_one = image_table.c.id == image_id
+    others = image_table.alias()
+    own_dataset = select(image_table.c.dataset_id).where(this_one).scalar_subquery()
+    same_path = select(others.c.id).where(
+        others.c.dataset_id == own_dataset, others.c.path == values["path"], others.c.id != image_id
+    )
+    return bool(connection.execute(update(image_table).where(this_one, ~same_path.exists()).values(values)).rowcount)
+
+
 def image_records(connection: Connection, *wanted: Any, limit: int | None = None) -> list[ImageRecord]:
     """Images by dataset and position."""
     query = select(*_IMAGE_COLUMNS).join(dataset_table).where(*wanted).order_by(*ORDER).limit(limit)
@@ -154,7 +170,8 @@ def image_records(connection: Connection, *wanted: Any, limit: int | None = None
 
 
 def _image_record(row: RowMapping) -> ImageRecord:
-    return ImageRecord(**{**row, "embedding_cached": bool(row["embedding_cached"])})
+    known = {"embedding_cached": bool(row["embedding_cached"]), "content_hash": row["content_hash"] or ""}
+    return ImageRecord(**{**row, **known})
 
 
 def image_called(connection: Connection, ref: AnyPath) -> ImageRecord:

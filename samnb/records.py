@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["AnnotationRecord", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage"]
+__all__ = ["UNREAD", "AnnotationRecord", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage"]
+
+UNREAD = "unread:"
+"""How the pixel hash begins of an image that came from the earlier server and was not read since."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class ImageRecord:
     position : int
         Place in the dataset, from 0 in the order of adding.
 
-    The rest is as in `NewImage`.
+    The rest is as in `NewImage`. An image from the earlier server that was not read since has "" for what is not
+    known of it, and a pixel hash that is no hash: see `is_read`.
     """
 
     id: str
@@ -89,6 +93,11 @@ class ImageRecord:
     inode: int
     embedding_cached: bool
     position: int
+
+    @property
+    def is_read(self) -> bool:
+        """False for an image from the earlier server whose pixels nobody has seen since."""
+        return not self.pixel_hash.startswith(UNREAD)
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -172,7 +172,8 @@ class DuplicateGroups(list[tuple[ImageRecord, ...]]):
 class Status:
     """A session at a glance; shows as a card in a notebook.
 
-    `cached` counts images whose embedding the store holds now, for the session's model.
+    `cached` counts images whose embedding the store holds now, for the session's model; `unread` those that came
+    from the earlier server and were not read since.
     """
 
     name: str
@@ -188,6 +189,7 @@ class Status:
     device: str
     cache_entries: int
     cache_bytes: int
+    unread: int = 0
 
     @classmethod
     def read(cls, encoder: Encoder, folder: Path) -> Status:
@@ -210,6 +212,7 @@ class Status:
             device=encoder.model.device if "torch" in sys.modules else encoder.device,
             cache_entries=stats.entries,
             cache_bytes=stats.bytes,
+            unread=sum(not image.is_read for image in images),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -218,7 +221,7 @@ class Status:
 
     @property
     def _rows(self) -> dict[str, str]:
-        return {
+        rows = {
             "images": f"{self.images} in {_count(self.datasets, 'dataset')}, {self.unique_images} unique",
             "duplicates": str(self.duplicates),
             "cached": f"{self.cached} of {self.images} ({self.coverage_percent:g} %)",
@@ -227,6 +230,9 @@ class Status:
             "cache": f"{self.cache_entries} embeddings, {self.cache_bytes / 2**20:.1f} MiB",
             "folder": self.folder,
         }
+        if self.unread:
+            rows["not read yet"] = f"{self.unread} from the earlier server: session.fill_hashes()"
+        return rows
 
     def __str__(self) -> str:
         return f"samnb session {self.name}\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._rows.items())

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from . import exports, intake
 from .apply import chosen_annotation
 from .cache import EmbeddingCache
-from .catalog import Catalog, DatasetRecord, ImageRecord
-from .encoding import Encoder, RecentPixels, check_cache_options, open_cache
-from .errors import PromptError, SessionReadOnly, UnknownName, UnknownOption
-from .images import thumbnail
+from .catalog import Catalog, ImageRecord
+from .datasets import Datasets, ImageRef
+from .encoding import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
+from .errors import PromptError, SessionReadOnly, UnknownName
 from .jobs import Event, Job, JobControl
 from .models import load_model
 from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
-from .reports import AddReport, Annotation, Annotations, DuplicateGroups, Status
+from .reports import Annotation, Annotations, Status
 from .template_book import TemplateBook
 from .templates import Template
 from .yardstick import evaluate_annotations
@@ -43,12 +43,11 @@ __all__ = ["Session"]
 
 _log = logging.getLogger("samnb.session")
 
-ImageRef = str | Path | ImageRecord
 BY_HAND = "hand"
 """The source of an annotation that somebody accepted."""
 
 
-class Session:
+class Session(Datasets):
     """A folder that knows pictures by their content, keeps their embeddings, and what was annotated on them.
 
     Parameters
@@ -111,67 +110,6 @@ class Session:
         self._pixels = RecentPixels()
         self.catalog.refresh_cached(self._encoder.has)
 
-    # -- images ------------------------------------------------------------------------------------
-
-    def add(self, source: Any, *, dataset: str = "default") -> AddReport:
-        """Add pictures to a dataset; a bad one is reported and the rest goes on.
-
-        Parameters
-        ----------
-        source : path, glob, PIL image, array, or a list of these
-            Folders are searched recursively. Images and arrays from memory are kept as PNG in the session
-            folder.
-        dataset : str
-
-        Raises
-        ------
-        ImageNotFound
-            A single path or glob where nothing is found.
-        """
-        return intake.add_pictures(
-            self.catalog,
-            self.folder,
-            source,
-            dataset=dataset,
-            is_cached=lambda pixels: self._encoder.key(pixels) in self.cache,
-        )
-
-    def images(self, dataset: str | None = None) -> list[ImageRecord]:
-        """All images, or those of one dataset, in the order they were added."""
-        return self.catalog.images(dataset=dataset)
-
-    def datasets(self) -> list[DatasetRecord]:
-        """All datasets, with how many images they have and how many are cached."""
-        return self.catalog.datasets()
-
-    def image(self, image: ImageRef) -> ImageRecord:
-        """One image by file name, "dataset/file name", id, path or hash.
-
-        Raises
-        ------
-        UnknownName
-            Nothing in the catalog answers to it.
-        """
-        return image if isinstance(image, ImageRecord) else self.catalog.image(image)
-
-    def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
-        """(H, W, 3) upright RGB, read-only; the last few are kept in memory.
-
-        Raises
-        ------
-        ImageError
-            The file is gone, or no longer holds the pixels it was added with.
-        """
-        return self._pixels.of(self.image(image))
-
-    def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
-        """A small copy of the pixels."""
-        return thumbnail(self.pixels(image), longest_side)
-
-    def duplicates(self) -> DuplicateGroups:
-        """Groups of images that show the same pixels."""
-        return DuplicateGroups(self.catalog.duplicates())
-
     # -- embeddings --------------------------------------------------------------------------------
 
     def is_cached(self, image: ImageRef) -> bool:
@@ -180,7 +118,7 @@ class Session:
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder."""
-        return self._encoder.embedding(self.image(image))
+        return self._encoder.embedding(self._read(image))
 
     def prewarm(
         self,
@@ -204,9 +142,9 @@ class Session:
         show : bool
             Draw a progress widget (a tqdm bar outside a notebook).
         """
-        tasks = [self._encoder.task(record) for record in self._records(dataset, images)]
-        work = partial(prewarm_events, tasks, encoder=self._encoder, executor=executor)
-        job = Job("prewarm", lambda control: work(control=control), total=len(tasks))
+        records = self._records(dataset, images)
+        work = partial(prewarm_events, encoder=self._encoder, executor=executor)
+        job = Job("prewarm", lambda control: work(self._tasks(records), control=control), total=len(records))
         if show:
             show_job(job)
         return job
@@ -219,7 +157,7 @@ class Session:
         executor: Executor | None = None,
     ) -> Iterator[Event]:
         """The same as `prewarm`, here and now: an iterator of its events."""
-        tasks = [self._encoder.task(record) for record in self._records(dataset, images)]
+        tasks = self._tasks(self._records(dataset, images))
         return prewarm_events(tasks, encoder=self._encoder, executor=executor)
 
     # -- prompts and annotations -------------------------------------------------------------------
@@ -262,7 +200,7 @@ class Session:
             No such image.
         """
         started = time.perf_counter()
-        record = self.image(image)
+        record = self._read(image)
         if prompt is not None and (points is not None or point_labels is not None or box is not None):
             raise PromptError("Give either prompt=, or points=, point_labels= and box=; not both.")
         if prompt is None:
@@ -370,7 +308,8 @@ class Session:
             Draw a progress widget (a tqdm bar outside a notebook).
         """
         template, records = self._templates.find(template), self._records(dataset, images)
-        job = Job(f"apply {template.name}", partial(self._templates.apply, template, records), total=len(records))
+        work = partial(self._templates.apply, template)
+        job = Job(f"apply {template.name}", lambda control: work(self._filled(records), control), total=len(records))
         if show:
             show_job(job)
         return job
@@ -379,7 +318,8 @@ class Session:
         self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
     ) -> Iterator[Event]:
         """The same as `apply`, here and now: an iterator of its events."""
-        return self._templates.apply(self._templates.find(template), self._records(dataset, images), JobControl())
+        records = self._filled(self._records(dataset, images))
+        return self._templates.apply(self._templates.find(template), records, JobControl())
 
     def evaluate_model(
         self,
@@ -464,9 +404,5 @@ class Session:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _records(self, dataset: str | None, images: Iterable[ImageRef] | None) -> list[ImageRecord]:
-        if images is None:
-            return self.images(dataset)
-        if dataset is not None:
-            raise UnknownOption("a call with images=[...]", ["dataset"], ["images"])
-        return [self.image(image) for image in ([images] if isinstance(images, (str, Path, ImageRecord)) else images)]
+    def _tasks(self, records: Sequence[ImageRecord]) -> list[EncodeTask]:
+        return [self._encoder.task(record) for record in self._filled(records)]

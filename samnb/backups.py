@@ -1,0 +1,58 @@
+"""A copy of a SQLite file beside it, before anything changes its tables."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+__all__ = ["back_up"]
+
+
+def back_up(path: Path, before: str) -> Path:
+    """Copy a SQLite file as it is at this moment, what is still in its log too; others may read and write meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+    before : str
+        What is going to happen, for the name.
+
+    Returns
+    -------
+    Path
+        Beside the file: ``catalog.before-0002-20261122-221931.db``. Whole, or not there.
+
+    Raises
+    ------
+    sqlite3.Error, OSError
+        It cannot be read, or the copy cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "catalog.db")
+    >>> with closing(sqlite3.connect(path)) as connection:
+    ...     _ = connection.execute("CREATE TABLE images (id TEXT)")
+    >>> back_up(path, "0002").name.startswith("catalog.before-0002-")
+    True
+    """
+    stem = f"{path.stem}.before-{before}-{datetime.now():%Y%m%d-%H%M%S}"
+    stems = (stem, *(f"{stem}-{number}" for number in range(2, 100)))
+    copy = next(copy for copy in (path.with_name(stem + path.suffix) for stem in stems) if not copy.exists())
+    partial = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
+    try:
+        # Not VACUUM INTO: that refuses to run beside a transaction, and this runs inside the one that upgrades.
+        with (
+            closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(partial)) as target,
+        ):
+            source.backup(target)
+            # The copy of a file with a log would ask for a log of its own when somebody only wants to look.
+            target.execute("PRAGMA journal_mode = DELETE")
+        os.replace(partial, copy)
+    finally:
+        partial.unlink(missing_ok=True)
+    return copy

@@ -1,0 +1,130 @@
+"""The part of `Session` that is about images and datasets: what is there, what comes, goes and moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import intake, upkeep
+from .catalog import Catalog, DatasetRecord, ImageRecord
+from .encoding import Encoder, RecentPixels
+from .errors import UnknownOption
+from .images import thumbnail
+from .jobs import Job
+from .progress import show_job
+from .reports import AddReport, DuplicateGroups
+
+__all__ = ["Datasets", "ImageRef"]
+
+ImageRef = str | Path | ImageRecord
+
+
+class Datasets:
+    """What a `Session` does with images and datasets."""
+
+    folder: Path
+    catalog: Catalog
+    _encoder: Encoder
+    _pixels: RecentPixels
+
+    def add(self, source: Any, *, dataset: str = "default") -> AddReport:
+        """Add pictures to a dataset; a bad one is reported and the rest goes on.
+
+        Parameters
+        ----------
+        source : path, glob, PIL image, array, or a list of these
+            Folders are searched recursively. Images and arrays from memory are kept as PNG in the session
+            folder.
+        dataset : str
+
+        Raises
+        ------
+        ImageNotFound
+            A single path or glob where nothing is found.
+        """
+        return intake.add_pictures(
+            self.catalog,
+            self.folder,
+            source,
+            dataset=dataset,
+            is_cached=self._holds,
+        )
+
+    def images(self, dataset: str | None = None) -> list[ImageRecord]:
+        """All images, or those of one dataset, in the order they were added."""
+        return self.catalog.images(dataset=dataset)
+
+    def datasets(self) -> list[DatasetRecord]:
+        """All datasets, with how many images they have and how many are cached."""
+        return self.catalog.datasets()
+
+    def image(self, image: ImageRef) -> ImageRecord:
+        """One image by file name, "dataset/file name", id, path or hash.
+
+        Raises
+        ------
+        UnknownName
+            Nothing in the catalog answers to it.
+        """
+        return image if isinstance(image, ImageRecord) else self.catalog.image(image)
+
+    def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
+        """(H, W, 3) upright RGB, read-only; the last few are kept in memory.
+
+        Raises
+        ------
+        ImageError
+            The file is gone, or no longer holds the pixels it was added with.
+        """
+        return self._pixels.of(self._read(image))
+
+    def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
+        """A small copy of the pixels."""
+        return thumbnail(self.pixels(image), longest_side)
+
+    def duplicates(self) -> DuplicateGroups:
+        """Groups of images that show the same pixels."""
+        return DuplicateGroups(self.catalog.duplicates())
+
+    def fill_hashes(self, *, show: bool = True) -> Job:
+        """Read the files of images that came from the earlier server, in the background; `await` it, or `.wait()`.
+
+        A file that is gone is told in its event, and the rest goes on. Without this call an image is read when it is
+        first needed: by `prewarm`, `predict`, or `add` of its file.
+
+        Parameters
+        ----------
+        show : bool
+            Draw a progress widget (a tqdm bar outside a notebook).
+        """
+        unread = self.catalog.unread_images()
+        work = partial(upkeep.fill_events, self.catalog, unread, is_cached=self._holds)
+        job = Job("fill hashes", lambda control: work(control=control), total=len(unread))
+        if show:
+            show_job(job)
+        return job
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _holds(self, pixel_hash: str) -> bool:
+        """True when the store holds the embedding of these pixels now."""
+        return self._encoder.key(pixel_hash) in self._encoder.cache
+
+    def _read(self, image: ImageRef) -> ImageRecord:
+        """One image, its file read now if nobody did since it came from the earlier server."""
+        return self._filled([self.image(image)])[0]
+
+    def _filled(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
+        return upkeep.filled(self.catalog, records, is_cached=self._holds)
+
+    def _records(self, dataset: str | None, images: Iterable[ImageRef] | None) -> list[ImageRecord]:
+        if images is None:
+            return self.images(dataset)
+        if dataset is not None:
+            raise UnknownOption("a call with images=[...]", ["dataset"], ["images"])
+        return [self.image(image) for image in ([images] if isinstance(images, (str, Path, ImageRecord)) else images)]
