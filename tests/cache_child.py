@@ -3,6 +3,8 @@
 python cache_child.py write FOLDER FIRST     put entries FIRST, FIRST+1, … until killed
 python cache_child.py ask FOLDER COUNT DIR   ask for entries 0 … COUNT-1; one file in DIR for each it computes
 python cache_child.py hold FOLDER DIR        compute entry 0 for ever; "started" in DIR once it does
+python cache_child.py nursery FOLDER BUDGET  for each line FIRST on stdin: a new process, its number on stdout, that
+                                             writes, reads, evicts and collects from entry FIRST on until killed
 """
 
 from __future__ import annotations
@@ -66,5 +68,38 @@ def hold(folder: str, started: str) -> None:
     EmbeddingCache(folder).get_or_compute(key_of(0), compute, about={})
 
 
+def tiny_of(index: int) -> Embedding:
+    """A numbered entry of a few bytes."""
+    return Embedding({"t": np.full((8, 8), index % 2048, np.float32)}, (4, 4), (4, 4))
+
+
+def nursery(folder: str, budget: str) -> None:
+    os.fsync = lambda file: None  # a killed process loses nothing that it gave to the system
+    EmbeddingCache(folder, disk_bytes=int(budget), min_free_bytes=0).put(key_of(0), tiny_of(0), about={})
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            churn(folder, int(budget), int(line))
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("gone", flush=True)
+
+
+def churn(folder: str, budget: int, first: int) -> None:
+    cache, chance = EmbeddingCache(folder, disk_bytes=budget, min_free_bytes=0), random.Random(first)
+    for index in itertools.count(first):
+        cache.put(key_of(index), tiny_of(index), about={"pixel_hash": str(index)})
+        cache.get(key_of(chance.randrange(first, index + 1)))
+        action = chance.randrange(30)
+        if action == 0:
+            cache.collect()
+        elif action == 1:
+            cache.collect(to_bytes=budget * 3 // 4)
+        elif action == 2:
+            cache.check(fix=True)
+        elif action == 3:
+            cache.pin([key_of(index)])
+
+
 if __name__ == "__main__":
-    {"write": write, "ask": ask, "hold": hold}[sys.argv[1]](*sys.argv[2:])
+    {"write": write, "ask": ask, "hold": hold, "nursery": nursery}[sys.argv[1]](*sys.argv[2:])

@@ -621,6 +621,7 @@ def test_a_full_disk_is_said_and_leaves_no_trace(cache: EmbeddingCache) -> None:
     assert key_of(1) not in cache
     assert cache.get(key_of(1)) is None
     assert not list(cache.folder.glob("??/??/.tmp-*"))
+    assert cache.check() == CacheReport(entries=1)  # and no room stays reserved for what was not written
     assert same(EmbeddingCache(cache.folder).get(KEY), cache.get(KEY))
     assert cache.get_or_compute(key_of(1), some, about={})[1] is False
 
