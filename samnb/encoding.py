@@ -25,6 +25,7 @@ from .limits import Limits
 from .models import Model, load_model
 from .prompts import Embedding
 from .records import ImageRecord
+from .storage_check import encode_to_store
 
 __all__ = [
     "EncodeOutcome",
@@ -267,7 +268,7 @@ def _encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutc
 
 def _from_store_or_model(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tuple[Embedding, bool]:
     def compute() -> Embedding:
-        return model.encode(read_checked(task.path, task.pixel_hash, task.dataset))
+        return encode_to_store(model, read_checked(task.path, task.pixel_hash, task.dataset), cache.dtype)
 
     return cache.get_or_compute(task.key, compute, about=task.about)
 

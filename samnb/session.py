@@ -29,6 +29,7 @@ from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
 from .reports import Annotation, Annotations, Status
+from .storage_check import StorageReport, compare_storage
 from .template_book import TemplateBook
 from .templates import Template
 from .yardstick import evaluate_annotations
@@ -119,6 +120,28 @@ class Session(Datasets):
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder."""
         return self._encoder.embedding(self._read(image))
+
+    def check_storage(
+        self,
+        images: Iterable[ImageRef] | None = None,
+        *,
+        dtypes: Sequence[str] = ("float16", "int8"),
+        prompts: int = 32,
+    ) -> StorageReport:
+        """What storing embeddings in fewer bytes does to this model's masks; encodes the images anew.
+
+        Parameters
+        ----------
+        images : iterable, optional
+            None: the first three.
+        dtypes : sequence of str
+            Each is compared with float32.
+        prompts : int
+            Points and boxes on each image.
+        """
+        records = self.images()[:3] if images is None else self._records(None, images)
+        embeddings = (self.model.encode(self.pixels(record)) for record in records)
+        return compare_storage(self.model, embeddings, dtypes=dtypes, prompts=prompts)
 
     def prewarm(
         self,

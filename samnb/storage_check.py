@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .entries import as_stored, make_key, pack
 from .errors import ModelError
@@ -20,12 +21,12 @@ from .masks import mask_iou
 from .models import Model
 from .prompts import Embedding, Prompt
 
-__all__ = ["ENOUGH", "StorageFigures", "StorageReport", "compare_storage", "random_prompts", "require_storage"]
+__all__ = ["ENOUGH", "StorageFigures", "StorageReport", "compare_storage", "encode_to_store", "random_prompts"]
 
 ENOUGH = 0.995
 """Mean IoU with the masks of float32 storage from which a storage dtype passes."""
 
-QUICK_PROMPTS = 12
+TRIAL_PROMPTS, TRIAL_ENOUGH = 12, 0.98  # lower than `ENOUGH`: one odd prompt of a dozen is no reason to refuse
 _log = logging.getLogger("samnb.cache")
 
 
@@ -155,31 +156,41 @@ def compare_storage(
     return StorageReport(model.name, images, images * prompts, figures)
 
 
-def require_storage(model: Model, embedding: Embedding, dtype: str) -> None:
-    """Refuse a storage dtype that changes the masks of this model; tried on the first embedding of each process.
+def encode_to_store(model: Model, pixels: NDArray[np.uint8], dtype: str) -> Embedding:
+    """``model.encode(pixels)``, for a store of this dtype; the first int8 one of each process is tried on the model.
 
-    Takes as long as two dozen clicks. Only int8 is tried: float16 is refused by its range alone.
+    The trial takes as long as two dozen clicks. float16 needs none: its range is checked for every value.
 
     Raises
     ------
     ModelError
-        The masks differ too much; the message says how much.
+        Stored as int8, this model's embeddings give other masks; the message says how much. Once that is known
+        nothing more is encoded.
     """
     if dtype != "int8":
-        return
+        return model.encode(pixels)
+    tried = (model.fingerprint, model.recipe)
+    if refusal := _refusals.get(tried):
+        raise ModelError(refusal)
+    embedding = model.encode(pixels)
     with _trying:
-        passed = (model.fingerprint, model.recipe, dtype)
-        if passed in _passed:
-            return
-        figures = compare_storage(model, [embedding], dtypes=[dtype], prompts=QUICK_PROMPTS)[dtype]
-        if not figures.ok:
-            raise ModelError(
-                f"{model.name}: embeddings stored as {dtype} give other masks: mean IoU {figures.mean_iou:.3f} with "
-                f"those of float32 on {QUICK_PROMPTS} prompts, expected {ENOUGH} or more. Open the session with "
-                'cache={"dtype": "float16"}; session.check_storage() measures both on your images.'
-            )
-        _log.info("%s: stored as %s, mask IoU %.4f on %d prompts", model.name, dtype, figures.mean_iou, QUICK_PROMPTS)
-        _passed.add(passed)
+        if tried not in _refusals:
+            _refusals[tried] = _refusal(model, embedding, dtype)
+    if refusal := _refusals[tried]:
+        raise ModelError(refusal)
+    return embedding
+
+
+def _refusal(model: Model, embedding: Embedding, dtype: str) -> str:
+    figures = compare_storage(model, [embedding], dtypes=[dtype], prompts=TRIAL_PROMPTS)[dtype]
+    if figures.mean_iou >= TRIAL_ENOUGH:
+        _log.info("%s: stored as %s, mask IoU %.4f on %d prompts", model.name, dtype, figures.mean_iou, TRIAL_PROMPTS)
+        return ""
+    return (
+        f"{model.name}: embeddings stored as {dtype} give other masks: mean IoU {figures.mean_iou:.3f} with those of "
+        f"float32 on {TRIAL_PROMPTS} prompts, expected {TRIAL_ENOUGH} or more. Open the session with "
+        'cache={"dtype": "float16"}; session.check_storage() measures both on your images.'
+    )
 
 
 def random_prompts(size_hw: tuple[int, int], count: int, *, seed: int = 0) -> list[Prompt]:
@@ -238,4 +249,4 @@ def _figures(dtype: str, size: int, compared: list[_Compared]) -> StorageFigures
 
 _SOME_KEY = make_key("any pixels", "any weights", "any recipe")
 _trying = threading.Lock()
-_passed: set[tuple[str, str, str]] = set()
+_refusals: dict[tuple[str, str], str] = {}  # "" for a model that passed

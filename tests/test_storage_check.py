@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy_model import NumpyModel
 
+import samnb.session
 from samnb import storage_check
 from samnb.errors import ModelError
 from samnb.models import load_model
 from samnb.prompts import Embedding, Prediction
-from samnb.storage_check import compare_storage, random_prompts, require_storage
+from samnb.storage_check import compare_storage, encode_to_store, random_prompts
 
 
 class Robust(NumpyModel):
-    """Its masks hang on large differences."""
+    """Its masks hang on large differences only."""
 
     fingerprint = "robust-0"
 
     def decode(self, embedding, prompt, **options):
         grid = next(iter(embedding.tensors.values()))
-        mask = np.kron(grid[0] > 0, np.ones((4, 4), bool))
+        mask = np.kron(grid[0] > grid.mean(), np.ones((4, 4), bool))
         masks, scores = np.stack([mask, ~mask, mask]), np.float32([0.9, 0.5, 0.1])
         return Prediction(masks, scores, masks.astype(np.float32), prompt)
 
@@ -48,7 +50,7 @@ def embedding_of(seed: int = 0) -> Embedding:
 
 @pytest.fixture(autouse=True)
 def nothing_tried_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_check, "_passed", set())
+    monkeypatch.setattr(storage_check, "_refusals", {})
 
 
 def test_masks_that_stay_the_same_pass() -> None:
@@ -91,18 +93,26 @@ def test_nothing_to_compare_is_an_error() -> None:
             compare_storage(Robust(), embeddings, prompts=prompts)
 
 
-def test_int8_is_refused_for_a_model_it_changes() -> None:
-    with pytest.raises(ModelError, match=r"stored as int8.*float16"):
-        require_storage(Fragile(), embedding_of(), "int8")
-    require_storage(Fragile(), embedding_of(), "float16")
+PIXELS = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def test_int8_is_refused_for_a_model_it_changes_and_nothing_more_is_encoded() -> None:
+    model = Fragile()
+    for _ in range(3):
+        with pytest.raises(ModelError, match=r"stored as int8.*float16"):
+            encode_to_store(model, PIXELS, "int8")
+    assert model.encodes == 1
+    assert encode_to_store(model, PIXELS, "float16").tensors
+    assert model.encodes == 2
 
 
 def test_a_model_that_passed_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_storage(Robust(), embedding_of(), "int8")
+    model = Robust()
+    assert encode_to_store(model, PIXELS, "int8").tensors
     monkeypatch.setattr(storage_check, "compare_storage", None)
-    require_storage(Robust(), embedding_of(), "int8")
+    assert encode_to_store(model, PIXELS, "int8").tensors
     with pytest.raises(TypeError):  # another model is
-        require_storage(Fragile(), embedding_of(), "int8")
+        encode_to_store(Fragile(), PIXELS, "int8")
 
 
 def test_the_embedded_model_does_not_mind() -> None:
@@ -114,3 +124,28 @@ def test_the_embedded_model_does_not_mind() -> None:
     assert report["float16"].mean_iou > 0.999
     assert report["int8"].mean_iou > 0.995
     assert report["int8"].low_iou > 0.98
+
+
+def test_a_session_checks_its_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: Robust())
+    with samnb.session.Session(tmp_path) as session:
+        with pytest.raises(ModelError, match="Add a picture"):
+            session.check_storage()
+        for seed in range(4):
+            session.add(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8))
+        report = session.check_storage(prompts=4)
+        assert (report.images, report.prompts) == (3, 12)
+        assert session.check_storage(session.images()[3:], dtypes=["float16"], prompts=2).images == 1
+
+
+def test_a_session_with_int8_refuses_a_model_that_cannot_bear_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model, failed in ((Robust(), 0), (Fragile(), 2)):
+        monkeypatch.setattr(samnb.session, "load_model", lambda *args, model=model, **options: model)
+        with samnb.session.Session(tmp_path / model.fingerprint, cache={"dtype": "int8"}) as session:
+            for seed in range(2):
+                session.add(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8))
+            last = list(session.prewarm_stream())[-1].as_dict()
+            assert (last["failed"], last["computed"]) == (failed, 2 - failed)
+            assert len(session.cache) == 2 - failed
