@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .backups import back_up
 from .errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
+from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.from_server import carry_over, is_from_server, set_aside
 from .tables import metadata
@@ -37,6 +38,8 @@ UPGRADE_TIMEOUT_S = 120
 _ADVISORY_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
 _FROM_SERVER = "server"
 _version = table("alembic_version", sql_column("version_num"))
+_SOUND_SQLITE = (3, 51, 3)  # the "WAL-reset" fault of 3.7.0 to 3.51.2
+_told: list[str] = []
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
@@ -56,6 +59,8 @@ class Database:
         The folder or the file cannot be written.
     SessionTooNew
         Written by a newer samnb; nothing was changed.
+    NetworkFolder
+        A SQLite file on a network file system.
     StoreError
         Not a database, another program's database, or one that cannot be reached.
 
@@ -73,7 +78,9 @@ class Database:
         self.path = _file_of(url)
         self.shown = str(shown or (self.path.parent if self.path else _without_secrets(url)))
         if self.path is not None:
+            self._journal = "wal" if check_local(self.path) else "delete"
             _check_writable(self.path, self.shown)
+            _warn_of_old_sqlite(self.path)
             url = url.set(database=str(self.path))
         self.engine = _make_engine(url, self.path)
         self._writer = self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
@@ -107,7 +114,7 @@ class Database:
 
     def _open(self) -> None:
         with self.read() as connection:
-            up_to_date = self._revision(connection) == HEAD and self._is_wal(connection)
+            up_to_date = self._revision(connection) == HEAD and self._has_journal(connection)
         if up_to_date:
             return
         if self.path is None:
@@ -118,7 +125,7 @@ class Database:
         try:
             with FileLock(f"{self.path}.lock", timeout=UPGRADE_TIMEOUT_S):
                 self._upgrade()
-                self._use_wal()
+                self._use_journal()
         except SamnbError:  # some of which are also the OSError below
             raise
         except Timeout as error:
@@ -180,15 +187,18 @@ class Database:
             )
         return None
 
-    def _is_wal(self, connection: Connection) -> bool:
-        return self.path is None or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    def _has_journal(self, connection: Connection) -> bool:
+        if self.path is None:
+            return True
+        # Only the write-ahead log is kept in the file; without it, every connection begins with "delete".
+        return (connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal") == (self._journal == "wal")
 
-    def _use_wal(self) -> None:
+    def _use_journal(self) -> None:
         # Kept in the file, so said once, and outside a transaction, where SQLite would ignore it.
         with self._errors_in_plain_words():
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
+                connection.cursor().execute(f"PRAGMA journal_mode = {self._journal}")
             finally:
                 connection.close()
 
@@ -263,6 +273,21 @@ def _check_writable(path: Path, shown: str) -> None:
         raise SessionReadOnly(shown)
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise SessionReadOnly(shown, f"{path.name} is read-only")
+
+
+def _warn_of_old_sqlite(path: Path) -> None:
+    """Once a process: where another one has the file open too, and SQLite has a fault that needs two to show."""
+    if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _told:
+        return
+    ours: Iterator[Any] = (engine.pool for engine in list(_engines) if engine.url.database == str(path))
+    if not any(pool.checkedin() + pool.checkedout() for pool in ours) and Path(f"{path}-shm").exists():
+        _told.append(str(path))
+        _log.warning(
+            "%s: another process has this catalog open, or was cut off. Python's SQLite here is %s; before %s it has a "
+            "rare fault that can damage a database when two write at the very same instant. A newer Python, or a "
+            "PostgreSQL (DATABASE_URL), has not.",
+            *(path, sqlite3.sqlite_version, ".".join(map(str, _SOUND_SQLITE))),
+        )
 
 
 def _make_engine(url: URL, path: Path | None) -> Engine:

@@ -20,6 +20,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── StoreError (OSError)            the session folder or the embedding store
     │   ├── SessionReadOnly (PermissionError)
     │   ├── SessionTooNew
+    │   ├── NetworkFolder               a catalog on another computer's disk
     │   ├── NoRoom                      an embedding that fits neither the budget nor the free disk
     │   ├── SettingError (ValueError)   an environment variable that cannot be understood
     │   └── TierUnavailable             a Redis, bucket or shared folder that does not answer, or is full
@@ -50,6 +51,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageUnreadable",
     "ModelError",
+    "NetworkFolder",
     "NoRoom",
     "NothingToMeasure",
     "PackageMissing",
@@ -193,6 +195,19 @@ class SessionTooNew(StoreError):
         super().__init__(
             f"{folder}: its catalog has schema {found}, this samnb knows up to {known}. "
             "It was written by a newer version: upgrade with `pip install -U samnb`. Nothing was changed."
+        )
+
+
+class NetworkFolder(StoreError):
+    """A SQLite catalog on a network file system, where several writers would damage it."""
+
+    def __init__(self, path: AnyPath, kind: str, mount_point: str):
+        super().__init__(
+            f"{path}: on a network file system ({kind} at {mount_point}), where SQLite cannot keep several writers "
+            "apart and the catalog may be damaged. Keep the catalog on a local disk and everything else here: "
+            "Session(folder, database_url='sqlite:////local/disk/catalog.db'), or set DATABASE_URL to that or to a "
+            "PostgreSQL. If one process at a time uses it, SAMNB_NETWORK_CATALOG=1 opens it here, slower. "
+            "Nothing was changed."
         )
 
 

@@ -155,6 +155,14 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "SAMNB_NETWORK_CATALOG",
+        "1 opens a SQLite catalog on a network file system all the same, without the write-ahead log: slower, and for "
+        "one process at a time.",
+        "1",
+        "such a catalog is refused",
+        _on,
+    ),
+    Setting(
         "EMBED_CACHE_MAX",
         "How many embeddings are kept in memory at most.",
         "5000",

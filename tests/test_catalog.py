@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, replace
 from hashlib import sha256
@@ -856,6 +857,26 @@ def test_a_password_is_in_no_message(url: str) -> None:
         assert "s3c" not in str(error)
         assert "s3:" not in str(error)
         error = error.__cause__ if error.__suppress_context__ else error.__context__
+
+
+def test_a_password_is_in_nothing_that_is_shown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = create_engine
+    # An address with a password that opens without a server.
+    monkeypatch.setattr(samnb.database, "create_engine", lambda url, **options: real(f"sqlite:///{path}", **options))
+    catalog = Catalog("postgresql+psycopg://ann:s3cret@db.example/samnb?sslpassword=s3cret2")
+    try:
+        for shown in (repr(catalog), str(catalog), repr(catalog._database), repr(catalog._database.engine)):
+            assert "s3cret" not in shown
+        assert "ann:***@db.example/samnb" in repr(catalog)
+        with pytest.raises(UnknownName) as caught:
+            catalog.image("nobody.png")
+        assert "s3cret" not in str(caught.value)
+        # libpq, for one, repeats a part of an address that it cannot read.
+        with pytest.raises(StoreError, match=r"in \*\*\*") as refused, catalog._database.read():
+            raise sqlite3.OperationalError("invalid connection option in s3cret")
+        assert "s3cret" not in "".join(traceback.format_exception(refused.value))
+    finally:
+        catalog.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
