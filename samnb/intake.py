@@ -15,6 +15,7 @@ import numpy as np
 import platformdirs
 from PIL import Image
 
+from . import settings
 from .catalog import Catalog, ImageRecord, NewImage
 from .errors import ImageError
 from .files import cannot_write, write_whole
@@ -38,7 +39,7 @@ def session_folder(folder: str | Path | None) -> Path:
 
 def database_url(folder: Path, url: str | None) -> str | Path:
     """Where the catalog is: what was asked for, DATABASE_URL, or a file in the session folder."""
-    return url or os.environ.get("DATABASE_URL") or folder / "catalog.db"
+    return url or settings.read("DATABASE_URL") or folder / "catalog.db"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ and so gives the same bits in less than half the time and an eighth of the memor
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Any
+
+from ..settings import read
 
 __all__ = ["QUERY_ROWS", "use_fast_attention", "wants_fast_attention"]
 
@@ -23,7 +24,7 @@ def wants_fast_attention(wanted: bool | None = None) -> bool:
     """`wanted`, or when that is None: True unless the environment has ``SAMNB_FAST_ATTENTION=0``."""
     if wanted is not None:
         return wanted
-    return os.environ.get("SAMNB_FAST_ATTENTION", "1").strip().lower() not in ("0", "false", "no", "off")
+    return read("SAMNB_FAST_ATTENTION") is not False
 
 
 def use_fast_attention(encoder: Any, *, wanted: bool = True) -> int:

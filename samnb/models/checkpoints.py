@@ -23,6 +23,7 @@ from typing import Any
 import platformdirs
 
 from ..errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
+from ..settings import read
 from .file_hashes import Stamp, file_sha256, file_stamp
 
 __all__ = [
@@ -126,8 +127,8 @@ class WeightFile:
 
 def checkpoint_folders() -> list[Path]:
     """Folders searched for a published file name: ``SAMNB_CHECKPOINTS`` when set, then the user's data folder."""
-    named = os.environ.get("SAMNB_CHECKPOINTS")
-    folders = [Path(named).expanduser()] if named else []
+    named = read("SAMNB_CHECKPOINTS")
+    folders = [named] if named else []
     return [*folders, Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "checkpoints"]
 
 
