@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from .database import Database
-from .errors import AnyPath, UnknownName
+from .errors import AnyPath, NameTaken, UnknownName
 from .queries import (
     ORDER,
     SEED_COLUMNS,
@@ -29,20 +28,25 @@ from .queries import (
     dataset_records,
     file_names_near,
     folded,
+    from_template,
     image_called,
     image_records,
     image_row,
     insert_annotations,
     now,
     path_text,
+    remove_of_template,
+    removed,
     renew_image,
     set_cached,
+    template_contents,
     to_json,
+    version_for,
 )
-from .records import UNREAD, AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage
+from .records import UNREAD, AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage, Removed
 from .tables import annotation_table, applied_table, dataset_table, image_table, template_table
 
-__all__ = ["AnnotationRecord", "Catalog", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage"]
+__all__ = ["AnnotationRecord", "Catalog", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage", "Removed"]
 
 
 class Catalog:
@@ -119,7 +123,56 @@ class Catalog:
         with self._database.read() as connection:
             return dataset_called(connection, name)
 
+    def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
+        """Call a dataset something else; its images and annotations stay as they are.
+
+        Raises
+        ------
+        UnknownName, NameTaken
+            There is none of that name, or one of the new name.
+        """
+        with self._database.write() as connection:
+            found = dataset_called(connection, name)
+            if dataset_records(connection, dataset_table.c.name == new_name, dataset_table.c.id != found.id):
+                raise NameTaken("dataset", new_name)
+            this_one = dataset_table.c.id == found.id
+            connection.execute(update(dataset_table).where(this_one).values(name=new_name))
+            return dataset_called(connection, new_name)
+
+    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
+        """Take a dataset out of the catalog, with its images and what was annotated on them.
+
+        Files, embeddings and the same pictures in other datasets stay.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        WorkWouldBeLost
+            It holds annotations that no template left, and `discard_annotations` was not said.
+        """
+        with self._database.write() as connection:
+            found = dataset_called(connection, name)
+            here = image_table.c.dataset_id == found.id
+            gone = removed(connection, name, here, discard=discard_annotations)
+            connection.execute(delete(dataset_table).where(dataset_table.c.id == found.id))
+            return gone
+
     # -- images
+
+    def remove_image(self, image_id: str, *, discard_annotations: bool = False) -> Removed:
+        """Take one image, by id, out of its dataset, with what was annotated on it; its file and embedding stay.
+
+        Raises
+        ------
+        UnknownName, WorkWouldBeLost
+            As `delete_dataset`.
+        """
+        with self._database.write() as connection:
+            checked_image_ids(connection, [image_id])
+            this_one = image_table.c.id == image_id
+            [image] = image_records(connection, this_one)
+            return removed(connection, image.dataset, this_one, discard=discard_annotations)
 
     def add_images(self, dataset: str, pictures: Sequence[NewImage]) -> list[ImageRecord]:
         """Add pictures to a dataset, made when missing; a path that is already there gets the new values.
@@ -344,7 +397,7 @@ class Catalog:
         content = to_json(values)
         with self._database.write() as connection:
             if version is None:
-                version = _version_for(_template_contents(connection, name), content)
+                version = version_for(template_contents(connection, name), content)
             row = {"name": name, "version": version, "content": content, "created_at": now()}
             insert = self._database.insert(template_table).values(row)
             kept = {"content": content}
@@ -354,7 +407,7 @@ class Catalog:
     def template(self, name: str, version: int | None = None) -> dict[str, Any]:
         """The values kept as that version, or as the latest. Raises `UnknownName`."""
         with self._database.read() as connection:
-            contents = _template_contents(connection, name)
+            contents = template_contents(connection, name)
             if not contents:
                 raise UnknownName("template", name, set(connection.scalars(select(template_table.c.name))))
         wanted = max(contents) if version is None else version
@@ -392,7 +445,7 @@ class Catalog:
             The image is not in the catalog, or an annotation is of another image.
         """
         source = f"template:{template}"
-        new = [_from_template(annotation, image_id, source) for annotation in annotations]
+        new = [from_template(annotation, image_id, source) for annotation in annotations]
         with self._database.write() as connection:
             row = {
                 "version": version,
@@ -400,7 +453,7 @@ class Catalog:
                 "pixel_hash": checked_image_ids(connection, [image_id])[image_id],
                 "applied_at": now(),
             }
-            _remove_of_template(connection, image_id, source)
+            remove_of_template(connection, image_id, source)
             insert = self._database.insert(applied_table).values(template=template, image_id=image_id, **row)
             same = ["template", "image_id"]
             connection.execute(insert.on_conflict_do_update(index_elements=same, set_=row))
@@ -434,27 +487,3 @@ class Catalog:
             set_={name: insert.excluded[name] for name in sorted(renewed)},
         )
         return list(connection.scalars(insert.returning(image_table.c.id), rows))
-
-
-def _template_contents(connection: Connection, name: str) -> dict[int, str]:
-    query = select(template_table.c.version, template_table.c.content).where(template_table.c.name == name)
-    return {row.version: row.content for row in connection.execute(query)}
-
-
-def _version_for(contents: Mapping[int, str], content: str) -> int:
-    latest = max(contents, default=0)
-    return latest if contents.get(latest) == content else latest + 1
-
-
-def _from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewAnnotation:
-    if annotation.image_id != image_id:
-        raise UnknownName("image in what was applied:", annotation.image_id, [image_id])
-    return replace(annotation, source=source)
-
-
-def _remove_of_template(connection: Connection, image_id: str, source: str) -> None:
-    column, versioned = annotation_table.c.source, f"{source}@"
-    # Not LIKE, which ignores case in SQLite and takes % and _ in a name for wildcards.
-    of_template = (column == source) | (func.substr(column, 1, len(versioned)) == versioned)
-    here = annotation_table.c.image_id == image_id
-    connection.execute(delete(annotation_table).where(here, of_template))

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import intake, upkeep
-from .catalog import Catalog, DatasetRecord, ImageRecord
+from .catalog import Catalog, DatasetRecord, ImageRecord, Removed
 from .encoding import Encoder, RecentPixels
 from .errors import UnknownOption
 from .images import thumbnail
 from .jobs import Job
 from .progress import show_job
 from .reports import AddReport, DuplicateGroups
+from .upkeep import Relocated
 
 __all__ = ["Datasets", "ImageRef"]
 
@@ -62,6 +63,46 @@ class Datasets:
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, with how many images they have and how many are cached."""
         return self.catalog.datasets()
+
+    def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
+        """Call a dataset something else. Raises `UnknownName` or `NameTaken`."""
+        return self.catalog.rename_dataset(name, new_name)
+
+    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
+        """Take a dataset out of the session: its images and what was annotated on them.
+
+        Files and embeddings stay, so adding it again needs no encoding. So do the same pictures in other datasets.
+
+        Parameters
+        ----------
+        name : str
+        discard_annotations : bool
+            Also where that deletes annotations by hand or from a file.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        WorkWouldBeLost
+            It holds annotations by hand or from a file.
+        """
+        return self.catalog.delete_dataset(name, discard_annotations=discard_annotations)
+
+    def remove_image(self, image: ImageRef, *, discard_annotations: bool = False) -> Removed:
+        """Take one image out of its dataset; for what stays, and what is raised, see `delete_dataset`."""
+        return self.catalog.remove_image(self.image(image).id, discard_annotations=discard_annotations)
+
+    def relocate(self, folder: str | Path) -> Relocated:
+        """Find files that were moved or renamed again, by their bytes, in this folder and those below.
+
+        Images keep their ids, annotations and embeddings. What is still where it was is left alone.
+
+        Raises
+        ------
+        ImageNotFound
+            No pictures there.
+        """
+        return upkeep.relocate(self.catalog, Path(folder).expanduser())
 
     def image(self, image: ImageRef) -> ImageRecord:
         """One image by file name, "dataset/file name", id, path or hash.

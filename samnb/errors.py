@@ -12,6 +12,8 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── PromptError (ValueError)        points or box that cannot be decoded
     │   └── PointOutsideImage
     ├── UnknownName (LookupError)       no model, dataset, category … of that name
+    ├── NameTaken (ValueError)          a new name that something else has
+    ├── WorkWouldBeLost (ValueError)    annotations made by hand that would go too
     ├── UnknownOption (TypeError)       a keyword nobody knows
     ├── CheckpointError                 a weight file
     │   ├── CheckpointMissing (FileNotFoundError)
@@ -51,6 +53,7 @@ __all__ = [
     "ImageTooLarge",
     "ImageUnreadable",
     "ModelError",
+    "NameTaken",
     "NetworkFolder",
     "NoRoom",
     "NothingToMeasure",
@@ -67,6 +70,7 @@ __all__ = [
     "TierUnavailable",
     "UnknownName",
     "UnknownOption",
+    "WorkWouldBeLost",
 ]
 
 AnyPath = str | PathLike[str]
@@ -147,6 +151,26 @@ class UnknownName(SamnbError, LookupError):
         hint = f" Did you mean {close[0]!r}?" if close else ""
         shown = ", ".join(map(repr, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
         super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {shown or 'none yet'}.")
+
+
+class NameTaken(SamnbError, ValueError):
+    """A new name that something else has."""
+
+    def __init__(self, kind: str, name: str):
+        super().__init__(
+            f"There is a {kind} {name!r} already. Choose another name, or rename that one first."
+        )
+
+
+class WorkWouldBeLost(SamnbError, ValueError):
+    """Annotations made by hand that would go with their images."""
+
+    def __init__(self, what: str, annotations: int):
+        self.annotations = annotations
+        super().__init__(
+            f"{what}: {annotations} annotations by hand or from a file would be deleted too. Nothing was changed. "
+            "Keep them with session.export('coco', path), or call again with discard_annotations=True."
+        )
 
 
 class UnknownOption(SamnbError, TypeError):

@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import PurePath
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, func, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, func, or_, select, tuple_, update
 
-from .errors import AnyPath, ImageError, UnknownName
-from .records import AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage
-from .tables import annotation_table, dataset_table, image_table
+from .errors import AnyPath, ImageError, UnknownName, WorkWouldBeLost
+from .records import AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage, Removed
+from .tables import annotation_table, dataset_table, image_table, template_table
 
 __all__ = [
     "BATCH",
@@ -34,6 +34,7 @@ __all__ = [
     "dataset_records",
     "file_names_near",
     "folded",
+    "from_template",
     "image_called",
     "image_records",
     "image_row",
@@ -41,13 +42,19 @@ __all__ = [
     "insert_annotations",
     "now",
     "path_text",
+    "remove_of_template",
+    "removed",
     "renew_image",
     "set_cached",
+    "template_contents",
     "to_json",
+    "version_for",
 ]
 
 BATCH = 500
 KNOWN_NAMES = 500
+TEMPLATE_SOURCE = "template:"
+"""How the source of an annotation begins that a template left."""
 ORDER = (dataset_table.c.created_at, dataset_table.c.name, image_table.c.position)
 SEED_COLUMNS = tuple(
     image_table.c[name]
@@ -124,6 +131,20 @@ def dataset_called(connection: Connection, name: str) -> DatasetRecord:
     if not found:
         raise UnknownName("dataset", name, connection.scalars(select(dataset_table.c.name)))
     return found[0]
+
+
+def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> Removed:
+    """Delete images of one dataset and what hangs on them; `WorkWouldBeLost` where that was made by hand."""
+    ids = select(image_table.c.id).where(*wanted)
+    theirs = annotation_table.c.image_id.in_(ids)
+    # What a template left can be made again in seconds.
+    by_hand = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) != TEMPLATE_SOURCE
+    count = select(func.count()).select_from(annotation_table).where(theirs)
+    lost = connection.scalars(count.where(by_hand)).one()
+    if lost and not discard:
+        raise WorkWouldBeLost(f"dataset {dataset!r}", lost)
+    annotations = connection.scalars(count).one()
+    return Removed(dataset, connection.execute(delete(image_table).where(*wanted)).rowcount, annotations)
 
 
 # -- images
@@ -286,3 +307,34 @@ def annotation_records(connection: Connection, *wanted: Any) -> list[AnnotationR
 def _annotation_record(row: RowMapping) -> AnnotationRecord:
     from_json = {name: json.loads(row[name]) for name in ("rle", "bbox", "prompt")}
     return AnnotationRecord(**{**row, **from_json, "bbox": tuple(from_json["bbox"])})
+
+
+# -- templates
+
+
+def template_contents(connection: Connection, name: str) -> dict[int, str]:
+    """A template's kept values, as JSON, by version."""
+    query = select(template_table.c.version, template_table.c.content).where(template_table.c.name == name)
+    return {row.version: row.content for row in connection.execute(query)}
+
+
+def version_for(contents: Mapping[int, str], content: str) -> int:
+    """The version to keep these values under: the latest if they are the same, else the next."""
+    latest = max(contents, default=0)
+    return latest if contents.get(latest) == content else latest + 1
+
+
+def from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewAnnotation:
+    """The annotation with its source; `UnknownName` where it is of another image."""
+    if annotation.image_id != image_id:
+        raise UnknownName("image in what was applied:", annotation.image_id, [image_id])
+    return replace(annotation, source=source)
+
+
+def remove_of_template(connection: Connection, image_id: str, source: str) -> None:
+    """Delete what any version of the template left on an image."""
+    column, versioned = annotation_table.c.source, f"{source}@"
+    # Not LIKE, which ignores case in SQLite and takes % and _ in a name for wildcards.
+    of_template = (column == source) | (func.substr(column, 1, len(versioned)) == versioned)
+    here = annotation_table.c.image_id == image_id
+    connection.execute(delete(annotation_table).where(here, of_template))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["UNREAD", "AnnotationRecord", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage"]
+__all__ = ["UNREAD", "AnnotationRecord", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage", "Removed"]
 
 UNREAD = "unread:"
 """How the pixel hash begins of an image that came from the earlier server and was not read since."""
@@ -24,6 +24,20 @@ class DatasetRecord:
     name: str
     images: int
     cached: int
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What left a dataset: so many images, and so many annotations with them."""
+
+    dataset: str
+    images: int
+    annotations: int
+
+    def __str__(self) -> str:
+        images = f"{self.images} image{'' if self.images == 1 else 's'} left {self.dataset!r}"
+        gone = f", {self.annotations} annotations with them" if self.annotations else ""
+        return f"{images}{gone}; files and embeddings stay: adding them again computes nothing"
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,10 @@ class ImageRecord:
     def is_read(self) -> bool:
         """False for an image from the earlier server whose pixels nobody has seen since."""
         return not self.pixel_hash.startswith(UNREAD)
+
+    def as_new(self) -> NewImage:
+        """What would be added to make this image."""
+        return NewImage(**{name: getattr(self, name) for name in NewImage.__dataclass_fields__})
 
     @property
     def size_hw(self) -> tuple[int, int]:

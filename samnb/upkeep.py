@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from .catalog import Catalog, ImageRecord, NewImage
-from .errors import ImageError
+from .errors import AnyPath, ImageError
+from .images import content_hash, find_images
 from .intake import new_image, threads
 from .jobs import Event, JobControl
 
-__all__ = ["fill_events", "filled"]
+__all__ = ["Relocated", "fill_events", "filled", "relocate"]
 
 _log = logging.getLogger("samnb.upkeep")
 
 BATCH = 32
 """So many files are read between two transactions, and between two looks at whether to go on."""
+
+
+@dataclass(frozen=True, repr=False)
+class Relocated:
+    """What `relocate` did: images whose files it found elsewhere, and those whose files are still missing."""
+
+    folder: str
+    found: tuple[ImageRecord, ...]
+    missing: tuple[ImageRecord, ...]
+
+    def __str__(self) -> str:
+        total = len(self.found) + len(self.missing)
+        if not total:
+            return "No file is missing."
+        lines = [f"{len(self.found)} of {total} missing files found in {self.folder}"]
+        lines += [f"  ⚠ {image.dataset}/{image.filename}: was {image.path}" for image in self.missing[:20]]
+        if len(self.missing) > 20:
+            lines.append(f"  … and {len(self.missing) - 20} more in .missing")
+        return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def fill_events(
@@ -76,6 +100,60 @@ def _fill(
     gone: dict[str, ImageRecord | str] = dict.fromkeys(new, "removed from the catalog meanwhile")
     why = {image_id: read for image_id, read in reads.items() if isinstance(read, str)}
     return gone | why | {image.id: image for image in catalog.renew_images(cached)}
+
+
+def relocate(catalog: Catalog, folder: AnyPath) -> Relocated:
+    """Find files that were moved or renamed again by their bytes, and write down where they are now.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Images whose files are where they were are left alone.
+    folder : path
+        Searched with all folders below; files whose size no missing one had are not read.
+
+    Raises
+    ------
+    ImageNotFound
+        Nothing there, or nothing that is a picture.
+    """
+    images = catalog.images()
+    missing = [image for image in images if not os.path.exists(image.path)]
+    taken = {(image.dataset_id, image.path) for image in images}
+    places = _places(find_images(folder), missing) if missing else {}
+    moved: dict[str, NewImage] = {}
+    for image in missing:
+        free = [path for path in places.get(image.content_hash, ()) if (image.dataset_id, str(path)) not in taken]
+        if free:
+            path = next((path for path in free if path.name == image.filename), free[0])
+            taken.add((image.dataset_id, str(path)))
+            status = path.stat()
+            stamp: dict[str, Any] = {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
+            moved[image.id] = replace(image.as_new(), path=str(path), filename=path.name, **stamp)
+    found = {image.id: image for image in catalog.renew_images(moved)}
+    return Relocated(str(folder), tuple(found.values()), tuple(image for image in missing if image.id not in found))
+
+
+def _places(files: Sequence[Path], missing: Sequence[ImageRecord]) -> dict[str, list[Path]]:
+    """Where files with the missing content are, by content hash."""
+    sizes = {image.size_bytes for image in missing if image.content_hash}
+    any_size = 0 in sizes  # the earlier server hashed files and did not keep their sizes
+    wanted = {image.content_hash for image in missing} - {""}
+    likely = [path.absolute() for path in files if any_size or path.stat().st_size in sizes]
+    places: dict[str, list[Path]] = {}
+    with ThreadPoolExecutor(max_workers=threads()) as pool:
+        for path, found in zip(likely, pool.map(_content_hash, likely), strict=True):
+            if found in wanted:
+                places.setdefault(found, []).append(path)
+    return places
+
+
+def _content_hash(path: Path) -> str:
+    try:
+        return content_hash(path)
+    except ImageError as error:
+        _log.warning("%s", error)
+        return ""
 
 
 def _read(record: ImageRecord) -> NewImage | str:
