@@ -15,13 +15,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from .codecs import compress, expand
 from .entries import number_width, verify
 from .errors import PackageMissing, StoreError, TierUnavailable
+from .tier import Tier, TierStats
 
-__all__ = ["FIRST_REST", "LONGEST_REST", "MAX_WAITING_BYTES", "Lane", "Tier", "TierStats"]
+__all__ = ["FIRST_REST", "LONGEST_REST", "MAX_WAITING_BYTES", "Lane"]
 
 FIRST_REST, LONGEST_REST = 5.0, 300.0  # seconds before a tier that failed is tried again
 MAX_WAITING_BYTES = 256 << 20  # of entries that wait to be written
@@ -31,76 +32,6 @@ _TRIES = 3  # of one entry, by a tier that answers everything else
 _NO_KEY = "0" * 64
 _log = logging.getLogger("samnb.cache")
 T = TypeVar("T")
-
-
-@runtime_checkable
-class Tier(Protocol):
-    """A shared store of bytes under keys. What it cannot do now is a `TierUnavailable`, whatever its library raises."""
-
-    name: str
-    """Its address, without a password."""
-
-    def get(self, key: str) -> bytes | None:
-        """The bytes, or None."""
-        ...
-
-    def put(self, key: str, raw: bytes) -> bool:
-        """Publish; False when something is there already, which stays. `StoreError` for what it will never take."""
-        ...
-
-    def discard(self, key: str) -> bool:
-        """Delete; True if it was there."""
-        ...
-
-    def contains(self, key: str) -> bool:
-        """Whether it is there."""
-        ...
-
-    def close(self) -> None:
-        """Let go of connections."""
-        ...
-
-
-@dataclass(frozen=True)
-class TierStats:
-    """What one remote tier did for this process.
-
-    Parameters
-    ----------
-    name : str
-        Its address, without a password.
-    state : {"up", "down", "read only"}
-    hits, misses : int
-        Entries found and not found; a tier that is down is not asked, and counts nothing.
-    published, already_there : int
-        Entries written, and those another machine had written before.
-    waiting, waiting_bytes : int
-        Entries that are still to be written.
-    dropped : int
-        Entries that were not written because too many waited.
-    refused : int
-        Entries the tier will not take, such as those too large for it.
-    damaged : int
-        Entries that failed verification and were deleted there.
-    failures : int
-        Calls that failed.
-    error : str
-        What went wrong last, if it is still so.
-    """
-
-    name: str
-    state: str
-    hits: int = 0
-    misses: int = 0
-    published: int = 0
-    already_there: int = 0
-    waiting: int = 0
-    waiting_bytes: int = 0
-    dropped: int = 0
-    refused: int = 0
-    damaged: int = 0
-    failures: int = 0
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,8 +130,10 @@ class Lane:
             self._work_to_do()
         if dropped:
             limit = f"{self._max_waiting_bytes / 2**20:,.0f} MiB"
-            self._tell_once("dropped", "%s: more than %s wait to be written; the oldest are not shared, they stay "
-                            "in the session's own folder.", self.tier.name, limit)  # fmt: skip
+            message = (
+                "%s: more than %s wait to be written; the oldest are not shared, they stay in the session's folder."
+            )
+            self._tell_once("dropped", message, self.tier.name, limit)
 
     def flush(self, until: float) -> int:
         """Wait until all is written, the tier fails, or `time.monotonic` says `until`; how many are left."""
@@ -223,9 +156,8 @@ class Lane:
             self._waiting_bytes = 0
             self._changed.notify_all()
         if left:
-            _log.warning(
-                "%s: %d embeddings (%.1f MiB) could not be written there before closing. They are in the session's own "
-                "folder, if it has one.", self.tier.name, left, size / 2**20)  # fmt: skip
+            unwritten = "%s: %d embeddings (%.1f MiB) could not be written there before closing; they are not shared."
+            _log.warning(unwritten, self.tier.name, left, size / 2**20)
         try:
             self.tier.close()
         except Exception as error:

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from .entries import check_key
 from .errors import StoreError
-from .tier_lane import FIRST_REST, LONGEST_REST, MAX_WAITING_BYTES, Lane, Tier, TierStats
+from .tier import Tier, TierStats
+from .tier_lane import FIRST_REST, LONGEST_REST, MAX_WAITING_BYTES, Lane
 from .urls import safe_url
 
 __all__ = ["CLOSE_TIMEOUT", "TIMEOUT", "RemoteTiers", "Tier", "TierStats", "open_tiers"]

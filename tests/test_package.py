@@ -19,7 +19,7 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 ROOMS = (
     *("errors", "urls", "settings", "files", "prompts", "finding", "images", "masks", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
-    *("tier_lane", "redis_tier", "object_tier", "tiers"),
+    *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),
     *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache"),
     *("cache_archive", "storage_check"),
     *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "catalog"),

@@ -1,0 +1,78 @@
+"""What a remote tier is asked to do, and what one did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+__all__ = ["Tier", "TierStats"]
+
+
+@runtime_checkable
+class Tier(Protocol):
+    """A shared store of bytes under keys. What it cannot do now is a `TierUnavailable`, whatever its library raises."""
+
+    name: str
+    """Its address, without a password."""
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes, or None."""
+        ...
+
+    def put(self, key: str, raw: bytes) -> bool:
+        """Publish; False when something is there already, which stays. `StoreError` for what it will never take."""
+        ...
+
+    def discard(self, key: str) -> bool:
+        """Delete; True if it was there."""
+        ...
+
+    def contains(self, key: str) -> bool:
+        """Whether it is there."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True)
+class TierStats:
+    """What one remote tier did for this process.
+
+    Parameters
+    ----------
+    name : str
+        Its address, without a password.
+    state : {"up", "down", "read only"}
+    hits, misses : int
+        Entries found and not found; a tier that is down is not asked, and counts nothing.
+    published, already_there : int
+        Entries written, and those another machine had written before.
+    waiting, waiting_bytes : int
+        Entries that are still to be written.
+    dropped : int
+        Entries that were not written because too many waited.
+    refused : int
+        Entries the tier will not take, such as those too large for it.
+    damaged : int
+        Entries that failed verification and were deleted there.
+    failures : int
+        Calls that failed.
+    error : str
+        What went wrong last, if it is still so.
+    """
+
+    name: str
+    state: str
+    hits: int = 0
+    misses: int = 0
+    published: int = 0
+    already_there: int = 0
+    waiting: int = 0
+    waiting_bytes: int = 0
+    dropped: int = 0
+    refused: int = 0
+    damaged: int = 0
+    failures: int = 0
+    error: str = ""
