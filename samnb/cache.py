@@ -357,7 +357,7 @@ class EmbeddingCache:
         if self._budget is not None:
             try:
                 self._budget.pins.add(keys)
-            except OSError as error:
+            except (OSError, NotImplementedError) as error:  # nowhere to write, or no locks there
                 _log.debug("%r: not pinned: %s", self, error)
 
     def unpin(self, keys: Iterable[str]) -> None:

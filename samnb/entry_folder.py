@@ -247,6 +247,11 @@ class EntryFolder:
         except Timeout:
             yield False
             return
+        except NotImplementedError as error:
+            # a file system without locks: two processes may compute the same, or both evict, which is only waste
+            _log.debug("%s: %s", path, error)
+            yield True
+            return
         except OSError as error:
             raise self.cannot_write(path, error) from error
         try:

@@ -279,6 +279,38 @@ def test_the_free_space_of_the_disk_is_kept(tmp_path: Path, free_space: SimpleNa
     assert 6 not in indexes(cache)
 
 
+def test_what_a_remote_tier_has_is_answered_though_the_disk_has_no_room(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    shared = [(tmp_path / "shared").as_uri()]
+    there = EmbeddingCache(tmp_path / "there", remote=shared)
+    put(there, 0)
+    there.close()
+    here = EmbeddingCache(tmp_path / "here", remote=shared, disk_bytes=100, min_free_bytes=0)
+    computed: list[int] = []
+    for _ in range(2):
+        got, hit = here.get_or_compute(key_of(0), lambda: computed.append(1) or small(), about={})
+        assert hit
+        assert got.tensors["t"][0, 0] == 0
+    assert not computed
+    assert key_of(0) not in here
+    assert here.stats().refused == 1
+    here.close()
+
+
+def test_a_file_system_without_locks_is_used_without_them(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*args: object, **options: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", no_locks)
+    for index in range(30):
+        assert cache.get_or_compute(key_of(index), lambda index=index: small(index), about=about(index))[1] is False
+    cache.pin([key_of(29)])
+    assert on_disk(cache) <= cache.limits.disk_bytes
+    assert key_of(29) in cache
+
+
 # --- limits
 
 
