@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from cache_child import embedding_of, key_of
 from filelock import FileLock
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file
@@ -86,11 +86,13 @@ def damage(path: Path, change: Callable[[bytearray], object]) -> None:
 texts = st.text(min_size=1)
 
 
+@settings(deadline=None)
 @given(st.tuples(texts, texts, texts), st.tuples(texts, texts, texts))
 def test_keys_differ_when_any_part_differs(one: tuple[str, str, str], two: tuple[str, str, str]) -> None:
     assert (make_key(*one) == make_key(*two)) == (one == two)
 
 
+@settings(deadline=None)
 @given(texts, texts, texts, st.integers(1, 5))
 def test_moving_text_from_one_part_to_the_next_changes_the_key(a: str, b: str, c: str, cut: int) -> None:
     whole = a + b
