@@ -217,10 +217,14 @@ class Catalog:
         with self._database.read() as connection:
             return image_called(connection, ref)
 
-    def unread_images(self) -> list[ImageRecord]:
-        """Images from the earlier server whose files nobody has read since, by dataset and position."""
+    def unread_images(self, *, perceptual_version: int = 0) -> list[ImageRecord]:
+        """Images from the earlier server whose files nobody has read since, by dataset and position.
+
+        With a version, also those whose perceptual hash is of an older one.
+        """
+        unread = image_table.c.pixel_hash.startswith(UNREAD, autoescape=True)
         with self._database.read() as connection:
-            return image_records(connection, image_table.c.pixel_hash.startswith(UNREAD, autoescape=True))
+            return image_records(connection, unread | (image_table.c.perceptual_version < perceptual_version))
 
     def renew_images(self, pictures: Mapping[str, NewImage]) -> list[ImageRecord]:
         """Give images, by id, other values: what was read of their files, or where these are now.

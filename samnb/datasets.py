@@ -14,10 +14,13 @@ from . import intake, upkeep
 from .catalog import Catalog, DatasetRecord, ImageRecord, Removed
 from .encoding import Encoder, RecentPixels
 from .errors import UnknownOption
+from .galleries import DuplicateGroups, NearDuplicateGroups
 from .images import thumbnail
 from .jobs import Job
+from .looks import PERCEPTUAL_VERSION
+from .near_duplicates import THRESHOLD, near_groups
 from .progress import show_job
-from .reports import AddReport, DuplicateGroups
+from .reports import AddReport
 from .upkeep import Relocated
 
 __all__ = ["Datasets", "ImageRef"]
@@ -129,21 +132,39 @@ class Datasets:
         return thumbnail(self.pixels(image), longest_side)
 
     def duplicates(self) -> DuplicateGroups:
-        """Groups of images that show the same pixels."""
+        """Groups of images that show the same pixels; in the last line of a notebook cell, a gallery."""
         return DuplicateGroups(self.catalog.duplicates())
 
-    def fill_hashes(self, *, show: bool = True) -> Job:
-        """Read the files of images that came from the earlier server, in the background; `await` it, or `.wait()`.
+    def near_duplicates(self, threshold: int = THRESHOLD, *, dataset: str | None = None) -> NearDuplicateGroups:
+        """Groups of images that look alike and have different pixels: suggestions, nothing is merged.
 
-        A file that is gone is told in its event, and the rest goes on. Without this call an image is read when it is
-        first needed: by `prewarm`, `predict`, or `add` of its file.
+        Re-compressed, resized, slightly cropped or brightened copies are found; turned or mirrored ones are not. A
+        picture and its grey version count as alike. Groups are round a representative, the largest picture, and
+        never chained from neighbour to neighbour. Pictures with hardly anything in them are left out.
+
+        Parameters
+        ----------
+        threshold : int
+            Bits of 256 in which perceptual hashes may differ from the representative's: up to 31 it is almost surely
+            the same picture, 51 finds more, unrelated ones begin near 90.
+        dataset : str, optional
+            None: all images.
+        """
+        return NearDuplicateGroups(near_groups(self.images(dataset), threshold), threshold)
+
+    def fill_hashes(self, *, show: bool = True) -> Job:
+        """Read the files of images whose hashes are not known, in the background; `await` it, or `.wait()`.
+
+        Those are images that came from the earlier server (read without this call when they are first needed, by
+        `prewarm`, `predict`, or `add` of the file), and images whose perceptual hash was made by an older version. A
+        file that is gone or changed is told in its event, and the rest goes on.
 
         Parameters
         ----------
         show : bool
             Draw a progress widget (a tqdm bar outside a notebook).
         """
-        unread = self.catalog.unread_images()
+        unread = self.catalog.unread_images(perceptual_version=PERCEPTUAL_VERSION)
         work = partial(upkeep.fill_events, self.catalog, unread, is_cached=self._holds)
         job = Job("fill hashes", lambda control: work(control=control), total=len(unread))
         if show:

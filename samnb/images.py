@@ -34,6 +34,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .errors import AnyPath, ImageError, ImageNotFound, ImageTooLarge, ImageUnreadable
 from .finding import IMAGE_SUFFIXES, find_images
+from .looks import looks_of, perceptual_hash
 
 __all__ = [
     "DECODER_VERSION",
@@ -88,6 +89,8 @@ class Picture:
         Of the upright picture.
     content_hash, pixel_hash, perceptual_hash : str
         64 hexadecimal digits each.
+    perceptual_detail : float
+        `samnb.looks.Looks.detail`: how much the perceptual hash says.
     size_bytes, mtime_ns, inode : int
         Of the file when it was read: while they stay the same, the file is taken to be unchanged.
     """
@@ -101,6 +104,7 @@ class Picture:
     size_bytes: int
     mtime_ns: int
     inode: int
+    perceptual_detail: float
 
 
 def read_pixels(path: AnyPath) -> Pixels:
@@ -136,16 +140,18 @@ def read_picture(path: AnyPath) -> Picture:
     """
     content, status = _read_bytes(path)
     pixels = _decode(content, path)
+    looks = looks_of(pixels)
     return Picture(
         path=Path(path),
         pixels=pixels,
         size_hw=pixels.shape[:2],
         content_hash=hashlib.sha256(content).hexdigest(),
         pixel_hash=pixel_hash(pixels),
-        perceptual_hash=perceptual_hash(pixels),
+        perceptual_hash=looks.perceptual_hash,
         size_bytes=len(content),
         mtime_ns=status.st_mtime_ns,
         inode=status.st_ino,
+        perceptual_detail=looks.detail,
     )
 
 
@@ -210,24 +216,6 @@ def pixel_hash(pixels: Pixels) -> str:
     digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|{pixels.dtype}|{height}|{width}|{channels}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
-
-
-def perceptual_hash(pixels: Pixels) -> str:
-    """What a picture looks like in 256 bits, 64 hexadecimal digits; compare two by the bits that differ.
-
-    The signs, about their median, of the 16 x 16 lowest frequencies of a 32 x 32 grey version: resizing and
-    re-compressing move few bits (about 20 or fewer), unrelated pictures differ in about half of them.
-
-    Parameters
-    ----------
-    pixels : (H, W, 3) uint8
-    """
-    grey = Image.fromarray(pixels).convert("L").resize((32, 32), Image.Resampling.BOX)
-    low = _cosines()[:16] @ np.asarray(grey, np.float64) @ _cosines()[:16].T
-    # Rounded, because the last bits of a matrix product depend on the machine and would decide ties.
-    low = low.round(3).ravel()
-    bits = low > np.median(low[1:])
-    return np.packbits(bits).tobytes().hex()
 
 
 def thumbnail(pixels: Pixels, longest_side: int = 96) -> Pixels:
@@ -423,12 +411,3 @@ def _bytes_of(values: NDArray[Any]) -> Pixels:
             "If they are 0..255, hand in array.astype(np.uint8), otherwise rescale them first."
         )
     return (values.astype(np.float64) * 255).round().astype(np.uint8)
-
-
-@cache
-def _cosines() -> NDArray[np.float64]:
-    """The orthogonal 32 x 32 DCT-II matrix, one frequency a row."""
-    frequency, place = np.mgrid[:32, :32]
-    matrix = np.cos(np.pi * frequency * (2 * place + 1) / 64) * np.sqrt(2 / 32)
-    matrix[0] /= np.sqrt(2)
-    return matrix

@@ -20,6 +20,7 @@ from .catalog import Catalog, ImageRecord, NewImage
 from .errors import ImageError
 from .files import cannot_write, write_whole
 from .images import as_pixels, encode_png, find_images, pixel_hash, read_picture
+from .looks import PERCEPTUAL_VERSION
 from .reports import AddReport, Failure
 
 __all__ = ["add_pictures", "database_url", "new_image", "session_folder", "threads"]
@@ -176,7 +177,8 @@ def new_image(path: Path) -> NewImage:
         size_bytes=picture.size_bytes,
         mtime_ns=picture.mtime_ns,
         inode=picture.inode,
-        embedding_cached=False,
+        perceptual_version=PERCEPTUAL_VERSION,
+        perceptual_detail=picture.perceptual_detail,
     )
 
 

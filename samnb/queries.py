@@ -169,6 +169,8 @@ def image_values(picture: NewImage) -> dict[str, Any]:
         "mtime_ns": int(picture.mtime_ns),
         "inode": folded(int(picture.inode)),
         "embedding_cached": int(picture.embedding_cached),
+        "perceptual_version": int(picture.perceptual_version),
+        "perceptual_detail": float(picture.perceptual_detail),
     }
 
 

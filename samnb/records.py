@@ -58,6 +58,10 @@ class NewImage:
         Of the file, as `os.stat` tells them; equal values mean an unchanged file.
     embedding_cached : bool
         True when the embedding of these pixels is in the store.
+    perceptual_version : int
+        `samnb.looks.PERCEPTUAL_VERSION` when the perceptual hash was made, 0 when that is not known.
+    perceptual_detail : float
+        How much the perceptual hash says, see `samnb.looks.Looks`.
     """
 
     path: str
@@ -71,6 +75,8 @@ class NewImage:
     mtime_ns: int
     inode: int
     embedding_cached: bool = False
+    perceptual_version: int = 0
+    perceptual_detail: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ class ImageRecord:
     inode: int
     embedding_cached: bool
     position: int
+    perceptual_version: int = 0
+    perceptual_detail: float = 0.0
 
     @property
     def is_read(self) -> bool:

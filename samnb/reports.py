@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .encoding import Encoder
 
-__all__ = ["AddReport", "Annotation", "Annotations", "DuplicateGroups", "Failure", "Status", "card"]
+__all__ = ["AddReport", "Annotation", "Annotations", "Failure", "Status", "card"]
 
 
 class Annotation:
@@ -153,17 +153,6 @@ class AddReport:
         if len(self.failed) > 20:
             lines.append(f"  … and {len(self.failed) - 20} more in .failed")
         return "\n".join(lines)
-
-    __repr__ = __str__
-
-
-class DuplicateGroups(list[tuple[ImageRecord, ...]]):
-    """Groups of images with the same pixels; shows as a list of names."""
-
-    def __str__(self) -> str:
-        if not self:
-            return "No duplicates."
-        return "\n".join(" = ".join(f"{image.dataset}/{image.filename}" for image in group) for group in self)
 
     __repr__ = __str__
 

@@ -44,6 +44,8 @@ image_table = Table(
     Column("mtime_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
     Column("embedding_cached", Integer, server_default=text("0")),
+    Column("perceptual_version", Integer, nullable=False, server_default=text("0")),
+    Column("perceptual_detail", Float, nullable=False, server_default=text("0")),
     UniqueConstraint("dataset_id", "path", name="uq_images_dataset_path"),
     Index("idx_content_hash", "content_hash"),
     Index("idx_pixel_hash", "pixel_hash"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .catalog import Catalog, ImageRecord, NewImage
-from .errors import AnyPath, ImageError
+from .errors import AnyPath, ImageChanged, ImageError
 from .images import content_hash, find_images
 from .intake import new_image, threads
 from .jobs import Event, JobControl
@@ -128,7 +128,11 @@ def relocate(catalog: Catalog, folder: AnyPath) -> Relocated:
             path = next((path for path in free if path.name == image.filename), free[0])
             taken.add((image.dataset_id, str(path)))
             status = path.stat()
-            stamp: dict[str, Any] = {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
+            stamp: dict[str, Any] = {
+                "size_bytes": status.st_size,
+                "mtime_ns": status.st_mtime_ns,
+                "inode": status.st_ino,
+            }
             moved[image.id] = replace(image.as_new(), path=str(path), filename=path.name, **stamp)
     found = {image.id: image for image in catalog.renew_images(moved)}
     return Relocated(str(folder), tuple(found.values()), tuple(image for image in missing if image.id not in found))
@@ -161,6 +165,8 @@ def _read(record: ImageRecord) -> NewImage | str:
         new = new_image(Path(record.path))
     except (ImageError, OSError) as error:
         return str(error)
+    if record.is_read and record.pixel_hash != new.pixel_hash:
+        return str(ImageChanged(record.path, record.dataset))
     if record.content_hash and record.content_hash != new.content_hash:
         _log.warning("%s: its bytes changed since the earlier server hashed it", record.path)
     # The path as it is kept, so that a relative one still means this image.

@@ -616,6 +616,31 @@ def test_every_revision_can_be_undone(path: Path) -> None:
         assert catalog.images() == []
 
 
+def test_any_upgrade_keeps_a_copy(path: Path) -> None:
+    with Catalog(path) as catalog:
+        assert catalog.backup is None
+        [image] = catalog.add_images("monday", [picture(1, perceptual_version=1, perceptual_detail=4.5)])
+        kept = catalog.add_annotations([coin(image)])
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        settings = migrations.config()
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0001")
+    engine.dispose()
+    with Catalog(path) as catalog:
+        assert catalog.annotations() == kept
+        assert catalog.images() == [replace(image, perceptual_version=0, perceptual_detail=0.0)]
+        assert catalog.unread_images() == []
+        assert catalog.unread_images(perceptual_version=1) == catalog.images()
+        assert catalog.backup is not None
+        copy = catalog.backup
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT count(*) FROM annotations").fetchall() == [(1,)]
+    connection.close()
+    assert [file.name for file in path.parent.glob("*before*")] == [copy.name]
+
+
 def test_an_upgrade_that_fails_leaves_an_empty_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def upgrade_and_fail(connection: Any) -> None:
         migrations.upgrade(connection)

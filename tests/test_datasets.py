@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,3 +187,27 @@ def test_a_file_that_was_added_again_meanwhile_stays_one_image(session: Session,
     report = session.relocate(tmp_path / "moved")
     assert [i.filename for i in report.missing] == ["0.png"]
     assert len(session.images()) == 4
+
+
+# -- what looks alike ---------------------------------------------------------------------------------
+
+
+def test_near_duplicates_of_a_session(session: Session, photos: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    Image.open(photos / "0.png").resize((60, 40)).save(more / "larger.png")
+    session.add(more, dataset="tuesday")
+    [group] = session.near_duplicates()
+    assert [f"{i.dataset}/{i.filename}" for i in group.images] == ["tuesday/larger.png", "monday/0.png"]
+    assert session.near_duplicates(dataset="monday") == []
+    assert session.near_duplicates().compared == 4
+
+
+def test_hashes_of_an_older_version_are_made_again(session: Session, photos: Path) -> None:
+    old = {image.id: dataclasses.replace(image.as_new(), perceptual_version=0) for image in session.images()}
+    session.catalog.renew_images(old)
+    assert session.near_duplicates().unhashed == 3
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(photos / "1.png")
+    last = session.fill_hashes(show=False).wait(60)
+    assert (last["computed"], last["failed"]) == (2, 1)  # another picture by now: for `add` to tell
+    assert session.near_duplicates().unhashed == 1

@@ -1,9 +1,7 @@
-import dataclasses
-
 import pytest
 
 from samnb.records import ImageRecord
-from samnb.reports import AddReport, Annotations, DuplicateGroups, Failure, Status, card
+from samnb.reports import AddReport, Annotations, Failure, Status, card
 
 IMAGE = ImageRecord(
     id="1", dataset="monday", dataset_id="2", filename="a.png", path="/a.png", content_hash="3", pixel_hash="4",
@@ -27,13 +25,6 @@ def test_many_failures_are_cut_in_text_and_whole_in_the_report():
     assert "… and 10 more" in str(report)
     assert len(report.as_dict()["failed"]) == 30
     assert report.duplicates_message == ""
-
-
-def test_duplicates_show_names():
-    assert str(DuplicateGroups([(IMAGE, dataclasses.replace(IMAGE, filename="b.png"))])) == (
-        "monday/a.png = monday/b.png"
-    )
-    assert str(DuplicateGroups()) == "No duplicates."
 
 
 def test_a_status_is_a_card_a_text_and_a_dict():

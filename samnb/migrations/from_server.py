@@ -140,6 +140,8 @@ def _images(rows: list[Row], dataset_ids: Mapping[Any, str]) -> Iterator[dict[st
             "mtime_ns": 0,
             "inode": 0,
             "embedding_cached": 0,
+            "perceptual_version": 0,
+            "perceptual_detail": 0.0,
         }
 
 
