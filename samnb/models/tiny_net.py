@@ -57,8 +57,46 @@ class Block(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
+def begin_as_identity(block: Block) -> None:
+    """Let a block hand through what it gets until it has learned something; what it gets is never negative."""
+    nn.init.zeros_(block.second[1].weight)
+
+
+class GlobalBlock(nn.Module):
+    """Every cell looks at every other: attention as in a vision transformer, on few and coarse cells.
+
+    Its last layers begin at zero, so that a new block changes nothing until it has learned something.
+    """
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = LayerNorm2d(channels)
+        self.place = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        self.mix = nn.Sequential(
+            LayerNorm2d(channels), nn.Conv2d(channels, 2 * channels, 1), nn.GELU(), nn.Conv2d(2 * channels, channels, 1)
+        )
+        for last in (self.out, self.mix[-1]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        normed = self.norm(x)
+        q, k, v = self.qkv(normed + self.place(normed)).flatten(2).chunk(3, 1)
+        q, k, v = (part.unflatten(1, (self.heads, -1)).transpose(2, 3) for part in (q, k, v))
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).flatten(1, 2)
+        x = x + self.out(seen.unflatten(2, (height, width)))
+        return x + self.mix(x)
+
+
 class TinyImageEncoder(nn.Module):
-    """Pixels to embedding: four stages at strides 4 to 32, merged back to stride 8."""
+    """Pixels to embedding: four stages at strides 4 to 32, merged back to stride 8.
+
+    The deep blocks at strides 16 and 32 begin as identities (see `begin_as_identity`).
+    """
 
     def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 112, 128)) -> None:
         super().__init__()
@@ -68,17 +106,22 @@ class TinyImageEncoder(nn.Module):
         self.stage8 = nn.Sequential(conv_unit(a, b, stride=2), Block(b), Block(b))
         self.stage16 = nn.Sequential(conv_unit(b, c, stride=2), Block(c), Block(c, 2), Block(c))
         self.stage32 = nn.Sequential(conv_unit(c, d, stride=2), Block(d))
+        self.deep16 = nn.Sequential(Block(c, 2), Block(c, 4), Block(c))
+        self.deep32 = nn.Sequential(Block(d), GlobalBlock(d), Block(d, 2), GlobalBlock(d), Block(d))
         self.lateral32, self.merge16 = nn.Conv2d(d, c, 1), Block(c)
         self.lateral16, self.merge8 = nn.Conv2d(c, b, 1), Block(b)
         self.coarse = nn.Conv2d(b, tiny.DECODER_DIM, 1)
         self.fine = nn.Sequential(nn.Conv2d(a, tiny.FINE_DIM // 4, 1), nn.PixelUnshuffle(2))
+        for block in (*self.deep16, *self.deep32):
+            if isinstance(block, Block):
+                begin_as_identity(block)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode (B, 3, S, S) normalised RGB as (B, EMBED_DIM, S / STRIDE, S / STRIDE); 32 divides S."""
         x4 = self.stage4(x.contiguous(memory_format=torch.channels_last))
         x8 = self.stage8(x4)
-        x16 = self.stage16(x8)
-        x32 = self.stage32(x16)
+        x16 = self.deep16(self.stage16(x8))
+        x32 = self.deep32(self.stage32(x16))
         x16 = self.merge16(x16 + F.interpolate(self.lateral32(x32), scale_factor=2.0, mode="nearest"))
         x8 = self.merge8(x8 + F.interpolate(self.lateral16(x16), scale_factor=2.0, mode="nearest"))
         return torch.cat([self.coarse(x8), self.fine(x4)], 1)
