@@ -15,7 +15,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ HIGH_WATER, LOW_WATER = 0.95, 0.85
 GRACE = 900.0  # seconds since its last use in which an entry is only evicted where nothing else can make room
 TOUCH_AFTER = 600.0  # seconds after which another use of an entry is noted
 COLLECT_EVERY = 60.0  # seconds between two collections in the background that found too little
+PAUSE = 0.011  # seconds between two steps in the background: longer than others wait before they ask for the lock again
+AT_ONCE = 64  # entries that one step evicts, if no more are needed
 QUARANTINE_FOR = 30 * 86400.0  # seconds that a damaged file is kept to be looked at
 
 _log = logging.getLogger("samnb.cache")
@@ -143,23 +146,24 @@ class Budget:
         """
         if not self.disk.folder.is_dir():
             return Collected()
-        with self._working, self.disk.lock("gc", timeout=GC_TIMEOUT) as held:
-            if not held:
-                raise StoreError(
-                    f"{self.disk.folder}: another process has been collecting for {GC_TIMEOUT:g} s. Try again later."
-                )
-            swept = self._sweep()
-            entries = self._list_and_recount()
-            expired = [entry for entry in entries if self.limits.ttl and self._is_expired(entry)]
+        swept, before, began = self._sweep(), self.evicted, time.time_ns()
+        entries: list[FoundEntry] = []
+        for slice in range(SLICES):
+            with self._alone():  # one slice at a time: a write that needs room waits for no more than that
+                here, stale = self.disk.recount(slice)
+            self.disk.delete(stale)
+            swept += len(stale)
+            entries += here
+            self._pause()
+        expired = [entry for entry in entries if self.limits.ttl and self._is_expired(entry)]
+        with self._alone():
             gone = set(expired)
-            self._queue = sorted((entry for entry in entries if entry not in gone), reverse=True)
+            # what was used since the listing began may be older than something the listing missed
+            self._queue = sorted((e for e in entries if e not in gone and e.used_ns < began), reverse=True)
             trash = self._take(expired)
-            total = self.disk.usage.total().bytes
-            target = self._target(total) if to_bytes is None else to_bytes
-            evicted = self._evict(total - target, spare_young=to_bytes is None)
-            freed = total - self.disk.usage.total().bytes
-        self._finish(trash + evicted)
-        return Collected(len(evicted), freed, len(trash), swept)
+        self._finish(trash)
+        freed = self._evict_down(to_bytes)
+        return Collected(self.evicted - before - len(trash), freed, len(trash), swept)
 
     def wait(self, timeout: float | None = None) -> None:
         """Until the collection in the background is done, if there is one."""
@@ -198,32 +202,56 @@ class Budget:
         """Free what is missing, and what more is welcome if it can be; `NoRoom` where that cannot be done."""
         if missing_and_welcome()[0] <= 0:
             return
-        trash: list[Path] = []
-        with self._working, self.disk.lock("gc", timeout=GC_TIMEOUT) as held:
-            missing, welcome = missing_and_welcome()
-            before = self.disk.usage.total().bytes
-            if held and missing > 0:
-                trash = self._evict(welcome, spare_young=False)
-            freed = before - self.disk.usage.total().bytes
+        with self._alone():
+            missing, welcome = missing_and_welcome()  # others may have made room while this one waited
+            trash, freed = self._evict(missing, welcome, spare_young=False)
         self._finish(trash)
-        if freed < missing:
+        if freed < missing and (missing := missing_and_welcome()[0]) > 0:
             raise NoRoom(
-                f"{self.disk.folder}: no room for another embedding: {missing - freed:,} bytes more than {what} "
+                f"{self.disk.folder}: no room for another embedding: {missing:,} bytes more than {what} "
                 f"allows, and nothing that may be evicted ({len(self.pins.everyones())} pinned). "
                 "Free some disk, or raise the budget with cache={'disk_bytes': …}."
             )
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Evict and count while no other thread and no other process does."""
+        with self._working, self.disk.lock("gc", timeout=GC_TIMEOUT) as held:
+            if not held:
+                raise StoreError(
+                    f"{self.disk.folder}: another process has been evicting for {GC_TIMEOUT:g} s. Try again later."
+                )
+            yield
+
+    def _evict_down(self, to_bytes: int | None) -> int:
+        """Evict to a size, in small steps; returns the bytes freed."""
+        freed = 0
+        target = self._target(self.disk.usage.total().bytes) if to_bytes is None else to_bytes
+        while True:
+            with self._alone():
+                above = self.disk.usage.total().bytes - target
+                trash, size = self._evict(min(1, above), above, spare_young=to_bytes is None)
+            self._finish(trash)
+            freed += size
+            if not trash:
+                return freed
+            self._pause()
+
+    def _pause(self) -> None:
+        if threading.current_thread() is self._background:
+            time.sleep(PAUSE)
+
     # -- eviction, with the lock held
 
-    def _evict(self, size: int, *, spare_young: bool) -> list[Path]:
-        """Move the entries used longest ago, of at least `size` bytes together, to the trash."""
+    def _evict(self, missing: int, welcome: int, *, spare_young: bool) -> tuple[list[Path], int]:
+        """Move the entries used longest ago to the trash: `missing` bytes, and a few more if `welcome`; gives both."""
         trash: list[Path] = []
-        pinned = self.pins.everyones() if size > 0 else set()
-        listed = False
-        while size > 0:
+        freed, listed = 0, False
+        pinned = self.pins.everyones() if missing > 0 else set()
+        while freed < missing or (freed < welcome and len(trash) < AT_ONCE):
             if not self._queue and not listed:
-                loose = [entry for entry in self._list_and_recount() if entry.key not in pinned]
-                self._queue, listed = _oldest(loose, size), True
+                entries = [entry for slice in range(SLICES) for entry in self.disk.recount(slice)[0]]
+                self._queue, listed = _oldest([entry for entry in entries if entry.key not in pinned], missing), True
             if not self._queue:
                 break
             entry = self._queue.pop()
@@ -232,19 +260,14 @@ class Budget:
                 break
             if entry.key not in pinned and (aside := self.disk.trash(entry)) is not None:
                 trash.append(aside)
-                size -= entry.size
-        return trash
+                freed += entry.size
+        return trash, freed
 
     def _take(self, entries: Sequence[FoundEntry]) -> list[Path]:
         return [aside for entry in entries if (aside := self.disk.trash(entry)) is not None]
 
-    def _list_and_recount(self) -> list[FoundEntry]:
-        return [entry for slice in range(SLICES) for entry in self.disk.recount(slice)]
-
     def _sweep(self) -> int:
-        stale = [path for slice in range(SLICES) for path in self.disk.stale(slice)]
-        old = [path for path in self.disk.quarantined() if _age(path) > QUARANTINE_FOR]
-        left = [*stale, *old, *self.disk.in_trash()]
+        left = [path for path in self.disk.quarantined() if _age(path) > QUARANTINE_FOR] + self.disk.in_trash()
         self.disk.delete(left)
         return len(left)
 

@@ -55,7 +55,7 @@ class EntryFolder:
     def __init__(self, folder: Path):
         self.folder = folder
         self._root = str(folder)
-        self.usage = UsageFile(folder / "usage", self.count_slice)
+        self.usage = UsageFile(folder / "usage", self._count)
 
     def path_of(self, key: str) -> Path:
         """Where the entry lies or would lie."""
@@ -82,13 +82,7 @@ class EntryFolder:
 
     def entries_of(self, slice: int) -> Iterator[FoundEntry]:
         """Every entry whose key begins with these two digits."""
-        for found in self.files(slice):
-            if key := key_of(found):
-                try:
-                    has = found.stat()
-                except FileNotFoundError:
-                    continue  # removed since it was listed
-                yield FoundEntry(has.st_mtime_ns, has.st_size, key)
+        return iter(self._survey(slice)[0])
 
     def read(self, key: str) -> Embedding | None:
         """The verified embedding, or None where there is no file.
@@ -212,10 +206,6 @@ class EntryFolder:
             except OSError as error:
                 raise self.cannot_write(path, error) from error
 
-    def stale(self, slice: int) -> list[Path]:
-        """Temporary files of writers that died more than an hour ago."""
-        return [Path(found.path) for found in self.files(slice) if is_stale(found)]
-
     def quarantined(self) -> list[Path]:
         """What was found damaged."""
         return [Path(entry.path) for entry in list_folder(self.folder / "quarantine")]
@@ -259,29 +249,38 @@ class EntryFolder:
         finally:
             lock.release()
 
-    def recount(self, slice: int) -> list[FoundEntry]:
-        """List a slice, put right what is noted of it, and give the entries."""
+    def recount(self, slice: int) -> tuple[list[FoundEntry], list[Path]]:
+        """List a slice and put right what is noted of it: its entries, and temporary files of writers that died."""
         before = self.usage.of(slice)
-        here = list(self.entries_of(slice))
+        entries, announced, stale = self._survey(slice)
         try:
-            self.usage.correct(slice, self._counted(slice, here), before)
+            self.usage.correct(slice, _total(entries, announced), before)
         except FileNotFoundError:
             pass  # nothing was ever noted here
         except OSError as error:
             raise self.cannot_write(self.folder / "usage", error) from error
-        return here
+        return entries, stale
 
     def _path(self, key: str) -> str:
         return os.path.join(self._root, key[:2], key[2:4], key + SUFFIX)
 
-    def count_slice(self, slice: int) -> Usage:
-        """What is there of a slice and what is being written, listed now."""
-        return self._counted(slice, self.entries_of(slice))
+    def _count(self, slice: int) -> Usage:
+        entries, announced, _ = self._survey(slice)
+        return _total(entries, announced)
 
-    def _counted(self, slice: int, entries: Iterable[FoundEntry]) -> Usage:
-        sizes = [entry.size for entry in entries]
-        sizes += [size for found in self.files(slice) if (size := reserved_by(found.name)) is not None]
-        return Usage(len(sizes), sum(sizes))
+    def _survey(self, slice: int) -> tuple[list[FoundEntry], list[int], list[Path]]:
+        """The entries of a slice, the sizes of those that are being written, and what writers that died left."""
+        entries: list[FoundEntry] = []
+        announced: list[int] = []
+        stale: list[Path] = []
+        for found in self.files(slice):
+            if (entry := _entry_at(found)) is not None:
+                entries.append(entry)
+            elif is_stale(found):
+                stale.append(Path(found.path))
+            if (size := reserved_by(found.name)) is not None:
+                announced.append(size)
+        return entries, announced, stale
 
     def quarantine(self, path: Path, error: EntryDamaged, *, must: bool = False) -> None:
         """Set a damaged file aside, unless a sound one has taken its place; `must`: raise where it cannot be moved."""
@@ -316,3 +315,17 @@ class EntryFolder:
 
 def _at_once(announce: Callable[[], None]) -> None:
     announce()
+
+
+def _entry_at(found: os.DirEntry[str]) -> FoundEntry | None:
+    if not (key := key_of(found)):
+        return None
+    try:
+        has = found.stat()
+    except FileNotFoundError:
+        return None  # removed since it was listed
+    return FoundEntry(has.st_mtime_ns, has.st_size, key)
+
+
+def _total(entries: list[FoundEntry], announced: list[int]) -> Usage:
+    return Usage(len(entries) + len(announced), sum(entry.size for entry in entries) + sum(announced))
