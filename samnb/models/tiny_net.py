@@ -59,7 +59,9 @@ class Block(nn.Module):
 
 def begin_as_identity(block: Block) -> None:
     """Let a block hand through what it gets until it has learned something; what it gets is never negative."""
-    nn.init.zeros_(block.second[1].weight)
+    norm = block.second[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    nn.init.zeros_(norm.weight)
 
 
 class GlobalBlock(nn.Module):
@@ -78,9 +80,8 @@ class GlobalBlock(nn.Module):
         self.mix = nn.Sequential(
             LayerNorm2d(channels), nn.Conv2d(channels, 2 * channels, 1), nn.GELU(), nn.Conv2d(2 * channels, channels, 1)
         )
-        for last in (self.out, self.mix[-1]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        for parameter in (*self.out.parameters(), *self.mix[-1].parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]

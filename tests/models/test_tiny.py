@@ -133,3 +133,21 @@ def test_coins() -> None:
     figures = evaluate_tiny(*load_coins())
     assert figures["scored"] >= 0.85
     assert figures["best"] >= figures["scored"]
+
+
+def test_a_fresh_deep_block_changes_nothing() -> None:
+    encoder, x = tiny.build_image_encoder(weights=None).eval(), torch.rand(1, 112, 6, 6)
+    with torch.inference_mode():
+        assert torch.equal(encoder.deep16(x), x)
+        wide = torch.rand(1, 128, 3, 3)
+        assert torch.equal(encoder.deep32(wide), wide)
+
+
+def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:
+    assert tiny.WEIGHTS.stat().st_size <= 12e6
+    with safe_open(tiny.WEIGHTS, "pt") as file:
+        about = file.metadata()
+    assert len(about["commit"]) == 40
+    assert int(about["steps"]) > 1000
+    assert about["seed"].isdecimal()
+    assert about["command"].startswith("python -m training.train ")
