@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from .database import Database
 from .errors import AnyPath, NameTaken, UnknownName
+from .file_memo import FileMemo
 from .queries import (
     ORDER,
     SEED_COLUMNS,
@@ -27,7 +28,6 @@ from .queries import (
     dataset_called,
     dataset_records,
     file_names_near,
-    folded,
     from_template,
     image_called,
     image_records,
@@ -95,6 +95,11 @@ class Catalog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def files(self) -> FileMemo:
+        """What was read of every file before."""
+        return FileMemo(self._database)
 
     @property
     def backup(self) -> Path | None:
@@ -242,17 +247,12 @@ class Catalog:
                 renewed += image_records(connection, image_table.c.id.in_(ids))
         return renewed
 
-    def known_file(self, path: AnyPath, size_bytes: int, mtime_ns: int, inode: int) -> ImageRecord | None:
-        """The image made from this very file, if the file is unchanged since: no need to read it again."""
-        unchanged = {
-            "path": path_text(path),
-            "size_bytes": size_bytes,
-            "mtime_ns": mtime_ns,
-            "inode": folded(inode),
-        }
+    def known_pixels(self, pixel_hashes: Collection[str]) -> set[str]:
+        """Those of the pixel hashes that an image of any dataset has."""
+        column = image_table.c.pixel_hash
         with self._database.read() as connection:
-            wanted = (image_table.c[name] == value for name, value in unchanged.items())
-            return next(iter(image_records(connection, *wanted, limit=1)), None)
+            queries = (select(column).where(column.in_(batch)) for batch in batches(sorted(pixel_hashes)))
+            return {found for query in queries for found in connection.scalars(query)}
 
     def duplicates(self) -> list[tuple[ImageRecord, ...]]:
         """Groups of two or more images with the same pixels, each by dataset and position."""

@@ -19,6 +19,10 @@ IMAGE_SUFFIXES = frozenset(
 """What counts as a picture inside a folder; a file named explicitly may have any suffix."""
 
 
+_PIECES = re.compile(r"\d+|\D+")
+_Key = list[tuple[int, str]]
+
+
 def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
     """The picture files that a path, a folder, a glob or a list of these stands for.
 
@@ -81,7 +85,8 @@ def _expand(source: AnyPath) -> list[Path]:
 
 
 def _walk(folder: Path) -> list[Path]:
-    found: list[Path] = []
+    # Names and sort keys are put together as text: a Path for every step would take longer than the disk does.
+    found: list[tuple[list[_Key], str]] = []
     seen: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(root)
@@ -90,15 +95,21 @@ def _walk(folder: Path) -> list[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root, name) for name in files if _is_picture_name(name)]
-    return sorted((path for path in found if path.is_file()), key=_natural)
+        above = _natural(Path(root))[0]
+        pictures = ((name, os.path.join(root, name)) for name in files if _is_picture_name(name))
+        found += [([*above, _part_key(name)], path) for name, path in pictures if os.path.isfile(path)]
+    return [Path(path) for _, path in sorted(found)]
 
 
 def _is_picture_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def _natural(path: Path) -> tuple[list[list[tuple[int, str]]], str]:
+def _natural(path: Path) -> tuple[list[_Key], str]:
     """A sort key, folder by folder, in which 2 comes before 10 and upper case beside lower case."""
-    pieces = [re.findall(r"\d+|\D+", part.lower()) for part in path.parts]
-    return [[(int(p), "") if p.isdecimal() else (-1, p) for p in part] for part in pieces], str(path)
+    return [_part_key(part) for part in path.parts], str(path)
+
+
+def _part_key(part: str) -> _Key:
+    pieces = _PIECES.findall(part.lower())
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from PIL import Image
 from . import settings
 from .catalog import Catalog, ImageRecord, NewImage
 from .errors import ImageError
+from .file_memo import FileStamp
 from .files import cannot_write, write_whole
 from .images import as_pixels, encode_png, find_images, pixel_hash, read_picture
 from .looks import PERCEPTUAL_VERSION
+from .queries import path_text
 from .reports import AddReport, Failure
 
 __all__ = ["add_pictures", "database_url", "new_image", "session_folder", "threads"]
@@ -45,9 +47,10 @@ def database_url(folder: Path, url: str | None) -> str | Path:
 
 @dataclass(frozen=True)
 class _Read:
-    """One source that was looked at: a row to write, or a reason why not."""
+    """One source that was looked at: an image that is as it was, a row to write, or a reason why not."""
 
     path: str
+    record: ImageRecord | None = None
     new: NewImage | None = None
     reason: str = ""
 
@@ -73,30 +76,19 @@ def add_pictures(
         True for a pixel hash whose embedding the store holds.
     """
     failed: list[Failure] = []
-    paths = _paths_of(source, folder, failed)
+    paths = [str(path) for path in _paths_of(source, folder, failed)]
     catalog.add_dataset(dataset)
     before = {image.path: image for image in catalog.images(dataset=dataset)}
-    known_pixels = {image.pixel_hash for image in catalog.images()}
     added: list[ImageRecord] = []
     duplicates = 0
-    for batch in _batches(_read_all(paths, catalog), BATCH):
-        rows = []
-        for read in batch:
-            if read.new is None:
-                failed.append(Failure(_printable(read.path), _printable(read.reason)))
-                continue
-            cached = is_cached(read.new.pixel_hash)
-            rows.append(_with_cached(read.new, cached))
-            if read.new.path not in before and read.new.pixel_hash in known_pixels:
-                duplicates += 1
-                _log.info(
-                    "[DEDUP] Found duplicate image: %s (hash: %s..., cached: %s)",
-                    read.new.filename,
-                    read.new.content_hash[:8],
-                    cached,
-                )
-            known_pixels.add(read.new.pixel_hash)
-        added += catalog.add_images(dataset, rows)
+    for start in range(0, len(paths), BATCH):
+        reads = _look_at(paths[start : start + BATCH], before, catalog)
+        failed += [Failure(_printable(read.path), _printable(read.reason)) for read in reads if read.reason]
+        rows = [row for row in (_row(read, is_cached) for read in reads) if row is not None]
+        news = [row for row in rows if isinstance(row, NewImage)]
+        duplicates += _tell_duplicates([new for new in news if new.path not in before], catalog)
+        written = {image.path: image for image in catalog.add_images(dataset, news)} if news else {}
+        added += [row if isinstance(row, ImageRecord) else written[row.path] for row in rows]
     return AddReport(
         dataset=dataset,
         images=tuple(added),
@@ -148,18 +140,67 @@ def threads() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-def _read_all(paths: list[Path], catalog: Catalog) -> Iterator[_Read]:
-    with ThreadPoolExecutor(max_workers=threads()) as pool:
-        yield from pool.map(lambda path: _read(path, catalog), paths)
+def _look_at(paths: list[str], before: Mapping[str, ImageRecord], catalog: Catalog) -> list[_Read]:
+    """What each of these files is, read only where nothing is known of it as it is now."""
+    reads: dict[str, _Read] = {}
+    stamps: dict[str, FileStamp] = {}
+    for path in paths:
+        try:
+            stamp = FileStamp.of(path_text(path))
+        except (ImageError, OSError) as error:
+            reads[path] = _Read(path, reason=str(error))
+            continue
+        there = before.get(path)
+        if there is not None and _is_unchanged(there, stamp):
+            reads[path] = _Read(path, record=there)
+        else:
+            stamps[path] = stamp
+    known = catalog.files.known(list(stamps.values())) if stamps else {}
+    reads |= {path: _Read(path, new=picture) for path, picture in known.items()}
+    unknown = [path for path in stamps if path not in known]
+    if unknown:
+        with ThreadPoolExecutor(max_workers=threads()) as pool:
+            reads |= zip(unknown, pool.map(_read, unknown), strict=True)
+        catalog.files.remember({stamps[path]: new for path in unknown if (new := reads[path].new) is not None})
+    return [reads[path] for path in paths]
 
 
-def _read(path: Path, catalog: Catalog) -> _Read:
+def _is_unchanged(image: ImageRecord, stamp: FileStamp) -> bool:
+    return image.is_read and image.perceptual_version == PERCEPTUAL_VERSION and stamp.is_of(image)
+
+
+def _read(path: str) -> _Read:
     try:
-        stat = path.stat()
-        known = catalog.known_file(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        return _Read(str(path), _new_from_record(known) if known else new_image(path))
+        return _Read(path, new=new_image(Path(path)))
     except (ImageError, OSError) as error:
-        return _Read(str(path), reason=str(error))
+        return _Read(path, reason=str(error))
+
+
+def _row(read: _Read, is_cached: Callable[[str], bool]) -> ImageRecord | NewImage | None:
+    """The image where nothing of it is to be written; what is to be written; None for a failure."""
+    if read.record is not None:
+        cached = is_cached(read.record.pixel_hash)
+        return (
+            read.record
+            if cached == read.record.embedding_cached
+            else replace(read.record.as_new(), embedding_cached=cached)
+        )
+    return None if read.new is None else replace(read.new, embedding_cached=is_cached(read.new.pixel_hash))
+
+
+def _tell_duplicates(news: Sequence[NewImage], catalog: Catalog) -> int:
+    """How many of these show pixels that are in the catalog, or earlier among these; each is logged."""
+    seen = catalog.known_pixels({new.pixel_hash for new in news}) if news else set()
+    count = 0
+    for new in news:
+        if new.pixel_hash in seen:
+            count += 1
+            _log.info(
+                "[DEDUP] Found duplicate image: %s (hash: %s..., cached: %s)",
+                *(new.filename, new.content_hash[:8], new.embedding_cached),
+            )
+        seen.add(new.pixel_hash)
+    return count
 
 
 def new_image(path: Path) -> NewImage:
@@ -180,26 +221,6 @@ def new_image(path: Path) -> NewImage:
         perceptual_version=PERCEPTUAL_VERSION,
         perceptual_detail=picture.perceptual_detail,
     )
-
-
-def _new_from_record(record: ImageRecord) -> NewImage:
-    names = NewImage.__dataclass_fields__
-    return NewImage(**{name: getattr(record, name) for name in names})
-
-
-def _with_cached(new: NewImage, cached: bool) -> NewImage:
-    return NewImage(**{**{n: getattr(new, n) for n in NewImage.__dataclass_fields__}, "embedding_cached": cached})
-
-
-def _batches(reads: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
-    batch: list[_Read] = []
-    for read in reads:
-        batch.append(read)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _printable(text: str) -> str:

@@ -62,7 +62,9 @@ SEED_COLUMNS = tuple(
 )
 
 _DATASET = dataset_table.c.name.label("dataset")
-_IMAGE_COLUMNS = (_DATASET, *(image_table.c[f.name] for f in fields(ImageRecord) if f.name != "dataset"))
+_IMAGE_COLUMNS = tuple(_DATASET if f.name == "dataset" else image_table.c[f.name] for f in fields(ImageRecord))
+_IMAGE_NAMES = [f.name for f in fields(ImageRecord)]
+_CACHED, _CONTENT = _IMAGE_NAMES.index("embedding_cached"), _IMAGE_NAMES.index("content_hash")
 _ANNOTATION_COLUMNS = (_DATASET, image_table.c.filename.label("image"), *annotation_table.c)
 _SHORT_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 
@@ -95,7 +97,11 @@ def path_text(path: AnyPath) -> str:
 
 def _is_text(name: str) -> bool:
     # Python stands lone surrogates for the bytes of a file name that are not UTF-8.
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def to_json(value: Any) -> str:
@@ -189,12 +195,13 @@ def renew_image(connection: Connection, image_id: str, picture: NewImage) -> boo
 def image_records(connection: Connection, *wanted: Any, limit: int | None = None) -> list[ImageRecord]:
     """Images by dataset and position."""
     query = select(*_IMAGE_COLUMNS).join(dataset_table).where(*wanted).order_by(*ORDER).limit(limit)
-    return [_image_record(row) for row in connection.execute(query).mappings()]
+    return [_image_record(row) for row in connection.execute(query)]
 
 
-def _image_record(row: RowMapping) -> ImageRecord:
-    known = {"embedding_cached": bool(row["embedding_cached"]), "content_hash": row["content_hash"] or ""}
-    return ImageRecord(**{**row, **known})
+def _image_record(row: Sequence[Any]) -> ImageRecord:
+    values = list(row)
+    values[_CACHED], values[_CONTENT] = bool(values[_CACHED]), values[_CONTENT] or ""
+    return ImageRecord(*values)
 
 
 def image_called(connection: Connection, ref: AnyPath) -> ImageRecord:

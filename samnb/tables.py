@@ -15,7 +15,15 @@ from sqlalchemy import (
     text,
 )
 
-__all__ = ["annotation_table", "applied_table", "dataset_table", "image_table", "metadata", "template_table"]
+__all__ = [
+    "annotation_table",
+    "applied_table",
+    "dataset_table",
+    "file_table",
+    "image_table",
+    "metadata",
+    "template_table",
+]
 
 metadata = MetaData()
 
@@ -92,4 +100,22 @@ applied_table = Table(
     Column("model", Text, nullable=False),
     Column("pixel_hash", String(64), nullable=False),
     Column("applied_at", String(32), nullable=False),
+)
+
+file_table = Table(
+    "files",
+    metadata,
+    Column("host", String(64), primary_key=True),
+    Column("device", BigInteger, primary_key=True, autoincrement=False),
+    Column("inode", BigInteger, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("versions", String(32), nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("pixel_hash", String(64), nullable=False),
+    Column("perceptual_hash", String(64), nullable=False),
+    Column("perceptual_detail", Float, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
 )

@@ -23,7 +23,7 @@ ROOMS = (
     *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),
     *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache"),
     *("cache_archive", "storage_check"),
-    *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "catalog"),
+    *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "file_memo", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),
     *("near_duplicates", "galleries", "reports"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
