@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,16 @@ def test_kills_at_any_moment_leave_a_sound_store_within_its_budget(tmp_path: Pat
     assert cache._budget.pins.everyones() == set()
 
 
-def start_prewarm(folder: Path, log: Path, seconds: float) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, HERE / "prewarm_child.py", folder, log, str(seconds)], env=ENVIRONMENT)
+def start_prewarm(folder: Path, log: Path, seconds: float, *start: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, HERE / "prewarm_child.py", folder, log, str(seconds), *start]
+    return subprocess.Popen(command, env=ENVIRONMENT)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -101,14 +110,14 @@ def test_four_processes_encode_forty_images_forty_times(session_folder: Path, tm
 def test_one_of_four_killed_in_the_middle_costs_at_most_the_image_in_its_hands(
     session_folder: Path, tmp_path: Path
 ) -> None:
-    log, its_log = tmp_path / "log", tmp_path / "its log"
+    log, its_log, start = tmp_path / "log", tmp_path / "its log", tmp_path / "start"
     log.touch()
-    victim = start_prewarm(session_folder, its_log, 0.02)
-    children = [start_prewarm(session_folder, log, 0.02) for _ in range(3)]
-    end = time.monotonic() + 60
-    while not its_log.exists() or encodes(its_log).total() < 3:
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    its_log.touch()
+    victim = start_prewarm(session_folder, its_log, 0.05, start)
+    children = [start_prewarm(session_folder, log, 0.05, start) for _ in range(3)]
+    wait_until(lambda: (log.read_text() + its_log.read_text()).splitlines().count("ready") == 4)
+    start.touch()
+    wait_until(lambda: encodes(its_log).total() >= 3)
     victim.kill()
     victim.wait()
     assert [child.wait(120) for child in children] == [0] * 3
