@@ -6,9 +6,11 @@ twice is only waste, so any ``concurrent.futures`` executor can run it, a cluste
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +73,8 @@ class Encoder:
         self.checkpoint, self.device = checkpoint, device
         self._owns_cache = owns_cache
         self._in_hand: deque[str] = deque(maxlen=IN_HAND)
+        self._turns = threading.Condition()
+        self._urgent = 0
         cache.subscribe(self)
 
     @property
@@ -102,8 +106,14 @@ class Encoder:
             limits=self.cache.limits,
         )
 
-    def embedding(self, image: ImageRecord) -> tuple[Embedding, bool]:
+    def embedding(self, image: ImageRecord, *, urgent: bool = False) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder.
+
+        Parameters
+        ----------
+        image : ImageRecord
+        urgent : bool
+            Somebody is looking at it: a prewarm in this process waits between two images until it is there.
 
         Raises
         ------
@@ -111,11 +121,39 @@ class Encoder:
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
         task = self.task(image)
-        embedding, hit = _from_store_or_model(task, self.model, self.cache)
+        if urgent:
+            with self.first_in_line():
+                embedding, hit = _from_store_or_model(task, self.model, self.cache)
+        else:
+            embedding, hit = _from_store_or_model(task, self.model, self.cache)
         self._take_in_hand(task.key)
         if not image.embedding_cached:
             self.catalog.mark_pixels_cached(image.pixel_hash, True)
         return embedding, hit
+
+    def give_way(self, *, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Wait while somebody looks at an image that is being encoded; called by slow work between two images.
+
+        Parameters
+        ----------
+        go_on : callable
+            Asked about four times a second; False ends the waiting.
+        """
+        with self._turns:
+            while self._urgent and go_on():
+                self._turns.wait(0.25)
+
+    @contextmanager
+    def first_in_line(self) -> Iterator[None]:
+        """While inside, those who call `give_way` wait."""
+        with self._turns:
+            self._urgent += 1
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._urgent -= 1
+                self._turns.notify_all()
 
     def encode(self, task: EncodeTask) -> EncodeOutcome:
         """Do one task here, with this model."""

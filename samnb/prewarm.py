@@ -51,6 +51,9 @@ def _one_by_one(tasks: Sequence[EncodeTask], encoder: Encoder, control: JobContr
     for index, task in enumerate(tasks, start=1):
         if not control.go_on():
             return
+        encoder.give_way(go_on=lambda: not control.cancelled)
+        if control.cancelled:
+            return
         started = time.perf_counter()
         place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
         try:

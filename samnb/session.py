@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import exports, intake
+from .ahead import Ahead, Lamp
 from .apply import chosen_annotation
 from .cache import EmbeddingCache
 from .catalog import Catalog, ImageRecord
@@ -107,6 +108,7 @@ class Session(Datasets):
         self.cache = open_cache(self.folder, cache)
         opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
+        self._ahead = Ahead(self._encoder, read=self._read)
         self._templates = TemplateBook(self._encoder)
         self._pixels = RecentPixels()
         self.catalog.refresh_cached(self._encoder.has)
@@ -119,7 +121,19 @@ class Session(Datasets):
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder."""
-        return self._encoder.embedding(self._read(image))
+        return self._encoder.embedding(self._read(image), urgent=True)
+
+    def look_at(self, image: ImageRef, *, neighbours: Iterable[ImageRef] = ()) -> None:
+        """Encode an image in the background before anything else, and then those that may be looked at next.
+
+        Returns at once. A prewarm of this session waits meanwhile; what an earlier call asked for and has not begun
+        is forgotten.
+        """
+        self._ahead.look_at(self.image(image), [self.image(other) for other in neighbours])
+
+    def lamp(self, image: ImageRef) -> Lamp:
+        """What is known of an image's embedding: "cached", "waiting", "encoding", "failed" or "unknown"."""
+        return self._ahead.lamp(self.image(image))
 
     def check_storage(
         self,
@@ -408,6 +422,7 @@ class Session(Datasets):
 
     def close(self) -> None:
         """Wait for what is still to be written, and close the catalog; the session is not used afterwards."""
+        self._ahead.close()
         self._encoder.close()
         self.catalog.close()
 

@@ -24,7 +24,7 @@ ROOMS = (
     *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache"),
     *("cache_archive", "storage_check"),
     *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "file_memo", "catalog"),
-    *("jobs", "progress", "templates", "matching", "encoding", "prewarm", "apply", "exports"),
+    *("jobs", "progress", "templates", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
     *("near_duplicates", "galleries", "reports"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("intake", "upkeep", "datasets", "template_book", "session"),
