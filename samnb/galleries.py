@@ -46,7 +46,7 @@ class NearDuplicateGroups(list[NearGroup]):
     ----------
     threshold : int
         Bits of 256 that the others differ in from their group's representative at most.
-    compared, flat, unhashed : int
+    compared, flat, unhashed, exact : int, int, int, bool
         As in `samnb.near_duplicates.Search`.
     """
 
@@ -54,11 +54,14 @@ class NearDuplicateGroups(list[NearGroup]):
         super().__init__(search.groups)
         self.threshold = threshold
         self.compared, self.flat, self.unhashed = search.compared, search.flat, search.unhashed
+        self.exact = search.exact
 
     @property
     def summary(self) -> str:
         """One line: how many groups, and of what."""
         parts = [f"{_count(len(self), 'group')} of pictures that look alike, {self.compared} compared"]
+        if not self.exact:
+            parts.append("too many to compare all pairs: a few near the threshold may be missing")
         if self.flat:
             parts.append(f"{self.flat} too flat to compare")
         if self.unhashed:

@@ -6,33 +6,45 @@ to do with the last. So everything in a group is near its representative.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .bit_search import Words, as_words, clusters, within
 from .looks import FLAT, PERCEPTUAL_VERSION
 from .records import ImageRecord
 
-__all__ = ["THRESHOLD", "Lookalike", "NearGroup", "Search", "as_words", "near_groups", "within"]
+__all__ = ["EXACT", "SURE", "THRESHOLD", "Lookalike", "NearGroup", "Said", "Search", "in_words", "near_groups", "pair"]
 
 THRESHOLD = 51
-"""Bits of 256 two near duplicates may differ in. At 31 and fewer it is almost surely the same picture."""
+"""Bits of 256 two near duplicates may differ in."""
 
-_ROWS, _COLUMNS = 64, 4096  # a block of 64-bit words that fits a processor's cache
+SURE = 31
+"""With so many and fewer it is almost surely the same picture."""
 
-Words = NDArray[np.uint64]
-Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+EXACT = 20_000
+"""Up to so many pictures all pairs are compared; beyond, at thresholds up to `THRESHOLD`, see `Search.exact`."""
+
+_ROWS = 64
+
+Said = Mapping[tuple[str, str], bool]
+"""What was said of two pictures, by `pair` of their pixel hashes: True for the same, False for different."""
+
+Apart = Mapping[int, set[int]]
+Star = tuple[int, list[tuple[int, int]]]  # center, [(distance, other)]
 
 
 @dataclass(frozen=True)
 class Lookalike:
-    """An image, and in how many of 256 bits its perceptual hash differs from its group's representative."""
+    """An image, and in how many of 256 bits its perceptual hash differs from its group's representative.
+
+    `same` is True when somebody said that it is the same picture as the representative.
+    """
 
     image: ImageRecord
     distance: int
+    same: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,15 +74,26 @@ class Search:
         With too little in them to be compared.
     unhashed : int
         Without a perceptual hash of this version.
+    exact : bool
+        False for more pictures than `EXACT`: comparing all takes time that grows with their square. What is grouped
+        is near its representative all the same; a few pairs near the threshold may be missed, the share is in
+        `benchmarks/near_duplicates.py`.
     """
 
     groups: tuple[NearGroup, ...]
     compared: int
     flat: int
     unhashed: int
+    exact: bool = True
 
 
-def near_groups(images: Sequence[ImageRecord], threshold: int = THRESHOLD) -> Search:
+def near_groups(
+    images: Sequence[ImageRecord],
+    threshold: int = THRESHOLD,
+    *,
+    said: Said | None = None,
+    first: Collection[str] = (),
+) -> Search:
     """Groups of images that look alike and have different pixels.
 
     Parameters
@@ -79,6 +102,10 @@ def near_groups(images: Sequence[ImageRecord], threshold: int = THRESHOLD) -> Se
         Of several with the same pixels, the first stands for all.
     threshold : int
         Bits that may differ, 0 to 255.
+    said : mapping, optional
+        Pairs told apart are not put together; those said to be the same are marked.
+    first : collection of str
+        Pixel hashes of images that represent their group even if others are larger.
 
     Raises
     ------
@@ -92,92 +119,84 @@ def near_groups(images: Sequence[ImageRecord], threshold: int = THRESHOLD) -> Se
     telling = [image for image in distinct if image.perceptual_detail >= FLAT]
     place = {image.id: number for number, image in enumerate(images)}
     # The largest first, so that the original is what its thumbnails are near to.
-    telling.sort(key=lambda image: (-image.width * image.height, place[image.id]))
-    stars = _stars(as_words([image.perceptual_hash for image in telling]), threshold)
+    telling.sort(key=lambda image: (image.pixel_hash not in first, -image.width * image.height, place[image.id]))
+    said = said or {}
+    exact = len(telling) <= EXACT or threshold > THRESHOLD
+    stars = _stars if exact else _stars_of_clusters
+    words = as_words([image.perceptual_hash for image in telling])
     groups = [
-        NearGroup(telling[center], tuple(Lookalike(telling[other], distance) for distance, other in sorted(others)))
-        for center, others in stars
+        _group(telling[center], [(distance, telling[other]) for distance, other in sorted(others)], said)
+        for center, others in stars(words, threshold, _apart(telling, said))
     ]
     groups.sort(key=lambda group: place[group.representative.id])
-    return Search(tuple(groups), len(telling), len(distinct) - len(telling), len(images) - len(hashed))
+    return Search(tuple(groups), len(telling), len(distinct) - len(telling), len(images) - len(hashed), exact)
 
 
-def as_words(hashes: Sequence[str]) -> Words:
-    """Perceptual hashes as (N, 4) 64-bit words.
+def pair(first: ImageRecord, second: ImageRecord) -> tuple[str, str]:
+    """The pixel hashes of two images, the smaller first."""
+    one, other = sorted((first.pixel_hash, second.pixel_hash))
+    return one, other
 
-    >>> as_words(["f" * 64]).shape
-    (1, 4)
+
+def in_words(distance: int) -> str:
+    """What so many bits mean.
+
+    >>> in_words(12), in_words(40), in_words(120)
+    ('almost surely the same picture', 'probably the same picture, changed', 'another picture, by its looks')
     """
-    return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 4)
+    if distance <= SURE:
+        return "almost surely the same picture"
+    if distance <= THRESHOLD:
+        return "probably the same picture, changed"
+    return "perhaps the same picture" if distance < 90 else "another picture, by its looks"
 
 
-def within(words: Words, queries: Words, threshold: int) -> Found:
-    """Which stored hashes are near which queries.
-
-    Parameters
-    ----------
-    words : (N, 4) uint64
-    queries : (Q, 4) uint64
-    threshold : int
-
-    Returns
-    -------
-    query, stored, distance : three (M,) int64
-        One place for each pair, by query and stored.
-
-    Examples
-    --------
-    >>> stored = as_words(["0" * 64, "f" * 64, "7" + "0" * 63])
-    >>> [part.tolist() for part in within(stored, stored[:1], 51)]
-    [[0, 0], [0, 2], [0, 3]]
-    """
-    nothing = np.empty(0, np.int64)
-    found = [(nothing, nothing, nothing)]
-    for first in range(0, len(queries), _ROWS):
-        for start in range(0, len(words), _COLUMNS):
-            block = _block(words[start : start + _COLUMNS], queries[first : first + _ROWS], threshold)
-            found.append((block[0] + first, block[1] + start, block[2]))
-    query, stored, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort((stored, query))
-    return query[order], stored[order], distance[order]
+def _group(representative: ImageRecord, others: Sequence[tuple[int, ImageRecord]], said: Said) -> NearGroup:
+    marked = (Lookalike(other, bits, said.get(pair(representative, other), False)) for bits, other in others)
+    return NearGroup(representative, tuple(marked))
 
 
-def _block(words: Words, queries: Words, threshold: int) -> Found:
-    half = _bits(queries[:, None, 0] ^ words[None, :, 0]) + _bits(queries[:, None, 1] ^ words[None, :, 1])
-    # Of unrelated pictures, one pair in a hundred is still near after half of its bits: only those are finished.
-    query, stored = np.nonzero(half <= threshold)
-    rest = _bits(queries[query, 2:] ^ words[stored, 2:]).sum(axis=1, dtype=np.int64)
-    distance = half[query, stored] + rest
-    near = distance <= threshold
-    return query[near], stored[near], distance[near]
-
-
-def _stars(words: Words, threshold: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """(center, [(distance, other)]): each that is in no group yet, in order, takes what is near it and in none."""
+def _stars(words: Words, threshold: int, apart: Apart) -> Iterator[Star]:
+    """Each that is in no group yet, in order, takes what is near it and in none."""
     free = np.ones(len(words), bool)
     for first in range(0, len(words), _ROWS):
         rows = np.flatnonzero(free[first : first + _ROWS]) + first
         columns = np.flatnonzero(free[first:]) + first
         query, stored, distance = within(words[columns], words[rows], threshold)
         bounds = np.searchsorted(query, np.arange(len(rows) + 1))
-        for number, center in enumerate(rows):
+        for number, center in enumerate(rows.tolist()):
             if not free[center]:
                 continue
             free[center] = False
             span = slice(bounds[number], bounds[number + 1])
             others = columns[stored[span]]
             open_ones = free[others] & (others > center)
+            if center in apart:
+                open_ones &= ~np.isin(others, list(apart[center]))
             if open_ones.any():
                 free[others[open_ones]] = False
                 yield (
-                    int(center),
+                    center,
                     list(zip(distance[span][open_ones].tolist(), others[open_ones].tolist(), strict=True)),
                 )
 
 
-def _bits_by_table(values: Words) -> NDArray[Any]:
-    counts = np.array([number.bit_count() for number in range(256)], np.uint8)
-    return counts[np.ascontiguousarray(values)[..., None].view(np.uint8)].sum(axis=-1, dtype=np.uint8)
+def _stars_of_clusters(words: Words, threshold: int, apart: Apart) -> Iterator[Star]:
+    """The same among very many: only what `clusters` finds to hang together is compared."""
+    for members in clusters(words, threshold):
+        places = members.tolist()
+        there = {place: number for number, place in enumerate(places)}
+        inside = {there[p]: {there[o] for o in apart[p] if o in there} for p in places if p in apart}
+        for center, others in _stars(words[members], threshold, inside):
+            yield places[center], [(distance, places[other]) for distance, other in others]
 
 
-_bits = getattr(np, "bitwise_count", _bits_by_table)  # NumPy 2 has it as one instruction
+def _apart(images: Sequence[ImageRecord], said: Said) -> Apart:
+    """For each place, the places it was told apart from."""
+    place = {image.pixel_hash: number for number, image in enumerate(images)}
+    apart: dict[int, set[int]] = {}
+    for (first, second), same in said.items():
+        if not same and first in place and second in place:
+            apart.setdefault(place[first], set()).add(place[second])
+            apart.setdefault(place[second], set()).add(place[first])
+    return apart

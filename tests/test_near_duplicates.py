@@ -11,12 +11,13 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from samnb import near_duplicates
+from samnb.bit_search import as_words, within
 from samnb.catalog import Catalog
 from samnb.demo import demo_pictures
 from samnb.galleries import GROUPS, PICTURES, DuplicateGroups, NearDuplicateGroups
 from samnb.intake import add_pictures
 from samnb.looks import FLAT, PERCEPTUAL_VERSION, looks_of
-from samnb.near_duplicates import THRESHOLD, as_words, near_groups, within
+from samnb.near_duplicates import THRESHOLD, near_groups, pair
 from samnb.records import ImageRecord
 
 
@@ -46,33 +47,6 @@ def with_bits(*bits: int) -> str:
 
 def names(groups: object) -> list[list[str]]:
     return [[image.filename for image in group.images] for group in groups]  # type: ignore[attr-defined]
-
-
-# -- searching ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("threshold", [0, 31, 51, 128, 255])
-def test_the_search_finds_what_counting_bit_by_bit_finds(threshold: int) -> None:
-    rng = np.random.default_rng(0)
-    stored = rng.integers(0, 256, (4500, 32), np.uint8)
-    stored[100:140] = stored[:40] ^ np.packbits(rng.random((40, 256)) < 0.12, axis=1)
-    queries = np.concatenate([stored[:70], ~stored[:1]])
-    counted = np.unpackbits(stored[None] ^ queries[:, None], axis=2).sum(axis=2, dtype=int)
-    query, place, distance = within(stored.view(np.uint64), queries.view(np.uint64), threshold)
-    assert np.array_equal(np.stack([query, place]), np.stack(np.nonzero(counted <= threshold)))
-    assert np.array_equal(distance, counted[query, place])
-
-
-def test_words_come_from_hexadecimal() -> None:
-    words = as_words([with_bits(), with_bits(*range(256)), with_bits(0, 255)])
-    assert within(words, words[:1], 255)[2].tolist() == [0, 2]
-    assert as_words([]).shape == (0, 4)
-
-
-def test_an_old_numpy_counts_bits_from_a_table() -> None:
-    values = np.random.default_rng(0).integers(0, 2**63, (7, 5), np.uint64)
-    expected = [[int(value).bit_count() for value in row] for row in values]
-    assert near_duplicates._bits_by_table(values).tolist() == expected
 
 
 # -- grouping -----------------------------------------------------------------------------------------
@@ -116,6 +90,36 @@ def test_what_is_left_out_is_counted() -> None:
 def test_many_alike_are_one_group() -> None:
     search = near_groups([record(n, with_bits(n % 7)) for n in range(500)])
     assert [len(group.others) for group in search.groups] == [499]
+
+
+def test_very_many_are_grouped_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 256, (1500, 32), np.uint8)
+    rows[500:] = rows[rng.integers(0, 400, 1000)] ^ np.packbits(rng.random((1000, 256)) < 0.1, axis=1)
+    images = [record(n, row.tobytes().hex(), width=40 + n % 7) for n, row in enumerate(rows)]
+    apart = {pair(images[0], group.representative): False for group in near_groups(images).groups[:9]}
+    all_compared = near_groups(images, said=apart)
+    assert all_compared.exact
+    assert len(all_compared.groups) > 300
+    monkeypatch.setattr(near_duplicates, "EXACT", 1000)
+    assert near_groups(images, said=apart) == replace(all_compared, exact=False)
+    assert near_groups(images, THRESHOLD + 1).exact
+
+
+def test_what_was_told_apart_is_not_put_together_and_the_same_is_marked() -> None:
+    large = record(0, with_bits(), width=400)
+    images = [large, record(1, with_bits(1)), record(2, with_bits(2)), record(3, with_bits(3))]
+    said = {pair(large, images[1]): False, pair(images[2], large): True}
+    [group] = near_groups(images, said=said).groups
+    assert names([group]) == [["0.png", "2.png", "3.png"]]
+    assert [other.same for other in group.others] == [True, False]
+    said[pair(large, images[3])] = False
+    assert names(near_groups(images, said=said).groups) == [["0.png", "2.png"], ["1.png", "3.png"]]
+
+
+def test_one_of_the_smaller_ones_can_represent() -> None:
+    images = [record(0, with_bits(), width=400), record(1, with_bits(1)), record(2, with_bits(2))]
+    assert names(near_groups(images, first={"2"}).groups) == [["2.png", "0.png", "1.png"]]
 
 
 @pytest.mark.parametrize("threshold", [-1, 256])
