@@ -27,6 +27,7 @@ from .limits import Limits
 from .models import Model, load_model
 from .prompts import Embedding
 from .records import ImageRecord
+from .regions import Region, region_hash
 from .storage_check import encode_to_store
 
 __all__ = [
@@ -130,6 +131,19 @@ class Encoder:
         if not image.embedding_cached:
             self.catalog.mark_pixels_cached(image.pixel_hash, True)
         return embedding, hit
+
+    def region_embedding(self, image: ImageRecord, region: Region) -> tuple[Embedding, bool]:
+        """The embedding of a part of an image, under a key of its own; for the rest, see `embedding`."""
+        known_by = region_hash(image.pixel_hash, region)
+        x0, y0, x1, y1 = region
+
+        def compute() -> Embedding:
+            pixels = read_checked(image.path, image.pixel_hash, image.dataset)[y0:y1, x0:x1]
+            return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
+
+        about = {"pixel_hash": known_by, "filename": f"{image.filename} {region}", "model": self.model.name}
+        with self.first_in_line():
+            return self.cache.get_or_compute(self.key(known_by), compute, about=about)
 
     def give_way(self, *, go_on: Callable[[], bool] = lambda: True) -> None:
         """Wait while somebody looks at an image that is being encoded; called by slow work between two images.

@@ -168,6 +168,10 @@ class Prediction:
         True when the embedding was in the cache and the encoder did not run.
     ms : float
         Milliseconds from prompt to masks, the encoder included if it ran.
+    model : str
+        Fingerprint of the model.
+    region : (x0, y0, x1, y1) or None
+        The part of the image that the model saw, if not all of it; `low_res_logits` are of this part.
     """
 
     masks: NDArray[np.bool_]
@@ -179,6 +183,7 @@ class Prediction:
     cache_hit: bool = False
     ms: float = 0.0
     model: str = field(default="")
+    region: tuple[int, int, int, int] | None = None
 
     @property
     def best(self) -> int:

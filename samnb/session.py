@@ -29,6 +29,7 @@ from .models import load_model
 from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
+from .regions import Region, check_region, in_region, whole
 from .reports import Annotation, Annotations, Status
 from .storage_check import StorageReport, compare_storage
 from .template_book import TemplateBook
@@ -209,6 +210,7 @@ class Session(Datasets):
         prompt: Prompt | None = None,
         multimask: bool = True,
         mask_input: NDArray[np.float32] | None = None,
+        region: Region | None = None,
     ) -> Prediction:
         """Masks for one object; the encoder runs only if the image was never encoded before.
 
@@ -227,12 +229,15 @@ class Session(Datasets):
         multimask : bool
             Three candidate masks, or one.
         mask_input : (h, w) float32, optional
-            `Prediction.low_res_logits` of an earlier prompt for the same object.
+            One of the `Prediction.low_res_logits` of an earlier prompt for the same object in the same region.
+        region : (x0, y0, x1, y1), optional
+            Whole image pixels: encode this part of the image on its own, so that small objects keep their detail;
+            `samnb.regions.region_around` gives one that is found again. Nothing outside it is on a mask.
 
         Raises
         ------
         PromptError
-            An empty prompt, wrong shapes, a point outside the image.
+            An empty prompt, wrong shapes, a point outside the image or the region.
         UnknownName
             No such image.
         """
@@ -243,8 +248,15 @@ class Session(Datasets):
         if prompt is None:
             prompt = Prompt.of(points=points, point_labels=point_labels, box=box)
         prompt.check_inside(record.size_hw, record.filename)
-        embedding, hit = self.embedding(record)
-        prediction = self.model.decode(embedding, prompt, multimask=multimask, mask_input=mask_input)
+        options: Any = {"multimask": multimask, "mask_input": mask_input}
+        if region is None:
+            embedding, hit = self.embedding(record)
+            prediction = self.model.decode(embedding, prompt, **options)
+        else:
+            part = check_region(region, record.size_hw)
+            inside = in_region(prompt, part)
+            embedding, hit = self._encoder.region_embedding(record, part)
+            prediction = whole(self.model.decode(embedding, inside, **options), part, record.size_hw, prompt)
         seconds = time.perf_counter() - started
         _log.info("[SAM] Predicted mask in %.1fs (cache_hit=%s)", seconds, hit)
         return replace(prediction, image=record.filename, image_id=record.id, cache_hit=hit, ms=seconds * 1000)

@@ -18,14 +18,14 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
     *("errors", "urls", "settings", "files", "prompts", "finding", "looks", "images"),
-    *("masks", "clicks", "models", "baselines"),
+    *("masks", "regions", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),
     *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache"),
     *("cache_archive", "storage_check"),
     *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "file_memo", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
-    *("near_duplicates", "galleries", "reports"),
+    *("bit_search", "near_duplicates", "galleries", "reports"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("intake", "upkeep", "datasets", "template_book", "session"),
     *("ui", "widgets", "demo", "cache_cli", "cli"),
