@@ -25,10 +25,10 @@ ROOMS = (
     *("cache_archive", "storage_check"),
     *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "file_memo", "catalog"),
     *("jobs", "progress", "templates", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
-    *("bit_search", "near_duplicates", "galleries", "reports"),
+    *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("intake", "upkeep", "datasets", "template_book", "session"),
-    *("ui", "widgets", "demo", "cache_cli", "cli"),
+    *("ui", "widgets", "demo", "cache_cli", "look_cli", "cli"),
 )
 DRAWN = {"ui", "widgets"}
 
