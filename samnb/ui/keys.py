@@ -1,0 +1,158 @@
+"""The one table of the annotator's keys: the handler, the help overlay and the README read it. No widgets here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["GESTURES", "KEYS", "Key", "Meant", "as_markdown", "meant_by"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One line of the help, and what makes it happen.
+
+    Parameters
+    ----------
+    group, shown, does : str
+        For people: where it stands, the keys, what they do.
+    names : tuple of str
+        `KeyboardEvent.key` in lower case; any of them.
+    method : str
+        Of the annotator.
+    arguments : tuple
+        For that method; "digit" stands for the digit pressed.
+    ctrl : bool
+        Ctrl, or Cmd on a Mac.
+    shift : bool or None
+        None: with or without.
+    in_hand : bool or None
+        Only while there are candidate masks, only while there are none, or always.
+    """
+
+    group: str
+    shown: str
+    does: str
+    names: tuple[str, ...]
+    method: str
+    arguments: tuple[object, ...] = ()
+    ctrl: bool = False
+    shift: bool | None = None
+    in_hand: bool | None = None
+
+    def holds(self, name: str, *, ctrl: bool, shift: bool, in_hand: bool) -> bool:
+        """True when this stroke is meant."""
+        return (
+            name.lower() in self.names
+            and ctrl == self.ctrl
+            and self.shift in (None, shift)
+            and self.in_hand in (None, in_hand)
+        )
+
+
+@dataclass(frozen=True)
+class Meant:
+    """A method of the annotator and what to call it with."""
+
+    method: str
+    arguments: tuple[object, ...] = ()
+
+
+_OBJECT, _TOOLS, _SAVED, _IMAGES, _VIEW = "This object", "Tools", "Annotations", "Images", "View"
+
+KEYS: tuple[Key, ...] = (
+    Key(_OBJECT, "Enter", "accept the mask", ("enter",), "accept"),
+    Key(_OBJECT, "Esc", "clear, begin again", ("escape",), "clear"),
+    Key(
+        _OBJECT,
+        "1 2 3",
+        "take that mask, while there are candidates",
+        ("1", "2", "3"),
+        "choose_number",
+        ("digit",),
+        in_hand=True,
+    ),
+    Key(_OBJECT, ", .", "the mask before, the next one", (",",), "choose_step", (-1,)),
+    Key(_OBJECT, "", "", (".",), "choose_step", (+1,)),
+    Key(_OBJECT, "Ctrl Z", "undo (also Z, Backspace)", ("z",), "undo", ctrl=True, shift=False),
+    Key(_OBJECT, "", "", ("z", "backspace"), "undo", shift=False),
+    Key(_OBJECT, "Ctrl Shift Z", "redo (also Shift Z, Ctrl Y)", ("z",), "redo", ctrl=True, shift=True),
+    Key(_OBJECT, "", "", ("z",), "redo", shift=True),
+    Key(_OBJECT, "", "", ("y",), "redo", ctrl=True),
+    Key(_TOOLS, "P", "prompt with points and boxes", ("p",), "take_tool", ("prompt",)),
+    Key(_TOOLS, "B", "brush", ("b",), "take_tool", ("brush",)),
+    Key(_TOOLS, "E", "eraser", ("e",), "take_tool", ("erase",)),
+    Key(_TOOLS, "[ ]", "smaller, larger brush", ("[",), "resize_brush", (-1,)),
+    Key(_TOOLS, "", "", ("]",), "resize_brush", (+1,)),
+    Key(_TOOLS, "H", "hover: the mask under the mouse, before a click", ("h",), "toggle_hover"),
+    Key(
+        _SAVED,
+        "1 … 9",
+        "choose the category, while there are no candidates; 4 … 9 always",
+        tuple("123456789"),
+        "choose_category_number",
+        ("digit",),
+    ),
+    Key(_SAVED, "C", "next category (Shift C: the one before)", ("c",), "category_step", (+1,), shift=False),
+    Key(_SAVED, "", "", ("c",), "category_step", (-1,), shift=True),
+    Key(_SAVED, "Del", "delete the selected annotation", ("delete",), "remove_selected"),
+    Key(_IMAGES, "← →", "the image before, the next one", ("arrowleft",), "previous"),
+    Key(_IMAGES, "", "", ("arrowright",), "next"),
+    Key(_IMAGES, "N", "next image without annotations", ("n",), "next_open"),
+    Key(_IMAGES, "/", "jump to an image by name", ("/",), "ask_for_name"),
+    Key(_VIEW, "F", "fit the picture", ("f",), "fit"),
+    Key(_VIEW, "0", "100 %: one image pixel, one screen pixel", ("0",), "actual_size"),
+    Key(_VIEW, "+ −", "zoom in, zoom out", ("+", "="), "zoom_in"),
+    Key(_VIEW, "", "", ("-", "_", "−"), "zoom_out"),
+    Key(_VIEW, "?", "this help", ("?",), "toggle_help"),
+)
+"""In the order of the help; a line without text belongs to the one above it. The first that holds counts."""
+
+GESTURES: tuple[tuple[str, str], ...] = (
+    ("click", "a point on the object"),
+    ("shift-click, right-click", "a point where the object is not"),
+    ("drag", "a box round the object"),
+    ("drag a point", "move it"),
+    ("alt-click, right-click a point", "remove it"),
+    ("double-click an annotation", "edit it again, with its prompt"),
+    ("wheel", "zoom at the mouse"),
+    ("space-drag, middle-drag", "move the picture"),
+)
+
+
+def meant_by(name: str, *, ctrl: bool = False, shift: bool = False, in_hand: bool = False) -> Meant | None:
+    """What a stroke means; None: it is none of ours.
+
+    Parameters
+    ----------
+    name : str
+        `KeyboardEvent.key`.
+    in_hand : bool
+        True while there are candidate masks to choose from.
+
+    Examples
+    --------
+    >>> meant_by("Z", ctrl=True, shift=True)
+    Meant(method='redo', arguments=())
+    >>> meant_by("2", in_hand=True), meant_by("2")
+    (Meant(method='choose_number', arguments=(2,)), Meant(method='choose_category_number', arguments=(2,)))
+    >>> meant_by("s", ctrl=True)
+    """
+    for key in KEYS:
+        if key.holds(name, ctrl=ctrl, shift=shift, in_hand=in_hand):
+            return Meant(key.method, tuple(int(name) if each == "digit" else each for each in key.arguments))
+    return None
+
+
+def shown_lines() -> list[tuple[str, list[tuple[str, str]]]]:
+    """(group, [(keys, what they do)]) in the order of the help, the mouse first."""
+    lines: dict[str, list[tuple[str, str]]] = {"Mouse": list(GESTURES)}
+    for key in KEYS:
+        if key.does:
+            lines.setdefault(key.group, []).append((key.shown, key.does))
+    return list(lines.items())
+
+
+def as_markdown() -> str:
+    """The table of the README, which a test holds against this one."""
+    rows = [f"| {keys} | {does} |" for _, lines in shown_lines() for keys, does in lines]
+    return "\n".join(["| mouse, key | does |", "| --- | --- |", *rows])
