@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from .errors import AnyPath, ImageNotFound
 
-__all__ = ["IMAGE_SUFFIXES", "find_images"]
+__all__ = ["IMAGE_SUFFIXES", "find_images", "is_picture_name", "iter_images"]
+
+_log = logging.getLogger("samnb.finding")
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
@@ -19,8 +23,8 @@ IMAGE_SUFFIXES = frozenset(
 """What counts as a picture inside a folder; a file named explicitly may have any suffix."""
 
 
-_PIECES = re.compile(r"\d+|\D+")
-_Key = list[tuple[int, str]]
+_NUMBERS = re.compile(r"(\d+)")
+_OnError = Callable[[str, OSError], object]
 
 
 def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
@@ -47,69 +51,126 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
         Nothing there, or nothing that is a picture.
     """
     if isinstance(source, str | os.PathLike):
-        found = _expand(source)
-        if not found:
-            raise ImageNotFound(source)
+        found = list(iter_images(source))
     else:
         sources = list(source)
-        found = [path for item in sources for path in (_expand(item) or [Path(item)])]
-        if not any(path.is_file() for path in found):
+        found = [path for item in sources for path in (list(_expand(item, _warn)) or [os.fspath(item)])]
+        if not any(map(os.path.isfile, found)):
             raise ImageNotFound(", ".join(map(str, sources[:3])) or "an empty list")
-    first: dict[str, Path] = {}
+    first: dict[str, str] = {}
     for path in found:
         first.setdefault(os.path.abspath(path), path)
-    return list(first.values())
+    return [Path(path) for path in first.values()]
 
 
-def _expand(source: AnyPath) -> list[Path]:
-    path = Path(source).expanduser()
-    try:
-        if path.is_dir():
-            return _walk(path)
-        if path.exists():
-            return [path]
-    except (OSError, ValueError):  # a name that this system cannot have: too long, with a null byte
-        return []
-    pattern = str(path)
-    if "\0" in pattern or not glob.has_magic(pattern):
-        return []
-    matches = sorted(map(Path, glob.glob(pattern, recursive=True)), key=_natural)
-    named = path.suffix and not glob.has_magic(path.suffix)
-    found: list[Path] = []
-    for match in matches:
-        if match.is_dir():
-            found += [] if path.name == "**" else _walk(match)
-        elif named or _is_picture_name(match.name):
-            found.append(match)
-    return found
+def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Iterator[str]:
+    """As `find_images` for one path, folder or glob, while they are found: a large folder begins to come at once.
+
+    Parameters
+    ----------
+    source : path or glob
+    unreadable : callable, optional
+        Told the path of a folder that cannot be listed, and why; its files are left out. Left out: logged.
+
+    Raises
+    ------
+    ImageNotFound
+        Nothing there, or nothing that is a picture.
+    """
+    none = True
+    for path in _expand(source, unreadable or _warn):
+        none = False
+        yield path
+    if none:
+        raise ImageNotFound(source)
 
 
-def _walk(folder: Path) -> list[Path]:
-    # Names and sort keys are put together as text: a Path for every step would take longer than the disk does.
-    found: list[tuple[list[_Key], str]] = []
-    seen: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(root)
-        if (status.st_dev, status.st_ino) in seen:  # links may lead back to a folder above
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        above = _natural(Path(root))[0]
-        pictures = ((name, os.path.join(root, name)) for name in files if _is_picture_name(name))
-        found += [([*above, _part_key(name)], path) for name, path in pictures if os.path.isfile(path)]
-    return [Path(path) for _, path in sorted(found)]
+def is_picture_name(name: str) -> bool:
+    """Whether a file of that name, inside a folder, counts as a picture.
 
-
-def _is_picture_name(name: str) -> bool:
+    >>> is_picture_name("a.JPG"), is_picture_name("a.txt"), is_picture_name(".hidden.png")
+    (True, False, False)
+    """
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def _natural(path: Path) -> tuple[list[_Key], str]:
+def _expand(source: AnyPath, unreadable: _OnError) -> Iterator[str]:
+    path = os.path.expanduser(os.fspath(source))
+    try:
+        if os.path.isdir(path):
+            yield from _walk(str(Path(path)), unreadable)
+            return
+        if os.path.exists(path):
+            yield str(Path(path))
+            return
+    except (OSError, ValueError):  # a name that this system cannot have: too long, with a null byte
+        return
+    if "\0" in path or not glob.has_magic(path):
+        return
+    pattern = Path(path)
+    named = pattern.suffix and not glob.has_magic(pattern.suffix)
+    for match in sorted(glob.iglob(str(pattern), recursive=True), key=_natural):
+        if os.path.isdir(match):
+            if pattern.name != "**":
+                yield from _walk(match, unreadable)
+        elif named or is_picture_name(os.path.basename(match)):
+            yield match
+
+
+def _walk(folder: str, unreadable: _OnError) -> Iterator[str]:
+    # As text: a Path for every step would take longer than the disk does. Open folders are a list of their own, since
+    # a tree may be deeper than Python's stack.
+    seen: set[tuple[int, int]] = set()
+    stack = [_entries(folder, seen, unreadable)]
+    while stack:
+        for path, is_folder in stack[-1]:
+            if is_folder:
+                stack.append(_entries(path, seen, unreadable))
+                break
+            yield path
+        else:
+            stack.pop()
+
+
+def _entries(folder: str, seen: set[tuple[int, int]], unreadable: _OnError) -> Iterator[tuple[str, bool]]:
+    """Folders and pictures in a folder, in natural order; nothing where a link leads back to one that was seen."""
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as entries:
+            found = [(_key(entry.name), entry.path, is_folder) for entry in entries for is_folder in _kind(entry)]
+    except OSError as error:
+        unreadable(folder, error)
+        return iter(())
+    here = status.st_dev, status.st_ino
+    if here in seen:
+        return iter(())
+    seen.add(here)
+    found.sort()
+    return iter([(path, is_folder) for _, path, is_folder in found])
+
+
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, ...]:
+    """(True,) for a folder, (False,) for a picture, () for what is left out."""
+    if entry.name.startswith("."):
+        return ()
+    # The entry itself knows without asking the disk, except of links.
+    linked = entry.is_symlink()
+    if is_picture_name(entry.name) and (os.path.isfile(entry.path) if linked else entry.is_file()):
+        return (False,)
+    return (True,) if (os.path.isdir(entry.path) if linked else entry.is_dir()) else ()
+
+
+def _warn(folder: str, error: OSError) -> None:
+    _log.warning("%s: this folder cannot be listed and is left out (%s)", folder, error.strerror or error)
+
+
+def _natural(path: str) -> tuple[list[list[Any]], str]:
     """A sort key, folder by folder, in which 2 comes before 10 and upper case beside lower case."""
-    return [_part_key(part) for part in path.parts], str(path)
+    return [_key(part) for part in Path(path).parts], path
 
 
-def _part_key(part: str) -> _Key:
-    pieces = _PIECES.findall(part.lower())
-    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]
+def _key(part: str) -> list[Any]:
+    """Text and numbers in turn, so that two keys can always be compared."""
+    pieces: list[Any] = _NUMBERS.split(part.lower())
+    pieces[1::2] = map(int, pieces[1::2])
+    return pieces

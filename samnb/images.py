@@ -39,6 +39,7 @@ from .looks import looks_of, perceptual_hash
 __all__ = [
     "DECODER_VERSION",
     "IMAGE_SUFFIXES",
+    "MAX_FILE_BYTES",
     "MAX_PIXELS",
     "Picture",
     "as_pixels",
@@ -49,6 +50,7 @@ __all__ = [
     "pixel_hash",
     "read_picture",
     "read_pixels",
+    "suffix_for",
     "thumbnail",
 ]
 
@@ -58,8 +60,13 @@ MAX_PIXELS = 200_000_000
 DECODER_VERSION = "px1"
 """Part of every pixel hash: changes when the same file would give other pixels."""
 
+MAX_FILE_BYTES = 4 * 2**30
+"""Files with more bytes are refused: no picture within `MAX_PIXELS` has as many."""
+
 # Only formats that decode in-process: EPS, for one, would start Ghostscript on whatever the file says.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
+_SUFFIXES = {name: f".{name.lower()}" for name in _FORMATS} | {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
+_MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -84,7 +91,7 @@ class Picture:
     path : Path
         As it was given.
     pixels : (H, W, 3) uint8
-        RGB, upright.
+        RGB, upright; read-only.
     size_hw : (H, W)
         Of the upright picture.
     content_hash, pixel_hash, perceptual_hash : str
@@ -127,7 +134,7 @@ def read_pixels(path: AnyPath) -> Pixels:
     >>> read_pixels(file).shape
     (4, 6, 3)
     """
-    return _decode(_read_bytes(path)[0], path)
+    return np.array(_decode(_read_bytes(path)[0], path))
 
 
 def read_picture(path: AnyPath) -> Picture:
@@ -139,8 +146,9 @@ def read_picture(path: AnyPath) -> Picture:
         As `read_pixels`.
     """
     content, status = _read_bytes(path)
-    pixels = _decode(content, path)
-    looks = looks_of(pixels)
+    upright = _decode(content, path)
+    pixels = np.asarray(upright)
+    looks = looks_of(upright)
     return Picture(
         path=Path(path),
         pixels=pixels,
@@ -183,7 +191,7 @@ def as_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
     """
     if isinstance(image, Image.Image):
         _check_size((image.height, image.width), "the PIL image")
-        return _decoded(image, getattr(image, "filename", "") or "the PIL image")
+        return np.array(_decoded(image, getattr(image, "filename", "") or "the PIL image"))
     if not isinstance(image, np.ndarray):
         raise ImageError(
             f"Expected a PIL image or a NumPy array, got {type(image).__name__}. "
@@ -201,7 +209,21 @@ def as_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
 
 def content_hash(path: AnyPath) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits; of any regular file, picture or not."""
-    return hashlib.sha256(_read_bytes(path, empty_ok=True)[0]).hexdigest()
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def suffix_for(content: bytes) -> str:
+    """What the name of a file with this picture in it should end in, "" for what is no picture.
+
+    >>> suffix_for(encode_png(np.zeros((1, 1, 3), np.uint8))), suffix_for(b"text")
+    ('.png', '')
+    """
+    try:
+        with _opened_picture(content, "") as image:
+            return _SUFFIXES.get(image.format or "", "")
+    except ImageError:
+        return ""
 
 
 def pixel_hash(pixels: Pixels) -> str:
@@ -251,44 +273,52 @@ def encode_png(pixels: Pixels) -> bytes:
 # ---------------------------------------------------------------- reading
 
 
-def _read_bytes(path: AnyPath, *, empty_ok: bool = False) -> tuple[bytes, os.stat_result]:
-    file = Path(path).expanduser()
+@contextmanager
+def _opened(path: AnyPath) -> Iterator[io.FileIO]:
+    """A regular file, open for reading; what goes wrong in the meantime is an `ImageError` too."""
     try:
+        file = os.path.expanduser(os.fspath(path))
         # Before opening: opening a named pipe would wait for its other end.
-        reason = _not_a_file(file.stat().st_mode)
-        if not reason:
-            with open(file, "rb") as stream:
-                status = os.fstat(stream.fileno())
-                content = stream.read()
+        mode = os.stat(file).st_mode
+        if not stat.S_ISREG(mode):
+            raise ImageUnreadable(path, "this is a folder" if stat.S_ISDIR(mode) else "not a regular file")
+        with open(file, "rb", buffering=0) as stream:
+            yield stream
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageNotFound(path, expected="a picture file") from error
+    except ImageError:
+        raise
     except (OSError, ValueError) as error:
         raise ImageUnreadable(path, f"cannot be read ({getattr(error, 'strerror', '') or error})") from error
-    if reason:
-        raise ImageUnreadable(path, reason)
-    if not content and not empty_ok:
+
+
+def _read_bytes(path: AnyPath) -> tuple[bytes, os.stat_result]:
+    with _opened(path) as file:
+        status = os.fstat(file.fileno())
+        if status.st_size > MAX_FILE_BYTES:
+            raise ImageUnreadable(path, f"{status.st_size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
+        content = file.read()
+    if not content:
         raise ImageUnreadable(path, "the file is empty, zero bytes")
     return content, status
 
 
-def _not_a_file(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "this is a folder"
-    return "" if stat.S_ISREG(mode) else "not a regular file"
+def _decode(content: bytes, path: AnyPath) -> Image.Image:
+    with _opened_picture(content, path) as image:
+        _check_size((image.height, image.width), path)
+        _check_scans(content, image, path)
+        return _decoded(image, path)
 
 
-def _decode(content: bytes, path: AnyPath) -> Pixels:
+def _opened_picture(content: bytes, path: AnyPath) -> Image.Image:
     try:
         with _own_limit():
-            image = Image.open(io.BytesIO(content), formats=_formats())
+            return Image.open(io.BytesIO(content), formats=_formats())
     except UnidentifiedImageError as error:
         raise ImageUnreadable(path, f"not a picture that can be decoded ({_beginning(content)})") from error
     except Exception as error:
         # Pillow's plugins raise a dozen unrelated classes on damaged files; all mean the same here.
         raise ImageUnreadable(path, f"the header is damaged ({error})") from error
-    with image:
-        _check_size((image.height, image.width), path)
-        return _decoded(image, path)
 
 
 @cache
@@ -313,6 +343,15 @@ def _own_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = theirs
 
 
+def _check_scans(content: bytes, image: Image.Image, path: AnyPath) -> None:
+    """Each scan of a progressive JPEG goes over all its pixels, however few bytes it has: kilobytes take hours."""
+    if image.format != "JPEG":
+        return
+    scans = content.count(b"\xff\xda")
+    if scans > _MANY_SCANS and scans * image.width * image.height > _SCANNED_PIXELS:
+        raise ImageUnreadable(path, f"a JPEG of {scans:,} scans, made to be slow")
+
+
 def _check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:
     height, width = size_hw
     if height * width > MAX_PIXELS:
@@ -321,13 +360,14 @@ def _check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:
         raise ImageUnreadable(path, f"{width} x {height} holds no pixels")
 
 
-def _decoded(image: Image.Image, path: AnyPath) -> Pixels:
+def _decoded(image: Image.Image, path: AnyPath) -> Image.Image:
+    """RGB, upright."""
     try:
         image.load()
         # After load: for TIFF Pillow itself turns the picture upright there, and drops the tag.
         turn = _UPRIGHT.get(_orientation(image))
         rgb = _as_rgb(image, path)
-        return np.array(rgb if turn is None else rgb.transpose(turn))
+        return rgb if turn is None else rgb.transpose(turn)
     except ImageError:
         raise
     except Exception as error:

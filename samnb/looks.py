@@ -38,35 +38,41 @@ class Looks:
     detail: float
 
 
-def looks_of(pixels: Pixels) -> Looks:
+def looks_of(pixels: Pixels | Image.Image) -> Looks:
     """The signs, about their median, of the 16 x 16 lowest frequencies of a 32 x 32 grey version.
 
     Resizing and re-compressing move few bits (about 20 or fewer), unrelated pictures differ in about half of them.
 
     Parameters
     ----------
-    pixels : (H, W, 3) uint8
+    pixels : (H, W, 3) uint8, or a PIL image of mode RGB
+        The image saves turning an array into one, which for small pictures is a third of the work.
 
     Examples
     --------
     >>> looks_of(np.full((40, 60, 3), 99, np.uint8)).detail < FLAT
     True
     """
-    picture = Image.fromarray(pixels)
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     # First to at least 64 pixels by whole factors, which is several times faster and moves a bit or two.
     factor = max(1, min(picture.size) // 64)
     grey = picture.reduce(factor).convert("L").resize((32, 32), Image.Resampling.BOX)
     low = _cosines()[:16] @ np.asarray(grey, np.float64) @ _cosines()[:16].T
     # Rounded, because the last bits of a matrix product depend on the machine and would decide ties.
     low = low.round(3).ravel()
-    middle = np.median(low[1:])
+    middle = _middle(low[1:])
     hexadecimal = np.packbits(low > middle).tobytes().hex()
-    return Looks(hexadecimal, float(np.median(np.abs(low[1:] - middle))))
+    return Looks(hexadecimal, _middle(np.abs(low[1:] - middle)))
 
 
 def perceptual_hash(pixels: Pixels) -> str:
     """The hash of `looks_of` alone: (H, W, 3) uint8 to 64 hexadecimal digits."""
     return looks_of(pixels).perceptual_hash
+
+
+def _middle(values: NDArray[np.float64]) -> float:
+    """The median of an odd number of values; numpy's takes five times longer on so few."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
 
 
 @cache
