@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cache_cli import add_cache_commands
 from .errors import NothingToMeasure, SamnbError, StoreError
+from .look_cli import add_look_commands
 
 if TYPE_CHECKING:
     from .cases import Case
@@ -50,20 +51,21 @@ def _parser() -> argparse.ArgumentParser:
     settings.set_defaults(run=_settings)
     add_cache_commands(commands)
 
-    status = commands.add_parser("status", help="a session at a glance")
+    looks = [(command, None) for command in add_look_commands(commands, _session)]
     add = commands.add_parser("add", help="add pictures")
     prewarm = commands.add_parser("prewarm", help="encode what is not cached yet")
     export = commands.add_parser("export", help="write annotations for other tools")
     evaluate = _add_evaluate(commands)
-    for command, run in ((status, _status), (add, _add), (prewarm, _prewarm), (export, _export), (evaluate, _evaluate)):
+    for command, run in (*looks, (add, _add), (prewarm, _prewarm), (export, _export), (evaluate, _evaluate)):
         command.add_argument(
             "session", type=Path, help="the session folder", nargs="?" if command is evaluate else None
         )
         command.add_argument("--model", default="tiny")
         command.add_argument("--checkpoint", type=Path)
         command.add_argument("--device", default="auto")
-        command.set_defaults(run=run)
-    add.add_argument("sources", nargs="+", help="files, folders, globs")
+        if run is not None:
+            command.set_defaults(run=run)
+    add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
     for command in (add, prewarm, export, evaluate):
         command.add_argument("--dataset", default="default" if command is add else None)
     export.add_argument("format", help="coco or masks")
@@ -133,16 +135,15 @@ def _settings(arguments: argparse.Namespace) -> None:
     print(settings_text())
 
 
-def _status(arguments: argparse.Namespace) -> None:
-    with _session(arguments) as session:
-        print(session.status())
-
-
 def _add(arguments: argparse.Namespace) -> int:
     with _session(arguments) as session:
         # One source that leads nowhere is an error; among several it is only reported.
         source = arguments.sources[0] if len(arguments.sources) == 1 else arguments.sources
-        report = session.add(source, dataset=arguments.dataset)
+        try:
+            report = session.add(source, dataset=arguments.dataset)
+        except KeyboardInterrupt as stopped:
+            print(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", file=sys.stderr)
+            return 130
         print(report)
         return 1 if report.failed and not report.images else 0
 

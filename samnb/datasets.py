@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import intake, upkeep
+from . import upkeep
 from .catalog import Catalog, DatasetRecord, ImageRecord, Removed
 from .encoding import Encoder, RecentPixels
 from .errors import UnknownOption
-from .galleries import DuplicateGroups, NearDuplicateGroups
 from .images import thumbnail
+from .intake import AddJob
 from .jobs import Job
 from .looks import PERCEPTUAL_VERSION
-from .near_duplicates import THRESHOLD, near_groups
-from .progress import show_job
+from .progress import run_shown, show_job
 from .reports import AddReport
 from .upkeep import Relocated
 
@@ -36,28 +35,49 @@ class Datasets:
     _encoder: Encoder
     _pixels: RecentPixels
 
-    def add(self, source: Any, *, dataset: str = "default") -> AddReport:
+    def add(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddReport:
         """Add pictures to a dataset; a bad one is reported and the rest goes on.
+
+        What is written stays written, also where this is interrupted: the same call goes on from there at once.
 
         Parameters
         ----------
-        source : path, glob, PIL image, array, or a list of these
-            Folders are searched recursively. Images and arrays from memory are kept as PNG in the session
-            folder.
+        source : path, glob, zip file, PIL image, array, bytes, or a list of these
+            Folders are searched recursively; zip files in them are left out. Images and arrays from memory are kept
+            as PNG in the session folder, pictures in zip files and bytes as they are. Bytes may come with a name:
+            ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
         dataset : str
+        show : bool
+            Draw how far it is (a tqdm bar outside a notebook) when it takes longer than a second.
 
         Raises
         ------
         ImageNotFound
             A single path or glob where nothing is found.
+        KeyboardInterrupt
+            After the image in hand was finished; its message says how far it came. A second one breaks off.
         """
-        return intake.add_pictures(
-            self.catalog,
-            self.folder,
-            source,
-            dataset=dataset,
-            is_cached=self._holds,
-        )
+        job = self._adding(source, dataset, start=False)
+        run_shown(job, show=show)
+        assert job.report is not None
+        if job.control.cancelled:
+            raise KeyboardInterrupt(f"Stopped: {job.report} · the same call goes on from there")
+        return job.report
+
+    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddJob:
+        """Add pictures as `add` does, in the background; `await` it, or `.wait()`. Then it has a `report`.
+
+        Parameters
+        ----------
+        source, dataset
+            As `add` has them.
+        show : bool
+            Draw a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
+        """
+        job = self._adding(source, dataset, start=True)
+        if show:
+            show_job(job)
+        return job
 
     def images(self, dataset: str | None = None) -> list[ImageRecord]:
         """All images, or those of one dataset, in the order they were added."""
@@ -131,27 +151,6 @@ class Datasets:
         """A small copy of the pixels."""
         return thumbnail(self.pixels(image), longest_side)
 
-    def duplicates(self) -> DuplicateGroups:
-        """Groups of images that show the same pixels; in the last line of a notebook cell, a gallery."""
-        return DuplicateGroups(self.catalog.duplicates())
-
-    def near_duplicates(self, threshold: int = THRESHOLD, *, dataset: str | None = None) -> NearDuplicateGroups:
-        """Groups of images that look alike and have different pixels: suggestions, nothing is merged.
-
-        Re-compressed, resized, slightly cropped or brightened copies are found; turned or mirrored ones are not. A
-        picture and its grey version count as alike. Groups are round a representative, the largest picture, and
-        never chained from neighbour to neighbour. Pictures with hardly anything in them are left out.
-
-        Parameters
-        ----------
-        threshold : int
-            Bits of 256 in which perceptual hashes may differ from the representative's: up to 31 it is almost surely
-            the same picture, 51 finds more, unrelated ones begin near 90.
-        dataset : str, optional
-            None: all images.
-        """
-        return NearDuplicateGroups(near_groups(self.images(dataset), threshold), threshold)
-
     def fill_hashes(self, *, show: bool = True) -> Job:
         """Read the files of images whose hashes are not known, in the background; `await` it, or `.wait()`.
 
@@ -172,6 +171,9 @@ class Datasets:
         return job
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _adding(self, source: Any, dataset: str, *, start: bool) -> AddJob:
+        return AddJob(self.catalog, self.folder, source, dataset=dataset, is_cached=self._holds, start=start)
 
     def _holds(self, pixel_hash: str) -> bool:
         """True when the store holds the embedding of these pixels now."""

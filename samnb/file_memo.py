@@ -20,9 +20,9 @@ from .database import Database
 from .errors import AnyPath
 from .images import DECODER_VERSION
 from .looks import PERCEPTUAL_VERSION
-from .queries import batches, folded, path_text
+from .queries import batches, folded, image_records, path_text
 from .records import ImageRecord, NewImage
-from .tables import file_table
+from .tables import dataset_table, file_table, image_table
 
 __all__ = ["FileMemo", "FileStamp"]
 
@@ -81,6 +81,19 @@ class FileMemo:
             for stamp in stamps
             if (row := found.get((stamp.device, stamp.inode))) is not None and _is_same(stamp, row)
         }
+
+    def in_dataset(self, dataset: str, paths: Sequence[str]) -> dict[str, ImageRecord]:
+        """The images of a dataset that have these paths, by path."""
+        found: dict[str, ImageRecord] = {}
+        with self._database.read() as connection:
+            here = (
+                image_table.c.dataset_id
+                == select(dataset_table.c.id).where(dataset_table.c.name == dataset).scalar_subquery()
+            )
+            for batch in batches(paths):
+                records = image_records(connection, here, image_table.c.path.in_(batch))
+                found.update((record.path, record) for record in records)
+        return found
 
     def remember(self, read: Mapping[FileStamp, NewImage]) -> None:
         """Keep what was read; a picture whose file changed between stamp and reading is left out."""

@@ -1,36 +1,48 @@
-"""From whatever the user has (paths, folders, globs, PIL images, arrays) to rows of the catalog."""
+"""Pictures into the catalog: each file looked at once, read and hashed over threads, written in batches.
+
+What is written stays written: an adding that is cancelled, interrupted or killed is taken up by adding the same again,
+which reads only what is not in the catalog yet.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import chain
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import platformdirs
-from PIL import Image
 
 from . import settings
+from .archives import Member
 from .catalog import Catalog, ImageRecord, NewImage
 from .errors import ImageError
 from .file_memo import FileStamp
-from .files import cannot_write, write_whole
-from .images import as_pixels, encode_png, find_images, pixel_hash, read_picture
+from .images import read_picture
+from .jobs import Event, Job, JobControl
 from .looks import PERCEPTUAL_VERSION
 from .queries import path_text
 from .reports import AddReport, Failure
+from .sources import Item, Kept, Refused, items_of, keep
 
-__all__ = ["add_pictures", "database_url", "new_image", "session_folder", "threads"]
+__all__ = ["AddJob", "add_pictures", "database_url", "new_image", "session_folder", "threads"]
 
 _log = logging.getLogger("samnb.intake")
 
-#: Rows are written in batches of this many: few transactions, and little is lost by a crash.
-BATCH = 200
+BATCH, CHUNK = 500, 8
+"""So many files are looked up and written at a time at most, and read by one thread in one go."""
+
+WRITE_EVERY = 0.25
+"""Seconds after which what was read is written: so much work at most is lost by a crash."""
+
+_TELL_EVERY = 0.2
 
 
 def session_folder(folder: str | Path | None) -> Path:
@@ -55,84 +67,60 @@ class _Read:
     reason: str = ""
 
 
-def add_pictures(
-    catalog: Catalog,
-    folder: Path,
-    source: Any,
-    *,
-    dataset: str,
-    is_cached: Callable[[str], bool],
-) -> AddReport:
-    """Read, hash and file pictures; see `Session.add`.
+@dataclass
+class _Block:
+    """Up to `BATCH` sources on their way: what is known of them, and what is being read."""
+
+    paths: list[str]
+    kept: dict[str, Kept]
+    reads: dict[str, _Read] = field(default_factory=dict)
+    there: dict[str, ImageRecord] = field(default_factory=dict)
+    stamps: dict[str, FileStamp] = field(default_factory=dict)
+    memo: set[str] = field(default_factory=set)
+    chunks: deque[Future[list[_Read]]] = field(default_factory=deque)
+
+
+class AddJob(Job):
+    """A `Job` that adds pictures; what it came to is in `report`.
 
     Parameters
     ----------
     catalog : Catalog
     folder : Path
         The session's; pictures from memory are kept in its "images".
-    source : path, glob, PIL image, array, or a list of these
+    source : see `samnb.session.Session.add`
     dataset : str
     is_cached : callable
         True for a pixel hash whose embedding the store holds.
+    start : bool
+        As `Job` has it.
     """
-    failed: list[Failure] = []
-    paths = [str(path) for path in _paths_of(source, folder, failed)]
-    catalog.add_dataset(dataset)
-    before = {image.path: image for image in catalog.images(dataset=dataset)}
-    added: list[ImageRecord] = []
-    duplicates = 0
-    for start in range(0, len(paths), BATCH):
-        reads = _look_at(paths[start : start + BATCH], before, catalog)
-        failed += [Failure(_printable(read.path), _printable(read.reason)) for read in reads if read.reason]
-        rows = [row for row in (_row(read, is_cached) for read in reads) if row is not None]
-        news = [row for row in rows if isinstance(row, NewImage)]
-        duplicates += _tell_duplicates([new for new in news if new.path not in before], catalog)
-        written = {image.path: image for image in catalog.add_images(dataset, news)} if news else {}
-        added += [row if isinstance(row, ImageRecord) else written[row.path] for row in rows]
-    return AddReport(
-        dataset=dataset,
-        images=tuple(added),
-        added=sum(image.path not in before for image in added),
-        duplicates_found=sum(image.embedding_cached for image in added),
-        duplicates=duplicates,
-        changed=sum(_changed(before.get(image.path), image) for image in added),
-        failed=tuple(failed),
-    )
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        folder: Path,
+        source: Any,
+        *,
+        dataset: str,
+        is_cached: Callable[[str], bool],
+        start: bool = True,
+    ):
+        adding = _Adding(catalog, folder, dataset, is_cached)
+        super().__init__(f"add {dataset!r}", partial(adding.events, source), start=start)
+
+    @property
+    def report(self) -> AddReport | None:
+        """What was added; None until it has ended, also by `cancel`."""
+        return None if self.summary is None else self.summary.details.get("report")
 
 
-def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:
-    return before is not None and before.is_read and before.pixel_hash != now.pixel_hash
-
-
-def _paths_of(source: Any, folder: Path, failed: list[Failure]) -> list[Path]:
-    """Files to read; in a list, an element that leads nowhere is a failure and not the end."""
-    if not isinstance(source, (list, tuple, set, frozenset)) and not _is_iterator(source):
-        return _paths_of_one(source, folder)
-    found = []
-    for element in source:
-        try:
-            found.append(_paths_of_one(element, folder))
-        except ImageError as error:
-            failed.append(Failure(_name(element), str(error)))
-    return list(dict.fromkeys(chain.from_iterable(found)))
-
-
-def _paths_of_one(source: Any, folder: Path) -> list[Path]:
-    if isinstance(source, (str, os.PathLike)):
-        return [path.absolute() for path in find_images(os.fspath(source))]
-    return [_keep(source, folder)]
-
-
-def _keep(image: Image.Image | np.ndarray, folder: Path) -> Path:
-    """Write a picture from memory into the session folder, under its pixels' hash."""
-    pixels = as_pixels(image)
-    path = folder / "images" / f"{pixel_hash(pixels)[:16]}.png"
-    if not path.exists():
-        try:
-            write_whole(path, encode_png(pixels))
-        except OSError as error:
-            raise cannot_write(folder, path, error) from error
-    return path
+def add_pictures(
+    catalog: Catalog, folder: Path, source: Any, *, dataset: str, is_cached: Callable[[str], bool]
+) -> AddReport:
+    """Do the work of an `AddJob` here and now, without showing it."""
+    job = AddJob(catalog, folder, source, dataset=dataset, is_cached=is_cached, start=False)
+    return job.run().details["report"]
 
 
 def threads() -> int:
@@ -140,29 +128,202 @@ def threads() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-def _look_at(paths: list[str], before: Mapping[str, ImageRecord], catalog: Catalog) -> list[_Read]:
-    """What each of these files is, read only where nothing is known of it as it is now."""
-    reads: dict[str, _Read] = {}
-    stamps: dict[str, FileStamp] = {}
-    for path in paths:
-        try:
-            stamp = FileStamp.of(path_text(path))
-        except (ImageError, OSError) as error:
-            reads[path] = _Read(path, reason=str(error))
-            continue
-        there = before.get(path)
-        if there is not None and _is_unchanged(there, stamp):
-            reads[path] = _Read(path, record=there)
-        else:
-            stamps[path] = stamp
-    known = catalog.files.known(list(stamps.values())) if stamps else {}
-    reads |= {path: _Read(path, new=picture) for path, picture in known.items()}
-    unknown = [path for path in stamps if path not in known]
-    if unknown:
+class _Adding:
+    """One call of `Session.add` on its way."""
+
+    def __init__(self, catalog: Catalog, folder: Path, dataset: str, is_cached: Callable[[str], bool]):
+        self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
+        self._control = JobControl()
+        self._images: list[ImageRecord] = []
+        self._failed: list[Failure] = []
+        self._added = self._changed = self._duplicates = 0
+        self._done = self._total = 0
+
+    def events(self, source: Any, control: JobControl) -> Iterator[Event]:
+        """Look for everything, then read and write it; the last event has the report in its details."""
+        self._control = control
+        items: list[Item] = []
+        yield from self._find(source, items)
+        self._total = len(items)
+        if control.go_on():
+            self._catalog.add_dataset(self._dataset)
+            yield from self._add(items)
+        report = self._report()
+        counts = {"computed": self._added + self._changed, "failed": len(self._failed)}
+        counts["skipped"] = self._done - sum(counts.values())
+        details = {**counts, "summary": str(report).splitlines()[0], "report": report}
+        if control.cancelled:
+            details |= {"cancelled": True, "left": self._total - self._done}
+        yield Event("done", total=self._total, details=details)
+
+    def _find(self, source: Any, items: list[Item]) -> Iterator[Event]:
+        found: dict[Item, None] = {}
+        told = time.monotonic()
+        for item in items_of(source, self._folder):
+            found[item] = None
+            if time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                yield Event("found", index=len(found))
+                if not self._control.go_on():
+                    break
+        items += found
+
+    def _add(self, items: Iterable[Item]) -> Iterator[Event]:
+        rest = iter(items)
+        blocks = iter(lambda: list(islice(rest, BATCH)), [])
         with ThreadPoolExecutor(max_workers=threads()) as pool:
-            reads |= zip(unknown, pool.map(_read, unknown), strict=True)
-        catalog.files.remember({stamps[path]: new for path in unknown if (new := reads[path].new) is not None})
-    return [reads[path] for path in paths]
+            ahead: deque[_Block] = deque()
+            try:
+                for block in blocks:
+                    ahead.append(self._begin(block, pool))
+                    # One block ahead: while this thread writes, the others have something to read.
+                    if len(ahead) > 1:
+                        yield from self._finish(ahead.popleft())
+                    if not self._control.go_on():
+                        break
+                while ahead:
+                    yield from self._finish(ahead.popleft())
+            except BaseException:
+                self._control.cancel()  # so that the threads come to an end
+                raise
+
+    def _begin(self, items: Sequence[Item], pool: ThreadPoolExecutor) -> _Block:
+        """Find out what is known of these sources, and have the rest read."""
+        block = _Block([], {})
+        for item in pool.map(self._keep, items) if any(isinstance(i, Member) for i in items) else items:
+            if isinstance(item, str):
+                block.paths.append(item)
+            elif isinstance(item, Kept):
+                block.paths.append(item.path)
+                block.kept.setdefault(item.path, item)
+            elif isinstance(item, Refused):
+                block.paths.append(item.name)
+                block.reads[item.name] = _Read(item.name, reason=item.reason)
+        block.paths = list(dict.fromkeys(block.paths))
+        self._look_up(block)
+        unread = [path for path in block.paths if path not in block.reads]
+        for start in range(0, len(unread), CHUNK):
+            block.chunks.append(pool.submit(self._read_all, unread[start : start + CHUNK]))
+        return block
+
+    def _keep(self, item: Item) -> Item | None:
+        if not isinstance(item, Member):
+            return item
+        if not self._control.go_on():
+            return None
+        try:
+            return replace(keep(self._folder, item.name, item.read()), name=item.label)
+        except ImageError as error:
+            return Refused(item.label, item.reason or str(error))
+
+    def _look_up(self, block: _Block) -> None:
+        for path in block.paths:
+            if path not in block.reads:
+                try:
+                    block.stamps[path] = FileStamp.of(path_text(path))
+                except (ImageError, OSError) as error:
+                    block.reads[path] = _Read(path, reason=str(error))
+        block.there = self._catalog.files.in_dataset(self._dataset, list(block.stamps))
+        for path, record in block.there.items():
+            if _is_unchanged(record, block.stamps[path]):
+                block.reads[path] = _Read(path, record=record)
+        elsewhere = [stamp for path, stamp in block.stamps.items() if path not in block.reads]
+        known = self._catalog.files.known(elsewhere) if elsewhere else {}
+        block.memo.update(known)
+        block.reads.update((path, _Read(path, new=picture)) for path, picture in known.items())
+
+    def _read_all(self, paths: Sequence[str]) -> list[_Read]:
+        """Read files until cancelled: then fewer come back."""
+        reads: list[_Read] = []
+        for path in paths:
+            if not self._control.go_on():
+                break
+            reads.append(_read(path))
+        return reads
+
+    def _finish(self, block: _Block) -> Iterator[Event]:
+        """Write what was read, in the order of the sources, whenever there is enough of it."""
+        batch: list[_Read] = []
+        written = time.monotonic()
+        for path in block.paths:
+            while path not in block.reads and block.chunks:
+                block.reads.update((read.path, read) for read in block.chunks.popleft().result())
+            if path not in block.reads:
+                break  # cancelled
+            batch.append(block.reads[path])
+            if time.monotonic() - written > WRITE_EVERY:
+                yield from self._write(batch, block)
+                batch, written = [], time.monotonic()
+        yield from self._write(batch, block)
+
+    def _write(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
+        rows = [row for row in (self._row(read) for read in reads) if row is not None]
+        news = [row for row in rows if isinstance(row, NewImage)]
+        self._catalog.files.remember(
+            {block.stamps[new.path]: new for new in news if new.path in block.stamps and new.path not in block.memo}
+        )
+        self._duplicates += _tell_duplicates([new for new in news if new.path not in block.there], self._catalog)
+        written = self._catalog.add_images(self._dataset, news) if news else []
+        by_path = {image.path: image for image in written}
+        self._images += [row if isinstance(row, ImageRecord) else by_path[row.path] for row in rows]
+        self._added += sum(new.path not in block.there for new in news)
+        self._changed += sum(_changed(block.there.get(image.path), image) for image in written)
+        yield from self._news(reads, block)
+
+    def _news(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
+        """An event for each picture that was read or failed, and one for all in a row that were known."""
+        known = 0
+        for read in reads:
+            self._done += 1
+            if read.reason:
+                failure = self._failure(read, block)
+                self._failed.append(failure)
+                name, details = os.path.basename(failure.path) or failure.path, {"error": failure.reason}
+                yield Event("failed", self._done, self._total, name, details=details)
+            elif read.record is None and read.path not in block.memo:
+                yield Event("computed", self._done, self._total, os.path.basename(read.path))
+            else:
+                known += 1
+        if known:
+            name = os.path.basename(reads[-1].path)
+            yield Event("skipped", self._done, self._total, name, details={"images": known} if known > 1 else {})
+
+    def _failure(self, read: _Read, block: _Block) -> Failure:
+        """What reports say; the name of a picture that was kept from elsewhere is the one it came with."""
+        kept = block.kept.get(read.path)
+        if kept is None:
+            return Failure(_printable(read.path), _printable(read.reason))
+        if kept.is_new:
+            path = Path(kept.path)
+            path.unlink(missing_ok=True)
+            if path.parent.name != "images" and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        return Failure(_printable(kept.name), _printable(read.reason.replace(kept.path, kept.name)))
+
+    def _row(self, read: _Read) -> ImageRecord | NewImage | None:
+        """The image where nothing of it is to be written; what is to be written; None for a failure."""
+        if read.record is not None:
+            cached = self._is_cached(read.record.pixel_hash)
+            as_it_was = cached == read.record.embedding_cached
+            return read.record if as_it_was else replace(read.record.as_new(), embedding_cached=cached)
+        if read.new is None:
+            return None
+        return replace(read.new, embedding_cached=True) if self._is_cached(read.new.pixel_hash) else read.new
+
+    def _report(self) -> AddReport:
+        return AddReport(
+            dataset=self._dataset,
+            images=tuple(self._images),
+            added=self._added,
+            duplicates_found=sum(image.embedding_cached for image in self._images),
+            duplicates=self._duplicates,
+            changed=self._changed,
+            failed=tuple(self._failed),
+        )
+
+
+def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:
+    return before is not None and before.is_read and before.pixel_hash != now.pixel_hash
 
 
 def _is_unchanged(image: ImageRecord, stamp: FileStamp) -> bool:
@@ -174,18 +335,6 @@ def _read(path: str) -> _Read:
         return _Read(path, new=new_image(Path(path)))
     except (ImageError, OSError) as error:
         return _Read(path, reason=str(error))
-
-
-def _row(read: _Read, is_cached: Callable[[str], bool]) -> ImageRecord | NewImage | None:
-    """The image where nothing of it is to be written; what is to be written; None for a failure."""
-    if read.record is not None:
-        cached = is_cached(read.record.pixel_hash)
-        return (
-            read.record
-            if cached == read.record.embedding_cached
-            else replace(read.record.as_new(), embedding_cached=cached)
-        )
-    return None if read.new is None else replace(read.new, embedding_cached=is_cached(read.new.pixel_hash))
 
 
 def _tell_duplicates(news: Sequence[NewImage], catalog: Catalog) -> int:
@@ -226,11 +375,3 @@ def new_image(path: Path) -> NewImage:
 def _printable(text: str) -> str:
     """A file name that is not UTF-8 comes as lone surrogates, which no terminal takes."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _is_iterator(source: Any) -> bool:
-    return hasattr(source, "__next__")
-
-
-def _name(element: Any) -> str:
-    return os.fspath(element) if isinstance(element, (str, os.PathLike)) else f"<{type(element).__name__} from memory>"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,17 +20,18 @@ __all__ = ["Event", "Job", "JobControl"]
 
 _log = logging.getLogger("samnb.jobs")
 
-Status = Literal["computed", "skipped", "failed", "done"]
+Status = Literal["found", "computed", "skipped", "failed", "done"]
 State = Literal["running", "paused", "done", "cancelled", "failed"]
 
 
 @dataclass(frozen=True, repr=False)
 class Event:
-    """One piece of news of a prewarm or an apply; the last has status "done".
+    """One piece of news of a prewarm, an apply or an adding; the last has status "done".
 
     Parameters
     ----------
-    status : {"computed", "skipped", "failed", "done"}
+    status : {"found", "computed", "skipped", "failed", "done"}
+        "found": the work is still being looked for, and `index` says how much there is so far.
     index : int
         1 for the first image.
     total : int
@@ -38,7 +41,8 @@ class Event:
     ms : float
         Milliseconds this image took.
     details : dict
-        More fields, merged into `as_dict`: the error of a failed image, counts of the last event.
+        More fields, merged into `as_dict`: the error of a failed image, counts of the last event. ``images``: for how
+        many images the event stands, where that is not one.
 
     Examples
     --------
@@ -66,8 +70,13 @@ class Event:
             **self.details,
         }
 
+    @property
+    def images(self) -> int:
+        """For how many images it stands: 0 when nothing was done yet, or all is."""
+        return 0 if self.status in ("found", "done") else self.details.get("images", 1)
+
     def __repr__(self) -> str:
-        said = {name: value for name, value in self.as_dict().items() if name not in (self.status, "done")}
+        said = {name: value for name, value in self.as_dict().items() if name not in (self.status, "done", "report")}
         return f"<Event {self.status}: {', '.join(f'{name} {value}' for name, value in said.items())}>"
 
     def __getitem__(self, name: str) -> Any:
@@ -126,7 +135,9 @@ class Job:
     work : callable
         Takes a `JobControl`, yields `Event`s, and ends with one whose status is "done".
     total : int
-        How many images, for a progress bar that is drawn before the first event.
+        How many images, for a progress bar that is drawn before the first event; later it is what the events say.
+    start : bool
+        Begin at once, in a thread. False: `run` does the work.
 
     Examples
     --------
@@ -135,7 +146,7 @@ class Job:
     'done'
     """
 
-    def __init__(self, name: str, work: Callable[[JobControl], Iterator[Event]], *, total: int = 0):
+    def __init__(self, name: str, work: Callable[[JobControl], Iterator[Event]], *, total: int = 0, start: bool = True):
         self.name = name
         self.total = total
         self.control = JobControl()
@@ -146,8 +157,10 @@ class Job:
         self._finished = threading.Event()
         self._when_finished: list[Callable[[], None]] = []
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(work,), name=f"samnb {name}", daemon=True)
-        self._thread.start()
+        self._work = work
+        self.in_background = start
+        if start:
+            threading.Thread(target=self._run, name=f"samnb {name}", daemon=True).start()
 
     # -- what the user does ------------------------------------------------------------------------
 
@@ -175,6 +188,34 @@ class Job:
         """
         if not self._finished.wait(timeout):
             raise TimeoutError(f"{self.name} is still running after {timeout:g} s; it goes on in the background.")
+        return self._outcome()
+
+    def run(self, *, every: Callable[[], None] = lambda: None) -> Event:
+        """Do the work here and now, in a job that was not started; returns its last event.
+
+        The first Ctrl+C (or interrupt of the kernel) cancels, so that the image in hand is finished and kept; the
+        second one breaks off.
+
+        Parameters
+        ----------
+        every : callable
+            Called after each event.
+
+        Raises
+        ------
+        Exception
+            Whatever ended the work before its time.
+        """
+        try:
+            with _ctrl_c_cancels(self.control):
+                for event in self._work(self.control):
+                    self._publish(event)
+                    every()
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._finish()
         return self._outcome()
 
     def __await__(self) -> Generator[Any, None, Event]:
@@ -226,19 +267,22 @@ class Job:
             _guarded(finished)()
 
     def __repr__(self) -> str:
-        done = sum(event.status != "done" for event in self.events)
+        done = sum(event.images for event in self.events)
         return f"<Job {self.name}: {self.state}, {done}/{self.total}>"
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _run(self, work: Callable[[JobControl], Iterator[Event]]) -> None:
+    def _run(self) -> None:
         try:
-            for event in work(self.control):
+            for event in self._work(self.control):
                 self._publish(event)
         except BaseException as error:
             # The thread must not die unheard: wait(), await and the progress widget show this error.
             _log.warning("%s ended early: %s: %s", self.name, type(error).__name__, error)
             self._error = error
+        self._finish()
+
+    def _finish(self) -> None:
         with self._lock:
             self._finished.set()
             callbacks = list(self._when_finished)
@@ -248,6 +292,7 @@ class Job:
     def _publish(self, event: Event) -> None:
         with self._lock:
             self._events.append(event)
+            self.total = event.total or self.total
             listeners = list(self._listeners)
         for listener in listeners:
             listener(event)
@@ -274,7 +319,9 @@ def _calls_on_this_loop() -> Callable[[Callable[[], None]], None]:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return lambda call: call()
-    return lambda call: _call_soon(loop, call)
+    here = threading.get_ident()
+    # Work that blocks the loop's own thread (`Job.run`) is heard at once: later would be when it has ended.
+    return lambda call: call() if threading.get_ident() == here else _call_soon(loop, call)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -283,6 +330,25 @@ def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Non
     except RuntimeError:
         # The loop was closed while the work went on (kernel shutting down): nobody is left to tell.
         _log.debug("event loop closed before the last news of a job")
+
+
+@contextmanager
+def _ctrl_c_cancels(control: JobControl) -> Iterator[None]:
+    """The first Ctrl+C lets the image in hand be finished, the second raises `KeyboardInterrupt`."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # whoever took the signal over decides
+        return
+
+    def cancel(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        control.cancel()
+
+    signal.signal(signal.SIGINT, cancel)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _guarded(call: Callable[..., None], *args: Any) -> Callable[[], None]:

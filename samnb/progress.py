@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 
 from tqdm import tqdm
 
 from .jobs import Event, Job
 
-__all__ = ["in_notebook", "show_bar", "show_job", "summary_text"]
+__all__ = ["in_notebook", "run_shown", "show_bar", "show_job", "summary_text"]
 
 
 def show_job(job: Job) -> None:
@@ -21,6 +22,28 @@ def show_job(job: Job) -> None:
         show_bar(job)
 
 
+def run_shown(job: Job, *, show: bool = True, after: float = 1.0) -> Event:
+    """Run a job that was not started, and show it once it has taken some seconds.
+
+    Parameters
+    ----------
+    job : Job
+    show : bool
+        False: never.
+    after : float
+        Seconds; what is over sooner is not worth a bar.
+    """
+    shown = not show
+
+    def look() -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - job.started > after:
+            shown = True
+            show_job(job)
+
+    return job.run(every=look)
+
+
 def in_notebook() -> bool:
     """True inside a Jupyter kernel, false in scripts, tests and plain IPython."""
     ipython = sys.modules.get("IPython")
@@ -30,15 +53,20 @@ def in_notebook() -> bool:
 
 def show_bar(job: Job) -> tqdm:
     """A tqdm bar on standard error that follows the job; silent where that is no terminal."""
-    bar = tqdm(total=job.total, desc=job.name, unit="image", disable=None)
+    is_adding = job.name.startswith("add ")
+    skipped, computed = ("⚡ unchanged", "⏳ read") if is_adding else ("⚡ skipped (cached)", "⏳ computing")
+    icons = {"skipped": skipped, "computed": computed, "failed": "⚠ failed"}
+    bar = tqdm(total=job.total or None, desc=job.name, unit="image", disable=None)
 
     def news(event: Event) -> None:
         if event.status == "done":
             bar.set_postfix_str(summary_text(event))
+        elif event.status == "found":
+            bar.set_postfix_str(f"{event.index} found")
         else:
-            bar.update()
-            icon = {"skipped": "⚡ skipped (cached)", "computed": "⏳ computing", "failed": "⚠ failed"}[event.status]
-            bar.set_postfix_str(f"{icon} {event.filename}")
+            bar.total = job.total
+            bar.update(event.images)
+            bar.set_postfix_str(f"{icons[event.status]} {event.filename}")
 
     job.subscribe(news, finished=bar.close)
     return bar

@@ -17,7 +17,7 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
-    *("errors", "urls", "settings", "files", "prompts", "finding", "looks", "images"),
+    *("errors", "urls", "settings", "files", "prompts", "finding", "looks", "images", "archives"),
     *("masks", "regions", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),
@@ -27,7 +27,7 @@ ROOMS = (
     *("jobs", "progress", "templates", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
-    *("intake", "upkeep", "datasets", "template_book", "session"),
+    *("sources", "intake", "upkeep", "datasets", "lookalikes", "template_book", "session"),
     *("ui", "widgets", "demo", "cache_cli", "look_cli", "cli"),
 )
 DRAWN = {"ui", "widgets"}

@@ -92,7 +92,8 @@ class Progress(ipywidgets.VBox):
         if event.status == "done":
             return
         self._latest = event
-        self.counts[event.status] += 1
+        if event.status != "found":
+            self.counts[event.status] += event.images
         self._masks += int(event.get("masks", 0))
         if event.status == "failed":
             self._failures.append((event.filename, str(event.get("error", "no reason given"))))
@@ -136,7 +137,8 @@ class Progress(ipywidgets.VBox):
         paused = self.job.state == "paused"
         self._pause.description, self._pause.icon = ("Resume", "play") if paused else ("Pause", "pause")
         for button in (self._pause, self._cancel):
-            button.layout.display = "none" if self._ended else None
+            # While the work blocks the kernel, a click would not be felt: interrupting the kernel is.
+            button.layout.display = "none" if self._ended or not self.job.in_background else None
             button.disabled = self.job.control.cancelled
 
     @property
@@ -159,6 +161,8 @@ def _title(job: Job, latest: Event | None, done: int) -> str:
         return f"{_doing(job.name)} stopped at {done}/{job.total}"
     if job.summary is not None:
         return summary_text(job.summary)
+    if latest is not None and latest.status == "found":
+        return f"⏳ Looking for pictures... {latest.index} found"
     icon = "⚡" if latest is not None and latest.status == "skipped" else "⏳"
     return f"{icon} {_doing(job.name)}... {done}/{job.total}"
 
@@ -167,7 +171,8 @@ def _doing(name: str) -> str:
     if name == "prewarm":
         return "Pre-warming cache"
     verb, _, rest = name.partition(" ")
-    return f"Applying {rest}" if verb == "apply" and rest else name.capitalize()
+    doing = {"apply": "Applying", "add": "Adding pictures to"}
+    return f"{doing[verb]} {rest}" if verb in doing and rest else name.capitalize()
 
 
 def _icon(job: Job) -> str:
@@ -186,8 +191,11 @@ def _bar(counts: Counter[str], total: int) -> str:
 
 
 def _line(job: Job, counts: Counter[str], rate: float, masks: int) -> str:
-    why = "cached" if job.name == "prewarm" else "done before"
-    said = [f"⚡ {counts['skipped']} skipped ({why})", f"⏳ {counts['computed']} computed"]
+    if job.name.startswith("add "):
+        said = [f"⚡ {counts['skipped']} unchanged", f"⏳ {counts['computed']} read"]
+    else:
+        why = "cached" if job.name == "prewarm" else "done before"
+        said = [f"⚡ {counts['skipped']} skipped ({why})", f"⏳ {counts['computed']} computed"]
     if masks:
         said.append(f"{masks} masks")
     if counts["failed"]:
@@ -203,6 +211,8 @@ def _line(job: Job, counts: Counter[str], rate: float, masks: int) -> str:
             now = "paused after the image in hand"
         elif rate and left > 0:
             now = f"about {_duration(max(left / rate, 1))} left"
+        if not job.in_background:
+            now = f"{now} · interrupt the kernel to stop and keep what is done".removeprefix(" · ")
     sides = "".join(style.span(side) for side in (" · ".join(said), now))
     return f'<div class="samnb-spread samnb-dim samnb-number">{sides}</div>'
 
