@@ -13,6 +13,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     │   └── PointOutsideImage
     ├── UnknownName (LookupError)       no model, dataset, category … of that name
     ├── NameTaken (ValueError)          a new name that something else has
+    ├── SamePixels (ValueError)         a verdict on two images that cannot differ
     ├── WorkWouldBeLost (ValueError)    annotations made by hand that would go too
     ├── UnknownOption (TypeError)       a keyword nobody knows
     ├── CheckpointError                 a weight file
@@ -60,6 +61,7 @@ __all__ = [
     "PackageMissing",
     "PointOutsideImage",
     "PromptError",
+    "SamePixels",
     "SamnbError",
     "SessionReadOnly",
     "SessionTooNew",
@@ -157,8 +159,16 @@ class NameTaken(SamnbError, ValueError):
     """A new name that something else has."""
 
     def __init__(self, kind: str, name: str):
+        super().__init__(f"There is a {kind} {name!r} already. Choose another name, or rename that one first.")
+
+
+class SamePixels(SamnbError, ValueError):
+    """A verdict on two images that cannot differ."""
+
+    def __init__(self, first: str, second: str):
         super().__init__(
-            f"There is a {kind} {name!r} already. Choose another name, or rename that one first."
+            f"{first} and {second} have the same pixels: expected two pictures of which something can be said. "
+            "Such images are in session.duplicates(), and keep_one_of_each() keeps one of them."
         )
 
 

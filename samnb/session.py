@@ -21,10 +21,11 @@ from .ahead import Ahead, Lamp
 from .apply import chosen_annotation
 from .cache import EmbeddingCache
 from .catalog import Catalog, ImageRecord
-from .datasets import Datasets, ImageRef
+from .datasets import ImageRef
 from .encoding import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
 from .errors import PromptError, SessionReadOnly, UnknownName
 from .jobs import Event, Job, JobControl
+from .lookalikes import Lookalikes
 from .models import load_model
 from .prewarm import prewarm_events
 from .progress import show_job
@@ -50,7 +51,7 @@ BY_HAND = "hand"
 """The source of an annotation that somebody accepted."""
 
 
-class Session(Datasets):
+class Session(Lookalikes):
     """A folder that knows pictures by their content, keeps their embeddings, and what was annotated on them.
 
     Parameters
