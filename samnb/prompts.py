@@ -190,6 +190,26 @@ class Prediction:
         """Index of the highest score."""
         return int(np.argmax(self.scores))
 
+    def best_for(self, prompt: Prompt) -> int:
+        """Index of the mask that is right at most of the prompt's points; of equally right ones the highest score.
+
+        Examples
+        --------
+        >>> masks = np.array([[[True, True]], [[True, False]]])
+        >>> prediction = Prediction(masks, np.array([0.9, 0.8], "f"), np.zeros((2, 1, 1), "f"), Prompt())
+        >>> prediction.best_for(Prompt.of(points=[(0.5, 0.5)]))
+        0
+        >>> prediction.best_for(Prompt.of(points=[(0.5, 0.5), (1.5, 0.5)], point_labels=[1, 0]))
+        1
+        """
+        height, width = self.masks.shape[1:]
+        right = np.zeros(len(self.masks), int)
+        for (x, y), label in zip(prompt.points, prompt.point_labels, strict=True):
+            # A point on the picture's right or lower border belongs to the last pixel.
+            on = self.masks[:, min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)]
+            right += on == (label == FOREGROUND)
+        return int(np.lexsort((self.scores, right))[-1]) if len(set(right.tolist())) > 1 else self.best
+
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The (H, W) mask with the highest score."""

@@ -18,7 +18,7 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
     *("errors", "urls", "settings", "files", "prompts", "finding", "looks", "images", "archives"),
-    *("masks", "regions", "clicks", "models", "baselines"),
+    *("masks", "mask_edits", "regions", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),
     *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache"),

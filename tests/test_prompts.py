@@ -83,3 +83,14 @@ def test_a_prediction_knows_its_best_mask():
 def test_nbytes_of_an_embedding_counts_all_tensors():
     embedding = Embedding({"a": np.zeros((2, 3), np.float32), "b": np.zeros(4, np.float16)}, (1, 1), (1, 1))
     assert embedding.nbytes == 2 * 3 * 4 + 4 * 2
+
+
+def test_the_automatic_choice_satisfies_the_prompts_before_the_score():
+    small, large = np.zeros((10, 10), bool), np.ones((10, 10), bool)
+    small[2:5, 2:5] = True
+    scores, logits = np.array([0.5, 0.9], np.float32), np.zeros((2, 4, 4), np.float32)
+    prediction = Prediction(np.stack([small, large]), scores, logits, Prompt())
+    assert prediction.best_for(Prompt.of(points=[(3, 3)])) == 1
+    assert prediction.best_for(Prompt.of(points=[(3, 3), (8, 8)], point_labels=[1, 0])) == 0
+    assert prediction.best_for(Prompt.of(points=[(3, 3), (10, 10)])) == 1
+    assert prediction.best_for(Prompt.of(box=(0, 0, 5, 5))) == 1
