@@ -249,7 +249,9 @@ class _Adding:
             while path not in block.reads and block.chunks:
                 block.reads.update((read.path, read) for read in block.chunks.popleft().result())
             if path not in block.reads:
-                break  # cancelled
+                # Cancelled. What was read beyond this one is remembered and not added, so that the order stays.
+                self._remember(block.reads.values(), block)
+                break
             batch.append(block.reads[path])
             if time.monotonic() - written > WRITE_EVERY:
                 yield from self._write(batch, block)
@@ -259,9 +261,7 @@ class _Adding:
     def _write(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
         rows = [row for row in (self._row(read) for read in reads) if row is not None]
         news = [row for row in rows if isinstance(row, NewImage)]
-        self._catalog.files.remember(
-            {block.stamps[new.path]: new for new in news if new.path in block.stamps and new.path not in block.memo}
-        )
+        self._remember(reads, block)
         self._duplicates += _tell_duplicates([new for new in news if new.path not in block.there], self._catalog)
         written = self._catalog.add_images(self._dataset, news) if news else []
         by_path = {image.path: image for image in written}
@@ -269,6 +269,10 @@ class _Adding:
         self._added += sum(new.path not in block.there for new in news)
         self._changed += sum(_changed(block.there.get(image.path), image) for image in written)
         yield from self._news(reads, block)
+
+    def _remember(self, reads: Iterable[_Read], block: _Block) -> None:
+        fresh = (read.new for read in reads if read.new is not None and read.path not in block.memo)
+        self._catalog.files.remember({block.stamps[new.path]: new for new in fresh})
 
     def _news(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
         """An event for each picture that was read or failed, and one for all in a row that were known."""
