@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from . import exports, intake
 from .ahead import Ahead, Lamp
-from .apply import chosen_annotation
+from .annotating import BY_HAND, Annotating, Changes
 from .cache import EmbeddingCache
 from .catalog import Catalog, ImageRecord
 from .datasets import ImageRef
 from .encoding import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
-from .errors import PromptError, SessionReadOnly, UnknownName
+from .errors import PromptError, SessionReadOnly
 from .jobs import Event, Job, JobControl
 from .lookalikes import Lookalikes
 from .models import load_model
@@ -31,7 +31,7 @@ from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
 from .regions import Region, check_region, in_region, whole
-from .reports import Annotation, Annotations, Status
+from .reports import Status
 from .storage_check import StorageReport, compare_storage
 from .template_book import TemplateBook
 from .templates import Template
@@ -47,11 +47,8 @@ __all__ = ["Session"]
 
 _log = logging.getLogger("samnb.session")
 
-BY_HAND = "hand"
-"""The source of an annotation that somebody accepted."""
 
-
-class Session(Lookalikes):
+class Session(Lookalikes, Annotating):
     """A folder that knows pictures by their content, keeps their embeddings, and what was annotated on them.
 
     Parameters
@@ -113,6 +110,7 @@ class Session(Lookalikes):
         self._ahead = Ahead(self._encoder, read=self._read)
         self._templates = TemplateBook(self._encoder)
         self._pixels = RecentPixels()
+        self.changes, self.unfinished = Changes(), {}
         self.catalog.refresh_cached(self._encoder.has)
 
     # -- embeddings --------------------------------------------------------------------------------
@@ -262,50 +260,6 @@ class Session(Lookalikes):
         _log.info("[SAM] Predicted mask in %.1fs (cache_hit=%s)", seconds, hit)
         return replace(prediction, image=record.filename, image_id=record.id, cache_hit=hit, ms=seconds * 1000)
 
-    def accept(self, prediction: Prediction, *, category: str, index: int | None = None) -> Annotation:
-        """Keep one mask of a prediction as an annotation; it is in the catalog when this returns.
-
-        Parameters
-        ----------
-        prediction : Prediction
-        category : str
-            Class name; a new one is fine.
-        index : int, optional
-            Which mask; None: the one with the highest score.
-
-        Raises
-        ------
-        PromptError
-            No such mask, an empty mask, an empty category.
-        """
-        image, model = self.image(prediction.image_id), prediction.model or self.model.fingerprint
-        row = chosen_annotation(prediction, image, category, index, source=BY_HAND, model=model)
-        return Annotation(self.catalog.add_annotations([row])[0])
-
-    def annotations(
-        self, *, category: str | None = None, image: ImageRef | None = None, dataset: str | None = None
-    ) -> Annotations:
-        """Annotations in the order they were made.
-
-        Raises
-        ------
-        UnknownName
-            No such category, image or dataset.
-        """
-        if category is not None and category not in self.categories():
-            raise UnknownName("category", category, self.categories())
-        image_id = None if image is None else self.image(image).id
-        records = self.catalog.annotations(category=category, image_id=image_id, dataset=dataset)
-        return Annotations(Annotation(record) for record in records)
-
-    def remove(self, annotation: Annotation | int) -> bool:
-        """Delete an annotation; False if it was gone already."""
-        return bool(self.catalog.remove_annotations([annotation if isinstance(annotation, int) else annotation.id]))
-
-    def categories(self) -> list[str]:
-        """All categories, in the order of their first use."""
-        return self.catalog.categories()
-
     # -- templates ---------------------------------------------------------------------------------
 
     def template(
@@ -358,8 +312,7 @@ class Session(Lookalikes):
             Draw a progress widget (a tqdm bar outside a notebook).
         """
         template, records = self._templates.find(template), self._records(dataset, images)
-        work = partial(self._templates.apply, template)
-        job = Job(f"apply {template.name}", lambda control: work(self._filled(records), control), total=len(records))
+        job = Job(f"apply {template.name}", lambda control: self._apply(template, records, control), total=len(records))
         if show:
             show_job(job)
         return job
@@ -368,8 +321,7 @@ class Session(Lookalikes):
         self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
     ) -> Iterator[Event]:
         """The same as `apply`, here and now: an iterator of its events."""
-        records = self._filled(self._records(dataset, images))
-        return self._templates.apply(self._templates.find(template), records, JobControl())
+        return self._apply(self._templates.find(template), self._records(dataset, images), JobControl())
 
     def evaluate_model(
         self,
@@ -457,3 +409,7 @@ class Session(Lookalikes):
 
     def _tasks(self, records: Sequence[ImageRecord]) -> list[EncodeTask]:
         return [self._encoder.task(record) for record in self._filled(records)]
+
+    def _apply(self, template: Template, records: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
+        filled = self._filled(records)
+        return self.changes.of(filled, self._templates.apply(template, filled, control))
