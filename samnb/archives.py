@@ -13,7 +13,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO
 
@@ -55,9 +55,9 @@ class Member:
 
     archive: str
     name: str
-    reason: str = ""
-    _file: zipfile.ZipFile | None = None
-    _info: zipfile.ZipInfo | None = None
+    reason: str
+    _file: zipfile.ZipFile = field(repr=False)
+    _info: zipfile.ZipInfo = field(repr=False)
 
     @property
     def label(self) -> str:
@@ -72,7 +72,7 @@ class Member:
         ImageUnreadable
             Damaged, or not what the directory declares.
         """
-        if self._file is None or self._info is None:
+        if self.reason:
             raise ImageUnreadable(self.label, self.reason)
         try:
             with self._file.open(self._info) as stream:
@@ -130,12 +130,11 @@ def members_of(source: AnyPath | bytes, name: str = "") -> Iterator[Member]:
     none = True
     for info in infos:
         reason = _refusal(info, seen)
-        seen.add(info.filename)
-        if reason:
-            yield Member(name, info.filename, reason)
-        elif _is_picture(info):
+        if not reason:
+            seen.add(info.filename)
+        if reason or _is_picture(info):
             none = False
-            yield Member(name, info.filename, "", file, info)
+            yield Member(name, info.filename, reason, file, info)
     if none:
         raise ImageNotFound(name, expected="a zip file with pictures in it")
 
