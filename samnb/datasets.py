@@ -20,6 +20,7 @@ from .jobs import Job
 from .looks import PERCEPTUAL_VERSION
 from .progress import run_shown, show_job
 from .reports import AddReport
+from .tallies import annotations_by_image
 from .upkeep import Relocated
 
 __all__ = ["Datasets", "ImageRef"]
@@ -82,6 +83,10 @@ class Datasets:
     def images(self, dataset: str | None = None) -> list[ImageRecord]:
         """All images, or those of one dataset, in the order they were added."""
         return self.catalog.images(dataset=dataset)
+
+    def annotation_counts(self, dataset: str | None = None) -> dict[str, int]:
+        """Number of annotations by image id; images without any are left out. Masks are not read for it."""
+        return annotations_by_image(self.catalog, dataset)
 
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, with how many images they have and how many are cached."""

@@ -24,6 +24,7 @@ ROOMS = (
     *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache"),
     *("cache_archive", "storage_check"),
     *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "file_memo", "catalog"),
+    *("tallies",),
     *("jobs", "progress", "templates", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import ipycanvas.canvas
@@ -75,6 +76,12 @@ class FakeSession:
             if image in (record, record.id, record.filename):
                 return record
         raise UnknownName("image", image, [r.filename for r in self.images()])
+
+    def annotation_counts(self, dataset=None):
+        return dict(Counter(a.image_id for a in self.kept))
+
+    def lamp(self, image):
+        return "cached" if self.cached else "unknown"
 
     def datasets(self):
         return [FakeDataset("monday", len(self.sizes), len(self.sizes) if self.cached else 0)]
