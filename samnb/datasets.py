@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from .progress import run_shown, show_job
 from .reports import AddReport
 from .tallies import annotations_by_image
 from .upkeep import Relocated
+
+if TYPE_CHECKING:
+    from .widgets import Upload
 
 __all__ = ["Datasets", "ImageRef"]
 
@@ -79,6 +83,11 @@ class Datasets:
         if show:
             show_job(job)
         return job
+
+    def upload(self, *, dataset: str = "default") -> Upload:
+        """A widget to add files from the computer the browser runs on, for the last line of a notebook cell."""
+        # By name at run time: the core knows no widgets.
+        return importlib.import_module("samnb.widgets").Upload(self, dataset=dataset)
 
     def images(self, dataset: str | None = None) -> list[ImageRecord]:
         """All images, or those of one dataset, in the order they were added."""

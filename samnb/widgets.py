@@ -1,4 +1,4 @@
-"""What a notebook shows: the `Annotator` and the `Progress` of a job. Imports ipywidgets and ipycanvas."""
+"""What a notebook shows: `Annotator`, `Upload`, and the `Progress` of a job. Imports ipywidgets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from IPython.display import display
 from .jobs import Job
 from .ui.annotator import Annotator
 from .ui.progress import Progress
+from .ui.upload import Upload
 
-__all__ = ["Annotator", "Progress", "show_progress"]
+__all__ = ["Annotator", "Progress", "Upload", "show_progress"]
 
 
 def show_progress(job: Job) -> Progress:

@@ -187,7 +187,9 @@ def _bar(counts: Counter[str], total: int) -> str:
         for kind in ("skipped", "computed", "failed")
         if total and counts[kind]
     )
-    return f'<div class="samnb-bar" role="progressbar" aria-valuemax="{total}">{parts}</div>'
+    done = sum(counts.values())
+    values = f'aria-label="images done" aria-valuenow="{done}" aria-valuemax="{total}"'
+    return f'<div class="samnb-bar" role="progressbar" {values}>{parts}</div>'
 
 
 def _line(job: Job, counts: Counter[str], rate: float, masks: int) -> str:

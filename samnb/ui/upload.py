@@ -1,0 +1,92 @@
+"""The Upload widget: pictures and zip files from the computer the browser runs on, into a dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from ..finding import IMAGE_SUFFIXES
+from . import style
+from .notice import Notice, shows_errors
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from ..intake import AddJob
+    from ..reports import AddReport
+    from ..session import Session
+
+__all__ = ["Upload"]
+
+
+class Upload(ipywidgets.VBox):
+    """Choose files in the browser; they are added at once, and what came of it is shown in place.
+
+    The bytes travel in one message: for more than some megabytes, dropping the files into JupyterLab's file browser
+    and `Session.add` of that folder is the better way.
+
+    Parameters
+    ----------
+    session : Session
+    dataset : str
+        Where the pictures go.
+    """
+
+    def __init__(self, session: Session, *, dataset: str = "default"):
+        self.session, self.dataset = session, dataset
+        self.job: AddJob | None = None
+        self._files = ipywidgets.FileUpload(
+            accept=",".join([*sorted(IMAGE_SUFFIXES), ".zip"]),
+            multiple=True,
+            description="Choose pictures or zip files",
+            tooltip=f"Add files from this computer to dataset {dataset}",
+        )
+        for name in ("samnb-button", "samnb-primary"):
+            self._files.add_class(name)
+        self._files.layout.flex = "none"
+        self._files.observe(self._chosen, "value")
+        self._where = style.html(style.span(f"They go to dataset {dataset!r}.", "dim"), "samnb-grow")
+        self._news = ipywidgets.VBox()
+        self._news.layout.display = "none"
+        self._notice = Notice()
+        head = style.box(self._files, self._where, classes=("samnb-row",))
+        super().__init__([style.sheet(), head, self._news, self._notice])
+        self.add_class("samnb")
+        self.layout.max_width = "720px"
+
+    @property
+    def report(self) -> AddReport | None:
+        """What the last files came to; None while they are added."""
+        return None if self.job is None else self.job.report
+
+    @shows_errors("These files were not added")
+    def add(self, source: Any) -> None:
+        """Add files as `Session.add_job` does, and show how it goes; the button waits until it is done."""
+        self._notice.dismiss()
+        self._files.disabled = True
+        try:
+            self.job = self.session.add_job(source, dataset=self.dataset, show=False)
+        except BaseException:
+            self._files.disabled = False
+            raise
+        progress = Progress(self.job)
+        progress.remove_class("samnb")  # this widget is its frame
+        self._news.children = [progress]
+        self._news.layout.display = None
+        self.job.subscribe(lambda event: None, finished=self._ended)
+
+    def show_error(self, what: str, error: BaseException) -> None:
+        """Put an error into the red line."""
+        self._notice.show(what, error)
+
+    def _chosen(self, change: dict[str, Any]) -> None:
+        if change["new"]:
+            self.add(change["new"])
+
+    def _ended(self) -> None:
+        # Emptied, so that the bytes are let go of, and choosing the same files again is news.
+        self._files.value = ()
+        self._files.disabled = False
+
+    def __repr__(self) -> str:
+        return f"<Upload to {self.dataset!r}>"
