@@ -42,6 +42,8 @@ class ArchiveReport:
         What is damaged, or no embedding.
     stopped : str
         Why not all of the archive was read; empty if it was.
+    evicted : int
+        Embeddings that an import took away to make room, perhaps some of its own.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class ArchiveReport:
     added: int
     rejected: tuple[tuple[str, str], ...] = ()
     stopped: str = ""
+    evicted: int = 0
 
     @property
     def ok(self) -> bool:
@@ -58,6 +61,10 @@ class ArchiveReport:
     def __str__(self) -> str:
         there = f", {self.entries - self.added:,} were there already" if self.added < self.entries else ""
         lines = [f"{self.path}: {self.entries:,} embeddings, {self.added:,} added{there}"]
+        if self.evicted:
+            lines.append(
+                f"  {self.evicted:,} evicted to make room, those used longest ago: raise the budget to keep all"
+            )
         lines += [f"  not taken: {name}: {reason}" for name, reason in self.rejected[:_FIRST]]
         lines += [f"  … and {len(self.rejected) - _FIRST:,} more"] if len(self.rejected) > _FIRST else []
         lines += [f"  stopped before its end: {self.stopped}"] if self.stopped else []
@@ -108,7 +115,9 @@ def export_entries(cache: EmbeddingCache, path: Path | str, *, keys: Iterable[st
 
 
 def import_entries(cache: EmbeddingCache, path: Path | str) -> ArchiveReport:
-    """Take what is sound from an archive; what is here already stays as it is. May be repeated.
+    """Take what is sound from an archive; what is here already is not written again. May be repeated.
+
+    Where the budget is full, what was used longest ago is evicted, as by any other write; the report says how many.
 
     Raises
     ------
@@ -119,11 +128,14 @@ def import_entries(cache: EmbeddingCache, path: Path | str) -> ArchiveReport:
     found = added = 0
     rejected: list[tuple[str, str]] = []
     stopped = ""
+    evicted = cache.stats().evicted
     with _opened(path) as archive:
         try:
             for member in archive:
+                if member.size < 0:  # which would lead back to what was read already, for ever
+                    raise tarfile.ReadError(f"{member.name!r} claims {member.size} bytes")
                 name = _NAME.fullmatch(member.name)
-                if not name or not member.isreg() or member.size > _LARGEST:
+                if not name or not member.isreg() or member.issparse() or member.size > _LARGEST:
                     rejected.append((repr(member.name), "not an embedding of this store"))
                     continue
                 try:
@@ -136,7 +148,8 @@ def import_entries(cache: EmbeddingCache, path: Path | str) -> ArchiveReport:
             stopped = str(error)
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             stopped = f"truncated or damaged ({error})"
-    return ArchiveReport(path, found, added, tuple(rejected), stopped or _cut_off(path))
+    evicted = cache.stats().evicted - evicted
+    return ArchiveReport(path, found, added, tuple(rejected), stopped or _cut_off(path), evicted)
 
 
 def _opened(path: Path) -> tarfile.TarFile:

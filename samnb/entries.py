@@ -53,6 +53,7 @@ _SCALES = ".scales"
 _LARGEST_INT8 = 1e38  # so that no scale times 127 leaves float32
 _DIGITS = 32
 _BEFORE_DIGEST = b'{"__metadata__":{"xxh3_128":"'
+_NOT_UNDERSTOOD = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _OWN = frozenset(("xxh3_128", "schema", "key", "dtype", "original_size", "input_size", "order", "created", "samnb"))
 
 
@@ -169,7 +170,7 @@ def unpack(raw: bytes, key: str) -> Embedding:
     _check_digest(raw)
     try:
         return _parse(raw, key)
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
+    except _NOT_UNDERSTOOD as error:
         raise EntryDamaged(f"header not understood: {error!r}") from error
 
 
@@ -189,7 +190,7 @@ def verify(raw: bytes, key: str) -> None:
     _check_digest(raw)
     try:
         _header(raw, key)
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
+    except _NOT_UNDERSTOOD as error:
         raise EntryDamaged(f"header not understood: {error!r}") from error
 
 

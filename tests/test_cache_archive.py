@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cache_child import key_of
 
+from samnb import entries
 from samnb.cache import EmbeddingCache
 from samnb.cache_archive import export_entries, import_entries
 from samnb.errors import SessionReadOnly, StoreError
@@ -171,3 +172,71 @@ def test_a_file_that_cannot_be_written_leaves_nothing(cache: EmbeddingCache, tmp
     with pytest.raises(StoreError):
         export_entries(cache, tmp_path / "folder")
     assert not list(tmp_path.glob(".*.part"))
+
+
+# -- archives that were made to do harm ---------------------------------------------------------------
+
+
+def with_size(header: bytes, size: bytes) -> bytes:
+    """A tar header with other bytes for its size, and the sum that goes with them."""
+    blank = header[:124] + size + header[136:148] + b" " * 8 + header[156:]
+    return blank[:148] + b"%06o\0 " % sum(blank) + blank[156:]
+
+
+@pytest.mark.parametrize("name", ["README", f"{key_of(0)[:2]}/{key_of(0)[2:4]}/{key_of(0)}.safetensors"])
+def test_a_size_below_zero_leads_round_in_no_circle(
+    other: EmbeddingCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    header = tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)
+    back = with_size(header, b"\xff" * 10 + (-512).to_bytes(2, "big", signed=True))
+    (tmp_path / "circle.tar").write_bytes(header + back + bytes(2048))
+    read, real = [], tarfile.TarFile.next
+
+    def once_more(self: tarfile.TarFile) -> tarfile.TarInfo | None:
+        read.append(self.offset)
+        assert len(read) < 10, "the same header is read for ever"
+        return real(self)
+
+    monkeypatch.setattr(tarfile.TarFile, "next", once_more)
+    report = import_entries(other, tmp_path / "circle.tar")
+    assert (report.entries, report.ok, len(report.rejected)) == (0, False, 1)
+
+
+def test_a_sparse_file_is_not_blown_up(other: EmbeddingCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = tarfile.TarInfo(f"{key_of(0)[:2]}/{key_of(0)[2:4]}/{key_of(0)}.safetensors")
+    member.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (1 << 30, 0)
+    header[483:495] = b"%011o\0" % (1 << 30)
+    (tmp_path / "sparse.tar").write_bytes(with_size(bytes(header), b"%011o\0" % 0) + bytes(1024))
+
+    def never(*args: object) -> None:
+        raise AssertionError("a gigabyte of zeros was read")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractfile", never)
+    report = import_entries(other, tmp_path / "sparse.tar")
+    assert (report.entries, len(report.rejected)) == (0, 1)
+
+
+def test_a_header_that_nests_without_end_is_damage(other: EmbeddingCache, tmp_path: Path) -> None:
+    text = b'{"__metadata__":{"xxh3_128":"' + b"0" * 32 + b'"},"a":' + b"[" * 10**5 + b"]" * 10**5 + b"}"
+    raw = bytearray(len(text).to_bytes(8, "little") + text)
+    raw[entries._digits_at()] = entries._digest(raw)
+    key = key_of(0)
+    append(tmp_path / "deep.tar", f"{key[:2]}/{key[2:4]}/{key}.safetensors", bytes(raw))
+    append(tmp_path / "deep.tar", "after", b"")
+    report = import_entries(other, tmp_path / "deep.tar")
+    assert "not understood" in report.rejected[0][1]
+    assert len(report.rejected) == 2
+    with pytest.raises(entries.EntryDamaged, match="not understood"):
+        entries.unpack(bytes(raw), key)
+
+
+def test_an_import_says_what_it_evicted(cache: EmbeddingCache, tmp_path: Path) -> None:
+    export_entries(cache, tmp_path / "all.tar")
+    size = cache.path_of(key_of(0)).stat().st_size
+    narrow = EmbeddingCache(tmp_path / "narrow", disk_bytes=3 * size, min_free_bytes=0)
+    narrow.put(key_of(9), small(9), about={"pixel_hash": "p9"})
+    report = import_entries(narrow, tmp_path / "all.tar")
+    assert (report.added, report.evicted, len(narrow)) == (5, 6 - len(narrow), len(narrow))
+    assert f"{report.evicted} evicted" in str(report)
