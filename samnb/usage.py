@@ -15,7 +15,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,7 +148,8 @@ class UsageFile:
                 os.write(file, _UNKNOWN)
             yield file
         finally:
-            os.close(file)  # which frees it
+            _let_go(file)
+            os.close(file)
 
 
 def _change(file: int, data: bytes, slice: int, entries: int, size: int) -> None:
@@ -170,7 +171,7 @@ def _one(data: bytes | None, slice: int) -> Usage | None:
     if data is None or len(data) != _SIZE:
         return None
     size, entries = _PAIR.unpack_from(data, slice * _PAIR.size)
-    return Usage(entries, size) if entries >= 0 else None
+    return Usage(entries, size) if entries >= 0 and size >= 0 else None
 
 
 def _sum(data: bytes | None) -> Usage | None:
@@ -179,8 +180,7 @@ def _sum(data: bytes | None) -> Usage | None:
     numbers = array("q", data)
     if sys.byteorder == "big":
         numbers.byteswap()
-    entries = numbers[1::2]
-    return None if min(entries) < 0 else Usage(sum(entries), sum(numbers[0::2]))
+    return None if min(numbers) < 0 else Usage(sum(numbers[1::2]), sum(numbers[0::2]))
 
 
 def _plus(*usages: Usage) -> Usage:
@@ -192,7 +192,7 @@ def _minus(one: Usage, other: Usage) -> Usage:
 
 
 def _hold(file: int) -> None:
-    """Wait for the file and keep it until it is closed or this process ends."""
+    """Wait for the file and keep it until `_let_go`, or the end of this process."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -207,3 +207,17 @@ def _hold(file: int) -> None:
             raise
         # some network folders know no locks; two changes at once may then lose one, until the next count
         _log.debug("no lock on the usage of a folder: %s", error)
+
+
+def _let_go(file: int) -> None:
+    """Free the file. Closing it is not enough: a child forked meanwhile has it open too, and would keep it locked."""
+    with suppress(OSError):  # where there are no locks
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(file, 0, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -115,3 +116,35 @@ def test_two_that_reserve_at_once_do_not_both_get_the_last_room(usage: UsageFile
         thread.join()
     assert sum(got) == 25
     assert usage.total() == Usage(25, 250)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_during_a_change_keeps_nobody_waiting(usage: UsageFile) -> None:
+    assert usage.reserve(1, 10, limit=100)
+    ends, end = os.pipe()
+    with usage._held():
+        child = os.fork()
+        if child == 0:
+            os.close(end)
+            os.read(ends, 1)
+            os._exit(0)
+    try:
+        thread = threading.Thread(target=usage.change, args=(1, 1, 10), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+    finally:
+        os.close(end)
+        os.waitpid(child, 0)
+        os.close(ends)
+    assert usage.total() == Usage(2, 20)
+
+
+def test_bytes_below_zero_are_counted_again(tmp_path: Path) -> None:
+    usage = UsageFile(tmp_path / "usage", lambda slice: Usage(1, 10))
+    assert usage.reserve(1, 10, limit=10**6)
+    noted = bytearray((tmp_path / "usage").read_bytes())
+    noted[16 * 7 + 7] = 0x80
+    (tmp_path / "usage").write_bytes(noted)
+    assert usage.of(7) is None
+    assert usage.total() == Usage(257, 2570)
