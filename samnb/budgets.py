@@ -204,7 +204,10 @@ class Budget:
             return
         with self._alone():
             missing, welcome = missing_and_welcome()  # others may have made room while this one waited
-            trash, freed = self._evict(missing, welcome, spare_young=False)
+            if listed := missing > 0 and not self._queue:
+                self._list(missing)
+                missing, welcome = missing_and_welcome()  # what was noted may have been wrong
+            trash, freed = self._evict(missing, welcome, spare_young=False, listed=listed)
         self._finish(trash)
         if freed < missing and (missing := missing_and_welcome()[0]) > 0:
             raise NoRoom(
@@ -243,15 +246,15 @@ class Budget:
 
     # -- eviction, with the lock held
 
-    def _evict(self, missing: int, welcome: int, *, spare_young: bool) -> tuple[list[Path], int]:
+    def _evict(self, missing: int, welcome: int, *, spare_young: bool, listed: bool = False) -> tuple[list[Path], int]:
         """Move the entries used longest ago to the trash: `missing` bytes, and a few more if `welcome`; gives both."""
         trash: list[Path] = []
-        freed, listed = 0, False
+        freed = 0
         pinned = self.pins.everyones() if missing > 0 else set()
         while freed < missing or (freed < welcome and len(trash) < AT_ONCE):
             if not self._queue and not listed:
-                entries = [entry for slice in range(SLICES) for entry in self.disk.recount(slice)[0]]
-                self._queue, listed = _oldest([entry for entry in entries if entry.key not in pinned], missing), True
+                self._list(missing)
+                listed = True
             if not self._queue:
                 break
             entry = self._queue.pop()
@@ -262,6 +265,12 @@ class Budget:
                 trash.append(aside)
                 freed += entry.size
         return trash, freed
+
+    def _list(self, missing: int) -> None:
+        """Look at the whole folder: count it, and queue the oldest entries, at least `missing` bytes."""
+        entries = [entry for slice in range(SLICES) for entry in self.disk.recount(slice)[0]]
+        pinned = self.pins.everyones()
+        self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing)
 
     def _take(self, entries: Sequence[FoundEntry]) -> list[Path]:
         return [aside for entry in entries if (aside := self.disk.trash(entry)) is not None]

@@ -128,6 +128,7 @@ class EmbeddingCache:
         self._memory = MemoryTier(
             chosen("memory_bytes", memory_bytes, DEFAULT_MEMORY_BYTES),
             chosen("max_entries", max_entries, DEFAULT_MAX_ENTRIES),
+            on_drop=self._forget_notes,
         )
         remote = chosen("remote", remote, ())
         self._owns_remote = not isinstance(remote, RemoteTiers)
@@ -399,8 +400,8 @@ class EmbeddingCache:
 
     def _hold(self, key: str, kept: Embedding, error: StoreError) -> None:
         """In memory alone, since the disk does not take it."""
-        if self._memory.put(key, kept):
-            self._unstored.add(key)
+        self._unstored.add(key)
+        self._memory.put(key, kept)
         if not self._counts["refused"]:
             _log.warning("%s What finds no room is kept in memory only.", error)
         self._count("refused")
@@ -448,15 +449,18 @@ class EmbeddingCache:
         return embedding
 
     def _remember(self, key: str, embedding: Embedding, raw: bytes) -> None:
-        self._memory.put(key, embedding)
         self._unstored.discard(key)
         if self.limits.ttl is not None:
             self._headers[key] = header_of(raw) if raw else self._folder_of_files().about(key)
+        self._memory.put(key, embedding)
 
     def _forget(self, key: str) -> bool:
+        self._forget_notes(key)
+        return self._memory.discard(key)
+
+    def _forget_notes(self, key: str) -> None:
         self._unstored.discard(key)
         self._headers.pop(key, None)
-        return self._memory.discard(key)
 
     def _is_expired(self, key: str) -> bool:
         if self.limits.ttl is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
+from .errors import StoreError
 from .prompts import Embedding
 
 __all__ = ["MemoryTier"]
@@ -18,10 +20,20 @@ class MemoryTier:
     limit : int
         Bytes of their tensors; 0 keeps none.
     max_entries : int
+    on_drop : callable
+        Told the key of each that found no room or made room for another, with the lock held.
+
+    Raises
+    ------
+    StoreError
+        A limit below zero, or none at all.
     """
 
-    def __init__(self, limit: int, max_entries: int):
-        self.limit, self.max_entries = limit, max_entries
+    def __init__(self, limit: int, max_entries: int, on_drop: Callable[[str], object] = lambda key: None):
+        for name, value in (("memory_bytes", limit), ("max_entries", max_entries)):
+            if not (isinstance(value, int | float) and value >= 0):
+                raise StoreError(f"{name}: expected 0 or more; got {value!r}.")
+        self.limit, self.max_entries, self._on_drop = limit, max_entries, on_drop
         self.bytes = 0
         self._held: OrderedDict[str, Embedding] = OrderedDict()
         self.after_fork()
@@ -56,8 +68,12 @@ class MemoryTier:
             if fits:
                 self._held[key] = embedding
                 self.bytes += embedding.nbytes
+            else:
+                self._on_drop(key)
             while self.bytes > self.limit or len(self._held) > self.max_entries:
-                self._drop(next(iter(self._held)))
+                oldest = next(iter(self._held))
+                self._drop(oldest)
+                self._on_drop(oldest)
             return key in self._held
 
     def discard(self, key: str) -> bool:

@@ -6,16 +6,21 @@ process that died, and means nothing any more.
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 import uuid
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .entries import check_key
 
 __all__ = ["Pins"]
+
+_log = logging.getLogger("samnb.cache")
 
 
 class Pins:
@@ -32,25 +37,36 @@ class Pins:
         self._mine: set[str] = set()
         self._file: Path | None = None
         self._lock: Any = None
+        self._changing = threading.RLock()
 
     def add(self, keys: Iterable[str]) -> None:
         """Keep these too. Raises `OSError` where that cannot be told to others."""
-        self._set(self._mine | {check_key(key) for key in keys})
+        new = {check_key(key) for key in keys}
+        with self._changing:
+            self._set(self._mine | new)
 
     def discard(self, keys: Iterable[str]) -> None:
-        """Let go of these."""
-        self._set(self._mine - set(keys))
+        """Let go of these; where that cannot be told to others, they are told with the next change."""
+        with self._changing:
+            kept = self._mine - set(keys)
+            try:
+                self._set(kept)
+            except OSError as error:  # a full disk must not fail whoever only wants another image
+                _log.debug("%s: pins not noted: %s", self._file, error)
+                self._mine = kept
 
     def clear(self) -> None:
         """Let go of all."""
-        self._mine = set()
-        if self._lock is not None:
-            self._release(self._lock, self._file)
-        self._lock = self._file = None
+        with self._changing:
+            self._mine = set()
+            if self._lock is not None:
+                self._release(self._lock, self._file)
+            self._lock = self._file = None
 
     def forget(self) -> None:
         """After a fork: the file and its lock are the parent's."""
         self._mine, self._file, self._lock = set(), None, None
+        self._changing = threading.RLock()
 
     def everyones(self) -> set[str]:
         """All keys that somebody alive wants kept; files of the dead are deleted."""
@@ -65,10 +81,11 @@ class Pins:
             lock = FileLock(path.with_suffix(".lock"))
             try:
                 lock.acquire(timeout=0)
-            except Timeout:
+            except (Timeout, PermissionError):  # another user's, of whom nothing can be told: it may be alive
                 kept |= _keys_in(path)
             else:
-                self._release(lock, path)
+                with suppress(PermissionError):  # another user's, in a folder where only that user deletes
+                    self._release(lock, path)
         return kept
 
     def _set(self, keys: set[str]) -> None:
@@ -77,7 +94,8 @@ class Pins:
         if not keys:
             self.clear()
             return
-        if self._file is None:
+        if self._file is None or not self._folder.is_dir():  # somebody deleted it all
+            self.clear()
             self._start()
         assert self._file is not None
         temporary = self._file.with_suffix(".new")
@@ -112,5 +130,5 @@ class Pins:
 def _keys_in(path: Path) -> set[str]:
     try:
         return set(path.read_text().split())
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return set()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import filelock
 import numpy as np
 import pytest
 from cache_child import key_of
@@ -404,3 +407,85 @@ def test_the_order_of_eviction_is_that_of_use_to_within_the_touch_interval(
     # what went since the last look at it was used before whatever stayed, give or take what is not noted
     oldest_held = min(used[index] for index in held)
     assert max(gone, default=0) <= oldest_held + interval + 0.02
+
+
+# --- what goes wrong around it
+
+
+@pytest.mark.parametrize(("place", "value"), [(16 * 7 + 6, 1), (16 * 7 + 7, 0x80), (16 * 9 + 14, 1)])
+def test_a_usage_file_with_a_wrong_number_evicts_nothing(tmp_path: Path, place: int, value: int) -> None:
+    for index in range(8):
+        put(EmbeddingCache(tmp_path, min_free_bytes=0), index)
+    noted = bytearray((tmp_path / "usage").read_bytes())
+    noted[place] = value
+    (tmp_path / "usage").write_bytes(noted)
+    again = EmbeddingCache(tmp_path, disk_bytes=20 * ENTRY, min_free_bytes=0)
+    put(again, 8)
+    assert indexes(again) == list(range(9))
+    assert again.stats().evicted == 0
+
+
+def test_pins_survive_the_loss_of_the_whole_folder(cache: EmbeddingCache) -> None:
+    keys = [put(cache, index) for index in range(3)]
+    cache.pin(keys[:2])
+    shutil.rmtree(cache.folder)
+    cache.unpin(keys[:1])
+    cache.pin(keys[2:])
+    assert Pins(cache.folder).everyones() == set(keys[1:])
+    cache.close()
+    assert Pins(cache.folder).everyones() == set()
+
+
+def test_letting_go_of_a_pin_needs_no_room_on_the_disk(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [put(cache, index) for index in range(3)]
+    cache.pin(keys[:2])
+
+    def full(*args: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        cache.unpin(keys[:1])
+        cache.pin(keys[2:])
+    cache.collect(to_bytes=0)
+    assert indexes(cache) == [1]
+
+
+def test_pins_that_may_not_be_looked_at_count_and_hinder_no_eviction(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = EmbeddingCache(cache.folder)
+    for index in range(3):
+        put(cache, index)
+    other.pin([key_of(1)])
+
+    def forbidden(self: object, *args: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    real = filelock.FileLock.acquire
+
+    def acquire(self: filelock.FileLock, *args: object, **options: object) -> object:
+        call = forbidden if Path(self.lock_file).parent.name == "pins" else real
+        return call(self, *args, **options)
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    cache.collect(to_bytes=0)
+    assert indexes(cache) == [1]
+
+
+@pytest.mark.parametrize("wrong", [{"memory_bytes": -1}, {"max_entries": -1}, {"memory_bytes": "1GB"}])
+def test_memory_limits_that_are_none(wrong: dict[str, object]) -> None:
+    with pytest.raises(StoreError, match=next(iter(wrong))):
+        EmbeddingCache(None, **wrong)
+
+
+@pytest.mark.parametrize("limit", [{"max_entries": 2}, {"memory_bytes": 0}])
+def test_nothing_is_remembered_of_what_memory_dropped(tmp_path: Path, limit: dict[str, int]) -> None:
+    expiring = EmbeddingCache(tmp_path / "a", min_free_bytes=0, ttl=3600, **limit)
+    refusing = EmbeddingCache(tmp_path / "b", disk_bytes=10, **limit)
+    for index in range(20):
+        put(expiring, index)
+        refusing.get_or_compute(key_of(index), lambda: small(), about=about(index))
+    held = limit.get("max_entries", 0)
+    assert (len(expiring._headers), len(refusing._unstored)) == (held, held)
+    assert expiring.get(key_of(0)) is not None
