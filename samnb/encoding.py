@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -73,7 +73,7 @@ class Encoder:
         self.model, self.cache, self.catalog = model, cache, catalog
         self.checkpoint, self.device = checkpoint, device
         self._owns_cache = owns_cache
-        self._in_hand: deque[str] = deque(maxlen=IN_HAND)
+        self._in_hand: deque[str] = deque()
         self._turns = threading.Condition()
         self._urgent = 0
         cache.subscribe(self)
@@ -208,12 +208,12 @@ class Encoder:
             self.cache.flush()
 
     def _take_in_hand(self, key: str) -> None:
-        if key in self._in_hand:
-            return
-        if len(self._in_hand) == IN_HAND:
-            self.cache.unpin([self._in_hand[0]])
+        with suppress(ValueError):  # not in hand before
+            self._in_hand.remove(key)
         self._in_hand.append(key)
         self.cache.pin([key])
+        while len(self._in_hand) > IN_HAND:
+            self.cache.unpin([self._in_hand.popleft()])
 
 
 @dataclass(frozen=True)

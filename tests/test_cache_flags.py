@@ -178,3 +178,27 @@ def test_what_finds_no_room_fails_its_prewarm_and_says_why(open_session: Open, p
     assert flags(session) == []
     assert session.predict("0.png", points=[(3, 3)]).cache_hit is True  # from memory
     assert session.model.encodes == 8
+
+
+def test_an_image_that_is_used_again_is_in_hand_again(open_session: Open, pictures: Path) -> None:
+    for index in (8, 9):
+        Image.new("RGB", (32, 24), (index, 0, 0)).save(pictures / f"{index}.png")
+    session = open_session()
+    session.add(pictures)
+    for index in (*range(8), 0, 8):
+        session.predict(f"{index}.png", points=[(3, 3)])
+    EmbeddingCache(session.cache.folder).collect(to_bytes=0)
+    assert truth(session) == [0, *range(2, 9)]
+
+
+def test_a_session_goes_on_when_somebody_deletes_all_embeddings(open_session: Open, pictures: Path) -> None:
+    for index in (8, 9):
+        Image.new("RGB", (32, 24), (index, 0, 0)).save(pictures / f"{index}.png")
+    session = open_session()
+    session.add(pictures)
+    for index in range(8):
+        session.predict(f"{index}.png", points=[(3, 3)])
+    shutil.rmtree(session.cache.folder)
+    for index in (8, 9, 0):
+        session.predict(f"{index}.png", points=[(3, 3)])
+    assert truth(session) == [0, 8, 9]
