@@ -76,9 +76,15 @@ def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, c
     while (waiting or running) and control.go_on():
         while waiting and len(running) < window:
             index, task = waiting.pop(0)
-            if encoder.cache.bring(task.key):
-                encoder.finished(task)
-                yield Event("skipped", index=index, total=len(tasks), filename=task.filename, ms=0.0)
+            place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
+            try:
+                if there := encoder.cache.bring(task.key):
+                    encoder.finished(task)
+            except Exception as error:
+                yield Event("failed", **place, details=_reason(error))
+                continue
+            if there:
+                yield Event("skipped", **place, ms=0.0)
             else:
                 running[executor.submit(encode_into_store, task)] = (index, task)
         for future in wait(running, timeout=0.2, return_when=FIRST_COMPLETED).done:

@@ -135,3 +135,18 @@ def test_equal_pictures_in_one_run_are_encoded_once(open_session, tmp_path):
     last = list(session.prewarm_stream())[-1]
     assert (last["computed"], last["skipped"]) == (2, 3)
     assert session.model.encodes == 2
+
+
+def test_what_a_remote_tier_has_and_the_disk_has_no_room_for_fails_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel())
+    (tmp_path / "share").mkdir()
+    remote = [(tmp_path / "share").as_uri()]
+    with Session(tmp_path / "one", cache={"remote": remote}) as one:
+        one.add(pictures(tmp_path / "pictures", 3))
+        one.prewarm(show=False).wait(30)
+    with Session(tmp_path / "two", cache={"remote": remote, "disk_bytes": 10}) as two:
+        two.add(tmp_path / "pictures")
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            events = list(two.prewarm_stream(executor=pool))
+    assert [e.status for e in events] == ["failed"] * 3 + ["done"]
+    assert "raise the budget" in events[0]["error"]
