@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import threading
-import uuid
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from .entry_files import slice_of, temporary_beside
 from .errors import PackageMissing, StoreError, TierUnavailable
 from .urls import safe_url, without_secrets
+from .usage import Usage, UsageFile
 
 __all__ = ["FolderTier", "ObjectTier"]
 
@@ -48,6 +49,8 @@ class FolderTier:
             raise StoreError(f"{folder}: expected an absolute path, such as file:///mnt/lab/embeddings.")
         self.name = f"file://{self.folder}"
         self._timeout = timeout
+        # Of somebody's own folder of embeddings: its budget has to know what comes and goes here.
+        self._usage = UsageFile(self.folder / "usage", lambda slice: Usage(0, 0))
 
     def __repr__(self) -> str:
         return f"<FolderTier {self.name}>"
@@ -59,7 +62,7 @@ class FolderTier:
     def put(self, key: str, raw: bytes) -> bool:
         """Publish the file whole; False when one is there already."""
         path = self._path(key)
-        temporary = path.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex}")
+        temporary = temporary_beside(path, len(raw))
         try:
             if path.exists():
                 return False
@@ -71,19 +74,30 @@ class FolderTier:
                     file.write(raw)
                     file.flush()
                     os.fsync(file.fileno())
-                return _publish(temporary, path)
+                published = _publish(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
             if isinstance(error, TierUnavailable):
                 raise
             raise TierUnavailable(self.name, error.strerror or error, can_read=True) from error
+        if published:
+            self._usage.change(slice_of(key), 1, len(raw))
+        return published
 
     def discard(self, key: str) -> bool:
         """Delete; True if it was there."""
+        path = self._path(key)
 
         def unlink() -> bool:
-            self._path(key).unlink()
+            size = path.stat().st_size
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise TierUnavailable(self.name, error.strerror or error, can_read=True) from error
+            self._usage.change(slice_of(key), -1, -size)
             return True
 
         return self._call(unlink, False)
@@ -175,7 +189,10 @@ class ObjectTier:
         def remove() -> bool:
             if not files.exists(path):  # S3 deletes what is not there without a word
                 return False
-            files.rm_file(path)
+            try:
+                files.rm_file(path)
+            except PermissionError as error:
+                raise TierUnavailable(self.name, self._reason(error), can_read=True) from error
             return True
 
         return self._call(remove, False)

@@ -199,8 +199,8 @@ class Lane:
 
     def _damaged(self, key: str, error: StoreError) -> None:
         self._count("damaged")
-        _log.warning("%s: %s is damaged (%s); deleted there, it will be computed again", self.tier.name, key, error)
-        self._ask(lambda: self.tier.discard(key), False)
+        done = "deleted there" if self._ask(lambda: self.tier.discard(key), False) else "not deleted there"
+        _log.warning("%s: %s is damaged (%s); %s, it will be computed again", self.tier.name, key, error, done)
 
     # -- writing -----------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ import pytest
 from remote_servers import RedisServer, S3Server, silent_server
 
 from samnb import object_tier, redis_tier
+from samnb.cache import EmbeddingCache
 from samnb.codecs import can_compress, is_compressed
 from samnb.entries import make_key, pack, unpack
 from samnb.errors import PackageMissing, StoreError, TierUnavailable
@@ -633,3 +634,47 @@ def test_what_is_fetched_reads_back_as_an_embedding(url: str, open_remote: Calla
     remote.flush()
     got = unpack(remote.fetch(KEY)[0], KEY)
     assert np.array_equal(got.tensors["image_embedding"], unpack(ENTRY, KEY).tensors["image_embedding"])
+
+
+def test_damage_where_nothing_may_be_deleted_takes_no_tier_away(
+    tmp_path: Path,
+    open_remote: Callable[..., RemoteTiers],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    remote = open_remote(tmp_path.as_uri(), first_rest=60, longest_rest=60)
+    for index in range(3):
+        remote.publish(key_of(index), entry_of(index))
+    assert remote.flush() == 0
+    path = tmp_path / KEY[:2] / KEY[2:4] / f"{KEY}.safetensors"
+    path.write_bytes(ENTRY[:-1] + bytes([ENTRY[-1] ^ 1]))
+    unlink = Path.unlink
+
+    def only_elsewhere(self: Path, missing_ok: bool = False) -> None:
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", only_elsewhere)
+    assert remote.fetch(KEY) is None
+    assert "not deleted there" in caplog.text
+    assert remote.fetch(key_of(1)) is not None
+    assert remote.stats()[0].state == "read only"
+
+
+def test_the_budget_of_a_shared_folder_knows_what_comes_and_goes(
+    tmp_path: Path, open_remote: Callable[..., RemoteTiers]
+) -> None:
+    def whole(index: int) -> Embedding:
+        return unpack(entry_of(index), key_of(index))
+
+    owner = EmbeddingCache(tmp_path / "embeddings", disk_bytes=5 * len(ENTRY), min_free_bytes=0)
+    owner.put(KEY, whole(0), about={})
+    remote = open_remote(owner.folder.as_uri())
+    for index in range(1, 10):
+        remote.publish(key_of(index), entry_of(index))
+    assert remote.flush() == 0
+    assert remote.discard(key_of(9))
+    assert owner.check().miscounted == 0
+    owner.put(key_of(10), whole(10), about={})
+    assert sum(path.stat().st_size for path in owner.folder.glob("??/??/*")) <= 5 * len(ENTRY)
