@@ -1,6 +1,9 @@
 """How long a picture of one megapixel takes to encode, and a click on it to decode: tiny beside vit_b.
 
-    python -m benchmarks.speed [--rounds 5] [--checkpoint sam_vit_b_01ec64.pth] [--json F]
+`tiny_plain` is tiny with its decoder's layers run as they are written and masks scaled by torch: what the lean decoder
+is measured against.
+
+    python -m benchmarks.speed [--rounds 5] [--checkpoint sam_vit_b_01ec64.pth] [--no-vit-b] [--json F]
 
 Models alternate within one run. Without a checkpoint vit_b has random weights: the work is the same. Keep the machine
 quiet, or read the ratios only.
@@ -12,12 +15,14 @@ import argparse
 import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from samnb.models import Model, load_model
+from samnb.models.torch_model import TorchSam
 from samnb.prompts import Prompt
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
@@ -57,6 +62,14 @@ def measure(models: dict[str, Model], rounds: int) -> dict[str, dict[str, float]
     }
 
 
+def tiny_models() -> dict[str, Model]:
+    """The embedded model, and the same without what was done for its speed."""
+    lean = load_model("tiny")
+    assert isinstance(lean, TorchSam)
+    plan = replace(lean.blueprint, lean_decoder=None, quick_masks=False)
+    return {"tiny": lean, "tiny_plain": TorchSam(lean.info, lean.weights, plan)}
+
+
 def random_vit_b(folder: Path) -> Path:
     """Write a vit_b of random weights."""
     import torch
@@ -74,14 +87,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--checkpoint", type=Path, help="of vit_b; random weights without it")
+    parser.add_argument("--no-vit-b", action="store_true", help="tiny alone: seconds instead of minutes")
     parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    models = tiny_models()
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = arguments.checkpoint or random_vit_b(Path(folder))
-        models = {"tiny": load_model("tiny"), "vit_b": load_model("vit_b", checkpoint=checkpoint, device="cpu")}
+        if not arguments.no_vit_b:
+            checkpoint = arguments.checkpoint or random_vit_b(Path(folder))
+            models["vit_b"] = load_model("vit_b", checkpoint=checkpoint, device="cpu")
         figures = measure(models, arguments.rounds)
     for name, row in figures.items():
-        print(f"{name:<6}", "  ".join(f"{key} {value:,.1f}" for key, value in row.items()))
+        print(f"{name:<10}", "  ".join(f"{key} {value:,.1f}" for key, value in row.items()))
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
+    from samnb.models.tiny_lean import LeanMaskDecoder
     from samnb.models.tiny_net import TinyImageEncoder, TinyMaskDecoder, TinyPromptEncoder
 
 WEIGHTS = Path(__file__).with_name("weights") / "tiny.safetensors"
@@ -68,6 +69,13 @@ def build_prompt_encoder(weights: Path | None = WEIGHTS) -> TinyPromptEncoder:
 def build_mask_decoder(weights: Path | None = WEIGHTS) -> TinyMaskDecoder:
     """Build the mask decoder, embeddings to mask logits and scores; see `build_image_encoder`."""
     return _build("mask_decoder", _net().TinyMaskDecoder, weights)
+
+
+def lean_decoder(plain: TinyMaskDecoder) -> LeanMaskDecoder:
+    """Make of a mask decoder with its weights one that answers the same in less time, one prompt at a time."""
+    from samnb.models.tiny_lean import LeanMaskDecoder
+
+    return LeanMaskDecoder(plain)
 
 
 def build_sam(weights: Path | None = WEIGHTS) -> Sam:

@@ -297,7 +297,7 @@ class TinyMaskDecoder(MaskDecoder):
         cells = flat.transpose(1, 2).unflatten(2, cells.shape[-2:])
         fine = image_embeddings[:, tiny.DECODER_DIM :]
         logits = self._draw_masks(cells, fine, states[:, 1 : 1 + self.num_mask_tokens])
-        return logits, self._score(logits.detach().float(), cells, states)
+        return logits, self.score(logits.detach().float(), cells, states, slice(None))
 
     def _compare(self, coarse: Tensor, seeds: Tensor) -> Tensor:
         """How much each cell looks like the clicked ones: (B, SEED_MAPS * LOOK_HEADS, H, W) in -1..1."""
@@ -315,8 +315,20 @@ class TinyMaskDecoder(MaskDecoder):
         weights = torch.stack([mlp(states[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
         return torch.einsum("bmc,bchw->bmhw", weights, upscaled)
 
-    def _score(self, logits: Tensor, cells: Tensor, states: Tensor) -> Tensor:
-        """Estimate each mask's IoU from its tokens, the cells it covers, and how decided its logits are."""
+    def score(self, logits: Tensor, cells: Tensor, states: Tensor, wanted: slice) -> Tensor:
+        """Estimate the IoU of masks from their tokens, the cells they cover, and how decided their logits are.
+
+        Parameters
+        ----------
+        logits
+            (B, M, 4 H, 4 W), of the masks `wanted`.
+        cells
+            (B, DECODER_DIM, H, W), as the transformer leaves them.
+        states
+            (B, T, DECODER_DIM), likewise; the first is the score's token, then come those of the masks.
+        wanted
+            Which of the decoder's masks these are.
+        """
         soft = torch.sigmoid(logits)
         hard = (logits > 0).to(soft)
         overlap = (soft * hard).sum((2, 3))
@@ -326,7 +338,8 @@ class TinyMaskDecoder(MaskDecoder):
         coverage = F.avg_pool2d(soft, 4)
         coverage = coverage / (coverage.sum((2, 3), keepdim=True) + 1e-3)
         covered = torch.einsum("bmhw,bchw->bmc", coverage, cells)
-        tokens = states[:, :1].expand(-1, self.num_mask_tokens, -1), states[:, 1 : 1 + self.num_mask_tokens]
+        own = states[:, 1 : 1 + self.num_mask_tokens][:, wanted]
+        tokens = states[:, :1].expand(-1, own.shape[1], -1), own
         seen = torch.cat([*tokens, covered, torch.stack([expected, area.sqrt(), inside], -1)], -1)
         return torch.sigmoid(self.iou_prediction_head(seen)).squeeze(-1)
 

@@ -1,0 +1,104 @@
+"""The lean decoder answers as the plain one does; the kept room for scaling is nobody's mask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from samnb.masks import mask_iou
+from samnb.models import load_model, tiny
+from samnb.models.tiny_lean import LeanMaskDecoder
+from samnb.models.torch_model import TorchSam
+from samnb.prompts import Embedding, Prompt
+
+PROMPTS = {
+    "a click": Prompt.of(points=[(215, 150)]),
+    "a corner": Prompt.of(points=[(0, 0)]),
+    "three clicks": Prompt.of(points=[(215, 150), (60, 400), (300, 220)], point_labels=[1, 0, 1]),
+    "a box": Prompt.of(box=(120, 30, 330, 280)),
+    "both": Prompt.of(points=[(215, 150)], box=(120, 30, 330, 280)),
+}
+
+
+@pytest.fixture(scope="module")
+def lean() -> TorchSam:
+    model = load_model("tiny")
+    assert isinstance(model, TorchSam)
+    return model
+
+
+@pytest.fixture(scope="module")
+def plain(lean: TorchSam) -> TorchSam:
+    """The layers as they are written, masks scaled by torch."""
+    return TorchSam(lean.info, lean.weights, replace(lean.blueprint, lean_decoder=None, quick_masks=False))
+
+
+@pytest.fixture(scope="module")
+def embedding(lean: TorchSam) -> Embedding:
+    return lean.encode(skimage.data.astronaut())
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS.keys())
+def test_it_answers_as_the_plain_decoder(
+    lean: TorchSam, plain: TorchSam, embedding: Embedding, prompt: Prompt, multimask: bool
+) -> None:
+    fast, slow = (model.decode(embedding, prompt, multimask=multimask) for model in (lean, plain))
+    np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
+    np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-4)
+    for mask, expected in zip(fast.masks, slow.masks, strict=True):
+        assert mask_iou(mask, expected) >= 0.999
+
+
+def test_it_takes_an_earlier_answer(lean: TorchSam, plain: TorchSam, embedding: Embedding) -> None:
+    first = plain.decode(embedding, PROMPTS["a click"]).low_res_logits[:1]
+    fast, slow = (model.decode(embedding, PROMPTS["a click"], mask_input=first) for model in (lean, plain))
+    np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_is_the_algebra_not_the_weights(seed: int) -> None:
+    """Weights drawn at random hide nothing: norms and biases too must be in their place."""
+    torch.manual_seed(seed)
+    sam: Any = tiny.build_sam(None)
+    with torch.inference_mode():
+        for parameter in sam.mask_decoder.parameters():
+            parameter += (
+                0.3 * torch.randn_like(parameter) / max(parameter.shape[-1] if parameter.ndim > 1 else 1, 1) ** 0.5
+            )
+        embedding = torch.randn(1, tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE)
+        sparse, dense = sam.prompt_encoder((torch.tensor([[[90.0, 200.0]]]), torch.ones(1, 1)), None, None)
+        given = {
+            "image_embeddings": embedding,
+            "image_pe": sam.prompt_encoder.get_dense_pe(),
+            "sparse_prompt_embeddings": sparse,
+            "dense_prompt_embeddings": dense,
+            "multimask_output": True,
+        }
+        logits, scores = sam.mask_decoder(**given)
+        fast, fast_scores = LeanMaskDecoder(sam.mask_decoder)(**given)
+    assert float(logits.std()) > 0.01
+    torch.testing.assert_close(fast, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max()))
+    torch.testing.assert_close(fast_scores, scores, rtol=1e-3, atol=1e-3)
+
+
+def test_a_mask_is_not_overwritten_by_the_next(lean: TorchSam, embedding: Embedding) -> None:
+    first = lean.decode(embedding, PROMPTS["a click"])
+    kept = first.masks.copy()
+    lean.decode(embedding, PROMPTS["a corner"])
+    np.testing.assert_array_equal(first.masks, kept)
+
+
+def test_large_pictures_keep_no_room(lean: TorchSam, plain: TorchSam) -> None:
+    pixels = np.zeros((2100, 2000, 3), np.uint8)
+    pixels[500:1500, 400:1200] = 200
+    large = lean.encode(pixels)
+    fast, slow = (model.decode(large, Prompt.of(points=[(800, 1000)])) for model in (lean, plain))
+    assert mask_iou(fast.mask, slow.mask) >= 0.999
+    assert lean._decoder is not None
+    assert lean._decoder._room.size <= 4_000_000
