@@ -11,7 +11,7 @@ from PIL import Image
 
 from .errors import ImageError
 from .images import read_pixels, thumbnail
-from .near_duplicates import NearGroup, Search
+from .near_duplicates import Lookalike, NearGroup, Search
 from .records import ImageRecord
 
 __all__ = ["DuplicateGroups", "NearDuplicateGroups", "gallery"]
@@ -71,7 +71,9 @@ class NearDuplicateGroups(list[NearGroup]):
     def __str__(self) -> str:
         lines = [self.summary]
         for group in self:
-            others = " · ".join(f"{_name(other.image)} ({other.distance})" for other in group.others)
+            others = " · ".join(
+                f"{_name(other.image)} ({other.distance}{', same' if other.same else ''})" for other in group.others
+            )
             lines.append(f"  {_name(group.representative)} ≈ {others}")
         return "\n".join(lines)
 
@@ -79,8 +81,7 @@ class NearDuplicateGroups(list[NearGroup]):
 
     def _repr_html_(self) -> str:
         rows = (
-            [(group.representative, ""), *((other.image, f"{other.distance} of 256 bits") for other in group.others)]
-            for group in self
+            [(group.representative, ""), *((other.image, _distance(other)) for other in group.others)] for group in self
         )
         return gallery(self.summary, rows)
 
@@ -116,6 +117,10 @@ def _figure(image: ImageRecord, caption: str) -> str:
     size = f"{image.width} × {image.height}"
     said = f"<br>{html.escape(caption)}" if caption else ""
     return f"<figure style='{_FRAME}'>{picture}<figcaption>{name}<br>{size}{said}</figcaption></figure>"
+
+
+def _distance(other: Lookalike) -> str:
+    return f"{other.distance} of 256 bits" + (", said to be the same" if other.same else "")
 
 
 def _name(image: ImageRecord) -> str:

@@ -41,7 +41,7 @@ class OneOfEach:
     def __str__(self) -> str:
         lines = [f"{len(self.kept)} kept in {self.dataset!r} · {len(self.left_out)} left out; no file was touched"]
         for gone in self.left_out[:20]:
-            lines.append(f"  {_name(gone.image)}: {gone.why} as {_name(gone.instead)}")
+            lines.append(f"  {_name(gone.image)} left out for {_name(gone.instead)}: {gone.why}")
         if len(self.left_out) > 20:
             lines.append(f"  … and {len(self.left_out) - 20} more in .left_out")
         return "\n".join(lines)

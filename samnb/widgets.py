@@ -1,4 +1,4 @@
-"""What a notebook shows: `Annotator`, `Upload`, and the `Progress` of a job. Imports ipywidgets."""
+"""What a notebook shows: `Annotator`, `LookalikeReview`, `Upload`, and the `Progress` of a job. Imports ipywidgets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from IPython.display import display
 
 from .jobs import Job
 from .ui.annotator import Annotator
+from .ui.lookalikes import LookalikeReview
 from .ui.progress import Progress
 from .ui.upload import Upload
 
-__all__ = ["Annotator", "Progress", "Upload", "show_progress"]
+__all__ = ["Annotator", "LookalikeReview", "Progress", "Upload", "show_progress"]
 
 
 def show_progress(job: Job) -> Progress:
