@@ -35,9 +35,18 @@ def add_cache_commands(commands: Any) -> None:
         if name in ("export", "import"):
             action.add_argument("file", type=Path, help="the archive, a tar file")
         if name == "gc":
-            action.add_argument("--to", metavar="SIZE", help="evict until no more than this is left, such as 10GB")
-        for option, default in (("--model", "tiny"), ("--checkpoint", None), ("--device", "auto")):
-            action.add_argument(option, default=default, help=argparse.SUPPRESS)
+            action.add_argument(
+                "--to",
+                metavar="SIZE",
+                help="evict until no more than this is left, such as 10GB; else by SAMNB_CACHE_DISK_BYTES",
+            )
+        whose = "of the session; the catalog's flags speak of its embeddings"
+        for option, default, help in (
+            ("--model", "tiny", f"{whose} (tiny)"),
+            ("--checkpoint", None, whose),
+            ("--device", "auto", argparse.SUPPRESS),
+        ):
+            action.add_argument(option, default=default, help=help)
 
 
 def _stats(arguments: argparse.Namespace) -> None:

@@ -43,6 +43,7 @@ __all__ = ["GC_TIMEOUT", "LOCK_TIMEOUT", "EntryFolder"]
 
 GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
 LOCK_TIMEOUT = 600.0  # seconds to wait for another process to compute; then this one computes too
+KEEP_DAMAGED = 64  # files set aside to be looked at; older ones are deleted
 _log = logging.getLogger("samnb.cache")
 
 
@@ -301,6 +302,15 @@ class EntryFolder:
         if key_in(str(path)):
             self.usage.change(slice_of(path.stem), -1, -found.st_size)
         _log.warning("%s: damaged (%s); moved to %s, it will be computed again", path, error, aside)
+        self._keep_few_damaged()
+
+    def _keep_few_damaged(self) -> None:
+        """On a disk that damages all it is given, what is set aside would grow without end: no budget counts it."""
+        try:
+            found = [(stat.st_mtime_ns, path) for path in self.quarantined() if (stat := stat_of(path)) is not None]
+            self.delete(path for _, path in sorted(found)[:-KEEP_DAMAGED])
+        except StoreError as error:
+            _log.debug("%s", error)
 
     def files(self, slice: int) -> Iterator[os.DirEntry[str]]:
         """Every file two levels down; folders may come and go meanwhile."""

@@ -11,7 +11,7 @@ import os
 import threading
 import uuid
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Pins:
         self._folder = folder / "pins"
         self._mine: set[str] = set()
         self._file: Path | None = None
-        self._lock: Any = None
+        self._at_end: Callable[[], object] | None = None
         self._changing = threading.RLock()
 
     def add(self, keys: Iterable[str]) -> None:
@@ -59,13 +59,13 @@ class Pins:
         """Let go of all."""
         with self._changing:
             self._mine = set()
-            if self._lock is not None:
-                self._release(self._lock, self._file)
-            self._lock = self._file = None
+            if self._at_end is not None:
+                self._at_end()
+            self._file = self._at_end = None
 
     def forget(self) -> None:
         """After a fork: the file and its lock are the parent's."""
-        self._mine, self._file, self._lock = set(), None, None
+        self._mine, self._file, self._at_end = set(), None, None
         self._changing = threading.RLock()
 
     def everyones(self) -> set[str]:
@@ -110,8 +110,7 @@ class Pins:
         file = self._folder / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.pins"
         lock = FileLock(file.with_suffix(".lock"), thread_local=False)
         lock.acquire()
-        weakref.finalize(self, Pins._release_in, os.getpid(), lock, file)
-        self._file, self._lock = file, lock
+        self._file, self._at_end = file, weakref.finalize(self, Pins._release_in, os.getpid(), lock, file)
 
     @staticmethod
     def _release_in(pid: int, lock: Any, file: Path) -> None:

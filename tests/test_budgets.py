@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from cache_child import key_of
 
-from samnb import budgets, limits
+from samnb import budgets, entry_folder, limits
 from samnb.cache import EmbeddingCache
 from samnb.entries import pack
 from samnb.errors import NoRoom, StoreError
@@ -489,3 +490,24 @@ def test_nothing_is_remembered_of_what_memory_dropped(tmp_path: Path, limit: dic
     held = limit.get("max_entries", 0)
     assert (len(expiring._headers), len(refusing._unstored)) == (held, held)
     assert expiring.get(key_of(0)) is not None
+
+
+def test_pins_that_come_and_go_leave_nothing_in_memory(cache: EmbeddingCache) -> None:
+    before = len(weakref.finalize._registry)
+    for _ in range(20):
+        cache.pin([key_of(0)])
+        cache.unpin([key_of(0)])
+    assert len(weakref.finalize._registry) == before
+    assert not list((cache.folder / "pins").iterdir())
+
+
+def test_the_quarantine_does_not_grow_without_end(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry_folder, "KEEP_DAMAGED", 3)
+    for index in range(6):
+        path = cache.path_of(put(cache, index, age=(6 - index) * 60))
+        used = path.stat().st_mtime
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        os.utime(path, (used, used))
+    assert len(cache.check(fix=True).damaged) == 6
+    kept = sorted(path.name[:64] for path in (cache.folder / "quarantine").iterdir())
+    assert kept == sorted(key_of(index) for index in (3, 4, 5))
