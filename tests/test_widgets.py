@@ -1,135 +1,23 @@
 import asyncio
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import ipycanvas.canvas
 import numpy as np
 import pytest
+from fake_session import FakeSession
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from samnb.errors import ModelError, PromptError, UnknownName
 from samnb.jobs import Event, Job
-from samnb.prompts import Prediction, Prompt
+from samnb.prompts import Prompt
 from samnb.ui.canvas import Shape, Stage, drawing
 from samnb.ui.frame import Frame, stage_size
 from samnb.ui.gestures import BoxDrag, Click, Gestures
 from samnb.ui.worker import LatestOnly
 from samnb.widgets import Annotator, Progress
-
-# -- a session without files and models -------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class FakeImage:
-    id: str
-    filename: str
-    width: int
-    height: int
-    dataset: str = "monday"
-    embedding_cached: bool = True
-
-    @property
-    def size_hw(self):
-        return (self.height, self.width)
-
-
-@dataclass(frozen=True)
-class FakeDataset:
-    name: str
-    images: int
-    cached: int
-
-
-@dataclass(frozen=True, eq=False)
-class FakeAnnotation:
-    id: int
-    image_id: str
-    category: str
-    mask: np.ndarray
-    score: float
-    prompt: Prompt
-
-
-@dataclass
-class FakeSession:
-    """Discs round the first point, and the whole picture, as masks."""
-
-    sizes: list = field(default_factory=lambda: [(120, 80), (80, 120), (60, 60)])
-    name: str = "coins"
-    cached: bool = True
-    kept: list = field(default_factory=list)
-    asked: list = field(default_factory=list)
-    gate: threading.Event | None = None
-    error: Exception | None = None
-    unreadable: tuple = ()
-
-    def images(self, dataset=None):
-        if dataset not in (None, "monday"):
-            raise UnknownName("dataset", dataset, ["monday"])
-        return [FakeImage(str(i), f"{i}.png", w, h) for i, (w, h) in enumerate(self.sizes)]
-
-    def image(self, image):
-        for record in self.images():
-            if image in (record, record.id, record.filename):
-                return record
-        raise UnknownName("image", image, [r.filename for r in self.images()])
-
-    def annotation_counts(self, dataset=None):
-        return dict(Counter(a.image_id for a in self.kept))
-
-    def lamp(self, image):
-        return "cached" if self.cached else "unknown"
-
-    def datasets(self):
-        return [FakeDataset("monday", len(self.sizes), len(self.sizes) if self.cached else 0)]
-
-    def pixels(self, image):
-        if image.filename in self.unreadable:
-            raise ModelError(f"{image.filename}: gone. Put it back.")
-        return np.full((image.height, image.width, 3), 90, np.uint8)
-
-    def is_cached(self, image):
-        return self.cached
-
-    def predict(self, image, *, prompt, multimask=True):
-        self.asked.append(prompt)
-        if self.gate is not None:
-            assert self.gate.wait(10)
-        if self.error is not None:
-            raise self.error
-        x, y = prompt.points[0] if prompt.points else prompt.box[:2]
-        rows, columns = np.mgrid[: image.height, : image.width]
-        distance = np.hypot(columns - x, rows - y)
-        masks = np.stack([distance < 9, distance < 20, np.ones_like(distance, bool)])
-        hit, self.cached = self.cached, True
-        scores = np.array([0.81, 0.94, 0.4], np.float32)
-        logits = np.zeros((3, 4, 4), np.float32)
-        return Prediction(masks, scores, logits, prompt, image.filename, image.id, cache_hit=hit, ms=38.2)
-
-    def accept(self, prediction, *, category, index=None):
-        index = prediction.best if index is None else index
-        if not prediction.masks[index].any():
-            raise PromptError("The chosen mask is empty: nothing to keep.")
-        number = 1 + max((a.id for a in self.kept), default=0)
-        score = float(prediction.scores[index])
-        self.kept.append(
-            FakeAnnotation(number, prediction.image_id, category, prediction.masks[index], score, prediction.prompt)
-        )
-        return self.kept[-1]
-
-    def annotations(self, *, category=None, image=None, dataset=None):
-        return [a for a in self.kept if image is None or a.image_id == image.id]
-
-    def remove(self, annotation):
-        before = len(self.kept)
-        self.kept = [a for a in self.kept if a.id != annotation]
-        return len(self.kept) < before
-
-    def categories(self):
-        return list(dict.fromkeys(a.category for a in self.kept))
 
 
 @pytest.fixture

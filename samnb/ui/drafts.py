@@ -1,50 +1,157 @@
-"""What is being drawn and not kept yet: for each image a list of immutable prompts that undo walks back."""
+"""What is in hand and not kept yet, as one immutable value: prompt, choice, paint. No widgets."""
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..masks import Mask, mask_bbox
 from ..prompts import Prompt
 
-__all__ = ["Draft"]
-
-_MOST = 1000
+__all__ = ["Draft", "Logits", "Packed"]
 
 
-class Draft:
-    """The prompts of one object, each step one entry; starts empty.
+@dataclass(frozen=True)
+class Packed:
+    """A mask in few bytes, equal to another by its pixels: a history holds hundreds.
 
     Examples
     --------
-    >>> draft = Draft()
-    >>> draft.push(draft.prompt.with_point(3, 4))
-    >>> draft.push(Prompt())
-    >>> draft.undo(), draft.prompt.points
-    (True, ((3.0, 4.0),))
+    >>> mask = np.eye(3, dtype=bool)
+    >>> Packed.of(mask) == Packed.of(mask.copy()), bool((Packed.of(mask).mask == mask).all())
+    (True, True)
     """
 
-    def __init__(self) -> None:
-        self._history: list[Prompt] = [Prompt()]
+    size_hw: tuple[int, int]
+    bbox: tuple[int, int, int, int]
+    bits: bytes
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> Packed:
+        """Pack an (H, W) bool mask."""
+        x, y, width, height = bbox = mask_bbox(mask)
+        bits = zlib.compress(np.packbits(mask[y : y + height, x : x + width]).tobytes(), 1)
+        return cls((mask.shape[0], mask.shape[1]), bbox, bits)
 
     @property
-    def prompt(self) -> Prompt:
-        """The prompt as it stands."""
-        return self._history[-1]
+    def mask(self) -> Mask:
+        """The (H, W) bool mask again."""
+        x, y, width, height = self.bbox
+        mask = np.zeros(self.size_hw, bool)
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(self.bits), np.uint8), count=width * height)
+        mask[y : y + height, x : x + width] = bits.reshape(height, width).astype(bool)
+        return mask
 
     @property
-    def can_undo(self) -> bool:
-        """True unless nothing was done since the start."""
-        return len(self._history) > 1
+    def empty(self) -> bool:
+        """True for a mask without pixels."""
+        return not self.bbox[2]
 
-    def push(self, prompt: Prompt) -> None:
-        """One more step."""
-        self._history = [*self._history[-_MOST:], prompt]
 
-    def undo(self) -> bool:
-        """One step back; False when there was none."""
-        if not self.can_undo:
-            return False
-        self._history = self._history[:-1]
-        return True
+@dataclass(frozen=True)
+class Logits:
+    """Low-resolution logits that go back to the model with the next click, as float16."""
 
-    def reset(self) -> None:
-        """Start the next object."""
-        self._history = [Prompt()]
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, logits: NDArray[np.float32]) -> Logits:
+        """Pack (h, w) floats."""
+        return cls(logits.shape, logits.astype(np.float16).tobytes())
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """(h, w) float32."""
+        return np.frombuffer(self.data, np.float16).reshape(self.shape).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One object in the making. Its mask is what the model answers, or `drawn`, with the paint on top.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        Empty at the start.
+    hint : Logits, optional
+        Of the mask that was shown when the last point was added; the model gets them with the prompt.
+    chosen : int, optional
+        Candidate mask, counted from 0; None: the automatic choice.
+    drawn : Packed, optional
+        Stands for the model's answer: the mask of an annotation that is edited, until its prompt changes.
+    score : float
+        Of `drawn`.
+    added, removed : Packed, optional
+        What strokes and tools put on or took off; they stay when the prompt changes.
+    replaces : int, optional
+        Id of the annotation that is edited.
+
+    Examples
+    --------
+    >>> draft = Draft().with_prompt(Prompt.of(points=[(1, 1)]))
+    >>> bool(Draft()), bool(draft), draft.asks_model
+    (False, True, True)
+    >>> draft = draft.painted(np.zeros((2, 2), bool), np.eye(2, dtype=bool))
+    >>> draft.composed(None, (2, 2)).astype(int).tolist()
+    [[1, 0], [0, 1]]
+    """
+
+    prompt: Prompt = field(default_factory=Prompt)
+    hint: Logits | None = None
+    chosen: int | None = None
+    drawn: Packed | None = None
+    score: float = 1.0
+    added: Packed | None = None
+    removed: Packed | None = None
+    replaces: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.prompt) or self.drawn is not None or self.added is not None
+
+    @property
+    def asks_model(self) -> bool:
+        """True when the mask is the model's to say."""
+        return bool(self.prompt) and self.drawn is None
+
+    @property
+    def is_painted(self) -> bool:
+        """True when the mask is not just what the model said."""
+        return self.drawn is not None or self.added is not None or self.removed is not None
+
+    @property
+    def asks(self) -> tuple[Prompt, Logits | None]:
+        """What the model's answer depends on."""
+        return self.prompt, self.hint
+
+    def with_prompt(self, prompt: Prompt, *, hint: Logits | None = None) -> Draft:
+        """The same object, asked anew."""
+        return replace(self, prompt=prompt, hint=hint, chosen=None, drawn=None)
+
+    def painted(self, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Draft:
+        """What turns the mask `before`, which this draft composes, into `after`, becomes paint."""
+        plus, minus = after & ~before, before & ~after
+        added = (self._paint(self.added, before) | plus) & ~minus
+        removed = (self._paint(self.removed, before) | minus) & ~plus
+        return replace(self, added=_packed(added), removed=_packed(removed))
+
+    def composed(self, base: NDArray[np.bool_] | None, size_hw: tuple[int, int]) -> Mask:
+        """The (H, W) mask: `drawn` or else the model's `base`, without what was removed, with what was added."""
+        if self.drawn is not None:
+            base = self.drawn.mask
+        mask = np.zeros(size_hw, bool) if base is None else base
+        if self.removed is not None:
+            mask = mask & ~self.removed.mask
+        return mask | self.added.mask if self.added is not None else mask
+
+    @staticmethod
+    def _paint(paint: Packed | None, like: NDArray[np.bool_]) -> Mask:
+        return np.zeros_like(like) if paint is None else paint.mask
+
+
+def _packed(mask: NDArray[np.bool_]) -> Packed | None:
+    packed = Packed.of(mask)
+    return None if packed.empty else packed

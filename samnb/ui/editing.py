@@ -1,37 +1,62 @@
-"""The object in hand: its prompts, the mask the model gives for them, and which candidate is chosen. No widgets."""
+"""The object in hand: its draft, the masks the model gives for it, and which of them is taken. No widgets."""
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import SamnbError, UnknownName
+from ..mask_edits import tidy
+from ..masks import Mask
 from ..prompts import Prediction, Prompt
-from .drafts import Draft
+from . import style
+from .drafts import Draft, Logits
+from .history import Change, Hands, History, Step
+from .thumbnails import mask_thumbnail
 from .worker import LatestOnly
 
 if TYPE_CHECKING:
     from ..catalog import ImageRecord
     from ..session import Session
 
-__all__ = ["Editing"]
+__all__ = ["HOVER", "Editing", "Seen"]
 
 _log = logging.getLogger("samnb.widgets")
 
+HOVER = 1
+"""The lane of previews: behind what the hand does."""
+
+# Bytes of masks kept so that going back and forth asks nothing again.
+_KEPT_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An answer of the model, tidied, with a small picture of each mask."""
+
+    prediction: Prediction
+    asks: tuple[Prompt, Logits | None]
+    thumbnails: tuple[bytes, ...] = ()
+
 
 class Editing:
-    """Asks for a mask at each change of the prompt, off the main thread, and tells when it is there.
+    """Asks for a mask at each change of the draft, off the main thread, and tells when it is there.
+
+    Two threads: a click on an image that is cached never waits for the encoding of another.
 
     Parameters
     ----------
     session : Session
-    lock : RLock
-        Held while anything here changes: handlers may come on any thread.
+    hands : Hands
+        Its lock is held while anything here changes: handlers may come on any thread.
     on_change : callable
-        After the prompt changed, and again when its prediction is there.
+        After the draft changed, and again when its prediction is there.
     on_failure : callable
         With the error of a prompt that cannot be decoded, which is already taken back.
     """
@@ -39,38 +64,75 @@ class Editing:
     def __init__(
         self,
         session: Session,
-        lock: threading.RLock,
+        hands: Hands,
         *,
         on_change: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ):
-        self._session, self._lock = session, lock
+        self._session, self._hands, self._lock = session, hands, hands.lock
         self._on_change, self._on_failure = on_change, on_failure
-        self._worker = LatestOnly()
-        self._drafts: dict[str, Draft] = {}
-        self._predicted = Prompt()
+        self.worker, self._encoding = LatestOnly(), LatestOnly()
+        self._kept: OrderedDict[Any, Seen] = OrderedDict()
         self.image: ImageRecord | None = None
-        self.shown: Prediction | None = None
-        self.chosen = 0
+        self.seen: Seen | None = None
         self.accept_when_ready = False
+        self.telling = False
+
+    # -- what there is -----------------------------------------------------------------------------
 
     @property
-    def prompt(self) -> Prompt:
-        """The prompt as it stands, empty at the start."""
-        return self._draft.prompt if self.image is not None else Prompt()
+    def history(self) -> History:
+        """The steps on this image. Raises `SamnbError` while there is none."""
+        if self.image is None:
+            raise SamnbError('There is no picture to click on. Turn the page, or add some with session.add("photos/").')
+        return self._hands.history(self.image.id)
+
+    @property
+    def draft(self) -> Draft:
+        """What is in hand, empty at the start."""
+        return self.history.draft if self.image is not None else Draft()
 
     @property
     def prediction(self) -> Prediction | None:
-        """The prediction of just this prompt; None while there is none. `shown` may still be an earlier one."""
-        return self.shown if self.prompt and self._predicted == self.prompt else None
+        """The prediction of just this draft; None while there is none. `seen` may still be an earlier one."""
+        draft = self.draft
+        return self.seen.prediction if self.seen and draft.asks_model and self.seen.asks == draft.asks else None
+
+    @property
+    def chosen(self) -> int:
+        """Which candidate is taken, counted from 0."""
+        if self.seen is None:
+            return 0
+        taken, prediction = self.draft.chosen, self.seen.prediction
+        if taken is not None and self.prediction is not None and taken < len(prediction.masks):
+            return taken
+        return prediction.best_for(self.draft.prompt)
+
+    @property
+    def is_ready(self) -> bool:
+        """True when the mask in hand is what the draft says, and not an earlier one."""
+        draft = self.draft
+        return bool(draft) and (not draft.asks_model or self.prediction is not None)
+
+    @property
+    def mask(self) -> Mask | None:
+        """(H, W) bool: the mask in hand, that of an earlier prompt while the new one is computed."""
+        draft, image = self.draft, self.image
+        if image is None or not draft or (draft.asks_model and self.seen is None and draft.added is None):
+            return None
+        asked = self.seen.prediction.masks[self.chosen] if self.seen is not None and draft.asks_model else None
+        return draft.composed(asked, image.size_hw)
+
+    # -- what is done ------------------------------------------------------------------------------
 
     def open(self, image: ImageRecord) -> None:
         """Another image; what was in hand on it is in hand again."""
         with self._lock:
-            self.image, self.shown = image, None
-            self._changed()
+            self.image, self.seen = image, None
+            self.worker.cancel(lane=HOVER)
+            self.changed()
 
-    def push(self, prompt: Prompt) -> None:
+    def do(self, what: str, draft: Draft, changes: Iterable[Change] = ()) -> None:
         """One more step.
 
         Raises
@@ -79,29 +141,31 @@ class Editing:
             Nothing has changed then.
         """
         with self._lock:
-            draft = self._draft
+            history = self.history
             assert self.image is not None
-            prompt.check_inside(self.image.size_hw, self.image.filename)
-            draft.push(prompt)
-            self._changed()
+            draft.prompt.check_inside(self.image.size_hw, self.image.filename)
+            history.do(what, draft, changes)
+            self.changed(by_hand=True)
 
-    def undo(self) -> None:
-        """One step back, if there is one."""
+    def push(self, what: str, prompt: Prompt, *, refine: bool = False) -> None:
+        """Another prompt for the object in hand; with `refine` the model gets back the mask that is shown."""
         with self._lock:
-            if self.image is not None and self._draft.undo():
-                self._changed()
+            self.do(what, self.draft.with_prompt(prompt, hint=self.hint() if refine else None))
 
-    def clear(self) -> None:
-        """An empty prompt as the next step."""
-        with self._lock:
-            if self.prompt:
-                self.push(Prompt())
+    def hint(self) -> Logits | None:
+        """The logits of the mask that is shown; of the one before, while the next is computed."""
+        prediction = self.prediction
+        return self.draft.hint if prediction is None else Logits.of(prediction.low_res_logits[self.chosen])
 
-    def reset(self) -> None:
-        """Forget the object in hand: it was accepted."""
+    def move(self, *, back: bool) -> Step | None:
+        """One step back, or forth again; None when there is none."""
         with self._lock:
-            self._draft.reset()
-            self._changed()
+            if self.image is None:
+                return None
+            step = self.history.undo() if back else self.history.redo()
+            if step is not None:
+                self.changed(by_hand=True)
+            return step
 
     def choose(self, index: int) -> None:
         """Another candidate mask, counted from 0; nothing happens while there is none.
@@ -112,45 +176,88 @@ class Editing:
             No such candidate.
         """
         with self._lock:
-            if self.shown is None:
+            if self.prediction is None:
                 return
-            count = len(self.shown.masks)
+            count = len(self.prediction.masks)
             if not 0 <= index < count:
                 raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
-            self.chosen = int(index)
-            self._on_change()
+            self.history.amend(replace(self.draft, chosen=int(index)))
+            self._tell()
 
     def wait(self, timeout: float) -> None:
         """Block until nothing is being computed, then tell what came."""
-        self._worker.wait(timeout)
+        while self.worker.busy or self._encoding.busy or self.worker.pending or self._encoding.pending:
+            self._encoding.wait(timeout)
+            self.worker.wait(timeout)
 
-    @property
-    def _draft(self) -> Draft:
-        if self.image is None:
-            raise SamnbError('There is no picture to click on. Turn the page, or add some with session.add("photos/").')
-        return self._drafts.setdefault(self.image.id, Draft())
+    # -- asking the model --------------------------------------------------------------------------
 
-    def _changed(self) -> None:
+    def changed(self, *, by_hand: bool = False) -> None:
+        """Ask for the draft's mask unless it is known, and tell; `by_hand`: tell the other annotators too."""
         self.accept_when_ready = False
-        image, prompt = self.image, self.prompt
-        if image is None or not prompt:
-            self.shown = None
+        image, draft = self.image, self.draft
+        if image is None or not draft.asks_model:
+            self.seen = None
         elif self.prediction is None:
-            work = partial(self._session.predict, image, prompt=prompt, multimask=True)
-            self._worker.submit(work, partial(self._answered, image, prompt))
-        self._on_change()
+            known = self._kept.get((image.id, draft.asks))
+            if known is not None:
+                self.seen = known
+            else:
+                worker = self.worker if self._session.is_cached(image) else self._encoding
+                worker.submit(partial(self._see, image, draft), partial(self._answered, image, draft))
+        if by_hand:
+            self._tell()
+        else:
+            self._on_change()
 
-    def _answered(
-        self, image: ImageRecord, prompt: Prompt, prediction: Prediction | None, error: Exception | None
-    ) -> None:
+    def ask(self, image: ImageRecord, draft: Draft) -> Prediction:
+        """Ask the model, on whatever thread; masks come back tidied."""
+        hint = None if draft.hint is None else draft.hint.array
+        prediction = self._session.predict(image, prompt=draft.prompt, multimask=True, mask_input=hint)
+        return replace(prediction, masks=np.stack([tidy(mask, draft.prompt) for mask in prediction.masks]))
+
+    def _see(self, image: ImageRecord, draft: Draft) -> Seen:
+        prediction, pixels = self.ask(image, draft), self._session.pixels(image)
+        return Seen(prediction, draft.asks, tuple(mask_thumbnail(pixels, m, style.ACCENT) for m in prediction.masks))
+
+    def _answered(self, image: ImageRecord, draft: Draft, seen: Seen | None, error: Exception | None) -> None:
         with self._lock:
-            if self.image is None or image.id != self.image.id or prompt != self.prompt:
+            if seen is not None:
+                self._hands.history(image.id).answered.add(hash(draft.asks))
+                self._keep(image, seen)
+            if self.image is None or image.id != self.image.id or draft.asks != self.draft.asks:
+                return
+            if not self.draft.asks_model:
                 return
             if error is not None:
-                _log.warning("no mask for %s on %s", prompt, image.filename, exc_info=error)
-                self._draft.undo()
-                self._changed()
-                self._on_failure(error)
-            elif prediction is not None:
-                self.shown, self._predicted, self.chosen = prediction, prompt, prediction.best
+                self._failed(image, draft, error)
+            elif seen is not None:
+                self.seen = seen
                 self._on_change()
+
+    def _failed(self, image: ImageRecord, draft: Draft, error: Exception) -> None:
+        _log.warning("no mask for %s on %s", draft.prompt, image.filename, exc_info=error)
+        self.accept_when_ready = False
+        last = self.history.last
+        # A prompt that never had a mask goes; one that had is work, and stays for another try.
+        if last is not None and not last.changes and hash(draft.asks) not in self.history.answered:
+            self.history.take_back()
+            self.changed(by_hand=True)
+        else:
+            self._on_change()
+        self._on_failure(error)
+
+    def _keep(self, image: ImageRecord, seen: Seen) -> None:
+        self._kept[(image.id, seen.asks)] = seen
+        while len(self._kept) > 1 and sum(s.prediction.masks.nbytes for s in self._kept.values()) > _KEPT_BYTES:
+            self._kept.popitem(last=False)
+
+    def _tell(self) -> None:
+        """Show it here, then let the other annotators of the session show it too."""
+        self._on_change()
+        if self.image is not None:
+            self.telling = True
+            try:
+                self._hands.changes.tell(self.image.id)
+            finally:
+                self.telling = False

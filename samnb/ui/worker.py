@@ -1,4 +1,4 @@
-"""Slow calls off the kernel's main thread: one slot, the latest wins, the answer brought back to the loop."""
+"""Slow calls off the kernel's main thread: one slot a lane, the latest wins, the answer brought back to the loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ Answer = Callable[[Any, Exception | None], None]
 
 
 class LatestOnly:
-    """Runs one call at a time; of those that come meanwhile only the latest is kept.
+    """Runs one call at a time; of those that come meanwhile only the latest of each lane is kept.
+
+    Lane 0 goes before lane 1, so a click waits for one preview at most, however many moves of the mouse wait.
 
     Coalescing in the kernel's event loop does not do: behind a burst of clicks every one of them would still be
     worked off. Answers are called on the event loop that ran when this object was made (only its thread may touch
@@ -34,7 +36,7 @@ class LatestOnly:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._slot: tuple[Work, Answer] | None = None
+        self._slots: dict[int, tuple[Work, Answer]] = {}
         self._thread: threading.Thread | None = None
         self._answers: deque[Callable[[], None]] = deque()
         try:
@@ -48,13 +50,23 @@ class LatestOnly:
         with self._changed:
             return self._thread is not None
 
-    def submit(self, work: Work, answer: Answer) -> None:
-        """Run `work`, then call `answer(value, None)` or `answer(None, error)`; replaces a call that still waits."""
+    @property
+    def pending(self) -> bool:
+        """True while an answer lies ready that nobody was told yet."""
+        return bool(self._answers)
+
+    def submit(self, work: Work, answer: Answer, *, lane: int = 0) -> None:
+        """Run `work`, then call `answer(value, None)` or `answer(None, error)`, instead of what waits in the lane."""
         with self._changed:
-            self._slot = (work, answer)
+            self._slots[lane] = (work, answer)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="samnb widget", daemon=True)
                 self._thread.start()
+
+    def cancel(self, *, lane: int = 0) -> None:
+        """Forget the call that still waits in the lane."""
+        with self._changed:
+            self._slots.pop(lane, None)
 
     def flush(self) -> None:
         """Call the answers that lie ready, here and now."""
@@ -81,12 +93,11 @@ class LatestOnly:
     def _run(self) -> None:
         while True:
             with self._changed:
-                if self._slot is None:
+                if not self._slots:
                     self._thread = None
                     self._changed.notify_all()
                     return
-                work, answer = self._slot
-                self._slot = None
+                work, answer = self._slots.pop(min(self._slots))
             self._answers.append(_called(work, answer))
             self._tell()
 

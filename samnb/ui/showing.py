@@ -1,0 +1,272 @@
+"""What an annotator shows: the draft in hand, the annotations of its image, where we are. The rest builds on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..masks import Mask, Polygon, mask_bbox, mask_polygons
+from ..prompts import Prediction, Prompt
+from . import style
+from .board import Board
+from .canvas import Shape
+from .editing import Editing
+from .entries import Entry
+from .history import Change, Hands
+from .hover import Hover
+from .notice import shows_errors
+from .pages import Pages
+from .palette import Palette
+from .picture import draw_annotated
+from .worker import LatestOnly
+
+if TYPE_CHECKING:
+    import threading
+
+    from ..catalog import ImageRecord
+    from ..reports import Annotation
+    from ..session import Session
+
+__all__ = ["Showing"]
+
+
+class Showing:
+    """The parts of an annotator, and how they are drawn; `Annotator` makes them."""
+
+    session: Session
+    dataset: str | None
+    _lock: threading.RLock
+    _hands: Hands
+    _pages: Pages
+    _palette: Palette
+    _board: Board
+    _editing: Editing
+    _hover: Hover
+    _refreshing: LatestOnly
+    _annotations: dict[int, Annotation]
+    _outlined: dict[int, tuple[object, tuple[Polygon, ...]]]
+    _selected: int | None
+    _hidden: int | None
+    _acting: int
+    accept: Callable[[], None]
+
+    # -- what there is to see --------------------------------------------------------------------------
+
+    @property
+    def image(self) -> ImageRecord | None:
+        """The image shown."""
+        return self._editing.image
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt in hand."""
+        return self._editing.draft.prompt
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The prediction of the prompt in hand; None while there is none yet."""
+        return self._editing.prediction
+
+    @property
+    def mask(self) -> Mask | None:
+        """(H, W) bool: the mask in hand, with what was painted on it."""
+        return self._editing.mask
+
+    @property
+    def annotations(self) -> list[Annotation]:
+        """The annotations of the image shown, in the order they are drawn: by layer, then by id."""
+        return sorted(self._annotations.values(), key=lambda a: (getattr(a, "layer", 0), a.id))
+
+    @property
+    def selected(self) -> int | None:
+        """The id of the selected annotation."""
+        return self._selected
+
+    @property
+    def error(self) -> str:
+        """The red line, "" when there is none."""
+        return self._board.notice.text
+
+    @property
+    def status(self) -> str:
+        """The left part of the status line."""
+        return self._board.said
+
+    def snapshot(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB pixels of the image with its annotations, the mask and the prompt in hand."""
+        with self._lock:
+            if self.image is None:
+                return np.full((64, 96, 3), 240, np.uint8)
+            shown = [a for a in self.annotations if a.mask.shape == self.image.size_hw and a.id != self._hidden]
+            masks, colors = [a.mask for a in shown], [self._palette.color(a.category) for a in shown]
+            if self.mask is not None:
+                masks, colors = [*masks, self.mask], [*colors, style.ACCENT]
+            return draw_annotated(self.session.pixels(self.image), masks, colors, self.prompt)
+
+    def show_error(self, what: str, error: Exception) -> None:
+        """Show the red line."""
+        with self._lock:
+            self._board.notice.show(what, error)
+
+    # -- the object in hand ----------------------------------------------------------------------------
+
+    @shows_errors("The mask cannot be shown")
+    def _draw_hand(self) -> None:
+        """The draft and its mask; the mask of the last prompt stays until the new one is there."""
+        editing, board = self._editing, self._board
+        draft = editing.draft
+        board.stage.show_prompt(draft.prompt)
+        self._allow()
+        if editing.is_ready:
+            self._draw_mask()
+            if editing.accept_when_ready:
+                editing.accept_when_ready = False
+                self.accept()
+        elif not draft:
+            board.stage.show_mask(None)
+            board.show_candidates((), (), 0)
+            board.say("")
+        elif editing.image is not None and not self.session.is_cached(editing.image):
+            board.say(f"encoding {editing.image.filename}, first time only …")
+        if draft.replaces != self._hidden:
+            self._draw_annotations()
+
+    def _draw_mask(self) -> None:
+        mask, prediction, chosen = self._editing.mask, self.prediction, self._editing.chosen
+        assert mask is not None
+        self._board.stage.show_mask(Shape(self._outlines(mask), style.ACCENT))
+        self._board.notice.dismiss()
+        if prediction is None:
+            self._board.show_candidates((), (), 0)
+            self._board.say(f"{'editing' if self._editing.draft.replaces else 'drawn'} · {np.count_nonzero(mask):,} px")
+            return
+        assert self._editing.seen is not None
+        self._board.show_candidates(prediction.scores.tolist(), self._editing.seen.thumbnails, chosen)
+        how = "cache hit" if prediction.cache_hit else "encoded"
+        self._board.say(f"score {prediction.scores[chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
+        if not prediction.cache_hit:
+            self._draw_header()
+
+    def _allow(self) -> None:
+        history = self._editing.history if self.image is not None else None
+        in_hand = bool(self._editing.draft)
+        self._board.allow(
+            accept=in_hand,
+            undo=history is not None and history.can_undo,
+            redo=history is not None and history.can_redo,
+            mend=in_hand or self._selected is not None,
+        )
+
+    def _hand_changed(self, image_id: str) -> None:
+        """Another annotator of this session did something on that image."""
+        with self._lock:
+            if not self._editing.telling and self.image is not None and self.image.id == image_id:
+                self._editing.changed()
+
+    # -- annotations -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _acts(self) -> Iterator[None]:
+        """What happens inside is this annotator's doing: it need not be told."""
+        with self._lock:
+            self._acting += 1
+            try:
+                yield
+            finally:
+                self._acting -= 1
+
+    def _annotations_changed(self, changes: Iterable[Change]) -> None:
+        assert self.image is not None
+        for change in changes:
+            if change.after is None:
+                self._annotations.pop(change.before.id, None)
+            else:
+                self._annotations[change.after.id] = change.after
+        self._pages.mark_annotated(self.image, bool(self._annotations))
+        self._draw_annotations()
+        self._draw_header()
+
+    def _told(self, image_id: str) -> None:
+        """Annotations changed, here or elsewhere, on whatever thread; looked at when there is time."""
+        image = self.image
+        if not self._acting and image is not None and image_id in ("", image.id):
+            self._refreshing.submit(lambda: (image, self._read(image)), self._take_news)
+
+    def _read(self, image: ImageRecord) -> dict[int, Annotation]:
+        return {annotation.id: annotation for annotation in self.session.annotations(image=image)}
+
+    def _take_news(self, news: Any, error: Exception | None) -> None:
+        if error is not None:
+            self.show_error("The annotations could not be read again", error)
+            return
+        image, annotations = news
+        with self._lock:
+            if self.image is not None and self.image.id == image.id:
+                self._annotations = annotations
+                self._palette.renew(categories_of(self.session))
+                self._annotations_changed(())
+
+    def _draw_annotations(self) -> None:
+        drawn = self.annotations
+        if self._selected not in self._annotations:
+            self._selected = None
+        self._hidden = self._editing.draft.replaces
+        self._outlined = {a.id: (self._version(a), self._outline_of(a)) for a in drawn}
+        shapes = [self._shape(a) for a in drawn if a.id != self._hidden]
+        entries = [
+            Entry(a.id, a.category, float(a.score), self._palette.index(a.category), self._palette.color(a.category))
+            for a in self._annotations.values()
+        ]
+        self._board.show_annotations(shapes, entries, self._selected)
+        self._draw_categories()
+        self._allow()
+
+    def _outline_of(self, annotation: Annotation) -> tuple[Polygon, ...]:
+        version, outlines = self._outlined.get(annotation.id, (None, ()))
+        return outlines if version == self._version(annotation) else self._outlines(annotation.mask)
+
+    @staticmethod
+    def _version(annotation: Annotation) -> object:
+        return (getattr(annotation, "updated_at", None), annotation.created_at, annotation.area)
+
+    def _shape(self, annotation: Annotation) -> Shape:
+        _, outlines = self._outlined[annotation.id]
+        return Shape(outlines, self._palette.color(annotation.category))
+
+    def _outlines(self, mask: Mask) -> tuple[Polygon, ...]:
+        # What is drawn may leave the pixels' edges by less than a pixel of the image or of the screen.
+        tolerance = max(0.75, 0.5 / self._board.stage.frame.scale)
+        x, y, width, height = mask_bbox(mask)
+        offset = np.array([x, y], np.float64)
+        return tuple(
+            Polygon(part.exterior + offset, tuple(hole + offset for hole in part.holes))
+            for part in mask_polygons(mask[y : y + height, x : x + width], tolerance=tolerance)
+        )
+
+    def _draw_categories(self) -> None:
+        self._board.show_categories(self._palette.chips, self._palette.chosen)
+
+    # -- where we are ----------------------------------------------------------------------------------
+
+    def _draw_header(self) -> None:
+        filename = self.image.filename if self.image is not None else ""
+        self._board.show_header(self.session.name, self.dataset or "", filename, self._pages.counts())
+        self._board.show_strip(self._pages)
+
+    def _waits_for_accept(self) -> bool:
+        """True, and said so, while an accepted mask is still computed: what was accepted must not get lost."""
+        if self._editing.accept_when_ready:
+            self._board.say("one moment: the mask you accepted is still computed (Esc lets it go)")
+        return self._editing.accept_when_ready
+
+
+def categories_of(session: Any) -> list[Any]:
+    """A session's categories, with their colours where it knows them."""
+    try:
+        return list(session.category_records())
+    except AttributeError:
+        return list(session.categories())
