@@ -109,13 +109,13 @@ KEYS: tuple[Key, ...] = (
 
 GESTURES: tuple[tuple[str, str], ...] = (
     ("click", "a point on the object"),
-    ("shift-click, right-click", "a point where the object is not"),
+    ("shift-click", "a point where the object is not (also right-click)"),
     ("drag", "a box round the object"),
     ("drag a point", "move it"),
-    ("alt-click, right-click a point", "remove it"),
-    ("double-click an annotation", "edit it again, with its prompt"),
+    ("alt-click a point", "remove it (also right-click)"),
+    ("double-click a mask", "edit that annotation again, with its prompt"),
     ("wheel", "zoom at the mouse"),
-    ("space-drag, middle-drag", "move the picture"),
+    ("space-drag", "move the picture (also middle button)"),
 )
 
 

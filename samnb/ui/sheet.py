@@ -41,8 +41,8 @@ _CONTROLS = """
   background: transparent; color: var(--samnb-text); font-variant-numeric: tabular-nums; }
 .samnb .samnb-button:hover:enabled { background: var(--samnb-sunk); box-shadow: none; }
 .samnb .samnb-button:focus-visible, .samnb input:focus-visible, .samnb select:focus-visible,
-.samnb .noUi-handle:focus-visible, .samnb .samnb-stage:focus-visible {
-  outline: 2px solid var(--samnb-accent); outline-offset: 1px; }
+.samnb .noUi-handle:focus-visible { outline: 2px solid var(--samnb-accent); outline-offset: 1px; }
+.samnb .samnb-stage:focus-visible { outline: 2px solid var(--samnb-accent); outline-offset: -2px; }
 .samnb .samnb-button:disabled { opacity: .4; }
 .samnb .samnb-button.samnb-icon { width: 30px; padding: 0; }
 .samnb .samnb-button.samnb-plain { border-color: transparent; color: var(--samnb-dim); width: 26px; height: 26px;
@@ -74,6 +74,9 @@ _CONTROLS = """
 .samnb .samnb-group .samnb-button:only-child { border-radius: var(--samnb-radius); }
 .samnb .samnb-group .samnb-button:is(:focus-visible, .samnb-chosen) { z-index: 1; position: relative; }
 .samnb .samnb-push { margin-left: auto; }
+.samnb .samnb-extra { display: flex; flex-flow: row nowrap; align-items: center; gap: 10px; flex: none;
+  overflow: hidden; padding: 3px; margin: -3px; }
+.samnb .samnb-extra .widget-hslider { width: 150px; }
 """
 
 _BOARD = """
@@ -82,7 +85,9 @@ _BOARD = """
   background: var(--samnb-sunk); cursor: crosshair; outline: none; line-height: 0; }
 .samnb .samnb-stage canvas { pointer-events: none; display: block; }
 .samnb .samnb-body { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; overflow: hidden; }
-.samnb .samnb-side { flex: 1 1 204px; max-width: 300px; gap: var(--samnb-gap); overflow: hidden; padding: 0 3px; }
+/* Beside the picture 300 pixels at most; below it, where there is no room beside, all there is. */
+.samnb .samnb-side { flex: 1 1 204px; max-width: clamp(300px, (720px - 100%) * 999, 100%); gap: var(--samnb-gap);
+  overflow: hidden; padding: 0 3px; }
 .samnb .samnb-list { overflow: hidden auto; border-top: 1px solid var(--samnb-line); padding: 4px 3px 3px;
   min-height: 60px; }
 .samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 28px; flex: none;
@@ -96,7 +101,10 @@ _BOARD = """
 .samnb .samnb-selected .widget-dropdown { flex: 1 1 80px; width: auto; min-width: 60px; }
 .samnb .samnb-candidates { display: flex; flex-flow: row nowrap; gap: 6px; overflow: hidden; padding: 3px;
   margin: -3px; }
-.samnb .samnb-candidates .samnb-cell { flex: 1 1 0; min-width: 0; height: auto; }
+.samnb .samnb-candidates .samnb-cell { flex: 1 1 0; min-width: 0; max-width: 140px; display: flex; flex-flow: column;
+  background: var(--samnb-sunk); }
+.samnb .samnb-candidates .widget-image { width: 100%; height: auto; aspect-ratio: 22 / 15; object-fit: contain; }
+.samnb .samnb-candidates .samnb-button { width: 100%; padding: 0; }
 .samnb .samnb-cell { position: relative; overflow: visible; flex: none; margin: 0; border-radius: var(--samnb-radius); }
 .samnb .samnb-cell img, .samnb .samnb-cell .widget-image { display: block; margin: 0; }
 
@@ -120,10 +128,13 @@ _BOARD = """
 .samnb .samnb-help { position: absolute; inset: 0; z-index: 10; overflow: auto; padding: 12px 16px; background:
   var(--samnb-face); flex-flow: column; }
 .samnb .samnb-help .widget-html { overflow: visible; }
-.samnb .samnb-keys { columns: 300px; column-gap: 28px; }
+.samnb .samnb-keys { columns: 340px; column-gap: 28px; }
 .samnb .samnb-keys section { break-inside: avoid; margin-bottom: 12px; }
-.samnb .samnb-keys dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; margin: 2px 0; }
-.samnb .samnb-keys dt { text-align: right; max-width: 150px; } .samnb .samnb-keys dd { margin: 0; }
+.samnb .samnb-keys dl { display: grid; grid-template-columns: minmax(96px, max-content) 1fr; gap: 3px 14px;
+  margin: 2px 0; }
+.samnb .samnb-keys dt, .samnb .samnb-keys dd { float: none; display: block; width: auto; margin: 0; padding: 0;
+  font-weight: normal; }
+.samnb .samnb-keys dt { white-space: nowrap; }
 .samnb .samnb-keys kbd { font: inherit; font-size: 12px; padding: 0 5px; border: 1px solid var(--samnb-line);
   border-radius: 3px; background: var(--samnb-sunk); white-space: nowrap; }
 """

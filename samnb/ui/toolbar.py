@@ -1,4 +1,4 @@
-"""The row of tools over the picture, and the rows that open below it: the brush's size, how masks look."""
+"""The row of tools over the picture, and what opens in it: the brush's size, how masks look."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class _Hand(Protocol):
     def smooth(self) -> None: ...
 
 
-class Toolbar(ipywidgets.VBox):
-    """Image, view, undo, tools, hover, look and help, in groups; two rows more when they are asked for.
+class Toolbar(ipywidgets.Box):
+    """Image, view, undo, tools, hover, look and help, in groups; sliders among them when they are asked for.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ class Toolbar(ipywidgets.VBox):
         }
         self._hover = style.tool("Hover", lambda: self._toggle_hover(), "")
         self._look = style.tool("", self.toggle_look, "How masks look: opacity, outlines", icon="adjust")
-        self._brush_row, self._look_row = self._make_brush_row(), self._make_look_row()
-        row = style.box(
+        self._brush_extra, self._look_extra = self._make_brush(), self._make_look()
+        groups = (
             _group(
                 style.tool("", lambda: hand.previous(), "Previous image (←)", icon="chevron-left"),
                 style.tool("", lambda: hand.next(), "Next image (→)", icon="chevron-right"),
@@ -76,11 +76,14 @@ class Toolbar(ipywidgets.VBox):
             ),
             _group(self.undo, self.redo),
             _group(*self._tools.values()),
+            self._brush_extra,
             _group(self._hover, self._look),
+            self._look_extra,
             style.tool("?", lambda: hand.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
-            classes=("samnb-row", "samnb-tools"),
         )
-        super().__init__([row, self._brush_row, self._look_row], layout=ipywidgets.Layout(overflow="hidden"))
+        super().__init__(groups)
+        for name in ("samnb-row", "samnb-tools"):
+            self.add_class(name)
         self.show_tool("prompt", hover=False)
         self.allow(undo=False, redo=False)
 
@@ -92,7 +95,7 @@ class Toolbar(ipywidgets.VBox):
             style.set_class(widget, "samnb-chosen", each == name)
         self._hover.tooltip = f"The mask under the mouse before a click (H): {'on' if hover else 'off'}"
         style.set_class(self._hover, "samnb-chosen", hover)
-        style.show(self._brush_row, name in ("brush", "erase"))
+        style.show(self._brush_extra, name in ("brush", "erase"))
 
     def allow(self, *, undo: bool, redo: bool) -> None:
         """What there is to take back and to do again."""
@@ -108,9 +111,9 @@ class Toolbar(ipywidgets.VBox):
         self._fill(self._contour, contour)
 
     def toggle_look(self) -> None:
-        """Open or close the row with opacity and outlines."""
-        wanted = self._look_row.layout.display == "none"
-        style.show(self._look_row, wanted)
+        """Open or close opacity and outlines."""
+        wanted = self._look_extra.layout.display == "none"
+        style.show(self._look_extra, wanted)
         style.set_class(self._look, "samnb-chosen", wanted)
 
     def _take(self, name: str) -> None:
@@ -119,15 +122,14 @@ class Toolbar(ipywidgets.VBox):
     def _toggle_hover(self) -> None:
         self._hand.hover_on = not self._hand.hover_on
 
-    def _make_brush_row(self) -> ipywidgets.Box:
+    def _make_brush(self) -> ipywidgets.Box:
         low, high = _BRUSH_SIZES
-        self._size = ipywidgets.IntSlider(8, low, high, 1, description="brush size")
+        self._size = ipywidgets.IntSlider(8, low, high, 1, description="size")
         self._size.tooltip = "Radius of the brush in image pixels ([ and ])"
         self._size.observe(lambda change: self._tell("brush_radius", change["new"]), "value")
-        hint = style.html(style.span("drag to paint · [ ] size · P back to points", "dim"))
-        return _hidden(self._size, hint)
+        return _hidden(self._size)
 
-    def _make_look_row(self) -> ipywidgets.Box:
+    def _make_look(self) -> ipywidgets.Box:
         self._opacity = ipywidgets.IntSlider(40, 0, 100, 5, description="opacity")
         self._opacity.tooltip = "Opacity of masks in per cent"
         self._opacity.observe(lambda change: self._tell("opacity", change["new"] / 100), "value")
@@ -175,6 +177,6 @@ def _group(*children: ipywidgets.Widget) -> ipywidgets.Box:
 
 
 def _hidden(*children: ipywidgets.Widget) -> ipywidgets.Box:
-    row = style.box(*children, classes=("samnb-row",))
+    row = style.box(*children, classes=("samnb-extra",))
     style.show(row, False)
     return row
