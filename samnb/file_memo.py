@@ -10,28 +10,30 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import Row, RowMapping, select
 
 from .database import Database
 from .errors import AnyPath
 from .images import DECODER_VERSION
 from .looks import PERCEPTUAL_VERSION
-from .queries import batches, folded, image_records, path_text
+from .queries import batches, folded, path_text
 from .records import ImageRecord, NewImage
 from .tables import dataset_table, file_table, image_table
 
 __all__ = ["FileMemo", "FileStamp"]
 
 _VERSIONS = f"{DECODER_VERSION}/{PERCEPTUAL_VERSION}"
+_IMAGE_NAMES = [f.name for f in fields(ImageRecord) if f.name != "dataset"]
+_IMAGE_COLUMNS = [image_table.c[name] for name in _IMAGE_NAMES]
+_CACHED, _CONTENT = _IMAGE_NAMES.index("embedding_cached"), _IMAGE_NAMES.index("content_hash")
 _READ = ("content_hash", "pixel_hash", "perceptual_hash", "perceptual_detail", "width", "height")
 
 
-@dataclass(frozen=True)
-class FileStamp:
+class FileStamp(NamedTuple):
     """What tells a file that is unchanged; ``device`` and ``inode`` modulo 2**63, as databases hold them."""
 
     path: str
@@ -86,13 +88,14 @@ class FileMemo:
         """The images of a dataset that have these paths, by path."""
         found: dict[str, ImageRecord] = {}
         with self._database.read() as connection:
-            here = (
-                image_table.c.dataset_id
-                == select(dataset_table.c.id).where(dataset_table.c.name == dataset).scalar_subquery()
-            )
-            for batch in batches(paths):
-                records = image_records(connection, here, image_table.c.path.in_(batch))
-                found.update((record.path, record) for record in records)
+            named = dataset_table.c.name == dataset
+            dataset_id = connection.scalar(select(dataset_table.c.id).where(named))
+            for batch in batches(paths) if dataset_id else ():
+                here = image_table.c.dataset_id == dataset_id, image_table.c.path.in_(batch)
+                # Without the join and the order of `image_records`: this is most of what adding again costs.
+                for row in connection.execute(select(*_IMAGE_COLUMNS).where(*here)).all():
+                    record = _image_record(row, dataset)
+                    found[record.path] = record
         return found
 
     def remember(self, read: Mapping[FileStamp, NewImage]) -> None:
@@ -108,8 +111,14 @@ class FileMemo:
     def _rows(self, read: Mapping[FileStamp, NewImage]) -> Iterator[dict[str, Any]]:
         for stamp, picture in {(s.device, s.inode): (s, p) for s, p in read.items()}.values():
             if stamp.is_of(picture):
-                row = {**vars(stamp), "path": path_text(stamp.path), "host": self._host, "versions": _VERSIONS}
+                row = {**stamp._asdict(), "path": path_text(stamp.path), "host": self._host, "versions": _VERSIONS}
                 yield row | {name: getattr(picture, name) for name in _READ}
+
+
+def _image_record(row: Row[Any], dataset: str) -> ImageRecord:
+    values = list(row)
+    values[_CACHED], values[_CONTENT] = bool(values[_CACHED]), values[_CONTENT] or ""
+    return ImageRecord(values[0], dataset, *values[1:])
 
 
 def _is_same(stamp: FileStamp, row: RowMapping) -> bool:

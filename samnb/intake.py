@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import platformdirs
 
@@ -57,8 +57,7 @@ def database_url(folder: Path, url: str | None) -> str | Path:
     return url or settings.read("DATABASE_URL") or folder / "catalog.db"
 
 
-@dataclass(frozen=True)
-class _Read:
+class _Read(NamedTuple):
     """One source that was looked at: an image that is as it was, a row to write, or a reason why not."""
 
     path: str
@@ -217,17 +216,21 @@ class _Adding:
             return Refused(item.label, item.reason or str(error))
 
     def _look_up(self, block: _Block) -> None:
-        for path in block.paths:
-            if path not in block.reads:
-                try:
-                    block.stamps[path] = FileStamp.of(path_text(path))
-                except (ImageError, OSError) as error:
-                    block.reads[path] = _Read(path, reason=str(error))
-        block.there = self._catalog.files.in_dataset(self._dataset, list(block.stamps))
-        for path, record in block.there.items():
-            if _is_unchanged(record, block.stamps[path]):
-                block.reads[path] = _Read(path, record=record)
-        elsewhere = [stamp for path, stamp in block.stamps.items() if path not in block.reads]
+        """Find what is unchanged in this dataset, or was read before under another name or for another one."""
+        paths = [path for path in block.paths if path not in block.reads and _is_storable(path, block)]
+        block.there = there = self._catalog.files.in_dataset(self._dataset, paths)
+        elsewhere: list[FileStamp] = []
+        for path in paths:
+            try:
+                stamp = block.stamps[path] = FileStamp.of(path)
+            except OSError as error:
+                block.reads[path] = _Read(path, reason=str(error))
+                continue
+            record = there.get(path)
+            if record is not None and _is_unchanged(record, stamp):
+                block.reads[path] = _Read(path, record)
+            else:
+                elsewhere.append(stamp)
         known = self._catalog.files.known(elsewhere) if elsewhere else {}
         block.memo.update(known)
         block.reads.update((path, _Read(path, new=picture)) for path, picture in known.items())
@@ -328,6 +331,15 @@ class _Adding:
 
 def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:
     return before is not None and before.is_read and before.pixel_hash != now.pixel_hash
+
+
+def _is_storable(path: str, block: _Block) -> bool:
+    try:
+        path_text(path)
+    except ImageError as error:
+        block.reads[path] = _Read(path, reason=str(error))
+        return False
+    return True
 
 
 def _is_unchanged(image: ImageRecord, stamp: FileStamp) -> bool:
