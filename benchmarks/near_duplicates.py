@@ -53,6 +53,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "brightness × 0.7": lambda picture: ImageEnhance.Brightness(picture).enhance(0.7),
     "brightness × 1.3": lambda picture: ImageEnhance.Brightness(picture).enhance(1.3),
     "grey": lambda picture: picture.convert("L"),
+    "crop 2 % in all": lambda picture: _cut(picture, 1),
     "crop 2 % a side": lambda picture: _cut(picture, 2),
     "crop 5 % a side": lambda picture: _cut(picture, 5),
     "turned by 90°": lambda picture: picture.transpose(Image.Transpose.ROTATE_90),

@@ -88,7 +88,8 @@ class Lookalikes(Datasets):
         """Make a dataset of the same files, without those that another one stands for.
 
         One stays of those with the same pixels, of those said to be the same, and of those that look alike: the
-        largest, and of several as large the first. The datasets they come from, and all files, stay as they are.
+        largest in pixels, of several as large the one with the larger file, else the first. The datasets they come
+        from, and all files, stay as they are.
 
         Parameters
         ----------

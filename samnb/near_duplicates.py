@@ -15,7 +15,19 @@ from .bit_search import Words, as_words, clusters, within
 from .looks import FLAT, PERCEPTUAL_VERSION
 from .records import ImageRecord
 
-__all__ = ["EXACT", "SURE", "THRESHOLD", "Lookalike", "NearGroup", "Said", "Search", "in_words", "near_groups", "pair"]
+__all__ = [
+    "EXACT",
+    "SURE",
+    "THRESHOLD",
+    "Lookalike",
+    "NearGroup",
+    "Said",
+    "Search",
+    "in_words",
+    "near_groups",
+    "pair",
+    "smallness",
+]
 
 THRESHOLD = 51
 """Bits of 256 two near duplicates may differ in."""
@@ -49,7 +61,7 @@ class Lookalike:
 
 @dataclass(frozen=True)
 class NearGroup:
-    """Images that look alike: the representative, which is the largest, and the others, the nearest first."""
+    """Images that look alike: the representative, the largest in pixels and then bytes; the others, nearest first."""
 
     representative: ImageRecord
     others: tuple[Lookalike, ...]
@@ -119,7 +131,7 @@ def near_groups(
     telling = [image for image in distinct if image.perceptual_detail >= FLAT]
     place = {image.id: number for number, image in enumerate(images)}
     # The largest first, so that the original is what its thumbnails are near to.
-    telling.sort(key=lambda image: (image.pixel_hash not in first, -image.width * image.height, place[image.id]))
+    telling.sort(key=lambda image: (image.pixel_hash not in first, *smallness(image), place[image.id]))
     said = said or {}
     exact = len(telling) <= EXACT or threshold > THRESHOLD
     stars = _stars if exact else _stars_of_clusters
@@ -136,6 +148,11 @@ def pair(first: ImageRecord, second: ImageRecord) -> tuple[str, str]:
     """The pixel hashes of two images, the smaller first."""
     one, other = sorted((first.pixel_hash, second.pixel_hash))
     return one, other
+
+
+def smallness(image: ImageRecord) -> tuple[int, int]:
+    """Sorts the one with the most pixels first, and of as many the one whose file says the most about them."""
+    return -image.width * image.height, -image.size_bytes
 
 
 def in_words(distance: int) -> str:

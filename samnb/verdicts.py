@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .bit_search import as_words
 from .catalog import Catalog, ImageRecord
 from .errors import SamePixels
-from .near_duplicates import THRESHOLD, Said, near_groups
+from .near_duplicates import THRESHOLD, Said, near_groups, smallness
 
 __all__ = ["LeftOut", "OneOfEach", "bits_apart", "forget", "one_of_each", "said_in", "say"]
 
@@ -120,6 +120,11 @@ def one_of_each(
                 why = f"{other.distance} of 256 bits"
                 left[other.image.pixel_hash] = LeftOut(other.image, group.representative, why)
     left_out |= {gone.image.id: gone for gone in left.values()}
+    for image_id, gone in left_out.items():
+        # The one that stood for it may have been left out for another.
+        while gone.instead.id in left_out:
+            gone = replace(gone, instead=left_out[gone.instead.id].instead)
+        left_out[image_id] = gone
     kept = tuple(image for image in images if image.id not in left_out)
     return OneOfEach("", kept, tuple(left_out[image.id] for image in images if image.id in left_out))
 
@@ -134,9 +139,8 @@ def _confirmed(
             same.setdefault(one, []).append(other)
             same.setdefault(other, []).append(one)
     order = {name: place for place, name in enumerate(standing)}
-    size = {name: standing[name].width * standing[name].height for name in same}
     free = set(same)
-    for stays in sorted(same, key=lambda name: (name not in preferred, -size[name], order[name])):
+    for stays in sorted(same, key=lambda name: (name not in preferred, *smallness(standing[name]), order[name])):
         if stays not in free:
             continue
         free.discard(stays)

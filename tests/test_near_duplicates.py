@@ -70,6 +70,8 @@ def test_the_largest_represents_and_the_nearest_comes_first() -> None:
     ]
     [group] = near_groups(images).groups
     assert names([group]) == [["1.png", "2.png", "0.png"]]
+    richer = replace(images[0], width=4000, size_bytes=2)
+    assert names(near_groups([richer, *images[1:3]]).groups)[0][0] == "0.png"
     assert [other.distance for other in group.others] == [1, 10]
 
 

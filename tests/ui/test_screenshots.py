@@ -1,4 +1,4 @@
-"""The pictures of the documentation: annotator light and dark, a prewarm on its way.
+"""The pictures of the documentation: annotator light and dark, a prewarm on its way, a review of look-alikes.
 
 They go to the folder named by SAMNB_SCREENSHOTS (see docs/screenshots.py), or are only checked to show something.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 from skimage import data
 
 from .hand import Hand
@@ -102,3 +102,31 @@ def test_screenshots(sharp, lab, target):
     sharp.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     sharp.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
     shoot(sharp.page, widget, target / "annotator-dark.png")
+
+
+def test_screenshots_of_look_alikes(sharp, lab, target, tmp_path):
+    folder = lab.root / "holiday"
+    folder.mkdir()
+    for name in ("chelsea", "coffee"):
+        picture = Image.fromarray(getattr(data, name)())
+        picture.save(folder / f"{name}.png")
+        cut = picture.crop((4, 3, picture.width - 4, picture.height - 3))
+        ImageEnhance.Brightness(cut).enhance(0.8).save(folder / f"{name}_darker.jpg", quality=60)
+        picture.resize((160, 160 * picture.height // picture.width)).save(folder / f"{name}_thumb.jpg")
+    cell = (
+        'import samnb\nsession = samnb.Session("trip")\nsession.add("holiday", show=False)\n'
+        "review = session.review_lookalikes()\nreview"
+    )
+    sharp.open("look-alikes.ipynb", [cell])
+    sharp.wait_until_run(seconds=120)
+    widget = sharp.page.locator(".samnb-review")
+    sharp.ask("(review.same(), review.toggle_difference(), review.next(), review.previous())")
+    drawn = """() => {
+        const all = [...document.querySelectorAll(".samnb-review img")];
+        return all.length === 3 && all.every(img => img.complete && img.naturalWidth > 0);
+    }"""
+    eventually("three pictures", lambda: "2 of 4 · 1 same" in widget.inner_text() and sharp.page.evaluate(drawn))
+    shoot(sharp.page, widget, target / "look-alikes.png")
+    sharp.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    sharp.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    shoot(sharp.page, widget, tmp_path / "look-alikes-dark.png")
