@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,19 +39,19 @@ class Filmstrip(ipywidgets.VBox):
     ----------
     hand : object
         Its `show`, `filter`, `jump` and `next_open` are called back.
-    thumbnails : Thumbnails, optional
-        Another reader of pictures.
     """
 
-    def __init__(self, hand: _Hand, *, thumbnails: Thumbnails | None = None):
+    def __init__(self, hand: _Hand):
         self._hand = hand
+        # Clicks, the wheel and pictures that come may each be on a thread of their own.
+        self._lock = threading.RLock()
         self._pages: Pages | None = None
         self._images: Sequence[ImageRecord] = ()
         self._current: ImageRecord | None = None
         self._first = 0
         self._in_sight = 8
         self._sliding = False
-        self.thumbnails = thumbnails or Thumbnails(self._pictures_came)
+        self.thumbnails = Thumbnails(self._pictures_came)
         self._cells = [_Cell(self._go) for _ in range(_CELLS)]
         self._strip = style.box(*(cell.widget for cell in self._cells), classes=("samnb-strip",))
         self._left = style.tool("", lambda: self.page(-1), "Scroll back", icon="chevron-left")
@@ -126,13 +127,14 @@ class Filmstrip(ipywidgets.VBox):
         self._first = max(0, min(self._first, len(self._images) - self._in_sight))
 
     def _draw(self) -> None:
-        self._clamp()
-        first, last = self.window
-        window = self._images[first:last]
-        for cell, image in zip(self._cells, [*window, *[None] * (_CELLS - len(window))], strict=True):
-            self._draw_cell(cell, image)
-        self.thumbnails.want([*window[: self._in_sight], *window[self._in_sight :]])
-        self._draw_tools()
+        with self._lock:
+            self._clamp()
+            first, last = self.window
+            window = self._images[first:last]
+            for cell, image in zip(self._cells, [*window, *[None] * (_CELLS - len(window))], strict=True):
+                self._draw_cell(cell, image)
+            self._draw_tools()
+        self.thumbnails.want(window)
 
     def _draw_cell(self, cell: _Cell, image: ImageRecord | None) -> None:
         if image is None or self._pages is None:
@@ -161,10 +163,10 @@ class Filmstrip(ipywidgets.VBox):
         self._said.value = f"{count:,} images" if kind == "all" else f"{count:,} shown"
 
     def _pictures_came(self) -> None:
-        first, last = self.window
-        for cell, image in zip(self._cells, self._images[first:last], strict=False):
-            if cell.image is image and not cell.has_picture:
-                self._draw_cell(cell, image)
+        with self._lock:
+            for cell in self._cells:
+                if cell.image is not None and not cell.has_picture:
+                    self._draw_cell(cell, cell.image)
 
     # -- the hand ----------------------------------------------------------------------------------
 

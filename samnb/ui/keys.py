@@ -60,7 +60,7 @@ class Meant:
 _OBJECT, _TOOLS, _SAVED, _IMAGES, _VIEW = "This object", "Tools", "Annotations", "Images", "View"
 
 KEYS: tuple[Key, ...] = (
-    Key(_OBJECT, "Enter", "accept the mask", ("enter",), "accept"),
+    Key(_OBJECT, "Enter", "accept the mask", ("enter",), "accept", shift=False),
     Key(_OBJECT, "Esc", "clear, begin again", ("escape",), "clear"),
     Key(
         _OBJECT,
