@@ -1,20 +1,22 @@
 """Finds a template's objects in another image, from its cached embedding alone.
 
-The idea is PerSAM's (Zhang et al. 2023, arXiv:2305.03048, section 3.1): the mean embedding inside an
-example's mask, compared by cosine with every cell of another image, gives a point to prompt with. Here the
-mean of each image's embedding is taken off first, since what all cells share says nothing about the object.
+Where an object of the examples' size would be most similar, the model is prompted, and its masks are compared with
+the examples as wholes: single cells vary too much to tell an object by, the mean inside a mask hardly does. On the
+sets of ``benchmarks/template_transfer.py`` that is what separates objects from all else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .masks import decode_rle, mask_iou
 from .prompts import Embedding, Prediction, Prompt
+from .prototypes import Looked, cells_of, make_example, prototype, shift_of, similarity_map
 from .templates import CategoryExamples, Example, Template
 
 __all__ = [
@@ -28,10 +30,15 @@ __all__ = [
     "similarity_map",
 ]
 
+#: How far round a place that was tried no other is tried, in diameters of an example.
+TRIED = 0.2
+
 #: After so many places in a row that gave nothing, the search of an image ends.
 MAX_MISSES = 8
 
-Decode = Callable[[Embedding, Prompt], Prediction]
+_SURE = 8.0  # a mask logit that leaves little doubt
+
+Decode = Callable[..., Prediction]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +50,8 @@ class Match:
     category : str
     mask : (H, W) bool
     score : float
-        Mean similarity inside the mask x predicted IoU, 0 to 1 (strategy "fixed": predicted IoU).
+        Cosine of the mask with the nearest example x predicted IoU, 0 to 1 (strategy "fixed": predicted IoU x how much
+        its mask is like the example's).
     prompt : Prompt
         What was decoded, in image pixels.
     """
@@ -57,6 +65,9 @@ class Match:
 def find_objects(template: Template, embedding: Embedding, decode: Decode) -> list[Match]:
     """All objects of all categories, category by category, the best score first.
 
+    Where masks of two categories are nearly the same (their IoU is above "max_iou_between"), the one with the lower
+    score goes; a part inside a whole stays.
+
     Parameters
     ----------
     template : Template
@@ -65,34 +76,9 @@ def find_objects(template: Template, embedding: Embedding, decode: Decode) -> li
     decode : callable
         `Model.decode`.
     """
-    find = STRATEGIES[template.strategy]
-    return [match for examples in template.categories for match in find(template, examples, embedding, decode)]
-
-
-def make_example(pixel_hash: str, prompt: Prompt, mask: NDArray[np.bool_], embedding: Embedding) -> Example:
-    """An example from an annotated object; prompt in image pixels, mask (H, W)."""
-    height, width = mask.shape
-    scale = embedding.input_size[0] / height
-    return Example(
-        pixel_hash,
-        prompt.scaled(1 / width, 1 / height),
-        prototype(embedding, mask),
-        area=float(mask.mean()),
-        diameter=float(np.sqrt(mask.sum()) * scale),
-    )
-
-
-def prototype(embedding: Embedding, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean centred embedding inside a mask, of length 1.
-
-    A cell counts when at least half of it is inside; an object smaller than a cell has none, then the cell
-    with the largest part of it stands for it.
-    """
-    features = _centred(embedding)
-    cells = cv2.resize(mask.astype(np.float32), features.shape[:0:-1], interpolation=cv2.INTER_AREA)
-    inside = cells >= min(0.5, float(cells.max()))
-    mean = features[:, inside].mean(axis=1) if inside.any() else features.mean(axis=(1, 2))
-    return _unit(mean, axis=0).astype(np.float32)
+    find, looked = STRATEGIES[template.strategy], Looked(embedding)
+    found = [match for examples in template.categories for match in find(template, examples, looked, decode)]
+    return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
 
 
 def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -110,101 +96,197 @@ def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> floa
     return float((one & other).sum() / smaller) if smaller else 0.0
 
 
-def similarity_map(embedding: Embedding, examples: CategoryExamples) -> NDArray[np.float32]:
-    """Cosine of every cell with its nearest example: (h, w), -1 to 1, without the padding."""
-    features = _unit(_centred(embedding), axis=0)
-    prototypes = np.stack([example.prototype for example in examples.examples])
-    return np.einsum("nc,chw->nhw", prototypes, features).max(axis=0)
+# -- the same place on every image ---------------------------------------------------------------------
 
 
-def _find_fixed(template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode) -> list[Match]:
-    height, width = embedding.original_size
+def _find_fixed(template: Template, examples: CategoryExamples, looked: Looked, decode: Decode) -> list[Match]:
+    """The examples' relative prompts; with "max_shift", moved to where the surroundings look like the example."""
+    height, width = looked.embedding.original_size
+    reach = template.parameters["max_shift"]
+    rows, columns = looked.cells
     found = []
     for example in examples.examples:
-        prompt = example.prompt.scaled(width, height)
-        prediction = decode(embedding, prompt)
-        if prediction.mask.any():
-            found.append(Match(examples.category, prediction.mask, prediction.score, prompt))
+        shape = _shape_of(example, (height, width))
+        across, down = shift_of(looked, example.place, reach) if reach and example.place is not None else (0.0, 0.0)
+        dx, dy = across * width / columns, down * height / rows
+        prompt = _moved(example.prompt.scaled(width, height), dx, dy, (height, width))
+        first = decode(looked.embedding, prompt)
+        tries = [_like_the_example(first, shape, (dx, dy), examples.category)]
+        if shape is not None:
+            # The example's clicks alone may mean something else here; its outline says more than they do.
+            drawn = _as_logits(_moved_mask(shape, dx, dy), looked.embedding, first.low_res_logits.shape[-1])
+            again = decode(looked.embedding, prompt, mask_input=drawn)
+            tries.append(_like_the_example(again, shape, (dx, dy), examples.category))
+        match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
+        if match is not None and match.score >= template.parameters["min_score"]:
+            found.append(match)
     return _without_doubles(found, template.parameters["max_overlap"])
 
 
-def _find_best(template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode) -> list[Match]:
-    found = _search(template, examples, embedding, decode, tries=5)
+def _shape_of(example: Example, size_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """The example's mask at the size of this image."""
+    if not example.rle:
+        return None
+    mask = decode_rle(example.rle)
+    if mask.shape == size_hw:
+        return mask
+    return np.asarray(cv2.resize(mask.astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def _moved(prompt: Prompt, dx: float, dy: float, size_hw: tuple[int, int]) -> Prompt:
+    """The prompt so many pixels on, its points kept inside the image."""
+    height, width = size_hw
+    points = tuple((min(max(x + dx, 0.0), width), min(max(y + dy, 0.0), height)) for x, y in prompt.points)
+    box = prompt.box
+    if box is not None:
+        x0, x1 = (min(max(x + dx, 0.0), width) for x in (box[0], box[2]))
+        y0, y1 = (min(max(y + dy, 0.0), height) for y in (box[1], box[3]))
+        box = (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else prompt.box
+    return Prompt(points, prompt.point_labels, box)
+
+
+def _moved_mask(mask: NDArray[np.bool_], dx: float, dy: float) -> NDArray[np.bool_]:
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    return np.asarray(cv2.warpAffine(mask.astype(np.uint8), matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST) > 0)
+
+
+def _as_logits(mask: NDArray[np.bool_], embedding: Embedding, side: int) -> NDArray[np.float32]:
+    """A mask as a model hands masks back: (side, side), its square frame, high inside and low outside."""
+    frame = max(embedding.input_size)
+    rows, columns = (max(1, round(side * length / frame)) for length in embedding.input_size)
+    logits = np.full((side, side), -_SURE, np.float32)
+    share = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    logits[:rows, :columns] = (share - 0.5) * 2 * _SURE
+    return logits
+
+
+def _like_the_example(
+    prediction: Prediction, shape: NDArray[np.bool_] | None, shift: tuple[float, float], category: str
+) -> Match | None:
+    """The candidate that is most like the example's mask, moved; without one, the highest score."""
+    if shape is None:
+        best = prediction.best
+        score = float(prediction.scores[best])
+    else:
+        there = _moved_mask(shape, *shift)
+        scores = [
+            float(np.clip(score, 0, 1)) * mask_iou(mask, there)
+            for mask, score in zip(prediction.masks, prediction.scores, strict=True)
+        ]
+        best = int(np.argmax(scores))
+        score = scores[best]
+    mask = prediction.masks[best]
+    return Match(category, mask, score, prediction.prompt) if mask.any() else None
+
+
+# -- by what it looks like -----------------------------------------------------------------------------
+
+
+def _find_best(template: Template, examples: CategoryExamples, looked: Looked, decode: Decode) -> list[Match]:
+    found = _search(template, examples, looked, decode, tries=5)
     return [max(found, key=lambda match: match.score)] if found else []
 
 
-def _find_all(template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode) -> list[Match]:
+def _find_all(template: Template, examples: CategoryExamples, looked: Looked, decode: Decode) -> list[Match]:
     most = int(template.parameters["max_objects"])
-    found = _search(template, examples, embedding, decode, tries=2 * most)
+    found = _search(template, examples, looked, decode, tries=2 * most)
     return _without_doubles(found, template.parameters["max_overlap"])[:most]
 
 
 def _search(
-    template: Template, examples: CategoryExamples, embedding: Embedding, decode: Decode, *, tries: int
+    template: Template, examples: CategoryExamples, looked: Looked, decode: Decode, *, tries: int
 ) -> list[Match]:
-    """Prompt at the most similar cell not yet covered, again and again."""
+    """Prompt where an object of the examples' size would be most similar, then at the next place not yet covered."""
     limits = template.parameters
-    similarity = similarity_map(embedding, examples)
-    open_cells = _smooth(similarity)
+    similarity = similarity_map(looked, examples, background_weight=limits["background_weight"])
+    diameter = looked.diameter_in_cells(examples)
+    places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
     found: list[Match] = []
     misses = 0
-    # Cells are tried from the most similar down, so a row of misses means that only worse ones are left.
-    while tries and misses < MAX_MISSES and open_cells.max() >= limits["min_similarity"]:
+    # Places are tried from the most similar down, so a row of misses means that only worse ones are left.
+    while tries and misses < MAX_MISSES and places.max() >= limits["min_similarity"]:
         tries, misses = tries - 1, misses + 1
-        row, column = divmod(int(np.argmax(open_cells)), open_cells.shape[1])
-        match = _decode_at((row, column), similarity, template, examples, embedding, decode)
-        open_cells[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = -1.0
+        row, column = divmod(int(np.argmax(places)), places.shape[1])
+        # Where the object is round, its middle is the better click; where it is not, its middle may lie beside it.
+        cells = {(row, column), _brightest(bright, (row, column), max(1, round(diameter * 0.4)))}
+        match = _decode_at(cells, limits, examples, looked, decode)
+        cv2.circle(places, (column, row), tried, -1.0, thickness=-1)
         if match is None:
             continue
-        open_cells[_cells_of(match.mask, open_cells.shape) > 0.25] = -1.0
+        places[cells_of(match.mask, places.shape) > 0.25] = -1.0
         if match.score >= limits["min_score"]:
             misses = 0
             found.append(match)
     return found
 
 
+def _places(similarity: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
+    """Mean similarity of a disc as large as the examples round every cell: highest in the middle of an object.
+
+    A single cell says little about an object of many, and the most similar one often lies at its rim, where a click
+    means the rim.
+    """
+    side = 2 * max(1, round(diameter * 0.4)) + 1
+    disc = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.float32)
+    return np.asarray(cv2.filter2D(similarity, -1, disc / disc.sum(), borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _brightest(values: NDArray[np.float32], cell: tuple[int, int], radius: int) -> tuple[int, int]:
+    """The cell with the highest value, of those at most so many rows and columns away."""
+    top, left = max(0, cell[0] - radius), max(0, cell[1] - radius)
+    part = values[top : cell[0] + radius + 1, left : cell[1] + radius + 1]
+    row, column = divmod(int(np.argmax(part)), part.shape[1])
+    return top + row, left + column
+
+
 def _decode_at(
-    cell: tuple[int, int],
-    similarity: NDArray[np.float32],
-    template: Template,
+    cells: Iterable[tuple[int, int]],
+    limits: Mapping[str, float],
     examples: CategoryExamples,
-    embedding: Embedding,
+    looked: Looked,
     decode: Decode,
 ) -> Match | None:
-    """Prompt at a cell's centre, then once more at the middle of what that gave."""
-    height, width = embedding.original_size
-    rows, columns = similarity.shape
-    prompt = Prompt.of(points=[((cell[1] + 0.5) * width / columns, (cell[0] + 0.5) * height / rows)])
-    match = _best_candidate(decode(embedding, prompt), similarity, template, examples, embedding)
+    """Prompt at the centres of cells, then at the middle of what the best of them gave, while that is better."""
+    (height, width), (rows, columns) = looked.embedding.original_size, looked.cells
+    prompts = [Prompt.of(points=[((x + 0.5) * width / columns, (y + 0.5) * height / rows)]) for y, x in sorted(cells)]
+    tries = [_best_candidate(decode(looked.embedding, prompt), limits, examples, looked) for prompt in prompts]
+    match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
     if match is None:
         return None
-    centred = Prompt.of(points=[_middle(match.mask)])
-    again = _best_candidate(decode(embedding, centred), similarity, template, examples, embedding)
-    return max((m for m in (match, again) if m is not None), key=lambda m: m.score)
+    for _ in range(int(limits["refine"])):
+        # A box round the mask was tried too: it raises the predicted IoU of whatever is in it, also of nothing.
+        centred = Prompt.of(points=[_middle(match.mask)])
+        again = _best_candidate(decode(looked.embedding, centred), limits, examples, looked)
+        if again is None or again.score <= match.score:
+            break
+        match = again
+    return match
 
 
 def _best_candidate(
-    prediction: Prediction,
-    similarity: NDArray[np.float32],
-    template: Template,
-    examples: CategoryExamples,
-    embedding: Embedding,
+    prediction: Prediction, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked
 ) -> Match | None:
     """Of the candidate masks, the one most like the examples in look, size and the model's own estimate."""
-    scale = embedding.input_size[0] / embedding.original_size[0]
+    scale = looked.embedding.input_size[0] / looked.embedding.original_size[0]
     wanted = float(np.median([example.diameter for example in examples.examples]))
-    largest = template.parameters["max_area_ratio"]
+    largest = limits["max_area_ratio"]
+    prototypes = np.stack([example.prototype for example in examples.examples])
     best: Match | None = None
     for mask, predicted_iou in zip(prediction.masks, prediction.scores, strict=True):
         area = mask.sum() * scale**2
         if not area or not 1 / largest <= area / wanted**2 <= largest:
             continue
-        weights = _cells_of(mask, similarity.shape)
-        look = float((similarity * weights).sum() / weights.sum())
+        mean = looked.mean_inside(mask)
+        look = float((prototypes @ mean).max())
+        if examples.background:
+            look -= limits["background_weight"] * max(0.0, float(max(cell @ mean for cell in examples.background)))
         score = max(look, 0.0) * float(np.clip(predicted_iou, 0, 1))
         if best is None or score > best.score:
             best = Match(examples.category, mask, score, prediction.prompt)
     return best
+
+
+# -- what lies on one another --------------------------------------------------------------------------
 
 
 def _without_doubles(found: list[Match], max_overlap: float) -> list[Match]:
@@ -216,29 +298,20 @@ def _without_doubles(found: list[Match], max_overlap: float) -> list[Match]:
     return kept
 
 
-def _centred(embedding: Embedding) -> NDArray[np.float32]:
-    """The first tensor without its padding (C, h, w), less its mean over the image."""
-    tensor = next(iter(embedding.tensors.values())).astype(np.float32)
-    # The frame is a square with the image in its top left corner; cells wholly in the padding go.
-    frame = max(embedding.input_size)
-    rows, columns = (max(1, round(tensor.shape[1] * side / frame)) for side in embedding.input_size)
-    features = tensor[:, :rows, :columns]
-    return features - features.mean(axis=(1, 2), keepdims=True)
-
-
-def _unit(values: NDArray[np.float32], *, axis: int) -> NDArray[np.float32]:
-    return values / np.maximum(np.linalg.norm(values, axis=axis, keepdims=True), 1e-6)
+def _without_rivals(found: list[Match], max_iou: float) -> list[Match]:
+    """Without those of which another category has nearly the same mask with a higher score; the order stays."""
+    kept: list[Match] = []
+    for match in sorted(found, key=lambda match: -match.score):
+        others = (other for other in kept if other.category != match.category)
+        if all(mask_iou(match.mask, other.mask) <= max_iou for other in others):
+            kept.append(match)
+    chosen = {id(match) for match in kept}
+    return [match for match in found if id(match) in chosen]
 
 
 def _smooth(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
     # A single bright cell at a rim is a worse place to click than the middle of a bright patch.
     return np.asarray(cv2.GaussianBlur(similarity, (3, 3), 0.8), np.float32)
-
-
-def _cells_of(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """How much of each cell a mask covers, 0 to 1; never all zero for a mask that is not empty."""
-    share = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(share + 1e-9, np.float32)
 
 
 def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
@@ -250,7 +323,7 @@ def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 #: Strategy name → function; others may add theirs.
-STRATEGIES: dict[str, Callable[[Template, CategoryExamples, Embedding, Decode], list[Match]]] = {
+STRATEGIES: dict[str, Callable[[Template, CategoryExamples, Looked, Decode], list[Match]]] = {
     "fixed": _find_fixed,
     "match": _find_best,
     "match_all": _find_all,

@@ -263,7 +263,13 @@ class Session(Lookalikes, Annotating):
     # -- templates ---------------------------------------------------------------------------------
 
     def template(
-        self, name: str, *, categories: Sequence[str] | None = None, strategy: str = "match_all", **parameters: float
+        self,
+        name: str,
+        *,
+        categories: Sequence[str] | None = None,
+        strategy: str = "match_all",
+        background: Mapping[ImageRef, Sequence[Sequence[float]]] | None = None,
+        **parameters: float,
     ) -> Template:
         """A template made from what was annotated by hand, saved under its name.
 
@@ -274,6 +280,9 @@ class Session(Lookalikes, Annotating):
             None: all that have annotations by hand.
         strategy : {"match_all", "match", "fixed"}
             Every instance, the best one, or the same relative prompt on every image.
+        background : mapping of image to (N, 2), optional
+            (x, y) in image pixels, on things that are taken for the object and are not: what looks more like them than
+            like the examples is left out.
         **parameters
             See `samnb.templates.DEFAULT_PARAMETERS`.
 
@@ -285,7 +294,11 @@ class Session(Lookalikes, Annotating):
             An unknown parameter.
         """
         by_hand = [a for a in self.catalog.annotations() if a.source == BY_HAND]
-        return self._templates.make(name, by_hand, categories=categories, strategy=strategy, parameters=parameters)
+        not_this = [
+            (self._read(image), Prompt.of(points=points).points) for image, points in (background or {}).items()
+        ]
+        options: Any = {"categories": categories, "strategy": strategy, "parameters": parameters}
+        return self._templates.make(name, by_hand, background=not_this, **options)
 
     def apply(
         self,

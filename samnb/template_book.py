@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .apply import apply_events
 from .catalog import AnnotationRecord, ImageRecord
 from .encoding import Encoder
 from .errors import TemplateError, TemplateMismatch, UnknownName
 from .jobs import Event, JobControl
 from .masks import decode_rle
-from .matching import make_example
-from .prompts import Prompt
+from .prompts import Point, Prompt
+from .prototypes import cells_at, make_example
 from .templates import CategoryExamples, Example, Template, make_template
 
 __all__ = ["TemplateBook"]
@@ -32,14 +35,19 @@ class TemplateBook:
         categories: Sequence[str] | None,
         strategy: str,
         parameters: Mapping[str, float],
+        background: Sequence[tuple[ImageRecord, Sequence[Point]]] = (),
     ) -> Template:
         """A template from annotations by hand, saved; see `Session.template`."""
         known = list(dict.fromkeys(a.category for a in by_hand))
         wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
         if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
             raise UnknownName("category", unknown[0], known)
+        not_this = tuple(cell for image, points in background for cell in self._background(image, points))
+        place = strategy == "fixed"
         examples = [
-            CategoryExamples(category, tuple(self._example(a) for a in by_hand if a.category == category))
+            CategoryExamples(
+                category, tuple(self._example(a, place=place) for a in by_hand if a.category == category), not_this
+            )
             for category in wanted
         ]
         return self.saved(make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters))
@@ -76,7 +84,11 @@ class TemplateBook:
         """The template with its version: the latest if the content is the same, else the next."""
         return replace(template, version=self.catalog.save_template(template.name, template.as_dict()))
 
-    def _example(self, annotation: AnnotationRecord) -> Example:
+    def _background(self, image: ImageRecord, points: Sequence[Point]) -> tuple[NDArray[np.float32], ...]:
+        Prompt.of(points=points).check_inside(image.size_hw, image.filename)
+        return cells_at(self.encoder.embedding(image)[0], points)
+
+    def _example(self, annotation: AnnotationRecord, *, place: bool) -> Example:
         record, mask = self.catalog.image(annotation.image_id), decode_rle(annotation.rle)
         if mask.shape != record.size_hw:
             raise TemplateError(
@@ -84,4 +96,4 @@ class TemplateBook:
                 f"mask is {mask.shape}, the picture now {record.size_hw}. session.remove({annotation.id})"
             )
         prompt = Prompt.from_dict(annotation.prompt)
-        return make_example(record.pixel_hash, prompt, mask, self.encoder.embedding(record)[0])
+        return make_example(record.pixel_hash, prompt, mask, self.encoder.embedding(record)[0], place=place)

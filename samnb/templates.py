@@ -20,11 +20,15 @@ __all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example"
 
 #: Every parameter a template knows, with its default.
 DEFAULT_PARAMETERS: Mapping[str, float] = {
-    "min_similarity": 0.4,  # cosine of a cell with the prototype, -1 to 1; below it no point is tried
-    "min_score": 0.25,  # mean similarity in the mask x predicted IoU, 0 to 1; below it nothing is kept
+    "min_similarity": 0.1,  # mean cosine of an object-sized disc with the examples, -1 to 1; below it none is tried
+    "min_score": 0.3,  # cosine of the mask with the prototype x predicted IoU, 0 to 1; below it nothing is kept
     "max_objects": 50,  # per category and image, for match_all
-    "max_overlap": 0.5,  # share of the smaller mask inside another, 0 to 1; above it the lower score goes
+    "max_overlap": 0.5,  # share of the smaller of two masks in the other, 0 to 1; above it the lower score goes
+    "max_iou_between": 0.8,  # IoU of two masks of different categories, 0 to 1; above it the lower score goes
+    "refine": 2,  # how often a found object is prompted again at its middle, while that gives a better mask
     "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
+    "max_shift": 0.0,  # for fixed: how far the object may have moved, 0 to 1 of the image's longest side; 0: not at all
+    "background_weight": 1.0,  # how much similarity with background examples takes off, 0 to 1
 }
 
 _LIMITS: Mapping[str, tuple[float, float]] = {
@@ -32,10 +36,49 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "min_score": (0, 1),
     "max_objects": (1, 10_000),
     "max_overlap": (0, 1),
+    "refine": (0, 10),
     "max_area_ratio": (1, 1e9),
+    "max_iou_between": (0, 1),
+    "max_shift": (0, 1),
+    "background_weight": (0, 1),
 }
 
 STRATEGY_NAMES = ("fixed", "match", "match_all")
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """What an object and its surroundings look like, cell by cell.
+
+    Parameters
+    ----------
+    top, left : int
+        The first row and column of its cells on the example's image.
+    basis : (K, C) float32
+        Directions among embeddings.
+    patch : (K, h, w) float32
+        The cells in these directions.
+    """
+
+    top: int
+    left: int
+    basis: NDArray[np.float32]
+    patch: NDArray[np.float32]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "top": self.top,
+            "left": self.left,
+            "basis": self.basis.astype(float).round(4).tolist(),
+            "patch": self.patch.astype(float).round(3).tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Place:
+        """Read what `as_dict` wrote."""
+        basis, patch = (np.asarray(values[name], np.float32) for name in ("basis", "patch"))
+        return cls(int(values["top"]), int(values["left"]), basis, patch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +97,10 @@ class Example:
         Of the mask, as a fraction of the image.
     diameter : float
         Square root of the mask's area, in pixels of the model's input frame.
+    rle : mapping
+        The mask, COCO's uncompressed run lengths; {} in templates of older versions.
+    place : Place, optional
+        For strategy "fixed", to find out how far the object has moved.
     """
 
     pixel_hash: str
@@ -61,6 +108,8 @@ class Example:
     prototype: NDArray[np.float32]
     area: float
     diameter: float
+    rle: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -70,6 +119,8 @@ class Example:
             "prototype": [round(float(v), 6) for v in self.prototype],
             "area": self.area,
             "diameter": self.diameter,
+            "rle": dict(self.rle),
+            "place": None if self.place is None else self.place.as_dict(),
         }
 
     @classmethod
@@ -81,15 +132,41 @@ class Example:
             np.asarray(values["prototype"], np.float32),
             float(values["area"]),
             float(values["diameter"]),
+            values.get("rle", {}),
+            Place.from_dict(values["place"]) if values.get("place") else None,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class CategoryExamples:
-    """The examples of one category."""
+    """The examples of one category.
+
+    Parameters
+    ----------
+    category : str
+    examples : tuple of Example
+    background : tuple of (C,) float32
+        What is not of this category: embeddings of cells, each of length 1.
+    """
 
     category: str
     examples: tuple[Example, ...]
+    background: tuple[NDArray[np.float32], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "category": self.category,
+            "examples": [example.as_dict() for example in self.examples],
+            "background": [[round(float(v), 6) for v in cell] for cell in self.background],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CategoryExamples:
+        """Read what `as_dict` wrote."""
+        examples = tuple(Example.from_dict(example) for example in values["examples"])
+        background = tuple(np.asarray(cell, np.float32) for cell in values.get("background", ()))
+        return cls(values["category"], examples, background)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,19 +216,16 @@ class Template:
             "strategy": self.strategy,
             "model": self.model,
             "parameters": dict(self.parameters),
-            "categories": [
-                {"category": c.category, "examples": [e.as_dict() for e in c.examples]} for c in self.categories
-            ],
+            "categories": [category.as_dict() for category in self.categories],
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, version: int = 1) -> Template:
         """Read what `as_dict` wrote."""
-        categories = tuple(
-            CategoryExamples(c["category"], tuple(Example.from_dict(e) for e in c["examples"]))
-            for c in values["categories"]
-        )
-        return cls(values["name"], values["strategy"], categories, values["model"], values["parameters"], version)
+        categories = tuple(CategoryExamples.from_dict(category) for category in values["categories"])
+        # One of an older version knows fewer parameters.
+        parameters = {**DEFAULT_PARAMETERS, **values["parameters"]}
+        return cls(values["name"], values["strategy"], categories, values["model"], parameters, version)
 
     def __repr__(self) -> str:
         examples = ", ".join(f"{len(c.examples)} {c.category}" for c in self.categories)

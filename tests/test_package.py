@@ -25,7 +25,7 @@ ROOMS = (
     *("cache_archive", "storage_check"),
     *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "file_memo", "catalog"),
     *("tallies",),
-    *("jobs", "progress", "templates", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
+    *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating", "template_book", "session"),
