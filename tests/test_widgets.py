@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from samnb.errors import ModelError, PromptError, UnknownName
 from samnb.jobs import Event, Job
 from samnb.prompts import Prompt
-from samnb.ui.canvas import Shape, Stage, drawing
-from samnb.ui.frame import Frame, stage_size
-from samnb.ui.gestures import BoxDrag, Click, Gestures
+from samnb.ui.canvas import drawing
 from samnb.ui.worker import LatestOnly
 from samnb.widgets import Annotator, Progress
 
@@ -271,70 +269,7 @@ def test_drawing_that_fails_does_not_leave_the_canvas_held(annotator):
     assert not held()
 
 
-# -- from the mouse to the image ------------------------------------------------------------------------------
-
-
-def mouse(event, x, y, **more):
-    size = {"boundingRectWidth": 360, "boundingRectHeight": 270}
-    return {"event": event, "relativeX": x, "relativeY": y, "button": 0, **size, **more}
-
-
-@pytest.mark.parametrize(
-    ("more", "background"),
-    [({}, False), ({"shiftKey": True}, True), ({"button": 2}, True), ({"ctrlKey": True}, True)],
-)
-def test_which_clicks_are_background(more, background):
-    gestures = Gestures()
-    assert gestures.read(mouse("mousedown", 36, 27, **more)) is None
-    assert gestures.read(mouse("mouseup", 38, 28, **more)) == Click(0.1, 0.1, background)
-
-
-def test_the_middle_button_does_nothing():
-    gestures = Gestures()
-    gestures.read(mouse("mousedown", 36, 27, button=1))
-    assert gestures.read(mouse("mouseup", 36, 27, button=1)) is None
-
-
-def test_a_drag_is_a_band_and_then_a_box():
-    gestures = Gestures()
-    gestures.read(mouse("mousedown", 180, 135))
-    assert gestures.read(mouse("mousemove", 36, 27)) == BoxDrag(0.1, 0.1, 0.5, 0.5, False)
-    assert gestures.read(mouse("mouseup", 36, 27)) == BoxDrag(0.1, 0.1, 0.5, 0.5, True)
-    assert gestures.read(mouse("mousemove", 50, 50)) is None
-
-
-def test_a_drag_over_the_edge_ends_at_the_edge():
-    gestures = Gestures()
-    gestures.read(mouse("mousedown", 180, 135))
-    assert gestures.read(mouse("mouseleave", 500, 270)) == BoxDrag(0.5, 0.5, 1.0, 1.0, True)
-    assert gestures.read(mouse("mouseup", 500, 270)) is None
-
-
-def test_a_click_through_the_stage_lands_on_its_pixel(session):
-    session.sizes = [(120, 80)]
-    annotator = Annotator(session)
-    width, height = annotator._board.stage.frame.stage_size
-    for fraction in (0.0, 0.25, 0.999):
-        event = mouse("mousedown", width * fraction, height * fraction)
-        event |= {"boundingRectWidth": width, "boundingRectHeight": height}
-        annotator._board.stage._on_mouse(event)
-        annotator._board.stage._on_mouse(event | {"event": "mouseup"})
-        assert annotator.prompt.points[-1] == pytest.approx((120 * fraction, 80 * fraction))
-    assert annotator._board.stage._moves.watched_events == []
-
-
-@given(
-    image=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
-    place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
-)
-def test_canvas_and_image_coordinates_are_each_others_inverse(image, place):
-    frame = Frame(image, stage_size([image], (720, 540)))
-    point = (place[0] * image[0], place[1] * image[1])
-    [[x, y]] = frame.to_canvas([point]).tolist()
-    width, height = (side * frame.backing for side in frame.stage_size)
-    assert -1e-6 <= x <= width + 1e-6
-    assert -1e-6 <= y <= height + 1e-6
-    assert frame.to_image(x / width, y / height) == pytest.approx(point, abs=1e-6 * max(image))
+# -- keys, and anything in any order -------------------------------------------------------------------------
 
 
 def test_keys(annotator, session):
@@ -393,24 +328,6 @@ def test_no_sequence_of_actions_raises_holds_the_canvas_or_keeps_what_lies_outsi
 # -- what goes over the wire --------------------------------------------------------------------------------
 
 
-def test_a_mask_with_a_hole_is_sent_as_outlines_and_plain_numbers(monkeypatch):
-    stage = Stage((200, 200), on_gesture=lambda _: None, on_key=lambda *_: None)
-    sent = []
-    monkeypatch.setattr(ipycanvas.canvas._CANVAS_MANAGER, "_send_custom", lambda c, b=(): sent.append((c, b)))
-    stage.frame = Frame((200, 200), (200, 200))
-    rows, columns = np.mgrid[:200, :200]
-    ring = np.hypot(rows - 100, columns - 100)
-    from samnb.masks import mask_polygons
-
-    stage.show_mask(Shape(tuple(mask_polygons((ring < 80) & (ring > 40))), "#1e88e5"))
-    [(commands, buffers)] = sent
-    fill = [ipycanvas.canvas.COMMANDS["fill"], ["evenodd"], 0]
-    assert fill in commands
-    assert commands.count([ipycanvas.canvas.COMMANDS["closePath"], [], 0]) == 2
-    assert buffers == []
-    assert len(str(commands)) < 20_000
-
-
 def test_a_new_page_gets_everything_drawn_again(annotator, monkeypatch):
     annotator.click(60, 40)
     annotator.wait()
@@ -418,7 +335,7 @@ def test_a_new_page_gets_everything_drawn_again(annotator, monkeypatch):
     monkeypatch.setattr(ipycanvas.canvas._CANVAS_MANAGER, "_send_custom", lambda c, b=(): sent.append(c))
     annotator._board.stage._on_client_ready()
     numbers = {command[0] for batch in sent for command in batch}
-    needed = ("drawImage", "fill", "fillCircle", "switchCanvas")
+    needed = ("drawImage", "fillStyledPolygons", "fillCircle", "switchCanvas")
     assert numbers >= {ipycanvas.canvas.COMMANDS[name] for name in needed}
 
 

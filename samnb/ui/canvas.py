@@ -1,264 +1,332 @@
-"""The canvas of the annotator: four layers to draw on, and a hand on top of them."""
+"""The stage of the annotator: a picture with what lies on it, seen from near or far, and a hand on top."""
 
 from __future__ import annotations
 
-import asyncio
-import io
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import ipycanvas.canvas
-import ipyevents
+import ipycanvas
 import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from ..images import encode_png
-from ..masks import Polygon
 from ..prompts import FOREGROUND, Prompt
+from . import style
+from .backdrop import Backdrop
+from .ears import Ears
 from .frame import Frame
-from .gestures import BoxDrag, Click, Gestures
-from .strokes import draw_box, draw_point, stroke, trace
+from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom
+from .layers import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
+from .strokes import draw_box, draw_label, draw_point, draw_trail
 
-__all__ = ["Shape", "Stage"]
+__all__ = ["Shape", "Stage", "drawing"]
 
 PICTURE, SAVED, MASK, PROMPT = range(4)
 
-_MOVES_EVERY_MS = 40
-_SETTLE_SECONDS = 0.5
-# PNG keeps small pictures exact; above this many pixels it takes hundreds of milliseconds and JPEG looks the same.
-_PNG_PIXELS = 400_000
-
-# hold_canvas is one switch for all canvases of the kernel: two threads drawing at once paint on each other's layers.
-_DRAWING = threading.RLock()
-
-
-@dataclass(frozen=True, eq=False)
-class Shape:
-    """The outlines of a mask and the colour it is drawn in."""
-
-    polygons: tuple[Polygon, ...]
-    color: str
+# Canvas pixels: enough for a large stage on a HiDPI screen; more only makes every drawing slow.
+_MOST_PIXELS = 6_000_000
 
 
 class Stage:
-    """Shows one picture with what lies on it, and turns the mouse into clicks and boxes in image pixels.
+    """Shows one picture with what lies on it, and tells what the hand does, in image pixels.
 
     Parameters
     ----------
     size : (width, height)
-        CSS pixels.
+        CSS pixels at least, where the page is wide enough; with more room it grows in proportion.
     on_gesture : callable
-        Called with a `Click` or a `BoxDrag` in image pixels; a drag comes several times before it is done.
+        Called with a gesture of `samnb.ui.gestures`; drags and strokes come several times before they are done.
+        Zooming and moving the picture happen here and are not told.
     on_key : callable
-        Called with a key's name and whether Ctrl or Cmd is down, while the pointer is over the stage.
+        Called with a key's name, whether Ctrl or Cmd and whether Shift is down, while the annotator has the focus
+        or the pointer is over the stage.
+    on_view : callable, optional
+        Called after the view changed.
     """
 
     def __init__(
         self,
         size: tuple[int, int],
         *,
-        on_gesture: Callable[[Click | BoxDrag], None],
-        on_key: Callable[[str, bool], None],
+        on_gesture: Callable[[Gesture], None],
+        on_key: Callable[[str, bool, bool], None],
+        on_view: Callable[[], None] | None = None,
     ):
         self.frame = Frame(size, size)
-        self._on_gesture, self._on_key = on_gesture, on_key
+        self._size = size
+        self._on_gesture, self._on_key, self._on_view = on_gesture, on_key, on_view
         self._gestures = Gestures()
-        self._picture: ipywidgets.Image | None = None
-        self._picture_drawn_at = 0.0
+        self._look = Look()
         self._saved: Sequence[Shape] = ()
+        self._selected: int | None = None
         self._mask: Shape | None = None
+        self._hover: Shape | None = None
         self._prompt = Prompt()
-        width, height = (side * self.frame.backing for side in size)
+        self._band: BoxDrag | None = None
+        self._active: int | None = None
+        self._trail: Stroke | None = None
+        self._brush_radius = 0.0
+        self._drawn: object = None
+        width, height = self.frame.canvas_size
         self.canvas = ipycanvas.MultiCanvas(4, width=width, height=height)
-        # The page scales the canvas with its box, so a narrow notebook shrinks it and coordinates stay right.
+        # The page scales the canvas with its box, so coordinates are right before its size is known here.
         self.canvas.layout = ipywidgets.Layout(width="100%", height="auto")
         self.canvas.on_client_ready(self._on_client_ready)
-        self.widget = ipywidgets.Box([self.canvas])
-        self.widget.layout = ipywidgets.Layout(max_width=f"{size[0]}px")
+        self._backdrop = Backdrop(self.canvas[PICTURE])
+        self.ears = Ears(self._on_events)
+        self.widget = ipywidgets.Box([self.canvas, self.ears])
+        most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
+        self.widget.layout = ipywidgets.Layout(max_width=f"max({size[0]}px, {most})")
         self.widget.add_class("samnb-stage")
-        self._listen()
 
     # -- what is shown -----------------------------------------------------------------------------
 
     def show_picture(self, pixels: NDArray[np.uint8]) -> None:
-        """Another picture; everything that lay on the last one is gone."""
+        """Another picture, fitted; everything that lay on the last one is gone."""
         height, width = pixels.shape[:2]
-        frame = Frame((width, height), self.frame.stage_size)
-        # A new widget each time: commands and states travel apart, so a reused one may be drawn with its old picture.
-        value, kind = _encoded(pixels, frame)
-        picture = ipywidgets.Image(value=value, format=kind)
-        previous, self._picture, self.frame = self._picture, picture, frame
-        self._saved, self._mask, self._prompt = (), None, Prompt()
-        self._draw_picture()
-        self._draw_shapes()
-        self._draw_prompt(self._prompt, None)
-        if previous is not None:
-            previous.close()
+        with LOCK, drawing():
+            self.frame = Frame((width, height), self.frame.stage_size, self.frame.backing)
+            self._saved, self._selected, self._mask, self._hover = (), None, None, None
+            self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
+            self._backdrop.show(pixels, self.frame)
+            self._draw_above()
+        self._tell_view()
 
-    def show_saved(self, shapes: Sequence[Shape]) -> None:
-        """The annotations of this picture."""
-        self._saved = tuple(shapes)
-        with drawing():
-            self._fill(SAVED, self._saved, alpha=0.35, line=1.5)
+    def show_saved(self, shapes: Sequence[Shape], selected: int | None = None) -> None:
+        """The annotations of this picture in their order, the later above; the selected one, by its id, stands out."""
+        with LOCK:
+            self._saved, self._selected = tuple(shapes), selected
+            self._draw_saved()
 
     def show_mask(self, shape: Shape | None) -> None:
         """The mask in hand, or none."""
-        self._mask = shape
-        with drawing():
-            self._fill(MASK, (shape,) if shape else (), alpha=0.45, line=2.0, halo=True)
+        with LOCK:
+            self._mask, self._trail = shape, None
+            self._draw_mask()
 
-    def show_prompt(self, prompt: Prompt, *, band: BoxDrag | None = None) -> None:
-        """The points and box in hand; `band`, a box in image pixels, is one still being drawn."""
-        self._prompt = prompt
-        self._draw_prompt(prompt, band)
+    def show_hover(self, shape: Shape | None) -> None:
+        """The mask that a click here would give, or none."""
+        with LOCK:
+            if shape is not self._hover:
+                self._hover = shape
+                self._draw_mask()
+
+    def show_prompt(self, prompt: Prompt, *, band: BoxDrag | None = None, active: int | None = None) -> None:
+        """The points and box in hand; `band` is a box still being drawn, `active` a point that is being moved."""
+        with LOCK:
+            self._prompt, self._band, self._active = prompt, band, active
+            self._draw_prompt()
+
+    @property
+    def brush_radius(self) -> float:
+        """Image pixels: of the ring that follows the pointer while a brush is the tool, and of the stroke's trail."""
+        return self._brush_radius
+
+    @brush_radius.setter
+    def brush_radius(self, radius: float) -> None:
+        self._brush_radius = max(float(radius), 0.0)
+        self._tell_look()
+
+    def show_brush(self, x: float, y: float, radius: float) -> None:
+        """A ring of `radius` image pixels; where it is, the page sees to, without asking the kernel."""
+        self.brush_radius = radius
+
+    def hide_brush(self) -> None:
+        """No ring."""
+        self.brush_radius = 0.0
+
+    def set_look(self, *, opacity: float | None = None, contour: bool | None = None, saved: bool | None = None) -> None:
+        """How masks are drawn; None leaves it as it is."""
+        with LOCK:
+            self._look = Look(
+                self._look.opacity if opacity is None else min(max(float(opacity), 0.0), 1.0),
+                self._look.contour if contour is None else bool(contour),
+                self._look.saved if saved is None else bool(saved),
+            )
+            with drawing():
+                self._draw_saved()
+                self._draw_mask()
 
     def redraw(self) -> None:
         """Everything again, for a page that was loaded anew and starts blank."""
-        self._draw_picture()
-        self._draw_shapes()
-        self._draw_prompt(self._prompt, None)
+        page_is_new()
+        with LOCK, drawing():
+            self._backdrop.send_again()
+            self._draw_all()
 
-    # -- drawing -----------------------------------------------------------------------------------
+    # -- the view ------------------------------------------------------------------------------------
 
-    def _draw_picture(self) -> None:
-        layer = self.canvas[PICTURE]
-        corners = self.frame.to_canvas([(0, 0), self.frame.image_size])
-        (x, y), (right, bottom) = corners.tolist()
-        with drawing():
-            layer.clear()
-            if self._picture is not None:
-                # Many small pixels are smoothed, few large ones are shown as the squares they are.
-                layer.image_smoothing_enabled = self.frame.scale < 8
-                # Last of its batch: the page decodes the picture meanwhile and would put what follows elsewhere.
-                layer.draw_image(self._picture, x, y, right - x, bottom - y)
-        self._settle()
+    @property
+    def view(self) -> Frame:
+        """Where the picture lies: scale, offset and the coordinates they give."""
+        return self.frame
 
-    def _settle(self) -> None:
-        """Two pictures in quick succession may be decoded in the wrong order: draw the latest once more."""
-        now, before = time.monotonic(), self._picture_drawn_at
-        self._picture_drawn_at = now
-        if now - before > _SETTLE_SECONDS:
+    def fit(self) -> None:
+        """The whole picture."""
+        self._see(self.frame.fitted())
+
+    def actual_size(self) -> None:
+        """One image pixel on one pixel of the screen."""
+        self._see(self.frame.at_actual_size())
+
+    def zoom(self, factor: float, at: tuple[float, float] | None = None) -> None:
+        """Larger by `factor` round a place of the stage, CSS pixels; None: its middle."""
+        self._see(self.frame.zoomed(factor, at))
+
+    def pan(self, dx: float, dy: float) -> None:
+        """The picture moved by so many CSS pixels."""
+        self._see(self.frame.panned(dx, dy))
+
+    def _see(self, frame: Frame) -> None:
+        with LOCK:
+            if frame == self.frame:
+                return
+            self.frame = frame
+            self._draw_all()
+        self._tell_view()
+
+    def _tell_view(self) -> None:
+        self._tell_look()
+        if self._on_view is not None:
+            self._on_view()
+
+    # -- what the hand does ------------------------------------------------------------------------------
+
+    @property
+    def tool(self) -> str:
+        """What a drag means: "prompt" a box, "brush" and "erase" a stroke, "select" moves the picture."""
+        return self._gestures.tool
+
+    @tool.setter
+    def tool(self, name: str) -> None:
+        self._gestures.tool = name
+        self.ears.tool = name
+        self._tell_look()
+
+    @property
+    def wants_hover(self) -> bool:
+        """Whether the page tells of a pointer that moves without a button."""
+        return bool(self.ears.hover)
+
+    @wants_hover.setter
+    def wants_hover(self, wanted: bool) -> None:
+        self.ears.hover = bool(wanted)
+
+    def _tell_look(self) -> None:
+        self.ears.zoomed = not self.frame.is_fit
+        painting = self.tool in ("brush", "erase")
+        width = self.frame.stage_size[0]
+        self.ears.ring = round(self._brush_radius * self.frame.scale / width, 6) if painting else 0.0
+
+    def _on_events(self, events: Sequence[dict[str, Any]]) -> None:
+        for event in events:
+            kind = event.get("event")
+            if kind == "size":
+                self._resize(float(event.get("width") or 0), float(event.get("ratio") or 1))
+            elif kind == "settled":
+                self.redraw()
+            elif kind == "key":
+                self._on_key(str(event.get("key", "")), bool(event.get("ctrl")), bool(event.get("shift")))
+            else:
+                meant = self._gestures.read(event, self.frame, self._prompt.points)
+                if meant is not None:
+                    self._pass_on(meant)
+
+    def _pass_on(self, meant: Gesture) -> None:
+        if isinstance(meant, Zoom):
+            self.zoom(meant.factor, meant.at)
+        elif isinstance(meant, Pan):
+            self.pan(meant.dx, meant.dy)
+        else:
+            if isinstance(meant, Stroke):
+                with LOCK:
+                    self._trail = None if meant.done else meant
+                    self._draw_prompt()
+            self._on_gesture(meant)
+
+    def _resize(self, width: float, ratio: float) -> None:
+        """The stage is so wide on a page of that device pixel ratio: as many canvas pixels as the screen has."""
+        if width < 1:
             return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-
-        def again() -> None:
-            if self._picture_drawn_at == now:
-                self._draw_picture()
-
-        loop.call_later(_SETTLE_SECONDS * 1.2, again)
-
-    def _draw_shapes(self) -> None:
-        self.show_saved(self._saved)
-        self.show_mask(self._mask)
-
-    def _fill(self, layer: int, shapes: Sequence[Shape], *, alpha: float, line: float, halo: bool = False) -> None:
-        canvas = self.canvas[layer]
-        canvas.clear()
-        for shape in shapes:
-            trace(canvas, shape.polygons, self.frame)
-            canvas.global_alpha = alpha
-            canvas.fill_style = shape.color
-            canvas.fill("evenodd")
-            canvas.global_alpha = 0.9
-            if halo:
-                stroke(canvas, "#ffffff", (line + 2) * self.frame.backing)
-            canvas.global_alpha = 1.0
-            stroke(canvas, shape.color, line * self.frame.backing)
-
-    def _draw_prompt(self, prompt: Prompt, band: BoxDrag | None) -> None:
-        canvas, unit = self.canvas[PROMPT], float(self.frame.backing)
-        points = self.frame.to_canvas(prompt.points).tolist()
-        boxes = [box for box in (prompt.box, (band.x0, band.y0, band.x1, band.y1) if band else None) if box]
-        with drawing():
-            canvas.clear()
-            for index, box in enumerate(boxes):
-                dashed = band is not None and index == len(boxes) - 1
-                draw_box(canvas, self.frame.to_canvas([box[:2], box[2:]]).tolist(), unit, dashed=dashed)
-            for place, label in zip(points, prompt.point_labels, strict=True):
-                draw_point(canvas, place, unit, foreground=label == FOREGROUND)
-
-    # -- the hand ----------------------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        presses = ipyevents.Event(
-            source=self.widget,
-            watched_events=["mousedown", "mouseup", "mouseleave", "mouseenter", "contextmenu"],
-            prevent_default_action=True,
-        )
-        # Watched only while a button is down: nothing is shown for a mere move, and each one would wake the kernel.
-        self._moves = ipyevents.Event(
-            source=self.widget,
-            watched_events=[],
-            prevent_default_action=True,
-            throttle_or_debounce="throttle",
-            wait=_MOVES_EVERY_MS,
-        )
-        pressed_keys = ipyevents.Event(source=self.widget, watched_events=["keydown"], ignore_modifier_key_events=True)
-        presses.on_dom_event(self._on_mouse)
-        self._moves.on_dom_event(self._on_mouse)
-        pressed_keys.on_dom_event(
-            lambda event: self._on_key(str(event.get("key", "")), bool(event.get("ctrlKey") or event.get("metaKey")))
-        )
-        self._events = (presses, self._moves, pressed_keys)
-
-    def _on_mouse(self, event: dict[str, Any]) -> None:
-        meant = self._gestures.read(event)
-        self._moves.watched_events = ["mousemove"] if self._gestures.pressed else []
-        if isinstance(meant, Click):
-            self._on_gesture(Click(*self.frame.to_image(meant.x, meant.y), background=meant.background))
-        elif meant is not None:
-            (x0, y0), (x1, y1) = self.frame.to_image(meant.x0, meant.y0), self.frame.to_image(meant.x1, meant.y1)
-            self._on_gesture(BoxDrag(x0, y0, x1, y1, meant.done))
+        height = width * self._size[1] / self._size[0]
+        backing = min(max(ratio, 0.5), 4.0, (_MOST_PIXELS / (width * height)) ** 0.5)
+        frame = self.frame.resized((width, height), backing)
+        with LOCK:
+            if frame == self.frame:
+                return
+            self.frame = frame
+            if (self.canvas.width, self.canvas.height) != frame.canvas_size:
+                self.canvas.width, self.canvas.height = frame.canvas_size
+            self._draw_all()
+        self._tell_view()
 
     def _on_client_ready(self) -> None:
-        with _DRAWING:
-            # ipycanvas still believes the page knows the layer drawn last; the new page does not (ipycanvas#322).
-            ipycanvas.canvas._CANVAS_MANAGER._current_canvas = None
-            self.redraw()
+        self.redraw()
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Block until the picture is sharp; for scripts and tests."""
+        self._backdrop.wait(timeout)
 
     def close(self) -> None:
         """Let go of the browser's objects."""
-        for widget in (*self._events, self.canvas, self.widget, *filter(None, [self._picture])):
+        self._backdrop.close()
+        for widget in (self.ears, self.canvas, self.widget):
             widget.close()
 
+    # -- drawing -----------------------------------------------------------------------------------
 
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Send the drawing inside as one message, or none of it when it fails.
+    def _draw_all(self) -> None:
+        with drawing():
+            self._backdrop.draw(self.frame)
+            self._draw_above()
 
-    `hold_canvas` alone leaves the canvas held after an exception: all later drawing of every canvas is then
-    queued and never sent.
-    """
-    manager = ipycanvas.canvas._CANVAS_MANAGER
-    with _DRAWING:
-        held = manager._caching
-        try:
-            with ipycanvas.hold_canvas():
-                yield
-        except BaseException:
-            manager._commands_cache, manager._buffers_cache = [], []
-            manager._caching, manager._current_canvas = held, None
-            raise
+    def _draw_above(self) -> None:
+        self._draw_saved()
+        self._draw_mask()
+        self._drawn = None
+        self._draw_prompt()
 
+    def _draw_saved(self) -> None:
+        canvas, alpha = self.canvas[SAVED], 0.0 if self._look.contour else 0.9 * self._look.opacity
+        with drawing():
+            canvas.clear()
+            if not self._look.saved:
+                return
+            draw_shapes(canvas, self._saved, self.frame, alpha=alpha, line=1.5)
+            chosen = [shape for shape in self._saved if self._selected is not None and shape.id == self._selected]
+            draw_shapes(canvas, chosen, self.frame, alpha=alpha, line=3.0, halo=True)
+            for shape in chosen:
+                if shape.label:
+                    [place] = self.frame.to_canvas([shape.box[:2]]).tolist()
+                    draw_label(canvas, shape.label, place, self.frame.backing)
 
-def _encoded(pixels: NDArray[np.uint8], frame: Frame) -> tuple[bytes, str]:
-    """The picture as a file, not larger than the canvas can show, and "png" or "jpeg"."""
-    height, width = pixels.shape[:2]
-    factor = frame.scale * frame.backing
-    if factor < 1:
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-    if pixels.shape[0] * pixels.shape[1] <= _PNG_PIXELS:
-        return encode_png(pixels), "png"
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=93, subsampling=0)
-    return buffer.getvalue(), "jpeg"
+    def _draw_mask(self) -> None:
+        canvas, alpha = self.canvas[MASK], 0.0 if self._look.contour else self._look.opacity
+        with drawing():
+            canvas.clear()
+            if self._hover is not None:
+                draw_shapes(canvas, (self._hover,), self.frame, alpha=0.6 * alpha, line=1.25)
+            if self._mask is not None:
+                draw_shapes(canvas, (self._mask,), self.frame, alpha=min(1.1 * alpha, 1.0), line=2.0, halo=True)
+
+    def _draw_prompt(self) -> None:
+        now = (self._prompt, self._band, self._active, self._trail, self.frame)
+        if now == self._drawn:
+            return
+        self._drawn = now
+        canvas, unit, frame = self.canvas[PROMPT], float(self.frame.backing), self.frame
+        prompt, band = self._prompt, self._band
+        with drawing():
+            canvas.clear()
+            if self._trail is not None:
+                width = 2 * max(self._brush_radius, 1.0) * frame.scale * unit
+                color = style.BACKGROUND_POINT if self.tool == "erase" else style.ACCENT
+                draw_trail(canvas, frame.to_canvas(self._trail.points), width, color)
+            if prompt.box is not None:
+                draw_box(canvas, frame.to_canvas([prompt.box[:2], prompt.box[2:]]).tolist(), unit, dashed=False)
+            if band is not None:
+                corners = frame.to_canvas([(band.x0, band.y0), (band.x1, band.y1)]).tolist()
+                draw_box(canvas, corners, unit, dashed=True)
+            places = frame.to_canvas(prompt.points).tolist()
+            for index, (place, label) in enumerate(zip(places, prompt.point_labels, strict=True)):
+                draw_point(canvas, place, unit, foreground=label == FOREGROUND, active=index == self._active)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Frame", "stage_size"]
 
+# CSS pixels for one image pixel: nobody needs to see one larger.
+_LARGEST = 48.0
+
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture fitted into a stage and centred.
+    """A view of a picture: fitted into a stage and centred, or zoomed and moved.
 
     Parameters
     ----------
@@ -21,8 +24,12 @@ class Frame:
         Image pixels.
     stage_size : (width, height)
         CSS pixels.
-    backing : int
-        Canvas pixels for each CSS pixel; 2 stays sharp on a HiDPI screen.
+    backing : float
+        Canvas pixels for each CSS pixel, the page's device pixel ratio.
+    zoom : float
+        1 fits the picture into the stage.
+    center : (x, y) or None
+        The image pixel in the middle of the stage; None: that of the picture.
 
     Examples
     --------
@@ -31,22 +38,103 @@ class Frame:
     (4.0, (0.0, 50.0))
     >>> frame.to_image(0.5, 0.5)
     (50.0, 25.0)
+    >>> closer = frame.zoomed(2, (0, 150))
+    >>> closer.scale, closer.to_image(0, 0.5)
+    (8.0, (0.0, 25.0))
     """
 
     image_size: tuple[int, int]
-    stage_size: tuple[int, int]
-    backing: int = 2
+    stage_size: tuple[float, float]
+    backing: float = 2.0
+    zoom: float = 1.0
+    center: tuple[float, float] | None = None
+
+    @property
+    def fit_scale(self) -> float:
+        """CSS pixels for each image pixel when the picture just fits."""
+        return min(s / i for s, i in zip(self.stage_size, self.image_size, strict=True))
 
     @property
     def scale(self) -> float:
         """CSS pixels for each image pixel."""
-        return min(s / i for s, i in zip(self.stage_size, self.image_size, strict=True))
+        return self.fit_scale * self.zoom
 
     @property
     def offset(self) -> tuple[float, float]:
-        """CSS pixels left of and above the picture."""
-        x, y = ((stage - self.scale * image) / 2 for stage, image in zip(self.stage_size, self.image_size, strict=True))
+        """CSS pixels left of and above the picture, negative when it begins outside; whole canvas pixels."""
+        middle = self.center or (self.image_size[0] / 2, self.image_size[1] / 2)
+        x, y = (
+            round((stage / 2 - self.scale * at) * self.backing) / self.backing
+            for stage, at in zip(self.stage_size, middle, strict=True)
+        )
         return x, y
+
+    @property
+    def canvas_size(self) -> tuple[int, int]:
+        """(width, height) in canvas pixels."""
+        return round(self.stage_size[0] * self.backing), round(self.stage_size[1] * self.backing)
+
+    @property
+    def visible(self) -> tuple[float, float, float, float]:
+        """(x0, y0, x1, y1) in image pixels: the part of the picture that is on the stage."""
+        (x0, y0), (x1, y1) = self.to_image(0, 0), self.to_image(1, 1)
+        return x0, y0, x1, y1
+
+    @property
+    def is_fit(self) -> bool:
+        """True while the whole picture is shown as large as it can be."""
+        return self.zoom == 1.0
+
+    # -- other views of the same picture ---------------------------------------------------------------
+
+    def fitted(self) -> Frame:
+        """The whole picture."""
+        return replace(self, zoom=1.0, center=None)
+
+    def zoomed(self, factor: float, at: tuple[float, float] | None = None) -> Frame:
+        """Larger by `factor`; the image pixel under `at`, CSS pixels of the stage, stays there. None: the middle."""
+        most = max(_LARGEST / self.fit_scale, 1.0)
+        least = min(1.0, 1 / (self.fit_scale * self.backing))
+        zoom = min(max(self.zoom * factor, least), most)
+        if abs(zoom - 1) < 1e-6:
+            zoom = 1.0
+        x, y = at or (self.stage_size[0] / 2, self.stage_size[1] / 2)
+        (left, top), scale = self.offset, self.fit_scale * zoom
+        held = ((x - left) / self.scale, (y - top) / self.scale)
+        center = (
+            held[0] + (self.stage_size[0] / 2 - x) / scale,
+            held[1] + (self.stage_size[1] / 2 - y) / scale,
+        )
+        return replace(self, zoom=zoom)._centered(center)
+
+    def at_actual_size(self) -> Frame:
+        """One image pixel on one pixel of the screen, round the same middle."""
+        return self.zoomed(1 / (self.scale * self.backing))
+
+    def panned(self, dx: float, dy: float) -> Frame:
+        """The picture moved by so many CSS pixels; its edges stop at those of the stage."""
+        left, top = self.offset
+        center = (
+            (self.stage_size[0] / 2 - left - dx) / self.scale,
+            (self.stage_size[1] / 2 - top - dy) / self.scale,
+        )
+        return self._centered(center)
+
+    def resized(self, stage_size: tuple[float, float], backing: float) -> Frame:
+        """The same view on a stage of another size."""
+        resized = replace(self, stage_size=stage_size, backing=backing)
+        return resized._centered(self.center) if self.center else resized
+
+    def _centered(self, center: tuple[float, float]) -> Frame:
+        kept = []
+        for at, image, stage in zip(center, self.image_size, self.stage_size, strict=True):
+            half = stage / self.scale / 2
+            kept.append(image / 2 if 2 * half >= image else min(max(at, half), image - half))
+        middle = (kept[0], kept[1])
+        whole = middle == (self.image_size[0] / 2, self.image_size[1] / 2)
+        return replace(self, center=None if whole else middle)
+
+    # -- coordinates ---------------------------------------------------------------------------------
 
     def to_image(self, x: float, y: float) -> tuple[float, float]:
         """From fractions of the stage (0 to 1) to image pixels; places beside the picture go to its edge."""
@@ -54,6 +142,20 @@ class Frame:
         for fraction, stage, image, offset in zip((x, y), self.stage_size, self.image_size, self.offset, strict=True):
             inside.append(float(min(max((fraction * stage - offset) / self.scale, 0.0), image)))
         return inside[0], inside[1]
+
+    def holds(self, x: float, y: float) -> bool:
+        """True where there is picture, not the ground beside it; fractions of the stage."""
+        return all(
+            0 <= fraction <= 1 and 0 <= (fraction * stage - offset) / self.scale < image
+            for fraction, stage, image, offset in zip(
+                (x, y), self.stage_size, self.image_size, self.offset, strict=True
+            )
+        )
+
+    def to_stage(self, x: float, y: float) -> tuple[float, float]:
+        """CSS pixels of the stage where that image pixel is."""
+        left, top = self.offset
+        return x * self.scale + left, y * self.scale + top
 
     def to_canvas(self, points: Iterable[tuple[float, float]] | NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, 2) canvas pixels of (N, 2) image pixels."""

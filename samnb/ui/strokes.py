@@ -1,37 +1,14 @@
-"""How masks, boxes and points look on a canvas; coordinates and widths are canvas pixels."""
+"""How points, boxes and strokes look on a canvas; coordinates and widths are canvas pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import ipycanvas
+import numpy as np
+from numpy.typing import NDArray
 
-from ..masks import Polygon
 from . import style
-from .frame import Frame
 
-__all__ = ["draw_box", "draw_point", "stroke", "trace"]
-
-
-def trace(canvas: ipycanvas.Canvas, polygons: Sequence[Polygon], frame: Frame) -> None:
-    """Make the outlines of a mask the current path; fill it with the rule evenodd to keep the holes open."""
-    canvas.begin_path()
-    for polygon in polygons:
-        for ring in (polygon.exterior, *polygon.holes):
-            # Tenths of a canvas pixel: nobody sees more, and the message is half as long.
-            places = frame.to_canvas(ring).round(1).tolist()
-            canvas.move_to(*places[0])
-            for x, y in places[1:]:
-                canvas.line_to(x, y)
-            canvas.close_path()
-
-
-def stroke(canvas: ipycanvas.Canvas, color: str, width: float) -> None:
-    """Draw along the current path."""
-    canvas.stroke_style = color
-    canvas.line_width = float(width)
-    canvas.line_join = "round"
-    canvas.stroke()
+__all__ = ["draw_box", "draw_label", "draw_point", "draw_trail"]
 
 
 def draw_box(canvas: ipycanvas.Canvas, corners: list[list[float]], unit: float, *, dashed: bool) -> None:
@@ -45,9 +22,14 @@ def draw_box(canvas: ipycanvas.Canvas, corners: list[list[float]], unit: float, 
     canvas.set_line_dash([])
 
 
-def draw_point(canvas: ipycanvas.Canvas, place: list[float], unit: float, *, foreground: bool) -> None:
+def draw_point(
+    canvas: ipycanvas.Canvas, place: list[float], unit: float, *, foreground: bool, active: bool = False
+) -> None:
     """A point of a prompt; plus and minus tell the two kinds apart without their colours."""
     x, y = place
+    if active:
+        canvas.fill_style = style.ACCENT
+        canvas.fill_circle(x, y, 10.5 * unit)
     canvas.fill_style = "#ffffff"
     canvas.fill_circle(x, y, 8 * unit)
     canvas.fill_style = style.FOREGROUND_POINT if foreground else style.BACKGROUND_POINT
@@ -57,3 +39,26 @@ def draw_point(canvas: ipycanvas.Canvas, place: list[float], unit: float, *, for
     canvas.stroke_line(x - 3.25 * unit, y, x + 3.25 * unit, y)
     if foreground:
         canvas.stroke_line(x, y - 3.25 * unit, x, y + 3.25 * unit)
+
+
+def draw_trail(canvas: ipycanvas.Canvas, places: NDArray[np.float64], width: float, color: str) -> None:
+    """Where a brush went, (N, 2), before the mask follows."""
+    canvas.global_alpha = 0.45
+    canvas.line_cap = canvas.line_join = "round"
+    canvas.stroke_style = color
+    canvas.line_width = float(width)
+    # A line of no length has no round ends either.
+    points = places if len(places) > 1 else np.concatenate([places, places + 0.01])
+    canvas.stroke_lines(points.astype(np.float32))
+    canvas.global_alpha = 1.0
+    canvas.line_cap = "butt"
+
+
+def draw_label(canvas: ipycanvas.Canvas, text: str, place: list[float], unit: float) -> None:
+    """Words with their lower left corner there, readable on any ground."""
+    canvas.font = f"600 {round(12 * unit)}px system-ui, sans-serif"
+    x, y = place[0], max(place[1] - 4 * unit, 13 * unit)
+    canvas.line_join, canvas.line_width = "round", 3 * unit
+    canvas.stroke_style, canvas.fill_style = "#000000", "#ffffff"
+    canvas.stroke_text(text, x, y)
+    canvas.fill_text(text, x, y)

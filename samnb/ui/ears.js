@@ -1,0 +1,240 @@
+// What the hand does over the stage, told to the kernel: presses at once; moves, wheel and hover one message at a time,
+// the latest wins. A message waits until the kernel has acknowledged the one before, so none can pile up behind a slow one.
+
+const LAZY_EVERY_MS = 16;
+const BUSY_AFTER_MS = 700;
+const EDITABLE = "input, textarea, select, [contenteditable='true'], .cm-content, .CodeMirror";
+
+function render({ model, el }) {
+  const id = Math.random().toString(36).slice(2);
+  el.classList.add("samnb-ears");
+  el.tabIndex = 0;
+  el.setAttribute("role", "application");
+  el.setAttribute("aria-label", "picture: click objects; press ? for keys");
+  const ring = document.createElement("div");
+  ring.className = "samnb-ring";
+  ring.style.display = "none";
+  el.append(ring);
+
+  // -- one message at a time -------------------------------------------------------------------------------------
+
+  let queue = [];
+  let sent = 0, acknowledged = 0, sentAt = 0, lastLazy = 0, timer = 0, busy = 0, urgentUnanswered = false;
+
+  const flush = () => {
+    clearTimeout(timer);
+    timer = 0;
+    if (!queue.length) return;
+    const events = queue;
+    queue = [];
+    sentAt = performance.now();
+    model.send({ view: id, seq: ++sent, events });
+  };
+
+  const waiting = () => sent > acknowledged && performance.now() - sentAt < 10000;
+
+  const schedule = () => {
+    if (timer || !queue.length || waiting()) return;
+    const wait = LAZY_EVERY_MS - (performance.now() - lastLazy);
+    if (wait <= 0) {
+      lastLazy = performance.now();
+      flush();
+    } else {
+      timer = setTimeout(() => { timer = 0; lastLazy = performance.now(); if (!waiting()) flush(); }, wait);
+    }
+  };
+
+  const urgent = (event) => {
+    queue.push(event);
+    flush();
+    urgentUnanswered = true;
+    clearTimeout(busy);
+    busy = setTimeout(() => urgentUnanswered && el.classList.add("samnb-busy"), BUSY_AFTER_MS);
+  };
+
+  const lazy = (event) => {
+    const last = queue[queue.length - 1];
+    if (last && last.event === event.event) {
+      if (event.event === "move") event.way = [...last.way, ...event.way];
+      if (event.event === "wheel") event.delta += last.delta;
+      queue[queue.length - 1] = event;
+    } else {
+      queue.push(event);
+    }
+    schedule();
+  };
+
+  const onAnswer = (message) => {
+    if (message.view !== id || message.ack === undefined) return;
+    acknowledged = Math.max(acknowledged, message.ack);
+    if (acknowledged >= sent) {
+      urgentUnanswered = false;
+      el.classList.remove("samnb-busy");
+    }
+    schedule();
+  };
+  model.on("msg:custom", onAnswer);
+
+  // -- the pointer -----------------------------------------------------------------------------------------------
+
+  let pressed = null, space = false, over = false, rect = null;
+
+  const at = (e) => {
+    rect = rect && pressed !== null ? rect : el.getBoundingClientRect();
+    return { x: (e.clientX - rect.left) / rect.width, y: (e.clientY - rect.top) / rect.height };
+  };
+  const held = (e) => ({ shift: e.shiftKey, ctrl: e.ctrlKey || e.metaKey, alt: e.altKey, space });
+  const hovers = () => model.get("hover") && pressed === null;
+
+  const showRing = (e) => {
+    const radius = model.get("ring") * el.clientWidth;
+    if (!radius || !over) { ring.style.display = "none"; return; }
+    if (e) {
+      const place = at(e);
+      ring.style.left = `${place.x * 100}%`;
+      ring.style.top = `${place.y * 100}%`;
+    }
+    ring.style.width = ring.style.height = `${2 * radius}px`;
+    ring.style.display = "block";
+  };
+
+  const on = (name, handler, options) => el.addEventListener(name, handler, options);
+
+  on("pointerdown", (e) => {
+    if (pressed !== null) return;
+    e.preventDefault();
+    el.focus({ preventScroll: true });
+    over = true;
+    rect = null;
+    const place = at(e);
+    pressed = e.pointerId;
+    try { el.setPointerCapture(e.pointerId); } catch { /* a synthetic pointer cannot be captured */ }
+    if (e.button === 1 || space) el.style.cursor = "grabbing";
+    const down = { event: "down", button: e.button, ...place, ...held(e) };
+    // A click is one message: its press travels with its release, or with the first move.
+    if (["brush", "erase"].includes(model.get("tool"))) urgent(down); else queue.push(down);
+  });
+  on("pointermove", (e) => {
+    if (e.movementX || e.movementY) over = true;
+    showRing(e);
+    if (pressed === e.pointerId) {
+      const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
+      const way = (all.length ? all : [e]).map((each) => { const p = at(each); return [p.x, p.y]; });
+      lazy({ event: "move", way, ...at(e) });
+    } else if (hovers()) {
+      lazy({ event: "hover", ...at(e), ...held(e) });
+    }
+  });
+  const release = (kind) => (e) => {
+    if (pressed !== e.pointerId) return;
+    const place = at(e);
+    pressed = null;
+    el.style.cursor = "";
+    urgent({ event: kind, button: e.button, ...place, ...held(e) });
+  };
+  on("pointerup", release("up"));
+  on("pointercancel", release("cancel"));
+  on("dblclick", (e) => urgent({ event: "double", ...at(e), ...held(e) }));
+  on("contextmenu", (e) => { e.preventDefault(); e.stopPropagation(); });
+  // JupyterLab selects cells and opens editors by these.
+  for (const name of ["mousedown", "mouseup", "click", "dblclick"]) on(name, (e) => e.stopPropagation());
+  on("pointerenter", () => { over = true; });
+  on("pointerleave", () => {
+    over = space = false;
+    ring.style.display = "none";
+    if (pressed === null && model.get("hover")) {
+      queue = queue.filter((event) => event.event !== "hover");
+      lazy({ event: "leave" });
+    }
+  });
+  on("wheel", (e) => {
+    // Where there is nothing to zoom out of, the page scrolls on.
+    if (e.deltaY > 0 && !model.get("zoomed")) return;
+    e.preventDefault();
+    e.stopPropagation();
+    const unit = [1, 16, 400][e.deltaMode] || 1;
+    lazy({ event: "wheel", delta: e.deltaY * unit * (e.ctrlKey ? 4 : 1), ...at(e) });
+  }, { passive: false });
+
+  // -- keys: only those of the table are kept from the page ---------------------------------------------------------
+
+  const editing = () => document.activeElement?.matches?.(EDITABLE);
+  const ours = () => {
+    const focused = document.activeElement;
+    const home = el.closest(".samnb") || el;
+    if (focused && home.contains(focused)) return !focused.matches(EDITABLE);
+    return over && !editing();
+  };
+  const wanted = (e) => {
+    const name = e.key.toLowerCase(), ctrl = e.ctrlKey || e.metaKey;
+    // A focused button is pressed by these.
+    if ((name === "enter" || name === " ") && document.activeElement?.matches?.("button, summary, a")) return false;
+    return !e.altKey && model.get("keys_kept").some(([key, withCtrl, withShift]) =>
+      key === name && withCtrl === ctrl && (withShift === null || withShift === e.shiftKey));
+  };
+  const onKey = (e) => {
+    if (!el.isConnected || !el.offsetParent || e.isComposing || !ours()) return;
+    if (e.key === " " && over && !e.ctrlKey && !e.shiftKey && !e.altKey && !e.metaKey
+        && !document.activeElement?.matches?.("button, summary, a")) {
+      space = true;
+      if (pressed === null) el.style.cursor = "grab";
+    } else if (wanted(e)) {
+      urgent({ event: "key", key: e.key, ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey });
+    } else {
+      return;
+    }
+    e.preventDefault();
+    e.stopImmediatePropagation();
+  };
+  const onKeyUp = (e) => {
+    if (e.key === " " && space) {
+      space = false;
+      if (pressed === null) el.style.cursor = "";
+    }
+  };
+  // Typing elsewhere ends what a parked pointer means, until it moves again.
+  const onFocus = (e) => { if (!el.contains(e.target) && e.target.matches?.(EDITABLE)) over = false; };
+  // Before JupyterLab's own, which listens on the document in the capture phase.
+  window.addEventListener("keydown", onKey, true);
+  window.addEventListener("keyup", onKeyUp, true);
+  window.addEventListener("focusin", onFocus, true);
+
+  // -- how large the stage is ------------------------------------------------------------------------------------
+
+  let told = "", settle = 0;
+  const measure = () => {
+    const box = el.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
+    const now = `${box.width.toFixed(2)} ${ratio}`;
+    if (!box.width || now === told) return;
+    told = now;
+    lazy({ event: "size", width: box.width, ratio });
+    clearTimeout(settle);
+    // Sizes and drawings are told apart; once both are there a last drawing makes sure.
+    settle = setTimeout(() => lazy({ event: "settled" }), 400);
+  };
+  const observer = new ResizeObserver(measure);
+  observer.observe(el);
+  window.addEventListener("resize", measure);
+  const onLook = () => {
+    showRing(null);
+    const tool = model.get("tool");
+    el.dataset.tool = tool;
+  };
+  model.on("change:ring", onLook);
+  model.on("change:tool", onLook);
+  onLook();
+
+  return () => {
+    model.off("msg:custom", onAnswer);
+    model.off("change:ring", onLook);
+    model.off("change:tool", onLook);
+    observer.disconnect();
+    window.removeEventListener("resize", measure);
+    window.removeEventListener("keydown", onKey, true);
+    window.removeEventListener("keyup", onKeyUp, true);
+    window.removeEventListener("focusin", onFocus, true);
+    for (const each of [timer, busy, settle]) clearTimeout(each);
+  };
+}
+
+export default { render };
