@@ -91,7 +91,7 @@ def is_picture_name(name: str) -> bool:
     >>> is_picture_name("a.JPG"), is_picture_name("a.txt"), is_picture_name(".hidden.png")
     (True, False, False)
     """
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return not name.startswith(".") and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
 def _expand(source: AnyPath, unreadable: _OnError) -> Iterator[str]:
@@ -153,11 +153,14 @@ def _kind(entry: os.DirEntry[str]) -> tuple[bool, ...]:
     """(True,) for a folder, (False,) for a picture, () for what is left out."""
     if entry.name.startswith("."):
         return ()
-    # The entry itself knows without asking the disk, except of links.
-    linked = entry.is_symlink()
-    if is_picture_name(entry.name) and (os.path.isfile(entry.path) if linked else entry.is_file()):
-        return (False,)
-    return (True,) if (os.path.isdir(entry.path) if linked else entry.is_dir()) else ()
+    # The entry itself knows without asking the disk, except of links: those may lead anywhere, or nowhere.
+    if entry.is_symlink():
+        if os.path.isdir(entry.path):
+            return (True,)
+        return (False,) if is_picture_name(entry.name) and os.path.isfile(entry.path) else ()
+    if entry.is_dir():
+        return (True,)
+    return (False,) if is_picture_name(entry.name) and entry.is_file() else ()
 
 
 def _warn(folder: str, error: OSError) -> None:

@@ -335,11 +335,10 @@ def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:
 
 def _is_storable(path: str, block: _Block) -> bool:
     try:
-        path_text(path)
+        return bool(path.isascii() or path_text(path))
     except ImageError as error:
         block.reads[path] = _Read(path, reason=str(error))
         return False
-    return True
 
 
 def _is_unchanged(image: ImageRecord, stamp: FileStamp) -> bool:
