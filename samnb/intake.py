@@ -137,6 +137,7 @@ class _Adding:
         self._failed: list[Failure] = []
         self._added = self._changed = self._duplicates = 0
         self._done = self._total = 0
+        self._seen: set[str] = set()
 
     def events(self, source: Any, control: JobControl) -> Iterator[Event]:
         """Look for everything, then read and write it; the last event has the report in its details."""
@@ -193,12 +194,18 @@ class _Adding:
             if isinstance(item, str):
                 block.paths.append(item)
             elif isinstance(item, Kept):
+                if item.path in self._seen:
+                    _unkeep(item)  # what was read already and kept again is what could not be read
                 block.paths.append(item.path)
                 block.kept.setdefault(item.path, item)
             elif isinstance(item, Refused):
                 block.paths.append(item.name)
                 block.reads[item.name] = _Read(item.name, reason=item.reason)
-        block.paths = list(dict.fromkeys(block.paths))
+        found = len(block.paths)
+        # The same bytes under the same name may be in a zip file, or a list, more than once.
+        block.paths = [path for path in dict.fromkeys(block.paths) if path not in self._seen]
+        self._seen.update(block.paths)
+        self._total -= found - len(block.paths)
         self._look_up(block)
         unread = [path for path in block.paths if path not in block.reads]
         for start in range(0, len(unread), CHUNK):
@@ -300,11 +307,7 @@ class _Adding:
         kept = block.kept.get(read.path)
         if kept is None:
             return Failure(_printable(read.path), _printable(read.reason))
-        if kept.is_new:
-            path = Path(kept.path)
-            path.unlink(missing_ok=True)
-            if path.parent.name != "images" and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+        _unkeep(kept)
         return Failure(_printable(kept.name), _printable(read.reason.replace(kept.path, kept.name)))
 
     def _row(self, read: _Read) -> ImageRecord | NewImage | None:
@@ -327,6 +330,15 @@ class _Adding:
             changed=self._changed,
             failed=tuple(self._failed),
         )
+
+
+def _unkeep(kept: Kept) -> None:
+    """Take a file that was kept just now, and is of no use, out of the session folder again."""
+    if kept.is_new:
+        path = Path(kept.path)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:

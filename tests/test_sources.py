@@ -98,6 +98,19 @@ def test_the_same_bytes_again_add_nothing(session: Session, monkeypatch: pytest.
     assert {i.path for i in session.images()} == {i.path for i in first.images}
 
 
+def test_the_same_bytes_twice_in_a_long_list_are_one_image(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samnb.intake.BATCH", 2)
+    bad = ("bad.jpg", A[:50])
+    job = session.add_job([bad, ("a.jpg", A), ("x/a.jpg", A), ("b.png", B), bad, ("a.jpg", A)], show=False)
+    last = job.wait(30)
+    assert job.report is not None
+    assert [i.filename for i in job.report.images] == ["a.jpg", "b.png"]
+    assert [f.path for f in job.report.failed] == ["bad.jpg"]
+    assert (last["computed"], last["skipped"], last["failed"], last.total) == (2, 0, 1, 3)
+    kept = [p.name for p in (session.folder / "images").rglob("*") if p.is_file()]
+    assert sorted(kept) == ["a.jpg", "b.png"]
+
+
 def test_other_bytes_under_a_name_that_is_there_are_another_image(session: Session) -> None:
     session.add(("a.jpg", A))
     assert session.add(("a.jpg", picture(5))).added == 1
