@@ -117,7 +117,9 @@ class Prompt:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Prompt:
-        """Read what `as_dict` wrote."""
+        """Read what `as_dict` wrote; a mask drawn by hand has an empty prompt, and gets that back."""
+        if not values.get("points") and values.get("box") is None:
+            return cls()
         return cls.of(points=values.get("points"), point_labels=values.get("point_labels"), box=values.get("box"))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .apply import apply_events
 from .catalog import AnnotationRecord, ImageRecord
+from .clicks import first_click
 from .encoding import Encoder
 from .errors import TemplateError, TemplateMismatch, UnknownName
 from .jobs import Event, JobControl
@@ -95,5 +96,6 @@ class TemplateBook:
                 f"Annotation {annotation.id} on {record.filename} belongs to an earlier picture under that name: its "
                 f"mask is {mask.shape}, the picture now {record.size_hw}. session.remove({annotation.id})"
             )
-        prompt = Prompt.from_dict(annotation.prompt)
+        # A mask drawn by hand comes without a prompt: strategy "fixed" then clicks its middle.
+        prompt = Prompt.from_dict(annotation.prompt) or Prompt.of(points=[first_click(mask)])
         return make_example(record.pixel_hash, prompt, mask, self.encoder.embedding(record)[0], place=place)

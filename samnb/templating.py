@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .annotating import BY_HAND, Annotating
 from .datasets import ImageRef
+from .errors import NothingToMeasure
 from .jobs import Event, Job, JobControl
+from .masks import decode_rle
 from .progress import show_job
-from .prompts import Prompt
+from .prompts import Embedding, Prompt
 from .records import ImageRecord
+from .reports import Failure
 from .template_book import TemplateBook
+from .template_report import WORST, ImageFigures, Sweep, TemplateReport
+from .template_trial import Known, sweep, try_on
 from .templates import Template
 
 __all__ = ["Templating"]
@@ -96,7 +102,108 @@ class Templating(Annotating):
         """The same as `apply`, here and now: an iterator of its events."""
         return self._apply(self._templates.find(template), self._records(dataset, images), JobControl())
 
+    def evaluate(
+        self,
+        template: Template | str,
+        *,
+        dataset: str | None = None,
+        images: Iterable[ImageRef] | None = None,
+        min_iou: float = 0.5,
+        on_examples: bool = False,
+    ) -> TemplateReport:
+        """How much of what was annotated by hand a template finds, and what it makes up; nothing is written.
+
+        Only images with annotations by hand of the template's categories are searched, and all of their objects have to
+        be annotated: what is not counts as made up.
+
+        Parameters
+        ----------
+        template : Template or str
+            A saved one by its name.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these.
+        min_iou : float
+            From which a mask counts as the object, above 0 and up to 1.
+        on_examples : bool
+            Also on the images that hold the template's own examples, which flatters it.
+
+        Raises
+        ------
+        NothingToMeasure
+            No such images.
+        """
+        template, failed = self._templates.find(template), []
+        known, left_out = self._known(template, self._records(dataset, images), on_examples=on_examples)
+        found: list[ImageFigures] = []
+        for one in known:
+            try:
+                found.append(try_on(template, one, self.model, min_iou=min_iou))
+            except Exception as error:
+                # One image that cannot be searched must not lose the figures of the others.
+                failed.append(Failure(one.image.filename, str(error) or repr(error)))
+        found.sort(key=lambda image: (image.tally.f1, image.tally.mean_iou))
+        pictures = {image.image_id: self.pixels(image.image_id) for image in found[:WORST] if image.tally.f1 < 1}
+        name = f"{template.name} v{template.version}"
+        return TemplateReport(name, tuple(found), min_iou, left_out, tuple(failed), pictures)
+
+    def sweep(
+        self,
+        template: Template | str,
+        grid: Mapping[str, Sequence[float]],
+        *,
+        dataset: str | None = None,
+        images: Iterable[ImageRef] | None = None,
+        min_iou: float = 0.5,
+        on_examples: bool = False,
+    ) -> Sweep:
+        """Try parameters on what was annotated by hand, every combination of them; the best F1 comes first.
+
+        Parameters
+        ----------
+        template : Template or str
+        grid : mapping of str to sequence of float
+            Values to try, such as ``{"min_score": [0.2, 0.3, 0.4], "refine": [0, 2]}``.
+        dataset, images, min_iou, on_examples
+            As for `evaluate`.
+
+        Raises
+        ------
+        TemplateError, UnknownOption
+            An unknown parameter, a value out of its range, an empty grid.
+        NothingToMeasure
+            No images with annotations by hand.
+        """
+        template = self._templates.find(template)
+        known, _ = self._known(template, self._records(dataset, images), on_examples=on_examples)
+        return sweep(template, grid, known, self.model, min_iou=min_iou)
+
     # -- inside ------------------------------------------------------------------------------------
+
+    def _known(
+        self, template: Template, records: Sequence[ImageRecord], *, on_examples: bool
+    ) -> tuple[list[Known], int]:
+        """The images with annotations by hand, and how many were left out for holding examples."""
+        wanted: dict[str, dict[str, list[Any]]] = {}
+        categories = {examples.category for examples in template.categories}
+        sizes = {record.id: record.size_hw for record in records}
+        for annotation in self.catalog.annotations(source=BY_HAND):
+            # A mask of another size belongs to an earlier picture under this name.
+            if annotation.category in categories and sizes.get(annotation.image_id) == tuple(annotation.rle["size"]):
+                masks = wanted.setdefault(annotation.image_id, {}).setdefault(annotation.category, [])
+                masks.append(decode_rle(annotation.rle))
+        used = {example.pixel_hash for examples in template.categories for example in examples.examples}
+        annotated = [record for record in records if record.id in wanted]
+        chosen = [record for record in annotated if on_examples or record.pixel_hash not in used]
+        if not chosen:
+            hint = " other than the template's own examples (on_examples=True measures on them)" if annotated else ""
+            raise NothingToMeasure(f"images annotated by hand{hint}")
+        known = [Known(record, partial(self._embedding_of, record), wanted[record.id]) for record in chosen]
+        return known, len(annotated) - len(chosen)
+
+    def _embedding_of(self, image: ImageRecord) -> Embedding:
+        return self._encoder.embedding(image)[0]
 
     def _apply(self, template: Template, records: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
         filled = self._filled(records)

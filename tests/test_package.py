@@ -28,7 +28,8 @@ ROOMS = (
     *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
-    *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating", "template_book", "templating", "session"),
+    *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating"),
+    *("template_report", "template_trial", "template_book", "templating", "session"),
     *("ui", "widgets", "demo", "cache_cli", "look_cli", "cli"),
 )
 DRAWN = {"ui", "widgets"}

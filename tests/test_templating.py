@@ -1,0 +1,138 @@
+"""Templates measured on what was annotated by hand, with a model whose embedding is colour: what is right is known."""
+
+import json
+
+import numpy as np
+import pytest
+from numpy_model import NumpyModel
+from test_matching import GREEN, RED, scene, truth
+
+import samnb.session
+from samnb.errors import NothingToMeasure, TemplateError, UnknownOption
+from samnb.session import Session
+from samnb.template_report import Tally
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel())
+    with Session(tmp_path / "session") as session:
+        yield session
+
+
+@pytest.fixture
+def pictures():
+    """One with the example, one where it is found, one with a second red square that nobody annotated."""
+    return [
+        scene([(20, 20, 40, RED), (100, 100, 40, GREEN)]),
+        scene([(100, 20, 40, RED), (20, 100, 40, GREEN)]),
+        scene([(60, 60, 50, RED)]),
+    ]
+
+
+def annotate(session, pictures):
+    images = session.add(pictures).images
+    for image, pixels in zip(images, pictures, strict=True):
+        session.accept_mask(image, truth(pixels, RED), category="red")
+    return images
+
+
+def template_of(session, **parameters):
+    by_hand = session.catalog.annotations()[:1]
+    return session._templates.make(
+        "red", by_hand, categories=["red"], strategy="match_all", parameters=parameters, background=()
+    )
+
+
+def test_what_is_found_and_made_up_is_counted(session, pictures):
+    images = annotate(session, pictures)
+    report = session.evaluate(template_of(session))
+    assert (len(report.images), report.left_out) == (2, 1)
+    assert report.overall == Tally(2, 2, 2, report.overall.iou_sum)
+    assert report.overall.mean_iou > 0.9
+    assert report.pictures == {}
+    assert "1 images left out" in str(report)
+    assert json.loads(json.dumps(report.as_dict()))["overall"]["f1"] == 1
+    assert set(report.to_dataframe()["image"]) == {image.filename for image in images[1:]}
+    assert len(session.annotations()) == 3  # nothing was written
+
+
+def test_its_own_examples_only_when_told(session, pictures):
+    annotate(session, pictures[:1])
+    with pytest.raises(NothingToMeasure, match="on_examples=True"):
+        session.evaluate(template_of(session))
+    report = session.evaluate(template_of(session), on_examples=True)
+    assert (len(report.images), report.left_out) == (1, 0)
+
+
+def test_missed_and_made_up_objects_are_shown(session, pictures):
+    images = annotate(session, pictures)
+    [wrong] = session.annotations(image=images[1])
+    session.remove(wrong)
+    session.accept_mask(images[1], truth(pictures[1], GREEN), category="red")  # a hand that erred
+    report = session.evaluate(template_of(session))
+    worst = report.images[0]
+    assert worst.image_id == images[1].id
+    assert (len(worst.missed), len(worst.false)) == (1, 1)
+    assert worst.scores[0][1] is False
+    assert report.overall.precision == report.overall.recall == 0.5
+    assert list(report.pictures) == [images[1].id]
+    shown = report._repr_html_()
+    assert "1 missed, 1 false" in shown
+    assert "data:image/jpeg;base64," in shown
+
+
+def test_an_image_that_cannot_be_read_is_told_and_the_rest_measured(session, pictures):
+    images = annotate(session, pictures)
+    (session.folder / "images" / images[2].filename).unlink()
+    report = session.evaluate(template_of(session))
+    assert len(report.images) == 1
+    assert images[2].filename in report.failed[0].path
+    assert "⚠" in str(report)
+
+
+def test_a_sweep_orders_what_it_tried_and_asks_the_model_once(session, pictures):
+    annotate(session, pictures)
+    template = template_of(session)
+    asked = []
+    decode = session.model.decode
+    session.model.decode = lambda embedding, prompt, **options: (
+        asked.append(prompt) or decode(embedding, prompt, **options)
+    )
+    once = session.sweep(template, {"min_score": [0.3]})
+    single = len(asked)
+    sweep = session.sweep(template, {"min_score": [0.3, 0.99, 0.4], "max_overlap": [0.5, 0.2]})
+    assert len(asked) == 2 * single
+    assert once.rows[0].tally == sweep.rows[0].tally
+    assert len(sweep.rows) == 6
+    assert [row.tally.f1 for row in sweep.rows] == sorted((row.tally.f1 for row in sweep.rows), reverse=True)
+    assert sweep.rows[-1].parameters["min_score"] == 0.99
+    assert sweep.rows[-1].tally.found == 0
+    assert template.with_parameters(**sweep.best).parameters["min_score"] in (0.3, 0.4)
+    assert len(sweep.to_dataframe()) == 6
+    assert sweep._repr_html_().count("<tr>") == 7
+    assert "min_score" in str(sweep)
+
+
+def test_a_sweep_that_makes_no_sense_is_refused(session, pictures):
+    annotate(session, pictures)
+    template = template_of(session)
+    with pytest.raises(TemplateError, match="values to try"):
+        session.sweep(template, {"min_score": []})
+    with pytest.raises(UnknownOption):
+        session.sweep(template, {"min_scores": [0.3]})
+    with pytest.raises(TemplateError, match="min_score"):
+        session.sweep(template, {"min_score": [3]})
+
+
+def test_nothing_wanted_and_nothing_kept_is_right():
+    assert Tally().f1 == Tally().precision == Tally().recall == 1
+    assert Tally(kept=2).precision == 0
+    assert Tally(wanted=2).recall == 0
+
+
+def test_each_object_is_paired_once(session, pictures):
+    images = annotate(session, pictures)
+    session.accept_mask(images[1], truth(pictures[1], RED), category="red")  # twice by hand
+    assert session.evaluate(template_of(session), images=[images[1]]).overall.found == 1
+    assert np.isclose(session.evaluate(template_of(session), images=[images[1]]).overall.recall, 0.5)
