@@ -1,9 +1,11 @@
 """The annotator's parts without a session: what they show, and what they call back."""
 
 import ast
+import asyncio
 import inspect
 import io
 import itertools
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,14 +13,18 @@ import pytest
 from PIL import Image
 
 from samnb.errors import ImageError, PromptError, UnknownName
+from samnb.masks import Polygon
+from samnb.prompts import Prompt
 from samnb.ui import keys, style
 from samnb.ui.board import Board, Hand
+from samnb.ui.canvas import Shape
 from samnb.ui.categories import Categories
 from samnb.ui.entries import Entries, Entry
 from samnb.ui.filmstrip import Filmstrip
 from samnb.ui.pages import Pages
 from samnb.ui.palette import Chip, Palette
 from samnb.ui.panels import Candidates
+from samnb.ui.still import Still, draw_still, show_with_still
 from samnb.ui.thumbnails import BLANK, Thumbnails, mask_thumbnail, read_thumbnail
 
 
@@ -481,3 +487,72 @@ def test_the_hand_has_what_the_parts_call():
 def test_colours_of_dots_are_in_the_sheet():
     assert f".samnb .{style.color_class(0)}::before" in style.sheet().value
     assert style.color_rules(["#ABCDEF", "#abcdef"]).count("background") == 1
+
+
+# -- the still picture --------------------------------------------------------------------------------------
+
+
+def square(x, y, side, color="#e69f00"):
+    corners = np.array([(x, y), (x + side, y), (x + side, y + side), (x, y + side)], float)
+    return Shape((Polygon(corners, ()),), color)
+
+
+def test_a_still_picture_has_annotations_the_mask_in_hand_title_and_legend():
+    pixels = np.full((1000, 2000, 3), 90, np.uint8)
+    mask = np.zeros((1000, 2000), bool)
+    mask[100:300, 1500:1700] = True
+    shapes = [square(100, 100, 200), square(-50, -50, 60), square(1990, 990, 500)]
+    prompt = Prompt.of(points=[(1600, 800)], box=(1000, 500, 1900, 900))
+    plain = draw_still(pixels, shapes, mask=mask, prompt=prompt)
+    assert plain.shape == (360, 720, 3)
+    red, _, blue = plain[72, 72]
+    assert red > blue + 30
+    assert plain[72, 576, 2] > plain[72, 576, 0] + 30
+    assert (pixels == 90).all()
+    assert draw_still(pixels, title="coins", legend=[("coin · 3", "#e69f00")]).shape == (404, 720, 3)
+
+
+def test_two_thousand_shapes_are_drawn_in_a_moment():
+    shapes = [square(x, y, 8) for x in range(0, 1000, 20) for y in range(0, 800, 20)]
+    assert len(shapes) == 2000
+    started = time.monotonic()
+    draw_still(np.full((800, 1000, 3), 90, np.uint8), shapes)
+    assert time.monotonic() - started < 3
+
+
+def test_the_still_picture_is_renewed_once_after_many_changes(monkeypatch):
+    published, drawn = [], []
+    monkeypatch.setattr("IPython.display.publish_display_data", lambda data, *a, **kw: published.append(kw["update"]))
+    monkeypatch.setattr("samnb.ui.still._QUIET", 0.02)
+
+    def draw():
+        drawn.append(1)
+        return np.full((8, 8, 3), len(drawn), np.uint8)
+
+    async def main():
+        still = Still(draw)
+        still.changed()  # nothing is displayed yet
+        still.display()
+        for _ in range(50):
+            still.changed()
+        while len(published) < 2:
+            await asyncio.sleep(0.01)
+        still.close()
+        still.changed()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert published == [False, True]
+    assert len(drawn) == 2
+    Still(draw).changed()  # without an event loop
+
+
+@pytest.mark.parametrize(
+    ("apart", "kinds"), [(True, [{"text/plain"}, {"image/png"}]), (False, [{"text/plain", "image/png"}])]
+)
+def test_where_it_cannot_be_hidden_the_still_picture_is_part_of_the_widgets_output(monkeypatch, apart, kinds):
+    published = []
+    monkeypatch.setattr("IPython.display.publish_display_data", lambda data, *a, **kw: published.append(set(data)))
+    monkeypatch.setattr(Still, "is_hidden_here", staticmethod(lambda: apart))
+    show_with_still({"text/plain": "x", "image/png": "y"}, Still(lambda: np.zeros((8, 8, 3), np.uint8)))
+    assert [seen & {"image/png"} or seen for seen in published] == [kind & {"image/png"} or kind for kind in kinds]

@@ -23,6 +23,7 @@ from .palette import Palette
 from .prompting import Prompting
 from .retouching import Retouching
 from .showing import categories_of
+from .still import Still, show_with_still
 from .turning import Turning
 from .worker import LatestOnly
 
@@ -71,7 +72,9 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self._editing = Editing(session, self._hands, on_change=self._draw_hand, on_failure=failed)
         self._hover = Hover(session, self._editing, outline=self._outlines, show=self._draw_hover)
         self._refreshing = LatestOnly()
+        self._still = Still(self._draw_still)
         self._board = Board(self, stage_size(self._pages.sizes, style.PICTURE_SIZE))
+        self._board.on_changed = self._still.changed
         super().__init__(self._board.parts)
         self.add_class("samnb")
         self.tool, self.brush_radius = self._tool, self._brush_radius
@@ -192,6 +195,7 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         # ipywidgets also closes what never came into being, when a constructor raised.
         if hasattr(self, "_board"):
             self._fall_silent()
+            self._still.close()
             self._board.close()
         super().close()
 
@@ -205,3 +209,6 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         # For pages without a kernel, such as a notebook on a code hosting site: the widget as a still picture.
         still = encode_png(thumbnail(self.snapshot(), style.PICTURE_SIZE[0]))
         return {**bundle, "text/plain": repr(self), "image/png": b64encode(still).decode()}
+
+    def _ipython_display_(self) -> None:
+        show_with_still(self._repr_mimebundle_(), self._still)

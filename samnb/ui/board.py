@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import ipywidgets
@@ -81,6 +81,9 @@ class Board:
         self.stage = Stage(size, on_gesture=hand.gesture, on_key=self._on_key)
         self.notice = Notice()
         self.said = ""
+        self.shapes: tuple[Shape, ...] = ()
+        self.on_changed: Callable[[], None] = lambda: None
+        """Called when a still picture of all this would be another one."""
         self.strip = Filmstrip(hand)
         self._header, self._status = style.html(), style.html()
         self._toolbar = Toolbar(hand)
@@ -117,6 +120,7 @@ class Board:
     def show_header(self, session_name: str, dataset: str, filename: str, counts: Counts) -> None:
         """Where we are and how far."""
         self._header.value = header(session_name, dataset, filename, counts)
+        self.on_changed()
 
     def show_strip(self, pages: Pages) -> None:
         """The images and the one in hand; called when either changed, or what is known of an image."""
@@ -128,24 +132,16 @@ class Board:
 
     # -- what is in hand ---------------------------------------------------------------------------
 
-    def show_mask(self, shape: Shape | None, scores: Sequence[float], chosen: int) -> None:
-        """The mask in hand and its rivals' scores."""
-        self.stage.show_mask(shape)
-        self.show_candidates(scores, (), chosen)
-
     def show_candidates(self, scores: Sequence[float], thumbnails: Sequence[bytes] = (), chosen: int = 0) -> None:
         """The candidate masks: scores, small PNGs (see `thumbnails.mask_thumbnail`), and which is taken."""
         self._candidates.show(scores, chosen, thumbnails)
+        self.on_changed()
 
     def allow(self, *, accept: bool, undo: bool, redo: bool, mend: bool | None = None) -> None:
         """Whether there is something to accept, to take back, to do again, and a mask to mend."""
         self._accept.disabled = not accept
         self._mending.allow(accept if mend is None else mend)
         self._toolbar.allow(undo=undo, redo=redo)
-
-    def allow_accept(self, allowed: bool) -> None:
-        """Whether there is something to accept."""
-        self._accept.disabled = not allowed
 
     # -- what is kept ------------------------------------------------------------------------------
 
@@ -156,9 +152,11 @@ class Board:
 
     def show_annotations(self, shapes: Sequence[Shape], entries: Sequence[Entry], selected: int | None = None) -> None:
         """The annotations of the image, on the picture and as a list."""
-        self.stage.show_saved(shapes)
+        self.shapes = tuple(shapes)
+        self.stage.show_saved(shapes, selected)
         self._entries.show(entries, selected)
         self._categories.show_counts(Counter(entry.category for entry in entries))
+        self.on_changed()
 
     @property
     def categories_editor(self) -> Categories:

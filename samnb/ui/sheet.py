@@ -140,6 +140,11 @@ _BOARD = """
 """
 
 _NEWS = """
+/* The still picture under the annotator is for pages without a kernel; those that nbconvert makes show it alone. */
+:is(.jp-NotebookPanel, .jp-LinkedOutputView) .jp-OutputArea-child:has(.samnb-stage)
+  + .jp-OutputArea-child:has(img.jp-needs-light-background) { display: none; }
+body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; }
+
 .samnb .samnb-notice { display: flex; flex-flow: row nowrap; align-items: flex-start; margin: 6px 0 0;
   padding: 4px 4px 4px 10px; border-left: 3px solid var(--samnb-bad); background: var(--samnb-sunk); overflow: hidden; }
 .samnb .samnb-notice .widget-html { flex: 1 1 0; min-width: 0; color: var(--samnb-bad); }

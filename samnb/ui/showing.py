@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from .notice import shows_errors
 from .pages import Pages
 from .palette import Palette
 from .picture import draw_annotated
+from .still import draw_still
 from .worker import LatestOnly
 
 if TYPE_CHECKING:
@@ -106,6 +108,17 @@ class Showing:
             if self.mask is not None:
                 masks, colors = [*masks, self.mask], [*colors, style.ACCENT]
             return draw_annotated(self.session.pixels(self.image), masks, colors, self.prompt)
+
+    def _draw_still(self) -> NDArray[np.uint8]:
+        """What a page without a kernel shows: image, annotations, the object in hand, a title and the legend."""
+        with self._lock:
+            image, shapes, mask, prompt = self.image, self._board.shapes, self.mask, self.prompt
+            counts = Counter(annotation.category for annotation in self._annotations.values())
+            legend = [(f"{name} · {count}", self._palette.color(name)) for name, count in counts.items()]
+        if image is None:
+            return self.snapshot()
+        title = " · ".join(filter(None, [self.session.name, image.dataset, image.filename]))
+        return draw_still(self.session.pixels(image), shapes, mask=mask, prompt=prompt, title=title, legend=legend)
 
     def show_error(self, what: str, error: Exception) -> None:
         """Show the red line."""
@@ -235,7 +248,7 @@ class Showing:
 
     def _shape(self, annotation: Annotation) -> Shape:
         _, outlines = self._outlined[annotation.id]
-        return Shape(outlines, self._palette.color(annotation.category))
+        return Shape(outlines, self._palette.color(annotation.category), annotation.id, annotation.category)
 
     def _outlines(self, mask: Mask) -> tuple[Polygon, ...]:
         # What is drawn may leave the pixels' edges by less than a pixel of the image or of the screen.
