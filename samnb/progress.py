@@ -65,8 +65,9 @@ def show_bar(job: Job) -> tqdm:
             bar.set_postfix_str(f"{event.index} found")
         else:
             bar.total = job.total
+            # Not drawn at once: a terminal takes longer for a line than a small file takes to be read.
+            bar.set_postfix_str(f"{icons[event.status]} {event.filename}", refresh=False)
             bar.update(event.images)
-            bar.set_postfix_str(f"{icons[event.status]} {event.filename}")
 
     job.subscribe(news, finished=bar.close)
     return bar
