@@ -83,13 +83,10 @@ class Backdrop:
             tile.canvas.close()
 
     def _sharp(self, frame: Frame) -> bool:
-        whole, part = self._whole.raster, self._part.raster
-        if whole is None or whole.is_whole_and_exact:
-            return True
-        return (frame == whole.frame) or (part is not None and part.frame == frame)
+        return any(tile.raster is not None and tile.raster.suffices(frame) for tile in (self._whole, self._part))
 
     def _stale(self, frame: Frame) -> bool:
-        return self._whole.raster is None or self._whole.raster.frame != frame.fitted()
+        return self._whole.raster is None or not self._whole.raster.suffices(frame.fitted())
 
     def _came(self, found: tuple[Pyramid, Raster | None, Raster | None] | None, error: Exception | None) -> None:
         if error is not None or found is None:
@@ -109,8 +106,7 @@ class Backdrop:
 
 def _rendered(pyramid: Pyramid, frame: Frame, whole: bool) -> tuple[Pyramid, Raster | None, Raster | None]:
     base = render(pyramid, frame.fitted()) if whole else None
-    enough = frame.is_fit or (base is not None and base.is_whole_and_exact)
-    return pyramid, base, None if enough else render(pyramid, frame)
+    return pyramid, base, None if base is not None and base.suffices(frame) else render(pyramid, frame)
 
 
 class _Tile:

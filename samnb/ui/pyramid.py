@@ -18,6 +18,7 @@ __all__ = ["Pyramid", "Raster", "glance", "render"]
 
 # PNG keeps small pictures exact; above this many pixels it takes hundreds of milliseconds and JPEG looks the same.
 _PNG_PIXELS = 400_000
+_PEERING = 2.0
 _STEP = 4
 _GLANCE_SIDE = 480
 
@@ -110,10 +111,13 @@ class Raster:
     box: Box
     frame: Frame
 
-    @property
-    def is_whole_and_exact(self) -> bool:
-        """True when it has every pixel of the picture: no view can ask for more."""
-        return self.size == self.frame.image_size
+    def suffices(self, frame: Frame) -> bool:
+        """True when that view cannot show more: it was made for it, or has every pixel of the picture.
+
+        From near a JPEG is told from the picture itself.
+        """
+        exact = self.data.startswith(b"\x89PNG") or frame.scale * frame.backing < _PEERING
+        return frame == self.frame or (self.size == frame.image_size and exact)
 
 
 def render(pyramid: Pyramid, frame: Frame) -> Raster:

@@ -32,13 +32,14 @@ class Hand:
         eventually("the picture is drawn", lambda: self.colours() and self.colours()["grey"] > 1000)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Where on the page an image pixel is, reckoned from the layout alone."""
-        width, height = ast.literal_eval(self.notebook.ask("(annotator.image.width, annotator.image.height)"))
+        """Where on the page an image pixel is in the present view, on the stage as the page has laid it out."""
+        view = "annotator._board.stage.view"
+        scale, (left, top), (width, height) = ast.literal_eval(
+            self.notebook.ask(f"({view}.scale, {view}.offset, {view}.stage_size)")
+        )
         box = self.stage.bounding_box()
-        scale = min(box["width"] / width, box["height"] / height)
-        left = box["x"] + (box["width"] - width * scale) / 2
-        top = box["y"] + (box["height"] - height * scale) / 2
-        return left + x * scale, top + y * scale
+        across, down = box["width"] / width, box["height"] / height
+        return box["x"] + (x * scale + left) * across, box["y"] + (y * scale + top) * down
 
     def click(self, x: float, y: float, *, button: str = "left", shift: bool = False) -> None:
         """A click on an image pixel."""
