@@ -116,7 +116,7 @@ _BOARD = """
 .samnb .samnb-strip .samnb-button { position: absolute; inset: 0; width: 88px; height: 80px; padding: 62px 4px 0;
   font-size: 11px; line-height: 16px; display: block; text-align: left; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; border-color: transparent; outline-offset: -2px; }
-.samnb .samnb-strip .samnb-button.samnb-chosen { border-color: var(--samnb-accent);
+.samnb .samnb-strip .samnb-button.samnb-chosen { font-weight: inherit; border-color: var(--samnb-accent);
   box-shadow: inset 0 0 0 2px var(--samnb-accent); }
 .samnb .samnb-strip .samnb-button:hover:enabled { background: rgba(128, 128, 128, .16); }
 .samnb .samnb-reel { display: flex; flex-flow: row nowrap; align-items: stretch; gap: 2px; overflow: hidden; }
