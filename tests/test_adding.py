@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -199,6 +201,11 @@ def test_the_widget_follows_work_that_blocks_the_kernel(
     assert progress._pause.layout.display == "none"
 
 
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)  # to the process, as a terminal does it; the main thread hears it
+    time.sleep(0.3)
+
+
 # -- stopped, and taken up again -----------------------------------------------------------------------
 
 
@@ -223,17 +230,31 @@ def test_a_cancelled_job_keeps_what_it_has_and_the_next_goes_on(
 
 
 def test_ctrl_c_finishes_the_image_in_hand_and_the_same_call_goes_on(
+    session: Session, photos: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samnb.intake, "threads", lambda: 1)
+    reading.at = {30: press_ctrl_c}
+    with pytest.raises(
+        KeyboardInterrupt, match="Stopped: 30 images in 'default' · 30 new · the same call goes on from"
+    ):
+        session.add(photos)
+    assert [i.filename for i in session.images()] == [f"{n}.png" for n in range(30)]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert session.add(photos).added == FILES - 30
+    assert len(reading.names) == FILES
+
+
+def test_a_second_ctrl_c_breaks_off_and_leaves_nothing_half_written(
     session: Session, photos: Path, reading: Reading
 ) -> None:
-    reading.at = {30: lambda: signal.raise_signal(signal.SIGINT)}
-    with pytest.raises(KeyboardInterrupt, match=r"Stopped: \d+ images? in 'default' · \d+ new · the same call goes on"):
+    reading.at = {20: lambda: (press_ctrl_c(), press_ctrl_c())}
+    with pytest.raises(KeyboardInterrupt) as stopped:
         session.add(photos)
-    kept = len(session.images())
-    # The handler runs in the main thread at its next step; the threads may read a chunk or two meanwhile.
-    assert 0 < kept < FILES
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert session.add(photos).added == FILES - kept
-    assert len(reading.names) == FILES
+    assert str(stopped.value) == ""
+    kept = session.images()
+    assert [i.position for i in kept] == list(range(len(kept)))
+    assert all(i.is_read for i in kept)
+    assert session.add(photos).added == FILES - len(kept)
 
 
 def test_work_in_another_thread_leaves_signals_alone(session: Session, photos: Path) -> None:
@@ -249,7 +270,7 @@ def test_the_command_ends_politely(
 ) -> None:
     folder = str(session.folder)
     session.close()
-    reading.at = {10: lambda: signal.raise_signal(signal.SIGINT)}
+    reading.at = {10: press_ctrl_c}
     assert cli.main(["add", folder, str(photos)]) == 130
     told = capsys.readouterr()
     assert "Stopped: " in told.err
