@@ -51,7 +51,7 @@ class OneOfEach:
 
 def said_in(catalog: Catalog) -> dict[tuple[str, str], bool]:
     """All that was said of pairs of pictures, by their pixel hashes, the smaller first."""
-    return {(verdict.first_hash, verdict.second_hash): verdict.same for verdict in getattr(catalog, "verdicts", list)()}
+    return {(verdict.first_hash, verdict.second_hash): verdict.same for verdict in catalog.verdicts()}
 
 
 def say(catalog: Catalog, first: ImageRecord, second: ImageRecord, *, same: bool) -> None:
