@@ -6,50 +6,45 @@ Records come out, never live rows. Every call is one short transaction of its ow
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import delete, select
 
+from .annotation_catalog import AnnotationCatalog
+from .category_catalog import CategoryCatalog
 from .database import Database
-from .errors import AnyPath, NameTaken, UnknownName
+from .errors import AnyPath, SamePixels
 from .file_memo import FileMemo
-from .queries import (
-    ORDER,
-    SEED_COLUMNS,
-    annotation_records,
-    batches,
-    checked_image_ids,
-    count_cached,
-    dataset_called,
-    dataset_records,
-    file_names_near,
-    from_template,
-    image_called,
-    image_records,
-    image_row,
-    insert_annotations,
-    now,
-    path_text,
-    remove_of_template,
-    removed,
-    renew_image,
-    set_cached,
-    template_contents,
-    to_json,
-    version_for,
+from .image_catalog import ImageCatalog
+from .queries import now
+from .records import (
+    AnnotationRecord,
+    CategoryRecord,
+    DatasetRecord,
+    ImageRecord,
+    NewAnnotation,
+    NewImage,
+    Removed,
+    Verdict,
 )
-from .records import UNREAD, AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage, Removed
-from .tables import annotation_table, applied_table, dataset_table, image_table, template_table
+from .tables import verdict_table
+from .template_catalog import TemplateCatalog
 
-__all__ = ["AnnotationRecord", "Catalog", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage", "Removed"]
+__all__ = [
+    "AnnotationRecord",
+    "Catalog",
+    "CategoryRecord",
+    "DatasetRecord",
+    "ImageRecord",
+    "NewAnnotation",
+    "NewImage",
+    "Removed",
+    "Verdict",
+]
 
 
-class Catalog:
+class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog):
     """Images by their content, annotations, templates and what was applied, in one database.
 
     Parameters
@@ -110,384 +105,35 @@ class Catalog:
         """Let go of the database. Safe to call twice."""
         self._database.close()
 
-    # -- datasets
+    # -- what was said of look-alikes
 
-    def add_dataset(self, name: str) -> DatasetRecord:
-        """The dataset of that name, made when there is none."""
-        with self._database.write() as connection:
-            self._dataset_id(connection, name)
-            return dataset_called(connection, name)
-
-    def datasets(self) -> list[DatasetRecord]:
-        """All datasets, the oldest first."""
-        with self._database.read() as connection:
-            return dataset_records(connection)
-
-    def dataset(self, name: str) -> DatasetRecord:
-        """The dataset of that name. Raises `UnknownName`."""
-        with self._database.read() as connection:
-            return dataset_called(connection, name)
-
-    def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
-        """Call a dataset something else; its images and annotations stay as they are.
+    def save_verdict(self, first: str, second: str, *, same: bool, distance: int) -> None:
+        """Remember that two pictures, by pixel hash in any order, are the same or not; saying it again replaces.
 
         Raises
         ------
-        UnknownName, NameTaken
-            There is none of that name, or one of the new name.
+        SamePixels
+            It is one picture.
         """
+        if first == second:
+            raise SamePixels(first, second)
+        kept = {"same": int(same), "distance": int(distance), "decided_at": now()}
+        pair = {"first_hash": min(first, second), "second_hash": max(first, second)}
         with self._database.write() as connection:
-            found = dataset_called(connection, name)
-            if dataset_records(connection, dataset_table.c.name == new_name, dataset_table.c.id != found.id):
-                raise NameTaken("dataset", new_name)
-            this_one = dataset_table.c.id == found.id
-            connection.execute(update(dataset_table).where(this_one).values(name=new_name))
-            return dataset_called(connection, new_name)
+            insert = self._database.insert(verdict_table).values(**pair, **kept)
+            connection.execute(insert.on_conflict_do_update(index_elements=[*pair], set_=kept))
 
-    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
-        """Take a dataset out of the catalog, with its images and what was annotated on them.
+    def verdicts(self) -> list[Verdict]:
+        """All that was said, the oldest first."""
+        columns = verdict_table.c
+        query = select(verdict_table).order_by(columns.decided_at, columns.first_hash, columns.second_hash)
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings()
+            return [Verdict(**{**row, "same": bool(row["same"])}) for row in rows]
 
-        Files, embeddings and the same pictures in other datasets stay.
-
-        Raises
-        ------
-        UnknownName
-            No such dataset.
-        WorkWouldBeLost
-            It holds annotations that no template left, and `discard_annotations` was not said.
-        """
+    def forget_verdict(self, first: str, second: str) -> bool:
+        """Take back what was said of two pictures; False where nothing was."""
+        columns = verdict_table.c
+        pair = columns.first_hash == min(first, second), columns.second_hash == max(first, second)
         with self._database.write() as connection:
-            found = dataset_called(connection, name)
-            here = image_table.c.dataset_id == found.id
-            gone = removed(connection, name, here, discard=discard_annotations)
-            connection.execute(delete(dataset_table).where(dataset_table.c.id == found.id))
-            return gone
-
-    # -- images
-
-    def remove_image(self, image_id: str, *, discard_annotations: bool = False) -> Removed:
-        """Take one image, by id, out of its dataset, with what was annotated on it; its file and embedding stay.
-
-        Raises
-        ------
-        UnknownName, WorkWouldBeLost
-            As `delete_dataset`.
-        """
-        with self._database.write() as connection:
-            checked_image_ids(connection, [image_id])
-            this_one = image_table.c.id == image_id
-            [image] = image_records(connection, this_one)
-            return removed(connection, image.dataset, this_one, discard=discard_annotations)
-
-    def add_images(self, dataset: str, pictures: Sequence[NewImage]) -> list[ImageRecord]:
-        """Add pictures to a dataset, made when missing; a path that is already there gets the new values.
-
-        Returns
-        -------
-        list of ImageRecord
-            One for each picture given, in that order.
-        """
-        self.add_dataset(dataset)
-        records: dict[str, ImageRecord] = {}
-        for batch in batches(list({path_text(picture.path): picture for picture in pictures}.values())):
-            with self._database.write() as connection:
-                ids = self._upsert(connection, self._dataset_id(connection, dataset), batch)
-                found = image_records(connection, image_table.c.id.in_(ids))
-            records.update((record.path, record) for record in found)
-        return [records[path_text(picture.path)] for picture in pictures]
-
-    def images(self, *, dataset: str | None = None) -> list[ImageRecord]:
-        """All images, or those of one dataset, by dataset and position. May raise `UnknownName`."""
-        with self._database.read() as connection:
-            if dataset is None:
-                return image_records(connection)
-            dataset_id = dataset_called(connection, dataset).id
-            return image_records(connection, image_table.c.dataset_id == dataset_id)
-
-    def image(self, ref: AnyPath) -> ImageRecord:
-        """One image by whatever names it.
-
-        Parameters
-        ----------
-        ref : str or path
-            Tried in this order: id, file name, ``"dataset/filename"``, path, content hash, pixel hash (a `Path`:
-            path first). A hash may be cut short, to 8 digits or more, while it means only one. Where several
-            images fit, the first by dataset and position.
-
-        Raises
-        ------
-        UnknownName
-            Nothing fits, or a short hash fits several.
-        """
-        with self._database.read() as connection:
-            return image_called(connection, ref)
-
-    def unread_images(self, *, perceptual_version: int = 0) -> list[ImageRecord]:
-        """Images from the earlier server whose files nobody has read since, by dataset and position.
-
-        With a version, also those whose perceptual hash is of an older one.
-        """
-        unread = image_table.c.pixel_hash.startswith(UNREAD, autoescape=True)
-        with self._database.read() as connection:
-            return image_records(connection, unread | (image_table.c.perceptual_version < perceptual_version))
-
-    def renew_images(self, pictures: Mapping[str, NewImage]) -> list[ImageRecord]:
-        """Give images, by id, other values: what was read of their files, or where these are now.
-
-        Returns
-        -------
-        list of ImageRecord
-            Those that are there. One that was removed meanwhile is left out, as is one whose new path is another
-            image of its dataset.
-        """
-        renewed: list[ImageRecord] = []
-        for batch in batches(list(pictures.items())):
-            with self._database.write() as connection:
-                ids = [image_id for image_id, picture in batch if renew_image(connection, image_id, picture)]
-                renewed += image_records(connection, image_table.c.id.in_(ids))
-        return renewed
-
-    def known_pixels(self, pixel_hashes: Collection[str]) -> set[str]:
-        """Those of the pixel hashes that an image of any dataset has."""
-        column = image_table.c.pixel_hash
-        with self._database.read() as connection:
-            queries = (select(column).where(column.in_(batch)) for batch in batches(sorted(pixel_hashes)))
-            return {found for query in queries for found in connection.scalars(query)}
-
-    def duplicates(self) -> list[tuple[ImageRecord, ...]]:
-        """Groups of two or more images with the same pixels, each by dataset and position."""
-        pixels = image_table.c.pixel_hash
-        twice = select(pixels).group_by(pixels).having(func.count() > 1)
-        groups: dict[str, list[ImageRecord]] = {}
-        with self._database.read() as connection:
-            for record in image_records(connection, pixels.in_(twice)):
-                groups.setdefault(record.pixel_hash, []).append(record)
-        return [tuple(group) for group in groups.values()]
-
-    # -- what is cached
-
-    def refresh_cached(self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None) -> int:
-        """Make `embedding_cached` say of every image what `has` says; returns how many are cached.
-
-        There is one flag an image: where sessions with other models share a catalog, it speaks of the model of the
-        session that looked last. `Session.status` and `Session.is_cached` always ask the store.
-
-        `has` is asked for every image (with these pixels, if told) before anything is locked, and again, inside the
-        one transaction that writes, for those where the answer is news.
-        """
-        news = [record.id for record in self.wrongly_flagged(has, pixel_hashes=pixel_hashes)]
-        with self._database.write() as connection:
-            for batch in batches(news):
-                records = image_records(connection, image_table.c.id.in_(batch))
-                held = {record.id for record in records if has(record)}
-                set_cached(connection, True, image_table.c.id.in_(held))
-                set_cached(connection, False, image_table.c.id.in_(set(batch) - held))
-            return count_cached(connection)
-
-    def wrongly_flagged(
-        self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None
-    ) -> list[ImageRecord]:
-        """Images whose `embedding_cached` is not what `has` says; all images, or those with these pixels."""
-        with self._database.read() as connection:
-            if pixel_hashes is None:
-                records = image_records(connection)
-            else:
-                wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
-                records = [record for batch in wanted for record in image_records(connection, batch)]
-        return [record for record in records if has(record) != record.embedding_cached]
-
-    def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
-        """Say of every image with these pixels whether its embedding is cached; returns how many they are."""
-        with self._database.write() as connection:
-            return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
-
-    def mark_held(self, pixel_hashes: Collection[str]) -> int:
-        """Say of all images with any of these pixels that their embedding is cached; returns to how many it is news."""
-        news = func.coalesce(image_table.c.embedding_cached, 0) != 1
-        with self._database.write() as connection:
-            wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
-            return sum(set_cached(connection, True, news, batch) for batch in wanted)
-
-    def find_image_by_hash(self, content_hash: str) -> dict[str, Any] | None:
-        """An image with these bytes, one that is cached if there is one.
-
-        Returns
-        -------
-        dict or None
-            ``id, dataset_id, filename, path, width, height, content_hash, embedding_cached``.
-        """
-        cached_first = func.coalesce(image_table.c.embedding_cached, 0).desc()
-        query = select(*SEED_COLUMNS).select_from(image_table).join(dataset_table)
-        query = query.where(image_table.c.content_hash == content_hash).order_by(cached_first, *ORDER).limit(1)
-        with self._database.read() as connection:
-            row = connection.execute(query).mappings().first()
-        return None if row is None else {**row, "embedding_cached": bool(row["embedding_cached"])}
-
-    def mark_embedding_cached(self, dataset_id: str, image_id: str, cached: bool) -> None:
-        """Say of one image whether its embedding is cached. Raises `UnknownName`."""
-        this_one = (image_table.c.dataset_id == dataset_id, image_table.c.id == image_id)
-        with self._database.write() as connection:
-            if not set_cached(connection, cached, *this_one):
-                known = file_names_near(connection, image_id)
-                raise UnknownName(f"image of dataset {dataset_id!r}:", image_id, known)
-
-    def get_cached_images_count(self, dataset_id: str) -> int:
-        """How many images of that dataset (by id) are cached."""
-        with self._database.read() as connection:
-            return count_cached(connection, image_table.c.dataset_id == dataset_id)
-
-    # -- annotations
-
-    def add_annotations(self, new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
-        """Save annotations, all or none; the records are in the order given.
-
-        Raises
-        ------
-        UnknownName
-            An image id that is not in the catalog.
-        """
-        with self._database.write() as connection:
-            return insert_annotations(connection, new)
-
-    def annotations(
-        self,
-        *,
-        category: str | None = None,
-        image_id: str | None = None,
-        dataset: str | None = None,
-        source: str | None = None,
-    ) -> list[AnnotationRecord]:
-        """Annotations in the order they were saved; each keyword narrows.
-
-        Raises
-        ------
-        UnknownName
-            No dataset of that name. An unknown category, image id or source only finds nothing.
-        """
-        columns = {"category": category, "image_id": image_id, "source": source}
-        wanted = [annotation_table.c[name] == value for name, value in columns.items() if value is not None]
-        with self._database.read() as connection:
-            if dataset is not None:
-                wanted.append(image_table.c.dataset_id == dataset_called(connection, dataset).id)
-            return annotation_records(connection, *wanted)
-
-    def remove_annotations(self, ids: Iterable[int]) -> int:
-        """Remove annotations, all in one transaction; returns how many of these ids there were."""
-        removed = 0
-        with self._database.write() as connection:
-            for batch in batches(list(ids)):
-                these = annotation_table.c.id.in_(batch)
-                removed += connection.execute(delete(annotation_table).where(these)).rowcount
-        return removed
-
-    def categories(self) -> list[str]:
-        """Category names in the order of their first annotation."""
-        category = annotation_table.c.category
-        query = select(category).group_by(category).order_by(func.min(annotation_table.c.id))
-        with self._database.read() as connection:
-            return list(connection.scalars(query))
-
-    # -- templates and what was applied
-
-    def save_template(self, name: str, values: Mapping[str, Any], *, version: int | None = None) -> int:
-        """Keep a template's values; returns their version.
-
-        Parameters
-        ----------
-        version : int, optional
-            What is kept under it is replaced. Left out: the latest version if its values are the same ones,
-            else the next, 1 for the first.
-        """
-        content = to_json(values)
-        with self._database.write() as connection:
-            if version is None:
-                version = version_for(template_contents(connection, name), content)
-            row = {"name": name, "version": version, "content": content, "created_at": now()}
-            insert = self._database.insert(template_table).values(row)
-            kept = {"content": content}
-            connection.execute(insert.on_conflict_do_update(index_elements=["name", "version"], set_=kept))
-        return version
-
-    def template(self, name: str, version: int | None = None) -> dict[str, Any]:
-        """The values kept as that version, or as the latest. Raises `UnknownName`."""
-        with self._database.read() as connection:
-            contents = template_contents(connection, name)
-            if not contents:
-                raise UnknownName("template", name, set(connection.scalars(select(template_table.c.name))))
-        wanted = max(contents) if version is None else version
-        if wanted not in contents:
-            raise UnknownName(f"version of template {name!r}:", version, map(str, contents))
-        return json.loads(contents[wanted])
-
-    def templates(self) -> list[tuple[str, int]]:
-        """(name, version) of every template kept, in that order."""
-        columns = (template_table.c.name, template_table.c.version)
-        with self._database.read() as connection:
-            return [(name, version) for name, version in connection.execute(select(*columns).order_by(*columns))]
-
-    def applied(self, template: str, version: int, model: str) -> set[str]:
-        """Ids of the images that hold what this template, version and model left, their pixels unchanged since."""
-        same_image = image_table.c.id == applied_table.c.image_id
-        same_pixels = image_table.c.pixel_hash == applied_table.c.pixel_hash
-        run = {"template": template, "version": version, "model": model}
-        query = select(applied_table.c.image_id).join(image_table, same_image & same_pixels)
-        query = query.where(*(applied_table.c[name] == value for name, value in run.items()))
-        with self._database.read() as connection:
-            return set(connection.scalars(query))
-
-    def finish_applied(
-        self, template: str, version: int, model: str, image_id: str, annotations: Sequence[NewAnnotation]
-    ) -> list[AnnotationRecord]:
-        """Replace what this template left on one image, and note it as applied, in one transaction.
-
-        What any version of the template left goes (source ``template:<name>`` or ``template:<name>@…``), all
-        else stays; the new ones carry ``template:<name>``. Doing it again only gives them other ids.
-
-        Raises
-        ------
-        UnknownName
-            The image is not in the catalog, or an annotation is of another image.
-        """
-        source = f"template:{template}"
-        new = [from_template(annotation, image_id, source) for annotation in annotations]
-        with self._database.write() as connection:
-            row = {
-                "version": version,
-                "model": model,
-                "pixel_hash": checked_image_ids(connection, [image_id])[image_id],
-                "applied_at": now(),
-            }
-            remove_of_template(connection, image_id, source)
-            insert = self._database.insert(applied_table).values(template=template, image_id=image_id, **row)
-            same = ["template", "image_id"]
-            connection.execute(insert.on_conflict_do_update(index_elements=same, set_=row))
-            return insert_annotations(connection, new)
-
-    # -- inside a transaction
-
-    def _dataset_id(self, connection: Connection, name: str) -> str:
-        row = {"id": uuid4().hex, "name": name, "created_at": now()}
-        connection.execute(self._database.insert(dataset_table).values(row).on_conflict_do_nothing())
-        # Where a database locks rows, this one stays locked, so that positions are given out one at a time.
-        query = select(dataset_table.c.id).where(dataset_table.c.name == name).with_for_update()
-        return connection.scalars(query).one()
-
-    def _upsert(self, connection: Connection, dataset_id: str, batch: Sequence[NewImage]) -> list[str]:
-        here = image_table.c.dataset_id == dataset_id
-        paths = select(image_table.c.path).where(
-            here, image_table.c.path.in_([path_text(picture.path) for picture in batch])
-        )
-        there = set(connection.scalars(paths))
-        last = connection.scalar(select(func.max(image_table.c.position)).where(here))
-        position = 0 if last is None else last + 1
-        rows = []
-        for picture in batch:
-            rows.append(image_row(picture, dataset_id, position))
-            position += path_text(picture.path) not in there
-        insert = self._database.insert(image_table)
-        renewed = rows[0].keys() - {"id", "dataset_id", "path", "position"}
-        insert = insert.on_conflict_do_update(
-            index_elements=["dataset_id", "path"],
-            set_={name: insert.excluded[name] for name in sorted(renewed)},
-        )
-        return list(connection.scalars(insert.returning(image_table.c.id), rows))
+            return bool(connection.execute(delete(verdict_table).where(*pair)).rowcount)

@@ -173,13 +173,13 @@ class SamePixels(SamnbError, ValueError):
 
 
 class WorkWouldBeLost(SamnbError, ValueError):
-    """Annotations made by hand that would go with their images."""
+    """Annotations made by hand that would go with their images, or with their category."""
 
-    def __init__(self, what: str, annotations: int):
+    def __init__(self, what: str, annotations: int, way: str = ""):
         self.annotations = annotations
+        way = way or "Keep them with session.export('coco', path), or call again with discard_annotations=True."
         super().__init__(
-            f"{what}: {annotations} annotations by hand or from a file would be deleted too. Nothing was changed. "
-            "Keep them with session.export('coco', path), or call again with discard_annotations=True."
+            f"{what}: {annotations} annotations by hand or from a file would be deleted too. Nothing was changed. {way}"
         )
 
 

@@ -121,7 +121,7 @@ def export(
 
 @dataclass(frozen=True)
 class ExportItem:
-    """One image to export: its record, a name that no other image has, its annotations by id."""
+    """One image to export: its record, a name that no other image has, its annotations, the topmost last."""
 
     image: ImageRecord
     name: str
@@ -133,7 +133,7 @@ def _gather(
 ) -> list[ExportItem]:
     of_image: dict[str, list[AnnotationRecord]] = {image.id: [] for image in images}
     sizes = {image.id: [image.height, image.width] for image in images}
-    for annotation in sorted(annotations, key=lambda a: a.id):
+    for annotation in sorted(annotations, key=lambda a: (a.layer, a.id)):
         if annotation.category not in categories:
             raise UnknownName("category", annotation.category, categories)
         if annotation.image_id not in of_image:
@@ -246,7 +246,7 @@ def export_masks(path: Path, items: Sequence[ExportItem], categories: Sequence[s
     - ``<image>__<number>_<category>.png``: one annotation, 255 on the object and 0 elsewhere;
     - ``labels/<image>.png``: one image, each pixel the number of its category from 1, 0 where there is none,
       with a palette of the category colours (16-bit grey for more than 255 categories). Where annotations
-      overlap, the smaller lies on top;
+      overlap, the one of the higher layer lies on top, and of one layer the later;
     - ``index.csv``: a row for each annotation, in UTF-8.
 
     Exporting again into the same folder removes the files that the earlier ``index.csv`` names.
@@ -261,7 +261,7 @@ def export_masks(path: Path, items: Sequence[ExportItem], categories: Sequence[s
             mask = decode_rle(annotation.rle)
             files.append(write_whole(path / name, _png(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)))))
             index.append(_index_row(item, annotation, name, f"labels/{stem}.png", categories))
-        for annotation in sorted(item.annotations, key=lambda a: -a.area):
+        for annotation in item.annotations:
             labels[decode_rle(annotation.rle)] = categories.index(annotation.category) + 1
         files.append(write_whole(path / "labels" / f"{stem}.png", _labels_png(labels, len(categories))))
     text = io.StringIO(newline="")

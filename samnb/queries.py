@@ -1,4 +1,4 @@
-"""The catalog's queries inside a transaction: each function takes the connection it works on.
+"""The catalog's queries about images inside a transaction: each function takes the connection it works on.
 
 Rows become records here and nowhere else.
 """
@@ -8,25 +8,25 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import PurePath
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, delete, func, or_, select, tuple_, update
+from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
 from .errors import AnyPath, ImageError, UnknownName, WorkWouldBeLost
-from .records import AnnotationRecord, DatasetRecord, ImageRecord, NewAnnotation, NewImage, Removed
-from .tables import annotation_table, dataset_table, image_table, template_table
+from .records import DatasetRecord, ImageRecord, NewImage, Removed
+from .tables import annotation_table, dataset_table, image_table
 
 __all__ = [
     "BATCH",
+    "DATASET_NAME",
     "ORDER",
     "SEED_COLUMNS",
-    "annotation_records",
     "batches",
     "checked_image_ids",
     "count_cached",
@@ -34,21 +34,16 @@ __all__ = [
     "dataset_records",
     "file_names_near",
     "folded",
-    "from_template",
     "image_called",
     "image_records",
     "image_row",
     "image_values",
-    "insert_annotations",
     "now",
     "path_text",
-    "remove_of_template",
     "removed",
     "renew_image",
     "set_cached",
-    "template_contents",
     "to_json",
-    "version_for",
 ]
 
 BATCH = 500
@@ -61,11 +56,10 @@ SEED_COLUMNS = tuple(
     for name in ("id", "dataset_id", "filename", "path", "width", "height", "content_hash", "embedding_cached")
 )
 
-_DATASET = dataset_table.c.name.label("dataset")
-_IMAGE_COLUMNS = tuple(_DATASET if f.name == "dataset" else image_table.c[f.name] for f in fields(ImageRecord))
+DATASET_NAME = dataset_table.c.name.label("dataset")
+_IMAGE_COLUMNS = tuple(DATASET_NAME if f.name == "dataset" else image_table.c[f.name] for f in fields(ImageRecord))
 _IMAGE_NAMES = [f.name for f in fields(ImageRecord)]
 _CACHED, _CONTENT = _IMAGE_NAMES.index("embedding_cached"), _IMAGE_NAMES.index("content_hash")
-_ANNOTATION_COLUMNS = (_DATASET, image_table.c.filename.label("image"), *annotation_table.c)
 _SHORT_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 
 T = TypeVar("T")
@@ -275,75 +269,3 @@ def count_cached(connection: Connection, *wanted: Any) -> int:
     """How many images are cached."""
     query = select(func.count()).select_from(image_table).where(image_table.c.embedding_cached == 1, *wanted)
     return connection.scalars(query).one()
-
-
-# -- annotations
-
-
-def insert_annotations(connection: Connection, new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
-    """Save annotations; the records are in the order given."""
-    checked_image_ids(connection, (annotation.image_id for annotation in new))
-    insert = annotation_table.insert().returning(annotation_table.c.id, sort_by_parameter_order=True)
-    records: list[AnnotationRecord] = []
-    for batch in batches(new):
-        ids = list(connection.scalars(insert, [_annotation_row(annotation) for annotation in batch]))
-        records += annotation_records(connection, annotation_table.c.id.in_(ids))
-    return records
-
-
-def _annotation_row(annotation: NewAnnotation) -> dict[str, Any]:
-    return {
-        "image_id": annotation.image_id,
-        "category": annotation.category,
-        "rle": to_json(annotation.rle),
-        "bbox": to_json(annotation.bbox),
-        "area": int(annotation.area),
-        "score": float(annotation.score),
-        "source": annotation.source,
-        "prompt": to_json(annotation.prompt),
-        "model": annotation.model,
-        "created_at": now(),
-    }
-
-
-def annotation_records(connection: Connection, *wanted: Any) -> list[AnnotationRecord]:
-    """Annotations by id."""
-    query = select(*_ANNOTATION_COLUMNS).select_from(annotation_table).join(image_table).join(dataset_table)
-    rows = connection.execute(query.where(*wanted).order_by(annotation_table.c.id)).mappings()
-    return [_annotation_record(row) for row in rows]
-
-
-def _annotation_record(row: RowMapping) -> AnnotationRecord:
-    from_json = {name: json.loads(row[name]) for name in ("rle", "bbox", "prompt")}
-    return AnnotationRecord(**{**row, **from_json, "bbox": tuple(from_json["bbox"])})
-
-
-# -- templates
-
-
-def template_contents(connection: Connection, name: str) -> dict[int, str]:
-    """A template's kept values, as JSON, by version."""
-    query = select(template_table.c.version, template_table.c.content).where(template_table.c.name == name)
-    return {row.version: row.content for row in connection.execute(query)}
-
-
-def version_for(contents: Mapping[int, str], content: str) -> int:
-    """The version to keep these values under: the latest if they are the same, else the next."""
-    latest = max(contents, default=0)
-    return latest if contents.get(latest) == content else latest + 1
-
-
-def from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewAnnotation:
-    """The annotation with its source; `UnknownName` where it is of another image."""
-    if annotation.image_id != image_id:
-        raise UnknownName("image in what was applied:", annotation.image_id, [image_id])
-    return replace(annotation, source=source)
-
-
-def remove_of_template(connection: Connection, image_id: str, source: str) -> None:
-    """Delete what any version of the template left on an image."""
-    column, versioned = annotation_table.c.source, f"{source}@"
-    # Not LIKE, which ignores case in SQLite and takes % and _ in a name for wildcards.
-    of_template = (column == source) | (func.substr(column, 1, len(versioned)) == versioned)
-    here = annotation_table.c.image_id == image_id
-    connection.execute(delete(annotation_table).where(here, of_template))

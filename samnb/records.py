@@ -1,6 +1,6 @@
 """What the catalog takes and gives: frozen records, never live database rows.
 
-`NewImage` and `NewAnnotation` go in, `DatasetRecord`, `ImageRecord` and `AnnotationRecord` come out.
+`NewImage` and `NewAnnotation` go in, all else comes out.
 A record is a snapshot: it does not change when the catalog does.
 """
 
@@ -10,7 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["UNREAD", "AnnotationRecord", "DatasetRecord", "ImageRecord", "NewAnnotation", "NewImage", "Removed"]
+__all__ = [
+    "ACCEPTED",
+    "REJECTED",
+    "UNREAD",
+    "UNSURE",
+    "AnnotationRecord",
+    "CategoryRecord",
+    "DatasetRecord",
+    "ImageRecord",
+    "NewAnnotation",
+    "NewImage",
+    "Removed",
+    "Verdict",
+]
+
+UNSURE, ACCEPTED, REJECTED = "unsure", "accepted", "rejected"
+"""What a review says of an annotation; "" where there is nothing to review."""
 
 UNREAD = "unread:"
 """How the pixel hash begins of an image that came from the earlier server and was not read since."""
@@ -155,6 +171,10 @@ class NewAnnotation:
         What `Prompt.as_dict` gives; empty when there was none.
     model : str
         Fingerprint of the model, "" when there was none.
+    layer : int
+        Higher ones lie on top; of equal ones the later annotation does.
+    review : str
+        "", "unsure", "accepted" or "rejected".
     """
 
     image_id: str
@@ -166,6 +186,8 @@ class NewAnnotation:
     source: str = "prompt"
     prompt: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
+    layer: int = 0
+    review: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,8 +200,8 @@ class AnnotationRecord:
         Grows with each annotation; the id of a removed one is not used again.
     image : str
         File name of the image.
-    created_at : str
-        UTC, ISO 8601.
+    created_at, updated_at : str
+        UTC, ISO 8601; `updated_at` None where it was never changed.
     """
 
     id: int
@@ -195,3 +217,37 @@ class AnnotationRecord:
     prompt: dict[str, Any]
     model: str
     created_at: str
+    layer: int = 0
+    updated_at: str | None = None
+    review: str = ""
+
+
+@dataclass(frozen=True)
+class CategoryRecord:
+    """A class name, its colour "#rrggbb", and its place among all of them, from 0."""
+
+    name: str
+    color: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person said of two pictures that look alike.
+
+    Parameters
+    ----------
+    first_hash, second_hash : str
+        Their pixel hashes, the smaller one first.
+    same : bool
+    distance : int
+        How many of 256 bits told them apart then.
+    decided_at : str
+        UTC, ISO 8601.
+    """
+
+    first_hash: str
+    second_hash: str
+    same: bool
+    distance: int
+    decided_at: str

@@ -18,11 +18,13 @@ from sqlalchemy import (
 __all__ = [
     "annotation_table",
     "applied_table",
+    "category_table",
     "dataset_table",
     "file_table",
     "image_table",
     "metadata",
     "template_table",
+    "verdict_table",
 ]
 
 metadata = MetaData()
@@ -76,10 +78,32 @@ annotation_table = Table(
     Column("prompt", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("created_at", String(32), nullable=False),
+    Column("layer", Integer, nullable=False, server_default=text("0")),
+    Column("updated_at", String(32)),
+    Column("review", String(16), nullable=False, server_default=text("''")),
     Index("idx_annotations_image", "image_id"),
     Index("idx_annotations_category", "category"),
     # Without AUTOINCREMENT, SQLite gives the id of a removed last row to the next one.
     sqlite_autoincrement=True,
+)
+
+category_table = Table(
+    "categories",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("color", String(7), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+verdict_table = Table(
+    "look_verdicts",
+    metadata,
+    Column("first_hash", String(64), primary_key=True),
+    Column("second_hash", String(64), primary_key=True),
+    Column("same", Integer, nullable=False),
+    Column("distance", Integer, nullable=False),
+    Column("decided_at", String(32), nullable=False),
 )
 
 template_table = Table(

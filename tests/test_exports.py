@@ -56,6 +56,7 @@ def annotation(number: int, on: ImageRecord, category: str, mask: np.ndarray, **
         prompt={},
         model="",
         created_at="2024-01-01T00:00:00+00:00",
+        layer=values.get("layer", 0),
     )
 
 
@@ -233,13 +234,19 @@ def test_labels_hold_category_numbers_and_colors(work, tmp_path):
         assert np.array(labels).max() == 0
 
 
-def test_the_smaller_of_two_overlapping_lies_on_top(tmp_path):
+@pytest.mark.parametrize(("layers", "top"), [((0, 0), 2), ((1, 0), 1), ((0, 1), 2), ((-1, -2), 1)])
+def test_the_higher_layer_lies_on_top_and_then_the_later_one(tmp_path, layers, top):
     only = image(1, "a.jpg")
-    small, large = annotation(1, only, "small", square(5, 5, 4)), annotation(2, only, "large", square(0, 0, 20))
-    options = {"images": [only], "annotations": [small, large], "categories": ["large", "small"]}
+    one = annotation(1, only, "one", square(0, 0, 20), layer=layers[0])
+    two = annotation(2, only, "two", square(5, 5, 20), layer=layers[1])
+    options = {"images": [only], "annotations": [two, one], "categories": ["one", "two"]}
     export("masks", tmp_path, **options)
     labels = np.array(Image.open(tmp_path / "labels" / "a.png"))
-    np.testing.assert_array_equal(labels, square(0, 0, 20).astype(int) + square(5, 5, 4))
+    assert set(labels[square(0, 0, 20) & square(5, 5, 20)]) == {top}
+    assert set(labels[square(0, 0, 20) ^ square(5, 5, 20)]) == {1, 2}
+    export("coco", tmp_path / "all.json", **options)
+    drawn = json.loads((tmp_path / "all.json").read_text())["annotations"]
+    assert [row["category_id"] for row in drawn] == [3 - top, top]
 
 
 def test_more_categories_than_a_palette_holds(tmp_path):

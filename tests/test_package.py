@@ -17,13 +17,15 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
-    *("errors", "urls", "settings", "files", "prompts", "finding", "looks", "images", "archives"),
+    *("errors", "urls", "settings", "files", "prompts", "proposals", "finding", "looks", "images", "archives"),
     *("masks", "mask_edits", "regions", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),
     *("memory", "single_flight", "cache_report", "entry_check", "listeners", "cache_stats", "cache"),
     *("cache_archive", "storage_check"),
-    *("records", "tables", "migrations", "backups", "file_systems", "database", "queries", "file_memo", "catalog"),
+    *("records", "tables", "migrations", "backups", "file_systems", "database"),
+    *("queries", "file_memo", "annotation_queries"),
+    *("image_catalog", "annotation_catalog", "category_catalog", "template_catalog", "catalog"),
     *("tallies",),
     *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
