@@ -209,7 +209,7 @@ def run(trial: Trial, model: Any, drawn: list[Pixels] | None = None, **parameter
     for scene in trial.scenes:
         searched = model.encode(scene.pixels)
         started = time.perf_counter()
-        masks = [match.mask for match in find_objects(template, searched, model.decode)]
+        masks = [match.mask for match in find_objects(template, searched, model.decode, propose=model.propose)]
         seconds += time.perf_counter() - started
         wanted, kept = wanted + len(scene.wanted), kept + len(masks)
         found += sum(any(mask_iou(mask, one) >= 0.7 for mask in masks) for one in scene.wanted)

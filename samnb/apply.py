@@ -119,7 +119,7 @@ def _apply_to(
     embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
 ) -> tuple[list[AnnotationRecord], bool]:
     embedding, cached = embedding_of(image)
-    matches = find_objects(template, embedding, model.decode)
+    matches = find_objects(template, embedding, model.decode, propose=getattr(model, "propose", None))
     # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
     # belongs to an earlier picture under this name.
     others = [a for a in catalog.annotations(image_id=image.id) if a.source != template.source]

@@ -7,8 +7,9 @@ sets of ``benchmarks/template_transfer.py`` that is what separates objects from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from .masks import decode_rle, mask_iou
 from .prompts import Embedding, Prediction, Prompt
+from .proposals import Proposal, Propose, proposer
 from .prototypes import Looked, cells_of, make_example, prototype, shift_of, similarity_map
 from .templates import CategoryExamples, Example, Template
 
@@ -41,6 +43,14 @@ _SURE = 8.0  # a mask logit that leaves little doubt
 Decode = Callable[..., Prediction]
 
 
+@dataclass(frozen=True)
+class Ask:
+    """How to ask the model: for one prompt, with whatever options, and for many points at once."""
+
+    decode: Decode
+    propose: Propose
+
+
 @dataclass(frozen=True, eq=False)
 class Match:
     """One object found by a template.
@@ -62,7 +72,9 @@ class Match:
     prompt: Prompt
 
 
-def find_objects(template: Template, embedding: Embedding, decode: Decode) -> list[Match]:
+def find_objects(
+    template: Template, embedding: Embedding, decode: Decode, *, propose: Propose | None = None
+) -> list[Match]:
     """All objects of all categories, category by category, the best score first.
 
     Where masks of two categories are nearly the same (their IoU is above "max_iou_between"), the one with the lower
@@ -75,9 +87,11 @@ def find_objects(template: Template, embedding: Embedding, decode: Decode) -> li
         Of the image to search.
     decode : callable
         `Model.decode`.
+    propose : callable, optional
+        `Model.propose`, where the model has it: the same masks in less time.
     """
-    find, looked = STRATEGIES[template.strategy], Looked(embedding)
-    found = [match for examples in template.categories for match in find(template, examples, looked, decode)]
+    find, looked, ask = STRATEGIES[template.strategy], Looked(embedding), Ask(decode, propose or proposer(decode))
+    found = [match for examples in template.categories for match in find(template, examples, looked, ask)]
     return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
 
 
@@ -99,7 +113,7 @@ def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> floa
 # -- the same place on every image ---------------------------------------------------------------------
 
 
-def _find_fixed(template: Template, examples: CategoryExamples, looked: Looked, decode: Decode) -> list[Match]:
+def _find_fixed(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
     """The examples' relative prompts; with "max_shift", moved to where the surroundings look like the example."""
     height, width = looked.embedding.original_size
     reach = template.parameters["max_shift"]
@@ -110,12 +124,12 @@ def _find_fixed(template: Template, examples: CategoryExamples, looked: Looked, 
         across, down = shift_of(looked, example.place, reach) if reach and example.place is not None else (0.0, 0.0)
         dx, dy = across * width / columns, down * height / rows
         prompt = _moved(example.prompt.scaled(width, height), dx, dy, (height, width))
-        first = decode(looked.embedding, prompt)
+        first = ask.decode(looked.embedding, prompt)
         tries = [_like_the_example(first, shape, (dx, dy), examples.category)]
         if shape is not None:
             # The example's clicks alone may mean something else here; its outline says more than they do.
             drawn = _as_logits(_moved_mask(shape, dx, dy), looked.embedding, first.low_res_logits.shape[-1])
-            again = decode(looked.embedding, prompt, mask_input=drawn)
+            again = ask.decode(looked.embedding, prompt, mask_input=drawn)
             tries.append(_like_the_example(again, shape, (dx, dy), examples.category))
         match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
         if match is not None and match.score >= template.parameters["min_score"]:
@@ -182,26 +196,39 @@ def _like_the_example(
 # -- by what it looks like -----------------------------------------------------------------------------
 
 
-def _find_best(template: Template, examples: CategoryExamples, looked: Looked, decode: Decode) -> list[Match]:
-    found = _search(template, examples, looked, decode, tries=5)
-    return [max(found, key=lambda match: match.score)] if found else []
+def _find_best(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
+    found = _search(template, examples, looked, ask, tries=5)
+    return [_whole(max(found, key=lambda one: one.score), examples)] if found else []
 
 
-def _find_all(template: Template, examples: CategoryExamples, looked: Looked, decode: Decode) -> list[Match]:
+def _find_all(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
     most = int(template.parameters["max_objects"])
-    found = _search(template, examples, looked, decode, tries=2 * most)
-    return _without_doubles(found, template.parameters["max_overlap"])[:most]
+    found = _search(template, examples, looked, ask, tries=2 * most)
+    kept = _without_doubles(found, template.parameters["max_overlap"])[:most]
+    return [_whole(one, examples) for one in kept]
 
 
-def _search(
-    template: Template, examples: CategoryExamples, looked: Looked, decode: Decode, *, tries: int
-) -> list[Match]:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """An object of a search, its mask still as small as it was computed."""
+
+    mask: NDArray[np.bool_]
+    score: float
+    proposal: Proposal
+    index: int
+
+
+def _whole(found: _Found, examples: CategoryExamples) -> Match:
+    return Match(examples.category, found.proposal.full(found.index), found.score, found.proposal.prompt)
+
+
+def _search(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask, *, tries: int) -> list[_Found]:
     """Prompt where an object of the examples' size would be most similar, then at the next place not yet covered."""
     limits = template.parameters
     similarity = similarity_map(looked, examples, background_weight=limits["background_weight"])
     diameter = looked.diameter_in_cells(examples)
     places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
-    found: list[Match] = []
+    found: list[_Found] = []
     misses = 0
     # Places are tried from the most similar down, so a row of misses means that only worse ones are left.
     while tries and misses < MAX_MISSES and places.max() >= limits["min_similarity"]:
@@ -209,7 +236,7 @@ def _search(
         row, column = divmod(int(np.argmax(places)), places.shape[1])
         # Where the object is round, its middle is the better click; where it is not, its middle may lie beside it.
         cells = {(row, column), _brightest(bright, (row, column), max(1, round(diameter * 0.4)))}
-        match = _decode_at(cells, limits, examples, looked, decode)
+        match = _decode_at(cells, limits, examples, looked, ask)
         cv2.circle(places, (column, row), tried, -1.0, thickness=-1)
         if match is None:
             continue
@@ -244,19 +271,21 @@ def _decode_at(
     limits: Mapping[str, float],
     examples: CategoryExamples,
     looked: Looked,
-    decode: Decode,
-) -> Match | None:
+    ask: Ask,
+) -> _Found | None:
     """Prompt at the centres of cells, then at the middle of what the best of them gave, while that is better."""
     (height, width), (rows, columns) = looked.embedding.original_size, looked.cells
     prompts = [Prompt.of(points=[((x + 0.5) * width / columns, (y + 0.5) * height / rows)]) for y, x in sorted(cells)]
-    tries = [_best_candidate(decode(looked.embedding, prompt), limits, examples, looked) for prompt in prompts]
+    tries = [_best_candidate(one, limits, examples, looked) for one in ask.propose(looked.embedding, prompts)]
     match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
     if match is None:
         return None
     for _ in range(int(limits["refine"])):
         # A box round the mask was tried too: it raises the predicted IoU of whatever is in it, also of nothing.
-        centred = Prompt.of(points=[_middle(match.mask)])
-        again = _best_candidate(decode(looked.embedding, centred), limits, examples, looked)
+        x, y = _middle(match.mask)
+        centred = Prompt.of(points=[(x * width / match.mask.shape[1], y * height / match.mask.shape[0])])
+        [proposal] = ask.propose(looked.embedding, [centred])
+        again = _best_candidate(proposal, limits, examples, looked)
         if again is None or again.score <= match.score:
             break
         match = again
@@ -264,16 +293,16 @@ def _decode_at(
 
 
 def _best_candidate(
-    prediction: Prediction, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked
-) -> Match | None:
+    proposal: Proposal, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked
+) -> _Found | None:
     """Of the candidate masks, the one most like the examples in look, size and the model's own estimate."""
-    scale = looked.embedding.input_size[0] / looked.embedding.original_size[0]
+    area_of_frame = looked.embedding.input_size[0] * looked.embedding.input_size[1]
     wanted = float(np.median([example.diameter for example in examples.examples]))
     largest = limits["max_area_ratio"]
     prototypes = np.stack([example.prototype for example in examples.examples])
-    best: Match | None = None
-    for mask, predicted_iou in zip(prediction.masks, prediction.scores, strict=True):
-        area = mask.sum() * scale**2
+    best: _Found | None = None
+    for index, (mask, predicted_iou) in enumerate(zip(proposal.small, proposal.scores, strict=True)):
+        area = mask.mean() * area_of_frame
         if not area or not 1 / largest <= area / wanted**2 <= largest:
             continue
         mean = looked.mean_inside(mask)
@@ -282,16 +311,18 @@ def _best_candidate(
             look -= limits["background_weight"] * max(0.0, float(max(cell @ mean for cell in examples.background)))
         score = max(look, 0.0) * float(np.clip(predicted_iou, 0, 1))
         if best is None or score > best.score:
-            best = Match(examples.category, mask, score, prediction.prompt)
+            best = _Found(mask, score, proposal, index)
     return best
 
+
+T = TypeVar("T", Match, _Found)
 
 # -- what lies on one another --------------------------------------------------------------------------
 
 
-def _without_doubles(found: list[Match], max_overlap: float) -> list[Match]:
+def _without_doubles(found: Sequence[T], max_overlap: float) -> list[T]:
     """The best of those that lie on one another, in order of score."""
-    kept: list[Match] = []
+    kept: list[T] = []
     for match in sorted(found, key=lambda match: -match.score):
         if all(overlap_of_smaller(match.mask, other.mask) <= max_overlap for other in kept):
             kept.append(match)
@@ -323,7 +354,7 @@ def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 #: Strategy name → function; others may add theirs.
-STRATEGIES: dict[str, Callable[[Template, CategoryExamples, Looked, Decode], list[Match]]] = {
+STRATEGIES: dict[str, Callable[[Template, CategoryExamples, Looked, Ask], list[Match]]] = {
     "fixed": _find_fixed,
     "match": _find_best,
     "match_all": _find_all,

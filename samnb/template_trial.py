@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,8 @@ from .errors import NothingToMeasure, TemplateError
 from .masks import mask_iou
 from .matching import Match, find_objects
 from .models import Model
-from .prompts import Embedding, Prediction, Prompt
+from .prompts import Embedding, Prompt
+from .proposals import Proposal, Propose, proposer
 from .records import ImageRecord
 from .template_report import ImageFigures, Sweep, SweepRow, Tally
 from .templates import Template
@@ -54,7 +54,12 @@ def try_on(template: Template, known: Known, model: Model, *, min_iou: float = 0
     min_iou : float
         From which a mask counts as the object, above 0 and up to 1.
     """
-    return _figures(template, known, find_objects(template, known.embedding(), model.decode), min_iou)
+    return _figures(
+        template,
+        known,
+        find_objects(template, known.embedding(), model.decode, propose=proposer(model.decode, model)),
+        min_iou,
+    )
 
 
 def sweep(
@@ -88,9 +93,9 @@ def sweep(
     tallies, images = [Tally() for _ in templates], 0
     for one in known:
         images += 1
-        embedding, decode = one.embedding(), _remembering(model.decode)
+        embedding, propose = one.embedding(), _remembering(proposer(model.decode, model))
         for number, candidate in enumerate(templates):
-            matches = find_objects(candidate, embedding, decode)
+            matches = find_objects(candidate, embedding, model.decode, propose=propose)
             tallies[number] += _figures(candidate, one, matches, min_iou).tally
     if not images:
         raise NothingToMeasure(f"template {template.name!r}")
@@ -124,20 +129,21 @@ def _pairs(
         ious[row], ious[:, column] = -1, -1
 
 
-def _remembering(decode: Callable[..., Prediction]) -> Callable[..., Prediction]:
-    """`decode` for one image; what was asked before with points alone is answered from memory."""
-    answers: dict[Prompt, Prediction] = {}
+def _remembering(propose: Propose) -> Propose:
+    """`propose` for one image; what was asked before is answered from memory."""
+    answers: dict[Prompt, Proposal] = {}
     room = REMEMBERED
 
-    def asked(embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
+    def asked(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
         nonlocal room
-        if options or prompt in answers:
-            return decode(embedding, prompt, **options) if options else answers[prompt]
-        prediction = decode(embedding, prompt)
-        size = prediction.masks.nbytes + prediction.low_res_logits.nbytes
-        if size <= room:
-            answers[prompt] = prediction
-            room -= size
-        return prediction
+        new = [prompt for prompt in prompts if prompt not in answers]
+        fresh = dict(zip(new, propose(embedding, new), strict=True)) if new else {}
+        found = [answers.get(prompt) or fresh[prompt] for prompt in prompts]
+        for prompt, proposal in fresh.items():
+            size = 5 * proposal.small.nbytes  # with the logits that it can be scaled up from
+            if size <= room:
+                answers[prompt] = proposal
+                room -= size
+        return found
 
     return asked

@@ -5,6 +5,7 @@ The masks are those of the predictor, bit for bit on one machine (but for `quick
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -55,6 +56,46 @@ class Decoder:
         )
         masks = self._masks(logits, embedding)
         return masks, scores[0].float().cpu().numpy(), logits[0].float().cpu().numpy()
+
+    def run_many(
+        self, embedding: Embedding, prompts: Sequence[Prompt]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (B, N, h, w) and scores (B, N) of prompts with one point each."""
+        if not getattr(self.mask_decoder, "takes_many", True):
+            answers = [self._run_points(embedding, [prompt]) for prompt in prompts]
+            return tuple(np.concatenate(parts) for parts in zip(*answers, strict=True))
+        return self._run_points(embedding, prompts)
+
+    def _run_points(
+        self, embedding: Embedding, prompts: Sequence[Prompt]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        import torch
+
+        each = [self._prompt_tensors(embedding, prompt)[0] for prompt in prompts]
+        points = tuple(torch.cat(parts) for parts in zip(*each, strict=True))
+        sparse, dense = self.prompt_encoder(points=points, boxes=None, masks=None)
+        logits, scores = self.mask_decoder(
+            image_embeddings=self._image_embedding(embedding),
+            image_pe=self.position,
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
+        return logits.float().cpu().numpy(), scores.float().cpu().numpy()
+
+    def mask_of(self, logits: NDArray[np.float32], embedding: Embedding) -> NDArray[np.bool_]:
+        """The (H, W) mask of (h, w) logits."""
+        import torch
+
+        return self._masks(torch.from_numpy(logits)[None, None].to(self.device), embedding)[0]
+
+    def small_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> NDArray[np.bool_]:
+        """Masks (..., h, w) of the image at the size of the logits, without the frame's padding."""
+        rows, columns = (
+            max(1, round(side * length / self.frame[0]))
+            for side, length in zip(logits.shape[-2:], embedding.input_size, strict=True)
+        )
+        return logits[..., :rows, :columns] > 0
 
     def _image_embedding(self, embedding: Embedding) -> Any:
         import torch

@@ -86,6 +86,9 @@ class LeanMaskDecoder:
         With its weights, in evaluation mode.
     """
 
+    takes_many = False
+    """One prompt in a call."""
+
     @torch.inference_mode()
     def __init__(self, plain: TinyMaskDecoder) -> None:
         self.plain: Any = plain

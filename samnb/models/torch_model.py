@@ -10,9 +10,10 @@ on one machine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock, RLock
 from typing import Any
 
@@ -21,12 +22,16 @@ from numpy.typing import NDArray
 
 from ..errors import CheckpointMismatch, ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
+from ..proposals import Proposal, proposer
 from .checkpoints import ModelInfo, WeightFile, check_names
 from .decoder import Decoder
 from .devices import check_device, on_threads, resolve_device
 from .frame import check_pixels, normalised, resize_longest_side
 
 __all__ = ["Blueprint", "TorchSam"]
+
+AT_ONCE = 8
+"""Prompts in one call of the decoder: more hardly go faster, and take memory."""
 
 # Building draws random initial weights and may import torch: one net at a time, in the whole process.
 _building = Lock()
@@ -218,6 +223,49 @@ class TorchSam:
                 masks, scores, logits = self._decoder.run(embedding, prompt, multimask, mask_input)
         ms = (time.perf_counter() - started) * 1000
         return Prediction(masks, scores, logits, prompt, ms=ms, model=self.fingerprint)
+
+    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        """Candidate masks of prompts with one point each, a few at a time, scaled up only when they are asked for.
+
+        The masks are those of `decode`, but for the last digits of their logits.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            As for `decode`.
+        prompts : sequence of Prompt
+            Others than single points are decoded one after the other.
+
+        Raises
+        ------
+        PromptError, ModelError
+            As `decode`.
+        """
+        if any(len(prompt.points) != 1 or prompt.box is not None for prompt in prompts):
+            return proposer(self.decode)(embedding, prompts)
+        proposals: list[Proposal] = []
+        for start in range(0, len(prompts), AT_ONCE):
+            proposals += self._propose(embedding, prompts[start : start + AT_ONCE])
+        return proposals
+
+    def _propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        for prompt in prompts:
+            prompt.check_inside(embedding.original_size)
+        with self._decoding, self._failing("decode", embedding.original_size):
+            import torch
+
+            if self._decoder is None:
+                self._decoder = self._build_decoder()
+            decoder = self._decoder
+            with torch.inference_mode(), on_threads(self.blueprint.threads):
+                logits, scores = decoder.run_many(embedding, prompts)
+                small = decoder.small_masks(logits, embedding)
+
+        def full(number: int, index: int) -> NDArray[np.bool_]:
+            with self._decoding, torch.inference_mode(), on_threads(self.blueprint.threads):
+                return decoder.mask_of(logits[number, index], embedding)
+
+        return [Proposal(prompt, scores[n], small[n], partial(full, n)) for n, prompt in enumerate(prompts)]
 
     @contextmanager
     def _failing(self, verb: str, size: tuple[int, ...]) -> Iterator[None]:
