@@ -32,6 +32,9 @@ _log = logging.getLogger("samnb.session")
 BY_HAND = "hand"
 """The source of an annotation that somebody accepted."""
 
+# What may change while an annotation keeps its id.
+_CHANGING = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "review")
+
 Listener = Callable[[str], object]
 
 
@@ -214,9 +217,21 @@ class Annotating(Datasets):
         return gone
 
     def restore(self, annotations: Iterable[Annotation]) -> None:
-        """Put deleted annotations back, under their old ids."""
+        """Make annotations what they were: a deleted one comes back under its old id, a changed one as it was.
+
+        Raises
+        ------
+        UnknownName
+            An image of theirs is gone.
+        """
         records = [annotation.record for annotation in annotations]
-        self.catalog.restore_annotations(records)
+        gone = []
+        for record in records:
+            try:
+                self.catalog.update_annotation(record.id, **{name: getattr(record, name) for name in _CHANGING})
+            except UnknownName:
+                gone.append(record)
+        self.catalog.restore_annotations(gone)
         for image_id in dict.fromkeys(record.image_id for record in records):
             self.changes.tell(image_id)
 

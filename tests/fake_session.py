@@ -13,6 +13,7 @@ from samnb.annotating import Changes
 from samnb.errors import ModelError, PromptError, UnknownName
 from samnb.masks import mask_area, mask_bbox
 from samnb.prompts import Prediction, Prompt
+from samnb.records import CategoryRecord
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,9 @@ class FakeSession:
 
     def categories(self):
         return list(dict.fromkeys([*self.named, *(a.category for a in self.kept)]))
+
+    def category_records(self):
+        return [CategoryRecord(n, self.named.get(n) or "", i) for i, n in enumerate(self.categories())]
 
     def add_category(self, name, *, color=None):
         self.named[name] = color

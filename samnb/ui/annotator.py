@@ -22,7 +22,6 @@ from .pages import Pages
 from .palette import Palette
 from .prompting import Prompting
 from .retouching import Retouching
-from .showing import categories_of
 from .still import Still, show_with_still
 from .turning import Turning
 from .worker import LatestOnly
@@ -62,10 +61,10 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self._hands = hands_of(session)
         self._lock = self._hands.lock
         self._pages = Pages(session, self.dataset)
-        self._palette = Palette(categories_of(session))
+        self._palette = Palette(session.category_records())
         self._annotations, self._outlined = {}, {}
         self._selected = self._hidden = None
-        self._acting = 0
+        self._acting = self._turn = 0
         self._tool, self._hover_on, self._brush_radius = "prompt", False, 8.0
         self._opacity, self._contour = 0.4, False
         failed = partial(self.show_error, "No mask for this prompt")
@@ -179,8 +178,7 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
 
     def _draw_look(self) -> None:
         with self._lock:
-            if hasattr(self._board.stage, "set_look"):
-                self._board.stage.set_look(opacity=self._opacity, contour=self._contour, saved=True)
+            self._board.stage.set_look(opacity=self._opacity, contour=self._contour, saved=True)
             self._board.show_look(self._opacity, self._contour)
 
     # -- as a widget -----------------------------------------------------------------------------------

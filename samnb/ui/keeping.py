@@ -11,7 +11,7 @@ from ..prompts import Prompt
 from .drafts import Draft, Packed
 from .history import Change
 from .notice import shows_errors
-from .showing import Showing, categories_of
+from .showing import Showing
 
 if TYPE_CHECKING:
     from ..reports import Annotation
@@ -258,7 +258,7 @@ class Keeping(Showing):
         with self._lock:
             with self._acts():
                 self.session.add_category(name, color=color)
-            self._palette.renew(categories_of(self.session))
+            self._palette.renew(self.session.category_records())
             self.category = name
 
     @shows_errors("The category was not renamed")

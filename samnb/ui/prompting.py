@@ -136,7 +136,7 @@ class Prompting(Showing):
             self.move_point(index, x, y)
         elif self._has_point(index):
             moved = _moved(self.prompt, index, x, y)
-            self._board.stage.show_prompt(moved)
+            self._board.stage.show_prompt(moved, active=index)
             if not self._editing.accept_when_ready:
                 self._hover.preview(self._editing.draft.with_prompt(moved))
 
@@ -145,8 +145,7 @@ class Prompting(Showing):
 
     def _draw_hover(self, outlines: Outlines | None) -> None:
         with self._lock:
-            if hasattr(self._board.stage, "show_hover"):
-                self._board.stage.show_hover(Shape(outlines, style.ACCENT) if outlines else None)
+            self._board.stage.show_hover(Shape(outlines, style.ACCENT) if outlines else None)
 
 
 def _moved(prompt: Prompt, index: int, x: float, y: float) -> Prompt:

@@ -54,6 +54,7 @@ class Showing:
     _selected: int | None
     _hidden: int | None
     _acting: int
+    _turn: int
     accept: Callable[[], None]
 
     # -- what there is to see --------------------------------------------------------------------------
@@ -194,6 +195,7 @@ class Showing:
 
     def _annotations_changed(self, changes: Iterable[Change]) -> None:
         assert self.image is not None
+        self._turn += 1
         for change in changes:
             if change.after is None:
                 self._annotations.pop(change.before.id, None)
@@ -205,9 +207,9 @@ class Showing:
 
     def _told(self, image_id: str) -> None:
         """Annotations changed, here or elsewhere, on whatever thread; looked at when there is time."""
-        image = self.image
+        image, turn = self.image, self._turn
         if not self._acting and image is not None and image_id in ("", image.id):
-            self._refreshing.submit(lambda: (image, self._read(image)), self._take_news)
+            self._refreshing.submit(lambda: (image, turn, self._read(image)), self._take_news)
 
     def _read(self, image: ImageRecord) -> dict[int, Annotation]:
         return {annotation.id: annotation for annotation in self.session.annotations(image=image)}
@@ -216,11 +218,14 @@ class Showing:
         if error is not None:
             self.show_error("The annotations could not be read again", error)
             return
-        image, annotations = news
+        image, turn, annotations = news
         with self._lock:
-            if self.image is not None and self.image.id == image.id:
+            if turn != self._turn:
+                # Something was done here after they were read: they may lack it.
+                self._told(image.id)
+            elif self.image is not None and self.image.id == image.id:
                 self._annotations = annotations
-                self._palette.renew(categories_of(self.session))
+                self._palette.renew(self.session.category_records())
                 self._annotations_changed(())
 
     def _draw_annotations(self) -> None:
@@ -275,11 +280,3 @@ class Showing:
         if self._editing.accept_when_ready:
             self._board.say("one moment: the mask you accepted is still computed (Esc lets it go)")
         return self._editing.accept_when_ready
-
-
-def categories_of(session: Any) -> list[Any]:
-    """A session's categories, with their colours where it knows them."""
-    try:
-        return list(session.category_records())
-    except AttributeError:
-        return list(session.categories())

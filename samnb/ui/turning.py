@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .notice import shows_errors
-from .showing import Showing, categories_of
+from .showing import Showing
 
 if TYPE_CHECKING:
     from ..catalog import ImageRecord
@@ -84,7 +84,7 @@ class Turning(Showing):
         if hasattr(self.session, "look_at"):
             self.session.look_at(record, neighbours=self._pages.around())
         self._hover.end()
-        self._palette.renew(categories_of(self.session))
+        self._palette.renew(self.session.category_records())
         self._annotations, self._outlined, self._selected = annotations, {}, None
         self._board.stage.show_picture(pixels)
         self._editing.image = record

@@ -47,7 +47,7 @@ steps = st.one_of(
     st.tuples(st.just("jump"), st.sampled_from(["1", "png", "nothing", ""])),
     st.tuples(
         st.just("key"),
-        st.sampled_from(sorted({name for key in KEYS for name in key.names}) + ["F5", ""]),
+        st.sampled_from([*sorted({name for key in KEYS for name in key.names}), "F5", ""]),
         st.booleans(),
         st.booleans(),
     ),
