@@ -3,7 +3,7 @@
 
 const LAZY_EVERY_MS = 16;
 const BUSY_AFTER_MS = 700;
-const EDITABLE = "input, textarea, select, [contenteditable='true'], .cm-content, .CodeMirror";
+const EDITABLE = "input, textarea, select, [contenteditable='true'], [role='slider'], .cm-content, .CodeMirror";
 
 function render({ model, el }) {
   const id = Math.random().toString(36).slice(2);
@@ -192,8 +192,15 @@ function render({ model, el }) {
       if (pressed === null) el.style.cursor = "";
     }
   };
-  // Typing elsewhere ends what a parked pointer means, until it moves again.
-  const onFocus = (e) => { if (!el.contains(e.target) && e.target.matches?.(EDITABLE)) over = false; };
+  const onFocus = (e) => {
+    // Typing elsewhere ends what a parked pointer means, until it moves again.
+    if (!el.contains(e.target) && e.target.matches?.(EDITABLE)) over = false;
+    // ipycanvas's own canvas would keep every key to itself, Tab too: nobody gets out of it.
+    if (e.target.matches?.("canvas") && e.target.closest(".samnb-stage")?.contains(el)) {
+      e.target.tabIndex = -1;
+      el.focus({ preventScroll: true });
+    }
+  };
   // Before JupyterLab's own, which listens on the document in the capture phase.
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keyup", onKeyUp, true);

@@ -1,0 +1,191 @@
+"""The parts round the picture, with mouse and keys: filmstrip, categories, candidates, help, annotations, the file."""
+
+import base64
+import io
+
+import nbformat
+import numpy as np
+import pytest
+from nbconvert import HTMLExporter
+from PIL import Image
+
+from .hand import Hand
+from .lab import eventually
+from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
+
+pytestmark = pytest.mark.ui
+
+OPEN = """
+import samnb
+session = samnb.Session({folder!r})
+session.add("photos", dataset="monday", show=False)
+"""
+SHOW = "annotator = session.annotate('coins.png')\nannotator"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def photos(lab):
+    return write_photos(lab.root / "photos", crops=40)
+
+
+def open_annotator(notebook, name):
+    notebook.open(f"{name}.ipynb", [OPEN.format(folder=f"{name}-session") + FAKE_MODEL, SHOW])
+    notebook.wait_until_run(seconds=120)
+    return Hand(notebook)
+
+
+def accept(hand, place, count):
+    hand.click(*place)
+    eventually("a mask", lambda: hand.notebook.ask("annotator.prediction is not None") == "True")
+    hand.press("Enter")
+    hand.until(rf"annotations · {count}")
+
+
+def test_the_filmstrip_scrolls_goes_narrows_and_jumps(notebook):
+    hand = open_annotator(notebook, "strip")
+    page, cells = hand.page, hand.page.locator(".samnb-strip .samnb-button:visible")
+    loaded = """() => [...document.querySelectorAll(".samnb-strip img")].filter(img => img.naturalWidth > 90).length"""
+    eventually("thumbnails", lambda: page.evaluate(loaded) >= 10)
+    assert cells.first.inner_text().endswith("coins.png")
+    cells.nth(2).click()
+    hand.until(r"drawer-10\.png")
+    hand.until(r"3 / 41")
+    eventually("its cell is marked", lambda: "samnb-chosen" in cells.nth(2).get_attribute("class"))
+
+    cells.nth(1).hover()
+    page.mouse.wheel(0, 300)
+    eventually("other cells", lambda: "coins.png" not in cells.first.inner_text())
+    assert hand.until(r"3 / 41")  # the picture stays
+
+    name = page.locator(".samnb-reel-tools input[type=text]")
+    name.fill("wer-33")
+    name.press("Enter")
+    hand.until(r"drawer-33\.png")
+    eventually("its cell is in sight", lambda: page.locator(".samnb-strip .samnb-chosen:visible").inner_text())
+
+    accept(hand, (100, 100), 1)
+    page.locator(".samnb-reel-tools select").select_option("annotated images")
+    eventually("one image", lambda: [text.split()[-1] for text in cells.all_inner_texts()] == ["drawer-33.png"])
+    assert "✓" in cells.first.inner_text()
+    page.locator(".samnb-reel-tools select").select_option("open images")
+    page.get_by_role("button", name="Next open").click()
+    hand.until(r"drawer-34\.png")
+
+
+def test_categories_are_added_renamed_and_recoloured_in_place(notebook):
+    hand = open_annotator(notebook, "categories")
+    page, chips = hand.page, hand.page.locator(".samnb-chip:visible")
+    field = page.get_by_placeholder("new category")
+    for name in ("coin", "rim"):
+        field.fill(name)
+        field.press("Enter")
+        hand.until(rf"\d {name}")
+    hand.press("1")
+    eventually("the key chose", lambda: hand.notebook.ask("annotator.category") == "'coin'")
+    accept(hand, COIN, 1)
+    hand.until(r"1 coin · 1")
+
+    page.get_by_title("Rename or recolour").click()
+    page.get_by_title("New name of this category").fill("token")
+    page.get_by_title("New name of this category").press("Enter")
+    hand.until(r"1 token · 1")
+    assert hand.notebook.ask("[a.category for a in session.annotations()]") == "['token']"
+    page.locator(".samnb input[type=color]").evaluate(
+        "field => { field.value = '#0000ff'; field.dispatchEvent(new Event('change', {bubbles: true})); }"
+    )
+    dot = "chip => getComputedStyle(chip, '::before').backgroundColor"
+    eventually("a blue dot", lambda: chips.first.evaluate(dot) == "rgb(0, 0, 255)")
+    hand.until_colours("a blue mask", lambda now: now["blue"] > 300)
+
+
+def test_candidates_the_list_and_the_selected_annotation(notebook):
+    hand = open_annotator(notebook, "list")
+    page = hand.page
+    hand.click(*COIN)
+    pictures = page.locator(".samnb-candidates img")
+    drawn = "() => [...document.querySelectorAll('.samnb-candidates img')].every(img => img.naturalWidth > 90)"
+    eventually("three pictures", lambda: pictures.count() == 3 and page.evaluate(drawn))
+    page.locator(".samnb-candidates button").nth(2).click()
+    hand.until(r"score 0\.40")
+    page.get_by_role("button", name="Accept ⏎").click()
+    hand.until(r"annotations · 1")
+    accept(hand, OTHER_COIN, 2)
+
+    rows = page.locator(".samnb-list .samnb-chip")
+    rows.nth(1).click()
+    eventually("it is selected", lambda: "samnb-chosen" in rows.nth(1).get_attribute("class"))
+    page.get_by_title("Delete the selected annotation").click()
+    hand.until(r"annotations · 1")
+    page.get_by_title("Undo (Ctrl Z)").click()
+    hand.until(r"annotations · 2")
+
+
+def test_help_opens_by_key_and_closes_by_escape(notebook):
+    hand = open_annotator(notebook, "help")
+    hand.press("?")
+    overlay = hand.page.locator(".samnb-help")
+    overlay.wait_for(state="visible")
+    words = overlay.inner_text().casefold()
+    assert all(word in words for word in ("ctrl", "delete the selected annotation", "next image without annotations"))
+    assert overlay.evaluate("box => box.scrollWidth <= box.clientWidth")
+    hand.page.keyboard.press("Enter")  # the focus is on its button
+    overlay.wait_for(state="hidden")
+
+
+def test_every_control_is_named_and_reached_by_tab(notebook):
+    hand = open_annotator(notebook, "tab")
+    page = hand.page
+    page.locator(".samnb button[title^='Previous image']").focus()
+    seen, shown = [], 0
+    for _ in range(60):
+        about = page.evaluate(
+            """() => {
+                const it = document.activeElement, titled = it.closest("[title]");
+                if (!it.closest(".samnb")) return null;
+                const outline = getComputedStyle(it).outlineStyle !== "none";
+                return [(titled && titled.title) || it.getAttribute("aria-label") || it.innerText, outline];
+            }"""
+        )
+        if about is None:
+            break
+        seen.append(about[0])
+        shown += about[1]
+        page.keyboard.press("Tab")
+    print(*seen, sep="\n")
+    assert len(seen) > 30, seen
+    assert all(seen), seen
+    wanted = (
+        "Fit the picture",
+        "Brush",
+        "Accept as",
+        "Name of a new category",
+        "Keep this mask",
+        "Part of a file name",
+    )
+    assert [text for text in wanted if not any(name.startswith(text) for name in seen)] == []
+    assert shown > len(seen) - 4, "the focus is hardly to be seen"
+
+
+def test_the_saved_notebook_shows_the_last_state_and_the_open_one_shows_it_once(notebook, lab):
+    hand = open_annotator(notebook, "saved")
+    field = hand.page.get_by_placeholder("new category")
+    field.fill("coin")
+    field.press("Enter")
+    accept(hand, COIN, 1)
+
+    def still():
+        outputs = notebook.cells()[-1]["outputs"]
+        assert len(outputs) == 2
+        return Image.open(io.BytesIO(base64.b64decode(outputs[1]["data"]["image/png"]))).convert("RGB")
+
+    def orange():
+        picture = still()
+        return (np.asarray(picture, int)[:, :, 0] > np.asarray(picture, int)[:, :, 2] + 25).sum() > 300
+
+    eventually("the annotation is in the picture", orange)
+    assert not hand.page.locator(".jp-OutputArea img.jp-needs-light-background").is_visible()
+    notebook.start("docmanager:save")
+    file = lab.root / "saved.ipynb"
+    eventually("the file has it", lambda: "image/png" in file.read_text())
+    body, _ = HTMLExporter().from_notebook_node(nbformat.read(file, as_version=4))
+    assert body.count("<img") == body.count('alt="The annotator as it was"') == 1
