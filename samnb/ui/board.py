@@ -207,7 +207,7 @@ class Board:
 
 
 def _reused(shapes: Sequence[Shape], before: Sequence[Shape]) -> tuple[Shape, ...]:
-    """The same shapes, those of before where nothing differs: with 2,000, what each knows of its outline is worth it."""
+    """The same shapes, those of before where nothing differs: what 2,000 of them know of their outlines is kept."""
     known = {shape.id: shape for shape in before}
 
     def same(shape: Shape) -> Shape:
