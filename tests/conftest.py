@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import PostgresServer
 from remote_servers import RedisServer, S3Server
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -66,3 +67,39 @@ def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL; without a wheel for the platform, the tests that need it are skipped."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty catalog in a SQLite file to copy, which is much faster than making one."""
+    from samnb.catalog import Catalog
+
+    path = tmp_path_factory.mktemp("empty") / "catalog.db"
+    Catalog(path).close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, empty_catalog: Path) -> str:
+    """Address of a new catalog without images, once in a SQLite file and once on a PostgreSQL."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_server").catalog()
+    shutil.copyfile(empty_catalog, tmp_path / "catalog.db")
+    return f"sqlite:///{tmp_path / 'catalog.db'}"
+
+
+@pytest.fixture
+def both_databases(catalog_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every session of the test has its catalog there, whatever its folder."""
+    monkeypatch.setenv("DATABASE_URL", catalog_url)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,11 +25,14 @@ class Server:
     def command(self) -> list[str]:
         raise NotImplementedError
 
+    def popen(self, *arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(*arguments, **options)
+
     def start(self) -> None:
         """Start, and wait until it answers."""
         with open(self.folder / "server.log", "ab") as log:
             environment = {**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, env=environment, cwd=self.folder)
+            self.process = self.popen(self.command(), stdout=log, stderr=log, env=environment, cwd=self.folder)
         end = time.monotonic() + 60
         while not listening(self.port):
             if self.process.poll() is not None or time.monotonic() > end:
