@@ -11,7 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -76,7 +76,7 @@ class _Block:
     there: dict[str, ImageRecord] = field(default_factory=dict)
     stamps: dict[str, FileStamp] = field(default_factory=dict)
     memo: set[str] = field(default_factory=set)
-    chunks: deque[Future[list[_Read]]] = field(default_factory=deque)
+    chunks: deque[Future[None]] = field(default_factory=deque)
 
 
 class AddJob(Job):
@@ -209,7 +209,7 @@ class _Adding:
         self._look_up(block)
         unread = [path for path in block.paths if path not in block.reads]
         for start in range(0, len(unread), CHUNK):
-            block.chunks.append(pool.submit(self._read_all, unread[start : start + CHUNK]))
+            block.chunks.append(pool.submit(self._read_all, unread[start : start + CHUNK], block))
         return block
 
     def _keep(self, item: Item) -> Item | None:
@@ -242,14 +242,12 @@ class _Adding:
         block.memo.update(known)
         block.reads.update((path, _Read(path, new=picture)) for path, picture in known.items())
 
-    def _read_all(self, paths: Sequence[str]) -> list[_Read]:
-        """Read files until cancelled: then fewer come back."""
-        reads: list[_Read] = []
+    def _read_all(self, paths: Sequence[str], block: _Block) -> None:
+        """Read files until cancelled; each is there for the others at once, since eight large ones take seconds."""
         for path in paths:
             if not self._control.go_on():
-                break
-            reads.append(_read(path))
-        return reads
+                return
+            block.reads[path] = _read(path)
 
     def _finish(self, block: _Block) -> Iterator[Event]:
         """Write what was read, in the order of the sources, whenever there is enough of it."""
@@ -257,10 +255,14 @@ class _Adding:
         written = time.monotonic()
         for path in block.paths:
             while path not in block.reads and block.chunks:
-                block.reads.update((read.path, read) for read in block.chunks.popleft().result())
+                if batch and time.monotonic() - written > WRITE_EVERY:
+                    yield from self._write(batch, block)
+                    batch, written = [], time.monotonic()
+                if wait([block.chunks[0]], timeout=WRITE_EVERY).done:
+                    block.chunks.popleft().result()
             if path not in block.reads:
                 # Cancelled. What was read beyond this one is remembered and not added, so that the order stays.
-                self._remember(block.reads.values(), block)
+                self._remember(list(block.reads.values()), block)
                 break
             batch.append(block.reads[path])
             if time.monotonic() - written > WRITE_EVERY:
