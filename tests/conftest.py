@@ -6,10 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from postgres_server import PostgresServer
 from remote_servers import RedisServer, S3Server
+
+if TYPE_CHECKING:
+    from samnb.catalog import Catalog
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -97,6 +101,15 @@ def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, empty_catalog: P
         return request.getfixturevalue("postgres_server").catalog()
     shutil.copyfile(empty_catalog, tmp_path / "catalog.db")
     return f"sqlite:///{tmp_path / 'catalog.db'}"
+
+
+@pytest.fixture
+def catalog(catalog_url: str) -> Iterator[Catalog]:
+    """A new catalog, on SQLite and on PostgreSQL."""
+    from samnb.catalog import Catalog
+
+    with Catalog(catalog_url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, replace
-from hashlib import sha256
 from inspect import getsource
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from made_up import coin, digest, picture
 from sqlalchemy import create_engine, inspect
 
 import samnb.catalog
@@ -36,32 +36,6 @@ from samnb.errors import ImageError, SamnbError, SessionReadOnly, SessionTooNew,
 from samnb.tables import metadata
 
 PACKAGE = Path(samnb.catalog.__file__).parent
-
-
-def digest(*words: object) -> str:
-    return sha256(repr(words).encode()).hexdigest()
-
-
-def picture(number: int, **changes: Any) -> NewImage:
-    new = NewImage(
-        path=f"/photos/img{number}.jpg",
-        filename=f"img{number}.jpg",
-        content_hash=digest("content", number),
-        pixel_hash=digest("pixels", number),
-        perceptual_hash=digest("looks", number),
-        width=640,
-        height=480,
-        size_bytes=1000 + number,
-        mtime_ns=1_700_000_000_000_000_000 + number,
-        inode=number,
-    )
-    return replace(new, **changes)
-
-
-def coin(image: ImageRecord, **changes: Any) -> NewAnnotation:
-    rle = {"size": [480, 640], "counts": [10, 20, 307170]}
-    new = NewAnnotation(image.id, "coin", rle, (0, 10, 1, 20), 20, 0.94, "hand", {"points": [[0.0, 12.5]]}, "tiny-abc")
-    return replace(new, **changes)
 
 
 def run(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
@@ -86,13 +60,6 @@ def output_of(process: subprocess.Popen[str]) -> str:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "catalog.db"
-
-
-@pytest.fixture
-def catalog(catalog_url: str) -> Iterator[Catalog]:
-    """On SQLite and on PostgreSQL."""
-    with Catalog(catalog_url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -499,7 +466,7 @@ def test_finishing_twice_doubles_nothing(catalog: Catalog) -> None:
     for _ in range(2):
         kept = catalog.finish_applied("coins", 1, "tiny-abc", image.id, [coin(image), coin(image, area=7)])
         assert catalog.annotations() == kept
-        assert [(a.source, a.area) for a in kept] == [("template:coins", 20), ("template:coins", 7)]
+        assert [(a.source, a.area) for a in kept] == [("template:coins@1", 20), ("template:coins@1", 7)]
     assert catalog.applied("coins", 1, "tiny-abc") == {image.id}
 
 
@@ -964,7 +931,8 @@ WRITER = "\n".join(
         "import sys",
         "from dataclasses import replace",
         "from hashlib import sha256",
-        "from samnb.catalog import Catalog, NewAnnotation, NewImage",
+        "from typing import Any",
+        "from samnb.catalog import Catalog, ImageRecord, NewAnnotation, NewImage",
         *(getsource(function) for function in (digest, picture, coin)),
         """
 path, first, turns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -999,7 +967,7 @@ def test_processes_write_overlapping_sets_while_one_reads(catalog: Catalog, cata
 def assert_applied_whole(catalog: Catalog) -> None:
     """Every applied row came with its three annotations, and no annotation without one."""
     applied = catalog.applied("coins", 1, "m")
-    images = [annotation.image_id for annotation in catalog.annotations(source="template:coins")]
+    images = [annotation.image_id for annotation in catalog.annotations(source="template:coins@1")]
     assert applied
     assert sorted(images) == sorted([*applied] * 3)
 
