@@ -11,7 +11,7 @@ from .annotation_queries import annotation_records, insert_annotations, put_back
 from .database import Database
 from .errors import UnknownName
 from .queries import batches, dataset_called, now, to_json
-from .records import AnnotationRecord, NewAnnotation
+from .records import REJECTED, AnnotationRecord, NewAnnotation
 from .tables import annotation_table, image_table
 
 __all__ = ["AnnotationCatalog"]
@@ -40,20 +40,21 @@ class AnnotationCatalog:
         image_id: str | None = None,
         dataset: str | None = None,
         source: str | None = None,
+        review: str | None = None,
     ) -> list[AnnotationRecord]:
-        """Annotations in the order they were saved; each keyword narrows.
+        """Annotations in the order they were saved; each keyword narrows. Rejected ones: review="rejected".
 
         Raises
         ------
         UnknownName
             No dataset of that name. An unknown category, image id or source only finds nothing.
         """
-        columns = {"category": category, "image_id": image_id, "source": source}
+        columns = {"category": category, "image_id": image_id, "source": source, "review": review}
         wanted = [annotation_table.c[name] == value for name, value in columns.items() if value is not None]
         with self._database.read() as connection:
             if dataset is not None:
                 wanted.append(image_table.c.dataset_id == dataset_called(connection, dataset).id)
-            return annotation_records(connection, *wanted)
+            return annotation_records(connection, *wanted, rejected=review == REJECTED)
 
     def remove_annotations(self, ids: Iterable[int]) -> int:
         """Remove annotations, all in one transaction; returns how many of these ids there were."""
@@ -102,7 +103,7 @@ class AnnotationCatalog:
             if not connection.execute(changed).rowcount:
                 last = select(annotation_table.c.id).order_by(annotation_table.c.id.desc()).limit(12)
                 raise UnknownName("annotation", id, map(str, connection.scalars(last)))
-            return annotation_records(connection, this_one)[0]
+            return annotation_records(connection, this_one, rejected=True)[0]
 
     def restore_annotations(self, records: Sequence[AnnotationRecord]) -> list[AnnotationRecord]:
         """Put removed annotations back under the ids they had, all or none; one that is there stays as it is.
@@ -116,5 +117,6 @@ class AnnotationCatalog:
         with self._database.write() as connection:
             put_back(connection, records, insert)
             ids = sorted({record.id for record in records})
-            found = (annotation_records(connection, annotation_table.c.id.in_(batch)) for batch in batches(ids))
+            these = (annotation_table.c.id.in_(batch) for batch in batches(ids))
+            found = (annotation_records(connection, batch, rejected=True) for batch in these)
             return [record for batch in found for record in batch]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, select
 
 from .errors import UnknownName
 from .queries import DATASET_NAME, batches, checked_image_ids, now, to_json
-from .records import AnnotationRecord, NewAnnotation
+from .records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
 from .tables import annotation_table, dataset_table, image_table, template_table
 
 __all__ = [
@@ -40,7 +40,7 @@ def insert_annotations(connection: Connection, new: Sequence[NewAnnotation]) -> 
     records: list[AnnotationRecord] = []
     for batch in batches(new):
         ids = list(connection.scalars(insert, [_annotation_row(annotation) for annotation in batch]))
-        records += annotation_records(connection, annotation_table.c.id.in_(ids))
+        records += annotation_records(connection, annotation_table.c.id.in_(ids), rejected=True)
     return records
 
 
@@ -61,9 +61,11 @@ def _annotation_row(annotation: NewAnnotation) -> dict[str, Any]:
     }
 
 
-def annotation_records(connection: Connection, *wanted: Any) -> list[AnnotationRecord]:
-    """Annotations by id."""
+def annotation_records(connection: Connection, *wanted: Any, rejected: bool = False) -> list[AnnotationRecord]:
+    """Annotations by id; those a review rejected only when told."""
     query = select(*_COLUMNS).select_from(annotation_table).join(image_table).join(dataset_table)
+    if not rejected:
+        wanted = (*wanted, annotation_table.c.review != REJECTED)
     rows = connection.execute(query.where(*wanted).order_by(annotation_table.c.id)).mappings()
     return [_annotation_record(row) for row in rows]
 
@@ -108,10 +110,10 @@ def from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewA
     return replace(annotation, source=source)
 
 
-def remove_of_template(connection: Connection, image_id: str, source: str) -> None:
-    """Delete what any version of the template left on an image."""
+def remove_of_template(connection: Connection, source: str, *wanted: Any) -> int:
+    """Delete what any version of the template left and no review decided on; returns how many."""
     column, versioned = annotation_table.c.source, f"{source}@"
     # Not LIKE, which ignores case in SQLite and takes % and _ in a name for wildcards.
     of_template = (column == source) | (func.substr(column, 1, len(versioned)) == versioned)
-    here = annotation_table.c.image_id == image_id
-    connection.execute(delete(annotation_table).where(here, of_template))
+    open_ones = annotation_table.c.review.not_in((ACCEPTED, REJECTED))
+    return connection.execute(delete(annotation_table).where(of_template, open_ones, *wanted)).rowcount

@@ -13,6 +13,7 @@ from .masks import decode_rle, encode_rle, mask_area, mask_bbox
 from .matching import Match, find_objects, overlap_of_smaller
 from .models import Model
 from .prompts import Embedding, Prediction
+from .records import ACCEPTED, REJECTED, UNSURE
 from .templates import Template
 
 __all__ = ["apply_events", "chosen_annotation", "new_annotation"]
@@ -46,7 +47,7 @@ def apply_events(
         Asked between images.
     """
     control = control or JobControl()
-    counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "encoded": 0}
+    counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "unsure": 0, "encoded": 0}
     done = catalog.applied(template.name, template.version, model.fingerprint)
     for index, image in enumerate(images, start=1):
         if not control.go_on():
@@ -68,12 +69,13 @@ def apply_events(
         counts["computed"] += 1
         counts["masks"] += len(kept)
         counts["encoded"] += not cached
+        counts["unsure"] += sum(a.review == UNSURE for a in kept)
         details = {"masks": len(kept), "score": round(_mean([a.score for a in kept]), 3), "cache_hit": cached}
         yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
     yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
 
 
-def new_annotation(image: ImageRecord, match: Match, *, source: str, model: str) -> NewAnnotation:
+def new_annotation(image: ImageRecord, match: Match, *, source: str, model: str, review: str = "") -> NewAnnotation:
     """A row for the catalog from a mask; masks are kept as run lengths."""
     return NewAnnotation(
         image_id=image.id,
@@ -85,6 +87,7 @@ def new_annotation(image: ImageRecord, match: Match, *, source: str, model: str)
         source=source,
         prompt=match.prompt.as_dict(),
         model=model,
+        review=review,
     )
 
 
@@ -121,17 +124,32 @@ def _apply_to(
     embedding, cached = embedding_of(image)
     matches = find_objects(template, embedding, model.decode, propose=getattr(model, "propose", None))
     # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
-    # belongs to an earlier picture under this name.
-    others = [a for a in catalog.annotations(image_id=image.id) if a.source != template.source]
+    # belongs to an earlier picture under this name. What a review rejected is not found again.
+    there = catalog.annotations(image_id=image.id) + catalog.annotations(image_id=image.id, review=REJECTED)
+    others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
     masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
-    limit = template.parameters["max_overlap"]
+    limits = template.parameters
     new = [
-        new_annotation(image, match, source=template.source, model=model.fingerprint)
+        new_annotation(
+            image,
+            match,
+            source=template.source,
+            model=model.fingerprint,
+            review=UNSURE if match.score < limits["review_score"] else "",
+        )
         for match in matches
-        if not any(c == match.category and overlap_of_smaller(m, match.mask) > limit for c, m in masks)
+        if not any(
+            category == match.category and overlap_of_smaller(mask, match.mask) > limits["max_overlap"]
+            for category, mask in masks
+        )
     ]
     kept = catalog.finish_applied(template.name, template.version, model.fingerprint, image.id, new)
     return kept, cached
+
+
+def _is_of(source: str, template: str) -> bool:
+    """Whether any version of the template left it."""
+    return source.partition("@")[0] == f"template:{template}"
 
 
 def _mean(values: list[float]) -> float:

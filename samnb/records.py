@@ -166,7 +166,7 @@ class NewAnnotation:
     score : float
         The model's own IoU estimate, about 0 to 1; 1 when a hand drew the mask.
     source : str
-        Where it came from: ``"prompt"``, ``"import"``, ``"template:<name>"`` …
+        Where it came from: ``"prompt"``, ``"import"``, ``"template:<name>@<version>"`` …
     prompt : mapping
         What `Prompt.as_dict` gives; empty when there was none.
     model : str

@@ -42,7 +42,7 @@ class Annotation:
     score : float
         The model's IoU estimate, or for a template similarity x that estimate.
     source : str
-        "hand", or "template:<name>".
+        "hand", "import:<file>", or "template:<name>@<version>".
     """
 
     def __init__(self, record: AnnotationRecord):

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from .catalog import Catalog
 from .queries import dataset_called
+from .records import REJECTED
 from .tables import annotation_table, image_table
 
 __all__ = ["annotations_by_image"]
@@ -20,7 +21,7 @@ def annotations_by_image(catalog: Catalog, dataset: str | None = None) -> dict[s
         No such dataset.
     """
     image_id = annotation_table.c.image_id
-    query = select(image_id, func.count()).group_by(image_id)
+    query = select(image_id, func.count()).where(annotation_table.c.review != REJECTED).group_by(image_id)
     with catalog._database.read() as connection:
         if dataset is not None:
             belongs = image_table.c.dataset_id == dataset_called(connection, dataset).id

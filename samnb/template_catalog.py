@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from .annotation_queries import from_template, insert_annotations, remove_of_template, template_contents, version_for
 from .database import Database
 from .errors import UnknownName
-from .queries import checked_image_ids, now, to_json
+from .queries import batches, checked_image_ids, now, to_json
 from .records import AnnotationRecord, NewAnnotation
-from .tables import applied_table, image_table, template_table
+from .tables import annotation_table, applied_table, image_table, template_table
 
 __all__ = ["TemplateCatalog"]
 
@@ -75,7 +75,8 @@ class TemplateCatalog:
         """Replace what this template left on one image, and note it as applied, in one transaction.
 
         What any version of the template left goes (source ``template:<name>`` or ``template:<name>@…``), all
-        else stays; the new ones carry ``template:<name>``. Doing it again only gives them other ids.
+        else stays, also what a review accepted or rejected; the new ones carry ``template:<name>@<version>``. Doing it
+        again only gives them other ids.
 
         Raises
         ------
@@ -83,7 +84,7 @@ class TemplateCatalog:
             The image is not in the catalog, or an annotation is of another image.
         """
         source = f"template:{template}"
-        new = [from_template(annotation, image_id, source) for annotation in annotations]
+        new = [from_template(annotation, image_id, f"{source}@{version}") for annotation in annotations]
         with self._database.write() as connection:
             row = {
                 "version": version,
@@ -91,8 +92,23 @@ class TemplateCatalog:
                 "pixel_hash": checked_image_ids(connection, [image_id])[image_id],
                 "applied_at": now(),
             }
-            remove_of_template(connection, image_id, source)
+            remove_of_template(connection, source, annotation_table.c.image_id == image_id)
             insert = self._database.insert(applied_table).values(template=template, image_id=image_id, **row)
             same = ["template", "image_id"]
             connection.execute(insert.on_conflict_do_update(index_elements=same, set_=row))
             return insert_annotations(connection, new)
+
+    def forget_applied(self, template: str, image_ids: Collection[str] | None = None) -> int:
+        """Take back what any version of a template left, on these images or on all; returns how many annotations.
+
+        What a review accepted or rejected stays.
+        """
+        batch_of: list[Sequence[str] | None] = [None] if image_ids is None else list(batches(sorted(image_ids)))
+        gone = 0
+        with self._database.write() as connection:
+            for batch in batch_of:
+                here = [] if batch is None else [annotation_table.c.image_id.in_(batch)]
+                there = [] if batch is None else [applied_table.c.image_id.in_(batch)]
+                gone += remove_of_template(connection, f"template:{template}", *here)
+                connection.execute(delete(applied_table).where(applied_table.c.template == template, *there))
+        return gone

@@ -22,6 +22,7 @@ __all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example"
 DEFAULT_PARAMETERS: Mapping[str, float] = {
     "min_similarity": 0.1,  # mean cosine of an object-sized disc with the examples, -1 to 1; below it none is tried
     "min_score": 0.3,  # cosine of the mask with the prototype x predicted IoU, 0 to 1; below it nothing is kept
+    "review_score": 0.5,  # below it an object is kept, and a person asked to look at it, 0 to 1
     "max_objects": 50,  # per category and image, for match_all
     "max_overlap": 0.5,  # share of the smaller of two masks in the other, 0 to 1; above it the lower score goes
     "max_iou_between": 0.8,  # IoU of two masks of different categories, 0 to 1; above it the lower score goes
@@ -34,6 +35,7 @@ DEFAULT_PARAMETERS: Mapping[str, float] = {
 _LIMITS: Mapping[str, tuple[float, float]] = {
     "min_similarity": (-1, 1),
     "min_score": (0, 1),
+    "review_score": (0, 1),
     "max_objects": (1, 10_000),
     "max_overlap": (0, 1),
     "refine": (0, 10),
@@ -197,7 +199,7 @@ class Template:
     @property
     def source(self) -> str:
         """What annotations made by this template carry as their source."""
-        return f"template:{self.name}"
+        return f"template:{self.name}@{self.version}"
 
     def with_parameters(self, **parameters: float) -> Template:
         """The same template with other parameters.

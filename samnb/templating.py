@@ -8,13 +8,13 @@ from typing import Any
 
 from .annotating import BY_HAND, Annotating
 from .datasets import ImageRef
-from .errors import NothingToMeasure
+from .errors import NothingToMeasure, UnknownName
 from .jobs import Event, Job, JobControl
 from .masks import decode_rle
 from .progress import show_job
 from .prompts import Embedding, Prompt
-from .records import ImageRecord
-from .reports import Failure
+from .records import ACCEPTED, REJECTED, UNSURE, ImageRecord
+from .reports import Annotation, Annotations, Failure
 from .template_book import TemplateBook
 from .template_report import WORST, ImageFigures, Sweep, TemplateReport
 from .template_trial import Known, sweep, try_on
@@ -102,6 +102,57 @@ class Templating(Annotating):
         """The same as `apply`, here and now: an iterator of its events."""
         return self._apply(self._templates.find(template), self._records(dataset, images), JobControl())
 
+    def undo_apply(
+        self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
+    ) -> int:
+        """Take back what a template left, in whatever version; returns how many annotations went.
+
+        What a review accepted or rejected stays, as does all that was done by hand.
+
+        Parameters
+        ----------
+        template : Template or str
+            Or its name.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these.
+        """
+        name = template if isinstance(template, str) else template.name
+        if isinstance(template, str) and name not in {known for known, _ in self.catalog.templates()}:
+            raise UnknownName("template", name, {known for known, _ in self.catalog.templates()})
+        chosen = None
+        if dataset is not None or images is not None:
+            chosen = [record.id for record in self._records(dataset, images)]
+        gone = self.catalog.forget_applied(name, chosen)
+        self.changes.tell()
+        return gone
+
+    def to_review(self, dataset: str | None = None, *, template: str | None = None) -> Annotations:
+        """What templates left and were not sure of, the least sure first; `approve` or `reject` each.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            None: all images.
+        template : str, optional
+            Only what this one left.
+        """
+        records = self.catalog.annotations(dataset=dataset, review=UNSURE)
+        own = [r for r in records if template is None or r.source.partition("@")[0] == f"template:{template}"]
+        return Annotations(Annotation(record) for record in sorted(own, key=lambda record: record.score))
+
+    def approve(self, annotation: Annotation | int) -> Annotation:
+        """Say that an annotation is right: applying its template again leaves it as it is."""
+        return self._reviewed(annotation, ACCEPTED)
+
+    def reject(self, annotation: Annotation | int) -> Annotation:
+        """Say that an annotation is wrong: it is seen no more, and its template does not find it again.
+
+        `approve` brings it back.
+        """
+        return self._reviewed(annotation, REJECTED)
+
     def evaluate(
         self,
         template: Template | str,
@@ -180,6 +231,12 @@ class Templating(Annotating):
         return sweep(template, grid, known, self.model, min_iou=min_iou)
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _reviewed(self, annotation: Annotation | int, review: str) -> Annotation:
+        number = annotation if isinstance(annotation, int) else int(annotation.id)
+        record = self.catalog.update_annotation(number, review=review)
+        self.changes.tell(record.image_id)
+        return Annotation(record)
 
     def _known(
         self, template: Template, records: Sequence[ImageRecord], *, on_examples: bool

@@ -35,7 +35,7 @@ def test_every_image_gets_its_object_and_the_example_no_double(session):
     assert [e.get("masks") for e in events] == [0, 1, 1, 2]
     for name in ("1.png", "2.png"):
         (found,) = session.annotations(image=name)
-        assert found.source == "template:red"
+        assert found.source == "template:red@1"
         assert mask_iou(found.mask, truth(session, name)) > 0.75
     (by_hand,) = session.annotations(image="0.png")
     assert by_hand.source == BY_HAND

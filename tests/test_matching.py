@@ -99,7 +99,7 @@ def test_a_template_survives_json():
     back = Template.from_dict(template.as_dict(), version=3)
     assert back.version == 3
     assert back.as_dict() == template.as_dict()
-    assert back.source == "template:red"
+    assert back.source == "template:red@3"
 
 
 def test_mistakes_are_named():

@@ -8,7 +8,7 @@ from numpy_model import NumpyModel
 from test_matching import GREEN, RED, scene, truth
 
 import samnb.session
-from samnb.errors import NothingToMeasure, TemplateError, UnknownOption
+from samnb.errors import NothingToMeasure, TemplateError, UnknownName, UnknownOption
 from samnb.session import Session
 from samnb.template_report import Tally
 
@@ -136,3 +136,62 @@ def test_each_object_is_paired_once(session, pictures):
     session.accept_mask(images[1], truth(pictures[1], RED), category="red")  # twice by hand
     assert session.evaluate(template_of(session), images=[images[1]]).overall.found == 1
     assert np.isclose(session.evaluate(template_of(session), images=[images[1]]).overall.recall, 0.5)
+
+
+# -- applying, taking back, reviewing ------------------------------------------------------------------
+
+
+def applied(session, pictures, **parameters):
+    annotate(session, pictures[:1])
+    images = session.add(pictures).images
+    template = template_of(session, **parameters)
+    session.apply(template, show=False).wait()
+    return template, images
+
+
+def left(session):
+    return [a for a in session.annotations() if a.source.startswith("template:")]
+
+
+def test_what_was_left_says_by_which_version_and_is_taken_back_whole(session, pictures):
+    template, images = applied(session, pictures)
+    assert {a.source for a in left(session)} == {"template:red@1"}
+    assert len(left(session)) == 2
+    seen = []
+    session.changes.subscribe(seen.append)
+    assert session.undo_apply("red", images=[images[1]]) == 1
+    assert session.undo_apply(template) == 1
+    assert seen == ["", ""]
+    assert [a.source for a in session.annotations()] == ["hand"]
+    last = session.apply(template, show=False).wait()
+    assert (last["computed"], last["skipped"], last["masks"]) == (3, 0, 2)
+    with pytest.raises(UnknownName, match="template"):
+        session.undo_apply("read")
+
+
+def test_the_unsure_ones_come_first_and_what_was_said_of_them_stays(session, pictures):
+    template, _ = applied(session, pictures, review_score=1.0)
+    first, second = session.to_review()
+    assert first.score <= second.score
+    assert len(session.to_review(template="red")) == 2
+    assert len(session.to_review(template="blue")) == 0
+    session.approve(first)
+    session.reject(second)
+    assert session.to_review() == []
+    assert [a.id for a in left(session)] == [first.id]
+    assert session.status().images == 3
+    again = session.apply(template.with_parameters(min_score=0.31, review_score=1.0), show=False).wait()
+    assert again["computed"] == 3
+    assert [a.id for a in left(session)] == [first.id]  # neither found again, nor doubled
+    assert session.undo_apply("red") == 0
+    assert [a.id for a in left(session)] == [first.id]
+    session.approve(second.id)
+    assert len(left(session)) == 2
+
+
+def test_an_apply_says_how_many_are_unsure(session, pictures):
+    annotate(session, pictures[:1])
+    session.add(pictures)
+    events = list(session.apply_stream(template_of(session, review_score=1.0)))
+    assert events[-1]["unsure"] == 2
+    assert events[-1]["masks"] == 2
