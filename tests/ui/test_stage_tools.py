@@ -1,0 +1,102 @@
+"""On the stage: hover, brush, points that move and go, a second view, a page that is loaded again."""
+
+import pytest
+
+from .hand import Hand
+from .lab import eventually
+from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
+from .test_annotate import reload_page
+from .test_zoom import hand_of
+
+pytestmark = pytest.mark.ui
+
+CELLS = [
+    "import samnb\nsession = samnb.Session({folder!r})\nsession.add('photos', dataset='monday')",
+    FAKE_MODEL,
+    "session.embedding('coins.png')\nannotator = session.annotate('coins.png')\nannotator",
+]
+RING = "getComputedStyle(document.querySelector('.samnb-ring')).display"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def photos(lab):
+    return write_photos(lab.root / "photos", crops=1)
+
+
+def opened(notebook, name, *more):
+    cells = [CELLS[0].format(folder=f"{name}-session"), *CELLS[1:], *more]
+    notebook.open(f"{name}.ipynb", cells)
+    notebook.wait_until_run(seconds=120)
+    return Hand(notebook)
+
+
+def test_hover_shows_the_mask_under_the_mouse_and_takes_it_away(notebook):
+    hand = opened(notebook, "hover")
+    plain = hand.settled_colours()["blue"]
+    notebook.ask("setattr(annotator, 'hover_on', True)")
+    eventually("the page knows", lambda: notebook.ask("annotator._board.stage.wants_hover") == "True")
+    start, end = hand.place(*COIN), hand.place(*OTHER_COIN)
+    hand.page.mouse.move(*start)
+    hand.page.mouse.move(*end, steps=30)
+    hand.until_colours("a mask nobody clicked for", lambda now: now["blue"] > plain + 200)
+    assert hand.prompt()["points"] == []
+    hand.page.mouse.move(2, 2)
+    hand.until_colours("it is gone", lambda now: now["blue"] < plain + 50)
+
+
+def test_brush_ring_and_stroke(notebook):
+    hand = opened(notebook, "brush")
+    plain = hand.settled_colours()["blue"]
+    assert notebook.page.evaluate(RING) == "none"
+    hand.press("b")
+    eventually("the brush is the tool", lambda: notebook.ask("annotator._board.stage.tool") == "'brush'")
+    hand.page.mouse.move(*hand.place(100, 100))
+    eventually("a ring", lambda: notebook.page.evaluate(RING) == "block")
+    hand.drag(100, 100, 180, 100, release=False)
+    hand.until_colours("a trail before the hand lets go", lambda now: now["blue"] > plain + 200)
+    hand.page.mouse.up()
+    eventually(
+        "a mask", lambda: notebook.ask("annotator.mask is not None and bool(annotator.mask[100, 140])") == "True"
+    )
+    hand.until_colours("what was painted", lambda now: now["blue"] > plain + 200)
+    assert notebook.ask("bool(annotator.mask[140, 140])") == "False"
+
+
+def test_points_are_dragged_and_removed(notebook):
+    hand = opened(notebook, "points")
+    hand.click(*COIN)
+    eventually("a point", lambda: len(hand.prompt()["points"]) == 1)
+    hand.drag(*COIN, *OTHER_COIN)
+    eventually("it moved", lambda: hand.prompt()["points"][0] == pytest.approx(OTHER_COIN, abs=1.5))
+    assert len(hand.prompt()["points"]) == 1
+    assert hand.prompt()["box"] is None
+    hand.click(*OTHER_COIN, button="right")
+    eventually("it is gone", lambda: hand.prompt()["points"] == [])
+    hand.press("Control+z")
+    eventually("it is back", lambda: len(hand.prompt()["points"]) == 1)
+
+
+def test_a_second_view_and_a_reload_show_the_same_view(notebook):
+    page = notebook.page
+    cells = [CELLS[0].format(folder="views-session"), *CELLS[1:], "annotator"]
+    notebook.open("views.ipynb", cells)
+    notebook.wait_until_run(seconds=120)
+    eventually("two views", lambda: page.locator(".samnb-stage canvas").count() == 2)
+    hand = hand_of(notebook)
+    hand.stage = page.locator(".samnb-stage").first
+    hand.stage.scroll_into_view_if_needed()
+    hand.settled_colours()
+    hand.click(*COIN)
+    hand.until_colours("a mask", lambda now: now["blue"] > 300)
+    notebook.ask("annotator._board.stage.zoom(2)")
+    before = hand.settled_colours()
+    same = "new Set(Array.from(document.querySelectorAll('.samnb-stage canvas'), c => c.toDataURL())).size === 1"
+    eventually("both views show it", lambda: page.evaluate(same))
+    notebook.start("docmanager:save")
+    eventually("saved", lambda: not page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
+    reload_page(notebook)
+    page.locator(".samnb-stage canvas").first.wait_for()
+    hand.until_colours("the same", lambda now: abs(now["blue"] - before["blue"]) < 0.02 * before["blue"] + 40)
+    hand.until_colours("the same picture", lambda now: abs(now["grey"] - before["grey"]) < 0.05 * before["grey"] + 40)
+    held = "__import__('ipycanvas').canvas._CANVAS_MANAGER._caching"
+    assert notebook.ask(held) == "False"
