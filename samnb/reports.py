@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .catalog import AnnotationRecord, ImageRecord
 from .masks import decode_rle
+from .tallies import annotations_by_image
 
 if TYPE_CHECKING:
     import pandas
@@ -218,7 +219,7 @@ class Status:
             unique_images=len({image.pixel_hash for image in images}),
             duplicates=sum(len(group) - 1 for group in groups),
             datasets=len(catalog.datasets()),
-            annotations=len(catalog.annotations()),
+            annotations=sum(annotations_by_image(catalog).values()),
             cached=cached,
             coverage_percent=round(100 * cached / len(images), 2) if images else 0.0,
             model=encoder.model.name,

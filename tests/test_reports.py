@@ -73,7 +73,7 @@ class ReadOnly:
         self._catalog = catalog
 
     def __getattr__(self, name):
-        assert name in ("images", "duplicates", "datasets", "annotations")
+        assert name in ("images", "duplicates", "datasets", "_database")
         return getattr(self._catalog, name)
 
 
