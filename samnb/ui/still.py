@@ -196,5 +196,5 @@ class Still:
         self._shown = picture
         data: dict[str, Any] = {"image/png": b64encode(picture).decode(), "text/plain": "<the annotator, as it was>"}
         # By this the style sheet tells it from a picture of the cell's own.
-        metadata = {"image/png": {"needs_background": "light", "alt": "The annotator as it was"}}
+        metadata = {"needs_background": "light"}
         publish_display_data(data, metadata, transient={"display_id": self._id}, update=update)
