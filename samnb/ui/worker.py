@@ -13,6 +13,9 @@ __all__ = ["LatestOnly"]
 
 _log = logging.getLogger("samnb.widgets")
 
+# How long an answer waits for the event loop to take it.
+_LOOP_SECONDS = 0.15
+
 Work = Callable[[], Any]
 Answer = Callable[[Any, Exception | None], None]
 
@@ -23,8 +26,8 @@ class LatestOnly:
     Lane 0 goes before lane 1, so a click waits for one preview at most, however many moves of the mouse wait.
 
     Coalescing in the kernel's event loop does not do: behind a burst of clicks every one of them would still be
-    worked off. Answers are called on the event loop that ran when this object was made (only its thread may touch
-    widgets), or on the worker's thread where there is none.
+    worked off. Answers are called on the event loop that ran when this object was made, or on the worker's thread
+    where there is none, or where a cell holds it up.
 
     Examples
     --------
@@ -102,14 +105,22 @@ class LatestOnly:
             self._tell()
 
     def _tell(self) -> None:
-        if self._loop is None:
+        taken = threading.Event()
+
+        def take() -> None:
+            taken.set()
             self.flush()
-            return
-        try:
-            self._loop.call_soon_threadsafe(self.flush)
-        except RuntimeError:
-            # The loop was closed (kernel shutting down): nobody is left to look.
-            _log.debug("event loop closed before an answer of the worker")
+
+        if self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(take)
+            except RuntimeError:
+                # The loop was closed (kernel shutting down): nobody is left to look.
+                _log.debug("event loop closed before an answer of the worker")
+                return
+        # A cell that blocks holds up the loop, and the clicks of some kernels come on other threads: they are answered.
+        if not taken.wait(_LOOP_SECONDS if self._loop is not None else 0):
+            self.flush()
 
 
 def _called(work: Work, answer: Answer) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -476,6 +477,22 @@ def test_a_click_on_a_cached_image_does_not_wait_for_the_encoding_of_another(ann
     annotator.wait()
     annotator.previous()
     assert annotator.prediction is not None
+
+
+def test_a_click_is_answered_while_a_cell_holds_up_the_loop(session):
+    async def kernel():
+        annotator = Annotator(session)
+        # On another thread, as some kernels do it.
+        hand = threading.Thread(target=annotator.click, args=(60, 40))
+        hand.start()
+        deadline = time.monotonic() + 5
+        while not annotator.status.startswith("score"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        hand.join()
+        return annotator
+
+    assert asyncio.run(kernel()).prediction is not None
 
 
 # -- keys and categories ----------------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Clicks while the kernel is at work: a prewarm in the background, and a cell that blocks."""
+
+import time
+
+import pytest
+
+from .hand import Hand
+from .lab import eventually
+from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
+
+pytestmark = pytest.mark.ui
+
+SLOW = """
+import time
+quick_encode, quick_decode = session.model.encode, session.model.decode
+def encode(pixels):
+    time.sleep(1.5)
+    return quick_encode(pixels)
+def decode(*asked, **more):
+    time.sleep(0.2)
+    return quick_decode(*asked, **more)
+session.model.encode, session.model.decode = encode, decode
+"""
+
+
+def open_annotator(notebook, lab, name, *more):
+    write_photos(lab.root / "photos", crops=12)
+    cells = [f'import samnb\nsession = samnb.Session("{name}")\nsession.add("photos", dataset="monday")', FAKE_MODEL]
+    notebook.open(f"{name}.ipynb", [*cells, *more, 'annotator = session.annotate("coins.png")\nannotator'])
+    notebook.wait_until_run(seconds=120)
+    return Hand(notebook)
+
+
+def test_a_click_while_a_prewarm_runs(notebook, lab):
+    hand = open_annotator(notebook, lab, "prewarm", 'session.embedding("coins.png"); None', SLOW)
+    notebook.ask("globals().__setitem__('job', session.prewarm(show=False))")
+    eventually("the prewarm is at work", lambda: notebook.ask("job.state") == "'running'")
+    started = time.monotonic()
+    hand.click(*COIN)
+    hand.until(r"score 0\.94 · \d+ ms · cache hit")
+    took = time.monotonic() - started
+    assert notebook.ask("job.state") == "'running'"
+    milliseconds = float(notebook.ask("annotator.prediction.ms"))
+    assert milliseconds < 200 + 800
+    # The page, the kernel and this test share two cores with an encoder.
+    assert took < 6
+    hand.press("Enter")
+    hand.until("kept as object")
+    notebook.ask("job.cancel()")
+
+
+def test_a_click_while_a_cell_blocks_is_not_lost(notebook, lab):
+    hand = open_annotator(notebook, lab, "blocking")
+    place, other = hand.place(*COIN), hand.place(*OTHER_COIN)
+    notebook.page.evaluate(
+        """() => {
+            const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            window.blocking = "yes";
+            kernel.requestExecute({code: "import time; time.sleep(5)"}).done.then(() => { window.blocking = "no"; });
+        }"""
+    )
+    hand.page.mouse.click(*place)
+    hand.page.mouse.click(*other)
+    assert notebook.page.evaluate("window.blocking") == "yes"
+    # Whether the click comes through is for the kernel's version to say.
+    busy = notebook.page.locator(".samnb-busy")
+    eventually("an answer, or the sign", lambda: busy.count() or "score 0." in hand.text(), seconds=4.5)
+    eventually("the cell ended", lambda: notebook.page.evaluate("window.blocking") == "no")
+    hand.until(r"score 0\.\d\d")
+    eventually("both clicks count", lambda: len(hand.prompt()["points"]) == 2)
+    assert hand.prompt()["points"][0] == pytest.approx(COIN, abs=0.6)

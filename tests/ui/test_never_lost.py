@@ -1,0 +1,67 @@
+"""A page that is loaded anew in the middle of an object, and a model that fails: nothing is lost, all goes on."""
+
+import pytest
+
+from .hand import Hand
+from .lab import eventually
+from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
+from .test_annotate import reload_page
+
+pytestmark = pytest.mark.ui
+
+
+@pytest.fixture(scope="module", autouse=True)
+def photos(lab):
+    return write_photos(lab.root / "photos")
+
+
+def open_annotator(notebook, name, *more):
+    cells = [f'import samnb\nsession = samnb.Session("{name}")\nsession.add("photos", dataset="monday")', FAKE_MODEL]
+    notebook.open(f"{name}.ipynb", [*cells, *more, 'annotator = session.annotate("coins.png")\nannotator'])
+    notebook.wait_until_run(seconds=120)
+    return Hand(notebook)
+
+
+def test_a_reload_in_the_middle_of_an_object(notebook):
+    hand = open_annotator(notebook, "middle")
+    hand.click(*OTHER_COIN)
+    hand.until(r"score 0\.94")
+    hand.press("Enter")
+    hand.until("kept as")
+    hand.click(*COIN)
+    hand.until(r"score 0\.94")
+    hand.press("2")
+    hand.until(r"score 0\.81")
+    before = hand.settled_colours()
+    asked = notebook.ask("annotator._editing.draft")
+    notebook.start("docmanager:save")
+    eventually("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
+    reload_page(notebook)
+    hand = Hand(notebook)
+    hand.until_colours(
+        "the annotation and the mask", lambda now: all(abs(now[c] - before[c]) < 40 for c in ("blue", "orange"))
+    )
+    assert notebook.ask("annotator._editing.draft") == asked
+    hand.press("Enter")
+    hand.until(r"kept as object, score 0\.81")
+    hand.press("Control+z")
+    hand.press("Control+z")
+    eventually("undo goes on before the reload", lambda: not hand.prompt()["points"])
+    hand.press("Control+z")
+    hand.until("undone: accept")
+
+
+def test_a_model_that_fails_is_shown_and_the_next_click_works(notebook):
+    hand = open_annotator(notebook, "failing", "whole = session.model.decode")
+    hand.click(*COIN)
+    hand.until(r"score 0\.94")
+    notebook.ask("setattr(session.model, 'decode', lambda *a, **k: 1 / 0)")
+    hand.click(*OTHER_COIN)
+    hand.until("No mask for this prompt: ZeroDivisionError: division by zero")
+    assert len(hand.prompt()["points"]) == 1
+    notebook.ask("setattr(session.model, 'decode', whole)")
+    hand.click(*OTHER_COIN)
+    eventually("the next click works", lambda: notebook.ask("annotator.prediction is not None and annotator.error"))
+    assert len(hand.prompt()["points"]) == 2
+    hand.press("Enter")
+    hand.until("kept as object")
