@@ -7,6 +7,7 @@ import io
 import itertools
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -555,3 +556,7 @@ def test_where_it_cannot_be_hidden_the_still_picture_is_part_of_the_widgets_outp
     show_with_still({"text/html": "the widget", "image/png": "y"}, Still(lambda: np.zeros((8, 8, 3), np.uint8)))
     assert ["image/png" in data for data in published] == ([False, True] if apart else [True])
     assert published[0]["text/html"] == "the widget"
+
+
+def test_the_documentation_has_the_table_of_keys():
+    assert keys.as_markdown() in (Path(__file__).parents[1] / "docs" / "annotator.md").read_text(encoding="utf-8")

@@ -58,6 +58,40 @@ def photos(folder):
     return folder
 
 
+# One of the nine files is gone.
+THUMBNAILS = (
+    """() => [...document.querySelectorAll(".samnb-strip img")].filter(img => img.naturalWidth > 90).length >= 8"""
+)
+
+
+def shoot_more(sharp, hand, widget, target):
+    """Editing with the brush, the keys, and a narrow notebook."""
+    page = sharp.page
+    hand.press("Escape")
+    page.locator(".samnb-list .samnb-chip").nth(2).click()
+    hand.press("b")
+    page.get_by_title("How masks look").click()
+    page.get_by_title("Rename or recolour").click()
+    eventually("the brush", lambda: sharp.ask("annotator.tool") == "'brush'")
+    shoot(page, widget, target / "annotator-editing.png")
+    page.get_by_title("How masks look").click()
+    page.get_by_title("Rename or recolour").click()
+    hand.press("p")
+    hand.press("?")
+    page.locator(".samnb-help").wait_for(state="visible")
+    shoot(page, page.locator(".samnb-help"), target / "annotator-keys.png")
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 720, "height": 1300})
+    eventually("a narrow annotator", lambda: widget.bounding_box()["width"] < 640)
+    hand.settled_colours()
+    shoot(page, widget, target / "annotator-narrow.png")
+    page.set_viewport_size({"width": 1400, "height": 1100})
+    eventually("a wide one again", lambda: widget.bounding_box()["width"] > 900)
+    hand.click(*IN_HAND)
+    hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+    hand.settled_colours()
+
+
 def shoot(page, locator, file):
     """The widget alone, with the pointer out of the way; a picture of one colour is a failure."""
     page.mouse.move(2, 2)
@@ -97,7 +131,9 @@ def test_screenshots(sharp, lab, target):
     eventually("two points", lambda: len(hand.prompt()["points"]) == 2)
     hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
     widget = sharp.page.locator(".samnb:has(.samnb-stage)")
+    eventually("the thumbnails", lambda: sharp.page.evaluate(THUMBNAILS))
     shoot(sharp.page, widget, target / "annotator.png")
+    shoot_more(sharp, hand, widget, target)
 
     sharp.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     sharp.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
