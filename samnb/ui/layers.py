@@ -20,6 +20,8 @@ __all__ = ["LOCK", "Look", "Shape", "draw_shapes", "drawing", "page_is_new"]
 # hold_canvas is one switch for all canvases of the kernel: two threads drawing at once paint on each other's layers.
 LOCK = threading.RLock()
 
+_MANY = 200
+
 Points = NDArray[np.float64]
 
 
@@ -135,7 +137,8 @@ def _flat(
     lengths = np.array([len(ring) for ring, _ in rings])
     places = frame.to_canvas(np.concatenate([ring for ring, _ in rings]))
     owner = np.repeat(np.arange(len(rings)), lengths)
-    pixel = np.rint(places)
+    # Of many small outlines nobody sees the half pixels of a HiDPI screen, and they double the message.
+    pixel = np.rint(places / frame.backing if len(rings) > _MANY else places)
     fresh = np.ones(len(places), bool)
     fresh[1:] = (pixel[1:] != pixel[:-1]).any(axis=1) | (owner[1:] != owner[:-1])
     # What would be less than a triangle stays whole.
