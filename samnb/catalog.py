@@ -60,7 +60,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog)
     SessionReadOnly
         The folder or the file cannot be written.
     SessionTooNew
-        Written by a newer samnb; nothing was changed.
+        Written by a newer samnb, and not even to be read; nothing was changed.
     StoreError
         Not a catalog, damaged, or out of reach.
 
@@ -100,6 +100,14 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog)
     def backup(self) -> Path | None:
         """The copy of a SQLite file as it was, where opening it changed its tables; else None."""
         return self._database.backup
+
+    @property
+    def read_only(self) -> bool:
+        """True where a newer samnb wrote the database: reading works, every change raises `SessionTooNew`.
+
+        What is cached is then not written down either: `refresh_cached` and the like do nothing.
+        """
+        return bool(self._database.newer)
 
     def close(self) -> None:
         """Let go of the database. Safe to call twice."""

@@ -11,7 +11,8 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Database:
     SessionReadOnly
         The folder or the file cannot be written.
     SessionTooNew
-        Written by a newer samnb; nothing was changed.
+        Written by a newer samnb, and what this one reads is not there; nothing was changed.
     NetworkFolder
         A SQLite file on a network file system.
     StoreError
@@ -68,9 +69,12 @@ class Database:
     ----------
     backup : Path or None
         The copy of the file as it was, where opening it had to change its tables.
+    newer : str
+        The schema of a newer samnb that this database has, which is then only read; else "".
     """
 
     backup: Path | None = None
+    newer = ""
 
     def __init__(self, url_or_path: AnyPath | URL, *, shown: AnyPath | None = None):
         url = _as_url(url_or_path)
@@ -82,7 +86,7 @@ class Database:
             _check_writable(self.path, self.shown)
             _warn_of_old_sqlite(self.path)
             url = url.set(database=str(self.path))
-        self.engine = _make_engine(url, self.path)
+        self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
         self._writer = self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
         self._finalizer = weakref.finalize(self, self.engine.dispose)
         try:
@@ -99,7 +103,15 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A connection in a transaction that writes: committed at the end, undone if an exception leaves it."""
+        """A connection in a transaction that writes: committed at the end, undone if an exception leaves it.
+
+        Raises
+        ------
+        SessionTooNew
+            The database is of a newer samnb, and only read.
+        """
+        if self.newer:
+            raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
         with self._errors_in_plain_words(), self._writer.begin() as connection:
             yield connection
 
@@ -114,7 +126,11 @@ class Database:
 
     def _open(self) -> None:
         with self.read() as connection:
-            up_to_date = self._revision(connection) == HEAD and self._has_journal(connection)
+            found = self._revision(connection)
+            if _is_newer(found):
+                self._only_read(connection, str(found))
+                return
+            up_to_date = found == HEAD and self._has_journal(connection)
         if up_to_date:
             return
         if self.path is None:
@@ -136,12 +152,28 @@ class Database:
         except OSError as error:
             raise SessionReadOnly(self.shown, error.strerror or error) from error
 
+    def _only_read(self, connection: Connection, found: str) -> None:
+        there = inspect(connection).get_multi_columns()
+        columns = {(name, column["name"]) for (_, name), some in there.items() for column in some}
+        lacking = [
+            f"{name}.{c.name}" for name, t in metadata.tables.items() for c in t.c if (name, c.name) not in columns
+        ]
+        if lacking:
+            raise SessionTooNew(self.shown, found, HEAD, lacking=lacking)
+        self.newer = found
+        if self.path is None:
+            # Belt and braces: what would write in spite of `write` is refused by the server.
+            self.engine = self.engine.execution_options(postgresql_readonly=True)
+        _log.warning("%s", SessionTooNew(self.shown, found, HEAD, reading=True))
+
     def _upgrade(self) -> None:
         try:
             with self.write() as connection:
                 if self.engine.dialect.name == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
                 found = self._revision(connection)
+                if _is_newer(found):  # another process, with a newer version, did it while this one waited
+                    raise SessionTooNew(self.shown, str(found), HEAD)
                 if found == HEAD:  # another process did it while this one waited
                     return
                 if found is not None and self.path is not None:
@@ -173,10 +205,7 @@ class Database:
     def _revision(self, connection: Connection) -> str | None:
         tables = set(inspect(connection).get_table_names())
         if "alembic_version" in tables:
-            found = connection.scalar(select(_version.c.version_num))
-            if found is not None and found not in REVISIONS:
-                raise SessionTooNew(self.shown, found, HEAD)
-            return found
+            return connection.scalar(select(_version.c.version_num))
         if is_from_server(connection):
             return _FROM_SERVER
         strangers = sorted(tables & set(metadata.tables))
@@ -290,13 +319,34 @@ def _warn_of_old_sqlite(path: Path) -> None:
         )
 
 
-def _make_engine(url: URL, path: Path | None) -> Engine:
+def _is_newer(revision: str | None) -> bool:
+    return revision is not None and revision != _FROM_SERVER and revision not in REVISIONS
+
+
+def _peek(path: Path) -> str | None:
+    """The schema's revision, read without a trace: closing a connection that may write can change the file."""
     try:
-        engine = create_engine(url, pool_pre_ping=path is None)
+        with closing(_connect_to_read(path)) as connection:
+            [revision] = connection.execute("SELECT version_num FROM alembic_version").fetchone() or [None]
+            return revision
+    except sqlite3.Error:  # no such file or table, or not a database: opening it says which
+        return None
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
+def _make_engine(url: URL, path: Path | None, *, read_only: bool = False) -> Engine:
+    options: dict[str, Any] = {"pool_pre_ping": path is None}
+    if path is not None and read_only:
+        options["creator"] = partial(_connect_to_read, path)
+    try:
+        engine = create_engine(url, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
             f"{_without_secrets(url)}: no driver for {url.drivername!r} here ({error}). "
-            "For PostgreSQL: `pip install psycopg[binary]` and a URL that starts with postgresql+psycopg://."
+            "For PostgreSQL: `pip install 'samnb[postgresql]'` and a URL that starts with postgresql+psycopg://."
         ) from None
     if path is not None:
         event.listen(engine, "connect", _prepare_sqlite)

@@ -19,7 +19,8 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── CheckpointError                 a weight file
     │   ├── CheckpointMissing (FileNotFoundError)
     │   ├── CheckpointDamaged (ValueError)
-    │   └── CheckpointMismatch (ValueError)
+    │   ├── CheckpointMismatch (ValueError)
+    │   └── DownloadFailed (ConnectionError)
     ├── StoreError (OSError)            the session folder or the embedding store
     │   ├── SessionReadOnly (PermissionError)
     │   ├── SessionTooNew
@@ -38,7 +39,7 @@ A message is a short letter: which thing, what was expected, what came, what to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from os import PathLike
 from typing import Any
@@ -48,6 +49,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointMismatch",
     "CheckpointMissing",
+    "DownloadFailed",
     "ImageChanged",
     "ImageError",
     "ImageNotFound",
@@ -207,6 +209,16 @@ class CheckpointMismatch(CheckpointError, ValueError):
     """The weight file belongs to another model."""
 
 
+class DownloadFailed(CheckpointError, ConnectionError):
+    """A weight file that could not be fetched."""
+
+    def __init__(self, model: str, url: str, reason: str):
+        super().__init__(
+            f"The weights of {model!r} were not downloaded from {url}: {reason}. Try again, set SAMNB_MIRROR to a "
+            "server that has the file, or fetch it by hand: `samnb models` says where it belongs."
+        )
+
+
 class StoreError(SamnbError, OSError):
     """The session folder or the embedding store cannot be used."""
 
@@ -223,12 +235,15 @@ class SessionReadOnly(StoreError, PermissionError):
 
 
 class SessionTooNew(StoreError):
-    """The session folder was written by a newer samnb."""
+    """The session folder was written by a newer samnb: it is only read, or not even that."""
 
-    def __init__(self, folder: AnyPath, found: str, known: str):
+    def __init__(self, folder: AnyPath, found: str, known: str, *, lacking: Sequence[str] = (), reading: bool = False):
+        self.lacking = tuple(lacking)
+        missing = f", and has no {', '.join(self.lacking[:5])} any more" if lacking else ""
+        meaning = " and is open for reading only: to change it, upgrade" if reading else ": upgrade"
         super().__init__(
-            f"{folder}: its catalog has schema {found}, this samnb knows up to {known}. "
-            "It was written by a newer version: upgrade with `pip install -U samnb`. Nothing was changed."
+            f"{folder}: its catalog has schema {found}{missing}, this samnb knows up to {known}. "
+            f"It was written by a newer version{meaning} with `pip install -U samnb`. Nothing was changed."
         )
 
 

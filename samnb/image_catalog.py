@@ -204,6 +204,9 @@ class ImageCatalog:
         `has` is asked for every image (with these pixels, if told) before anything is locked, and again, inside the
         one transaction that writes, for those where the answer is news.
         """
+        if self._database.newer:  # a flag is a note, not somebody's work: nobody has to hear of it
+            with self._database.read() as connection:
+                return count_cached(connection)
         news = [record.id for record in self.wrongly_flagged(has, pixel_hashes=pixel_hashes)]
         with self._database.write() as connection:
             for batch in batches(news):
@@ -227,11 +230,15 @@ class ImageCatalog:
 
     def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
         """Say of every image with these pixels whether its embedding is cached; returns how many they are."""
+        if self._database.newer:
+            return 0
         with self._database.write() as connection:
             return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
 
     def mark_held(self, pixel_hashes: Collection[str]) -> int:
         """Say of all images with any of these pixels that their embedding is cached; returns to how many it is news."""
+        if self._database.newer:
+            return 0
         news = func.coalesce(image_table.c.embedding_cached, 0) != 1
         with self._database.write() as connection:
             wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))

@@ -32,7 +32,7 @@ import samnb.catalog
 import samnb.database
 from samnb import migrations
 from samnb.catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation, NewImage
-from samnb.errors import ImageError, SamnbError, SessionReadOnly, SessionTooNew, StoreError, UnknownName
+from samnb.errors import ImageError, SamnbError, SessionReadOnly, StoreError, UnknownName
 from samnb.tables import metadata
 
 PACKAGE = Path(samnb.catalog.__file__).parent
@@ -628,21 +628,6 @@ def test_an_upgrade_that_fails_leaves_an_empty_file(path: Path, monkeypatch: pyt
     connection.close()
     monkeypatch.undo()
     Catalog(path).close()
-
-
-def test_a_newer_catalog_is_refused_and_not_changed(path: Path) -> None:
-    with Catalog(path) as catalog:
-        catalog.add_images("monday", [picture(1)])
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    before = path.read_bytes()
-    with pytest.raises(SessionTooNew, match=rf"{path.parent}: .*schema 9999.*up to {migrations.HEAD}"):
-        Catalog(path)
-    with pytest.raises(SessionTooNew, match=r"^the coins session: "):
-        Catalog(path, folder_for_messages="the coins session")
-    assert path.read_bytes() == before
 
 
 def test_upgrading_leaves_logging_alone(path: Path) -> None:

@@ -28,7 +28,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def session(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def session(tmp_path: Path, photos: Path, both_databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     model = NumpyModel()
     monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: model)
     with Session(tmp_path / "session") as session:

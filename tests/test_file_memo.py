@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +27,6 @@ def picture_file(path: Path, seed: int, mtime_ns: int = BETWEEN) -> Path:
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), np.uint8)).save(path)
     os.utime(path, ns=(mtime_ns, mtime_ns))
     return path
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog(tmp_path / "catalog.db") as catalog:
-        yield catalog
 
 
 @pytest.fixture

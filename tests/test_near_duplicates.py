@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +18,6 @@ from samnb.intake import add_pictures
 from samnb.looks import FLAT, PERCEPTUAL_VERSION, looks_of
 from samnb.near_duplicates import THRESHOLD, near_groups, pair
 from samnb.records import ImageRecord
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    with Catalog(tmp_path / "catalog.db") as catalog:
-        yield catalog
 
 
 def add(catalog: Catalog, folder: Path, dataset: str = "monday") -> None:

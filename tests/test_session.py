@@ -312,7 +312,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         Session(tmp_path / "file" / "session")
 
 
-def test_a_session_of_a_newer_version_is_left_alone(session):
+def test_a_session_of_a_newer_version_is_only_read(session):
     import sqlite3
 
     session.close()
@@ -320,8 +320,10 @@ def test_a_session_of_a_newer_version_is_left_alone(session):
     database.execute("UPDATE alembic_version SET version_num = '9999_from_the_future'")
     database.commit()
     database.close()
-    with pytest.raises(errors.SessionTooNew, match="9999_from_the_future"):
-        Session(session.folder)
+    with Session(session.folder) as again:
+        assert len(again.images()) == 4
+        with pytest.raises(errors.SessionTooNew, match="9999_from_the_future"):
+            again.rename_dataset("coins", "others")
 
 
 def test_status_shows_as_text_and_card(session):

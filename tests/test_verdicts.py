@@ -98,7 +98,7 @@ def test_bits_apart_counts_all_256() -> None:
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
+def session(tmp_path: Path, both_databases: None) -> Iterator[Session]:
     """Two pictures, each also as a thumbnail and darker, and one of them re-saved."""
     folder = tmp_path / "pictures"
     folder.mkdir()
