@@ -62,6 +62,7 @@ class Hand(Protocol):
     def recolor_category(self, name: str, color: str) -> None: ...
     def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None: ...
     def gesture(self, gesture: Any) -> None: ...
+    def view_changed(self) -> None: ...
     def toggle_help(self) -> None: ...
 
 
@@ -78,7 +79,7 @@ class Board:
 
     def __init__(self, hand: Hand, size: tuple[int, int]):
         self._hand = hand
-        self.stage = Stage(size, on_gesture=hand.gesture, on_key=self._on_key)
+        self.stage = Stage(size, on_gesture=hand.gesture, on_key=self._on_key, on_view=lambda: hand.view_changed())
         self.notice = Notice()
         self.said = ""
         self.shapes: tuple[Shape, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Showing"]
 
+# Image pixels; and from so many CSS pixels an image pixel on, outlines follow the edges of the pixels.
+_COARSE, _CLOSE = 0.75, 1.5
+_FINER = 2
+
 
 class Showing:
     """The parts of an annotator, and how they are drawn; `Annotator` makes them."""
@@ -55,6 +60,8 @@ class Showing:
     _hidden: int | None
     _acting: int
     _turn: int
+    _fine: set[int]
+    _drawn_with: float
     accept: Callable[[], None]
 
     # -- what there is to see --------------------------------------------------------------------------
@@ -152,6 +159,7 @@ class Showing:
     def _draw_mask(self) -> None:
         mask, prediction, chosen = self._editing.mask, self.prediction, self._editing.chosen
         assert mask is not None
+        self._drawn_with = self._tolerance()
         self._board.stage.show_mask(Shape(self._outlines(mask), style.ACCENT))
         self._board.notice.dismiss()
         if prediction is None:
@@ -255,9 +263,45 @@ class Showing:
         _, outlines = self._outlined[annotation.id]
         return Shape(outlines, self._palette.color(annotation.category), annotation.id, annotation.category)
 
+    @shows_errors("The outlines stay as they are")
+    def view_changed(self) -> None:
+        """Zoomed in, outlines are made finer: the mask in hand at once, the annotations in sight when there is time."""
+        with self._lock:
+            if self.image is None or self._tolerance() >= _COARSE:
+                return
+            if self._editing.is_ready and self._drawn_with > self._tolerance():
+                self._draw_mask()
+            wanted = [a for a in self._annotations.values() if self._in_sight(a) and not self._is_fine(a)]
+            if wanted:
+                work = partial(_each, lambda a: (self._version(a), self._outlines(a.mask)), wanted)
+                self._refreshing.submit(work, self._take_outlines, lane=_FINER)
+
+    def _take_outlines(self, finer: Any, error: Exception | None) -> None:
+        if error is not None:
+            self.show_error("The outlines stay as they are", error)
+            return
+        with self._lock:
+            here = {i: new for i, new in finer.items() if i in self._annotations}
+            self._outlined |= {i: new for i, new in here.items() if new[0] == self._version(self._annotations[i])}
+            self._fine |= here.keys()
+            self._draw_annotations()
+
+    def _in_sight(self, annotation: Annotation) -> bool:
+        x0, y0, x1, y1 = self._board.stage.view.visible
+        x, y, width, height = annotation.bbox
+        return x < x1 and y < y1 and x + width > x0 and y + height > y0
+
+    def _is_fine(self, annotation: Annotation) -> bool:
+        known = self._outlined.get(annotation.id)
+        return annotation.id in self._fine and known is not None and known[0] == self._version(annotation)
+
+    def _tolerance(self) -> float:
+        """Image pixels that outlines may leave the pixels' edges: less than one of the image or of the screen."""
+        scale = self._board.stage.view.scale
+        return 0.0 if scale > _CLOSE else max(_COARSE, 0.5 / scale)
+
     def _outlines(self, mask: Mask) -> tuple[Polygon, ...]:
-        # What is drawn may leave the pixels' edges by less than a pixel of the image or of the screen.
-        tolerance = max(0.75, 0.5 / self._board.stage.frame.scale)
+        tolerance = self._tolerance()
         x, y, width, height = mask_bbox(mask)
         offset = np.array([x, y], np.float64)
         return tuple(
@@ -280,3 +324,7 @@ class Showing:
         if self._editing.accept_when_ready:
             self._board.say("one moment: the mask you accepted is still computed (Esc lets it go)")
         return self._editing.accept_when_ready
+
+
+def _each(outline: Callable[[Annotation], Any], annotations: Iterable[Annotation]) -> dict[int, Any]:
+    return {annotation.id: outline(annotation) for annotation in annotations}

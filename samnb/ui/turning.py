@@ -86,6 +86,7 @@ class Turning(Showing):
         self._hover.end()
         self._palette.renew(self.session.category_records())
         self._annotations, self._outlined, self._selected = annotations, {}, None
+        self._fine = set()
         self._board.stage.show_picture(pixels)
         self._editing.image = record
         self._draw_annotations()

@@ -534,3 +534,26 @@ def test_a_failing_drawing_is_shown_and_the_canvas_is_not_held(annotator, monkey
     annotator.click(61, 40)
     annotator.wait()
     assert annotator.error == ""
+
+
+def test_outlines_get_finer_when_one_looks_closer(annotator):
+    annotator.session.sizes[0] = (2400, 1600)
+    annotator.show("0.png")
+    kept = accepted(annotator, 300, 300)
+    annotator.click(350, 300)
+    annotator.wait()
+    stage = annotator._board.stage
+
+    def corners(shape):
+        return len(shape.polygons[0].exterior)
+
+    far = corners(stage._saved[0]), corners(stage._mask)
+    stage.zoom(12.0, stage.view.to_stage(305, 300))
+    annotator.wait()
+    assert stage.view.scale > 2
+    near = corners(stage._saved[0]), corners(stage._mask)
+    assert min(near) > 1.5 * max(far)
+    annotator.remove(kept.id)
+    stage.pan(5, 5)
+    annotator.wait()
+    assert annotator.error == ""
