@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache_cli import add_cache_commands
-from .errors import NothingToMeasure, SamnbError, StoreError
+from .errors import NothingToMeasure, SamnbError, StoreError, UnknownName
 from .look_cli import add_look_commands
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     models = commands.add_parser("models", help="the models, their weight files and what they are good for")
-    models.add_argument("name", nargs="?", help="print the card of this one")
+    models.add_argument("name", nargs="?", help="print the card of this one; or: download")
+    models.add_argument("what", nargs="?", metavar="MODEL", help="with download: whose weights to fetch")
+    models.add_argument("--folder", type=Path, help="with download: where to put them")
     models.set_defaults(run=_models)
 
     settings = commands.add_parser("settings", help="the environment variables, what holds and where it comes from")
@@ -116,8 +118,13 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> None:
-    from .models import available_models, installed, model_card
+    from .models import available_models, download, installed, model_card
 
+    if arguments.name == "download":
+        if not arguments.what:
+            raise UnknownName("model to download:", "", [info.name for info in available_models() if not info.bundled])
+        print(download(arguments.what, folder=arguments.folder))
+        return
     if arguments.name:
         print(model_card(arguments.name))
         return

@@ -239,6 +239,21 @@ SETTINGS: tuple[Setting, ...] = (
         "Session(checkpoint=…)",
     ),
     Setting(
+        "SAMNB_MIRROR",
+        "An address under which weight files are fetched by their published names, and not where they were published.",
+        "https://files.example.org/weights",
+        "the published addresses",
+        str,
+    ),
+    Setting(
+        "SAMNB_DOWNLOAD",
+        "1 fetches the weights of a model when it is first asked for and they are not there; otherwise "
+        "`samnb models download NAME` does.",
+        "1",
+        "nothing is fetched unasked",
+        _on,
+    ),
+    Setting(
         "SAMNB_FAST_ATTENTION",
         "0 runs segment-anything's own attention on a CPU, instead of the exact and leaner one.",
         "0",

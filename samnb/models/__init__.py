@@ -22,12 +22,24 @@ from numpy.typing import NDArray
 
 from ..errors import CheckpointMissing, UnknownName
 from ..prompts import Embedding, Prediction, Prompt
+from ..settings import read
 from . import sam, tiny
 from .checkpoints import ModelInfo, WeightFile, checkpoint_folders, find_checkpoint, open_checkpoint
 from .devices import check_device
+from .downloads import download_checkpoint
 from .torch_model import Blueprint, TorchSam
 
-__all__ = ["REGISTRY", "Entry", "Model", "ModelInfo", "available_models", "installed", "load_model", "model_card"]
+__all__ = [
+    "REGISTRY",
+    "Entry",
+    "Model",
+    "ModelInfo",
+    "available_models",
+    "download",
+    "installed",
+    "load_model",
+    "model_card",
+]
 
 
 @runtime_checkable
@@ -151,8 +163,41 @@ def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, d
     if entry is None:
         raise UnknownName("model", name, REGISTRY)
     check_device(device)
+    if checkpoint is None and not entry.info.bundled and read("SAMNB_DOWNLOAD") and installed(entry.info) is None:
+        download(name)
     weights = open_checkpoint(entry.info, find_checkpoint(entry.info, checkpoint))
     return entry.load(entry.info, weights, device=device)
+
+
+def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: bool = True) -> Path:
+    """Fetch the published weights of a model, checked by their SHA-256; what broke off is taken up.
+
+    Parameters
+    ----------
+    name : str
+        A key of `REGISTRY`.
+    folder : path, optional
+        None: ``SAMNB_CHECKPOINTS``, or the user's data folder, where `load_model` finds them.
+    show : bool
+        Draw a bar.
+
+    Raises
+    ------
+    UnknownName
+        No model of that name.
+    DownloadFailed
+        Not there, out of reach, or not what was published.
+    """
+    if name not in REGISTRY:
+        raise UnknownName("model", name, REGISTRY)
+    info, place = REGISTRY[name].info, None if folder is None else Path(folder).expanduser()
+    if info.bundled:
+        return find_checkpoint(info)
+    from tqdm.auto import tqdm
+
+    options: Any = {"total": info.size_bytes, "unit": "B", "unit_scale": True, "desc": info.file_name}
+    with tqdm(**options, disable=None if show else True) as bar:
+        return download_checkpoint(info, place, on_progress=lambda there, total: bar.update(there - bar.n))
 
 
 def available_models() -> list[ModelInfo]:

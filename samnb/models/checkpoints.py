@@ -67,7 +67,7 @@ class ModelInfo:
     description : str
         One line for a person who chooses.
     url : str
-        Where the published weight file can be downloaded; samnb never does so by itself.
+        Where the published weight file can be downloaded; samnb does so when it is told to.
     licence : str
         Of the weights.
     """
@@ -216,7 +216,8 @@ def _where_from(info: ModelInfo) -> str:
         return f"The weights of {info.name!r} ship with samnb: leave checkpoint out, or reinstall samnb."
     source = f" from {info.url}" if info.url else ""
     return (
-        f"Get {info.file_name} ({info.size_bytes} bytes, SHA-256 {info.sha256}){source} and put it at "
+        f"Run `samnb models download {info.name}`, or get {info.file_name} "
+        f"({info.size_bytes} bytes, SHA-256 {info.sha256}){source} and put it at "
         f"{checkpoint_folders()[0] / info.file_name}, or give any path: Session(checkpoint=…)."
     )
 
