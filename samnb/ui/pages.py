@@ -148,7 +148,11 @@ class Pages:
         return signs, ", ".join(words)
 
     def counts(self) -> Counts:
-        """The figures of the header, read off the catalog."""
+        """The figures of the header, read off the catalog: an apply or another process may have added annotations."""
+        annotated = set(self._session.annotation_counts(dataset=self._dataset))
+        if annotated != self._annotated:
+            self._annotated = annotated
+            self._shown = None if self.kind != "all" else self._shown
         return Counts(self._place + 1, len(self.images), len(self._annotated), self._refresh())
 
     # -- inside ----------------------------------------------------------------------------------------

@@ -88,8 +88,10 @@ _BOARD = """
 /* Beside the picture 300 pixels at most; below it, where there is no room beside, all there is. */
 .samnb .samnb-side { flex: 1 1 204px; max-width: clamp(300px, (720px - 100%) * 999, 100%); gap: var(--samnb-gap);
   overflow: hidden; padding: 0 3px; }
-.samnb .samnb-list { overflow: hidden auto; border-top: 1px solid var(--samnb-line); padding: 4px 3px 3px;
-  min-height: 60px; }
+.samnb .samnb-side > * { flex: none; }
+.samnb .samnb-side > :last-child { flex: 0 1 auto; min-height: 100px; }
+.samnb .samnb-list { flex: 0 1 auto; overflow: hidden auto; border-top: 1px solid var(--samnb-line);
+  min-height: 60px; padding: 4px 3px 3px; }
 .samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 28px; flex: none;
   overflow: visible; border-radius: var(--samnb-radius); }
 .samnb .samnb-entry:hover { background: var(--samnb-sunk); }

@@ -61,7 +61,12 @@ class Film:
 
     def save(self, file):
         """One palette for all frames: a pixel that stands still is then the same in the next and costs nothing."""
-        palette = self.frames[len(self.frames) // 2].quantize(128)
+        width, height = self.frames[0].size
+        some = [self.frames[place] for place in (0, len(self.frames) // 2, -1)]
+        together = Image.new("RGB", (width, height * len(some)))
+        for row, frame in enumerate(some):
+            together.paste(frame, (0, row * height))
+        palette = together.quantize(200)
         frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in self.frames]
         frames[0].save(file, save_all=True, append_images=frames[1:], duration=self.times, loop=0, optimize=True)
 
