@@ -110,12 +110,8 @@ class CategoryCatalog:
                 raise UnknownName("category", name, [record.name for record in _records(connection)])
 
     def _keep(self, connection: Connection, records: list[CategoryRecord]) -> None:
-        insert = self._database.insert(category_table)
-        renewed = {name: insert.excluded[name] for name in ("color", "position")}
-        insert = insert.on_conflict_do_update(index_elements=["name"], set_=renewed)
         rows = [{"name": r.name, "color": r.color, "position": r.position, "created_at": now()} for r in records]
-        if rows:
-            connection.execute(insert, rows)
+        self._database.upsert(connection, category_table, rows, key=["name"], fixed=["created_at"])
 
 
 def _records(connection: Connection) -> list[CategoryRecord]:

@@ -10,9 +10,10 @@ import logging
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,11 @@ __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 _log = logging.getLogger("samnb.database")
 
 BUSY_TIMEOUT_MS = 10_000
+CACHE_KB, LOG_PAGES = 65_536, 8_000
+"""What a connection of SQLite may keep in memory, and how many pages of 4 KB its log may have."""
+
 UPGRADE_TIMEOUT_S = 120
-_ADVISORY_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
+_WRITE_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
 _FROM_SERVER = "server"
 _version = table("alembic_version", sql_column("version_num"))
 _SOUND_SQLITE = (3, 51, 3)  # the "WAL-reset" fault of 3.7.0 to 3.51.2
@@ -87,7 +91,12 @@ class Database:
             _warn_of_old_sqlite(self.path)
             url = url.set(database=str(self.path))
         self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
-        self._writer = self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
+        self._reader, self._writer = self.engine, self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
+        self._is_postgresql = self.engine.dialect.name == "postgresql"
+        if self._is_postgresql:
+            one_state = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            self._reader = self.engine.execution_options(**one_state)
+        self._upserts: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
         self._finalizer = weakref.finalize(self, self.engine.dispose)
         try:
             self._open()
@@ -98,7 +107,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection in a transaction that only reads: one state of the database from first to last."""
-        with self._errors_in_plain_words(), self.engine.begin() as connection:
+        with self._errors_in_plain_words(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
@@ -113,12 +122,47 @@ class Database:
         if self.newer:
             raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
         with self._errors_in_plain_words(), self._writer.begin() as connection:
+            if self._is_postgresql:
+                # One at a time, as SQLite has it: row locks, taken in whatever order, would end in deadlocks.
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield connection
 
     def insert(self, target: Table) -> Any:
         """An INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
-        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        dialect = postgresql if self._is_postgresql else sqlite
         return dialect.insert(target)
+
+    def upsert(
+        self,
+        connection: Connection,
+        target: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        key: Sequence[str],
+        fixed: Collection[str] = (),
+    ) -> None:
+        """Write many rows, all with the same columns and plain values; one whose key is there is renewed.
+
+        SQLAlchemy looks at every value of every row, which takes longer than SQLite's own work: it only makes the SQL.
+
+        Parameters
+        ----------
+        key : sequence of str
+            Columns of the primary key, or of another unique one.
+        fixed : collection of str
+            Columns that keep what they have.
+        """
+        if not rows:
+            return
+        statement = (target.name, *rows[0])
+        if statement not in self._upserts:
+            insert = self.insert(target)
+            renewed = {name: insert.excluded[name] for name in rows[0] if name not in {*key, *fixed}}
+            insert = insert.on_conflict_do_update(index_elements=key, set_=renewed)
+            compiled = insert.compile(dialect=self.engine.dialect, column_keys=list(rows[0]))
+            self._upserts[statement] = (str(compiled), tuple(compiled.positiontup or ()))
+        sql, order = self._upserts[statement]
+        connection.exec_driver_sql(sql, list(map(itemgetter(*order), rows)) if order else [dict(row) for row in rows])
 
     def close(self) -> None:
         """Close every idle connection. Safe to call twice; a later query connects anew."""
@@ -161,16 +205,11 @@ class Database:
         if lacking:
             raise SessionTooNew(self.shown, found, HEAD, lacking=lacking)
         self.newer = found
-        if self.path is None:
-            # Belt and braces: what would write in spite of `write` is refused by the server.
-            self.engine = self.engine.execution_options(postgresql_readonly=True)
         _log.warning("%s", SessionTooNew(self.shown, found, HEAD, reading=True))
 
     def _upgrade(self) -> None:
         try:
             with self.write() as connection:
-                if self.engine.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
                 found = self._revision(connection)
                 if _is_newer(found):  # another process, with a newer version, did it while this one waited
                     raise SessionTooNew(self.shown, str(found), HEAD)
@@ -361,6 +400,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA synchronous = NORMAL")
+    # Hashes are random: a new row touches pages all over the indexes. Many are kept, and moved out of the log together.
+    cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 

@@ -20,8 +20,10 @@ from .queries import (
     dataset_records,
     file_names_near,
     image_called,
+    image_record_of,
     image_records,
-    image_row,
+    image_values,
+    new_ids,
     now,
     path_text,
     removed,
@@ -116,14 +118,14 @@ class ImageCatalog:
         list of ImageRecord
             One for each picture given, in that order.
         """
-        self.add_dataset(dataset)
+        paths = [path_text(picture.path) for picture in pictures]
         records: dict[str, ImageRecord] = {}
-        for batch in batches(list({path_text(picture.path): picture for picture in pictures}.values())):
+        # At least one, empty, so that the dataset is made.
+        for batch in list(batches(list(dict(zip(paths, pictures, strict=True)).items()))) or [[]]:
             with self._database.write() as connection:
-                ids = self._upsert(connection, self._dataset_id(connection, dataset), batch)
-                found = image_records(connection, image_table.c.id.in_(ids))
-            records.update((record.path, record) for record in found)
-        return [records[path_text(picture.path)] for picture in pictures]
+                written = self._upsert(connection, dataset, batch)
+            records.update((record.path, record) for record in written)
+        return [records[path] for path in paths]
 
     def images(self, *, dataset: str | None = None) -> list[ImageRecord]:
         """All images, or those of one dataset, by dataset and position. May raise `UnknownName`."""
@@ -275,28 +277,26 @@ class ImageCatalog:
     # -- inside a transaction
 
     def _dataset_id(self, connection: Connection, name: str) -> str:
-        row = {"id": uuid4().hex, "name": name, "created_at": now()}
-        connection.execute(self._database.insert(dataset_table).values(row).on_conflict_do_nothing())
-        # Where a database locks rows, this one stays locked, so that positions are given out one at a time.
-        query = select(dataset_table.c.id).where(dataset_table.c.name == name).with_for_update()
-        return connection.scalars(query).one()
+        query = select(dataset_table.c.id).where(dataset_table.c.name == name)
+        found = connection.scalar(query)
+        if found is None:
+            found = uuid4().hex
+            connection.execute(dataset_table.insert().values(id=found, name=name, created_at=now()))
+        return found
 
-    def _upsert(self, connection: Connection, dataset_id: str, batch: Sequence[NewImage]) -> list[str]:
+    def _upsert(self, connection: Connection, dataset: str, batch: Sequence[tuple[str, NewImage]]) -> list[ImageRecord]:
+        """Write pictures, each with its path; what comes back is not read again, since nobody else writes meanwhile."""
+        dataset_id = self._dataset_id(connection, dataset)
         here = image_table.c.dataset_id == dataset_id
-        paths = select(image_table.c.path).where(
-            here, image_table.c.path.in_([path_text(picture.path) for picture in batch])
-        )
-        there = set(connection.scalars(paths))
+        columns = (image_table.c.path, image_table.c.id, image_table.c.position)
+        known = select(*columns).where(here, image_table.c.path.in_([path for path, _ in batch]))
+        there = {path: (image_id, position) for path, image_id, position in connection.execute(known)}
         last = connection.scalar(select(func.max(image_table.c.position)).where(here))
         position = 0 if last is None else last + 1
         rows = []
-        for picture in batch:
-            rows.append(image_row(picture, dataset_id, position))
-            position += path_text(picture.path) not in there
-        insert = self._database.insert(image_table)
-        renewed = rows[0].keys() - {"id", "dataset_id", "path", "position"}
-        insert = insert.on_conflict_do_update(
-            index_elements=["dataset_id", "path"],
-            set_={name: insert.excluded[name] for name in sorted(renewed)},
-        )
-        return list(connection.scalars(insert.returning(image_table.c.id), rows))
+        for (path, picture), new_id in zip(batch, new_ids(len(batch)), strict=True):
+            image_id, place = there.get(path, (new_id, position))
+            position += path not in there
+            rows.append({"id": image_id, "dataset_id": dataset_id, "position": place, **image_values(picture, path)})
+        self._database.upsert(connection, image_table, rows, key=("dataset_id", "path"), fixed=("id", "position"))
+        return [image_record_of(row, dataset) for row in rows]

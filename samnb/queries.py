@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import PurePath
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
@@ -35,9 +34,10 @@ __all__ = [
     "file_names_near",
     "folded",
     "image_called",
+    "image_record_of",
     "image_records",
-    "image_row",
     "image_values",
+    "new_ids",
     "now",
     "path_text",
     "removed",
@@ -150,16 +150,17 @@ def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -
 # -- images
 
 
-def image_row(picture: NewImage, dataset_id: str, position: int) -> dict[str, Any]:
-    """The row of a new image, with a fresh id."""
-    return {"id": uuid4().hex, "dataset_id": dataset_id, "position": position, **image_values(picture)}
+def new_ids(count: int) -> list[str]:
+    """So many ids that nobody has."""
+    digits = os.urandom(16 * count).hex()
+    return [digits[start : start + 32] for start in range(0, len(digits), 32)]
 
 
-def image_values(picture: NewImage) -> dict[str, Any]:
-    """What a picture brings with it, as columns."""
+def image_values(picture: NewImage, path: str) -> dict[str, Any]:
+    """What a picture brings with it, as columns; the path is as `path_text` gives it."""
     return {
         "filename": picture.filename,
-        "path": path_text(picture.path),
+        "path": path,
         "content_hash": picture.content_hash,
         "pixel_hash": picture.pixel_hash,
         "perceptual_hash": picture.perceptual_hash,
@@ -174,9 +175,14 @@ def image_values(picture: NewImage) -> dict[str, Any]:
     }
 
 
+def image_record_of(row: Mapping[str, Any], dataset: str) -> ImageRecord:
+    """The record of a row as it was written, of the dataset of that name."""
+    return _image_record([dataset if name == "dataset" else row[name] for name in _IMAGE_NAMES])
+
+
 def renew_image(connection: Connection, image_id: str, picture: NewImage) -> bool:
     """Write a picture's values over an image's; False where there is none, or its dataset has that path already."""
-    values = image_values(picture)
+    values = image_values(picture, path_text(picture.path))
     this_one = image_table.c.id == image_id
     others = image_table.alias()
     own_dataset = select(image_table.c.dataset_id).where(this_one).scalar_subquery()
