@@ -41,7 +41,7 @@ _CONTROLS = """
   background: transparent; color: var(--samnb-text); font-variant-numeric: tabular-nums; }
 .samnb .samnb-button:hover:enabled { background: var(--samnb-sunk); box-shadow: none; }
 .samnb .samnb-button:focus-visible, .samnb input:focus-visible, .samnb select:focus-visible,
-.samnb .noUi-handle:focus-visible { outline: 2px solid var(--samnb-accent); outline-offset: 1px; }
+.samnb .noUi-handle:focus-visible { outline: 2px solid var(--samnb-accent) !important; outline-offset: 1px; }
 .samnb .samnb-stage:focus-visible { outline: 2px solid var(--samnb-accent); outline-offset: -2px; }
 .samnb .samnb-button:disabled { opacity: .4; }
 .samnb .samnb-button.samnb-icon { width: 30px; padding: 0; }
