@@ -16,7 +16,7 @@ import numpy as np
 from .errors import PromptError
 from .prompts import Prediction, Prompt
 
-__all__ = ["LEAST_SIDE", "Region", "check_region", "in_region", "region_around", "region_hash", "whole"]
+__all__ = ["LEAST_SIDE", "Region", "check_region", "holds", "in_region", "region_around", "region_hash", "whole"]
 
 Region = tuple[int, int, int, int]
 """(x0, y0, x1, y1), whole image pixels, inside the image."""
@@ -87,6 +87,17 @@ def check_region(region: Sequence[float], size_hw: tuple[int, int]) -> Region:
             f"region: expected 0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}; got ({x0}, {y0}, {x1}, {y1})."
         )
     return (x0, y0, x1, y1)
+
+
+def holds(region: Region, prompt: Prompt) -> bool:
+    """True when all points of a prompt, and its box, lie in a region.
+
+    >>> holds((0, 0, 50, 50), Prompt.of(points=[(20, 60)]))
+    False
+    """
+    x0, y0, x1, y1 = region
+    corners = () if prompt.box is None else (prompt.box[:2], prompt.box[2:])
+    return all(x0 <= x <= x1 and y0 <= y <= y1 for x, y in (*prompt.points, *corners))
 
 
 def region_hash(pixel_hash: str, region: Region) -> str:

@@ -30,7 +30,7 @@ from .models import load_model
 from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
-from .regions import Region, check_region, in_region, whole
+from .regions import Region, check_region, in_region, region_hash, whole
 from .reports import Status
 from .storage_check import StorageReport, compare_storage
 from .template_book import TemplateBook
@@ -115,9 +115,12 @@ class Session(Lookalikes, Templating):
 
     # -- embeddings --------------------------------------------------------------------------------
 
-    def is_cached(self, image: ImageRef) -> bool:
-        """True when the store holds the image's embedding now."""
-        return self._encoder.has(self.image(image))
+    def is_cached(self, image: ImageRef, *, region: Region | None = None) -> bool:
+        """True when the store holds the embedding of the image now, or of that region of it."""
+        record = self.image(image)
+        if region is None:
+            return self._encoder.has(record)
+        return self._encoder.key(region_hash(record.pixel_hash, region)) in self.cache
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder."""

@@ -73,6 +73,7 @@ class FakeSession:
     kept: list = field(default_factory=list)
     asked: list = field(default_factory=list)
     hints: list = field(default_factory=list)
+    regions: list = field(default_factory=list)
     gate: threading.Event | None = None
     error: Exception | None = None
     unreadable: tuple = ()
@@ -107,13 +108,14 @@ class FakeSession:
             raise ModelError(f"{image.filename}: gone. Put it back.")
         return np.full((image.height, image.width, 3), 90, np.uint8)
 
-    def is_cached(self, image):
+    def is_cached(self, image, region=None):
         return self.cached
 
     # -- prompts
 
-    def predict(self, image, *, prompt, multimask=True, mask_input=None):
+    def predict(self, image, *, prompt, multimask=True, mask_input=None, region=None):
         self.asked.append(prompt)
+        self.regions.append(region)
         self.hints.append(mask_input)
         if self.gate is not None:
             assert self.gate.wait(10)
@@ -126,7 +128,9 @@ class FakeSession:
         hit, self.cached = self.cached, True
         scores = np.array([0.81, 0.94, 0.4], np.float32)
         logits = np.stack([np.full((4, 4), n, np.float32) for n in range(3)])
-        return Prediction(masks, scores, logits, prompt, image.filename, image.id, cache_hit=hit, ms=38.2)
+        return Prediction(
+            masks, scores, logits, prompt, image.filename, image.id, cache_hit=hit, ms=38.2, region=region
+        )
 
     # -- annotations
 

@@ -34,7 +34,7 @@ class Recorder:
 
     def __init__(self):
         self.__dict__["calls"] = []
-        self.__dict__.update(tool="prompt", hover_on=False, brush_radius=8, opacity=0.4, contour=False)
+        self.__dict__.update(tool="prompt", hover_on=False, detail_on=False, brush_radius=8, opacity=0.4, contour=False)
 
     def __getattr__(self, name):
         return lambda *arguments: self.calls.append((name, *arguments))
@@ -407,12 +407,15 @@ def board(hand):
 def test_tools_set_and_call_and_show(board, hand):
     board._toolbar._tools["brush"].click()
     board._toolbar._hover.click()
+    board._toolbar._detail.click()
     board._toolbar._size.value = 20
     board._toolbar._opacity.value = 60
     board._toolbar._contour.value = True
-    expected = [("tool", "brush"), ("hover_on", True), ("brush_radius", 20), ("opacity", 0.6), ("contour", True)]
+    expected = [("tool", "brush"), ("hover_on", True), ("detail_on", True), ("brush_radius", 20)]
+    expected += [("opacity", 0.6), ("contour", True)]
     assert hand.calls == expected
-    board.show_tool("brush", hover=True)
+    board.show_tool("brush", hover=True, detail=True)
+    assert board._toolbar._detail.tooltip.endswith(": on")
     board.show_brush_size(1000)
     board.show_look(0.25, False)
     board.allow(accept=True, undo=True, redo=False)

@@ -66,10 +66,11 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self._drawn_with = 0.0
         self._selected = self._hidden = None
         self._acting = self._turn = 0
-        self._tool, self._hover_on, self._brush_radius = "prompt", False, 8.0
+        self._tool, self._hover_on, self._detail_on, self._brush_radius = "prompt", False, False, 8.0
         self._opacity, self._contour = 0.4, False
         failed = partial(self.show_error, "No mask for this prompt")
         self._editing = Editing(session, self._hands, on_change=self._draw_hand, on_failure=failed)
+        self._editing.detail = self._on_screen
         self._hover = Hover(session, self._editing, outline=self._outlines, show=self._draw_hover)
         self._refreshing = LatestOnly()
         self._still = Still(self._draw_still)

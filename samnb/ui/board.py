@@ -29,6 +29,7 @@ class Hand(Protocol):
 
     tool: str
     hover_on: bool
+    detail_on: bool
     brush_radius: float
     opacity: float
     contour: bool
@@ -166,9 +167,9 @@ class Board:
 
     # -- tools and look ----------------------------------------------------------------------------
 
-    def show_tool(self, name: str, *, hover: bool = False) -> None:
+    def show_tool(self, name: str, *, hover: bool = False, detail: bool = False) -> None:
         """Which tool is taken: "prompt", "brush" or "erase"; and whether hover is on."""
-        self._toolbar.show_tool(name, hover=hover)
+        self._toolbar.show_tool(name, hover=hover, detail=detail)
 
     def show_brush_size(self, radius: float) -> None:
         """The brush's radius in image pixels."""

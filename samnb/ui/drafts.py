@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..masks import Mask, mask_bbox
 from ..prompts import Prompt
+from ..regions import Region
 
-__all__ = ["Draft", "Logits", "Packed"]
+__all__ = ["Asks", "Draft", "Logits", "Packed"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class Logits:
         return np.frombuffer(self.data, np.float16).reshape(self.shape).astype(np.float32)
 
 
+Asks = tuple[Prompt, Logits | None, Region | None]
+
+
 @dataclass(frozen=True)
 class Draft:
     """One object in the making. Its mask is what the model answers, or `drawn`, with the paint on top.
@@ -79,6 +83,8 @@ class Draft:
         Empty at the start.
     hint : Logits, optional
         Of the mask that was shown when the last point was added; the model gets them with the prompt.
+    region : (x0, y0, x1, y1), optional
+        The part of the image that the model is shown; None: all of it.
     chosen : int, optional
         Candidate mask, counted from 0; None: the automatic choice.
     drawn : Packed, optional
@@ -108,6 +114,7 @@ class Draft:
     added: Packed | None = None
     removed: Packed | None = None
     replaces: int | None = None
+    region: Region | None = None
 
     def __bool__(self) -> bool:
         return bool(self.prompt) or self.drawn is not None or self.added is not None
@@ -123,13 +130,13 @@ class Draft:
         return self.drawn is not None or self.added is not None or self.removed is not None
 
     @property
-    def asks(self) -> tuple[Prompt, Logits | None]:
+    def asks(self) -> Asks:
         """What the model's answer depends on."""
-        return self.prompt, self.hint
+        return self.prompt, self.hint, self.region
 
-    def with_prompt(self, prompt: Prompt, *, hint: Logits | None = None) -> Draft:
+    def with_prompt(self, prompt: Prompt, *, hint: Logits | None = None, region: Region | None = None) -> Draft:
         """The same object, asked anew."""
-        return replace(self, prompt=prompt, hint=hint, chosen=None, drawn=None)
+        return replace(self, prompt=prompt, hint=hint, region=region, chosen=None, drawn=None)
 
     def painted(self, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Draft:
         """What turns the mask `before`, which this draft composes, into `after`, becomes paint."""

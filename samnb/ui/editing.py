@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,9 @@ from ..errors import SamnbError, UnknownName
 from ..mask_edits import tidy
 from ..masks import Mask
 from ..prompts import Prediction, Prompt
+from ..regions import Region, holds, region_around
 from . import style
-from .drafts import Draft, Logits
+from .drafts import Asks, Draft, Logits
 from .history import Change, Hands, History, Step
 from .thumbnails import mask_thumbnail
 from .worker import LatestOnly
@@ -41,7 +42,7 @@ class Seen:
     """An answer of the model, tidied, with a small picture of each mask."""
 
     prediction: Prediction
-    asks: tuple[Prompt, Logits | None]
+    asks: Asks
     thumbnails: tuple[bytes, ...] = ()
 
 
@@ -59,6 +60,11 @@ class Editing:
         After the draft changed, and again when its prediction is there.
     on_failure : callable
         With the error of a prompt that cannot be decoded, which is already taken back.
+
+    Attributes
+    ----------
+    detail : callable
+        Gives (x0, y0, x1, y1) on the screen if the model shall be shown that part of the image alone, else None.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Editing:
         self.seen: Seen | None = None
         self.accept_when_ready = False
         self.telling = False
+        self.detail: Callable[[], Sequence[float] | None] = lambda: None
 
     # -- what there is -----------------------------------------------------------------------------
 
@@ -150,7 +157,23 @@ class Editing:
     def push(self, what: str, prompt: Prompt, *, refine: bool = False) -> None:
         """Another prompt for the object in hand; with `refine` the model gets back the mask that is shown."""
         with self._lock:
-            self.do(what, self.draft.with_prompt(prompt, hint=self.hint() if refine else None))
+            self.do(what, self.asked(prompt, refine=refine))
+
+    def asked(self, prompt: Prompt, *, refine: bool = False) -> Draft:
+        """The object in hand with another prompt; see `push`."""
+        region = self._region_for(prompt)
+        hint = self.hint() if refine and region == self.draft.region else None
+        return self.draft.with_prompt(prompt, hint=hint, region=region)
+
+    def _region_for(self, prompt: Prompt) -> Region | None:
+        """The part of the image to show the model: the one at hand while it holds the prompt, so that clicks refine."""
+        box, now = self.detail(), self.draft.region
+        if box is None or self.image is None or not prompt:
+            return None
+        if now is not None and holds(now, prompt):
+            return now
+        region = region_around(box, self.image.size_hw)
+        return region if region is not None and holds(region, prompt) else None
 
     def hint(self) -> Logits | None:
         """The logits of the mask that is shown; of the one before, while the next is computed."""
@@ -203,7 +226,7 @@ class Editing:
             if known is not None:
                 self.seen = known
             else:
-                worker = self.worker if self._session.is_cached(image) else self._encoding
+                worker = self.worker if self.is_encoded(image, draft) else self._encoding
                 worker.submit(partial(self._see, image, draft), partial(self._answered, image, draft))
         if by_hand:
             self._tell()
@@ -213,8 +236,15 @@ class Editing:
     def ask(self, image: ImageRecord, draft: Draft) -> Prediction:
         """Ask the model, on whatever thread; masks come back tidied."""
         hint = None if draft.hint is None else draft.hint.array
-        prediction = self._session.predict(image, prompt=draft.prompt, multimask=True, mask_input=hint)
+        options: dict[str, Any] = {} if draft.region is None else {"region": draft.region}
+        prediction = self._session.predict(image, prompt=draft.prompt, multimask=True, mask_input=hint, **options)
         return replace(prediction, masks=np.stack([tidy(mask, draft.prompt) for mask in prediction.masks]))
+
+    def is_encoded(self, image: ImageRecord, draft: Draft) -> bool:
+        """True when what the draft asks needs no encoding."""
+        if draft.region is None:
+            return self._session.is_cached(image)
+        return self._session.is_cached(image, region=draft.region)
 
     def _see(self, image: ImageRecord, draft: Draft) -> Seen:
         prediction, pixels = self.ask(image, draft), self._session.pixels(image)

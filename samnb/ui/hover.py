@@ -52,13 +52,13 @@ class Hover:
 
     def at(self, x: float, y: float) -> None:
         """The mouse is there, in image pixels."""
-        draft = self._editing.draft
-        self.preview(draft.with_prompt(draft.prompt.with_point(x, y), hint=self._editing.hint()))
+        editing = self._editing
+        self.preview(editing.asked(editing.draft.prompt.with_point(x, y), refine=True))
 
     def preview(self, draft: Draft) -> None:
         """Show what this draft would give, unless the image is not encoded yet."""
         image = self._editing.image
-        if image is None or not draft.prompt or not self._session.is_cached(image):
+        if image is None or not draft.prompt or not self._editing.is_encoded(image, draft):
             self.end()
             return
         work = partial(self._outlines, image, draft)

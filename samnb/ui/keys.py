@@ -85,6 +85,13 @@ KEYS: tuple[Key, ...] = (
     Key(_TOOLS, "", "", ("]",), "resize_brush", (+1,)),
     Key(_TOOLS, "H", "hover: the mask under the mouse, before a click", ("h",), "toggle_hover"),
     Key(
+        _TOOLS,
+        "D",
+        "detail: the model sees only what is on the screen",
+        ("d",),
+        "toggle_detail",
+    ),
+    Key(
         _SAVED,
         "1 … 9",
         "choose the category, while there are no candidates; 4 … 9 always",

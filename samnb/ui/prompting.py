@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..prompts import BACKGROUND, FOREGROUND, Prompt
+from ..regions import Region, region_around
 from . import style
 from .canvas import Shape
 from .drafts import Draft
@@ -18,6 +19,7 @@ class Prompting(Showing):
     """Points, boxes and candidates."""
 
     _hover_on: bool
+    _detail_on: bool
     _tool: str
 
     @shows_errors("This click was not used")
@@ -103,11 +105,41 @@ class Prompting(Showing):
             self._hover_on = bool(wanted)
             self._board.stage.wants_hover = self._hover_on and self._tool == "prompt"
             self._hover.end()
-            self._board.show_tool(self._tool, hover=self._hover_on)
+            self._board.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on)
 
     def toggle_hover(self) -> None:
         """Hover on or off."""
         self.hover_on = not self._hover_on
+
+    @property
+    def detail_on(self) -> bool:
+        """Whether the model is shown the part of the image that is on the screen, and not all of it."""
+        return self._detail_on
+
+    @detail_on.setter
+    def detail_on(self, wanted: bool) -> None:
+        with self._lock:
+            self._detail_on = bool(wanted)
+            self._hover.end()
+            self._board.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on)
+            if self.prompt and self._editing.draft.asks_model:
+                again = self._editing.asked(self.prompt)
+                if again.region != self._editing.draft.region:
+                    self._editing.do("detail", again)
+            if self._detail_on and self._visible_region() is None:
+                self._board.say("zoom in: from then on the model is shown what is on the screen, in full detail")
+
+    @shows_errors("Detail was not switched")
+    def toggle_detail(self) -> None:
+        """Detail on or off."""
+        self.detail_on = not self._detail_on
+
+    def _on_screen(self) -> tuple[float, float, float, float] | None:
+        """What `Editing.detail` asks for."""
+        return self._board.stage.view.visible if self._detail_on else None
+
+    def _visible_region(self) -> Region | None:
+        return None if self.image is None else region_around(self._board.stage.view.visible, self.image.size_hw)
 
     @shows_errors("No preview")
     def hover(self, x: float, y: float) -> None:
@@ -138,7 +170,7 @@ class Prompting(Showing):
             moved = _moved(self.prompt, index, x, y)
             self._board.stage.show_prompt(moved, active=index)
             if not self._editing.accept_when_ready:
-                self._hover.preview(self._editing.draft.with_prompt(moved))
+                self._hover.preview(self._editing.asked(moved))
 
     def _has_point(self, index: int) -> bool:
         return 0 <= index < len(self.prompt.points)

@@ -30,6 +30,7 @@ class Retouching(Showing):
 
     _tool: str
     _hover_on: bool
+    _detail_on: bool
     _brush_radius: float
 
     # -- tools -----------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ class Retouching(Showing):
             self._tool = name
             self._board.stage.tool = name
             self._board.stage.wants_hover = self._hover_on and name == "prompt"
-            self._board.show_tool(name, hover=self._hover_on)
+            self._board.show_tool(name, hover=self._hover_on, detail=self._detail_on)
 
     @shows_errors("No such tool")
     def take_tool(self, name: str) -> None:

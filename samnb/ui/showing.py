@@ -169,6 +169,9 @@ class Showing:
         assert self._editing.seen is not None
         self._board.show_candidates(prediction.scores.tolist(), self._editing.seen.thumbnails, chosen)
         how = "cache hit" if prediction.cache_hit else "encoded"
+        if prediction.region is not None:
+            x0, y0, x1, y1 = prediction.region
+            how += f" · detail of {x1 - x0} × {y1 - y0}"
         self._board.say(f"score {prediction.scores[chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
         if not prediction.cache_hit:
             self._draw_header()

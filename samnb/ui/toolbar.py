@@ -23,6 +23,7 @@ _BRUSH_SIZES = (1, 100)
 class _Hand(Protocol):
     tool: str
     hover_on: bool
+    detail_on: bool
     brush_radius: float
     opacity: float
     contour: bool
@@ -60,6 +61,7 @@ class Toolbar(ipywidgets.Box):
             name: style.tool("", partial(self._take, name), tooltip, icon=icon) for name, icon, tooltip in _TOOLS
         }
         self._hover = style.tool("Hover", lambda: self._toggle_hover(), "")
+        self._detail = style.tool("Detail", lambda: self._toggle_detail(), "")
         self._look = style.tool("", self.toggle_look, "How masks look: opacity, outlines", icon="adjust")
         self._brush_extra, self._look_extra = self._make_brush(), self._make_look()
         groups = (
@@ -77,7 +79,7 @@ class Toolbar(ipywidgets.Box):
             _group(self.undo, self.redo),
             _group(*self._tools.values()),
             self._brush_extra,
-            _group(self._hover, self._look),
+            _group(self._hover, self._detail, self._look),
             self._look_extra,
             style.tool("?", lambda: hand.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
         )
@@ -87,7 +89,7 @@ class Toolbar(ipywidgets.Box):
         self.show_tool("prompt", hover=False)
         self.allow(undo=False, redo=False)
 
-    def show_tool(self, name: str, *, hover: bool) -> None:
+    def show_tool(self, name: str, *, hover: bool, detail: bool = False) -> None:
         """Which tool is taken, and whether masks are shown before a click."""
         for each, _, tooltip in _TOOLS:
             widget = self._tools[each]
@@ -95,6 +97,9 @@ class Toolbar(ipywidgets.Box):
             style.set_class(widget, "samnb-chosen", each == name)
         self._hover.tooltip = f"The mask under the mouse before a click (H): {'on' if hover else 'off'}"
         style.set_class(self._hover, "samnb-chosen", hover)
+        what = "Show the model what is on the screen alone: small objects keep their detail (D)"
+        self._detail.tooltip = f"{what}: {'on' if detail else 'off'}"
+        style.set_class(self._detail, "samnb-chosen", detail)
         style.show(self._brush_extra, name in ("brush", "erase"))
 
     def allow(self, *, undo: bool, redo: bool) -> None:
@@ -121,6 +126,9 @@ class Toolbar(ipywidgets.Box):
 
     def _toggle_hover(self) -> None:
         self._hand.hover_on = not self._hand.hover_on
+
+    def _toggle_detail(self) -> None:
+        self._hand.detail_on = not self._hand.detail_on
 
     def _make_brush(self) -> ipywidgets.Box:
         low, high = _BRUSH_SIZES

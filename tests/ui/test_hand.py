@@ -121,6 +121,78 @@ def test_candidates_have_small_pictures(annotator):
     assert all(picture.startswith(b"\x89PNG") and len(picture) < 20_000 for picture in pictures)
 
 
+# -- detail ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large():
+    """A session with one image that is much larger than the screen, and its annotator, zoomed in round (1500, 900)."""
+    session = FakeSession(sizes=[(2400, 1600)])
+    annotator = Annotator(session)
+    stage = annotator._board.stage
+    for _ in range(6):
+        across, down = stage.view.stage_size
+        stage.zoom(1.5, (across * 1500 / 2400, down * 900 / 1600))
+    return session, annotator
+
+
+def test_detail_shows_the_model_what_is_on_the_screen(large):
+    session, annotator = large
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.clear()
+    annotator.detail_on = True
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.click(1510, 905)
+    annotator.wait()
+    whole, part, again = session.regions
+    assert whole is None
+    assert part == again  # clicks on one object refine, the view may move
+    x0, y0, x1, y1 = part
+    assert x1 - x0 <= 600
+    assert x0 < 1500 < x1
+    assert y0 < 900 < y1
+    assert session.hints[-1] is not None
+    assert "detail of" in annotator.status
+
+
+def test_a_click_beside_the_region_takes_another_or_the_whole(large):
+    session, annotator = large
+    annotator.detail_on = True
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.click(100, 100)  # off the screen
+    annotator.wait()
+    assert session.regions[0] is not None
+    assert session.regions[-1] is None
+    assert session.hints[-1] is None  # logits of a part say nothing of the whole
+
+
+def test_detail_in_the_middle_of_an_object_asks_anew_and_is_a_step(large):
+    session, annotator = large
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.toggle_detail()
+    annotator.wait()
+    assert session.regions[0] is None
+    assert session.regions[1] is not None
+    assert annotator.prompt.points == ((1500.0, 900.0),)
+    annotator.undo()
+    annotator.wait()
+    assert annotator._editing.draft.region is None
+    annotator.toggle_detail()
+    assert session.regions[2:] == []  # the answer is known
+
+
+def test_detail_without_zoom_is_the_whole_image_and_says_so(annotator, session):
+    annotator.detail_on = True
+    assert "zoom in" in annotator.status
+    annotator.click(60, 40)
+    annotator.wait()
+    assert session.regions == [None]
+
+
 # -- hover ------------------------------------------------------------------------------------------------------------
 
 

@@ -35,7 +35,11 @@ steps = st.one_of(
     st.tuples(st.just("click"), inside, inside, st.booleans()),
     st.tuples(st.just("stroke"), paths, st.booleans()),
     st.tuples(st.sampled_from(["undo", "redo", "undo", "accept", "accept", "wait", "clear", "next", "previous"])),
-    st.tuples(st.sampled_from(["fill_holes", "drop_specks", "smooth", "next_open", "remove_selected", "toggle_hover"])),
+    st.tuples(
+        st.sampled_from(
+            ["fill_holes", "drop_specks", "smooth", "next_open", "remove_selected", "toggle_hover", "toggle_detail"]
+        )
+    ),
     st.tuples(st.sampled_from(["remove", "select", "edit", "raise_", "lower"]), st.integers(0, 3)),
     st.tuples(st.just("set_category_of"), st.integers(0, 3), st.sampled_from(["coin", "rim"])),
     st.tuples(st.just("choose"), st.integers(-2, 5)),
