@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from .annotation_queries import annotation_records, insert_annotations, put_back
 from .database import Database
 from .errors import UnknownName
-from .queries import batches, dataset_called, now, to_json
+from .queries import batches, dataset_id_of, now, to_json
 from .records import REJECTED, AnnotationRecord, NewAnnotation
 from .tables import annotation_table, image_table
 
@@ -53,7 +53,7 @@ class AnnotationCatalog:
         wanted = [annotation_table.c[name] == value for name, value in columns.items() if value is not None]
         with self._database.read() as connection:
             if dataset is not None:
-                wanted.append(image_table.c.dataset_id == dataset_called(connection, dataset).id)
+                wanted.append(image_table.c.dataset_id == dataset_id_of(connection, dataset))
             return annotation_records(connection, *wanted, rejected=review == REJECTED)
 
     def remove_annotations(self, ids: Iterable[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from .queries import (
     checked_image_ids,
     count_cached,
     dataset_called,
+    dataset_id_of,
     dataset_records,
     file_names_near,
     image_called,
@@ -34,6 +35,9 @@ from .records import UNREAD, DatasetRecord, ImageRecord, NewImage, Removed
 from .tables import dataset_table, image_table
 
 __all__ = ["ImageCatalog"]
+
+
+PIECE = 2000
 
 
 class ImageCatalog:
@@ -127,13 +131,22 @@ class ImageCatalog:
             records.update((record.path, record) for record in written)
         return [records[path] for path in paths]
 
-    def images(self, *, dataset: str | None = None) -> list[ImageRecord]:
-        """All images, or those of one dataset, by dataset and position. May raise `UnknownName`."""
+    def images(self, *, dataset: str | None = None, start: int = 0, count: int | None = None) -> list[ImageRecord]:
+        """All images, or those of one dataset, by dataset and position.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            May raise `UnknownName`.
+        start, count : int
+            Only so many of them, beginning with that one, from 0.
+        """
+        page: Any = {"offset": start or None, "limit": count}
         with self._database.read() as connection:
             if dataset is None:
-                return image_records(connection)
-            dataset_id = dataset_called(connection, dataset).id
-            return image_records(connection, image_table.c.dataset_id == dataset_id)
+                return image_records(connection, **page)
+            here = image_table.c.dataset_id == dataset_id_of(connection, dataset)
+            return image_records(connection, here, order=[image_table.c.position], **page)
 
     def image(self, ref: AnyPath) -> ImageRecord:
         """One image by whatever names it.
@@ -209,7 +222,7 @@ class ImageCatalog:
         if self._database.newer:  # a flag is a note, not somebody's work: nobody has to hear of it
             with self._database.read() as connection:
                 return count_cached(connection)
-        news = [record.id for record in self.wrongly_flagged(has, pixel_hashes=pixel_hashes)]
+        news = [record.id for record in self._wrongly_flagged(has, pixel_hashes)]
         with self._database.write() as connection:
             for batch in batches(news):
                 records = image_records(connection, image_table.c.id.in_(batch))
@@ -222,13 +235,30 @@ class ImageCatalog:
         self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None
     ) -> list[ImageRecord]:
         """Images whose `embedding_cached` is not what `has` says; all images, or those with these pixels."""
-        with self._database.read() as connection:
-            if pixel_hashes is None:
-                records = image_records(connection)
-            else:
-                wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
-                records = [record for batch in wanted for record in image_records(connection, batch)]
-        return [record for record in records if has(record) != record.embedding_cached]
+        return list(self._wrongly_flagged(has, pixel_hashes))
+
+    def _wrongly_flagged(
+        self, has: Callable[[ImageRecord], bool], pixel_hashes: Collection[str] | None
+    ) -> Iterator[ImageRecord]:
+        for piece in self._all_in_pieces() if pixel_hashes is None else self._with_pixels(pixel_hashes):
+            yield from (record for record in piece if has(record) != record.embedding_cached)
+
+    def _all_in_pieces(self) -> Iterator[list[ImageRecord]]:
+        """All images by id: never more than a piece in memory, and no transaction stays open between two."""
+        beyond: list[Any] = []
+        while True:
+            with self._database.read() as connection:
+                piece = image_records(connection, *beyond, order=[image_table.c.id], limit=PIECE)
+            if not piece:
+                return
+            yield piece
+            beyond = [image_table.c.id > piece[-1].id]
+
+    def _with_pixels(self, pixel_hashes: Collection[str]) -> Iterator[list[ImageRecord]]:
+        for batch in batches(sorted(pixel_hashes)):
+            with self._database.read() as connection:
+                piece = image_records(connection, image_table.c.pixel_hash.in_(batch))
+            yield piece
 
     def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
         """Say of every image with these pixels whether its embedding is cached; returns how many they are."""

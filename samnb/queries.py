@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ __all__ = [
     "checked_image_ids",
     "count_cached",
     "dataset_called",
+    "dataset_id_of",
     "dataset_records",
     "file_names_near",
     "folded",
@@ -133,6 +135,12 @@ def dataset_called(connection: Connection, name: str) -> DatasetRecord:
     return found[0]
 
 
+def dataset_id_of(connection: Connection, name: str) -> str:
+    """The id of the dataset of that name, or `UnknownName`; its images are not counted for it."""
+    found = connection.scalar(select(dataset_table.c.id).where(dataset_table.c.name == name))
+    return dataset_called(connection, name).id if found is None else found
+
+
 def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> Removed:
     """Delete images of one dataset and what hangs on them; `WorkWouldBeLost` where that was made by hand."""
     ids = select(image_table.c.id).where(*wanted)
@@ -151,9 +159,12 @@ def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -
 
 
 def new_ids(count: int) -> list[str]:
-    """So many ids that nobody has."""
-    digits = os.urandom(16 * count).hex()
-    return [digits[start : start + 32] for start in range(0, len(digits), 32)]
+    """So many ids that nobody has, each greater than the ones before: 48 bits of time, a count, and chance.
+
+    Random ones would have every new row touch another page of the primary key's index.
+    """
+    began, chance = f"{time.time_ns() // 1_000_000:012x}", os.urandom(8 * count).hex()
+    return [f"{began}{number:04x}{chance[16 * number : 16 * number + 16]}" for number in range(count)]
 
 
 def image_values(picture: NewImage, path: str) -> dict[str, Any]:
@@ -192,9 +203,15 @@ def renew_image(connection: Connection, image_id: str, picture: NewImage) -> boo
     return bool(connection.execute(update(image_table).where(this_one, ~same_path.exists()).values(values)).rowcount)
 
 
-def image_records(connection: Connection, *wanted: Any, limit: int | None = None) -> list[ImageRecord]:
-    """Images by dataset and position."""
-    query = select(*_IMAGE_COLUMNS).join(dataset_table).where(*wanted).order_by(*ORDER).limit(limit)
+def image_records(
+    connection: Connection,
+    *wanted: Any,
+    order: Sequence[Any] = ORDER,
+    offset: int | None = None,
+    limit: int | None = None,
+) -> list[ImageRecord]:
+    """Images by dataset and position, or in another order."""
+    query = select(*_IMAGE_COLUMNS).join(dataset_table).where(*wanted).order_by(*order).offset(offset).limit(limit)
     return [_image_record(row) for row in connection.execute(query)]
 
 
