@@ -148,7 +148,8 @@ def main(counts: list[int], url: str | None, save: bool) -> None:
         growth = table[has[-1]][name] / table[has[0]][name]
         print(f"{name:26s}{growth / (has[-1] * log2(has[-1]) / (has[0] * log2(has[0]))):>14.2f}")
     if save:
-        about = {"python": platform.python_version(), "sqlalchemy": sqlalchemy.__version__, "sqlite": sqlite3.sqlite_version, "cores": os.cpu_count()}
+        about: dict[str, Any] = {"python": platform.python_version(), "sqlalchemy": sqlalchemy.__version__}
+        about |= {"sqlite": sqlite3.sqlite_version, "cores": os.cpu_count()}
         RESULTS.write_text(json.dumps({"about": about, "seconds": table}, indent=1) + "\n")
 
 

@@ -182,8 +182,9 @@ def similarity_map(
     looked = embedding if isinstance(embedding, Looked) else Looked(embedding)
     similarity = _nearest([example.prototype for example in examples.examples], looked)
     if examples.background and background_weight:
-        similarity = similarity - background_weight * np.maximum(_nearest(list(examples.background), looked), 0)
-    return np.asarray(similarity, np.float32)
+        alike = np.maximum(_nearest(list(examples.background), looked), 0)
+        similarity = np.asarray(similarity - background_weight * alike, np.float32)
+    return similarity
 
 
 def cells_of(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:

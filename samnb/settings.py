@@ -147,7 +147,8 @@ def _on(text: str) -> bool:
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "DATABASE_URL",
-        "Where the catalog is, as a SQLAlchemy URL.",
+        "Where the catalog is, as a SQLAlchemy URL: a SQLite file, or a PostgreSQL "
+        '(`postgresql+psycopg://user:password@host/name`, after `pip install "samnb[postgresql]"`).',
         "sqlite:///data/app.db",
         "`catalog.db` in the session folder",
         str,

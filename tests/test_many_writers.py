@@ -1,7 +1,4 @@
-"""Four processes add overlapping folders while a fifth reads, and one of the four is killed in the middle.
-
-With SAMNB_LONG=1 each of them adds 5,000 files, as many as nobody's patience allows every day.
-"""
+"""Four processes add overlapping folders of 5,000 files while a fifth reads, and one of the four is killed in the middle."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from sqlalchemy import make_url
 
 from samnb.catalog import Catalog
 
-EACH = 5000 if os.environ.get("SAMNB_LONG") == "1" else 240
+EACH = 5000
 FOLDERS = 8
 CHILD = Path(__file__).with_name("writer_child.py")
 

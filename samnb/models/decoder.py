@@ -63,7 +63,8 @@ class Decoder:
         """Logits (B, N, h, w) and scores (B, N) of prompts with one point each."""
         if not getattr(self.mask_decoder, "takes_many", True):
             answers = [self._run_points(embedding, [prompt]) for prompt in prompts]
-            return tuple(np.concatenate(parts) for parts in zip(*answers, strict=True))
+            logits, scores = zip(*answers, strict=True)
+            return np.concatenate(logits), np.concatenate(scores)
         return self._run_points(embedding, prompts)
 
     def _run_points(
