@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .annotating import BY_HAND, Annotating
 from .datasets import ImageRef
@@ -19,6 +20,9 @@ from .template_book import TemplateBook
 from .template_report import WORST, ImageFigures, Sweep, TemplateReport
 from .template_trial import Known, sweep, try_on
 from .templates import Template
+
+if TYPE_CHECKING:
+    from .widgets import Review
 
 __all__ = ["Templating"]
 
@@ -142,6 +146,14 @@ class Templating(Annotating):
         own = [r for r in records if template is None or r.source.partition("@")[0] == f"template:{template}"]
         return Annotations(Annotation(record) for record in sorted(own, key=lambda record: record.score))
 
+    def review(self, dataset: str | None = None, *, template: str | None = None) -> Review:
+        """A widget that shows what `to_review` gives, one object after the other: A accepts, R rejects, F fixes.
+
+        For the last line of a notebook cell. What was answered is kept, and not asked again.
+        """
+        # By name at run time: the core knows no widgets.
+        return importlib.import_module("samnb.widgets").Review(self, dataset=dataset, template=template)
+
     def approve(self, annotation: Annotation | int) -> Annotation:
         """Say that an annotation is right: applying its template again leaves it as it is."""
         return self._reviewed(annotation, ACCEPTED)
@@ -152,6 +164,10 @@ class Templating(Annotating):
         `approve` brings it back.
         """
         return self._reviewed(annotation, REJECTED)
+
+    def unreview(self, annotation: Annotation | int) -> Annotation:
+        """Take an `approve` or `reject` back: it is among `to_review` again."""
+        return self._reviewed(annotation, UNSURE)
 
     def evaluate(
         self,

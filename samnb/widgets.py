@@ -1,4 +1,4 @@
-"""What a notebook shows: `Annotator`, `LookalikeReview`, `Upload`, and the `Progress` of a job. Imports ipywidgets."""
+"""What a notebook shows: `Annotator`, `LookalikeReview`, `Review`, `Upload`, a job's `Progress`. Imports ipywidgets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from .jobs import Job
 from .ui.annotator import Annotator
 from .ui.lookalikes import LookalikeReview
 from .ui.progress import Progress
+from .ui.review import Review
 from .ui.upload import Upload
 
-__all__ = ["Annotator", "LookalikeReview", "Progress", "Upload", "show_progress"]
+__all__ = ["Annotator", "LookalikeReview", "Progress", "Review", "Upload", "show_progress"]
 
 
 def show_progress(job: Job) -> Progress:

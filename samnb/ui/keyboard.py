@@ -1,0 +1,82 @@
+"""What hears the keys of a widget that has no stage: an invisible widget within it.
+
+Not ipyevents: it keeps every key from the page (Ctrl+S too), and JupyterLab still acts on the letters.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import anywidget
+import traitlets
+
+__all__ = ["Keyboard"]
+
+_log = logging.getLogger("samnb.widgets")
+
+_ESM = """
+const EDITABLE = "input, textarea, select, [contenteditable='true'], [role='slider'], .cm-content, .CodeMirror";
+
+function render({ model, el }) {
+  el.classList.add("samnb-keyboard");
+  let over = false;
+  // A widget of ours inside this one hears for itself.
+  const inside = (node) => Boolean(node?.closest) && node.closest(".samnb") === el.closest(".samnb");
+  const onOver = (e) => { over = inside(e.target); };
+  const ours = () => {
+    const focused = document.activeElement;
+    if (focused?.matches?.(EDITABLE)) return false;
+    return inside(focused) || (over && !focused?.closest?.(".samnb"));
+  };
+  const onKey = (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing || !el.isConnected || !el.closest(".samnb")?.offsetParent)
+      return;
+    const name = e.key.toLowerCase();
+    if (!model.get("keys_kept").includes(name) || !ours()) return;
+    e.preventDefault();
+    e.stopImmediatePropagation();
+    // A key that is held down would answer what nobody saw.
+    if (!e.repeat) model.send({ key: name });
+  };
+  // Before JupyterLab's own, which listens on the document in the capture phase.
+  window.addEventListener("keydown", onKey, true);
+  window.addEventListener("mouseover", onOver, true);
+  el.dataset.listens = "yes";
+  return () => {
+    window.removeEventListener("keydown", onKey, true);
+    window.removeEventListener("mouseover", onOver, true);
+  };
+}
+export default { render };
+"""
+
+
+class Keyboard(anywidget.AnyWidget):
+    """Keys struck while the pointer is over the widget round this one, or the focus in it; fields keep theirs.
+
+    Parameters
+    ----------
+    names : iterable of str
+        `KeyboardEvent.key` in lower case; all others, and all with Ctrl, Alt or Cmd, stay the page's.
+    on_key : callable
+        Called with the name.
+    """
+
+    _esm = _ESM
+    _css = ".samnb-keyboard { display: none; }"
+    keys_kept: traitlets.List = traitlets.List().tag(sync=True)
+
+    def __init__(self, names: Iterable[str], on_key: Callable[[str], None]):
+        super().__init__(keys_kept=list(names))
+        self._on_key = on_key
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        try:
+            name = str(content.get("key", ""))
+            if name in self.keys_kept:
+                self._on_key(name)
+        except Exception:
+            _log.exception("what a key did failed")
