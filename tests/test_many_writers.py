@@ -1,4 +1,4 @@
-"""Four processes add overlapping folders of 5,000 files while a fifth reads; one of the four is killed in the middle."""
+"""Four processes add overlapping folders of 5,000 files while a fifth reads; one of the four is killed midway."""
 
 from __future__ import annotations
 
