@@ -96,7 +96,7 @@ class Database:
         if self._is_postgresql:
             one_state = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             self._reader = self.engine.execution_options(**one_state)
-        self._upserts: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
+        self._upserts: dict[tuple[str, ...], str] = {}
         self._finalizer = weakref.finalize(self, self.engine.dispose)
         try:
             self._open()
@@ -141,9 +141,9 @@ class Database:
         key: Sequence[str],
         fixed: Collection[str] = (),
     ) -> None:
-        """Write many rows, all with the same columns and plain values; one whose key is there is renewed.
+        """Write many rows, all with the same columns, plain values and different keys; one that is there is renewed.
 
-        SQLAlchemy looks at every value of every row, which takes longer than SQLite's own work: it only makes the SQL.
+        Past SQLAlchemy, which looks at every value of every row: that takes longer than SQLite's own work.
 
         Parameters
         ----------
@@ -154,15 +154,37 @@ class Database:
         """
         if not rows:
             return
-        statement = (target.name, *rows[0])
-        if statement not in self._upserts:
-            insert = self.insert(target)
-            renewed = {name: insert.excluded[name] for name in rows[0] if name not in {*key, *fixed}}
-            insert = insert.on_conflict_do_update(index_elements=key, set_=renewed)
-            compiled = insert.compile(dialect=self.engine.dialect, column_keys=list(rows[0]))
-            self._upserts[statement] = (str(compiled), tuple(compiled.positiontup or ()))
-        sql, order = self._upserts[statement]
-        connection.exec_driver_sql(sql, list(map(itemgetter(*order), rows)) if order else [dict(row) for row in rows])
+        columns = tuple(rows[0])
+        kind = (target.name, *columns)
+        if kind not in self._upserts:
+            self._upserts[kind] = self._upsert_sql(target, columns, key, fixed)
+        values = list(map(itemgetter(*columns), rows))
+        if self._is_postgresql:
+            # One statement with a list for each column: a statement for each row takes several times as long.
+            connection.exec_driver_sql(self._upserts[kind], tuple(map(list, zip(*values, strict=True))))
+        else:
+            connection.exec_driver_sql(self._upserts[kind], values)
+
+    def _upsert_sql(self, target: Table, columns: Sequence[str], key: Sequence[str], fixed: Collection[str]) -> str:
+        dialect = self.engine.dialect
+        quoted = dialect.identifier_preparer.quote
+        renewed = ", ".join(f"{quoted(n)} = excluded.{quoted(n)}" for n in columns if n not in {*key, *fixed})
+        types = (target.c[name].type.compile(dialect) for name in columns)
+        places = ", ".join(f"%s::{kind}[]" if self._is_postgresql else "?" for kind in types)
+        source = f"SELECT * FROM unnest({places})" if self._is_postgresql else f"VALUES ({places})"
+        return (
+            f"INSERT INTO {quoted(target.name)} ({', '.join(map(quoted, columns))}) {source} "
+            f"ON CONFLICT ({', '.join(map(quoted, key))}) DO UPDATE SET {renewed}"
+        )
+
+    def has_grown(self, connection: Connection, before: int, after: int, *targets: Table) -> None:
+        """Tell the planner, where there is one that has to be told, whenever there is four times as much as before.
+
+        PostgreSQL looks by itself once a minute. Until then it takes a dataset for a handful of rows, and looks through
+        all of them for every path.
+        """
+        if self._is_postgresql and after.bit_length() // 2 > max(before, 64).bit_length() // 2:
+            connection.exec_driver_sql(f"ANALYZE {', '.join(target.name for target in targets)}")
 
     def close(self) -> None:
         """Close every idle connection. Safe to call twice; a later query connects anew."""

@@ -32,7 +32,7 @@ from .queries import (
     set_cached,
 )
 from .records import UNREAD, DatasetRecord, ImageRecord, NewImage, Removed
-from .tables import dataset_table, image_table
+from .tables import dataset_table, file_table, image_table
 
 __all__ = ["ImageCatalog"]
 
@@ -329,4 +329,5 @@ class ImageCatalog:
             position += path not in there
             rows.append({"id": image_id, "dataset_id": dataset_id, "position": place, **image_values(picture, path)})
         self._database.upsert(connection, image_table, rows, key=("dataset_id", "path"), fixed=("id", "position"))
+        self._database.has_grown(connection, (last or 0) + 1, position, image_table, file_table)
         return [image_record_of(row, dataset) for row in rows]
