@@ -62,7 +62,7 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self._lock = self._hands.lock
         self._pages = Pages(session, self.dataset)
         self._palette = Palette(session.category_records())
-        self._annotations, self._outlined, self._fine = {}, {}, set()
+        self._annotations, self._outlined, self._fine, self._outlining = {}, {}, set(), set()
         self._drawn_with = 0.0
         self._selected = self._hidden = None
         self._acting = self._turn = 0

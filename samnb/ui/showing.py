@@ -38,7 +38,9 @@ __all__ = ["Showing"]
 
 # Image pixels; and from so many CSS pixels an image pixel on, outlines follow the edges of the pixels.
 _COARSE, _CLOSE = 0.75, 1.5
-_FINER = 2
+_REST, _FINER = 1, 2
+# So many outlines are made at once, a millisecond each for a large picture; the rest beside the kernel.
+_AT_ONCE = 50
 
 
 class Showing:
@@ -61,6 +63,7 @@ class Showing:
     _acting: int
     _turn: int
     _fine: set[int]
+    _outlining: set[int]
     _drawn_with: float
     accept: Callable[[], None]
 
@@ -244,8 +247,11 @@ class Showing:
         if self._selected not in self._annotations:
             self._selected = None
         self._hidden = self._editing.draft.replaces
-        self._outlined = {a.id: (self._version(a), self._outline_of(a)) for a in drawn}
-        shapes = [self._shape(a) for a in drawn if a.id != self._hidden]
+        known = {a.id: self._outlined[a.id] for a in drawn if self._is_outlined(a)}
+        new = [a for a in reversed(drawn) if a.id not in known]  # what lies on top first
+        self._outlined = known | {a.id: self._outlined_now(a) for a in new[:_AT_ONCE]}
+        self._outline_later(new[_AT_ONCE:])
+        shapes = [self._shape(a) for a in drawn if a.id != self._hidden and a.id in self._outlined]
         entries = [
             Entry(a.id, a.category, float(a.score), self._palette.index(a.category), self._palette.color(a.category))
             for a in self._annotations.values()
@@ -254,9 +260,28 @@ class Showing:
         self._draw_categories()
         self._allow()
 
-    def _outline_of(self, annotation: Annotation) -> tuple[Polygon, ...]:
-        version, outlines = self._outlined.get(annotation.id, (None, ()))
-        return outlines if version == self._version(annotation) else self._outlines(annotation.mask)
+    def _is_outlined(self, annotation: Annotation) -> bool:
+        return annotation.id in self._outlined and self._outlined[annotation.id][0] == self._version(annotation)
+
+    def _outlined_now(self, annotation: Annotation) -> tuple[object, tuple[Polygon, ...]]:
+        return self._version(annotation), self._outlines(annotation.mask)
+
+    def _outline_later(self, annotations: list[Annotation]) -> None:
+        ids = {annotation.id for annotation in annotations}
+        if ids - self._outlining:
+            self._outlining = ids
+            self._refreshing.submit(partial(_each, self._outlined_now, annotations), self._take_rest, lane=_REST)
+
+    def _take_rest(self, outlined: Any, error: Exception | None) -> None:
+        with self._lock:
+            self._outlining = set()
+            if error is not None:
+                self.show_error("Not all annotations could be drawn", error)
+                return
+            here = {a.id: a for a in self._annotations.values()}
+            self._outlined |= {i: new for i, new in outlined.items() if i in here and new[0] == self._version(here[i])}
+            if here.keys() & outlined.keys():
+                self._draw_annotations()
 
     @staticmethod
     def _version(annotation: Annotation) -> object:
@@ -276,7 +301,7 @@ class Showing:
                 self._draw_mask()
             wanted = [a for a in self._annotations.values() if self._in_sight(a) and not self._is_fine(a)]
             if wanted:
-                work = partial(_each, lambda a: (self._version(a), self._outlines(a.mask)), wanted)
+                work = partial(_each, self._outlined_now, wanted)
                 self._refreshing.submit(work, self._take_outlines, lane=_FINER)
 
     def _take_outlines(self, finer: Any, error: Exception | None) -> None:

@@ -629,3 +629,31 @@ def test_outlines_get_finer_when_one_looks_closer(annotator):
     stage.pan(5, 5)
     annotator.wait()
     assert annotator.error == ""
+
+
+# -- very many annotations --------------------------------------------------------------------------------------------
+
+
+def test_very_many_annotations_are_outlined_beside_the_kernel(session, monkeypatch):
+    image = session.images()[0]
+    for number in range(200):
+        session.accept_mask(image, disc(10 + number % 100, 10 + number % 60, 4), category="dot")
+    threads = set()
+    outlines = Annotator._outlines
+
+    def noted(self, mask):
+        threads.add(threading.current_thread())
+        return outlines(self, mask)
+
+    monkeypatch.setattr(Annotator, "_outlines", noted)
+    annotator = Annotator(session)
+    assert 0 < len(annotator._board.shapes) <= 200
+    annotator._refreshing.wait()
+    assert len(annotator._board.shapes) == 200
+    assert len(threads) == 2
+    annotator.remove(annotator.annotations[0].id)
+    assert len(annotator._board.shapes) == 199
+    annotator.next()
+    annotator.previous()
+    annotator._refreshing.wait()
+    assert len(annotator._board.shapes) == 199
