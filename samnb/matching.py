@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -282,7 +283,7 @@ def _decode_at(
         return None
     for _ in range(int(limits["refine"])):
         # A box round the mask was tried too: it raises the predicted IoU of whatever is in it, also of nothing.
-        x, y = _middle(match.mask)
+        x, y = _known(match.proposal, ("middle", match.index), partial(_middle, match.mask))
         centred = Prompt.of(points=[(x * width / match.mask.shape[1], y * height / match.mask.shape[0])])
         [proposal] = ask.propose(looked.embedding, [centred])
         again = _best_candidate(proposal, limits, examples, looked)
@@ -302,10 +303,10 @@ def _best_candidate(
     prototypes = np.stack([example.prototype for example in examples.examples])
     best: _Found | None = None
     for index, (mask, predicted_iou) in enumerate(zip(proposal.small, proposal.scores, strict=True)):
-        area = mask.mean() * area_of_frame
+        area = _known(proposal, ("area", index), mask.mean) * area_of_frame
         if not area or not 1 / largest <= area / wanted**2 <= largest:
             continue
-        mean = looked.mean_inside(mask)
+        mean = _known(proposal, ("look", index), partial(looked.mean_inside, mask))
         look = float((prototypes @ mean).max())
         if examples.background:
             look -= limits["background_weight"] * max(0.0, float(max(cell @ mean for cell in examples.background)))
@@ -327,6 +328,13 @@ def _without_doubles(found: Sequence[T], max_overlap: float) -> list[T]:
         if all(overlap_of_smaller(match.mask, other.mask) <= max_overlap for other in kept):
             kept.append(match)
     return kept
+
+
+def _known(proposal: Proposal, what: object, find_out: Callable[[], Any]) -> Any:
+    """What was found out about a proposal before, else now: nothing of it depends on the template."""
+    if what not in proposal.memo:
+        proposal.memo[what] = find_out()
+    return proposal.memo[what]
 
 
 def _without_rivals(found: list[Match], max_iou: float) -> list[Match]:

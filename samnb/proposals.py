@@ -32,12 +32,15 @@ class Proposal:
         The masks, of the whole image, at whatever size they were computed.
     full : callable
         Gives the (H, W) bool mask of that index.
+    memo : dict
+        What a search found out about its masks, so that the next one need not: a sweep asks the same many times.
     """
 
     prompt: Prompt
     scores: NDArray[np.float32]
     small: NDArray[np.bool_]
     full: Callable[[int], NDArray[np.bool_]] = field(repr=False)
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 Propose = Callable[[Embedding, Sequence[Prompt]], list[Proposal]]

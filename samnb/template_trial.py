@@ -19,7 +19,7 @@ from .records import ImageRecord
 from .template_report import ImageFigures, Sweep, SweepRow, Tally
 from .templates import Template
 
-__all__ = ["Known", "sweep", "try_on"]
+__all__ = ["Known", "figures_of", "remembering", "sweep", "try_on"]
 
 
 REMEMBERED = 256 * 2**20
@@ -54,7 +54,7 @@ def try_on(template: Template, known: Known, model: Model, *, min_iou: float = 0
     min_iou : float
         From which a mask counts as the object, above 0 and up to 1.
     """
-    return _figures(
+    return figures_of(
         template,
         known,
         find_objects(template, known.embedding(), model.decode, propose=proposer(model.decode, model)),
@@ -93,10 +93,10 @@ def sweep(
     tallies, images = [Tally() for _ in templates], 0
     for one in known:
         images += 1
-        embedding, propose = one.embedding(), _remembering(proposer(model.decode, model))
+        embedding, propose = one.embedding(), remembering(proposer(model.decode, model))
         for number, candidate in enumerate(templates):
             matches = find_objects(candidate, embedding, model.decode, propose=propose)
-            tallies[number] += _figures(candidate, one, matches, min_iou).tally
+            tallies[number] += figures_of(candidate, one, matches, min_iou).tally
     if not images:
         raise NothingToMeasure(f"template {template.name!r}")
     rows = [SweepRow(parameters, tally) for parameters, tally in zip(combinations, tallies, strict=True)]
@@ -104,7 +104,8 @@ def sweep(
     return Sweep(f"{template.name} v{template.version}", tuple(rows), images)
 
 
-def _figures(template: Template, known: Known, matches: Sequence[Match], min_iou: float) -> ImageFigures:
+def figures_of(template: Template, known: Known, matches: Sequence[Match], min_iou: float) -> ImageFigures:
+    """What of an image's objects is among these masks, missed and made up, category by category."""
     tallies, scores, missed, false = {}, [], [], []
     for category in (examples.category for examples in template.categories):
         wanted = list(known.wanted.get(category, ()))
@@ -129,10 +130,9 @@ def _pairs(
         ious[row], ious[:, column] = -1, -1
 
 
-def _remembering(propose: Propose) -> Propose:
-    """`propose` for one image; what was asked before is answered from memory."""
+def remembering(propose: Propose, *, room: int = REMEMBERED) -> Propose:
+    """`propose` for one image; what was asked before is answered from memory, of so many bytes."""
     answers: dict[Prompt, Proposal] = {}
-    room = REMEMBERED
 
     def asked(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
         nonlocal room
