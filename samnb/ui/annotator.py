@@ -69,7 +69,8 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self._tool, self._hover_on, self._detail_on, self._brush_radius = "prompt", False, False, 8.0
         self._opacity, self._contour = 0.4, False
         failed = partial(self.show_error, "No mask for this prompt")
-        self._editing = Editing(session, self._hands, on_change=self._draw_hand, on_failure=failed)
+        shows: dict[str, Any] = {"on_change": self._draw_hand, "on_pictures": self._draw_candidates}
+        self._editing = Editing(session, self._hands, **shows, on_failure=failed)
         self._editing.detail = self._on_screen
         self._hover = Hover(session, self._editing, outline=self._outlines, show=self._draw_hover)
         self._refreshing = LatestOnly()

@@ -114,7 +114,7 @@ class Board:
             ]
         )
         side.add_class("samnb-side")
-        side.layout.max_height = f"{max(height, 420)}px"
+        side.layout.max_height = f"{max(height, 380)}px"
         return side
 
     # -- where we are ------------------------------------------------------------------------------

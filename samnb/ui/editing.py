@@ -30,8 +30,8 @@ __all__ = ["HOVER", "Editing", "Seen"]
 
 _log = logging.getLogger("samnb.widgets")
 
-HOVER = 1
-"""The lane of previews: behind what the hand does."""
+_SMALL, HOVER = 1, 2
+"""Lanes behind what the hand does: small pictures of the candidates, and previews."""
 
 # Bytes of masks kept so that going back and forth asks nothing again.
 _KEPT_BYTES = 64 * 2**20
@@ -58,6 +58,8 @@ class Editing:
         Its lock is held while anything here changes: handlers may come on any thread.
     on_change : callable
         After the draft changed, and again when its prediction is there.
+    on_pictures : callable
+        After the small pictures of the candidates are there.
     on_failure : callable
         With the error of a prompt that cannot be decoded, which is already taken back.
 
@@ -73,10 +75,11 @@ class Editing:
         hands: Hands,
         *,
         on_change: Callable[[], None],
+        on_pictures: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ):
         self._session, self._hands, self._lock = session, hands, hands.lock
-        self._on_change, self._on_failure = on_change, on_failure
+        self._on_change, self._on_pictures, self._on_failure = on_change, on_pictures, on_failure
         self.worker, self._encoding = LatestOnly(), LatestOnly()
         self._kept: OrderedDict[Any, Seen] = OrderedDict()
         self.image: ImageRecord | None = None
@@ -247,8 +250,22 @@ class Editing:
         return self._session.is_cached(image, region=draft.region)
 
     def _see(self, image: ImageRecord, draft: Draft) -> Seen:
-        prediction, pixels = self.ask(image, draft), self._session.pixels(image)
-        return Seen(prediction, draft.asks, tuple(mask_thumbnail(pixels, m, style.ACCENT) for m in prediction.masks))
+        return Seen(self.ask(image, draft), draft.asks)
+
+    def _picture(self, image: ImageRecord, seen: Seen) -> Seen:
+        pixels, masks = self._session.pixels(image), seen.prediction.masks
+        return replace(seen, thumbnails=tuple(mask_thumbnail(pixels, mask, style.ACCENT) for mask in masks))
+
+    def _pictured(self, image: ImageRecord, seen: Seen | None, error: Exception | None) -> None:
+        if error is not None:
+            _log.warning("no small pictures of the masks on %s", image.filename, exc_info=error)
+            return
+        with self._lock:
+            assert seen is not None
+            self._keep(image, seen)
+            if self.seen is not None and self.seen.prediction is seen.prediction:
+                self.seen = seen
+                self._on_pictures()
 
     def _answered(self, image: ImageRecord, draft: Draft, seen: Seen | None, error: Exception | None) -> None:
         with self._lock:
@@ -264,6 +281,8 @@ class Editing:
             elif seen is not None:
                 self.seen = seen
                 self._on_change()
+                if not seen.thumbnails:  # after the mask is on its way to the page
+                    self.worker.submit(partial(self._picture, image, seen), partial(self._pictured, image), lane=_SMALL)
 
     def _failed(self, image: ImageRecord, draft: Draft, error: Exception) -> None:
         _log.warning("no mask for %s on %s", draft.prompt, image.filename, exc_info=error)

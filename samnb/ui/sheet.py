@@ -85,11 +85,12 @@ _BOARD = """
   background: var(--samnb-sunk); cursor: crosshair; outline: none; line-height: 0; }
 .samnb .samnb-stage canvas { pointer-events: none; display: block; }
 .samnb .samnb-body { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; overflow: hidden; }
-/* Beside the picture 300 pixels at most; below it, where there is no room beside, all there is. */
+/* Beside the picture 300 pixels at most; below it, where there is no room beside, all there is. As high as the picture,
+   whatever is in it: a longer list scrolls, and the filmstrip stays where it is. */
 .samnb .samnb-side { flex: 1 1 204px; max-width: clamp(300px, (720px - 100%) * 999, 100%); gap: var(--samnb-gap);
-  overflow: hidden; padding: 0 3px; }
+  overflow: hidden; padding: 0 3px; contain: size; align-self: stretch; min-height: 380px; }
 .samnb .samnb-side > * { flex: none; }
-.samnb .samnb-side > :last-child { flex: 0 1 auto; min-height: 100px; }
+.samnb .samnb-side > :last-child { flex: 0 1 auto; min-height: 60px; }
 .samnb .samnb-list { flex: 0 1 auto; overflow: hidden auto; border-top: 1px solid var(--samnb-line);
   min-height: 60px; padding: 4px 3px 3px; }
 .samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 28px; flex: none;

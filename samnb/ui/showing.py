@@ -169,8 +169,7 @@ class Showing:
             self._board.show_candidates((), (), 0)
             self._board.say(f"{'editing' if self._editing.draft.replaces else 'drawn'} · {np.count_nonzero(mask):,} px")
             return
-        assert self._editing.seen is not None
-        self._board.show_candidates(prediction.scores.tolist(), self._editing.seen.thumbnails, chosen)
+        self._draw_candidates()
         how = "cache hit" if prediction.cache_hit else "encoded"
         if prediction.region is not None:
             x0, y0, x1, y1 = prediction.region
@@ -178,6 +177,12 @@ class Showing:
         self._board.say(f"score {prediction.scores[chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
         if not prediction.cache_hit:
             self._draw_header()
+
+    @shows_errors("The candidates cannot be shown")
+    def _draw_candidates(self) -> None:
+        prediction, seen = self.prediction, self._editing.seen
+        if prediction is not None and seen is not None:
+            self._board.show_candidates(prediction.scores.tolist(), seen.thumbnails, self._editing.chosen)
 
     def _allow(self) -> None:
         history = self._editing.history if self.image is not None else None
