@@ -74,7 +74,8 @@ class Session(Lookalikes, Templating):
     CheckpointError
         The weight file is missing, damaged or of another model.
     SessionReadOnly, SessionTooNew
-        The folder cannot be written, or comes from a newer version.
+        The folder cannot be written, or comes from a newer version and cannot even be read. What can is open for
+        reading only: `catalog.read_only` is True, and every change raises `SessionTooNew`.
 
     Examples
     --------
