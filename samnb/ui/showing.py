@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ __all__ = ["Showing"]
 
 # Image pixels; and from so many CSS pixels an image pixel on, outlines follow the edges of the pixels.
 _COARSE, _CLOSE = 0.75, 1.5
-_REST, _FINER = 1, 2
+_REST, _FINER, _COUNTS = 1, 2, 3
+_MOMENT = 0.3
 # So many outlines are made at once, a millisecond each for a large picture; the rest beside the kernel.
 _AT_ONCE = 50
 
@@ -229,6 +231,14 @@ class Showing:
         image, turn = self.image, self._turn
         if not self._acting and image is not None and image_id in ("", image.id):
             self._refreshing.submit(lambda: (image, turn, self._read(image)), self._take_news)
+        elif not self._acting and image is not None:
+            # An apply tells of every image: those of a moment are counted together.
+            self._refreshing.submit(partial(time.sleep, _MOMENT), self._count_again, lane=_COUNTS)
+
+    def _count_again(self, _: Any, error: Exception | None) -> None:
+        with self._lock:
+            if error is None and self.image is not None:
+                self._draw_header()
 
     def _read(self, image: ImageRecord) -> dict[int, Annotation]:
         return {annotation.id: annotation for annotation in self.session.annotations(image=image)}

@@ -657,3 +657,12 @@ def test_very_many_annotations_are_outlined_beside_the_kernel(session, monkeypat
     annotator.previous()
     annotator._refreshing.wait()
     assert len(annotator._board.shapes) == 199
+
+
+def test_what_happens_on_other_images_is_counted(session, annotator):
+    drawn = []
+    annotator._board.show_header = lambda *arguments: drawn.append(arguments)
+    for _ in range(20):
+        session.changes.tell(session.images()[1].id)
+    annotator._refreshing.wait()
+    assert len(drawn) in (1, 2)
