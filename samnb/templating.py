@@ -22,7 +22,7 @@ from .template_trial import Known, sweep, try_on
 from .templates import Template
 
 if TYPE_CHECKING:
-    from .widgets import Review
+    from .widgets import Review, Tuner
 
 __all__ = ["Templating"]
 
@@ -69,6 +69,43 @@ class Templating(Annotating):
         ]
         options: Any = {"categories": categories, "strategy": strategy, "parameters": parameters}
         return self._templates.make(name, by_hand, background=not_this, **options)
+
+    def find_template(self, template: Template | str) -> Template:
+        """A saved template by its name, in its latest version; one in hand is saved.
+
+        Raises
+        ------
+        UnknownName
+            None of that name.
+        TemplateMismatch
+            Made with another model.
+        """
+        return self._templates.find(template)
+
+    def save_template(self, template: Template) -> Template:
+        """Save a template: the same content keeps its version, other content gets the next one."""
+        return self._templates.saved(template)
+
+    def tune(self, template: Template | str, images: Iterable[ImageRef] | None = None) -> Tuner:
+        """A widget with a template's parameters, and what they find on 12 images as they move.
+
+        For the last line of a notebook cell. Nothing is written until "Save", which makes a new version.
+
+        Parameters
+        ----------
+        template : Template or str
+        images : iterable, optional
+            The first 12 of these; None: 12 of all, a third of those annotated by hand.
+        """
+        # By name at run time: the core knows no widgets.
+        return importlib.import_module("samnb.widgets").Tuner(self, template, images=images)
+
+    def annotated_by_hand(self, template: Template) -> list[Known]:
+        """The images with annotations by hand of a template's categories, and their masks; [] where there are none."""
+        try:
+            return self._known(template, self.images(), on_examples=True)[0]
+        except NothingToMeasure:
+            return []
 
     def apply(
         self,

@@ -1,4 +1,7 @@
-"""What a notebook shows: `Annotator`, `LookalikeReview`, `Review`, `Upload`, a job's `Progress`. Imports ipywidgets."""
+"""What a notebook shows: `Annotator`, `LookalikeReview`, `Review`, `Tuner`, `Upload`, a job's `Progress`.
+
+Imports ipywidgets.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from .ui.annotator import Annotator
 from .ui.lookalikes import LookalikeReview
 from .ui.progress import Progress
 from .ui.review import Review
+from .ui.tuner import Tuner
 from .ui.upload import Upload
 
-__all__ = ["Annotator", "LookalikeReview", "Progress", "Review", "Upload", "show_progress"]
+__all__ = ["Annotator", "LookalikeReview", "Progress", "Review", "Tuner", "Upload", "show_progress"]
 
 
 def show_progress(job: Job) -> Progress:

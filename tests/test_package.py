@@ -31,7 +31,7 @@ ROOMS = (
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating"),
-    *("template_report", "template_trial", "template_book", "templating", "session"),
+    *("template_report", "template_trial", "template_preview", "template_book", "templating", "session"),
     *("ui", "widgets", "demo", "cache_cli", "look_cli", "cli"),
 )
 DRAWN = {"ui", "widgets"}
