@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results" / "catalog_scale.json"
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 CALL = 500
 """Rows handed over at a time, as `Session.add` does."""
-WHOLE = ("add", "add again", "duplicates()", "datasets()", "refresh_cached()", "images()")
+WHOLE = ("add", "add, processor alone", "add again", "duplicates()", "datasets()", "refresh_cached()", "images()")
 """What looks at every image; the other costs are those of one call."""
 
 
@@ -65,18 +65,19 @@ def measure(url: str, count: int) -> dict[str, float]:
         costs[name] = median(took)
         return result
 
-    def add_all(catalog: Catalog) -> float:
-        seconds = 0.0
+    def add_all(catalog: Catalog, name: str) -> None:
+        seconds = busy = 0.0
         for start in range(0, count, CALL):
             new = pictures(start, min(CALL, count - start))  # making them up is not timed
-            began = time.perf_counter()
+            began, busy_before = time.perf_counter(), time.process_time()
             catalog.add_images(f"dataset {start * 10 // count}", new)
             seconds += time.perf_counter() - began
-        return seconds
+            busy += time.process_time() - busy_before
+        costs[name], costs[f"{name}, processor alone"] = seconds, busy
 
     with Catalog(url) as catalog:
-        costs["add"] = add_all(catalog)
-        costs["add again"] = add_all(catalog)
+        add_all(catalog, "add")
+        add_all(catalog, "add again")
         costs["memory of adding"] = memory()
     catalog = timed("opening", lambda: Catalog(url), times=5)
     with closing(catalog):
@@ -141,7 +142,8 @@ def main(counts: list[int], url: str | None, save: bool) -> None:
     print(f"{'':26s}" + "".join(f"{count:>14,}" for count in counts))
     for name in table[counts[0]]:
         print(f"{name:26s}" + "".join(f"{shown(name, table[count].get(name)):>14s}" for count in counts))
-    print(f"{'rows added a second':26s}" + "".join(f"{count / table[count]['add']:>14,.0f}" for count in counts))
+    for title, name in (("rows added a second", "add"), ("… of processor time", "add, processor alone")):
+        print(f"{title:26s}" + "".join(f"{count / table[count][name]:>14,.0f}" for count in counts))
     print("\nof n log n, between the first and the last count (1: grows like n log n, less: slower)")
     for name in WHOLE:
         has = [count for count in counts if name in table[count]]

@@ -36,7 +36,7 @@ __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 _log = logging.getLogger("samnb.database")
 
 BUSY_TIMEOUT_MS = 10_000
-CACHE_KB, LOG_PAGES = 65_536, 8_000
+CACHE_KB, LOG_PAGES = 65_536, 16_000
 """What a connection of SQLite may keep in memory, and how many pages of 4 KB its log may have."""
 
 UPGRADE_TIMEOUT_S = 120
