@@ -34,7 +34,8 @@ CSS = """
 .samnb .samnb-gallery figcaption { padding: 2px 6px; font-size: 11px; line-height: 16px; }
 .samnb .samnb-stale { opacity: .55; }
 .samnb .samnb-scores { display: block; width: 100%; height: 64px; }
-.samnb .samnb-controls select { width: 100%; font-family: var(--jp-code-font-family, monospace); font-size: 11px; }
+.samnb .samnb-controls select { width: 100%; overflow-x: auto;
+  font-family: var(--jp-code-font-family, monospace); font-size: 11px; }
 """
 
 

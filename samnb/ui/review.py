@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError, UnknownName
-from ..images import encode_png
+from ..images import encode_png, thumbnail
 from ..masks import category_color
 from ..records import ACCEPTED, REJECTED
 from . import style
@@ -180,7 +180,8 @@ class Review(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         # For pages without a kernel: the object as a still picture.
-        return {**bundle, "text/plain": repr(self), "image/png": b64encode(encode_png(self.snapshot())).decode()}
+        still = encode_png(thumbnail(self.snapshot(), 320))
+        return {**bundle, "text/plain": repr(self), "image/png": b64encode(still).decode()}
 
     # -- answers -----------------------------------------------------------------------------------
 
