@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 
@@ -10,6 +9,7 @@ import ipycanvas.canvas
 import numpy as np
 import pytest
 from fake_session import FakeSession
+from own_loop import in_own_loop
 
 from samnb.errors import ModelError
 from samnb.prompts import Prompt
@@ -564,7 +564,7 @@ def test_a_click_is_answered_while_a_cell_holds_up_the_loop(session):
         hand.join()
         return annotator
 
-    assert asyncio.run(kernel()).prediction is not None
+    assert in_own_loop(kernel()).prediction is not None
 
 
 # -- keys and categories ----------------------------------------------------------------------------------------------
