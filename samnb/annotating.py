@@ -178,6 +178,8 @@ class Annotating(Datasets):
     ) -> Annotation:
         """Change an annotation and keep its id; what is left out stays.
 
+        What a template left counts as accepted once a hand changed its mask, category or prompt.
+
         Parameters
         ----------
         annotation : Annotation or int
@@ -205,7 +207,8 @@ class Annotating(Datasets):
         if prompt is not None:
             values["prompt"] = prompt.as_dict()
         given = {name: value for name, value in values.items() if value is not None}
-        record = self.catalog.update_annotation(_id(annotation), **given)
+        by_hand = bool({"rle", "category", "prompt"} & given.keys())
+        record = self.catalog.update_annotation(_id(annotation), **given, by_hand=by_hand)
         self.changes.tell(record.image_id)
         return Annotation(record)
 
@@ -216,8 +219,15 @@ class Annotating(Datasets):
             self.changes.tell("" if isinstance(annotation, int) else annotation.image_id)
         return gone
 
-    def restore(self, annotations: Iterable[Annotation]) -> None:
+    def restore(self, annotations: Iterable[Annotation], *, changed_from: Iterable[Annotation] = ()) -> None:
         """Make annotations what they were: a deleted one comes back under its old id, a changed one as it was.
+
+        Parameters
+        ----------
+        annotations : iterable of Annotation
+        changed_from : iterable of Annotation, optional
+            What each of them is taken to be now: only where the two differ something is written, so that what others
+            changed meanwhile stays.
 
         Raises
         ------
@@ -225,10 +235,18 @@ class Annotating(Datasets):
             An image of theirs is gone.
         """
         records = [annotation.record for annotation in annotations]
+        now = {annotation.id: annotation.record for annotation in changed_from}
         gone = []
         for record in records:
+            values = {name: getattr(record, name) for name in _CHANGING}
+            if record.id in now:
+                values = {name: value for name, value in values.items() if value != getattr(now[record.id], name)}
+            if "rle" in values:  # the three go together
+                values |= {name: getattr(record, name) for name in ("bbox", "area")}
+            elif {"bbox", "area"} & values.keys():
+                values |= {name: getattr(record, name) for name in ("rle", "bbox", "area")}
             try:
-                self.catalog.update_annotation(record.id, **{name: getattr(record, name) for name in _CHANGING})
+                self.catalog.update_annotation(record.id, **values)
             except UnknownName:
                 gone.append(record)
         self.catalog.restore_annotations(gone)

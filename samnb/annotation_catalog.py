@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, func, select, update
 
 from .annotation_queries import annotation_records, insert_annotations, put_back
 from .database import Database
 from .errors import UnknownName
-from .queries import batches, dataset_id_of, now, to_json
-from .records import REJECTED, AnnotationRecord, NewAnnotation
+from .queries import TEMPLATE_SOURCE, batches, dataset_id_of, now, to_json
+from .records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
 from .tables import annotation_table, image_table
 
 __all__ = ["AnnotationCatalog"]
@@ -77,11 +77,14 @@ class AnnotationCatalog:
         prompt: Mapping[str, Any] | None = None,
         layer: int | None = None,
         review: str | None = None,
+        by_hand: bool = False,
     ) -> AnnotationRecord:
         """Change an annotation under its id; what is left out stays, and `updated_at` says when.
 
         Parameters
         ----------
+        by_hand : bool
+            What a template left counts as accepted then: applying the template again leaves it alone.
         rle, bbox, area
             The mask, its box and its pixels: all three, or none.
 
@@ -97,6 +100,9 @@ class AnnotationCatalog:
         values: dict[str, Any] = {name: to_json(value) for name, value in as_json.items() if value is not None}
         values |= {name: kind(value) for name, (kind, value) in numbers.items() if value is not None}
         values |= {n: v for n, v in {"category": category, "review": review}.items() if v is not None}
+        if by_hand and review is None:
+            of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
+            values["review"] = case((of_template, ACCEPTED), else_=annotation_table.c.review)
         this_one = annotation_table.c.id == id
         with self._database.write() as connection:
             changed = update(annotation_table).where(this_one).values(**values, updated_at=now())

@@ -110,6 +110,11 @@ def chosen_annotation(
     mask = prediction.masks[number]
     if not mask.any():
         raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
+    if mask.shape != image.size_hw:
+        raise PromptError(
+            f"The mask is {mask.shape} and {image.filename} is {image.size_hw} now: another picture came under that "
+            "name. Predict again."
+        )
     match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
     return new_annotation(image, match, source=source, model=model)
 

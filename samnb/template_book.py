@@ -53,8 +53,8 @@ class TemplateBook:
         ]
         return self.saved(make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters))
 
-    def find(self, template: Template | str) -> Template:
-        """A saved template by name, or one in hand, saved.
+    def find(self, template: Template | str, *, save: bool = True) -> Template:
+        """A saved template by name, or one in hand, which is saved unless told otherwise.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class TemplateBook:
             template = Template.from_dict(values, version=self.catalog.save_template(template, values))
         if template.model != self.model.fingerprint:
             raise TemplateMismatch(template.name, template.model, self.model.fingerprint)
-        return self.saved(template)
+        return self.saved(template) if save else template
 
     def apply(self, template: Template, images: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
         """Find a template's objects on images; see `samnb.apply.apply_events`."""

@@ -238,7 +238,7 @@ class Templating(Annotating):
         NothingToMeasure
             No such images.
         """
-        template, failed = self._templates.find(template), []
+        template, failed = self._templates.find(template, save=False), []
         known, left_out = self._known(template, self._records(dataset, images), on_examples=on_examples)
         found: list[ImageFigures] = []
         for one in known:
@@ -279,7 +279,7 @@ class Templating(Annotating):
         NothingToMeasure
             No images with annotations by hand.
         """
-        template = self._templates.find(template)
+        template = self._templates.find(template, save=False)
         known, _ = self._known(template, self._records(dataset, images), on_examples=on_examples)
         return sweep(template, grid, known, self.model, min_iou=min_iou)
 

@@ -169,7 +169,7 @@ class FakeSession:
         self.changes.tell(annotation.image_id)
         return self.kept[place]
 
-    def restore(self, annotations):
+    def restore(self, annotations, changed_from=()):
         for annotation in annotations:
             others = [a for a in self.kept if a.id != annotation.id]
             self.kept = sorted([*others, annotation], key=lambda a: a.id)

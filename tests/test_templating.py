@@ -1,6 +1,7 @@
 """Templates measured on what was annotated by hand, with a model whose embedding is colour: what is right is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from numpy_model import NumpyModel
 from test_matching import GREEN, RED, scene, truth
 
 import samnb.session
-from samnb.errors import NothingToMeasure, TemplateError, UnknownName, UnknownOption
+from samnb.errors import NothingToMeasure, PromptError, TemplateError, UnknownName, UnknownOption
 from samnb.session import Session
 from samnb.template_report import Tally
 
@@ -195,3 +196,44 @@ def test_an_apply_says_how_many_are_unsure(session, pictures):
     events = list(session.apply_stream(template_of(session, review_score=1.0)))
     assert events[-1]["unsure"] == 2
     assert events[-1]["masks"] == 2
+
+
+def test_what_a_hand_mended_is_not_found_anew_nor_taken_back(session, pictures):
+    template, _ = applied(session, pictures)
+    mine, other = left(session)
+    mended = mine.mask.copy()
+    mended[:30] = False
+    session.update(mine, mask=mended)
+    session.update(other, layer=3)  # order alone is no work on the object
+    session.apply(template.with_parameters(min_score=0.31), show=False).wait()
+    kept = {a.id: a for a in left(session)}
+    assert (kept[mine.id].mask == mended).all()
+    assert len(kept) == 2
+    session.undo_apply("red")
+    assert [a.id for a in left(session)] == [mine.id]
+
+
+def test_going_back_writes_only_what_was_changed(session, pictures):
+    applied(session, pictures, review_score=1.0)
+    before = left(session)[0]
+    after = session.update(before, layer=2)
+    session.approve(before.id)  # elsewhere, meanwhile
+    session.restore([before], changed_from=[after])
+    [now] = [a for a in left(session) if a.id == before.id]
+    assert (now.layer, now.review) == (0, "accepted")
+
+
+def test_evaluating_and_sweeping_save_nothing(session, pictures):
+    annotate(session, pictures)
+    template = template_of(session).with_parameters(min_score=0.32)
+    session.evaluate(template)
+    session.sweep(template, {"min_score": [0.2, 0.3]})
+    assert session.catalog.templates() == [("red", 1)]
+
+
+def test_a_mask_of_another_size_is_not_kept(session, pictures):
+    [image] = session.add(pictures[0]).images
+    prediction = session.predict(image, points=[(40, 40)])
+    wrong = replace(prediction, masks=prediction.masks[:, :-1])
+    with pytest.raises(PromptError, match="another picture came under that"):
+        session.accept(wrong, category="red")

@@ -68,6 +68,7 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self._acting = self._turn = 0
         self._tool, self._hover_on, self._detail_on, self._brush_radius = "prompt", False, False, 8.0
         self._opacity, self._contour = 0.4, False
+        self._accept_as = None
         failed = partial(self.show_error, "No mask for this prompt")
         shows: dict[str, Any] = {"on_change": self._draw_hand, "on_pictures": self._draw_candidates}
         self._editing = Editing(session, self._hands, **shows, on_failure=failed)

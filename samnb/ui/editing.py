@@ -154,7 +154,8 @@ class Editing:
             history = self.history
             assert self.image is not None
             draft.prompt.check_inside(self.image.size_hw, self.image.filename)
-            history.do(what, draft, changes)
+            # Without prompt and paint nothing is in hand: also not the annotation that was being edited.
+            history.do(what, draft if draft else Draft(), changes)
             self.changed(by_hand=True)
 
     def push(self, what: str, prompt: Prompt, *, refine: bool = False) -> None:
@@ -225,7 +226,7 @@ class Editing:
         if image is None or not draft.asks_model:
             self.seen = None
         elif self.prediction is None:
-            known = self._kept.get((image.id, draft.asks))
+            known = self._kept.get(_key(image, draft.asks))
             if known is not None:
                 self.seen = known
             else:
@@ -297,7 +298,7 @@ class Editing:
         self._on_failure(error)
 
     def _keep(self, image: ImageRecord, seen: Seen) -> None:
-        self._kept[(image.id, seen.asks)] = seen
+        self._kept[_key(image, seen.asks)] = seen
         while len(self._kept) > 1 and sum(s.prediction.masks.nbytes for s in self._kept.values()) > _KEPT_BYTES:
             self._kept.popitem(last=False)
 
@@ -310,3 +311,8 @@ class Editing:
                 self._hands.changes.tell(self.image.id)
             finally:
                 self.telling = False
+
+
+def _key(image: ImageRecord, asks: Asks) -> tuple[object, ...]:
+    """The pixels too: another picture may come under the same name."""
+    return image.id, getattr(image, "pixel_hash", ""), asks

@@ -28,25 +28,28 @@ class Keeping(Showing):
     # -- accept ------------------------------------------------------------------------------------
 
     @shows_errors("Nothing was accepted")
-    def accept(self) -> None:
-        """Keep the mask in hand as an annotation; while it is still computed, keep it as soon as it is there."""
+    def accept(self, category: str | None = None) -> None:
+        """Keep the mask in hand as an annotation; while it is still computed, keep it as soon as it is there.
+
+        Without a category it is of the chosen one.
+        """
         with self._lock:
             self._hover.end()
             if not self._editing.draft:
                 self._board.say("nothing to accept yet: click an object first")
             elif not self._editing.is_ready:
-                self._editing.accept_when_ready = True
+                self._editing.accept_when_ready, self._accept_as = True, category or self._palette.chosen
                 self._board.say("will be accepted when its mask is there …")
             else:
-                change = self._keep(self._editing.draft)
+                change = self._keep(self._editing.draft, category or self._palette.chosen)
                 self._editing.do("accept", Draft(), [change])
                 self._annotations_changed([change])
                 self._board.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
 
-    def _keep(self, draft: Draft) -> Change:
+    def _keep(self, draft: Draft, category: str) -> Change:
         """Save the mask in hand; the annotation it replaces keeps its id."""
         editing, prediction = self._editing, self._editing.prediction
-        mask, category = editing.mask, self._palette.chosen
+        mask = editing.mask
         assert mask is not None
         assert editing.image is not None
         score = draft.score if prediction is None else float(prediction.scores[editing.chosen])
@@ -104,7 +107,7 @@ class Keeping(Showing):
                 if change.after is None:
                     self.session.remove(change.before)
                 else:
-                    self.session.restore([change.after])
+                    self.session.restore([change.after], changed_from=[change.before] if change.before else [])
 
     # -- annotations -----------------------------------------------------------------------------------
 

@@ -100,8 +100,8 @@ class Review(ipywidgets.VBox):
             self._say("nothing to undo")
             return
         place, before, fixed = self._undo[-1]
+        self._undo.pop()  # first: what is gone cannot be brought back, and the answers before it can
         self._restore(before, fixed)
-        self._undo.pop()
         self.answers.pop(before.id, None)
         self._go(place)
 

@@ -67,7 +67,8 @@ class Showing:
     _fine: set[int]
     _outlining: set[int]
     _drawn_with: float
-    accept: Callable[[], None]
+    accept: Callable[..., None]
+    _accept_as: str | None
 
     # -- what there is to see --------------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ class Showing:
             self._draw_mask()
             if editing.accept_when_ready:
                 editing.accept_when_ready = False
-                self.accept()
+                self.accept(self._accept_as)
         elif not draft:
             board.stage.show_mask(None)
             board.show_candidates((), (), 0)

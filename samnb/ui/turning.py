@@ -62,6 +62,13 @@ class Turning(Showing):
         """That image, by file name, id, path or record."""
         with self._lock:
             record = None if image is None else self.session.image(image)
+            if (
+                record is not None
+                and self.image is not None
+                and record.id != self.image.id
+                and self._waits_for_accept()
+            ):
+                return
             if record is not None:
                 # First, so that "next" also leaves an image that cannot be shown.
                 self._pages.go_to(record)

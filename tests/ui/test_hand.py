@@ -666,3 +666,29 @@ def test_what_happens_on_other_images_is_counted(session, annotator):
         session.changes.tell(session.images()[1].id)
     annotator._refreshing.wait()
     assert len(drawn) in (1, 2)
+
+
+def test_without_its_last_point_an_edited_annotation_is_let_go(annotator, session):
+    first = accepted(annotator)
+    annotator.edit(first.id)
+    annotator.wait()
+    annotator.remove_point(0)
+    annotator.wait()
+    assert not annotator._editing.draft
+    assert annotator._editing.draft.replaces is None
+    second = accepted(annotator, 20, 20)
+    assert second.id != first.id
+    assert session.kept[0].values == first.values
+
+
+def test_what_is_accepted_while_it_is_computed_has_the_category_of_that_moment(annotator, session):
+    session.gate = threading.Event()
+    annotator.category = "red"
+    annotator.click(60, 40)
+    annotator.accept()
+    annotator.category = "blue"
+    annotator.show(session.images()[1])  # waits for what was accepted
+    assert annotator.image.id == "0"
+    session.gate.set()
+    annotator.wait()
+    assert [a.category for a in session.kept] == ["red"]
