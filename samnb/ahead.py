@@ -113,11 +113,18 @@ class Ahead:
     # -- the thread
 
     def _run(self) -> None:
-        with self._encoder.first_in_line():
-            while (image := self._take()) is not None:
-                self._tell(image)
-                self._encode(image)
-                self._tell(image)
+        try:
+            with self._encoder.first_in_line():
+                while (image := self._take()) is not None:
+                    self._tell(image)
+                    self._encode(image)
+                    self._tell(image)
+        except Exception as error:
+            # A store that does not answer: whoever clicks is told; the next image is tried anew.
+            _log.warning("nothing more is encoded ahead for now: %s", error)
+            with self._changed:
+                self._queue, self._current, self._thread = [], None, None
+                self._changed.notify_all()
 
     def _encode(self, image: ImageRecord) -> None:
         failure = ""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
 from .errors import AnyPath, ImageError, UnknownName, WorkWouldBeLost
-from .records import DatasetRecord, ImageRecord, NewImage, Removed
+from .records import ACCEPTED, REJECTED, DatasetRecord, ImageRecord, NewImage, Removed
 from .tables import annotation_table, dataset_table, image_table
 
 __all__ = [
@@ -146,7 +146,9 @@ def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -
     ids = select(image_table.c.id).where(*wanted)
     theirs = annotation_table.c.image_id.in_(ids)
     # What a template left can be made again in seconds.
-    by_hand = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) != TEMPLATE_SOURCE
+    of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
+    # What a person decided on is a person's work too.
+    by_hand = ~of_template | annotation_table.c.review.in_((ACCEPTED, REJECTED))
     count = select(func.count()).select_from(annotation_table).where(theirs)
     lost = connection.scalars(count.where(by_hand)).one()
     if lost and not discard:

@@ -121,3 +121,23 @@ def test_a_closed_session_waits_for_the_one_in_hand_and_begins_no_other(session,
     assert model.order == [0]
     session.look_at(images[3])
     assert model.order == [0]
+
+
+def test_a_store_that_does_not_answer_ends_this_round_only(session, model, monkeypatch):
+    images, has = session.images(), session._encoder.has
+    asked = []
+
+    def broken(image):
+        asked.append(image)
+        if len(asked) == 3:  # in the thread, after both were found missing
+            raise OSError("stale file handle")
+        return has(image)
+
+    monkeypatch.setattr(session._encoder, "has", broken)
+    session._ahead.look_at(images[0])
+    session._ahead.wait(20)
+    model.gate.release(10)
+    monkeypatch.setattr(session._encoder, "has", has)
+    session.look_at(images[1])
+    session._ahead.wait(20)
+    assert session.lamp(images[1]) == "cached"

@@ -9,7 +9,7 @@ from numpy_model import NumpyModel
 from test_matching import GREEN, RED, scene, truth
 
 import samnb.session
-from samnb.errors import NothingToMeasure, PromptError, TemplateError, UnknownName, UnknownOption
+from samnb.errors import NothingToMeasure, PromptError, TemplateError, UnknownName, UnknownOption, WorkWouldBeLost
 from samnb.session import Session
 from samnb.template_report import Tally
 
@@ -237,3 +237,14 @@ def test_a_mask_of_another_size_is_not_kept(session, pictures):
     wrong = replace(prediction, masks=prediction.masks[:, :-1])
     with pytest.raises(PromptError, match="another picture came under that"):
         session.accept(wrong, category="red")
+
+
+def test_what_was_reviewed_is_not_deleted_unasked(session, pictures):
+    applied(session, pictures, review_score=1.0)
+    for annotation in session.annotations():
+        if annotation.source == "hand":
+            session.remove(annotation)
+    session.approve(left(session)[0])
+    with pytest.raises(WorkWouldBeLost):
+        session.delete_dataset("default")
+    assert session.delete_dataset("default", discard_annotations=True).images == 3

@@ -106,6 +106,8 @@ def _fetch(info: ModelInfo, url: str, part: Path, tell: Progress, timeout: float
         _check_room(info, url, part, size - there)
         try:
             _take_up(info, url, part, there, tell, timeout)
+        except DownloadFailed:  # also a ConnectionError, and no reason to try again
+            raise
         except HTTPError as error:
             error.close()
             if error.code in _HOPELESS:

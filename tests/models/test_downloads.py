@@ -133,6 +133,7 @@ def test_a_file_of_another_size_is_not_even_read(server, info, tmp_path, size):
     server.content = (CONTENT * 2)[:size]
     with pytest.raises(DownloadFailed, match=rf"the server has {size:,} bytes, expected 300,000"):
         download_checkpoint(info, tmp_path)
+    assert len(server.asked) == 1
 
 
 def test_a_file_that_is_not_there_is_said_at_once(server, info, tmp_path):
