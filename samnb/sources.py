@@ -151,7 +151,8 @@ def _items_of_path(path: str) -> Iterator[Item]:
         refused.append(Refused(folder, f"this folder cannot be listed ({error.strerror or error})"))
 
     for found in iter_images(path, unreadable=unreadable):
-        yield found if os.path.isabs(found) else str(Path(found).absolute())
+        # Without "..": the same file reached on two ways is one image.
+        yield found if os.path.isabs(found) and ".." not in found else os.path.abspath(found)
     yield from refused
 
 

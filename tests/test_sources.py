@@ -164,3 +164,17 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     [failure] = report.failed
     assert failure.path.endswith("locked")
     assert failure.reason == "this folder cannot be listed (Permission denied)"
+
+
+def test_a_file_reached_on_two_ways_is_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "nb").mkdir()
+    Image.new("RGB", (20, 30), (1, 2, 3)).save(tmp_path / "photos" / "0.png")
+    with Session(tmp_path / "session") as session:
+        monkeypatch.chdir(tmp_path / "nb")
+        session.add("../photos")
+        session.add(str(tmp_path / "nb" / ".." / "photos"))
+        monkeypatch.chdir(tmp_path)
+        session.add("photos")
+        assert [image.path for image in session.images()] == [str(tmp_path / "photos" / "0.png")]
+        assert session.image("../" + tmp_path.name + "/photos/0.png").filename == "0.png"
