@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import exports, intake
+from . import intake
 from .ahead import Ahead, Lamp
 from .annotating import BY_HAND, Changes
 from .cache import EmbeddingCache
@@ -24,6 +24,7 @@ from .catalog import Catalog, ImageRecord
 from .datasets import ImageRef
 from .encoding import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
 from .errors import PromptError, SessionReadOnly
+from .exchange import Exchange
 from .jobs import Event, Job
 from .lookalikes import Lookalikes
 from .models import load_model
@@ -34,12 +35,10 @@ from .regions import Region, check_region, in_region, region_hash, whole
 from .reports import Status
 from .storage_check import StorageReport, compare_storage
 from .template_book import TemplateBook
-from .templating import Templating
 from .yardstick import evaluate_annotations
 
 if TYPE_CHECKING:
     from .cases import Case
-    from .exports import ExportReport
     from .widgets import Annotator
     from .yardstick_report import ModelReport
 
@@ -48,7 +47,7 @@ __all__ = ["Session"]
 _log = logging.getLogger("samnb.session")
 
 
-class Session(Lookalikes, Templating):
+class Session(Lookalikes, Exchange):
     """A folder that knows pictures by their content, keeps their embeddings, and what was annotated on them.
 
     Parameters
@@ -293,26 +292,7 @@ class Session(Lookalikes, Templating):
         }
         return evaluate_annotations(by_hand, self, **options)
 
-    # -- out ---------------------------------------------------------------------------------------
-
-    def export(self, format: str, path: str | Path, *, dataset: str | None = None) -> ExportReport:
-        """Write annotations for other tools.
-
-        Parameters
-        ----------
-        format : {"coco", "masks"}
-            One COCO JSON file, or a folder of PNG masks.
-        path : path
-        dataset : str, optional
-            None: all images.
-        """
-        return exports.export(
-            format,
-            path,
-            images=self.images(dataset),
-            annotations=self.catalog.annotations(dataset=dataset),
-            categories=self.categories(),
-        )
+    # -- at a glance -------------------------------------------------------------------------------
 
     def status(self) -> Status:
         """The session at a glance; what it says of the cache is read off the store now."""

@@ -9,76 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from export_work import SIZE, annotation, dot, image, ring, square
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from samnb.errors import ImageError, StoreError, UnknownName, UnknownOption
+from samnb.errors import StoreError, UnknownName, UnknownOption
 from samnb.exports import EXPORTERS, ExportReport, export
-from samnb.masks import category_color, encode_rle, mask_area, mask_bbox, mask_iou
-from samnb.records import AnnotationRecord, ImageRecord
-
-SIZE = (40, 60)
-
-
-def image(number: int, filename: str, *, dataset: str = "monday", folder: str = "photos") -> ImageRecord:
-    return ImageRecord(
-        id=f"{number:032x}",
-        dataset=dataset,
-        dataset_id=dataset,
-        filename=filename,
-        path=f"/{folder}/{filename}",
-        content_hash="c" * 64,
-        pixel_hash="d" * 64,
-        perceptual_hash="e" * 64,
-        width=SIZE[1],
-        height=SIZE[0],
-        size_bytes=1,
-        mtime_ns=1,
-        inode=1,
-        embedding_cached=False,
-        position=number,
-    )
-
-
-def annotation(number: int, on: ImageRecord, category: str, mask: np.ndarray, **values: Any) -> AnnotationRecord:
-    return AnnotationRecord(
-        id=number,
-        image_id=on.id,
-        image=on.filename,
-        dataset=on.dataset,
-        category=category,
-        rle=encode_rle(mask),
-        bbox=mask_bbox(mask),
-        area=mask_area(mask),
-        score=values.get("score", 0.9),
-        source=values.get("source", "prompt"),
-        prompt={},
-        model="",
-        created_at="2024-01-01T00:00:00+00:00",
-        layer=values.get("layer", 0),
-    )
-
-
-def ring() -> np.ndarray:
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    distance = np.hypot(x - 25, y - 20)
-    mask = (distance < 16) & (distance > 7)
-    mask[19:22, 9:40:4] ^= True
-    return mask
-
-
-def dot() -> np.ndarray:
-    mask = np.zeros(SIZE, bool)
-    mask[39, 59] = True
-    return mask
-
-
-def square(x: int, y: int, side: int) -> np.ndarray:
-    mask = np.zeros(SIZE, bool)
-    mask[y : y + side, x : x + side] = True
-    return mask
-
+from samnb.formats.layout import MANIFEST
+from samnb.masks import category_color, mask_area, mask_bbox, mask_iou
 
 CATEGORIES = ["coin", "a/b c"]
 
@@ -217,7 +156,7 @@ def test_masks_read_back_exactly(work, tmp_path):
     assert [row["image"] for row in table] == ["b.jpg", "b.jpg", "monday/a.jpg", "tuesday/a.jpg"]
     on_disk = {p for p in folder.rglob("*") if p.is_file()}
     assert set(report.files) == on_disk
-    assert len(on_disk) == 4 + 4 + 1
+    assert len(on_disk) == 4 + 4 + 2
 
 
 def test_labels_hold_category_numbers_and_colors(work, tmp_path):
@@ -263,7 +202,7 @@ def test_unsafe_and_colliding_names(tmp_path):
     found = [annotation(n, i, categories[n % 4], dot()) for n, i in enumerate(images)]
     folder = tmp_path / "deep" / "masks"
     report = export("masks", folder, images=images, annotations=found, categories=categories)
-    assert len({str(file).casefold() for file in report.files}) == len(report.files) == 17
+    assert len({str(file).casefold() for file in report.files}) == len(report.files) == 18
     assert {file.parent for file in report.files} == {folder, folder / "labels"}
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["masks"]
     assert not [file for file in report.files if file.name.startswith(".")]
@@ -281,8 +220,9 @@ def test_exporting_again_removes_what_is_gone_and_nothing_else(work, tmp_path):
     assert {p for p in tmp_path.rglob("*") if p.is_file()} == {*report.files, own}
 
 
-def test_somebody_elses_index_removes_nothing(work, tmp_path):
-    (tmp_path / "index.csv").write_text("mask,labels\nmine.png,mine.png\n")
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": "yolo", "files": ["mine.png"]}', '{"format": "masks"}'])
+def test_somebody_elses_list_removes_nothing(work, tmp_path, content):
+    (tmp_path / MANIFEST).write_text(content)
     (tmp_path / "mine.png").write_bytes(b"mine")
     export("masks", tmp_path, **work)
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
@@ -293,12 +233,14 @@ def test_somebody_elses_index_removes_nothing(work, tmp_path):
 
 @pytest.mark.parametrize("format", sorted(EXPORTERS))
 def test_an_empty_session(format, tmp_path):
-    report = export(format, tmp_path / "out", images=[], annotations=[], categories=[])
-    assert repr(report) == f"0 annotations on 0 images → {tmp_path / 'out'}"
+    place = tmp_path / "out.csv"
+    report = export(format, place, images=[], annotations=[], categories=[])
+    assert repr(report) == f"0 annotations on 0 images → {place}"
+    assert report.files
     assert all(file.is_file() for file in report.files)
     if format == "coco":
         assert load(report.path).getImgIds() == []
-    else:
+    elif format == "masks":
         assert rows(report.path) == []
 
 
@@ -312,8 +254,10 @@ def test_unknown_format_and_option(work, tmp_path):
         export("cocoo", tmp_path / "a", **work)
     with pytest.raises(UnknownOption, match="'polygon'"):
         export("coco", tmp_path / "a", **work, polygon=True)
-    with pytest.raises(UnknownOption, match="none"):
+    with pytest.raises(UnknownOption, match="labels, objects"):
         export("masks", tmp_path / "a", **work, polygons=True)
+    with pytest.raises(UnknownOption, match="none"):
+        export("table", tmp_path / "a.csv", **work, polygons=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -322,11 +266,21 @@ def test_records_that_do_not_fit_together(work, tmp_path):
         export("coco", tmp_path / "a.json", **{**work, "categories": ["a/b c"]})
     with pytest.raises(UnknownName, match=r"image 'a\.jpg'"):
         export("coco", tmp_path / "a.json", **{**work, "images": work["images"][:1]})
-    work["images"][0] = replace(work["images"][0], width=61)
-    for format in EXPORTERS:
-        with pytest.raises(ImageError, match="another size"):
-            export(format, tmp_path / "a.json", **work)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_annotation_that_does_not_fit_is_reported_and_the_rest_goes_on(work, tmp_path):
+    work["annotations"][2] = replace(work["annotations"][2], rle={"size": list(SIZE), "counts": [7]})
+    work["images"][0] = replace(work["images"][0], width=61)
+    report = export("coco", tmp_path / "a.json", **work)
+    assert (report.images, report.annotations) == (4, 1)
+    assert [failure.path for failure in report.failed] == [
+        *("b.jpg, annotation 11", "b.jpg, annotation 12", "a.jpg, annotation 13")
+    ]
+    assert "another size" in report.failed[0].reason
+    assert "damaged" in report.failed[2].reason
+    assert "annotation 13" in repr(report)
+    assert sorted(load(report.path).anns) == [1]
 
 
 def test_a_place_that_cannot_be_written(work, tmp_path):

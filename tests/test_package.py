@@ -27,11 +27,11 @@ ROOMS = (
     *("queries", "file_memo", "annotation_queries"),
     *("image_catalog", "annotation_catalog", "category_catalog", "template_catalog", "catalog"),
     *("tallies",),
-    *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "prewarm", "apply", "exports"),
-    *("bit_search", "near_duplicates", "galleries", "reports", "verdicts"),
+    *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "prewarm", "apply"),
+    *("bit_search", "near_duplicates", "galleries", "reports", "verdicts", "formats", "exports"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating"),
-    *("template_report", "template_trial", "template_preview", "template_book", "templating", "session"),
+    *("template_report", "template_trial", "template_preview", "template_book", "templating", "exchange", "session"),
     *("ui", "widgets", "demo", "cache_cli", "look_cli", "cli"),
 )
 DRAWN = {"ui", "widgets"}

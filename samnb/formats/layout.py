@@ -1,0 +1,268 @@
+"""What formats share: the items, names that fit any file system, folders that are whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from ..errors import ImageError, UnknownName
+from ..records import AnnotationRecord, ImageRecord
+from ..reports import Failure
+
+__all__ = [
+    "MANIFEST",
+    "ExportItem",
+    "ExportReport",
+    "FolderWriter",
+    "Names",
+    "count",
+    "each",
+    "gathered",
+    "safe",
+]
+
+MANIFEST = "samnb-export.json"
+"""What an export of a folder wrote, so that the next one can take away what is gone."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote.
+
+    Parameters
+    ----------
+    format : str
+        Name of the format, a key of `EXPORTERS`.
+    path : Path
+        The file or folder that was asked for.
+    images, annotations : int
+        How many are in it; images without annotations count.
+    files : tuple of Path
+        Every file written.
+    failed : tuple of Failure
+        What was left out, and why.
+    notes : tuple of str
+        What the format could not hold.
+    """
+
+    format: str
+    path: Path
+    images: int
+    annotations: int
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    failed: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        lines = [f"{count(self.annotations, 'annotation')} on {count(self.images, 'image')} → {self.path}"]
+        lines += [f"  {note}" for note in self.notes]
+        lines += [f"  ⚠ {failure.path}: {failure.reason}" for failure in self.failed[:20]]
+        if len(self.failed) > 20:
+            lines.append(f"  … and {len(self.failed) - 20} more in .failed")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ExportItem:
+    """One image to export: its record, a name that no other image has, its annotations, the topmost last."""
+
+    image: ImageRecord
+    name: str
+    annotations: tuple[AnnotationRecord, ...]
+
+
+def gathered(
+    images: Sequence[ImageRecord], annotations: Iterable[AnnotationRecord], categories: Sequence[str]
+) -> tuple[list[ExportItem], list[Failure]]:
+    """The annotations by image, the topmost last, and what cannot be exported in any format.
+
+    Raises
+    ------
+    UnknownName
+        An annotation's image or category is not among those given.
+    """
+    of_image: dict[str, list[AnnotationRecord]] = {image.id: [] for image in images}
+    sizes = {image.id: image.size_hw for image in images}
+    failed = []
+    for annotation in sorted(annotations, key=lambda a: (a.layer, a.id)):
+        if annotation.category not in categories:
+            raise UnknownName("category", annotation.category, categories)
+        if annotation.image_id not in of_image:
+            raise UnknownName("image", annotation.image, (image.filename for image in images))
+        reason = _unfit(annotation, sizes[annotation.image_id])
+        if reason:
+            failed.append(Failure(f"{annotation.image}, annotation {annotation.id}", reason))
+        else:
+            of_image[annotation.image_id].append(annotation)
+    names = _distinct_names(images)
+    items = [ExportItem(i, name, tuple(of_image[i.id])) for i, name in zip(images, names, strict=True)]
+    return items, failed
+
+
+def _unfit(annotation: AnnotationRecord, size_hw: tuple[int, int]) -> str:
+    """Why the annotation's mask is none of that image; "" when it is."""
+    counts, size = annotation.rle.get("counts"), tuple(annotation.rle.get("size", ()))
+    if size != size_hw:
+        return (
+            f"its mask has another size (H, W), {list(size)}, than the image, {list(size_hw)}. The file was replaced "
+            "by one of another size: put the earlier one back, or remove the annotation."
+        )
+    if not isinstance(counts, list) or sum(counts) != size_hw[0] * size_hw[1] or min(counts) < 0:
+        return "its run lengths do not fill the image: the record is damaged. Remove the annotation."
+    return ""
+
+
+def _distinct_names(images: Sequence[ImageRecord]) -> list[str]:
+    """File names; where several images share one, with the dataset before it, or the folder as well."""
+    choices = [
+        (i.filename, f"{i.dataset}/{i.filename}", f"{i.dataset}/{Path(i.path).parent.name}/{i.filename}")
+        for i in images
+    ]
+    counts = Counter(name for names in choices for name in set(names))
+    used = Names()
+    return [used.free(next((n for n in names if counts[n] == 1), names[-1])) for names in choices]
+
+
+class Names:
+    """Names that are taken; upper and lower case count as equal.
+
+    Examples
+    --------
+    >>> names = Names()
+    >>> names.free("a.png"), names.free("A.png")
+    ('a.png', 'A~2.png')
+    """
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def free(self, name: str) -> str:
+        """The name, or with a number before its suffix when it is taken; it is taken then."""
+        stem, suffix = os.path.splitext(name)
+        number, free = 1, name
+        while free.casefold() in self._used:
+            number += 1
+            free = f"{stem}~{number}{suffix}"
+        self._used.add(free.casefold())
+        return free
+
+    def stem(self, name: str) -> str:
+        """A file name without suffix that is free and good for every file system, for an item of that name."""
+        return self.free(safe(os.path.splitext(name)[0], "image"))
+
+
+def safe(name: str, instead: str) -> str:
+    """A name for every file system: letters, digits, ``. - _``; at most 80 bytes, not hidden.
+
+    >>> safe("monday/münze 3?", "image")
+    'monday-münze-3'
+    """
+    kept = re.sub(r"[^\w.-]+", "-", name).strip(".-")
+    return kept.encode()[:80].decode(errors="ignore") or instead
+
+
+class FolderWriter:
+    """Files of a folder, set aside until all are there, and then moved into place; nothing is there before.
+
+    A folder that was not there appears at once. In one that was, files of the same names are replaced one after the
+    other, and all else stays but for what an earlier export left, see `write_manifest`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "new"
+    >>> with FolderWriter(folder) as writer:
+    ...     _ = writer.write("labels/a.txt", b"text")
+    ...     folder.exists()
+    False
+    >>> (folder / "labels" / "a.txt").read_bytes()
+    b'text'
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.files: list[Path] = []
+        self.stale: set[Path] = set()
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Set one file aside; returns where it will be."""
+        aside = self._aside / name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content)
+        self.files.append(self.folder / name)
+        return self.files[-1]
+
+    def write_manifest(self, format: str) -> None:
+        """Set aside a list of all files so far; those of the list that is there, and not written again, are stale."""
+        self.stale = _of_manifest(self.folder, format)
+        names = sorted(file.relative_to(self.folder).as_posix() for file in self.files)
+        content = json.dumps({"format": format, "made_with": "samnb", "files": names}, indent=1)
+        self.write(MANIFEST, content.encode("ascii"))
+
+    def __enter__(self) -> FolderWriter:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(20, "a file is in the way")
+        # On the same file system as its place, so that moving is renaming.
+        near = self.folder if self.folder.exists() else self.folder.parent
+        self._aside = near / f".{uuid4().hex}.part"
+        self._aside.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        try:
+            if kind is None:
+                self._move()
+        finally:
+            shutil.rmtree(self._aside, ignore_errors=True)
+
+    def _move(self) -> None:
+        if not self.folder.exists():
+            os.replace(self._aside, self.folder)
+            return
+        for file in self.files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._aside / file.relative_to(self.folder), file)
+        for file in self.stale - set(self.files):
+            file.unlink(missing_ok=True)
+
+
+def _of_manifest(folder: Path, format: str) -> set[Path]:
+    """The files inside the folder that an earlier export of that format wrote."""
+    try:
+        values = json.loads((folder / MANIFEST).read_bytes())
+        names = values["files"] if values["format"] == format else []
+        paths = [Path(name) for name in names]
+    except FileNotFoundError:
+        return set()
+    except (ValueError, KeyError, TypeError):  # somebody else's
+        return set()
+    return {folder / path for path in paths if not path.is_absolute() and ".." not in path.parts}
+
+
+def count(number: int, word: str) -> str:
+    """A number and its word, in the plural where it is one.
+
+    >>> count(1, "image"), count(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def each(
+    items: Sequence[ExportItem], write: Callable[[ExportItem], object], failed: list[Failure]
+) -> Iterator[ExportItem]:
+    """Write item after item; one whose picture cannot be had goes to `failed`, and the rest goes on."""
+    for item in items:
+        try:
+            write(item)
+        except ImageError as error:
+            failed.append(Failure(item.name, str(error)))
+            continue
+        yield item
