@@ -113,11 +113,11 @@ def test_one_of_four_killed_in_the_middle_costs_at_most_the_image_in_its_hands(
     log, its_log, start = tmp_path / "log", tmp_path / "its log", tmp_path / "start"
     log.touch()
     its_log.touch()
-    victim = start_prewarm(session_folder, its_log, 0.05, start)
-    children = [start_prewarm(session_folder, log, 0.05, start) for _ in range(3)]
+    victim = start_prewarm(session_folder, its_log, 0.1, start)
+    children = [start_prewarm(session_folder, log, 0.1, start) for _ in range(3)]
     wait_until(lambda: (log.read_text() + its_log.read_text()).splitlines().count("ready") == 4)
     start.touch()
-    wait_until(lambda: encodes(its_log).total() >= 3)
+    wait_until(lambda: encodes(its_log).total() >= 1)  # of 40, and busy neighbours may take nearly all
     victim.kill()
     victim.wait()
     assert [child.wait(120) for child in children] == [0] * 3
