@@ -2,7 +2,7 @@
 
 >>> from samnb.models import available_models, load_model
 >>> [info.name for info in available_models()]
-['tiny', 'vit_b', 'vit_l', 'vit_h']
+['tiny', 'vit_b', 'vit_l', 'vit_h', 'mobile_sam']
 
 `load_model` is cheap: it checks and hashes the weight file. torch is imported, and a net built, when the first image is
 encoded or the first prompt decoded; a prompt on a cached embedding never builds the encoder. Another model is one more
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..errors import CheckpointMissing, UnknownName
 from ..prompts import Embedding, Prediction, Prompt
 from ..settings import read
-from . import sam, tiny
+from . import mobile_sam, sam, tiny
 from .checkpoints import ModelInfo, WeightFile, checkpoint_folders, find_checkpoint, open_checkpoint
 from .devices import check_device
 from .downloads import download_checkpoint
@@ -133,6 +133,7 @@ _TINY = Entry(
 REGISTRY: dict[str, Entry] = {
     "tiny": _TINY,
     **{info.name: Entry(info, _loader(sam.blueprint(info.name))) for info in sam.MODELS},
+    "mobile_sam": Entry(mobile_sam.MODEL, _loader(mobile_sam.blueprint())),
 }
 
 

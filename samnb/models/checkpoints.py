@@ -39,12 +39,13 @@ __all__ = [
 _BUNDLED = Path(__file__).with_name("weights")
 _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch files from before the zip format begin with this pickle
 _SAM_DEPTHS = {12: "vit_b", 24: "vit_l", 32: "vit_h"}
+TRANSFORMERS = "a transformers model"
 _OTHER_FAMILIES = {
-    "image_encoder.trunk.": "SAM 2",
-    "sam_mask_decoder.": "SAM 2",
-    "mask_decoder.hf_token.": "SAM-HQ",
-    "image_encoder.layers.": "MobileSAM",
-    "vision_encoder.": "a transformers model",
+    "image_encoder.trunk.": "SAM 2 as Meta published it",
+    "sam_mask_decoder.": "SAM 2 as Meta published it",
+    "mask_decoder.hf_token.": "SAM-HQ as its authors published it",
+    "image_encoder.layers.": "mobile_sam",
+    "vision_encoder.": TRANSFORMERS,
 }
 
 
@@ -70,6 +71,14 @@ class ModelInfo:
         Where the published weight file can be downloaded; samnb does so when it is told to.
     licence : str
         Of the weights.
+    layout : str or None
+        What `looks_like` says of its tensors' names, if it is not the model's name; "" for a layout of its own.
+    files : tuple of str
+        Of weights that are a folder called `file_name`: what has to be in it, the tensors first.
+    package, extra : str
+        What has to be installed to run it, and the extra of samnb that brings it; "" for nothing.
+    parameters : int
+        About how many; 0 where `size_bytes` says enough.
     """
 
     name: str
@@ -81,6 +90,11 @@ class ModelInfo:
     description: str
     url: str = ""
     licence: str = "Apache-2.0"
+    layout: str | None = None
+    files: tuple[str, ...] = ()
+    package: str = ""
+    extra: str = ""
+    parameters: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,8 @@ def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None =
     CheckpointMissing
         No file there; the message names the file, its size and SHA-256, and where to put it.
     """
+    if info.files:
+        return _find_folder(info, checkpoint)
     if checkpoint is not None:
         path = Path(checkpoint).expanduser()
         if not path.is_file():
@@ -150,6 +166,24 @@ def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None =
         if (folder / info.file_name).is_file():
             return folder / info.file_name
     raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {_where_from(info)}")
+
+
+def _find_folder(info: ModelInfo, checkpoint: str | os.PathLike[str] | None) -> Path:
+    """The file with the tensors, in a folder that also has the others."""
+    if checkpoint is None:
+        folders = [folder / info.file_name for folder in checkpoint_folders()]
+    else:
+        path = Path(checkpoint).expanduser()
+        if path.is_file() and path.name not in info.files:
+            raise CheckpointMismatch(f"{path}: is a file; {info.name!r} wants a folder. {_where_from(info)}")
+        folders = [path.parent if path.is_file() else path]
+    for folder in folders:
+        if all((folder / name).is_file() for name in info.files):
+            return folder / info.files[0]
+    if checkpoint is None:
+        raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {_where_from(info)}")
+    lacking = " and ".join(name for name in info.files if not (folders[0] / name).is_file())
+    raise CheckpointMissing(f"{folders[0]}: has no {lacking} for {info.name!r}. {_where_from(info)}")
 
 
 def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
@@ -179,13 +213,15 @@ def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
 
 def check_names(info: ModelInfo, path: Path, names: Collection[str]) -> None:
     """Raise `CheckpointMismatch` when tensor names tell that the file belongs to another model than `info`."""
-    found = looks_like(names)
-    if found is not None and found != info.name:
+    if info.layout == "":
+        return
+    found, expected = looks_like(names), info.layout or info.name
+    if found is not None and found != expected:
         raise CheckpointMismatch(
             f"{path}: this looks like {found}, expected {info.name}. Load it under its own name, "
             f"or give the weights of {info.name!r}. {_where_from(info)}"
         )
-    if found is None and info.name in _SAM_DEPTHS.values():
+    if found is None and expected in {*_SAM_DEPTHS.values(), *_OTHER_FAMILIES.values()}:
         raise CheckpointMismatch(
             f"{path}: expected the weights of {info.name}; its names fit no model known here "
             f"(such as {', '.join(sorted(names)[:3]) or 'none'}). {_where_from(info)}"
@@ -200,7 +236,7 @@ def looks_like(names: Collection[str]) -> str | None:
     >>> looks_like({f"image_encoder.blocks.{n}.norm1.weight" for n in range(32)})
     'vit_h'
     >>> looks_like({"image_encoder.trunk.pos_embed"})
-    'SAM 2'
+    'SAM 2 as Meta published it'
     >>> looks_like({"hello"}) is None
     True
     """
@@ -214,11 +250,20 @@ def looks_like(names: Collection[str]) -> str | None:
 def _where_from(info: ModelInfo) -> str:
     if info.bundled:
         return f"The weights of {info.name!r} ship with samnb: leave checkpoint out, or reinstall samnb."
+    place = checkpoint_folders()[0] / info.file_name
+    if info.files:
+        return (
+            f"Put {' and '.join(info.files)}, as transformers saves them, into the folder {place}, or name another "
+            f"folder: Session(checkpoint=…). They are at {info.url}; "
+            f"`hf download {info.url.removeprefix('https://huggingface.co/')} --local-dir {place}` fetches them."
+        )
     source = f" from {info.url}" if info.url else ""
+    if info.sha256 is None:
+        return f"Put {info.file_name}{source} at {place}, or give any path: Session(checkpoint=…)."
     return (
         f"Run `samnb models download {info.name}`, or get {info.file_name} "
         f"({info.size_bytes} bytes, SHA-256 {info.sha256}){source} and put it at "
-        f"{checkpoint_folders()[0] / info.file_name}, or give any path: Session(checkpoint=…)."
+        f"{place}, or give any path: Session(checkpoint=…)."
     )
 
 

@@ -92,9 +92,9 @@ class TestTellingApart:
     @pytest.mark.parametrize(
         ("name", "found"),
         [
-            ("image_encoder.trunk.blocks.0.norm1.weight", "SAM 2"),
-            ("image_encoder.layers.0.blocks.0.conv1.c.weight", "MobileSAM"),
-            ("mask_decoder.hf_token.weight", "SAM-HQ"),
+            ("image_encoder.trunk.blocks.0.norm1.weight", "SAM 2 as Meta published it"),
+            ("image_encoder.layers.0.blocks.0.conv1.c.weight", "mobile_sam"),
+            ("mask_decoder.hf_token.weight", "SAM-HQ as its authors published it"),
             ("vision_encoder.layers.0.attn.qkv.weight", "a transformers model"),
         ],
     )
