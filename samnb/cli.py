@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .cache_cli import add_cache_commands
 from .errors import NothingToMeasure, SamnbError, StoreError, UnknownName
 from .look_cli import add_look_commands
+from .recipe_cli import add_replay_command
 
 if TYPE_CHECKING:
     from .cases import Case
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     settings = commands.add_parser("settings", help="the environment variables, what holds and where it comes from")
     settings.set_defaults(run=_settings)
     add_cache_commands(commands)
+    add_replay_command(commands)
 
     looks = [(command, None) for command in add_look_commands(commands, _session)]
     add = commands.add_parser("add", help="add pictures")

@@ -30,6 +30,8 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     │   └── TierUnavailable             a Redis, bucket or shared folder that does not answer, or is full
     ├── TemplateError (ValueError)      a template that cannot be used
     │   └── TemplateMismatch            made with another model
+    ├── RecipeError (ValueError)        a recipe that cannot be read, or not be replayed here
+    ├── FormatError (ValueError)        a file to import that is not of that format
     ├── PackageMissing (ImportError)    an optional package that is not installed
     ├── NothingToMeasure (ValueError)   an evaluation without a single known mask
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
@@ -50,6 +52,7 @@ __all__ = [
     "CheckpointMismatch",
     "CheckpointMissing",
     "DownloadFailed",
+    "FormatError",
     "ImageChanged",
     "ImageError",
     "ImageNotFound",
@@ -63,6 +66,7 @@ __all__ = [
     "PackageMissing",
     "PointOutsideImage",
     "PromptError",
+    "RecipeError",
     "SamePixels",
     "SamnbError",
     "SessionReadOnly",
@@ -291,6 +295,21 @@ class TemplateMismatch(TemplateError):
         super().__init__(
             f"Template {name!r} was made with model {template_model}, this session runs {session_model}. "
             f"Prototypes cannot be compared across models: make it again with session.template({name!r})."
+        )
+
+
+class RecipeError(SamnbError, ValueError):
+    """A recipe cannot be read, or not be replayed here."""
+
+
+class FormatError(SamnbError, ValueError):
+    """A file to import that is not of the format it was taken for."""
+
+    def __init__(self, path: AnyPath, expected: str, reason: str):
+        self.path = str(path)
+        super().__init__(
+            f"{self.path}: expected {expected}, but {reason}. Nothing was imported. Write it anew with the tool "
+            "that made it, or name another format; docs/exchange.md tells what is understood."
         )
 
 

@@ -24,7 +24,6 @@ from .catalog import Catalog, ImageRecord
 from .datasets import ImageRef
 from .encoding import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
 from .errors import PromptError, SessionReadOnly
-from .exchange import Exchange
 from .jobs import Event, Job
 from .lookalikes import Lookalikes
 from .models import load_model
@@ -32,6 +31,7 @@ from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
 from .regions import Region, check_region, in_region, region_hash, whole
+from .replaying import Replaying
 from .reports import Status
 from .storage_check import StorageReport, compare_storage
 from .template_book import TemplateBook
@@ -47,7 +47,7 @@ __all__ = ["Session"]
 _log = logging.getLogger("samnb.session")
 
 
-class Session(Lookalikes, Exchange):
+class Session(Lookalikes, Replaying):
     """A folder that knows pictures by their content, keeps their embeddings, and what was annotated on them.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +82,10 @@ class TemplateBook:
 
     def saved(self, template: Template) -> Template:
         """The template with its version: the latest if the content is the same, else the next."""
-        return replace(template, version=self.catalog.save_template(template.name, template.as_dict()))
+        values = template.as_dict()
+        version = self.catalog.save_template(template.name, values)
+        # As it is kept, rounded: what is applied today is what another day, or another machine, applies.
+        return Template.from_dict(values, version=version)
 
     def _background(self, image: ImageRecord, points: Sequence[Point]) -> tuple[NDArray[np.float32], ...]:
         Prompt.of(points=points).check_inside(image.size_hw, image.filename)

@@ -31,8 +31,9 @@ ROOMS = (
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts", "formats", "exports"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating"),
-    *("template_report", "template_trial", "template_preview", "template_book", "templating", "exchange", "session"),
-    *("ui", "widgets", "demo", "cache_cli", "look_cli", "cli"),
+    *("template_report", "template_trial", "template_preview", "template_book", "templating", "exchange"),
+    *("recipes", "replaying", "session"),
+    *("ui", "widgets", "demo", "cache_cli", "look_cli", "recipe_cli", "cli"),
 )
 DRAWN = {"ui", "widgets"}
 

@@ -1,0 +1,362 @@
+"""The part of `Session` that is about recipes: written, replayed, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ImageError, RecipeError, UnknownOption
+from .exchange import Exchange
+from .exports import ExportReport
+from .files import cannot_write, write_whole
+from .finding import iter_images
+from .images import pixel_hash, read_pixels
+from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
+from .prompts import Prompt
+from .recipes import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
+from .records import ImageRecord, NewAnnotation
+from .reports import Failure, card
+from .templates import Template
+
+__all__ = ["Difference", "ReplayReport", "Replaying", "find_pictures"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mask that is another one here.
+
+    Parameters
+    ----------
+    image, category : str
+    number : int
+        Of the mask in the recipe, from 0.
+    iou : float
+        With the mask of the recipe; 0 where there is none here.
+    pixels : int
+        How many tell the two apart.
+    """
+
+    image: str
+    category: str
+    number: int
+    iou: float
+    pixels: int
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """What became of a recipe.
+
+    Parameters
+    ----------
+    images : int
+        Pictures that were found, of all in `wanted`.
+    wanted : int
+    same : int
+        Masks made again that are the very same.
+    kept : int
+        Masks that were only copied, being drawn, refined by hand or imported.
+    different : tuple of Difference
+    failed : tuple of Failure
+        Pictures that are not there, or altered, or cannot be read, and why.
+    notes : tuple of str
+        What is not as it was where the recipe was made.
+    """
+
+    images: int
+    wanted: int
+    same: int
+    kept: int
+    different: tuple[Difference, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when every picture was found and every mask is the same."""
+        return not self.different and not self.failed
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"ok": self.ok} | asdict(self)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {text}" if name else text for name, text in self._rows())
+
+    def _repr_html_(self) -> str:
+        rows = self._rows()
+        return card(rows[0][1], {f"{name} " if i else name: text for i, (name, text) in enumerate(rows[1:])})
+
+    def _rows(self) -> list[tuple[str, str]]:
+        verdict = "the same masks again" if self.ok else "not all is as it was"
+        made = self.same + len(self.different)
+        rows = [("", f"replayed: {verdict}"), ("images", f"{self.images} of {self.wanted} found")]
+        rows += [("masks", f"{self.same} of {made} made again identical, {self.kept} copied (drawn or imported)")]
+        for one in self.different[:20]:
+            apart = f"IoU {one.iou:.4f}, {one.pixels} pixels differ" if one.iou else "not found here"
+            rows.append((f"≠ {one.image}, mask {one.number} ({one.category})", apart))
+        if len(self.different) > 20:
+            rows.append(("≠", f"and {len(self.different) - 20} more in .different"))
+        rows += [(f"⚠ {failure.path}", failure.reason) for failure in self.failed]
+        return rows + [("note", note) for note in self.notes]
+
+
+class Replaying(Exchange):
+    """What a `Session` does with recipes."""
+
+    def export(self, format: str, path: str | Path, *, dataset: str | None = None, **options: Any) -> ExportReport:
+        """Write annotations for other tools, or with "recipe" for `replay`.
+
+        What cannot be written is in the report, and the rest goes on.
+
+        Parameters
+        ----------
+        format : {"coco", "labelme", "masks", "recipe", "table", "voc", "yolo"}
+            A COCO file; a folder for labelme, of mask pictures, of Pascal VOC or of YOLO; a table, CSV or Parquet; a
+            recipe, from which the same masks can be made again elsewhere.
+        path : path
+            A file, or a folder. It is there whole, or not at all.
+        dataset : str, optional
+            None: all images.
+        **options
+            Of the format, such as ``polygons=True`` for COCO: see docs/formats.md.
+
+        Raises
+        ------
+        UnknownName, UnknownOption
+            No such format, dataset or option.
+        StoreError
+            The place cannot be written.
+        """
+        if format != "recipe":
+            return super().export(format, path, dataset=dataset, **options)
+        if options:
+            raise UnknownOption("export('recipe')", options, {"none"})
+        place, recipe = Path(path).expanduser(), self.recipe(dataset)
+        try:
+            write_whole(place, recipe.as_bytes())
+        except OSError as error:
+            raise cannot_write(place.parent, place, error) from error
+        left_out = len(self.catalog.annotations(dataset=dataset)) - len(recipe.masks)
+        notes = [
+            f"{recipe.count('prompt')} come from prompts, {recipe.count('template')} from templates, "
+            f"{recipe.count('kept')} can only be copied"
+        ]
+        if left_out:
+            notes.append(f"{left_out} left out: their pictures were replaced by some of another size")
+        return ExportReport(format, place, len(recipe.images), len(recipe.masks), files=(place,), notes=tuple(notes))
+
+    def recipe(self, dataset: str | None = None) -> Recipe:
+        """How the masks of a dataset were made; None: of all images."""
+        return make_recipe(
+            [self._read(image) for image in self.images(dataset)],
+            self.catalog.annotations(dataset=dataset),
+            categories=self.category_records(),
+            templates=self._all_templates(),
+            model=self.model,
+            stored_as=self._encoder.recipe,
+            embedding_of=self._embedding_of,
+        )
+
+    def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
+        """Make a recipe's masks again from pictures in a folder, keep them here, and say where they differ.
+
+        Pictures are known by their pixels: they may have other names. What is here already is not doubled.
+
+        Parameters
+        ----------
+        recipe : Recipe or path
+        images : path
+            A folder with the pictures, searched with those below it.
+        any_model : bool
+            Also with another model than the recipe's; masks will differ.
+
+        Raises
+        ------
+        RecipeError
+            It cannot be read, or was made with another model.
+        ImageNotFound
+            No such folder.
+        """
+        recipe = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe)
+        if recipe.model["fingerprint"] != self.model.fingerprint and not any_model:
+            raise RecipeError(
+                f"The recipe was made with the model {recipe.model['name']!r}, {recipe.model['fingerprint'][:24]}…; "
+                f"this session has {self.model.name!r}, {self.model.fingerprint[:24]}…. Open a session with that model and "
+                "its checkpoint, or say any_model=True to see how much differs."
+                f"this session has {self.model.name!r}, {self.model.fingerprint[:24]}…. Open a session with that model "
+        paths, failed = find_pictures(recipe.images, images)
+        records, refused = self._added(recipe, paths)
+        failed += refused
+        self._take_over(recipe)
+        templates = {f"{t.name}@{t.version}": replace(t, model=self.model.fingerprint) for t in recipe.templates}
+        same, kept, different = 0, 0, []
+        for place, record in records.items():
+            try:
+                done = list(self._made_again(recipe, place, record, templates))
+            except Exception as error:
+                # One picture that cannot be encoded or decoded must not lose the others.
+                failed.append(Failure(record.filename, str(error) or repr(error)))
+                continue
+            kept += sum(mask.way.kind == "kept" for _, mask, _ in done)
+            for number, mask, made in done:
+                found = _compared(number, mask, made, record.filename)
+                different += [found] if found else []
+                same += mask.way.kind != "kept" and found is None
+            self._keep_masks(record, [(mask, made) for _, mask, made in done if made is not None])
+        report = ReplayReport(len(records), len(recipe.images), same, kept, tuple(different), tuple(failed))
+        return replace(report, notes=tuple(self._not_as_it_was(recipe)))
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _all_templates(self) -> dict[str, Template]:
+        kept = self.catalog.templates()
+        return {f"{n}@{v}": Template.from_dict(self.catalog.template(n, v), version=v) for n, v in kept}
+
+    def _added(self, recipe: Recipe, paths: Mapping[int, Path]) -> tuple[dict[int, ImageRecord], list[Failure]]:
+        """The recipe's images in this session, by their place in it."""
+        records: dict[int, ImageRecord] = {}
+        failed: list[Failure] = []
+        for dataset in dict.fromkeys(image.dataset for image in recipe.images):
+            own = {place: path for place, path in paths.items() if recipe.images[place].dataset == dataset}
+            if not own:
+                continue
+            report = self.add(list(dict.fromkeys(own.values())), dataset=dataset, show=False)
+            failed += report.failed
+            by_path = {record.path: record for record in report.images}
+            records |= {place: by_path[str(path)] for place, path in own.items() if str(path) in by_path}
+        return dict(sorted(records.items())), failed
+
+    def _take_over(self, recipe: Recipe) -> None:
+        """Categories and templates of the recipe; those that are here stay as they are."""
+        for name, color in recipe.categories:
+            if name not in self.categories():
+                self.add_category(name, color=color)
+        here = set(self.catalog.templates())
+        for template in recipe.templates:
+            if (template.name, template.version) not in here:
+                self.catalog.save_template(template.name, template.as_dict(), version=template.version)
+
+    def _made_again(
+        self, recipe: Recipe, place: int, record: ImageRecord, templates: Mapping[str, Template]
+    ) -> Iterator[tuple[int, RecipeMask, NDArray[np.bool_] | None]]:
+        finder = Finder(self.model, templates, record, self._embedding_of)
+        for number, mask in enumerate(recipe.masks):
+            if mask.image == place:
+                yield number, mask, _MAKE[mask.way.kind](mask, finder)
+
+    def _keep_masks(self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]]) -> None:
+        there = [(a.category, a.rle["counts"]) for a in self.catalog.annotations(image_id=record.id)]
+        rows = []
+        for mask, pixels in made:
+            rle = encode_rle(pixels)
+            if (mask.category, rle["counts"]) in there or not pixels.any():
+                continue
+            rows.append(
+                NewAnnotation(
+                    image_id=record.id,
+                    category=mask.category,
+                    rle=rle,
+                    bbox=mask_bbox(pixels),
+                    area=mask_area(pixels),
+                    score=mask.score,
+                    source=mask.source,
+                    prompt=dict(mask.prompt),
+                    model="" if mask.way.kind == "kept" else self.model.fingerprint,
+                    layer=mask.layer,
+                    review=mask.review,
+                )
+            )
+        if rows:
+            self.catalog.add_annotations(rows)
+            self.changes.tell(record.id)
+
+    def _not_as_it_was(self, recipe: Recipe) -> Iterator[str]:
+        if recipe.model["fingerprint"] != self.model.fingerprint:
+            yield f"model: was {recipe.model['name']}, {recipe.model['fingerprint'][:24]}…; here {self.model.name}"
+        if recipe.model["recipe"] != self._encoder.recipe:
+            yield f"embeddings: were {recipe.model['recipe']}; here {self._encoder.recipe}"
+        here = packages_here()
+        for name, was in recipe.made_with.items():
+            if here.get(name) != was:
+                yield f"{name}: was {was}; here {here.get(name, 'none')}"
+
+
+def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], list[Failure]]:
+    """Where each picture of a recipe is in a folder, by its place in the recipe, and why some are not.
+
+    Files of the right name are read first, the others only while something is missing.
+
+    Raises
+    ------
+    ImageNotFound
+        No such folder, or no pictures in it.
+    """
+    files = [Path(path).absolute() for path in iter_images(str(Path(folder).expanduser()))]
+    hashes, unread = {image.pixel_hash for image in wanted}, {}
+    names = {image.filename for image in wanted}
+    found: dict[str, list[Path]] = {}
+    for path in sorted(files, key=lambda path: path.name not in names):
+        if path.name not in names and hashes <= found.keys():
+            break
+        try:
+            found.setdefault(pixel_hash(read_pixels(path)), []).append(path)
+        except ImageError as error:
+            unread[path.name] = str(error)
+    places, failed = {}, []
+    for place, image in enumerate(wanted):
+        paths = found.get(image.pixel_hash, [])
+        if paths:
+            places[place] = next((path for path in paths if path.name == image.filename), paths[0])
+        else:
+            failed.append(Failure(image.filename, _why_missing(image, files, unread)))
+    return places, failed
+
+
+def _why_missing(image: RecipeImage, files: Sequence[Path], unread: Mapping[str, str]) -> str:
+    if image.filename in unread:
+        return unread[image.filename]
+    if any(path.name == image.filename for path in files):
+        return (
+            f"altered: a file of this name is there, but its pixels are not those of the recipe "
+            f"({image.width} x {image.height}, {image.pixel_hash[:12]}…), nor are any other file's"
+        )
+    return f"not there: no file has its pixels ({image.width} x {image.height}, {image.pixel_hash[:12]}…)"
+
+
+def _compared(number: int, mask: RecipeMask, made: NDArray[np.bool_] | None, image: str) -> Difference | None:
+    was = decode_rle(mask.rle)
+    if made is None:
+        return Difference(image, mask.category, number, 0.0, int(was.sum()))
+    if np.array_equal(was, made):
+        return None
+    return Difference(image, mask.category, number, float(mask_iou(was, made)), int((was ^ made).sum()))
+
+
+def _from_prompt(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+    masks = answers(finder.model, finder.embedding, Prompt.from_dict(mask.prompt), mask.way.asked)
+    return masks[mask.way.index] if mask.way.index < len(masks) else None
+
+
+def _from_template(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+    """The most alike of what the template finds; None where it finds nothing that touches it."""
+    was = decode_rle(mask.rle)
+    found = [one for one in finder.found(mask.way.template, mask.category) if one.shape == was.shape]
+    best = max(found, key=lambda one: mask_iou(was, one), default=None)
+    return best if best is not None and (best & was).any() else None
+
+
+def _copied(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+    return decode_rle(mask.rle)
+
+
+_MAKE: dict[str, Callable[[RecipeMask, Finder], NDArray[np.bool_] | None]] = {
+    "prompt": _from_prompt,
+    "template": _from_template,
+    "kept": _copied,
+}

@@ -1,0 +1,206 @@
+"""Recipes: written from a session, replayed in a fresh folder and process, and what they say of what differs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samnb import Session
+from samnb.cli import main
+from samnb.demo import CLICKED, COIN_POINTS, demo_pictures
+from samnb.errors import ImageNotFound, RecipeError, UnknownOption
+from samnb.masks import encode_rle
+from samnb.recipes import Recipe
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = demo_pictures(tmp_path_factory.mktemp("pictures")) / "monday"
+    for path in sorted(folder.glob("*.png"))[3:]:
+        path.unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def worked(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session folder: coins clicked and refined, one drawn, a template applied, one find mended by hand."""
+    folder = tmp_path_factory.mktemp("work") / "coins"
+    with Session(folder) as session:
+        session.add(pictures, dataset="monday")
+        for point in COIN_POINTS[:2]:
+            session.accept(session.predict(CLICKED, points=[point]), category="coin")
+        first = session.predict(CLICKED, points=[COIN_POINTS[2]])
+        x, y = COIN_POINTS[2]
+        clicks = [(x, y), (x + 8, y)]
+        hint = first.low_res_logits[first.best_for(first.prompt)]
+        session.accept(session.predict(CLICKED, points=clicks, mask_input=hint), category="coin", index=0)
+        drawn = np.zeros(session.image(CLICKED).size_hw, bool)
+        drawn[3:9, 4:14] = True
+        session.accept_mask(CLICKED, drawn, category="label")
+        session.recolor_category("label", "#123456")
+        session.apply(session.template("coins", categories=["coin"], max_objects=4), show=False).wait()
+        found = [a for a in session.annotations() if a.source.startswith("template")]
+        assert len(found) >= 4
+        mended = found[-1].mask.copy()
+        mended[:2] = True
+        session.update(found[-1], mask=mended)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(worked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "coins.json"
+    with Session(worked) as session:
+        report = session.export("recipe", path)
+        assert report.annotations == len(session.annotations())
+        assert report.files == (path,)
+    return path
+
+
+def masks_of(folder: Path) -> list[tuple[str, str, str, str, list[int]]]:
+    with Session(folder) as session:
+        return sorted((a.image, a.category, a.source, a.review, a.rle["counts"]) for a in session.annotations())
+
+
+def test_a_recipe_says_how_each_mask_came_about(recipe: Path) -> None:
+    made = Recipe.read(recipe)
+    ways = [(mask.source.partition(":")[0], mask.way.kind, mask.way.asked) for mask in made.masks]
+    assert ways[:4] == [
+        ("hand", "prompt", "at once"),
+        ("hand", "prompt", "at once"),
+        ("hand", "prompt", "click by click"),
+        ("hand", "kept", ""),
+    ]
+    assert {way[1] for way in ways[4:-1]} == {"template"}
+    assert ways[-1] == ("template", "kept", "")
+    assert made.count("template") == len(ways) - 5
+    assert dict(made.categories)["label"] == "#123456"
+
+
+def test_replayed_in_a_fresh_folder_and_process_the_masks_are_identical(
+    recipe: Path, worked: Path, pictures: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(pictures, elsewhere / "deeper")
+    (elsewhere / "deeper" / "coins_2.png").rename(elsewhere / "another name.png")
+    (elsewhere / "notes.txt").write_text("no picture")
+    Image.new("RGB", (30, 20), "red").save(elsewhere / "unrelated.png")
+    command = [sys.executable, "-m", "samnb.cli", "replay", str(recipe), "--images", str(elsewhere)]
+    done = subprocess.run([*command, "--session", str(tmp_path / "again")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the same masks again" in done.stdout
+    renamed = [("another name.png" if i == "coins_2.png" else i, *rest) for i, *rest in masks_of(worked)]
+    assert masks_of(tmp_path / "again") == sorted(tuple(one) for one in renamed)
+
+
+def test_replayed_twice_nothing_is_doubled(recipe: Path, worked: Path, pictures: Path, tmp_path: Path) -> None:
+    with Session(tmp_path / "s") as session:
+        assert session.replay(recipe, pictures).ok
+        assert session.replay(recipe, pictures).ok
+        assert [(c.name, c.color) for c in session.category_records()][1] == ("label", "#123456")
+        assert session.find_template("coins").source == "template:coins@1"
+    assert masks_of(tmp_path / "s") == masks_of(worked)
+
+
+def test_an_altered_picture_is_named_and_so_is_one_that_is_gone(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    altered = np.array(Image.open(folder / "coins_2.png"))
+    altered[0, 0] ^= 1
+    Image.fromarray(altered).save(folder / "coins_2.png")
+    (folder / "coins_3.png").unlink()
+    with Session(tmp_path / "s") as session:
+        report = session.replay(recipe, folder)
+    assert not report.ok
+    assert {failure.path: failure.reason.partition(":")[0] for failure in report.failed} == {
+        "coins_2.png": "altered",
+        "coins_3.png": "not there",
+    }
+    assert report.images == 1
+    assert report.different == ()
+    assert "coins_2.png" in repr(report)
+    assert "coins_2.png" in report._repr_html_()
+
+
+def test_a_damaged_picture_is_named_with_its_damage(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    (folder / "coins_2.png").write_bytes((folder / "coins_2.png").read_bytes()[:500])
+    with Session(tmp_path / "s") as session:
+        [failure] = session.replay(recipe, folder).failed
+    assert failure.path == "coins_2.png"
+    assert "altered" not in failure.reason
+
+
+def test_a_mask_that_is_another_one_is_told_with_its_iou(
+    recipe: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = json.loads(recipe.read_bytes())
+    size = values["masks"][0]["rle"]["size"]
+    other = np.zeros(size, bool)
+    other[: size[0] // 2] = True
+    values["masks"][0]["rle"] = encode_rle(other)
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(values))
+    assert main(["replay", str(changed), "--images", str(pictures), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    [different] = report["different"]
+    assert (different["image"], different["number"]) == ("coins_1.png", 0)
+    assert 0 < different["iou"] < 1
+    assert different["pixels"] > 0
+
+
+def test_another_model_is_refused_unless_it_is_wanted(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    values = json.loads(recipe.read_bytes())
+    values["model"]["fingerprint"] = "tiny-" + "0" * 64
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(values))
+    with Session(tmp_path / "s") as session:
+        with pytest.raises(RecipeError, match="made with the model 'tiny'"):
+            session.replay(other, pictures)
+        assert session.images() == []
+        report = session.replay(other, pictures, any_model=True)
+    assert report.same > 0
+    assert any(note.startswith("model: was tiny") for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"not json", "expected JSON"),
+        (b"[]", "got none"),
+        (b'{"samnb_recipe": 99}', "got version 99"),
+        (b'{"samnb_recipe": 1, "images": []}', "is damaged"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(content: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=told):
+        Recipe.read(path)
+
+
+def test_a_recipe_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(tmp_path / "none.json"), "--images", str(tmp_path)]) == 1
+    assert "none.json: cannot be read" in capsys.readouterr().err
+
+
+def test_a_folder_without_pictures_and_unknown_options(recipe: Path, worked: Path, tmp_path: Path) -> None:
+    with Session(tmp_path / "s") as session, pytest.raises(ImageNotFound):
+        session.replay(recipe, tmp_path / "nowhere")
+    with Session(worked) as session, pytest.raises(UnknownOption):
+        session.export("recipe", tmp_path / "r.json", polygons=True)
+
+
+def test_an_empty_session_has_a_recipe_too(tmp_path: Path, pictures: Path) -> None:
+    with Session(tmp_path / "s") as session:
+        report = session.export("recipe", tmp_path / "r.json")
+        assert (report.images, report.annotations) == (0, 0)
+        assert session.replay(tmp_path / "r.json", pictures).ok
