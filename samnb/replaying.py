@@ -187,9 +187,9 @@ class Replaying(Exchange):
         if recipe.model["fingerprint"] != self.model.fingerprint and not any_model:
             raise RecipeError(
                 f"The recipe was made with the model {recipe.model['name']!r}, {recipe.model['fingerprint'][:24]}…; "
-                f"this session has {self.model.name!r}, {self.model.fingerprint[:24]}…. Open a session with that model and "
-                "its checkpoint, or say any_model=True to see how much differs."
-                f"this session has {self.model.name!r}, {self.model.fingerprint[:24]}…. Open a session with that model "
+                f"this session has {self.model.name!r}, {self.model.fingerprint[:24]}…. Open a session with that "
+                "model and its checkpoint, or say any_model=True to see how much differs."
+            )
         paths, failed = find_pictures(recipe.images, images)
         records, refused = self._added(recipe, paths)
         failed += refused
