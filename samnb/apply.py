@@ -105,9 +105,9 @@ def chosen_annotation(
     if not category:
         raise PromptError("category: expected a name such as 'coin'; got an empty one.")
     number = prediction.best if index is None else index
-    if not 0 <= number < len(prediction.masks):
-        raise PromptError(f"index: expected 0 to {len(prediction.masks) - 1}, one of the masks; got {index}.")
-    mask = prediction.masks[number]
+    if not 0 <= number < len(prediction.scores):
+        raise PromptError(f"index: expected 0 to {len(prediction.scores) - 1}, one of the masks; got {index}.")
+    mask = prediction.mask_of(number)
     if not mask.any():
         raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
     if mask.shape != image.size_hw:

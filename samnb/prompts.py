@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import PointOutsideImage, PromptError
+from .lazy_masks import LazyMasks
 
 __all__ = ["BACKGROUND", "FOREGROUND", "Embedding", "Prediction", "Prompt"]
 
@@ -155,7 +156,8 @@ class Prediction:
     Parameters
     ----------
     masks : (N, H, W) bool
-        At the size of the upright picture, best score first is *not* implied: see `best`.
+        At the size of the upright picture, best score first is *not* implied: see `best`. May be given as `LazyMasks`:
+        then each is made when it is first asked for, and reading this makes all; `mask` and `mask_of` make one.
     scores : (N,) float32
         The model's own estimate of each mask's IoU, about 0 to 1.
     low_res_logits : (N, h, w) float32
@@ -187,6 +189,42 @@ class Prediction:
     model: str = field(default="")
     region: tuple[int, int, int, int] | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.masks, LazyMasks):
+            object.__setattr__(self, "_lazy", self.masks)
+            object.__delattr__(self, "masks")
+
+    if not TYPE_CHECKING:  # mypy would take every misspelt name for one of these
+
+        def __getattr__(self, name: str) -> Any:
+            lazy = self.__dict__.get("_lazy") if name == "masks" else None
+            if lazy is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            object.__setattr__(self, "masks", lazy.all())
+            return self.__dict__["masks"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With all masks: what makes them cannot travel."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def but(self, **changes: Any) -> Prediction:
+        """The same with some values changed; unlike ``dataclasses.replace`` it makes no masks that nobody asked for.
+
+        Examples
+        --------
+        >>> prediction = Prediction(np.ones((1, 2, 2), bool), np.ones(1, "f"), np.ones((1, 1, 1), "f"), Prompt())
+        >>> prediction.but(image="coins.png").image
+        'coins.png'
+        """
+        values = {each.name: self.__dict__.get(each.name) for each in fields(self)}
+        values["masks"] = self.__dict__.get("_lazy", values["masks"])
+        return Prediction(**{**values, **changes})
+
+    def mask_of(self, index: int) -> NDArray[np.bool_]:
+        """The (H, W) mask of that index; the others need not be made for it."""
+        lazy: LazyMasks | None = self.__dict__.get("_lazy")
+        return self.masks[index] if lazy is None else lazy.one(index)
+
     @property
     def best(self) -> int:
         """Index of the highest score."""
@@ -204,6 +242,8 @@ class Prediction:
         >>> prediction.best_for(Prompt.of(points=[(0.5, 0.5), (1.5, 0.5)], point_labels=[1, 0]))
         1
         """
+        if len(self.scores) == 1:
+            return 0
         height, width = self.masks.shape[1:]
         right = np.zeros(len(self.masks), int)
         for (x, y), label in zip(prompt.points, prompt.point_labels, strict=True):
@@ -215,7 +255,7 @@ class Prediction:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The (H, W) mask with the highest score."""
-        return self.masks[self.best]
+        return self.mask_of(self.best)
 
     @property
     def score(self) -> float:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import PromptError
+from .lazy_masks import LazyMasks
 from .prompts import Prediction, Prompt
 
 __all__ = ["LEAST_SIDE", "Region", "check_region", "holds", "in_region", "region_around", "region_hash", "whole"]
@@ -146,6 +147,8 @@ def whole(prediction: Prediction, region: Region, size_hw: tuple[int, int], prom
         In image pixels.
     """
     x0, y0, x1, y1 = region
-    masks = np.zeros((len(prediction.masks), *size_hw), bool)
-    masks[:, y0:y1, x0:x1] = prediction.masks
-    return replace(prediction, masks=masks, prompt=prompt, region=region)
+
+    def make(index: int, out: NDArray[np.bool_]) -> None:
+        out[y0:y1, x0:x1] = prediction.mask_of(index)
+
+    return prediction.but(masks=LazyMasks(len(prediction.scores), size_hw, make), prompt=prompt, region=region)

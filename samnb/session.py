@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -261,7 +260,7 @@ class Session(Lookalikes, Replaying):
             prediction = whole(self.model.decode(embedding, inside, **options), part, record.size_hw, prompt)
         seconds = time.perf_counter() - started
         _log.info("[SAM] Predicted mask in %.1fs (cache_hit=%s)", seconds, hit)
-        return replace(prediction, image=record.filename, image_id=record.id, cache_hit=hit, ms=seconds * 1000)
+        return prediction.but(image=record.filename, image_id=record.id, cache_hit=hit, ms=seconds * 1000)
 
     # -- how good it is ----------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
-    *("errors", "urls", "settings", "files", "prompts", "proposals", "finding", "looks", "images", "archives"),
+    *("errors", "urls", "settings", "files", "lazy_masks", "prompts", "proposals", "finding", "looks", "images"),
+    *("archives",),
     *("masks", "mask_edits", "regions", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),
@@ -30,6 +31,7 @@ ROOMS = (
     *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "prewarm", "apply"),
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts", "formats", "exports"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
+    *("readers", "known_pictures", "import_report", "imports"),
     *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating"),
     *("template_report", "template_trial", "template_preview", "template_book", "templating", "exchange"),
     *("recipes", "replaying", "session"),
