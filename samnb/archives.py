@@ -150,12 +150,12 @@ def _open(source: AnyPath | bytes, name: str) -> zipfile.ZipFile:
         if len(file.infolist()) > MAX_MEMBERS:
             raise ImageUnreadable(name, f"more than {MAX_MEMBERS:,} members")
         return file
-    except ImageUnreadable:
-        raise
     except Exception as error:
         # As in `Member.read`: a damaged directory comes out as anything from BadZipFile to UnicodeDecodeError.
         if stream is not None:
             stream.close()
+        if isinstance(error, ImageUnreadable):
+            raise
         raise ImageUnreadable(name, f"not a zip file that can be opened ({error})") from error
 
 
@@ -164,16 +164,19 @@ def _directory_size(stream: BinaryIO) -> int:
     length = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, length - 65557 - 20))
     tail = stream.read()
-    at = tail.rfind(_END)
+    # As zipfile looks for it: without a comment it is the very end, whatever its numbers look like.
+    at = len(tail) - 22 if tail[-22:].startswith(_END) and tail.endswith(b"\0\0") else tail.rfind(_END)
     if at < 0 or len(tail) < at + 22:
         return 0
     (size,) = struct.unpack_from("<L", tail, at + 12)
     if tail[max(0, at - 20) : at].startswith(_LOCATOR64):
         (place,) = struct.unpack_from("<Q", tail, at - 20 + 8)
-        stream.seek(min(place, length))
-        record = stream.read(56)
-        if record.startswith(_END64) and len(record) == 56:
-            (size,) = struct.unpack_from("<Q", record, 40)
+        # Where the locator says it is, and right before the locator, where some versions of zipfile look.
+        for start in (place, length - len(tail) + at - 20 - 56):
+            stream.seek(min(max(0, start), length))
+            record = stream.read(56)
+            if record.startswith(_END64) and len(record) == 56:
+                size = max(size if size != 0xFFFFFFFF else 0, *struct.unpack_from("<Q", record, 40))
     return size
 
 

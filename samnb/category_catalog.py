@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from .database import Database
 from .errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
 from .queries import now
-from .records import CategoryRecord
+from .records import REJECTED, CategoryRecord
 from .tables import annotation_table, category_table
 
 __all__ = ["CategoryCatalog"]
@@ -98,15 +98,18 @@ class CategoryCatalog:
         UnknownName
             There is none of that name.
         WorkWouldBeLost
-            There are annotations of it.
+            There are annotations of it. What a review rejected is none, and goes with it.
         """
+        of_it, rejected = annotation_table.c.category == name, annotation_table.c.review == REJECTED
         with self._database.write() as connection:
-            count = select(func.count()).select_from(annotation_table).where(annotation_table.c.category == name)
+            count = select(func.count()).select_from(annotation_table).where(of_it, ~rejected)
             used = connection.scalars(count).one()
             if used:
                 way = "Remove them first, or give the category another name with session.rename_category()."
                 raise WorkWouldBeLost(f"category {name!r}", used, way)
-            if not connection.execute(delete(category_table).where(category_table.c.name == name)).rowcount:
+            gone = connection.execute(delete(annotation_table).where(of_it, rejected)).rowcount
+            gone += connection.execute(delete(category_table).where(category_table.c.name == name)).rowcount
+            if not gone:
                 raise UnknownName("category", name, [record.name for record in _records(connection)])
 
     def _keep(self, connection: Connection, records: list[CategoryRecord]) -> None:

@@ -124,6 +124,7 @@ class Database:
         with self._errors_in_plain_words(), self._writer.begin() as connection:
             if self._is_postgresql:
                 # One at a time, as SQLite has it: row locks, taken in whatever order, would end in deadlocks.
+                connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield connection
 
@@ -304,19 +305,26 @@ class Database:
     def _explained(self, error: Exception) -> SamnbError:
         reason = " ".join(without_secrets(getattr(error, "orig", None) or error, self._url).split())
         where = str(self.path or self.shown)
-        if "readonly" in reason or "unable to open" in reason:
+        if self._is_postgresql:
+            # Its messages come in the server's language and quote what they were sent; its codes do not.
+            code = getattr(getattr(error, "orig", None), "sqlstate", None)
+            readonly, locked, damaged = code == "25006", code == "55P03", False
+        else:
+            readonly = "readonly" in reason or "unable to open" in reason
+            locked, damaged = "locked" in reason, "malformed" in reason
+        if readonly:
             return SessionReadOnly(self.shown, reason)
-        if "not a database" in reason:
+        if not self._is_postgresql and "not a database" in reason:
             return StoreError(
                 f"{where}: {reason}. Expected a catalog written by samnb. Nothing was changed: "
                 "move that file away, or choose another session folder."
             )
-        if "malformed" in reason:
+        if damaged:
             return StoreError(
                 f"{where}: {reason}. Put a backup in its place, or move it away and add the images again: "
                 "their embeddings are still in the store and are found by content."
             )
-        if "locked" in reason:
+        if locked:
             return StoreError(
                 f"{where}: still locked by another process after {BUSY_TIMEOUT_MS / 1000:g} s. "
                 "Look for a notebook or program that keeps a transaction open on it, then try again."

@@ -137,6 +137,7 @@ class _Adding:
         self._failed: list[Failure] = []
         self._added = self._changed = self._duplicates = 0
         self._done = self._total = 0
+        self._broken_off = False
         self._seen: set[str] = set()
 
     def events(self, source: Any, control: JobControl) -> Iterator[Event]:
@@ -251,6 +252,9 @@ class _Adding:
 
     def _finish(self, block: _Block) -> Iterator[Event]:
         """Write what was read, in the order of the sources, whenever there is enough of it."""
+        if self._broken_off:
+            self._remember(list(block.reads.values()), block)
+            return
         batch: list[_Read] = []
         written = time.monotonic()
         for path in block.paths:
@@ -262,13 +266,15 @@ class _Adding:
                     block.chunks.popleft().result()
             if path not in block.reads:
                 # Cancelled. What was read beyond this one is remembered and not added, so that the order stays.
-                self._remember(list(block.reads.values()), block)
+                self._broken_off = True
                 break
             batch.append(block.reads[path])
             if time.monotonic() - written > WRITE_EVERY:
                 yield from self._write(batch, block)
                 batch, written = [], time.monotonic()
         yield from self._write(batch, block)
+        if self._broken_off:
+            self._remember(list(block.reads.values()), block)
 
     def _write(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
         rows = [row for row in (self._row(read) for read in reads) if row is not None]

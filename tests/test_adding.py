@@ -237,6 +237,27 @@ def test_a_cancelled_job_keeps_what_it_has_and_the_next_goes_on(
     assert [i.position for i in session.images()] == list(range(FILES))
 
 
+def test_cancelled_in_the_first_block_nothing_of_the_next_is_added(
+    session: Session, photos: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.add(photos, dataset="elsewhere")  # so that the second block is known without being read
+    known = {f"{n}.png" for n in range(20, FILES)}
+    for n in range(20):
+        os.utime(photos / f"{n}.png", (1, 1))
+    monkeypatch.setattr(samnb.intake, "BATCH", 20)
+    monkeypatch.setattr(samnb.intake, "threads", lambda: 1)
+    started = threading.Event()
+    reading.names.clear()
+    reading.at = {5: lambda: (started.wait(10), job.cancel())}
+    job = session.add_job(photos, show=False)
+    started.set()
+    last = job.wait(30)
+    assert job.report is not None
+    assert last["cancelled"]
+    assert not known & {image.filename for image in session.images("default")}
+    assert [i.filename for i in job.report.images] == [f"{n}.png" for n in range(5)]
+
+
 def test_ctrl_c_finishes_the_image_in_hand_and_the_same_call_goes_on(
     session: Session, photos: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,6 +226,34 @@ def test_a_directory_too_large_to_list_is_refused_before_it_is_read(tmp_path: Pa
         stream.write(record)
     with pytest.raises(ImageUnreadable, match="its directory takes 314,572,800 bytes"):
         list(members_of(file))
+
+
+def test_an_end_record_within_the_end_record_hides_no_directory(tmp_path: Path) -> None:
+    # Its place in the file reads as the beginning of another end record, behind which nothing follows.
+    size, file = 300 * 2**20, tmp_path / "many.zip"
+    record = struct.pack("<4s4HL4sH", b"PK\x05\x06", 0, 0, 1, 1, size, b"PK\x05\x06", 0)
+    with file.open("wb") as stream:
+        stream.truncate(size)
+        stream.seek(size)
+        stream.write(record)
+    with pytest.raises(ImageUnreadable, match="its directory takes 314,572,800 bytes"):
+        list(members_of(file))
+
+
+def test_a_refused_archive_is_closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened = []
+
+    def spy(*args: Any, **options: Any) -> Any:
+        opened.append(open(*args, **options))  # noqa: SIM115
+        return opened[-1]
+
+    monkeypatch.setattr(samnb.archives, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(samnb.archives, "open", spy, raising=False)
+    file = tmp_path / "many.zip"
+    file.write_bytes(zip_bytes({f"{n}.png": png(n) for n in range(4)}))
+    with pytest.raises(ImageUnreadable, match="more than 3 members"):
+        list(members_of(file))
+    assert [stream.closed for stream in opened] == [True]
 
 
 def test_a_member_that_declares_less_than_it_holds(session: Session) -> None:

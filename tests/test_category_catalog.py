@@ -8,6 +8,7 @@ from made_up import coin, digest, picture
 from samnb.catalog import Catalog, CategoryRecord
 from samnb.errors import NameTaken, PromptError, SamePixels, UnknownName, WorkWouldBeLost
 from samnb.masks import CATEGORY_COLORS
+from samnb.records import REJECTED
 
 
 def use(catalog: Catalog, *names: str) -> None:
@@ -77,6 +78,15 @@ def test_one_in_use_is_not_removed(catalog: Catalog) -> None:
     catalog.remove_annotations([a.id for a in catalog.annotations()])
     catalog.remove_category("coin")
     assert catalog.category_records() == []
+
+
+def test_what_a_review_rejected_does_not_hold_a_category(catalog: Catalog) -> None:
+    use(catalog, "coin")
+    [annotation] = catalog.annotations()
+    catalog.update_annotation(annotation.id, review=REJECTED)
+    catalog.remove_category("coin")
+    assert catalog.categories() == []
+    assert catalog.annotations(review=REJECTED) == []
 
 
 @pytest.mark.parametrize("color", ["red", "#12345", "#1234567", "", "123456"])

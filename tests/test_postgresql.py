@@ -17,9 +17,10 @@ from made_up import picture
 from postgres_server import PASSWORD, PostgresServer
 from sqlalchemy import create_engine, inspect
 
+import samnb.database
 from samnb import migrations
 from samnb.catalog import Catalog
-from samnb.errors import StoreError, UnknownName
+from samnb.errors import SessionReadOnly, StoreError, UnknownName
 from samnb.session import Session
 from samnb.tables import metadata
 
@@ -175,3 +176,28 @@ def test_the_password_is_in_no_error_of_a_query(postgres_server: PostgresServer)
         pid = catalog._database.engine.connect().exec_driver_sql("SELECT pg_backend_pid()").scalar()
         postgres_server.execute(f"SELECT pg_terminate_backend({pid})")
         assert catalog.images() == []
+
+
+# -- in each other's way ------------------------------------------------------------------------------
+
+
+def test_a_writer_that_never_ends_is_told_of_and_not_waited_for(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samnb.database, "BUSY_TIMEOUT_MS", 300)
+    url = postgres_server.catalog()
+    with Catalog(url) as one, Catalog(url) as other:
+        with one._database.write(), pytest.raises(StoreError, match=r"still locked by another process after 0\.3 s"):
+            other.add_dataset("monday")
+        other.add_dataset("monday")
+        assert [dataset.name for dataset in one.datasets()] == ["monday"]
+
+
+def test_a_database_that_may_only_be_read(postgres_server: PostgresServer) -> None:
+    with Catalog(postgres_server.catalog()) as catalog:
+        with pytest.raises(SessionReadOnly), catalog._database.write() as connection:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY; DELETE FROM images")
+        # Words of SQLite's in what a user wrote mean nothing here.
+        with pytest.raises(StoreError, match="the database answers") as caught, catalog._database.read() as connection:
+            connection.exec_driver_sql("SELECT 'locked malformed readonly'::integer")
+        assert not isinstance(caught.value, SessionReadOnly)
