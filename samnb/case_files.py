@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -42,12 +43,24 @@ class PictureFolder:
         self.root = Path(folder).expanduser().absolute()
         if not self.root.is_dir():
             raise ImageNotFound(self.root, expected="a folder of pictures")
-        self.paths = [path for path in find_images(self.root) if without is None or without not in path.parents]
+        paths = [path for path in find_images(self.root) if without is None or without not in path.parents]
+        self._list({path: path.name for path in paths})
+
+    @classmethod
+    def of(cls, names: Mapping[Path, str]) -> PictureFolder:
+        """Pictures wherever they lie, by absolute path, with the file names they are called by."""
+        folder = cls.__new__(cls)
+        folder.root = Path(os.path.commonpath({path.parent for path in names}) if names else os.sep)
+        folder._list(names)
+        return folder
+
+    def _list(self, names: Mapping[Path, str]) -> None:
+        self.paths = list(names)
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
-        for path in self.paths:
-            self._by_name.setdefault(path.name, []).append(path)
-            self._by_stem.setdefault(path.stem, []).append(path)
+        for path, name in names.items():
+            self._by_name.setdefault(name, []).append(path)
+            self._by_stem.setdefault(Path(name).stem, []).append(path)
 
     def pixels(self, name: str) -> NDArray[np.uint8]:
         """The picture of that relative path, or else the only one of that file name.

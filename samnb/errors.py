@@ -306,7 +306,7 @@ class FormatError(SamnbError, ValueError):
     """A file to import that is not of the format it was taken for."""
 
     def __init__(self, path: AnyPath, expected: str, reason: str):
-        self.path = str(path)
+        self.path, self.reason = str(path), reason
         super().__init__(
             f"{self.path}: expected {expected}, but {reason}. Nothing was imported. Write it anew with the tool "
             "that made it, or name another format; docs/exchange.md tells what is understood."

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import exports
+from .imports import Importing, picture_folder, read_contents
+from .jobs import Job
+from .known_pictures import KnownPictures
+from .progress import run_shown
 from .templating import Templating
 
 if TYPE_CHECKING:
     from .exports import ExportReport
+    from .import_report import ImportReport
 
 __all__ = ["Exchange"]
 
@@ -29,7 +34,7 @@ class Exchange(Templating):
         dataset : str, optional
             None: all images.
         **options
-            Of the format, such as ``polygons=True`` for COCO: see docs/formats.md.
+            Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
 
         Raises
         ------
@@ -46,3 +51,62 @@ class Exchange(Templating):
             categories=self.categories(),
             **options,
         )
+
+    def import_(
+        self,
+        format: str,
+        path: str | Path,
+        *,
+        dataset: str | None = None,
+        images: str | Path | None = None,
+        show: bool = True,
+        **options: Any,
+    ) -> ImportReport:
+        """Take annotations from a file of another tool; what cannot be used is in the report, and the rest goes on.
+
+        What is there is never changed: the same object again, or one that was mended by hand since, is left out. So the
+        same call again adds nothing, and goes on where it was interrupted. New ones have the source "import:<format>".
+
+        Parameters
+        ----------
+        format : {"coco", "labelme", "masks"}
+            A COCO file; a JSON file of labelme or a folder of them; a folder of mask pictures.
+        path : path
+        dataset : str, optional
+            Only its images are meant, and new ones go there. None: all are; new ones go to "default".
+        images : path, optional
+            A folder with the pictures: those the file names and the session does not have are added.
+            None: they are reported.
+        show : bool
+            Draw how far it is (a tqdm bar outside a notebook) when it takes longer than a second.
+        **options
+            For "masks", ``categories=["coin", …]``: what the numbers 1, 2, … of label maps mean.
+
+        Raises
+        ------
+        UnknownName, UnknownOption
+            No such format, dataset or option.
+        ImageNotFound, FormatError
+            Nothing there, or a file of another format.
+        KeyboardInterrupt
+            After the image in hand was finished.
+        """
+        folder = picture_folder(images, path)
+        is_new = dataset is not None and folder is not None and dataset not in {each.name for each in self.datasets()}
+        known = KnownPictures([] if is_new else self.images(dataset), folder)
+        contents = read_contents(format, path, known, **options)
+        work = Importing(
+            format,
+            Path(path).expanduser(),
+            self.catalog,
+            known,
+            contents,
+            add=lambda paths: self.add(paths, dataset=dataset or "default", show=show),
+            filled=self._filled,
+            tell=self.changes.tell,
+        )
+        job = Job(f"import {format}", work.events, start=False)
+        report: ImportReport = run_shown(job, show=show).details["report"]
+        if job.control.cancelled:
+            raise KeyboardInterrupt(f"Stopped: {report} · the same call goes on from there")
+        return report

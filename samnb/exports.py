@@ -52,7 +52,7 @@ def export(
     Parameters
     ----------
     format : {"coco", "labelme", "masks", "table", "voc", "yolo"}
-        See `samnb.formats`, or docs/formats.md.
+        See `samnb.formats`, or docs/exchange.md.
     path : path
         The file or folder; missing folders are made.
     images : sequence of ImageRecord

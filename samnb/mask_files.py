@@ -31,7 +31,7 @@ from .finding import find_images
 from .images import read_pixels
 from .reports import Failure
 
-__all__ = ["read_masks"]
+__all__ = ["mask_of", "read_masks"]
 
 Mask = NDArray[np.bool_]
 
@@ -39,14 +39,15 @@ _LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k"}
 _MOST_LABELS = 4096
 
 
-def read_masks(masks: AnyPath, images: AnyPath) -> CaseList:
+def read_masks(masks: AnyPath, images: AnyPath | PictureFolder) -> CaseList:
     """The objects of a folder of mask pictures; see the top of this file for what is understood.
 
     Parameters
     ----------
     masks, images : path
         Two folders, one of which may lie in the other; or the same twice when masks lie beside their pictures: there
-        a mask's name is its picture's with something after it, or the same with a lossless suffix.
+        a mask's name is its picture's with something after it, or the same with a lossless suffix. Instead of the
+        second, pictures that are known already.
 
     Raises
     ------
@@ -56,9 +57,12 @@ def read_masks(masks: AnyPath, images: AnyPath) -> CaseList:
     root = Path(masks).expanduser().absolute()
     if not root.is_dir():
         raise ImageNotFound(root, expected="a folder of mask pictures")
-    place = Path(images).expanduser().absolute()
-    beside, around = root.resolve() == place.resolve(), root in place.parents
-    folder = PictureFolder(place, without=root if place in root.parents else None)
+    if isinstance(images, PictureFolder):
+        folder = images
+    else:
+        place = Path(images).expanduser().absolute()
+        folder = PictureFolder(place, without=root if place in root.parents else None)
+    beside, around = root.resolve() == folder.root.resolve(), root in folder.root.parents
     if (root / "index.csv").is_file():
         return _listed(root, folder)
     sources: list[CaseSource] = []
@@ -102,7 +106,7 @@ def _listed(root: Path, folder: PictureFolder) -> CaseList:
             failed.append(Failure(f"index.csv, line {number}", "expected a mask and an image"))
             continue
         category, place = row.get("category") or "", root / row["mask"]
-        read_mask = partial(_object, place, None)
+        read_mask = partial(mask_of, place, None)
         pixels = partial(folder.pixels, row["image"])
         sources.append(CaseSource(row["image"], str(place), pixels, read_mask, category, category, row["image"]))
     order = {name: number for number, name in enumerate(dict.fromkeys(source.image for source in sources))}
@@ -119,7 +123,7 @@ def _mask_sources(path: Path, picture: Path, folder: PictureFolder) -> Iterator[
             image=name,
             place=str(path) if label is None else f"{path}, label {label}",
             read_pixels=partial(read_pixels, picture),
-            read_mask=partial(_object, path, label),
+            read_mask=partial(mask_of, path, label),
             category=category,
             group=named[1] if named else "",
             id=str(picture),
@@ -139,8 +143,8 @@ def _labels(path: Path) -> list[int | None]:
     return [value for value in sizes if value != 255 or values.max() > 255]
 
 
-def _object(path: Path, label: int | None) -> Mask:
-    """(H, W) bool: where the file has that label; None: where it is lit."""
+def mask_of(path: Path, label: int | None) -> Mask:
+    """(H, W) bool: where the file has that label; None: where it is lit. Raises `ImageError`."""
     values = _values(path)
     if label is not None:
         return np.asarray(values == label)

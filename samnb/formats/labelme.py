@@ -38,7 +38,7 @@ def export_labelme(
     """A folder that labelme opens: each picture, and beside it ``<image>.json``; also where it has no annotations.
 
     The parts of one object are polygons of one ``group_id``. A hole is nothing a polygon of labelme can have, so an
-    object with holes is a mask shape, exact.
+    object with holes is a mask shape, exact. ``labels.txt`` has the categories, for ``labelme --labels labels.txt``.
 
     Parameters
     ----------
@@ -76,11 +76,15 @@ def export_labelme(
             "imageData": None,
             "imageHeight": item.image.height,
             "imageWidth": item.image.width,
+            # labelme keeps what it does not know.
+            "samnb_image": item.name,
         }
         folder.write(f"{stem}.json", json.dumps(document, indent=1, allow_nan=False).encode("ascii"))
 
     with FolderWriter(path) as folder:
         items = list(each(items, write, failed))
+        lines = "".join(f"{category}\n" for category in categories if category.isprintable())
+        folder.write("labels.txt", lines.encode(errors="surrogateescape"))
         folder.write_manifest("labelme")
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
     notes = (f"{filled} holes are filled: polygons of labelme have none",) if filled else ()

@@ -23,6 +23,7 @@ __all__ = [
     "FolderWriter",
     "Names",
     "count",
+    "distinct_names",
     "each",
     "gathered",
     "safe",
@@ -101,7 +102,7 @@ def gathered(
             failed.append(Failure(f"{annotation.image}, annotation {annotation.id}", reason))
         else:
             of_image[annotation.image_id].append(annotation)
-    names = _distinct_names(images)
+    names = distinct_names(images)
     items = [ExportItem(i, name, tuple(of_image[i.id])) for i, name in zip(images, names, strict=True)]
     return items, failed
 
@@ -119,7 +120,7 @@ def _unfit(annotation: AnnotationRecord, size_hw: tuple[int, int]) -> str:
     return ""
 
 
-def _distinct_names(images: Sequence[ImageRecord]) -> list[str]:
+def distinct_names(images: Sequence[ImageRecord]) -> list[str]:
     """File names; where several images share one, with the dataset before it, or the folder as well."""
     choices = [
         (i.filename, f"{i.dataset}/{i.filename}", f"{i.dataset}/{Path(i.path).parent.name}/{i.filename}")
@@ -199,11 +200,15 @@ class FolderWriter:
         self.files.append(self.folder / name)
         return self.files[-1]
 
-    def write_manifest(self, format: str) -> None:
-        """Set aside a list of all files so far; those of the list that is there, and not written again, are stale."""
+    def write_manifest(self, format: str, *, images: Sequence[str] = ()) -> None:
+        """Set aside a list of all files so far; those of the list that is there, and not written again, are stale.
+
+        Names of images are for whoever reads the folder again, where nothing else in it says them all.
+        """
         self.stale = _of_manifest(self.folder, format)
         names = sorted(file.relative_to(self.folder).as_posix() for file in self.files)
-        content = json.dumps({"format": format, "made_with": "samnb", "files": names}, indent=1)
+        values = {"format": format, "made_with": "samnb", "files": names} | ({"images": [*images]} if images else {})
+        content = json.dumps(values, indent=1)
         self.write(MANIFEST, content.encode("ascii"))
 
     def __enter__(self) -> FolderWriter:

@@ -19,7 +19,7 @@ from .layout import ExportItem, ExportReport, FolderWriter, Names, safe
 __all__ = ["export_masks", "indexed_png", "png_bytes"]
 
 _INDEX_COLUMNS = (
-    *("mask", "labels", "image", "dataset", "width", "height", "category", "category_id"),
+    *("mask", "labels", "label", "image", "dataset", "width", "height", "category", "category_id"),
     *("x", "y", "w", "h", "area", "score", "source", "annotation_id"),
 )
 _LABELS = ("category", "object", "none")
@@ -39,7 +39,7 @@ def export_masks(
     - ``labels/<image>.png``: one image, each pixel the number of its category from 1, 0 where there is none,
       with a palette of the category colours (16-bit grey for numbers above 255). Where annotations
       overlap, the one of the higher layer lies on top, and of one layer the later;
-    - ``index.csv``: a row for each annotation, in UTF-8.
+    - ``index.csv``: a row for each annotation, in UTF-8; ``label`` is its number in ``labels``.
 
     Parameters
     ----------
@@ -57,25 +57,26 @@ def export_masks(
         for item in items:
             stem = stems.stem(item.name)
             label_name = "" if labels == "none" else f"labels/{stem}.png"
+            numbers = [categories.index(annotation.category) + 1 for annotation in item.annotations]
+            if labels == "object":
+                numbers = list(range(1, len(item.annotations) + 1))
             for number, annotation in enumerate(item.annotations, 1):
                 name = names.free(f"{stem}__{number}_{safe(annotation.category, 'category')}.png") if objects else ""
                 if objects:
                     mask = decode_rle(annotation.rle)
                     folder.write(name, png_bytes(Image.fromarray(mask.astype(np.uint8) * np.uint8(255))))
-                row = (name, label_name, item.name, item.image.dataset, item.image.width, item.image.height)
+                label = numbers[number - 1] if label_name else ""
+                row = (name, label_name, label, item.name, item.image.dataset, item.image.width, item.image.height)
                 about = (annotation.category, categories.index(annotation.category) + 1, *annotation.bbox)
                 index.append((*row, *about, annotation.area, annotation.score, annotation.source, annotation.id))
             if label_name:
-                numbers = [categories.index(annotation.category) + 1 for annotation in item.annotations]
-                if labels == "object":
-                    numbers = list(range(1, len(item.annotations) + 1))
                 highest = len(categories) if labels == "category" else len(numbers)
                 colors = [category_color(number) for number in range(min(highest, 255))]
                 folder.write(label_name, indexed_png(item, numbers, colors, highest=highest))
         text = io.StringIO(newline="")
         csv.writer(text).writerows([_INDEX_COLUMNS, *index])
         folder.write("index.csv", text.getvalue().encode(errors="surrogateescape"))
-        folder.write_manifest("masks")
+        folder.write_manifest("masks", images=[item.name for item in items])
     return ExportReport("masks", path, len(items), len(index), tuple(folder.files))
 
 
