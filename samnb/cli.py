@@ -59,8 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("add", help="add pictures")
     prewarm = commands.add_parser("prewarm", help="encode what is not cached yet")
     export = commands.add_parser("export", help="write annotations for other tools")
+    take = commands.add_parser("import", help="take annotations from files of other tools")
     evaluate = _add_evaluate(commands)
-    for command, run in (*looks, (add, _add), (prewarm, _prewarm), (export, _export), (evaluate, _evaluate)):
+    runs = ((add, _add), (prewarm, _prewarm), (export, _export), (take, _import), (evaluate, _evaluate))
+    for command, run in (*looks, *runs):
         command.add_argument(
             "session", type=Path, help="the session folder", nargs="?" if command is evaluate else None
         )
@@ -70,11 +72,30 @@ def _parser() -> argparse.ArgumentParser:
         if run is not None:
             command.set_defaults(run=run)
     add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
-    for command in (add, prewarm, export, evaluate):
+    for command in (add, prewarm, export, take, evaluate):
         command.add_argument("--dataset", default="default" if command is add else None)
-    export.add_argument("format", help="coco or masks")
+    export.add_argument("format", help="coco, labelme, masks, table, voc or yolo")
     export.add_argument("path", type=Path, help="file or folder to write")
+    take.add_argument("format", help="coco, labelme or masks")
+    take.add_argument("path", type=Path, help="file or folder to read")
+    take.add_argument("--images", type=Path, metavar="DIR", help="add the pictures it names from there")
+    for command in (export, take):
+        command.add_argument(
+            "--set", dest="options", metavar="NAME=VALUE", type=_option, action="append", default=[],
+            help="an option of the format, such as polygons=true; docs/exchange.md has them",
+        )  # fmt: skip
     return parser
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """``polygons=true`` as a name and a value: JSON, or else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE; got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -176,7 +197,19 @@ def _prewarm(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> None:
     with _session(arguments) as session:
-        print(session.export(arguments.format, arguments.path, dataset=arguments.dataset))
+        print(session.export(arguments.format, arguments.path, dataset=arguments.dataset, **dict(arguments.options)))
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    with _session(arguments) as session:
+        named: dict[str, Any] = {"dataset": arguments.dataset, "images": arguments.images, **dict(arguments.options)}
+        try:
+            report = session.import_(arguments.format, arguments.path, **named)
+        except KeyboardInterrupt as stopped:
+            print(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", file=sys.stderr)
+            return 130
+        print(report)
+        return 1 if report.failed and not report.images else 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

@@ -43,7 +43,7 @@ class Annotation:
     score : float
         The model's IoU estimate, or for a template similarity x that estimate.
     source : str
-        "hand", "import:<file>", or "template:<name>@<version>".
+        "hand", "import:<format>", or "template:<name>@<version>".
     """
 
     def __init__(self, record: AnnotationRecord):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samnb import cli
+from samnb import Session, cli
 
 
 @pytest.fixture
@@ -30,6 +30,33 @@ def test_from_pictures_to_an_export(tmp_path, pictures, capsys):
     assert "2 of 2 (100 %)" in capsys.readouterr().out
     assert cli.main(["export", session, "coco", str(tmp_path / "out.json")]) == 0
     assert len(json.loads((tmp_path / "out.json").read_text())["images"]) == 2
+
+
+def test_from_one_session_into_another(tmp_path, pictures, capsys):
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    for session in (one, two):
+        cli.main(["add", session, str(pictures / "0.png")])
+    with Session(one) as opened:
+        opened.accept_mask("0.png", np.eye(40, 50, dtype=bool), category="line")
+        opened.accept_mask("0.png", np.ones((40, 50), bool), category="all")
+    options = ["--set", "objects=false", "--set", "labels=object"]
+    assert cli.main(["export", one, "masks", str(tmp_path / "m"), *options]) == 0
+    assert not list((tmp_path / "m").glob("*.png"))
+    place = str(tmp_path / "a.json")
+    assert cli.main(["export", one, "coco", place, "--set", "polygons=true"]) == 0
+    assert isinstance(json.loads((tmp_path / "a.json").read_text())["annotations"][0]["segmentation"], list)
+    capsys.readouterr()
+    assert cli.main(["import", two, "coco", place]) == 0
+    assert capsys.readouterr().out == "2 annotations from a.json on 1 image\n"
+    assert cli.main(["import", two, "coco", place, "--images", str(pictures)]) == 0
+    assert "0 annotations from a.json on 1 image · 2 there already" in capsys.readouterr().out
+    assert cli.main(["import", two, "cocoo", place]) == 1
+    assert "Did you mean 'coco'" in capsys.readouterr().err
+    assert cli.main(["export", one, "coco", place, "--set", "polygon=true"]) == 1
+    assert "polygons" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["export", one, "coco", place, "--set", "polygons"])
+    assert "expected NAME=VALUE" in capsys.readouterr().err
 
 
 def test_errors_are_one_line_and_status_1(tmp_path, capsys):
