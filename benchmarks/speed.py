@@ -15,7 +15,6 @@ import argparse
 import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -66,8 +65,7 @@ def tiny_models() -> dict[str, Model]:
     """The embedded model, and the same without what was done for its speed."""
     lean = load_model("tiny")
     assert isinstance(lean, TorchSam)
-    plan = replace(lean.blueprint, lean_decoder=None, quick_masks=False)
-    return {"tiny": lean, "tiny_plain": TorchSam(lean.info, lean.weights, plan)}
+    return {"tiny": lean, "tiny_plain": TorchSam(lean.info, lean.weights, lean.blueprint, fast_decoder=False)}
 
 
 def random_vit_b(folder: Path) -> Path:

@@ -261,6 +261,13 @@ SETTINGS: tuple[Setting, ...] = (
         "1",
         _on,
     ),
+    Setting(
+        "SAMNB_FAST_DECODER",
+        "0 runs segment-anything's own mask decoder and scaling of masks, instead of the leaner ones.",
+        "0",
+        "1",
+        _on,
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

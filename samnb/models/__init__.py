@@ -124,7 +124,6 @@ _TINY = Entry(
             # Its layers take a millisecond each: two threads gain little on an idle machine, and where anything else
             # runs, every layer waits until both are given a turn (measured: 33 ms a decode on one, 1,500 on two).
             threads=1,
-            quick_masks=True,
             lean_decoder=tiny.lean_decoder,
         )
     ),

@@ -3,8 +3,8 @@
 The halves are the image encoder (nearly all parameters, nearly all time) and prompt encoder + mask decoder. Decoding
 a cached embedding builds the second half only. Importing this module imports no torch.
 
-Sizes are (H, W), points (x, y) in image pixels. Numbers are those of ``segment_anything.SamPredictor``, bit for bit
-on one machine.
+Sizes are (H, W), points (x, y) in image pixels. Numbers are those of ``segment_anything.SamPredictor`` but for
+roundings: see `samnb.models.decoder`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock, RLock
 from typing import Any
 
@@ -22,16 +21,14 @@ from numpy.typing import NDArray
 
 from ..errors import CheckpointMismatch, ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
-from ..proposals import Proposal, proposer
+from ..proposals import Proposal
 from .checkpoints import ModelInfo, WeightFile, check_names
-from .decoder import Decoder
+from .decoder import Answer, Decoder
 from .devices import check_device, on_threads, resolve_device
+from .fast_decoder import wants_fast_decoder
 from .frame import check_pixels, normalised, resize_longest_side
 
 __all__ = ["Blueprint", "TorchSam"]
-
-AT_ONCE = 8
-"""Prompts in one call of the decoder: more hardly go faster, and take memory."""
 
 # Building draws random initial weights and may import torch: one net at a time, in the whole process.
 _building = Lock()
@@ -54,8 +51,6 @@ class Blueprint:
         On the scale 0 to 255.
     threads : int, optional
         How many processor threads it runs on; None leaves torch's own choice.
-    quick_masks : bool
-        Scale masks up with OpenCV, which is quicker than torch and rounds a little differently.
     lean_decoder : callable, optional
         Given the mask decoder with its weights, makes what answers prompts in its stead: the same answers, sooner.
     """
@@ -68,7 +63,6 @@ class Blueprint:
     pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     threads: int | None = None
-    quick_masks: bool = False
     lean_decoder: Callable[[Any], Any] | None = None
 
 
@@ -86,8 +80,11 @@ class TorchSam:
     device : str
         ``"auto"`` (cuda, else mps, else cpu), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     fast_attention : bool or None
-        The exact, leaner attention of `samnb.models.attention` in the encoder, on a CPU. None: yes, unless
+        The exact, leaner image encoder of `samnb.models.fast_encoder`, on a CPU. None: yes, unless
         the environment has ``SAMNB_FAST_ATTENTION=0``.
+    fast_decoder : bool or None
+        The leaner mask decoder and scaling of `samnb.models.fast_decoder` and `samnb.models.upscale`, or a model's own
+        lean decoder. None: yes, unless the environment has ``SAMNB_FAST_DECODER=0``.
     """
 
     def __init__(
@@ -98,11 +95,12 @@ class TorchSam:
         *,
         device: str = "auto",
         fast_attention: bool | None = None,
+        fast_decoder: bool | None = None,
     ):
         self.info, self.weights, self.blueprint = info, weights, blueprint
         self._wanted_device = check_device(device)
         self._device: str | None = None
-        self._fast_attention = fast_attention
+        self._fast_attention, self._fast_decoder = fast_attention, fast_decoder
         self._encoding, self._decoding = RLock(), RLock()
         self._encoder: Any = None
         self._decoder: Decoder | None = None
@@ -201,7 +199,8 @@ class TorchSam:
         Returns
         -------
         Prediction
-            `masks` (N, H, W) bool, `scores` (N,) float32, `low_res_logits` (N, h, w) float32.
+            `masks` (N, H, W) bool, `scores` (N,) float32, `low_res_logits` (N, h, w) float32. The mask with the highest
+            score is there; the others are made when they are asked for.
 
         Raises
         ------
@@ -211,61 +210,100 @@ class TorchSam:
             The embedding is not this model's, or a failure in torch (its error is the cause).
         """
         started = time.perf_counter()
-        if not prompt and mask_input is None:
-            raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
-        prompt.check_inside(embedding.original_size)
-        with self._decoding, self._failing("decode", embedding.original_size):
-            import torch
-
-            if self._decoder is None:
-                self._decoder = self._build_decoder()
-            with torch.inference_mode(), on_threads(self.blueprint.threads):
-                masks, scores, logits = self._decoder.run(embedding, prompt, multimask, mask_input)
+        if mask_input is None or prompt:
+            _check(prompt, embedding)
+        with self._failing("decode", embedding.original_size):
+            with self._ready() as decoder:
+                logits, scores = decoder.run(embedding, prompt, multimask, mask_input)
+            masks: Any = decoder.masks_of(logits, embedding)
+            masks.one(int(np.argmax(scores)))
         ms = (time.perf_counter() - started) * 1000
         return Prediction(masks, scores, logits, prompt, ms=ms, model=self.fingerprint)
 
-    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
-        """Candidate masks of prompts with one point each, a few at a time, scaled up only when they are asked for.
+    def decode_many(self, pairs: Sequence[tuple[Embedding, Prompt]], *, multimask: bool = True) -> list[Prediction]:
+        """What `decode` answers to each pair, a few at a time; masks are made when they are asked for.
 
-        The masks are those of `decode`, but for the last digits of their logits.
+        Prompts of the same shape (as many points, a box or none) are answered in one call, and none is padded: answers
+        differ from those of `decode` by roundings only. A click on another thread waits for one such call at most.
+
+        Parameters
+        ----------
+        pairs : sequence of (Embedding, Prompt)
+            Any images, any prompts, in any order.
+        multimask : bool
+            Three candidates each, or one.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of `pairs`; `ms` is the time a prompt took on average.
+
+        Raises
+        ------
+        PromptError, ModelError
+            As `decode`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from samnb.models import load_model
+        >>> model = load_model("tiny")
+        >>> embedding = model.encode(np.zeros((60, 80, 3), np.uint8))
+        >>> clicks = [Prompt.of(points=[(x, 30)]) for x in (20, 40, 60)]
+        >>> [prediction.masks.shape for prediction in model.decode_many([(embedding, click) for click in clicks])]
+        [(3, 60, 80), (3, 60, 80), (3, 60, 80)]
+        """
+        started = time.perf_counter()
+        decoder, answers = self._answers(pairs, multimask)
+        ms = (time.perf_counter() - started) * 1000 / max(1, len(pairs))
+        predictions = []
+        for (embedding, prompt), (logits, scores) in zip(pairs, answers, strict=True):
+            masks: Any = decoder.masks_of(logits, embedding)
+            predictions.append(Prediction(masks, scores, logits, prompt, ms=ms, model=self.fingerprint))
+        return predictions
+
+    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        """Candidate masks of many prompts on one image, scaled up only when they are asked for; see `decode_many`.
 
         Parameters
         ----------
         embedding : Embedding
             As for `decode`.
         prompts : sequence of Prompt
-            Others than single points are decoded one after the other.
 
         Raises
         ------
         PromptError, ModelError
             As `decode`.
         """
-        if any(len(prompt.points) != 1 or prompt.box is not None for prompt in prompts):
-            return proposer(self.decode)(embedding, prompts)
-        proposals: list[Proposal] = []
-        for start in range(0, len(prompts), AT_ONCE):
-            proposals += self._propose(embedding, prompts[start : start + AT_ONCE])
-        return proposals
+        decoder, answers = self._answers([(embedding, prompt) for prompt in prompts], True)
+        return [
+            Proposal(prompt, scores, decoder.small_masks(logits, embedding), decoder.full_masks(logits, embedding))
+            for prompt, (logits, scores) in zip(prompts, answers, strict=True)
+        ]
 
-    def _propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
-        for prompt in prompts:
-            prompt.check_inside(embedding.original_size)
-        with self._decoding, self._failing("decode", embedding.original_size):
+    def _answers(self, pairs: Sequence[tuple[Embedding, Prompt]], multimask: bool) -> tuple[Decoder, list[Answer]]:
+        for embedding, prompt in pairs:
+            _check(prompt, embedding)
+        answers: dict[int, Answer] = {}
+        with self._ready() as decoder:
+            portions = list(decoder.portions(pairs))
+        for numbers in portions:
+            some = [pairs[number] for number in numbers]
+            with self._failing("decode", some[0][0].original_size), self._ready():
+                answers.update(zip(numbers, decoder.run_many(some, multimask), strict=True))
+        return decoder, [answers[number] for number in range(len(pairs))]
+
+    @contextmanager
+    def _ready(self) -> Iterator[Decoder]:
+        """The decoder, built and for this thread alone."""
+        with self._decoding:
             import torch
 
             if self._decoder is None:
                 self._decoder = self._build_decoder()
-            decoder = self._decoder
             with torch.inference_mode(), on_threads(self.blueprint.threads):
-                logits, scores = decoder.run_many(embedding, prompts)
-                small = decoder.small_masks(logits, embedding)
-
-        def full(number: int, index: int) -> NDArray[np.bool_]:
-            with self._decoding, torch.inference_mode(), on_threads(self.blueprint.threads):
-                return decoder.mask_of(logits[number, index], embedding)
-
-        return [Proposal(prompt, scores[n], small[n], partial(full, n)) for n, prompt in enumerate(prompts)]
+                yield self._decoder
 
     @contextmanager
     def _failing(self, verb: str, size: tuple[int, ...]) -> Iterator[None]:
@@ -284,23 +322,23 @@ class TorchSam:
         return normalised(resized, plan.image_size, mean=plan.pixel_mean, std=plan.pixel_std, device=self.device)
 
     def _build_encoder(self) -> Any:
-        from .attention import use_fast_attention, wants_fast_attention
+        from .fast_encoder import use_fast_encoder, wants_fast_encoder
 
         (encoder,) = self._build(image_encoder=self.blueprint.image_encoder)
-        if self.device == "cpu" and wants_fast_attention(self._fast_attention):
-            use_fast_attention(encoder)
+        if self.device == "cpu" and wants_fast_encoder(self._fast_attention):
+            use_fast_encoder(encoder)
         return encoder
 
     def _build_decoder(self) -> Decoder:
-        plan = self.blueprint
+        plan, fast = self.blueprint, wants_fast_decoder(self._fast_decoder)
         prompts, masks = self._build(prompt_encoder=plan.prompt_encoder, mask_decoder=plan.mask_decoder)
         return Decoder(
             prompts,
-            masks if plan.lean_decoder is None else plan.lean_decoder(masks),
+            plan.lean_decoder(masks) if fast and plan.lean_decoder is not None else masks,
             image_size=plan.image_size,
             embedding_shape=plan.embedding_shape,
             device=self.device,
-            quick_masks=plan.quick_masks,
+            fast=fast,
         )
 
     def _build(self, **builders: Callable[[], Any]) -> list[Any]:
@@ -337,6 +375,12 @@ class TorchSam:
                 "Give the checkpoint of this model, or load this one under its own name."
             )
         return found
+
+
+def _check(prompt: Prompt, embedding: Embedding) -> None:
+    if not prompt:
+        raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
+    prompt.check_inside(embedding.original_size)
 
 
 def _some(what: str, names: list[str]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .devices import on_threads
 
-__all__ = ["small_mask", "upscale_mask"]
+__all__ = ["official_mask", "small_mask", "upscale_mask"]
 
 AT_ONCE = 64
 """Rows or columns of the picture at a time: they depend on few cells, and stay in the processor's cache."""
@@ -118,6 +118,23 @@ def upscale_mask(
             blended = torch.mm(weights, wide[near], out=room[: part.stop - part.start])
             np.greater(blended.numpy(), 0, out=mask[part, columns])
     return mask
+
+
+def official_mask(
+    logits: NDArray[np.float32],
+    *,
+    frame: int,
+    input_size: tuple[int, int],
+    original_size: tuple[int, int],
+    out: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """The same by torch, in the two steps of ``Sam.postprocess_masks``; for the parameters see `upscale_mask`."""
+    import torch
+
+    given, (height, width) = torch.tensor(logits, dtype=torch.float32)[None, None], input_size
+    scale = partial(torch.nn.functional.interpolate, mode="bilinear", align_corners=False)
+    image = scale(scale(given, (frame, frame))[..., :height, :width], original_size)
+    return np.greater(image[0, 0].numpy(), 0, out=out)
 
 
 def small_mask(logits: NDArray[np.float32], *, frame: int, input_size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -45,7 +45,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
             patch.setenv(variable, str(tmp_path_factory.mktemp(variable)))
-        for variable in ("SAMNB_CHECKPOINTS", "SAMNB_FAST_ATTENTION"):
+        for variable in ("SAMNB_CHECKPOINTS", "SAMNB_FAST_ATTENTION", "SAMNB_FAST_DECODER"):
             patch.delenv(variable, raising=False)
         yield
 
