@@ -200,12 +200,21 @@ def filled(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
     [[0, 1, 1, 0], [0, 1, 1, 0]]
     """
     height, width = size_hw
-    crossed = np.zeros((height, width + 1), np.int32)
-    for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-        # Rows whose centre lies between the corners, the lower end not included.
-        first, last = (int(np.clip(np.ceil(y - 0.5), 0, height)) for y in sorted((y0, y1)))
-        rows = np.arange(first, last)
-        if len(rows):
-            x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-            np.add.at(crossed, (rows, np.clip(np.ceil(x - 0.5), 0, width).astype(int)), 1)
-    return np.asarray(np.cumsum(crossed[:, :width], axis=1) % 2 == 1)
+    mask = np.zeros(size_hw, bool)
+    x0, y0 = np.asarray(ring, np.float64).T
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    # Rows whose centre lies between an edge's ends, the lower end not included.
+    first, last = (np.clip(np.ceil(y - 0.5), 0, height).astype(int) for y in (np.minimum(y0, y1), np.maximum(y0, y1)))
+    counts = last - first
+    if not counts.any():
+        return mask
+    edge = np.repeat(np.arange(len(counts)), counts)
+    rows = np.arange(len(edge)) - (np.cumsum(counts) - counts - first)[edge]
+    x = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
+    columns = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
+    # Outside the box of all crossings their number is even.
+    top, left, right = rows.min(), columns.min(), columns.max()
+    crossed = np.zeros((rows.max() + 1 - top, right + 1 - left), np.int32)
+    np.add.at(crossed, (rows - top, columns - left), 1)
+    mask[top : top + len(crossed), left:right] = np.cumsum(crossed[:, :-1], axis=1) % 2 == 1
+    return mask

@@ -7,7 +7,7 @@ use: nobody's place or colour changes because another got one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, delete, func, select, update
 
@@ -65,6 +65,18 @@ class CategoryCatalog:
             records = [CategoryRecord(each, colors[each], place) for place, each in enumerate(names)]
             self._keep(connection, records)
             return records[names.index(name)]
+
+    def have_categories(self, names: Iterable[str]) -> list[str]:
+        """Save those that are not saved yet, behind the others and in this order; returns the ones that are new."""
+        with self._database.write() as connection:
+            colors = {record.name: record.color for record in _records(connection)}
+            new = [name for name in dict.fromkeys(names) if name.strip() and name not in colors]
+            for name in new:
+                colors[name] = _free_color(len(colors), colors.values())
+            if new:
+                records = [CategoryRecord(name, color, place) for place, (name, color) in enumerate(colors.items())]
+                self._keep(connection, records)
+            return new
 
     def rename_category(self, old: str, new: str) -> None:
         """Call a category something else, in its annotations too; its place and colour stay.

@@ -173,11 +173,7 @@ class Importing:
 
     def _have_categories(self) -> None:
         """Have the file's categories, in its order, behind those that are there."""
-        there = set(self.catalog.categories())
-        for name in dict.fromkeys(self.contents.categories):
-            if name and name not in there:
-                self.catalog.save_category(name)
-                self.categories_added.append(name)
+        self.categories_added = self.catalog.have_categories(self.contents.categories)
 
     # -- objects -----------------------------------------------------------------------------------
 

@@ -199,12 +199,17 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5) -> list[Polygon
     >>> sorted(map(tuple, polygon.exterior.tolist()))
     [(0.0, 0.0), (0.0, 4.0), (6.0, 0.0), (6.0, 4.0)]
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(_as_mask(mask).astype(np.uint8), connectivity=4)
+    left, top, full_width, full_height = mask_bbox(mask)
+    if not full_width:
+        return []
+    # Only the box around it: looking for parts takes as long as there are pixels.
+    on = _as_mask(mask)[top : top + full_height, left : left + full_width].astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(on, connectivity=4)
     polygons = []
     for part in range(1, count):
         x, y, width, height = (int(v) for v in stats[part, :4])
         inside = labels[y : y + height, x : x + width] == part
-        rings = [_simplified(ring, tolerance) + np.array([x, y]) for ring in _rings(inside)]
+        rings = [_simplified(ring, tolerance) + np.array([left + x, top + y]) for ring in _rings(inside)]
         polygons.append(Polygon(rings[0], tuple(rings[1:])))
     return polygons
 

@@ -36,6 +36,17 @@ def test_saving_one_moves_and_recolours_no_other(catalog: Catalog) -> None:
     assert catalog.save_category("new") == after[2]
 
 
+def test_many_are_had_at_once_and_those_that_are_there_stay(catalog: Catalog) -> None:
+    use(catalog, "rim")
+    catalog.save_category("coin", color="#abcdef")
+    before = catalog.category_records()
+    assert catalog.have_categories(["b", "coin", "", "a", "b", "rim"]) == ["b", "a"]
+    assert catalog.category_records()[:2] == before
+    assert catalog.categories() == ["rim", "coin", "b", "a"]
+    assert len({record.color for record in catalog.category_records()}) == 4
+    assert catalog.have_categories(["a"]) == []
+
+
 def test_a_place_is_taken_and_the_others_move_down(catalog: Catalog) -> None:
     for name in "abc":
         catalog.save_category(name)
