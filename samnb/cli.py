@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bench import add_bench_command
 from .cache_cli import add_cache_commands
 from .errors import NothingToMeasure, SamnbError, StoreError, UnknownName
 from .look_cli import add_look_commands
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     settings.set_defaults(run=_settings)
     add_cache_commands(commands)
     add_replay_command(commands)
+    add_bench_command(commands)
 
     looks = [(command, None) for command in add_look_commands(commands, _session)]
     add = commands.add_parser("add", help="add pictures")
@@ -141,7 +143,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> None:
-    from .models import available_models, download, installed, model_card
+    from .models import available_models, download, model_card
+    from .models.listing import models_text
 
     if arguments.name == "download":
         if not arguments.what:
@@ -151,12 +154,7 @@ def _models(arguments: argparse.Namespace) -> None:
     if arguments.name:
         print(model_card(arguments.name))
         return
-    for model in available_models():
-        size = f"{(model.size_bytes or 0) / 1e6:,.0f} MB"
-        where = "ships with samnb" if model.bundled else model.file_name
-        there = "installed" if installed(model) else "not installed"
-        print(f"{model.name:<8}{size:>9}  {model.licence:<12}{where:<22}{there}\n        {model.description}\n")
-    print("More about one, and where its weights come from: samnb models NAME")
+    print(models_text())
 
 
 def _settings(arguments: argparse.Namespace) -> None:

@@ -1,12 +1,12 @@
 """Models: an image encoder that runs once for each picture, and a decoder that answers each prompt.
 
 >>> from samnb.models import available_models, load_model
->>> [info.name for info in available_models()]
-['tiny', 'vit_b', 'vit_l', 'vit_h', 'mobile_sam']
+>>> [info.name for info in available_models()][:6]
+['tiny', 'vit_b', 'vit_l', 'vit_h', 'mobile_sam', 'sam2.1_hiera_tiny']
 
 `load_model` is cheap: it checks and hashes the weight file. torch is imported, and a net built, when the first image is
-encoded or the first prompt decoded; a prompt on a cached embedding never builds the encoder. Another model is one more
-entry in `REGISTRY`.
+encoded or the first prompt decoded; a prompt on a cached embedding never builds the encoder. samnb's own models are the
+entries of `REGISTRY`; other packages add theirs by the entry point group ``samnb.models`` (docs/models.md).
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CheckpointMissing, UnknownName
+from ..errors import CheckpointMissing, ModelError, PackageMissing, UnknownName
 from ..prompts import Embedding, Prediction, Prompt
 from ..settings import read
-from . import mobile_sam, sam, tiny
-from .checkpoints import ModelInfo, WeightFile, checkpoint_folders, find_checkpoint, open_checkpoint
+from . import families, mobile_sam, sam, tiny
+from .checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
 from .devices import check_device
 from .downloads import download_checkpoint
+from .huggingface import HuggingFaceSam
+from .plugins import find_plugins
 from .torch_model import Blueprint, TorchSam
 
 __all__ = [
@@ -35,9 +38,11 @@ __all__ = [
     "Model",
     "ModelInfo",
     "available_models",
+    "broken_plugins",
     "download",
     "installed",
     "load_model",
+    "missing_packages",
     "model_card",
 ]
 
@@ -88,7 +93,8 @@ class Model(Protocol):
 class Entry:
     """One model of the registry: what is known of it, and how to make it from a checked weight file.
 
-    `load` is called as ``load(info, weights, device=device)`` and should not import torch yet.
+    `load` is called as ``load(info, weights, device=device)`` and should not import torch yet; `weights` is the checked
+    `WeightFile`, or None for a model whose `file_name` is "".
     """
 
     info: ModelInfo
@@ -133,6 +139,7 @@ REGISTRY: dict[str, Entry] = {
     "tiny": _TINY,
     **{info.name: Entry(info, _loader(sam.blueprint(info.name))) for info in sam.MODELS},
     "mobile_sam": Entry(mobile_sam.MODEL, _loader(mobile_sam.blueprint())),
+    **{info.name: Entry(info, HuggingFaceSam) for info in families.MODELS},
 }
 
 
@@ -142,9 +149,10 @@ def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, d
     Parameters
     ----------
     name : str
-        A key of `REGISTRY`; see `available_models`.
+        One of `available_models`.
     checkpoint : path or None
-        The weight file. None: the bundled one, or the published one in ``SAMNB_CHECKPOINTS`` or the user's data folder.
+        The weight file, or for families of ``transformers`` the folder with ``config.json`` and ``model.safetensors``.
+        None: the bundled one, or the published one in ``SAMNB_CHECKPOINTS`` or the user's data folder.
     device : str
         ``"auto"`` (cuda, else mps, else cpu), or one by name.
 
@@ -158,14 +166,20 @@ def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, d
         No model, or no device, of that name.
     CheckpointMissing, CheckpointDamaged, CheckpointMismatch
         The weight file is not there, truncated or altered, or of another model.
+    PackageMissing
+        The model runs through a package that is not installed.
+    ModelError
+        Another package registers the model, and fails to.
     """
-    entry = REGISTRY.get(name)
-    if entry is None:
-        raise UnknownName("model", name, REGISTRY)
+    entry = _entry(name)
     check_device(device)
-    if checkpoint is None and not entry.info.bundled and read("SAMNB_DOWNLOAD") and installed(entry.info) is None:
+    if missing := missing_packages(entry.info):
+        raise PackageMissing(f"The model {name!r}", " and ".join(missing), entry.info.extra)
+    wanted = checkpoint is None and entry.info.sha256 is not None and read("SAMNB_DOWNLOAD")
+    if wanted and installed(entry.info) is None:
         download(name)
-    weights = open_checkpoint(entry.info, find_checkpoint(entry.info, checkpoint))
+    needs_weights = bool(entry.info.file_name)
+    weights = open_checkpoint(entry.info, find_checkpoint(entry.info, checkpoint)) if needs_weights else None
     return entry.load(entry.info, weights, device=device)
 
 
@@ -175,7 +189,7 @@ def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: b
     Parameters
     ----------
     name : str
-        A key of `REGISTRY`.
+        One of `available_models`.
     folder : path, optional
         None: ``SAMNB_CHECKPOINTS``, or the user's data folder, where `load_model` finds them.
     show : bool
@@ -188,9 +202,7 @@ def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: b
     DownloadFailed
         Not there, out of reach, or not what was published.
     """
-    if name not in REGISTRY:
-        raise UnknownName("model", name, REGISTRY)
-    info, place = REGISTRY[name].info, None if folder is None else Path(folder).expanduser()
+    info, place = _entry(name).info, None if folder is None else Path(folder).expanduser()
     if info.bundled:
         return find_checkpoint(info)
     from tqdm.auto import tqdm
@@ -209,7 +221,18 @@ def available_models() -> list[ModelInfo]:
     >>> info.file_name, info.size_bytes
     ('sam_vit_b_01ec64.pth', 375042383)
     """
-    return [_measured(entry.info) if entry.info.bundled else entry.info for entry in REGISTRY.values()]
+    known = {**REGISTRY, **find_plugins(REGISTRY, Entry).entries}
+    return [_measured(entry.info) if entry is _TINY else entry.info for entry in known.values()]
+
+
+def broken_plugins() -> dict[str, str]:
+    """Models that other packages tried to register, by name, and why they are not there."""
+    return find_plugins(REGISTRY, Entry).broken
+
+
+def missing_packages(info: ModelInfo) -> list[str]:
+    """Packages that a model runs through and that are not installed."""
+    return [package for package in info.packages if find_spec(package) is None]
 
 
 def model_card(name: str) -> str:
@@ -225,20 +248,21 @@ def model_card(name: str) -> str:
     >>> print(model_card("vit_b").splitlines()[0])
     # vit_b
     """
-    if name not in REGISTRY:
-        raise UnknownName("model", name, REGISTRY)
-    info = REGISTRY[name].info
-    if info.bundled:
+    info = _entry(name).info
+    if info == _TINY.info:
         return tiny.WEIGHTS.with_name("MODEL_CARD.md").read_text(encoding="utf-8")
     place = installed(info)
-    where = f"at {place}" if place else f"not on this machine; it belongs into {checkpoint_folders()[0]}"
+    where = f"at {place}" if place else f"not on this machine; {where_from(info)}"
+    size = f", {info.size_bytes:,} bytes" if info.size_bytes else ""
+    missing = missing_packages(info)
     return "\n".join(
         [
             f"# {name}\n\n{info.description}\n",
-            f"- weights: {info.file_name}, {info.size_bytes or 0:,} bytes, {where}",
-            f"- SHA-256: {info.sha256}",
+            f"- weights: {info.file_name}{size}, {where}",
+            f"- SHA-256: {info.sha256 or 'not known to samnb'}",
             f"- source: {info.url}",
             f"- licence: {info.licence}",
+            *([f'- needs {" and ".join(missing)}: pip install "samnb[{info.extra}]"'] if missing else []),
         ]
     )
 
@@ -246,9 +270,23 @@ def model_card(name: str) -> str:
 def installed(info: ModelInfo) -> Path | None:
     """Where a model's weights are on this machine, by name and without opening them; None: they are not."""
     try:
-        return find_checkpoint(info)
+        return find_checkpoint(info) if info.file_name else None
     except CheckpointMissing:
         return None
+
+
+def _entry(name: str) -> Entry:
+    """An entry by name; what other packages registered is only looked at when the name is not samnb's own."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    plugins = find_plugins(REGISTRY, Entry)
+    if name in plugins.entries:
+        return plugins.entries[name]
+    if name in plugins.broken:
+        raise ModelError(f"{plugins.broken[name]}. Ask its authors, or uninstall the package.") from plugins.causes.get(
+            name
+        )
+    raise UnknownName("model", name, [*REGISTRY, *plugins.entries])
 
 
 def _measured(info: ModelInfo) -> ModelInfo:

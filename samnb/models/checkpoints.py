@@ -34,6 +34,7 @@ __all__ = [
     "find_checkpoint",
     "looks_like",
     "open_checkpoint",
+    "where_from",
 ]
 
 _BUNDLED = Path(__file__).with_name("weights")
@@ -60,7 +61,7 @@ class ModelInfo:
     family : str
         Models of one family share their preprocessing; first part of a fingerprint.
     file_name : str
-        Of the published weight file.
+        Of the published weight file; "" for a model without weights.
     size_bytes, sha256 : int or None, str or None
         Of the published weight file; None in the registry for a bundled one, measured by `available_models`.
     bundled : bool
@@ -75,8 +76,10 @@ class ModelInfo:
         What `looks_like` says of its tensors' names, if it is not the model's name; "" for a layout of its own.
     files : tuple of str
         Of weights that are a folder called `file_name`: what has to be in it, the tensors first.
-    package, extra : str
-        What has to be installed to run it, and the extra of samnb that brings it; "" for nothing.
+    packages : tuple of str
+        What has to be installed to run it, beside what samnb itself needs.
+    extra : str
+        The extra of samnb that brings them.
     parameters : int
         About how many; 0 where `size_bytes` says enough.
     """
@@ -92,7 +95,7 @@ class ModelInfo:
     licence: str = "Apache-2.0"
     layout: str | None = None
     files: tuple[str, ...] = ()
-    package: str = ""
+    packages: tuple[str, ...] = ()
     extra: str = ""
     parameters: int = 0
 
@@ -129,6 +132,11 @@ class WeightFile:
         CheckpointMismatch
             It holds something else than tensors. Such a file is refused before any of its code could run.
         """
+        self.check_unchanged()
+        return _read_tensors(self.path)
+
+    def check_unchanged(self) -> None:
+        """Raise `CheckpointError` unless the file still is the one that was hashed."""
         if not self.path.is_file():
             raise CheckpointMissing(f"{self.path}: the weight file is gone. Put it back, or load the model again.")
         if file_stamp(self.path) != self.stamp:
@@ -136,7 +144,6 @@ class WeightFile:
                 f"{self.path}: changed after the model was opened with SHA-256 {self.sha256[:12]}…. "
                 "Load the model again, so that its fingerprint tells the truth."
             )
-        return _read_tensors(self.path)
 
 
 def checkpoint_folders() -> list[Path]:
@@ -160,12 +167,12 @@ def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None =
         path = Path(checkpoint).expanduser()
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "is not there"
-            raise CheckpointMissing(f"{path}: the weight file for {info.name!r} {what}. {_where_from(info)}")
+            raise CheckpointMissing(f"{path}: the weight file for {info.name!r} {what}. {where_from(info)}")
         return path
     for folder in [_BUNDLED] if info.bundled else checkpoint_folders():
         if (folder / info.file_name).is_file():
             return folder / info.file_name
-    raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {_where_from(info)}")
+    raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {where_from(info)}")
 
 
 def _find_folder(info: ModelInfo, checkpoint: str | os.PathLike[str] | None) -> Path:
@@ -175,15 +182,15 @@ def _find_folder(info: ModelInfo, checkpoint: str | os.PathLike[str] | None) -> 
     else:
         path = Path(checkpoint).expanduser()
         if path.is_file() and path.name not in info.files:
-            raise CheckpointMismatch(f"{path}: is a file; {info.name!r} wants a folder. {_where_from(info)}")
+            raise CheckpointMismatch(f"{path}: is a file; {info.name!r} wants a folder. {where_from(info)}")
         folders = [path.parent if path.is_file() else path]
     for folder in folders:
         if all((folder / name).is_file() for name in info.files):
             return folder / info.files[0]
     if checkpoint is None:
-        raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {_where_from(info)}")
+        raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {where_from(info)}")
     lacking = " and ".join(name for name in info.files if not (folders[0] / name).is_file())
-    raise CheckpointMissing(f"{folders[0]}: has no {lacking} for {info.name!r}. {_where_from(info)}")
+    raise CheckpointMissing(f"{folders[0]}: has no {lacking} for {info.name!r}. {where_from(info)}")
 
 
 def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
@@ -219,12 +226,12 @@ def check_names(info: ModelInfo, path: Path, names: Collection[str]) -> None:
     if found is not None and found != expected:
         raise CheckpointMismatch(
             f"{path}: this looks like {found}, expected {info.name}. Load it under its own name, "
-            f"or give the weights of {info.name!r}. {_where_from(info)}"
+            f"or give the weights of {info.name!r}. {where_from(info)}"
         )
     if found is None and expected in {*_SAM_DEPTHS.values(), *_OTHER_FAMILIES.values()}:
         raise CheckpointMismatch(
             f"{path}: expected the weights of {info.name}; its names fit no model known here "
-            f"(such as {', '.join(sorted(names)[:3]) or 'none'}). {_where_from(info)}"
+            f"(such as {', '.join(sorted(names)[:3]) or 'none'}). {where_from(info)}"
         )
 
 
@@ -247,7 +254,8 @@ def looks_like(names: Collection[str]) -> str | None:
     return _SAM_DEPTHS.get(len(blocks))
 
 
-def _where_from(info: ModelInfo) -> str:
+def where_from(info: ModelInfo) -> str:
+    """For a message: which file is meant, where it can be had, and where it belongs."""
     if info.bundled:
         return f"The weights of {info.name!r} ship with samnb: leave checkpoint out, or reinstall samnb."
     place = checkpoint_folders()[0] / info.file_name
@@ -273,7 +281,7 @@ def _tensor_names(info: ModelInfo, path: Path) -> set[str] | None:
         head = file.read(64)
     size = path.stat().st_size
     if not head:
-        raise CheckpointDamaged(f"{path}: is empty (0 bytes). {_where_from(info)}")
+        raise CheckpointDamaged(f"{path}: is empty (0 bytes). {where_from(info)}")
     if head.startswith(b"PK"):
         return _names_in_zip(info, path, size)
     if path.suffix == ".safetensors":
@@ -282,7 +290,7 @@ def _tensor_names(info: ModelInfo, path: Path) -> set[str] | None:
         return None
     raise CheckpointMismatch(
         f"{path}: is not a weight file; it begins with {head[:16]!r}. Expected a file saved by torch.save "
-        f"or a .safetensors file. {_where_from(info)}"
+        f"or a .safetensors file. {where_from(info)}"
     )
 
 
@@ -296,10 +304,10 @@ def _names_in_zip(info: ModelInfo, path: Path, size: int) -> set[str]:
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         expected = f", expected {info.size_bytes} for the published file" if info.size_bytes else ""
         raise CheckpointDamaged(
-            f"{path}: is truncated or damaged ({error}): got {size} bytes{expected}. {_where_from(info)}"
+            f"{path}: is truncated or damaged ({error}): got {size} bytes{expected}. {where_from(info)}"
         ) from error
     if not names:
-        raise CheckpointMismatch(f"{path}: is a zip file without torch weights in it. {_where_from(info)}")
+        raise CheckpointMismatch(f"{path}: is a zip file without torch weights in it. {where_from(info)}")
     return names[0]
 
 
@@ -311,9 +319,9 @@ def _names_in_safetensors(info: ModelInfo, path: Path, size: int) -> set[str]:
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             end = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values())
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointDamaged(f"{path}: its safetensors header cannot be read. {_where_from(info)}") from error
+            raise CheckpointDamaged(f"{path}: its safetensors header cannot be read. {where_from(info)}") from error
     if end != size:
-        raise CheckpointDamaged(f"{path}: is truncated: got {size} bytes, its header says {end}. {_where_from(info)}")
+        raise CheckpointDamaged(f"{path}: is truncated: got {size} bytes, its header says {end}. {where_from(info)}")
     return set(tensors)
 
 

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 from ..errors import CheckpointError, DownloadFailed
 from ..settings import read
-from .checkpoints import ModelInfo, checkpoint_folders
+from .checkpoints import ModelInfo, checkpoint_folders, where_from
 
 __all__ = ["download_checkpoint", "source_of"]
 
@@ -72,6 +72,8 @@ def download_checkpoint(
         The server does not have it, does not answer, or sends something else. What came of the right file stays
         beside its place as ``….part``, and the next call goes on from there.
     """
+    if info.files or (info.url and info.sha256 is None):
+        raise DownloadFailed(info.name, info.url, f"samnb knows no SHA-256 to check them by. {where_from(info)}")
     folder = folder or checkpoint_folders()[0]
     path, url = folder / info.file_name, source_of(info)
     if not url or info.size_bytes is None or info.sha256 is None:

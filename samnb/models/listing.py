@@ -1,0 +1,43 @@
+"""What `samnb models` prints: every model with its size, its licence, and what is still missing to run it."""
+
+from __future__ import annotations
+
+from . import available_models, broken_plugins, installed, missing_packages
+from .checkpoints import ModelInfo
+
+__all__ = ["models_text", "size_text", "state_of"]
+
+
+def models_text() -> str:
+    """All models by name, two lines each, then what other packages failed to register.
+
+    >>> models_text().splitlines()[0].split()[:4]
+    ['tiny', '8', 'MB', 'Apache-2.0']
+    """
+    known = available_models()
+    width = max(len(info.name) for info in known) + 2
+    lines = []
+    for info in known:
+        lines.append(f"{info.name:<{width}}{size_text(info):>10}  {info.licence:<12}{state_of(info)}")
+        lines.append(f"    {info.description}\n")
+    lines += [f"⚠ not registered: {reason}" for reason in broken_plugins().values()]
+    return "\n".join([*lines, "More about one, and where its weights come from: samnb models NAME"])
+
+
+def size_text(info: ModelInfo) -> str:
+    """Of the weights: to the megabyte where they are published, about four bytes a parameter otherwise."""
+    if not info.file_name:
+        return "none"
+    about = "" if info.size_bytes else "~"
+    size = info.size_bytes or 4 * info.parameters
+    return f"{about}{size / 1e6:,.0f} MB" if size else "?"
+
+
+def state_of(info: ModelInfo) -> str:
+    """``"installed"``, or what is missing: the weights, packages."""
+    missing = [] if installed(info) or not info.file_name else ["not installed"]
+    if packages := missing_packages(info):
+        missing.append(f'needs {" and ".join(packages)}: pip install "samnb[{info.extra}]"')
+    if missing:
+        return "; ".join(missing)
+    return "ships with samnb" if info.bundled else "installed"
