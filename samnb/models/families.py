@@ -293,7 +293,7 @@ def _sam(size: str, millions: float) -> ModelInfo:
 _SIZES = (("tiny", 38.9), ("small", 46), ("base_plus", 80.8), ("large", 224.4))
 MODELS: tuple[ModelInfo, ...] = (
     *(_sam2(version, size, millions) for version in ("2.1", "2") for size, millions in _SIZES),
-    _info("edgetam", "edgetam", 13, "yonigozlan/EdgeTAM-hf", "EdgeTAM: SAM 2's decoder, a light encoder", "timm"),
+    _info("edgetam", "edgetam", 13.9, "yonigozlan/EdgeTAM-hf", "EdgeTAM: SAM 2's decoder, a light encoder", "timm"),
     *(_sam_hq(*which) for which in (("b", "base", 95), ("l", "large", 314), ("h", "huge", 643))),
     *(_sam(*which) for which in (("base", 94), ("large", 312), ("huge", 641))),
 )
