@@ -46,10 +46,12 @@ __all__ = [
     "content_hash",
     "encode_png",
     "find_images",
+    "hash_of_upright",
     "perceptual_hash",
     "pixel_hash",
     "read_picture",
     "read_pixels",
+    "read_upright",
     "suffix_for",
     "thumbnail",
 ]
@@ -67,6 +69,7 @@ MAX_FILE_BYTES = 4 * 2**30
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
 _SUFFIXES = {name: f".{name.lower()}" for name in _FORMATS} | {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
+_STRIP_PIXELS = 1 << 17  # so many stay in a processor's cache
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -135,6 +138,11 @@ def read_pixels(path: AnyPath) -> Pixels:
     (4, 6, 3)
     """
     return np.array(_decode(_read_bytes(path)[0], path))
+
+
+def read_upright(path: AnyPath) -> Image.Image:
+    """The picture as Pillow holds it, RGB and upright: `read_pixels` without the copy; raises as that does."""
+    return _decode(_read_bytes(path)[0], path)
 
 
 def read_picture(path: AnyPath) -> Picture:
@@ -237,6 +245,22 @@ def pixel_hash(pixels: Pixels) -> str:
     height, width, channels = pixels.shape
     digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|{pixels.dtype}|{height}|{width}|{channels}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def hash_of_upright(picture: Image.Image) -> str:
+    """`pixel_hash` of what `read_upright` gives, strip by strip: the whole picture is never copied.
+
+    Examples
+    --------
+    >>> hash_of_upright(Image.new("RGB", (2, 1))) == pixel_hash(np.zeros((1, 2, 3), np.uint8))
+    True
+    """
+    width, height = picture.size
+    digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|uint8|{height}|{width}|3".encode())
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        digest.update(picture.crop((0, top, width, min(height, top + rows))).tobytes())
     return digest.hexdigest()
 
 

@@ -126,6 +126,25 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a whole number from 1")
+    return int(text)
+
+
+def _bytes(text: str) -> int:
+    size = parse_size(text)
+    if not isinstance(size, int):
+        raise ValueError("a size such as 2GB or 1.5GiB")
+    return size
+
+
+def _precision(text: str) -> str:
+    if text not in ("float32", "float16", "bfloat16"):
+        raise ValueError("float32, float16 or bfloat16")
+    return text
+
+
 def _dtype(text: str) -> str:
     if text not in ("float16", "float32", "int8"):
         raise ValueError("float16, float32 or int8")
@@ -267,6 +286,42 @@ SETTINGS: tuple[Setting, ...] = (
         "0",
         "1",
         _on,
+    ),
+    Setting(
+        "SAMNB_PRECISION",
+        "In which precision the image encoder computes: float32, float16 or bfloat16. Each has embeddings of its own.",
+        "bfloat16",
+        "float16 on cuda, float32 elsewhere",
+        _precision,
+        "Session(precision=…)",
+    ),
+    Setting(
+        "SAMNB_BATCH",
+        "How many images the encoder takes at once in a prewarm.",
+        "8",
+        "1 on a CPU; on a GPU doubled as long as images go faster",
+        _count,
+    ),
+    Setting(
+        "SAMNB_READERS",
+        "How many threads read pictures ahead of the encoder in a prewarm.",
+        "4",
+        "one for each processor, at most 8",
+        _count,
+    ),
+    Setting(
+        "SAMNB_THREADS",
+        "On how many processor threads the image encoder runs.",
+        "4",
+        "1 for `tiny`, torch's own choice for others",
+        _count,
+    ),
+    Setting(
+        "SAMNB_READ_AHEAD",
+        "How much memory pictures may take that a prewarm has read and not encoded yet; one is always read.",
+        "2GB",
+        "512 MiB",
+        _bytes,
     ),
 )
 

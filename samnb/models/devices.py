@@ -1,14 +1,27 @@
-"""Which processor a model runs on: ``"auto"`` is cuda, else mps, else cpu."""
+"""Which processor a model runs on, and in which precision: ``"auto"`` is cuda, else mps, else cpu."""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ..errors import ModelError, UnknownName
 
-__all__ = ["check_device", "on_threads", "resolve_device"]
+__all__ = [
+    "PRECISIONS",
+    "check_device",
+    "check_precision",
+    "computing_as",
+    "decide_precision",
+    "on_threads",
+    "resolve_device",
+]
+
+PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 _usual_threads = 0
 
@@ -39,6 +52,51 @@ def resolve_device(wanted: str) -> str:
             "Use device='auto', or install a torch built for it."
         )
     return wanted
+
+
+def check_precision(precision: str) -> str:
+    """Give `precision` back if it is one of `PRECISIONS`, else raise `UnknownName`.
+
+    >>> check_precision("bfloat16")
+    'bfloat16'
+    """
+    if precision not in PRECISIONS:
+        raise UnknownName("precision", precision, PRECISIONS)
+    return precision
+
+
+def decide_precision(wanted: str, device: str) -> str:
+    """What ``"auto"`` means on a device: float16 on cuda, float32 anywhere else.
+
+    float16 and not bfloat16: any GPU of the last ten years has it, it keeps three more bits, and the cache stores it.
+    torch is imported only where an NVIDIA driver is at home, so that a key on other machines costs no import.
+
+    >>> decide_precision("auto", "cpu"), decide_precision("auto", "cuda:1"), decide_precision("bfloat16", "cpu")
+    ('float32', 'float16', 'bfloat16')
+    """
+    if check_precision(wanted) != "auto":
+        return wanted
+    if device == "auto" and _has_nvidia_driver():
+        device = resolve_device(device)
+    return "float16" if device.startswith("cuda") else "float32"
+
+
+def _has_nvidia_driver() -> bool:
+    if sys.platform == "win32":
+        return Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "nvcuda.dll").exists()
+    return any(Path(place).exists() for place in ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"))
+
+
+@contextmanager
+def computing_as(precision: str, device: str) -> Iterator[None]:
+    """Let torch multiply matrices in this precision here; float32 changes nothing."""
+    if precision == "float32":
+        yield
+        return
+    import torch
+
+    with torch.autocast(device.partition(":")[0], dtype=getattr(torch, precision)):
+        yield
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock, RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,16 @@ from numpy.typing import NDArray
 from ..errors import CheckpointMismatch, ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
 from ..proposals import Proposal
+from ..settings import read
+from .batches import Batches, on_host
 from .checkpoints import ModelInfo, WeightFile, check_names
 from .decoder import Answer, Decoder
-from .devices import check_device, on_threads, resolve_device
+from .devices import check_device, check_precision, computing_as, decide_precision, on_threads, resolve_device
 from .fast_decoder import wants_fast_decoder
-from .frame import check_pixels, normalised, resize_longest_side
+from .frame import Prepared, normalised, prepare
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["Blueprint", "TorchSam"]
 
@@ -85,6 +90,9 @@ class TorchSam:
     fast_decoder : bool or None
         The leaner mask decoder and scaling of `samnb.models.fast_decoder` and `samnb.models.upscale`, or a model's own
         lean decoder. None: yes, unless the environment has ``SAMNB_FAST_DECODER=0``.
+    precision : str
+        In which the encoder computes: "float32", "float16", "bfloat16", or "auto": what ``SAMNB_PRECISION`` says, else
+        float16 on cuda and float32 elsewhere. Each has keys of its own in a cache.
     """
 
     def __init__(
@@ -96,10 +104,15 @@ class TorchSam:
         device: str = "auto",
         fast_attention: bool | None = None,
         fast_decoder: bool | None = None,
+        precision: str = "auto",
     ):
         self.info, self.weights, self.blueprint = info, weights, blueprint
         self._wanted_device = check_device(device)
         self._device: str | None = None
+        asked = read("SAMNB_PRECISION") if check_precision(precision) == "auto" else None
+        self._wanted_precision: str = asked or precision
+        self._precision: str | None = None
+        self._batches = Batches()
         self._fast_attention, self._fast_decoder = fast_attention, fast_decoder
         self._encoding, self._decoding = RLock(), RLock()
         self._encoder: Any = None
@@ -119,7 +132,14 @@ class TorchSam:
     @property
     def recipe(self) -> str:
         """What else an embedding depends on: preprocessing, its version, and the precision of computing."""
-        return f"{self.info.family}/1:longest={self.blueprint.image_size}:compute=float32"
+        return f"{self.info.family}/1:longest={self.blueprint.image_size}:compute={self.precision}"
+
+    @property
+    def precision(self) -> str:
+        """In which the encoder computes: ``"float32"``, ``"float16"`` or ``"bfloat16"``."""
+        if self._precision is None:
+            self._precision = decide_precision(self._wanted_precision, self._wanted_device)
+        return self._precision
 
     @property
     def device(self) -> str:
@@ -162,18 +182,55 @@ class TorchSam:
         CheckpointError
             The weights turned out not to fit, at the first call.
         """
-        check_pixels(pixels)
-        resized = resize_longest_side(pixels, self.blueprint.image_size)
-        with self._encoding, self._failing("encode", pixels.shape):
+        return self.encode_prepared([self.prepare(pixels)])[0]
+
+    def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
+        """What can be done for `encode_prepared` without the net, on any thread: check and scale.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8, or PIL.Image.Image
+            Upright RGB.
+
+        Raises
+        ------
+        ModelError
+            Pixels of another shape or type.
+        """
+        return prepare(pixels, self.blueprint.image_size)
+
+    def encode_prepared(self, batch: Sequence[Prepared]) -> list[Embedding]:
+        """Run the image encoder on several images at once, in smaller batches where the memory is short.
+
+        Raises
+        ------
+        ModelError, CheckpointError
+            As `encode`.
+        """
+        if not batch:
+            return []
+        with self._encoding, self._failing("encode", batch[0].original_size):
             import torch
 
             if self._encoder is None:
                 self._encoder = self._build_encoder()
-            with torch.inference_mode(), on_threads(self.blueprint.threads):
-                tensor = self._encoder(self._framed(resized))[0].float().cpu().numpy()
-            self._encodes += 1
-        height, width = pixels.shape[:2]
-        return Embedding({"image_embedding": np.ascontiguousarray(tensor)}, (height, width), resized.shape[:2])
+            with (
+                torch.inference_mode(),
+                on_threads(read("SAMNB_THREADS") or self.blueprint.threads),
+                computing_as(self.precision, self.device),
+            ):
+                tensors = self._batches.run(self._encode_frames, [one.resized for one in batch])
+            self._encodes += len(batch)
+        return [
+            Embedding({"image_embedding": tensor}, one.original_size, one.resized.shape[:2])
+            for one, tensor in zip(batch, tensors, strict=True)
+        ]
+
+    def _encode_frames(self, resized: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        import torch
+
+        frames = [self._framed(one) for one in resized]
+        return on_host(self._encoder(torch.cat(frames) if len(frames) > 1 else frames[0]))
 
     def decode(
         self,
@@ -323,10 +380,13 @@ class TorchSam:
 
     def _build_encoder(self) -> Any:
         from .fast_encoder import use_fast_encoder, wants_fast_encoder
+        from .gpu_attention import use_gpu_attention
 
         (encoder,) = self._build(image_encoder=self.blueprint.image_encoder)
         if self.device == "cpu" and wants_fast_encoder(self._fast_attention):
             use_fast_encoder(encoder)
+        if self.device.startswith("cuda") and wants_fast_encoder(self._fast_attention):
+            use_gpu_attention(encoder)
         return encoder
 
     def _build_decoder(self) -> Decoder:
