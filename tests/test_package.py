@@ -35,7 +35,7 @@ ROOMS = (
     *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating"),
     *("template_report", "template_trial", "template_preview", "template_book", "templating", "exchange"),
     *("recipes", "replaying", "session"),
-    *("ui", "widgets", "demo", "cache_cli", "look_cli", "recipe_cli", "cli"),
+    *("ui", "widgets", "demo", "cache_cli", "look_cli", "recipe_cli", "bench", "cli"),
 )
 DRAWN = {"ui", "widgets"}
 
