@@ -31,7 +31,7 @@ from .finding import find_images
 from .images import read_pixels
 from .reports import Failure
 
-__all__ = ["mask_of", "read_masks"]
+__all__ = ["mask_number", "mask_of", "read_masks"]
 
 Mask = NDArray[np.bool_]
 
@@ -151,6 +151,11 @@ def mask_of(path: Path, label: int | None) -> Mask:
     return np.asarray(values > (127 if values.max() == 255 else 0))
 
 
+def mask_number(path: Path) -> int:
+    """The highest number a mask file holds. Raises `ImageError`."""
+    return int(_values(path).max(initial=0))
+
+
 def _values(path: Path) -> NDArray[Any]:
     """(H, W) integers of a mask file, as they are stored: a palette's numbers, not its colours."""
     try:
@@ -171,6 +176,8 @@ def _read_values(path: str, mtime_ns: int, size_bytes: int) -> NDArray[Any]:
         raise ImageUnreadable(path, "is no picture, or a damaged one") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageUnreadable(path, f"cannot be read to its end ({error})") from error
+    if values.dtype == bool:  # black and white, not the numbers 0 and 1
+        values = values.astype(np.uint8) * np.uint8(255)
     if values.ndim == 3:
         values = _of_colours(values, path)
     if values.dtype.kind == "f" or len(np.unique(values)) > _MOST_LABELS:

@@ -124,7 +124,7 @@ class Replaying(Exchange):
         dataset : str, optional
             None: all images.
         **options
-            Of the format, such as ``polygons=True`` for COCO: see docs/formats.md.
+            Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
 
         Raises
         ------

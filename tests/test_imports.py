@@ -197,6 +197,19 @@ def test_label_maps_alone_come_back(labels, first, opened, photos, tmp_path):
     np.testing.assert_array_equal(found["turned.png", "größe b"], expected)
 
 
+def test_label_maps_of_voc_come_back(first, opened, tmp_path):
+    folder = first.export("voc", tmp_path / "voc").path
+    names = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
+    fresh = opened("fresh")
+    report = fresh.import_("masks", folder / "SegmentationClass", images=folder / "JPEGImages", categories=names)
+    assert (report.added, report.failed) == (5, ())
+    found = {(a.image, a.category): a.mask for a in fresh.annotations()}
+    np.testing.assert_array_equal(found["turned.png", "coin"], square(25, 15, 9))
+    np.testing.assert_array_equal(found["münze-1.png", "größe b"], ring() & ~dot())
+    assert fresh.categories() == first.categories()
+    assert len(fresh.images()) == 4
+
+
 def test_bare_label_maps_are_named_by_categories(first, opened, photos, tmp_path):
     first.export("masks", tmp_path / "m", objects=False)
     shutil.move(tmp_path / "m" / "labels", tmp_path / "labels")

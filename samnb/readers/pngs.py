@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..case_files import PictureFolder
+from ..cases import CaseSource
 from ..errors import FormatError, ImageError
 from ..formats.layout import MANIFEST
-from ..mask_files import mask_of, read_masks
+from ..mask_files import mask_number, mask_of, read_masks
 from ..reports import Failure
 from .found import Contents, Found, Mask, Named, Size, read_json
 
@@ -45,14 +46,26 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Seque
     cases = read_masks(path, pictures)
     objects = []
     for source in cases.sources:
-        label = re.fullmatch(r"label (\d+)", source.category)
-        number = int(label[1]) if label else 0
+        number = _number(source) if categories else 0
         category = categories[number - 1] if 0 < number <= len(categories) else source.category
         read_mask = partial(_read, source.read_mask)
         objects.append(Found(Named(source.id, path), source.place, category, read_mask, may_be_empty=True))
     named = dict.fromkeys([*(found.picture for found in objects)])
     used = [found.category for found in objects if found.category]
     return Contents(tuple(named), tuple(objects), tuple(dict.fromkeys([*categories, *sorted(used)])), cases.failed)
+
+
+def _number(source: CaseSource) -> int:
+    """The number an object has in its label map; 0 where its file is a mask alone."""
+    label = re.fullmatch(r"label (\d+)", source.category)
+    if label or source.category:
+        return int(label[1]) if label else 0
+    try:
+        highest = mask_number(Path(source.place))
+    except ImageError:  # said when its mask is read
+        return 0
+    # White is what masks alone have.
+    return 0 if highest == 255 else highest
 
 
 def _read(read: Any, size_hw: Size) -> Mask:
