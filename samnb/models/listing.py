@@ -15,10 +15,11 @@ def models_text() -> str:
     ['tiny', '8', 'MB', 'Apache-2.0']
     """
     known = available_models()
-    width = max(len(info.name) for info in known) + 2
+    width, wide = (max(map(len, texts)) + 2 for texts in ([info.name for info in known], map(_where, known)))
     lines = []
     for info in known:
-        lines.append(f"{info.name:<{width}}{size_text(info):>10}  {info.licence:<12}{state_of(info)}")
+        what = f"{info.name:<{width}}{size_text(info):>9}  {info.licence:<12}{_where(info):<{wide}}"
+        lines.append(f"{what}{state_of(info)}")
         lines.append(f"    {info.description}\n")
     lines += [f"⚠ not registered: {reason}" for reason in broken_plugins().values()]
     return "\n".join([*lines, "More about one, and where its weights come from: samnb models NAME"])
@@ -34,10 +35,14 @@ def size_text(info: ModelInfo) -> str:
 
 
 def state_of(info: ModelInfo) -> str:
-    """``"installed"``, or what is missing: the weights, packages."""
+    """``"installed"``, or ``"not installed"`` and which packages it needs."""
     missing = [] if installed(info) or not info.file_name else ["not installed"]
     if packages := missing_packages(info):
         missing.append(f'needs {" and ".join(packages)}: pip install "samnb[{info.extra}]"')
     if missing:
         return "; ".join(missing)
-    return "ships with samnb" if info.bundled else "installed"
+    return "installed"
+
+
+def _where(info: ModelInfo) -> str:
+    return "ships with samnb" if info.bundled else info.file_name + "/" * bool(info.files)
