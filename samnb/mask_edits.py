@@ -26,6 +26,8 @@ SPECK = 0.01
 # A pixel is painted when its middle is that near; with less, a small brush would miss the pixel it stands in.
 _LEAST_RADIUS = 0.71
 
+_MANY_OUTLINES = 1000
+
 
 def stroke_mask(size_hw: tuple[int, int], points: Sequence[Sequence[float]], radius: float) -> Mask:
     """What a round brush touches on its way along some points.
@@ -187,9 +189,16 @@ def tidy(mask: NDArray[np.bool_], prompt: Prompt) -> Mask:
     True
     """
     labels = tuple(zip(prompt.points, prompt.point_labels, strict=True))
-    kept = drop_specks(mask, keep=[point for point, label in labels if label == FOREGROUND])
-    pinhole = max(1, int(SPECK * np.count_nonzero(kept)) - 1)
-    return fill_holes(kept, max_area=pinhole, keep=[point for point, label in labels if label != FOREGROUND])
+    on = [point for point, label in labels if label == FOREGROUND]
+    off = [point for point, label in labels if label != FOREGROUND]
+    here = _around(mask)
+    tidied = mask.copy()
+    inside = _tidied_by_outlines(mask[here], _moved(on, here), _moved(off, here))
+    if inside is None:
+        kept = drop_specks(mask, keep=on)
+        return fill_holes(kept, max_area=_pinhole(kept), keep=off)
+    tidied[here] = inside
+    return tidied
 
 
 # ---------------------------------------------------------------- inside
@@ -229,6 +238,67 @@ def _around(mask: NDArray[np.bool_], margin: int = 1) -> tuple[slice, slice]:
     """Where the mask is, with a margin: large pictures are mostly empty."""
     x, y, width, height = mask_bbox(mask)
     return (slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin))
+
+
+def _pinhole(mask: Mask) -> int:
+    return max(1, int(SPECK * np.count_nonzero(mask)) - 1)
+
+
+def _tidied_by_outlines(mask: Mask, on: Sequence[Point], off: Sequence[Point]) -> Mask | None:
+    """What `tidy` does, in a fifth of the time: outlines instead of a label for each pixel.
+
+    None where a small part has an island of another in it, and for what is all specks: those few masks are done pixel
+    by pixel.
+    """
+    drawn = mask.astype(np.uint8)
+    contours, tree = cv2.findContours(drawn, cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
+    if len(contours) < 2:
+        return mask
+    if len(contours) > _MANY_OUTLINES:
+        return None
+    within: dict[int, list[int]] = {}
+    parts: dict[int, None] = {}
+    for number, (*_, parent) in enumerate(tree[0].tolist()):
+        # Outlines of parts and of holes take turns on the way down.
+        if parent not in parts:
+            parts[number] = None
+        within.setdefault(parent, []).append(number)
+    holes = [number for number in range(len(contours)) if number not in parts]
+    # Pick: the pixels on and in an outline of the pixels' middles, and those of a hole, which are in it alone.
+    steps = {i: len(contours[i]) if len(contours[i]) > 1 else 0 for i in (*parts, *holes)}
+    covers = {i: cv2.contourArea(contours[i]) + steps[i] / 2 + 1 for i in parts}
+    spans = {i: cv2.contourArea(contours[i]) - steps[i] / 2 + 1 for i in holes}
+    areas = {i: covers[i] - sum(spans[hole] for hole in within.get(i, ())) for i in parts}
+    least = SPECK * max(areas.values())
+    dropped = set()
+    pointed = [point for point in on if _at(mask, point)]
+    for part in parts:
+        if areas[part] < least and not _holds_one(contours[part], pointed):
+            if any(within.get(hole) for hole in within.get(part, ())):
+                return None
+            dropped.add(part)
+            cv2.drawContours(drawn, [contours[part]], 0, (0,), cv2.FILLED)
+    most = _pinhole(cast(Mask, drawn))
+    pointed = [point for point in off if not _at(cast(Mask, drawn), point)]
+    for hole in holes:
+        islands = [part for part in within.get(hole, ()) if part not in dropped]
+        if tree[0][hole][3] in dropped or spans[hole] - sum(covers[part] for part in islands) > most:
+            continue
+        if islands:
+            return None
+        if not _holds_one(contours[hole], pointed):
+            cv2.drawContours(drawn, [contours[hole]], 0, (1,), cv2.FILLED)
+    return cast(Mask, drawn.astype(bool))
+
+
+def _at(mask: Mask, point: Point) -> bool:
+    height, width = mask.shape
+    x, y = point
+    return 0 <= x < width and 0 <= y < height and bool(mask[int(y), int(x)])
+
+
+def _holds_one(contour: NDArray[Any], points: Sequence[Point]) -> bool:
+    return any(cv2.pointPolygonTest(contour, (float(int(x)), float(int(y))), False) >= 0 for x, y in points)
 
 
 def _moved(points: Iterable[Point], here: tuple[slice, slice]) -> list[Point]:

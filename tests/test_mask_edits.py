@@ -127,6 +127,24 @@ def test_a_fresh_mask_is_tidied_but_not_where_somebody_pointed():
     assert not kept[30, 40]
 
 
+@given(masks, st.booleans(), st.lists(st.tuples(st.floats(0, 96), st.floats(0, 96), st.booleans()), max_size=4))
+def test_tidying_is_the_two_tools_after_each_other(mask, coarse, points):
+    mask = np.kron(mask, np.ones((12, 12), bool)) if coarse else mask
+    labels = [int(point[2]) for point in points]
+    prompt = Prompt.of(points=[point[:2] for point in points], point_labels=labels) if points else Prompt()
+    kept = drop_specks(mask, keep=[point[:2] for point in points if point[2]])
+    pinhole = max(1, int(0.01 * kept.sum()) - 1)
+    wanted = fill_holes(kept, max_area=pinhole, keep=[point[:2] for point in points if not point[2]])
+    assert (tidy(mask, prompt) == wanted).all()
+
+
+def test_tidying_a_mask_that_is_all_specks_is_no_wait():
+    mask = np.random.default_rng(0).random((768, 1024)) > 0.9
+    started = time.perf_counter()
+    tidy(mask, Prompt())
+    assert time.perf_counter() - started < 2
+
+
 @given(masks)
 @settings(deadline=None)
 def test_tidying_never_leaves_nothing(mask):

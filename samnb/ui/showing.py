@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..masks import Mask, Polygon, mask_bbox, mask_polygons
+from ..masks import Mask, Polygon
 from ..prompts import Prediction, Prompt
 from . import style
 from .board import Board
@@ -22,6 +22,7 @@ from .entries import Entry
 from .history import Change, Hands
 from .hover import Hover
 from .notice import shows_errors
+from .rims import outlines
 from .pages import Pages
 from .palette import Palette
 from .picture import draw_annotated
@@ -345,13 +346,7 @@ class Showing:
         return 0.0 if scale > _CLOSE else max(_COARSE, 0.5 / scale)
 
     def _outlines(self, mask: Mask) -> tuple[Polygon, ...]:
-        tolerance = self._tolerance()
-        x, y, width, height = mask_bbox(mask)
-        offset = np.array([x, y], np.float64)
-        return tuple(
-            Polygon(part.exterior + offset, tuple(hole + offset for hole in part.holes))
-            for part in mask_polygons(mask[y : y + height, x : x + width], tolerance=tolerance)
-        )
+        return outlines(mask, self._tolerance())
 
     def _draw_categories(self) -> None:
         self._board.show_categories(self._palette.chips, self._palette.chosen)
