@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import small_families as small
 from numpy.typing import NDArray
+from PIL import Image
 
 import samnb.models
+from samnb import Session
 from samnb.cache import EmbeddingCache
 from samnb.entries import make_key
 from samnb.errors import (
@@ -241,6 +243,29 @@ def test_halves_are_stored_as_halves_and_run_in_full(
     assert {tensor.dtype for tensor in embedding.tensors.values()} == {np.dtype(np.float32)}
     near, exact = (e.tensors["image_embedding"] for e in (embedding, embeddings["edgetam"]))
     assert np.abs(near - exact).max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("name", ["sam_hq_vit_b", "sam2.1_hiera_tiny"])
+def test_a_session_from_adding_to_a_template(
+    name: str, folders: dict[str, Path], coffee: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for step in range(2):
+        Image.fromarray(np.roll(coffee, 90 * step, axis=1)).save(pictures / f"{step}.png")
+    options: dict[str, Any] = {"model": name, "checkpoint": folders[name], "device": "cpu"}
+    with Session(tmp_path / "session", **options) as session:
+        session.add(pictures)
+        assert session.prewarm().wait()["computed"] == 2
+    with Session(tmp_path / "session", **options) as session:
+        assert session.prewarm().wait()["skipped"] == 2
+        prediction = session.predict("0.png", points=[(300, 200)])
+        assert prediction.cache_hit
+        assert prediction.masks.shape == (3, 400, 600)
+        session.accept(prediction, category="cup")
+        template = session.template("cups", min_score=0.0)
+        assert session.apply(template).wait()["failed"] == 0
+        assert not session.model.encoder_built
 
 
 class TestFiles:
