@@ -19,11 +19,12 @@ from .images import thumbnail
 from .matching import Match, find_objects
 from .models import Model
 from .prompts import Embedding, Prediction, Prompt
-from .proposals import Proposal, Propose, proposer
+from .proposals import Proposal, proposer
+from .prototypes import make_example, prototype
 from .records import ImageRecord
 from .template_report import ImageFigures
-from .template_trial import Known, figures_of, remembering
-from .templates import Template
+from .template_trial import Known, figures_of
+from .templates import Example, Template
 
 __all__ = ["SIDE", "Preview", "Sample", "samples_of"]
 
@@ -49,6 +50,10 @@ class Preview:
         Against what was annotated by hand; None where nothing was.
     is_example : bool
         The template's own examples are on it, which flatters it.
+    candidates : tuple of Match
+        The matches, and what was tried on the way and scored less than "min_score".
+    settled : bool
+        False for what follows from an earlier search alone: a lower "min_score" may find more.
     """
 
     image: ImageRecord
@@ -56,11 +61,31 @@ class Preview:
     matches: tuple[Match, ...] = field(repr=False)
     figures: ImageFigures | None
     is_example: bool
+    candidates: tuple[Match, ...] = field(default=(), repr=False)
+    settled: bool = True
 
     @property
     def scores(self) -> tuple[float, ...]:
         """Of the masks."""
         return tuple(match.score for match in self.matches)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """A template, its least score, what it found, and all it could choose from."""
+
+    template: Template
+    min_score: float
+    matches: tuple[Match, ...]
+    tried: tuple[Match, ...]
+
+    def is_of(self, template: Template) -> bool:
+        """Whether nothing but thresholds differs."""
+        mine, other = dict(self.template.parameters), dict(template.parameters)
+        for name in ("min_score", "review_score"):
+            mine.pop(name), other.pop(name)
+        same = mine == other and self.template.strategy == template.strategy
+        return same and self.template.categories is template.categories
 
 
 class Sample:
@@ -91,8 +116,11 @@ class Sample:
         self._read_embedding, self._read_pixels, self._wanted = embedding, pixels, wanted
         self._lock = threading.Lock()
         self._ready: tuple[NDArray[np.uint8], Embedding, Known] | None = None
-        self._propose = remembering(_at_once(proposer(model.decode, model)), room=ROOM)
+        self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
         self._decoded: dict[tuple[Prompt, bytes], Prediction] = {}
+        self._answers: dict[Prompt, Proposal] = {}
+        self._last: _Search | None = None
+        self._measured: tuple[tuple[int, ...], ImageFigures] | None = None
 
     def look(self, template: Template, *, min_iou: float = 0.5) -> Preview:
         """What the template finds here.
@@ -103,12 +131,78 @@ class Sample:
             The picture cannot be read, or encoded.
         """
         with self._lock:
-            pixels, embedding, known = self._made_ready()
-            matches = find_objects(template, embedding, self._decode, propose=self._propose)
-            measured = any(known.wanted.get(examples.category) for examples in template.categories)
-            figures = figures_of(template, known, matches, min_iou) if measured else None
+            _, embedding, _ = self._made_ready()
+            least = template.parameters["min_score"]
+            last = self._last
+            if last is None or not last.is_of(template) or last.min_score != least:
+                asked = self._asked
+                matches = tuple(find_objects(template, embedding, self._decode, propose=self._propose))
+                if last is not None and last.is_of(template) and asked == self._asked:
+                    tried = last.tried
+                else:
+                    # The same search once more, of what was answered alone: it also gives what scored too little.
+                    all_of_it = template.with_parameters(min_score=0.0)
+                    tried = tuple(find_objects(all_of_it, embedding, self._decode, propose=self._again))
+                self._last = last = _Search(template, least, matches, tried)
+            return self._preview(template, last.matches, min_iou, settled=True)
+
+    def glance(self, template: Template, *, min_iou: float = 0.5) -> Preview | None:
+        """The same from what was found before, if only thresholds have moved since; at once, the model is not asked.
+
+        None where the template has to be searched for.
+        """
+        with self._lock:
+            last = self._last
+            if last is None or not last.is_of(template):
+                return None
+            least = template.parameters["min_score"]
+            if least == last.min_score:
+                return self._preview(template, last.matches, min_iou, settled=True)
+            matches = tuple(match for match in last.tried if match.score >= least)
+            return self._preview(template, matches, min_iou, settled=False)
+
+    def prototype_of(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(C,) of length 1: what the inside of a mask of a preview looks like to the model."""
+        with self._lock:
+            return prototype(self._made_ready()[1], mask)
+
+    def example_of(self, match: Match, *, place: bool) -> Example:
+        """An example of a template from a match of a preview."""
+        with self._lock:
+            embedding = self._made_ready()[1]
+            return make_example(self.image.pixel_hash, match.prompt, match.mask, embedding, place=place)
+
+    def _preview(self, template: Template, matches: tuple[Match, ...], min_iou: float, *, settled: bool) -> Preview:
+        pixels, _, known = self._made_ready()
+        figures = None
+        if any(known.wanted.get(examples.category) for examples in template.categories):
+            # By the masks themselves, which are kept as long as the sample: most moves leave them as they are.
+            what = (id(template.categories), *(id(match.mask) for match in matches))
+            if self._measured is None or self._measured[0] != what:
+                self._measured = (what, figures_of(template, known, matches, min_iou))
+            figures = self._measured[1]
         hashes = {example.pixel_hash for examples in template.categories for example in examples.examples}
-        return Preview(self.image, pixels, tuple(matches), figures, self.image.pixel_hash in hashes)
+        least = template.parameters["min_score"]
+        below = tuple(match for match in (self._last.tried if self._last else ()) if match.score < least)
+        is_example = self.image.pixel_hash in hashes
+        return Preview(self.image, pixels, matches, figures, is_example, (*matches, *below), settled)
+
+    def _propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        """`Model.propose`, remembered."""
+        new = [prompt for prompt in prompts if prompt not in self._answers]
+        fresh: dict[Prompt, Proposal] = {}
+        if new:
+            self._asked += 1
+            fresh = dict(zip(new, map(_light, self._ask_model(embedding, new)), strict=True))
+        answers = [self._answers.get(prompt) or fresh[prompt] for prompt in prompts]
+        for prompt, proposal in fresh.items():
+            if proposal.small.nbytes <= self._room:
+                self._answers[prompt] = proposal
+                self._room -= proposal.small.nbytes
+        return answers
+
+    def _again(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        return [self._answers.get(prompt) or _no_answer(prompt) for prompt in prompts]
 
     def _made_ready(self) -> tuple[NDArray[np.uint8], Embedding, Known]:
         if self._ready is None:
@@ -127,6 +221,7 @@ class Sample:
         if asked not in self._decoded:
             if len(self._decoded) >= 64:
                 self._decoded.clear()
+            self._asked += 1
             self._decoded[asked] = self._model.decode(embedding, prompt, **options)
         return self._decoded[asked]
 
@@ -151,18 +246,25 @@ def samples_of(images: Sequence[ImageRecord], annotated: Mapping[str, Any], coun
     return [image for image in images if image.id in taken]
 
 
-def _at_once(propose: Propose) -> Propose:
-    """Proposals with their masks scaled up: at this size they are smaller than what they are made from."""
-
-    def asked(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
-        return [_light(proposal) for proposal in propose(embedding, prompts)]
-
-    return asked
-
-
 def _light(proposal: Proposal) -> Proposal:
+    """The same without what its masks are scaled up from: at this size they are smaller, as bits far smaller."""
     masks = [proposal.full(index) for index in range(len(proposal.scores))]
-    return Proposal(proposal.prompt, proposal.scores, proposal.small.copy(), masks.__getitem__)
+    packed = [(np.packbits(mask), mask.shape) for mask in masks]
+    kept: dict[int, NDArray[np.bool_]] = {}
+
+    def full(index: int) -> NDArray[np.bool_]:
+        # The same array every time: what was found out about it is found by it.
+        if index not in kept:
+            bits, (height, width) = packed[index]
+            kept[index] = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
+        return kept[index]
+
+    return Proposal(proposal.prompt, proposal.scores, proposal.small.copy(), full)
+
+
+def _no_answer(prompt: Prompt) -> Proposal:
+    none: dict[int, NDArray[np.bool_]] = {}
+    return Proposal(prompt, np.zeros(0, np.float32), np.zeros((0, 1, 1), bool), none.__getitem__)
 
 
 def _shrunk(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from samnb.errors import UnknownName
 from samnb.matching import find_objects
 from samnb.session import Session
 from samnb.template_preview import SIDE, samples_of
-from samnb.ui.gallery import histogram
+from samnb.ui.thresholds import counted, drawn
 from samnb.ui.tuner import SHOWN, Tuner
 
 
@@ -160,7 +160,120 @@ def test_previews_are_small(session):
 
 
 def test_the_histogram_counts_every_score():
-    drawn = histogram([0.1, 0.6, 0.6, 1.0], min_score=0.05, review_score=0.5)
-    assert drawn.count("<rect") == 3
-    assert "scores of 4 masks: 1 below 0.50" in drawn
-    assert "scores of 0 masks" in histogram([], min_score=0.3, review_score=0.5)
+    bars = drawn([0.1, 0.6, 0.6, 1.0], min_score=0.3, review_score=0.7)
+    assert bars.count("<rect") == 3
+    assert "scores of 4 masks: 1 accepted, 2 to review, 1 rejected" in bars
+    assert "scores of 0 masks" in drawn([], min_score=0.3, review_score=0.5)
+    assert counted([0.3, 0.5], min_score=0.3, review_score=0.5) == (1, 1, 0)  # what reaches a threshold passes it
+    assert counted([0.4, 0.6], min_score=0.5, review_score=0.2) == (1, 0, 1)  # nothing is unsure below the first
+
+
+def test_the_handles_in_the_histogram_and_the_sliders_keep_step(session, tuner):
+    handles = tuner._thresholds._handles
+    tuner._sliders["min_score"].value = 0.42
+    assert handles.value == (0.42, 0.5)
+    handles.value = (0.2, 0.97)
+    assert tuner._sliders["min_score"].value == 0.2
+    assert tuner._sliders["review_score"].value == 0.97
+    tuner.set(review_score=0.1)
+    assert handles.value == (0.2, 0.2)  # they cannot pass one another
+    assert tuner.template.parameters["review_score"] == 0.1
+
+
+def test_the_counts_follow_a_threshold_at_once(session, tuner):
+    asked, scores = session.model.decodes, sorted(s for p in tuner.previews for s in p.scores)
+    middle = round(scores[len(scores) // 2], 2) + 0.005
+    tuner._worker.submit(lambda: None, lambda value, error: None)
+    tuner.set(min_score=middle, review_score=1.0)
+    accepted, unsure, rejected = tuner.counts
+    assert (accepted, unsure) == (sum(s >= 1 for s in scores), sum(middle <= s < 1 for s in scores))
+    assert rejected >= sum(s < middle for s in scores) > 0
+    tuner.wait()
+    assert tuner.counts == (accepted, unsure, rejected)
+    assert session.model.decodes == asked
+    assert sum(len(p.matches) for p in tuner.previews) == accepted + unsure
+
+
+def test_a_glance_finds_what_a_search_finds(session, tuner):
+    for least in (0.2, 0.6, 0.9, 0.3):
+        template = tuner.saved.with_parameters(min_score=least)
+        for sample in tuner.samples:
+            glance, look = sample.glance(template), sample.look(template)
+            assert [m.score for m in look.matches] == [m.score for m in glance.matches]
+            assert (glance.figures is None) == (look.figures is None)
+            assert look.settled
+    assert tuner.samples[0].glance(tuner.saved.with_parameters(refine=0)) is None
+
+
+def test_marks_feed_the_figures_and_stay_when_parameters_move(tuner):
+    tuner.mark(0, 0, True)
+    tuner.mark(1, 0, True)
+    tuner.mark(2, 0, False)
+    assert "precision 0.67 (2 of 3 marked)" in tuner._marking.said
+    assert "1 good" in tuner._cells[0].value
+    assert "1 bad" in tuner._cells[2].value
+    tuner.set(min_score=1.0)
+    tuner.wait()
+    assert "2 marked good, not found now · 1 bad gone" in tuner._marking.said
+    tuner.set(min_score=0.3)
+    tuner.wait()
+    assert "precision 0.67" in tuner._marking.said
+    tuner.mark(2, 0, None)
+    assert "precision 1.00 (2 of 2 marked)" in tuner._marking.said
+    tuner.mark(0, 99, True)
+    assert "0, 99" in tuner.error
+
+
+def test_a_click_on_an_object_goes_through_good_bad_unmarked(tuner):
+    mask = tuner.previews[3].matches[0].mask
+    y, x = (float(values.mean()) for values in np.nonzero(mask))
+    place = ((x + 0.5) / mask.shape[1], (y + 0.5) / mask.shape[0])
+    seen = []
+    for _ in range(3):
+        tuner._on_pick(3, *place)
+        seen.append(tuner.marks.of(tuner.previews[3]))
+    assert seen == [{0: True}, {0: False}, {}]
+    tuner._on_pick(3, 0.999, 0.001)  # beside all objects
+    assert tuner.marks.all == []
+    assert tuner.error == ""
+
+
+def test_marks_become_examples_and_background(session, tuner):
+    tuner.mark(1, 0, True)
+    tuner.mark(2, 0, False)
+    tuner.use_marks()
+    tuner.wait()
+    (red,) = tuner.template.categories
+    assert (len(red.examples), len(red.background)) == (2, 1)
+    assert np.linalg.norm(red.background[0]) == pytest.approx(1, abs=1e-4)
+    assert session.find_template("red").version == 1  # nothing was written
+    assert tuner._sliders["background_weight"].layout.display is None
+    tuner.use_marks(False)
+    assert len(tuner.template.categories[0].examples) == 1
+    tuner._toggle_marks()
+    tuner.save()
+    saved = session.find_template("red")
+    assert (saved.version, len(saved.categories[0].examples)) == (2, 2)
+    assert tuner.marks.all == []
+    tuner.save()
+    assert session.find_template("red").version == 2
+    assert tuner.error == ""
+
+
+def test_the_keyboard_marks_what_is_chosen_among_the_objects(tuner):
+    values = [value for _, value in tuner._marking.objects.options]
+    assert len(values) == sum(len(p.matches) for p in tuner.previews)
+    tuner._marking.objects.value = values[-1]
+    tuner._marking.mark(False)
+    assert tuner.marks.of(tuner.previews[values[-1][0]]) == {values[-1][1]: False}
+    assert tuner._marking.objects.value == values[-1]
+    assert dict((v, t) for t, v in tuner._marking.objects.options)[values[-1]].endswith("✗")
+
+
+def test_a_sweep_s_plot_rings_the_row_that_was_picked(tuner):
+    tuner.sweep()
+    tuner.wait()
+    assert tuner._plot.value.count("<circle") == 18
+    assert tuner._plot.value.count("<polyline") == 6
+    tuner.pick(4)
+    assert tuner._plot.value.count("samnb-ring-on") == 1

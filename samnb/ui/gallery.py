@@ -1,17 +1,20 @@
-"""What the tuner shows of one image and of all scores, as HTML. No session, no widgets."""
+"""What the tuner shows of one image and of all together, as HTML. No session, no widgets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..masks import category_color
 from ..template_preview import Preview
-from .closeup import jpeg, outlined
+from .closeup import jpeg
+from .laid_over import Outlines
 
-__all__ = ["CSS", "figure", "histogram", "waiting"]
+__all__ = ["CSS", "figure", "overall", "waiting"]
 
 WIDTH = 240
 """Of a preview, in pixels."""
@@ -33,52 +36,68 @@ CSS = """
   white-space: normal; overflow: auto; }
 .samnb .samnb-gallery figcaption { padding: 2px 6px; font-size: 11px; line-height: 16px; }
 .samnb .samnb-stale { opacity: .55; }
-.samnb .samnb-scores { display: block; width: 100%; height: 64px; }
-.samnb .samnb-controls select { width: 100%; overflow-x: auto;
+.samnb .samnb-gallery img { cursor: pointer; }
+.samnb .samnb-marking { gap: 6px; }
+.samnb .samnb-marking .widget-dropdown { width: 300px; }
+.samnb .samnb-marking .samnb-number { flex: 1 1 200px; }
+.samnb .samnb-controls select[size] { width: 100%; overflow-x: auto; white-space: pre;
   font-family: var(--jp-code-font-family, monospace); font-size: 11px; }
 """
 
 
-def figure(preview: Preview, *, review_score: float, colors: dict[str, str]) -> str:
-    """One image with what was found: in the category's colour, yellow where unsure, blue what was missed."""
-    shown = preview.pixels
-    sure = [(m.mask, colors.get(m.category, category_color(0))) for m in preview.matches if m.score >= review_score]
-    unsure = [(m.mask, "#ffd54f") for m in preview.matches if m.score < review_score]
-    shown = outlined(outlined(shown, unsure, alpha=0.15), sure)
-    missed = [] if preview.figures is None else [(mask, "#56b4e9") for mask in preview.figures.missed]
-    shown = outlined(shown, missed, alpha=0.0)
-    said = _said(preview, len(unsure))
+def figure(
+    preview: Preview,
+    *,
+    number: int,
+    review_score: float,
+    colors: Mapping[str, str],
+    outlines: Outlines,
+    marks: Mapping[int, bool] | None = None,
+) -> str:
+    """One image with what was found: in the category's colour, yellow where unsure, blue what was missed.
+
+    Parameters
+    ----------
+    preview : Preview
+    number : int
+        Of the image in the gallery, for the hand that clicks on it.
+    review_score : float
+    colors : mapping of str to "#rrggbb"
+        By category.
+    outlines : Outlines
+    marks : mapping of int to bool, optional
+        By match: True was marked as good, False as bad.
+    """
+    shown, marks = preview.pixels.copy(), marks or {}
+    unsure = [match.mask for match in preview.matches if match.score < review_score]
+    outlines.draw(shown, unsure, "#ffd54f", alpha=0.15)
+    for category in dict.fromkeys(match.category for match in preview.matches):
+        sure = [m.mask for m in preview.matches if m.category == category and m.score >= review_score]
+        outlines.draw(shown, sure, colors.get(category, category_color(0)))
+    if preview.figures is not None:
+        outlines.draw(shown, preview.figures.missed, "#56b4e9", alpha=0.0)
+    for index, good in marks.items():
+        _draw_mark(shown, preview.matches[index].mask, good)
+    said = _said(preview, len(unsure), marks)
     name = escape(f"{preview.image.dataset}/{preview.image.filename}: {said}", quote=True)
-    image = f'<img alt="{name}" src="data:image/jpeg;base64,{jpeg(shown, 80)}">'
+    image = f'<img data-sample="{number}" alt="{name}" src="data:image/jpeg;base64,{jpeg(shown, 80)}">'
     return f"<figure>{image}{_caption(preview.image.filename, said)}</figure>"
+
+
+def _draw_mark(shown: NDArray[np.uint8], mask: NDArray[np.bool_], good: bool) -> None:
+    """A tick or a cross in the middle of an object."""
+    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    x, y = int(columns[0] + columns[-1]) // 2, int(rows[0] + rows[-1]) // 2
+    cv2.circle(shown, (x, y), 11, (255, 255, 255), -1, cv2.LINE_AA)
+    cv2.circle(shown, (x, y), 9, (27, 158, 87) if good else (217, 63, 63), -1, cv2.LINE_AA)
+    lines = [[(-4, 0), (-1, 4), (5, -4)]] if good else [[(-4, -4), (4, 4)], [(-4, 4), (4, -4)]]
+    for line in lines:
+        cv2.polylines(shown, [np.add(line, (x, y))], False, (255, 255, 255), 2, cv2.LINE_AA)
 
 
 def waiting(filename: str, said: str) -> str:
     """An image of which there is nothing to show: not yet, or because of what is said."""
     return f'<figure><div class="samnb-wait">{escape(said)}</div>{_caption(filename, "")}</figure>'
-
-
-def histogram(scores: Iterable[float], *, min_score: float, review_score: float) -> str:
-    """The scores of all masks in steps of 0.05, with the two thresholds: accepted, to be reviewed."""
-    values = np.clip(np.fromiter(scores, float), 0, 1)
-    counts, _ = np.histogram(values, bins=20, range=(0, 1))
-    top = max(int(counts.max(initial=0)), 1)
-    bars = "".join(
-        f'<rect x="{5 * place + 0.4}" y="{40 - 38 * count / top:.2f}" width="4.2" height="{38 * count / top:.2f}" '
-        f'fill="{"#ffb300" if 5 * place + 2.5 < 100 * review_score else "var(--samnb-accent)"}"/>'
-        for place, count in enumerate(counts)
-        if count
-    )
-    lines = "".join(
-        f'<line x1="{100 * at:.1f}" x2="{100 * at:.1f}" y1="0" y2="40" stroke="{color}" stroke-width=".8"/>'
-        for at, color in ((min_score, "#c62828"), (review_score, "currentColor"))
-    )
-    unsure = int((values < review_score).sum())
-    said = f"scores of {len(values)} masks: {unsure} below {review_score:.2f}, to be reviewed"
-    return (
-        f'<svg class="samnb-scores" viewBox="0 0 100 40" preserveAspectRatio="none" role="img" '
-        f'aria-label="{said}">{bars}{lines}</svg><div class="samnb-dim">{said}</div>'
-    )
 
 
 def overall(previews: Sequence[Preview]) -> str:
@@ -94,7 +113,7 @@ def overall(previews: Sequence[Preview]) -> str:
     return f"{figures} · IoU {total.mean_iou:.2f} ({what})"
 
 
-def _said(preview: Preview, unsure: int) -> str:
+def _said(preview: Preview, unsure: int, marks: Mapping[int, bool]) -> str:
     parts = [f"{len(preview.matches)} found"]
     if unsure:
         parts.append(f"{unsure} unsure")
@@ -102,6 +121,10 @@ def _said(preview: Preview, unsure: int) -> str:
         parts.append(f"score {sum(preview.scores) / len(preview.matches):.2f}")
     if preview.figures is not None:
         parts.append(f"F1 {preview.figures.tally.f1:.2f}")
+    if good := sum(marks.values()):
+        parts.append(f"{good} good")
+    if bad := len(marks) - good:
+        parts.append(f"{bad} bad")
     if preview.is_example:
         parts.append("example")
     return " · ".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,18 @@ import ipywidgets
 from ..errors import UnknownName
 from ..images import encode_png
 from ..masks import contact_sheet
+from ..matching import Match
 from ..template_preview import Preview, Sample, samples_of
 from ..template_report import Sweep
 from ..template_trial import sweep
 from ..templates import STRATEGY_NAMES, Template
-from . import gallery, style
+from . import gallery, style, sweeping, thresholds
 from .closeup import outlined
+from .laid_over import Outlines
+from .marking import Marking
+from .marks import Marks
 from .notice import Notice, shows_errors
+from .picks import Picks
 from .worker import LatestOnly
 
 if TYPE_CHECKING:
@@ -55,9 +60,13 @@ _ONLY_FIXED, _NOT_FIXED = {"max_shift"}, {"min_similarity", "max_area_ratio", "r
 class Tuner(ipywidgets.VBox):
     """Shows what a template finds on sample images while its parameters move; nothing is written until it is saved.
 
-    What the model was asked once on an image is remembered, so that most moves need no decoding. The search runs off
-    the kernel's main thread, the first images first; a newer move ends an older one. Handlers never raise: what goes
-    wrong is shown in a red line and logged to "samnb.widgets".
+    What the model was asked once on an image is remembered, so that most moves need no decoding: thresholds are drawn
+    from what was found before, then searched for where that may find more. The search runs off the kernel's main
+    thread, the first images first; a newer move ends an older one. Handlers never raise: what goes wrong is shown in a
+    red line and logged to "samnb.widgets".
+
+    A click on a found object marks it as good, another one as bad, a third takes the mark away. Marks feed the figures;
+    "Use marks" makes good ones further examples of the template, and bad ones its background examples.
 
     Parameters
     ----------
@@ -83,7 +92,8 @@ class Tuner(ipywidgets.VBox):
         self._previews: list[Preview | Exception | None] = [None] * len(self.samples)
         self._values: dict[str, float] = dict(self.saved.parameters)
         self._strategy, self._before = self.saved.strategy, False
-        self._worker, self._sweeper = LatestOnly(), LatestOnly()
+        self._worker, self._sweeper, self._outlines = LatestOnly(), LatestOnly(), Outlines()
+        self.marks, self._used = Marks(), self.saved.categories
         self._turn, self._setting, self._started = 0, False, 0.0
         self.seconds = 0.0
         self._colors = {c.name: c.color for c in session.category_records() if c.color}
@@ -97,7 +107,7 @@ class Tuner(ipywidgets.VBox):
         """The template as the sliders stand; not saved."""
         # Only what differs: 2 and 2.0 are the same parameter and would be two versions.
         moved = {name: value for name, value in self._values.items() if value != self.saved.parameters[name]}
-        return replace(self.saved, strategy=self._strategy).with_parameters(**moved)
+        return replace(self.saved, strategy=self._strategy, categories=self._used).with_parameters(**moved)
 
     @shows_errors("The parameters stay as they are")
     def set(self, *, strategy: str | None = None, **parameters: float) -> None:
@@ -118,16 +128,47 @@ class Tuner(ipywidgets.VBox):
         style.set_class(self._compare, "samnb-chosen", self._before)
         self._changed()
 
+    @shows_errors("The object was not marked")
+    def mark(self, image: int, match: int, good: bool | None) -> None:
+        """Say that a found object is right or wrong; None takes that back.
+
+        Parameters
+        ----------
+        image, match : int
+            Its numbers among the samples and the matches of that preview.
+        good : bool or None
+        """
+        preview = self._previews[image]
+        if not isinstance(preview, Preview) or not 0 <= match < len(preview.matches):
+            raise UnknownName("found object", f"{image}, {match}", [])
+        self.marks.set(preview, preview.matches[match], good)
+        self._cells[image].value = self._drawn(image, preview, self._limits["review_score"])
+        self._draw_scores(stale=self._worker.busy)
+
+    @shows_errors("The marks were not used")
+    def use_marks(self, wanted: bool = True) -> None:
+        """Make good marks further examples and bad ones background examples; False takes that back."""
+        self._used = self.marks.applied(self.saved, self.samples).categories if wanted else self.saved.categories
+        self._marking.show_used(self._used is not self.saved.categories)
+        self._show_values()
+        self._changed()
+
     @shows_errors("The template was not saved")
     def save(self) -> None:
         """Save the template as the sliders stand: its next version, if anything is different."""
         before = self.saved.version
+        if self._used is not self.saved.categories:
+            # They are in the template now; used once more, they would count twice.
+            self.marks.all.clear()
         self.saved = self.session.save_template(self.template)
-        new = self.saved.version != before
+        new, self._used = self.saved.version != before, self.saved.categories
+        self._marking.show_used(False)
         self._say(
             f"saved as {self.saved.name} v{self.saved.version}" if new else "nothing has changed since it was saved"
         )
         self._draw_header()
+        self._show_values()
+        self._changed()
 
     @shows_errors("The sweep did not start")
     def sweep(self) -> None:
@@ -142,6 +183,7 @@ class Tuner(ipywidgets.VBox):
         """Set the sliders to a row of the sweep, 0 the best."""
         if self.result is not None:
             self.set(**self.result.rows[row].parameters)
+            self._plot.value = sweeping.plot(self.result, row)
 
     # -- what there is to see ----------------------------------------------------------------------
 
@@ -149,6 +191,11 @@ class Tuner(ipywidgets.VBox):
     def previews(self) -> list[Preview]:
         """What was found, image by image; those not there yet are left out."""
         return [each for each in self._previews if isinstance(each, Preview)]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """(accepted, to review, rejected) masks of all previews, as shown."""
+        return self._thresholds.counts
 
     @property
     def error(self) -> str:
@@ -212,55 +259,72 @@ class Tuner(ipywidgets.VBox):
             for record in chosen
         ]
 
+    @property
+    def _limits(self) -> Mapping[str, float]:
+        return self.saved.parameters if self._before else self._values
+
     def _changed(self) -> None:
-        """Search all images anew; what is still searched for older values is dropped."""
+        """Draw what is known at once, then search all images anew; the search for older values ends."""
         self._turn += 1
         self._started = time.perf_counter()
         self._draw_scores(stale=True)
-        self._search(self._turn, 0)
+        template = self.saved if self._before else self.template
+        self._worker.submit(partial(self._glanced, template, self._turn), self._take)
 
     def _search(self, turn: int, start: int) -> None:
         if start < len(self.samples):
             template = self.saved if self._before else self.template
             self._worker.submit(partial(self._found, template, turn, start), self._take)
 
-    def _found(self, template: Template, turn: int, start: int) -> tuple[int, int, list[tuple[Any, str]]]:
+    def _glanced(self, template: Template, turn: int) -> tuple[int, int, list[tuple[int, Any, str]]]:
+        """What follows from earlier searches, all images; on the worker's thread."""
+        found: list[tuple[int, Any, str]] = []
+        for number, sample in enumerate(self.samples):
+            if turn != self._turn:
+                break
+            if (preview := sample.glance(template)) is not None:
+                found.append((number, preview, self._drawn(number, preview, template.parameters["review_score"])))
+        return turn, 0, found
+
+    def _found(self, template: Template, turn: int, start: int) -> tuple[int, int, list[tuple[int, Any, str]]]:
         """As many images as are searched in a moment, with their HTML; on the worker's thread."""
-        found: list[tuple[Any, str]] = []
-        until = time.perf_counter() + _TOGETHER
-        limits = template.parameters
-        for sample in self.samples[start:]:
+        found: list[tuple[int, Any, str]] = []
+        until, number = time.perf_counter() + _TOGETHER, start
+        for number, sample in enumerate(self.samples[start:], start):
             try:
                 preview = sample.look(template)
-                drawn = gallery.figure(preview, review_score=limits["review_score"], colors=self._colors)
-                found.append((preview, drawn))
+                found.append((number, preview, self._drawn(number, preview, template.parameters["review_score"])))
             except Exception as error:
                 # One image that cannot be searched must not keep the others from being drawn.
-                found.append((error, gallery.waiting(sample.image.filename, f"⚠ {error}")))
+                found.append((number, error, gallery.waiting(sample.image.filename, f"⚠ {error}")))
             if turn != self._turn or time.perf_counter() > until:
                 break
-        return turn, start, found
+        return turn, number + 1, found
+
+    def _drawn(self, number: int, preview: Preview, review_score: float) -> str:
+        marks = self.marks.of(preview)
+        options: dict[str, Any] = {"colors": self._colors, "outlines": self._outlines, "marks": marks}
+        return gallery.figure(preview, number=number, review_score=review_score, **options)
 
     def _take(self, answer: Any, error: Exception | None) -> None:
         if error is not None:
             self.show_error("The images could not be searched", error)
             return
-        turn, start, found = answer
+        turn, end, found = answer
         if turn != self._turn:
             return
-        for place, (preview, drawn) in enumerate(found, start):
+        for place, preview, drawn in found:
             self._previews[place] = preview
             self._cells[place].value = drawn
-        end = start + len(found)
         self.seconds = time.perf_counter() - self._started
-        self._draw_scores(stale=end < len(self.samples))
+        self._draw_scores(stale=end < len(self.samples) and not all(map(_is_settled, self._previews)))
         self._search(turn, end)
 
     def _swept(self, template: Template) -> Sweep:
         # Not the session's own, which saves a template in hand.
         known = self.session.annotated_by_hand(template)
         others = [one for one in known if not self._is_example(one.image)]
-        return sweep(template, _grid(template), others or known, self.session.model)
+        return sweep(template, sweeping.grid_round(template), others or known, self.session.model)
 
     def _is_example(self, image: ImageRecord) -> bool:
         return image.pixel_hash in {e.pixel_hash for each in self.saved.categories for e in each.examples}
@@ -271,8 +335,11 @@ class Tuner(ipywidgets.VBox):
             self.show_error("The sweep failed", error)
             return
         self.result = result
-        self._rows.options = [("pick a row …", -1), *((_row(row), n) for n, row in enumerate(result.rows))]
+        rows = ((sweeping.row_text(row), n) for n, row in enumerate(result.rows))
+        self._rows.options = [("pick a row …", -1), *rows]
+        self._plot.value = sweeping.plot(result)
         style.show(self._rows, True)
+        style.show(self._plot, True)
         known = self.session.annotated_by_hand(self.saved)
         own = all(self._is_example(one.image) for one in known)
         on = "the examples' own images" if own else f"{result.images} images"
@@ -282,9 +349,10 @@ class Tuner(ipywidgets.VBox):
 
     def _build(self) -> None:
         self._said = ""
-        self._header, self._scores, self._figures, self._status = (style.html() for _ in range(4))
+        self._header, self._figures, self._status, self._plot = (style.html() for _ in range(4))
         self._notice = Notice()
-        own = style.html(f"<style>{gallery.CSS}</style>", "samnb-sheet")
+        own = style.html(f"<style>{gallery.CSS}{thresholds.CSS}{sweeping.CSS}</style>", "samnb-sheet")
+        self._thresholds = thresholds.Thresholds(lambda least, sure: self.set(min_score=least, review_score=sure))
         self._choice = ipywidgets.Dropdown(options=STRATEGY_NAMES, value=self._strategy, description="strategy")
         self._choice.observe(self._on_strategy, "value")
         self._sliders = {spec[0]: self._slider(*spec[1:]) for spec in _SLIDERS}
@@ -295,17 +363,35 @@ class Tuner(ipywidgets.VBox):
         self._rows.tooltip = "Results of the sweep: pick a row to set the sliders"
         self._rows.observe(self._on_row, "value")
         style.show(self._rows, False)
+        style.show(self._plot, False)
         buttons = style.box(self._compare, self._sweep, self._save, classes=("samnb-row",))
-        parts = (self._choice, self._scores, *self._sliders.values(), buttons, self._rows)
+        parts = (self._choice, self._thresholds, *self._sliders.values(), buttons, self._plot, self._rows)
         controls = style.box(*parts, classes=("samnb-controls",))
         self._cells = [style.html(gallery.waiting(s.image.filename, "…")) for s in self.samples]
         pictures = style.box(*self._cells, classes=("samnb-gallery",))
         body = style.box(controls, pictures, classes=("samnb-tuner",))
-        super().__init__([style.sheet(), own, self._header, body, self._figures, self._status, self._notice])
+        self._marking, ears = Marking(self.mark, self._toggle_marks), Picks(self._on_pick)
+        super().__init__(
+            [style.sheet(), own, self._header, body, self._marking, self._figures, self._status, self._notice, ears]
+        )
         self.add_class("samnb")
         self._show_values()
         self._draw_header()
         self._say("" if self.samples else "no images: session.add(…)")
+
+    def _toggle_marks(self) -> None:
+        self.use_marks(self._used is self.saved.categories)
+
+    @shows_errors("The object was not marked")
+    def _on_pick(self, image: int, x: float, y: float) -> None:
+        """A click on a picture: good, then bad, then unmarked."""
+        preview = self._previews[image]
+        match = self.marks.at(preview, x, y) if isinstance(preview, Preview) else None
+        if isinstance(preview, Preview) and match is not None:
+            number = _number_of(preview, match)
+            now = self.marks.of(preview).get(number)
+            self.mark(image, number, True if now is None else False if now else None)
+            self._marking.objects.value = (image, number)
 
     def _slider(self, least: float, most: float, step: float, says: str) -> Any:
         kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
@@ -332,7 +418,7 @@ class Tuner(ipywidgets.VBox):
         if name == "max_iou_between":
             return len(self.saved.categories) > 1
         if name == "background_weight":
-            return any(examples.background for examples in self.saved.categories)
+            return any(examples.background for examples in self._used)
         return name != "max_objects" or self._strategy == "match_all"
 
     @shows_errors("The slider did nothing")
@@ -359,34 +445,26 @@ class Tuner(ipywidgets.VBox):
         )
 
     def _draw_scores(self, *, stale: bool) -> None:
-        limits = self.saved.parameters if self._before else self._values
-        scores = [score for preview in self.previews for score in preview.scores]
-        self._scores.value = gallery.histogram(
-            scores, min_score=limits["min_score"], review_score=limits["review_score"]
-        )
+        limits = self._limits
+        scores = [match.score for preview in self.previews for match in preview.candidates]
+        self._thresholds.show(scores, min_score=limits["min_score"], review_score=limits["review_score"])
         what = f"before (v{self.saved.version}): " if self._before else ""
         self._figures.value = style.span(what + gallery.overall(self.previews), *(("stale",) if stale else ()))
+        self._marking.say(self.marks.said(self.previews), stale=stale)
+        if not stale:
+            self._marking.show(self._previews, self.marks)
 
     def _say(self, text: str) -> None:
         self._said = text
         self._status.value = f'<div class="samnb-status" role="status">{style.span(text, "number", "dim")}</div>'
 
 
-def _grid(template: Template) -> dict[str, Sequence[float]]:
-    """A few values round those a template has."""
-    limits = template.parameters
-    steps = [min(max(round(limits["min_score"] + by, 2), 0.0), 1.0) for by in (-0.1, 0.0, 0.1)]
-    overlaps = sorted({0.3, limits["max_overlap"], 0.7})[:3]
-    ratios = sorted({2.0, limits["max_area_ratio"]})
-    if template.strategy == "fixed":
-        return {"min_score": sorted(set(steps)), "max_overlap": overlaps}
-    return {"min_score": sorted(set(steps)), "max_overlap": overlaps, "max_area_ratio": ratios}
+def _number_of(preview: Preview, match: Match) -> int:
+    return next(number for number, each in enumerate(preview.matches) if each is match)
 
 
-def _row(row: Any) -> str:
-    tally, bar = row.tally, "▇" * round(10 * row.tally.f1)
-    values = " ".join(f"{name}={value:g}" for name, value in row.parameters.items())
-    return f"F1 {tally.f1:.3f} {bar:<10} P {tally.precision:.2f} R {tally.recall:.2f} · {values}"
+def _is_settled(preview: Preview | Exception | None) -> bool:
+    return isinstance(preview, Exception) or (preview is not None and preview.settled)
 
 
 def _like(slider: Any, value: float) -> float | int:

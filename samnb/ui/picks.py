@@ -1,0 +1,77 @@
+"""What hears clicks on the tuner's pictures, and gives its sliders names for those who do not see them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+
+__all__ = ["Picks"]
+
+_log = logging.getLogger("samnb.widgets")
+
+_ESM = """
+function render({ model, el }) {
+  el.classList.add("samnb-picks");
+  let root = null;
+  const onClick = (e) => {
+    const image = e.target.closest?.("img[data-sample]");
+    if (!image || !image.naturalWidth) return;
+    // The picture keeps its proportions within a box of others.
+    const box = image.getBoundingClientRect();
+    const scale = Math.min(box.width / image.naturalWidth, box.height / image.naturalHeight);
+    const x = (e.clientX - box.left - (box.width - image.naturalWidth * scale) / 2) / (image.naturalWidth * scale);
+    const y = (e.clientY - box.top - (box.height - image.naturalHeight * scale) / 2) / (image.naturalHeight * scale);
+    if (x < 0 || y < 0 || x >= 1 || y >= 1) return;
+    model.send({ sample: Number(image.dataset.sample), x, y });
+  };
+  const name = () => {
+    for (const slider of root.querySelectorAll(".widget-slider, .widget-hslider")) {
+      const handles = slider.querySelectorAll(".noUi-handle");
+      const label = slider.querySelector(".widget-label")?.textContent.trim();
+      if (handles.length === 2) ["accept from", "sure from"].forEach((text, at) => mark(handles[at], text));
+      else if (handles.length === 1 && label) mark(handles[0], label);
+    }
+  };
+  const mark = (handle, text) => {
+    if (handle.getAttribute("aria-label") !== text) handle.setAttribute("aria-label", text);
+  };
+  const watch = new MutationObserver(name);
+  const start = () => {
+    root = el.closest(".samnb");
+    if (!root) return requestAnimationFrame(start);
+    root.addEventListener("click", onClick);
+    watch.observe(root, { childList: true, subtree: true });
+    name();
+  };
+  start();
+  return () => { watch.disconnect(); root?.removeEventListener("click", onClick); };
+}
+export default { render };
+"""
+
+
+class Picks(anywidget.AnyWidget):
+    """Clicks on pictures that carry a number, within the widget round this one.
+
+    Parameters
+    ----------
+    on_pick : callable
+        Called with the picture's number and (x, y), 0 to 1 of it from left to right and from top to bottom.
+    """
+
+    _esm = _ESM
+    _css = ".samnb-picks { display: none; }"
+
+    def __init__(self, on_pick: Callable[[int, float, float], None]):
+        super().__init__()
+        self._on_pick = on_pick
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        try:
+            self._on_pick(int(content["sample"]), float(content["x"]), float(content["y"]))
+        except Exception:
+            _log.exception("what a click on a picture did failed")
