@@ -275,7 +275,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_FAST_ATTENTION",
-        "0 runs segment-anything's own attention on a CPU, instead of the exact and leaner one.",
+        "0 runs segment-anything's own image encoder, instead of the leaner one that does the same sums.",
         "0",
         "1",
         _on,
