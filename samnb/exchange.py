@@ -80,7 +80,8 @@ class Exchange(Templating):
         show : bool
             Draw how far it is (a tqdm bar outside a notebook) when it takes longer than a second.
         **options
-            For "masks", ``categories=["coin", …]``: what the numbers 1, 2, … of label maps mean.
+            For "coco", ``crowds=False`` leaves out what is marked ``iscrowd``. For "masks", ``categories=["coin", …]``:
+            what the numbers 1, 2, … of label maps mean.
 
         Raises
         ------

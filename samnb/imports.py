@@ -247,7 +247,7 @@ class Importing:
         return new
 
     def _report(self, images: int) -> ImportReport:
-        notes = []
+        notes = [*self.contents.notes]
         if self.like:
             notes.append(f"{count(self.like, 'object')} there with another outline or category: left as they are")
         if self.turned:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import supervision
 from export_work import SIZE, dot, ring, square
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -436,8 +437,34 @@ def test_coco_of_other_tools(first, photos, tmp_path):
     expected = [mask, square(1, 1, 4) | square(20, 20, 6), square(30, 2, 5), square(50, 30, 10), square(8, 30, 3)]
     for one, truth in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.mask, truth)
-    assert [one.category for one in found] == ["coin", "coin", "coin", "coin (crowd)", "object"]
+    assert [one.category for one in found] == ["coin", "coin", "coin", "coin", "object"]
+    assert report.notes == ("1 object marked as crowds: taken for objects of their category",)
     assert found[0].score == 0.7
+    for one in found:
+        first.remove(one)
+    report = first.import_("coco", tmp_path / "a.json", crowds=False)
+    assert (report.added, report.notes) == (4, ("1 object marked as crowds: left out",))
+
+
+def test_coco_that_supervision_writes(opened, photos, tmp_path):
+    masks = np.stack([ring(), square(2, 2, 5) | square(30, 20, 9), square(44, 4, 12)])
+    boxes = np.array([[xs.min(), ys.min(), xs.max(), ys.max()] for ys, xs in map(np.nonzero, masks)], float)
+    found = supervision.Detections(xyxy=boxes, mask=masks, class_id=np.array([1, 0, 1]))
+    names = [str(photos / "turned.png"), str(photos / "left" / "a.png")]
+    none = supervision.Detections.empty()
+    dataset = supervision.DetectionDataset(["leaf", "coin"], names, {names[0]: found, names[1]: none})
+    dataset.as_coco(annotations_path=str(tmp_path / "sv.json"))
+    session = opened("s")
+    report = session.import_("coco", tmp_path / "sv.json", images=photos / "left", dataset="all")
+    assert (report.images, report.added, len(report.failed)) == (1, 0, 1)
+    session.add(photos / "turned.png", dataset="all", show=False)
+    report = session.import_("coco", tmp_path / "sv.json", dataset="all")
+    assert (report.images, report.added, report.failed) == (2, 3, ())
+    assert session.categories() == ["leaf", "coin"]
+    assert [one.category for one in session.annotations()] == ["coin", "leaf", "coin"]
+    for one, mask in zip(session.annotations(), masks, strict=True):
+        # Its polygons go through the middles of the pixels at the edge.
+        assert mask_iou(one.mask, mask) > (0.99 if mask is masks[0] else 0.6)
 
 
 def test_pycocotools_agrees_about_polygons():

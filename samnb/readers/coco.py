@@ -12,6 +12,7 @@ import numpy as np
 
 from ..case_files import decompressed
 from ..errors import FormatError, ImageError
+from ..formats.layout import count
 from ..masks import decode_rle
 from ..reports import Failure
 from .found import Contents, Found, Mask, Named, Size, read_json, ring_mask, value_of
@@ -21,8 +22,13 @@ __all__ = ["read_coco"]
 _KIND = "a COCO file of instances"
 
 
-def read_coco(path: Path) -> Contents:
-    """What a COCO file says; a crowd gets a category of its own, "person (crowd)".
+def read_coco(path: Path, *, crowds: bool = True) -> Contents:
+    """What a COCO file says.
+
+    Parameters
+    ----------
+    crowds : bool
+        What is marked ``iscrowd`` too, as objects of its category: some tools mark every object with run lengths so.
 
     Raises
     ------
@@ -48,13 +54,20 @@ def read_coco(path: Path) -> Contents:
         else:
             failed.append(Failure(f"{path.name}, image {number}", "it has no file_name"))
     objects: list[Found] = []
+    marked = 0
     for place, record in enumerate(document["annotations"], 1):
+        if value_of(record, "iscrowd"):
+            marked += 1
+            if not crowds:
+                continue
         found = _found(path, place, record, pictures, categories)
         if isinstance(found, Failure):
             failed.append(found)
         else:
             objects.append(found)
-    return Contents(tuple(pictures.values()), tuple(objects), tuple(categories.values()), tuple(failed))
+    taken = "taken for objects of their category" if crowds else "left out"
+    notes = (f"{count(marked, 'object')} marked as crowds: {taken}",) if marked else ()
+    return Contents(tuple(pictures.values()), tuple(objects), tuple(categories.values()), tuple(failed), notes)
 
 
 def _by_id(path: Path, kind: str, records: list[Any], failed: list[Failure]) -> dict[Any, Any]:
@@ -90,8 +103,6 @@ def _found(
     if not isinstance(segmentation, Mapping | list) or not segmentation:
         return Failure(place, "it has no segmentation; a box alone is no mask")
     category = categories.get(kind, "")
-    if value_of(record, "iscrowd"):
-        category = f"{category or 'object'} (crowd)"
     score = value_of(record, "score")
     known = isinstance(score, int | float) and math.isfinite(score)
     read_mask = partial(_mask, segmentation)

@@ -86,12 +86,15 @@ class Contents:
         In the file's order, those without objects too.
     failed : tuple of Failure
         What was not understood.
+    notes : tuple of str
+        What was understood in another way than it may be meant.
     """
 
     pictures: tuple[Named, ...]
     objects: tuple[Found, ...]
     categories: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_json(path: Path, format: str) -> dict[str, Any]:
