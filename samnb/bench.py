@@ -410,8 +410,8 @@ def _transformers(model: TorchSam, pixels: Any, rounds: int) -> list[str]:
             "", lambda: model.encode(pixels), lambda: hugging.get_image_embeddings(frame), max(1, rounds - 1)
         )
     return [
-        f"transformers' SamModel, random weights, without its preprocessing: encodes in {comparison.reference_ms:,.1f} ms, "
-        f"{comparison.ratio:.2f} times samnb's {comparison.samnb_ms:,.1f} ms"
+        "transformers' SamModel, random weights, without its preprocessing: encodes in "
+        f"{comparison.reference_ms:,.1f} ms, {comparison.ratio:.2f} times samnb's {comparison.samnb_ms:,.1f} ms"
     ]
 
 
