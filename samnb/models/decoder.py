@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError, PromptError
 from ..lazy_masks import LazyMasks
 from ..prompts import Embedding, Prompt
+from .devices import on_threads
 from .fast_decoder import FastMaskDecoder, ImageSide, can_be_fast
 from .upscale import official_mask, small_mask, upscale_mask
 
@@ -26,6 +29,9 @@ __all__ = ["Answer", "Decoder"]
 
 AT_ONCE, AT_ONCE_ELSEWHERE = 4, 32
 """Prompts in one call: on a processor more leave its cache, other devices want to be filled."""
+
+MOST_WORKERS = 8
+"""Portions beside each other; each takes about 100 MB."""
 
 KEPT_IMAGES = 4
 """Images whose side of the decoder is kept: 14 MB each, for segment-anything's sizes."""
@@ -64,6 +70,7 @@ class Decoder:
         if fast and can_be_fast(mask_decoder):
             self._layers = FastMaskDecoder(mask_decoder, self.position, prompt_encoder.no_mask_embed.weight[0])
         self._hot: list[_Hot] = []
+        self._looking = Lock()
 
     def run(self, embedding: Embedding, prompt: Prompt, multimask: bool, mask_input: Any = None) -> Answer:
         """The answer to one prompt; call it within ``torch.inference_mode``."""
@@ -92,6 +99,32 @@ class Decoder:
         logits, scores = self._run(embeddings, prompts, multimask, None)
         return list(zip(logits, scores, strict=True))
 
+    @property
+    def workers(self) -> int:
+        """How many portions are best run beside each other: on a processor, one for each thread of torch's.
+
+        A layer takes few milliseconds. Two threads that share out each of them wait for each other hundreds of times a
+        prompt, which on a busy machine took twenty times as long as a thread for each portion.
+        """
+        if self._layers is None or self.device != "cpu":
+            return 1
+        import torch
+
+        return min(torch.get_num_threads(), MOST_WORKERS)
+
+    def run_beside(self, portions: Sequence[Sequence[tuple[Embedding, Prompt]]], multimask: bool) -> list[list[Answer]]:
+        """`run_many` of each portion, each on a thread of its own if there are several."""
+        if len(portions) == 1:
+            return [self.run_many(portions[0], multimask)]
+        with ThreadPoolExecutor(len(portions)) as pool:
+            return list(pool.map(lambda portion: self._run_alone(portion, multimask), portions))
+
+    def _run_alone(self, pairs: Sequence[tuple[Embedding, Prompt]], multimask: bool) -> list[Answer]:
+        import torch
+
+        with torch.inference_mode(), on_threads(1):  # both hold for the thread that says so
+            return self.run_many(pairs, multimask)
+
     def _run(
         self, embeddings: Sequence[Embedding], prompts: Sequence[Prompt], multimask: bool, drawn: Any
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -109,7 +142,8 @@ class Decoder:
             )
         else:
             asked = len(prompts) if one and drawn is None else 0
-            sides = [self._image_side(embedding, asked) for embedding in (embeddings[:1] if one else embeddings)]
+            with self._looking:
+                sides = [self._image_side(embedding, asked) for embedding in (embeddings[:1] if one else embeddings)]
             drawn = None if drawn is None else dense
             logits, scores = self._layers(sides, sparse, drawn=drawn, multimask=multimask)
         return logits.float().cpu().numpy(), scores.float().cpu().numpy()

@@ -344,11 +344,13 @@ class TorchSam:
             _check(prompt, embedding)
         answers: dict[int, Answer] = {}
         with self._ready() as decoder:
-            portions = list(decoder.portions(pairs))
-        for numbers in portions:
-            some = [pairs[number] for number in numbers]
-            with self._failing("decode", some[0][0].original_size), self._ready():
-                answers.update(zip(numbers, decoder.run_many(some, multimask), strict=True))
+            portions, at_once = list(decoder.portions(pairs)), decoder.workers
+        for start in range(0, len(portions), at_once):
+            some = portions[start : start + at_once]
+            asked = [[pairs[number] for number in numbers] for numbers in some]
+            with self._failing("decode", asked[0][0][0].original_size), self._ready():
+                for numbers, found in zip(some, decoder.run_beside(asked, multimask), strict=True):
+                    answers.update(zip(numbers, found, strict=True))
         return decoder, [answers[number] for number in range(len(pairs))]
 
     @contextmanager

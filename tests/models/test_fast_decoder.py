@@ -21,7 +21,7 @@ from samnb.errors import ModelError, PointOutsideImage, PromptError
 from samnb.masks import mask_iou
 from samnb.models import load_model, sam
 from samnb.models.checkpoints import ModelInfo, open_checkpoint
-from samnb.models.decoder import AT_ONCE, KEPT_IMAGES, Decoder
+from samnb.models.decoder import AT_ONCE, KEPT_IMAGES, MOST_WORKERS, Decoder
 from samnb.models.fast_decoder import FastMaskDecoder, can_be_fast, wants_fast_decoder
 from samnb.models.frame import input_size_of
 from samnb.models.reference import import_segment_anything
@@ -232,7 +232,12 @@ def test_what_is_kept_goes_with_its_embedding(model: Any) -> None:
 # -- many at once -----------------------------------------------------------------------------------------
 
 
-def test_many_prompts_on_many_images_in_any_order(model: Any, parts: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_many_prompts_on_many_images_in_any_order(
+    model: Any, parts: tuple[Any, Any], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Decoder, "workers", workers)
+    usual = torch.get_num_threads()
     images = [embedding(0), embedding(1, (120, 90)), embedding(2, (64, 64))]
     pairs = [(images[number % 3], prompt) for number, prompt in enumerate([*PROMPTS.values()] * 6)]
     pairs = [(image, prompt.scaled(0.5, 0.7)) for image, prompt in pairs]
@@ -243,6 +248,7 @@ def test_many_prompts_on_many_images_in_any_order(model: Any, parts: tuple[Any, 
         check(prediction, official(parts, image, prompt))
         assert prediction.ms > 0
     assert model().decode_many([]) == []
+    assert torch.get_num_threads() == usual
     single = model().decode_many(pairs[:5], multimask=False)
     for prediction, (image, prompt) in zip(single, pairs, strict=False):
         check(prediction, official(parts, image, prompt, multimask=False))
@@ -259,6 +265,18 @@ def test_one_call_for_other_images_as_on_other_devices(parts: tuple[Any, Any], s
         _, expected_scores, expected = official(parts, image, prompt)
         np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
         np.testing.assert_allclose(scores, expected_scores, rtol=1e-5, atol=1e-5)
+
+
+def test_as_many_beside_each_other_as_torch_has_threads(
+    parts: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: dict[str, Any] = {"image_size": FRAME, "embedding_shape": (DIM, GRID, GRID), "device": "cpu"}
+    decoder, plain = Decoder(*parts, **sizes), Decoder(*parts, fast=False, **sizes)
+    for threads, workers in ((1, 1), (2, 2), (64, MOST_WORKERS)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert (decoder.workers, plain.workers) == (workers, 1)
+    decoder.device = "cuda"
+    assert decoder.workers == 1
 
 
 def test_portions_hold_prompts_of_one_shape(parts: tuple[Any, Any]) -> None:
