@@ -36,14 +36,15 @@ def add_replay_command(commands: Any) -> None:
 
 def _replay(arguments: argparse.Namespace) -> int:
     # Late, so that `samnb --help` answers at once.
-    from .models import REGISTRY
+    from .models import available_models
     from .recipes import Recipe
     from .session import Session
 
     recipe = Recipe.read(arguments.recipe)
     name = arguments.model or recipe.model["name"]
-    if name not in REGISTRY:
-        raise UnknownName("model", name, REGISTRY)
+    known = [info.name for info in available_models()]
+    if name not in known:
+        raise UnknownName("model", name, known)
     # As it was stored: float16 and float32 give masks that differ by pixels.
     stored = recipe.model["recipe"].rpartition("store=")[2] or "float16"
     place: Any = nullcontext(arguments.session) if arguments.session else tempfile.TemporaryDirectory()

@@ -48,6 +48,8 @@ class HuggingFaceSam:
         The file with the tensors; ``config.json`` lies beside it, and the image processor's settings may.
     device : str
         As for `samnb.models.load_model`.
+    precision : str
+        In which the image encoder computes; ``"auto"`` is float32 on every device, as nothing else was measured here.
 
     Raises
     ------
@@ -55,8 +57,9 @@ class HuggingFaceSam:
         The folder's ``config.json`` is of another family.
     """
 
-    def __init__(self, info: ModelInfo, weights: WeightFile, *, device: str = "auto"):
+    def __init__(self, info: ModelInfo, weights: WeightFile, *, device: str = "auto", precision: str = "auto"):
         self.info, self.weights = info, weights
+        self.precision = "float32" if precision == "auto" else precision
         self.family: Family = FAMILIES[info.family]
         self.settings = self.family.settings(info, weights.path.parent)
         self._wanted_device = check_device(device)
@@ -80,7 +83,7 @@ class HuggingFaceSam:
     @property
     def recipe(self) -> str:
         """Family, how pictures are prepared, and the precision of computing."""
-        return f"{self.info.family}/1:{self.settings.preparation}:compute=float32"
+        return f"{self.info.family}/1:{self.settings.preparation}:compute={self.precision}"
 
     @property
     def device(self) -> str:
@@ -131,7 +134,12 @@ class HuggingFaceSam:
             import torch
 
             prepared = self._image_processor()(images=pixels, return_tensors="pt", input_data_format="channels_last")
-            with torch.inference_mode():
+            mixed = torch.autocast(
+                self.device.partition(":")[0],
+                dtype=None if self.precision == "float32" else getattr(torch, self.precision),
+                enabled=self.precision != "float32",
+            )
+            with torch.inference_mode(), mixed:
                 given = self._encoder.get_image_embeddings(prepared["pixel_values"].to(self.device))
             tensors = {name: tensor.float().cpu().numpy() for name, tensor in self.family.kept(given).items()}
             self._encodes += 1

@@ -30,8 +30,9 @@ from samnb.errors import (
     PackageMissing,
     PromptError,
 )
-from samnb.models import Model, download, load_model
-from samnb.models.checkpoints import checkpoint_folders
+from samnb.models import REGISTRY, Model, download, load_model
+from samnb.models.checkpoints import checkpoint_folders, open_checkpoint
+from samnb.models.huggingface import HuggingFaceSam
 from samnb.models.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
 
@@ -186,6 +187,21 @@ def test_keys_differ_between_families_weights_and_precisions(folders: dict[str, 
     for model in models:
         assert model.recipe.endswith("compute=float32")
         assert len(bytes.fromhex(model.fingerprint.rpartition("-")[2])) == 32
+
+
+def test_in_bfloat16_the_key_is_another_and_the_masks_are_near(
+    folders: dict[str, Path], embeddings: dict[str, Embedding], coffee: NDArray[np.uint8]
+) -> None:
+    info = REGISTRY["sam_hq_vit_b"].info
+    weights = open_checkpoint(info, folders["sam_hq_vit_b"] / "model.safetensors")
+    exact, near = (HuggingFaceSam(info, weights, device="cpu", precision=p) for p in ("auto", "bfloat16"))
+    assert exact.fingerprint == near.fingerprint
+    assert exact.recipe.endswith("compute=float32")
+    assert near.recipe.endswith("compute=bfloat16")
+    embedding = near.encode(coffee)
+    assert {tensor.dtype for tensor in embedding.tensors.values()} == {np.dtype(np.float32)}
+    ours, theirs = (exact.decode(e, PROMPTS[2]).masks for e in (embedding, embeddings["sam_hq_vit_b"]))
+    assert 0.5 < (ours & theirs).sum() / (ours | theirs).sum() < 1
 
 
 def test_a_saving_that_changes_nothing_keeps_the_key(folders: dict[str, Path], tmp_path: Path) -> None:
