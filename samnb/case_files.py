@@ -23,6 +23,9 @@ __all__ = ["PictureFolder", "decompressed", "filled", "read_coco"]
 
 Mask = NDArray[np.bool_]
 
+# So many numbers at a time: a polygon of many long edges would take more memory than its picture.
+_CROSSINGS = 1_000_000
+
 
 class PictureFolder:
     """The pictures of a folder and all folders below, found by name.
@@ -199,22 +202,27 @@ def filled(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
     >>> filled(np.array([[1, 0], [3, 0], [3, 2], [1, 2]], float), (2, 4)).astype(int).tolist()
     [[0, 1, 1, 0], [0, 1, 1, 0]]
     """
-    height, width = size_hw
     mask = np.zeros(size_hw, bool)
     x0, y0 = np.asarray(ring, np.float64).T
     x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
     # Rows whose centre lies between an edge's ends, the lower end not included.
-    first, last = (np.clip(np.ceil(y - 0.5), 0, height).astype(int) for y in (np.minimum(y0, y1), np.maximum(y0, y1)))
+    first, last = _centres(np.minimum(y0, y1), size_hw[0]), _centres(np.maximum(y0, y1), size_hw[0])
     counts = last - first
     if not counts.any():
         return mask
-    edge = np.repeat(np.arange(len(counts)), counts)
-    rows = np.arange(len(edge)) - (np.cumsum(counts) - counts - first)[edge]
-    x = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
-    columns = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
     # Outside the box of all crossings their number is even.
-    top, left, right = rows.min(), columns.min(), columns.max()
-    crossed = np.zeros((rows.max() + 1 - top, right + 1 - left), np.int32)
-    np.add.at(crossed, (rows - top, columns - left), 1)
-    mask[top : top + len(crossed), left:right] = np.cumsum(crossed[:, :-1], axis=1) % 2 == 1
+    top, bottom = int(first[counts > 0].min()), int(last.max())
+    left, right = (int(end) for end in _centres(np.array([x0.min(), x0.max()]), size_hw[1]))
+    crossed = np.zeros((bottom - top, right - left + 1), np.int32)
+    for edges in np.array_split(np.arange(len(counts)), 1 + int(counts.sum()) // _CROSSINGS):
+        edge = np.repeat(edges, counts[edges])
+        rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts[edges]) - counts[edges] - first[edges], counts[edges])
+        x = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
+        np.add.at(crossed, (rows - top, np.clip(_centres(x, size_hw[1]), left, right) - left), 1)
+    mask[top:bottom, left:right] = np.cumsum(crossed[:, :-1], axis=1) % 2 == 1
     return mask
+
+
+def _centres(place: NDArray[np.float64], end: int) -> NDArray[np.int_]:
+    """How many pixel centres lie before each place, of `end` in all."""
+    return np.clip(np.ceil(place - 0.5), 0, end).astype(int)

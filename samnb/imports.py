@@ -26,7 +26,7 @@ from .jobs import Event, JobControl
 from .known_pictures import KnownPictures
 from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from .readers.coco import read_coco
-from .readers.found import Contents, Found, Mask, Named
+from .readers.found import Contents, Found, Mask, Named, plain
 from .readers.labelme import read_labelme
 from .readers.pngs import read_mask_pictures
 from .records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
@@ -173,7 +173,8 @@ class Importing:
 
     def _have_categories(self) -> None:
         """Have the file's categories, in its order, behind those that are there."""
-        self.categories_added = self.catalog.have_categories(self.contents.categories)
+        names = (plain(name).strip() for name in self.contents.categories)
+        self.categories_added = self.catalog.have_categories(names)
 
     # -- objects -----------------------------------------------------------------------------------
 
@@ -202,7 +203,7 @@ class Importing:
             return None
         return NewAnnotation(
             image_id=image.id,
-            category=found.category.strip() or "object",
+            category=plain(found.category).strip() or "object",
             rle=encode_rle(mask),
             bbox=mask_bbox(mask),
             area=mask_area(mask),
@@ -260,7 +261,7 @@ class Importing:
             images=images,
             pictures_added=self.pictures_added,
             categories_added=tuple(self.categories_added),
-            failed=tuple(self.failed),
+            failed=tuple(Failure(plain(failure.path), plain(failure.reason)) for failure in self.failed),
             notes=tuple(notes),
         )
 

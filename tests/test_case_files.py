@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -48,6 +49,17 @@ def split(cases):
     """(cases, failures) of one pass."""
     found = list(cases)
     return [c for c in found if isinstance(c, Case)], [f for f in found if isinstance(f, Failure)]
+
+
+def test_a_polygon_of_many_long_edges_takes_no_more_memory_than_its_picture():
+    zigzag = np.stack([np.linspace(0, 300, 4001), np.tile([0, 400], 2001)[:4001]], 1)
+    ring = np.concatenate([zigzag, [[300, 400], [0, 400]]])
+    tracemalloc.start()
+    mask = filled(ring, (400, 300))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 2**20
+    assert 0.3 < mask.mean() < 0.7
 
 
 # -- COCO -----------------------------------------------------------------------------------------

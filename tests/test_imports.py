@@ -539,6 +539,18 @@ def test_bad_images_and_categories_of_coco_are_reported(first, tmp_path):
     assert "has (40, 60)" in report.failed[-1].reason
 
 
+def test_names_that_no_database_takes(first, tmp_path):
+    some = [{"segmentation": [polygon(2, 2, 9)]}, {"segmentation": [polygon(2, 2, 9)], "image_id": 2}]
+    images = [{"id": 1, "file_name": "left/a.png"}, {"id": 2, "file_name": "\udc80\0.png"}]
+    categories = [{"id": 7, "name": "a\0b\ud800"}, {"id": 8, "name": "\0"}]
+    report = first.import_("coco", coco_file(tmp_path / "a.json", some, images=images, categories=categories))
+    assert report.added == 1
+    assert report.categories_added == ("ab?",)
+    assert first.annotations(category="ab?")[0].mask.sum() == 81
+    str(report).encode()
+    assert [failure.path for failure in report.failed] == ["?.png (1 object)"]
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"[" * 100_000, b'{"images": 5, "annotations": []}', b"{}"],

@@ -15,7 +15,7 @@ from ..case_files import filled
 from ..errors import FormatError, ImageError
 from ..reports import Failure
 
-__all__ = ["Contents", "Found", "Mask", "Named", "Size", "read_json", "ring_mask", "value_of"]
+__all__ = ["Contents", "Found", "Mask", "Named", "Size", "plain", "read_json", "ring_mask", "value_of"]
 
 Mask = NDArray[np.bool_]
 Size = tuple[int, int]
@@ -95,6 +95,15 @@ class Contents:
     categories: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def plain(text: str) -> str:
+    """The text without what no database or terminal takes: null characters and halves of UTF-16 pairs.
+
+    >>> plain("a\\0b") == "ab"
+    True
+    """
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def read_json(path: Path, format: str) -> dict[str, Any]:
