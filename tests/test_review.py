@@ -93,6 +93,67 @@ def test_what_the_annotator_changes_is_accepted_and_undo_brings_it_back(session)
     review.close()
 
 
+def test_what_is_undone_in_the_annotator_is_open_again_and_redone_is_accepted_again(session):
+    review = Review(session)
+    shown = review.shown
+    review.fix()
+    review.annotator.stroke([(5, 5), (9, 5)])
+    review.annotator.accept()
+    assert review.answers == {shown.id: ACCEPTED}
+    review.annotator.undo()
+    assert reviews(session)[shown.image] == UNSURE
+    assert review.answers == {}
+    assert review.left == 3
+    assert not review.shown.mask[5, 5]
+    review.undo()
+    assert review.status == "nothing to undo"
+    review.annotator.redo()
+    assert reviews(session)[shown.image] == ACCEPTED
+    assert review.answers == {shown.id: ACCEPTED}
+    assert review.error == review.annotator.error == ""
+    review.close()
+
+
+def test_a_fix_that_changed_nothing_counts_too(session):
+    review = Review(session)
+    shown = review.shown
+    review.fix()
+    review.annotator.accept()
+    assert review.answers == {shown.id: ACCEPTED}
+    assert reviews(session)[shown.image] == ACCEPTED
+    review.undo()
+    assert reviews(session)[shown.image] == UNSURE
+    review.close()
+
+
+def test_a_fix_that_was_left_open_counts_when_it_is_kept_later(session):
+    review = Review(session)
+    first, second, _ = review.objects
+    review.fix()
+    review.annotator.stroke([(5, 5), (9, 5)])
+    review.next()
+    review.accept()
+    review.annotator.accept()
+    assert review.answers == {first.id: ACCEPTED, second.id: ACCEPTED}
+    assert review.shown.id == first.id
+    assert review.shown.mask[5, 5]
+    review.close()
+
+
+def test_an_object_deleted_while_it_is_fixed_is_rejected_until_it_is_back(session):
+    review = Review(session)
+    shown = review.shown
+    review.fix()
+    review.annotator.clear()
+    review.annotator.remove(shown.id)
+    assert review.answers == {shown.id: REJECTED}
+    assert review.error == ""
+    review.annotator.undo()
+    assert review.answers == {}
+    assert review.left == 3
+    review.close()
+
+
 def test_an_object_deleted_meanwhile_is_said_in_place(session):
     review = Review(session)
     session.remove(review.shown)

@@ -95,7 +95,10 @@ class Editing:
         """The steps on this image. Raises `SamnbError` while there is none."""
         if self.image is None:
             raise SamnbError('There is no picture to click on. Turn the page, or add some with session.add("photos/").')
-        return self._hands.history(self.image.id)
+        return self._history_of(self.image)
+
+    def _history_of(self, image: ImageRecord) -> History:
+        return self._hands.history(image.id, getattr(image, "pixel_hash", ""))
 
     @property
     def draft(self) -> Draft:
@@ -271,7 +274,7 @@ class Editing:
     def _answered(self, image: ImageRecord, draft: Draft, seen: Seen | None, error: Exception | None) -> None:
         with self._lock:
             if seen is not None:
-                self._hands.history(image.id).answered.add(hash(draft.asks))
+                self._history_of(image).answered.add(hash(draft.asks))
                 self._keep(image, seen)
             if self.image is None or image.id != self.image.id or draft.asks != self.draft.asks:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,8 +14,9 @@ from .drafts import Draft
 __all__ = ["Change", "Hands", "History", "Step", "hands_of"]
 
 _MOST_STEPS = 1000
-# Logits are 128 kB a click for the largest models: beyond these many steps back a mask is asked for without them.
-_MOST_HINTS = 200
+# Logits are 128 kB a click for the largest models: beyond so many steps back, and on all but the images that were in
+# hand last, a mask is asked for without them. 100 MB at most.
+_MOST_HINTS, _MOST_IMAGES = 40, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +97,7 @@ class History:
         self._done.append(Step(what, self.draft, after, tuple(changes)))
         del self._done[:-_MOST_STEPS]
         if len(self._done) > _MOST_HINTS:
-            old = self._done[-_MOST_HINTS - 1]
-            # The older half of the pair is shared with the step before, which was stripped already.
-            self._done[-_MOST_HINTS - 1] = replace(old, before=replace(old.before, hint=None))
+            self._done[-_MOST_HINTS - 1] = _without_hints(self._done[-_MOST_HINTS - 1])
         self._undone.clear()
         self.draft = after
 
@@ -129,6 +129,11 @@ class History:
         if steps:
             steps.pop()
 
+    def slim(self) -> None:
+        """Let go of what only makes the way back exact; what is in hand stays as it is."""
+        for steps in (self._done, self._undone):
+            steps[:] = [_without_hints(step) for step in steps]
+
     def take_back(self) -> None:
         """Undo a step for good: it turned out not to work."""
         if self._done:
@@ -144,12 +149,20 @@ class Hands:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.changes = Changes()
-        self._histories: dict[str, History] = {}
+        self._histories: OrderedDict[tuple[str, str], History] = OrderedDict()
+        self._latest: tuple[str, str] | None = None
 
-    def history(self, image_id: str) -> History:
-        """That image's; made when there is none."""
+    def history(self, image_id: str, pixel_hash: str = "") -> History:
+        """That image's; made when there is none. Another picture under the same id begins anew."""
+        key = image_id, pixel_hash
         with self.lock:
-            return self._histories.setdefault(image_id, History())
+            history = self._histories.setdefault(key, History())
+            if key != self._latest:
+                self._latest = key
+                self._histories.move_to_end(key)
+                for old in list(self._histories.values())[-_MOST_IMAGES - 1 : -_MOST_IMAGES]:
+                    old.slim()
+            return history
 
     def rewrite(self, of_annotation: Callable[[Any], Any]) -> None:
         """Put each annotation that histories remember through a function, as after a category's new name."""
@@ -163,6 +176,12 @@ def hands_of(session: Any) -> Hands:
     """The hands of a session."""
     hands: Hands = session.unfinished.setdefault("hands", Hands())
     return hands
+
+
+def _without_hints(step: Step) -> Step:
+    """Both halves: each is shared with a neighbour, and the last of the two to let go frees it."""
+    before, after = replace(step.before, hint=None), replace(step.after, hint=None)
+    return replace(step, before=before, after=after)
 
 
 def _rewritten(changes: tuple[Change, ...], of_annotation: Callable[[Any], Any]) -> tuple[Change, ...]:

@@ -9,7 +9,7 @@ import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError, UnknownName
+from ..errors import ImageError
 from ..images import encode_png, thumbnail
 from ..masks import category_color
 from ..records import ACCEPTED, REJECTED
@@ -56,7 +56,8 @@ class Review(ipywidgets.VBox):
         self.objects: list[Annotation] = list(session.to_review(dataset, template=template))
         self.answers: dict[int, str] = {}
         self.annotator: Annotator | None = None
-        self._fixing: Annotation | None = None
+        # As they were when they were taken in hand below; what becomes of them there is looked at, now and later.
+        self._fixing: dict[int, Annotation] = {}
         self._undo: list[tuple[int, Annotation, bool]] = []
         self._place, self._mask_on, self._acting = 0, True, False
         self._build()
@@ -88,7 +89,7 @@ class Review(ipywidgets.VBox):
             self._below.children = (self.annotator,)
         else:
             self.annotator.show(shown.image_id)
-        self._fixing = shown
+        self._fixing.setdefault(shown.id, shown)
         self.annotator.edit(shown.id)
         style.show(self._below, True)
         self._say("change it below; Enter there keeps it")
@@ -205,7 +206,8 @@ class Review(ipywidgets.VBox):
         self._undo.append((self._place, shown, False))
         self.objects[self._place] = after
         self.answers[after.id] = review
-        self._fixing = None
+        if review == REJECTED:
+            self._fixing.pop(after.id, None)
         self._notice.dismiss()
 
     def _restore(self, before: Annotation, fixed: bool) -> None:
@@ -220,31 +222,52 @@ class Review(ipywidgets.VBox):
             self._acting = False
         place = next(place for place, each in enumerate(self.objects) if each.id == before.id)
         self.objects[place] = before
-        self._fixing = None
         self._notice.dismiss()
 
     def _told(self, image_id: str) -> None:
-        """Annotations changed, here or elsewhere, on whatever thread: what is being fixed may be done."""
-        fixing = self._fixing
-        if self._acting or fixing is None or image_id not in ("", fixing.image_id):
-            return
-        self._look_at_fixed(fixing)
+        """Annotations changed, here or elsewhere, on whatever thread: what is being fixed may be done, or undone."""
+        for before in list(self._fixing.values()):
+            if not self._acting and image_id in ("", before.image_id):
+                self._look_again(before)
 
     @shows_errors("What was fixed was not kept as accepted")
-    def _look_at_fixed(self, fixing: Annotation) -> None:
-        now = next((a for a in self.session.annotations(image=fixing.image_id) if a.id == fixing.id), None)
+    def _look_again(self, before: Annotation) -> None:
+        here = self.session.annotations(image=before.image_id)
+        now = next((each for each in here if each.id == before.id), None)
+        place = next(place for place, each in enumerate(self.objects) if each.id == before.id)
+        answer = self.answers.get(before.id)
         if now is None:
-            self._fixing = None
-            raise UnknownName("annotation", fixing.id, [])
-        if (now.rle, now.category) == (fixing.rle, fixing.category):
+            self.answers[before.id] = REJECTED
+            said = "deleted in the annotator: Ctrl Z there brings it back"
+        elif (_kept(now), now.review) == (_kept(before), before.review):
+            if answer is None or (answer == REJECTED and now.review == REJECTED):
+                return
+            del self.answers[before.id]
+            self._undo = [step for step in self._undo if step[1].id != before.id]
+            said = "undone in the annotator: it is open again"
+        elif _kept(now) == _kept(self.objects[place]) and (answer == ACCEPTED or now.review != ACCEPTED):
             return
-        place = next(place for place, each in enumerate(self.objects) if each.id == fixing.id)
-        self._fixing, self._place, self.objects[place] = None, place, now
-        self._put(now, ACCEPTED)
-        # Undo brings back what was there before the annotator changed it.
-        self._undo[-1] = (place, fixing, True)
+        else:
+            self._accept_fixed(now)
+            self._undo = [step for step in self._undo if step[1].id != before.id]
+            # Undo brings back what was there before the annotator changed it.
+            self._undo.append((place, before, True))
+            said = "fixed, and accepted: → goes on"
+        if now is not None:
+            self.objects[place] = now
+        self._place = place
+        self._notice.dismiss()
         self._draw()
-        self._say("fixed, and accepted: → goes on")
+        self._say(said)
+
+    def _accept_fixed(self, now: Annotation) -> None:
+        if now.review != ACCEPTED:
+            self._acting = True
+            try:
+                self.session.approve(now.id)
+            finally:
+                self._acting = False
+        self.answers[now.id] = ACCEPTED
 
     def _next_open(self) -> int:
         """The next object without an answer, also from the start again; past the last where there is none."""
@@ -357,3 +380,8 @@ class Review(ipywidgets.VBox):
         self._said = text
         hint = f'<span class="samnb-dim samnb-clip" title="{_HINT}">{_HINT}</span>'
         self._status.value = f'<div class="samnb-status" role="status">{style.span(text, "number")}{hint}</div>'
+
+
+def _kept(annotation: Annotation) -> tuple[object, str]:
+    """What a fix changes."""
+    return annotation.rle, annotation.category

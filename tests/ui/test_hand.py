@@ -692,3 +692,67 @@ def test_what_is_accepted_while_it_is_computed_has_the_category_of_that_moment(a
     session.gate.set()
     annotator.wait()
     assert [a.category for a in session.kept] == ["red"]
+
+
+def _hints_kept(hands):
+    steps = [step for history in hands._histories.values() for step in (*history._done, *history._undone)]
+    return len({id(draft.hint) for step in steps for draft in (step.before, step.after) if draft.hint is not None})
+
+
+def test_the_hints_of_many_clicks_are_let_go(session):
+    annotator = Annotator(session)
+    for number in range(120):
+        annotator.click(number % 100, number % 60)
+        annotator.wait()
+    assert _hints_kept(annotator._hands) <= 41
+    for _ in range(120):
+        annotator.undo()
+    annotator.wait()
+    assert not annotator.prompt
+    for _ in range(120):
+        annotator.redo()
+    assert len(annotator.prompt.points) == 120
+    assert _hints_kept(annotator._hands) <= 41
+    assert annotator.error == ""
+    annotator.close()
+
+
+def test_the_hints_of_many_images_are_let_go():
+    session = FakeSession(sizes=[(40, 30)] * 30)
+    annotator = Annotator(session)
+    for _ in range(30):
+        for number in range(3):
+            annotator.click(5 + number, 5)
+            annotator.wait()
+        annotator.next()
+    assert _hints_kept(annotator._hands) <= 21 * 3
+    annotator.show("0.png")
+    annotator.wait()
+    assert len(annotator.prompt.points) == 3
+    annotator.undo()
+    assert len(annotator.prompt.points) == 2
+    annotator.close()
+
+
+def test_another_picture_under_the_same_name_begins_without_steps():
+    pixels = {"is": "a"}
+
+    class Changing(FakeSession):
+        def image(self, image):
+            record = super().image(getattr(image, "id", image))
+            object.__setattr__(record, "pixel_hash", pixels["is"])
+            return record
+
+    annotator = Annotator(Changing(), image="0.png")
+    annotator.click(20, 20)
+    annotator.wait()
+    annotator.accept()
+    annotator.click(30, 30)
+    pixels["is"] = "b"
+    annotator.show("0.png")
+    annotator.wait()
+    assert not annotator.prompt
+    annotator.undo()
+    assert annotator.status == "nothing to undo on this image"
+    assert len(annotator.annotations) == 1
+    annotator.close()
