@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .cache import EmbeddingCache, make_key
 from .catalog import Catalog
 from .errors import ImageChanged, StoreError, UnknownOption
-from .images import pixel_hash, read_pixels
+from .images import hash_of_upright, pixel_hash, read_pixels, read_upright
 from .limits import Limits
 from .models import Model, load_model
 from .prompts import Embedding
@@ -38,6 +38,7 @@ __all__ = [
     "check_cache_options",
     "encode_into_store",
     "open_cache",
+    "prepared_picture",
     "read_checked",
 ]
 
@@ -74,8 +75,9 @@ class Encoder:
         self.checkpoint, self.device = checkpoint, device
         self._owns_cache = owns_cache
         self._in_hand: deque[str] = deque()
-        self._turns = threading.Condition()
+        self._turns = threading.Lock()
         self._urgent = 0
+        self._asked: list[str] = []
         cache.subscribe(self)
 
     @property
@@ -105,6 +107,8 @@ class Encoder:
             folder=str(self.cache.folder or ""),
             dtype=self.cache.dtype,
             limits=self.cache.limits,
+            pixels=image.size_hw[0] * image.size_hw[1],
+            precision=getattr(self.model, "precision", "auto"),
         )
 
     def embedding(self, image: ImageRecord, *, urgent: bool = False) -> tuple[Embedding, bool]:
@@ -114,7 +118,7 @@ class Encoder:
         ----------
         image : ImageRecord
         urgent : bool
-            Somebody is looking at it: a prewarm in this process waits between two images until it is there.
+            Somebody is looking at it: a prewarm in this process begins no other image until it is there.
 
         Raises
         ------
@@ -122,10 +126,7 @@ class Encoder:
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
         task = self.task(image)
-        if urgent:
-            with self.first_in_line():
-                embedding, hit = _from_store_or_model(task, self.model, self.cache)
-        else:
+        with self.first_in_line() if urgent else nullcontext(), self._asking(task.key):
             embedding, hit = _from_store_or_model(task, self.model, self.cache)
         self._take_in_hand(task.key)
         if not image.embedding_cached:
@@ -142,24 +143,27 @@ class Encoder:
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
         about = {"pixel_hash": known_by, "filename": f"{image.filename} {region}", "model": self.model.name}
-        with self.first_in_line():
+        with self.first_in_line(), self._asking(self.key(known_by)):
             return self.cache.get_or_compute(self.key(known_by), compute, about=about)
 
-    def give_way(self, *, go_on: Callable[[], bool] = lambda: True) -> None:
-        """Wait while somebody looks at an image that is being encoded; called by slow work between two images.
-
-        Parameters
-        ----------
-        go_on : callable
-            Asked about four times a second; False ends the waiting.
-        """
+    def wanted(self) -> frozenset[str] | None:
+        """None while nobody is first in line; else the locks of the keys that are waited for (first two digits)."""
         with self._turns:
-            while self._urgent and go_on():
-                self._turns.wait(0.25)
+            return frozenset(key[:2] for key in self._asked) if self._urgent else None
+
+    @contextmanager
+    def _asking(self, key: str) -> Iterator[None]:
+        with self._turns:
+            self._asked.append(key)
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._asked.remove(key)
 
     @contextmanager
     def first_in_line(self) -> Iterator[None]:
-        """While inside, those who call `give_way` wait."""
+        """While inside, a prewarm encodes nothing but what the one inside waits for."""
         with self._turns:
             self._urgent += 1
         try:
@@ -167,7 +171,6 @@ class Encoder:
         finally:
             with self._turns:
                 self._urgent -= 1
-                self._turns.notify_all()
 
     def encode(self, task: EncodeTask) -> EncodeOutcome:
         """Do one task here, with this model."""
@@ -232,6 +235,10 @@ class EncodeTask:
         The store, and its storage precision.
     limits : Limits
         What the store may take.
+    pixels : int
+        How many the image has; 0: not known.
+    precision : str
+        In which the encoder computes; the key says the same.
     """
 
     key: str
@@ -245,6 +252,8 @@ class EncodeTask:
     folder: str
     dtype: str
     limits: Limits = field(default_factory=Limits)
+    pixels: int = 0
+    precision: str = "auto"
 
     @property
     def about(self) -> dict[str, str]:
@@ -297,7 +306,8 @@ def open_cache(session_folder: Path, cache: EmbeddingCache | Mapping[str, Any] |
 
 def encode_into_store(task: EncodeTask) -> EncodeOutcome:
     """Do one task with this process's own model and store: what an executor runs."""
-    return _encode(task, _model(task.model, task.checkpoint, task.device), _store(task.folder, task.dtype, task.limits))
+    model = _model(task.model, task.checkpoint, task.device, task.precision)
+    return _encode(task, model, _store(task.folder, task.dtype, task.limits))
 
 
 def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
@@ -310,6 +320,14 @@ def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[
     if pixel_hash(pixels) != expected_hash:
         raise ImageChanged(path, dataset)
     return pixels
+
+
+def prepared_picture(task: EncodeTask, model: Any) -> Any:
+    """The task's image as ``model.prepare`` leaves it, checked as by `read_checked`; its pixels are never copied."""
+    picture = read_upright(task.path)
+    if hash_of_upright(picture) != task.pixel_hash:
+        raise ImageChanged(task.path, task.dataset)
+    return model.prepare(picture)
 
 
 def _encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutcome:
@@ -326,8 +344,8 @@ def _from_store_or_model(task: EncodeTask, model: Model, cache: EmbeddingCache) 
 
 
 @lru_cache(maxsize=2)
-def _model(name: str, checkpoint: str, device: str) -> Model:
-    return load_model(name, checkpoint=checkpoint or None, device=device)
+def _model(name: str, checkpoint: str, device: str, precision: str) -> Model:
+    return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
 
 
 @lru_cache(maxsize=8)

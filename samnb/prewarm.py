@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import closing
 from typing import Any
 
 from .encoding import EncodeOutcome, Encoder, EncodeTask, encode_into_store
 from .errors import StoreError
 from .jobs import Event, JobControl
+from .pipeline import Pipeline, reason_of
 
 __all__ = ["prewarm_events"]
 
@@ -20,7 +21,7 @@ def prewarm_events(
     encoder: Encoder,
     control: JobControl | None = None,
     executor: Executor | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Encode what is missing and tell of every image; one that fails is reported and the rest goes on.
 
     Parameters
@@ -30,45 +31,28 @@ def prewarm_events(
     encoder : Encoder
         Its store is asked before an image is encoded; its catalog is told before an event goes out.
     control : JobControl, optional
-        Asked between images.
+        Asked before images are encoded.
     executor : Executor, optional
-        Runs `encode_into_store`; events then come in order of completion.
+        Runs `encode_into_store`; events then come in order of completion. None: a `Pipeline` in this process, and
+        events in the order of `tasks`.
     """
     if executor is not None and encoder.cache.folder is None:
         raise StoreError("An executor's workers publish into a folder, and this session's cache is memory only.")
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0}
-    events = _one_by_one(tasks, encoder, control) if executor is None else _spread(tasks, encoder, executor, control)
-    for event in events:
-        counts[event.status] += 1
-        yield event
+    if executor is None:
+        events = Pipeline(tasks, encoder, control).events()
+    else:
+        events = _spread(tasks, encoder, executor, control)
+    with closing(events):
+        for event in events:
+            counts[event.status] += 1
+            yield event
     details = {**counts, "cache_size": encoder.cache.noted_entries()}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 
 
-def _one_by_one(tasks: Sequence[EncodeTask], encoder: Encoder, control: JobControl) -> Iterator[Event]:
-    held = encoder.held(tasks)
-    for index, task in enumerate(tasks, start=1):
-        if not control.go_on():
-            return
-        encoder.give_way(go_on=lambda: not control.cancelled)
-        if control.cancelled:
-            return
-        started = time.perf_counter()
-        place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
-        try:
-            there = task.key in encoder.cache
-            computed = not there and encoder.encode(task).computed
-            if not (there and task.key in held):  # else the catalog knows
-                encoder.finished(task)
-        except Exception as error:
-            # Any failure belongs to this image alone; the event carries it to the user.
-            yield Event("failed", **place, ms=_since(started), details=_reason(error))
-        else:
-            yield Event("computed" if computed else "skipped", **place, ms=_since(started))
-
-
-def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Iterator[Event]:
+def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Generator[Event]:
     waiting = list(enumerate(tasks, start=1))
     running: dict[Future[EncodeOutcome], tuple[int, EncodeTask]] = {}
     # A window, not everything at once: a cancel then leaves little behind, and memory stays bounded.
@@ -81,7 +65,7 @@ def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, c
                 if there := encoder.cache.bring(task.key):
                     encoder.finished(task)
             except Exception as error:
-                yield Event("failed", **place, details=_reason(error))
+                yield Event("failed", **place, details=reason_of(error))
                 continue
             if there:
                 yield Event("skipped", **place, ms=0.0)
@@ -101,13 +85,5 @@ def _news(future: Future[EncodeOutcome], index: int, total: int, task: EncodeTas
         encoder.finished(task)
         encoder.cache.publish(task.key)
     except Exception as error:
-        return Event("failed", **place, details=_reason(error))
+        return Event("failed", **place, details=reason_of(error))
     return Event("computed" if outcome.computed else "skipped", **place, ms=outcome.ms)
-
-
-def _reason(error: Exception) -> dict[str, str]:
-    return {"error": str(error) or repr(error), "error_type": type(error).__name__}
-
-
-def _since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000

@@ -59,6 +59,8 @@ class Session(Lookalikes, Replaying):
         Weight file of the model; the embedded "tiny" needs none.
     device : str
         "auto", "cpu", "cuda", "cuda:1", "mps".
+    precision : str
+        In which images are encoded: "float32", "float16", "bfloat16"; "auto": float16 on cuda, float32 elsewhere.
     database_url : str, optional
         SQLAlchemy URL of the catalog; None: "catalog.db" in the folder, or the DATABASE_URL variable.
     cache : EmbeddingCache or dict, optional
@@ -92,12 +94,13 @@ class Session(Lookalikes, Replaying):
         model: str = "tiny",
         checkpoint: str | Path | None = None,
         device: str = "auto",
+        precision: str = "auto",
         database_url: str | None = None,
         cache: EmbeddingCache | Mapping[str, Any] | None = None,
     ):
         check_cache_options(cache)
         self.folder = intake.session_folder(folder)
-        self.model = load_model(model, checkpoint=checkpoint, device=device)
+        self.model = load_model(model, checkpoint=checkpoint, device=device, precision=precision)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -21,7 +21,16 @@ from .masks import mask_iou
 from .models import Model
 from .prompts import Embedding, Prompt
 
-__all__ = ["ENOUGH", "StorageFigures", "StorageReport", "compare_storage", "encode_to_store", "random_prompts"]
+__all__ = [
+    "ENOUGH",
+    "StorageFigures",
+    "StorageReport",
+    "check_refusal",
+    "check_stored",
+    "compare_storage",
+    "encode_to_store",
+    "random_prompts",
+]
 
 ENOUGH = 0.995
 """Mean IoU with the masks of float32 storage from which a storage dtype passes."""
@@ -167,17 +176,24 @@ def encode_to_store(model: Model, pixels: NDArray[np.uint8], dtype: str) -> Embe
         Stored as int8, this model's embeddings give other masks; the message says how much. Once that is known
         nothing more is encoded.
     """
-    if dtype != "int8":
-        return model.encode(pixels)
-    tried = (model.fingerprint, model.recipe)
-    if refusal := _refusals.get(tried):
+    check_refusal(model, dtype)
+    return check_stored(model, model.encode(pixels), dtype)
+
+
+def check_refusal(model: Model, dtype: str) -> None:
+    """Raise `ModelError` if this dtype is known to give other masks; see `encode_to_store`."""
+    if dtype == "int8" and (refusal := _refusals.get((model.fingerprint, model.recipe))):
         raise ModelError(refusal)
-    embedding = model.encode(pixels)
-    with _trying:
-        if tried not in _refusals:
-            _refusals[tried] = _refusal(model, embedding, dtype)
-    if refusal := _refusals[tried]:
-        raise ModelError(refusal)
+
+
+def check_stored(model: Model, embedding: Embedding, dtype: str) -> Embedding:
+    """Try the storage on the first int8 embedding of a process, and give it back; see `encode_to_store`."""
+    if dtype == "int8":
+        tried = (model.fingerprint, model.recipe)
+        with _trying:
+            if tried not in _refusals:
+                _refusals[tried] = _refusal(model, embedding, dtype)
+        check_refusal(model, dtype)
     return embedding
 
 

@@ -107,7 +107,7 @@ def test_four_processes_encode_forty_images_forty_times(session_folder: Path, tm
     assert EmbeddingCache(session_folder / "embeddings").check() == CacheReport(entries=40)
 
 
-def test_one_of_four_killed_in_the_middle_costs_at_most_the_image_in_its_hands(
+def test_one_of_four_killed_in_the_middle_costs_at_most_what_it_has_in_hand(
     session_folder: Path, tmp_path: Path
 ) -> None:
     log, its_log, start = tmp_path / "log", tmp_path / "its log", tmp_path / "start"
@@ -124,5 +124,5 @@ def test_one_of_four_killed_in_the_middle_costs_at_most_the_image_in_its_hands(
     by_victim, by_others = encodes(its_log), encodes(log)
     assert by_others.total() == len(by_others)
     assert len(by_victim | by_others) == 40
-    assert by_victim.total() + by_others.total() <= 41
+    assert by_victim.total() + by_others.total() <= 42  # one in the net, one on its way to the disk
     assert EmbeddingCache(session_folder / "embeddings").check().entries == 40

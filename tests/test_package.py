@@ -28,7 +28,7 @@ ROOMS = (
     *("queries", "file_memo", "annotation_queries"),
     *("image_catalog", "annotation_catalog", "category_catalog", "template_catalog", "catalog"),
     *("tallies",),
-    *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "prewarm", "apply"),
+    *("jobs", "progress", "templates", "prototypes", "matching", "encoding", "ahead", "pipeline", "prewarm", "apply"),
     *("bit_search", "near_duplicates", "galleries", "reports", "verdicts", "formats", "exports"),
     *("cases", "figures", "yardstick_report", "yardstick", "case_files", "mask_files"),
     *("readers", "known_pictures", "import_report", "imports"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 import samnb.session
 from samnb.jobs import JobControl
+from samnb.pipeline import Pipeline
 from samnb.prewarm import prewarm_events
 from samnb.session import Session
 
@@ -98,9 +99,9 @@ def test_failures_are_counted_and_the_rest_goes_on(open_session, tmp_path):
     assert [e.status for e in session.prewarm_stream()][1] == "computed"  # next time it works
 
 
-def test_cancel_stops_after_the_image_in_hand(open_session, tmp_path):
+def test_cancel_keeps_what_is_in_hand_and_begins_nothing_more(open_session, tmp_path):
     session = open_session()
-    session.add(pictures(tmp_path / "pictures", 5))
+    session.add(pictures(tmp_path / "pictures", 30))
     tasks = [session._encoder.task(image) for image in session.images()]
     control = JobControl()
     events = []
@@ -108,10 +109,15 @@ def test_cancel_stops_after_the_image_in_hand(open_session, tmp_path):
         events.append(event)
         if event.index == 2:
             control.cancel()
-    assert [e.index for e in events[:-1]] == [1, 2]
+    finished = len(events) - 1
+    assert 2 <= finished <= 2 + Pipeline(tasks, session._encoder, control).window
+    assert [e.index for e in events[:-1]] == list(range(1, finished + 1))
     assert events[-1].as_dict() == {
-        "done": True, "total": 5, "computed": 2, "skipped": 0, "failed": 0, "cache_size": 2, "cancelled": True,
+        "done": True, "total": 30, "computed": finished, "skipped": 0, "failed": 0, "cache_size": finished,
+        "cancelled": True,
     }  # fmt: skip
+    assert session.model.encodes == len(session.cache) == finished
+    assert sum(image.embedding_cached for image in session.images()) == finished
 
 
 def test_an_executor_gives_every_image_one_event(open_session, tmp_path, monkeypatch):

@@ -177,7 +177,8 @@ def test_a_cancelled_prewarm_keeps_what_it_finished(session):
         if event.index == 2:
             break
     job = session.prewarm(show=False)
-    assert job.wait(60)["skipped"] == 2
+    assert job.wait(60)["skipped"] >= 2  # and what was in hand
+    assert session.model.encodes == 4
 
 
 def test_prewarm_on_an_executor(session):

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,7 +27,7 @@ from ..prompts import Embedding, Prediction, Prompt
 from ..settings import read
 from . import families, mobile_sam, sam, tiny
 from .checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
-from .devices import check_device
+from .devices import check_device, check_precision
 from .downloads import download_checkpoint
 from .huggingface import HuggingFaceSam
 from .plugins import find_plugins
@@ -102,8 +103,8 @@ class Entry:
 
 
 def _loader(blueprint: Blueprint) -> Callable[..., Model]:
-    def load(info: ModelInfo, weights: WeightFile, *, device: str) -> Model:
-        return TorchSam(info, weights, blueprint, device=device)
+    def load(info: ModelInfo, weights: WeightFile, *, device: str, precision: str = "auto") -> Model:
+        return TorchSam(info, weights, blueprint, device=device, precision=precision)
 
     return load
 
@@ -143,7 +144,13 @@ REGISTRY: dict[str, Entry] = {
 }
 
 
-def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, device: str = "auto") -> Model:
+def load_model(
+    name: str,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Model:
     """Open a model by name; no torch is imported and no net built yet.
 
     Parameters
@@ -155,6 +162,10 @@ def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, d
         None: the bundled one, or the published one in ``SAMNB_CHECKPOINTS`` or the user's data folder.
     device : str
         ``"auto"`` (cuda, else mps, else cpu), or one by name.
+    precision : str
+        In which the image encoder computes: ``"float32"``, ``"float16"``, ``"bfloat16"``, or ``"auto"``: what
+        ``SAMNB_PRECISION`` says, else float16 on cuda and float32 elsewhere. Loaders of `Entry` get it where it is not
+        ``"auto"``.
 
     Returns
     -------
@@ -173,6 +184,9 @@ def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, d
     """
     entry = _entry(name)
     check_device(device)
+    options = {} if check_precision(precision) == "auto" else {"precision": precision}
+    if options and "precision" not in signature(entry.load).parameters:
+        raise ModelError(f"{name} computes in one precision only; leave precision={precision!r} out.")
     if missing := missing_packages(entry.info):
         raise PackageMissing(f"The model {name!r}", " and ".join(missing), entry.info.extra)
     wanted = checkpoint is None and entry.info.sha256 is not None and read("SAMNB_DOWNLOAD")
@@ -180,7 +194,7 @@ def load_model(name: str, *, checkpoint: str | os.PathLike[str] | None = None, d
         download(name)
     needs_weights = bool(entry.info.file_name)
     weights = open_checkpoint(entry.info, find_checkpoint(entry.info, checkpoint)) if needs_weights else None
-    return entry.load(entry.info, weights, device=device)
+    return entry.load(entry.info, weights, device=device, **options)
 
 
 def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: bool = True) -> Path:

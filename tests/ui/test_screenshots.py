@@ -24,11 +24,11 @@ IN_HAND = (347, 187)
 GATED = """
 import threading
 permits = threading.Semaphore(3)
-real_encode = session.model.encode
-def encode(pixels):
+real_encode = session.model.encode_prepared
+def encode(batch):
     permits.acquire()
-    return real_encode(pixels)
-session.model.encode = encode
+    return real_encode(batch)
+session.model.encode_prepared = encode
 """
 
 
