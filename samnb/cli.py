@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
     for command in (add, prewarm, export, take, evaluate):
         command.add_argument("--dataset", default="default" if command is add else None)
-    export.add_argument("format", help="coco, labelme, masks, table, voc or yolo")
+    export.add_argument("format", help="coco, labelme, masks, recipe, table, voc or yolo")
     export.add_argument("path", type=Path, help="file or folder to write")
     take.add_argument("format", help="coco, labelme or masks")
     take.add_argument("path", type=Path, help="file or folder to read")

@@ -23,6 +23,7 @@ from pycocotools import mask as coco_mask
 
 from samnb import Session
 from samnb.errors import FormatError, ImageNotFound, SamnbError, UnknownName, UnknownOption
+from samnb.exports import EXPORTERS
 from samnb.imports import READERS
 from samnb.masks import mask_iou, mask_polygons
 from samnb.readers.found import ring_mask
@@ -245,6 +246,14 @@ def test_an_empty_session_comes_back_empty(format, opened, tmp_path):
     report = empty.import_(format, tmp_path / "none.json")
     assert (report.added, report.images, report.failed) == (0, 0, ())
     assert str(report) == "0 annotations from none.json on 0 images"
+
+
+@pytest.mark.parametrize("format", sorted(EXPORTERS))
+def test_an_empty_dataset_beside_a_full_one_is_exported_empty(format, first, tmp_path):
+    first.catalog.add_dataset("empty")
+    report = first.export(format, tmp_path / "out.csv", dataset="empty")
+    assert (report.images, report.annotations, report.failed) == (0, 0, ())
+    assert all(file.is_file() for file in report.files)
 
 
 @pytest.mark.parametrize("format", sorted(READERS))
