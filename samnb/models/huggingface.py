@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, RLock
@@ -23,15 +23,20 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
+from ..proposals import Proposal
 from .checkpoints import ModelInfo, WeightFile
 from .devices import check_device, resolve_device
 from .families import FAMILIES, Family
 from .frame import check_pixels, input_size_of
 from .reference import import_segment_anything
+from .upscale import small_mask
 
 __all__ = ["HuggingFaceSam"]
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Prompts in one call of the decoder: more hardly go faster, and take memory."""
 
 _building = Lock()
 
@@ -183,22 +188,70 @@ class HuggingFaceSam:
             raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
         prompt.check_inside(embedding.original_size)
         with self._decoding, self._failing("decode", embedding.original_size):
-            if self._decoder is None:
-                self._decoder = self._build(with_encoder=False)
-            import torch
-
-            with torch.inference_mode():
-                answer = self._decoder(
-                    **self._image_arguments(embedding),
-                    **self._prompt_arguments(embedding, prompt),
-                    input_masks=self._mask_input(mask_input),
-                    multimask_output=multimask,
-                )
-                logits = answer.pred_masks[0].float().cpu()
-                masks = self._full_size(logits, embedding)
-            scores = answer.iou_scores[0, 0].float().cpu().numpy()
+            logits, scores = self._ask(embedding, [prompt], multimask=multimask, mask_input=mask_input)
+            masks = np.stack([self._full_size(one, embedding) for one in logits[0]])
         ms = (time.perf_counter() - started) * 1000
-        return Prediction(masks, scores, logits[0].numpy(), prompt, ms=ms, model=self.fingerprint)
+        return Prediction(masks, scores[0], logits[0], prompt, ms=ms, model=self.fingerprint)
+
+    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        """Candidate masks of many prompts on one image, a few at a time, scaled up only when they are asked for.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            As for `decode`.
+        prompts : sequence of Prompt
+
+        Raises
+        ------
+        PromptError, ModelError
+            As `decode`.
+        """
+        alike: dict[tuple[int, bool], list[int]] = {}
+        for number, prompt in enumerate(prompts):
+            if not prompt:
+                raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
+            prompt.check_inside(embedding.original_size)
+            # Those with as many points go together: padding with points that are none would change the masks.
+            alike.setdefault((len(prompt.points), prompt.box is not None), []).append(number)
+        found: dict[int, Proposal] = {}
+        for numbers in alike.values():
+            for start in range(0, len(numbers), AT_ONCE):
+                some = numbers[start : start + AT_ONCE]
+                with self._decoding, self._failing("decode", embedding.original_size):
+                    logits, scores = self._ask(embedding, [prompts[number] for number in some])
+                for place, number in enumerate(some):
+                    found[number] = self._proposal(embedding, prompts[number], logits[place], scores[place])
+        return [found[number] for number in range(len(prompts))]
+
+    def _proposal(
+        self, embedding: Embedding, prompt: Prompt, logits: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> Proposal:
+        def full(index: int) -> NDArray[np.bool_]:
+            with self._decoding:
+                return self._full_size(logits[index], embedding)
+
+        small = small_mask(logits, frame=self.settings.image_size, input_size=embedding.input_size)
+        return Proposal(prompt, scores, small, full)
+
+    def _ask(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool = True, mask_input: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (P, N, h, w) and scores (P, N) of prompts that are alike; builds the decoder's half if need be."""
+        import torch
+
+        if self._decoder is None:
+            self._decoder = self._build(with_encoder=False)
+        each = [self._prompt_arguments(embedding, prompt) for prompt in prompts]
+        together = {name: torch.cat([one[name] for one in each], dim=1) for name in each[0]}
+        with torch.inference_mode():
+            answer = self._decoder(
+                **self._image_arguments(embedding),
+                **together,
+                input_masks=self._mask_input(mask_input),
+                multimask_output=multimask,
+            )
+            return answer.pred_masks[0].float().cpu().numpy(), answer.iou_scores[0].float().cpu().numpy()
 
     @contextmanager
     def _failing(self, verb: str, size: tuple[int, int]) -> Iterator[None]:
@@ -267,14 +320,15 @@ class HuggingFaceSam:
             )
         return torch.tensor(array, device=self.device).reshape(1, 1, *size)
 
-    def _full_size(self, logits: Any, embedding: Embedding) -> NDArray[np.bool_]:
-        """Logits (1, N, h, w) as masks (N, H, W), by the family's own hand, one at a time for the memory's sake."""
-        masks = np.empty((logits.shape[1], *embedding.original_size), np.bool_)
+    def _full_size(self, logits: NDArray[np.float32], embedding: Embedding) -> NDArray[np.bool_]:
+        """Logits (h, w) as the mask (H, W), by the family's own hand; one at a time takes a third of the memory."""
+        import torch
+
         frame = [] if self.family.stretched else [[embedding.input_size]]
-        for index in range(len(masks)):
-            given = [logits[:, index : index + 1]]
-            masks[index] = self._image_processor().post_process_masks(given, [embedding.original_size], *frame)[0][0, 0]
-        return masks
+        given = [torch.from_numpy(logits)[None, None]]
+        masks = self._image_processor().post_process_masks(given, [embedding.original_size], *frame)
+        full: NDArray[np.bool_] = masks[0][0, 0].numpy()
+        return full
 
     def _image_processor(self) -> Any:
         if self._processor is None:

@@ -156,6 +156,25 @@ def test_a_mask_is_refined_as_the_family_does(
     assert not np.array_equal(refined.low_res_logits, model.decode(embeddings[name], PROMPTS[1]).low_res_logits)
 
 
+@by_family
+def test_many_prompts_at_once_get_what_each_gets_alone(
+    name: str, folders: dict[str, Path], embeddings: dict[str, Embedding]
+) -> None:
+    model = load_model(name, checkpoint=folders[name])
+    prompts = [*PROMPTS, *(Prompt.of(points=[(40 * step + 5, 30 * step)]) for step in range(1, 11))]
+    for prompt, proposal in zip(prompts, model.propose(embeddings[name], prompts), strict=True):
+        alone = model.decode(embeddings[name], prompt)
+        assert proposal.prompt == prompt
+        np.testing.assert_allclose(proposal.scores, alone.scores, rtol=1e-4, atol=1e-5)
+        assert (proposal.full(1) != alone.masks[1]).mean() < 1e-4
+        rows = 32 if model.family.stretched else round(32 * 400 / 600)
+        assert proposal.small.shape == (3, rows, 32)
+        assert (proposal.small != (alone.low_res_logits[:, :rows] > 0)).mean() < 1e-3
+    with pytest.raises(PromptError, match="empty prompt"):
+        model.propose(embeddings[name], [Prompt()])
+    assert not model.encoder_built
+
+
 @pytest.mark.parametrize("size_hw", [(1, 1), (300, 40), (128, 128)])
 @by_family
 def test_odd_sizes(size_hw: tuple[int, int], name: str, folders: dict[str, Path]) -> None:
