@@ -36,7 +36,7 @@ __all__ = ["BenchReport", "Comparison", "add_bench_command", "bench"]
 SIZE_HW = (768, 1024)
 LARGE_HW = (1536, 2048)
 """About three megapixels."""
-PICTURES = 6
+PICTURES = 4
 PROMPTS = 32
 
 
@@ -101,6 +101,7 @@ def bench(
     *,
     checkpoint: str | os.PathLike[str] | None = None,
     rounds: int = 3,
+    pictures: int = PICTURES,
     on_step: Callable[[str], object] = lambda name: None,
 ) -> BenchReport:
     """Measure a model of the segment-anything family beside the reference, on this machine.
@@ -113,6 +114,8 @@ def bench(
         Its weights; ``"random"``: made here, the work is the same. None: those installed.
     rounds : int
         Turns of each side; the first one more, to warm up, is not counted.
+    pictures : int
+        How many are clicked on and prewarmed.
     on_step : callable
         Told what is measured next.
 
@@ -133,13 +136,13 @@ def bench(
                 "model with a SamPredictor to compare with", model, ["tiny", "vit_b", "vit_l", "vit_h", "mobile_sam"]
             )
         predictor = _reference(one)
-        pictures = _pictures(PICTURES)
+        drawn = _pictures(pictures)
         comparisons = []
         for name, measure in _MEASURES.items():
             on_step(name)
-            comparisons.append(measure(name, one, predictor, pictures, rounds))
+            comparisons.append(measure(name, one, predictor, drawn, rounds))
         on_step("the limit")
-        notes = [*_limit(one, predictor, pictures[0], comparisons[0]), *_transformers(one, pictures[0], rounds)]
+        notes = [*_limit(one, predictor, drawn[0], comparisons[0]), *_transformers(one, drawn[0], rounds)]
         notes.append(_micro_sam())
         random = str(checkpoint) == "random"
         weights = "random (the work is that of trained ones; says nothing of quality)" if random else one.weights.sha256
@@ -152,11 +155,12 @@ def add_bench_command(commands: Any) -> None:
         "bench",
         help="how fast a model is here, beside segment-anything's own predictor",
         description="Encoding, a click, many clicks, one click on many pictures, a whole prewarm: each in turns with "
-        "SamPredictor on the same weights. vit_b takes about ten minutes on two cores.",
+        "SamPredictor on the same weights. vit_b takes about ten minutes on two cores with --rounds 1 --pictures 2.",
     )
     parser.add_argument("model", nargs="?", default="tiny")
     parser.add_argument("--checkpoint", help="the weight file; or: random, to measure without one")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each side (default: 3)")
+    parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help=f"how many (default: {PICTURES})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: samnb-bench-MODEL.json in this folder")
     parser.set_defaults(run=_run)
 
@@ -166,6 +170,7 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.model,
         checkpoint=arguments.checkpoint,
         rounds=max(1, arguments.rounds),
+        pictures=max(1, arguments.pictures),
         on_step=lambda name: print(f"… {name}", flush=True),
     )
     print(f"\n{report}")
@@ -359,8 +364,8 @@ _MEASURES: dict[str, Callable[[str, TorchSam, Any, list[Any], int], Comparison]]
     f"encode a picture of {SIZE_HW[1]} × {SIZE_HW[0]}": _encode,
     f"a click on {LARGE_HW[1]} × {LARGE_HW[0]}, embedding there": _click,
     f"{PROMPTS} clicks on one picture": _many,
-    f"a click on each of {PICTURES} pictures": _each,
-    f"add and prewarm {PICTURES} files": _prewarm,
+    "a click on each of the pictures": _each,
+    "add and prewarm the pictures": _prewarm,
 }
 
 

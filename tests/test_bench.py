@@ -15,7 +15,7 @@ from samnb.errors import CheckpointMissing, UnknownName
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"LARGE_HW": (300, 400), "SIZE_HW": (150, 200), "PICTURES": 2, "PROMPTS": 3}.items():
+    for name, value in {"LARGE_HW": (300, 400), "SIZE_HW": (150, 200), "PROMPTS": 3}.items():
         monkeypatch.setattr(samnb.bench, name, value)
     monkeypatch.setattr(samnb.bench._pictures, "__defaults__", ((150, 200),))
 
@@ -24,7 +24,7 @@ def test_tiny_beside_the_reference(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["bench", "--rounds", "1"]) == 0
+    assert main(["bench", "--rounds", "1", "--pictures", "2"]) == 0
     told = capsys.readouterr().out
     report = json.loads((tmp_path / "samnb-bench-tiny.json").read_text())
     assert len(report["comparisons"]) == 5
