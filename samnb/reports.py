@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .catalog import AnnotationRecord, ImageRecord
 from .masks import decode_rle
+from .panes import card
 from .tallies import annotations_by_image
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ class Status:
     cached_by_model: Mapping[str, int] = field(default_factory=dict)
     image_bytes: int = 0
     read_only: bool = False
+    precision: str = ""
 
     @classmethod
     def read(cls, encoder: Encoder, folder: Path) -> Status:
@@ -233,6 +235,7 @@ class Status:
             cached_by_model=dict(stats.models),
             image_bytes=sum(contents.values()),
             read_only=read_only,
+            precision=getattr(encoder.model, "precision", ""),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -247,6 +250,12 @@ class Status:
         return self.as_dict()[name]
 
     @property
+    def _half(self) -> str:
+        """In which precision it computes, where that is not the one everybody expects."""
+        usual = self.precision in ("", "float32") and not self.device.startswith("cuda")
+        return "" if usual else f", {self.precision}"
+
+    @property
     def _rows(self) -> dict[str, str]:
         copies = (
             f"{_count(self.duplicate_groups, 'picture')} with {self.duplicates} more" if self.duplicates else "none"
@@ -258,7 +267,7 @@ class Status:
             "duplicates": copies,
             "cached": f"{self.cached} of {self.images} ({self.coverage_percent:g} %)",
             "annotations": str(self.annotations),
-            "model": f"{self.model} on {self.device}",
+            "model": f"{self.model} on {self.device}{self._half}",
             "cache": f"{self.cache_entries} embeddings, {_mebibytes(self.cache_bytes)}"
             + (f" · {by_model}" if by_model else ""),
             "folder": self.folder,
@@ -276,21 +285,6 @@ class Status:
 
     def _repr_html_(self) -> str:
         return card(f"samnb · {self.name}", self._rows)
-
-
-def card(title: str, rows: Mapping[str, str]) -> str:
-    """A small HTML card in JupyterLab's theme colours; title and rows are escaped."""
-    cells = "".join(
-        f"<div style='opacity:.65'>{html.escape(name)}</div><div>{html.escape(text)}</div>"
-        for name, text in rows.items()
-    )
-    return (
-        "<div style='display:inline-block;border:1px solid var(--jp-border-color2,#ccc);border-radius:6px;"
-        "padding:10px 16px;font-family:var(--jp-ui-font-family,sans-serif);font-size:13px;"
-        "color:var(--jp-ui-font-color1,inherit)'>"
-        f"<div style='font-weight:600;margin-bottom:6px'>{html.escape(title)}</div>"
-        f"<div style='display:grid;grid-template-columns:auto auto;gap:2px 14px'>{cells}</div></div>"
-    )
 
 
 def _mebibytes(size: int) -> str:

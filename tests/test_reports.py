@@ -88,3 +88,13 @@ def test_no_annotations_are_an_empty_table():
     pytest.importorskip("pandas")
     assert list(Annotations().to_dataframe().columns)[:3] == ["id", "dataset", "image"]
     assert "<table>" in Annotations()._repr_html_()
+
+
+def test_the_card_says_which_device_and_which_precision_run():
+    for device, precision, told in (
+        ("cpu", "float32", "tiny on cpu"),
+        ("cpu", "bfloat16", "tiny on cpu, bfloat16"),
+        ("cuda:1", "float16", "tiny on cuda:1, float16"),
+        ("cuda", "float32", "tiny on cuda, float32"),
+    ):
+        assert replace(STATUS, device=device, precision=precision)._rows["model"] == told
