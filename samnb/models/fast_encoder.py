@@ -43,8 +43,9 @@ def wants_fast_encoder(wanted: bool | None = None) -> bool:
 def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
     """Swap an image encoder's forward for the one in this file, or swap it back.
 
-    The weights must be in place: what is prepared of them is kept. Where gradients are wanted, under autocast, on
-    another device or in another precision than float32 the official forward runs all the same.
+    The weights must be in place: what is prepared of them is kept. Hooks of the encoder's parts are not called. Where
+    gradients are wanted, under autocast, on another device or in another precision than float32 the official forward
+    runs all the same.
 
     Parameters
     ----------
@@ -69,12 +70,25 @@ def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
 def _is_known(encoder: Any) -> bool:
     from segment_anything.modeling.common import MLPBlock
     from segment_anything.modeling.image_encoder import Attention, Block, ImageEncoderViT
-    from torch.nn import GELU, LayerNorm
+    from torch.nn import GELU, LayerNorm, Linear
+
+    # Nets are adapted by putting other modules in a part's place: such a net keeps its own forward.
+    expected = {
+        **{
+            "": Block,
+            "norm1": LayerNorm,
+            "norm2": LayerNorm,
+            "attn": Attention,
+            "attn.qkv": Linear,
+            "attn.proj": Linear,
+        },
+        **{"mlp": MLPBlock, "mlp.lin1": Linear, "mlp.lin2": Linear, "mlp.act": GELU},
+    }
 
     def known(block: Any) -> bool:
-        parts = (block, block.attn, block.mlp, block.mlp.act, block.norm1, block.norm2)
-        exact = block.mlp.act.approximate == "none" if type(parts[3]) is GELU else False
-        return exact and tuple(map(type, parts)) == (Block, Attention, MLPBlock, GELU, LayerNorm, LayerNorm)
+        parts = dict(block.named_modules(remove_duplicate=False))
+        same = {name: type(part) for name, part in parts.items()} == expected
+        return same and parts["mlp.act"].approximate == "none"
 
     return type(encoder) is ImageEncoderViT and all(known(block) for block in encoder.blocks)
 
@@ -168,7 +182,7 @@ def _global_block(layer: _Layer, x: Any) -> None:
             scores = torch.mm(q[span], keys, out=buffer[: span.stop - span.start])
             for part in bias:
                 scores.view(bottom - top, width, height, width).add_(part[0, top:bottom])
-            outs[span, head] = torch.mm(torch.softmax(scores, dim=-1, out=scores), v)
+            torch.mm(torch.softmax(scores, dim=-1, out=scores), v, out=outs[span, head])
     _after_attention(layer, tokens, attended)
 
 

@@ -152,8 +152,12 @@ def test_with_gradients_or_in_another_precision_the_official_forward_runs(
 def test_other_nets_are_left_alone(built: Callable[..., Any]) -> None:
     import torch
 
-    other = built(act_layer=partial(torch.nn.GELU, approximate="tanh"))
-    for net in (torch.nn.Conv2d(3, 3, 1), other):
+    class Adapted(torch.nn.Linear):
+        """As fine-tuning puts into a net."""
+
+    other, adapted = built(act_layer=partial(torch.nn.GELU, approximate="tanh")), built()
+    adapted.blocks[1].attn.qkv = Adapted(64, 192)
+    for net in (torch.nn.Conv2d(3, 3, 1), other, adapted):
         before = dict(vars(net))
         assert not use_fast_encoder(net)
         assert vars(net) == before
