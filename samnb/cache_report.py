@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from .panes import card
 
 __all__ = ["CacheReport", "CacheStats", "TierUsage", "shown_bytes"]
 
@@ -71,7 +72,7 @@ class CacheStats:
         return "embedding cache\n" + "\n".join(f"  {name:<15}{text}" for name, text in self.rows.items())
 
     def _repr_html_(self) -> str:
-        return _table("Embedding cache", self.rows)
+        return card("Embedding cache", self.rows)
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class CacheReport:
         return "\n".join([self._title, *(f"  {name:<22} {text}" for name, text in self.rows.items()), *found])
 
     def _repr_html_(self) -> str:
-        return _table(self._title, self.rows)
+        return card(self._title, self.rows)
 
 
 def shown_bytes(size: int) -> str:
@@ -156,11 +157,6 @@ def shown_bytes(size: int) -> str:
     ('2.0 MiB', '46.6 GiB', '0.0 MiB')
     """
     return f"{size / 2**30:,.1f} GiB" if abs(size) >= 2**30 else f"{size / 2**20:,.1f} MiB"
-
-
-def _table(title: str, rows: Mapping[str, str]) -> str:
-    cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
-    return f"<table><caption>{html.escape(title)}</caption>{cells}</table>"
 
 
 def _count(number: int, thing: str) -> str:

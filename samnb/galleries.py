@@ -12,6 +12,7 @@ from PIL import Image
 from .errors import ImageError
 from .images import read_pixels, thumbnail
 from .near_duplicates import Lookalike, NearGroup, Search
+from .panes import DIM, GAP, LINE, SMALL, pane
 from .records import ImageRecord
 
 __all__ = ["DuplicateGroups", "NearDuplicateGroups", "gallery"]
@@ -19,8 +20,9 @@ __all__ = ["DuplicateGroups", "NearDuplicateGroups", "gallery"]
 GROUPS, PICTURES, SIDE = 12, 8, 120
 """Groups and pictures a group that a gallery shows, and their longest side: a notebook keeps them all in its file."""
 
-_ROW = "display:flex;flex-wrap:wrap;gap:8px;padding:8px 0;border-top:1px solid var(--jp-border-color2,#ccc)"
-_FRAME = "margin:0;max-width:140px;font-size:11px;overflow-wrap:anywhere;color:var(--jp-ui-font-color2,inherit)"
+_ROW = f"display:flex;flex-wrap:wrap;gap:{GAP};padding:{GAP} 0;border-top:1px solid {LINE}"
+_FRAME = f"margin:0;max-width:140px;font-size:{SMALL};line-height:16px;overflow-wrap:anywhere;color:{DIM}"
+_PICTURE = "display:block;margin:0 0 4px;border-radius:4px"
 
 
 class DuplicateGroups(list[tuple[ImageRecord, ...]]):
@@ -96,8 +98,9 @@ def gallery(title: str, rows: Iterable[Iterable[tuple[ImageRecord, str]]]) -> st
     """
     all_rows = [list(row) for row in rows]
     shown = "".join(f"<div style='{_ROW}'>{_row(row)}</div>" for row in all_rows[:GROUPS])
-    more = f"<div>… and {len(all_rows) - GROUPS} more groups</div>" if len(all_rows) > GROUPS else ""
-    return f"<div><div style='font-weight:600;padding:4px 0'>{html.escape(title)}</div>{shown}{more}</div>"
+    left = len(all_rows) - GROUPS
+    more = f"<div style='color:{DIM}'>… and {left} more groups</div>" if left > 0 else ""
+    return pane(title, shown + more)
 
 
 def _row(row: list[tuple[ImageRecord, str]]) -> str:
@@ -111,7 +114,7 @@ def _figure(image: ImageRecord, caption: str) -> str:
         buffer = io.BytesIO()
         Image.fromarray(thumbnail(read_pixels(image.path), SIDE)).save(buffer, format="JPEG", quality=80)
         data = base64.b64encode(buffer.getvalue()).decode()
-        picture = f"<img alt='{name}' src='data:image/jpeg;base64,{data}'>"
+        picture = f"<img alt='{name}' style='{_PICTURE}' src='data:image/jpeg;base64,{data}'>"
     except ImageError as error:
         picture = f"<div title='{html.escape(str(error), quote=True)}'>⚠ cannot be read</div>"
     size = f"{image.width} × {image.height}"

@@ -17,8 +17,8 @@ HEAVY = ("torch", "ipywidgets", "ipycanvas", "matplotlib", "pandas")
 
 # A room may import from rooms before it; a folder of files is one room.
 ROOMS = (
-    *("errors", "urls", "settings", "files", "lazy_masks", "prompts", "proposals", "finding", "looks", "images"),
-    *("archives",),
+    *("errors", "urls", "panes", "settings", "files", "lazy_masks", "prompts", "proposals", "finding", "looks"),
+    *("images", "archives"),
     *("masks", "mask_edits", "regions", "clicks", "models", "baselines"),
     *("codecs", "entries", "entry_header", "entry_files", "usage", "entry_folder", "limits", "pins", "budgets"),
     *("tier", "tier_lane", "redis_tier", "object_tier", "tiers"),

@@ -3,14 +3,19 @@ and dark follow the theme. The second value of each `var()` is for pages without
 
 from __future__ import annotations
 
+from .. import panes
+
 __all__ = ["CSS"]
+
+_THEME = f"""
+.samnb {{ --samnb-text: {panes.TEXT}; --samnb-dim: {panes.DIM}; --samnb-line: {panes.LINE};
+  --samnb-sunk: {panes.SUNK}; --samnb-face: {panes.FACE}; }}
+"""
 
 _BASE = """
 .samnb {
   --samnb-accent: #1976d2; --samnb-on-accent: #fff; --samnb-gap: 8px; --samnb-radius: 4px;
-  --samnb-text: var(--jp-ui-font-color1, #222); --samnb-dim: var(--jp-ui-font-color2, #666);
-  --samnb-line: var(--jp-border-color2, #ddd); --samnb-sunk: var(--jp-layout-color2, #f2f2f2);
-  --samnb-face: var(--jp-layout-color1, #fff); --samnb-bad: var(--jp-error-color1, #c62828);
+  --samnb-bad: var(--jp-error-color1, #c62828);
   box-sizing: border-box; max-width: 100%; overflow: hidden; margin: 2px; padding: 10px 12px; position: relative;
   border: 1px solid var(--samnb-line); border-radius: 6px; background: var(--samnb-face);
   color: var(--samnb-text); font-family: var(--jp-ui-font-family, system-ui, sans-serif);
@@ -164,5 +169,5 @@ body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; 
 .samnb .samnb-failures li { overflow-wrap: anywhere; }
 """
 
-CSS = "".join((_BASE, _CONTROLS, _BOARD, _NEWS)).strip()
+CSS = "".join((_THEME, _BASE, _CONTROLS, _BOARD, _NEWS)).strip()
 """Everything hangs below the class "samnb", so that the page around it stays as it is."""

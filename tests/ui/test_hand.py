@@ -725,7 +725,7 @@ def test_the_hints_of_many_images_are_let_go():
             annotator.click(5 + number, 5)
             annotator.wait()
         annotator.next()
-    assert _hints_kept(annotator._hands) <= 21 * 3
+    assert _hints_kept(annotator._hands) <= 21 * 2
     annotator.show("0.png")
     annotator.wait()
     assert len(annotator.prompt.points) == 3
