@@ -35,6 +35,10 @@ SIDE = 320
 ROOM = 48 * 2**20
 
 
+#: So many searches of an image are remembered.
+_SEARCHES = 16
+
+
 @dataclass(frozen=True, eq=False)
 class Preview:
     """What a template finds on one image.
@@ -119,7 +123,7 @@ class Sample:
         self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
         self._decoded: dict[tuple[Prompt, bytes], Prediction] = {}
         self._answers: dict[Prompt, Proposal] = {}
-        self._last: _Search | None = None
+        self._searches: list[_Search] = []
         self._measured: tuple[tuple[int, ...], ImageFigures] | None = None
 
     def look(self, template: Template, *, min_iou: float = 0.5) -> Preview:
@@ -133,18 +137,20 @@ class Sample:
         with self._lock:
             _, embedding, _ = self._made_ready()
             least = template.parameters["min_score"]
-            last = self._last
-            if last is None or not last.is_of(template) or last.min_score != least:
+            last = self._search_of(template)
+            if last is None or last.min_score != least:
                 asked = self._asked
                 matches = tuple(find_objects(template, embedding, self._decode, propose=self._propose))
-                if last is not None and last.is_of(template) and asked == self._asked:
+                if last is not None and asked == self._asked:
                     tried = last.tried
                 else:
                     # The same search once more, of what was answered alone: it also gives what scored too little.
                     all_of_it = template.with_parameters(min_score=0.0)
                     tried = tuple(find_objects(all_of_it, embedding, self._decode, propose=self._again))
-                self._last = last = _Search(template, least, matches, tried)
-            return self._preview(template, last.matches, min_iou, settled=True)
+                last = _Search(template, least, matches, tried)
+            # Hands go back and forth: the last few searches are kept, one for each set of other parameters.
+            self._searches = [last, *(each for each in self._searches if not each.is_of(template))][:_SEARCHES]
+            return self._preview(template, last, last.matches, min_iou, settled=True)
 
     def glance(self, template: Template, *, min_iou: float = 0.5) -> Preview | None:
         """The same from what was found before, if only thresholds have moved since; at once, the model is not asked.
@@ -152,14 +158,14 @@ class Sample:
         None where the template has to be searched for.
         """
         with self._lock:
-            last = self._last
-            if last is None or not last.is_of(template):
+            last = self._search_of(template)
+            if last is None:
                 return None
             least = template.parameters["min_score"]
             if least == last.min_score:
-                return self._preview(template, last.matches, min_iou, settled=True)
+                return self._preview(template, last, last.matches, min_iou, settled=True)
             matches = tuple(match for match in last.tried if match.score >= least)
-            return self._preview(template, matches, min_iou, settled=False)
+            return self._preview(template, last, matches, min_iou, settled=False)
 
     def prototype_of(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """(C,) of length 1: what the inside of a mask of a preview looks like to the model."""
@@ -172,7 +178,12 @@ class Sample:
             embedding = self._made_ready()[1]
             return make_example(self.image.pixel_hash, match.prompt, match.mask, embedding, place=place)
 
-    def _preview(self, template: Template, matches: tuple[Match, ...], min_iou: float, *, settled: bool) -> Preview:
+    def _search_of(self, template: Template) -> _Search | None:
+        return next((each for each in self._searches if each.is_of(template)), None)
+
+    def _preview(
+        self, template: Template, search: _Search, matches: tuple[Match, ...], min_iou: float, *, settled: bool
+    ) -> Preview:
         pixels, _, known = self._made_ready()
         figures = None
         if any(known.wanted.get(examples.category) for examples in template.categories):
@@ -183,7 +194,7 @@ class Sample:
             figures = self._measured[1]
         hashes = {example.pixel_hash for examples in template.categories for example in examples.examples}
         least = template.parameters["min_score"]
-        below = tuple(match for match in (self._last.tried if self._last else ()) if match.score < least)
+        below = tuple(match for match in search.tried if match.score < least)
         is_example = self.image.pixel_hash in hashes
         return Preview(self.image, pixels, matches, figures, is_example, (*matches, *below), settled)
 

@@ -38,7 +38,8 @@ CSS = """
 .samnb .samnb-stale { opacity: .55; }
 .samnb .samnb-gallery img { cursor: pointer; }
 .samnb .samnb-marking { gap: 6px; }
-.samnb .samnb-marking .widget-dropdown { width: 300px; }
+.samnb .samnb-marking .widget-dropdown { width: 330px; }
+.samnb .samnb-marking .widget-label { width: auto; margin-right: 8px; }
 .samnb .samnb-marking .samnb-number { flex: 1 1 200px; }
 .samnb .samnb-controls select[size] { width: 100%; overflow-x: auto; white-space: pre;
   font-family: var(--jp-code-font-family, monospace); font-size: 11px; }
@@ -108,7 +109,11 @@ def overall(previews: Sequence[Preview]) -> str:
     if not tallies:
         return "no image here is annotated by hand: no figures"
     total = sum(tallies[1:], tallies[0])
-    what = "the examples' own images" if all(each.is_example for each in chosen) else f"{len(chosen)} images by hand"
+    what = (
+        "the examples' own images"
+        if all(each.is_example for each in chosen)
+        else f"{len(chosen)} image{'s' * (len(chosen) != 1)} by hand"
+    )
     figures = f"F1 {total.f1:.2f} · precision {total.precision:.2f} · recall {total.recall:.2f}"
     return f"{figures} · IoU {total.mean_iou:.2f} ({what})"
 

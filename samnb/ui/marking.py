@@ -61,7 +61,11 @@ class Marking(ipywidgets.Box):
     def show(self, previews: Sequence[object], marks: Marks) -> None:
         """All found objects by name, the least sure first; the chosen one stays chosen."""
         found = [
-            (match.score, f"{p.image.filename} · {match.category} · {match.score:.2f}{_SIGN[own.get(n)]}", (image, n))
+            (
+                match.score,
+                f"{p.image.dataset}/{p.image.filename} · {match.category} · {match.score:.2f}{_SIGN[own.get(n)]}",
+                (image, n),
+            )
             for image, p in enumerate(previews)
             if isinstance(p, Preview)
             for own in (marks.of(p),)

@@ -9,7 +9,7 @@ from ..masks import CATEGORY_COLORS
 from ..template_report import Sweep, SweepRow
 from ..templates import Template
 
-__all__ = ["CSS", "grid_round", "plot", "row_text"]
+__all__ = ["CSS", "grid_round", "head_text", "plot", "row_text"]
 
 CSS = """
 .samnb .samnb-plot { display: block; width: 100%; height: auto; }
@@ -35,18 +35,29 @@ def grid_round(template: Template) -> dict[str, Sequence[float]]:
     return {"min_score": sorted(set(steps)), "max_overlap": overlaps, "max_area_ratio": ratios}
 
 
+def head_text(row: SweepRow) -> str:
+    """What the columns of the table are: F1, precision, recall, and the parameters."""
+    return "   F1 prec  rec" + "".join(f"{_SHORT.get(name, name):>8}" for name in row.parameters)
+
+
 def row_text(row: SweepRow) -> str:
     """One row of the table.
 
     Examples
     --------
     >>> from samnb.template_report import SweepRow, Tally
-    >>> row_text(SweepRow({"min_score": 0.3, "max_overlap": 0.5}, Tally(wanted=4, kept=4, found=3, iou_sum=2.4)))
-    'F1 0.750  P 0.75 R 0.75  score 0.3 overlap 0.5'
+    >>> row = SweepRow({"min_score": 0.3, "max_overlap": 0.5}, Tally(wanted=4, kept=4, found=3, iou_sum=2.4))
+    >>> print(head_text(row), row_text(row), sep="\\n")
+       F1 prec  rec   score overlap
+    0.750 0.75 0.75     0.3     0.5
     """
-    values = " ".join(f"{_SHORT.get(name, name)} {value:g}" for name, value in row.parameters.items())
-    tally = row.tally
-    return f"F1 {tally.f1:.3f}  P {tally.precision:.2f} R {tally.recall:.2f}  {values}"
+    tally, values = row.tally, "".join(f"{value:>8g}" for value in row.parameters.values())
+    return f"{tally.f1:.3f} {tally.precision:.2f} {tally.recall:.2f}{values}"
+
+
+def _said(row: SweepRow) -> str:
+    values = ", ".join(f"{name} {value:g}" for name, value in row.parameters.items())
+    return f"F1 {row.tally.f1:.3f}: {values}"
 
 
 def plot(sweep: Sweep, chosen: int = -1) -> str:
@@ -86,7 +97,7 @@ def plot(sweep: Sweep, chosen: int = -1) -> str:
         drawn = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y, _ in points)
         dots = "".join(
             '<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"><title>{}</title></circle>'.format(
-                *place(x, y), color, escape(row_text(sweep.rows[at]))
+                *place(x, y), color, escape(_said(sweep.rows[at]))
             )
             for x, y, at in points
         )
@@ -100,7 +111,7 @@ def plot(sweep: Sweep, chosen: int = -1) -> str:
             f'<circle class="samnb-ring-on" cx="{x:.1f}" cy="{y:.1f}" r="5.5" fill="none" stroke="currentColor" '
             'stroke-width="1.5"/>'
         )
-    said = f"F1 over {first}, {len(lines)} lines; the best is {row_text(sweep.rows[0])}"
+    said = f"F1 over {first}, {len(lines)} lines; the best is {_said(sweep.rows[0])}"
     return (
         f'<svg class="samnb-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said, quote=True)}">'
         f'{"".join(parts)}</svg><div class="samnb-legend samnb-dim">F1 over {escape(first)}: {"".join(legend)}</div>'

@@ -184,6 +184,11 @@ class Tuner(ipywidgets.VBox):
         if self.result is not None:
             self.set(**self.result.rows[row].parameters)
             self._plot.value = sweeping.plot(self.result, row)
+            self._setting = True
+            try:
+                self._rows.value = row
+            finally:
+                self._setting = False
 
     # -- what there is to see ----------------------------------------------------------------------
 
@@ -336,13 +341,13 @@ class Tuner(ipywidgets.VBox):
             return
         self.result = result
         rows = ((sweeping.row_text(row), n) for n, row in enumerate(result.rows))
-        self._rows.options = [("pick a row …", -1), *rows]
+        self._rows.options = [(sweeping.head_text(result.rows[0]), -1), *rows]
         self._plot.value = sweeping.plot(result)
         style.show(self._rows, True)
         style.show(self._plot, True)
         known = self.session.annotated_by_hand(self.saved)
         own = all(self._is_example(one.image) for one in known)
-        on = "the examples' own images" if own else f"{result.images} images"
+        on = "the examples' own images" if own else f"{result.images} image{'s' * (result.images != 1)}"
         self._say(f"sweep: {len(result.rows)} combinations on {on}, the best F1 {result.rows[0].tally.f1:.3f}")
 
     # -- drawing -----------------------------------------------------------------------------------
@@ -434,7 +439,7 @@ class Tuner(ipywidgets.VBox):
 
     @shows_errors("This row cannot be taken")
     def _on_row(self, change: Any) -> None:
-        if change["new"] is not None and change["new"] >= 0:
+        if not self._setting and change["new"] is not None and change["new"] >= 0:
             self.pick(change["new"])
 
     def _draw_header(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import time
@@ -100,6 +101,65 @@ def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
     assert all(titles), titles
     if folder := os.environ.get("SAMNB_SCREENSHOTS"):
         page.locator(".samnb-tuner").screenshot(path=f"{folder}/tuner.png")
+
+
+MARK = """
+import samnb
+session = samnb.Session("session")
+tuner = session.tune("coins", images=session.images()[:2])
+tuner
+"""
+
+
+def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
+    notebook.open("mark.ipynb", [MARK])
+    notebook.wait_until_run(seconds=120)
+    page = notebook.page
+    pictures = page.locator(".samnb-gallery img")
+    eventually("two pictures are drawn", lambda: pictures.count() == 2, seconds=120)
+    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+
+    place = ast.literal_eval(
+        notebook.ask(
+            "[float(v.mean() + 0.5) / n for m in (tuner.previews[1].matches[0].mask,)"
+            " for v, n in zip(m.nonzero()[::-1], m.shape[::-1])]"
+        )
+    )
+    for said in ("good", "bad"):
+        page.mouse.click(*_on_page(pictures.nth(1), *place))
+        eventually(f"marked as {said}", lambda said=said: f"1 {said}" in pictures.nth(1).get_attribute("alt"))
+    marking = page.locator(".samnb-marking")
+    assert "precision 0.00 (0 of 1 marked)" in marking.inner_text()
+    marking.get_by_role("button", name="Good").focus()
+    page.keyboard.press("Enter")
+    eventually("right after all", lambda: "precision 1.00 (1 of 1 marked)" in marking.inner_text())
+    marking.get_by_role("button", name="Use marks").click()
+    eventually("a second example", lambda: notebook.ask("len(tuner.template.categories[0].examples)") == "2")
+    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+
+    sure = page.get_by_role("slider", name="sure from")
+    sure.focus()
+    page.keyboard.press("End")
+    eventually("all are to be reviewed", lambda: "0 accepted" in page.locator(".samnb-counts").inner_text())
+    assert notebook.ask("tuner._sliders['review_score'].value") == "1.0"
+    accept, bars = page.get_by_role("slider", name="accept from"), page.locator(".samnb-scores").bounding_box()
+    handle = accept.bounding_box()
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + 6)
+    page.mouse.down()
+    page.mouse.move(bars["x"] + 0.9 * bars["width"], handle["y"] + 6, steps=8)
+    page.mouse.up()
+    eventually("dragged", lambda: 0.85 < float(notebook.ask("tuner.template.parameters['min_score']")) < 0.95)
+    eventually("the counts have followed", lambda: "0 rejected" not in page.locator(".samnb-counts").inner_text())
+    assert notebook.ask("tuner.error") == "''"
+
+
+def _on_page(picture, x, y):
+    """Where on the page a place of a picture is, 0 to 1, that keeps its proportions within its box."""
+    picture.scroll_into_view_if_needed()
+    box, (width, height) = picture.bounding_box(), picture.evaluate("i => [i.naturalWidth, i.naturalHeight]")
+    scale = min(box["width"] / width, box["height"] / height)
+    left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
+    return box["x"] + left + x * width * scale, box["y"] + top + y * height * scale
 
 
 def _all(page, holds):
