@@ -172,10 +172,6 @@ class Encoder:
             with self._turns:
                 self._urgent -= 1
 
-    def encode(self, task: EncodeTask) -> EncodeOutcome:
-        """Do one task here, with this model."""
-        return _encode(task, self.model, self.cache)
-
     def finished(self, task: EncodeTask) -> None:
         """Tell the catalog that the store holds the task's embedding, if it does."""
         if task.key not in self.cache:

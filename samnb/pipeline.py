@@ -1,8 +1,8 @@
 """Many images into the store: reading, hashing and scaling run ahead of the encoder, writing behind it.
 
-Each image that has begun has a thread of its own, which does for it what `Encoder.encode` does: look in the store,
-read, have it encoded, write, tell the catalog; all the promises of `EmbeddingCache.get_or_compute` hold. One more
-thread runs the net, since each thread that calls torch would get worker threads of its own.
+Each image that has begun has a thread of its own, which does for it what `encode_into_store` does: look in the
+store, read, have it encoded, write, tell the catalog; all the promises of `EmbeddingCache.get_or_compute` hold. One
+more thread runs the net, since each thread that calls torch would get worker threads of its own.
 
 A thread that has read holds its image's lock while it waits for the encoder. So the encoder never waits for an image
 that waits for another's lock; and what was read is given up, lock and all, rather than held through a pause.
