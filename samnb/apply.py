@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from .catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
 from .errors import PromptError
 from .jobs import Event, JobControl
-from .masks import decode_rle, encode_rle, mask_area, mask_bbox
+from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from .matching import Match, find_objects, overlap_of_smaller
 from .models import Model
 from .prompts import Embedding, Prediction
+from .queries import to_json
 from .records import ACCEPTED, REJECTED, UNSURE
-from .templates import Template
+from .templates import DEFAULT_PARAMETERS, Template
 
 __all__ = ["apply_events", "chosen_annotation", "new_annotation"]
 
@@ -31,8 +33,9 @@ def apply_events(
     """Find a template's objects on every image and keep them; tell of every image.
 
     An image already done with this version and model is skipped, so a run that was cut off is resumed by
-    running it again. Annotations made by hand are never touched, and an object that already has one of the
-    same category is not annotated twice.
+    running it again; where only "review_score" is another one than in the version it was done with, it is not
+    searched again. Annotations made by hand are never touched, and an object that already has one is not annotated
+    twice: more than "max_overlap" with one of the same category, or an IoU above "max_iou_between" with any.
 
     Parameters
     ----------
@@ -48,18 +51,22 @@ def apply_events(
     """
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "unsure": 0, "encoded": 0}
-    done = catalog.applied(template.name, template.version, model.fingerprint)
+    done = catalog.applied_versions(template.name, model.fingerprint)
+    alike = {version for version in set(done.values()) if _finds_the_same(template, version, catalog)}
     for index, image in enumerate(images, start=1):
         if not control.go_on():
             break
         started = time.perf_counter()
         place: dict[str, Any] = {"index": index, "total": len(images), "filename": image.filename}
-        if image.id in done:
+        if done.get(image.id) == template.version:
             counts["skipped"] += 1
             yield Event("skipped", **place, ms=(time.perf_counter() - started) * 1000)
             continue
         try:
-            kept, cached = _apply_to(template, image, catalog, model, embedding_of)
+            if done.get(image.id) in alike:
+                kept, cached = _mark_again(template, done[image.id], image, catalog, model), True
+            else:
+                kept, cached = _apply_to(template, image, catalog, model, embedding_of)
         except Exception as error:
             # One failing image must not stop the batch; the event carries the reason to the user.
             counts["failed"] += 1
@@ -128,28 +135,65 @@ def _apply_to(
 ) -> tuple[list[AnnotationRecord], bool]:
     embedding, cached = embedding_of(image)
     matches = find_objects(template, embedding, model.decode, propose=getattr(model, "propose", None))
+    limits = template.parameters
     # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
     # belongs to an earlier picture under this name. What a review rejected is not found again.
     there = catalog.annotations(image_id=image.id) + catalog.annotations(image_id=image.id, review=REJECTED)
     others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
     masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
-    limits = template.parameters
     new = [
         new_annotation(
-            image,
-            match,
-            source=template.source,
-            model=model.fingerprint,
-            review=UNSURE if match.score < limits["review_score"] else "",
+            image, match, source=template.source, model=model.fingerprint, review=_review_of(match.score, template)
         )
         for match in matches
         if not any(
-            category == match.category and overlap_of_smaller(mask, match.mask) > limits["max_overlap"]
+            (category == match.category and overlap_of_smaller(mask, match.mask) > limits["max_overlap"])
+            # Also of other categories: one that was renamed is no longer called what the template calls it.
+            or mask_iou(mask, match.mask) > limits["max_iou_between"]
             for category, mask in masks
         )
     ]
-    kept = catalog.finish_applied(template.name, template.version, model.fingerprint, image.id, new)
-    return kept, cached
+    return _finish(template, image, catalog, model, new), cached
+
+
+def _finish(
+    template: Template, image: ImageRecord, catalog: Catalog, model: Model, new: Sequence[NewAnnotation]
+) -> list[AnnotationRecord]:
+    return catalog.finish_applied(
+        template.name, template.version, model.fingerprint, image.id, new, pixel_hash=image.pixel_hash
+    )
+
+
+def _finds_the_same(template: Template, version: int, catalog: Catalog) -> bool:
+    """Whether that version finds what this one does, and only asks about others of it."""
+    before = catalog.template(template.name, version)
+    asks = {"review_score": template.parameters["review_score"]}
+    same = {**before, "parameters": {**DEFAULT_PARAMETERS, **before["parameters"], **asks}}
+    return to_json(same) == to_json(template.as_dict())
+
+
+def _mark_again(
+    template: Template, version: int, image: ImageRecord, catalog: Catalog, model: Model
+) -> list[AnnotationRecord]:
+    """What an earlier version left, as this version's; who was asked about it is decided anew."""
+    left = [
+        a
+        for a in catalog.annotations(image_id=image.id, source=f"template:{template.name}@{version}")
+        if a.review not in (ACCEPTED, REJECTED)
+    ]
+    names = [f.name for f in fields(NewAnnotation)]
+    as_they_are = [NewAnnotation(**{name: getattr(a, name) for name in names}) for a in left]
+    return _finish(
+        template,
+        image,
+        catalog,
+        model,
+        [replace(a, source=template.source, review=_review_of(a.score, template)) for a in as_they_are],
+    )
+
+
+def _review_of(score: float, template: Template) -> str:
+    return UNSURE if score < template.parameters["review_score"] else ""
 
 
 def _is_of(source: str, template: str) -> bool:

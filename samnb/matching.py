@@ -16,16 +16,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import UnknownName
 from .masks import decode_rle, mask_iou
 from .prompts import Embedding, Prediction, Prompt
 from .proposals import Proposal, Propose, proposer
 from .prototypes import Looked, cells_of, make_example, prototype, shift_of, similarity_map
-from .templates import CategoryExamples, Example, Template
+from .templates import STRATEGY_NAMES, CategoryExamples, Example, Template
 
 __all__ = [
     "MAX_MISSES",
     "STRATEGIES",
     "Match",
+    "add_strategy",
     "find_objects",
     "make_example",
     "overlap_of_smaller",
@@ -91,6 +93,8 @@ def find_objects(
     propose : callable, optional
         `Model.propose`, where the model has it: the same masks in less time.
     """
+    if template.strategy not in STRATEGIES:
+        raise UnknownName("strategy", template.strategy, STRATEGIES)
     find, looked, ask = STRATEGIES[template.strategy], Looked(embedding), Ask(decode, propose or proposer(decode))
     found = [match for examples in template.categories for match in find(template, examples, looked, ask)]
     return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
@@ -361,9 +365,22 @@ def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
     return (float(x) + 0.5, float(y) + 0.5)
 
 
-#: Strategy name → function; others may add theirs.
-STRATEGIES: dict[str, Callable[[Template, CategoryExamples, Looked, Ask], list[Match]]] = {
-    "fixed": _find_fixed,
-    "match": _find_best,
-    "match_all": _find_all,
-}
+Strategy = Callable[[Template, CategoryExamples, Looked, Ask], list[Match]]
+
+#: Strategy name → function; `add_strategy` adds to it.
+STRATEGIES: dict[str, Strategy] = {"fixed": _find_fixed, "match": _find_best, "match_all": _find_all}
+
+
+def add_strategy(name: str, find: Strategy) -> None:
+    """Let templates have a strategy of that name; the name once more replaces it.
+
+    Parameters
+    ----------
+    name : str
+    find : callable
+        ``find(template, examples, looked, ask)``: the matches of one category on one image. `examples` are its
+        `CategoryExamples`, `looked` the image's embedding and its features, `ask.decode` and `ask.propose` the model's.
+    """
+    STRATEGIES[name] = find
+    if name not in STRATEGY_NAMES:
+        STRATEGY_NAMES.append(name)

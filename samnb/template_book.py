@@ -63,8 +63,10 @@ class TemplateBook:
             Made with another model.
         """
         if isinstance(template, str):
-            values = self.catalog.template(template)
-            template = Template.from_dict(values, version=self.catalog.save_template(template, values))
+            # Only read: written again, it would become the newest where another writer saved one meanwhile.
+            save, versions = False, [version for name, version in self.catalog.templates() if name == template]
+            latest = max(versions, default=None)
+            template = Template.from_dict(self.catalog.template(template, latest), version=latest or 1)
         if template.model != self.model.fingerprint:
             raise TemplateMismatch(template.name, template.model, self.model.fingerprint)
         return self.saved(template) if save else template

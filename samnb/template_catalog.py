@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from .annotation_queries import from_template, insert_annotations, remove_of_template, template_contents, version_for
 from .database import Database
-from .errors import UnknownName
+from .errors import TemplateError, UnknownName
 from .queries import batches, checked_image_ids, now, to_json
 from .records import AnnotationRecord, NewAnnotation
 from .tables import annotation_table, applied_table, image_table, template_table
@@ -61,16 +61,27 @@ class TemplateCatalog:
 
     def applied(self, template: str, version: int, model: str) -> set[str]:
         """Ids of the images that hold what this template, version and model left, their pixels unchanged since."""
+        return {image for image, last in self.applied_versions(template, model).items() if last == version}
+
+    def applied_versions(self, template: str, model: str) -> dict[str, int]:
+        """By image id, the version that it holds the finds of; only images whose pixels are unchanged since."""
         same_image = image_table.c.id == applied_table.c.image_id
         same_pixels = image_table.c.pixel_hash == applied_table.c.pixel_hash
-        run = {"template": template, "version": version, "model": model}
-        query = select(applied_table.c.image_id).join(image_table, same_image & same_pixels)
+        run = {"template": template, "model": model}
+        query = select(applied_table.c.image_id, applied_table.c.version).join(image_table, same_image & same_pixels)
         query = query.where(*(applied_table.c[name] == value for name, value in run.items()))
         with self._database.read() as connection:
-            return set(connection.scalars(query))
+            return {row.image_id: row.version for row in connection.execute(query)}
 
     def finish_applied(
-        self, template: str, version: int, model: str, image_id: str, annotations: Sequence[NewAnnotation]
+        self,
+        template: str,
+        version: int,
+        model: str,
+        image_id: str,
+        annotations: Sequence[NewAnnotation],
+        *,
+        pixel_hash: str | None = None,
     ) -> list[AnnotationRecord]:
         """Replace what this template left on one image, and note it as applied, in one transaction.
 
@@ -78,18 +89,31 @@ class TemplateCatalog:
         else stays, also what a review accepted or rejected; the new ones carry ``template:<name>@<version>``. Doing it
         again only gives them other ids.
 
+        Parameters
+        ----------
+        pixel_hash : str, optional
+            Of the pixels that were searched; nothing is written where the image has others by now.
+
         Raises
         ------
+        TemplateError
+            Another picture came under the image's name since it was searched.
         UnknownName
             The image is not in the catalog, or an annotation is of another image.
         """
         source = f"template:{template}"
         new = [from_template(annotation, image_id, f"{source}@{version}") for annotation in annotations]
         with self._database.write() as connection:
+            here = checked_image_ids(connection, [image_id])[image_id]
+            if pixel_hash not in (None, here):
+                raise TemplateError(
+                    f"Template {template!r}, image {image_id}: another picture came under its name while it was "
+                    "searched; nothing was kept of it. Apply the template again."
+                )
             row = {
                 "version": version,
                 "model": model,
-                "pixel_hash": checked_image_ids(connection, [image_id])[image_id],
+                "pixel_hash": here,
                 "applied_at": now(),
             }
             remove_of_template(connection, source, annotation_table.c.image_id == image_id)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import NothingToMeasure, TemplateError
-from .masks import mask_iou
+from .masks import decode_rle, mask_iou
 from .matching import Match, find_objects
 from .models import Model
 from .prompts import Embedding, Prompt
@@ -19,11 +20,42 @@ from .records import ImageRecord
 from .template_report import ImageFigures, Sweep, SweepRow, Tally
 from .templates import Template
 
-__all__ = ["Known", "figures_of", "remembering", "sweep", "try_on"]
+__all__ = ["Known", "PackedMasks", "figures_of", "remembering", "sweep", "try_on"]
 
 
 REMEMBERED = 256 * 2**20
 """Bytes of masks that a sweep keeps of one image."""
+
+
+class PackedMasks(Mapping[str, list[NDArray[np.bool_]]]):
+    """The masks of one image by category, kept as run lengths and decoded each time they are asked for.
+
+    The hand masks of a thousand images of twelve megapixels are 12 GB an object each, their run lengths some megabytes.
+
+    Parameters
+    ----------
+    rles : mapping of str to list of mapping
+        COCO's uncompressed run lengths, by category.
+
+    Examples
+    --------
+    >>> from samnb.masks import encode_rle
+    >>> packed = PackedMasks({"coin": [encode_rle(np.eye(2, dtype=bool))]})
+    >>> packed["coin"][0].tolist(), packed.get("dog", [])
+    ([[True, False], [False, True]], [])
+    """
+
+    def __init__(self, rles: Mapping[str, Sequence[Mapping[str, Any]]]):
+        self._rles = rles
+
+    def __getitem__(self, category: str) -> list[NDArray[np.bool_]]:
+        return [decode_rle(rle) for rle in self._rles[category]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rles)
+
+    def __len__(self) -> int:
+        return len(self._rles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +68,7 @@ class Known:
     embedding : callable
         Gives its embedding.
     wanted : mapping of str to list of (H, W) bool
+        `PackedMasks`, where there are many images.
     """
 
     image: ImageRecord

@@ -45,7 +45,8 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "background_weight": (0, 1),
 }
 
-STRATEGY_NAMES = ("fixed", "match", "match_all")
+#: Those that a template may have; `samnb.matching.add_strategy` adds to them.
+STRATEGY_NAMES = ["fixed", "match", "match_all"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,14 +11,13 @@ from .annotating import BY_HAND, Annotating
 from .datasets import ImageRef
 from .errors import NothingToMeasure, UnknownName
 from .jobs import Event, Job, JobControl
-from .masks import decode_rle
 from .progress import show_job
 from .prompts import Embedding, Prompt
 from .records import ACCEPTED, REJECTED, UNSURE, ImageRecord
 from .reports import Annotation, Annotations, Failure
 from .template_book import TemplateBook
 from .template_report import WORST, ImageFigures, Sweep, TemplateReport
-from .template_trial import Known, sweep, try_on
+from .template_trial import Known, PackedMasks, sweep, try_on
 from .templates import Template
 
 if TYPE_CHECKING:
@@ -301,15 +300,16 @@ class Templating(Annotating):
         for annotation in self.catalog.annotations(source=BY_HAND):
             # A mask of another size belongs to an earlier picture under this name.
             if annotation.category in categories and sizes.get(annotation.image_id) == tuple(annotation.rle["size"]):
-                masks = wanted.setdefault(annotation.image_id, {}).setdefault(annotation.category, [])
-                masks.append(decode_rle(annotation.rle))
+                wanted.setdefault(annotation.image_id, {}).setdefault(annotation.category, []).append(annotation.rle)
         used = {example.pixel_hash for examples in template.categories for example in examples.examples}
         annotated = [record for record in records if record.id in wanted]
         chosen = [record for record in annotated if on_examples or record.pixel_hash not in used]
         if not chosen:
             hint = " other than the template's own examples (on_examples=True measures on them)" if annotated else ""
             raise NothingToMeasure(f"images annotated by hand{hint}")
-        known = [Known(record, partial(self._embedding_of, record), wanted[record.id]) for record in chosen]
+        known = [
+            Known(record, partial(self._embedding_of, record), PackedMasks(wanted[record.id])) for record in chosen
+        ]
         return known, len(annotated) - len(chosen)
 
     def _embedding_of(self, image: ImageRecord) -> Embedding:

@@ -2,7 +2,7 @@
 
 python apply_child.py FOLDER LOG
 
-Each run is a version of its own of the template "red", with another `review_score`: what the run before left has to
+Each run is a version of its own of the template "red", with another `min_score`: what the run before left has to
 be taken away and found again, which is when a kill could double or lose it. "start" and "done" go to LOG.
 """
 
@@ -31,7 +31,7 @@ def main(folder, log):
 
 def apply(folder, log, number):
     with samnb.session.Session(folder) as session:
-        template = session.find_template("red").with_parameters(review_score=0.4 + number / 1000)
+        template = session.find_template("red").with_parameters(min_score=0.2 + number / 1000)
         append(log, f"start {number}")
         for event in session.apply_stream(template):
             if event.status == "computed":

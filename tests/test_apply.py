@@ -5,6 +5,7 @@ import pytest
 from numpy_model import NumpyModel
 from PIL import Image
 
+import samnb.apply
 import samnb.session
 from samnb.masks import mask_iou
 from samnb.session import BY_HAND, Session
@@ -73,3 +74,67 @@ def test_a_cancelled_apply_keeps_what_it_finished(session):
     assert done["computed"] == len([e for e in job.events if e.status == "computed"])
     last = session.apply("red", show=False).wait(30)
     assert last["computed"] + done["computed"] == 3
+
+
+def test_a_category_renamed_since_doubles_nothing(session):
+    template = session.template("red")
+    list(session.apply_stream(template))
+    for found in session.annotations(image="1.png") + session.annotations(image="2.png"):
+        session.approve(found)
+    session.rename_category("red", "brick")
+    list(session.apply_stream(template.with_parameters(min_score=0.31)))
+    assert [(a.image, a.category) for a in session.annotations()] == [(f"{n}.png", "brick") for n in range(3)]
+
+
+def test_another_review_score_searches_nothing_again(session, monkeypatch):
+    template = session.template("red")
+    list(session.apply_stream(template))
+    assert len(session.to_review()) == 0
+    first, second = session.annotations(image="1.png") + session.annotations(image="2.png")
+    session.approve(second)
+
+    def no_search(*args, **options):
+        raise AssertionError("searched again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(samnb.apply, "find_objects", no_search)
+        last = list(session.apply_stream(template.with_parameters(review_score=1.0)))[-1]
+        assert (last["computed"], last["failed"], last["unsure"]) == (3, 0, 1)
+        assert list(session.apply_stream(template.with_parameters(review_score=1.0)))[-1]["skipped"] == 3
+    (unsure,) = session.to_review()
+    assert (unsure.image, unsure.source) == ("1.png", "template:red@2")
+    assert (unsure.mask == first.mask).all()
+    assert [a.id for a in session.annotations(image="2.png")] == [second.id]
+    assert len(session.annotations()) == 3
+
+
+def test_what_was_removed_by_hand_comes_back_with_another_search_only(session):
+    template = session.template("red")
+    list(session.apply_stream(template))
+    session.remove(session.annotations(image="1.png")[0])
+    list(session.apply_stream(template.with_parameters(review_score=0.9)))
+    assert len(session.annotations(image="1.png")) == 0
+
+
+def test_a_picture_replaced_while_it_is_searched_is_not_noted_as_done(session, tmp_path, monkeypatch):
+    template, search = session.template("red"), samnb.apply.find_objects
+
+    def another_picture_comes(*args, **options):
+        Image.fromarray(np.full((160, 160, 3), 90, np.uint8)).save(tmp_path / "1.png")
+        session.add(tmp_path / "1.png")
+        return search(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(samnb.apply, "find_objects", another_picture_comes)
+        events = list(session.apply_stream(template, images=["1.png"]))
+    assert [e.status for e in events] == ["failed", "done"]
+    assert "another picture came" in events[0]["error"]
+    assert len(session.annotations(image="1.png")) == 0
+    assert list(session.apply_stream(template, images=["1.png"]))[-1]["computed"] == 1
+
+
+def test_finding_a_template_by_name_writes_nothing(session, monkeypatch):
+    session.template("red")
+    newer = session.save_template(session.find_template("red").with_parameters(min_score=0.4))
+    monkeypatch.setattr(session.catalog, "save_template", lambda *args, **options: pytest.fail("saved"))
+    assert session.find_template("red").version == newer.version == 2

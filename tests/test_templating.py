@@ -12,6 +12,7 @@ import samnb.session
 from samnb.errors import NothingToMeasure, PromptError, TemplateError, UnknownName, UnknownOption, WorkWouldBeLost
 from samnb.session import Session
 from samnb.template_report import Tally
+from samnb.template_trial import PackedMasks
 
 
 @pytest.fixture
@@ -248,3 +249,12 @@ def test_what_was_reviewed_is_not_deleted_unasked(session, pictures):
     with pytest.raises(WorkWouldBeLost):
         session.delete_dataset("default")
     assert session.delete_dataset("default", discard_annotations=True).images == 3
+
+
+def test_masks_by_hand_are_decoded_an_image_at_a_time(session, pictures):
+    annotate(session, pictures)
+    first, *others = session.annotated_by_hand(template_of(session))
+    assert isinstance(first.wanted, PackedMasks)
+    assert first.wanted["red"][0] is not first.wanted["red"][0]  # nothing is kept
+    assert (first.wanted["red"][0] == truth(pictures[0], RED)).all()
+    assert len(others) == 2
