@@ -100,13 +100,19 @@ class Decoder:
         return list(zip(logits, scores, strict=True))
 
     @property
-    def workers(self) -> int:
-        """How many portions are best run beside each other: on a processor, one for each thread of torch's.
+    def threads(self) -> int | None:
+        """How many of torch's threads a prompt is best given; None leaves it to torch.
 
-        A layer takes few milliseconds. Two threads that share out each of them wait for each other hundreds of times a
-        prompt, which on a busy machine took twenty times as long as a thread for each portion.
+        On a processor one: a layer takes a millisecond, and threads that share out each of them wait for each other
+        hundreds of times a prompt. On two quiet cores two took 24 ms where one takes 35; where others kept both
+        busy, two took 3,000 and one 140.
         """
-        if self._layers is None or self.device != "cpu":
+        return None if self._layers is None or self.device != "cpu" else 1
+
+    @property
+    def workers(self) -> int:
+        """How many portions are best run beside each other: on a processor, one for each thread of torch's."""
+        if self.threads is None:
             return 1
         import torch
 

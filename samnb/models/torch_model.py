@@ -343,8 +343,8 @@ class TorchSam:
         for embedding, prompt in pairs:
             _check(prompt, embedding)
         answers: dict[int, Answer] = {}
-        with self._ready() as decoder:
-            portions, at_once = list(decoder.portions(pairs)), decoder.workers
+        decoder = self._built()
+        portions, at_once = list(decoder.portions(pairs)), decoder.workers
         for start in range(0, len(portions), at_once):
             some = portions[start : start + at_once]
             asked = [[pairs[number] for number in numbers] for numbers in some]
@@ -353,16 +353,21 @@ class TorchSam:
                     answers.update(zip(numbers, found, strict=True))
         return decoder, [answers[number] for number in range(len(pairs))]
 
+    def _built(self) -> Decoder:
+        with self._decoding:
+            if self._decoder is None:
+                self._decoder = self._build_decoder()
+            return self._decoder
+
     @contextmanager
     def _ready(self) -> Iterator[Decoder]:
         """The decoder, built and for this thread alone."""
         with self._decoding:
             import torch
 
-            if self._decoder is None:
-                self._decoder = self._build_decoder()
-            with torch.inference_mode(), on_threads(self.blueprint.threads):
-                yield self._decoder
+            decoder = self._built()
+            with torch.inference_mode(), on_threads(self.blueprint.threads or decoder.threads):
+                yield decoder
 
     @contextmanager
     def _failing(self, verb: str, size: tuple[int, ...]) -> Iterator[None]:

@@ -279,6 +279,27 @@ def test_as_many_beside_each_other_as_torch_has_threads(
     assert decoder.workers == 1
 
 
+@pytest.mark.parametrize(("fast", "expected"), [(True, 1), (False, 2)])
+def test_a_click_on_a_processor_takes_one_thread_and_gives_the_others_back(
+    model: Any, monkeypatch: pytest.MonkeyPatch, fast: bool, expected: int
+) -> None:
+    usual, seen = torch.get_num_threads(), []
+    run = Decoder.run
+
+    def watched(*given: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return run(*given)
+
+    monkeypatch.setattr(Decoder, "run", watched)
+    torch.set_num_threads(2)
+    try:
+        model(fast_decoder=fast).decode(embedding(), PROMPTS["a click"])
+        assert seen == [expected]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(usual)
+
+
 def test_portions_hold_prompts_of_one_shape(parts: tuple[Any, Any]) -> None:
     images = [embedding(seed) for seed in range(2)]
     pairs = [(images[number % 2], prompt) for number, prompt in enumerate([*PROMPTS.values()] * 7)]
