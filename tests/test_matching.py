@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from numpy_model import NumpyModel
 
+import samnb.matching
+import samnb.templates
 from samnb.errors import UnknownName, UnknownOption
 from samnb.masks import mask_iou
-from samnb.matching import find_objects, make_example, prototype, similarity_map
+from samnb.matching import STRATEGIES, Match, add_strategy, find_objects, make_example, prototype, similarity_map
 from samnb.prompts import Prompt
-from samnb.templates import CategoryExamples, Template, make_template
+from samnb.templates import STRATEGY_NAMES, CategoryExamples, Template, make_template
 
 RED, GREEN, GREY = (220, 30, 30), (30, 200, 40), (120, 120, 120)
 MODEL = NumpyModel()
@@ -110,3 +112,22 @@ def test_mistakes_are_named():
     with pytest.raises(UnknownOption, match="min_score"):
         red_template("match").with_parameters(minscore=1)
     assert red_template("match").with_parameters(min_score=0.9).parameters["min_score"] == 0.9
+
+
+def test_a_strategy_of_others_is_one_of_a_templates(monkeypatch):
+    def whole_image(template, examples, looked, ask):
+        height, width = looked.embedding.original_size
+        return [Match(examples.category, np.ones((height, width), bool), 1.0, Prompt.of(points=[(1, 1)]))]
+
+    monkeypatch.setattr(samnb.matching, "STRATEGIES", dict(STRATEGIES))
+    monkeypatch.setattr(samnb.matching, "STRATEGY_NAMES", list(STRATEGY_NAMES))
+    monkeypatch.setattr(samnb.templates, "STRATEGY_NAMES", samnb.matching.STRATEGY_NAMES)
+    with pytest.raises(UnknownName, match="strategy"):
+        red_template("whole_image")
+    add_strategy("whole_image", whole_image)
+    template = red_template("whole_image")
+    assert found(template, scene([]))[0].mask.all()
+    assert found(Template.from_dict(template.as_dict()), scene([]))[0].score == 1
+    monkeypatch.delitem(samnb.matching.STRATEGIES, "whole_image")
+    with pytest.raises(UnknownName, match="whole_image"):  # a file from where it is known
+        found(template, scene([]))

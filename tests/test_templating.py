@@ -9,10 +9,20 @@ from numpy_model import NumpyModel
 from test_matching import GREEN, RED, scene, truth
 
 import samnb.session
-from samnb.errors import NothingToMeasure, PromptError, TemplateError, UnknownName, UnknownOption, WorkWouldBeLost
+from samnb.errors import (
+    NothingToMeasure,
+    PromptError,
+    TemplateError,
+    TemplateMismatch,
+    UnknownName,
+    UnknownOption,
+    WorkWouldBeLost,
+)
+from samnb.masks import mask_iou
 from samnb.session import Session
 from samnb.template_report import Tally
 from samnb.template_trial import PackedMasks
+from samnb.templates import Template
 
 
 @pytest.fixture
@@ -258,3 +268,21 @@ def test_masks_by_hand_are_decoded_an_image_at_a_time(session, pictures):
     assert first.wanted["red"][0] is not first.wanted["red"][0]  # nothing is kept
     assert (first.wanted["red"][0] == truth(pictures[0], RED)).all()
     assert len(others) == 2
+
+
+def test_a_template_as_a_file_works_in_a_session_with_other_pictures(session, pictures, tmp_path):
+    annotate(session, pictures[:1])
+    template = template_of(session, min_score=0.35)
+    file = tmp_path / "red.json"
+    file.write_text(json.dumps(template.as_dict()))
+    with Session(tmp_path / "elsewhere") as other:
+        other.add(pictures[1:])
+        came = other.save_template(Template.from_dict(json.loads(file.read_text())))
+        assert came.as_dict() == template.as_dict()
+        assert other.apply(came, show=False).wait()["masks"] == 2
+        found = {a.image: a.mask for a in other.annotations()}
+        for image, pixels in zip(other.images(), pictures[1:], strict=True):
+            assert mask_iou(found[image.filename], truth(pixels, RED)) > 0.9
+        other.model.fingerprint = "numpy-1"
+        with pytest.raises(TemplateMismatch):
+            other.apply("red", show=False)
