@@ -96,6 +96,11 @@ class Ahead:
             if listener in self._listeners:
                 self._listeners.remove(listener)
 
+    def heard(self, image: ImageRecord | None) -> None:
+        """A prewarm is through with that image: whoever shows lamps is told."""
+        if image is not None and self._listeners:
+            self._tell(image)
+
     def wait(self, timeout: float = 60.0) -> None:
         """Block until nothing is being encoded ahead. Raises `TimeoutError`."""
         with self._changed:

@@ -187,6 +187,8 @@ class Session(Lookalikes, Replaying):
         records = self._records(dataset, images)
         work = partial(prewarm_events, encoder=self._encoder, executor=executor)
         job = Job("prewarm", lambda control: work(self._tasks(records), control=control), total=len(records))
+        named = {record.filename: record for record in records}
+        job.subscribe(lambda event: self._ahead.heard(named.get(event.filename)))
         if show:
             show_job(job)
         return job

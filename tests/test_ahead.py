@@ -1,3 +1,4 @@
+import re
 import threading
 import time
 
@@ -74,6 +75,17 @@ def test_it_jumps_the_queue_of_a_running_prewarm(session, model):
     job.wait()
     assert model.order[:3] == [0, 7, 6]
     assert sorted(model.order) == list(range(8))  # each once
+
+
+def test_an_open_annotator_counts_what_a_prewarm_encodes(session, model):
+    annotator = session.annotate()
+    annotator.wait()
+    model.gate.release(100)
+    session._ahead.wait()
+    session.prewarm(show=False).wait()
+    annotator.wait()
+    assert "8 cached" in re.sub(r"<[^>]*>", "", annotator._board._header.value)
+    annotator.close()
 
 
 def test_a_prewarm_that_gives_way_can_be_cancelled(session, model):

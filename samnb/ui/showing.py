@@ -22,10 +22,10 @@ from .entries import Entry
 from .history import Change, Hands
 from .hover import Hover
 from .notice import shows_errors
-from .rims import outlines
 from .pages import Pages
 from .palette import Palette
 from .picture import draw_annotated
+from .rims import outlines
 from .still import draw_still
 from .worker import LatestOnly
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from ..reports import Annotation
     from ..session import Session
 
-__all__ = ["Showing"]
+__all__ = ["COUNTS", "MOMENT", "Showing"]
 
 # Image pixels; and from so many CSS pixels an image pixel on, outlines follow the edges of the pixels.
 _COARSE, _CLOSE = 0.75, 1.5
-_REST, _FINER, _COUNTS = 1, 2, 3
-_MOMENT = 0.3
+_REST, _FINER, COUNTS = 1, 2, 4
+MOMENT = 0.3
 # So many outlines are made at once, a millisecond each for a large picture; the rest beside the kernel.
 _AT_ONCE = 50
 
@@ -235,7 +235,7 @@ class Showing:
             self._refreshing.submit(lambda: (image, turn, self._read(image)), self._take_news)
         elif not self._acting and image is not None:
             # An apply tells of every image: those of a moment are counted together.
-            self._refreshing.submit(partial(time.sleep, _MOMENT), self._count_again, lane=_COUNTS)
+            self._refreshing.submit(partial(time.sleep, MOMENT), self._count_again, lane=COUNTS)
 
     def _count_again(self, _: Any, error: Exception | None) -> None:
         with self._lock:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .notice import shows_errors
-from .showing import Showing
+from .showing import COUNTS, MOMENT, Showing
 
 if TYPE_CHECKING:
     from ..catalog import ImageRecord
 
 __all__ = ["Turning"]
 
-_LAMPS = 1
+# A lane of its own: another thing waiting in the same one would be forgotten.
+_LAMPS = 5
 
 
 class Turning(Showing):
@@ -132,3 +135,4 @@ class Turning(Showing):
     def _draw_badges(self, _: object, error: Exception | None) -> None:
         with self._lock:
             self._board.strip.refresh()
+        self._refreshing.submit(partial(time.sleep, MOMENT), self._count_again, lane=COUNTS)

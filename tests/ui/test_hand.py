@@ -756,3 +756,19 @@ def test_another_picture_under_the_same_name_begins_without_steps():
     assert annotator.status == "nothing to undo on this image"
     assert len(annotator.annotations) == 1
     annotator.close()
+
+
+def test_news_of_other_images_do_not_displace_outlines_still_to_be_made(session):
+    for number in range(60):
+        mask = np.zeros((80, 120), bool)
+        mask[number : number + 5, number : number + 5] = True
+        session.accept_mask(session.image("0.png"), mask, category="thing")
+    annotator = Annotator(session, image="1.png")
+    free = threading.Event()
+    annotator._refreshing.submit(free.wait, lambda value, error: None)
+    annotator.show("0.png")
+    annotator._lamp_changed(session.image("2.png"), "cached")
+    free.set()
+    annotator.wait()
+    assert len(annotator._outlined) == 60
+    annotator.close()
