@@ -25,6 +25,7 @@ import numpy as np
 
 from samnb.models import sam
 from samnb.models.checkpoints import ModelInfo, open_checkpoint
+from samnb.models.devices import on_threads
 from samnb.models.frame import input_size_of
 from samnb.models.reference import import_segment_anything
 from samnb.models.torch_model import TorchSam
@@ -56,7 +57,7 @@ def main() -> None:
     figures[f"one prompt on each of {options.many} images"] = _many(
         model, predictor, list(zip(images, _prompts(options.many), strict=True)), few
     )
-    figures["parts, ms"] = _parts(model, options.rounds)
+    figures["parts on one thread, ms"] = _parts(model, options.rounds)
     print(json.dumps(figures, indent=1))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=1) + "\n")
@@ -90,7 +91,7 @@ def _many(model: TorchSam, predictor: Any, pairs: Sequence[tuple[Embedding, Prom
         "samnb": lambda: [prediction.mask for prediction in model.decode_many(pairs)],
         "samnb, a loop of decode": lambda: [model.decode(*pair).mask for pair in pairs],
     }
-    return {**_alternating(ways, rounds), **_compared(model.decode_many(pairs[:8]), predictor, pairs[:8])}
+    return {**_alternating(ways, rounds), **_compared(model.decode_many(pairs[:4]), predictor, pairs[:4])}
 
 
 def _parts(model: TorchSam, rounds: int) -> dict[str, float]:
@@ -129,9 +130,14 @@ def _parts(model: TorchSam, rounds: int) -> dict[str, float]:
             tokens = decoder.prompt_encoder(_points(count), None, None)[0]
         ways[f"layers, {count} prompts at once, each"] = partial(layers, [known], tokens, multimask=True)
     with torch.inference_mode():
-        times = _times(ways, rounds)
+        times = _times({name: partial(_alone, way) for name, way in ways.items()}, rounds)
     each = {name: int(name.split()[1]) if name.endswith("each") else 1 for name in ways}
     return {name: round(median(wall for wall, _ in values) * 1e3 / each[name], 2) for name, values in times.items()}
+
+
+def _alone(way: Callable[[], Any]) -> None:
+    with on_threads(1):
+        way()
 
 
 def _alternating(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Any]:
