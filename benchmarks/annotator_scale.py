@@ -1,6 +1,6 @@
 """How long the annotator takes with 10,000 images in its filmstrip and with 2,000 annotations on one image.
 
-    python -m benchmarks.annotator_scale [--images 10000] [--annotations 2000] [--rounds 9]
+    python -m benchmarks.annotator_scale [--images 10000] [--annotations 2000] [--rounds 9] [--json F]
 
 Without a browser: the time of each call until the kernel is free again, and what it sends to the page (messages,
 kilobytes), which is what a page has to work off. The model is one that answers at once: decoding is measured elsewhere.
@@ -9,9 +9,11 @@ kilobytes), which is what a page has to work off. The model is one that answers 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
+from json import dumps
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +28,7 @@ from samnb.reports import Annotation
 from samnb.session import Session
 from samnb.widgets import Annotator
 
+RESULTS = Path(__file__).parent / "results" / "annotator_scale.json"
 SIDE = (1024, 768)
 
 
@@ -92,8 +95,9 @@ def make_session(folder: Path, images: int, annotations: int) -> Session:
     return session
 
 
-def main(images: int, annotations: int, rounds: int) -> None:
-    """Print both tables."""
+def main(images: int, annotations: int, rounds: int, json: Path) -> None:
+    """Print both tables, and keep them."""
+    load = os.getloadavg()[0]
     wire = Wire()
     with tempfile.TemporaryDirectory() as place:
         session = make_session(Path(place), images, annotations)
@@ -112,10 +116,16 @@ def main(images: int, annotations: int, rounds: int) -> None:
         session.close()
     print(f"{images:,} images, {annotations:,} annotations on one of {SIDE[0]} × {SIDE[1]} pixels")
     print(f"{'':44s}{'median':>10s}{'worst':>10s}{'messages':>10s}{'kB':>9s}")
+    kept: dict[str, object] = {"images": images, "annotations": annotations, "cores": os.cpu_count()}
+    kept["load"] = [round(load, 1), round(os.getloadavg()[0], 1)]
     for name, rows in times.items():
         milliseconds = [row[0] for row in rows]
         messages, kilobytes = median(row[1] for row in rows), median(row[2] for row in rows)
+        figures = {"median_ms": median(milliseconds), "worst_ms": max(milliseconds), "kB": kilobytes}
+        kept[name] = {"messages": messages, **{key: round(value, 1) for key, value in figures.items()}}
         print(f"{name:44s}{median(milliseconds):8.0f} ms{max(milliseconds):7.0f} ms{messages:10.0f}{kilobytes:9.1f}")
+    json.parent.mkdir(parents=True, exist_ok=True)
+    json.write_text(dumps(kept, indent=1) + "\n")
 
 
 def walk_through_images(session: Session, images: int, rounds: int, measure: Callable) -> Annotator:
@@ -160,4 +170,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--annotations", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path, default=RESULTS)
     main(**vars(parser.parse_args()))
