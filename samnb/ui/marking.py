@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import ipywidgets
 
@@ -43,7 +44,8 @@ class Marking(ipywidgets.Box):
     def mark(self, good: bool | None) -> None:
         """Mark the chosen object."""
         if self.objects.value is not None:
-            self._on_mark(*self.objects.value, good)
+            image, number = self.objects.value
+            self._on_mark(image, number, good)
 
     def show_used(self, used: bool) -> None:
         """Whether the marks are in the template."""
@@ -72,7 +74,7 @@ class Marking(ipywidgets.Box):
             for n, match in enumerate(p.matches)
         ]
         chosen = self.objects.value
-        options = [(text, value) for _, text, value in sorted(found)] or [_NONE]
+        options: list[Any] = [(text, value) for _, text, value in sorted(found)] or [_NONE]
         if tuple(options) != tuple(self.objects.options):
             self.objects.options = options
             self.objects.value = chosen if chosen in {value for _, value in options} else options[0][1]

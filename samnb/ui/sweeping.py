@@ -96,10 +96,10 @@ def plot(sweep: Sweep, chosen: int = -1) -> str:
         points = sorted(lines[key])
         drawn = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y, _ in points)
         dots = "".join(
-            '<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"><title>{}</title></circle>'.format(
-                *place(x, y), color, escape(_said(sweep.rows[at]))
-            )
+            f'<circle cx="{across:.1f}" cy="{down:.1f}" r="2.5" fill="{color}">'
+            f"<title>{escape(_said(sweep.rows[at]))}</title></circle>"
             for x, y, at in points
+            for across, down in (place(x, y),)
         )
         parts.append(f'<polyline points="{drawn}" fill="none" stroke="{color}" stroke-width="1.5"/>{dots}')
         named = ", ".join(f"{_SHORT.get(name, name)} {value:g}" for name, value in zip(others, key, strict=True))
