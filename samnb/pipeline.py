@@ -355,8 +355,10 @@ class Pipeline:
             lock = slot.task.key[:2]
             if slot.state == "ready":
                 batch.append(slot)
-            elif slot.state == "reading":
-                break  # in order, as long as that costs little: it is read before much else could be
+            elif slot.state in ("reading", "recalling", "recalled"):
+                # In order, as long as that costs little: it is read before much else could be. After a pause too, where
+                # those that were given up are begun again one by one.
+                break
             elif slot.state == "waiting" and lock not in locks and time.monotonic() - slot.began < _SOON:
                 break
             locks.add(lock)
