@@ -17,8 +17,8 @@ import samnb
 session = samnb.Session({folder!r}, cache={{"dtype": "float32"}})
 session.add("photos")
 """
-# Encodes only as fast as the test lets it: one image for each permit, and strictly in order. (Two images whose keys begin
-# alike share a lock, and the second then lets those behind it go first: with these pictures that happens at float16.)
+# Encodes only as fast as the test lets it: one image for each permit, and strictly in order. (Two images whose keys
+# begin alike share a lock, and the second lets those behind it go first: with these pictures that happens at float16.)
 GATED = """
 import threading
 import samnb.pipeline
