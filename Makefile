@@ -24,7 +24,7 @@ help:
 	@echo '  make test    everything: ruff, mypy, unit tests, doctests, README, notebooks, browser tests'
 	@echo
 	@echo '  make lint    only ruff and mypy'
-	@echo '  make bench   every figure this repository quotes (half an hour; BENCHMARKS="cache_read speed" for some)'
+	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
 	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
 	@echo '  make clean   remove .venv, the caches of the tools and the pictures of the demo'
 	@echo
