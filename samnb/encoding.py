@@ -108,6 +108,7 @@ class Encoder:
             dtype=self.cache.dtype,
             limits=self.cache.limits,
             pixels=image.size_hw[0] * image.size_hw[1],
+            content_hash=image.content_hash,
             precision=getattr(self.model, "precision", "auto"),
         )
 
@@ -235,6 +236,8 @@ class EncodeTask:
         How many the image has; 0: not known.
     precision : str
         In which the encoder computes; the key says the same.
+    content_hash : str
+        Of the file's bytes when it was added: the same bytes have the same pixels. "" where that is not known.
     """
 
     key: str
@@ -250,6 +253,7 @@ class EncodeTask:
     limits: Limits = field(default_factory=Limits)
     pixels: int = 0
     precision: str = "auto"
+    content_hash: str = ""
 
     @property
     def about(self) -> dict[str, str]:
@@ -320,8 +324,9 @@ def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[
 
 def prepared_picture(task: EncodeTask, model: Any) -> Any:
     """The task's image as ``model.prepare`` leaves it, checked as by `read_checked`; its pixels are never copied."""
-    picture = read_upright(task.path)
-    if hash_of_upright(picture) != task.pixel_hash:
+    # The bytes of a JPEG are a tenth of its pixels, and as telling; pixels are hashed only of a file written anew.
+    picture, unchanged = read_upright(task.path, content_hash=task.content_hash)
+    if not unchanged and hash_of_upright(picture) != task.pixel_hash:
         raise ImageChanged(task.path, task.dataset)
     return model.prepare(picture)
 

@@ -60,7 +60,10 @@ MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused by their header, before anything is decoded."""
 
 DECODER_VERSION = "px1"
-"""Part of every pixel hash: changes when the same file would give other pixels."""
+"""Part of every pixel hash: changes when the same file would give other pixels.
+
+Catalogs then have to be read anew: `samnb.encoding.prepared_picture` takes a file's bytes for its pixels.
+"""
 
 MAX_FILE_BYTES = 4 * 2**30
 """Files with more bytes are refused: no picture within `MAX_PIXELS` has as many."""
@@ -140,9 +143,13 @@ def read_pixels(path: AnyPath) -> Pixels:
     return np.array(_decode(_read_bytes(path)[0], path))
 
 
-def read_upright(path: AnyPath) -> Image.Image:
-    """The picture as Pillow holds it, RGB and upright: `read_pixels` without the copy; raises as that does."""
-    return _decode(_read_bytes(path)[0], path)
+def read_upright(path: AnyPath, *, content_hash: str = "") -> tuple[Image.Image, bool]:
+    """The picture as Pillow holds it, RGB and upright: `read_pixels` without the copy; raises as that does.
+
+    Also whether the file's bytes have that SHA-256: where the picture was read before, its pixels are known then.
+    """
+    content = _read_bytes(path)[0]
+    return _decode(content, path), hashlib.sha256(content).hexdigest() == content_hash
 
 
 def read_picture(path: AnyPath) -> Picture:

@@ -1,12 +1,15 @@
 import pickle
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy_model import NumpyModel
 from PIL import Image
 
+import samnb.encoding
 import samnb.session
-from samnb.encoding import encode_into_store, read_checked
+from samnb.encoding import encode_into_store, prepared_picture, read_checked
 from samnb.errors import ImageChanged
 from samnb.images import pixel_hash
 from samnb.session import Session
@@ -53,6 +56,32 @@ def test_pixels_that_changed_are_not_filed_under_the_old_hash(tmp_path):
     Image.fromarray(before + 1).save(path)
     with pytest.raises(ImageChanged, match=r"a\.png.*changed since it was added.*dataset='monday'"):
         read_checked(path, pixel_hash(before), "monday")
+
+
+def test_a_file_with_the_bytes_that_were_added_is_not_hashed_by_its_pixels(session, monkeypatch):
+    task = session._encoder.task(session.images()[0])
+    prepare = SimpleNamespace(prepare=lambda picture: picture.size)
+    expected = prepared_picture(replace(task, content_hash=""), prepare)
+
+    def refuse(picture):
+        raise AssertionError("its pixels were hashed")
+
+    monkeypatch.setattr(samnb.encoding, "hash_of_upright", refuse)
+    assert prepared_picture(task, prepare) == expected
+
+
+def test_a_file_written_anew_is_told_by_its_pixels(tmp_path):
+    path, pixels = tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    Image.fromarray(pixels).save(path)
+    with Session(tmp_path / "s") as session:
+        session.add([path], dataset="monday")
+        task = session._encoder.task(session.images()[0])
+    prepare = SimpleNamespace(prepare=np.asarray)
+    Image.fromarray(pixels).save(path, compress_level=0)
+    np.testing.assert_array_equal(prepared_picture(task, prepare), pixels)
+    Image.fromarray(pixels + 1).save(path)
+    with pytest.raises(ImageChanged, match=r"a\.png.*dataset='monday'"):
+        prepared_picture(task, prepare)
 
 
 def test_the_first_and_the_second_answer_are_the_same_bits(session):
