@@ -23,7 +23,8 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -94,9 +95,7 @@ def _measured(model: Any, predictor: Any, images: int, parts: int, *, made_up: b
             session.prewarm(show=False).wait()
         embeddings = {image.id: session.embedding(image)[0] for image in session.images()}
         template, encodes = _template(session, made_up=made_up), model.encodes
-        asked = _what_is_asked(session, template)
-        kept = {image.id: [a.mask for a in session.annotations(image=image)] for image in session.images()}
-        prompts = sum(map(len, asked.values()))
+        asked: Asked = {}
 
         def ours(part: list[str]) -> None:
             last = list(session.apply_stream(template, images=part))[-1]
@@ -104,14 +103,18 @@ def _measured(model: Any, predictor: Any, images: int, parts: int, *, made_up: b
 
         def plain(part: list[str]) -> None:
             for image in part:
-                for prompt in asked[image]:
+                for prompt in asked.get(image, ()):
                     _official(predictor, embeddings[image], prompt)
 
-        session.undo_apply(template)
-        shared = [list(asked)[number::parts] for number in range(min(parts, images))]
-        ours(shared[0]), plain(shared[0])
-        session.undo_apply(template)
-        times = _alternating(ours, plain, shared)
+        shared = [list(embeddings)[number::parts] for number in range(min(parts, images))]
+        with _noting(model, embeddings, asked):
+            ours(shared[0])
+            plain(shared[0])
+            session.undo_apply(template)
+            asked.clear()
+            times = _alternating(ours, plain, shared)
+        kept = {image: [a.mask for a in session.annotations(image=image)] for image in embeddings}
+        prompts = sum(map(len, asked.values()))
         ratios = [other / own for own, other in zip(*times, strict=True)]
         return {
             "images": images,
@@ -157,25 +160,24 @@ def _template(session: Session, *, made_up: bool) -> Template:
     return template
 
 
-def _what_is_asked(session: Session, template: Template) -> Asked:
-    """The prompts of a search by image id; what it keeps stays in the catalog."""
-    model: Any = session.model
-    asked: list[Prompt] = []
-    propose = model.propose
+@contextmanager
+def _noting(model: Any, embeddings: dict[str, Embedding], asked: Asked) -> Iterator[None]:
+    """While inside, the prompts of searches are noted by image id."""
+    propose, ids = model.propose, {_known_by(embedding): image for image, embedding in embeddings.items()}
 
     def noting(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
-        asked.extend(prompts)
+        asked.setdefault(ids[_known_by(embedding)], []).extend(prompts)
         return propose(embedding, prompts)
 
-    found: Asked = {}
     model.propose = noting
     try:
-        for image in session.images():
-            list(session.apply_stream(template, images=[image]))
-            found[image.id], asked[:] = list(asked), []
+        yield
     finally:
         del model.propose
-    return found
+
+
+def _known_by(embedding: Embedding) -> bytes:
+    return embedding.tensors["image_embedding"][:, ::16, ::16].tobytes()
 
 
 def _alternating(
@@ -196,7 +198,7 @@ def _compared(
     """For each mask kept, the most alike of what the loop makes of its image's prompts; at most 20 images."""
     ious: list[float] = []
     for image in [image for image in kept if kept[image]][:20]:
-        made = [mask for prompt in asked[image] for mask in _official(predictor, embeddings[image], prompt)]
+        made = [mask for prompt in asked.get(image, ()) for mask in _official(predictor, embeddings[image], prompt)]
         ious += [max(mask_iou(mask, one) for one in made) for mask in kept[image]]
     if not ious:
         return {"masks compared": 0}
