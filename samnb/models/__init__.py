@@ -158,7 +158,8 @@ def load_model(
     name : str
         One of `available_models`.
     checkpoint : path or None
-        The weight file, or for families of ``transformers`` the folder with ``config.json`` and ``model.safetensors``.
+        The weight file, or for families of ``transformers`` the folder with ``config.json`` and ``model.safetensors``;
+        for SAM 2 Meta's own file too.
         None: the bundled one, or the published one in ``SAMNB_CHECKPOINTS`` or the user's data folder.
     device : str
         ``"auto"`` (cuda, else mps, else cpu), or one by name.
@@ -189,7 +190,7 @@ def load_model(
         raise ModelError(f"{name} computes in one precision only; leave precision={precision!r} out.")
     if missing := missing_packages(entry.info):
         raise PackageMissing(f"The model {name!r}", " and ".join(missing), entry.info.extra)
-    wanted = checkpoint is None and entry.info.sha256 is not None and read("SAMNB_DOWNLOAD")
+    wanted = checkpoint is None and entry.info.published.sha256 is not None and read("SAMNB_DOWNLOAD")
     if wanted and installed(entry.info) is None:
         download(name)
     needs_weights = bool(entry.info.file_name)
@@ -216,7 +217,7 @@ def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: b
     DownloadFailed
         Not there, out of reach, or not what was published.
     """
-    info, place = _entry(name).info, None if folder is None else Path(folder).expanduser()
+    info, place = _entry(name).info.published, None if folder is None else Path(folder).expanduser()
     if info.bundled:
         return find_checkpoint(info)
     from tqdm.auto import tqdm
@@ -275,10 +276,18 @@ def model_card(name: str) -> str:
             f"- weights: {info.file_name}{size}, {where}",
             f"- SHA-256: {info.sha256 or 'not known to samnb'}",
             f"- source: {info.url}",
+            *(_as_one_file(info.single) if info.single else []),
             f"- licence: {info.licence}",
             *([f'- needs {" and ".join(missing)}: pip install "samnb[{info.extra}]"'] if missing else []),
         ]
     )
+
+
+def _as_one_file(single: ModelInfo) -> list[str]:
+    return [
+        f"- or as one file: {single.file_name}, {single.size_bytes:,} bytes, from {single.url}",
+        f"- SHA-256 of that: {single.sha256}",
+    ]
 
 
 def installed(info: ModelInfo) -> Path | None:

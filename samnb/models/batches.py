@@ -78,8 +78,8 @@ def on_host(batch: Any) -> list[NDArray[np.float32]]:
     else:
         host = batch.cpu()
     # Copies: pinned memory is scarce, and one embedding that is kept must not keep those of its batch.
-    keep = np.array if batch.is_cuda or len(batch) > 1 else np.ascontiguousarray
-    return [keep(one) for one in host.numpy()]
+    copy = batch.is_cuda or len(batch) > 1
+    return [np.array(one, order="C") if copy else np.ascontiguousarray(one) for one in host.numpy()]
 
 
 def _free() -> None:

@@ -16,7 +16,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,10 @@ _BUNDLED = Path(__file__).with_name("weights")
 _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch files from before the zip format begin with this pickle
 _SAM_DEPTHS = {12: "vit_b", 24: "vit_l", 32: "vit_h"}
 TRANSFORMERS = "a transformers model"
+META_SAM2 = "SAM 2 as Meta published it"
 _OTHER_FAMILIES = {
-    "image_encoder.trunk.": "SAM 2 as Meta published it",
-    "sam_mask_decoder.": "SAM 2 as Meta published it",
+    "image_encoder.trunk.": META_SAM2,
+    "sam_mask_decoder.": META_SAM2,
     "mask_decoder.hf_token.": "SAM-HQ as its authors published it",
     "image_encoder.layers.": "mobile_sam",
     "vision_encoder.": TRANSFORMERS,
@@ -82,6 +83,10 @@ class ModelInfo:
         The extra of samnb that brings them.
     parameters : int
         About how many; 0 where `size_bytes` says enough.
+    single : ModelInfo, optional
+        Of weights that are a folder: the same as one file, in their authors' own layout, which will do as well.
+    depths : dict
+        Which model a file is of by how many blocks its image encoder has, where one layout is that of several.
     """
 
     name: str
@@ -98,6 +103,17 @@ class ModelInfo:
     packages: tuple[str, ...] = ()
     extra: str = ""
     parameters: int = 0
+    single: ModelInfo | None = None
+    depths: Mapping[int, str] = field(default_factory=dict, repr=False)
+
+    def of(self, path: Path) -> ModelInfo:
+        """What is known of the weights in this file: `single`, or the model itself."""
+        return self.single if self.single is not None and path.name not in self.files else self
+
+    @property
+    def published(self) -> ModelInfo:
+        """What can be fetched and checked: `single` where that has a SHA-256, or the model itself."""
+        return self.single if self.single is not None and self.single.sha256 else self
 
 
 @dataclass(frozen=True)
@@ -122,8 +138,10 @@ class WeightFile:
         """Of the whole file."""
         return self.stamp[2]
 
-    def read(self) -> Mapping[str, Any]:
+    def read(self, *, inside: str = "") -> Mapping[str, Any]:
         """All tensors of the file by name, on the CPU and where possible mapped rather than read; imports torch.
+
+        `inside`: under which name the file may have them, as one mapping.
 
         Raises
         ------
@@ -133,7 +151,7 @@ class WeightFile:
             It holds something else than tensors. Such a file is refused before any of its code could run.
         """
         self.check_unchanged()
-        return _read_tensors(self.path)
+        return _read_tensors(self.path, inside)
 
     def check_unchanged(self) -> None:
         """Raise `CheckpointError` unless the file still is the one that was hashed."""
@@ -182,11 +200,15 @@ def _find_folder(info: ModelInfo, checkpoint: str | os.PathLike[str] | None) -> 
     else:
         path = Path(checkpoint).expanduser()
         if path.is_file() and path.name not in info.files:
+            if info.single is not None:
+                return path
             raise CheckpointMismatch(f"{path}: is a file; {info.name!r} wants a folder. {where_from(info)}")
         folders = [path.parent if path.is_file() else path]
     for folder in folders:
         if all((folder / name).is_file() for name in info.files):
             return folder / info.files[0]
+        if checkpoint is None and info.single is not None and (folder.parent / info.single.file_name).is_file():
+            return folder.parent / info.single.file_name
     if checkpoint is None:
         raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {where_from(info)}")
     lacking = " and ".join(name for name in info.files if not (folders[0] / name).is_file())
@@ -203,6 +225,7 @@ def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
     CheckpointMismatch
         Not a weight file at all, or that of another model.
     """
+    info = info.of(path)
     names = _tensor_names(info, path)
     if names is not None:
         check_names(info, path, names)
@@ -223,6 +246,12 @@ def check_names(info: ModelInfo, path: Path, names: Collection[str]) -> None:
     if info.layout == "":
         return
     found, expected = looks_like(names), info.layout or info.name
+    size = info.depths.get(_blocks(names, "image_encoder.trunk"), info.name)
+    if found == expected and size != info.name:
+        raise CheckpointMismatch(
+            f"{path}: by its depth this is {size}, expected {info.name}. Load it under its own name, "
+            f"or give the weights of {info.name!r}. {where_from(info)}"
+        )
     if found is not None and found != expected:
         raise CheckpointMismatch(
             f"{path}: this looks like {found}, expected {info.name}. Load it under its own name, "
@@ -250,8 +279,12 @@ def looks_like(names: Collection[str]) -> str | None:
     for prefix, family in _OTHER_FAMILIES.items():
         if any(name.startswith(prefix) for name in names):
             return family
-    blocks = {match[1] for name in names if (match := re.match(r"image_encoder\.blocks\.(\d+)\.", name))}
-    return _SAM_DEPTHS.get(len(blocks))
+    return _SAM_DEPTHS.get(_blocks(names, "image_encoder"))
+
+
+def _blocks(names: Collection[str], encoder: str) -> int:
+    start = re.compile(rf"{re.escape(encoder)}\.blocks\.(\d+)\.")
+    return len({match[1] for name in names if (match := start.match(name))})
 
 
 def where_from(info: ModelInfo) -> str:
@@ -264,6 +297,7 @@ def where_from(info: ModelInfo) -> str:
             f"Put {' and '.join(info.files)}, as transformers saves them, into the folder {place}, or name another "
             f"folder: Session(checkpoint=…). They are at {info.url}; "
             f"`hf download {info.url.removeprefix('https://huggingface.co/')} --local-dir {place}` fetches them."
+            + (f" {info.single.file_name}, as one file, will do too: {where_from(info.single)}" if info.single else "")
         )
     source = f" from {info.url}" if info.url else ""
     if info.sha256 is None:
@@ -325,7 +359,7 @@ def _names_in_safetensors(info: ModelInfo, path: Path, size: int) -> set[str]:
     return set(tensors)
 
 
-def _read_tensors(path: Path) -> Mapping[str, Any]:
+def _read_tensors(path: Path, inside: str) -> Mapping[str, Any]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -342,6 +376,8 @@ def _read_tensors(path: Path) -> Mapping[str, Any]:
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointDamaged(f"{path}: torch cannot read it: {_first_line(error)}") from error
+    if inside and isinstance(state, Mapping) and isinstance(state.get(inside), Mapping):
+        state = state[inside]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise CheckpointMismatch(
             f"{path}: expected a plain state dict (tensors by name); got {type(state).__name__} "

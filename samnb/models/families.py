@@ -1,7 +1,7 @@
 """The families that ``transformers`` brings: their names, and what is read of a folder of weights without importing it.
 
 A folder holds ``model.safetensors`` and ``config.json``, as ``save_pretrained`` writes them, and may hold the image
-processor's ``preprocessor_config.json`` or ``processor_config.json``.
+processor's ``preprocessor_config.json`` or ``processor_config.json``. SAM 2 may be a file of Meta's instead.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointDamaged, CheckpointMismatch
-from .checkpoints import TRANSFORMERS, ModelInfo, WeightFile
+from . import meta_sam2
+from .checkpoints import META_SAM2, TRANSFORMERS, ModelInfo, WeightFile
 
 __all__ = ["FAMILIES", "MODELS", "Family", "Settings"]
 
@@ -40,7 +41,7 @@ class Family:
     stretched : bool
         The picture fills the square frame; else its longest side does, and the rest is padded.
     kept : callable
-        From what ``get_image_embeddings`` gives for one picture to tensors by name, without the batch axis.
+        From what ``get_image_embeddings`` gives to tensors by name, each with the batch axis.
     arguments : callable
         From tensors by name, with the batch axis, to what the net is called with.
     """
@@ -55,8 +56,8 @@ class Family:
     kept: Callable[[Any], dict[str, Any]]
     arguments: Callable[[Mapping[str, Any]], dict[str, Any]]
 
-    def settings(self, info: ModelInfo, folder: Path) -> Settings:
-        """Read ``config.json``; no transformers yet.
+    def settings(self, info: ModelInfo, path: Path) -> Settings:
+        """Read the ``config.json`` beside the file with the tensors; no transformers yet.
 
         Raises
         ------
@@ -65,6 +66,10 @@ class Family:
         CheckpointMismatch
             It is of another family.
         """
+        folder = path.parent
+        if info.of(path) is not info:
+            size = info.name.partition("hiera_")[2]
+            return Settings(self, folder, meta_sam2.config_of(size), {}, meta=True)
         config = _json(folder / "config.json")
         found = config.get("model_type")
         if found not in self.model_types:
@@ -80,12 +85,16 @@ class Family:
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What the JSON files of a folder say, and what is made of it with ``transformers``."""
+    """What the JSON files of a folder say, and what is made of it with ``transformers``.
+
+    `meta`: the tensors are in a file of Meta's, and nothing beside it counts.
+    """
 
     family: Family
     folder: Path
     raw: Mapping[str, Any]
     processor: Mapping[str, Any]
+    meta: bool = False
 
     @property
     def image_size(self) -> int:
@@ -145,40 +154,50 @@ class Settings:
         Raises
         ------
         CheckpointMismatch
-            Tensors of another shape.
+            Tensors of another shape; of a file of Meta's, also some that are missing, or that nothing here knows.
         """
         weights.check_unchanged()
-        from safetensors import safe_open
-
         wanted = net.state_dict()
-        with safe_open(weights.path, framework="pt") as file:
-            there = set(file.keys())
-            # Two names for one tensor, of which a file may have either.
-            source = {name: name if name in there else _TIED.get(name, name) for name in wanted}
-            lacking = sorted(name for name, other in source.items() if other not in there)
-            if lacking:
-                return lacking
-            found = {name: file.get_tensor(other) for name, other in source.items()}
+        found, lacking = self._of_meta(net, weights) if self.meta else _by_name(weights, wanted)
+        if lacking:
+            return lacking
         wrong = [
             f"{name} is {tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
             for name, tensor in wanted.items()
             if found[name].shape != tensor.shape
         ]
         if wrong:
-            raise CheckpointMismatch(
-                f"{weights.path}: does not fit its config.json: {'; '.join(wrong[:4])}. Take both from one place."
+            beside, do = (
+                ("its model", "Load it under its own name.")
+                if self.meta
+                else ("its config.json", "Take both from one place.")
             )
+            raise CheckpointMismatch(f"{weights.path}: does not fit {beside}: {'; '.join(wrong[:4])}. {do}")
         net.load_state_dict(
             {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in found.items()},
             assign=True,
         )
         return []
 
+    def _of_meta(self, net: Any, weights: WeightFile) -> tuple[dict[str, Any], list[str]]:
+        tensors, wanted = weights.read(inside="model"), net.state_dict()
+        found, lacking = meta_sam2.take(tensors, wanted)
+        if lacking:
+            raise self.not_whole(weights, lacking)
+        with_encoder = net.vision_encoder is not None
+        if unknown := meta_sam2.strangers(tensors, wanted, with_encoder=with_encoder):
+            raise CheckpointMismatch(
+                f"{weights.path}: has {len(unknown)} tensors that SAM 2 as Meta published it does not have "
+                f"({', '.join(unknown[:4])}): another net, or another version of it. Give a file that fits, or a "
+                "folder as transformers saves it."
+            )
+        return found, []
+
     def not_whole(self, weights: WeightFile, missing: list[str]) -> CheckpointMismatch:
         """The error for a file without some tensors of the net."""
         return CheckpointMismatch(
             f"{weights.path}: {len(missing)} tensors of {self.family.net} are missing ({', '.join(missing[:4])}). "
-            "Give a folder that has them all."
+            f"Give a {'file' if self.meta else 'folder'} that has them all."
         )
 
 
@@ -186,6 +205,18 @@ _TIED = {
     "prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding",
     "shared_image_embedding.positional_embedding": "prompt_encoder.shared_embedding.positional_embedding",
 }
+
+
+def _by_name(weights: WeightFile, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The wanted tensors of a safetensors file, or the names of those it has not."""
+    from safetensors import safe_open
+
+    with safe_open(weights.path, framework="pt") as file:
+        there = set(file.keys())
+        # Two names for one tensor, of which a file may have either.
+        source = {name: name if name in there else _TIED.get(name, name) for name in wanted}
+        lacking = sorted(name for name, other in source.items() if other not in there)
+        return {} if lacking else {name: file.get_tensor(other) for name, other in source.items()}, lacking
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -206,17 +237,17 @@ def _digest(values: Mapping[str, Any]) -> str:
 
 
 def _one(given: Any) -> dict[str, Any]:
-    return {"image_embedding": given[0]}
+    return {"image_embedding": given}
 
 
 def _two(given: Any) -> dict[str, Any]:
     # Of the encoder's intermediate layers the decoder looks at the first only.
-    return {"image_embedding": given[0][0], "intermediate": given[1][0][0]}
+    return {"image_embedding": given[0], "intermediate": given[1][0]}
 
 
 def _three(given: Any) -> dict[str, Any]:
     # The coarse one first: it is the one that says what a place looks like.
-    return {"image_embedding": given[2][0], "high_res_0": given[0][0], "high_res_1": given[1][0]}
+    return {"image_embedding": given[2], "high_res_0": given[0], "high_res_1": given[1]}
 
 
 def _of_one(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,8 +307,20 @@ def _info(name: str, family: str, millions: float, source: str, description: str
 
 def _sam2(version: str, size: str, millions: float) -> ModelInfo:
     words = size.replace("_", " ")
-    source = f"facebook/sam{version}-hiera-{words.replace(' ', '-')}"
-    return _info(f"sam{version}_hiera_{size}", "sam2", millions, source, f"SAM {version}, {words}")
+    source, name = f"facebook/sam{version}-hiera-{words.replace(' ', '-')}", f"sam{version}_hiera_{size}"
+    info = _info(name, "sam2", millions, source, f"SAM {version}, {words}")
+    bytes_of_file, sha256 = _META_FILES[version][size]
+    single = replace(
+        info,
+        file_name=f"{name}.pt",
+        size_bytes=bytes_of_file,
+        sha256=sha256,
+        url=f"https://dl.fbaipublicfiles.com/segment_anything_2/{_META_RELEASES[version]}/{name}.pt",
+        layout=META_SAM2,
+        files=(),
+        depths={depth: f"sam{version}_hiera_{other}" for depth, other in meta_sam2.DEPTHS.items()},
+    )
+    return replace(info, single=single)
 
 
 def _sam_hq(letter: str, size: str, millions: float) -> ModelInfo:
@@ -290,6 +333,22 @@ def _sam(size: str, millions: float) -> ModelInfo:
     return _info(f"sam_vit_{size}", "sam_transformers", millions, source, what)
 
 
+# Bytes and SHA-256 of Meta's files, as many who fetched them from there wrote them down.
+_META_RELEASES = {"2.1": "092824", "2": "072824"}
+_META_FILES = {
+    "2.1": {
+        "tiny": (156008466, "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
+        "small": (184416285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
+        "base_plus": (323606802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
+        "large": (898083611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    },
+    "2": {
+        "tiny": (155906050, "65b50056e05bcb13694174f51bb6da89c894b57b75ccdf0ba6352c597c5d1125"),
+        "small": (184309650, "95949964d4e548409021d47b22712d5f1abf2564cc0c3c765ba599a24ac7dce3"),
+        "base_plus": (323493298, "d0bb7f236400a49669ffdd1be617959a8b1d1065081789d7bbff88eded3a8071"),
+        "large": (897952466, "7442e4e9b732a508f80e141e7c2913437a3610ee0c77381a66658c3a445df87b"),
+    },
+}
 _SIZES = (("tiny", 38.9), ("small", 46), ("base_plus", 80.8), ("large", 224.4))
 MODELS: tuple[ModelInfo, ...] = (
     *(_sam2(version, size, millions) for version in ("2.1", "2") for size, millions in _SIZES),

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +25,22 @@ from numpy.typing import NDArray
 from ..errors import ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
 from ..proposals import Proposal
+from ..settings import read
+from .batches import Batches, on_host
 from .checkpoints import ModelInfo, WeightFile
-from .devices import check_device, resolve_device
+from .decoder import Answer
+from .devices import check_device, check_precision, computing_as, decide_precision, on_threads, resolve_device
 from .families import FAMILIES, Family
-from .frame import check_pixels, input_size_of
+from .family_decoder import FamilyDecoder
+from .frame import Prepared, check_pixels, input_size_of
 from .reference import import_segment_anything
-from .upscale import small_mask
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["HuggingFaceSam"]
 
 log = logging.getLogger(__name__)
-
-AT_ONCE = 8
-"""Prompts in one call of the decoder: more hardly go faster, and take memory."""
 
 _building = Lock()
 
@@ -54,7 +58,7 @@ class HuggingFaceSam:
     device : str
         As for `samnb.models.load_model`.
     precision : str
-        In which the image encoder computes; ``"auto"`` is float32 on every device, as nothing else was measured here.
+        In which the encoder computes, as for `samnb.models.torch_model.TorchSam`.
 
     Raises
     ------
@@ -64,14 +68,17 @@ class HuggingFaceSam:
 
     def __init__(self, info: ModelInfo, weights: WeightFile, *, device: str = "auto", precision: str = "auto"):
         self.info, self.weights = info, weights
-        self.precision = "float32" if precision == "auto" else precision
+        asked = read("SAMNB_PRECISION") if check_precision(precision) == "auto" else None
+        self._wanted_precision: str = asked or precision
+        self._precision: str | None = None
         self.family: Family = FAMILIES[info.family]
-        self.settings = self.family.settings(info, weights.path.parent)
+        self.settings = self.family.settings(info, weights.path)
         self._wanted_device = check_device(device)
         self._device: str | None = None
-        self._encoding, self._decoding = RLock(), RLock()
+        self._encoding, self._decoding, self._preparing = RLock(), RLock(), Lock()
+        self._batches = Batches()
         self._encoder: Any = None
-        self._decoder: Any = None
+        self._decoder: FamilyDecoder | None = None
         self._processor: Any = None
         self._encodes = 0
 
@@ -89,6 +96,13 @@ class HuggingFaceSam:
     def recipe(self) -> str:
         """Family, how pictures are prepared, and the precision of computing."""
         return f"{self.info.family}/1:{self.settings.preparation}:compute={self.precision}"
+
+    @property
+    def precision(self) -> str:
+        """In which the encoder computes: ``"float32"``, ``"float16"`` or ``"bfloat16"``."""
+        if self._precision is None:
+            self._precision = decide_precision(self._wanted_precision, self._wanted_device)
+        return self._precision
 
     @property
     def device(self) -> str:
@@ -131,24 +145,51 @@ class HuggingFaceSam:
         CheckpointError
             The weights turned out not to fit, at the first call.
         """
-        check_pixels(pixels)
-        size = (pixels.shape[0], pixels.shape[1])
-        with self._encoding, self._failing("encode", size):
-            if self._encoder is None:
-                self._encoder = self._build(with_encoder=True)
+        return self.encode_prepared([self.prepare(pixels)])[0]
+
+    def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
+        """What can be done for `encode_prepared` without the net, on any thread: check, and scale as the family does.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8, or PIL.Image.Image
+            Upright RGB.
+
+        Raises
+        ------
+        ModelError
+            Pixels of another shape or type, or a failure in transformers (its error is the cause).
+        """
+        array: Any = np.asarray(pixels) if getattr(pixels, "mode", "") == "RGB" else pixels
+        check_pixels(array)
+        size = (array.shape[0], array.shape[1])
+        with self._failing("prepare", size):
+            return Prepared(self._scaled(array), size)
+
+    def encode_prepared(self, batch: Sequence[Prepared]) -> list[Embedding]:
+        """Run the image encoder on several images at once, in smaller batches where the memory is short.
+
+        Raises
+        ------
+        ModelError, CheckpointError
+            As `encode`.
+        """
+        if not batch:
+            return []
+        with self._encoding, self._failing("encode", batch[0].original_size):
             import torch
 
-            prepared = self._image_processor()(images=pixels, return_tensors="pt", input_data_format="channels_last")
-            mixed = torch.autocast(
-                self.device.partition(":")[0],
-                dtype=None if self.precision == "float32" else getattr(torch, self.precision),
-                enabled=self.precision != "float32",
-            )
-            with torch.inference_mode(), mixed:
-                given = self._encoder.get_image_embeddings(prepared["pixel_values"].to(self.device))
-            tensors = {name: tensor.float().cpu().numpy() for name, tensor in self.family.kept(given).items()}
-            self._encodes += 1
-        return Embedding(tensors, size, self._input_size(size))
+            if self._encoder is None:
+                self._encoder = self._build(with_encoder=True)
+            with (
+                torch.inference_mode(),
+                on_threads(read("SAMNB_THREADS")),
+                computing_as(self.precision, self.device),
+            ):
+                found = self._batches.run(self._encode_frames, [one.resized for one in batch])
+            self._encodes += len(batch)
+        sizes = (one.original_size for one in batch)
+        return [Embedding(tensors, size, self._input_size(size)) for tensors, size in zip(found, sizes, strict=True)]
 
     def decode(
         self,
@@ -174,7 +215,8 @@ class HuggingFaceSam:
         Returns
         -------
         Prediction
-            `masks` (N, H, W) bool, `scores` (N,) float32, `low_res_logits` (N, h, w) float32.
+            `masks` (N, H, W) bool, `scores` (N,) float32, `low_res_logits` (N, h, w) float32. The mask with the highest
+            score is there; the others are made when they are asked for.
 
         Raises
         ------
@@ -184,17 +226,51 @@ class HuggingFaceSam:
             The embedding is not this model's, or a failure in torch (its error is the cause).
         """
         started = time.perf_counter()
-        if not prompt and mask_input is None:
-            raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
-        prompt.check_inside(embedding.original_size)
-        with self._decoding, self._failing("decode", embedding.original_size):
-            logits, scores = self._ask(embedding, [prompt], multimask=multimask, mask_input=mask_input)
-            masks = np.stack([self._full_size(one, embedding) for one in logits[0]])
+        if prompt or mask_input is None:
+            _check(prompt, embedding)
+        with self._failing("decode", embedding.original_size):
+            # A layer takes a millisecond: threads that share one out wait for each other more than they gain.
+            with self._ready(threads=1 if self.device == "cpu" else None) as decoder:
+                [(logits, scores)] = decoder.run([(embedding, prompt)], multimask, mask_input)
+            masks: Any = decoder.masks_of(logits, embedding)
+            masks.one(int(np.argmax(scores)))
         ms = (time.perf_counter() - started) * 1000
-        return Prediction(masks, scores[0], logits[0], prompt, ms=ms, model=self.fingerprint)
+        return Prediction(masks, scores, logits, prompt, ms=ms, model=self.fingerprint)
+
+    def decode_many(self, pairs: Sequence[tuple[Embedding, Prompt]], *, multimask: bool = True) -> list[Prediction]:
+        """What `decode` answers to each pair, a few at a time; masks are made when they are asked for.
+
+        Prompts of the same shape (as many points, a box or none) on one image are answered in one call, and none is
+        padded: answers differ from those of `decode` by roundings only. On a GPU a call takes several images.
+
+        Parameters
+        ----------
+        pairs : sequence of (Embedding, Prompt)
+            Any images, any prompts, in any order.
+        multimask : bool
+            Three candidates each, or one.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of `pairs`; `ms` is the time a prompt took on average.
+
+        Raises
+        ------
+        PromptError, ModelError
+            As `decode`.
+        """
+        started = time.perf_counter()
+        decoder, answers = self._answers(pairs, multimask)
+        ms = (time.perf_counter() - started) * 1000 / max(1, len(pairs))
+        predictions = []
+        for (embedding, prompt), (logits, scores) in zip(pairs, answers, strict=True):
+            masks: Any = decoder.masks_of(logits, embedding)
+            predictions.append(Prediction(masks, scores, logits, prompt, ms=ms, model=self.fingerprint))
+        return predictions
 
     def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
-        """Candidate masks of many prompts on one image, a few at a time, scaled up only when they are asked for.
+        """Candidate masks of many prompts on one image, scaled up only when they are asked for; see `decode_many`.
 
         Parameters
         ----------
@@ -207,54 +283,45 @@ class HuggingFaceSam:
         PromptError, ModelError
             As `decode`.
         """
-        alike: dict[tuple[int, bool], list[int]] = {}
-        for number, prompt in enumerate(prompts):
-            if not prompt:
-                raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
-            prompt.check_inside(embedding.original_size)
-            # Those with as many points go together: padding with points that are none would change the masks.
-            alike.setdefault((len(prompt.points), prompt.box is not None), []).append(number)
-        found: dict[int, Proposal] = {}
-        for numbers in alike.values():
-            for start in range(0, len(numbers), AT_ONCE):
-                some = numbers[start : start + AT_ONCE]
-                with self._decoding, self._failing("decode", embedding.original_size):
-                    logits, scores = self._ask(embedding, [prompts[number] for number in some])
-                for place, number in enumerate(some):
-                    found[number] = self._proposal(embedding, prompts[number], logits[place], scores[place])
-        return [found[number] for number in range(len(prompts))]
+        decoder, answers = self._answers([(embedding, prompt) for prompt in prompts], True)
+        return [
+            Proposal(prompt, scores, decoder.small_masks(logits, embedding), decoder.full_masks(logits, embedding))
+            for prompt, (logits, scores) in zip(prompts, answers, strict=True)
+        ]
 
-    def _proposal(
-        self, embedding: Embedding, prompt: Prompt, logits: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> Proposal:
-        def full(index: int) -> NDArray[np.bool_]:
-            with self._decoding:
-                return self._full_size(logits[index], embedding)
+    def _answers(
+        self, pairs: Sequence[tuple[Embedding, Prompt]], multimask: bool
+    ) -> tuple[FamilyDecoder, list[Answer]]:
+        for embedding, prompt in pairs:
+            _check(prompt, embedding)
+        answers: dict[int, Answer] = {}
+        size = pairs[0][0].original_size if pairs else (0, 0)
+        with self._failing("decode", size):
+            decoder = self._built()
+            for numbers in decoder.portions(pairs):
+                with self._ready():
+                    answers.update(zip(numbers, decoder.run([pairs[n] for n in numbers], multimask), strict=True))
+        return decoder, [answers[number] for number in range(len(pairs))]
 
-        small = small_mask(logits, frame=self.settings.image_size, input_size=embedding.input_size)
-        return Proposal(prompt, scores, small, full)
-
-    def _ask(
-        self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool = True, mask_input: Any = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits (P, N, h, w) and scores (P, N) of prompts that are alike; builds the decoder's half if need be."""
-        import torch
-
-        if self._decoder is None:
-            self._decoder = self._build(with_encoder=False)
-        each = [self._prompt_arguments(embedding, prompt) for prompt in prompts]
-        together = {name: torch.cat([one[name] for one in each], dim=1) for name in each[0]}
-        with torch.inference_mode():
-            answer = self._decoder(
-                **self._image_arguments(embedding),
-                **together,
-                input_masks=self._mask_input(mask_input),
-                multimask_output=multimask,
-            )
-            return answer.pred_masks[0].float().cpu().numpy(), answer.iou_scores[0].float().cpu().numpy()
+    def _built(self) -> FamilyDecoder:
+        with self._decoding:
+            if self._decoder is None:
+                net = self._build(with_encoder=False)
+                self._decoder = FamilyDecoder(net, self.settings, self._image_processor, self.device)
+            return self._decoder
 
     @contextmanager
-    def _failing(self, verb: str, size: tuple[int, int]) -> Iterator[None]:
+    def _ready(self, threads: int | None = None) -> Iterator[FamilyDecoder]:
+        """The decoder, built and for this thread alone."""
+        with self._decoding:
+            decoder = self._built()
+            import torch
+
+            with torch.inference_mode(), on_threads(threads):
+                yield decoder
+
+    @contextmanager
+    def _failing(self, verb: str, size: tuple[int, ...]) -> Iterator[None]:
         try:
             yield
         except (SamnbError, ImportError):
@@ -269,71 +336,49 @@ class HuggingFaceSam:
         side = self.settings.image_size
         return (side, side) if self.family.stretched else input_size_of(size, side)
 
-    def _image_arguments(self, embedding: Embedding) -> dict[str, Any]:
+    def _scaled(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(h, w, 3) as the family's processor scales it, before it takes out the mean."""
         import torch
 
-        grid = self._decoder.get_image_wide_positional_embeddings().shape[-2:]
-        tensors = dict(embedding.tensors)
-        image = tensors.get("image_embedding")
-        if set(tensors) != set(self.family.tensors) or image is None or image.shape[1:] != tuple(grid):
-            got = {name: tensor.shape for name, tensor in tensors.items()}
-            raise ModelError(
-                f"The embedding is another model's: expected {', '.join(self.family.tensors)} of {tuple(grid)} cells; "
-                f"got {got}. Encode the image with this model."
-            )
-        there = {
-            name: torch.tensor(tensor, dtype=torch.float32, device=self.device)[None]
-            for name, tensor in tensors.items()
-        }
-        return self.family.arguments(there)
+        processor = self._image_processor()
+        if processor.do_resize and not processor.do_center_crop:
+            # The same call that the processor makes, but on pixels as they lie: it would sort them by channels first,
+            # which on 12 megapixels takes six times as long as scaling (53 ms and 8).
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+                lying = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+            scaled = processor.resize(image=lying, size=processor.size, resample=processor.resample)[0]
+        else:
+            half = {"do_rescale": False, "do_normalize": False, "do_pad": False}
+            given = {"return_tensors": "pt", "input_data_format": "channels_last"}
+            scaled = processor(images=np.ascontiguousarray(pixels), **given, **half)["pixel_values"][0]
+        found: NDArray[np.uint8] = np.ascontiguousarray(scaled.permute(1, 2, 0).numpy())
+        return found
 
-    def _prompt_arguments(self, embedding: Embedding, prompt: Prompt) -> dict[str, Any]:
-        """Points with labels and a box in the model's frame, rounded as the family's processor rounds."""
+    def _frames(self, resized: Sequence[NDArray[np.uint8]]) -> Any:
+        """(B, 3, side, side) float32 on the device: the rest of what the family's processor does."""
         import torch
 
-        (height, width), (new_height, new_width) = embedding.original_size, embedding.input_size
-        factors = (new_width / width, new_height / height)
-        wide = not self.family.stretched and not self.device.startswith("mps")  # which has no float64
-        dtype = torch.float64 if wide else torch.float32
-        given: dict[str, Any] = {}
-        if prompt.points:
-            points = torch.tensor([[prompt.points]], dtype=dtype)
-            given["input_points"] = torch.stack([points[..., 0] * factors[0], points[..., 1] * factors[1]], -1)
-            given["input_labels"] = torch.tensor([[prompt.point_labels]])
-        if prompt.box is not None:
-            corners = torch.tensor(prompt.box, dtype=torch.float32).to(dtype).reshape(2, 2)
-            box = torch.stack([corners[:, 0] * factors[0], corners[:, 1] * factors[1]], -1)
-            given["input_boxes"] = box.reshape(1, 1, 4)
-        return {name: tensor.to(self.device) for name, tensor in given.items()}
+        frames = [torch.from_numpy(one) for one in resized]
+        if self.device.startswith("cuda"):
+            # from memory that the card reads by itself: the copy runs beside what the card is doing
+            frames = [one.pin_memory().to(self.device, non_blocking=True) for one in frames]
+        return self._image_processor()(
+            images=[one.permute(2, 0, 1) for one in frames],
+            **{"do_resize": False, "do_center_crop": False, "do_convert_rgb": False},
+            **{"return_tensors": "pt", "input_data_format": "channels_first", "device": self.device},
+        )["pixel_values"]
 
-    def _mask_input(self, mask_input: Any) -> Any:
-        import torch
-
-        if mask_input is None:
-            return None
-        array = np.asarray(mask_input, dtype=np.float32)
-        rows, columns = self._decoder.get_image_wide_positional_embeddings().shape[-2:]
-        size = (4 * rows, 4 * columns)
-        if array.shape not in (size, (1, *size)):
-            raise PromptError(
-                f"mask_input: expected one of the low_res_logits of a prediction, shape {size}; got {array.shape}."
-            )
-        return torch.tensor(array, device=self.device).reshape(1, 1, *size)
-
-    def _full_size(self, logits: NDArray[np.float32], embedding: Embedding) -> NDArray[np.bool_]:
-        """Logits (h, w) as the mask (H, W), by the family's own hand; one at a time takes a third of the memory."""
-        import torch
-
-        frame = [] if self.family.stretched else [[embedding.input_size]]
-        given = [torch.from_numpy(logits)[None, None]]
-        masks = self._image_processor().post_process_masks(given, [embedding.original_size], *frame)
-        full: NDArray[np.bool_] = masks[0][0, 0].numpy()
-        return full
+    def _encode_frames(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
+        given = self._encoder.get_image_embeddings(self._frames(resized))
+        kept = {name: on_host(tensor) for name, tensor in self.family.kept(given).items()}
+        return [{name: values[place] for name, values in kept.items()} for place in range(len(resized))]
 
     def _image_processor(self) -> Any:
-        if self._processor is None:
-            self._processor = self.settings.image_processor()
-        return self._processor
+        with self._preparing:
+            if self._processor is None:
+                self._processor = self.settings.image_processor()
+            return self._processor
 
     def _build(self, *, with_encoder: bool) -> Any:
         """The net, without its image encoder unless told; tensors come from the file, nothing is drawn first."""
@@ -366,3 +411,9 @@ class HuggingFaceSam:
         if not with_encoder:
             net.vision_encoder = None
         return net
+
+
+def _check(prompt: Prompt, embedding: Embedding) -> None:
+    if not prompt:
+        raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
+    prompt.check_inside(embedding.original_size)

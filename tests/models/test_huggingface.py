@@ -175,6 +175,135 @@ def test_many_prompts_at_once_get_what_each_gets_alone(
     assert not model.encoder_built
 
 
+@by_family
+def test_many_prompts_on_many_images_get_what_each_gets_alone(
+    name: str, folders: dict[str, Path], embeddings: dict[str, Embedding], coffee: NDArray[np.uint8]
+) -> None:
+    model: Any = load_model(name, checkpoint=folders[name])
+    images = [embeddings[name], model.encode(coffee[:, ::-1].copy()), model.encode(coffee[:370, 60:].copy())]
+    pairs = [(images[number % 3], PROMPTS[number * 5 % 4]) for number in range(12)]
+    pairs += [(images[0], Prompt.of(points=[(40 * step + 5, 30 * step)])) for step in range(1, 10)]
+    alone = [model.decode(embedding, prompt) for embedding, prompt in pairs]
+    decoder = model._built()
+    for mixes in (False, True):  # as on a processor, and as on a GPU
+        decoder.mixes = mixes
+        calls = [{id(pairs[number][0]) for number in numbers} for numbers in decoder.portions(pairs)]
+        assert max(map(len, calls)) == (3 if mixes else 1)
+        for (_, prompt), answer, single in zip(pairs, model.decode_many(pairs), alone, strict=True):
+            assert answer.prompt == prompt
+            np.testing.assert_allclose(answer.scores, single.scores, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(answer.low_res_logits, single.low_res_logits, rtol=1e-3, atol=1e-3)
+            assert (answer.masks != single.masks).mean() < 1e-4
+    [one] = model.decode_many(pairs[:1], multimask=False)
+    np.testing.assert_allclose(one.scores, model.decode(*pairs[0], multimask=False).scores, rtol=1e-4, atol=1e-5)
+    assert model.decode_many([]) == []
+    with pytest.raises(PromptError, match="empty prompt"):
+        model.decode_many([(images[0], Prompt())])
+
+
+@by_family
+def test_a_picture_is_prepared_bit_for_bit_as_the_familys_processor_does(
+    name: str, folders: dict[str, Path], coffee: NDArray[np.uint8]
+) -> None:
+    model: Any = load_model(name, checkpoint=folders[name])
+    processor = Official(folders[name]).processor
+    for pixels in (coffee, coffee[::-1, :250], coffee[:90, :70]):
+        wanted = processor(images=pixels.copy(), return_tensors="pt")["pixel_values"]
+        for given in (pixels, Image.fromarray(pixels)):
+            prepared = model.prepare(given)
+            assert prepared.original_size == pixels.shape[:2]
+            assert prepared.resized.dtype == np.uint8
+            assert max(prepared.resized.shape[:2]) == small.SIDE
+            np.testing.assert_array_equal(model._frames([prepared.resized]), wanted)
+
+
+@by_family
+def test_several_pictures_at_once_get_what_each_gets_alone(
+    name: str, folders: dict[str, Path], embeddings: dict[str, Embedding], coffee: NDArray[np.uint8]
+) -> None:
+    model: Any = load_model(name, checkpoint=folders[name])
+    pictures = [coffee, coffee[:, :200], coffee[::-1]]
+    found = model.encode_prepared([model.prepare(pixels) for pixels in pictures])
+    assert model.encodes == 3
+    for pixels, together in zip(pictures, found, strict=True):
+        alone = model.encode(pixels)
+        assert together.original_size == alone.original_size
+        assert together.input_size == alone.input_size
+        assert set(together.tensors) == set(TENSORS[name])
+        for tensor, values in alone.tensors.items():
+            got = together.tensors[tensor]
+            assert got.flags.c_contiguous
+            assert got.base is None
+            np.testing.assert_allclose(got, values, rtol=1e-4, atol=1e-5 * np.abs(values).max())
+    assert model.encode_prepared([]) == []
+
+
+def test_where_memory_is_short_a_batch_is_halved(
+    folders: dict[str, Path], coffee: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = load_model("edgetam", checkpoint=folders["edgetam"])
+    sizes: list[int] = []
+    run = model._encode_frames
+
+    def small_device(resized: Any) -> Any:
+        sizes.append(len(resized))
+        if len(resized) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return run(resized)
+
+    monkeypatch.setattr(model, "_encode_frames", small_device)
+    assert len(model.encode_prepared([model.prepare(coffee)] * 5)) == 5
+    assert sizes == [5, 2, 2, 1]
+
+
+def test_a_prewarm_reads_beside_the_net_and_hands_it_batches(
+    folders: dict[str, Path], coffee: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMNB_BATCH", "3")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for step in range(7):
+        Image.fromarray(np.roll(coffee, 30 * step, axis=1)).save(pictures / f"{step}.png")
+    with Session(tmp_path / "session", model="edgetam", checkpoint=folders["edgetam"], device="cpu") as session:
+        session.add(pictures)
+        model: Any = session.model
+        sizes: list[int] = []
+        run = model.encode_prepared
+
+        def encode_prepared(batch: Any) -> Any:
+            sizes.append(len(batch))
+            return run(batch)
+
+        monkeypatch.setattr(model, "encode_prepared", encode_prepared)
+        assert session.prewarm().wait()["computed"] == 7
+        assert sum(sizes) == 7
+        assert max(sizes) > 1
+        first = session.embedding(session.images()[0])[0]
+        exact = load_model("edgetam", checkpoint=folders["edgetam"]).encode(coffee)
+        for tensor, values in exact.tensors.items():
+            np.testing.assert_allclose(first.tensors[tensor], values, rtol=2e-3, atol=2e-3 * np.abs(values).max())
+
+
+def test_sam_hq_answers_from_its_own_token_and_from_inside_the_encoder(
+    folders: dict[str, Path], embeddings: dict[str, Embedding], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    embedding = embeddings["sam_hq_vit_b"]
+    blank = {**embedding.tensors, "intermediate": np.zeros_like(embedding.tensors["intermediate"])}
+    without = Embedding(blank, embedding.original_size, embedding.input_size)
+    model = load_model("sam_hq_vit_b", checkpoint=folders["sam_hq_vit_b"])
+    logits = model.decode(embedding, PROMPTS[1]).low_res_logits
+    assert np.abs(model.decode(without, PROMPTS[1]).low_res_logits - logits).max() > 0.1
+    folder = tmp_path / "other"
+    shutil.copytree(folders["sam_hq_vit_b"], folder)
+    state = load_file(folder / "model.safetensors")
+    state["mask_decoder.hq_token.weight"] += 1
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    changed = load_model("sam_hq_vit_b", checkpoint=folder).decode(embedding, PROMPTS[1])
+    assert np.abs(changed.low_res_logits - logits).max() > 0.1
+
+
 @pytest.mark.parametrize("size_hw", [(1, 1), (300, 40), (128, 128)])
 @by_family
 def test_odd_sizes(size_hw: tuple[int, int], name: str, folders: dict[str, Path]) -> None:
@@ -206,6 +335,17 @@ def test_keys_differ_between_families_weights_and_precisions(folders: dict[str, 
     for model in models:
         assert model.recipe.endswith("compute=float32")
         assert len(bytes.fromhex(model.fingerprint.rpartition("-")[2])) == 32
+
+
+def test_precision_is_decided_as_for_the_other_models(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"checkpoint": folders["edgetam"], "device": "cpu"}
+    assert load_model("edgetam", **options).recipe.endswith("compute=float32")
+    assert load_model("edgetam", checkpoint=folders["edgetam"], device="cuda").recipe.endswith("compute=float16")
+    monkeypatch.setenv("SAMNB_PRECISION", "bfloat16")
+    assert load_model("edgetam", **options).recipe.endswith("compute=bfloat16")
+    assert load_model("edgetam", **options, precision="float32").recipe.endswith("compute=float32")
 
 
 def test_in_bfloat16_the_key_is_another_and_the_masks_are_near(
@@ -328,8 +468,8 @@ class TestFiles:
             assert part in str(caught.value)
         with pytest.raises(CheckpointMissing, match=r"has no model.safetensors and config.json"):
             load_model("sam2_hiera_tiny", checkpoint=tmp_path)
-        with pytest.raises(DownloadFailed, match=r"hf download facebook/sam2.1-hiera-small"):
-            download("sam2.1_hiera_small")
+        with pytest.raises(DownloadFailed, match=r"hf download yonigozlan/EdgeTAM-hf"):
+            download("edgetam")
 
     @by_family
     def test_another_familys_folder(self, name: str, folders: dict[str, Path]) -> None:
@@ -343,7 +483,7 @@ class TestFiles:
         path = tmp_path / "sam2.1_hiera_tiny.pt"
         torch.save({"model": {"image_encoder.trunk.pos_embed": torch.zeros(1)}}, path)
         with pytest.raises(CheckpointMismatch, match=r"is a file.*wants a folder"):
-            load_model("sam2.1_hiera_tiny", checkpoint=path)
+            load_model("sam_vit_base", checkpoint=path)
         with pytest.raises(CheckpointMismatch, match=r"looks like SAM 2 as Meta published it, expected mobile_sam"):
             load_model("mobile_sam", checkpoint=path)
         with pytest.raises(CheckpointMismatch, match="looks like a transformers model, expected vit_b"):
