@@ -1,6 +1,7 @@
 """One example to many images: what a template finds, misses and makes up, on six sets. Trained `tiny` unless named.
 
-    python -m benchmarks.template_transfer [--model NAME --checkpoint FILE] [--draw FOLDER] [--json FILE]
+    python -m benchmarks.template_transfer [--model NAME --checkpoint FILE] [--set parts=3 cascade=1]
+                                           [--draw FOLDER] [--json FILE]
 
 One object is annotated with one to three clicks (its mask is the model's own), all else is searched for. An object
 counts as found when a kept mask has an IoU of at least 0.7 with it. A kept mask is false when it has less than 0.5 with
@@ -257,13 +258,15 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=list(SETS))
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER", help="parameters of the templates")
     parser.add_argument("--draw", type=Path, help="folder for pictures of what was found")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     model, results = load_model(arguments.model, checkpoint=arguments.checkpoint), {}
+    parameters = {name: float(value) for name, _, value in (one.partition("=") for one in arguments.set)}
     for name in arguments.sets:
         drawn: list[Pixels] = []
-        results[name] = run(SETS[name](), model, drawn)
+        results[name] = run(SETS[name](), model, drawn, **parameters)
         if arguments.draw:
             arguments.draw.mkdir(parents=True, exist_ok=True)
             for number, picture in enumerate(drawn):

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UnknownName
-from .masks import decode_rle, mask_iou
+from .errors import TemplateError, UnknownName
+from .masks import decode_rle, mask_bbox, mask_iou
 from .prompts import Embedding, Prediction, Prompt
-from .proposals import Proposal, Propose, proposer
+from .proposals import Proposal, Propose, as_proposal, proposer
 from .prototypes import Looked, cells_of, make_example, prototype, shift_of, similarity_map
 from .templates import STRATEGY_NAMES, CategoryExamples, Example, Template
 
@@ -230,7 +230,10 @@ def _whole(found: _Found, examples: CategoryExamples) -> Match:
 def _search(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask, *, tries: int) -> list[_Found]:
     """Prompt where an object of the examples' size would be most similar, then at the next place not yet covered."""
     limits = template.parameters
-    similarity = similarity_map(looked, examples, background_weight=limits["background_weight"])
+    weight, parts = limits["background_weight"], int(limits["parts"])
+    similarity = similarity_map(looked, examples, background_weight=weight, parts=parts)
+    if limits["guidance"]:
+        ask = _guided(ask, similarity, limits["guidance"])
     diameter = looked.diameter_in_cells(examples)
     places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
     found: list[_Found] = []
@@ -248,8 +251,52 @@ def _search(template: Template, examples: CategoryExamples, looked: Looked, ask:
         places[cells_of(match.mask, places.shape) > 0.25] = -1.0
         if match.score >= limits["min_score"]:
             misses = 0
-            found.append(match)
+            found.append(_cascaded(match, limits, examples, looked, ask))
     return found
+
+
+def _guided(ask: Ask, similarity: NDArray[np.float32], weight: float) -> Ask:
+    """The same model, its attention drawn to similar cells.
+
+    PerSAM (section 3.2) adds the map to attention weights and takes a softmax once more. Weights of thousands of cells
+    are so small that this makes all of them nearly equal, so here they are multiplied by it.
+    """
+    spread = float(similarity.std()) or 1.0
+    guide = (1 / (1 + np.exp(-(similarity - similarity.mean()) / spread))) ** weight
+
+    def decode(embedding: Embedding, prompt: Prompt) -> Prediction:
+        try:
+            return ask.decode(embedding, prompt, guidance=guide)
+        except TypeError as error:
+            if "guidance" not in str(error):
+                raise
+            raise TemplateError(
+                "guidance: this model's attention cannot be drawn anywhere; set guidance=0, or use tiny, MobileSAM or "
+                "one of segment-anything's own models."
+            ) from error
+
+    return Ask(ask.decode, proposer(decode))
+
+
+def _cascaded(
+    match: _Found, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked, ask: Ask
+) -> _Found:
+    """The mask given back to the model, then with its bounding box (PerSAM, section 3.3), while that is no worse."""
+    for turn in range(int(limits["cascade"])):
+        prompt, logits = match.proposal.prompt, match.proposal.logits
+        if logits is None:
+            logits = ask.decode(looked.embedding, prompt).low_res_logits.__getitem__
+        if turn:
+            x, y, wide, high = mask_bbox(match.proposal.full(match.index))
+            if not (wide and high):
+                break
+            prompt = Prompt(prompt.points, prompt.point_labels, (x, y, x + wide, y + high))
+        prediction = ask.decode(looked.embedding, prompt, mask_input=logits(match.index))
+        again = _best_candidate(as_proposal(prediction, match.mask.shape), limits, examples, looked)
+        if again is None or again.score < match.score:
+            break
+        match = again
+    return match
 
 
 def _places(similarity: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:

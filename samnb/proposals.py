@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .prompts import Embedding, Prediction, Prompt
 
-__all__ = ["Proposal", "Propose", "proposer"]
+__all__ = ["Proposal", "Propose", "as_proposal", "proposer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class Proposal:
         Gives the (H, W) bool mask of that index.
     memo : dict
         What a search found out about its masks, so that the next one need not: a sweep asks the same many times.
+    logits : callable, optional
+        Gives the logits of that index, as the model takes them back to be refined; None where they were not kept.
     """
 
     prompt: Prompt
@@ -41,6 +44,7 @@ class Proposal:
     small: NDArray[np.bool_]
     full: Callable[[int], NDArray[np.bool_]] = field(repr=False)
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    logits: Callable[[int], NDArray[np.float32]] | None = field(default=None, repr=False)
 
 
 Propose = Callable[[Embedding, Sequence[Prompt]], list[Proposal]]
@@ -58,9 +62,19 @@ def proposer(decode: Callable[..., Prediction], model: Any = None) -> Propose:
     own: Propose | None = getattr(model, "propose", None)
     if own is not None:
         return own
-    return lambda embedding, prompts: [_proposal(decode(embedding, prompt)) for prompt in prompts]
+    return lambda embedding, prompts: [as_proposal(decode(embedding, prompt)) for prompt in prompts]
 
 
-def _proposal(prediction: Prediction) -> Proposal:
+def as_proposal(prediction: Prediction, small: tuple[int, ...] | None = None) -> Proposal:
+    """The same from a prediction, its small masks of that size (h, w), or as large as the image."""
     masks = prediction.masks
-    return Proposal(prediction.prompt, prediction.scores, masks, lambda index: masks[index])
+    shrunk = masks if small is None else np.stack([_shrunk(mask, small) for mask in masks])
+    logits = prediction.low_res_logits
+    return Proposal(
+        prediction.prompt, prediction.scores, shrunk, lambda index: masks[index], logits=lambda index: logits[index]
+    )
+
+
+def _shrunk(mask: NDArray[np.bool_], size_hw: tuple[int, ...]) -> NDArray[np.bool_]:
+    share = cv2.resize(mask.astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(share >= 0.5)

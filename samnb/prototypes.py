@@ -19,7 +19,17 @@ from .masks import encode_rle
 from .prompts import Embedding, Point, Prompt
 from .templates import CategoryExamples, Example, Place
 
-__all__ = ["Looked", "cells_at", "cells_of", "make_example", "place_of", "prototype", "shift_of", "similarity_map"]
+__all__ = [
+    "Looked",
+    "cells_at",
+    "cells_of",
+    "make_example",
+    "parts_of",
+    "place_of",
+    "prototype",
+    "shift_of",
+    "similarity_map",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +111,34 @@ def make_example(
         diameter=float(np.sqrt(mask.sum()) * embedding.input_size[0] / height),
         rle=encode_rle(mask),
         place=place_of(looked, mask) if place else None,
+        parts=parts_of(looked, mask),
     )
+
+
+def parts_of(looked: Looked, mask: NDArray[np.bool_], count: int = 5) -> tuple[NDArray[np.float32], ...]:
+    """What groups of cells inside an (H, W) mask look like: at most `count` (C,) of length 1, the largest group first.
+
+    P²SAM's part prompts (Zhao and Shen 2024, arXiv:2403.05433) are k-means clusters like these. Here the first centres
+    are the cell most like the mean and those farthest from the ones before, so that the same mask has the same parts.
+    """
+    share = cells_of(mask, looked.cells)
+    cells = looked.unit[:, share >= min(0.5, float(share.max()))].T
+    centres = [cells[int(np.argmax(cells @ cells.mean(axis=0)))]]
+    while len(centres) < min(count, len(cells)):
+        nearest = (cells @ np.stack(centres).T).max(axis=1)
+        if nearest.min() > 0.999:
+            break
+        centres.append(cells[int(np.argmin(nearest))])
+    found = np.stack(centres)
+    for _ in range(20):
+        groups = np.argmax(cells @ found.T, axis=1)
+        sums = np.stack([cells[groups == number].sum(axis=0) for number in range(len(found))])
+        moved = np.where(np.linalg.norm(sums, axis=1, keepdims=True) > 1e-6, _unit(sums.T).T, found)
+        if np.allclose(moved, found, atol=1e-5):
+            break
+        found = moved
+    sizes = np.bincount(np.argmax(cells @ found.T, axis=1), minlength=len(found))
+    return tuple(found[number].astype(np.float32) for number in np.argsort(-sizes, kind="stable"))
 
 
 def cells_at(embedding: Embedding, points: Sequence[Point]) -> tuple[NDArray[np.float32], ...]:
@@ -168,7 +205,7 @@ def prototype(embedding: Embedding, mask: NDArray[np.bool_]) -> NDArray[np.float
 
 
 def similarity_map(
-    embedding: Embedding | Looked, examples: CategoryExamples, *, background_weight: float = 1.0
+    embedding: Embedding | Looked, examples: CategoryExamples, *, background_weight: float = 1.0, parts: int = 0
 ) -> NDArray[np.float32]:
     """Cosine of every cell with its nearest example: (h, w), -1 to 1, without the padding.
 
@@ -178,9 +215,14 @@ def similarity_map(
     examples : CategoryExamples
     background_weight : float
         So much of the similarity with the nearest background example is taken off, where that is above 0.
+    parts : int
+        So many parts of each example count as examples too; 0 or 1: none.
     """
     looked = embedding if isinstance(embedding, Looked) else Looked(embedding)
-    similarity = _nearest([example.prototype for example in examples.examples], looked)
+    wanted = [example.prototype for example in examples.examples]
+    if parts > 1:
+        wanted += [part for example in examples.examples for part in example.parts[:parts]]
+    similarity = _nearest(wanted, looked)
     if examples.background and background_weight:
         alike = np.maximum(_nearest(list(examples.background), looked), 0)
         similarity = np.asarray(similarity - background_weight * alike, np.float32)

@@ -6,6 +6,7 @@ remembered of an image then fits a few dozen MB.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,9 @@ SIDE = 320
 
 #: Bytes of masks that are remembered of one image.
 ROOM = 48 * 2**20
+
+#: Bytes of answers to single prompts that are remembered of one image, logits and all.
+DECODED_ROOM = 48 * 2**20
 
 
 #: So many searches of an image are remembered.
@@ -121,7 +125,8 @@ class Sample:
         self._lock = threading.Lock()
         self._ready: tuple[NDArray[np.uint8], Embedding, Known] | None = None
         self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
-        self._decoded: dict[tuple[Prompt, bytes], Prediction] = {}
+        self._decoded: dict[tuple[Any, ...], Prediction] = {}
+        self._decoded_room = DECODED_ROOM
         self._answers: dict[Prompt, Proposal] = {}
         self._searches: list[_Search] = []
         self._measured: tuple[tuple[int, ...], ImageFigures] | None = None
@@ -145,8 +150,9 @@ class Sample:
                     tried = last.tried
                 else:
                     # The same search once more, of what was answered alone: it also gives what scored too little.
-                    all_of_it = template.with_parameters(min_score=0.0)
-                    tried = tuple(find_objects(all_of_it, embedding, self._decode, propose=self._again))
+                    all_of_it = template.with_parameters(min_score=0.0, cascade=0)
+                    again = self._decoded_again if template.parameters["guidance"] else self._decode
+                    tried = tuple(find_objects(all_of_it, embedding, again, propose=self._again))
                 last = _Search(template, least, matches, tried)
             # Hands go back and forth: the last few searches are kept, one for each set of other parameters.
             self._searches = [last, *(each for each in self._searches if not each.is_of(template))][:_SEARCHES]
@@ -226,15 +232,30 @@ class Sample:
         return self._ready
 
     def _decode(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
-        """`Model.decode`, remembered: strategy "fixed" asks the same few prompts every time."""
-        hint = options.get("mask_input")
-        asked = (prompt, b"" if hint is None else hint.tobytes())
+        """`Model.decode`, remembered: the same few prompts are asked at every move."""
+        asked = _what_was_asked(prompt, options)
         if asked not in self._decoded:
-            if len(self._decoded) >= 64:
-                self._decoded.clear()
             self._asked += 1
-            self._decoded[asked] = self._model.decode(embedding, prompt, **options)
+            answer = self._model.decode(embedding, prompt, **options)
+            # Three masks of a preview, and their logits.
+            size = answer.low_res_logits.nbytes + len(answer.scores) * embedding.original_size[0] * SIDE
+            while self._decoded and self._decoded_room < size:
+                del self._decoded[next(iter(self._decoded))]
+                self._decoded_room += size
+            self._decoded[asked] = answer
+            self._decoded_room -= size
         return self._decoded[asked]
+
+    def _decoded_again(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
+        known = self._decoded.get(_what_was_asked(prompt, options))
+        return known or Prediction(
+            np.zeros((0, 1, 1), bool), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32), prompt
+        )
+
+
+def _what_was_asked(prompt: Prompt, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    given = {name: values for name, values in options.items() if values is not None}
+    return (prompt, *((name, hashlib.sha256(np.asarray(given[name]).tobytes()).digest()) for name in sorted(given)))
 
 
 def samples_of(images: Sequence[ImageRecord], annotated: Mapping[str, Any], count: int) -> list[ImageRecord]:

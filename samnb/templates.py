@@ -6,14 +6,18 @@ A template is a frozen value that can be written as JSON. It holds what an examp
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import TemplateError, UnknownName, UnknownOption
+from .files import write_whole
 from .prompts import Prompt
 
 __all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
@@ -30,7 +34,13 @@ DEFAULT_PARAMETERS: Mapping[str, float] = {
     "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
     "max_shift": 0.0,  # for fixed: how far the object may have moved, 0 to 1 of the image's longest side; 0: not at all
     "background_weight": 1.0,  # how much similarity with background examples takes off, 0 to 1
+    "parts": 0,  # so many of an example's parts, the largest first, count as examples, 2 to 5; 0: its mean alone
+    "cascade": 0,  # 1: a found mask is given back to the model to be refined; 2: then with its bounding box, too
+    "guidance": 0.0,  # how much the model's attention is drawn to cells like the examples, 0 to 1
 }
+
+FILE_VERSION = 1
+"""Of the files that `Template.save` writes."""
 
 _LIMITS: Mapping[str, tuple[float, float]] = {
     "min_similarity": (-1, 1),
@@ -43,7 +53,12 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "max_iou_between": (0, 1),
     "max_shift": (0, 1),
     "background_weight": (0, 1),
+    "parts": (0, 5),
+    "cascade": (0, 2),
+    "guidance": (0, 1),
 }
+
+_WHOLE = ("max_objects", "refine", "parts", "cascade")
 
 #: Those that a template may have; `samnb.matching.add_strategy` adds to them.
 STRATEGY_NAMES = ["fixed", "match", "match_all"]
@@ -104,6 +119,9 @@ class Example:
         The mask, COCO's uncompressed run lengths; {} in templates of older versions.
     place : Place, optional
         For strategy "fixed", to find out how far the object has moved.
+    parts : tuple of (C,) float32
+        What groups of cells inside the mask look like, each of length 1, the largest group first; () in templates of
+        older versions.
     """
 
     pixel_hash: str
@@ -113,9 +131,11 @@ class Example:
     diameter: float
     rle: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
+    parts: tuple[NDArray[np.float32], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
+        parts = {"parts": [[round(float(v), 4) for v in part] for part in self.parts]} if self.parts else {}
         return {
             "pixel_hash": self.pixel_hash,
             "prompt": self.prompt.as_dict(),
@@ -124,6 +144,7 @@ class Example:
             "diameter": self.diameter,
             "rle": dict(self.rle),
             "place": None if self.place is None else self.place.as_dict(),
+            **parts,
         }
 
     @classmethod
@@ -137,6 +158,7 @@ class Example:
             float(values["diameter"]),
             values.get("rle", {}),
             Place.from_dict(values["place"]) if values.get("place") else None,
+            tuple(np.asarray(part, np.float32) for part in values.get("parts", ())),
         )
 
 
@@ -230,6 +252,61 @@ class Template:
         parameters = {**DEFAULT_PARAMETERS, **values["parameters"]}
         return cls(values["name"], values["strategy"], categories, values["model"], parameters, version)
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it as one JSON file, which `load` reads on any machine; a file that is there is replaced.
+
+        Raises
+        ------
+        TemplateError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> template = Template("coins", "match_all", (), model="tiny-0")
+        >>> Template.load(template.save(Path(tempfile.mkdtemp()) / "coins.json"))
+        <Template coins v1: match_all, examples: >
+        """
+        values = {"template": FILE_VERSION, "version": self.version, **self.as_dict()}
+        try:
+            return write_whole(Path(path), json.dumps(values, indent=1).encode())
+        except OSError as error:
+            reason = error.strerror or error
+            raise TemplateError(f"{path}: cannot be written ({reason}). Give a file in a folder of yours.") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Template:
+        """Read what `save` wrote; `Session.save_template` takes it into a session.
+
+        Raises
+        ------
+        TemplateError
+            There is no such file, it is damaged or no template, or of a newer samnb.
+        """
+        expected = "Expected a file written by Template.save"
+        try:
+            values = json.loads(Path(path).read_bytes())
+        except OSError as error:
+            raise TemplateError(f"{path}: cannot be read ({error.strerror or error}). {expected}.") from error
+        except ValueError as error:
+            raise TemplateError(f"{path}: damaged, or no JSON ({error}). {expected}: copy it again.") from error
+        if not isinstance(values, dict) or "template" not in values:
+            raise TemplateError(f"{path}: no template. {expected}.")
+        if values["template"] != FILE_VERSION:
+            raise TemplateError(
+                f"{path}: a template of format {values['template']!r}; this samnb reads {FILE_VERSION}. Update samnb."
+            )
+        try:
+            read = cls.from_dict(values, version=int(values["version"]))
+            # What a hand may have changed in the file is checked as what it gives to a session.
+            return replace(
+                make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters),
+                version=read.version,
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise TemplateError(f"{path}: not whole ({what}). {expected}: copy it again.") from error
+
     def __repr__(self) -> str:
         examples = ", ".join(f"{len(c.examples)} {c.category}" for c in self.categories)
         return f"<Template {self.name} v{self.version}: {self.strategy}, examples: {examples}>"
@@ -272,4 +349,6 @@ def _checked(parameters: Mapping[str, float]) -> dict[str, float]:
         # Written so that NaN is refused too.
         if not (isinstance(value, (int, float)) and least <= value <= most):
             raise TemplateError(f"{name}: expected a number from {least:g} to {most:g}; got {value!r}.")
+        if name in _WHOLE and value != int(value):
+            raise TemplateError(f"{name}: expected a whole number from {least:g} to {most:g}; got {value!r}.")
     return {name: float(value) for name, value in parameters.items()}

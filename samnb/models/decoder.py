@@ -23,6 +23,7 @@ from ..lazy_masks import LazyMasks
 from ..prompts import Embedding, Prompt
 from .devices import on_threads
 from .fast_decoder import FastMaskDecoder, ImageSide, can_be_fast
+from .guided import guided
 from .upscale import official_mask, small_mask, upscale_mask
 
 __all__ = ["Answer", "Decoder"]
@@ -72,10 +73,46 @@ class Decoder:
         self._hot: list[_Hot] = []
         self._looking = Lock()
 
-    def run(self, embedding: Embedding, prompt: Prompt, multimask: bool, mask_input: Any = None) -> Answer:
+    def run(
+        self, embedding: Embedding, prompt: Prompt, multimask: bool, mask_input: Any = None, guidance: Any = None
+    ) -> Answer:
         """The answer to one prompt; call it within ``torch.inference_mode``."""
-        logits, scores = self._run([embedding], [prompt], multimask, self._mask_input(mask_input))
+        drawn = self._mask_input(mask_input)
+        if guidance is not None:
+            return self._run_guided(embedding, prompt, multimask, drawn, guidance)
+        logits, scores = self._run([embedding], [prompt], multimask, drawn)
         return logits[0], scores[0]
+
+    def _run_guided(
+        self, embedding: Embedding, prompt: Prompt, multimask: bool, drawn: Any, guidance: NDArray[Any]
+    ) -> Answer:
+        """The layers as they are written: those of the fast decoders have nowhere to put weights."""
+        points, boxes = self._prompt_tensors([embedding], [prompt])
+        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=drawn)
+        with guided(getattr(self.mask_decoder, "plain", self.mask_decoder), self._weights(guidance)) as plain:
+            logits, scores = plain(
+                image_embeddings=self._image_embedding(embedding),
+                image_pe=self.position,
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=multimask,
+            )
+        return logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy()
+
+    def _weights(self, guidance: NDArray[Any]) -> Any:
+        """Of the whole grid: what lies beyond the image counts as its least cell does."""
+        import torch
+
+        grid, values = tuple(self.position.shape[-2:]), np.asarray(guidance, np.float32)
+        fits = values.ndim == 2 and 0 < values.shape[0] <= grid[0] and 0 < values.shape[1] <= grid[1]
+        if not fits or not np.isfinite(values).all() or values.min() <= 0:
+            raise PromptError(
+                f"guidance: expected numbers above 0 for the image's cells, at most {grid[0]} x {grid[1]}; got "
+                f"{values.shape}, from {values.min(initial=np.inf):g} to {values.max(initial=-np.inf):g}."
+            )
+        weights = np.full(grid, values.min(), np.float32)
+        weights[: values.shape[0], : values.shape[1]] = values
+        return torch.from_numpy(weights).to(self.device)
 
     def portions(self, pairs: Sequence[tuple[Embedding, Prompt]]) -> Iterator[list[int]]:
         """The numbers of pairs that one call of `run_many` may take: prompts of the same shape, and not too many.

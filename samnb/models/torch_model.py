@@ -149,6 +149,11 @@ class TorchSam:
         return self._device
 
     @property
+    def encoder_threads(self) -> int | None:
+        """On how many processor threads the image encoder runs; None: whoever calls it decides."""
+        return read("SAMNB_THREADS") or self.blueprint.threads
+
+    @property
     def encoder_built(self) -> bool:
         """False until the first `encode`."""
         return self._encoder is not None
@@ -216,7 +221,7 @@ class TorchSam:
                 self._encoder = self._build_encoder()
             with (
                 torch.inference_mode(),
-                on_threads(read("SAMNB_THREADS") or self.blueprint.threads),
+                on_threads(self.encoder_threads),
                 computing_as(self.precision, self.device),
             ):
                 tensors = self._batches.run(self._encode_frames, [one.resized for one in batch])
@@ -239,6 +244,7 @@ class TorchSam:
         *,
         multimask: bool = True,
         mask_input: NDArray[np.floating[Any]] | None = None,
+        guidance: NDArray[np.floating[Any]] | None = None,
     ) -> Prediction:
         """Masks for one prompt on an encoded image; never builds the image encoder.
 
@@ -252,6 +258,8 @@ class TorchSam:
             Three candidates, or one.
         mask_input : (h, w) or (1, h, w) float
             One of the `low_res_logits` of an earlier prediction, to be refined.
+        guidance : (rows, columns) float, optional
+            Above 0, for each cell of the image: what the prompt's attention to it is multiplied by; see `guided`.
 
         Returns
         -------
@@ -271,7 +279,7 @@ class TorchSam:
             _check(prompt, embedding)
         with self._failing("decode", embedding.original_size):
             with self._ready() as decoder:
-                logits, scores = decoder.run(embedding, prompt, multimask, mask_input)
+                logits, scores = decoder.run(embedding, prompt, multimask, mask_input, guidance)
             masks: Any = decoder.masks_of(logits, embedding)
             masks.one(int(np.argmax(scores)))
         ms = (time.perf_counter() - started) * 1000
@@ -335,7 +343,13 @@ class TorchSam:
         """
         decoder, answers = self._answers([(embedding, prompt) for prompt in prompts], True)
         return [
-            Proposal(prompt, scores, decoder.small_masks(logits, embedding), decoder.full_masks(logits, embedding))
+            Proposal(
+                prompt,
+                scores,
+                decoder.small_masks(logits, embedding),
+                decoder.full_masks(logits, embedding),
+                logits=logits.__getitem__,
+            )
             for prompt, (logits, scores) in zip(prompts, answers, strict=True)
         ]
 

@@ -53,8 +53,12 @@ _SLIDERS: tuple[tuple[str, float, float, float, str], ...] = (
     ("max_shift", 0.0, 0.5, 0.01, "how far an object may have moved (fixed)"),
     ("refine", 0, 6, 1, "how often an object is clicked again at its middle"),
     ("max_objects", 1, 200, 1, "at most so many in an image"),
+    ("parts", 0, 5, 1, "so many parts of an example count as examples"),
+    ("cascade", 0, 2, 1, "how often a found mask is given back to be refined"),
+    ("guidance", 0.0, 1.0, 0.05, "how much attention is drawn to similar places"),
 )
-_ONLY_FIXED, _NOT_FIXED = {"max_shift"}, {"min_similarity", "max_area_ratio", "refine", "max_objects"}
+_ONLY_FIXED = {"max_shift"}
+_NOT_FIXED = {"min_similarity", "max_area_ratio", "refine", "max_objects", "parts", "cascade", "guidance"}
 
 
 class Tuner(ipywidgets.VBox):
