@@ -25,6 +25,7 @@ from .errors import ImageChanged, StoreError, UnknownOption
 from .images import hash_of_upright, pixel_hash, read_pixels, read_upright
 from .limits import Limits
 from .models import Model, load_model
+from .pace import Choice
 from .prompts import Embedding
 from .records import ImageRecord
 from .regions import Region, region_hash
@@ -74,6 +75,8 @@ class Encoder:
         self.model, self.cache, self.catalog = model, cache, catalog
         self.checkpoint, self.device = checkpoint, device
         self._owns_cache = owns_cache
+        self.choice: Choice | None = None
+        """How a prewarm goes fastest here, once one has found out."""
         self._in_hand: deque[str] = deque()
         self._turns = threading.Lock()
         self._urgent = 0

@@ -14,66 +14,29 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .encoding import Encoder, EncodeTask, prepared_picture, read_checked
 from .jobs import Event, JobControl
+from .models.devices import on_threads
+from .pace import ENOUGH, Choice, Gate, Pace, Probe, ThreadTrial
 from .prompts import Embedding
 from .settings import read
 from .storage_check import check_refusal, check_stored
 
-__all__ = ["Pace", "Pipeline", "reason_of"]
+__all__ = ["Pipeline", "reason_of"]
 
 READ_AHEAD = 512 << 20  # bytes
-MOST_READERS, MOST_AT_ONCE = 8, 64
+MOST_READERS, MOST_READERS_FOR_A_CARD = 8, 16
 _BYTES_OF_A_PIXEL = 8  # while it is read: four as Pillow holds it, and as many again where it is turned upright
 _UNKNOWN_PIXELS = 12_000_000
 _TICK = 0.1  # seconds between two looks at what nobody announces: a pause, a cancel
 _SOON = 0.25  # seconds an image may take to get its lock before those after it are encoded first
 
 State = Literal["waiting", "reading", "ready", "encoding", "publishing", "recalling", "recalled", "settled"]
-
-
-class Pace:
-    """How many images the encoder takes at once: a fixed number, or doubled as long as images go faster.
-
-    Parameters
-    ----------
-    fixed : int, optional
-        None: look for it, from 1.
-
-    Examples
-    --------
-    >>> pace = Pace()
-    >>> for seconds in (1.0, 0.5, 0.6, 0.6, 1.19, 1.19):  # the first run of each size warms up
-    ...     pace.note(pace.size, seconds)
-    >>> pace.size
-    2
-    """
-
-    def __init__(self, fixed: int | None = None):
-        self.size = fixed or 1
-        self._searching = fixed is None
-        self._warm = False
-        self._best = 0.0  # images a second
-
-    def note(self, count: int, seconds: float) -> None:
-        """So many images were encoded in so many seconds."""
-        if not self._searching or count != self.size:
-            return
-        if not self._warm:
-            self._warm = True
-            return
-        rate = count / max(seconds, 1e-9)
-        if rate < self._best * 1.05:
-            self.size, self._searching = self.size // 2, False
-        elif self.size < MOST_AT_ONCE:
-            self.size, self._warm, self._best = self.size * 2, False, rate
-        else:
-            self._searching = False
 
 
 @dataclass(eq=False)
@@ -112,6 +75,9 @@ class Pipeline:
         How many are encoded at once; ``SAMNB_BATCH``, else 1 on a CPU and looked for on other devices.
     read_ahead : int, optional
         Bytes of pictures read and not encoded yet; ``SAMNB_READ_AHEAD``, else `READ_AHEAD`. One is read in any case.
+
+    What is not given is found on the first images of a run of `samnb.pace.ENOUGH` or more, and kept in the encoder for
+    the next run; on a CPU for models whose `encoder_threads` says on how many they run, None: as others decide.
     """
 
     def __init__(
@@ -125,17 +91,26 @@ class Pipeline:
         read_ahead: int | None = None,
     ):
         self._tasks, self._encoder, self._control = tasks, encoder, control
-        self.readers = readers or read("SAMNB_READERS") or min(MOST_READERS, os.cpu_count() or 1)
-        self._batch = batch or read("SAMNB_BATCH")
+        self.choice: Choice | None = encoder.choice
+        self._readers, self._batch = readers or read("SAMNB_READERS"), batch or read("SAMNB_BATCH")
         self._read_ahead = read_ahead or read("SAMNB_READ_AHEAD") or READ_AHEAD
-        self._pace = Pace(self._batch or 1)
+        known = self.choice
+        self._gate = Gate(self._readers or (known.readers if known else min(MOST_READERS, os.cpu_count() or 1)))
+        self._pace = Pace(self._batch or (known.batch if known else 1))
+        self._probe: Probe | None = None
+        self._reads: deque[tuple[float, float]] = deque(maxlen=16)
+        self._clock: Callable[[], float] = time.perf_counter
         self._changed = threading.Condition()
         self._slots: deque[_Slot] = deque()
-        self._reading = threading.Semaphore(self.readers)
         self._telling = threading.Lock()
         self._net: threading.Thread | None = None
-        self._stopped = self._looked_for = False
+        self._stopped = self._warm = False
         self._news = 0
+
+    @property
+    def readers(self) -> int:
+        """So many images are read at the same time."""
+        return self._gate.most
 
     @property
     def window(self) -> int:
@@ -255,12 +230,14 @@ class Pipeline:
     def _compute(self, slot: _Slot) -> Embedding:
         """On the image's thread, its locks in hand."""
         self._set(slot, "reading")
-        with self._reading, self._timed(slot):
+        with self._gate.passing(), self._timed(slot):
             if self._giving_up():
                 raise _Recalled
             model, dtype = self._encoder.model, self._encoder.cache.dtype
             check_refusal(model, dtype)
+            began, busy = time.perf_counter(), time.thread_time()
             work = _read(slot.task, model)
+            self._reads.append((time.perf_counter() - began, time.thread_time() - busy))
         with self._changed:
             slot.work, slot.bytes, slot.state = work, _bytes_held(work), "ready"
             self._tell_threads()
@@ -315,10 +292,10 @@ class Pipeline:
 
     def _run_net(self) -> None:
         while batch := self._next_batch():
-            started = time.perf_counter()
+            started = self._clock()
             found = self._encode(batch)
-            seconds = time.perf_counter() - started
-            self._pace.note(len(batch), seconds)
+            seconds = self._clock() - started
+            self._learn(len(batch), seconds)
             with self._changed:
                 for slot, result in zip(batch, found, strict=True):
                     slot.seconds += seconds / len(batch)
@@ -378,21 +355,61 @@ class Pipeline:
         try:
             if not hasattr(model, "encode_prepared"):
                 return [model.encode(slot.work) for slot in batch]
-            found = list(model.encode_prepared([slot.work for slot in batch]))
-            if self._batch is None and not self._looked_for:
-                self._look_for_pace()
-            return found
+            with on_threads(self._threads()):
+                return list(model.encode_prepared([slot.work for slot in batch]))
         except Exception as error:
             if len(batch) == 1:
                 return [error]
             # One of them may be to blame: each for itself, and its failure with it.
             return [result for slot in batch for result in self._encode([slot])]
 
-    def _look_for_pace(self) -> None:
+    def _threads(self) -> int | None:
+        """For the net's next run; None: as the model likes."""
+        if self._probe is not None:
+            return self._probe.threads
+        return None if self.choice is None or not self._may_be_tried() else self.choice.threads
+
+    def _may_be_tried(self) -> bool:
+        """Whether the model leaves it to others on how many processor threads it runs."""
+        return getattr(self._encoder.model, "encoder_threads", 0) is None
+
+    def _learn(self, count: int, seconds: float) -> None:
+        """What the net's last run says of how to go on."""
+        if not self._warm:  # the first run builds the net, and says nothing else
+            self._warm = True
+            if self.choice is None and len(self._tasks) >= ENOUGH:
+                self._probe = self._new_probe()
+            return
+        if self._probe is None:
+            return
+        self._probe.ran(count, seconds)
+        self._pace = self._probe.pace
+        if self._probe.readers is not None:
+            self._gate.most = self._probe.readers
+        if self._probe.choice is not None:
+            self.choice = self._encoder.choice = self._probe.choice
+            self._probe = None
+
+    def _new_probe(self) -> Probe | None:
         """Once the model has run, asking for its device costs nothing."""
-        self._looked_for = True
-        if self._encoder.model.device.startswith("cuda"):
-            self._pace = Pace()
+        model: Any = self._encoder.model
+        cores, threads = os.cpu_count() or 1, getattr(model, "encoder_threads", 0)
+        given: dict[str, Any] = {"reads": self._reads, "readers": self._readers}
+        if not hasattr(model, "encode_prepared"):
+            return None
+        if model.device != "cpu":
+            pace = self._pace if self._batch else Pace()
+            return Probe(pace, most_readers=min(MOST_READERS_FOR_A_CARD, cores), **given)
+        if threads == 0:
+            return None
+        trial = None
+        if threads is None:
+            import torch
+
+            threads = torch.get_num_threads()
+            if ThreadTrial.worthwhile(threads, len(self._tasks) - 1):
+                trial = ThreadTrial(threads, cores=cores)
+        return Probe(self._pace, trial, most_readers=min(MOST_READERS, cores), threads=threads, **given)
 
 
 def reason_of(error: Exception) -> dict[str, str]:

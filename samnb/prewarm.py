@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from .encoding import EncodeOutcome, Encoder, EncodeTask, encode_into_store
@@ -40,16 +41,32 @@ def prewarm_events(
         raise StoreError("An executor's workers publish into a folder, and this session's cache is memory only.")
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0}
+    pipeline = None
     if executor is None:
-        events = Pipeline(tasks, encoder, control).events()
+        pipeline = Pipeline(tasks, encoder, control)
+        events = _told(pipeline)
     else:
         events = _spread(tasks, encoder, executor, control)
     with closing(events):
         for event in events:
             counts[event.status] += 1
             yield event
-    details = {**counts, "cache_size": encoder.cache.noted_entries()}
+    details = {**counts, "cache_size": encoder.cache.noted_entries(), **_pace(pipeline)}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
+
+
+def _told(pipeline: Pipeline) -> Generator[Event]:
+    """Its events; the first one, and the one after it was found, say how it goes fastest here."""
+    told: dict[str, str] = {}
+    with closing(pipeline.events()) as events:
+        for event in events:
+            if (pace := _pace(pipeline)) != told:
+                event, told = replace(event, details=event.details | pace), pace
+            yield event
+
+
+def _pace(pipeline: Pipeline | None) -> dict[str, str]:
+    return {} if pipeline is None or pipeline.choice is None else {"pace": str(pipeline.choice)}
 
 
 def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Generator[Event]:

@@ -2,17 +2,17 @@
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy_model import NumpyModel
 from PIL import Image
 
-import samnb.pipeline
 import samnb.session
 from samnb.jobs import JobControl
 from samnb.models.frame import Prepared
+from samnb.pace import Choice
 from samnb.pipeline import Pipeline
 from samnb.session import Session
 
@@ -263,28 +263,128 @@ def test_images_that_share_a_lock_do_not_stop_each_other(start):
     assert sorted(model.batches) == [[i] for i in range(6)]
 
 
-@dataclass
-class Pacer:
-    """Seconds that a batch takes: a fixed part, and one for each image."""
-
-    fixed: float
-    each: float
-
-    def settle(self, pace):
-        for _ in range(40):
-            pace.note(pace.size, self.fixed + self.each * pace.size)
-        return pace.size
-
-
-def test_the_batch_grows_while_it_pays():
-    assert Pacer(0.0, 0.1).settle(samnb.pipeline.Pace()) == 1
-    assert Pacer(0.1, 0.1).settle(samnb.pipeline.Pace()) == 16  # 32 would be 3 % faster
-    assert Pacer(10.0, 0.001).settle(samnb.pipeline.Pace()) == 64
-    assert Pacer(10.0, 0.001).settle(samnb.pipeline.Pace(4)) == 4
-
-
 def test_batch_readers_and_memory_are_settings(start, monkeypatch):
     monkeypatch.setenv("SAMNB_BATCH", "3")
     monkeypatch.setenv("SAMNB_READERS", "5")
     _, pipeline = start(PreparingModel(), 1)
     assert (pipeline.readers, pipeline.window) == (5, 12)
+
+
+class FreeModel(PreparingModel):
+    """Leaves to others on how many threads it runs; its runs take what the test says, by the test's own clock."""
+
+    def __init__(self, lasts, *, device="cpu"):
+        super().__init__()
+        self.pipeline = None
+        self.device, self.lasts, self.now, self.threads, self.sizes = device, lasts, 0.0, [], []
+
+    encoder_threads = None
+
+    def encode_prepared(self, batch):
+        import torch
+
+        self.threads.append(torch.get_num_threads())
+        self.sizes.append(len(batch))
+        if self.pipeline is not None:  # reading keeps up
+            ahead = self.encodes + len(batch) + self.pipeline._pace.size
+            wait_until(lambda: len(self.prepared) >= min(ahead, len(self.pipeline._tasks)))
+            time.sleep(0.01)
+        self.now += self.lasts(self.threads[-1], len(batch))
+        return super().encode_prepared(batch)
+
+
+@pytest.fixture
+def two_threads():
+    import torch
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(usual)
+
+
+def run(start, model, count, **options):
+    session, pipeline = start(model, count, **options)
+    pipeline._clock = lambda: model.now
+    if model.device == "cuda":
+        model.pipeline = pipeline
+        # no two that share a lock, and would wait for each other
+        pipeline._tasks = [replace(task, key=f"{i:02x}" + task.key[2:]) for i, task in enumerate(pipeline._tasks)]
+    events = list(pipeline.events())
+    assert [event.status for event in events] == ["computed"] * count, events
+    return session, pipeline
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("one_takes", "chosen"), [(1.7, 2), (0.9, 1)])
+def test_a_run_tries_one_thread_beside_all_and_goes_on_with_what_is_faster(start, one_takes, chosen):
+    model = FreeModel(lambda threads, count: one_takes if threads == 1 else 1.0)
+    session, pipeline = run(start, model, 24)
+    assert model.threads[:3] == [2, 2, 1]  # the first builds the net and does not count
+    assert set(model.threads[7:]) == {chosen}
+    assert model.threads.count(1) == (1 if chosen == 2 else 24 - model.threads.count(2))
+    assert pipeline.choice == session._encoder.choice == Choice(batch=1, threads=chosen, readers=1)
+    assert pipeline.readers == 1
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_what_was_found_holds_for_the_session_and_is_told(start):
+    model = FreeModel(lambda threads, count: 1.7 if threads == 1 else 1.0)
+    session, _ = run(start, model, 24)
+    tried = len(model.threads)
+    for image in session.images():
+        session.cache.remove(session._encoder.key(image.pixel_hash))
+    events = list(session.prewarm_stream())
+    assert set(model.threads[tried:]) == {2}
+    assert events[0]["pace"] == events[-1]["pace"] == "1 image at once, on 2 threads, read by 1"
+    assert not any(event.get("pace") for event in events[1:-1])
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_what_is_found_on_the_way_is_told_once_and_at_the_end(start):
+    model = FreeModel(lambda threads, count: 1.7 if threads == 1 else 1.0)
+    session, _ = start(model, 24)
+    told = [event.get("pace") for event in session.prewarm_stream()]
+    assert len(list(filter(None, told))) == 2
+    assert told[-1] is not None
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("count", [7, 19])
+def test_a_short_run_tries_no_other_threads(start, count):
+    model = FreeModel(lambda threads, count: 1.0)
+    _, pipeline = run(start, model, count)
+    assert set(model.threads) == {2}
+    assert (pipeline.choice is None) == (count < 8)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_settings_go_before_what_could_be_found(start, monkeypatch):
+    monkeypatch.setenv("SAMNB_READERS", "3")
+    model = FreeModel(lambda threads, count: 1.0)
+    model.encoder_threads = 2  # as where SAMNB_THREADS says so
+    _, pipeline = run(start, model, 24)
+    assert set(model.threads) == {2}
+    assert pipeline.readers == 3
+    assert pipeline.choice == Choice(batch=1, threads=2, readers=3)
+
+
+def test_on_a_gpu_the_batch_grows_while_it_pays_and_is_kept(start):
+    model = FreeModel(lambda threads, count: 0.1 + 0.4 * max(0, count - 4), device="cuda")
+    session, pipeline = run(start, model, 80, readers=4)
+    assert pipeline.choice == Choice(batch=4, threads=None, readers=4)
+    assert max(model.sizes) <= 8
+    again = Pipeline(pipeline._tasks, session._encoder, JobControl())
+    assert again.window == again.readers + 2 * 4 + 1
+
+
+def test_embeddings_do_not_depend_on_what_was_chosen(start):
+    model = FreeModel(lambda threads, count: 0.1, device="cuda")
+    session, pipeline = run(start, model, 20)
+    assert max(model.sizes) > 1
+    for task in pipeline._tasks:
+        found, pixels = session.cache.get(task.key), np.asarray(Image.open(task.path).convert("RGB"))
+        alone = NumpyModel().encode(pixels)
+        np.testing.assert_array_equal(
+            found.tensors["image_embedding"], alone.tensors["image_embedding"].astype("float16")
+        )

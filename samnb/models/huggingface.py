@@ -112,6 +112,11 @@ class HuggingFaceSam:
         return self._device
 
     @property
+    def encoder_threads(self) -> int | None:
+        """On how many processor threads the image encoder runs; None: whoever calls it decides."""
+        return read("SAMNB_THREADS")
+
+    @property
     def encoder_built(self) -> bool:
         """False until the first `encode`."""
         return self._encoder is not None
@@ -183,7 +188,7 @@ class HuggingFaceSam:
                 self._encoder = self._build(with_encoder=True)
             with (
                 torch.inference_mode(),
-                on_threads(read("SAMNB_THREADS")),
+                on_threads(self.encoder_threads),
                 computing_as(self.precision, self.device),
             ):
                 found = self._batches.run(self._encode_frames, [one.resized for one in batch])
