@@ -400,6 +400,18 @@ def test_progress_counts_and_ends_with_the_seeds_summary():
     assert progress._repr_mimebundle_()["text/plain"] == "Pre-warming cache: 4 images"
 
 
+def test_progress_says_how_it_goes_fastest_once_that_is_known():
+    def work(control):
+        yield Event("computed", index=1, total=2, filename="1.png", ms=9)
+        pace = {"pace": "1 image at once, on 2 threads, read by 1"}
+        yield Event("computed", index=2, total=2, filename="2.png", ms=9, details=pace)
+        yield Event("done", total=2, details={"computed": 2, "skipped": 0, "cache_size": 2, **pace})
+
+    job = Job("prewarm", work, total=2)
+    job.wait(5)
+    assert "1 image at once, on 2 threads, read by 1" in Progress(job)._line.value
+
+
 def test_progress_shows_the_seeds_title_while_it_runs():
     async def main():
         gate = threading.Event()

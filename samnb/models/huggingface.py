@@ -290,7 +290,13 @@ class HuggingFaceSam:
         """
         decoder, answers = self._answers([(embedding, prompt) for prompt in prompts], True)
         return [
-            Proposal(prompt, scores, decoder.small_masks(logits, embedding), decoder.full_masks(logits, embedding))
+            Proposal(
+                prompt,
+                scores,
+                decoder.small_masks(logits, embedding),
+                decoder.full_masks(logits, embedding),
+                logits=logits.__getitem__,
+            )
             for prompt, (logits, scores) in zip(prompts, answers, strict=True)
         ]
 

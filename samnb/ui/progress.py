@@ -46,6 +46,7 @@ class Progress(ipywidgets.VBox):
         self.title = ""
         self._latest: Event | None = None
         self._masks = 0
+        self._pace = ""
         self._failures: list[tuple[str, str]] = []
         self._drawn_at = 0.0
         self._ended_at: float | None = None
@@ -95,6 +96,7 @@ class Progress(ipywidgets.VBox):
         if event.status != "found":
             self.counts[event.status] += event.images
         self._masks += int(event.get("masks", 0))
+        self._pace = event.get("pace", self._pace)
         if event.status == "failed":
             self._failures.append((event.filename, str(event.get("error", "no reason given"))))
         if time.monotonic() - self._drawn_at >= _DRAW_EVERY:
@@ -127,7 +129,7 @@ class Progress(ipywidgets.VBox):
         self.title = _title(self.job, self._latest, self.done)
         self._title.value = " ".join(filter(None, [_icon(self.job), escape(self.title)]))
         self._bar.value = _bar(self.counts, max(self.job.total, self.done))
-        self._line.value = _line(self.job, self.counts, self._rate, self._masks)
+        self._line.value = _line(self.job, self.counts, self._rate, self._masks, self._pace)
         self._details.value = _failures(self._failures)
         self._draw_buttons()
         if self.job.error is not None:
@@ -192,7 +194,7 @@ def _bar(counts: Counter[str], total: int) -> str:
     return f'<div class="samnb-bar" role="progressbar" {values}>{parts}</div>'
 
 
-def _line(job: Job, counts: Counter[str], rate: float, masks: int) -> str:
+def _line(job: Job, counts: Counter[str], rate: float, masks: int, pace: str) -> str:
     if job.name.startswith("add "):
         said = [f"⚡ {counts['skipped']} unchanged", f"⏳ {counts['computed']} read"]
     else:
@@ -204,6 +206,8 @@ def _line(job: Job, counts: Counter[str], rate: float, masks: int) -> str:
         said.append(f"⚠ {counts['failed']} failed")
     if rate and counts["computed"] > 1:
         said.append(f"{rate:.1f} images/s" if rate >= 1 else f"{1 / rate:.1f} s an image")
+    if pace:
+        said.append(escape(pace))
     left = job.total - sum(counts.values())
     now = ""
     if job.summary is None and job.error is None:
