@@ -234,8 +234,7 @@ class HuggingFaceSam:
         if prompt or mask_input is None:
             _check(prompt, embedding)
         with self._failing("decode", embedding.original_size):
-            # A layer takes a millisecond: threads that share one out wait for each other more than they gain.
-            with self._ready(threads=1 if self.device == "cpu" else None) as decoder:
+            with self._ready(self._decoder_threads) as decoder:
                 [(logits, scores)] = decoder.run([(embedding, prompt)], multimask, mask_input)
             masks: Any = decoder.masks_of(logits, embedding)
             masks.one(int(np.argmax(scores)))
@@ -309,10 +308,19 @@ class HuggingFaceSam:
         size = pairs[0][0].original_size if pairs else (0, 0)
         with self._failing("decode", size):
             decoder = self._built()
-            for numbers in decoder.portions(pairs):
-                with self._ready():
-                    answers.update(zip(numbers, decoder.run([pairs[n] for n in numbers], multimask), strict=True))
+            portions, at_once = list(decoder.portions(pairs)), decoder.workers
+            for start in range(0, len(portions), at_once):
+                some = portions[start : start + at_once]
+                with self._ready(self._decoder_threads):
+                    found = decoder.run_beside([[pairs[n] for n in numbers] for numbers in some], multimask)
+                for numbers, answered in zip(some, found, strict=True):
+                    answers.update(zip(numbers, answered, strict=True))
         return decoder, [answers[number] for number in range(len(pairs))]
+
+    @property
+    def _decoder_threads(self) -> int | None:
+        """A layer takes a millisecond: threads that share one out wait for each other more than they gain."""
+        return 1 if self.device == "cpu" else None
 
     def _built(self) -> FamilyDecoder:
         with self._decoding:
@@ -322,7 +330,7 @@ class HuggingFaceSam:
             return self._decoder
 
     @contextmanager
-    def _ready(self, threads: int | None = None) -> Iterator[FamilyDecoder]:
+    def _ready(self, threads: int | None) -> Iterator[FamilyDecoder]:
         """The decoder, built and for this thread alone."""
         with self._decoding:
             decoder = self._built()
