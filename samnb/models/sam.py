@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from .checkpoints import ModelInfo
-from .reference import import_segment_anything
+from .reference import import_modeling
 from .torch_model import Blueprint
 
 __all__ = ["MODELS", "blueprint"]
@@ -68,7 +68,7 @@ def blueprint(name: str) -> Blueprint:
 
 def build_image_encoder(**sizes: Any) -> Any:
     """A ViT with random weights; `sizes` as in `_ENCODERS`."""
-    modeling = import_segment_anything().modeling
+    modeling = import_modeling()
     import torch
 
     return modeling.ImageEncoderViT(
@@ -86,7 +86,7 @@ def build_image_encoder(**sizes: Any) -> Any:
 
 def build_prompt_encoder() -> Any:
     """The prompt encoder, the same for all three sizes, with random weights."""
-    return import_segment_anything().modeling.PromptEncoder(
+    return import_modeling().PromptEncoder(
         embed_dim=DIM,
         image_embedding_size=(GRID_SIZE, GRID_SIZE),
         input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
@@ -96,7 +96,7 @@ def build_prompt_encoder() -> Any:
 
 def build_mask_decoder() -> Any:
     """The mask decoder, the same for all three sizes, with random weights."""
-    modeling = import_segment_anything().modeling
+    modeling = import_modeling()
     return modeling.MaskDecoder(
         num_multimask_outputs=3,
         transformer=modeling.TwoWayTransformer(depth=2, embedding_dim=DIM, mlp_dim=2048, num_heads=8),

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samnb.models import tiny
-from samnb.models.reference import import_segment_anything
+from samnb.models.reference import import_modeling
 
-import_segment_anything()
+import_modeling()
 
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # noqa: E402
 from segment_anything.modeling.common import LayerNorm2d  # noqa: E402
