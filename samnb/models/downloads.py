@@ -10,7 +10,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,8 @@ def _fetch(info: ModelInfo, url: str, part: Path, tell: Progress, timeout: float
             if error.code in _HOPELESS:
                 raise DownloadFailed(info.name, url, f"the server answers {error.code} {error.reason}") from error
             reason = f"the server answers {error.code} {error.reason}"
-        except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
-            reason = f"the connection broke ({getattr(error, 'reason', None) or error or type(error).__name__})"
+        except (URLError, HTTPException) as error:
+            reason = f"the connection broke ({_cause(error)})"
         tries = 0 if _size(part) > there else tries + 1
         if _size(part) < size:
             _log.info("%s: %s; trying again", url, reason or "the server ended early")
@@ -136,7 +137,9 @@ def _take_up(info: ModelInfo, url: str, part: Path, there: int, tell: Progress, 
     if there:
         headers["Range"] = f"bytes={there}-"
     answer: HTTPResponse
-    with urlopen(Request(url, headers=headers), timeout=timeout) as answer:
+    with _network():
+        answer = urlopen(Request(url, headers=headers), timeout=timeout)
+    with answer:
         goes_on = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {there}-")
         length, size = answer.headers.get("Content-Length"), info.size_bytes or 0
         whole = (there if goes_on else 0) + int(length) if length and length.isdigit() else size
@@ -145,11 +148,33 @@ def _take_up(info: ModelInfo, url: str, part: Path, there: int, tell: Progress, 
         # A server that knows no ranges sends the file from its beginning.
         with part.open("ab" if goes_on else "wb") as file:
             tell(file.tell(), size)
-            while chunk := answer.read(_CHUNK):
+            while chunk := _chunk(answer):
                 file.write(chunk)
                 tell(file.tell(), size)
                 if file.tell() > size:
                     break
+
+
+def _chunk(answer: HTTPResponse) -> bytes:
+    with _network():
+        return answer.read(_CHUNK)
+
+
+@contextmanager
+def _network() -> Iterator[None]:
+    """Say of an error in here that the network made it, not the disk: a socket's are bare OSErrors, as a file's are."""
+    try:
+        yield
+    except URLError:
+        raise
+    except OSError as error:
+        raise URLError(error) from error
+
+
+def _cause(error: URLError | HTTPException) -> object:
+    """What lies behind it; an error without words, by its class."""
+    cause = getattr(error, "reason", None) or error
+    return cause if str(cause) else type(cause).__name__
 
 
 def _check_room(info: ModelInfo, url: str, part: Path, missing: int) -> None:

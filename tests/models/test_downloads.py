@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 import samnb.models
 from samnb.cli import main
 from samnb.errors import DownloadFailed, UnknownName
-from samnb.models import REGISTRY, Entry, download, load_model
+from samnb.models import REGISTRY, Entry, download, downloads, load_model
 from samnb.models.checkpoints import ModelInfo
 from samnb.models.downloads import PATIENCE, download_checkpoint, source_of
 
@@ -236,3 +237,21 @@ def test_the_embedded_model_needs_none():
         download("vit_z")
     with pytest.raises(DownloadFailed, match="not published"):
         download_checkpoint(REGISTRY["tiny"].info)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(104, "reset by peer"), TimeoutError(), OSError(113, "no route")]
+)
+@pytest.mark.parametrize("when", ["urlopen", "read"])
+def test_an_error_of_a_socket_is_one_of_the_network_and_not_of_the_folder(
+    server, info, tmp_path, monkeypatch, error, when
+):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(*((downloads, "urlopen") if when == "urlopen" else (HTTPResponse, "read")), fail)
+    with pytest.raises(DownloadFailed) as told:
+        download_checkpoint(info, tmp_path / "weights", pause=0.001)
+    assert info.url in str(told.value)
+    assert f"the connection broke ({error if error.args else 'TimeoutError'})" in str(told.value)
+    assert f"{tmp_path / 'weights'}:" not in str(told.value)
