@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,9 @@ __all__ = [
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 _usual_threads = 0
+_lent: set[int] = set()  # all that were ever set here
+_lending = threading.Lock()
+_seen = threading.local()
 
 
 def check_device(device: str) -> str:
@@ -101,10 +105,11 @@ def computing_as(precision: str, device: str) -> Iterator[None]:
 
 @contextmanager
 def on_threads(count: int | None) -> Iterator[None]:
-    """Let torch use that many processor threads here, and its usual number afterwards; None changes nothing.
+    """Let torch use that many processor threads here, and this thread's own number afterwards; None changes nothing.
 
-    The usual number is remembered for the process: a thread that starts while another one is in here is born with
-    that one's number, and would otherwise hand it on for good.
+    torch keeps a number for each thread, and a thread is born with the one that was set last, by whomever. So a thread
+    that comes here for the first time with a number that was lent to another one has the usual number of the process
+    as its own. A number that was set in here by somebody else stays.
     """
     if count is None:
         yield
@@ -112,11 +117,18 @@ def on_threads(count: int | None) -> Iterator[None]:
     import torch
 
     global _usual_threads
-    now = torch.get_num_threads()
-    if now != count or not _usual_threads:
-        _usual_threads = now
+    own = torch.get_num_threads()
+    with _lending:
+        if own in _lent and not hasattr(_seen, "before"):
+            own = _usual_threads
+        elif not getattr(_seen, "depth", 0):
+            _usual_threads = own
+        _lent.add(count)
+    _seen.before, _seen.depth = True, getattr(_seen, "depth", 0) + 1
     torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(_usual_threads)
+        _seen.depth -= 1
+        if torch.get_num_threads() == count:
+            torch.set_num_threads(own)

@@ -1,9 +1,11 @@
+import threading
+
 import pytest
 import torch
 
 from samnb.errors import UnknownName
 from samnb.models import devices
-from samnb.models.devices import check_precision, computing_as, decide_precision
+from samnb.models.devices import check_precision, computing_as, decide_precision, on_threads
 
 
 def test_auto_is_half_on_cuda_and_whole_elsewhere(monkeypatch):
@@ -29,3 +31,52 @@ def test_matrices_are_multiplied_in_the_precision_asked_for():
         with computing_as(precision, "cpu"):
             assert (matrix @ matrix).dtype == dtype
     assert (matrix @ matrix).dtype == torch.float32
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Three threads are usual here, and nobody has lent any."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr(devices, "_lent", set())
+    monkeypatch.setattr(devices, "_usual_threads", 0)
+    monkeypatch.setattr(devices, "_seen", threading.local())
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_number_that_somebody_sets_is_the_one_that_comes_back(threads):
+    with on_threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(1)  # the number that was lent, and now somebody's own
+    with on_threads(1):
+        pass
+    assert torch.get_num_threads() == 1
+    with on_threads(2):
+        torch.set_num_threads(4)
+    assert torch.get_num_threads() == 4
+
+
+def test_one_within_another_gives_back_what_was_lent(threads):
+    with on_threads(1):
+        with on_threads(2):
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+
+
+def test_a_thread_born_within_gives_back_the_usual_number(threads):
+    numbers = []
+
+    def born_within():
+        with on_threads(2):
+            numbers.append(torch.get_num_threads())
+        numbers.append(torch.get_num_threads())
+
+    with on_threads(1):
+        thread = threading.Thread(target=born_within)
+        thread.start()
+        thread.join()
+    assert numbers == [2, 3]
+    assert torch.get_num_threads() == 3
