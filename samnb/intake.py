@@ -136,7 +136,7 @@ class _Adding:
         self._images: list[ImageRecord] = []
         self._failed: list[Failure] = []
         self._added = self._changed = self._duplicates = 0
-        self._done = self._total = 0
+        self._done = self._total = self._refused = 0
         self._broken_off = False
         self._seen: set[str] = set()
 
@@ -200,8 +200,11 @@ class _Adding:
                 block.paths.append(item.path)
                 block.kept.setdefault(item.path, item)
             elif isinstance(item, Refused):
-                block.paths.append(item.name)
-                block.reads[item.name] = _Read(item.name, reason=item.reason)
+                # Two that are refused may have one name, and no path has a NUL in it.
+                self._refused += 1
+                key = f"{item.name}\0{self._refused}"
+                block.paths.append(key)
+                block.reads[key] = _Read(item.name, reason=item.reason)
         found = len(block.paths)
         # The same bytes under the same name may be in a zip file, or a list, more than once.
         block.paths = [path for path in dict.fromkeys(block.paths) if path not in self._seen]

@@ -30,9 +30,9 @@ _MAX_NAME_BYTES = 180
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*]|[\ud800-\udfff]')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Refused:
-    """Something that cannot be added: what reports call it, and why."""
+    """Something that cannot be added: what reports call it, and why; two of one name are two."""
 
     name: str
     reason: str

@@ -353,3 +353,18 @@ def test_100_damaged_zip_files_never_crash_or_leave_half_a_row(session: Session)
     assert failures > 60
     kept = {Path(i.path) for i in session.images()}
     assert everything_below(session.folder / "images") == kept
+
+
+def test_two_refused_members_of_one_name_are_both_told(session: Session, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        content = zip_bytes(
+            [("bad.png", b"no picture"), ("../out.png", png(1)), ("../out.png", png(2)), ("a.png", png(3))]
+        )
+    report = session.add(("two.zip", content))
+    assert report.added == 1
+    assert [Path(failure.path).name for failure in report.failed].count("out.png") == 2
+
+
+def test_two_things_of_a_list_that_are_none_are_both_told(session: Session) -> None:
+    report = session.add([("a.png", b""), ("a.png", b""), object(), object()], dataset="x")
+    assert [failure.path for failure in report.failed] == ["a.png"] * 2 + ["<object from memory>"] * 2
