@@ -6,15 +6,16 @@ twice is only waste, so any ``concurrent.futures`` executor can run it, a cluste
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from .records import ImageRecord
 from .regions import Region, region_hash
 from .storage_check import encode_to_store
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 __all__ = [
     "EncodeOutcome",
     "EncodeTask",
@@ -42,6 +46,8 @@ __all__ = [
     "prepared_picture",
     "read_checked",
 ]
+
+_log = logging.getLogger("samnb.encoding")
 
 CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries", "disk_bytes", "min_free_bytes", "ttl", "remote")
 IN_HAND = 8
@@ -78,6 +84,7 @@ class Encoder:
         self.choice: Choice | None = None
         """How a prewarm goes fastest here, once one has found out."""
         self._in_hand: deque[str] = deque()
+        self._hands = threading.Lock()
         self._turns = threading.Lock()
         self._urgent = 0
         self._asked: list[str] = []
@@ -134,7 +141,7 @@ class Encoder:
             embedding, hit = _from_store_or_model(task, self.model, self.cache)
         self._take_in_hand(task.key)
         if not image.embedding_cached:
-            self.catalog.mark_pixels_cached(image.pixel_hash, True)
+            self._note_cached(task)
         return embedding, hit
 
     def region_embedding(self, image: ImageRecord, region: Region) -> tuple[Embedding, bool]:
@@ -186,12 +193,13 @@ class Encoder:
                 else "Workers and this session need to see the same folder under the same path."
             )
             raise StoreError(f"{task.filename}: its embedding was computed, but is not in {self.cache!r}. {why}")
-        self.catalog.mark_pixels_cached(task.pixel_hash, True)
+        self._note_cached(task)
 
     def held(self, tasks: Sequence[EncodeTask]) -> set[str]:
         """Keys of the tasks whose embeddings the store has now; the catalog is told of all of them at once."""
         held = {task.key for task in tasks if task.key in self.cache}
-        self.catalog.mark_held({task.pixel_hash for task in tasks if task.key in held})
+        hashes = {task.pixel_hash for task in tasks if task.key in held}
+        self._note(f"{len(held)} embeddings are", lambda: self.catalog.mark_held(hashes))
         return held
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
@@ -204,19 +212,31 @@ class Encoder:
     def close(self) -> None:
         """Listen to the store no more, and wait until remote tiers have what was computed."""
         self.cache.unsubscribe(self)
-        self.cache.unpin(self._in_hand)
+        with self._hands:
+            self.cache.unpin(self._in_hand)
         if self._owns_cache:
             self.cache.close()
         else:
             self.cache.flush()
 
     def _take_in_hand(self, key: str) -> None:
-        with suppress(ValueError):  # not in hand before
-            self._in_hand.remove(key)
-        self._in_hand.append(key)
-        self.cache.pin([key])
-        while len(self._in_hand) > IN_HAND:
-            self.cache.unpin([self._in_hand.popleft()])
+        with self._hands:
+            with suppress(ValueError):  # not in hand before
+                self._in_hand.remove(key)
+            self._in_hand.append(key)
+            self.cache.pin([key])
+            while len(self._in_hand) > IN_HAND:
+                self.cache.unpin([self._in_hand.popleft()])
+
+    def _note_cached(self, task: EncodeTask) -> None:
+        self._note(f"{task.filename}: its embedding is", lambda: self.catalog.mark_pixels_cached(task.pixel_hash, True))
+
+    def _note(self, what: str, write: Callable[[], object]) -> None:
+        """Write a flag of the catalog; an embedding is as good without, and the next look at the store sets it."""
+        try:
+            write()
+        except StoreError as error:
+            _log.warning("%s in the store, and the catalog could not be told: %s", what, error)
 
 
 @dataclass(frozen=True)
@@ -327,11 +347,15 @@ def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[
 
 def prepared_picture(task: EncodeTask, model: Any) -> Any:
     """The task's image as ``model.prepare`` leaves it, checked as by `read_checked`; its pixels are never copied."""
+    return model.prepare(_checked_picture(task))
+
+
+def _checked_picture(task: EncodeTask) -> Image:
     # The bytes of a JPEG are a tenth of its pixels, and as telling; pixels are hashed only of a file written anew.
     picture, unchanged = read_upright(task.path, content_hash=task.content_hash)
     if not unchanged and hash_of_upright(picture) != task.pixel_hash:
         raise ImageChanged(task.path, task.dataset)
-    return model.prepare(picture)
+    return picture
 
 
 def _encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutcome:
@@ -342,7 +366,7 @@ def _encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutc
 
 def _from_store_or_model(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tuple[Embedding, bool]:
     def compute() -> Embedding:
-        return encode_to_store(model, read_checked(task.path, task.pixel_hash, task.dataset), cache.dtype)
+        return encode_to_store(model, np.asarray(_checked_picture(task)), cache.dtype)
 
     return cache.get_or_compute(task.key, compute, about=task.about)
 

@@ -1,4 +1,7 @@
 import pickle
+import threading
+from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,7 +13,7 @@ from PIL import Image
 import samnb.encoding
 import samnb.session
 from samnb.encoding import encode_into_store, prepared_picture, read_checked
-from samnb.errors import ImageChanged
+from samnb.errors import ImageChanged, StoreError
 from samnb.images import pixel_hash
 from samnb.session import Session
 
@@ -91,3 +94,54 @@ def test_the_first_and_the_second_answer_are_the_same_bits(session):
     second, hit_again = session.embedding(image)
     assert (hit, hit_again) == (False, True)
     np.testing.assert_array_equal(first.tensors["image_embedding"], second.tensors["image_embedding"])
+
+
+def refuse(*arguments):
+    raise StoreError("the database is locked")
+
+
+def test_an_embedding_is_given_although_the_catalog_cannot_be_told(session, monkeypatch, caplog):
+    image = session.images()[0]
+    monkeypatch.setattr(session.catalog, "mark_pixels_cached", refuse)
+    monkeypatch.setattr(session.catalog, "mark_held", refuse)
+    assert [session.embedding(image)[1] for _ in range(2)] == [False, True]
+    assert caplog.text.count("its embedding is in the store, and the catalog could not be told") == 2
+    assert "the database is locked" in caplog.text
+    *_, last = session.prewarm_stream()
+    assert (last["skipped"], last["failed"]) == (1, 0)
+
+
+def test_a_prewarm_goes_on_although_the_catalog_cannot_be_told(session, monkeypatch, caplog):
+    monkeypatch.setattr(session.catalog, "mark_pixels_cached", refuse)
+    monkeypatch.setattr(session.catalog, "mark_held", refuse)
+    *_, last = session.prewarm_stream()
+    assert (last["computed"], last["failed"]) == (1, 0)
+    assert "the database is locked" in caplog.text
+
+
+def test_one_image_taken_in_hand_by_two_threads_is_there_once(session):
+    class Slow(deque):
+        def remove(self, key):
+            try:
+                super().remove(key)
+            finally:
+                with suppress(threading.BrokenBarrierError):
+                    together.wait(0.3)
+
+    together, encoder, keys = threading.Barrier(2), session._encoder, [f"{n:064x}" for n in range(3)]
+    encoder._in_hand = Slow(keys)
+    threads = [threading.Thread(target=encoder._take_in_hand, args=[keys[0]]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(encoder._in_hand) == [keys[1], keys[2], keys[0]]
+
+
+def test_the_first_look_at_an_unchanged_file_hashes_no_pixels(session, monkeypatch):
+    def refuse_to_hash(picture):
+        raise AssertionError("its pixels were hashed")
+
+    for name in ("hash_of_upright", "pixel_hash"):
+        monkeypatch.setattr(samnb.encoding, name, refuse_to_hash)
+    assert session.embedding(session.images()[0])[1] is False
