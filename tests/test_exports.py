@@ -18,6 +18,7 @@ from samnb.errors import StoreError, UnknownName, UnknownOption
 from samnb.exports import EXPORTERS, ExportReport, export
 from samnb.formats.layout import MANIFEST
 from samnb.masks import category_color, mask_area, mask_bbox, mask_iou
+from samnb.reports import Failure
 
 CATEGORIES = ["coin", "a/b c"]
 
@@ -306,3 +307,16 @@ def test_a_failing_export_leaves_the_earlier_file(work, tmp_path):
 def test_home_folder(work, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert export("coco", "~/a.json", **work).path == tmp_path / "a.json"
+
+
+def test_the_report_shows_itself_as_a_card() -> None:
+    failed = tuple(Failure(f"<{n}>.png", "gone") for n in range(23))
+    report = ExportReport("coco", Path("out") / "<a>.json", 6, 24, (Path("a"),), failed, ("holes filled",))
+    page = report._repr_html_()
+    assert "24 annotations on 6 images" in page
+    assert "var(--jp-layout-color1" in page
+    assert "coco · &lt;a&gt;.json" in page
+    assert "&lt;0&gt;.png: gone" in page
+    assert "… and 3 more in .failed" in page
+    assert "holes filled" in page
+    assert "<ul>" not in ExportReport("coco", Path("a.json"), 0, 0)._repr_html_()

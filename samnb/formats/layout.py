@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 from ..errors import ImageError, UnknownName
 from ..records import AnnotationRecord, ImageRecord
-from ..reports import Failure
+from ..reports import Failure, card
 
 __all__ = [
     "MANIFEST",
@@ -31,6 +32,8 @@ __all__ = [
 
 MANIFEST = "samnb-export.json"
 """What an export of a folder wrote, so that the next one can take away what is gone."""
+
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,29 @@ class ExportReport:
     failed: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        rows = {
+            "written": f"{count(self.annotations, 'annotation')} on {count(self.images, 'image')}",
+            "files": f"{len(self.files):,}",
+            "where": str(self.path),
+        }
+        if self.notes:
+            rows["note"] = "; ".join(self.notes)
+        if self.failed:
+            rows["left out"] = f"{len(self.failed):,}"
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in self._failures)
+        return card(f"{self.format} · {self.path.name}", rows) + (f"<ul>{lines}</ul>" if lines else "")
+
+    @property
+    def _failures(self) -> list[str]:
+        lines = [f"{failure.path}: {failure.reason}" for failure in self.failed[:_SHOWN]]
+        more = len(self.failed) - _SHOWN
+        return [*lines, f"… and {more:,} more in .failed"] if more > 0 else lines
+
     def __repr__(self) -> str:
         lines = [f"{count(self.annotations, 'annotation')} on {count(self.images, 'image')} → {self.path}"]
         lines += [f"  {note}" for note in self.notes]
-        lines += [f"  ⚠ {failure.path}: {failure.reason}" for failure in self.failed[:20]]
-        if len(self.failed) > 20:
-            lines.append(f"  … and {len(self.failed) - 20} more in .failed")
+        lines += [f"  ⚠ {line}" for line in self._failures]
         return "\n".join(lines)
 
 
