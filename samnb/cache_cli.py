@@ -42,7 +42,7 @@ def add_cache_commands(commands: Any) -> None:
             )
         whose = "of the session; the catalog's flags speak of its embeddings"
         for option, default, help in (
-            ("--model", "tiny", f"{whose} (tiny)"),
+            ("--model", None, f"{whose} (left out: those of any model)"),
             ("--checkpoint", None, whose),
             ("--device", "auto", argparse.SUPPRESS),
         ):
@@ -69,7 +69,7 @@ def _repair(arguments: argparse.Namespace) -> int:
 
 
 def _gc(arguments: argparse.Namespace) -> None:
-    with _opened(arguments) as cache:
+    with _opened(arguments, afterwards=True) as cache:
         print(cache.collect(to_bytes=None if arguments.to is None else _size(arguments.to)))
         print(cache)
 
@@ -86,23 +86,23 @@ def _export(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from .cache_archive import import_entries
 
-    with _opened(arguments, new=True) as cache:
+    with _opened(arguments, new=True, afterwards=True) as cache:
         report = import_entries(cache, arguments.file)
     print(report)
     return 0 if report.ok else 1
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace, *, flags: bool = True, new: bool = False) -> Iterator[EmbeddingCache]:
-    """The store of a session; with `flags` the session too, so that its catalog is told."""
+def _opened(
+    arguments: argparse.Namespace, *, flags: bool = True, new: bool = False, afterwards: bool = False
+) -> Iterator[EmbeddingCache]:
+    """The store of a session; with `flags` its catalog is told too, where no model is named once `afterwards`."""
     from .cache import EmbeddingCache
-    from .session import Session
 
     folder = arguments.folder
     if flags and (folder / "catalog.db").exists():
-        options = {name: getattr(arguments, name) for name in ("model", "checkpoint", "device")}
-        with Session(folder, **options) as session:
-            yield session.cache
+        with _of_model(arguments) if arguments.model else _of_any_model(folder, afterwards=afterwards) as cache:
+            yield cache
         return
     store = folder if _is_store(folder) else folder / "embeddings"
     if not new and not store.is_dir():
@@ -112,6 +112,35 @@ def _opened(arguments: argparse.Namespace, *, flags: bool = True, new: bool = Fa
         yield cache
     finally:
         cache.close()
+
+
+@contextmanager
+def _of_model(arguments: argparse.Namespace) -> Iterator[EmbeddingCache]:
+    from .session import Session
+
+    options = {name: getattr(arguments, name) for name in ("model", "checkpoint", "device")}
+    with Session(arguments.folder, **options) as session:
+        yield session.cache
+
+
+@contextmanager
+def _of_any_model(folder: Path, *, afterwards: bool) -> Iterator[EmbeddingCache]:
+    from .cache import EmbeddingCache
+    from .catalog import Catalog
+    from .intake import database_url
+    from .upkeep import FlagsOfAnyModel
+
+    with Catalog(database_url(folder, None), folder_for_messages=folder) as catalog:
+        cache = EmbeddingCache(folder / "embeddings")
+        account = FlagsOfAnyModel(catalog, cache)
+        try:
+            if not afterwards:
+                cache.subscribe(account)
+            yield cache
+            if afterwards:
+                account.store_changed(None, fix=True)
+        finally:
+            cache.close()
 
 
 def _is_store(folder: Path) -> bool:

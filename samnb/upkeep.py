@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .cache import EmbeddingCache
 from .catalog import Catalog, ImageRecord, NewImage
+from .entry_header import read_header
 from .errors import AnyPath, ImageChanged, ImageError
 from .images import content_hash, find_images
 from .intake import new_image, threads
 from .jobs import Event, JobControl
 
-__all__ = ["Relocated", "fill_events", "filled", "relocate"]
+__all__ = ["FlagsOfAnyModel", "Relocated", "fill_events", "filled", "relocate"]
 
 _log = logging.getLogger("samnb.upkeep")
 
@@ -100,6 +102,29 @@ def _fill(
     gone: dict[str, ImageRecord | str] = dict.fromkeys(new, "removed from the catalog meanwhile")
     why = {image_id: read for image_id, read in reads.items() if isinstance(read, str)}
     return gone | why | {image.id: image for image in catalog.renew_images(cached)}
+
+
+class FlagsOfAnyModel:
+    """Keeps a catalog's flags by what a store holds of any model: for whoever looks after a store and has no model."""
+
+    def __init__(self, catalog: Catalog, cache: EmbeddingCache):
+        self.catalog, self.cache = catalog, cache
+
+    def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
+        """Compare the flags with the store, whose headers are all read; see `samnb.listeners`.
+
+        Without `fix`, a flag that is down is right: it may speak of a model that has not encoded the image.
+        """
+        there = (self.cache.path_of(key) for key in list(self.cache.keys()) if key in self.cache)
+        held = {read_header(path).get("pixel_hash", "") for path in there}
+
+        def has(image: ImageRecord) -> bool:
+            return image.pixel_hash in held and (fix or image.embedding_cached)
+
+        wrong = len(self.catalog.wrongly_flagged(has, pixel_hashes=pixel_hashes))
+        if wrong and fix:
+            self.catalog.refresh_cached(has, pixel_hashes=pixel_hashes)
+        return wrong
 
 
 def relocate(catalog: Catalog, folder: AnyPath) -> Relocated:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from samnb.cache import EmbeddingCache, make_key
 from samnb.cli import main
+from samnb.entry_header import read_header
 from samnb.prompts import Embedding
 from samnb.session import Session
 
@@ -84,3 +86,29 @@ def test_export_and_import_into_another_session(
 def test_a_folder_without_embeddings_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "stats", str(tmp_path)]) == 1
     assert "no embeddings there" in capsys.readouterr().err
+
+
+def test_flags_are_those_of_any_model_where_none_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = EmbeddingCache(folder / "embeddings")
+    for number, path in enumerate(sorted((folder / "embeddings").glob("??/??/*.safetensors"))):
+        about = read_header(path)
+        embedding = other.get(path.stem)
+        assert embedding is not None
+        other.remove(path.stem)
+        other.put(
+            make_key(f"{number}", "vit_x", "1"), embedding, about={"pixel_hash": about["pixel_hash"], "model": "vit_x"}
+        )
+    monkeypatch.setattr("samnb.session.load_model", lambda *args, **options: pytest.fail("a model was opened"))
+    for command in ("verify", "repair", "gc"):
+        assert main(["cache", command, str(folder)]) == 0
+        assert cached(folder) == 3
+    next((folder / "embeddings").glob("??/??/*.safetensors")).unlink()
+    assert main(["cache", "verify", str(folder)]) == 1
+    assert cached(folder) == 3
+    assert main(["cache", "repair", str(folder)]) == 0
+    assert cached(folder) == 2
+    monkeypatch.undo()
+    assert main(["cache", "verify", str(folder), "--model", "tiny"]) == 0
+    assert cached(folder) == 0
