@@ -22,7 +22,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -281,10 +281,13 @@ class EmbeddingCache:
         """
 
         def compute_here() -> tuple[Embedding, bool]:
-            with self._one_process(key):
+            with ExitStack() as alone:
+                refused = None if self._disk is None else self._disk.lock_out_others(key, until=alone)
                 embedding = self._find(key) or self._fetch(key)  # another may have published it since we looked
                 if embedding is not None:
                     return embedding, True
+                if refused is not None:
+                    raise refused
                 return self._put_or_hold(key, compute(), about), False
 
         embedding, hit = self._flights.run(key, lambda: self._find(key), compute_here)
@@ -403,7 +406,7 @@ class EmbeddingCache:
         self._unstored.add(key)
         self._memory.put(key, kept)
         if not self._counts["refused"]:
-            _log.warning("%s What finds no room is kept in memory only.", error)
+            _log.warning("%s What finds no place there is kept in memory only.", error)
         self._count("refused")
 
     def _fetch(self, key: str) -> Embedding | None:
@@ -419,9 +422,6 @@ class EmbeddingCache:
         else:
             self._remember(key, embedding, found[0])
         return embedding
-
-    def _one_process(self, key: str) -> AbstractContextManager[None]:
-        return nullcontext() if self._disk is None else self._disk.one_process(key)
 
     def _find(self, key: str) -> Embedding | None:
         if self._disk is None or self._budget is None:

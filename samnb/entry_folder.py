@@ -13,7 +13,7 @@ import re
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .entries import EntryDamaged, check_key
@@ -218,6 +218,14 @@ class EntryFolder:
             if not held:
                 _log.warning("%s: held by another process for %g s; computing anyway", key, LOCK_TIMEOUT)
             yield
+
+    def lock_out_others(self, key: str, *, until: ExitStack) -> StoreError | None:
+        """Enter `one_process`; the error where the folder takes no lock: a remote tier may have it."""
+        try:
+            until.enter_context(self.one_process(key))
+        except StoreError as error:
+            return error
+        return None
 
     @contextmanager
     def lock(self, name: str, *, timeout: float) -> Iterator[bool]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +57,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     """A child process that talks to us over its stdin and stdout."""
     command = [sys.executable, str(CHILD), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(Path(entry_folder.__file__).parents[1])}
-    return subprocess.Popen(
-        command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    return subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -206,9 +204,7 @@ def test_about_may_not_replace_what_the_store_says(cache: EmbeddingCache) -> Non
         (1e300, "float32", "Scale it"),
     ],
 )
-def test_values_that_cannot_be_kept_are_refused(
-    tmp_path: Path, value: float, dtype: str, advice: str
-) -> None:
+def test_values_that_cannot_be_kept_are_refused(tmp_path: Path, value: float, dtype: str, advice: str) -> None:
     for folder in (tmp_path, None):
         cache = EmbeddingCache(folder, dtype=dtype)
         with pytest.raises(ModelError, match=advice):
@@ -426,9 +422,7 @@ def test_another_dtype_is_refused() -> None:
 # --- one computation
 
 
-def ask_from_threads(
-    cache: EmbeddingCache, compute: Callable[[], Embedding], count: int = 16
-) -> list[object]:
+def ask_from_threads(cache: EmbeddingCache, compute: Callable[[], Embedding], count: int = 16) -> list[object]:
     """What each thread got: (embedding, hit), or the exception it saw."""
     barrier = threading.Barrier(count)
 
@@ -656,9 +650,7 @@ def locked(mode: int, *paths: Path) -> Iterator[None]:
 
 
 @posix_only
-def test_a_folder_that_cannot_be_written_can_be_read(
-    open_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_written_can_be_read(open_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = open_folder / "embeddings"
     told = EmbeddingCache(folder).put(KEY, some(), about={})
     EmbeddingCache(folder).put(key_of(1), some(), about={})
@@ -723,3 +715,24 @@ def test_stats_tell_what_was_done_and_show_themselves(cache: EmbeddingCache) -> 
     assert "1 · 2" in stats._repr_html_()
     assert "all sound" in cache.check()._repr_html_()
     assert str(cache.folder) in repr(cache)
+
+
+@posix_only
+def test_what_a_remote_tier_has_is_served_where_nothing_can_be_kept(
+    open_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = open_folder / "remote"
+    remote.mkdir()
+    with closing(EmbeddingCache(open_folder / "first", remote=[remote.as_uri()])) as first:
+        told = [first.put(key_of(number), some(), about={}) for number in range(2)]
+    (open_folder / "second").mkdir()
+    second, computed = EmbeddingCache(open_folder / "second", remote=[remote.as_uri()]), []
+    with closing(second), locked(0o555, open_folder / "second"), caplog.at_level(logging.WARNING, "samnb.cache"):
+        for number, expected in enumerate(told):
+            found, hit = second.get_or_compute(key_of(number), lambda: computed.append(1) or some(), about={})
+            assert same(found, expected)
+            assert hit
+        with pytest.raises(SessionReadOnly):
+            second.get_or_compute(key_of(9), lambda: computed.append(1) or some(), about={})
+    assert caplog.text.count("is kept in memory only") == 1
+    assert not computed
