@@ -18,7 +18,7 @@ from .jobs import Event
 from .masks import encode_rle, mask_area, mask_bbox
 from .matching import Match
 from .prompts import Prediction, Prompt
-from .records import ImageRecord
+from .records import BY_HAND, ImageRecord
 from .reports import Annotation, Annotations
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ __all__ = ["BY_HAND", "Annotating", "Changes"]
 
 _log = logging.getLogger("samnb.session")
 
-BY_HAND = "hand"
-"""The source of an annotation that somebody accepted."""
 
 # What may change while an annotation keeps its id.
 _CHANGING = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "review")

@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("format", help="coco, labelme or masks")
     take.add_argument("path", type=Path, help="file or folder to read")
     take.add_argument("--images", type=Path, metavar="DIR", help="add the pictures it names from there")
+    take.add_argument("--by-hand", action="store_true", help="they count as made by hand: for templates, evaluate")
     for command in (export, take):
         command.add_argument(
             "--set", dest="options", metavar="NAME=VALUE", type=_option, action="append", default=[],
@@ -200,7 +201,8 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _import(arguments: argparse.Namespace) -> int:
     with _session(arguments) as session:
-        named: dict[str, Any] = {"dataset": arguments.dataset, "images": arguments.images, **dict(arguments.options)}
+        named: dict[str, Any] = {name: getattr(arguments, name) for name in ("dataset", "images", "by_hand")}
+        named |= dict(arguments.options)
         try:
             report = session.import_(arguments.format, arguments.path, **named)
         except KeyboardInterrupt as stopped:

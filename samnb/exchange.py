@@ -59,6 +59,7 @@ class Exchange(Templating):
         *,
         dataset: str | None = None,
         images: str | Path | None = None,
+        by_hand: bool = False,
         show: bool = True,
         **options: Any,
     ) -> ImportReport:
@@ -77,6 +78,9 @@ class Exchange(Templating):
         images : path, optional
             A folder with the pictures: those the file names and the session does not have are added.
             None: they are reported.
+        by_hand : bool
+            New ones count as made by hand: their source is "hand", so that templates are made from them and measured
+            by them. For masks that somebody has looked at, not those of a program.
         show : bool
             Draw how far it is (a tqdm bar outside a notebook) when it takes longer than a second.
         **options
@@ -105,6 +109,7 @@ class Exchange(Templating):
             add=lambda paths: self.add(paths, dataset=dataset or "default", show=show),
             filled=self._filled,
             tell=self.changes.tell,
+            by_hand=by_hand,
         )
         job = Job(f"import {format}", work.events, start=False)
         report: ImportReport = run_shown(job, show=show).details["report"]

@@ -36,6 +36,8 @@ class ImportReport:
         What was not understood, or fits no image, and why.
     notes : tuple of str
         What was taken in another way than it stands in the file.
+    by_hand : bool
+        The new ones count as made by hand: templates are made from them, and measured by them.
     """
 
     format: str
@@ -47,6 +49,7 @@ class ImportReport:
     categories_added: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    by_hand: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON can hold them."""
@@ -54,6 +57,7 @@ class ImportReport:
 
     def __str__(self) -> str:
         parts = [f"{count(self.added, 'annotation')} from {self.path.name} on {count(self.images, 'image')}"]
+        parts += ["as made by hand"] if self.by_hand else []
         parts += [f"{self.already:,} there already"] if self.already else []
         parts += [f"{count(self.pictures_added, 'picture')} added"] if self.pictures_added else []
         parts += [f"{len(self.failed):,} not used"] if self.failed else []
@@ -70,7 +74,7 @@ class ImportReport:
 
     def _repr_html_(self) -> str:
         rows = {
-            "new": count(self.added, "annotation"),
+            "new": count(self.added, "annotation") + (", as made by hand" if self.by_hand else ""),
             "there already": count(self.already, "annotation") if self.already else "none",
             "images": f"{self.images:,}" + (f", {self.pictures_added:,} of them new" if self.pictures_added else ""),
         }

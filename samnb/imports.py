@@ -29,7 +29,7 @@ from .readers.coco import read_coco
 from .readers.found import Contents, Found, Mask, Named, plain
 from .readers.labelme import read_labelme
 from .readers.pngs import read_mask_pictures
-from .records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
+from .records import BY_HAND, REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
 from .reports import AddReport, Failure
 
 __all__ = ["READERS", "SAME", "Importing", "Reader", "picture_folder", "read_contents"]
@@ -97,6 +97,8 @@ class Importing:
         The images, their files read where nobody did since they came from the earlier server.
     tell : callable
         Told the id of an image whose annotations changed.
+    by_hand : bool
+        New ones count as made by hand.
     """
 
     format: str
@@ -107,6 +109,7 @@ class Importing:
     add: Callable[[list[Path]], AddReport]
     filled: Callable[[Sequence[ImageRecord]], Sequence[ImageRecord]]
     tell: Callable[[str], object]
+    by_hand: bool = False
     added: int = 0
     already: int = 0
     like: int = 0
@@ -208,7 +211,7 @@ class Importing:
             bbox=mask_bbox(mask),
             area=mask_area(mask),
             score=found.score,
-            source=f"import:{self.format}",
+            source=BY_HAND if self.by_hand else f"import:{self.format}",
         )
 
     def _upright(self, found: Found, image: ImageRecord) -> Mask:
@@ -239,7 +242,7 @@ class Importing:
         unused = [record for record in there if exact[_key(record)]]
         new: list[NewAnnotation] = []
         for row in rest:
-            like = _like(row, unused)
+            like = _like(row, unused, by_hand=self.by_hand)
             if like is None:
                 new.append(row)
             else:
@@ -263,6 +266,7 @@ class Importing:
             categories_added=tuple(self.categories_added),
             failed=tuple(Failure(plain(failure.path), plain(failure.reason)) for failure in self.failed),
             notes=tuple(notes),
+            by_hand=self.by_hand,
         )
 
 
@@ -270,12 +274,13 @@ def _key(annotation: NewAnnotation | AnnotationRecord) -> tuple[str, str]:
     return annotation.category, str(annotation.rle["counts"])
 
 
-def _like(row: NewAnnotation, there: Sequence[AnnotationRecord]) -> AnnotationRecord | None:
+def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: bool) -> AnnotationRecord | None:
     """The annotation that is the same object, if not to the pixel; None where there is none."""
     best, nearest = None, 0.0
     mask: Mask | None = None
     for record in there:
-        mended = record.source.startswith("import:") and record.updated_at is not None
+        imported = record.source.startswith("import:") or (by_hand and record.source == BY_HAND)
+        mended = imported and record.updated_at is not None
         least = _MENDED if mended else SAME
         sizes = sorted((row.area, record.area))
         # The IoU is at most the ratio of the areas.

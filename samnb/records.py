@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = [
     "ACCEPTED",
+    "BY_HAND",
     "REJECTED",
     "UNREAD",
     "UNSURE",
@@ -24,6 +25,9 @@ __all__ = [
     "Removed",
     "Verdict",
 ]
+
+BY_HAND = "hand"
+"""The source of an annotation that somebody accepted."""
 
 UNSURE, ACCEPTED, REJECTED = "unsure", "accepted", "rejected"
 """What a review says of an annotation; "" where there is nothing to review."""

@@ -22,6 +22,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from samnb import Session
+from samnb.cli import main
 from samnb.errors import FormatError, ImageNotFound, SamnbError, UnknownName, UnknownOption
 from samnb.exports import EXPORTERS
 from samnb.imports import READERS
@@ -683,6 +684,46 @@ def test_a_damaged_index_is_reported_line_by_line(first, tmp_path):
     assert [failure.path for failure in report.failed] == [
         f"index.csv, line {number}" for number in (len(lines), place_of_gone + 1)
     ]
+
+
+# -- as hand work ---
+
+
+def test_imported_as_hand_work_they_are_examples_and_the_truth(opened, photos, tmp_path):
+    session = opened("second")
+    session.add(photos, show=False)
+    file = coco_file(
+        tmp_path / "a.json", [{"segmentation": [polygon(2, 2, 9)]}, {"segmentation": [polygon(20, 12, 9)]}]
+    )
+    plain = opened("third")
+    plain.add(photos, show=False)
+    plain.import_("coco", file, show=False)
+    with pytest.raises(SamnbError):
+        plain.template("coins")
+    report = session.import_("coco", file, by_hand=True, show=False)
+    assert (report.added, report.by_hand) == (2, True)
+    assert "as made by hand" in str(report)
+    assert "as made by hand" in report._repr_html_()
+    assert {one.source for one in session.annotations()} == {"hand"}
+    template = session.template("coins")
+    assert session.evaluate(template, on_examples=True).images
+    again = session.import_("coco", file, by_hand=True, show=False)
+    assert (again.added, again.already) == (0, 2)
+    first = session.annotations()[0]
+    mended = first.mask.copy()
+    mended[: mended.shape[0] // 2, 2:5] = False
+    session.update(first, mask=mended)
+    assert session.import_("coco", file, by_hand=True, show=False).added == 0
+    assert session.remove(first)
+    assert session.import_("coco", file, by_hand=True, show=False).added == 1
+
+
+def test_the_terminal_imports_as_hand_work(opened, photos, tmp_path, capsys):
+    file = coco_file(tmp_path / "a.json", [{"segmentation": [polygon(2, 2, 9)]}])
+    opened("s")
+    assert main(["import", str(tmp_path / "s"), "coco", str(file), "--images", str(photos), "--by-hand"]) == 0
+    assert "as made by hand" in capsys.readouterr().out
+    assert [one.source for one in opened("s").annotations()] == ["hand"]
 
 
 # -- the report ------------------------------------------------------------------------------------
