@@ -416,3 +416,25 @@ def test_csv_is_utf8_with_names_that_need_quotes(tmp_path):
     with open(path, encoding="utf-8", newline="") as stream:
         [row] = list(csv.DictReader(stream))
     assert (row["image"], row["dataset"]) == ('a, "b".jpg', "mon\nday")
+
+
+@pytest.mark.parametrize("format", ["labelme", "coco"])
+def test_originals_in_the_folder_are_neither_replaced_nor_taken_away(format, tmp_path):
+    """`labelme` is often started on the folder of the pictures themselves."""
+    folder = tmp_path / ("images" if format == "coco" else "all")
+    place = folder if format == "labelme" else tmp_path / "coco.json"
+    plain = picture(1, drawn(folder / "plain.png"))
+    before = Path(plain.path).read_bytes()
+    work: dict[str, Any] = {"images": [plain], "annotations": [], "categories": []}
+    export(format, place, **work, pictures=True)
+    assert Path(plain.path).read_bytes() == before
+    export(format, place, **work, pictures=False)
+    export(format, place, images=[], annotations=[], categories=[])
+    assert Path(plain.path).read_bytes() == before
+    deep = folder / "deep.png"
+    Image.fromarray((np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) * 9).astype(np.uint16)).save(deep)
+    before, there = deep.read_bytes(), sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=r"deep\.png: is a picture of the session"):
+        export(format, place, images=[plain, picture(2, deep)], annotations=[], categories=[], pictures=True)
+    assert deep.read_bytes() == before
+    assert sorted(tmp_path.rglob("*")) == there

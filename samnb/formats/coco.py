@@ -51,7 +51,7 @@ def export_coco(
         return ExportReport("coco", path, len(items), _count(items), (write_whole(path, content),))
     if path.is_dir():
         raise IsADirectoryError(21, "a folder is in the way")
-    with FolderWriter(path.parent) as folder:
+    with FolderWriter(path.parent, items) as folder:
         names, taken = {}, Names()
 
         def copy(item: ExportItem) -> None:

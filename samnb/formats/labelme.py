@@ -81,7 +81,7 @@ def export_labelme(
         }
         folder.write(f"{stem}.json", json.dumps(document, indent=1, allow_nan=False).encode("ascii"))
 
-    with FolderWriter(path) as folder:
+    with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
         lines = "".join(f"{category}\n" for category in categories if category.isprintable())
         folder.write("labels.txt", lines.encode(errors="surrogateescape"))

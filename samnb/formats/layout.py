@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import ImageError, UnknownName
+from ..errors import ImageError, StoreError, UnknownName
 from ..records import AnnotationRecord, ImageRecord
 from ..reports import Failure, card
 
@@ -193,7 +193,14 @@ class FolderWriter:
     """Files of a folder, set aside until all are there, and then moved into place; nothing is there before.
 
     A folder that was not there appears at once. In one that was, files of the same names are replaced one after the
-    other, and all else stays but for what an earlier export left, see `write_manifest`.
+    other, and all else stays but for what an earlier export left, see `write_manifest`. The pictures that are exported
+    are never replaced nor taken away, should they lie in it.
+
+    Parameters
+    ----------
+    folder : Path
+    items : sequence of ExportItem
+        What is exported; their pictures stay as they are.
 
     Examples
     --------
@@ -207,13 +214,27 @@ class FolderWriter:
     b'text'
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, items: Sequence[ExportItem] = ()):
         self.folder = folder
+        self._originals = {os.path.realpath(item.image.path) for item in items}
         self.files: list[Path] = []
         self.stale: set[Path] = set()
 
     def write(self, name: str, content: bytes) -> Path:
-        """Set one file aside; returns where it will be."""
+        """Set one file aside; returns where it will be. An original that holds the very same stays, and is not ours.
+
+        Raises
+        ------
+        StoreError
+            A picture that is exported lies there, and holds something else.
+        """
+        if self._is_original(self.folder / name):
+            if (self.folder / name).read_bytes() == content:
+                return self.folder / name
+            raise StoreError(
+                f"{self.folder / name}: is a picture of the session, and this export would replace it by another file. "
+                "Nothing was written. Choose another folder, or say pictures=False."
+            )
         aside = self._aside / name
         aside.parent.mkdir(parents=True, exist_ok=True)
         aside.write_bytes(content)
@@ -225,7 +246,7 @@ class FolderWriter:
 
         Names of images are for whoever reads the folder again, where nothing else in it says them all.
         """
-        self.stale = _of_manifest(self.folder, format)
+        self.stale = {file for file in _of_manifest(self.folder, format) if not self._is_original(file)}
         names = sorted(file.relative_to(self.folder).as_posix() for file in self.files)
         values = {"format": format, "made_with": "samnb", "files": names} | ({"images": [*images]} if images else {})
         content = json.dumps(values, indent=1)
@@ -246,6 +267,9 @@ class FolderWriter:
                 self._move()
         finally:
             shutil.rmtree(self._aside, ignore_errors=True)
+
+    def _is_original(self, file: Path) -> bool:
+        return bool(self._originals) and file.is_file() and os.path.realpath(file) in self._originals
 
     def _move(self) -> None:
         if not self.folder.exists():

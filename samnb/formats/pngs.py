@@ -53,7 +53,7 @@ def export_masks(
         raise UnknownName("kind of labels", labels, _LABELS)
     index: list[tuple[Any, ...]] = []
     stems, names = Names(), Names()
-    with FolderWriter(path) as folder:
+    with FolderWriter(path, items) as folder:
         for item in items:
             stem = stems.stem(item.name)
             label_name = "" if labels == "none" else f"labels/{stem}.png"

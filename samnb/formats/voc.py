@@ -60,7 +60,7 @@ def export_voc(
             folder.write(f"Segmentation{kind}/{stem}.png", indexed_png(item, numbers, colors, highest=highest))
         names.append(stem)
 
-    with FolderWriter(path) as folder:
+    with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
         text = "".join(f"{name}\n" for name in names).encode()
         for kind in ("Main", "Segmentation"):

@@ -53,7 +53,7 @@ def export_yolo(
         ]
         folder.write(f"labels/{stem}.txt", "".join(lines).encode("ascii"))
 
-    with FolderWriter(path) as folder:
+    with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
         folder.write("data.yaml", _data(categories))
         folder.write_manifest("yolo")
