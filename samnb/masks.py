@@ -100,7 +100,8 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
             "pycocotools.mask.decode(rle) reads them; encode_rle of that mask gives the list."
         )
     counts = np.asarray(rle["counts"], dtype=np.int64)
-    if counts.sum() != height * width or (counts < 0).any():
+    # Each by itself, too: a sum of int64 can wrap around to the right one.
+    if counts.sum() != height * width or (counts < 0).any() or (counts > height * width).any():
         raise ImageError(
             f"Run lengths of {int(counts.sum()):,} pixels do not fill a mask of {height} x {width} = "
             f"{height * width:,}. The record is damaged, or its size is written as [width, height]."

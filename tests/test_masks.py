@@ -82,6 +82,7 @@ def test_rle_is_of_the_mask_not_of_its_memory():
     [
         ({"size": [2, 3], "counts": [5]}, "do not fill"),
         ({"size": [2, 3], "counts": [9, -3]}, "do not fill"),
+        ({"size": [2, 3], "counts": [2**63 - 1, 2**63 - 1, 8]}, "do not fill"),
         ({"size": [2, 3], "counts": "06"}, "uncompressed"),
     ],
 )
