@@ -182,8 +182,25 @@ class Recipe:
             if decode_rle(mask.rle).shape != (one.height, one.width):
                 raise ValueError(f"a mask of another size than {one.filename}")
         templates = tuple(Template.from_dict(template, version=template["version"]) for template in values["templates"])
+        _check_ways(masks, templates)
+        for mask in masks:
+            if not isinstance(mask.score, int | float) or not isinstance(mask.layer, int):
+                raise ValueError(f"a mask of score {mask.score!r} and layer {mask.layer!r}")
+        if missing := {"name", "fingerprint", "recipe"} - dict(values["model"]).keys():
+            raise ValueError(f"its model lacks {', '.join(sorted(missing))}")
+        if not isinstance(values["made_with"], Mapping):
+            raise ValueError("made_with is no object {…}")
         categories = tuple((category["name"], category["color"]) for category in values["categories"])
         return cls(images, masks, templates, categories, values["model"], values["made_with"])
+
+
+def _check_ways(masks: Iterable[RecipeMask], templates: Iterable[Template]) -> None:
+    """Raise `ValueError` where a mask's way is none that can be gone."""
+    listed = {f"{template.name}@{template.version}" for template in templates}
+    for way in dict.fromkeys(mask.way for mask in masks):
+        prompted = way.kind == "prompt" and way.asked in _ASKED and isinstance(way.index, int) and way.index >= 0
+        if not (prompted or way.kind == "kept" or (way.kind == "template" and way.template in listed)):
+            raise ValueError(f"a mask made in no known way, {way}")
 
 
 def make_recipe(

@@ -19,7 +19,7 @@ from .images import pixel_hash, read_pixels
 from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from .prompts import Prompt
 from .recipes import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
-from .records import ImageRecord, NewAnnotation
+from .records import REJECTED, ImageRecord, NewAnnotation
 from .reports import Failure, card
 from .templates import Template
 
@@ -251,7 +251,10 @@ class Replaying(Exchange):
                 yield number, mask, _MAKE[mask.way.kind](mask, finder)
 
     def _keep_masks(self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]]) -> None:
-        there = [(a.category, a.rle["counts"]) for a in self.catalog.annotations(image_id=record.id)]
+        kept = self.catalog.annotations(image_id=record.id)
+        # What a review sent away does not come back by itself.
+        kept += self.catalog.annotations(image_id=record.id, review=REJECTED)
+        there = [(a.category, a.rle["counts"]) for a in kept]
         rows = []
         for mask, pixels in made:
             rle = encode_rle(pixels)
@@ -308,11 +311,17 @@ def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[di
             found.setdefault(pixel_hash(read_pixels(path)), []).append(path)
         except ImageError as error:
             unread[path.name] = str(error)
-    places, failed = {}, []
+    places: dict[int, Path] = {}
+    failed: list[Failure] = []
+    used: set[tuple[str, Path]] = set()
     for place, image in enumerate(wanted):
         paths = found.get(image.pixel_hash, [])
         if paths:
-            places[place] = next((path for path in paths if path.name == image.filename), paths[0])
+            # Copies of a picture in one dataset are images of their own: a file for each, while there are any.
+            own = [(image.dataset, path) not in used for path in paths]
+            best = max(zip(own, paths, strict=True), key=lambda one: (one[0], one[1].name == image.filename))
+            places[place] = best[1]
+            used.add((image.dataset, best[1]))
         else:
             failed.append(Failure(image.filename, _why_missing(image, files, unread)))
     return places, failed

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,6 +110,33 @@ def test_replayed_twice_nothing_is_doubled(recipe: Path, worked: Path, pictures:
     assert masks_of(tmp_path / "s") == masks_of(worked)
 
 
+def test_what_a_review_sent_away_does_not_come_back(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    with Session(tmp_path / "s") as session:
+        session.replay(recipe, pictures)
+        gone = session.annotations()[0]
+        session.catalog.update_annotation(gone.id, review="rejected")
+        before = [a.id for a in session.annotations()]
+        session.replay(recipe, pictures)
+        assert [a.id for a in session.annotations()] == before
+
+
+def test_copies_of_one_picture_are_images_of_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    for name in ("here", "there"):
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(folder / name / "a.png")
+    with Session(tmp_path / "one") as session:
+        session.add(folder)
+        for number, image in enumerate(session.images()):
+            mask = np.zeros(image.size_hw, bool)
+            mask[number : number + 3, 2:8] = True
+            session.accept_mask(image, mask, category="box")
+        session.export("recipe", tmp_path / "r.json")
+    with Session(tmp_path / "two") as session:
+        assert session.replay(tmp_path / "r.json", folder).images == 2
+        assert len({a.image_id for a in session.annotations()}) == 2
+
+
 def test_an_altered_picture_is_named_and_so_is_one_that_is_gone(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
@@ -184,6 +212,27 @@ def test_what_is_no_recipe_is_refused(content: bytes, told: str, tmp_path: Path)
     path = tmp_path / "r.json"
     path.write_bytes(content)
     with pytest.raises(RecipeError, match=told):
+        Recipe.read(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda values: values["model"].pop("recipe"),
+        lambda values: values.update(made_with=[]),
+        lambda values: values["masks"][0]["way"].update(kind="magic"),
+        lambda values: values["masks"][0]["way"].update(kind="prompt", asked="twice"),
+        lambda values: values["masks"][0]["way"].update(kind="prompt", asked="at once", index=-1),
+        lambda values: values["masks"][0]["way"].update(kind="template", template="none@1"),
+        lambda values: values["masks"][0].update(layer="top"),
+    ],
+)
+def test_a_recipe_with_a_damaged_value_is_refused(damage: Any, recipe: Path, tmp_path: Path) -> None:
+    values = json.loads(recipe.read_bytes())
+    damage(values)
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(RecipeError, match="is damaged"):
         Recipe.read(path)
 
 
