@@ -401,10 +401,12 @@ def test_nothing_outside_the_folder_is_added(opened, photos, tmp_path):
     report = session.import_("coco", coco_file(tmp_path / "a.json", [], images=images), images=photos)
     assert (report.images, report.pictures_added, len(report.failed)) == (0, 0, 5)
     (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "index.csv").write_text("mask,image,category\n../secret.png,turned.png,coin\n")
+    rows = "mask,image,category\n../secret.png,turned.png,coin\na\0b,turned.png,coin\n"
+    (tmp_path / "m" / "index.csv").write_text(rows)
     session.add(photos, show=False)
-    [failure] = session.import_("masks", tmp_path / "m").failed
-    assert "expected a file in" in failure.reason
+    outside, unnameable = session.import_("masks", tmp_path / "m").failed
+    assert "expected a file in" in outside.reason
+    assert "null characters" in unnameable.reason
 
 
 @pytest.mark.parametrize("orientation", [6, 8])
@@ -491,6 +493,7 @@ BAD_COCO: list[tuple[Any, str]] = [
     ({"segmentation": [[1, 1, 5, 1, 5, 5, 9]]}, "broken polygon"),
     ({"segmentation": [["a", 1, 5, 1, 5, 5]]}, "broken polygon"),
     ({"segmentation": [[1, 1, 1e300, 1, 5, 5]]}, "broken polygon"),
+    ({"segmentation": [[1, 1, 10**400, 1, 5, 5]]}, "broken polygon"),
     ({"segmentation": [[1, 1, float("nan"), 1, 5, 5]]}, "broken polygon"),
     ({"segmentation": [{}]}, "broken polygon"),
     ({"segmentation": [5]}, "broken polygon"),
@@ -515,7 +518,7 @@ BAD_COCO: list[tuple[Any, str]] = [
 
 
 def test_bad_records_of_coco_are_reported_with_file_and_record(first, tmp_path):
-    good = {"segmentation": [polygon(3, 3, 5)], "score": "high"}
+    good = {"segmentation": [polygon(3, 3, 5)], "score": 10**400}
     place = coco_file(tmp_path / "bad.json", [one for one, _ in BAD_COCO] + [good])
     before = len(first.annotations())
     report = first.import_("coco", place)
@@ -631,6 +634,8 @@ def test_bad_shapes_of_labelme_are_reported_and_the_rest_goes_on(first, tmp_path
         ("text", "no label"),
         ({"label": "a", "points": corners[:2]}, "broken polygon"),
         ({"label": "a"}, "broken polygon"),
+        ({"label": "a", "points": [[10**400, 1], *corners]}, "broken polygon"),
+        ({"label": "a", "points": [[10**400, 1], [2, 2]], "shape_type": "circle"}, "broken circle"),
         ({"label": "a", "points": corners, "shape_type": "rectangle"}, "two points"),
         ({"label": "a", "points": corners[:2], "shape_type": "linestrip"}, "covers no area"),
         ({"label": "a", "points": corners[::2], "shape_type": "mask"}, "no PNG"),

@@ -103,10 +103,15 @@ def _found(
     if not isinstance(segmentation, Mapping | list) or not segmentation:
         return Failure(place, "it has no segmentation; a box alone is no mask")
     category = categories.get(kind, "")
-    score = value_of(record, "score")
-    known = isinstance(score, int | float) and math.isfinite(score)
-    read_mask = partial(_mask, segmentation)
-    return Found(pictures[image], place, category, read_mask, float(score) if known else 1.0)
+    return Found(pictures[image], place, category, partial(_mask, segmentation), _score(value_of(record, "score")))
+
+
+def _score(value: Any) -> float:
+    try:
+        score = float(value) if isinstance(value, int | float) else 1.0
+    except OverflowError:  # JSON's whole numbers have no end
+        return 1.0
+    return score if math.isfinite(score) else 1.0
 
 
 def _mask(segmentation: Any, size_hw: Size) -> Mask:

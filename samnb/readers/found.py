@@ -146,7 +146,7 @@ def ring_mask(corners: Any, size_hw: Size) -> Mask:
     """
     try:
         ring = np.asarray(corners, np.float64).reshape(-1, 2)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ImageError("a broken polygon: expected x and y for each corner, all of them numbers.") from error
     if len(ring) < 3 or not np.isfinite(ring).all() or np.abs(ring).max() > _FARTHEST:
         raise ImageError(f"a broken polygon: expected three finite corners or more, near the picture; got {len(ring)}.")

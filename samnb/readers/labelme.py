@@ -120,7 +120,7 @@ def _of_shape(shape: Mapping[str, Any], size_hw: Size) -> Mask:
     try:
         (x0, y0), (x1, y1) = np.asarray(points, np.float64).tolist()
         numbers = math.isfinite(x0 + y0 + x1 + y1)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ImageError(f"a broken {kind}: expected two points, each x and y.") from error
     if not numbers:
         raise ImageError(f"a broken {kind}: expected two points of finite numbers.")

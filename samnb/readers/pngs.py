@@ -16,7 +16,7 @@ from ..errors import FormatError, ImageError
 from ..formats.layout import MANIFEST
 from ..mask_files import mask_number, mask_of, read_masks
 from ..reports import Failure
-from .found import Contents, Found, Mask, Named, Size, read_json
+from .found import Contents, Found, Mask, Named, Size, plain, read_json
 
 __all__ = ["read_mask_pictures"]
 
@@ -124,6 +124,8 @@ def _names(manifest: Path) -> list[str]:
 
 def _listed(root: Path, row: Mapping[str, str], size_hw: Size) -> Mask:
     name = row["mask"] or row["labels"]
+    if "\0" in name:
+        raise ImageError(f"{plain(name)}: no file name has null characters.")
     place = root / name
     if not place.resolve().is_relative_to(root.resolve()):
         raise ImageError(f"{name}: expected a file in {root}.")
