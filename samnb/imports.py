@@ -283,8 +283,10 @@ def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: boo
         mended = imported and record.updated_at is not None
         least = _MENDED if mended else SAME
         sizes = sorted((row.area, record.area))
-        # The IoU is at most the ratio of the areas.
+        # The IoU is at most the ratio of the areas, and what the boxes share over the larger area.
         if (record.category != row.category and not mended) or sizes[0] < least * sizes[1]:
+            continue
+        if _shared(row.bbox, record.bbox) < least * sizes[1]:
             continue
         mask = decode_rle(row.rle) if mask is None else mask
         other = decode_rle(record.rle)
@@ -292,6 +294,13 @@ def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: boo
         if iou >= least and iou > nearest:
             best, nearest = record, iou
     return best
+
+
+def _shared(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two boxes (x, y, width, height) share."""
+    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return max(0, wide) * max(0, high)
 
 
 def _turn(image: ImageRecord) -> Image.Transpose | None:

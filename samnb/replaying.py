@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -193,7 +194,7 @@ class Replaying(Exchange):
         paths, failed = find_pictures(recipe.images, images)
         records, refused = self._added(recipe, paths)
         failed += refused
-        self._take_over(recipe)
+        names = self._take_over(recipe)
         templates = {f"{t.name}@{t.version}": replace(t, model=self.model.fingerprint) for t in recipe.templates}
         same, kept, different = 0, 0, []
         for place, record in records.items():
@@ -208,9 +209,9 @@ class Replaying(Exchange):
                 found = _compared(number, mask, made, record.filename)
                 different += [found] if found else []
                 same += mask.way.kind != "kept" and found is None
-            self._keep_masks(record, [(mask, made) for _, mask, made in done if made is not None])
+            self._keep_masks(record, [(mask, made) for _, mask, made in done if made is not None], names)
         report = ReplayReport(len(records), len(recipe.images), same, kept, tuple(different), tuple(failed))
-        return replace(report, notes=tuple(self._not_as_it_was(recipe)))
+        return replace(report, notes=(*_renamed(names), *self._not_as_it_was(recipe)))
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -232,15 +233,30 @@ class Replaying(Exchange):
             records |= {place: by_path[str(path)] for place, path in own.items() if str(path) in by_path}
         return dict(sorted(records.items())), failed
 
-    def _take_over(self, recipe: Recipe) -> None:
-        """Categories and templates of the recipe; those that are here stay as they are."""
+    def _take_over(self, recipe: Recipe) -> dict[str, str]:
+        """Categories and templates of the recipe; those that are here stay as they are. Gives templates' names here.
+
+        Another template of the same name would take the masks of this one for those of a version of its own.
+        """
         for name, color in recipe.categories:
             if name not in self.categories():
                 self.add_category(name, color=color)
-        here = set(self.catalog.templates())
-        for template in recipe.templates:
-            if (template.name, template.version) not in here:
-                self.catalog.save_template(template.name, template.as_dict(), version=template.version)
+        names: dict[str, str] = {}
+        for name in dict.fromkeys(template.name for template in recipe.templates):
+            wanted = {t.version: t.as_dict() for t in recipe.templates if t.name == name}
+            names[name] = free = next(free for free in _numbered(name) if self._has_room(free, wanted))
+            here = set(self.catalog.templates())
+            for version, values in wanted.items():
+                if (free, version) not in here:
+                    self.catalog.save_template(free, {**values, "name": free}, version=version)
+        return names
+
+    def _has_room(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
+        """Whether no template has that name, or the very ones that are wanted."""
+        here = {v: self.catalog.template(n, v) for n, v in self.catalog.templates() if n == name}
+        both = here.keys() & wanted.keys()
+        same = (Template.from_dict(here[v]).as_dict() == {**wanted[v], "name": name} for v in both)
+        return not here or (bool(both) and all(same))
 
     def _made_again(
         self, recipe: Recipe, place: int, record: ImageRecord, templates: Mapping[str, Template]
@@ -250,7 +266,9 @@ class Replaying(Exchange):
             if mask.image == place:
                 yield number, mask, _MAKE[mask.way.kind](mask, finder)
 
-    def _keep_masks(self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]]) -> None:
+    def _keep_masks(
+        self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
+    ) -> None:
         kept = self.catalog.annotations(image_id=record.id)
         # What a review sent away does not come back by itself.
         kept += self.catalog.annotations(image_id=record.id, review=REJECTED)
@@ -268,7 +286,7 @@ class Replaying(Exchange):
                     bbox=mask_bbox(pixels),
                     area=mask_area(pixels),
                     score=mask.score,
-                    source=mask.source,
+                    source=_source_here(mask.source, names),
                     prompt=dict(mask.prompt),
                     model="" if mask.way.kind == "kept" else self.model.fingerprint,
                     layer=mask.layer,
@@ -288,6 +306,24 @@ class Replaying(Exchange):
         for name, was in recipe.made_with.items():
             if here.get(name) != was:
                 yield f"{name}: was {was}; here {here.get(name, 'none')}"
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """The name, then with 2, 3, … behind it."""
+    return (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+
+
+def _source_here(source: str, names: Mapping[str, str]) -> str:
+    """Where a mask came from, by what its template is called here."""
+    kind, _, rest = source.partition(":")
+    name, at, version = rest.rpartition("@")
+    return f"{kind}:{names[name]}{at}{version}" if kind == "template" and name in names else source
+
+
+def _renamed(names: Mapping[str, str]) -> Iterator[str]:
+    for name, here in names.items():
+        if name != here:
+            yield f"template {name}: there is another one of that name here; this one is called {here}"
 
 
 def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], list[Failure]]:

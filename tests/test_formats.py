@@ -177,6 +177,19 @@ def test_supervision_reads_voc(work, tmp_path):
             np.testing.assert_allclose(box, [xs.min(), ys.min(), xs.max(), ys.max()], atol=1)
 
 
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [("a\u200cb", "a\u200cb"), ("a\u200db", "a\u200db"), ("a\xa0b", "a\xa0b"), ("a\x01b", "a\ufffdb"), ("🐎", "🐎")],
+)
+def test_voc_replaces_only_what_xml_cannot_hold(tmp_path, name, held):
+    only, mask = image(1, "a.jpg"), np.ones(SIZE, bool)
+    path = export(
+        "voc", tmp_path, images=[only], annotations=[annotation(1, only, name, mask)], categories=[name], pictures=False
+    ).path
+    [found] = ElementTree.parse(next(path.glob("Annotations/*.xml"))).findall("object/name")
+    assert found.text == held
+
+
 def test_voc_colors_are_those_of_the_challenge():
     published = {0: "#000000", 1: "#800000", 2: "#008000", 7: "#808080", 12: "#400080", 20: "#004080"}
     assert {number: voc_color(number) for number in published} == published

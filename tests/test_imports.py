@@ -26,7 +26,7 @@ from samnb.cli import main
 from samnb.errors import FormatError, ImageNotFound, SamnbError, UnknownName, UnknownOption
 from samnb.exports import EXPORTERS
 from samnb.imports import READERS
-from samnb.masks import mask_iou, mask_polygons
+from samnb.masks import decode_rle, mask_iou, mask_polygons
 from samnb.readers.found import ring_mask
 from samnb.reports import Failure
 
@@ -289,6 +289,20 @@ def test_what_a_hand_changed_deleted_or_made_stays(first, tmp_path):
     assert now[renamed.id].category == "medal"
     first.remove(now[moved.id])
     assert first.import_("coco", place).added == 1
+
+
+def test_objects_that_lie_apart_are_told_apart_without_their_masks(opened, photos, tmp_path, monkeypatch):
+    def boxes(shift: int) -> Path:
+        shapes = [{"segmentation": [polygon(x + shift, 4, 8)]} for x in (4, 34)]
+        return coco_file(tmp_path / f"{shift}.json", shapes)
+
+    session = opened("s")
+    session.add(photos, show=False)
+    session.import_("coco", boxes(0))
+    decoded: list[Any] = []
+    monkeypatch.setattr("samnb.imports.decode_rle", lambda rle: decoded.append(rle) or decode_rle(rle))
+    assert session.import_("coco", boxes(10)).added == 2
+    assert decoded == []
 
 
 def test_objects_that_are_twice_in_a_file_come_twice(opened, photos, tmp_path):

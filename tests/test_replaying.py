@@ -110,6 +110,24 @@ def test_replayed_twice_nothing_is_doubled(recipe: Path, worked: Path, pictures:
     assert masks_of(tmp_path / "s") == masks_of(worked)
 
 
+def test_a_template_of_the_same_name_here_takes_no_masks_of_the_recipes(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with Session(tmp_path / "s") as session:
+        session.add(pictures, dataset="other")
+        session.accept(session.predict(Path(CLICKED).name, points=[COIN_POINTS[2]]), category="coin")
+        own = session.template("coins", categories=["coin"], max_objects=1)
+        report = session.replay(recipe, pictures)
+        assert "template coins: there is another one of that name here; this one is called coins-2" in report.notes
+        assert set(session.catalog.templates()) == {("coins", own.version), ("coins-2", 1)}
+        replayed = [a.id for a in session.annotations() if a.source == "template:coins-2@1"]
+        assert len(replayed) >= 3
+        session.apply(own, show=False).wait()
+        assert [a.id for a in session.annotations() if a.source == "template:coins-2@1"] == replayed
+        session.replay(recipe, pictures)
+        assert set(session.catalog.templates()) == {("coins", own.version), ("coins-2", 1)}
+
+
 def test_what_a_review_sent_away_does_not_come_back(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     with Session(tmp_path / "s") as session:
         session.replay(recipe, pictures)

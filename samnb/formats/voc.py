@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +18,9 @@ from .pngs import indexed_png
 __all__ = ["export_voc", "voc_color"]
 
 _VOID = 255
+
+_NOT_IN_XML = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 forbids, or advises against."""
 
 
 def export_voc(
@@ -115,4 +119,4 @@ def _add(parent: ElementTree.Element, **values: object) -> None:
 
 def _printable(text: str) -> str:
     """Without what XML cannot hold: control characters, and bytes of file names that are no UTF-8."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
