@@ -258,7 +258,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=list(SETS))
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER", help="parameters of the templates")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=NUMBER", help="parameters of the templates"
+    )
     parser.add_argument("--draw", type=Path, help="folder for pictures of what was found")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

@@ -35,8 +35,9 @@ SIDE = 320
 #: Bytes of masks that are remembered of one image.
 ROOM = 48 * 2**20
 
-#: Bytes of answers to single prompts that are remembered of one image, logits and all.
-DECODED_ROOM = 48 * 2**20
+#: Bytes of answers to single prompts that are remembered of one image: three of each of 50 objects, the most there are
+#: by default, from a model whose logits are 256 across.
+DECODED_ROOM = 64 * 2**20
 
 
 #: So many searches of an image are remembered.
@@ -125,7 +126,7 @@ class Sample:
         self._lock = threading.Lock()
         self._ready: tuple[NDArray[np.uint8], Embedding, Known] | None = None
         self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
-        self._decoded: dict[tuple[Any, ...], Prediction] = {}
+        self._decoded: dict[tuple[Any, ...], _Answer] = {}
         self._decoded_room = DECODED_ROOM
         self._answers: dict[Prompt, Proposal] = {}
         self._searches: list[_Search] = []
@@ -234,22 +235,49 @@ class Sample:
     def _decode(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
         """`Model.decode`, remembered: the same few prompts are asked at every move."""
         asked = _what_was_asked(prompt, options)
-        if asked not in self._decoded:
+        answer = self._decoded.get(asked)
+        if answer is None:
             self._asked += 1
-            answer = self._model.decode(embedding, prompt, **options)
-            # Three masks of a preview, and their logits.
-            size = answer.low_res_logits.nbytes + len(answer.scores) * embedding.original_size[0] * SIDE
-            while self._decoded and self._decoded_room < size:
-                del self._decoded[next(iter(self._decoded))]
-                self._decoded_room += size
+            answer = _Answer.of(self._model.decode(embedding, prompt, **options))
+            while self._decoded and self._decoded_room < answer.nbytes:
+                oldest = self._decoded.pop(next(iter(self._decoded)))
+                self._decoded_room += oldest.nbytes
             self._decoded[asked] = answer
-            self._decoded_room -= size
-        return self._decoded[asked]
+            self._decoded_room -= answer.nbytes
+        return answer.prediction()
 
     def _decoded_again(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
         known = self._decoded.get(_what_was_asked(prompt, options))
-        return known or Prediction(
-            np.zeros((0, 1, 1), bool), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32), prompt
+        if known is not None:
+            return known.prediction()
+        return Prediction(np.zeros((0, 1, 1), bool), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32), prompt)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """A prediction as it is remembered: masks as bits, logits of half the length."""
+
+    prompt: Prompt
+    scores: NDArray[np.float32]
+    bits: NDArray[np.uint8]
+    shape: tuple[int, ...]
+    logits: NDArray[np.float16]
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> _Answer:
+        masks = prediction.masks
+        logits = np.clip(prediction.low_res_logits, -60_000, 60_000).astype(np.float16)
+        return cls(prediction.prompt, prediction.scores, np.packbits(masks), masks.shape, logits)
+
+    @property
+    def nbytes(self) -> int:
+        return self.bits.nbytes + self.logits.nbytes
+
+    def prediction(self) -> Prediction:
+        """Always the same, to the bit: what is given back to be refined is recognised by its bytes."""
+        bits = np.unpackbits(self.bits, count=int(np.prod(self.shape)))
+        return Prediction(
+            bits.reshape(self.shape).astype(bool), self.scores, self.logits.astype(np.float32), self.prompt
         )
 
 

@@ -173,14 +173,14 @@ class TemplateReport:
         return pandas.DataFrame(rows)
 
     def __str__(self) -> str:
-        lines = [f"{self.template} on {len(self.images)} images, a mask counts from IoU {self.min_iou:g}"]
+        lines = [f"{self.template} on {_images(len(self.images))}, a mask counts from IoU {self.min_iou:g}"]
         lines.append(f"{'':<16}{'wanted':>8}{'found':>8}{'false':>8}{'precision':>11}{'recall':>8}{'F1':>7}{'IoU':>7}")
         named = self.categories
         lines += [_line(name, tally) for name, tally in named.items()]
         if len(named) != 1:
             lines.append(_line("all", self.overall))
         if self.left_out:
-            lines.append(f"{self.left_out} images left out: the template's examples are on them")
+            lines.append(f"{_images(self.left_out)} left out: the template's examples are on them")
         lines += [f"⚠ {failure.path}: {failure.reason}" for failure in self.failed]
         return "\n".join(lines)
 
@@ -198,9 +198,9 @@ class TemplateReport:
         if len(self.categories) > 1:
             rows += [(name, f"F1 {t.f1:.3f}, {t.found} of {t.wanted}") for name, t in self.categories.items()]
         if self.left_out:
-            rows.append(("left out", f"{self.left_out} images with the template's examples"))
+            rows.append(("left out", f"{_images(self.left_out)} with the template's examples"))
         rows += [("⚠", f"{failure.path}: {failure.reason}") for failure in self.failed]
-        return card(f"{len(self.images)} images", dict(rows)) + "".join(self._worst())
+        return card(_images(len(self.images)), dict(rows)) + "".join(self._worst())
 
     def _worst(self) -> Iterator[str]:
         shown = [image for image in self.images if image.image_id in self.pictures]
@@ -260,7 +260,10 @@ class Sweep:
         names = list(self.rows[0].parameters)
         widths = [max(len(name), 8) + 2 for name in names]
         head = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
-        lines = [f"{self.template} on {self.images} images", f"{head}{'F1':>8}{'precision':>11}{'recall':>8}{'IoU':>7}"]
+        lines = [
+            f"{self.template} on {_images(self.images)}",
+            f"{head}{'F1':>8}{'precision':>11}{'recall':>8}{'IoU':>7}",
+        ]
         for row in self.rows:
             values = "".join(f"{row.parameters[name]:>{width}g}" for name, width in zip(names, widths, strict=True))
             tally = row.tally
@@ -283,6 +286,10 @@ class Sweep:
             cells = [*(f"{row.parameters[name]:g}" for name in names), f"{tally.f1:.3f}", bar]
             cells += [f"{value:.3f}" for value in (tally.precision, tally.recall, tally.mean_iou)]
             yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _images(number: int) -> str:
+    return f"{number} image" + ("" if number == 1 else "s")
 
 
 def _line(name: str, tally: Tally) -> str:

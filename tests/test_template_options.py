@@ -17,7 +17,7 @@ from samnb.models import load_model
 from samnb.prompts import Prediction, Prompt
 from samnb.proposals import as_proposal
 from samnb.prototypes import Looked, make_example, parts_of
-from samnb.template_preview import Sample
+from samnb.template_preview import DECODED_ROOM, Sample
 from samnb.templates import DEFAULT_PARAMETERS, CategoryExamples, Example, Template, make_template
 
 FLAG = [(20, 20, 40, RED), (60, 20, 30, GREEN)]
@@ -181,6 +181,45 @@ def test_a_preview_shows_what_a_search_finds(parameters, tiny_model, coins):
     assert [m.score for m in sample.look(template).matches] == [m.score for m in preview.matches]
     assert sample.glance(template.with_parameters(min_score=0.99)) is not None
     assert sample._asked == asked
+
+
+class LargeLogits:
+    """One mask, or three where none was given back, with logits as large as segment-anything's; counts its answers."""
+
+    def __init__(self):
+        self.answers = 0
+
+    def decode(self, embedding, prompt, *, mask_input=None):
+        self.answers += 1
+        masks = np.zeros((3 if mask_input is None else 1, *embedding.original_size), bool)
+        scores = np.ones(len(masks), np.float32)
+        return Prediction(masks, scores, np.full((len(masks), 256, 256), 0.1, np.float32), prompt)
+
+
+def sample_of(model, pixels):
+    embedding = MODEL.embed(pixels)
+    return Sample(
+        image(1, "a.png"), embedding=lambda: embedding, pixels=lambda: pixels, wanted={}, model=model
+    ), embedding
+
+
+def test_three_answers_for_each_of_fifty_objects_are_remembered():
+    model = LargeLogits()
+    sample, embedding = sample_of(model, np.zeros((320, 320, 3), np.uint8))
+    for _ in range(2):
+        for number in range(150):
+            sample._decode(embedding, Prompt.of(points=[(number, 0)]))
+    assert model.answers == 150
+
+
+def test_room_for_answers_is_kept_to_whatever_their_sizes():
+    model = LargeLogits()
+    sample, embedding = sample_of(model, np.zeros((320, 320, 3), np.uint8))
+    for number in range(400):
+        given_back = {} if number % 3 else {"mask_input": np.zeros((256, 256), np.float32)}
+        sample._decode(embedding, Prompt.of(points=[(number % 300, number // 300)]), **given_back)
+        held = sum(answer.nbytes for answer in sample._decoded.values())
+        assert held == DECODED_ROOM - sample._decoded_room <= DECODED_ROOM
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_what_is_found_and_made_up_is_counted(session, pictures):
     assert report.overall == Tally(2, 2, 2, report.overall.iou_sum)
     assert report.overall.mean_iou > 0.9
     assert report.pictures == {}
-    assert "1 images left out" in str(report)
+    assert "1 image left out" in str(report)
     assert json.loads(json.dumps(report.as_dict()))["overall"]["f1"] == 1
     assert set(report.to_dataframe()["image"]) == {image.filename for image in images[1:]}
     assert len(session.annotations()) == 3  # nothing was written
