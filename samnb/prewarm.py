@@ -41,17 +41,15 @@ def prewarm_events(
         raise StoreError("An executor's workers publish into a folder, and this session's cache is memory only.")
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0}
-    pipeline = None
     if executor is None:
-        pipeline = Pipeline(tasks, encoder, control)
-        events = _told(pipeline)
+        events = _told(Pipeline(tasks, encoder, control))
     else:
         events = _spread(tasks, encoder, executor, control)
     with closing(events):
         for event in events:
             counts[event.status] += 1
             yield event
-    details = {**counts, "cache_size": encoder.cache.noted_entries(), **_pace(pipeline)}
+    details = {**counts, "cache_size": encoder.cache.noted_entries()}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 
 
@@ -65,8 +63,8 @@ def _told(pipeline: Pipeline) -> Generator[Event]:
             yield event
 
 
-def _pace(pipeline: Pipeline | None) -> dict[str, str]:
-    return {} if pipeline is None or pipeline.choice is None else {"pace": str(pipeline.choice)}
+def _pace(pipeline: Pipeline) -> dict[str, str]:
+    return {} if pipeline.choice is None else {"pace": str(pipeline.choice)}
 
 
 def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Generator[Event]:

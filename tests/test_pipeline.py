@@ -336,17 +336,18 @@ def test_what_was_found_holds_for_the_session_and_is_told(start):
         session.cache.remove(session._encoder.key(image.pixel_hash))
     events = list(session.prewarm_stream())
     assert set(model.threads[tried:]) == {2}
-    assert events[0]["pace"] == events[-1]["pace"] == "1 image at once, on 2 threads, read by 1"
-    assert not any(event.get("pace") for event in events[1:-1])
+    assert events[0]["pace"] == "1 image at once, on 2 threads, read by 1"
+    # What sums a run up is the same on every machine.
+    assert not any(event.get("pace") for event in events[1:])
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_what_is_found_on_the_way_is_told_once_and_at_the_end(start):
+def test_what_is_found_on_the_way_is_told_once(start):
     model = FreeModel(lambda threads, count: 1.7 if threads == 1 else 1.0)
     session, _ = start(model, 24)
     told = [event.get("pace") for event in session.prewarm_stream()]
-    assert len(list(filter(None, told))) == 2
-    assert told[-1] is not None
+    assert len(list(filter(None, told))) == 1
+    assert told[-1] is None
 
 
 @pytest.mark.usefixtures("two_threads")
