@@ -104,6 +104,31 @@ def test_however_it_is_cut(
     assert apart(both(built(), pictures(1, 256, 256))) <= 1e-5
 
 
+def test_linear_layers_of_torch_do_the_same(built: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_encoder, "_onednn", _refuse)
+    monkeypatch.setattr(fast_encoder, "_has_onednn", lambda: False)
+    for changes in ({}, {"qkv_bias": False}):
+        assert apart(both(built(**changes), pictures(1, 256, 256))) <= 1e-5
+
+
+@pytest.mark.parametrize("error", [AttributeError, RuntimeError, TypeError])
+def test_without_onednn_torchs_own_layers_run(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error("no such operation")
+
+    monkeypatch.setattr(fast_encoder, "_onednn", refuse)
+    assert not fast_encoder._has_onednn.__wrapped__()
+
+
+def test_an_onednn_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_encoder, "_onednn", lambda *args, **way: fast_encoder._plain(*args, **way) + 1e-3)
+    assert not fast_encoder._has_onednn.__wrapped__()
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise AssertionError("was called")
+
+
 @pytest.mark.parametrize("block", [0, 1], ids=["window", "global"])
 def test_the_tables_matter(block: int, built: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests above would be empty if the position tables changed nothing."""
