@@ -23,6 +23,9 @@ from samnb.models.tiny_net import LOOK_HEADS, SEED_MAPS, TinyMaskDecoder
 
 __all__ = ["LeanMaskDecoder"]
 
+CELLS = 576
+"""Cells in one go of the upscaling: what is made of them stays in the processor's cache."""
+
 
 class _ToCells:
     """Tokens look at cells: softmax over cells of (token · cell), then the mean of the cells so weighed."""
@@ -139,7 +142,7 @@ class LeanMaskDecoder:
         coarse, fine = grid[: tiny.DECODER_DIM], grid[tiny.DECODER_DIM :]
         cells = self._spread(self._mix_prompt(coarse, dense_prompt_embeddings[0].flatten(1)), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
-        states, cells = self._talk(tokens, cells, image_pe[0].flatten(1).t())
+        states, cells = self._talk(tokens, cells, image_pe[0].flatten(1).t().contiguous())
         wanted = slice(1, None) if multimask_output else slice(0, 1)
         logits = self._draw(cells, fine, states, wanted, size)
         flat = cells.t().unflatten(1, size)[None]
@@ -154,7 +157,7 @@ class LeanMaskDecoder:
         weight = seeds / (seeds.sum(1, keepdim=True) + 1e-3)
         clicked = (weight @ looks.flatten(1)).unflatten(1, (LOOK_HEADS, -1))
         alike = torch.einsum("skd,skc->kdc", clicked, self.alike).flatten(0, 1)
-        known = (coarse.t() + self.plain.likeness.bias).add_(dense[:dim].t())
+        known = (coarse + dense[:dim]).t().contiguous().add_(self.plain.likeness.bias)
         return known.addmm_(looks.flatten(1), alike)
 
     def _spread(self, cells: Tensor, size: Any) -> Tensor:
@@ -185,14 +188,18 @@ class LeanMaskDecoder:
     def _draw(self, cells: Tensor, fine: Tensor, states: Tensor, wanted: slice, size: Any) -> Tensor:
         """Mask logits (1, M, 4 H, 4 W)."""
         _, norm, activation, _, last = self.plain.output_upscaling
-        rows = torch.addmm(self.rise_bias, cells, self.rise).addmm_(fine.t(), self.rise_fine)
-        rows = rows.view(-1, len(norm.weight))
-        rows = activation(F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-        rows = last(torch.addmm(self.rise_more_bias, rows, self.rise_more)).view(-1, tiny.DECODER_DIM // 8)
         mlps = list(self.plain.output_hypernetworks_mlps)[wanted]
         masks = range(self.plain.num_mask_tokens)[wanted]
         weights = torch.stack([mlp(states[1 + i]) for i, mlp in zip(masks, mlps, strict=True)])
-        pixels = (weights @ rows.t()).view(-1, *size, 2, 2, 2, 2)
+        drawn = cells.new_empty((len(weights), len(cells), 16))
+        for start in range(0, len(cells), CELLS):
+            some = slice(start, start + CELLS)
+            rows = torch.addmm(self.rise_bias, cells[some], self.rise).addmm_(fine.t()[some], self.rise_fine)
+            rows = rows.view(-1, len(norm.weight))
+            rows = activation(F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, norm.eps))
+            rows = last(torch.addmm(self.rise_more_bias, rows, self.rise_more)).view(-1, tiny.DECODER_DIM // 8)
+            drawn[:, some] = (weights @ rows.t()).view(len(weights), -1, 16)
+        pixels = drawn.view(-1, *size, 2, 2, 2, 2)
         # Sorted into rows of the mask two pixels at a time, as if they were one number of eight bytes.
         pairs = pixels.view(torch.float64)[..., 0].permute(0, 1, 3, 5, 2, 4).contiguous()
         return pairs.view(torch.float32).view(1, -1, 4 * size[0], 4 * size[1])
