@@ -32,9 +32,14 @@ def paint_letters(canvas: Canvas) -> None:
     paper = canvas.random_paint()
     canvas.cover(paper)
     ink = canvas.random_paint(paper.colour, float(np.exp(rng.uniform(np.log(30), np.log(150)))))
-    alpha = _written(rng, canvas.size)
+    by_pen = rng.random() < 0.3
+    alpha = _penned(rng, canvas.size) if by_pen else _written(rng, canvas.size)
     if rng.random() < 0.4:  # by hand: wavy strokes
         alpha = _wavy(rng, alpha)
+    if rng.random() < 0.4:  # scanned coarsely and enlarged: edges several pixels wide
+        coarse = int(canvas.size / rng.uniform(1.5, 4))
+        small = cv2.resize(alpha, (coarse, coarse), interpolation=cv2.INTER_AREA)
+        alpha = cv2.resize(small, (canvas.size, canvas.size), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     solid = (alpha > 0.5).astype(np.uint8)
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
     canvas.blend((slice(None), slice(None)), alpha, ink)
@@ -65,6 +70,31 @@ def _written(rng: np.random.Generator, size: int) -> np.ndarray:
         y += height * rng.uniform(1.1, 1.7)
     turned = page.rotate(float(rng.normal(0, 5)), Image.Resampling.BICUBIC)
     return np.asarray(turned, np.float32) / 255
+
+
+def _penned(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Ink coverage 0..1 of words written with a pen: strokes that bend smoothly, some of them crossing, some ruled."""
+    page = np.zeros((size, size), np.uint8)
+    height = float(np.exp(rng.uniform(np.log(18), np.log(120))))
+    width = int(np.clip(height * rng.uniform(0.05, 0.2), 2, 14))
+    slant, y = rng.normal(0, 0.3), rng.uniform(0, 1) * height
+    for _ in range(int(rng.integers(0, 4))):  # rules, and what is struck out
+        ends = rng.uniform(-0.2, 1.2, (2, 2)) * size
+        cv2.line(page, *[tuple(int(v) for v in end) for end in ends], 255, width, cv2.LINE_AA)
+    while y < size:
+        x = rng.uniform(-0.5, 1) * height
+        while x < size:
+            count = int(rng.integers(3, 7))
+            knots = np.cumsum(rng.uniform(-0.45, 0.6, (count, 2)) * height, 0) * [rng.uniform(0.4, 1.2), 1]
+            knots -= knots.mean(0)
+            knots[:, 0] += slant * knots[:, 1]
+            t = np.linspace(0, count - 1, 24)
+            curve = np.stack([np.interp(t, np.arange(count), knots[:, axis]) for axis in (0, 1)], 1)
+            curve = cv2.GaussianBlur(curve.astype(np.float32), (1, 9), 0, borderType=cv2.BORDER_REPLICATE)
+            cv2.polylines(page, [(curve + np.array([x, y])).astype(np.int32)], False, 255, width, cv2.LINE_AA)
+            x += height * rng.uniform(0.5, 1.4)
+        y += height * rng.uniform(1.1, 2.2)
+    return page.astype(np.float32) / 255
 
 
 def _wavy(rng: np.random.Generator, alpha: np.ndarray) -> np.ndarray:

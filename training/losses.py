@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+SHOWN_SHARE, SHOWN_WIDTH = 0.5, 0.05
+"""How much the mask that would be shown counts beside the best one; how far below the top score one still counts."""
+
 
 def mask_losses(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy plus dice of each mask.
@@ -53,6 +56,9 @@ def total_loss(logits: Tensor, scores: Tensor, targets: Tensor) -> tuple[Tensor,
     each = mask_losses(logits, targets)
     ious = true_ious(logits, targets)
     masks = 0.5 * each[:, 0] + each[:, 1:].amin(1) + 0.03 * each[:, 1:].mean(1)
+    # The mask that would be shown, softly: where the scores hesitate between readings, all of them are held to account.
+    chosen = torch.softmax(scores.detach()[:, 1:] / SHOWN_WIDTH, 1)
+    masks = masks + SHOWN_SHARE * (chosen * each[:, 1:]).sum(1)
     ranking = F.binary_cross_entropy(scores, ious) * 4
     shown = scores.detach()
     picked = shown[:, 1:].argmax(1, keepdim=True)

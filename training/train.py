@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ from samnb.models import tiny
 from training.losses import next_clicks, total_loss
 from training.samples import Batch, Samples
 
-STAGE_ENDS = {"crops": 0.2, "mixed": 0.45, "scenes": 1.0}
-"""Share of the minutes after which each stage is over."""
+CROPS_END, MIXED_END = 0.2, 0.45
+"""Share of the minutes after which the stages of crops are over; whole scenes come last."""
 
 LEARNING_RATE, LAST_RATE, WARM_UP = 1.5e-3, 1e-6, 60
 EMA_DECAY, EMA_EVERY = 0.998, 4
@@ -127,9 +128,9 @@ def learning_rate(step: int, progress: float, highest: float = LEARNING_RATE) ->
     return min(1.0, (step + 1) / WARM_UP) * (LAST_RATE + (highest - LAST_RATE) * cosine)
 
 
-def stage_of(progress: float) -> str:
-    """Name the stage at a share of the minutes."""
-    return next((stage for stage, end in STAGE_ENDS.items() if progress < end), "scenes")
+def stage_of(progress: float, ends: Sequence[float] = (CROPS_END, MIXED_END)) -> str:
+    """Name the stage at a share of the minutes; `ends` are the shares at which the first two stages are over."""
+    return next((stage for stage, end in zip(("crops", "mixed"), ends, strict=True) if progress < end), "scenes")
 
 
 class Trainer:
@@ -157,6 +158,7 @@ class Trainer:
         self.sam.train()
         for layer in self._batch_norms():
             layer.momentum = 0.02  # a batch holds few pictures: a longer memory than the usual ten batches
+            layer.train(not arguments.keep_norms)
         self.average = copy.deepcopy(self.sam).eval()
         self.optimizer = make_optimizer(self.sam)
         self.step, self.seconds = 0, 0.0
@@ -173,8 +175,9 @@ class Trainer:
         saved, start = self.seconds, time.monotonic() - self.seconds
         stage, samples, window = "", None, []
         while self.progress < 1:
-            if samples is None or stage_of(self.progress) != stage:
-                stage = stage_of(self.progress)
+            due = stage_of(self.progress, self.arguments.stages)
+            if samples is None or due != stage:
+                stage = due
                 samples = Samples(self.arguments.scenes, stage, self.arguments.seed)
                 if stage == "scenes":  # a batch is one picture now: its statistics would be its own
                     for layer in self._batch_norms():
@@ -324,6 +327,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--report", type=int, default=50, help="steps between two lines of figures")
     parser.add_argument("--half", action="store_true", help="convolutions in bfloat16; faster where the CPU has it")
     parser.add_argument("--rate", type=float, default=LEARNING_RATE, help="highest learning rate")
+    ends = (CROPS_END, MIXED_END)
+    parser.add_argument("--stages", type=float, nargs=2, default=ends, help="shares at which crops and mixed sizes end")
+    parser.add_argument("--keep-norms", action="store_true", help="batch normalisation keeps the statistics of --start")
     parser.add_argument("--start", type=Path, help="weights to begin with instead of chance")
     parser.add_argument("--resume", action="store_true")
     arguments = parser.parse_args(argv)

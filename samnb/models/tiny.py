@@ -42,7 +42,10 @@ DECODER_DIM = 96
 FINE_DIM = 32
 """Channels of the embedding that hold stride-4 detail, packed 2×2 into each cell."""
 
-EMBED_DIM = DECODER_DIM + FINE_DIM
+COLOUR_DIM = 12
+"""Channels of the embedding that hold the mean colours of 4×4 pixels, packed 2×2 into each cell."""
+
+EMBED_DIM = DECODER_DIM + FINE_DIM + COLOUR_DIM
 """Channels of the embedding: an embedding is (EMBED_DIM, GRID_SIZE, GRID_SIZE) float32."""
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)

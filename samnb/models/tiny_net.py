@@ -1,11 +1,12 @@
 """The layers of the embedded model. Imports torch: import this only where a network is really built.
 
 The encoder is a small convolutional pyramid; prompt encoder and decoder are those of Segment Anything (Kirillov et al.,
-ICCV 2023) with four changes that a small network trained for minutes needs:
+ICCV 2023) with five changes that a small network trained for minutes needs:
 
 * clicks and boxes are also drawn as maps and added to the dense embedding: attention need not discover where they are;
 * the decoder sees how much each cell looks like the clicked ones, and passes that on through a convolution block;
-* the embedding carries stride-4 detail in extra channels, which the decoder unpacks for sharper outlines;
+* the decoder sees what flood fills from the clicks reach (see `samnb.models.tiny_reach`);
+* the embedding carries stride-4 detail and colours in extra channels, which the decoder unpacks for sharper outlines;
 * a mask's score is read from the mask itself, not from a token alone, so it holds at sizes it was not trained on.
 """
 
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 
 from samnb.models import tiny
 from samnb.models.reference import import_modeling
+from samnb.models.tiny_reach import REACH_MAPS, draw_marks, reach_maps
 
 import_modeling()
 
@@ -33,6 +35,9 @@ MAP_COUNT = 2 * len(CLICK_SIGMAS) + 3
 
 SEED_MAPS = 2
 """Of these maps, the ones the decoder compares cells by: the sharpest foreground and background spots."""
+
+MARK_MAPS = 8
+"""Maps of a prompt that mark the clicked squares, see `draw_marks`."""
 
 LOOK_HEADS, LOOK_DIM = 4, 16
 """In how many ways, and by how many channels each, cells are compared with the clicked ones."""
@@ -125,7 +130,8 @@ class TinyImageEncoder(nn.Module):
         x32 = self.deep32(self.stage32(x16))
         x16 = self.merge16(x16 + F.interpolate(self.lateral32(x32), scale_factor=2.0, mode="nearest"))
         x8 = self.merge8(x8 + F.interpolate(self.lateral16(x16), scale_factor=2.0, mode="nearest"))
-        return torch.cat([self.coarse(x8), self.fine(x4)], 1)
+        colour = F.pixel_unshuffle(F.avg_pool2d(x, 4), 2)
+        return torch.cat([self.coarse(x8), self.fine(x4), colour], 1)
 
 
 class TinyPromptEncoder(PromptEncoder):
@@ -135,7 +141,8 @@ class TinyPromptEncoder(PromptEncoder):
     in the same unit. `image_embedding_size` may be set to the grid of other sizes, and `origin` (x, y in pixels) to
     where a crop lies in its frame.
 
-    The dense embedding has SEED_MAPS channels more than DECODER_DIM: the maps of the clicks, for the decoder.
+    The dense embedding has more channels than DECODER_DIM, for the decoder: SEED_MAPS maps of the clicks, and
+    MARK_MAPS.
     """
 
     def __init__(self) -> None:
@@ -167,7 +174,7 @@ class TinyPromptEncoder(PromptEncoder):
         Returns
         -------
         tuple
-            Tokens (B, N', DECODER_DIM) and dense embedding (B, DECODER_DIM + SEED_MAPS, H, W).
+            Tokens (B, N', DECODER_DIM) and dense embedding (B, DECODER_DIM + SEED_MAPS + MARK_MAPS, H, W).
         """
         coords, labels = self._gather(points, boxes, masks)
         sparse = self._encode_positions(coords) * (labels >= 0)[..., None]
@@ -179,7 +186,8 @@ class TinyPromptEncoder(PromptEncoder):
             dense = dense + self.no_mask_embed.weight[..., None, None]
         else:
             dense = dense + self.mask_downscaling((masks / 4).clamp(-8, 8))
-        return sparse, torch.cat([dense, maps[:, [0, len(CLICK_SIGMAS)]]], 1)
+        marks = draw_marks(coords, labels, self.image_embedding_size)
+        return sparse, torch.cat([dense, maps[:, [0, len(CLICK_SIGMAS)]], marks], 1)
 
     def _gather(self, points: Points | None, boxes: Tensor | None, masks: Tensor | None) -> Points:
         """Write points and boxes as one list of pixel centres with labels; never empty."""
@@ -247,7 +255,7 @@ class LocalBlock(nn.Module):
 
 
 class TinyMaskDecoder(MaskDecoder):
-    """Segment Anything's mask decoder with likeness maps, convolution blocks, fine detail and mask-based scores.
+    """Segment Anything's mask decoder with likeness and reach maps, fine detail and mask-based scores.
 
     Unlike the original it also takes one embedding per prompt, so prompts of many images are decoded in one call.
     """
@@ -260,6 +268,10 @@ class TinyMaskDecoder(MaskDecoder):
         self.likeness = nn.Conv2d(SEED_MAPS * LOOK_HEADS, dim, 1)
         self.local = LocalBlock(dim)
         self.detail = nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(tiny.FINE_DIM // 4, dim // 4, 1))
+        self.reach = nn.Conv2d(4 * REACH_MAPS, dim, 1)
+        self.reach_detail = nn.Conv2d(REACH_MAPS + tiny.COLOUR_DIM // 4, dim // 4, 1)
+        for parameter in (*self.reach.parameters(), *self.reach_detail.parameters()):
+            nn.init.zeros_(parameter)  # weights that do not know these layers go on as they were
         self.iou_prediction_head = nn.Sequential(
             nn.Linear(3 * dim + 3, 128), nn.GELU(), nn.Linear(128, 64), nn.GELU(), nn.Linear(64, 1)
         )
@@ -289,14 +301,18 @@ class TinyMaskDecoder(MaskDecoder):
         """
         count = sparse_prompt_embeddings.shape[0]
         coarse = image_embeddings[:, : tiny.DECODER_DIM]
-        dense, seeds = dense_prompt_embeddings.split([tiny.DECODER_DIM, SEED_MAPS], 1)
-        cells = self.local(coarse + dense + self.likeness(self._compare(coarse, seeds)))
+        fine, colour = image_embeddings[:, tiny.DECODER_DIM :].split([tiny.FINE_DIM, tiny.COLOUR_DIM], 1)
+        dense, seeds, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM, SEED_MAPS, MARK_MAPS], 1)
+        reached = reach_maps(colour, marks)
+        known = coarse + dense + self.likeness(self._compare(coarse, seeds))
+        cells = self.local(known + self.reach(F.pixel_unshuffle(reached, 2)))
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])[None].expand(count, -1, -1)
         tokens = torch.cat([own, sparse_prompt_embeddings], 1)
         states, flat = self.transformer(cells, image_pe.expand(count, -1, -1, -1), tokens)
         cells = flat.transpose(1, 2).unflatten(2, cells.shape[-2:])
-        fine = image_embeddings[:, tiny.DECODER_DIM :]
-        logits = self._draw_masks(cells, fine, states[:, 1 : 1 + self.num_mask_tokens])
+        near = torch.cat([reached, F.pixel_shuffle(colour, 2).expand(count, -1, -1, -1)], 1)
+        detail = self.detail(fine) + self.reach_detail(near)
+        logits = self._draw_masks(cells, detail, states[:, 1 : 1 + self.num_mask_tokens])
         return logits, self.score(logits.detach().float(), cells, states, slice(None))
 
     def _compare(self, coarse: Tensor, seeds: Tensor) -> Tensor:
@@ -307,10 +323,10 @@ class TinyMaskDecoder(MaskDecoder):
         clicked = torch.einsum("bshw,bkdhw->bskd", weight, looks)
         return torch.einsum("bskd,bkdhw->bskhw", clicked, looks).flatten(1, 2)
 
-    def _draw_masks(self, cells: Tensor, fine: Tensor, states: Tensor) -> Tensor:
-        """Scale cells up to stride 2 with the fine detail mixed in, and read each mask token's mask off them."""
+    def _draw_masks(self, cells: Tensor, detail: Tensor, states: Tensor) -> Tensor:
+        """Scale cells up to stride 2 with detail at stride 4 mixed in, and read each mask token's mask off them."""
         first, norm, activation, second, last = self.output_upscaling
-        upscaled = activation(norm(first(cells) + self.detail(fine)))
+        upscaled = activation(norm(first(cells) + detail))
         upscaled = last(second(upscaled))
         weights = torch.stack([mlp(states[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
         return torch.einsum("bmc,bchw->bmhw", weights, upscaled)

@@ -1,0 +1,90 @@
+"""What the clicked colour reaches: flood fills at several tolerances, which the embedded model is shown as maps.
+
+A small network takes long to learn to follow a thin stroke or a leg to its end. A flood fill does it at once, if only
+one knew how much the colour may differ; so the network is shown the fills of several tolerances and learns which to
+believe. The fills are computed on colours averaged over 4×4 pixels, which the embedding carries along; they have no
+weights.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LEVELS = (0.08, 0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 1.0)
+"""Tolerances of the fills: distance from the clicked colour, in units of the image's root mean square distance."""
+
+REACH_MAPS = 2 * (len(LEVELS) + 1)
+"""For foreground and for background clicks: a fill for each level, and how alike each colour is wherever it lies."""
+
+
+def draw_marks(coords: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Mark the clicked squares of 4×4 pixels.
+
+    Parameters
+    ----------
+    coords, labels
+        (B, N, 2) x, y in pixels, and (B, N): 1 foreground, 0 background, others are no clicks.
+    size
+        Height and width of the embedding in cells of 8×8 pixels.
+
+    Returns
+    -------
+    Tensor
+        (B, 8, H, W): foreground and background marks, each 2×2 packed into a cell.
+    """
+    height, width = 2 * size[0], 2 * size[1]
+    x = (coords[..., 0] / 4).long().clamp(0, width - 1)
+    y = (coords[..., 1] / 4).long().clamp(0, height - 1)
+    marks = coords.new_zeros((len(coords), 2, height * width))
+    for index, wanted in enumerate((1, 0)):
+        marks[:, index].scatter_add_(1, y * width + x, (labels == wanted).to(marks))
+    return F.pixel_unshuffle(marks.clamp(max=1).unflatten(2, (height, width)), 2)
+
+
+@torch.no_grad()
+def reach_maps(colour: Tensor, marks: Tensor) -> Tensor:
+    """Fill outward from the marks.
+
+    Parameters
+    ----------
+    colour
+        (1 or B, 12, H, W): normalised RGB of 4×4 pixels, 2×2 packed into a cell; padding is zero.
+    marks
+        (B, 8, H, W), see `draw_marks`.
+
+    Returns
+    -------
+    Tensor
+        (B, REACH_MAPS, 2 H, 2 W) in 0..1, on the device of `colour`; zero for a kind of click that there is none of.
+    """
+    colours = F.pixel_shuffle(colour.float(), 2).cpu().numpy()
+    wanted = F.pixel_shuffle(marks.float(), 2).cpu().numpy() > 0.5
+    maps = np.zeros((len(wanted), REACH_MAPS, *wanted.shape[2:]), np.float32)
+    half = REACH_MAPS // 2
+    for i, clicked in enumerate(wanted):
+        picture = colours[i if len(colours) > 1 else 0]
+        for kind in range(2):
+            if clicked[kind].any():
+                _fill(picture, clicked[kind], maps[i, kind * half : (kind + 1) * half])
+    return torch.from_numpy(maps).to(colour.device)
+
+
+def _fill(picture: np.ndarray, clicked: np.ndarray, maps: np.ndarray) -> None:
+    """Write the maps (len(LEVELS) + 1, h, w) of one kind of click: `picture` (3, h, w), `clicked` (h, w) bool."""
+    rows = picture.reshape(3, -1)
+    squares = np.stack([((rows - mark[:, None]) ** 2).sum(0) for mark in picture[:, clicked].T]).min(0)
+    inside = rows.any(0)  # zero in all three channels is padding: no mean of whole grey values is
+    far = np.sqrt(squares / max(float(squares[inside].mean()) if inside.any() else 0.0, 1e-6))
+    far[~inside] = np.inf
+    distance = far.reshape(clicked.shape)
+    for level, target in zip(LEVELS, maps, strict=False):
+        pieces, numbers = cv2.connectedComponents((distance <= level).astype(np.uint8), connectivity=8)
+        chosen = np.zeros(pieces, np.float32)
+        chosen[numbers[clicked]] = 1
+        chosen[0] = 0
+        target[:] = chosen[numbers]
+    maps[-1] = np.exp(-2 * distance)
