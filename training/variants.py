@@ -76,13 +76,21 @@ def no_detail() -> Any:
 
 
 class _Nothing(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, scale: int = 2) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.scale = channels, scale
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        return x.new_zeros(len(x), self.channels, 2 * height, 2 * width)
+        return x.new_zeros(len(x), self.channels, self.scale * height, self.scale * width)
+
+
+def no_reach() -> Any:
+    """Without the maps of what flood fills from the clicks reach, and without colours for the outlines."""
+    sam: Any = tiny.build_sam(None)
+    sam.mask_decoder.reach = _Nothing(tiny.DECODER_DIM, 1)
+    sam.mask_decoder.reach_detail = _Nothing(tiny.DECODER_DIM // 4, 1)
+    return sam
 
 
 def stride_16() -> Any:
@@ -101,7 +109,8 @@ def stride_16() -> Any:
         x16 = encoder.deep16(encoder.stage16(encoder.stage8(x4)))
         x32 = encoder.deep32(encoder.stage32(x16))
         x16 = encoder.merge16(x16 + F.interpolate(encoder.lateral32(x32), scale_factor=2.0, mode="nearest"))
-        return torch.cat([encoder.coarse(x16), encoder.fine(x4)], 1)
+        colour = F.pixel_unshuffle(F.avg_pool2d(x, 8), 2)
+        return torch.cat([encoder.coarse(x16), encoder.fine(x4), colour], 1)
 
     def predict(*inputs: Any) -> tuple[Tensor, Tensor]:
         logits, scores = type(decoder).predict_masks(decoder, *inputs)
@@ -121,6 +130,7 @@ VARIANTS: dict[str, tuple[Callable[[], Any], int]] = {
     "stride 16": (stride_16, 16),
     "no click maps": (no_click_maps, 8),
     "no likeness": (no_likeness, 8),
+    "no reach": (no_reach, 8),
     "no detail": (no_detail, 8),
 }
 """How each is made, and the stride of its embedding."""

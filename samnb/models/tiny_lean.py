@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from samnb.models import tiny
-from samnb.models.tiny_net import LOOK_HEADS, SEED_MAPS, TinyMaskDecoder
+from samnb.models.tiny_net import LOOK_HEADS, MARK_MAPS, SEED_MAPS, TinyMaskDecoder
+from samnb.models.tiny_reach import reach_maps
 
 __all__ = ["LeanMaskDecoder"]
 
@@ -104,6 +105,8 @@ class LeanMaskDecoder:
         self.look = plain.look.weight[..., 0, 0].t().contiguous()
         heads = plain.likeness.weight[..., 0, 0].unflatten(1, (SEED_MAPS, LOOK_HEADS))
         self.alike = heads.permute(1, 2, 0).contiguous()  # (seeds, heads, C)
+        self.reach = plain.reach.weight[..., 0, 0].t().contiguous()
+        self.maps_bias = plain.likeness.bias + plain.reach.bias
         self._fold_local()
         self._fold_upscaling()
 
@@ -119,11 +122,12 @@ class LeanMaskDecoder:
     def _fold_upscaling(self) -> None:
         """A transposed convolution that does not overlap is a matrix product: four pixels from each."""
         first, _, _, second, _ = self.plain.output_upscaling
-        detail = self.plain.detail[1]
+        detail, near = self.plain.detail[1], self.plain.reach_detail
         apart = torch.eye(4, device=detail.weight.device)
         self.rise = first.weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4 * C / 4)
-        self.rise_fine = torch.einsum("oj,st->jsto", detail.weight[..., 0, 0], apart).reshape(tiny.FINE_DIM, -1)
-        self.rise_bias = (first.bias + detail.bias).repeat(4)
+        both = torch.cat([detail.weight, near.weight], 1)[..., 0, 0]
+        self.rise_fine = torch.einsum("oj,st->jsto", both, apart).flatten(2).flatten(0, 1)
+        self.rise_bias = (first.bias + detail.bias + near.bias).repeat(4)
         self.rise_more = second.weight.permute(0, 2, 3, 1).flatten(1)
         self.rise_more_bias = second.bias.repeat(4)
 
@@ -139,8 +143,12 @@ class LeanMaskDecoder:
         """Logits (1, M, 4 H, 4 W) and scores (1, M); M is 3, or 1 without `multimask_output`. See `predict_masks`."""
         size = image_embeddings.shape[-2:]
         grid = image_embeddings[0].flatten(1)  # (EMBED_DIM, N)
-        coarse, fine = grid[: tiny.DECODER_DIM], grid[tiny.DECODER_DIM :]
-        cells = self._spread(self._mix_prompt(coarse, dense_prompt_embeddings[0].flatten(1)), size)
+        coarse, fine, colour = grid.split([tiny.DECODER_DIM, tiny.FINE_DIM, tiny.COLOUR_DIM])
+        dense, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
+        reached = reach_maps(image_embeddings[:, -tiny.COLOUR_DIM :], marks)
+        reached = F.pixel_unshuffle(reached, 2)[0].flatten(1)  # (4 * REACH_MAPS, N)
+        fine = torch.cat([fine, reached, colour])
+        cells = self._spread(self._mix_prompt(coarse, dense[0].flatten(1), reached), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
         states, cells = self._talk(tokens, cells, image_pe[0].flatten(1).t().contiguous())
         wanted = slice(1, None) if multimask_output else slice(0, 1)
@@ -148,8 +156,8 @@ class LeanMaskDecoder:
         flat = cells.t().unflatten(1, size)[None]
         return logits, self.plain.score(logits, flat, states[None], wanted)
 
-    def _mix_prompt(self, coarse: Tensor, dense: Tensor) -> Tensor:
-        """What the prompt says of each cell, and how much the cell looks like the clicked ones: (N, C)."""
+    def _mix_prompt(self, coarse: Tensor, dense: Tensor, reached: Tensor) -> Tensor:
+        """What the prompt says of each cell, how much it looks like the clicked ones, and what reaches it: (N, C)."""
         dim, count = coarse.shape
         looks = torch.addmm(self.plain.look.bias, coarse.t(), self.look).view(count, LOOK_HEADS, -1)
         looks = F.normalize(looks, dim=2)
@@ -157,8 +165,8 @@ class LeanMaskDecoder:
         weight = seeds / (seeds.sum(1, keepdim=True) + 1e-3)
         clicked = (weight @ looks.flatten(1)).unflatten(1, (LOOK_HEADS, -1))
         alike = torch.einsum("skd,skc->kdc", clicked, self.alike).flatten(0, 1)
-        known = (coarse + dense[:dim]).t().contiguous().add_(self.plain.likeness.bias)
-        return known.addmm_(looks.flatten(1), alike)
+        known = (coarse + dense[:dim]).t().contiguous().add_(self.maps_bias)
+        return known.addmm_(looks.flatten(1), alike).addmm_(reached.t(), self.reach)
 
     def _spread(self, cells: Tensor, size: Any) -> Tensor:
         """`LocalBlock` on (N, C)."""

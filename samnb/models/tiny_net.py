@@ -301,7 +301,8 @@ class TinyMaskDecoder(MaskDecoder):
         """
         count = sparse_prompt_embeddings.shape[0]
         coarse = image_embeddings[:, : tiny.DECODER_DIM]
-        fine, colour = image_embeddings[:, tiny.DECODER_DIM :].split([tiny.FINE_DIM, tiny.COLOUR_DIM], 1)
+        fine = image_embeddings[:, tiny.DECODER_DIM : -tiny.COLOUR_DIM]
+        colour = image_embeddings[:, -tiny.COLOUR_DIM :]
         dense, seeds, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM, SEED_MAPS, MARK_MAPS], 1)
         reached = reach_maps(colour, marks)
         known = coarse + dense + self.likeness(self._compare(coarse, seeds))

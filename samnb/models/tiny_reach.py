@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from samnb.models import tiny
+
 LEVELS = (0.08, 0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 1.0)
 """Tolerances of the fills: distance from the clicked colour, in units of the image's root mean square distance."""
 
@@ -37,8 +39,9 @@ def draw_marks(coords: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
         (B, 8, H, W): foreground and background marks, each 2×2 packed into a cell.
     """
     height, width = 2 * size[0], 2 * size[1]
-    x = (coords[..., 0] / 4).long().clamp(0, width - 1)
-    y = (coords[..., 1] / 4).long().clamp(0, height - 1)
+    side = tiny.STRIDE / 2
+    x = (coords[..., 0] / side).long().clamp(0, width - 1)
+    y = (coords[..., 1] / side).long().clamp(0, height - 1)
     marks = coords.new_zeros((len(coords), 2, height * width))
     for index, wanted in enumerate((1, 0)):
         marks[:, index].scatter_add_(1, y * width + x, (labels == wanted).to(marks))
@@ -76,15 +79,16 @@ def reach_maps(colour: Tensor, marks: Tensor) -> Tensor:
 def _fill(picture: np.ndarray, clicked: np.ndarray, maps: np.ndarray) -> None:
     """Write the maps (len(LEVELS) + 1, h, w) of one kind of click: `picture` (3, h, w), `clicked` (h, w) bool."""
     rows = picture.reshape(3, -1)
-    squares = np.stack([((rows - mark[:, None]) ** 2).sum(0) for mark in picture[:, clicked].T]).min(0)
+    marks = [(int(x), int(y)) for y, x in zip(*np.nonzero(clicked), strict=True)]
+    squares = np.stack([((rows - picture[:, y, x][:, None]) ** 2).sum(0) for x, y in marks]).min(0)
     inside = rows.any(0)  # zero in all three channels is padding: no mean of whole grey values is
     far = np.sqrt(squares / max(float(squares[inside].mean()) if inside.any() else 0.0, 1e-6))
     far[~inside] = np.inf
     distance = far.reshape(clicked.shape)
     for level, target in zip(LEVELS, maps, strict=False):
-        pieces, numbers = cv2.connectedComponents((distance <= level).astype(np.uint8), connectivity=8)
-        chosen = np.zeros(pieces, np.float32)
-        chosen[numbers[clicked]] = 1
-        chosen[0] = 0
-        target[:] = chosen[numbers]
+        near = (distance <= level).view(np.uint8)
+        for mark in marks:
+            if near[mark[1], mark[0]] == 1:
+                cv2.floodFill(near, None, mark, 2, flags=8)  # the eight cells around, or thin strokes fall apart
+        target[:] = near == 2
     maps[-1] = np.exp(-2 * distance)
