@@ -102,13 +102,18 @@ class LeanMaskDecoder:
         ]
         self.last = _ToCells(plain.transformer.final_attn_token_to_image)
         self.own = torch.cat([plain.iou_token.weight, plain.mask_tokens.weight])
+        self._fold_maps()
+        self._fold_local()
+        self._fold_upscaling()
+
+    def _fold_maps(self) -> None:
+        """What is added to the cells before they talk, as matrices."""
+        plain = self.plain
         self.look = plain.look.weight[..., 0, 0].t().contiguous()
         heads = plain.likeness.weight[..., 0, 0].unflatten(1, (SEED_MAPS, LOOK_HEADS))
         self.alike = heads.permute(1, 2, 0).contiguous()  # (seeds, heads, C)
         self.reach = plain.reach.weight[..., 0, 0].t().contiguous()
         self.maps_bias = plain.likeness.bias + plain.reach.bias
-        self._fold_local()
-        self._fold_upscaling()
 
     def _fold_local(self) -> None:
         """The norm's scale and shift go into the layer behind it."""
