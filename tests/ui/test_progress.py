@@ -100,7 +100,8 @@ def test_a_click_is_answered_while_a_prewarm_awaits(notebook):
     hand.until(r"score 0\.94 · \d+ ms · cache hit")
     hand.until_colours("a mask", lambda now: now["blue"] > 500)
     notebook.page.get_by_role("button").filter(has_text="Cancel").click()
-    progress_says(notebook, "stopping after the image in hand")
+    # A slow machine may not have an image in hand yet: then it stops at once.
+    progress_says(notebook, r"stopping after the image in hand|Stopped \(cache: 1 embeddings, computed: 0")
 
 
 def place_of_coin(hand):
