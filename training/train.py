@@ -286,14 +286,19 @@ class Trainer:
 
 
 def begin_with(sam: nn.Module, weights: Path) -> None:
-    """Load weights of the same net, or of one with fewer blocks: blocks they do not know begin as identities.
+    """Load weights of the same net, or of one that knew less.
+
+    Blocks they do not know begin as identities; inputs they do not know, behind those they do, begin without weight.
 
     Raises
     ------
     ValueError
         The file holds tensors this net does not have.
     """
-    known = load_file(weights)
+    known, own = load_file(weights), sam.state_dict()
+    for name, value in known.items():
+        if name in own and value.ndim == 2 and value.shape[1] < own[name].shape[1]:
+            known[name] = nn.functional.pad(value, (0, own[name].shape[1] - value.shape[1]))
     missing, unexpected = sam.load_state_dict(known, strict=False)
     if unexpected:
         raise ValueError(f"{weights}: expected weights of this net; got also {unexpected[:3]}")

@@ -151,15 +151,15 @@ class LeanMaskDecoder:
         coarse, fine, colour = grid.split([tiny.DECODER_DIM, tiny.FINE_DIM, tiny.COLOUR_DIM])
         dense, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
         reached = reach_maps(image_embeddings[:, -tiny.COLOUR_DIM :], marks)
-        reached = F.pixel_unshuffle(reached, 2)[0].flatten(1)  # (4 * REACH_MAPS, N)
-        fine = torch.cat([fine, reached, colour])
-        cells = self._spread(self._mix_prompt(coarse, dense[0].flatten(1), reached), size)
+        packed = F.pixel_unshuffle(reached, 2)[0].flatten(1)  # (4 * REACH_MAPS, N)
+        fine = torch.cat([fine, packed, colour])
+        cells = self._spread(self._mix_prompt(coarse, dense[0].flatten(1), packed), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
         states, cells = self._talk(tokens, cells, image_pe[0].flatten(1).t().contiguous())
         wanted = slice(1, None) if multimask_output else slice(0, 1)
         logits = self._draw(cells, fine, states, wanted, size)
         flat = cells.t().unflatten(1, size)[None]
-        return logits, self.plain.score(logits, flat, states[None], wanted)
+        return logits, self.plain.score(logits, flat, states[None], reached, wanted)
 
     def _mix_prompt(self, coarse: Tensor, dense: Tensor, reached: Tensor) -> Tensor:
         """What the prompt says of each cell, how much it looks like the clicked ones, and what reaches it: (N, C)."""

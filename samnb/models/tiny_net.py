@@ -273,7 +273,7 @@ class TinyMaskDecoder(MaskDecoder):
         for parameter in (*self.reach.parameters(), *self.reach_detail.parameters()):
             nn.init.zeros_(parameter)  # weights that do not know these layers go on as they were
         self.iou_prediction_head = nn.Sequential(
-            nn.Linear(3 * dim + 3, 128), nn.GELU(), nn.Linear(128, 64), nn.GELU(), nn.Linear(64, 1)
+            nn.Linear(3 * dim + 3 + REACH_MAPS, 128), nn.GELU(), nn.Linear(128, 64), nn.GELU(), nn.Linear(64, 1)
         )
 
     def predict_masks(
@@ -314,7 +314,7 @@ class TinyMaskDecoder(MaskDecoder):
         near = torch.cat([reached, F.pixel_shuffle(colour, 2).expand(count, -1, -1, -1)], 1)
         detail = self.detail(fine) + self.reach_detail(near)
         logits = self._draw_masks(cells, detail, states[:, 1 : 1 + self.num_mask_tokens])
-        return logits, self.score(logits.detach().float(), cells, states, slice(None))
+        return logits, self.score(logits.detach().float(), cells, states, reached, slice(None))
 
     def _compare(self, coarse: Tensor, seeds: Tensor) -> Tensor:
         """How much each cell looks like the clicked ones: (B, SEED_MAPS * LOOK_HEADS, H, W) in -1..1."""
@@ -332,8 +332,8 @@ class TinyMaskDecoder(MaskDecoder):
         weights = torch.stack([mlp(states[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
         return torch.einsum("bmc,bchw->bmhw", weights, upscaled)
 
-    def score(self, logits: Tensor, cells: Tensor, states: Tensor, wanted: slice) -> Tensor:
-        """Estimate the IoU of masks from their tokens, the cells they cover, and how decided their logits are.
+    def score(self, logits: Tensor, cells: Tensor, states: Tensor, reached: Tensor, wanted: slice) -> Tensor:
+        """Estimate the IoU of masks from their tokens, the cells they cover, how decided they are, and the fills.
 
         Parameters
         ----------
@@ -343,6 +343,8 @@ class TinyMaskDecoder(MaskDecoder):
             (B, DECODER_DIM, H, W), as the transformer leaves them.
         states
             (B, T, DECODER_DIM), likewise; the first is the score's token, then come those of the masks.
+        reached
+            (B, REACH_MAPS, 2 H, 2 W), see `reach_maps`: a mask that is what a fill reaches ends where colours do.
         wanted
             Which of the decoder's masks these are.
         """
@@ -355,9 +357,13 @@ class TinyMaskDecoder(MaskDecoder):
         coverage = F.avg_pool2d(soft, 4)
         coverage = coverage / (coverage.sum((2, 3), keepdim=True) + 1e-3)
         covered = torch.einsum("bmhw,bchw->bmc", coverage, cells)
+        halved = F.avg_pool2d(soft, 2).flatten(2)
+        fills = reached.to(halved).flatten(2)
+        common = halved @ fills.transpose(1, 2)
+        agreed = common / (halved.sum(2, keepdim=True) + fills.sum(2)[:, None] - common + 1e-3)
         own = states[:, 1 : 1 + self.num_mask_tokens][:, wanted]
         tokens = states[:, :1].expand(-1, own.shape[1], -1), own
-        seen = torch.cat([*tokens, covered, torch.stack([expected, area.sqrt(), inside], -1)], -1)
+        seen = torch.cat([*tokens, covered, torch.stack([expected, area.sqrt(), inside], -1), agreed], -1)
         return torch.sigmoid(self.iou_prediction_head(seen)).squeeze(-1)
 
 
