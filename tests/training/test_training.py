@@ -182,7 +182,7 @@ def test_a_run_writes_weights_that_load_and_goes_on_where_it_stopped(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(STAGES, "crops", (Size(64, 2, 1),))
-    monkeypatch.setattr(train, "stage_of", lambda progress: "crops")
+    monkeypatch.setattr(train, "stage_of", lambda *_: "crops")
     options = ["--scenes", str(shards), "--out", str(tmp_path), "--processes", "1", "--minutes"]
     train.main([*options, "0.01"])
     first = torch.load(tmp_path / "checkpoint.pt")
@@ -198,7 +198,7 @@ def test_a_run_may_begin_with_weights_and_a_report_shows_it(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(STAGES, "crops", (Size(64, 2, 1),))
-    monkeypatch.setattr(train, "stage_of", lambda progress: "crops")
+    monkeypatch.setattr(train, "stage_of", lambda *_: "crops")
     options = ["--scenes", str(shards), "--out", str(tmp_path), "--processes", "1", "--report", "1"]
     train.main([*options, "--minutes", "0.02", "--start", str(tiny.WEIGHTS), "--rate", "0"])
     shipped, kept = (torch.cat([p.flatten() for p in tiny.build_sam(w).parameters()]) for w in (None, tiny.WEIGHTS))
@@ -217,6 +217,18 @@ def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
         train.begin_with(tiny.build_sam(None), tmp_path / "other.safetensors")
 
 
+def test_weights_that_know_fewer_inputs_are_a_beginning(tmp_path: Path) -> None:
+    known = {name: value.clone() for name, value in tiny.build_sam().state_dict().items()}
+    name = "mask_decoder.iou_prediction_head.0.weight"
+    wanted = known[name]
+    save_file(known | {name: wanted[:, :-5].contiguous()}, tmp_path / "narrow.safetensors")
+    sam = tiny.build_sam(None)
+    train.begin_with(sam, tmp_path / "narrow.safetensors")
+    began = sam.state_dict()[name]
+    assert torch.equal(began[:, :-5], wanted[:, :-5])
+    assert not began[:, -5:].any()
+
+
 def test_short_runs_render_few_scenes() -> None:
     assert [recipe.scene_count(minutes) for minutes in (0.1, 5, 74, 1000)] == [100, 200, 3000, 4000]
 
@@ -224,5 +236,6 @@ def test_short_runs_render_few_scenes() -> None:
 def test_the_schedule() -> None:
     assert train.stage_of(0) == "crops"
     assert train.stage_of(0.99) == "scenes"
+    assert [train.stage_of(share, (0, 0.5)) for share in (0, 0.49, 0.5)] == ["mixed", "mixed", "scenes"]
     assert train.learning_rate(0, 0) < train.learning_rate(500, 0)
     assert train.learning_rate(500, 1) == pytest.approx(train.LAST_RATE)
