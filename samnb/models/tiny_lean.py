@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from samnb.models import tiny
 from samnb.models.tiny_net import LOOK_HEADS, MARK_MAPS, SEED_MAPS, TinyMaskDecoder
-from samnb.models.tiny_reach import reach_maps
+from samnb.models.tiny_reach import REACH_MAPS, reach_maps
 
 __all__ = ["LeanMaskDecoder"]
 
@@ -130,8 +130,9 @@ class LeanMaskDecoder:
         detail, near = self.plain.detail[1], self.plain.reach_detail
         apart = torch.eye(4, device=detail.weight.device)
         self.rise = first.weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4 * C / 4)
-        both = torch.cat([detail.weight, near.weight], 1)[..., 0, 0]
-        self.rise_fine = torch.einsum("oj,st->jsto", both, apart).flatten(2).flatten(0, 1)
+        fills, colours = near.weight.split([REACH_MAPS, tiny.COLOUR_DIM // 4], 1)
+        seen = torch.cat([detail.weight, colours, fills], 1)[..., 0, 0]  # the fills last: not all are always there
+        self.rise_fine = torch.einsum("oj,st->jsto", seen, apart).flatten(2).flatten(0, 1)
         self.rise_bias = (first.bias + detail.bias + near.bias).repeat(4)
         self.rise_more = second.weight.permute(0, 2, 3, 1).flatten(1)
         self.rise_more_bias = second.bias.repeat(4)
@@ -151,8 +152,10 @@ class LeanMaskDecoder:
         coarse, fine, colour = grid.split([tiny.DECODER_DIM, tiny.FINE_DIM, tiny.COLOUR_DIM])
         dense, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
         reached = reach_maps(image_embeddings[:, -tiny.COLOUR_DIM :], marks)
-        packed = F.pixel_unshuffle(reached, 2)[0].flatten(1)  # (4 * REACH_MAPS, N)
-        fine = torch.cat([fine, packed, colour])
+        # Maps of background clicks are zero where there are none: their rows are left out.
+        kinds = 2 if bool(marks[:, MARK_MAPS // 2 :].any()) else 1
+        packed = F.pixel_unshuffle(reached[:, : kinds * REACH_MAPS // 2], 2)[0].flatten(1)  # (2 or 4 * REACH_MAPS, N)
+        fine = torch.cat([fine, colour, packed])
         cells = self._spread(self._mix_prompt(coarse, dense[0].flatten(1), packed), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
         states, cells = self._talk(tokens, cells, image_pe[0].flatten(1).t().contiguous())
@@ -171,7 +174,7 @@ class LeanMaskDecoder:
         clicked = (weight @ looks.flatten(1)).unflatten(1, (LOOK_HEADS, -1))
         alike = torch.einsum("skd,skc->kdc", clicked, self.alike).flatten(0, 1)
         known = (coarse + dense[:dim]).t().contiguous().add_(self.maps_bias)
-        return known.addmm_(looks.flatten(1), alike).addmm_(reached.t(), self.reach)
+        return known.addmm_(looks.flatten(1), alike).addmm_(reached.t(), self.reach[: len(reached)])
 
     def _spread(self, cells: Tensor, size: Any) -> Tensor:
         """`LocalBlock` on (N, C)."""
@@ -204,10 +207,13 @@ class LeanMaskDecoder:
         mlps = list(self.plain.output_hypernetworks_mlps)[wanted]
         masks = range(self.plain.num_mask_tokens)[wanted]
         weights = torch.stack([mlp(states[1 + i]) for i, mlp in zip(masks, mlps, strict=True)])
+        rise_fine = self.rise_fine[: len(fine)]
         drawn = cells.new_empty((len(weights), len(cells), 16))
         for start in range(0, len(cells), CELLS):
             some = slice(start, start + CELLS)
-            rows = torch.addmm(self.rise_bias, cells[some], self.rise).addmm_(fine.t()[some], self.rise_fine)
+            rows = torch.addmm(self.rise_bias, cells[some], self.rise).addmm_(
+                fine.t()[some], self.rise_fine[: len(fine)]
+            )
             rows = rows.view(-1, len(norm.weight))
             rows = activation(F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, norm.eps))
             rows = last(torch.addmm(self.rise_more_bias, rows, self.rise_more)).view(-1, tiny.DECODER_DIM // 8)

@@ -60,8 +60,8 @@ def test_it_takes_an_earlier_answer(lean: TorchSam, plain: TorchSam, embedding: 
     np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_it_is_the_algebra_not_the_weights(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "labels"), [(0, [1.0, 1.0]), (1, [1.0, 0.0])])
+def test_it_is_the_algebra_not_the_weights(seed: int, labels: list[float]) -> None:
     """Weights drawn at random hide nothing: norms and biases too must be in their place."""
     torch.manual_seed(seed)
     sam: Any = tiny.build_sam(None)
@@ -71,7 +71,9 @@ def test_it_is_the_algebra_not_the_weights(seed: int) -> None:
                 0.3 * torch.randn_like(parameter) / max(parameter.shape[-1] if parameter.ndim > 1 else 1, 1) ** 0.5
             )
         embedding = torch.randn(1, tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE)
-        sparse, dense = sam.prompt_encoder((torch.tensor([[[90.0, 200.0]]]), torch.ones(1, 1)), None, None)
+        sparse, dense = sam.prompt_encoder(
+            (torch.tensor([[[90.0, 200.0], [250.0, 30.0]]]), torch.tensor([labels])), None, None
+        )
         given = {
             "image_embeddings": embedding,
             "image_pe": sam.prompt_encoder.get_dense_pe(),
