@@ -151,10 +151,10 @@ class LeanMaskDecoder:
         grid = image_embeddings[0].flatten(1)  # (EMBED_DIM, N)
         coarse, fine, colour = grid.split([tiny.DECODER_DIM, tiny.FINE_DIM, tiny.COLOUR_DIM])
         dense, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
-        reached = reach_maps(image_embeddings[:, -tiny.COLOUR_DIM :], marks)
         # Maps of background clicks are zero where there are none: their rows are left out.
         kinds = 2 if bool(marks[:, MARK_MAPS // 2 :].any()) else 1
-        packed = F.pixel_unshuffle(reached[:, : kinds * REACH_MAPS // 2], 2)[0].flatten(1)  # (2 or 4 * REACH_MAPS, N)
+        reached = reach_maps(image_embeddings[:, -tiny.COLOUR_DIM :], marks)[:, : kinds * REACH_MAPS // 2]
+        packed = F.pixel_unshuffle(reached, 2)[0].flatten(1)  # (2 or 4 * REACH_MAPS, N)
         fine = torch.cat([fine, colour, packed])
         cells = self._spread(self._mix_prompt(coarse, dense[0].flatten(1), packed), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
@@ -211,9 +211,7 @@ class LeanMaskDecoder:
         drawn = cells.new_empty((len(weights), len(cells), 16))
         for start in range(0, len(cells), CELLS):
             some = slice(start, start + CELLS)
-            rows = torch.addmm(self.rise_bias, cells[some], self.rise).addmm_(
-                fine.t()[some], self.rise_fine[: len(fine)]
-            )
+            rows = torch.addmm(self.rise_bias, cells[some], self.rise).addmm_(fine.t()[some], rise_fine)
             rows = rows.view(-1, len(norm.weight))
             rows = activation(F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, norm.eps))
             rows = last(torch.addmm(self.rise_more_bias, rows, self.rise_more)).view(-1, tiny.DECODER_DIM // 8)

@@ -344,7 +344,8 @@ class TinyMaskDecoder(MaskDecoder):
         states
             (B, T, DECODER_DIM), likewise; the first is the score's token, then come those of the masks.
         reached
-            (B, REACH_MAPS, 2 H, 2 W), see `reach_maps`: a mask that is what a fill reaches ends where colours do.
+            (B, REACH_MAPS, 2 H, 2 W), see `reach_maps`: a mask that is what a fill reaches ends where colours do. Zero
+            maps at the end may be left out.
         wanted
             Which of the decoder's masks these are.
         """
@@ -354,13 +355,14 @@ class TinyMaskDecoder(MaskDecoder):
         expected = overlap / (hard.sum((2, 3)) + (soft * (1 - hard)).sum((2, 3)) + 1e-3)
         area = hard.mean((2, 3)) * logits.shape[-1] / tiny.LOW_RES_SIZE  # relative to the shipped size
         inside = overlap / (hard.sum((2, 3)) + 1e-3)
-        coverage = F.avg_pool2d(soft, 4)
+        halved = F.avg_pool2d(soft, 2)
+        coverage = F.avg_pool2d(halved, 2)
         coverage = coverage / (coverage.sum((2, 3), keepdim=True) + 1e-3)
         covered = torch.einsum("bmhw,bchw->bmc", coverage, cells)
-        halved = F.avg_pool2d(soft, 2).flatten(2)
-        fills = reached.to(halved).flatten(2)
-        common = halved @ fills.transpose(1, 2)
-        agreed = common / (halved.sum(2, keepdim=True) + fills.sum(2)[:, None] - common + 1e-3)
+        pixels, fills = halved.flatten(2), reached.to(halved).flatten(2)
+        common = pixels @ fills.transpose(1, 2)
+        agreed = common / (pixels.sum(2, keepdim=True) + fills.sum(2)[:, None] - common + 1e-3)
+        agreed = F.pad(agreed, (0, REACH_MAPS - fills.shape[1]))
         own = states[:, 1 : 1 + self.num_mask_tokens][:, wanted]
         tokens = states[:, :1].expand(-1, own.shape[1], -1), own
         seen = torch.cat([*tokens, covered, torch.stack([expected, area.sqrt(), inside], -1), agreed], -1)
