@@ -16,7 +16,7 @@ from .exchange import Exchange
 from .exports import ExportReport
 from .files import cannot_write, write_whole
 from .finding import iter_images
-from .images import pixel_hash, read_pixels
+from .images import content_hash, pixel_hash, read_pixels
 from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from .prompts import Prompt
 from .recipes import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
@@ -25,6 +25,8 @@ from .reports import Failure, card
 from .templates import Template
 
 __all__ = ["Difference", "ReplayReport", "Replaying", "find_pictures"]
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ class Replaying(Exchange):
     def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
         """Make a recipe's masks again from pictures in a folder, keep them here, and say where they differ.
 
-        Pictures are known by their pixels: they may have other names. What is here already is not doubled.
+        Pictures are known by their pixels: they may have other names. What is here already is not doubled: a picture
+        that the recipe's dataset holds under another path is used as it is there.
 
         Parameters
         ----------
@@ -211,7 +214,8 @@ class Replaying(Exchange):
                 same += mask.way.kind != "kept" and found is None
             self._keep_masks(record, [(mask, made) for _, mask, made in done if made is not None], names)
         report = ReplayReport(len(records), len(recipe.images), same, kept, tuple(different), tuple(failed))
-        return replace(report, notes=(*_renamed(names), *self._not_as_it_was(recipe)))
+        already = _already(recipe, paths, records)
+        return replace(report, notes=(*already, *_renamed(names), *self._not_as_it_was(recipe)))
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -225,6 +229,9 @@ class Replaying(Exchange):
         failed: list[Failure] = []
         for dataset in dict.fromkeys(image.dataset for image in recipe.images):
             own = {place: path for place, path in paths.items() if recipe.images[place].dataset == dataset}
+            here = self._elsewhere(recipe, own, dataset)
+            records |= here
+            own = {place: path for place, path in own.items() if place not in here}
             if not own:
                 continue
             report = self.add(list(dict.fromkeys(own.values())), dataset=dataset, show=False)
@@ -232,6 +239,26 @@ class Replaying(Exchange):
             by_path = {record.path: record for record in report.images}
             records |= {place: by_path[str(path)] for place, path in own.items() if str(path) in by_path}
         return dict(sorted(records.items())), failed
+
+    def _elsewhere(self, recipe: Recipe, paths: Mapping[int, Path], dataset: str) -> dict[int, ImageRecord]:
+        """Images of the dataset that are the recipe's but for their path; each of them once."""
+        if dataset not in (one.name for one in self.datasets()):
+            return {}
+        records = self.images(dataset)
+        at_path = {record.path for record in records}
+        given = {str(path) for path in paths.values()}
+        of_pixels: dict[str, list[ImageRecord]] = {}
+        for record in records:
+            if record.path not in given:
+                of_pixels.setdefault(record.pixel_hash, []).append(record)
+        here: dict[int, ImageRecord] = {}
+        for place, path in paths.items():
+            left = of_pixels.get(recipe.images[place].pixel_hash, [])
+            while left and str(path) not in at_path and place not in here:
+                record = left.pop(0)
+                if _as_recorded(record):
+                    here[place] = record
+        return here
 
     def _take_over(self, recipe: Recipe) -> dict[str, str]:
         """Categories and templates of the recipe; those that are here stay as they are. Gives templates' names here.
@@ -306,6 +333,26 @@ class Replaying(Exchange):
         for name, was in recipe.made_with.items():
             if here.get(name) != was:
                 yield f"{name}: was {was}; here {here.get(name, 'none')}"
+
+
+def _as_recorded(record: ImageRecord) -> bool:
+    """Whether an image's file is there and has the bytes it had when it was added."""
+    try:
+        return content_hash(record.path) == record.content_hash
+    except (ImageError, OSError):
+        return False
+
+
+def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, ImageRecord]) -> Iterator[str]:
+    """What to say of pictures that were here under another path."""
+    other = [
+        f"{recipe.images[place].filename} is {one.path}"
+        for place, one in records.items()
+        if one.path != str(paths[place])
+    ]
+    if other:
+        more = f", and {len(other) - _NAMED:,} more" if len(other) > _NAMED else ""
+        yield f"pictures that were here already under another path: {', '.join(other[:_NAMED])}{more}"
 
 
 def _numbered(name: str) -> Iterator[str]:

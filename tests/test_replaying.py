@@ -155,6 +155,31 @@ def test_copies_of_one_picture_are_images_of_their_own(tmp_path: Path) -> None:
         assert len({a.image_id for a in session.annotations()}) == 2
 
 
+def test_pictures_that_are_here_under_another_path_are_not_added_again(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(pictures, own)
+    (own / "coins_2.png").rename(own / "mine.png")
+    (own / "coins_3.png").unlink()
+    with Session(tmp_path / "s") as session:
+        session.add(own, dataset="monday")
+        before = session.images()
+        report = session.replay(recipe, pictures)
+        assert report.ok
+        assert [image.path for image in session.images()] == [i.path for i in before] + [str(pictures / "coins_3.png")]
+        assert report.notes[0].startswith("pictures that were here already under another path: coins_1.png is ")
+        assert f"coins_2.png is {own / 'mine.png'}" in report.notes[0]
+        found = len(session.annotations())
+        assert {a.image for a in session.annotations()} == {"coins_1.png", "mine.png", "coins_3.png"}
+        assert session.replay(recipe, pictures).ok
+        assert (len(session.images()), len(session.annotations())) == (3, found)
+        # One whose file is another by now, or gone, is not the recipe's.
+        (own / "mine.png").unlink()
+        assert session.replay(recipe, pictures).ok
+        assert len(session.images()) == 4
+
+
 def test_an_altered_picture_is_named_and_so_is_one_that_is_gone(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
