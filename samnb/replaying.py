@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from .images import content_hash, pixel_hash, read_pixels
 from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from .prompts import Prompt
 from .recipes import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
-from .records import REJECTED, ImageRecord, NewAnnotation
+from .records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
 from .reports import Failure, card
 from .templates import Template
 
@@ -197,7 +198,8 @@ class Replaying(Exchange):
         paths, failed = find_pictures(recipe.images, images)
         records, refused = self._added(recipe, paths)
         failed += refused
-        names = self._take_over(recipe)
+        names = self._take_templates(recipe)
+        categories = self._take_categories(recipe, records, names)
         templates = {f"{t.name}@{t.version}": replace(t, model=self.model.fingerprint) for t in recipe.templates}
         same, kept, different = 0, 0, []
         for place, record in records.items():
@@ -212,10 +214,11 @@ class Replaying(Exchange):
                 found = _compared(number, mask, made, record.filename)
                 different += [found] if found else []
                 same += mask.way.kind != "kept" and found is None
-            self._keep_masks(record, [(mask, made) for _, mask, made in done if made is not None], names)
+            called = ((replace(mask, category=categories.get(mask.category, mask.category)), m) for _, mask, m in done)
+            self._keep_masks(record, [(mask, made) for mask, made in called if made is not None], names)
         report = ReplayReport(len(records), len(recipe.images), same, kept, tuple(different), tuple(failed))
         already = _already(recipe, paths, records)
-        return replace(report, notes=(*already, *_renamed(names), *self._not_as_it_was(recipe)))
+        return replace(report, notes=(*already, *_renamed(names), *_called(categories), *self._not_as_it_was(recipe)))
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -260,14 +263,40 @@ class Replaying(Exchange):
                     here[place] = record
         return here
 
-    def _take_over(self, recipe: Recipe) -> dict[str, str]:
-        """Categories and templates of the recipe; those that are here stay as they are. Gives templates' names here.
+    def _take_categories(
+        self, recipe: Recipe, records: Mapping[int, ImageRecord], names: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Categories of the recipe; those that are here stay as they are. Gives new names of those renamed here."""
+        missing = [(name, color) for name, color in recipe.categories if name not in self.categories()]
+        wanted = {name for name, _ in missing}
+        masks: Counter[str] = Counter()
+        others: dict[str, Counter[str]] = {name: Counter() for name in wanted}
+        for place, record in records.items() if wanted else ():
+            kept = self._kept_on(record)
+            for mask in (one for one in recipe.masks if one.image == place and one.category in wanted):
+                masks[mask.category] += 1
+                source = _source_here(mask.source, names)
+                others[mask.category].update({a.category for a in kept if a.source == source and _same(mask, a)})
+        renamed = {}
+        for name, color in missing:
+            found = others[name]
+            # All of one name and most of the masks: else some were sorted anew by hand, and the category removed.
+            if len(found) == 1 and 2 * found.total() >= masks[name]:
+                [renamed[name]] = found
+            else:
+                self.add_category(name, color=color)
+        return renamed
+
+    def _kept_on(self, record: ImageRecord) -> list[AnnotationRecord]:
+        """Annotations of an image, with those that a review sent away: they do not come back by themselves."""
+        kept = self.catalog.annotations(image_id=record.id)
+        return [*kept, *self.catalog.annotations(image_id=record.id, review=REJECTED)]
+
+    def _take_templates(self, recipe: Recipe) -> dict[str, str]:
+        """Templates of the recipe; those that are here stay as they are. Gives their names here.
 
         Another template of the same name would take the masks of this one for those of a version of its own.
         """
-        for name, color in recipe.categories:
-            if name not in self.categories():
-                self.add_category(name, color=color)
         names: dict[str, str] = {}
         for name in dict.fromkeys(template.name for template in recipe.templates):
             wanted = {t.version: t.as_dict() for t in recipe.templates if t.name == name}
@@ -296,10 +325,7 @@ class Replaying(Exchange):
     def _keep_masks(
         self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
     ) -> None:
-        kept = self.catalog.annotations(image_id=record.id)
-        # What a review sent away does not come back by itself.
-        kept += self.catalog.annotations(image_id=record.id, review=REJECTED)
-        there = [(a.category, a.rle["counts"]) for a in kept]
+        there = [(a.category, a.rle["counts"]) for a in self._kept_on(record)]
         rows = []
         for mask, pixels in made:
             rle = encode_rle(pixels)
@@ -371,6 +397,16 @@ def _renamed(names: Mapping[str, str]) -> Iterator[str]:
     for name, here in names.items():
         if name != here:
             yield f"template {name}: there is another one of that name here; this one is called {here}"
+
+
+def _called(categories: Mapping[str, str]) -> Iterator[str]:
+    for name, here in categories.items():
+        yield f"category {name}: was renamed here; its masks are those of {here}"
+
+
+def _same(mask: RecipeMask, annotation: AnnotationRecord) -> bool:
+    """Whether an annotation is a recipe's mask, be it that it comes out a little different here."""
+    return annotation.rle["counts"] == mask.rle["counts"] or bool(mask.prompt and annotation.prompt == mask.prompt)
 
 
 def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], list[Failure]]:

@@ -180,6 +180,39 @@ def test_pictures_that_are_here_under_another_path_are_not_added_again(
         assert len(session.images()) == 4
 
 
+def test_masks_of_a_category_that_was_renamed_do_not_come_back_under_the_old_name(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with Session(tmp_path / "s") as session:
+        session.replay(recipe, pictures)
+        session.rename_category("coin", "money")
+        before = [(a.id, a.category) for a in session.annotations()]
+        report = session.replay(recipe, pictures)
+        assert report.ok
+        assert [(a.id, a.category) for a in session.annotations()] == before
+        assert session.categories() == ["money", "label"]
+        assert "category coin: was renamed here; its masks are those of money" in report.notes
+        gone = next(a for a in session.annotations() if a.category == "money")
+        session.remove(gone)
+        session.replay(recipe, pictures)
+        assert sorted(a.category for a in session.annotations()) == sorted(category for _, category in before)
+
+
+def test_a_category_that_was_sorted_anew_and_removed_is_not_taken_for_renamed(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with Session(tmp_path / "s") as session:
+        session.replay(recipe, pictures)
+        coins = [a for a in session.annotations() if a.category == "coin"]
+        session.update(coins[0], category="token")
+        for annotation in coins[1:]:
+            session.remove(annotation)
+        session.remove_category("coin")
+        report = session.replay(recipe, pictures)
+        assert not any(note.startswith("category") for note in report.notes)
+        assert sum(a.category == "coin" for a in session.annotations()) == len(coins)
+
+
 def test_an_altered_picture_is_named_and_so_is_one_that_is_gone(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
