@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,13 @@ def test_what_is_no_recipe_is_refused(content: bytes, told: str, tmp_path: Path)
         lambda values: values["masks"][0]["way"].update(kind="prompt", asked="at once", index=-1),
         lambda values: values["masks"][0]["way"].update(kind="template", template="none@1"),
         lambda values: values["masks"][0].update(layer="top"),
+        lambda values: values["masks"][0].update(layer=10**30),
+        lambda values: values["masks"][0].update(score=float("nan")),
+        lambda values: values["masks"][0]["rle"].update(counts=[1.5]),
+        lambda values: values["images"][0].update(width="wide"),
+        lambda values: values["templates"][0]["categories"][0]["examples"][0].update(
+            rle={"size": [10**7, 10**7], "counts": [10**14]}
+        ),
     ],
 )
 def test_a_recipe_with_a_damaged_value_is_refused(damage: Any, recipe: Path, tmp_path: Path) -> None:
@@ -310,6 +318,60 @@ def test_a_recipe_with_a_damaged_value_is_refused(damage: Any, recipe: Path, tmp
     path.write_text(json.dumps(values))
     with pytest.raises(RecipeError, match="is damaged"):
         Recipe.read(path)
+
+
+def test_sizes_that_no_picture_has_take_no_memory(recipe: Path, tmp_path: Path) -> None:
+    values = json.loads(recipe.read_bytes())
+    values["images"][0].update(width=40_000, height=40_000)
+    for mask in values["masks"]:
+        if mask["image"] == 0:
+            mask["rle"] = {"size": [40_000, 40_000], "counts": [40_000**2]}
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(values))
+    tracemalloc.start()
+    with pytest.raises(RecipeError, match=r"coins_1\.png' of size \[40000, 40000\], expected at most"):
+        Recipe.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 2**20
+
+
+def test_a_recipe_that_is_nested_deep_or_larger_than_any_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("[" * 200_000)
+    with pytest.raises(RecipeError, match=r"r\.json: expected JSON"):
+        Recipe.read(path)
+    monkeypatch.setattr("samnb.recipes.MAX_BYTES", 1000)
+    path.write_text(" " * 1001)
+    with pytest.raises(RecipeError, match="1,000 bytes at most"):
+        Recipe.read(path)
+
+
+@pytest.mark.parametrize(
+    ("add", "told"),
+    [
+        (lambda values: values["images"][1].update(depth=3), "image 1 has a field 'depth'"),
+        (lambda values: values["masks"][2].update(hue=3), "mask 2 has a field 'hue'"),
+        (lambda values: values["masks"][2]["way"].update(by="a video"), "the way of mask 2 has a field 'by'"),
+    ],
+)
+def test_a_field_of_a_newer_samnb_is_named_with_both_versions(
+    add: Any, told: str, recipe: Path, tmp_path: Path
+) -> None:
+    values = json.loads(recipe.read_bytes())
+    here = values["made_with"]["samnb"]
+    add(values)
+    path = tmp_path / "r.json"
+    for wrote, next_step in (("99.1", f"written by samnb 99.1, here is {here}. Update samnb"), (here, "changed since")):
+        values["made_with"]["samnb"] = wrote
+        path.write_text(json.dumps(values))
+        with pytest.raises(RecipeError) as raised:
+            Recipe.read(path)
+        assert told in str(raised.value)
+        assert next_step in str(raised.value)
+        assert "damaged" not in str(raised.value)
 
 
 def test_a_recipe_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
