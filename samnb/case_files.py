@@ -106,9 +106,16 @@ def read_coco(file: AnyPath, images: AnyPath) -> CaseList:
     """
     path, folder = Path(file).expanduser(), PictureFolder(images)
     document = _json(path)
-    names = {category["id"]: str(category["name"]) for category in document.get("categories", [])}
-    pictures = {image["id"]: image for image in document["images"]}
     failed: list[Failure] = []
+    names: dict[Any, str] = {}
+    for category in document.get("categories", []):
+        name = category.get("name")
+        named = isinstance(name, str | int) and not isinstance(name, bool)
+        names[category["id"]] = str(name) if named else ""
+        if not named:
+            reason = f"expected a name, a text; got {name!r}. Its objects count as of no category."
+            failed.append(Failure(f"{path.name}, category {category['id']}", reason))
+    pictures = {image["id"]: image for image in document["images"]}
     of_image: dict[Any, list[CaseSource]] = {number: [] for number in pictures}
     for annotation in document["annotations"]:
         if annotation.get("iscrowd"):

@@ -86,7 +86,7 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
     Raises
     ------
     ImageError
-        Compressed counts, or counts that do not fill the size.
+        Compressed counts, counts that are no whole numbers, or that do not fill the size.
 
     Examples
     --------
@@ -99,7 +99,15 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
             "Expected uncompressed run lengths, a list of numbers, got compressed ones. "
             "pycocotools.mask.decode(rle) reads them; encode_rle of that mask gives the list."
         )
-    counts = np.asarray(rle["counts"], dtype=np.int64)
+    counts = np.asarray(rle["counts"])
+    # Made whole by cutting them off, fractions may still fill the size, with another mask.
+    if counts.dtype.kind == "f" and not (whole := counts % 1 == 0).all():
+        where = int(np.argmin(whole))
+        raise ImageError(
+            f"Expected run lengths that are whole numbers, got {counts.flat[where]} as number {where + 1} of "
+            f"{counts.size:,}. The record is damaged: write it anew with the tool that made it."
+        )
+    counts = counts.astype(np.int64)
     # Each by itself, too: a sum of int64 can wrap around to the right one.
     if counts.sum() != height * width or (counts < 0).any() or (counts > height * width).any():
         raise ImageError(

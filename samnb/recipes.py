@@ -8,6 +8,7 @@ believed but tried when the recipe is made: only what gives the very same mask a
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import images as picture_files
 from .errors import RecipeError
 from .masks import decode_rle
 from .matching import Match, find_objects
@@ -27,6 +29,7 @@ from .records import AnnotationRecord, CategoryRecord, ImageRecord
 from .templates import Template
 
 __all__ = [
+    "MAX_BYTES",
     "Finder",
     "Recipe",
     "RecipeImage",
@@ -38,6 +41,10 @@ __all__ = [
 ]
 
 FORMAT = 1
+MAX_BYTES = 512 * 2**20
+"""A recipe file with more bytes is refused: some hundred thousand masks have fewer."""
+
+_PIECE = 2**20
 _PACKAGES = ("samnb", "torch", "numpy", "opencv-python-headless", "pillow", "segment-anything")
 
 
@@ -153,38 +160,49 @@ class Recipe:
         Raises
         ------
         RecipeError
-            Not there, not a recipe, or of a newer version.
+            Not there, not a recipe, larger than `MAX_BYTES`, or of a newer version.
         """
         place = Path(path).expanduser()
         try:
-            values = json.loads(place.read_bytes())
+            values = json.loads(_content(place))
         except OSError as error:
             raise RecipeError(f"{place}: cannot be read ({error.strerror or error}). Give a recipe file.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecipeError(f"{place}: expected JSON, as session.export('recipe', …) writes it; {error}.") from error
         form = values.get("samnb_recipe") if isinstance(values, dict) else None
         if form != FORMAT:
             other = "none" if form is None else f"version {form!r}"
-            raise RecipeError(f"{place}: expected a recipe of version {FORMAT}; got {other}. Is samnb older than it?")
+            told = "Give a file that session.export('recipe', …) wrote." if form is None else _written_by(values)
+            raise RecipeError(f"{place}: expected a recipe of version {FORMAT}; got {other}. {told}")
         try:
+            if new := next(_unknown_fields(values), ""):
+                raise RecipeError(f"{place}: {new} that this samnb does not know. {_written_by(values)}")
             return cls._from(values)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except RecipeError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise RecipeError(f"{place}: is damaged: {type(error).__name__} {error}. Export it anew.") from error
 
     @classmethod
     def _from(cls, values: Mapping[str, Any]) -> Recipe:
         images = tuple(RecipeImage(**image) for image in values["images"])
+        for image in images:
+            _check_size(image)
         masks = tuple(RecipeMask(**(mask | {"way": Way(**mask["way"])})) for mask in values["masks"])
         if not all(0 <= mask.image < len(images) for mask in masks):
             raise ValueError("a mask on an image that is not listed")
         for mask in masks:
             one = images[mask.image]
-            if decode_rle(mask.rle).shape != (one.height, one.width):
+            if list(mask.rle["size"]) != [one.height, one.width]:
                 raise ValueError(f"a mask of another size than {one.filename}")
+            _check_runs(mask.rle)
         templates = tuple(Template.from_dict(template, version=template["version"]) for template in values["templates"])
+        for rle in (e.rle for t in templates for category in t.categories for e in category.examples if e.rle):
+            _check_runs(rle)
         _check_ways(masks, templates)
         for mask in masks:
-            if not isinstance(mask.score, int | float) or not isinstance(mask.layer, int):
+            whole = isinstance(mask.layer, int) and abs(mask.layer) < 2**31
+            if not isinstance(mask.score, int | float) or not math.isfinite(mask.score) or not whole:
                 raise ValueError(f"a mask of score {mask.score!r} and layer {mask.layer!r}")
         if missing := {"name", "fingerprint", "recipe"} - dict(values["model"]).keys():
             raise ValueError(f"its model lacks {', '.join(sorted(missing))}")
@@ -192,6 +210,57 @@ class Recipe:
             raise ValueError("made_with is no object {…}")
         categories = tuple((category["name"], category["color"]) for category in values["categories"])
         return cls(images, masks, templates, categories, values["model"], values["made_with"])
+
+
+def _content(place: Path) -> bytes:
+    with open(place, "rb") as file:
+        content = bytearray()
+        # Not by what the system says of its size: a pipe or a device has none.
+        while len(content) <= MAX_BYTES and (more := file.read(_PIECE)):
+            content += more
+    if len(content) > MAX_BYTES:
+        raise RecipeError(
+            f"{place}: expected a recipe of {MAX_BYTES:,} bytes at most; it has more. Export a dataset at a time, or "
+            "raise samnb.recipes.MAX_BYTES if it is a recipe and the memory is there."
+        )
+    return bytes(content)
+
+
+def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is said of things in a recipe that this version of samnb has no name for."""
+    parts = [(f"image {n}", RecipeImage, image) for n, image in enumerate(values["images"])]
+    for number, mask in enumerate(values["masks"]):
+        parts += [(f"mask {number}", RecipeMask, mask), (f"the way of mask {number}", Way, mask["way"])]
+    for what, kind, part in parts:
+        for name in part.keys() - kind.__dataclass_fields__.keys():
+            yield f"{what} has a field {name!r}"
+
+
+def _written_by(values: Mapping[str, Any]) -> str:
+    """Which samnb a recipe is from, which is here, and what to do where this one does not understand it."""
+    made_with, here = values.get("made_with"), packages_here()["samnb"]
+    wrote = made_with.get("samnb", "unknown") if isinstance(made_with, Mapping) else "unknown"
+    if wrote == here:
+        return f"It says it was written by samnb {wrote}, as is here: it was changed since. Export it anew."
+    return f"It was written by samnb {wrote}, here is {here}. Update samnb, or export the recipe with samnb {here}."
+
+
+def _check_size(image: RecipeImage) -> None:
+    """Raise `ValueError` for sizes no picture here has: masks of them would take any memory."""
+    sides = (image.height, image.width)
+    if not all(isinstance(side, int) and side > 0 for side in sides) or math.prod(sides) > picture_files.MAX_PIXELS:
+        raise ValueError(
+            f"{image.filename!r} of size {list(sides)}, expected at most {picture_files.MAX_PIXELS:,} pixels"
+        )
+
+
+def _check_runs(rle: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where run lengths make no mask of their size; the mask itself is not made."""
+    (height, width), counts = rle["size"], rle["counts"]
+    if not isinstance(counts, list) or not all(type(one) is int and one >= 0 for one in [*counts, height, width]):
+        raise ValueError("run lengths that are no list of whole numbers")
+    if sum(counts) != height * width or height * width > picture_files.MAX_PIXELS:
+        raise ValueError(f"run lengths of {sum(counts):,} pixels for a mask of {height} x {width}")
 
 
 def _check_ways(masks: Iterable[RecipeMask], templates: Iterable[Template]) -> None:

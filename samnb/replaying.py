@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,15 +17,17 @@ from .exchange import Exchange
 from .exports import ExportReport
 from .files import cannot_write, write_whole
 from .finding import iter_images
-from .images import pixel_hash, read_pixels
+from .images import content_hash, pixel_hash, read_pixels
 from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from .prompts import Prompt
 from .recipes import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
-from .records import REJECTED, ImageRecord, NewAnnotation
+from .records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
 from .reports import Failure, card
 from .templates import Template
 
 __all__ = ["Difference", "ReplayReport", "Replaying", "find_pictures"]
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,8 @@ class Replaying(Exchange):
     def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
         """Make a recipe's masks again from pictures in a folder, keep them here, and say where they differ.
 
-        Pictures are known by their pixels: they may have other names. What is here already is not doubled.
+        Pictures are known by their pixels: they may have other names. What is here already is not doubled: a picture
+        that the recipe's dataset holds under another path is used as it is there.
 
         Parameters
         ----------
@@ -194,7 +198,8 @@ class Replaying(Exchange):
         paths, failed = find_pictures(recipe.images, images)
         records, refused = self._added(recipe, paths)
         failed += refused
-        names = self._take_over(recipe)
+        names = self._take_templates(recipe)
+        categories = self._take_categories(recipe, records, names)
         templates = {f"{t.name}@{t.version}": replace(t, model=self.model.fingerprint) for t in recipe.templates}
         same, kept, different = 0, 0, []
         for place, record in records.items():
@@ -209,9 +214,11 @@ class Replaying(Exchange):
                 found = _compared(number, mask, made, record.filename)
                 different += [found] if found else []
                 same += mask.way.kind != "kept" and found is None
-            self._keep_masks(record, [(mask, made) for _, mask, made in done if made is not None], names)
+            called = ((replace(mask, category=categories.get(mask.category, mask.category)), m) for _, mask, m in done)
+            self._keep_masks(record, [(mask, made) for mask, made in called if made is not None], names)
         report = ReplayReport(len(records), len(recipe.images), same, kept, tuple(different), tuple(failed))
-        return replace(report, notes=(*_renamed(names), *self._not_as_it_was(recipe)))
+        already = _already(recipe, paths, records)
+        return replace(report, notes=(*already, *_renamed(names), *_called(categories), *self._not_as_it_was(recipe)))
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -225,6 +232,9 @@ class Replaying(Exchange):
         failed: list[Failure] = []
         for dataset in dict.fromkeys(image.dataset for image in recipe.images):
             own = {place: path for place, path in paths.items() if recipe.images[place].dataset == dataset}
+            here = self._elsewhere(recipe, own, dataset)
+            records |= here
+            own = {place: path for place, path in own.items() if place not in here}
             if not own:
                 continue
             report = self.add(list(dict.fromkeys(own.values())), dataset=dataset, show=False)
@@ -233,14 +243,60 @@ class Replaying(Exchange):
             records |= {place: by_path[str(path)] for place, path in own.items() if str(path) in by_path}
         return dict(sorted(records.items())), failed
 
-    def _take_over(self, recipe: Recipe) -> dict[str, str]:
-        """Categories and templates of the recipe; those that are here stay as they are. Gives templates' names here.
+    def _elsewhere(self, recipe: Recipe, paths: Mapping[int, Path], dataset: str) -> dict[int, ImageRecord]:
+        """Images of the dataset that are the recipe's but for their path; each of them once."""
+        if dataset not in (one.name for one in self.datasets()):
+            return {}
+        records = self.images(dataset)
+        at_path = {record.path for record in records}
+        given = {str(path) for path in paths.values()}
+        of_pixels: dict[str, list[ImageRecord]] = {}
+        for record in records:
+            if record.path not in given:
+                of_pixels.setdefault(record.pixel_hash, []).append(record)
+        here: dict[int, ImageRecord] = {}
+        for place, path in paths.items():
+            left = of_pixels.get(recipe.images[place].pixel_hash, [])
+            while left and str(path) not in at_path and place not in here:
+                record = left.pop(0)
+                if _as_recorded(record):
+                    here[place] = record
+        return here
+
+    def _take_categories(
+        self, recipe: Recipe, records: Mapping[int, ImageRecord], names: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Categories of the recipe; those that are here stay as they are. Gives new names of those renamed here."""
+        missing = [(name, color) for name, color in recipe.categories if name not in self.categories()]
+        wanted = {name for name, _ in missing}
+        masks: Counter[str] = Counter()
+        others: dict[str, Counter[str]] = {name: Counter() for name in wanted}
+        for place, record in records.items() if wanted else ():
+            kept = self._kept_on(record)
+            for mask in (one for one in recipe.masks if one.image == place and one.category in wanted):
+                masks[mask.category] += 1
+                source = _source_here(mask.source, names)
+                others[mask.category].update({a.category for a in kept if a.source == source and _same(mask, a)})
+        renamed = {}
+        for name, color in missing:
+            found = others[name]
+            # All of one name and most of the masks: else some were sorted anew by hand, and the category removed.
+            if len(found) == 1 and 2 * found.total() >= masks[name]:
+                [renamed[name]] = found
+            else:
+                self.add_category(name, color=color)
+        return renamed
+
+    def _kept_on(self, record: ImageRecord) -> list[AnnotationRecord]:
+        """Annotations of an image, with those that a review sent away: they do not come back by themselves."""
+        kept = self.catalog.annotations(image_id=record.id)
+        return [*kept, *self.catalog.annotations(image_id=record.id, review=REJECTED)]
+
+    def _take_templates(self, recipe: Recipe) -> dict[str, str]:
+        """Templates of the recipe; those that are here stay as they are. Gives their names here.
 
         Another template of the same name would take the masks of this one for those of a version of its own.
         """
-        for name, color in recipe.categories:
-            if name not in self.categories():
-                self.add_category(name, color=color)
         names: dict[str, str] = {}
         for name in dict.fromkeys(template.name for template in recipe.templates):
             wanted = {t.version: t.as_dict() for t in recipe.templates if t.name == name}
@@ -269,10 +325,7 @@ class Replaying(Exchange):
     def _keep_masks(
         self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
     ) -> None:
-        kept = self.catalog.annotations(image_id=record.id)
-        # What a review sent away does not come back by itself.
-        kept += self.catalog.annotations(image_id=record.id, review=REJECTED)
-        there = [(a.category, a.rle["counts"]) for a in kept]
+        there = [(a.category, a.rle["counts"]) for a in self._kept_on(record)]
         rows = []
         for mask, pixels in made:
             rle = encode_rle(pixels)
@@ -308,6 +361,26 @@ class Replaying(Exchange):
                 yield f"{name}: was {was}; here {here.get(name, 'none')}"
 
 
+def _as_recorded(record: ImageRecord) -> bool:
+    """Whether an image's file is there and has the bytes it had when it was added."""
+    try:
+        return content_hash(record.path) == record.content_hash
+    except (ImageError, OSError):
+        return False
+
+
+def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, ImageRecord]) -> Iterator[str]:
+    """What to say of pictures that were here under another path."""
+    other = [
+        f"{recipe.images[place].filename} is {one.path}"
+        for place, one in records.items()
+        if one.path != str(paths[place])
+    ]
+    if other:
+        more = f", and {len(other) - _NAMED:,} more" if len(other) > _NAMED else ""
+        yield f"pictures that were here already under another path: {', '.join(other[:_NAMED])}{more}"
+
+
 def _numbered(name: str) -> Iterator[str]:
     """The name, then with 2, 3, … behind it."""
     return (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
@@ -324,6 +397,16 @@ def _renamed(names: Mapping[str, str]) -> Iterator[str]:
     for name, here in names.items():
         if name != here:
             yield f"template {name}: there is another one of that name here; this one is called {here}"
+
+
+def _called(categories: Mapping[str, str]) -> Iterator[str]:
+    for name, here in categories.items():
+        yield f"category {name}: was renamed here; its masks are those of {here}"
+
+
+def _same(mask: RecipeMask, annotation: AnnotationRecord) -> bool:
+    """Whether an annotation is a recipe's mask, be it that it comes out a little different here."""
+    return annotation.rle["counts"] == mask.rle["counts"] or bool(mask.prompt and annotation.prompt == mask.prompt)
 
 
 def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], list[Failure]]:

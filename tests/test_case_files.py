@@ -120,6 +120,17 @@ def test_every_kind_of_segmentation_is_read(tmp_path):
     assert cases[0].pixels is cases[1].pixels
 
 
+def test_a_category_of_a_coco_file_without_a_name_is_named_and_has_no_name_made_up(tmp_path):
+    save_mask(tmp_path / "pictures" / "a.png", np.zeros(SIZE, np.uint8))
+    place = coco_file(tmp_path / "c.json", [{"segmentation": [[1, 1, 9, 1, 9, 9]]}])
+    document = json.loads(place.read_text())
+    place.write_text(json.dumps(document | {"categories": [{"id": 7, "name": None}]}))
+    cases, failed = split(read_coco(place, tmp_path / "pictures"))
+    assert [case.category for case in cases] == [""]
+    assert [failure.path for failure in failed] == ["c.json, category 7"]
+    assert "got None" in failed[0].reason
+
+
 def test_what_is_wrong_in_a_coco_file_is_named_and_the_rest_is_read(tmp_path):
     save_picture(tmp_path / "pictures" / "deep" / "a.png")
     save_picture(tmp_path / "pictures" / "small.png", size_hw=(10, 10))

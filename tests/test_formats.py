@@ -381,6 +381,86 @@ def test_again_into_the_same_folder(work, tmp_path, format):
     assert (tmp_path / "victim").exists()
 
 
+@pytest.mark.parametrize("format", [*FOLDERS, "masks"])
+def test_files_that_no_export_wrote_are_not_replaced(work, tmp_path, format):
+    reference = export(format, tmp_path / "new", **work)
+    own = tmp_path / "out" / reference.files[0].relative_to(reference.path)
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    there = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match="no earlier export of samnb wrote it") as raised:
+        export(format, tmp_path / "out", **work)
+    assert str(raised.value).startswith(f"{own}: is there already")
+    assert own.read_text() == "mine"
+    assert sorted(tmp_path.rglob("*")) == there
+    # With the very same content it is nobody's loss, and stays its owner's.
+    own.write_bytes(reference.files[0].read_bytes())
+    export(format, tmp_path / "out", **work)
+    export(format, tmp_path / "out", images=[], annotations=[], categories=[])
+    assert own.exists()
+
+
+def test_pictures_beside_a_coco_file_that_no_export_wrote_are_not_replaced(work, tmp_path):
+    own = tmp_path / "out" / "images" / "bare.jpg"
+    drawn(own, seed=99)
+    before = own.read_bytes()
+    place = tmp_path / "out" / "all.json"
+    place.write_text("{}")
+    copies = sorted(
+        p.name
+        for p in pictures_of(export("coco", tmp_path / "n" / "a.json", **work, pictures=True).path.parent).values()
+    )
+    own = own.rename(own.with_name(copies[0]))
+    with pytest.raises(StoreError, match="no earlier export of samnb wrote it"):
+        export("coco", place, **work, pictures=True)
+    assert own.read_bytes() == before
+    assert place.read_text() == "{}"
+    own.unlink()
+    first = export("coco", place, **work, pictures=True)
+    # Its own are replaced, and those of another file beside it stay.
+    own.write_bytes(b"damaged")
+    export(
+        "coco", tmp_path / "out" / "other.json", images=work["images"][1:], annotations=[], categories=[], pictures=True
+    )
+    assert all(file.exists() for file in first.files)
+    export("coco", place, **work, pictures=True)
+    assert own.read_bytes() != b"damaged"
+
+
+def test_formats_in_one_folder_know_each_others_files(work, tmp_path):
+    for format in ("labelme", "masks", "voc", "labelme", "masks"):
+        export(format, tmp_path / "out", **work)
+    less = {"images": work["images"][:1], "annotations": [], "categories": CATEGORIES}
+    kept = {p for p in (tmp_path / "out").rglob("*.xml")}
+    for format in ("masks", "labelme"):
+        report = export(format, tmp_path / "out", **less)
+        assert all(file.exists() for file in report.files)
+    assert not list((tmp_path / "out").glob("*__*.png"))
+    assert kept == {p for p in (tmp_path / "out").rglob("*.xml")} != set()
+
+
+def test_an_export_that_broke_off_while_moving_knows_its_files(work, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    replace_, moves = os.replace, [4]
+
+    def broken(old, new):
+        moves[0] -= 1
+        if moves[0] < 0:
+            raise OSError(5, "Input/output error")
+        replace_(old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", broken)
+        with pytest.raises(StoreError, match="Input/output"):
+            export("masks", folder, **work)
+    assert len(list(folder.rglob("*.png"))) == 3
+    for file in folder.rglob("*.png"):
+        file.write_bytes(b"half")
+    export("masks", folder, **work)
+    assert not [file for file in folder.rglob("*.png") if file.read_bytes() == b"half"]
+
+
 @pytest.mark.parametrize("format", sorted(EXPORTERS))
 def test_a_full_disk_leaves_everything_as_it_was(work, tmp_path, format, monkeypatch):
     place = tmp_path / "out" / "a.csv"

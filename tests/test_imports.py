@@ -518,6 +518,7 @@ BAD_COCO: list[tuple[Any, str]] = [
     ({"segmentation": {"size": [40, 60], "counts": "zzzzz~~~"}}, "run lengths|Run lengths"),
     ({"segmentation": {"size": [40, 60], "counts": [10**30]}}, "run lengths"),
     ({"segmentation": {"size": [40, 60], "counts": None}}, "run lengths"),
+    ({"segmentation": {"size": [40, 60], "counts": [1000.7, 400.6, 1000.2]}}, "whole numbers"),
     ({"segmentation": {"size": [40, 60]}}, "run lengths"),
     ({"segmentation": {}}, "no segmentation"),
     ({"segmentation": "x"}, "no segmentation"),
@@ -564,6 +565,21 @@ def test_bad_images_and_categories_of_coco_are_reported(first, tmp_path):
         "a.json, annotation 3",
     ]
     assert "has (40, 60)" in report.failed[-1].reason
+
+
+@pytest.mark.parametrize("name", [None, True, ["coin"], {}, " "])
+def test_a_category_of_coco_without_a_name_is_reported_and_the_rest_goes_on(name, first, tmp_path):
+    some = [{"segmentation": [polygon(2, 2, 9)], "category_id": kind} for kind in (7, 8)]
+    categories = [{"id": 7, "name": name}, {"id": 8, "name": 5}]
+    report = first.import_("coco", coco_file(tmp_path / "a.json", some, categories=categories))
+    assert report.added == 1
+    assert [(failure.path, "name" in failure.reason) for failure in report.failed] == [
+        ("a.json, category 7", True),
+        ("a.json, annotation 1", True),
+    ]
+    assert repr(name) in report.failed[0].reason
+    assert "5" in first.categories()
+    assert str(name) not in first.categories()
 
 
 def test_names_that_no_database_takes(first, tmp_path):

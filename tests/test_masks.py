@@ -84,6 +84,8 @@ def test_rle_is_of_the_mask_not_of_its_memory():
         ({"size": [2, 3], "counts": [9, -3]}, "do not fill"),
         ({"size": [2, 3], "counts": [2**63 - 1, 2**63 - 1, 8]}, "do not fill"),
         ({"size": [2, 3], "counts": "06"}, "uncompressed"),
+        ({"size": [2, 3], "counts": [2.9, 4.7]}, "whole numbers, got 2.9 as number 1 of 2"),
+        ({"size": [2, 3], "counts": [2, float("nan"), 4]}, "whole numbers, got nan"),
     ],
 )
 def test_damaged_rle_says_so(rle, words):

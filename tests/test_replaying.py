@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,64 @@ def test_copies_of_one_picture_are_images_of_their_own(tmp_path: Path) -> None:
         assert len({a.image_id for a in session.annotations()}) == 2
 
 
+def test_pictures_that_are_here_under_another_path_are_not_added_again(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(pictures, own)
+    (own / "coins_2.png").rename(own / "mine.png")
+    (own / "coins_3.png").unlink()
+    with Session(tmp_path / "s") as session:
+        session.add(own, dataset="monday")
+        before = session.images()
+        report = session.replay(recipe, pictures)
+        assert report.ok
+        assert [image.path for image in session.images()] == [i.path for i in before] + [str(pictures / "coins_3.png")]
+        assert report.notes[0].startswith("pictures that were here already under another path: coins_1.png is ")
+        assert f"coins_2.png is {own / 'mine.png'}" in report.notes[0]
+        found = len(session.annotations())
+        assert {a.image for a in session.annotations()} == {"coins_1.png", "mine.png", "coins_3.png"}
+        assert session.replay(recipe, pictures).ok
+        assert (len(session.images()), len(session.annotations())) == (3, found)
+        # One whose file is another by now, or gone, is not the recipe's.
+        (own / "mine.png").unlink()
+        assert session.replay(recipe, pictures).ok
+        assert len(session.images()) == 4
+
+
+def test_masks_of_a_category_that_was_renamed_do_not_come_back_under_the_old_name(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with Session(tmp_path / "s") as session:
+        session.replay(recipe, pictures)
+        session.rename_category("coin", "money")
+        before = [(a.id, a.category) for a in session.annotations()]
+        report = session.replay(recipe, pictures)
+        assert report.ok
+        assert [(a.id, a.category) for a in session.annotations()] == before
+        assert session.categories() == ["money", "label"]
+        assert "category coin: was renamed here; its masks are those of money" in report.notes
+        gone = next(a for a in session.annotations() if a.category == "money")
+        session.remove(gone)
+        session.replay(recipe, pictures)
+        assert sorted(a.category for a in session.annotations()) == sorted(category for _, category in before)
+
+
+def test_a_category_that_was_sorted_anew_and_removed_is_not_taken_for_renamed(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with Session(tmp_path / "s") as session:
+        session.replay(recipe, pictures)
+        coins = [a for a in session.annotations() if a.category == "coin"]
+        session.update(coins[0], category="token")
+        for annotation in coins[1:]:
+            session.remove(annotation)
+        session.remove_category("coin")
+        report = session.replay(recipe, pictures)
+        assert not any(note.startswith("category") for note in report.notes)
+        assert sum(a.category == "coin" for a in session.annotations()) == len(coins)
+
+
 def test_an_altered_picture_is_named_and_so_is_one_that_is_gone(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
@@ -243,6 +302,13 @@ def test_what_is_no_recipe_is_refused(content: bytes, told: str, tmp_path: Path)
         lambda values: values["masks"][0]["way"].update(kind="prompt", asked="at once", index=-1),
         lambda values: values["masks"][0]["way"].update(kind="template", template="none@1"),
         lambda values: values["masks"][0].update(layer="top"),
+        lambda values: values["masks"][0].update(layer=10**30),
+        lambda values: values["masks"][0].update(score=float("nan")),
+        lambda values: values["masks"][0]["rle"].update(counts=[1.5]),
+        lambda values: values["images"][0].update(width="wide"),
+        lambda values: values["templates"][0]["categories"][0]["examples"][0].update(
+            rle={"size": [10**7, 10**7], "counts": [10**14]}
+        ),
     ],
 )
 def test_a_recipe_with_a_damaged_value_is_refused(damage: Any, recipe: Path, tmp_path: Path) -> None:
@@ -252,6 +318,60 @@ def test_a_recipe_with_a_damaged_value_is_refused(damage: Any, recipe: Path, tmp
     path.write_text(json.dumps(values))
     with pytest.raises(RecipeError, match="is damaged"):
         Recipe.read(path)
+
+
+def test_sizes_that_no_picture_has_take_no_memory(recipe: Path, tmp_path: Path) -> None:
+    values = json.loads(recipe.read_bytes())
+    values["images"][0].update(width=40_000, height=40_000)
+    for mask in values["masks"]:
+        if mask["image"] == 0:
+            mask["rle"] = {"size": [40_000, 40_000], "counts": [40_000**2]}
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(values))
+    tracemalloc.start()
+    with pytest.raises(RecipeError, match=r"coins_1\.png' of size \[40000, 40000\], expected at most"):
+        Recipe.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 2**20
+
+
+def test_a_recipe_that_is_nested_deep_or_larger_than_any_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("[" * 200_000)
+    with pytest.raises(RecipeError, match=r"r\.json: expected JSON"):
+        Recipe.read(path)
+    monkeypatch.setattr("samnb.recipes.MAX_BYTES", 1000)
+    path.write_text(" " * 1001)
+    with pytest.raises(RecipeError, match="1,000 bytes at most"):
+        Recipe.read(path)
+
+
+@pytest.mark.parametrize(
+    ("add", "told"),
+    [
+        (lambda values: values["images"][1].update(depth=3), "image 1 has a field 'depth'"),
+        (lambda values: values["masks"][2].update(hue=3), "mask 2 has a field 'hue'"),
+        (lambda values: values["masks"][2]["way"].update(by="a video"), "the way of mask 2 has a field 'by'"),
+    ],
+)
+def test_a_field_of_a_newer_samnb_is_named_with_both_versions(
+    add: Any, told: str, recipe: Path, tmp_path: Path
+) -> None:
+    values = json.loads(recipe.read_bytes())
+    here = values["made_with"]["samnb"]
+    add(values)
+    path = tmp_path / "r.json"
+    for wrote, next_step in (("99.1", f"written by samnb 99.1, here is {here}. Update samnb"), (here, "changed since")):
+        values["made_with"]["samnb"] = wrote
+        path.write_text(json.dumps(values))
+        with pytest.raises(RecipeError) as raised:
+            Recipe.read(path)
+        assert told in str(raised.value)
+        assert next_step in str(raised.value)
+        assert "damaged" not in str(raised.value)
 
 
 def test_a_recipe_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

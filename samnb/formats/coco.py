@@ -51,7 +51,8 @@ def export_coco(
         return ExportReport("coco", path, len(items), _count(items), (write_whole(path, content),))
     if path.is_dir():
         raise IsADirectoryError(21, "a folder is in the way")
-    with FolderWriter(path.parent, items) as folder:
+    # The list beside the copies: files beside the COCO file are none of this export's.
+    with FolderWriter(path.parent, items, listed_in="images", asked=path.name) as folder:
         names, taken = {}, Names()
 
         def copy(item: ExportItem) -> None:
@@ -61,6 +62,9 @@ def export_coco(
         items = list(each(items, copy, failed))
         file_names = [names[item.name].relative_to(path.parent).as_posix() for item in items]
         folder.write(path.name, _document(items, categories, file_names, polygons, tolerance))
+        if names:
+            # Another COCO file beside this one may have its pictures in the same folder.
+            folder.write_manifest("coco", keep=True)
     return ExportReport("coco", path, len(items), _count(items), tuple(folder.files), tuple(failed))
 
 

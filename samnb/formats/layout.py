@@ -8,12 +8,14 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from ..errors import ImageError, StoreError, UnknownName
+from ..files import write_whole
 from ..records import AnnotationRecord, ImageRecord
 from ..reports import Failure, card
 
@@ -192,15 +194,19 @@ def safe(name: str, instead: str) -> str:
 class FolderWriter:
     """Files of a folder, set aside until all are there, and then moved into place; nothing is there before.
 
-    A folder that was not there appears at once. In one that was, files of the same names are replaced one after the
-    other, and all else stays but for what an earlier export left, see `write_manifest`. The pictures that are exported
-    are never replaced nor taken away, should they lie in it.
+    A folder that was not there appears at once. In one that was, files that earlier exports wrote are replaced one
+    after the other or taken away, see `write_manifest`; what is not in their list stays, and is never replaced. Nor are
+    the pictures that are exported, should they lie in it.
 
     Parameters
     ----------
     folder : Path
     items : sequence of ExportItem
         What is exported; their pictures stay as they are.
+    listed_in : str
+        The folder inside it that has the list.
+    asked : str
+        A file that was asked for by its name: replaced, whoever wrote it.
 
     Examples
     --------
@@ -214,23 +220,33 @@ class FolderWriter:
     b'text'
     """
 
-    def __init__(self, folder: Path, items: Sequence[ExportItem] = ()):
+    def __init__(self, folder: Path, items: Sequence[ExportItem] = (), *, listed_in: str = ".", asked: str = ""):
         self.folder = folder
+        self._listed_in, self._asked = folder / listed_in, folder / asked
+        self._earlier = _Manifest.read(self._listed_in)
         self._originals = {os.path.realpath(item.image.path) for item in items}
         self.files: list[Path] = []
         self.stale: set[Path] = set()
+        self._manifest: _Manifest | None = None
 
     def write(self, name: str, content: bytes) -> Path:
-        """Set one file aside; returns where it will be. An original that holds the very same stays, and is not ours.
+        """Set one file aside; returns where it will be. What holds the very same and is not ours stays so.
 
         Raises
         ------
         StoreError
-            A picture that is exported lies there, and holds something else.
+            A picture that is exported lies there, or what no export wrote, and holds something else.
         """
-        if self._is_original(self.folder / name):
-            if (self.folder / name).read_bytes() == content:
-                return self.folder / name
+        file = self.folder / name
+        original = self._is_original(file)
+        if original or (os.path.lexists(file) and not self._is_ours(file)):
+            if file.is_file() and file.read_bytes() == content:
+                return file
+            if not original:
+                raise StoreError(
+                    f"{file}: is there already, and no earlier export of samnb wrote it ({MANIFEST} does not list it). "
+                    "Nothing was written, so that it is not lost. Move it elsewhere, or choose another folder."
+                )
             raise StoreError(
                 f"{self.folder / name}: is a picture of the session, and this export would replace it by another file. "
                 "Nothing was written. Choose another folder, or say pictures=False."
@@ -241,16 +257,26 @@ class FolderWriter:
         self.files.append(self.folder / name)
         return self.files[-1]
 
-    def write_manifest(self, format: str, *, images: Sequence[str] = ()) -> None:
+    def write_manifest(self, format: str, *, images: Sequence[str] = (), keep: bool = False) -> None:
         """Set aside a list of all files so far; those of the list that is there, and not written again, are stale.
 
-        Names of images are for whoever reads the folder again, where nothing else in it says them all.
+        Files that exports in other formats wrote stay in the list, apart. Names of images are for whoever reads the
+        folder again, where nothing else in it says them all.
+
+        Parameters
+        ----------
+        keep : bool
+            Nothing is stale: several files of this format share what is listed.
         """
-        self.stale = {file for file in _of_manifest(self.folder, format) if not self._is_original(file)}
-        names = sorted(file.relative_to(self.folder).as_posix() for file in self.files)
-        values = {"format": format, "made_with": "samnb", "files": names} | ({"images": [*images]} if images else {})
-        content = json.dumps(values, indent=1)
-        self.write(MANIFEST, content.encode("ascii"))
+        before = self._earlier.files.get(format, set())
+        self.stale = set() if keep else {file for file in before if not self._is_original(file)}
+        files = {file for file in self.files if file.is_relative_to(self._listed_in)}
+        lists = {
+            name: {file for file in there - files if file.is_file()} for name, there in self._earlier.files.items()
+        }
+        self._manifest = _Manifest(self._listed_in, format, {**lists, format: files | (before if keep else set())})
+        inside = self._listed_in.relative_to(self.folder)
+        self.write((inside / MANIFEST).as_posix(), self._manifest.as_bytes(images))
 
     def __enter__(self) -> FolderWriter:
         if self.folder.exists() and not self.folder.is_dir():
@@ -268,6 +294,12 @@ class FolderWriter:
         finally:
             shutil.rmtree(self._aside, ignore_errors=True)
 
+    def _is_ours(self, file: Path) -> bool:
+        if file.is_dir():
+            return False
+        ours = file in (self._asked, self._listed_in / MANIFEST)
+        return ours or any(file in files for files in self._earlier.files.values())
+
     def _is_original(self, file: Path) -> bool:
         return bool(self._originals) and file.is_file() and os.path.realpath(file) in self._originals
 
@@ -275,6 +307,10 @@ class FolderWriter:
         if not self.folder.exists():
             os.replace(self._aside, self.folder)
             return
+        if self._manifest is not None:
+            # Both lists in one, first: after a crash half way the next export knows all of these files for its own.
+            both = self._manifest.joined(self._earlier)
+            write_whole(self._listed_in / MANIFEST, both.as_bytes(()))
         for file in self.files:
             file.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._aside / file.relative_to(self.folder), file)
@@ -282,17 +318,47 @@ class FolderWriter:
             file.unlink(missing_ok=True)
 
 
-def _of_manifest(folder: Path, format: str) -> set[Path]:
-    """The files inside the folder that an earlier export of that format wrote."""
-    try:
-        values = json.loads((folder / MANIFEST).read_bytes())
-        names = values["files"] if values["format"] == format else []
-        paths = [Path(name) for name in names]
-    except FileNotFoundError:
-        return set()
-    except (ValueError, KeyError, TypeError):  # somebody else's
-        return set()
-    return {folder / path for path in paths if not path.is_absolute() and ".." not in path.parts}
+@dataclass(frozen=True)
+class _Manifest:
+    """What exports wrote into a folder: the files of each format, and which one was the last."""
+
+    folder: Path
+    format: str = ""
+    files: Mapping[str, set[Path]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> _Manifest:
+        """That of a folder; an empty one where there is none, or what is there is somebody else's."""
+        try:
+            values = json.loads((folder / MANIFEST).read_bytes())
+            lists = {**values.get("others", {}), values["format"]: values["files"]}
+            files = {format: {folder / name for name in names if _inside(name)} for format, names in lists.items()}
+            return cls(folder, values["format"], files)
+        except (FileNotFoundError, NotADirectoryError):
+            return cls(folder)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # somebody else's
+            return cls(folder)
+
+    def joined(self, other: _Manifest) -> _Manifest:
+        """With the files of another one, too."""
+        formats = self.files.keys() | other.files.keys()
+        both = {one: self.files.get(one, set()) | other.files.get(one, set()) for one in formats}
+        return _Manifest(self.folder, self.format, both)
+
+    def as_bytes(self, images: Sequence[str]) -> bytes:
+        lists = {
+            format: sorted(file.relative_to(self.folder).as_posix() for file in files)
+            for format, files in sorted(self.files.items())
+            if files or format == self.format
+        }
+        values: dict[str, Any] = {"format": self.format, "made_with": "samnb", "files": lists.pop(self.format)}
+        values |= ({"others": lists} if lists else {}) | ({"images": [*images]} if images else {})
+        return json.dumps(values, indent=1).encode("ascii")
+
+
+def _inside(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def count(number: int, word: str) -> str:

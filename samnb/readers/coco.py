@@ -41,11 +41,14 @@ def read_coco(path: Path, *, crowds: bool = True) -> Contents:
             raise FormatError(path, _KIND, f"it has no list {name!r}")
     failed: list[Failure] = []
     named = document.get("categories")
-    categories = {
-        number: text.strip()
-        for number, record in _by_id(path, "category", named if isinstance(named, list) else [], failed).items()
-        if (text := str(value_of(record, "name", ""))).strip()
-    }
+    categories: dict[Any, str] = {}
+    for number, record in _by_id(path, "category", named if isinstance(named, list) else [], failed).items():
+        text = value_of(record, "name")
+        # Some tools number their classes, and write the number for a name.
+        if isinstance(text, str | int) and not isinstance(text, bool) and str(text).strip():
+            categories[number] = str(text).strip()
+        else:
+            failed.append(Failure(f"{path.name}, category {number}", f"expected a name, a text; got {text!r}"))
     pictures: dict[Any, Named] = {}
     for number, record in _by_id(path, "image", document["images"], failed).items():
         name = value_of(record, "file_name")
@@ -98,7 +101,7 @@ def _found(
     if not isinstance(image, int | str) or image not in pictures:
         return Failure(place, f"its image {image!r} is not in the file")
     if kind is not None and (not isinstance(kind, int | str) or kind not in categories):
-        return Failure(place, f"its category {kind!r} is not in the file")
+        return Failure(place, f"its category {kind!r} is not in the file, or has no name there")
     segmentation = value_of(record, "segmentation")
     if not isinstance(segmentation, Mapping | list) or not segmentation:
         return Failure(place, "it has no segmentation; a box alone is no mask")
@@ -133,7 +136,7 @@ def _of_run_lengths(segmentation: Mapping[str, Any], size_hw: Size) -> Mask:
         )
     try:
         plain = decompressed(counts) if isinstance(counts, str) else counts
-        return decode_rle({"size": size_hw, "counts": np.asarray(plain, np.int64)})
+        return decode_rle({"size": size_hw, "counts": plain})
     except ImageError:
         raise
     except (TypeError, ValueError, IndexError, OverflowError) as error:
