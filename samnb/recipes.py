@@ -228,7 +228,9 @@ def _content(place: Path) -> bytes:
 
 def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
     """What is said of things in a recipe that this version of samnb has no name for."""
-    parts = [(f"image {n}", RecipeImage, image) for n, image in enumerate(values["images"])]
+    parts: list[tuple[str, type[Any], Any]] = [
+        (f"image {n}", RecipeImage, image) for n, image in enumerate(values["images"])
+    ]
     for number, mask in enumerate(values["masks"]):
         parts += [(f"mask {number}", RecipeMask, mask), (f"the way of mask {number}", Way, mask["way"])]
     for what, kind, part in parts:
