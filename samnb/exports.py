@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
+from .files import clear_leftovers
 from .formats.coco import export_coco
 from .formats.labelme import export_labelme
 from .formats.layout import ExportItem, ExportReport, gathered
@@ -90,6 +91,7 @@ def export(
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
     work, failed = gathered(images, annotations, categories)
+    clear_leftovers(place.parent)
     try:
         report = exporter(place, work, categories, **options)
     except SamnbError:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 from .errors import SessionReadOnly, StoreError
 
-__all__ = ["cannot_write", "write_whole"]
+__all__ = ["cannot_write", "clear_leftovers", "set_aside", "write_whole"]
+
+_ASIDE = re.compile(r"\.samnb-[0-9a-f]{32}\.part")
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -29,13 +35,94 @@ def write_whole(path: Path, content: bytes) -> Path:
     b'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}.part")
-    try:
+    with set_aside(path.parent) as temporary:
         temporary.write_bytes(content)
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def set_aside(near: Path, *, folder: bool = False) -> Iterator[Path]:
+    """A new hidden file, or folder, in a folder, to be filled and renamed; gone at the end of the block if it is not.
+
+    It is locked meanwhile. What a killed process leaves is not, and `clear_leftovers` takes it away.
+
+    Raises
+    ------
+    OSError
+        As it comes.
+    """
+    while True:
+        path = near / f".samnb-{uuid4().hex}.part"
+        path.mkdir(parents=True) if folder else path.touch(exist_ok=False)
+        lock = _locked(path, wait=True)
+        if path.exists():
+            break
+        _unlock(lock)  # taken for a leftover before it was locked
+    try:
+        yield path
+    finally:
+        _take_away(path)
+        _unlock(lock)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Take away what processes that were killed had set aside in a folder.
+
+    That is what has a name such as `set_aside` gives, and is locked by nobody. Where there are no locks (Windows, some
+    network drives) nothing is taken away: whoever is writing it may be alive.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with set_aside(folder) as alive:
+    ...     clear_leftovers(folder)
+    ...     alive.exists()
+    True
+    """
+    try:
+        with os.scandir(folder) as entries:
+            left = [entry for entry in entries if _ASIDE.fullmatch(entry.name) and not entry.is_symlink()]
+    except OSError:  # not there, or not to be listed: nothing of ours can be in the way
+        return
+    for entry in left:
+        if entry.is_dir() or entry.is_file():
+            lock = _locked(Path(entry.path), wait=False)
+            if lock is not None:
+                _take_away(Path(entry.path))
+                _unlock(lock)
+
+
+def _locked(path: Path, *, wait: bool) -> int | None:
+    """An open, locked file descriptor, which ends with the process; None where there is none to be had."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:  # somebody else's, or gone
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # in use, or a drive without locks
+        os.close(file)
+        return None
+    return file
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _take_away(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # it is hidden and in nobody's way
+            path.unlink(missing_ok=True)
 
 
 def cannot_write(folder: Path, path: Path, error: OSError) -> StoreError:

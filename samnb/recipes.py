@@ -228,7 +228,7 @@ def _content(place: Path) -> bytes:
 
 def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
     """What is said of things in a recipe that this version of samnb has no name for."""
-    parts: list[tuple[str, Any, Any]] = [
+    parts: list[tuple[str, type[Any], Any]] = [
         (f"image {n}", RecipeImage, image) for n, image in enumerate(values["images"])
     ]
     for number, mask in enumerate(values["masks"]):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .errors import ImageError, RecipeError, UnknownOption
 from .exchange import Exchange
 from .exports import ExportReport
-from .files import cannot_write, write_whole
+from .files import cannot_write, clear_leftovers, write_whole
 from .finding import iter_images
 from .images import content_hash, pixel_hash, read_pixels
 from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
@@ -142,6 +142,7 @@ class Replaying(Exchange):
         if options:
             raise UnknownOption("export('recipe')", options, {"none"})
         place, recipe = Path(path).expanduser(), self.recipe(dataset)
+        clear_leftovers(place.parent)
         try:
             write_whole(place, recipe.as_bytes())
         except OSError as error:

@@ -8,6 +8,8 @@ import csv
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,7 @@ from pycocotools.coco import COCO
 from samnb.case_files import filled
 from samnb.errors import PackageMissing, StoreError, UnknownName
 from samnb.exports import EXPORTERS, export
-from samnb.formats.layout import MANIFEST
+from samnb.formats.layout import MANIFEST, FolderWriter
 from samnb.formats.outlines import bridged
 from samnb.formats.voc import voc_color
 from samnb.images import encode_png, read_picture
@@ -437,6 +439,34 @@ def test_formats_in_one_folder_know_each_others_files(work, tmp_path):
         assert all(file.exists() for file in report.files)
     assert not list((tmp_path / "out").glob("*__*.png"))
     assert kept == {p for p in (tmp_path / "out").rglob("*.xml")} != set()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="without locks nobody can tell who is alive")
+@pytest.mark.parametrize("there", [False, True])
+def test_what_a_killed_export_left_is_taken_away_by_the_next(there, work, tmp_path):
+    folder = tmp_path / "out"
+    if there:
+        folder.mkdir()
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from samnb.files import set_aside\n"
+        "from samnb.formats.layout import FolderWriter\n"
+        "with FolderWriter(pathlib.Path(sys.argv[1])) as writer, set_aside(pathlib.Path(sys.argv[2])) as file:\n"
+        "    writer.write('deep/a.png', b'half')\n"
+        "    file.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(folder), str(tmp_path)]).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.rglob(".samnb-*.part"))) == 2
+    mine = [tmp_path / ".samnb-mine.part", tmp_path / f".{'0' * 32}.part", tmp_path / f"samnb-{'0' * 32}.part"]
+    for path in mine:
+        path.write_text("mine")
+    with FolderWriter(tmp_path / "other") as alive:
+        alive.write("a.txt", b"alive")
+        export("voc", folder, **work)
+        assert len(list(tmp_path.rglob(".samnb-????????*.part"))) == 1
+    assert (tmp_path / "other" / "a.txt").read_bytes() == b"alive"
+    assert sorted(tmp_path.rglob("*.part")) == sorted(mine)
 
 
 def test_an_export_that_broke_off_while_moving_knows_its_files(work, tmp_path, monkeypatch):

@@ -6,16 +6,14 @@ import html
 import json
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..errors import ImageError, StoreError, UnknownName
-from ..files import write_whole
+from ..files import clear_leftovers, set_aside, write_whole
 from ..records import AnnotationRecord, ImageRecord
 from ..reports import Failure, card
 
@@ -283,8 +281,10 @@ class FolderWriter:
             raise NotADirectoryError(20, "a file is in the way")
         # On the same file system as its place, so that moving is renaming.
         near = self.folder if self.folder.exists() else self.folder.parent
-        self._aside = near / f".{uuid4().hex}.part"
-        self._aside.mkdir(parents=True)
+        for place in (self.folder, self.folder.parent):
+            clear_leftovers(place)
+        self._block = set_aside(near, folder=True)
+        self._aside = self._block.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
@@ -292,7 +292,7 @@ class FolderWriter:
             if kind is None:
                 self._move()
         finally:
-            shutil.rmtree(self._aside, ignore_errors=True)
+            self._block.__exit__(None, None, None)
 
     def _is_ours(self, file: Path) -> bool:
         if file.is_dir():
