@@ -154,7 +154,8 @@ class LeanMaskDecoder:
         # Maps of background clicks are zero where there are none: their rows are left out.
         kinds = 2 if bool(marks[:, MARK_MAPS // 2 :].any()) else 1
         reached = reach_maps(image_embeddings[:, -tiny.COLOUR_DIM :], marks)[:, : kinds * REACH_MAPS // 2]
-        packed = F.pixel_unshuffle(reached, 2)[0].flatten(1)  # (2 or 4 * REACH_MAPS, N)
+        corners = [reached[0, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        packed = torch.stack(corners, 1).flatten(0, 1).flatten(1)  # (2 or 4 * REACH_MAPS, N), as pixel_unshuffle
         fine = torch.cat([fine, colour, packed])
         cells = self._spread(self._mix_prompt(coarse, dense[0].flatten(1), packed), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
