@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from samnb.models import tiny
 from samnb.models.reference import import_modeling
-from samnb.models.tiny_reach import REACH_MAPS, draw_marks, reach_maps
+from samnb.models.tiny_reach import REACH_MAPS, draw_marks, in_shades, reach_maps
 
 import_modeling()
 
@@ -130,7 +130,7 @@ class TinyImageEncoder(nn.Module):
         x32 = self.deep32(self.stage32(x16))
         x16 = self.merge16(x16 + F.interpolate(self.lateral32(x32), scale_factor=2.0, mode="nearest"))
         x8 = self.merge8(x8 + F.interpolate(self.lateral16(x16), scale_factor=2.0, mode="nearest"))
-        colour = F.pixel_unshuffle(F.avg_pool2d(x, 4), 2)
+        colour = F.pixel_unshuffle(in_shades(F.avg_pool2d(x, 4)), 2)
         return torch.cat([self.coarse(x8), self.fine(x4), colour], 1)
 
 

@@ -19,8 +19,17 @@ from samnb.models import tiny
 LEVELS = (0.08, 0.15, 0.25, 0.35, 0.5, 0.65, 0.8, 1.0)
 """Tolerances of the fills: distance from the clicked colour, in units of the image's root mean square distance."""
 
+SHADES = 47
+"""Shades in a unit of normalised colour, a little over a grey level each. From -2.2 to 2.7 they are fewer than an int8
+has numbers, so colours come out of any storage the same, and a fill ends at the same squares."""
+
 REACH_MAPS = 2 * (len(LEVELS) + 1)
 """For foreground and for background clicks: a fill for each level, and how alike each colour is wherever it lies."""
+
+
+def in_shades(colour: Tensor) -> Tensor:
+    """Normalised colours rounded to whole shades; zero, which is padding, stays zero."""
+    return (colour.float() * SHADES).round().to(colour.dtype) / SHADES
 
 
 def draw_marks(coords: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -64,7 +73,7 @@ def reach_maps(colour: Tensor, marks: Tensor) -> Tensor:
     Tensor
         (B, REACH_MAPS, 2 H, 2 W) in 0..1, on the device of `colour`; zero for a kind of click that there is none of.
     """
-    colours = F.pixel_shuffle(colour.float(), 2).cpu().numpy()
+    colours = np.rint(F.pixel_shuffle(colour.float(), 2).cpu().numpy() * SHADES)
     wanted = F.pixel_shuffle(marks.float(), 2).cpu().numpy() > 0.5
     maps = np.zeros((len(wanted), REACH_MAPS, *wanted.shape[2:]), np.float32)
     half = REACH_MAPS // 2
@@ -77,12 +86,12 @@ def reach_maps(colour: Tensor, marks: Tensor) -> Tensor:
 
 
 def _fill(picture: np.ndarray, clicked: np.ndarray, maps: np.ndarray) -> None:
-    """Write the maps (len(LEVELS) + 1, h, w) of one kind of click: `picture` (3, h, w), `clicked` (h, w) bool."""
+    """Write the maps (len(LEVELS) + 1, h, w) of one kind of click; `picture` (3, h, w) in shades, `clicked` (h, w)."""
     rows = picture.reshape(3, -1)
     marks = [(int(x), int(y)) for y, x in zip(*np.nonzero(clicked), strict=True)]
     squares = np.stack([((rows - picture[:, y, x][:, None]) ** 2).sum(0) for x, y in marks]).min(0)
-    inside = rows.any(0)  # zero in all three channels is padding: no mean of whole grey values is
-    far = np.sqrt(squares / max(float(squares[inside].mean()) if inside.any() else 0.0, 1e-6))
+    inside = rows.any(0)  # zero in all three channels is padding; a square of just this shade is rare
+    far = np.sqrt(squares / max(float(squares[inside].mean()) if inside.any() else 0.0, 1e-3))
     far[~inside] = np.inf
     distance = far.reshape(clicked.shape)
     for level, target in zip(LEVELS, maps, strict=False):

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from samnb.models.tiny_reach import LEVELS, REACH_MAPS, draw_marks, reach_maps
+from samnb.codecs import from_int8, to_int8
+from samnb.models.tiny_reach import LEVELS, REACH_MAPS, SHADES, draw_marks, in_shades, reach_maps
 
 SIDE = 16
 HALF = REACH_MAPS // 2
@@ -101,3 +102,15 @@ def test_marks_lie_where_the_clicks_are() -> None:
     near, far = F.pixel_shuffle(marks, 2)[0]
     assert near.nonzero().tolist() == [[5, 3]]
     assert far.nonzero().tolist() == [[15, 0]]
+
+
+def test_colours_come_out_of_any_storage_the_same() -> None:
+    """As float16, and as int8 with a scale for each channel, whatever the darkest and brightest there are."""
+    for seed, darkest in enumerate((-2.2, -0.7)):
+        drawn = np.random.default_rng(seed).uniform(darkest, 2.7, (12, 40, 40)).astype(np.float32)
+        colour = in_shades(torch.from_numpy(drawn))
+        assert float((colour - torch.from_numpy(drawn)).abs().max()) <= 0.5001 / SHADES
+        shades = (colour * SHADES).round()
+        stored = from_int8(*to_int8(colour.numpy())), colour.half().float().numpy()
+        for values in stored:
+            np.testing.assert_array_equal(np.rint(values * SHADES), shades.numpy())
