@@ -110,14 +110,16 @@ def test_four_processes_encode_forty_images_forty_times(session_folder: Path, tm
 def test_one_of_four_killed_in_the_middle_costs_at_most_what_it_has_in_hand(
     session_folder: Path, tmp_path: Path
 ) -> None:
-    log, its_log, start = tmp_path / "log", tmp_path / "its log", tmp_path / "start"
+    log, its_log, start, its_start = (tmp_path / name for name in ("log", "its log", "start", "its start"))
     log.touch()
     its_log.touch()
-    victim = start_prewarm(session_folder, its_log, 0.1, start)
+    victim = start_prewarm(session_folder, its_log, 0.1, its_start)
     children = [start_prewarm(session_folder, log, 0.1, start) for _ in range(3)]
     wait_until(lambda: (log.read_text() + its_log.read_text()).splitlines().count("ready") == 4)
+    its_start.touch()
+    wait_until(lambda: encodes(its_log).total() >= 1)  # it begins alone: busy neighbours might take all 40
     start.touch()
-    wait_until(lambda: encodes(its_log).total() >= 1)  # of 40, and busy neighbours may take nearly all
+    wait_until(lambda: encodes(log).total() >= 1)
     victim.kill()
     victim.wait()
     assert [child.wait(120) for child in children] == [0] * 3
