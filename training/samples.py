@@ -23,6 +23,9 @@ WHOLE_SHARE = 0.8
 SMALLEST, LARGEST = 40, 0.75
 """Area of a wanted object: pixels, and share of the crop."""
 
+STRIP_SHARE, STRIP_RATIO = 0.2, 5.5
+"""How many of the whole scenes are strips, as lines of text and panoramas are, and how long the longest are."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -73,7 +76,11 @@ def draw_crop(
     side = pixels.shape[0]
     if size >= tiny.IMAGE_SIZE:
         width = height = side * rng.uniform(0.58, 1)
-        if rng.random() < 0.6:
+        chance = rng.random()
+        if chance < STRIP_SHARE:
+            width = side * rng.uniform(0.8, 1)
+            height = width / np.exp(rng.uniform(np.log(2), np.log(STRIP_RATIO)))
+        elif chance < 0.65:
             width *= rng.uniform(0.5, 1)
     else:
         width = height = min(size * np.exp(rng.uniform(np.log(0.55), np.log(1.9))), side)

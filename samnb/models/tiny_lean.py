@@ -11,16 +11,18 @@ For inference alone, one prompt at a time. Importing this module imports torch.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from samnb.models import tiny
 from samnb.models.tiny_net import LOOK_HEADS, MARK_MAPS, SEED_MAPS, TinyMaskDecoder
-from samnb.models.tiny_reach import REACH_MAPS, reach_maps
+from samnb.models.tiny_reach import REACH_MAPS, fill_reach, shades_of
 
 __all__ = ["LeanMaskDecoder"]
 
@@ -81,6 +83,31 @@ def _split_heads(attention: Any) -> list[tuple[Tensor, Tensor]]:
     return [*split, (out.weight.unflatten(1, (heads, -1)), out.bias)]
 
 
+@dataclass(frozen=True, eq=False)
+class _Image:
+    """What all prompts on an image share.
+
+    Attributes
+    ----------
+    embedding
+        (1, EMBED_DIM, H, W), what the others were made of.
+    cells
+        (N, C), before a prompt adds to them.
+    looks
+        (N, LOOK_HEADS, LOOK_DIM), of length 1.
+    fine
+        (N, 4 * C / 4): detail and colours, as the upscaling adds them.
+    shades
+        See `shades_of`.
+    """
+
+    embedding: Tensor
+    cells: Tensor
+    looks: Tensor
+    fine: Tensor
+    shades: np.ndarray
+
+
 class LeanMaskDecoder:
     """Called as `TinyMaskDecoder` is, with one prompt; the plain decoder's weights must not change afterwards.
 
@@ -105,6 +132,8 @@ class LeanMaskDecoder:
         self._fold_maps()
         self._fold_local()
         self._fold_upscaling()
+        self._seen: _Image | None = None
+        self._position: tuple[Tensor, Tensor] | None = None
 
     def _fold_maps(self) -> None:
         """What is added to the cells before they talk, as matrices."""
@@ -148,34 +177,55 @@ class LeanMaskDecoder:
     ) -> tuple[Tensor, Tensor]:
         """Logits (1, M, 4 H, 4 W) and scores (1, M); M is 3, or 1 without `multimask_output`. See `predict_masks`."""
         size = image_embeddings.shape[-2:]
-        grid = image_embeddings[0].flatten(1)  # (EMBED_DIM, N)
-        coarse, fine, colour = grid.split([tiny.DECODER_DIM, tiny.FINE_DIM, tiny.COLOUR_DIM])
+        image = self._look_at(image_embeddings)
         dense, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
         # Maps of background clicks are zero where there are none: their rows are left out.
         kinds = 2 if bool(marks[:, MARK_MAPS // 2 :].any()) else 1
-        reached = reach_maps(image_embeddings[:, -tiny.COLOUR_DIM :], marks)[:, : kinds * REACH_MAPS // 2]
+        reached = fill_reach(image.shades, marks)[:, : kinds * REACH_MAPS // 2]
         corners = [reached[0, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
         packed = torch.stack(corners, 1).flatten(0, 1).flatten(1)  # (2 or 4 * REACH_MAPS, N), as pixel_unshuffle
-        fine = torch.cat([fine, colour, packed])
-        cells = self._spread(self._mix_prompt(coarse, dense[0].flatten(1), packed), size)
+        cells = self._spread(self._mix_prompt(image, dense[0].flatten(1), packed), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
-        states, cells = self._talk(tokens, cells, image_pe[0].flatten(1).t().contiguous())
+        states, cells = self._talk(tokens, cells, self._rows_of(image_pe))
         wanted = slice(1, None) if multimask_output else slice(0, 1)
-        logits = self._draw(cells, fine, states, wanted, size)
+        logits = self._draw(cells, image.fine, packed, states, wanted, size)
         flat = cells.t().unflatten(1, size)[None]
         return logits, self.plain.score(logits, flat, states[None], reached, wanted)
 
-    def _mix_prompt(self, coarse: Tensor, dense: Tensor, reached: Tensor) -> Tensor:
+    def _look_at(self, embedding: Tensor) -> _Image:
+        """What was made of this image for the prompt before, or is made now; other threads may come between."""
+        seen = self._seen
+        if seen is not None and torch.equal(seen.embedding, embedding):
+            return seen
+        grid = embedding[0].flatten(1).t().contiguous()  # (N, EMBED_DIM)
+        coarse, fine = grid.split([tiny.DECODER_DIM, tiny.FINE_DIM + tiny.COLOUR_DIM], 1)
+        looks = torch.addmm(self.plain.look.bias, coarse, self.look).view(len(grid), LOOK_HEADS, -1)
+        made = _Image(
+            embedding.clone(),
+            coarse + self.maps_bias,
+            F.normalize(looks, dim=2),
+            torch.addmm(self.rise_bias, fine, self.rise_fine[: fine.shape[1]]),
+            shades_of(embedding[:, -tiny.COLOUR_DIM :]),
+        )
+        self._seen = made
+        return made
+
+    def _rows_of(self, position: Tensor) -> Tensor:
+        """(N, C) of the model's (1, C, H, W), which is the same object in every call."""
+        known = self._position
+        if known is None or known[0] is not position:
+            known = self._position = position, position[0].flatten(1).t().contiguous()
+        return known[1]
+
+    def _mix_prompt(self, image: _Image, dense: Tensor, reached: Tensor) -> Tensor:
         """What the prompt says of each cell, how much it looks like the clicked ones, and what reaches it: (N, C)."""
-        dim, count = coarse.shape
-        looks = torch.addmm(self.plain.look.bias, coarse.t(), self.look).view(count, LOOK_HEADS, -1)
-        looks = F.normalize(looks, dim=2)
-        seeds = dense[dim:]
+        dim = image.cells.shape[1]
+        looks, seeds = image.looks, dense[dim:]
         weight = seeds / (seeds.sum(1, keepdim=True) + 1e-3)
         clicked = (weight @ looks.flatten(1)).unflatten(1, (LOOK_HEADS, -1))
         alike = torch.einsum("skd,skc->kdc", clicked, self.alike).flatten(0, 1)
-        known = (coarse + dense[:dim]).t().contiguous().add_(self.maps_bias)
-        return known.addmm_(looks.flatten(1), alike).addmm_(reached.t(), self.reach[: len(reached)])
+        known = torch.addmm(image.cells, looks.flatten(1), alike).add_(dense[:dim].t())
+        return known.addmm_(reached.t(), self.reach[: len(reached)])
 
     def _spread(self, cells: Tensor, size: Any) -> Tensor:
         """`LocalBlock` on (N, C)."""
@@ -202,17 +252,19 @@ class LeanMaskDecoder:
         states = states + self.last(states + tokens, cells + position, cells)
         return self.plain.transformer.norm_final_attn(states), cells
 
-    def _draw(self, cells: Tensor, fine: Tensor, states: Tensor, wanted: slice, size: Any) -> Tensor:
+    def _draw(
+        self, cells: Tensor, fine: Tensor, reached: Tensor, states: Tensor, wanted: slice, size: Any
+    ) -> Tensor:
         """Mask logits (1, M, 4 H, 4 W)."""
         _, norm, activation, _, last = self.plain.output_upscaling
         mlps = list(self.plain.output_hypernetworks_mlps)[wanted]
         masks = range(self.plain.num_mask_tokens)[wanted]
         weights = torch.stack([mlp(states[1 + i]) for i, mlp in zip(masks, mlps, strict=True)])
-        rise_fine = self.rise_fine[: len(fine)]
+        rise_reached = self.rise_fine[tiny.FINE_DIM + tiny.COLOUR_DIM :][: len(reached)]
         drawn = cells.new_empty((len(weights), len(cells), 16))
         for start in range(0, len(cells), CELLS):
             some = slice(start, start + CELLS)
-            rows = torch.addmm(self.rise_bias, cells[some], self.rise).addmm_(fine.t()[some], rise_fine)
+            rows = torch.addmm(fine[some], cells[some], self.rise).addmm_(reached.t()[some], rise_reached)
             rows = rows.view(-1, len(norm.weight))
             rows = activation(F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, norm.eps))
             rows = last(torch.addmm(self.rise_more_bias, rows, self.rise_more)).view(-1, tiny.DECODER_DIM // 8)

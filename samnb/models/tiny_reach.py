@@ -71,9 +71,19 @@ def reach_maps(colour: Tensor, marks: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (B, REACH_MAPS, 2 H, 2 W) in 0..1, on the device of `colour`; zero for a kind of click that there is none of.
+        (B, REACH_MAPS, 2 H, 2 W) in 0..1, on the device of `marks`; zero for a kind of click that there is none of.
     """
-    colours = np.rint(F.pixel_shuffle(colour.float(), 2).cpu().numpy() * SHADES)
+    return fill_reach(shades_of(colour), marks)
+
+
+def shades_of(colour: Tensor) -> np.ndarray:
+    """Colours of an embedding as (1 or B, 3, 2 H, 2 W) whole shades; see `reach_maps`."""
+    return np.asarray(np.rint(F.pixel_shuffle(colour.float(), 2).cpu().numpy() * SHADES))
+
+
+@torch.no_grad()
+def fill_reach(colours: np.ndarray, marks: Tensor) -> Tensor:
+    """`reach_maps` where the colours are `shades_of` it already: the same for all clicks on an image."""
     wanted = F.pixel_shuffle(marks.float(), 2).cpu().numpy() > 0.5
     maps = np.zeros((len(wanted), REACH_MAPS, *wanted.shape[2:]), np.float32)
     half = REACH_MAPS // 2
@@ -82,7 +92,7 @@ def reach_maps(colour: Tensor, marks: Tensor) -> Tensor:
         for kind in range(2):
             if clicked[kind].any():
                 _fill(picture, clicked[kind], maps[i, kind * half : (kind + 1) * half])
-    return torch.from_numpy(maps).to(colour.device)
+    return torch.from_numpy(maps).to(marks.device)
 
 
 def _fill(picture: np.ndarray, clicked: np.ndarray, maps: np.ndarray) -> None:

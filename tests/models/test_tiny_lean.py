@@ -88,6 +88,36 @@ def test_it_is_the_algebra_not_the_weights(seed: int, labels: list[float]) -> No
     torch.testing.assert_close(fast_scores, scores, rtol=1e-3, atol=1e-3)
 
 
+def test_what_it_keeps_of_an_image_is_not_taken_for_another(
+    lean: TorchSam, plain: TorchSam, embedding: Embedding
+) -> None:
+    other = lean.encode(skimage.data.astronaut()[::-1])
+    for image in (embedding, other, embedding):
+        fast, slow = (model.decode(image, PROMPTS["a click"]) for model in (lean, plain))
+        np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
+
+
+def test_numbers_changed_in_place_are_seen(lean: TorchSam) -> None:
+    """Who a tensor is does not say what it holds."""
+    torch.manual_seed(0)
+    sam: Any = tiny.build_sam(None)
+    with torch.inference_mode():
+        decoder, fresh = LeanMaskDecoder(sam.mask_decoder), LeanMaskDecoder(sam.mask_decoder)
+        image = torch.randn(1, tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE)
+        sparse, dense = sam.prompt_encoder((torch.tensor([[[90.0, 200.0]]]), torch.ones(1, 1)), None, None)
+        given = {
+            "image_pe": sam.prompt_encoder.get_dense_pe(),
+            "sparse_prompt_embeddings": sparse,
+            "dense_prompt_embeddings": dense,
+            "multimask_output": True,
+        }
+        before, _ = decoder(image_embeddings=image, **given)
+        image *= -1
+        after, _ = decoder(image_embeddings=image, **given)
+        torch.testing.assert_close(after, fresh(image_embeddings=image, **given)[0])
+    assert not torch.allclose(before, after)
+
+
 def test_a_mask_is_not_overwritten_by_the_next(lean: TorchSam, embedding: Embedding) -> None:
     first = lean.decode(embedding, PROMPTS["a click"])
     kept = first.masks.copy()
