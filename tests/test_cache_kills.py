@@ -113,11 +113,11 @@ def test_one_of_four_killed_in_the_middle_costs_at_most_what_it_has_in_hand(
     log, its_log, start, its_start = (tmp_path / name for name in ("log", "its log", "start", "its start"))
     log.touch()
     its_log.touch()
-    victim = start_prewarm(session_folder, its_log, 0.1, its_start)
+    victim = start_prewarm(session_folder, its_log, 1, its_start)  # slow: alone it would need 40 seconds for all
     children = [start_prewarm(session_folder, log, 0.1, start) for _ in range(3)]
     wait_until(lambda: (log.read_text() + its_log.read_text()).splitlines().count("ready") == 4)
     its_start.touch()
-    wait_until(lambda: encodes(its_log).total() >= 1)  # it begins alone: busy neighbours might take all 40
+    wait_until(lambda: encodes(its_log).total() >= 1)  # it begins alone: quick neighbours might take all 40
     start.touch()
     wait_until(lambda: encodes(log).total() >= 1)
     victim.kill()
