@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .encoding import Encoder, EncodeTask, prepared_picture, read_checked
+from .errors import ModelError
 from .jobs import Event, JobControl
 from .models.devices import on_threads
 from .pace import ENOUGH, Choice, Gate, Pace, Probe, ThreadTrial
@@ -105,6 +106,7 @@ class Pipeline:
         self._telling = threading.Lock()
         self._net: threading.Thread | None = None
         self._stopped = self._warm = False
+        self._broken: BaseException | None = None
         self._news = 0
 
     @property
@@ -242,8 +244,11 @@ class Pipeline:
             slot.work, slot.bytes, slot.state = work, _bytes_held(work), "ready"
             self._tell_threads()
             del work
-            while slot.state in ("ready", "encoding"):
+            while slot.state in ("ready", "encoding") and self._broken is None:
                 self._changed.wait()
+            if slot.state in ("ready", "encoding"):
+                reason = f"{type(self._broken).__name__}: {self._broken}"
+                raise ModelError(f"{model.name} stopped ({reason}) before this image; run it again.") from self._broken
             if slot.state == "recalling":
                 raise _Recalled
             if slot.error is not None:
@@ -291,11 +296,18 @@ class Pipeline:
     # -- the net's thread
 
     def _run_net(self) -> None:
+        try:
+            self._run_batches()
+        except BaseException as error:  # whatever it is: those who wait for the net would wait for ever
+            with self._changed:
+                self._broken = error
+                self._tell_threads()
+
+    def _run_batches(self) -> None:
         while batch := self._next_batch():
             started = self._clock()
             found = self._encode(batch)
             seconds = self._clock() - started
-            self._learn(len(batch), seconds)
             with self._changed:
                 for slot, result in zip(batch, found, strict=True):
                     slot.seconds += seconds / len(batch)
@@ -305,6 +317,7 @@ class Pipeline:
                     else:
                         slot.error = result
                 self._tell_threads()
+            self._learn(len(batch), seconds)
 
     def _next_batch(self) -> list[_Slot]:
         """What to encode now, in order; waits for it. Empty: there will be nothing more."""
@@ -356,7 +369,10 @@ class Pipeline:
             if not hasattr(model, "encode_prepared"):
                 return [model.encode(slot.work) for slot in batch]
             with on_threads(self._threads()):
-                return list(model.encode_prepared([slot.work for slot in batch]))
+                found = list(model.encode_prepared([slot.work for slot in batch]))
+            if len(found) != len(batch):
+                raise ModelError(f"{model.name}: expected {len(batch)} embeddings of as many images; got {len(found)}.")
+            return found
         except Exception as error:
             if len(batch) == 1:
                 return [error]

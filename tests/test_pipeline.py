@@ -389,3 +389,36 @@ def test_embeddings_do_not_depend_on_what_was_chosen(start):
         np.testing.assert_array_equal(
             found.tensors["image_embedding"], alone.tensors["image_embedding"].astype("float16")
         )
+
+
+class Broken(PreparingModel):
+    """Its net runs; what else is asked of it fails."""
+
+    @property
+    def device(self):
+        raise RuntimeError("no such device")
+
+
+def test_a_model_that_breaks_between_runs_fails_images_and_hangs_nobody(start, monkeypatch):
+    monkeypatch.setattr(samnb.pipeline, "ENOUGH", 4)  # the device is asked for after the first run
+    _, pipeline = start(Broken(), count=8)
+    events, thread = in_background(pipeline.events())
+    thread.join(LONG)
+    assert len(events) == 8
+    assert events[0].status == "computed"
+    failed = [event for event in events if event.status == "failed"]
+    assert failed
+    assert all("no such device" in event.details["error"] for event in failed)
+
+
+class Forgetful(PreparingModel):
+    def encode_prepared(self, batch):
+        return super().encode_prepared(batch)[1:]
+
+
+def test_a_model_that_gives_too_few_embeddings_is_told_so(start):
+    _, pipeline = start(Forgetful(), count=3)
+    events, thread = in_background(pipeline.events())
+    thread.join(LONG)
+    assert [event.status for event in events] == ["failed"] * 3
+    assert all("expected 1 embeddings of as many images; got 0" in event.details["error"] for event in events)
