@@ -45,6 +45,7 @@ MAX_BYTES = 512 * 2**20
 """A recipe file with more bytes is refused: some hundred thousand masks have fewer."""
 
 _PIECE = 2**20
+_PARTS = {"samnb_recipe", "made_with", "model", "images", "categories", "templates", "masks"}
 _PACKAGES = ("samnb", "torch", "numpy", "opencv-python-headless", "pillow", "segment-anything")
 
 
@@ -233,6 +234,8 @@ def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
     ]
     for number, mask in enumerate(values["masks"]):
         parts += [(f"mask {number}", RecipeMask, mask), (f"the way of mask {number}", Way, mask["way"])]
+    for name in values.keys() - _PARTS:
+        yield f"it has a part {name!r}"
     for what, kind, part in parts:
         for name in part.keys() - kind.__dataclass_fields__.keys():
             yield f"{what} has a field {name!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,92 +22,13 @@ from .masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from .prompts import Prompt
 from .recipes import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
 from .records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
-from .reports import Failure, card
+from .replay_report import Difference, ReplayReport
+from .reports import Failure
 from .templates import Template
 
-__all__ = ["Difference", "ReplayReport", "Replaying", "find_pictures"]
+__all__ = ["Replaying", "find_pictures"]
 
 _NAMED = 5
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mask that is another one here.
-
-    Parameters
-    ----------
-    image, category : str
-    number : int
-        Of the mask in the recipe, from 0.
-    iou : float
-        With the mask of the recipe; 0 where there is none here.
-    pixels : int
-        How many tell the two apart.
-    """
-
-    image: str
-    category: str
-    number: int
-    iou: float
-    pixels: int
-
-
-@dataclass(frozen=True)
-class ReplayReport:
-    """What became of a recipe.
-
-    Parameters
-    ----------
-    images : int
-        Pictures that were found, of all in `wanted`.
-    wanted : int
-    same : int
-        Masks made again that are the very same.
-    kept : int
-        Masks that were only copied, being drawn, refined by hand or imported.
-    different : tuple of Difference
-    failed : tuple of Failure
-        Pictures that are not there, or altered, or cannot be read, and why.
-    notes : tuple of str
-        What is not as it was where the recipe was made.
-    """
-
-    images: int
-    wanted: int
-    same: int
-    kept: int
-    different: tuple[Difference, ...] = ()
-    failed: tuple[Failure, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """True when every picture was found and every mask is the same."""
-        return not self.different and not self.failed
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {"ok": self.ok} | asdict(self)
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name}: {text}" if name else text for name, text in self._rows())
-
-    def _repr_html_(self) -> str:
-        rows = self._rows()
-        return card(rows[0][1], {f"{name} " if i else name: text for i, (name, text) in enumerate(rows[1:])})
-
-    def _rows(self) -> list[tuple[str, str]]:
-        verdict = "the same masks again" if self.ok else "not all is as it was"
-        made = self.same + len(self.different)
-        rows = [("", f"replayed: {verdict}"), ("images", f"{self.images} of {self.wanted} found")]
-        rows += [("masks", f"{self.same} of {made} made again identical, {self.kept} copied (drawn or imported)")]
-        for one in self.different[:20]:
-            apart = f"IoU {one.iou:.4f}, {one.pixels} pixels differ" if one.iou else "not found here"
-            rows.append((f"≠ {one.image}, mask {one.number} ({one.category})", apart))
-        if len(self.different) > 20:
-            rows.append(("≠", f"and {len(self.different) - 20} more in .different"))
-        rows += [(f"⚠ {failure.path}", failure.reason) for failure in self.failed]
-        return rows + [("note", note) for note in self.notes]
 
 
 class Replaying(Exchange):
@@ -284,7 +205,7 @@ class Replaying(Exchange):
             # All of one name and most of the masks: else some were sorted anew by hand, and the category removed.
             if len(found) == 1 and 2 * found.total() >= masks[name]:
                 [renamed[name]] = found
-            else:
+            elif not 0 < masks[name] <= found.total():
                 self.add_category(name, color=color)
         return renamed
 
@@ -326,12 +247,8 @@ class Replaying(Exchange):
     def _keep_masks(
         self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
     ) -> None:
-        there = [(a.category, a.rle["counts"]) for a in self._kept_on(record)]
         rows = []
-        for mask, pixels in made:
-            rle = encode_rle(pixels)
-            if (mask.category, rle["counts"]) in there or not pixels.any():
-                continue
+        for mask, rle, pixels in self._missing(record, made, names):
             rows.append(
                 NewAnnotation(
                     image_id=record.id,
@@ -350,6 +267,29 @@ class Replaying(Exchange):
         if rows:
             self.catalog.add_annotations(rows)
             self.changes.tell(record.id)
+
+    def _missing(
+        self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
+    ) -> list[tuple[RecipeMask, dict[str, Any], NDArray[np.bool_]]]:
+        """Masks that are not here; each annotation stands for one of them, also mended or sorted anew since."""
+        left = self._kept_on(record)
+        rest = []
+        for mask, pixels in made:
+            rle = encode_rle(pixels)
+            same = [a for a in left if a.category == mask.category and a.rle["counts"] == rle["counts"]]
+            if same:
+                left.remove(same[0])
+            elif pixels.any():
+                rest.append((mask, rle, pixels))
+        new = []
+        for mask, rle, pixels in rest:
+            source = _source_here(mask.source, names)
+            like = next((a for a in left if a.source == source and _same(mask, a)), None)
+            if like is None:
+                new.append((mask, rle, pixels))
+            else:
+                left.remove(like)
+        return new
 
     def _not_as_it_was(self, recipe: Recipe) -> Iterator[str]:
         if recipe.model["fingerprint"] != self.model.fingerprint:

@@ -35,7 +35,7 @@ ROOMS = (
     *("readers", "known_pictures", "import_report", "imports"),
     *("sources", "intake", "upkeep", "datasets", "lookalikes", "annotating"),
     *("template_report", "template_trial", "template_preview", "template_book", "templating", "exchange"),
-    *("recipes", "replaying", "session"),
+    *("recipes", "replay_report", "replaying", "session"),
     *("ui", "widgets", "demo", "cache_cli", "look_cli", "recipe_cli", "bench", "cli"),
 )
 DRAWN = {"ui", "widgets"}

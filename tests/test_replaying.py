@@ -211,7 +211,27 @@ def test_a_category_that_was_sorted_anew_and_removed_is_not_taken_for_renamed(
         session.remove_category("coin")
         report = session.replay(recipe, pictures)
         assert not any(note.startswith("category") for note in report.notes)
-        assert sum(a.category == "coin" for a in session.annotations()) == len(coins)
+        assert sum(a.category == "coin" for a in session.annotations()) == len(coins) - 1
+        assert sum(a.category == "token" for a in session.annotations()) == 1
+
+
+def test_masks_sorted_into_several_categories_or_mended_are_not_doubled(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with Session(tmp_path / "s") as session:
+        session.replay(recipe, pictures)
+        coins = [a for a in session.annotations() if a.category == "coin"]
+        for number, annotation in enumerate(coins):
+            session.update(annotation, category="small" if number % 2 else "large")
+        session.remove_category("coin")
+        mended = next(a for a in session.annotations() if a.category == "large")
+        mask = mended.mask.copy()
+        mask[-3:] = True
+        session.update(mended, mask=mask)
+        before = sorted((a.id, a.category) for a in session.annotations())
+        assert session.replay(recipe, pictures).ok
+        assert sorted((a.id, a.category) for a in session.annotations()) == before
+        assert "coin" not in session.categories()
 
 
 def test_an_altered_picture_is_named_and_so_is_one_that_is_gone(recipe: Path, pictures: Path, tmp_path: Path) -> None:
@@ -352,6 +372,7 @@ def test_a_recipe_that_is_nested_deep_or_larger_than_any_is_refused(
 @pytest.mark.parametrize(
     ("add", "told"),
     [
+        (lambda values: values.update(videos=[]), "it has a part 'videos'"),
         (lambda values: values["images"][1].update(depth=3), "image 1 has a field 'depth'"),
         (lambda values: values["masks"][2].update(hue=3), "mask 2 has a field 'hue'"),
         (lambda values: values["masks"][2]["way"].update(by="a video"), "the way of mask 2 has a field 'by'"),
