@@ -17,6 +17,7 @@ from training.canvas import Canvas, Scene
 from training.collage import paint_collage, paint_surfaces
 from training.discs import paint_discs
 from training.letters import paint_letters
+from training.nuclei import paint_nuclei
 from training.pictures import Pictures
 from training.textures import TextureBank, standardise
 
@@ -42,6 +43,7 @@ KINDS: dict[str, tuple[float, Callable[[Canvas], None]]] = {
     "products": (0.20, painters.paint_products),
     "glyphs": (0.06, painters.paint_glyphs),
     "letters": (0.08, paint_letters),
+    "nuclei": (0.0, paint_nuclei),  # by name only: a weight would change what the seeds of earlier runs paint
 }
 
 PASTED: dict[str, tuple[float, Callable[[Canvas, Pictures], None]]] = {

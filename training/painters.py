@@ -1,4 +1,4 @@
-"""The painters of five of the six kinds of scene; discs have a file of their own."""
+"""The painters of five kinds of scene; discs, letters and nuclei have files of their own."""
 
 from __future__ import annotations
 
