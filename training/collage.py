@@ -35,8 +35,21 @@ def paint_collage(canvas: Canvas, pictures: Pictures) -> None:
         paste(canvas, pictures, pictures.cutout(rng) if repeated is None else repeated, float(side))
 
 
-def paste(canvas: Canvas, pictures: Pictures, cutout: npt.NDArray[np.uint8], side: float) -> None:
-    """Paste one cut-out, turned, stretched and recoloured, `side` pixels long."""
+def paint_outlines(canvas: Canvas, pictures: Pictures) -> None:
+    """Cut one to four things out of one surface and lay them on another: nothing but their texture tells them apart."""
+    rng = canvas.rng
+    canvas.pixels = pictures.photograph_patch(rng, canvas.size, canvas.size)
+    sides = np.exp(rng.uniform(np.log(0.3), np.log(0.95), int(rng.integers(1, 5)))) * canvas.size
+    for side in sorted(sides, reverse=True):
+        paste(canvas, pictures, pictures.cutout(rng), float(side), only_outline=True)
+    if rng.random() < 0.5:  # nor does a colour
+        canvas.pixels = np.repeat(canvas.pixels.mean(-1, keepdims=True), 3, -1)
+
+
+def paste(
+    canvas: Canvas, pictures: Pictures, cutout: npt.NDArray[np.uint8], side: float, only_outline: bool = False
+) -> None:
+    """Paste one cut-out, turned, stretched and recoloured, `side` pixels long; or its outline, filled anew."""
     rng = canvas.rng
     colours, alpha = _turned(rng, cutout, side)
     height, width = alpha.shape
@@ -49,7 +62,7 @@ def paste(canvas: Canvas, pictures: Pictures, cutout: npt.NDArray[np.uint8], sid
     window = slice(top, bottom), slice(left, right)
     inner = slice(top - y, bottom - y), slice(left - x, right - x)
     alpha, colours = alpha[inner], colours[inner]
-    kind = rng.random()
+    kind = rng.uniform(0, 0.3) if only_outline else rng.random()
     if kind < 0.2:  # only the outline is that of the thing
         colours = pictures.photograph_patch(rng, *alpha.shape)
     elif kind < 0.3:

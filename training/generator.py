@@ -14,7 +14,7 @@ import numpy as np
 
 from training import painters, shapes
 from training.canvas import Canvas, Scene
-from training.collage import paint_collage, paint_surfaces
+from training.collage import paint_collage, paint_outlines, paint_surfaces
 from training.discs import paint_discs
 from training.letters import paint_letters
 from training.nuclei import paint_nuclei
@@ -49,6 +49,7 @@ KINDS: dict[str, tuple[float, Callable[[Canvas], None]]] = {
 PASTED: dict[str, tuple[float, Callable[[Canvas, Pictures], None]]] = {
     "collage": (1.0, paint_collage),
     "surfaces": (0.15, paint_surfaces),
+    "outlines": (0.0, paint_outlines),  # by name only, too
 }
 """Kinds that need pictures; their weights stand beside those of `KINDS`."""
 
