@@ -23,7 +23,7 @@ help:
 	@echo '  make demo    the same job without a browser; ends by itself'
 	@echo '  make test    everything: ruff, mypy, unit tests, doctests, README, notebooks, browser tests'
 	@echo
-	@echo '  make lint    only ruff and mypy'
+	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
 	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
 	@echo '  make clean   remove .venv, the caches of the tools and the pictures of the demo'
@@ -50,6 +50,7 @@ demo: $(VENV)/.stamp-demo
 lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test: lint
 	@./scripts/ensure_chromium.sh

@@ -37,11 +37,12 @@ import samnb.session
 from benchmarks.decode import _model, _predictor
 from benchmarks.evaluation_set.pictures import read_picture
 from samnb.masks import mask_iou
-from samnb.models import load_model, sam, tiny
-from samnb.models.frame import input_size_of
-from samnb.models.reference import import_segment_anything
+from samnb.models import load_model, tiny
+from samnb.models.preprocessing import input_size_of
+from samnb.models.proposals import Proposal
+from samnb.models.sam import variants as sam
+from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
-from samnb.proposals import Proposal
 from samnb.session import Session
 from samnb.templates import Template
 

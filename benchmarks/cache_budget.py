@@ -18,11 +18,11 @@ from statistics import median
 
 import numpy as np
 
-from samnb import budgets
 from samnb.cache import EmbeddingCache, make_key
-from samnb.entries import pack
 from samnb.prompts import Embedding
 from samnb.session import Session
+from samnb.store import eviction as budgets
+from samnb.store.entry import pack
 
 SMALL = Embedding({"t": np.zeros((8, 8), np.float32)}, (8, 8), (8, 8))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from samnb.encoding import Encoder
+from samnb.encoding.encoder import Encoder
 from samnb.prompts import Embedding
 from samnb.session import Session
 

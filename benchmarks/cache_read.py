@@ -18,8 +18,8 @@ from statistics import median
 import numpy as np
 
 from samnb.cache import EmbeddingCache, make_key
-from samnb.entries import unpack
 from samnb.prompts import Embedding
+from samnb.store.entry import unpack
 
 KEY = make_key("pixels", "weights", "recipe")
 

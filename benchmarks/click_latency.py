@@ -24,7 +24,7 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from tests.ui.lab import CHROMIUM_FLAGS, Lab, NotebookPage, eventually
+from tests.browser.lab import CHROMIUM_FLAGS, Lab, NotebookPage, eventually
 
 RESULTS = Path(__file__).parent / "results" / "click_latency.json"
 SIZE = (1024, 768)

@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from samnb.models import sam
-from samnb.models.checkpoints import ModelInfo, open_checkpoint
 from samnb.models.devices import on_threads
-from samnb.models.frame import input_size_of
-from samnb.models.reference import import_segment_anything
-from samnb.models.torch_model import TorchSam
-from samnb.models.upscale import official_mask, upscale_mask
+from samnb.models.preprocessing import input_size_of
+from samnb.models.sam import variants as sam
+from samnb.models.sam.model import TorchSam
+from samnb.models.sam.reference import import_segment_anything
+from samnb.models.upscaling import official_mask, upscale_mask
+from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
 from samnb.prompts import Embedding, Prediction, Prompt
 
 RESULTS = Path(__file__).parent / "results" / "decode.json"

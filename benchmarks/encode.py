@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samnb.models.fast_encoder import use_fast_encoder
-from samnb.models.reference import import_segment_anything
+from samnb.models.sam.fast_encoder import use_fast_encoder
+from samnb.models.sam.reference import import_segment_anything
 
 RESULTS = Path(__file__).parent / "results" / "encode.json"
 SHAPES = {"landscape": (768, 1024), "portrait": (1024, 683), "square": (900, 900)}

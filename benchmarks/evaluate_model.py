@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import evaluation_set
-from samnb.baselines import BASELINES, make_baseline
-from samnb.cases import Case
+from samnb.evaluation.baselines import BASELINES, make_baseline
+from samnb.evaluation.cases import Case
+from samnb.evaluation.evaluate import evaluate
+from samnb.evaluation.report import ModelReport
 from samnb.models import Model, load_model
 from samnb.prompts import Prompt
-from samnb.yardstick import evaluate
-from samnb.yardstick_report import ModelReport
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
 

@@ -118,7 +118,7 @@ def evaluate_tiny(pixels: Pixels, masks: list[Mask], weights: Path | None = None
         IoU), the lists `each` and `each_best`, and the milliseconds `encode_ms` and `decode_ms`.
     """
     from samnb.models import tiny
-    from samnb.models.reference import import_segment_anything
+    from samnb.models.sam.reference import import_segment_anything
 
     predictor = import_segment_anything().SamPredictor(tiny.build_sam(weights or tiny.WEIGHTS))
     encode_ms = _milliseconds(lambda: predictor.set_image(pixels))

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from samnb.encoding.storage_check import random_prompts
 from samnb.models import REGISTRY
-from samnb.models.checkpoints import open_checkpoint
-from samnb.models.torch_model import TorchSam
+from samnb.models.sam.model import TorchSam
+from samnb.models.weights.checkpoints import open_checkpoint
 from samnb.prompts import Embedding, Prompt
-from samnb.storage_check import random_prompts
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 

@@ -20,8 +20,9 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from samnb.images import _read_bytes, read_picture
-from samnb.intake import CHUNK, threads
+from samnb.images import read_picture
+from samnb.images.reading import _read_bytes
+from samnb.ingest.add import CHUNK, threads
 from samnb.session import Session
 
 BARE = "bare hashlib.file_digest"

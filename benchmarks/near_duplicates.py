@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance
 
-from samnb import near_duplicates
-from samnb.bit_search import Words, as_words, within
-from samnb.looks import FLAT, PERCEPTUAL_VERSION, looks_of
-from samnb.near_duplicates import EXACT, THRESHOLD, near_groups
+from samnb.duplicates import near as near_duplicates
+from samnb.duplicates.hamming import Words, as_words, within
+from samnb.duplicates.near import EXACT, THRESHOLD, near_groups
+from samnb.images.perceptual import FLAT, PERCEPTUAL_VERSION, looks_of
 from samnb.records import ImageRecord
 
 THRESHOLDS = (20, 31, THRESHOLD, 70)

@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from samnb.encoding import EncodeTask, prepared_picture
+from samnb.encoding.encoder import EncodeTask, prepared_picture
+from samnb.encoding.pipeline import Pipeline
 from samnb.images import read_upright
 from samnb.jobs import JobControl
-from samnb.pipeline import Pipeline
 from samnb.session import Session
 
 SIZE = (4000, 3000)

@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 
 from samnb.models import Model, load_model
-from samnb.models.torch_model import TorchSam
+from samnb.models.sam.model import TorchSam
 from samnb.prompts import Prompt
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
@@ -72,7 +72,7 @@ def random_vit_b(folder: Path) -> Path:
     """Write a vit_b of random weights."""
     import torch
 
-    from samnb.models.reference import import_segment_anything
+    from samnb.models.sam.reference import import_segment_anything
 
     torch.manual_seed(0)
     path = folder / "random_vit_b.pth"

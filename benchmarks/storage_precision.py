@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samnb.codecs import compress
-from samnb.entries import as_stored, make_key, number_width, pack
+from samnb.encoding.storage_check import compare_storage
 from samnb.models import Model, load_model
 from samnb.prompts import Embedding
-from samnb.storage_check import compare_storage
+from samnb.store.codecs import compress
+from samnb.store.entry import as_stored, make_key, number_width, pack
 
 RESULTS = Path(__file__).parent / "results" / "storage_precision.json"
 KEY = make_key("pixels", "weights", "recipe")

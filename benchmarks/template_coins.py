@@ -19,10 +19,10 @@ from PIL import Image
 
 from samnb.demo import CLICKED, COIN_CROPS, COIN_POINTS
 from samnb.masks import mask_iou
-from samnb.matching import find_objects, make_example
 from samnb.models import load_model
 from samnb.prompts import Prompt
 from samnb.templates import CategoryExamples, make_template
+from samnb.templates.matching import find_objects, make_example
 
 TRUTH = Path(__file__).resolve().parent.parent / "tests" / "data" / "coins" / "coins_masks.png"
 

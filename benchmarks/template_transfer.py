@@ -33,12 +33,12 @@ import numpy.typing as npt
 from benchmarks.evaluation_set import load_cases
 from benchmarks.evaluation_set.labelled import HERE, read_labels
 from benchmarks.evaluation_set.pictures import read_picture
-from samnb.clicks import first_click, next_click
 from samnb.masks import mask_iou, overlay
-from samnb.matching import find_objects, make_example
+from samnb.masks.clicks import first_click, next_click
 from samnb.models import load_model
 from samnb.prompts import Prompt
 from samnb.templates import CategoryExamples, make_template
+from samnb.templates.matching import find_objects, make_example
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]

@@ -23,7 +23,7 @@ from statistics import median
 
 import samnb
 from samnb.demo import CLICKED, COIN_POINTS, demo_pictures
-from tests.ui.lab import CHROMIUM_FLAGS, Lab, NotebookPage, eventually
+from tests.browser.lab import CHROMIUM_FLAGS, Lab, NotebookPage, eventually
 
 from .click_latency import percentile
 

@@ -18,8 +18,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.evaluation_set import Case, load_cases
-from samnb.clicks import first_click
 from samnb.masks import mask_iou, overlay
+from samnb.masks.clicks import first_click
 from samnb.models import load_model
 from samnb.prompts import Prompt
 

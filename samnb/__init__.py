@@ -33,17 +33,28 @@ _HOME = {
     "Session": "session",
     "Template": "templates",
 }
-_ROOMS = (
-    *("apply", "baselines", "cache", "catalog", "clicks", "demo", "errors", "exports", "images", "jobs", "masks"),
-    *("matching", "models", "prewarm", "prompts", "session", "templates", "widgets", "yardstick"),
+_SUBMODULES = (
+    *("cache", "catalog", "demo", "errors", "images", "jobs", "masks"),
+    *("models", "prompts", "session", "templates", "widgets"),
 )
+# Modules that moved into a package, still served as attributes of samnb.
+_ALIASES = {
+    "apply": "templates.apply",
+    "baselines": "evaluation.baselines",
+    "cache_archive": "store.archive",
+    "clicks": "masks.clicks",
+    "exports": "exchange.export",
+    "matching": "templates.matching",
+    "prewarm": "encoding.prewarm",
+    "yardstick": "evaluation.evaluate",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in _ROOMS:
-        value = import_module(f"{__name__}.{name}")
+    elif name in _SUBMODULES or name in _ALIASES:
+        value = import_module(f"{__name__}.{_ALIASES.get(name, name)}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
@@ -51,4 +62,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_ROOMS})
+    return sorted({*__all__, *_SUBMODULES, *_ALIASES})

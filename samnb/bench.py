@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .atomic_files import cannot_write, write_whole
 from .errors import UnknownName
-from .files import cannot_write, write_whole
 from .prompts import Prompt
 
 if TYPE_CHECKING:
-    from .models.torch_model import TorchSam
+    from .models.sam.model import TorchSam
 
 __all__ = ["BenchReport", "Comparison", "add_bench_command", "bench"]
 
@@ -127,7 +127,7 @@ def bench(
         Its weights are not on this machine.
     """
     from .models import load_model
-    from .models.torch_model import TorchSam
+    from .models.sam.model import TorchSam
 
     with _weights(model, checkpoint) as path:
         one = load_model(model, checkpoint=path, device="cpu")
@@ -193,7 +193,8 @@ def _weights(model: str, checkpoint: str | os.PathLike[str] | None) -> Iterator[
         return
     import torch
 
-    from .models import mobile_sam, sam
+    from .models.sam import mobile_sam
+    from .models.sam import variants as sam
 
     plans = {info.name: partial(sam.blueprint, info.name) for info in sam.MODELS} | {"mobile_sam": mobile_sam.blueprint}
     if model not in plans:
@@ -212,7 +213,7 @@ def _weights(model: str, checkpoint: str | os.PathLike[str] | None) -> Iterator[
 
 def _reference(model: TorchSam) -> Any:
     """A ``SamPredictor`` on the model's weights, with modules that nobody made faster."""
-    from .models.reference import import_segment_anything
+    from .models.sam.reference import import_segment_anything
 
     official = import_segment_anything()
     plan, state = model.blueprint, dict(model.weights.read())

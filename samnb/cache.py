@@ -6,10 +6,10 @@ The folder is the truth: an entry is in the cache when its file is there, and me
 So a file deleted by hand is a miss at once, in every process. Without a folder, memory is the truth.
 
 Nothing wrong is ever served: each entry is verified when it is read from a file or a remote tier (see
-`samnb.entries`). A damaged file is moved to ``quarantine/``, logged, and a miss.
+`samnb.store.entry`). A damaged file is moved to ``quarantine/``, logged, and a miss.
 
-The folder stays within its budget (see `samnb.budgets`). A budget refuses to store, never to answer: what finds no
-room is kept in memory and said once.
+The folder stays within its budget (see `samnb.store.eviction`). A budget refuses to store, never to answer: what
+finds no room is kept in memory and said once.
 
 Memory keeps the float32 arrays that `get` hands out, not the stored halves: the operating system keeps the
 files in memory already, so what is left to save is verifying and converting. A hit in memory copies nothing.
@@ -27,21 +27,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .budgets import Budget, Collected
-from .cache_report import CacheReport, CacheStats
-from .cache_stats import read_stats
-from .entries import DTYPES, SCHEMA, EntryDamaged, as_stored, check_key, make_key, pack, unpack, verify
-from .entry_check import check_folder
-from .entry_folder import EntryFolder
-from .entry_header import header_of
 from .errors import NoRoom, StoreError, UnknownName
-from .limits import Limits
-from .listeners import Listener, Listeners
-from .memory import MemoryTier
 from .prompts import Embedding
 from .settings import cache_options
-from .single_flight import SingleFlight
-from .tiers import CLOSE_TIMEOUT, RemoteTiers, open_tiers
+from .store.cache_stats import read_stats
+from .store.check import check_folder
+from .store.entry import DTYPES, SCHEMA, EntryDamaged, as_stored, check_key, make_key, pack, unpack, verify
+from .store.eviction import Budget, Collected
+from .store.folder import EntryFolder
+from .store.header import header_of
+from .store.limits import Limits
+from .store.memory import MemoryTier
+from .store.observers import Listener, Listeners
+from .store.remote import CLOSE_TIMEOUT, RemoteTiers, open_tiers
+from .store.single_flight import SingleFlight
+from .store.stats import CacheReport, CacheStats
 
 __all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "make_key"]
 
@@ -76,7 +76,7 @@ class EmbeddingCache:
         Seconds after its computation in which an embedding is used; for ever unless told.
     remote : sequence of str, or RemoteTiers, optional
         Stores that are shared with others, asked after the folder: "redis://…", "s3://…", "file:///…", see
-        `samnb.tiers.open_tiers`. What is found there is kept here too; what is computed is written there in the
+        `samnb.store.remote.open_tiers`. What is found there is kept here too; what is computed is written there in the
         background.
 
     What is left out is looked for in the environment first, see `samnb.settings`.

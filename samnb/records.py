@@ -79,9 +79,9 @@ class NewImage:
     embedding_cached : bool
         True when the embedding of these pixels is in the store.
     perceptual_version : int
-        `samnb.looks.PERCEPTUAL_VERSION` when the perceptual hash was made, 0 when that is not known.
+        `samnb.images.perceptual.PERCEPTUAL_VERSION` when the perceptual hash was made, 0 when that is not known.
     perceptual_detail : float
-        How much the perceptual hash says, see `samnb.looks.Looks`.
+        How much the perceptual hash says, see `samnb.images.perceptual.Looks`.
     """
 
     path: str

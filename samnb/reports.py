@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .cards import card
 from .catalog import AnnotationRecord, ImageRecord
+from .catalog.tallies import annotations_by_image
 from .masks import decode_rle
-from .panes import card
-from .tallies import annotations_by_image
 
 if TYPE_CHECKING:
     import pandas
 
-    from .encoding import Encoder
+    from .encoding.encoder import Encoder
 
 __all__ = ["AddReport", "Annotation", "Annotations", "Failure", "Status", "card"]
 

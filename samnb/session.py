@@ -15,31 +15,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import intake
-from .ahead import Ahead, Lamp
-from .annotating import BY_HAND, Changes
+from .annotations.service import BY_HAND, Changes
 from .cache import EmbeddingCache
 from .catalog import Catalog, ImageRecord
-from .datasets import ImageRef
-from .encoding import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
+from .duplicates.lookalikes import Lookalikes
+from .encoding.encoder import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
+from .encoding.prefetch import Ahead, Lamp
+from .encoding.prewarm import prewarm_events
+from .encoding.regions import Region, check_region, in_region, region_hash, whole
+from .encoding.storage_check import StorageReport, compare_storage
 from .errors import PromptError, SessionReadOnly
+from .evaluation.evaluate import evaluate_annotations
+from .ingest import add as intake
+from .ingest.library import ImageRef
 from .jobs import Event, Job
-from .lookalikes import Lookalikes
 from .models import load_model
-from .prewarm import prewarm_events
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
-from .regions import Region, check_region, in_region, region_hash, whole
-from .replaying import Replaying
+from .replay.replay import Replaying
 from .reports import Status
-from .storage_check import StorageReport, compare_storage
-from .template_book import TemplateBook
-from .yardstick import evaluate_annotations
+from .templates.service import TemplateBook
 
 if TYPE_CHECKING:
-    from .cases import Case
+    from .evaluation.cases import Case
+    from .evaluation.report import ModelReport
     from .widgets import Annotator
-    from .yardstick_report import ModelReport
 
 __all__ = ["Session"]
 
@@ -238,7 +238,7 @@ class Session(Lookalikes, Replaying):
             One of the `Prediction.low_res_logits` of an earlier prompt for the same object in the same region.
         region : (x0, y0, x1, y1), optional
             Whole image pixels: encode this part of the image on its own, so that small objects keep their detail;
-            `samnb.regions.region_around` gives one that is found again. Nothing outside it is on a mask.
+            `samnb.encoding.regions.region_around` gives one that is found again. Nothing outside it is on a mask.
 
         Raises
         ------
@@ -283,7 +283,7 @@ class Session(Lookalikes, Replaying):
         """How good the session's model is on these pictures: simulated clicks on what was annotated by hand.
 
         Embeddings come from the cache; what is missing is encoded. For the parameters, and what is raised, see
-        `samnb.yardstick.evaluate_annotations`.
+        `samnb.evaluation.evaluate.evaluate_annotations`.
         """
         chosen = self.annotations(category=category, dataset=dataset)
         by_hand = [annotation.record for annotation in chosen if annotation.source == BY_HAND]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from IPython.display import display
 
 from .jobs import Job
-from .ui.annotator import Annotator
-from .ui.lookalikes import LookalikeReview
+from .ui.annotator.annotator import Annotator
 from .ui.progress import Progress
-from .ui.review import Review
-from .ui.tuner import Tuner
+from .ui.review.duplicate_review import LookalikeReview
+from .ui.review.template_review import Review
+from .ui.tuner.tuner import Tuner
 from .ui.upload import Upload
 
 __all__ = ["Annotator", "LookalikeReview", "Progress", "Review", "Tuner", "Upload", "show_progress"]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from postgres_server import PostgresServer
-from remote_servers import RedisServer, S3Server
+
+from tests.support.postgres_server import PostgresServer
+from tests.support.remote_servers import RedisServer, S3Server
 
 if TYPE_CHECKING:
     from samnb.catalog import Catalog

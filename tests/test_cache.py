@@ -19,21 +19,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_child import embedding_of, key_of
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from samnb import entry_folder
+import samnb
 from samnb.cache import CacheReport, EmbeddingCache, make_key
-from samnb.entries import EntryDamaged, as_stored, pack, unpack
-from samnb.entry_files import verify
 from samnb.errors import ModelError, SessionReadOnly, StoreError, UnknownName
 from samnb.prompts import Embedding
+from samnb.store import folder as entry_folder
+from samnb.store.entry import EntryDamaged, as_stored, pack, unpack
+from samnb.store.entry_files import verify
+from tests.support.cache_child import embedding_of, key_of
 
-CHILD = Path(__file__).with_name("cache_child.py")
+CHILD = Path(__file__).parent / "support" / "cache_child.py"
 KEY = key_of(0)
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX users, limits or fork")
 
@@ -56,7 +57,7 @@ def same(a: Embedding | None, b: Embedding | None) -> bool:
 def start(*arguments: object) -> subprocess.Popen[str]:
     """A child process that talks to us over its stdin and stdout."""
     command = [sys.executable, str(CHILD), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(entry_folder.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(samnb.__file__).parents[1])}
     return subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 

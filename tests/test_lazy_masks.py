@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from samnb.encoding.regions import whole
 from samnb.lazy_masks import LazyMasks
 from samnb.prompts import Prediction, Prompt
-from samnb.regions import whole
 
 SIZE = (4, 5)
 

@@ -27,7 +27,7 @@ def shallow() -> Any:
 
 def transformer() -> Any:
     """A vision transformer at stride 16 (eight blocks of global attention) in place of the convolutions there."""
-    from samnb.models.tiny_net import GlobalBlock
+    from samnb.models.tiny.network import GlobalBlock
 
     sam: Any = tiny.build_sam(None)
     encoder = sam.image_encoder
@@ -95,7 +95,7 @@ def no_reach() -> Any:
 
 def stride_16() -> Any:
     """Embedding and decoder at stride 16, with as much detail in the embedding; masks at stride 4, scaled up."""
-    from samnb.models import tiny_net
+    from samnb.models.tiny import network as tiny_net
 
     sam: Any = tiny.build_sam(None)
     encoder, decoder = sam.image_encoder, sam.mask_decoder

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from benchmarks.evaluation_set.pictures import PICTURES, Pixels, read_picture
 from samnb.errors import SamnbError
-from samnb.finding import find_images
 from samnb.images import perceptual_hash, read_pixels
+from samnb.images.discovery import find_images
 
 # Of 256: copies differ in about 20 bits or fewer, unrelated pictures in about 128.
 NEAR = 40

@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 from ..errors import CheckpointMissing, ModelError, PackageMissing, UnknownName
 from ..prompts import Embedding, Prediction, Prompt
 from ..settings import read
-from . import families, mobile_sam, sam, tiny
-from .checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
+from . import tiny
 from .devices import check_device, check_precision
-from .downloads import download_checkpoint
-from .huggingface import HuggingFaceSam
+from .huggingface import families
+from .huggingface.model import HuggingFaceSam
 from .plugins import find_plugins
-from .torch_model import Blueprint, TorchSam
+from .sam import mobile_sam
+from .sam import variants as sam
+from .sam.model import Blueprint, TorchSam
+from .weights.checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
+from .weights.downloads import download_checkpoint
 
 __all__ = [
     "REGISTRY",

@@ -1,1 +1,1 @@
-"""The rooms behind `samnb.widgets`."""
+"""The widgets behind `samnb.widgets`."""

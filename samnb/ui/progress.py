@@ -12,8 +12,8 @@ import ipywidgets
 
 from ..jobs import Event, Job
 from ..progress import summary_text
-from . import style
-from .notice import Notice
+from .common import style
+from .common.error_line import Notice
 
 __all__ = ["Progress"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from ..finding import IMAGE_SUFFIXES
-from . import style
-from .notice import Notice, shows_errors
+from ..images.discovery import IMAGE_SUFFIXES
+from .common import style
+from .common.error_line import Notice, shows_errors
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..intake import AddJob
+    from ..ingest.add import AddJob
     from ..reports import AddReport
     from ..session import Session
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from samnb.models.reference import import_segment_anything
+from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Prompt
 
 

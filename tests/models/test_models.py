@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from samnb.errors import CheckpointDamaged, CheckpointMissing, ModelError, PointOutsideImage, PromptError, UnknownName
 from samnb.models import REGISTRY, Model, available_models, load_model
-from samnb.models.frame import input_size_of, resize_longest_side
-from samnb.models.reference import import_segment_anything
+from samnb.models.preprocessing import input_size_of, resize_longest_side
+from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
 
 CLICK = Prompt.of(points=[(120, 80)])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from samnb.cli import main
+from samnb.cli.models import state_of
 from samnb.errors import ModelError, UnknownName
 from samnb.models import Model, available_models, broken_plugins, load_model, plugins
-from samnb.models.listing import state_of
 from samnb.prompts import Embedding, Prompt
 
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,8 +10,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from samnb.models import tiny
 from training import generator, recipe, render, train

@@ -1,168 +1,279 @@
-"""A template tuned in JupyterLab: a slider moves and the pictures are drawn anew, a sweep's row is picked, saved."""
+"""The tuner without a browser: what moves, what is asked of the model, what is saved."""
 
 from __future__ import annotations
 
-import ast
-import os
-import re
-import time
-
+import numpy as np
 import pytest
 
-import samnb
-from samnb.demo import CLICKED, COIN_POINTS, demo_pictures
-
-from .lab import eventually
-
-pytestmark = pytest.mark.ui
-
-SECONDS = float(os.environ.get("SAMNB_TUNER_SECONDS", "10"))
-"""How long twelve pictures may take after a slider moved; 1 is the target on two cores that nobody else uses."""
-
-OPEN = """
-import samnb
-session = samnb.Session("session")
-tuner = session.tune("coins")
-tuner
-"""
+import samnb.session
+from samnb.errors import UnknownName
+from samnb.session import Session
+from samnb.templates.matching import find_objects
+from samnb.templates.preview import SIDE, samples_of
+from samnb.ui.tuner.score_histogram import counted, drawn
+from samnb.ui.tuner.tuner import SHOWN, Tuner
+from tests.support.numpy_model import NumpyModel
+from tests.templates.test_matching import GREEN, RED, scene, truth
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coins(lab):
-    """Twelve pictures of coins, two of them annotated by hand."""
-    pictures = demo_pictures(lab.root / "pictures") / "monday"
-    with samnb.Session(lab.root / "session") as session:
-        session.add(pictures, dataset="monday", show=False)
-        session.add(pictures, dataset="tuesday", show=False)
-        session.accept(session.predict(CLICKED, points=[COIN_POINTS[0]]), category="coin")
-        session.template("coins", max_objects=5)
-        session.accept(session.predict("tuesday/coins_2.png", points=[(100, 60)]), category="coin")
-        session.prewarm(show=False).wait()
+class CountingModel(NumpyModel):
+    """How often it was asked for masks."""
+
+    decodes = 0
+
+    def decode(self, *args, **options):
+        self.decodes += 1
+        return super().decode(*args, **options)
 
 
-def drawn(page):
-    """The pictures' sources, once the page has drawn all."""
-    return page.evaluate(
-        """() => { const all = [...document.querySelectorAll(".samnb-gallery img")];
-            return all.length === 12 && all.every(i => i.complete && i.naturalWidth) ? all.map(i => i.alt) : null; }"""
-    )
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """Three images annotated by hand, the first with the example; ten more."""
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: CountingModel())
+    with Session(tmp_path / "session") as session:
+        pictures = [scene([(10 + 7 * n, 30, 40, RED), (100, 100, 40, GREEN)]) for n in range(13)]
+        images = session.add(pictures, dataset="reds").images
+        session.accept_mask(images[0], truth(pictures[0], RED), category="red")
+        session.template("red")
+        for n in (1, 2):
+            session.accept_mask(images[n], truth(pictures[n], RED), category="red")
+        yield session
 
 
-def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
-    notebook.open("tune.ipynb", [OPEN])
-    notebook.wait_until_run(seconds=120)
-    page = notebook.page
-    eventually("twelve pictures are drawn", lambda: drawn(page), seconds=240)
-    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
-    assert notebook.ask("tuner.error") == "''"
-    before = drawn(page)
-
-    handle = page.locator(".samnb-controls .widget-hslider", has_text="min_score").locator(".noUi-handle")
-    handle.focus()
-    took = {}
-    started = time.monotonic()
-    page.keyboard.press("End")
-    eventually("nothing reaches that score", lambda: _all(page, lambda said: "0 found" in said), seconds=SECONDS)
-    took["nothing left"] = time.monotonic() - started
-    assert float(notebook.ask("tuner.template.parameters['min_score']")) == 1.0
-
-    buttons = page.locator(".samnb-controls").get_by_role("button")
-    started = time.monotonic()
-    buttons.filter(has_text="Before").click()
-    eventually("as it was saved", lambda: drawn(page) == before, seconds=SECONDS)
-    took["as saved"] = time.monotonic() - started
-    buttons.filter(has_text="Before").click()
-    eventually("as the sliders are", lambda: _all(page, lambda said: "0 found" in said), seconds=SECONDS)
-    notebook.ask("tuner.set(min_score=0.3)")
-    eventually("found again", lambda: drawn(page) == before, seconds=SECONDS)
-    handle = page.locator(".samnb-controls .widget-hslider", has_text="review_score").locator(".noUi-handle")
-    handle.focus()
-    started = time.monotonic()
-    page.keyboard.press("End")
-    eventually("all are unsure", lambda: _all(page, lambda said: "unsure" in said), seconds=SECONDS)
-    took["review_score"] = time.monotonic() - started
-    print("twelve pictures drawn after so many seconds:", {name: round(value, 2) for name, value in took.items()})
-    page.keyboard.press("Home")
-    buttons.filter(has_text="Sweep").click()
-    rows = page.locator(".samnb-controls select option")
-    eventually("the sweep's rows", lambda: rows.count() > 6, seconds=120)
-    page.locator(".samnb-controls select[size], .samnb-controls .widget-select select").last.select_option(index=1)
-    best = notebook.ask("tuner.result.best")
-    eventually(
-        "the sliders are the best row's",
-        lambda: notebook.ask("{n: tuner.template.parameters[n] for n in tuner.result.best}") == best,
-    )
-    buttons.filter(has_text=re.compile("^Save$")).click()
-    eventually("it is saved", lambda: notebook.ask("tuner.status") != "''" and "v" in notebook.ask("tuner.status"))
-    version = int(notebook.ask("tuner.saved.version"))
-    with samnb.Session(lab.root / "session") as session:
-        assert session.find_template("coins").version == version
-    titles = [button.get_attribute("title") for button in buttons.all()]
-    assert all(titles), titles
-    if folder := os.environ.get("SAMNB_SCREENSHOTS"):
-        page.locator(".samnb-tuner").screenshot(path=f"{folder}/tuner.png")
+@pytest.fixture
+def tuner(session):
+    tuner = session.tune("red")
+    tuner.wait()
+    yield tuner
+    tuner.close()
 
 
-MARK = """
-import samnb
-session = samnb.Session("session")
-tuner = session.tune("coins", images=session.images()[:2])
-tuner
-"""
+def test_twelve_images_are_searched_as_apply_does(session, tuner):
+    assert len(tuner.previews) == SHOWN == len(tuner.samples)
+    assert tuner.error == ""
+    for preview in tuner.previews:
+        whole = find_objects(tuner.saved, session.embedding(preview.image)[0], session.model.decode)
+        assert [m.score for m in whole] == pytest.approx(preview.scores)
+    assert [p.is_example for p in tuner.previews].count(True) == 1
+    assert sum(p.figures is not None for p in tuner.previews) == 3
+    assert "F1 1.00" in tuner._figures.value
+    assert "2 images by hand" in tuner._figures.value
+    assert all("<img" in cell.value for cell in tuner._cells)
 
 
-def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
-    notebook.open("mark.ipynb", [MARK])
-    notebook.wait_until_run(seconds=120)
-    page = notebook.page
-    pictures = page.locator(".samnb-gallery img")
-    eventually("two pictures are drawn", lambda: pictures.count() == 2, seconds=120)
-    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
-
-    place = ast.literal_eval(
-        notebook.ask(
-            "[float(v.mean() + 0.5) / n for m in (tuner.previews[1].matches[0].mask,)"
-            " for v, n in zip(m.nonzero()[::-1], m.shape[::-1])]"
-        )
-    )
-    for said in ("good", "bad"):
-        page.mouse.click(*_on_page(pictures.nth(1), *place))
-        eventually(f"marked as {said}", lambda said=said: f"1 {said}" in pictures.nth(1).get_attribute("alt"))
-    marking = page.locator(".samnb-marking")
-    assert "precision 0.00 (0 of 1 marked)" in marking.inner_text()
-    marking.get_by_role("button", name="Good").focus()
-    page.keyboard.press("Enter")
-    eventually("right after all", lambda: "precision 1.00 (1 of 1 marked)" in marking.inner_text())
-    marking.get_by_role("button", name="Use marks").click()
-    eventually("a second example", lambda: notebook.ask("len(tuner.template.categories[0].examples)") == "2")
-    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
-
-    sure = page.get_by_role("slider", name="sure from")
-    sure.focus()
-    page.keyboard.press("End")
-    eventually("all are to be reviewed", lambda: "0 accepted" in page.locator(".samnb-counts").inner_text())
-    assert notebook.ask("tuner._sliders['review_score'].value") == "1.0"
-    accept, bars = page.get_by_role("slider", name="accept from"), page.locator(".samnb-scores").bounding_box()
-    handle = accept.bounding_box()
-    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + 6)
-    page.mouse.down()
-    page.mouse.move(bars["x"] + 0.9 * bars["width"], handle["y"] + 6, steps=8)
-    page.mouse.up()
-    eventually("dragged", lambda: 0.85 < float(notebook.ask("tuner.template.parameters['min_score']")) < 0.95)
-    eventually("the counts have followed", lambda: "0 rejected" not in page.locator(".samnb-counts").inner_text())
-    assert notebook.ask("tuner.error") == "''"
+def test_moving_thresholds_asks_the_model_nothing(session, tuner):
+    asked = session.model.decodes
+    tuner._sliders["review_score"].value = 0.95
+    tuner._sliders["max_overlap"].value = 0.2
+    tuner._sliders["min_score"].value = 0.99
+    tuner.wait()
+    assert session.model.decodes == asked
+    assert tuner.template.parameters["min_score"] == 0.99
+    assert sum(len(p.matches) for p in tuner.previews) == 0
+    tuner.toggle_before()
+    tuner.wait()
+    assert sum(len(p.matches) for p in tuner.previews) == SHOWN
+    assert "before (v1)" in tuner._figures.value
+    tuner.toggle_before()
+    tuner.wait()
+    assert sum(len(p.matches) for p in tuner.previews) == 0
 
 
-def _on_page(picture, x, y):
-    """Where on the page a place of a picture is, 0 to 1, that keeps its proportions within its box."""
-    picture.scroll_into_view_if_needed()
-    box, (width, height) = picture.bounding_box(), picture.evaluate("i => [i.naturalWidth, i.naturalHeight]")
-    scale = min(box["width"] / width, box["height"] / height)
-    left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
-    return box["x"] + left + x * width * scale, box["y"] + top + y * height * scale
+def test_only_the_latest_values_count(tuner):
+    for value in np.linspace(0.99, 0.3, 30):
+        tuner._sliders["min_score"].value = float(value)
+    tuner.wait()
+    assert sum(len(p.matches) for p in tuner.previews) == SHOWN
 
 
-def _all(page, holds):
-    """True when every picture is drawn and what its name says holds."""
-    now = drawn(page)
-    return now is not None and all(map(holds, now))
+def test_save_makes_a_new_version_once(session, tuner):
+    tuner.save()
+    assert tuner.saved.version == 1
+    assert "nothing has changed" in tuner.status
+    tuner.set(min_score=0.4, strategy="match")
+    tuner.save()
+    tuner.save()
+    assert tuner.saved.version == 2
+    assert session.find_template("red").strategy == "match"
+    assert session.find_template("red").parameters["min_score"] == 0.4
+
+
+def test_a_sweep_s_row_sets_the_sliders(session, tuner):
+    tuner.sweep()
+    tuner.wait()
+    assert tuner.error == ""
+    assert len(tuner.result.rows) == 18
+    assert session.find_template("red").version == 1  # nothing was written
+    assert tuner.result.images == 2
+    row = tuner.result.rows[-1]
+    tuner._rows.value = 17
+    tuner.wait()
+    assert {name: tuner.template.parameters[name] for name in row.parameters} == row.parameters
+    assert tuner._sliders["min_score"].value == row.parameters["min_score"]
+
+
+def test_what_is_wrong_is_said_in_place(session, tuner):
+    tuner.set(min_score=7)
+    assert "expected a number from 0 to 1" in tuner.error
+    assert tuner.template.parameters["min_score"] == 0.3
+    tuner.set(strategy="guess")
+    assert "guess" in tuner.error
+    assert tuner.template.strategy == "match_all"
+    with pytest.raises(UnknownName, match="blue"):
+        session.tune("blue")
+
+
+def test_an_image_that_cannot_be_read_does_not_stop_the_others(session):
+    tuner = Tuner(session, "red", images=["reds/" + i.filename for i in session.images()][:3])
+    tuner.wait()
+
+    def broken(template, **options):
+        raise OSError("gone <away>")
+
+    tuner.samples[1].look = broken
+    tuner.set(min_score=0.5)
+    tuner.wait()
+    assert "gone &lt;away&gt;" in tuner._cells[1].value
+    assert len(tuner.previews) == 2
+    tuner.close()
+
+
+def test_samples_are_a_third_by_hand_and_the_rest_evenly_spaced(session):
+    images = session.images()
+    by_hand = {image.id: 1 for image in images[5:]}
+    chosen = samples_of(images, by_hand, 6)
+    assert len(chosen) == 6
+    assert chosen == sorted(chosen, key=images.index)
+    assert images[0] in chosen
+    assert samples_of(images[:3], by_hand, 6) == images[:3]
+
+
+def test_previews_are_small(session):
+    big = np.kron(scene([(20, 20, 40, RED)]), np.ones((5, 5, 1), np.uint8))
+    (image,) = session.add([big], dataset="big").images
+    tuner = session.tune("red", images=[image])
+    tuner.wait()
+    (preview,) = tuner.previews
+    assert preview.pixels.shape == (SIDE, SIDE, 3)
+    assert preview.matches[0].mask.shape == (SIDE, SIDE)
+    tuner.close()
+
+
+def test_the_histogram_counts_every_score():
+    bars = drawn([0.1, 0.6, 0.6, 1.0], min_score=0.3, review_score=0.7)
+    assert bars.count("<rect") == 3
+    assert "scores of 4 masks: 1 accepted, 2 to review, 1 rejected" in bars
+    assert "scores of 0 masks" in drawn([], min_score=0.3, review_score=0.5)
+    assert counted([0.3, 0.5], min_score=0.3, review_score=0.5) == (1, 1, 0)  # what reaches a threshold passes it
+    assert counted([0.4, 0.6], min_score=0.5, review_score=0.2) == (1, 0, 1)  # nothing is unsure below the first
+
+
+def test_the_handles_in_the_histogram_and_the_sliders_keep_step(session, tuner):
+    handles = tuner._thresholds._handles
+    tuner._sliders["min_score"].value = 0.42
+    assert handles.value == (0.42, 0.5)
+    handles.value = (0.2, 0.97)
+    assert tuner._sliders["min_score"].value == 0.2
+    assert tuner._sliders["review_score"].value == 0.97
+    tuner.set(review_score=0.1)
+    assert handles.value == (0.2, 0.2)  # they cannot pass one another
+    assert tuner.template.parameters["review_score"] == 0.1
+
+
+def test_the_counts_follow_a_threshold_at_once(session, tuner):
+    asked, scores = session.model.decodes, sorted(s for p in tuner.previews for s in p.scores)
+    middle = round(scores[len(scores) // 2], 2) + 0.005
+    tuner._worker.submit(lambda: None, lambda value, error: None)
+    tuner.set(min_score=middle, review_score=1.0)
+    accepted, unsure, rejected = tuner.counts
+    assert (accepted, unsure) == (sum(s >= 1 for s in scores), sum(middle <= s < 1 for s in scores))
+    assert rejected >= sum(s < middle for s in scores) > 0
+    tuner.wait()
+    assert tuner.counts == (accepted, unsure, rejected)
+    assert session.model.decodes == asked
+    assert sum(len(p.matches) for p in tuner.previews) == accepted + unsure
+
+
+def test_a_glance_finds_what_a_search_finds(session, tuner):
+    for least in (0.2, 0.6, 0.9, 0.3):
+        template = tuner.saved.with_parameters(min_score=least)
+        for sample in tuner.samples:
+            glance, look = sample.glance(template), sample.look(template)
+            assert [m.score for m in look.matches] == [m.score for m in glance.matches]
+            assert (glance.figures is None) == (look.figures is None)
+            assert look.settled
+    assert tuner.samples[0].glance(tuner.saved.with_parameters(refine=0)) is None
+
+
+def test_marks_feed_the_figures_and_stay_when_parameters_move(tuner):
+    tuner.mark(0, 0, True)
+    tuner.mark(1, 0, True)
+    tuner.mark(2, 0, False)
+    assert "precision 0.67 (2 of 3 marked)" in tuner._marking.said
+    assert "1 good" in tuner._cells[0].value
+    assert "1 bad" in tuner._cells[2].value
+    tuner.set(min_score=1.0)
+    tuner.wait()
+    assert "2 marked good, not found now · 1 bad gone" in tuner._marking.said
+    tuner.set(min_score=0.3)
+    tuner.wait()
+    assert "precision 0.67" in tuner._marking.said
+    tuner.mark(2, 0, None)
+    assert "precision 1.00 (2 of 2 marked)" in tuner._marking.said
+    tuner.mark(0, 99, True)
+    assert "0, 99" in tuner.error
+
+
+def test_a_click_on_an_object_goes_through_good_bad_unmarked(tuner):
+    mask = tuner.previews[3].matches[0].mask
+    y, x = (float(values.mean()) for values in np.nonzero(mask))
+    place = ((x + 0.5) / mask.shape[1], (y + 0.5) / mask.shape[0])
+    seen = []
+    for _ in range(3):
+        tuner._on_pick(3, *place)
+        seen.append(tuner.marks.of(tuner.previews[3]))
+    assert seen == [{0: True}, {0: False}, {}]
+    tuner._on_pick(3, 0.999, 0.001)  # beside all objects
+    assert tuner.marks.all == []
+    assert tuner.error == ""
+
+
+def test_marks_become_examples_and_background(session, tuner):
+    tuner.mark(1, 0, True)
+    tuner.mark(2, 0, False)
+    tuner.use_marks()
+    tuner.wait()
+    (red,) = tuner.template.categories
+    assert (len(red.examples), len(red.background)) == (2, 1)
+    assert np.linalg.norm(red.background[0]) == pytest.approx(1, abs=1e-4)
+    assert session.find_template("red").version == 1  # nothing was written
+    assert tuner._sliders["background_weight"].layout.display is None
+    tuner.use_marks(False)
+    assert len(tuner.template.categories[0].examples) == 1
+    tuner._toggle_marks()
+    tuner.save()
+    saved = session.find_template("red")
+    assert (saved.version, len(saved.categories[0].examples)) == (2, 2)
+    assert tuner.marks.all == []
+    tuner.save()
+    assert session.find_template("red").version == 2
+    assert tuner.error == ""
+
+
+def test_the_keyboard_marks_what_is_chosen_among_the_objects(tuner):
+    values = [value for _, value in tuner._marking.objects.options]
+    assert len(values) == sum(len(p.matches) for p in tuner.previews)
+    tuner._marking.objects.value = values[-1]
+    tuner._marking.mark(False)
+    assert tuner.marks.of(tuner.previews[values[-1][0]]) == {values[-1][1]: False}
+    assert tuner._marking.objects.value == values[-1]
+    assert dict((v, t) for t, v in tuner._marking.objects.options)[values[-1]].endswith("✗")
+
+
+def test_a_sweep_s_plot_rings_the_row_that_was_picked(tuner):
+    tuner.sweep()
+    tuner.wait()
+    assert tuner._plot.value.count("<circle") == 18
+    assert tuner._plot.value.count("<polyline") == 6
+    tuner.pick(4)
+    assert tuner._plot.value.count("samnb-ring-on") == 1

@@ -1,0 +1,1 @@
+"""Accepted objects: kept, changed, removed and restored."""

@@ -1,0 +1,119 @@
+"""The catalog's queries about annotations and templates inside a transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, select
+
+from ..errors import UnknownName
+from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
+from .image_queries import DATASET_NAME, batches, checked_image_ids, now, to_json
+from .tables import annotation_table, dataset_table, image_table, template_table
+
+__all__ = [
+    "annotation_records",
+    "from_template",
+    "insert_annotations",
+    "put_back",
+    "remove_of_template",
+    "template_contents",
+    "version_for",
+]
+
+_ELSEWHERE = {"dataset": DATASET_NAME, "image": image_table.c.filename.label("image")}
+_COLUMNS = tuple(
+    _ELSEWHERE[f.name] if f.name in _ELSEWHERE else annotation_table.c[f.name] for f in fields(AnnotationRecord)
+)
+_AS_JSON = ("rle", "bbox", "prompt")
+
+# -- annotations
+
+
+def insert_annotations(connection: Connection, new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
+    """Save annotations; the records are in the order given."""
+    checked_image_ids(connection, (annotation.image_id for annotation in new))
+    insert = annotation_table.insert().returning(annotation_table.c.id, sort_by_parameter_order=True)
+    records: list[AnnotationRecord] = []
+    for batch in batches(new):
+        ids = list(connection.scalars(insert, [_annotation_row(annotation) for annotation in batch]))
+        records += annotation_records(connection, annotation_table.c.id.in_(ids), rejected=True)
+    return records
+
+
+def _annotation_row(annotation: NewAnnotation) -> dict[str, Any]:
+    return {
+        "image_id": annotation.image_id,
+        "category": annotation.category,
+        "rle": to_json(annotation.rle),
+        "bbox": to_json(annotation.bbox),
+        "area": int(annotation.area),
+        "score": float(annotation.score),
+        "source": annotation.source,
+        "prompt": to_json(annotation.prompt),
+        "model": annotation.model,
+        "created_at": now(),
+        "layer": int(annotation.layer),
+        "review": annotation.review,
+    }
+
+
+def annotation_records(connection: Connection, *wanted: Any, rejected: bool = False) -> list[AnnotationRecord]:
+    """Annotations by id; those a review rejected only when told."""
+    query = select(*_COLUMNS).select_from(annotation_table).join(image_table).join(dataset_table)
+    if not rejected:
+        wanted = (*wanted, annotation_table.c.review != REJECTED)
+    rows = connection.execute(query.where(*wanted).order_by(annotation_table.c.id)).mappings()
+    return [_annotation_record(row) for row in rows]
+
+
+def _annotation_record(row: RowMapping) -> AnnotationRecord:
+    from_json = {name: json.loads(row[name]) for name in _AS_JSON}
+    return AnnotationRecord(**{**row, **from_json, "bbox": tuple(from_json["bbox"])})
+
+
+def put_back(connection: Connection, records: Sequence[AnnotationRecord], insert: Any) -> None:
+    """Save annotations under the ids they had; one that is there already stays as it is."""
+    checked_image_ids(connection, (record.image_id for record in records))
+    insert = insert.on_conflict_do_nothing(index_elements=["id"])
+    for batch in batches(records):
+        connection.execute(insert, [_row_as_it_was(record) for record in batch])
+
+
+def _row_as_it_was(record: AnnotationRecord) -> dict[str, Any]:
+    names = (column.name for column in annotation_table.c)
+    return {name: to_json(value) if name in _AS_JSON else value for name in names for value in [getattr(record, name)]}
+
+
+# -- templates
+
+
+def template_contents(connection: Connection, name: str) -> dict[int, str]:
+    """A template's kept values, as JSON, by version."""
+    query = select(template_table.c.version, template_table.c.content).where(template_table.c.name == name)
+    return {row.version: row.content for row in connection.execute(query)}
+
+
+def version_for(contents: Mapping[int, str], content: str) -> int:
+    """The version to keep these values under: the latest if they are the same, else the next."""
+    latest = max(contents, default=0)
+    return latest if contents.get(latest) == content else latest + 1
+
+
+def from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewAnnotation:
+    """The annotation with its source; `UnknownName` where it is of another image."""
+    if annotation.image_id != image_id:
+        raise UnknownName("image in what was applied:", annotation.image_id, [image_id])
+    return replace(annotation, source=source)
+
+
+def remove_of_template(connection: Connection, source: str, *wanted: Any) -> int:
+    """Delete what any version of the template left and no review decided on; returns how many."""
+    column, versioned = annotation_table.c.source, f"{source}@"
+    # Not LIKE, which ignores case in SQLite and takes % and _ in a name for wildcards.
+    of_template = (column == source) | (func.substr(column, 1, len(versioned)) == versioned)
+    open_ones = annotation_table.c.review.not_in((ACCEPTED, REJECTED))
+    return connection.execute(delete(annotation_table).where(of_template, open_ones, *wanted)).rowcount

@@ -1,0 +1,128 @@
+"""The part of the catalog that is about annotations: kept, changed, removed, put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import case, delete, func, select, update
+
+from ..errors import UnknownName
+from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
+from .annotation_queries import annotation_records, insert_annotations, put_back
+from .database import Database
+from .image_queries import TEMPLATE_SOURCE, batches, dataset_id_of, now, to_json
+from .tables import annotation_table, image_table
+
+__all__ = ["AnnotationCatalog"]
+
+
+class AnnotationCatalog:
+    """What a `Catalog` does with annotations."""
+
+    _database: Database
+
+    def add_annotations(self, new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
+        """Save annotations, all or none; the records are in the order given.
+
+        Raises
+        ------
+        UnknownName
+            An image id that is not in the catalog.
+        """
+        with self._database.write() as connection:
+            return insert_annotations(connection, new)
+
+    def annotations(
+        self,
+        *,
+        category: str | None = None,
+        image_id: str | None = None,
+        dataset: str | None = None,
+        source: str | None = None,
+        review: str | None = None,
+    ) -> list[AnnotationRecord]:
+        """Annotations in the order they were saved; each keyword narrows. Rejected ones: review="rejected".
+
+        Raises
+        ------
+        UnknownName
+            No dataset of that name. An unknown category, image id or source only finds nothing.
+        """
+        columns = {"category": category, "image_id": image_id, "source": source, "review": review}
+        wanted = [annotation_table.c[name] == value for name, value in columns.items() if value is not None]
+        with self._database.read() as connection:
+            if dataset is not None:
+                wanted.append(image_table.c.dataset_id == dataset_id_of(connection, dataset))
+            return annotation_records(connection, *wanted, rejected=review == REJECTED)
+
+    def remove_annotations(self, ids: Iterable[int]) -> int:
+        """Remove annotations, all in one transaction; returns how many of these ids there were."""
+        removed = 0
+        with self._database.write() as connection:
+            for batch in batches(list(ids)):
+                these = annotation_table.c.id.in_(batch)
+                removed += connection.execute(delete(annotation_table).where(these)).rowcount
+        return removed
+
+    def update_annotation(
+        self,
+        id: int,
+        *,
+        category: str | None = None,
+        rle: Mapping[str, Any] | None = None,
+        bbox: tuple[float, float, float, float] | None = None,
+        area: int | None = None,
+        score: float | None = None,
+        prompt: Mapping[str, Any] | None = None,
+        layer: int | None = None,
+        review: str | None = None,
+        by_hand: bool = False,
+    ) -> AnnotationRecord:
+        """Change an annotation under its id; what is left out stays, and `updated_at` says when.
+
+        Parameters
+        ----------
+        by_hand : bool
+            What a template left counts as accepted then: applying the template again leaves it alone.
+        rle, bbox, area
+            The mask, its box and its pixels: all three, or none.
+
+        Raises
+        ------
+        UnknownName
+            It is gone.
+        """
+        if len({value is None for value in (rle, bbox, area)}) > 1:
+            raise TypeError("update_annotation: rle, bbox and area say one thing; give all three, or none.")
+        as_json = {"rle": rle, "bbox": bbox, "prompt": prompt}
+        numbers = {"area": (int, area), "score": (float, score), "layer": (int, layer)}
+        values: dict[str, Any] = {name: to_json(value) for name, value in as_json.items() if value is not None}
+        values |= {name: kind(value) for name, (kind, value) in numbers.items() if value is not None}
+        values |= {n: v for n, v in {"category": category, "review": review}.items() if v is not None}
+        if by_hand and review is None:
+            of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
+            values["review"] = case((of_template, ACCEPTED), else_=annotation_table.c.review)
+        this_one = annotation_table.c.id == id
+        with self._database.write() as connection:
+            changed = update(annotation_table).where(this_one).values(**values, updated_at=now())
+            if not connection.execute(changed).rowcount:
+                last = select(annotation_table.c.id).order_by(annotation_table.c.id.desc()).limit(12)
+                raise UnknownName("annotation", id, map(str, connection.scalars(last)))
+            return annotation_records(connection, this_one, rejected=True)[0]
+
+    def restore_annotations(self, records: Sequence[AnnotationRecord]) -> list[AnnotationRecord]:
+        """Put removed annotations back under the ids they had, all or none; one that is there stays as it is.
+
+        Raises
+        ------
+        UnknownName
+            An image of theirs is gone.
+        """
+        insert = self._database.insert(annotation_table)
+        with self._database.write() as connection:
+            put_back(connection, records, insert)
+            ids = sorted({record.id for record in records})
+            these = (annotation_table.c.id.in_(batch) for batch in batches(ids))
+            found = (annotation_records(connection, batch, rejected=True) for batch in these)
+            return [record for batch in found for record in batch]

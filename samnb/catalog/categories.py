@@ -1,0 +1,149 @@
+"""The part of the catalog that is about categories: their order, their colours, their names.
+
+A category is there when it was saved, or when an annotation is of it. As soon as one is saved, so are all that are in
+use: nobody's place or colour changes because another got one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from ..errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
+from ..records import REJECTED, CategoryRecord
+from .database import Database
+from .image_queries import now
+from .tables import annotation_table, category_table
+
+__all__ = ["CategoryCatalog"]
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+class CategoryCatalog:
+    """What a `Catalog` does with categories."""
+
+    _database: Database
+
+    def categories(self) -> list[str]:
+        """Category names: the saved ones in their order, then the others by their first annotation."""
+        return [record.name for record in self.category_records()]
+
+    def category_records(self) -> list[CategoryRecord]:
+        """All categories with their colours, in their order; one that has none yet gets the next free one."""
+        with self._database.read() as connection:
+            return _records(connection)
+
+    def save_category(self, name: str, *, color: str | None = None, position: int | None = None) -> CategoryRecord:
+        """Have a category, or give one another colour or place; what is left out stays.
+
+        Parameters
+        ----------
+        color : str, optional
+            "#rrggbb". For a new one: the next free of colours that colour-blind people tell apart.
+        position : int, optional
+            From 0; those from there on move down. For a new one: the last.
+
+        Raises
+        ------
+        PromptError
+            An empty name, or a colour that is none.
+        """
+        if not name.strip():
+            raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+        if color is not None and not _COLOR.fullmatch(color):
+            raise PromptError(f"color of {name!r}: expected '#rrggbb'; got {color!r}.")
+        with self._database.write() as connection:
+            colors = {record.name: record.color for record in _records(connection)}
+            colors[name] = (color or colors.get(name) or _free_color(len(colors), colors.values())).lower()
+            names = list(colors)
+            if position is not None:
+                names.remove(name)
+                names.insert(max(0, position), name)
+            records = [CategoryRecord(each, colors[each], place) for place, each in enumerate(names)]
+            self._keep(connection, records)
+            return records[names.index(name)]
+
+    def have_categories(self, names: Iterable[str]) -> list[str]:
+        """Save those that are not saved yet, behind the others and in this order; returns the ones that are new."""
+        with self._database.write() as connection:
+            colors = {record.name: record.color for record in _records(connection)}
+            new = [name for name in dict.fromkeys(names) if name.strip() and name not in colors]
+            for name in new:
+                colors[name] = _free_color(len(colors), colors.values())
+            if new:
+                records = [CategoryRecord(name, color, place) for place, (name, color) in enumerate(colors.items())]
+                self._keep(connection, records)
+            return new
+
+    def rename_category(self, old: str, new: str) -> None:
+        """Call a category something else, in its annotations too; its place and colour stay.
+
+        Raises
+        ------
+        UnknownName, NameTaken
+            There is none of that name, or one of the new name.
+        """
+        if not new.strip():
+            raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+        with self._database.write() as connection:
+            records = _records(connection)
+            names = [record.name for record in records]
+            if old not in names:
+                raise UnknownName("category", old, names)
+            if new == old:
+                return
+            if new in names:
+                raise NameTaken("category", new)
+            self._keep(connection, records)
+            connection.execute(update(category_table).where(category_table.c.name == old).values(name=new))
+            of_it = annotation_table.c.category == old
+            connection.execute(update(annotation_table).where(of_it).values(category=new))
+
+    def remove_category(self, name: str) -> None:
+        """Have a category no more.
+
+        Raises
+        ------
+        UnknownName
+            There is none of that name.
+        WorkWouldBeLost
+            There are annotations of it. What a review rejected is none, and goes with it.
+        """
+        of_it, rejected = annotation_table.c.category == name, annotation_table.c.review == REJECTED
+        with self._database.write() as connection:
+            count = select(func.count()).select_from(annotation_table).where(of_it, ~rejected)
+            used = connection.scalars(count).one()
+            if used:
+                way = "Remove them first, or give the category another name with session.rename_category()."
+                raise WorkWouldBeLost(f"category {name!r}", used, way)
+            gone = connection.execute(delete(annotation_table).where(of_it, rejected)).rowcount
+            gone += connection.execute(delete(category_table).where(category_table.c.name == name)).rowcount
+            if not gone:
+                raise UnknownName("category", name, [record.name for record in _records(connection)])
+
+    def _keep(self, connection: Connection, records: list[CategoryRecord]) -> None:
+        rows = [{"name": r.name, "color": r.color, "position": r.position, "created_at": now()} for r in records]
+        self._database.upsert(connection, category_table, rows, key=["name"], fixed=["created_at"])
+
+
+def _records(connection: Connection) -> list[CategoryRecord]:
+    saved = select(category_table.c.name, category_table.c.color)
+    saved = saved.order_by(category_table.c.position, category_table.c.created_at, category_table.c.name)
+    colors: dict[str, str] = {row.name: row.color for row in connection.execute(saved)}
+    category = annotation_table.c.category
+    used = select(category).group_by(category).order_by(func.min(annotation_table.c.id))
+    for name in connection.scalars(used):
+        if name not in colors:
+            colors[name] = _free_color(len(colors), colors.values())
+    return [CategoryRecord(name, color, place) for place, (name, color) in enumerate(colors.items())]
+
+
+def _free_color(position: int, taken: Collection[str]) -> str:
+    """The colour of that position, or the next that no other category has."""
+    from ..masks import CATEGORY_COLORS, category_color  # loads OpenCV, for which opening a catalog need not wait
+
+    candidates = (category_color(position + step) for step in range(len(CATEGORY_COLORS)))
+    return next((color for color in candidates if color not in taken), category_color(position))

@@ -1,0 +1,453 @@
+"""The database under the catalog: engine, transactions, opening and upgrading, errors in plain words.
+
+SQLite is used so that several threads, notebooks and processes can write at once: WAL, writes that say so
+when they begin (``BEGIN IMMEDIATE``), short transactions. Any other SQLAlchemy URL works if its driver is installed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import weakref
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, table, text
+from sqlalchemy import column as sql_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
+from ..urls import without_secrets
+from .backup import back_up
+from .file_systems import check_local
+from .migrations import HEAD, REVISIONS, upgrade
+from .migrations.legacy_server import carry_over, is_from_server, set_aside
+from .tables import metadata
+
+__all__ = ["BUSY_TIMEOUT_MS", "Database"]
+
+_log = logging.getLogger("samnb.database")
+
+BUSY_TIMEOUT_MS = 10_000
+CACHE_KB, LOG_PAGES = 65_536, 16_000
+"""What a connection of SQLite may keep in memory, and how many pages of 4 KB its log may have."""
+
+UPGRADE_TIMEOUT_S = 120
+_WRITE_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
+_FROM_SERVER = "server"
+_version = table("alembic_version", sql_column("version_num"))
+_SOUND_SQLITE = (3, 51, 3)  # the "WAL-reset" fault of 3.7.0 to 3.51.2
+_told: list[str] = []
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class Database:
+    """One opened database: `read()` and `write()` give a connection inside a transaction.
+
+    Parameters
+    ----------
+    url_or_path : path or SQLAlchemy URL
+        A path is a SQLite file, made when missing, with its folder.
+    shown : path, optional
+        What messages call it; default the file's folder, or the URL without password and query.
+
+    Raises
+    ------
+    SessionReadOnly
+        The folder or the file cannot be written.
+    SessionTooNew
+        Written by a newer samnb, and what this one reads is not there; nothing was changed.
+    NetworkFolder
+        A SQLite file on a network file system.
+    StoreError
+        Not a database, another program's database, or one that cannot be reached.
+
+    Attributes
+    ----------
+    backup : Path or None
+        The copy of the file as it was, where opening it had to change its tables.
+    newer : str
+        The schema of a newer samnb that this database has, which is then only read; else "".
+    """
+
+    backup: Path | None = None
+    newer = ""
+
+    def __init__(self, url_or_path: AnyPath | URL, *, shown: AnyPath | None = None):
+        url = _as_url(url_or_path)
+        self._url = str(url_or_path) if isinstance(url_or_path, str) else ""
+        self.path = _file_of(url)
+        self.shown = str(shown or (self.path.parent if self.path else _without_secrets(url)))
+        if self.path is not None:
+            self._journal = "wal" if check_local(self.path) else "delete"
+            _check_writable(self.path, self.shown)
+            _warn_of_old_sqlite(self.path)
+            url = url.set(database=str(self.path))
+        self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
+        self._reader, self._writer = self.engine, self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
+        self._is_postgresql = self.engine.dialect.name == "postgresql"
+        if self._is_postgresql:
+            one_state = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            self._reader = self.engine.execution_options(**one_state)
+        self._upserts: dict[tuple[str, ...], str] = {}
+        self._finalizer = weakref.finalize(self, self.engine.dispose)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection in a transaction that only reads: one state of the database from first to last."""
+        with self._errors_in_plain_words(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in a transaction that writes: committed at the end, undone if an exception leaves it.
+
+        Raises
+        ------
+        SessionTooNew
+            The database is of a newer samnb, and only read.
+        """
+        if self.newer:
+            raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
+        with self._errors_in_plain_words(), self._writer.begin() as connection:
+            if self._is_postgresql:
+                # One at a time, as SQLite has it: row locks, taken in whatever order, would end in deadlocks.
+                connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
+            yield connection
+
+    def insert(self, target: Table) -> Any:
+        """An INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
+        dialect = postgresql if self._is_postgresql else sqlite
+        return dialect.insert(target)
+
+    def upsert(
+        self,
+        connection: Connection,
+        target: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        key: Sequence[str],
+        fixed: Collection[str] = (),
+    ) -> None:
+        """Write many rows, all with the same columns, plain values and different keys; one that is there is renewed.
+
+        Past SQLAlchemy, which looks at every value of every row: that takes longer than SQLite's own work.
+
+        Parameters
+        ----------
+        key : sequence of str
+            Columns of the primary key, or of another unique one.
+        fixed : collection of str
+            Columns that keep what they have.
+        """
+        if not rows:
+            return
+        columns = tuple(rows[0])
+        kind = (target.name, *columns)
+        if kind not in self._upserts:
+            self._upserts[kind] = self._upsert_sql(target, columns, key, fixed)
+        values = list(map(itemgetter(*columns), rows))
+        if self._is_postgresql:
+            # One statement with a list for each column: a statement for each row takes several times as long.
+            connection.exec_driver_sql(self._upserts[kind], tuple(map(list, zip(*values, strict=True))))
+        else:
+            connection.exec_driver_sql(self._upserts[kind], values)
+
+    def _upsert_sql(self, target: Table, columns: Sequence[str], key: Sequence[str], fixed: Collection[str]) -> str:
+        dialect = self.engine.dialect
+        quoted = dialect.identifier_preparer.quote
+        renewed = ", ".join(f"{quoted(n)} = excluded.{quoted(n)}" for n in columns if n not in {*key, *fixed})
+        types = (target.c[name].type.compile(dialect) for name in columns)
+        places = ", ".join(f"%s::{kind}[]" if self._is_postgresql else "?" for kind in types)
+        source = f"SELECT * FROM unnest({places})" if self._is_postgresql else f"VALUES ({places})"
+        return (
+            f"INSERT INTO {quoted(target.name)} ({', '.join(map(quoted, columns))}) {source} "
+            f"ON CONFLICT ({', '.join(map(quoted, key))}) DO UPDATE SET {renewed}"
+        )
+
+    def has_grown(self, connection: Connection, before: int, after: int, *targets: Table) -> None:
+        """Tell the planner, where there is one that has to be told, whenever there is four times as much as before.
+
+        PostgreSQL looks by itself once a minute. Until then it takes a dataset for a handful of rows, and looks through
+        all of them for every path.
+        """
+        if self._is_postgresql and after.bit_length() // 2 > max(before, 64).bit_length() // 2:
+            connection.exec_driver_sql(f"ANALYZE {', '.join(target.name for target in targets)}")
+
+    def close(self) -> None:
+        """Close every idle connection. Safe to call twice; a later query connects anew."""
+        self.engine.dispose()
+
+    def _open(self) -> None:
+        with self.read() as connection:
+            found = self._revision(connection)
+            if _is_newer(found):
+                self._only_read(connection, str(found))
+                return
+            up_to_date = found == HEAD and self._has_journal(connection)
+        if up_to_date:
+            return
+        if self.path is None:
+            self._upgrade()
+            return
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(f"{self.path}.lock", timeout=UPGRADE_TIMEOUT_S):
+                self._upgrade()
+                self._use_journal()
+        except SamnbError:  # some of which are also the OSError below
+            raise
+        except Timeout as error:
+            raise StoreError(
+                f"{self.path}: another process has been upgrading this catalog for {UPGRADE_TIMEOUT_S} s. "
+                "Wait for it, or end it, and open the session again."
+            ) from error
+        except OSError as error:
+            raise SessionReadOnly(self.shown, error.strerror or error) from error
+
+    def _only_read(self, connection: Connection, found: str) -> None:
+        there = inspect(connection).get_multi_columns()
+        columns = {(name, column["name"]) for (_, name), some in there.items() for column in some}
+        lacking = [
+            f"{name}.{c.name}" for name, t in metadata.tables.items() for c in t.c if (name, c.name) not in columns
+        ]
+        if lacking:
+            raise SessionTooNew(self.shown, found, HEAD, lacking=lacking)
+        self.newer = found
+        _log.warning("%s", SessionTooNew(self.shown, found, HEAD, reading=True))
+
+    def _upgrade(self) -> None:
+        try:
+            with self.write() as connection:
+                found = self._revision(connection)
+                if _is_newer(found):  # another process, with a newer version, did it while this one waited
+                    raise SessionTooNew(self.shown, str(found), HEAD)
+                if found == HEAD:  # another process did it while this one waited
+                    return
+                if found is not None and self.path is not None:
+                    self.backup = back_up(self.path, HEAD)
+                self._bring_up(connection, found)
+        except BaseException:
+            # Nothing was changed, so the copy is of no use, and each new try would leave another.
+            if self.backup is not None:
+                self.backup.unlink(missing_ok=True)
+                self.backup = None
+            raise
+        if found is not None:
+            kept = f"as it was: {self.backup}" if self.backup else "the server has no copy of it as it was"
+            _log.warning("%s: the catalog was upgraded to schema %s (%s)", self.shown, HEAD, kept)
+
+    def _bring_up(self, connection: Connection, found: str | None) -> None:
+        if found != _FROM_SERVER:
+            upgrade(connection)
+            return
+        renamed = set_aside(connection)
+        upgrade(connection)
+        came = carry_over(connection, renamed)
+        _log.warning(
+            "%s: %d images in %d datasets came over from the earlier server (%d rows for a file twice left out). "
+            "Session.fill_hashes() reads their files; its own tables stay beside as %s",
+            *(self.shown, came.images, came.datasets, came.left_out, ", ".join(sorted(renamed.values()))),
+        )
+
+    def _revision(self, connection: Connection) -> str | None:
+        tables = set(inspect(connection).get_table_names())
+        if "alembic_version" in tables:
+            return connection.scalar(select(_version.c.version_num))
+        if is_from_server(connection):
+            return _FROM_SERVER
+        strangers = sorted(tables & set(metadata.tables))
+        if strangers:
+            raise StoreError(
+                f"{self.path or self.shown}: a database of another program: it has tables "
+                f"{', '.join(strangers)} and no samnb schema. Nothing was changed; choose another one."
+            )
+        return None
+
+    def _has_journal(self, connection: Connection) -> bool:
+        if self.path is None:
+            return True
+        # Only the write-ahead log is kept in the file; without it, every connection begins with "delete".
+        return (connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal") == (self._journal == "wal")
+
+    def _use_journal(self) -> None:
+        # Kept in the file, so said once, and outside a transaction, where SQLite would ignore it.
+        with self._errors_in_plain_words():
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute(f"PRAGMA journal_mode = {self._journal}")
+            finally:
+                connection.close()
+
+    @contextmanager
+    def _errors_in_plain_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+            told = str(error)
+            # A driver may quote the address it was given; then its own message must not be shown behind ours.
+            raise self._explained(error) from (error if without_secrets(told, self._url) == told else None)
+
+    def _explained(self, error: Exception) -> SamnbError:
+        reason = " ".join(without_secrets(getattr(error, "orig", None) or error, self._url).split())
+        where = str(self.path or self.shown)
+        if self._is_postgresql:
+            # Its messages come in the server's language and quote what they were sent; its codes do not.
+            code = getattr(getattr(error, "orig", None), "sqlstate", None)
+            readonly, locked, damaged = code == "25006", code == "55P03", False
+        else:
+            readonly = "readonly" in reason or "unable to open" in reason
+            locked, damaged = "locked" in reason, "malformed" in reason
+        if readonly:
+            return SessionReadOnly(self.shown, reason)
+        if not self._is_postgresql and "not a database" in reason:
+            return StoreError(
+                f"{where}: {reason}. Expected a catalog written by samnb. Nothing was changed: "
+                "move that file away, or choose another session folder."
+            )
+        if damaged:
+            return StoreError(
+                f"{where}: {reason}. Put a backup in its place, or move it away and add the images again: "
+                "their embeddings are still in the store and are found by content."
+            )
+        if locked:
+            return StoreError(
+                f"{where}: still locked by another process after {BUSY_TIMEOUT_MS / 1000:g} s. "
+                "Look for a notebook or program that keeps a transaction open on it, then try again."
+            )
+        return StoreError(f"{where}: the database answers: {reason}. Nothing of this call was saved.")
+
+
+def _as_url(url_or_path: AnyPath | URL) -> URL:
+    if isinstance(url_or_path, URL):
+        return url_or_path
+    given = os.fspath(url_or_path)
+    if "://" not in given:
+        return URL.create("sqlite", database=os.path.abspath(given))
+    try:
+        return make_url(given)
+    except (ArgumentError, ValueError):
+        # Without `from`: the original message may quote the part of the URL with the password.
+        raise StoreError(
+            "The database URL cannot be read. Expected something like sqlite:///folder/catalog.db or "
+            "postgresql://user:password@host:5432/name, special characters in the password %-encoded."
+        ) from None
+
+
+def _file_of(url: URL) -> Path | None:
+    if url.get_backend_name() != "sqlite":
+        return None
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise StoreError("A catalog needs a SQLite file that stays: give its path, or sqlite:///folder/catalog.db.")
+    return Path(url.database).absolute()
+
+
+def _without_secrets(url: URL) -> str:
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _check_writable(path: Path, shown: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SessionReadOnly(shown, error.strerror or error) from error
+    if path.is_dir():
+        raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SessionReadOnly(shown)
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise SessionReadOnly(shown, f"{path.name} is read-only")
+
+
+def _warn_of_old_sqlite(path: Path) -> None:
+    """Once a process: where another one has the file open too, and SQLite has a fault that needs two to show."""
+    if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _told:
+        return
+    ours: Iterator[Any] = (engine.pool for engine in list(_engines) if engine.url.database == str(path))
+    if not any(pool.checkedin() + pool.checkedout() for pool in ours) and Path(f"{path}-shm").exists():
+        _told.append(str(path))
+        _log.warning(
+            "%s: another process has this catalog open, or was cut off. Python's SQLite here is %s; before %s it has a "
+            "rare fault that can damage a database when two write at the very same instant. A newer Python, or a "
+            "PostgreSQL (DATABASE_URL), has not.",
+            *(path, sqlite3.sqlite_version, ".".join(map(str, _SOUND_SQLITE))),
+        )
+
+
+def _is_newer(revision: str | None) -> bool:
+    return revision is not None and revision != _FROM_SERVER and revision not in REVISIONS
+
+
+def _peek(path: Path) -> str | None:
+    """The schema's revision, read without a trace: closing a connection that may write can change the file."""
+    try:
+        with closing(_connect_to_read(path)) as connection:
+            [revision] = connection.execute("SELECT version_num FROM alembic_version").fetchone() or [None]
+            return revision
+    except sqlite3.Error:  # no such file or table, or not a database: opening it says which
+        return None
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
+def _make_engine(url: URL, path: Path | None, *, read_only: bool = False) -> Engine:
+    options: dict[str, Any] = {"pool_pre_ping": path is None}
+    if path is not None and read_only:
+        options["creator"] = partial(_connect_to_read, path)
+    try:
+        engine = create_engine(url, **options)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"{_without_secrets(url)}: no driver for {url.drivername!r} here ({error}). "
+            "For PostgreSQL: `pip install 'samnb[postgresql]'` and a URL that starts with postgresql+psycopg://."
+        ) from None
+    if path is not None:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    _engines.add(engine)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Python's sqlite3 opens transactions late, and not at all for DDL: SQLAlchemy says BEGIN instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    # Hashes are random: a new row touches pages all over the indexes. Many are kept, and moved out of the log together.
+    cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and then writes fails at once when another wrote in between,
+    # whatever the timeout; asking for the write lock at the start waits instead.
+    connection.exec_driver_sql(connection.get_execution_options().get("samnb_begin", "BEGIN"))
+
+
+def _forget_connections() -> None:
+    for engine in list(_engines):
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    # A SQLite connection must not be used, nor closed, on the other side of a fork.
+    os.register_at_fork(after_in_child=_forget_connections)

@@ -1,0 +1,140 @@
+"""What was read of every file before: an unchanged one is not read again, under whatever name, in whatever dataset.
+
+A file is known by its computer, device, number, size and time. Where the time is a whole second (memory cards, unpacked
+archives) another file may come to have all of these, so there it must have the path too. Should a changed file be taken
+for the old one all the same, `samnb.encoding.encoder.read_checked` finds out before anything is encoded.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, RowMapping, select
+
+from ..errors import AnyPath
+from ..images import DECODER_VERSION
+from ..images.perceptual import PERCEPTUAL_VERSION
+from ..records import ImageRecord, NewImage
+from .database import Database
+from .image_queries import batches, folded, path_text
+from .tables import dataset_table, file_table, image_table
+
+__all__ = ["FileMemo", "FileStamp"]
+
+_VERSIONS = f"{DECODER_VERSION}/{PERCEPTUAL_VERSION}"
+_IMAGE_NAMES = [f.name for f in fields(ImageRecord) if f.name != "dataset"]
+_IMAGE_COLUMNS = [image_table.c[name] for name in _IMAGE_NAMES]
+_READ = ("content_hash", "pixel_hash", "perceptual_hash", "perceptual_detail", "width", "height")
+
+
+class FileStamp(NamedTuple):
+    """What tells a file that is unchanged; ``device`` and ``inode`` modulo 2**63, as databases hold them."""
+
+    path: str
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: AnyPath) -> FileStamp:
+        """The file as it is now. Raises `OSError`."""
+        found = os.stat(path)
+        return cls(os.fspath(path), folded(found.st_dev), folded(found.st_ino), found.st_size, found.st_mtime_ns)
+
+    def is_of(self, read: ImageRecord | NewImage) -> bool:
+        """Whether what was read was read of the file as this stamp has it."""
+        same_file = self.mtime_ns == read.mtime_ns and self.size_bytes == read.size_bytes
+        return same_file and self.inode == folded(read.inode)
+
+
+class FileMemo:
+    """The table of files that were read, for the computer this runs on.
+
+    Parameters
+    ----------
+    database : Database
+    host : str, optional
+        Whose devices and numbers these are; default this computer's name.
+    """
+
+    def __init__(self, database: Database, *, host: str | None = None):
+        self._database = database
+        self._host = (platform.node() if host is None else host)[:64]
+
+    def known(self, stamps: Sequence[FileStamp]) -> dict[str, NewImage]:
+        """What was read of those files that are unchanged since, by path."""
+        found: dict[tuple[int, int], RowMapping] = {}
+        with self._database.read() as connection:
+            for device in {stamp.device for stamp in stamps}:
+                here = file_table.c.host == self._host, file_table.c.device == device
+                for batch in batches([stamp.inode for stamp in stamps if stamp.device == device]):
+                    rows = connection.execute(select(file_table).where(*here, file_table.c.inode.in_(batch)))
+                    found.update(((device, row["inode"]), row) for row in rows.mappings())
+        return {
+            stamp.path: _picture(stamp, row)
+            for stamp in stamps
+            if (row := found.get((stamp.device, stamp.inode))) is not None and _is_same(stamp, row)
+        }
+
+    def in_dataset(self, dataset: str, paths: Sequence[str]) -> dict[str, ImageRecord]:
+        """The images of a dataset that have these paths, by path."""
+        found: dict[str, ImageRecord] = {}
+        with self._database.read() as connection:
+            named = dataset_table.c.name == dataset
+            dataset_id = connection.scalar(select(dataset_table.c.id).where(named))
+            for batch in batches(paths) if dataset_id else ():
+                here = image_table.c.dataset_id == dataset_id, image_table.c.path.in_(batch)
+                # Without the join and the order of `image_records`: this is most of what adding again costs.
+                for row in connection.execute(select(*_IMAGE_COLUMNS).where(*here)).all():
+                    record = _image_record(row, dataset)
+                    found[record.path] = record
+        return found
+
+    def remember(self, read: Mapping[FileStamp, NewImage]) -> None:
+        """Keep what was read; a picture whose file changed between stamp and reading is left out."""
+        rows = list(self._rows(read))
+        for batch in batches(rows):
+            with self._database.write() as connection:
+                insert = self._database.insert(file_table)
+                renewed = {name: insert.excluded[name] for name in batch[0].keys() - {"host", "device", "inode"}}
+                insert = insert.on_conflict_do_update(index_elements=["host", "device", "inode"], set_=renewed)
+                connection.execute(insert, batch)
+
+    def _rows(self, read: Mapping[FileStamp, NewImage]) -> Iterator[dict[str, Any]]:
+        for stamp, picture in {(s.device, s.inode): (s, p) for s, p in read.items()}.values():
+            if stamp.is_of(picture):
+                row = {**stamp._asdict(), "path": path_text(stamp.path), "host": self._host, "versions": _VERSIONS}
+                yield row | {name: getattr(picture, name) for name in _READ}
+
+
+def _image_record(row: Row[Any], dataset: str) -> ImageRecord:
+    # Not through `__init__`: assigning to a frozen value one by one takes three times as long, for every file.
+    record = object.__new__(ImageRecord)
+    values = record.__dict__
+    values.update(zip(_IMAGE_NAMES, row, strict=True), dataset=dataset)
+    values["embedding_cached"], values["content_hash"] = bool(values["embedding_cached"]), values["content_hash"] or ""
+    return record
+
+
+def _is_same(stamp: FileStamp, row: RowMapping) -> bool:
+    whole_second = stamp.mtime_ns % 1_000_000_000 == 0
+    unchanged = (row["size_bytes"], row["mtime_ns"]) == (stamp.size_bytes, stamp.mtime_ns)
+    return unchanged and row["versions"] == _VERSIONS and (not whole_second or row["path"] == stamp.path)
+
+
+def _picture(stamp: FileStamp, row: RowMapping) -> NewImage:
+    return NewImage(
+        path=stamp.path,
+        filename=Path(stamp.path).name,
+        size_bytes=stamp.size_bytes,
+        mtime_ns=stamp.mtime_ns,
+        inode=stamp.inode,
+        perceptual_version=PERCEPTUAL_VERSION,
+        **{name: row[name] for name in _READ},
+    )

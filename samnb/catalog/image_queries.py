@@ -1,0 +1,296 @@
+"""The catalog's queries about images inside a transaction: each function takes the connection it works on.
+
+Rows become records here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
+
+from ..errors import AnyPath, ImageError, UnknownName, WorkWouldBeLost
+from ..records import ACCEPTED, REJECTED, DatasetRecord, ImageRecord, NewImage, Removed
+from .tables import annotation_table, dataset_table, image_table
+
+__all__ = [
+    "BATCH",
+    "DATASET_NAME",
+    "ORDER",
+    "SEED_COLUMNS",
+    "batches",
+    "checked_image_ids",
+    "count_cached",
+    "dataset_called",
+    "dataset_id_of",
+    "dataset_records",
+    "file_names_near",
+    "folded",
+    "image_called",
+    "image_record_of",
+    "image_records",
+    "image_values",
+    "new_ids",
+    "now",
+    "path_text",
+    "removed",
+    "renew_image",
+    "set_cached",
+    "to_json",
+]
+
+BATCH = 500
+KNOWN_NAMES = 500
+TEMPLATE_SOURCE = "template:"
+"""How the source of an annotation begins that a template left."""
+ORDER = (dataset_table.c.created_at, dataset_table.c.name, image_table.c.position)
+SEED_COLUMNS = tuple(
+    image_table.c[name]
+    for name in ("id", "dataset_id", "filename", "path", "width", "height", "content_hash", "embedding_cached")
+)
+
+DATASET_NAME = dataset_table.c.name.label("dataset")
+_IMAGE_COLUMNS = tuple(DATASET_NAME if f.name == "dataset" else image_table.c[f.name] for f in fields(ImageRecord))
+_IMAGE_NAMES = [f.name for f in fields(ImageRecord)]
+_CACHED, _CONTENT = _IMAGE_NAMES.index("embedding_cached"), _IMAGE_NAMES.index("content_hash")
+_SHORT_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
+
+T = TypeVar("T")
+
+
+def now() -> str:
+    """UTC, ISO 8601, always with microseconds so that it sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`items` in pieces of at most `BATCH`."""
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+def folded(inode: int) -> int:
+    """A file's number as a signed database integer: some file systems use all 64 bits, Windows 128."""
+    return inode % 2**63
+
+
+def path_text(path: AnyPath) -> str:
+    """A path as the catalog keeps it, or `ImageError`: a name that is not Unicode cannot be kept as text."""
+    name = os.fspath(path)
+    if _is_text(name):
+        return name
+    raise ImageError(f"{name!r}: its name is not valid Unicode, which the catalog needs. Rename the file.")
+
+
+def _is_text(name: str) -> bool:
+    # Python stands lone surrogates for the bytes of a file name that are not UTF-8.
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON; numpy's numbers and arrays become plain ones."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"expected numbers, text, lists and dicts; got {type(value).__name__}")
+
+
+# -- datasets
+
+
+def dataset_records(connection: Connection, *wanted: Any) -> list[DatasetRecord]:
+    """Datasets with their counts, the oldest first."""
+    cached = func.coalesce(func.sum(image_table.c.embedding_cached), 0)
+    query = (
+        select(dataset_table.c.id, dataset_table.c.name, func.count(image_table.c.id), cached)
+        .outerjoin(image_table)
+        .where(*wanted)
+        .group_by(dataset_table.c.id, dataset_table.c.name, dataset_table.c.created_at)
+        .order_by(dataset_table.c.created_at, dataset_table.c.name)
+    )
+    return [DatasetRecord(*row) for row in connection.execute(query)]
+
+
+def dataset_called(connection: Connection, name: str) -> DatasetRecord:
+    """The dataset of that name, or `UnknownName`."""
+    found = dataset_records(connection, dataset_table.c.name == name)
+    if not found:
+        raise UnknownName("dataset", name, connection.scalars(select(dataset_table.c.name)))
+    return found[0]
+
+
+def dataset_id_of(connection: Connection, name: str) -> str:
+    """The id of the dataset of that name, or `UnknownName`; its images are not counted for it."""
+    found = connection.scalar(select(dataset_table.c.id).where(dataset_table.c.name == name))
+    return dataset_called(connection, name).id if found is None else found
+
+
+def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> Removed:
+    """Delete images of one dataset and what hangs on them; `WorkWouldBeLost` where that was made by hand."""
+    ids = select(image_table.c.id).where(*wanted)
+    theirs = annotation_table.c.image_id.in_(ids)
+    # What a template left can be made again in seconds.
+    of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
+    # What a person decided on is a person's work too.
+    by_hand = ~of_template | annotation_table.c.review.in_((ACCEPTED, REJECTED))
+    count = select(func.count()).select_from(annotation_table).where(theirs)
+    lost = connection.scalars(count.where(by_hand)).one()
+    if lost and not discard:
+        raise WorkWouldBeLost(f"dataset {dataset!r}", lost)
+    annotations = connection.scalars(count).one()
+    return Removed(dataset, connection.execute(delete(image_table).where(*wanted)).rowcount, annotations)
+
+
+# -- images
+
+
+def new_ids(count: int) -> list[str]:
+    """So many ids that nobody has, each greater than the ones before: 48 bits of time, a count, and chance.
+
+    Random ones would have every new row touch another page of the primary key's index.
+    """
+    began, chance = f"{time.time_ns() // 1_000_000:012x}", os.urandom(8 * count).hex()
+    return [f"{began}{number:04x}{chance[16 * number : 16 * number + 16]}" for number in range(count)]
+
+
+def image_values(picture: NewImage, path: str) -> dict[str, Any]:
+    """What a picture brings with it, as columns; the path is as `path_text` gives it."""
+    return {
+        "filename": picture.filename,
+        "path": path,
+        "content_hash": picture.content_hash,
+        "pixel_hash": picture.pixel_hash,
+        "perceptual_hash": picture.perceptual_hash,
+        "width": int(picture.width),
+        "height": int(picture.height),
+        "size_bytes": int(picture.size_bytes),
+        "mtime_ns": int(picture.mtime_ns),
+        "inode": folded(int(picture.inode)),
+        "embedding_cached": int(picture.embedding_cached),
+        "perceptual_version": int(picture.perceptual_version),
+        "perceptual_detail": float(picture.perceptual_detail),
+    }
+
+
+def image_record_of(row: Mapping[str, Any], dataset: str) -> ImageRecord:
+    """The record of a row as it was written, of the dataset of that name."""
+    return _image_record([dataset if name == "dataset" else row[name] for name in _IMAGE_NAMES])
+
+
+def renew_image(connection: Connection, image_id: str, picture: NewImage) -> bool:
+    """Write a picture's values over an image's; False where there is none, or its dataset has that path already."""
+    values = image_values(picture, path_text(picture.path))
+    this_one = image_table.c.id == image_id
+    others = image_table.alias()
+    own_dataset = select(image_table.c.dataset_id).where(this_one).scalar_subquery()
+    same_path = select(others.c.id).where(
+        others.c.dataset_id == own_dataset, others.c.path == values["path"], others.c.id != image_id
+    )
+    return bool(connection.execute(update(image_table).where(this_one, ~same_path.exists()).values(values)).rowcount)
+
+
+def image_records(
+    connection: Connection,
+    *wanted: Any,
+    order: Sequence[Any] = ORDER,
+    offset: int | None = None,
+    limit: int | None = None,
+) -> list[ImageRecord]:
+    """Images by dataset and position, or in another order."""
+    query = select(*_IMAGE_COLUMNS).join(dataset_table).where(*wanted).order_by(*order).offset(offset).limit(limit)
+    return [_image_record(row) for row in connection.execute(query)]
+
+
+def _image_record(row: Sequence[Any]) -> ImageRecord:
+    values = list(row)
+    values[_CACHED], values[_CONTENT] = bool(values[_CACHED]), values[_CONTENT] or ""
+    return ImageRecord(*values)
+
+
+def image_called(connection: Connection, ref: AnyPath) -> ImageRecord:
+    """The image an id, name, path or hash means, or `UnknownName`; see `Catalog.image` for the order."""
+    if not isinstance(ref, str | PathLike) or not _is_text(os.fspath(ref)):
+        raise UnknownName("image", ref, file_names_near(connection, ""))
+    for condition in _ways_to_name_an_image(ref):
+        found = image_records(connection, condition, limit=1)
+        if found:
+            return found[0]
+    name = os.fspath(ref)
+    if _SHORT_HASH.fullmatch(name):
+        return _image_with_short_hash(connection, name)
+    raise UnknownName("image", name, file_names_near(connection, name))
+
+
+def _ways_to_name_an_image(ref: AnyPath) -> Iterator[Any]:
+    name = os.fspath(ref)
+    paths = image_table.c.path.in_({name, os.path.abspath(name)})
+    if isinstance(ref, PathLike):
+        yield paths
+    yield image_table.c.id == name
+    yield image_table.c.filename == name
+    splits = [(name[:at], name[at + 1 :]) for at, letter in enumerate(name) if letter == "/"]
+    if splits:
+        yield tuple_(dataset_table.c.name, image_table.c.filename).in_(splits)
+    yield paths
+    if len(name) == 64:
+        yield or_(image_table.c.content_hash == name.lower(), image_table.c.pixel_hash == name.lower())
+
+
+def _image_with_short_hash(connection: Connection, name: str) -> ImageRecord:
+    low, high = (name.lower().ljust(64, digit) for digit in "0f")
+    for column in (image_table.c.content_hash, image_table.c.pixel_hash):
+        alike = select(column).where(column.between(low, high)).distinct().limit(13)
+        hashes = list(connection.scalars(alike))
+        if len(hashes) > 1:
+            raise UnknownName("image hash, several begin with", name, hashes)
+        if hashes:
+            return image_records(connection, column == hashes[0], limit=1)[0]
+    raise UnknownName("image", name, file_names_near(connection, name))
+
+
+def file_names_near(connection: Connection, name: str) -> set[str]:
+    """Enough file names to suggest one from, however many there are: some that begin alike, some others."""
+    query = select(image_table.c.filename).distinct().order_by(image_table.c.filename).limit(KNOWN_NAMES)
+    alike = query.where(image_table.c.filename.startswith(PurePath(name).name[:2], autoescape=True))
+    return {*connection.scalars(query), *connection.scalars(alike)}
+
+
+def checked_image_ids(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Pixel hashes of these images by id; `UnknownName` for one that is not there."""
+    wanted = sorted(set(ids))
+    found: dict[str, str] = {}
+    for batch in batches(wanted):
+        query = select(image_table.c.id, image_table.c.pixel_hash).where(image_table.c.id.in_(batch))
+        found.update((row.id, row.pixel_hash) for row in connection.execute(query))
+    for image_id in wanted:
+        if image_id not in found:
+            raise UnknownName("image", image_id, file_names_near(connection, image_id))
+    return found
+
+
+def set_cached(connection: Connection, cached: bool, *wanted: Any) -> int:
+    """Write `embedding_cached`; returns how many images were meant."""
+    query = update(image_table).where(*wanted).values(embedding_cached=int(cached))
+    return connection.execute(query).rowcount
+
+
+def count_cached(connection: Connection, *wanted: Any) -> int:
+    """How many images are cached."""
+    query = select(func.count()).select_from(image_table).where(image_table.c.embedding_cached == 1, *wanted)
+    return connection.scalars(query).one()

@@ -1,0 +1,333 @@
+"""The part of the catalog that is about datasets and images: what there is, and whose embedding is cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from ..errors import AnyPath, NameTaken, UnknownName
+from ..records import UNREAD, DatasetRecord, ImageRecord, NewImage, Removed
+from .database import Database
+from .image_queries import (
+    ORDER,
+    SEED_COLUMNS,
+    batches,
+    checked_image_ids,
+    count_cached,
+    dataset_called,
+    dataset_id_of,
+    dataset_records,
+    file_names_near,
+    image_called,
+    image_record_of,
+    image_records,
+    image_values,
+    new_ids,
+    now,
+    path_text,
+    removed,
+    renew_image,
+    set_cached,
+)
+from .tables import dataset_table, file_table, image_table
+
+__all__ = ["ImageCatalog"]
+
+
+PIECE = 2000
+
+
+class ImageCatalog:
+    """What a `Catalog` does with datasets and images."""
+
+    _database: Database
+
+    # -- datasets
+
+    def add_dataset(self, name: str) -> DatasetRecord:
+        """The dataset of that name, made when there is none."""
+        with self._database.write() as connection:
+            self._dataset_id(connection, name)
+            return dataset_called(connection, name)
+
+    def datasets(self) -> list[DatasetRecord]:
+        """All datasets, the oldest first."""
+        with self._database.read() as connection:
+            return dataset_records(connection)
+
+    def dataset(self, name: str) -> DatasetRecord:
+        """The dataset of that name. Raises `UnknownName`."""
+        with self._database.read() as connection:
+            return dataset_called(connection, name)
+
+    def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
+        """Call a dataset something else; its images and annotations stay as they are.
+
+        Raises
+        ------
+        UnknownName, NameTaken
+            There is none of that name, or one of the new name.
+        """
+        with self._database.write() as connection:
+            found = dataset_called(connection, name)
+            if dataset_records(connection, dataset_table.c.name == new_name, dataset_table.c.id != found.id):
+                raise NameTaken("dataset", new_name)
+            this_one = dataset_table.c.id == found.id
+            connection.execute(update(dataset_table).where(this_one).values(name=new_name))
+            return dataset_called(connection, new_name)
+
+    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
+        """Take a dataset out of the catalog, with its images and what was annotated on them.
+
+        Files, embeddings and the same pictures in other datasets stay.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        WorkWouldBeLost
+            It holds annotations that no template left, and `discard_annotations` was not said.
+        """
+        with self._database.write() as connection:
+            found = dataset_called(connection, name)
+            here = image_table.c.dataset_id == found.id
+            gone = removed(connection, name, here, discard=discard_annotations)
+            connection.execute(delete(dataset_table).where(dataset_table.c.id == found.id))
+            return gone
+
+    # -- images
+
+    def remove_image(self, image_id: str, *, discard_annotations: bool = False) -> Removed:
+        """Take one image, by id, out of its dataset, with what was annotated on it; its file and embedding stay.
+
+        Raises
+        ------
+        UnknownName, WorkWouldBeLost
+            As `delete_dataset`.
+        """
+        with self._database.write() as connection:
+            checked_image_ids(connection, [image_id])
+            this_one = image_table.c.id == image_id
+            [image] = image_records(connection, this_one)
+            return removed(connection, image.dataset, this_one, discard=discard_annotations)
+
+    def add_images(self, dataset: str, pictures: Sequence[NewImage]) -> list[ImageRecord]:
+        """Add pictures to a dataset, made when missing; a path that is already there gets the new values.
+
+        Returns
+        -------
+        list of ImageRecord
+            One for each picture given, in that order.
+        """
+        paths = [path_text(picture.path) for picture in pictures]
+        records: dict[str, ImageRecord] = {}
+        # At least one, empty, so that the dataset is made.
+        for batch in list(batches(list(dict(zip(paths, pictures, strict=True)).items()))) or [[]]:
+            with self._database.write() as connection:
+                written = self._upsert(connection, dataset, batch)
+            records.update((record.path, record) for record in written)
+        return [records[path] for path in paths]
+
+    def images(self, *, dataset: str | None = None, start: int = 0, count: int | None = None) -> list[ImageRecord]:
+        """All images, or those of one dataset, by dataset and position.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            May raise `UnknownName`.
+        start, count : int
+            Only so many of them, beginning with that one, from 0.
+        """
+        page: Any = {"offset": start or None, "limit": count}
+        with self._database.read() as connection:
+            if dataset is None:
+                return image_records(connection, **page)
+            here = image_table.c.dataset_id == dataset_id_of(connection, dataset)
+            return image_records(connection, here, order=[image_table.c.position], **page)
+
+    def image(self, ref: AnyPath) -> ImageRecord:
+        """One image by whatever names it.
+
+        Parameters
+        ----------
+        ref : str or path
+            Tried in this order: id, file name, ``"dataset/filename"``, path, content hash, pixel hash (a `Path`:
+            path first). A hash may be cut short, to 8 digits or more, while it means only one. Where several
+            images fit, the first by dataset and position.
+
+        Raises
+        ------
+        UnknownName
+            Nothing fits, or a short hash fits several.
+        """
+        with self._database.read() as connection:
+            return image_called(connection, ref)
+
+    def unread_images(self, *, perceptual_version: int = 0) -> list[ImageRecord]:
+        """Images from the earlier server whose files nobody has read since, by dataset and position.
+
+        With a version, also those whose perceptual hash is of an older one.
+        """
+        unread = image_table.c.pixel_hash.startswith(UNREAD, autoescape=True)
+        with self._database.read() as connection:
+            return image_records(connection, unread | (image_table.c.perceptual_version < perceptual_version))
+
+    def renew_images(self, pictures: Mapping[str, NewImage]) -> list[ImageRecord]:
+        """Give images, by id, other values: what was read of their files, or where these are now.
+
+        Returns
+        -------
+        list of ImageRecord
+            Those that are there. One that was removed meanwhile is left out, as is one whose new path is another
+            image of its dataset.
+        """
+        renewed: list[ImageRecord] = []
+        for batch in batches(list(pictures.items())):
+            with self._database.write() as connection:
+                ids = [image_id for image_id, picture in batch if renew_image(connection, image_id, picture)]
+                renewed += image_records(connection, image_table.c.id.in_(ids))
+        return renewed
+
+    def known_pixels(self, pixel_hashes: Collection[str]) -> set[str]:
+        """Those of the pixel hashes that an image of any dataset has."""
+        column = image_table.c.pixel_hash
+        with self._database.read() as connection:
+            queries = (select(column).where(column.in_(batch)) for batch in batches(sorted(pixel_hashes)))
+            return {found for query in queries for found in connection.scalars(query)}
+
+    def duplicates(self) -> list[tuple[ImageRecord, ...]]:
+        """Groups of two or more images with the same pixels, each by dataset and position."""
+        pixels = image_table.c.pixel_hash
+        twice = select(pixels).group_by(pixels).having(func.count() > 1)
+        groups: dict[str, list[ImageRecord]] = {}
+        with self._database.read() as connection:
+            for record in image_records(connection, pixels.in_(twice)):
+                groups.setdefault(record.pixel_hash, []).append(record)
+        return [tuple(group) for group in groups.values()]
+
+    # -- what is cached
+
+    def refresh_cached(self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None) -> int:
+        """Make `embedding_cached` say of every image what `has` says; returns how many are cached.
+
+        There is one flag an image: where sessions with other models share a catalog, it speaks of the model of the
+        session that looked last. `Session.status` and `Session.is_cached` always ask the store.
+
+        `has` is asked for every image (with these pixels, if told) before anything is locked, and again, inside the
+        one transaction that writes, for those where the answer is news.
+        """
+        if self._database.newer:  # a flag is a note, not somebody's work: nobody has to hear of it
+            with self._database.read() as connection:
+                return count_cached(connection)
+        news = [record.id for record in self._wrongly_flagged(has, pixel_hashes)]
+        with self._database.write() as connection:
+            for batch in batches(news):
+                records = image_records(connection, image_table.c.id.in_(batch))
+                held = {record.id for record in records if has(record)}
+                set_cached(connection, True, image_table.c.id.in_(held))
+                set_cached(connection, False, image_table.c.id.in_(set(batch) - held))
+            return count_cached(connection)
+
+    def wrongly_flagged(
+        self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None
+    ) -> list[ImageRecord]:
+        """Images whose `embedding_cached` is not what `has` says; all images, or those with these pixels."""
+        return list(self._wrongly_flagged(has, pixel_hashes))
+
+    def _wrongly_flagged(
+        self, has: Callable[[ImageRecord], bool], pixel_hashes: Collection[str] | None
+    ) -> Iterator[ImageRecord]:
+        for piece in self._all_in_pieces() if pixel_hashes is None else self._with_pixels(pixel_hashes):
+            yield from (record for record in piece if has(record) != record.embedding_cached)
+
+    def _all_in_pieces(self) -> Iterator[list[ImageRecord]]:
+        """All images by id: never more than a piece in memory, and no transaction stays open between two."""
+        beyond: list[Any] = []
+        while True:
+            with self._database.read() as connection:
+                piece = image_records(connection, *beyond, order=[image_table.c.id], limit=PIECE)
+            if not piece:
+                return
+            yield piece
+            beyond = [image_table.c.id > piece[-1].id]
+
+    def _with_pixels(self, pixel_hashes: Collection[str]) -> Iterator[list[ImageRecord]]:
+        for batch in batches(sorted(pixel_hashes)):
+            with self._database.read() as connection:
+                piece = image_records(connection, image_table.c.pixel_hash.in_(batch))
+            yield piece
+
+    def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
+        """Say of every image with these pixels whether its embedding is cached; returns how many they are."""
+        if self._database.newer:
+            return 0
+        with self._database.write() as connection:
+            return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
+
+    def mark_held(self, pixel_hashes: Collection[str]) -> int:
+        """Say of all images with any of these pixels that their embedding is cached; returns to how many it is news."""
+        if self._database.newer:
+            return 0
+        news = func.coalesce(image_table.c.embedding_cached, 0) != 1
+        with self._database.write() as connection:
+            wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
+            return sum(set_cached(connection, True, news, batch) for batch in wanted)
+
+    def find_image_by_hash(self, content_hash: str) -> dict[str, Any] | None:
+        """An image with these bytes, one that is cached if there is one.
+
+        Returns
+        -------
+        dict or None
+            ``id, dataset_id, filename, path, width, height, content_hash, embedding_cached``.
+        """
+        cached_first = func.coalesce(image_table.c.embedding_cached, 0).desc()
+        query = select(*SEED_COLUMNS).select_from(image_table).join(dataset_table)
+        query = query.where(image_table.c.content_hash == content_hash).order_by(cached_first, *ORDER).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else {**row, "embedding_cached": bool(row["embedding_cached"])}
+
+    def mark_embedding_cached(self, dataset_id: str, image_id: str, cached: bool) -> None:
+        """Say of one image whether its embedding is cached. Raises `UnknownName`."""
+        this_one = (image_table.c.dataset_id == dataset_id, image_table.c.id == image_id)
+        with self._database.write() as connection:
+            if not set_cached(connection, cached, *this_one):
+                known = file_names_near(connection, image_id)
+                raise UnknownName(f"image of dataset {dataset_id!r}:", image_id, known)
+
+    def get_cached_images_count(self, dataset_id: str) -> int:
+        """How many images of that dataset (by id) are cached."""
+        with self._database.read() as connection:
+            return count_cached(connection, image_table.c.dataset_id == dataset_id)
+
+    # -- inside a transaction
+
+    def _dataset_id(self, connection: Connection, name: str) -> str:
+        query = select(dataset_table.c.id).where(dataset_table.c.name == name)
+        found = connection.scalar(query)
+        if found is None:
+            found = uuid4().hex
+            connection.execute(dataset_table.insert().values(id=found, name=name, created_at=now()))
+        return found
+
+    def _upsert(self, connection: Connection, dataset: str, batch: Sequence[tuple[str, NewImage]]) -> list[ImageRecord]:
+        """Write pictures, each with its path; what comes back is not read again, since nobody else writes meanwhile."""
+        dataset_id = self._dataset_id(connection, dataset)
+        here = image_table.c.dataset_id == dataset_id
+        columns = (image_table.c.path, image_table.c.id, image_table.c.position)
+        known = select(*columns).where(here, image_table.c.path.in_([path for path, _ in batch]))
+        there = {path: (image_id, position) for path, image_id, position in connection.execute(known)}
+        last = connection.scalar(select(func.max(image_table.c.position)).where(here))
+        position = 0 if last is None else last + 1
+        rows = []
+        for (path, picture), new_id in zip(batch, new_ids(len(batch)), strict=True):
+            image_id, place = there.get(path, (new_id, position))
+            position += path not in there
+            rows.append({"id": image_id, "dataset_id": dataset_id, "position": place, **image_values(picture, path)})
+        self._database.upsert(connection, image_table, rows, key=("dataset_id", "path"), fixed=("id", "position"))
+        self._database.has_grown(connection, (last or 0) + 1, position, image_table, file_table)
+        return [image_record_of(row, dataset) for row in rows]

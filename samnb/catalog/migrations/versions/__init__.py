@@ -1,0 +1,1 @@
+"""One file a revision; `samnb.catalog.migrations.REVISIONS` lists them in order."""

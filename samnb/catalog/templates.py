@@ -1,0 +1,138 @@
+"""The part of the catalog that is about templates and what they were applied to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from ..errors import TemplateError, UnknownName
+from ..records import AnnotationRecord, NewAnnotation
+from .annotation_queries import from_template, insert_annotations, remove_of_template, template_contents, version_for
+from .database import Database
+from .image_queries import batches, checked_image_ids, now, to_json
+from .tables import annotation_table, applied_table, image_table, template_table
+
+__all__ = ["TemplateCatalog"]
+
+
+class TemplateCatalog:
+    """What a `Catalog` does with templates."""
+
+    _database: Database
+
+    def save_template(self, name: str, values: Mapping[str, Any], *, version: int | None = None) -> int:
+        """Keep a template's values; returns their version.
+
+        Parameters
+        ----------
+        version : int, optional
+            What is kept under it is replaced. Left out: the latest version if its values are the same ones,
+            else the next, 1 for the first.
+        """
+        content = to_json(values)
+        with self._database.write() as connection:
+            if version is None:
+                version = version_for(template_contents(connection, name), content)
+            row = {"name": name, "version": version, "content": content, "created_at": now()}
+            insert = self._database.insert(template_table).values(row)
+            kept = {"content": content}
+            connection.execute(insert.on_conflict_do_update(index_elements=["name", "version"], set_=kept))
+        return version
+
+    def template(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """The values kept as that version, or as the latest. Raises `UnknownName`."""
+        with self._database.read() as connection:
+            contents = template_contents(connection, name)
+            if not contents:
+                raise UnknownName("template", name, set(connection.scalars(select(template_table.c.name))))
+        wanted = max(contents) if version is None else version
+        if wanted not in contents:
+            raise UnknownName(f"version of template {name!r}:", version, map(str, contents))
+        return json.loads(contents[wanted])
+
+    def templates(self) -> list[tuple[str, int]]:
+        """(name, version) of every template kept, in that order."""
+        columns = (template_table.c.name, template_table.c.version)
+        with self._database.read() as connection:
+            return [(name, version) for name, version in connection.execute(select(*columns).order_by(*columns))]
+
+    def applied(self, template: str, version: int, model: str) -> set[str]:
+        """Ids of the images that hold what this template, version and model left, their pixels unchanged since."""
+        return {image for image, last in self.applied_versions(template, model).items() if last == version}
+
+    def applied_versions(self, template: str, model: str) -> dict[str, int]:
+        """By image id, the version that it holds the finds of; only images whose pixels are unchanged since."""
+        same_image = image_table.c.id == applied_table.c.image_id
+        same_pixels = image_table.c.pixel_hash == applied_table.c.pixel_hash
+        run = {"template": template, "model": model}
+        query = select(applied_table.c.image_id, applied_table.c.version).join(image_table, same_image & same_pixels)
+        query = query.where(*(applied_table.c[name] == value for name, value in run.items()))
+        with self._database.read() as connection:
+            return {row.image_id: row.version for row in connection.execute(query)}
+
+    def finish_applied(
+        self,
+        template: str,
+        version: int,
+        model: str,
+        image_id: str,
+        annotations: Sequence[NewAnnotation],
+        *,
+        pixel_hash: str | None = None,
+    ) -> list[AnnotationRecord]:
+        """Replace what this template left on one image, and note it as applied, in one transaction.
+
+        What any version of the template left goes (source ``template:<name>`` or ``template:<name>@…``), all
+        else stays, also what a review accepted or rejected; the new ones carry ``template:<name>@<version>``. Doing it
+        again only gives them other ids.
+
+        Parameters
+        ----------
+        pixel_hash : str, optional
+            Of the pixels that were searched; nothing is written where the image has others by now.
+
+        Raises
+        ------
+        TemplateError
+            Another picture came under the image's name since it was searched.
+        UnknownName
+            The image is not in the catalog, or an annotation is of another image.
+        """
+        source = f"template:{template}"
+        new = [from_template(annotation, image_id, f"{source}@{version}") for annotation in annotations]
+        with self._database.write() as connection:
+            here = checked_image_ids(connection, [image_id])[image_id]
+            if pixel_hash not in (None, here):
+                raise TemplateError(
+                    f"Template {template!r}, image {image_id}: another picture came under its name while it was "
+                    "searched; nothing was kept of it. Apply the template again."
+                )
+            row = {
+                "version": version,
+                "model": model,
+                "pixel_hash": here,
+                "applied_at": now(),
+            }
+            remove_of_template(connection, source, annotation_table.c.image_id == image_id)
+            insert = self._database.insert(applied_table).values(template=template, image_id=image_id, **row)
+            same = ["template", "image_id"]
+            connection.execute(insert.on_conflict_do_update(index_elements=same, set_=row))
+            return insert_annotations(connection, new)
+
+    def forget_applied(self, template: str, image_ids: Collection[str] | None = None) -> int:
+        """Take back what any version of a template left, on these images or on all; returns how many annotations.
+
+        What a review accepted or rejected stays.
+        """
+        batch_of: list[Sequence[str] | None] = [None] if image_ids is None else list(batches(sorted(image_ids)))
+        gone = 0
+        with self._database.write() as connection:
+            for batch in batch_of:
+                here = [] if batch is None else [annotation_table.c.image_id.in_(batch)]
+                there = [] if batch is None else [applied_table.c.image_id.in_(batch)]
+                gone += remove_of_template(connection, f"template:{template}", *here)
+                connection.execute(delete(applied_table).where(applied_table.c.template == template, *there))
+        return gone

@@ -1,0 +1,48 @@
+"""What `samnb models` prints: every model with its size, its licence, and what is still missing to run it."""
+
+from __future__ import annotations
+
+from ..models import available_models, broken_plugins, installed, missing_packages
+from ..models.weights.checkpoints import ModelInfo
+
+__all__ = ["models_text", "size_text", "state_of"]
+
+
+def models_text() -> str:
+    """All models by name, two lines each, then what other packages failed to register.
+
+    >>> models_text().splitlines()[0].split()[:4]
+    ['tiny', '8', 'MB', 'Apache-2.0']
+    """
+    known = available_models()
+    width, wide = (max(map(len, texts)) + 2 for texts in ([info.name for info in known], map(_where, known)))
+    lines = []
+    for info in known:
+        what = f"{info.name:<{width}}{size_text(info):>9}  {info.licence:<12}{_where(info):<{wide}}"
+        lines.append(f"{what}{state_of(info)}")
+        lines.append(f"    {info.description}\n")
+    lines += [f"⚠ not registered: {reason}" for reason in broken_plugins().values()]
+    return "\n".join([*lines, "More about one, and where its weights come from: samnb models NAME"])
+
+
+def size_text(info: ModelInfo) -> str:
+    """Of the weights: to the megabyte where they are published, about four bytes a parameter otherwise."""
+    if not info.file_name:
+        return "none"
+    about = "" if info.size_bytes else "~"
+    size = info.size_bytes or 4 * info.parameters
+    return f"{about}{size / 1e6:,.0f} MB" if size else "?"
+
+
+def state_of(info: ModelInfo) -> str:
+    """``"installed"``, or ``"not installed"`` and which packages it needs."""
+    missing = [] if installed(info) or not info.file_name else ["not installed"]
+    if packages := missing_packages(info):
+        missing.append(f'needs {" and ".join(packages)}: pip install "samnb[{info.extra}]"')
+    if missing:
+        return "; ".join(missing)
+    return "installed"
+
+
+def _where(info: ModelInfo) -> str:
+    return "ships with samnb" if info.bundled else info.file_name + "/" * bool(info.files)

@@ -1,0 +1,134 @@
+"""Groups of images that show themselves: as lines of names, and in a notebook side by side."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable
+
+from PIL import Image
+
+from ..cards import DIM, GAP, LINE, SMALL, pane
+from ..errors import ImageError
+from ..images import read_pixels, thumbnail
+from ..records import ImageRecord
+from .near import Lookalike, NearGroup, Search
+
+__all__ = ["DuplicateGroups", "NearDuplicateGroups", "gallery"]
+
+GROUPS, PICTURES, SIDE = 12, 8, 120
+"""Groups and pictures a group that a gallery shows, and their longest side: a notebook keeps them all in its file."""
+
+_ROW = f"display:flex;flex-wrap:wrap;gap:{GAP};padding:{GAP} 0;border-top:1px solid {LINE}"
+_FRAME = f"margin:0;max-width:140px;font-size:{SMALL};line-height:16px;overflow-wrap:anywhere;color:{DIM}"
+_PICTURE = "display:block;margin:0 0 4px;border-radius:4px"
+
+
+class DuplicateGroups(list[tuple[ImageRecord, ...]]):
+    """Groups of images with the same pixels."""
+
+    def __str__(self) -> str:
+        if not self:
+            return "No duplicates."
+        return "\n".join(" = ".join(_name(image) for image in group) for group in self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        copies = sum(len(group) - 1 for group in self)
+        title = f"{_count(len(self), 'picture')} with {_count(copies, 'further copy', 'further copies')}"
+        return gallery(title if self else str(self), ([(image, "") for image in group] for group in self))
+
+
+class NearDuplicateGroups(list[NearGroup]):
+    """Groups of images that look alike, and what was left out of the search.
+
+    Attributes
+    ----------
+    threshold : int
+        Bits of 256 that the others differ in from their group's representative at most.
+    compared, flat, unhashed, exact : int, int, int, bool
+        As in `samnb.duplicates.near.Search`.
+    """
+
+    def __init__(self, search: Search, threshold: int):
+        super().__init__(search.groups)
+        self.threshold = threshold
+        self.compared, self.flat, self.unhashed = search.compared, search.flat, search.unhashed
+        self.exact = search.exact
+
+    @property
+    def summary(self) -> str:
+        """One line: how many groups, and of what."""
+        parts = [f"{_count(len(self), 'group')} of pictures that look alike, {self.compared} compared"]
+        if not self.exact:
+            parts.append("too many to compare all pairs: a few near the threshold may be missing")
+        if self.flat:
+            parts.append(f"{self.flat} too flat to compare")
+        if self.unhashed:
+            parts.append(f"{self.unhashed} not compared: session.fill_hashes()")
+        return " · ".join(parts)
+
+    def __str__(self) -> str:
+        lines = [self.summary]
+        for group in self:
+            others = " · ".join(
+                f"{_name(other.image)} ({other.distance}{', same' if other.same else ''})" for other in group.others
+            )
+            lines.append(f"  {_name(group.representative)} ≈ {others}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = (
+            [(group.representative, ""), *((other.image, _distance(other)) for other in group.others)] for group in self
+        )
+        return gallery(self.summary, rows)
+
+
+def gallery(title: str, rows: Iterable[Iterable[tuple[ImageRecord, str]]]) -> str:
+    """Rows of thumbnails with their names, as HTML that needs no file; cut at `GROUPS` rows of `PICTURES`.
+
+    Parameters
+    ----------
+    title : str
+    rows : iterable of iterable of (ImageRecord, caption)
+    """
+    all_rows = [list(row) for row in rows]
+    shown = "".join(f"<div style='{_ROW}'>{_row(row)}</div>" for row in all_rows[:GROUPS])
+    left = len(all_rows) - GROUPS
+    more = f"<div style='color:{DIM}'>… and {left} more groups</div>" if left > 0 else ""
+    return pane(title, shown + more)
+
+
+def _row(row: list[tuple[ImageRecord, str]]) -> str:
+    more = f"<div style='{_FRAME}'>… and {len(row) - PICTURES} more</div>" if len(row) > PICTURES else ""
+    return "".join(_figure(image, caption) for image, caption in row[:PICTURES]) + more
+
+
+def _figure(image: ImageRecord, caption: str) -> str:
+    name = html.escape(_name(image))
+    try:
+        buffer = io.BytesIO()
+        Image.fromarray(thumbnail(read_pixels(image.path), SIDE)).save(buffer, format="JPEG", quality=80)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        picture = f"<img alt='{name}' style='{_PICTURE}' src='data:image/jpeg;base64,{data}'>"
+    except ImageError as error:
+        picture = f"<div title='{html.escape(str(error), quote=True)}'>⚠ cannot be read</div>"
+    size = f"{image.width} × {image.height}"
+    said = f"<br>{html.escape(caption)}" if caption else ""
+    return f"<figure style='{_FRAME}'>{picture}<figcaption>{name}<br>{size}{said}</figcaption></figure>"
+
+
+def _distance(other: Lookalike) -> str:
+    return f"{other.distance} of 256 bits" + (", said to be the same" if other.same else "")
+
+
+def _name(image: ImageRecord) -> str:
+    return f"{image.dataset}/{image.filename}"
+
+
+def _count(number: int, thing: str, several: str = "") -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {several or thing + 's'}"

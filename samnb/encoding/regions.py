@@ -1,0 +1,154 @@
+"""Regions: parts of a large image that are encoded on their own, so that small objects keep their detail.
+
+A model sees a picture in a frame of fixed size (1024 pixels, for segment-anything): of a picture of 8,000 pixels it
+sees every eighth, and an object of 40 pixels is 5 wide. Regions lie on a grid, so that the next object nearby finds its
+region encoded already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PromptError
+from ..lazy_masks import LazyMasks
+from ..prompts import Prediction, Prompt
+
+__all__ = ["LEAST_SIDE", "Region", "check_region", "holds", "in_region", "region_around", "region_hash", "whole"]
+
+Region = tuple[int, int, int, int]
+"""(x0, y0, x1, y1), whole image pixels, inside the image."""
+
+LEAST_SIDE = 128
+"""Pixels; a smaller region would be enlarged for the model, and shows it too little of what is around."""
+
+_STEPS = 4  # regions of one size begin at every fourth of their side
+
+
+def region_around(box: Sequence[float], size_hw: tuple[int, int]) -> Region | None:
+    """The smallest region of the grid that holds a box; None where that is the whole image.
+
+    Sides are the image's longest side halved again and again. A box of up to 3/4 of a side is sure to fit.
+
+    Parameters
+    ----------
+    box : (x0, y0, x1, y1)
+        Image pixels: an object with its surroundings, or the part of the image that is on the screen.
+    size_hw : (H, W)
+        Of the image.
+
+    Examples
+    --------
+    >>> region_around((2100, 1500, 2300, 1650), (3000, 4000))
+    (2000, 1375, 2500, 1875)
+    >>> region_around((0, 0, 3900, 2000), (3000, 4000)) is None
+    True
+    """
+    height, width = size_hw
+    x0, y0, x1, y1 = (max(0.0, min(float(v), m)) for v, m in zip(box, (width, height, width, height), strict=True))
+    found, side = None, max(height, width) // 2
+    while side >= LEAST_SIDE:
+        across, down = _start(x0, x1, side, width), _start(y0, y1, side, height)
+        if across is None or down is None:
+            break
+        found = (across, down, min(across + side, width), min(down + side, height))
+        side //= 2
+    return found
+
+
+def _start(low: float, high: float, side: int, length: int) -> int | None:
+    """Where a region of that side begins that holds low to high, the middle nearest to theirs; None: there is none."""
+    if side >= length:
+        return 0
+    step = side // _STEPS
+    # The last one ends with the image, wherever the grid would put it.
+    starts = {*range(0, length - side, step), length - side}
+    fitting = [start for start in starts if start <= low and high <= start + side]
+    return min(fitting, key=lambda start: (abs(2 * start + side - low - high), start), default=None)
+
+
+def check_region(region: Sequence[float], size_hw: tuple[int, int]) -> Region:
+    """The region as whole numbers.
+
+    Raises
+    ------
+    PromptError
+        Not four whole numbers, empty, or not inside (H, W).
+    """
+    height, width = size_hw
+    values = tuple(region)
+    if len(values) != 4 or any(value % 1 != 0 for value in values):  # nan and inf too
+        raise PromptError(f"region: expected (x0, y0, x1, y1) in whole image pixels; got {values}.")
+    x0, y0, x1, y1 = (int(value) for value in values)
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise PromptError(
+            f"region: expected 0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}; got ({x0}, {y0}, {x1}, {y1})."
+        )
+    return (x0, y0, x1, y1)
+
+
+def holds(region: Region, prompt: Prompt) -> bool:
+    """True when all points of a prompt, and its box, lie in a region.
+
+    >>> holds((0, 0, 50, 50), Prompt.of(points=[(20, 60)]))
+    False
+    """
+    x0, y0, x1, y1 = region
+    corners = () if prompt.box is None else (prompt.box[:2], prompt.box[2:])
+    return all(x0 <= x <= x1 and y0 <= y <= y1 for x, y in (*prompt.points, *corners))
+
+
+def region_hash(pixel_hash: str, region: Region) -> str:
+    """What the pixels of a region are known by: made from the image's pixel hash, so that nothing need be read.
+
+    >>> region_hash("0" * 64, (0, 0, 500, 500)) == region_hash("0" * 64, (0, 0, 500, 501))
+    False
+    """
+    return hashlib.sha256(f"{pixel_hash}|region|{','.join(map(str, region))}".encode()).hexdigest()
+
+
+def in_region(prompt: Prompt, region: Region) -> Prompt:
+    """The prompt in the region's own pixels.
+
+    Raises
+    ------
+    PromptError
+        A point or a corner of the box lies outside the region.
+    """
+    x0, y0, x1, y1 = region
+    corners = () if prompt.box is None else (prompt.box[:2], prompt.box[2:])
+    for x, y in (*prompt.points, *corners):
+        if not (x0 <= x <= x1 and y0 <= y <= y1):
+            raise PromptError(
+                f"({x:g}, {y:g}) lies outside the region {region}. "
+                "Give a region that holds all points and the box, or none."
+            )
+    points = tuple((x - x0, y - y0) for x, y in prompt.points)
+    box = (
+        None if prompt.box is None else (prompt.box[0] - x0, prompt.box[1] - y0, prompt.box[2] - x0, prompt.box[3] - y0)
+    )
+    return Prompt(points, prompt.point_labels, box)
+
+
+def whole(prediction: Prediction, region: Region, size_hw: tuple[int, int], prompt: Prompt) -> Prediction:
+    """A region's prediction as one of the whole image; nothing outside the region is on a mask.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        In the region's pixels; its `low_res_logits` stay the region's.
+    region : Region
+    size_hw : (H, W)
+        Of the image.
+    prompt : Prompt
+        In image pixels.
+    """
+    x0, y0, x1, y1 = region
+
+    def make(index: int, out: NDArray[np.bool_]) -> None:
+        out[y0:y1, x0:x1] = prediction.mask_of(index)
+
+    return prediction.but(masks=LazyMasks(len(prediction.scores), size_hw, make), prompt=prompt, region=region)

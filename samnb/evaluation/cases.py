@@ -1,0 +1,171 @@
+"""`Case`: one object whose mask is known, to measure a model on; `CaseList`: many, read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError, SamnbError, UnknownName
+from ..masks import decode_rle
+from ..records import AnnotationRecord
+from ..reports import Failure
+
+__all__ = ["Case", "CaseList", "CaseSource", "annotated_cases", "failure_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One object whose mask is known.
+
+    Parameters
+    ----------
+    image : str
+        What people call its picture.
+    pixels : (H, W, 3) uint8
+        RGB, upright. Cases of one picture share the array, so that it is encoded once.
+    mask : (H, W) bool
+        The whole truth about the object.
+    category : str
+        Class name, "" when there is none.
+    group : str
+        Figures are also given for each group alone: a category, a kind of picture.
+    id : str
+        What its source knows the picture by: in a session, the image's id.
+    """
+
+    image: str
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    category: str = ""
+    group: str = ""
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mask.shape != self.pixels.shape[:2]:
+            raise ImageError(
+                f"{self.image}: the mask is {self.mask.shape}, the picture {self.pixels.shape[:2]} (H, W). "
+                "Both must have one size; was one of them scaled or turned?"
+            )
+        if not self.mask.any():
+            raise ImageError(f"{self.image}: an empty mask{f' of {self.category}' if self.category else ''}.")
+
+    def __repr__(self) -> str:
+        what = f"{self.category} on {self.image}" if self.category else self.image
+        return f"<Case {what}: {np.count_nonzero(self.mask)} of {self.mask.size} pixels>"
+
+
+@dataclass(frozen=True)
+class CaseSource:
+    """Where a case can be read from; small, so that a list of many thousands is too.
+
+    Parameters
+    ----------
+    image, category, group, id : str
+        As in `Case`.
+    place : str
+        What a message about it names: a file, an annotation.
+    read_pixels, read_mask : callable
+        Without arguments, giving (H, W, 3) uint8 and (H, W) bool; raise a `SamnbError` where they cannot be read.
+    """
+
+    image: str
+    place: str
+    read_pixels: Callable[[], NDArray[np.uint8]]
+    read_mask: Callable[[], NDArray[np.bool_]]
+    category: str = ""
+    group: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class CaseList:
+    """Cases in a fixed order; each pass over it reads them anew, one picture in memory at a time.
+
+    Iterating gives a `Case`, or for what cannot be read a `Failure`, each bad picture once.
+
+    Parameters
+    ----------
+    sources : sequence of CaseSource
+        Those of one picture behind one another.
+    failed : tuple of Failure
+        What was refused before any picture was opened.
+    """
+
+    sources: Sequence[CaseSource]
+    failed: tuple[Failure, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def of_category(self, category: str | None) -> CaseList:
+        """Only those of one category; None: all.
+
+        Raises
+        ------
+        UnknownName
+            None has it.
+        """
+        if category is None:
+            return self
+        known = {source.category for source in self.sources}
+        if category not in known:
+            raise UnknownName("category", category, known)
+        return replace(self, sources=[source for source in self.sources if source.category == category])
+
+    def sampled(self, limit: int | None, *, seed: int = 0) -> CaseList:
+        """At most `limit` of the cases, drawn with a fixed seed, in their order; None: all."""
+        if limit is None or limit >= len(self.sources):
+            return self
+        chosen = np.random.default_rng(seed).choice(len(self.sources), max(limit, 0), replace=False)
+        return replace(self, sources=[self.sources[i] for i in sorted(chosen.tolist())])
+
+    def __iter__(self) -> Iterator[Case | Failure]:
+        yield from self.failed
+        at: tuple[str, str] | None = None
+        pixels: NDArray[np.uint8] | None = None
+        for source in self.sources:
+            if (source.id, source.image) != at:
+                at, pixels = (source.id, source.image), None
+                try:
+                    pixels = source.read_pixels()
+                except SamnbError as error:
+                    yield failure_of(source.image, error)
+            if pixels is None:
+                continue
+            try:
+                case = Case(source.image, pixels, source.read_mask(), source.category, source.group, source.id)
+            except SamnbError as error:
+                yield failure_of(source.place, error)
+                continue
+            yield case
+
+
+def failure_of(place: str, error: SamnbError) -> Failure:
+    """An error as a line of a report; its message need not name the place again."""
+    return Failure(place, str(error).removeprefix(f"{place}: "))
+
+
+def annotated_cases(annotations: Iterable[AnnotationRecord], pixels_of: Callable[[str], NDArray[np.uint8]]) -> CaseList:
+    """Annotations as cases, grouped by category; `pixels_of` gives an image's pixels by its id."""
+    of_image: dict[str, list[AnnotationRecord]] = {}
+    for annotation in annotations:
+        of_image.setdefault(annotation.image_id, []).append(annotation)
+    return CaseList(
+        [
+            CaseSource(
+                image=found.image,
+                place=f"{found.image}, annotation {found.id}",
+                read_pixels=partial(pixels_of, found.image_id),
+                read_mask=partial(decode_rle, found.rle),
+                category=found.category,
+                group=found.category,
+                id=found.image_id,
+            )
+            for together in of_image.values()
+            for found in together
+        ]
+    )

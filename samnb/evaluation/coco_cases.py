@@ -1,0 +1,235 @@
+"""Cases from files: the pictures of a folder, found by name, and the objects a COCO file knows of on them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
+from ..images import read_pixels
+from ..images.discovery import find_images
+from ..masks import decode_rle
+from ..reports import Failure
+from .cases import CaseList, CaseSource
+
+__all__ = ["PictureFolder", "decompressed", "filled", "read_coco"]
+
+Mask = NDArray[np.bool_]
+
+# So many numbers at a time: a polygon of many long edges would take more memory than its picture.
+_CROSSINGS = 1_000_000
+
+
+class PictureFolder:
+    """The pictures of a folder and all folders below, found by name.
+
+    Parameters
+    ----------
+    folder : path
+    without : path, optional
+        A folder below that is no part of it.
+
+    Raises
+    ------
+    ImageNotFound
+        No such folder, or no picture in it.
+    """
+
+    def __init__(self, folder: AnyPath, *, without: Path | None = None):
+        self.root = Path(folder).expanduser().absolute()
+        if not self.root.is_dir():
+            raise ImageNotFound(self.root, expected="a folder of pictures")
+        paths = [path for path in find_images(self.root) if without is None or without not in path.parents]
+        self._list({path: path.name for path in paths})
+
+    @classmethod
+    def of(cls, names: Mapping[Path, str]) -> PictureFolder:
+        """Pictures wherever they lie, by absolute path, with the file names they are called by."""
+        folder = cls.__new__(cls)
+        folder.root = Path(os.path.commonpath({path.parent for path in names}) if names else os.sep)
+        folder._list(names)
+        return folder
+
+    def _list(self, names: Mapping[Path, str]) -> None:
+        self.paths = list(names)
+        self._by_name: dict[str, list[Path]] = {}
+        self._by_stem: dict[str, list[Path]] = {}
+        for path, name in names.items():
+            self._by_name.setdefault(name, []).append(path)
+            self._by_stem.setdefault(Path(name).stem, []).append(path)
+
+    def pixels(self, name: str) -> NDArray[np.uint8]:
+        """The picture of that relative path, or else the only one of that file name.
+
+        Raises
+        ------
+        ImageError
+            None, or several; or it cannot be read.
+        """
+        straight = self.root / name
+        if straight.is_file():
+            return read_pixels(straight)
+        found = self._by_name.get(Path(name).name, [])
+        if len(found) != 1:
+            several = f"there are {len(found)} of that name below {self.root}"
+            raise ImageNotFound(name, expected=f"one picture: {several}")
+        return read_pixels(found[0])
+
+    def of_stem(self, stem: str) -> list[Path]:
+        """All pictures whose file name without suffix is `stem`."""
+        return self._by_stem.get(stem, [])
+
+
+def read_coco(file: AnyPath, images: AnyPath) -> CaseList:
+    """The objects of a COCO file: polygons, and run lengths plain or compressed. Crowds are left out.
+
+    Parameters
+    ----------
+    file : path
+        JSON as of COCO's instances, `Session.export("coco", …)` among them.
+    images : path
+        The folder ``file_name`` is relative to; a file of that name anywhere below is found, too.
+
+    Raises
+    ------
+    ImageNotFound
+        No such file or folder.
+    ImageUnreadable
+        Not a COCO file.
+    """
+    path, folder = Path(file).expanduser(), PictureFolder(images)
+    document = _json(path)
+    failed: list[Failure] = []
+    names: dict[Any, str] = {}
+    for category in document.get("categories", []):
+        name = category.get("name")
+        named = isinstance(name, str | int) and not isinstance(name, bool)
+        names[category["id"]] = str(name) if named else ""
+        if not named:
+            reason = f"expected a name, a text; got {name!r}. Its objects count as of no category."
+            failed.append(Failure(f"{path.name}, category {category['id']}", reason))
+    pictures = {image["id"]: image for image in document["images"]}
+    of_image: dict[Any, list[CaseSource]] = {number: [] for number in pictures}
+    for annotation in document["annotations"]:
+        if annotation.get("iscrowd"):
+            continue
+        place = f"{path.name}, annotation {annotation.get('id', '?')}"
+        picture = pictures.get(annotation.get("image_id"))
+        if picture is None or "segmentation" not in annotation:
+            what = "no segmentation" if picture else f"its image {annotation.get('image_id')!r} is not in the file"
+            failed.append(Failure(place, what))
+            continue
+        category = names.get(annotation.get("category_id"), "")
+        source = CaseSource(
+            image=picture["file_name"],
+            place=place,
+            read_pixels=partial(folder.pixels, picture["file_name"]),
+            read_mask=partial(_coco_mask, annotation["segmentation"], (picture["height"], picture["width"])),
+            category=category,
+            group=category,
+        )
+        of_image[picture["id"]].append(source)
+    return CaseList([source for sources in of_image.values() for source in sources], tuple(failed))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ImageNotFound(path, expected="a COCO file")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        pictures, annotations = document["images"], document["annotations"]
+        whole = all({"id", "file_name", "height", "width"} <= image.keys() for image in pictures)
+        if not whole or not isinstance(annotations, list):
+            raise ValueError("an image lacks id, file_name, height or width")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ImageUnreadable(path, f"is not a COCO file of instances ({type(error).__name__}: {error})") from error
+    return document  # type: ignore[no-any-return]
+
+
+def _coco_mask(segmentation: Any, size_hw: tuple[int, int]) -> Mask:
+    try:
+        if isinstance(segmentation, Mapping):
+            counts = segmentation["counts"]
+            plain = decompressed(counts) if isinstance(counts, str | bytes) else counts
+            return decode_rle({"size": segmentation["size"], "counts": plain})
+        rings = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in segmentation]
+        return np.any([filled(ring, size_hw) for ring in rings] or np.zeros((1, *size_hw)), axis=0)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"its segmentation is neither polygons nor run lengths ({error}).") from error
+
+
+def decompressed(counts: str | bytes) -> list[int]:
+    """COCO's compressed run lengths as plain ones.
+
+    Six bits a character, of which five count, the lowest first; from the third number on it is the difference to the
+    last but one (cocoapi, ``rleFrString``).
+
+    Examples
+    --------
+    >>> decompressed("2452")
+    [2, 4, 5, 6]
+    """
+    codes = [ord(c) - 48 for c in counts] if isinstance(counts, str) else [c - 48 for c in counts]
+    numbers: list[int] = []
+    value = bits = 0
+    for code in codes:
+        value |= (code & 31) << bits
+        bits += 5
+        if code & 32:
+            continue
+        if code & 16:
+            value -= 1 << bits
+        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
+        value = bits = 0
+    return numbers
+
+
+def filled(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
+    """The (H, W) mask of all pixels whose centre lies in a polygon, by the even-odd rule.
+
+    OpenCV and Pillow also fill the pixels a polygon only touches, half a pixel too much on every side; and cuts of no
+    width, by which COCO's polygons reach their holes, cancel here.
+
+    Parameters
+    ----------
+    ring : (N, 2) float
+        (x, y) corners on pixel edges.
+
+    Examples
+    --------
+    >>> filled(np.array([[1, 0], [3, 0], [3, 2], [1, 2]], float), (2, 4)).astype(int).tolist()
+    [[0, 1, 1, 0], [0, 1, 1, 0]]
+    """
+    mask = np.zeros(size_hw, bool)
+    x0, y0 = np.asarray(ring, np.float64).T
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    # Rows whose centre lies between an edge's ends, the lower end not included.
+    first, last = _centres(np.minimum(y0, y1), size_hw[0]), _centres(np.maximum(y0, y1), size_hw[0])
+    counts = last - first
+    if not counts.any():
+        return mask
+    # Outside the box of all crossings their number is even.
+    top, bottom = int(first[counts > 0].min()), int(last.max())
+    left, right = (int(end) for end in _centres(np.array([x0.min(), x0.max()]), size_hw[1]))
+    crossed = np.zeros((bottom - top, right - left + 1), np.int32)
+    for edges in np.array_split(np.arange(len(counts)), 1 + int(counts.sum()) // _CROSSINGS):
+        edge = np.repeat(edges, counts[edges])
+        rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts[edges]) - counts[edges] - first[edges], counts[edges])
+        x = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
+        np.add.at(crossed, (rows - top, np.clip(_centres(x, size_hw[1]), left, right) - left), 1)
+    mask[top:bottom, left:right] = np.cumsum(crossed[:, :-1], axis=1) % 2 == 1
+    return mask
+
+
+def _centres(place: NDArray[np.float64], end: int) -> NDArray[np.int_]:
+    """How many pixel centres lie before each place, of `end` in all."""
+    return np.clip(np.ceil(place - 0.5), 0, end).astype(int)

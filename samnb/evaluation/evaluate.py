@@ -1,0 +1,271 @@
+"""The yardstick: how good a model is on pictures whose masks are known, told by simulated clicks.
+
+For each case the first click goes to the middle of the object, every further one into the middle of the largest
+mistake (`samnb.masks.clicks`). Nothing is random, so two models get comparable figures from the same cases.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NothingToMeasure, PromptError, SamnbError
+from ..masks import mask_area, mask_iou
+from ..masks.clicks import first_click, next_click
+from ..models import Model
+from ..prompts import Embedding, Prompt
+from ..records import AnnotationRecord
+from ..reports import Failure
+from .baselines import make_baseline
+from .cases import Case, annotated_cases
+from .metrics import CaseResult
+from .report import ModelReport
+
+__all__ = ["evaluate", "evaluate_annotations"]
+
+Embed = Callable[[Case], tuple[Embedding, bool]]
+
+_ALWAYS = 5
+"""Clicks that are made in any case, for `iou_5`; further ones only until an IoU of 0.90 was reached."""
+
+
+def evaluate(
+    model: Model,
+    cases: Iterable[Case | Failure],
+    *,
+    baselines: Sequence[Model] = (),
+    max_clicks: int = 20,
+    baseline_clicks: int | None = None,
+    multimask: bool = True,
+    embed: Embed | None = None,
+    seed: int = 0,
+    on_case: Callable[[Case], object] | None = None,
+) -> ModelReport:
+    """Play the clicks of every case and sum up.
+
+    The first click asks for three candidates and shows the one of highest score, as the annotator does. A further
+    click asks again with all clicks so far and, as `mask_input`, the low-resolution logits of the mask shown before:
+    segment-anything was trained so, and without them a model forgets what it had right.
+
+    Parameters
+    ----------
+    model : Model
+        Anything that encodes and decodes as `samnb.models.Model` does.
+    cases : iterable of Case
+        Read once; a `Failure` among them is passed on to the report. Cases of one picture should come behind one
+        another and share its array: then it is encoded once.
+    baselines : sequence of Model
+        Answer the same clicks; see `samnb.evaluation.baselines`. Their reports are the report's `baselines`.
+    max_clicks : int
+        The cap for a case that never reaches an IoU of 0.90.
+    baseline_clicks : int, optional
+        Another cap for the baselines, to save time; None: the same.
+    multimask : bool
+        True: refining clicks too choose among three candidates by score. False: they take the single mask, which
+        segment-anything recommends once there is more than one click.
+    embed : callable, optional
+        Gives a case's embedding and True when it was cached; None: `model.encode`.
+    seed : int
+        Of the bootstrap intervals.
+    on_case : callable, optional
+        Called after each case.
+
+    Returns
+    -------
+    ModelReport
+
+    Raises
+    ------
+    PromptError
+        `max_clicks` below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from samnb.evaluation.baselines import make_baseline
+    >>> pixels, mask = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), bool)
+    >>> mask[10:30, 20:50], pixels[10:30, 20:50] = True, 200
+    >>> report = evaluate(make_baseline("flood_fill"), [Case("square.png", pixels, mask)])
+    >>> report.overall.iou_1 > 0.9, report.overall.noc_90
+    (True, 1.0)
+    """
+    for clicks in (max_clicks, max_clicks if baseline_clicks is None else baseline_clicks):
+        if clicks < 1:
+            raise PromptError(f"max_clicks: expected at least 1; got {clicks}.")
+    players = [_Player(model, max_clicks, multimask, embed)]
+    players += [_Player(other, baseline_clicks or max_clicks, multimask, None) for other in baselines]
+    for case in cases:
+        if isinstance(case, Failure):
+            players[0].failed.append(case)
+            continue
+        for player in players:
+            player.play(case)
+        if on_case is not None:
+            on_case(case)
+    report, *others = (player.report(seed) for player in players)
+    return report.with_baselines(others)
+
+
+class Annotated(Protocol):
+    """What is asked of whoever has the pictures: a `Session`."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def model(self) -> Model:
+        """The one to measure."""
+
+    def pixels(self, image: str) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of an image by its id."""
+
+    def embedding(self, image: str) -> tuple[Embedding, bool]:
+        """An image's embedding by its id, and True when it was cached."""
+
+
+def evaluate_annotations(
+    annotations: Sequence[AnnotationRecord],
+    owner: Annotated,
+    *,
+    max_clicks: int = 20,
+    baselines: Sequence[str] = (),
+    limit: int | None = None,
+    seed: int = 0,
+    on_case: Callable[[Case], object] | None = None,
+) -> ModelReport:
+    """What `Session.evaluate_model` does, with its dataset and category chosen.
+
+    It returns when all is done. A click costs what it costs a hand: a hundred objects take a minute or two with "tiny".
+
+    Parameters
+    ----------
+    annotations : sequence of AnnotationRecord
+        Whose masks count as the truth. Their groups are their categories.
+    owner : Session
+    max_clicks : int
+        The cap for an object that is never got right; see `evaluate`.
+    baselines : sequence of str
+        Other methods under the same clicks, keys of `samnb.evaluation.baselines.BASELINES`.
+    limit : int, optional
+        At most so many objects, drawn with `seed`.
+    seed : int
+        Also of the intervals.
+    on_case : callable, optional
+        Called after each case.
+
+    Raises
+    ------
+    NothingToMeasure
+        No annotation.
+    UnknownName
+        No such baseline.
+    """
+    others = [make_baseline(name) for name in baselines]
+    if not annotations:
+        raise NothingToMeasure(owner.name)
+    report = evaluate(
+        owner.model,
+        annotated_cases(annotations, owner.pixels).sampled(limit, seed=seed),
+        baselines=others,
+        max_clicks=max_clicks,
+        embed=lambda case: owner.embedding(case.id),
+        seed=seed,
+        on_case=on_case,
+    )
+    own = sum(annotation.model == owner.model.fingerprint for annotation in annotations)
+    if not own:
+        return report
+    return report.with_notes(
+        f"{own} of {len(annotations)} masks began as answers of this very model, which flatters it. For a fair figure "
+        "correct them with the brush, or measure on masks made without it."
+    )
+
+
+@dataclass(eq=False)
+class _Player:
+    """One model on its way through the cases."""
+
+    model: Model
+    max_clicks: int
+    multimask: bool
+    embed: Embed | None
+    results: list[CaseResult] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    encode_ms: list[float] = field(default_factory=list)
+    decode_ms: list[float] = field(default_factory=list)
+    _encoded: tuple[Any, Embedding | None] = (None, None)
+
+    def play(self, case: Case) -> None:
+        """All clicks of one case; what the model fails on is noted and left out."""
+        try:
+            embedding = self._embedding(case)
+            if embedding is not None:
+                self.results.append(self._clicks(case, embedding))
+        except SamnbError as error:
+            self.failed.append(Failure(case.image, f"{self.model.name}: {error}"))
+
+    def report(self, seed: int) -> ModelReport:
+        """What all cases together say."""
+        return ModelReport.of(
+            self.results,
+            model=self.model.name,
+            fingerprint=self.model.fingerprint,
+            device=self.model.device,
+            max_clicks=self.max_clicks,
+            multimask=self.multimask,
+            seed=seed,
+            encode_ms=_median(self.encode_ms),
+            decode_ms=_median(self.decode_ms),
+            failed=tuple(self.failed),
+        )
+
+    def _embedding(self, case: Case) -> Embedding | None:
+        """Encode, unless it is the picture of the case before; None when that has failed already."""
+        if self._encoded[0] is not case.pixels:
+            self._encoded = (case.pixels, None)
+            started = time.perf_counter()
+            embedding, cached = self.embed(case) if self.embed else (self.model.encode(case.pixels), False)
+            if not cached:
+                self.encode_ms.append((time.perf_counter() - started) * 1000)
+            self._encoded = (case.pixels, embedding)
+        return self._encoded[1]
+
+    def _clicks(self, case: Case, embedding: Embedding) -> CaseResult:
+        prompt = Prompt.of(points=[first_click(case.mask)])
+        first = shown = self._decode(embedding, prompt, True, None)
+        ious = [mask_iou(shown.mask, case.mask)]
+        while len(ious) < self.max_clicks and (len(ious) < _ALWAYS or max(ious) < 0.90):
+            click = next_click(case.mask, shown.mask, prompt.points)
+            if click is None:
+                break
+            (x, y), label = click
+            prompt = prompt.with_point(x, y, label=label)
+            shown = self._decode(embedding, prompt, self.multimask, shown.low_res_logits[shown.best])
+            ious.append(mask_iou(shown.mask, case.mask))
+        return CaseResult(
+            image=case.image,
+            category=case.category,
+            group=case.group,
+            area=mask_area(case.mask),
+            ious=tuple(ious),
+            candidate_ious=tuple(mask_iou(mask, case.mask) for mask in first.masks),
+            candidate_scores=tuple(float(score) for score in first.scores),
+            max_clicks=self.max_clicks,
+        )
+
+    def _decode(self, embedding: Embedding, prompt: Prompt, multimask: bool, mask_input: Any) -> Any:
+        started = time.perf_counter()
+        prediction = self.model.decode(embedding, prompt, multimask=multimask, mask_input=mask_input)
+        self.decode_ms.append((time.perf_counter() - started) * 1000)
+        return prediction
+
+
+def _median(times: list[float]) -> float | None:
+    """The first call builds the net, so it counts only when it is the only one."""
+    return float(np.median(times[1:] or times)) if times else None

@@ -1,0 +1,1 @@
+"""Annotations written for other tools, and read from them."""

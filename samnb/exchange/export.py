@@ -1,0 +1,104 @@
+"""Annotations for other tools: the door to the formats in `samnb.exchange.writers`.
+
+A format is an entry of `EXPORTERS`. Sizes and coordinates are those of the upright pictures. Images without
+annotations are exported too. Every file is complete or not there, and so is a new folder: written beside its place,
+then moved. One annotation or picture that cannot be exported is reported, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..atomic_files import clear_leftovers
+from ..errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
+from ..records import AnnotationRecord, ImageRecord
+from .writers.coco import export_coco
+from .writers.labelme import export_labelme
+from .writers.layout import ExportItem, ExportReport, gathered
+from .writers.mask_pngs import export_masks
+from .writers.table import export_table
+from .writers.voc import export_voc
+from .writers.yolo import export_yolo
+
+__all__ = ["EXPORTERS", "ExportItem", "ExportReport", "Exporter", "export"]
+
+Exporter = Callable[..., ExportReport]
+"""Takes the place, the items and the categories; what it takes besides are keywords of its own."""
+
+EXPORTERS: dict[str, Exporter] = {
+    "coco": export_coco,
+    "labelme": export_labelme,
+    "masks": export_masks,
+    "table": export_table,
+    "voc": export_voc,
+    "yolo": export_yolo,
+}
+
+
+def export(
+    format: str,
+    path: AnyPath,
+    *,
+    images: Sequence[ImageRecord],
+    annotations: Sequence[AnnotationRecord],
+    categories: Sequence[str],
+    **options: Any,
+) -> ExportReport:
+    """Write annotations in one of the formats of `EXPORTERS`.
+
+    Parameters
+    ----------
+    format : {"coco", "labelme", "masks", "table", "voc", "yolo"}
+        See `samnb.exchange.writers`, or docs/exchange.md.
+    path : path
+        The file or folder; missing folders are made.
+    images : sequence of ImageRecord
+        In the order they shall have.
+    annotations : sequence of AnnotationRecord
+        Each on one of `images`, of one of `categories`.
+    categories : sequence of str
+        Numbered in this order.
+    **options
+        What the format's exporter takes besides.
+
+    Raises
+    ------
+    UnknownName
+        No such format; an annotation's image or category is not among those given.
+    UnknownOption
+        The format takes no such option.
+    StoreError
+        The place cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> report = export("coco", folder / "none.json", images=[], annotations=[], categories=["coin"])
+    >>> report.images, report.annotations, report.files[0].name
+    (0, 0, 'none.json')
+    """
+    if format not in EXPORTERS:
+        raise UnknownName("export format", format, EXPORTERS)
+    exporter = EXPORTERS[format]
+    known = {name for name, p in inspect.signature(exporter).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    if unknown := options.keys() - known:
+        raise UnknownOption(f"export({format!r})", unknown, known or {"none"})
+    place = Path(path).expanduser()
+    categories = list(dict.fromkeys(categories))
+    work, failed = gathered(images, annotations, categories)
+    clear_leftovers(place.parent)
+    try:
+        report = exporter(place, work, categories, **options)
+    except SamnbError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"{place}: cannot be written ({error.strerror or error}). Choose another place, "
+            "or check the folder's permissions and the disk's free space."
+        ) from error
+    return replace(report, failed=(*failed, *report.failed))

@@ -1,0 +1,327 @@
+"""Annotations of other tools into a session: the door to the formats in `samnb.exchange.readers`.
+
+What is in the session is never changed. An object that is there already is left out, so the same import again adds
+nothing; so is one whose like a hand has mended. One record that cannot be used is reported, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..catalog import Catalog
+from ..errors import AnyPath, ImageError, ImageNotFound, UnknownName, UnknownOption
+from ..evaluation.cases import failure_of
+from ..evaluation.coco_cases import PictureFolder
+from ..jobs import Event, JobControl
+from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
+from ..records import BY_HAND, REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
+from ..reports import AddReport, Failure
+from .image_matching import KnownPictures
+from .readers.coco import read_coco
+from .readers.labelme import read_labelme
+from .readers.mask_pngs import read_mask_pictures
+from .readers.objects import Contents, Found, Mask, Named, plain
+from .report import ImportReport
+from .writers.layout import count
+
+__all__ = ["READERS", "SAME", "Importing", "Reader", "picture_folder", "read_contents"]
+
+Reader = Callable[..., Contents]
+"""Takes the path and, where it has such parameters, the pictures there are; what it takes besides are keywords."""
+
+READERS: dict[str, Reader] = {"coco": read_coco, "labelme": read_labelme, "masks": read_mask_pictures}
+
+SAME = 0.9
+"""From this IoU on two masks of a category are one object: outlines that went through polygons are not the same."""
+
+_MENDED = 0.5
+_BATCH = 500
+
+# How a mask drawn on a picture as it lies in the file comes to stand upright; by EXIF orientation.
+_TURNS = {
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION_TAG = 0x0112
+
+
+def read_contents(format: str, path: AnyPath, known: KnownPictures, **options: Any) -> Contents:
+    """What a file, or folder, of one of the formats of `READERS` says.
+
+    Raises
+    ------
+    UnknownName, UnknownOption
+        No such format, or the format takes no such option.
+    ImageNotFound, FormatError
+        Nothing there, or something else.
+    """
+    if format not in READERS:
+        raise UnknownName("import format", format, READERS)
+    reader = READERS[format]
+    parameters = inspect.signature(reader).parameters.values()
+    allowed = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    if unknown := options.keys() - allowed:
+        raise UnknownOption(f"import_({format!r})", unknown, {"dataset", "images", "show", *allowed})
+    place = Path(path).expanduser().absolute()
+    if not place.exists():
+        raise ImageNotFound(place, expected="a file or folder to import")
+    # What is in the folder, or known of the images, is not looked through for a format that has no use for it.
+    takes = any(parameter.name == "pictures" for parameter in parameters)
+    return reader(place, *([known.pictures] if takes else []), **options)
+
+
+@dataclass
+class Importing:
+    """One import on its way.
+
+    Parameters
+    ----------
+    format : str
+    path : Path
+    catalog : Catalog
+    known : KnownPictures
+    contents : Contents
+    add : callable
+        Adds picture files to the session.
+    filled : callable
+        The images, their files read where nobody did since they came from the earlier server.
+    tell : callable
+        Told the id of an image whose annotations changed.
+    by_hand : bool
+        New ones count as made by hand.
+    """
+
+    format: str
+    path: Path
+    catalog: Catalog
+    known: KnownPictures
+    contents: Contents
+    add: Callable[[list[Path]], AddReport]
+    filled: Callable[[Sequence[ImageRecord]], Sequence[ImageRecord]]
+    tell: Callable[[str], object]
+    by_hand: bool = False
+    added: int = 0
+    already: int = 0
+    like: int = 0
+    turned: int = 0
+    pictures_added: int = 0
+    categories_added: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+    def events(self, control: JobControl) -> Iterator[Event]:
+        """Add what is missing, image after image; the last event has the report in its details."""
+        self.failed += self.contents.failed
+        of_picture: dict[Named, list[Found]] = {named: [] for named in self.contents.pictures}
+        for found in self.contents.objects:
+            of_picture.setdefault(found.picture, []).append(found)
+        images = self._images(of_picture)
+        # Several names can mean one image: a mask file and its label map, a file named in two ways.
+        of_image: dict[str, list[Found]] = {}
+        for named, image in images.items():
+            of_image.setdefault(image.id, []).extend(of_picture[named])
+        self._have_categories()
+        records = {image.id: image for image in images.values()}
+        done = 0
+        for done, (image_id, objects) in enumerate(of_image.items(), 1):
+            before = self.added
+            self._import(records[image_id], objects)
+            is_new = self.added > before
+            yield Event("computed" if is_new else "skipped", done, len(of_image), records[image_id].filename)
+            if not control.go_on():
+                break
+        report = self._report(done)
+        details: dict[str, Any] = {"report": report, "summary": str(report).splitlines()[0]}
+        if control.cancelled and done < len(of_image):
+            details |= {"cancelled": True, "left": len(of_image) - done}
+        yield Event("done", total=len(of_image), details=details)
+
+    # -- pictures ----------------------------------------------------------------------------------
+
+    def _images(self, of_picture: Mapping[Named, list[Found]]) -> dict[Named, ImageRecord]:
+        """The images that are meant, in the file's order; those in the folder are added, others reported."""
+        images: dict[Named, ImageRecord | Path] = {}
+        for named, objects in of_picture.items():
+            try:
+                images[named] = self.known.match(named)
+            except ImageError as error:
+                lost = f" ({count(len(objects), 'object')})" if objects else ""
+                self.failed.append(Failure(f"{named.name}{lost}", str(error).removeprefix(f"{named.name}: ")))
+        new = list(dict.fromkeys(found for found in images.values() if isinstance(found, Path)))
+        added = self._added(new) if new else {}
+        certain = {
+            named: image
+            for named, found in images.items()
+            if (image := found if isinstance(found, ImageRecord) else added.get(found)) is not None
+        }
+        filled = self.filled(list(certain.values()))
+        return dict(zip(certain, filled, strict=True))
+
+    def _added(self, paths: list[Path]) -> dict[Path, ImageRecord]:
+        report = self.add(paths)
+        self.pictures_added = report.added
+        self.failed += report.failed
+        by_path = {record.path: record for record in report.images}
+        found = {path: by_path.get(str(path)) or by_path.get(str(path.resolve())) for path in paths}
+        return {path: record for path, record in found.items() if record is not None}
+
+    def _have_categories(self) -> None:
+        """Have the file's categories, in its order, behind those that are there."""
+        names = (plain(name).strip() for name in self.contents.categories)
+        self.categories_added = self.catalog.have_categories(names)
+
+    # -- objects -----------------------------------------------------------------------------------
+
+    def _import(self, image: ImageRecord, objects: Sequence[Found]) -> None:
+        rows = [row for found in objects if (row := self._row(found, image)) is not None]
+        if not rows:
+            return
+        there = self.catalog.annotations(image_id=image.id)
+        # Rejected ones are there, too: what a review has sent away does not come back by itself.
+        there += self.catalog.annotations(image_id=image.id, review=REJECTED)
+        new = self._missing(rows, there)
+        for start in range(0, len(new), _BATCH):
+            self.added += len(self.catalog.add_annotations(new[start : start + _BATCH]))
+        if new:
+            self.tell(image.id)
+
+    def _row(self, found: Found, image: ImageRecord) -> NewAnnotation | None:
+        try:
+            mask = self._upright(found, image)
+            if not mask.any() and not found.may_be_empty:
+                raise ImageError("an empty mask: it covers the middle of no pixel of the image.")
+        except ImageError as error:
+            self.failed.append(failure_of(found.place, error))
+            return None
+        if not mask.any():
+            return None
+        return NewAnnotation(
+            image_id=image.id,
+            category=plain(found.category).strip() or "object",
+            rle=encode_rle(mask),
+            bbox=mask_bbox(mask),
+            area=mask_area(mask),
+            score=found.score,
+            source=BY_HAND if self.by_hand else f"import:{self.format}",
+        )
+
+    def _upright(self, found: Found, image: ImageRecord) -> Mask:
+        """The mask as it lies on the upright picture."""
+        size = found.picture.size_hw or image.size_hw
+        turn = _turn(image) if size == image.size_hw[::-1] != image.size_hw else None
+        if size != image.size_hw and turn is None:
+            raise _other_size(size, image)
+        mask = found.read_mask(size)
+        if mask.shape == image.size_hw:
+            return mask
+        turn = _turn(image) if mask.shape == image.size_hw[::-1] else None
+        if turn is None:
+            raise _other_size(mask.shape, image)
+        self.turned += 1
+        return np.asarray(Image.fromarray(mask).transpose(turn))
+
+    def _missing(self, rows: Sequence[NewAnnotation], there: Sequence[AnnotationRecord]) -> list[NewAnnotation]:
+        """Those that are not there; each one that is there stands for one of the file only."""
+        exact = Counter(_key(record) for record in there)
+        rest: list[NewAnnotation] = []
+        for row in rows:
+            if exact[_key(row)]:
+                exact[_key(row)] -= 1
+                self.already += 1
+            else:
+                rest.append(row)
+        unused = [record for record in there if exact[_key(record)]]
+        new: list[NewAnnotation] = []
+        for row in rest:
+            like = _like(row, unused, by_hand=self.by_hand)
+            if like is None:
+                new.append(row)
+            else:
+                unused.remove(like)
+                self.already, self.like = self.already + 1, self.like + 1
+        return new
+
+    def _report(self, images: int) -> ImportReport:
+        notes = [*self.contents.notes]
+        if self.like:
+            notes.append(f"{count(self.like, 'object')} there with another outline or category: left as they are")
+        if self.turned:
+            notes.append(f"{count(self.turned, 'mask')} drawn on pictures as they lie in their files: turned upright")
+        return ImportReport(
+            format=self.format,
+            path=self.path,
+            added=self.added,
+            already=self.already,
+            images=images,
+            pictures_added=self.pictures_added,
+            categories_added=tuple(self.categories_added),
+            failed=tuple(Failure(plain(failure.path), plain(failure.reason)) for failure in self.failed),
+            notes=tuple(notes),
+            by_hand=self.by_hand,
+        )
+
+
+def _key(annotation: NewAnnotation | AnnotationRecord) -> tuple[str, str]:
+    return annotation.category, str(annotation.rle["counts"])
+
+
+def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: bool) -> AnnotationRecord | None:
+    """The annotation that is the same object, if not to the pixel; None where there is none."""
+    best, nearest = None, 0.0
+    mask: Mask | None = None
+    for record in there:
+        imported = record.source.startswith("import:") or (by_hand and record.source == BY_HAND)
+        mended = imported and record.updated_at is not None
+        least = _MENDED if mended else SAME
+        sizes = sorted((row.area, record.area))
+        # The IoU is at most the ratio of the areas, and what the boxes share over the larger area.
+        if (record.category != row.category and not mended) or sizes[0] < least * sizes[1]:
+            continue
+        if _shared(row.bbox, record.bbox) < least * sizes[1]:
+            continue
+        mask = decode_rle(row.rle) if mask is None else mask
+        other = decode_rle(record.rle)
+        iou = mask_iou(mask, other) if other.shape == mask.shape else 0.0
+        if iou >= least and iou > nearest:
+            best, nearest = record, iou
+    return best
+
+
+def _shared(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two boxes (x, y, width, height) share."""
+    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return max(0, wide) * max(0, high)
+
+
+def _turn(image: ImageRecord) -> Image.Transpose | None:
+    """How the picture's EXIF tag exchanges its sides; None where it does not, or cannot be read."""
+    try:
+        with Image.open(image.path) as picture:
+            return _TURNS.get(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _other_size(size: tuple[int, ...], image: ImageRecord) -> ImageError:
+    return ImageError(
+        f"made for a picture of size (H, W) {tuple(size)}; {image.filename} has {image.size_hw}. "
+        "Was one of them scaled or turned?"
+    )
+
+
+def picture_folder(images: AnyPath | None, path: AnyPath) -> PictureFolder | None:
+    """The folder of pictures to add from, without the imported folder where that lies in it."""
+    if images is None:
+        return None
+    root, place = Path(path).expanduser().absolute(), Path(images).expanduser().absolute()
+    return PictureFolder(place, without=root if place in root.parents else None)

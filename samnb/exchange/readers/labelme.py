@@ -1,0 +1,158 @@
+"""labelme's JSON files, one for each picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...errors import FormatError, ImageError, ImageNotFound
+from ...reports import Failure
+from ..writers.layout import MANIFEST
+from .objects import Contents, Found, Mask, Named, Size, read_json, ring_mask, value_of
+
+__all__ = ["read_labelme"]
+
+_KIND = "a file of labelme"
+
+
+def read_labelme(path: Path) -> Contents:
+    """What a JSON file of labelme says, or all in a folder; shapes of one label and one group are one object.
+
+    Raises
+    ------
+    ImageNotFound
+        A folder without any.
+    FormatError
+        A file that is none; one of a folder's is reported.
+    """
+    if not path.is_dir():
+        return _contents([path], strict=True)
+    files = [file for file in sorted(path.rglob("*.json")) if file.name != MANIFEST]
+    if not files:
+        raise ImageNotFound(path, expected="a JSON file of labelme, or a folder of them")
+    said = _contents(files, strict=False)
+    return replace(said, categories=tuple(dict.fromkeys([*_labels(path / "labels.txt"), *said.categories])))
+
+
+def _labels(file: Path) -> list[str]:
+    """The labels of a ``labels.txt`` that labelme is started with; those with underscores mean no object."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # most have none
+        return []
+    return [name for line in lines if (name := line.strip()) and not (name.startswith("_") and name.endswith("_"))]
+
+
+def _contents(files: list[Path], *, strict: bool) -> Contents:
+    pictures: list[Named] = []
+    objects: list[Found] = []
+    failed: list[Failure] = []
+    for file in files:
+        try:
+            picture, shapes = _opened(file)
+        except FormatError as error:
+            if strict:
+                raise
+            failed.append(Failure(str(file), error.reason))
+            continue
+        pictures.append(picture)
+        objects += _objects(file, picture, shapes, failed)
+    categories = tuple(dict.fromkeys(found.category for found in objects))
+    return Contents(tuple(pictures), tuple(objects), categories, tuple(failed))
+
+
+def _opened(file: Path) -> tuple[Named, list[Any]]:
+    document = read_json(file, _KIND)
+    name, shapes = document.get("imagePath"), document.get("shapes")
+    if not isinstance(name, str) or not name.strip() or not isinstance(shapes, list):
+        raise FormatError(file, _KIND, "it lacks an imagePath, or a list of shapes")
+    height, width = document.get("imageHeight"), document.get("imageWidth")
+    size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    original = document.get("samnb_image")
+    # Written on Windows, the path has backslashes.
+    named = Named(name.replace("\\", "/"), file.parent, size, original if isinstance(original, str) else "")
+    return named, shapes
+
+
+def _objects(file: Path, picture: Named, shapes: list[Any], failed: list[Failure]) -> list[Found]:
+    together: dict[Any, list[tuple[int, Mapping[str, Any]]]] = {}
+    for number, shape in enumerate(shapes, 1):
+        label, group = value_of(shape, "label"), value_of(shape, "group_id")
+        if not isinstance(label, str) or not label.strip():
+            failed.append(Failure(f"{file.name}, shape {number}", "it has no label"))
+            continue
+        key = (label, "alone", number) if group is None else (label, "group", str(group))
+        together.setdefault(key, []).append((number, shape))
+    return [
+        Found(
+            picture,
+            f"{file.name}, shape {', '.join(str(number) for number, _ in members)}",
+            label.strip(),
+            partial(_of_shapes, [shape for _, shape in members]),
+        )
+        for (label, *_), members in together.items()
+    ]
+
+
+def _of_shapes(shapes: list[Mapping[str, Any]], size_hw: Size) -> Mask:
+    mask = np.zeros(size_hw, bool)
+    for shape in shapes:
+        mask |= _of_shape(shape, size_hw)
+    return mask
+
+
+def _of_shape(shape: Mapping[str, Any], size_hw: Size) -> Mask:
+    kind, points = shape.get("shape_type") or "polygon", shape.get("points")
+    if kind in ("polygon", "oriented_rectangle"):
+        return ring_mask(points, size_hw)
+    if kind not in ("rectangle", "circle", "mask"):
+        raise ImageError(f"a {kind!r} covers no area; understood are polygon, rectangle, circle and mask.")
+    try:
+        (x0, y0), (x1, y1) = np.asarray(points, np.float64).tolist()
+        numbers = math.isfinite(x0 + y0 + x1 + y1)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError(f"a broken {kind}: expected two points, each x and y.") from error
+    if not numbers:
+        raise ImageError(f"a broken {kind}: expected two points of finite numbers.")
+    if kind == "rectangle":
+        return ring_mask([x0, y0, x1, y0, x1, y1, x0, y1], size_hw)
+    if kind == "circle":
+        rows, columns = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
+        return np.asarray(np.hypot(columns - x0, rows - y0) <= math.hypot(x1 - x0, y1 - y0))
+    return _pasted(shape.get("mask"), (round(x0), round(y0), round(x1), round(y1)), size_hw)
+
+
+def _pasted(content: Any, corners: tuple[int, int, int, int], size_hw: Size) -> Mask:
+    """labelme's mask shape: a PNG of the part from one corner pixel to the other, both inside."""
+    x0, y0, x1, y1 = corners
+    size = (y1 - y0 + 1, x1 - x0 + 1)
+    if not (0 <= x0 <= x1 < size_hw[1] and 0 <= y0 <= y1 < size_hw[0]):
+        raise ImageError(f"its mask reaches from ({x0}, {y0}) to ({x1}, {y1}): not inside the picture.")
+    part = _png(content, size)
+    mask = np.zeros(size_hw, bool)
+    mask[y0 : y1 + 1, x0 : x1 + 1] = part
+    return mask
+
+
+def _png(content: Any, size_hw: Size) -> NDArray[Any]:
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(content, validate=True)), formats=["PNG"]) as opened:
+            # Before it is decoded: a small file can be a huge picture.
+            if opened.size != size_hw[::-1]:
+                raise ImageError(f"its mask is of size (H, W) {opened.size[::-1]}, its corners say {size_hw}.")
+            part = np.asarray(opened).astype(bool)
+    except ImageError:
+        raise
+    except (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"its mask is no PNG in base64 ({error}).") from error
+    return np.asarray(part.any(axis=2)) if part.ndim == 3 else part

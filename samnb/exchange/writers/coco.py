@@ -1,0 +1,110 @@
+"""COCO: one JSON file of instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...atomic_files import write_whole
+from ...masks import decode_rle, mask_polygons
+from ...records import AnnotationRecord
+from ...reports import Failure
+from .layout import ExportItem, ExportReport, FolderWriter, Names, each
+from .pictures import upright_copy
+from .single_ring import without_holes
+
+__all__ = ["export_coco"]
+
+
+def export_coco(
+    path: Path,
+    items: Sequence[ExportItem],
+    categories: Sequence[str],
+    *,
+    polygons: bool = False,
+    tolerance: float = 0.5,
+    pictures: bool = False,
+) -> ExportReport:
+    """One JSON file in COCO's format for instances; image, annotation and category ids count from 1.
+
+    Annotations of an image stand in the order in which they lie on one another, the topmost last.
+
+    Parameters
+    ----------
+    polygons : bool
+        False: masks as uncompressed run lengths, exact. They are no crowds (``iscrowd`` 0): evaluation
+        counts each as one object, and pycocotools reads them like any other.
+        True: masks as polygons, one for each part. COCO knows no holes, so a hole is joined to the outline
+        by a cut of no width, which filling the polygon leaves open.
+    tolerance : float
+        For polygons: how far, in pixels, they may leave the mask's edge; 0: exact.
+    pictures : bool
+        True: upright copies of the pictures in a folder "images" beside the file, and ``file_name`` names them.
+        False: ``file_name`` is the original's name. Sizes and masks are those of the upright picture: open
+        originals with ``PIL.ImageOps.exif_transpose``.
+    """
+    failed: list[Failure] = []
+    if not pictures:
+        content = _document(items, categories, [item.name for item in items], polygons, tolerance)
+        return ExportReport("coco", path, len(items), _count(items), (write_whole(path, content),))
+    if path.is_dir():
+        raise IsADirectoryError(21, "a folder is in the way")
+    # The list beside the copies: files beside the COCO file are none of this export's.
+    with FolderWriter(path.parent, items, listed_in="images", asked=path.name) as folder:
+        names, taken = {}, Names()
+
+        def copy(item: ExportItem) -> None:
+            suffix, content = upright_copy(item.image)
+            names[item.name] = folder.write(f"images/{taken.stem(item.name)}{suffix}", content)
+
+        items = list(each(items, copy, failed))
+        file_names = [names[item.name].relative_to(path.parent).as_posix() for item in items]
+        folder.write(path.name, _document(items, categories, file_names, polygons, tolerance))
+        if names:
+            # Another COCO file beside this one may have its pictures in the same folder.
+            folder.write_manifest("coco", keep=True)
+    return ExportReport("coco", path, len(items), _count(items), tuple(folder.files), tuple(failed))
+
+
+def _count(items: Sequence[ExportItem]) -> int:
+    return sum(len(item.annotations) for item in items)
+
+
+def _document(
+    items: Sequence[ExportItem], categories: Sequence[str], names: Sequence[str], polygons: bool, tolerance: float
+) -> bytes:
+    numbers = {category: number for number, category in enumerate(categories, 1)}
+    found = [(image_id, annotation) for image_id, item in enumerate(items, 1) for annotation in item.annotations]
+    document = {
+        "info": {"description": "Annotations made with samnb"},
+        "licenses": [],
+        "images": [
+            {"id": number, "file_name": name, "height": item.image.height, "width": item.image.width}
+            for number, (name, item) in enumerate(zip(names, items, strict=True), 1)
+        ],
+        "categories": [{"id": n, "name": name, "supercategory": ""} for name, n in numbers.items()],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image_id,
+                "category_id": numbers[annotation.category],
+                "segmentation": _segmentation(annotation, polygons, tolerance),
+                "bbox": list(annotation.bbox),
+                "area": annotation.area,
+                "iscrowd": 0,
+                "score": annotation.score,
+            }
+            for number, (image_id, annotation) in enumerate(found, 1)
+        ],
+    }
+    # ASCII, because pycocotools opens the file in whatever encoding the system has.
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _segmentation(annotation: AnnotationRecord, polygons: bool, tolerance: float) -> Any:
+    if not polygons or not annotation.area:
+        return {"size": list(annotation.rle["size"]), "counts": list(annotation.rle["counts"])}
+    outlines = mask_polygons(decode_rle(annotation.rle), tolerance=tolerance)
+    return [without_holes(polygon).round(2).ravel().tolist() for polygon in outlines]

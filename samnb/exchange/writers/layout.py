@@ -1,0 +1,383 @@
+"""What formats share: the items, names that fit any file system, folders that are whole or not there at all."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...atomic_files import clear_leftovers, set_aside, write_whole
+from ...errors import ImageError, StoreError, UnknownName
+from ...records import AnnotationRecord, ImageRecord
+from ...reports import Failure, card
+
+__all__ = [
+    "MANIFEST",
+    "ExportItem",
+    "ExportReport",
+    "FolderWriter",
+    "Names",
+    "count",
+    "distinct_names",
+    "each",
+    "gathered",
+    "safe",
+]
+
+MANIFEST = "samnb-export.json"
+"""What an export of a folder wrote, so that the next one can take away what is gone."""
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote.
+
+    Parameters
+    ----------
+    format : str
+        Name of the format, a key of `EXPORTERS`.
+    path : Path
+        The file or folder that was asked for.
+    images, annotations : int
+        How many are in it; images without annotations count.
+    files : tuple of Path
+        Every file written.
+    failed : tuple of Failure
+        What was left out, and why.
+    notes : tuple of str
+        What the format could not hold.
+    """
+
+    format: str
+    path: Path
+    images: int
+    annotations: int
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    failed: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "written": f"{count(self.annotations, 'annotation')} on {count(self.images, 'image')}",
+            "files": f"{len(self.files):,}",
+            "where": str(self.path),
+        }
+        if self.notes:
+            rows["note"] = "; ".join(self.notes)
+        if self.failed:
+            rows["left out"] = f"{len(self.failed):,}"
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in self._failures)
+        return card(f"{self.format} · {self.path.name}", rows) + (f"<ul>{lines}</ul>" if lines else "")
+
+    @property
+    def _failures(self) -> list[str]:
+        lines = [f"{failure.path}: {failure.reason}" for failure in self.failed[:_SHOWN]]
+        more = len(self.failed) - _SHOWN
+        return [*lines, f"… and {more:,} more in .failed"] if more > 0 else lines
+
+    def __repr__(self) -> str:
+        lines = [f"{count(self.annotations, 'annotation')} on {count(self.images, 'image')} → {self.path}"]
+        lines += [f"  {note}" for note in self.notes]
+        lines += [f"  ⚠ {line}" for line in self._failures]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ExportItem:
+    """One image to export: its record, a name that no other image has, its annotations, the topmost last."""
+
+    image: ImageRecord
+    name: str
+    annotations: tuple[AnnotationRecord, ...]
+
+
+def gathered(
+    images: Sequence[ImageRecord], annotations: Iterable[AnnotationRecord], categories: Sequence[str]
+) -> tuple[list[ExportItem], list[Failure]]:
+    """The annotations by image, the topmost last, and what cannot be exported in any format.
+
+    Raises
+    ------
+    UnknownName
+        An annotation's image or category is not among those given.
+    """
+    of_image: dict[str, list[AnnotationRecord]] = {image.id: [] for image in images}
+    sizes = {image.id: image.size_hw for image in images}
+    failed = []
+    for annotation in sorted(annotations, key=lambda a: (a.layer, a.id)):
+        if annotation.category not in categories:
+            raise UnknownName("category", annotation.category, categories)
+        if annotation.image_id not in of_image:
+            raise UnknownName("image", annotation.image, (image.filename for image in images))
+        reason = _unfit(annotation, sizes[annotation.image_id])
+        if reason:
+            failed.append(Failure(f"{annotation.image}, annotation {annotation.id}", reason))
+        else:
+            of_image[annotation.image_id].append(annotation)
+    names = distinct_names(images)
+    items = [ExportItem(i, name, tuple(of_image[i.id])) for i, name in zip(images, names, strict=True)]
+    return items, failed
+
+
+def _unfit(annotation: AnnotationRecord, size_hw: tuple[int, int]) -> str:
+    """Why the annotation's mask is none of that image; "" when it is."""
+    counts, size = annotation.rle.get("counts"), tuple(annotation.rle.get("size", ()))
+    if size != size_hw:
+        return (
+            f"its mask has another size (H, W), {list(size)}, than the image, {list(size_hw)}. The file was replaced "
+            "by one of another size: put the earlier one back, or remove the annotation."
+        )
+    if not isinstance(counts, list) or sum(counts) != size_hw[0] * size_hw[1] or min(counts) < 0:
+        return "its run lengths do not fill the image: the record is damaged. Remove the annotation."
+    return ""
+
+
+def distinct_names(images: Sequence[ImageRecord]) -> list[str]:
+    """File names; where several images share one, with the dataset before it, or the folder as well."""
+    choices = [
+        (i.filename, f"{i.dataset}/{i.filename}", f"{i.dataset}/{Path(i.path).parent.name}/{i.filename}")
+        for i in images
+    ]
+    counts = Counter(name for names in choices for name in set(names))
+    used = Names()
+    return [used.free(next((n for n in names if counts[n] == 1), names[-1])) for names in choices]
+
+
+class Names:
+    """Names that are taken; upper and lower case count as equal.
+
+    Examples
+    --------
+    >>> names = Names()
+    >>> names.free("a.png"), names.free("A.png")
+    ('a.png', 'A~2.png')
+    """
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def free(self, name: str) -> str:
+        """The name, or with a number before its suffix when it is taken; it is taken then."""
+        stem, suffix = os.path.splitext(name)
+        number, free = 1, name
+        while free.casefold() in self._used:
+            number += 1
+            free = f"{stem}~{number}{suffix}"
+        self._used.add(free.casefold())
+        return free
+
+    def stem(self, name: str) -> str:
+        """A file name without suffix that is free and good for every file system, for an item of that name."""
+        return self.free(safe(os.path.splitext(name)[0], "image"))
+
+
+def safe(name: str, instead: str) -> str:
+    """A name for every file system: letters, digits, ``. - _``; at most 80 bytes, not hidden.
+
+    >>> safe("monday/münze 3?", "image")
+    'monday-münze-3'
+    """
+    kept = re.sub(r"[^\w.-]+", "-", name).strip(".-")
+    return kept.encode()[:80].decode(errors="ignore") or instead
+
+
+class FolderWriter:
+    """Files of a folder, set aside until all are there, and then moved into place; nothing is there before.
+
+    A folder that was not there appears at once. In one that was, files that earlier exports wrote are replaced one
+    after the other or taken away, see `write_manifest`; what is not in their list stays, and is never replaced. Nor are
+    the pictures that are exported, should they lie in it.
+
+    Parameters
+    ----------
+    folder : Path
+    items : sequence of ExportItem
+        What is exported; their pictures stay as they are.
+    listed_in : str
+        The folder inside it that has the list.
+    asked : str
+        A file that was asked for by its name: replaced, whoever wrote it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "new"
+    >>> with FolderWriter(folder) as writer:
+    ...     _ = writer.write("labels/a.txt", b"text")
+    ...     folder.exists()
+    False
+    >>> (folder / "labels" / "a.txt").read_bytes()
+    b'text'
+    """
+
+    def __init__(self, folder: Path, items: Sequence[ExportItem] = (), *, listed_in: str = ".", asked: str = ""):
+        self.folder = folder
+        self._listed_in, self._asked = folder / listed_in, folder / asked
+        self._earlier = _Manifest.read(self._listed_in)
+        self._originals = {os.path.realpath(item.image.path) for item in items}
+        self.files: list[Path] = []
+        self.stale: set[Path] = set()
+        self._manifest: _Manifest | None = None
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Set one file aside; returns where it will be. What holds the very same and is not ours stays so.
+
+        Raises
+        ------
+        StoreError
+            A picture that is exported lies there, or what no export wrote, and holds something else.
+        """
+        file = self.folder / name
+        original = self._is_original(file)
+        if original or (os.path.lexists(file) and not self._is_ours(file)):
+            if file.is_file() and file.read_bytes() == content:
+                return file
+            if not original:
+                raise StoreError(
+                    f"{file}: is there already, and no earlier export of samnb wrote it ({MANIFEST} does not list it). "
+                    "Nothing was written, so that it is not lost. Move it elsewhere, or choose another folder."
+                )
+            raise StoreError(
+                f"{self.folder / name}: is a picture of the session, and this export would replace it by another file. "
+                "Nothing was written. Choose another folder, or say pictures=False."
+            )
+        aside = self._aside / name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content)
+        self.files.append(self.folder / name)
+        return self.files[-1]
+
+    def write_manifest(self, format: str, *, images: Sequence[str] = (), keep: bool = False) -> None:
+        """Set aside a list of all files so far; those of the list that is there, and not written again, are stale.
+
+        Files that exports in other formats wrote stay in the list, apart. Names of images are for whoever reads the
+        folder again, where nothing else in it says them all.
+
+        Parameters
+        ----------
+        keep : bool
+            Nothing is stale: several files of this format share what is listed.
+        """
+        before = self._earlier.files.get(format, set())
+        self.stale = set() if keep else {file for file in before if not self._is_original(file)}
+        files = {file for file in self.files if file.is_relative_to(self._listed_in)}
+        lists = {
+            name: {file for file in there - files if file.is_file()} for name, there in self._earlier.files.items()
+        }
+        self._manifest = _Manifest(self._listed_in, format, {**lists, format: files | (before if keep else set())})
+        inside = self._listed_in.relative_to(self.folder)
+        self.write((inside / MANIFEST).as_posix(), self._manifest.as_bytes(images))
+
+    def __enter__(self) -> FolderWriter:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(20, "a file is in the way")
+        # On the same file system as its place, so that moving is renaming.
+        near = self.folder if self.folder.exists() else self.folder.parent
+        for place in (self.folder, self.folder.parent):
+            clear_leftovers(place)
+        self._block = set_aside(near, folder=True)
+        self._aside = self._block.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        try:
+            if kind is None:
+                self._move()
+        finally:
+            self._block.__exit__(None, None, None)
+
+    def _is_ours(self, file: Path) -> bool:
+        if file.is_dir():
+            return False
+        ours = file in (self._asked, self._listed_in / MANIFEST)
+        return ours or any(file in files for files in self._earlier.files.values())
+
+    def _is_original(self, file: Path) -> bool:
+        return bool(self._originals) and file.is_file() and os.path.realpath(file) in self._originals
+
+    def _move(self) -> None:
+        if not self.folder.exists():
+            os.replace(self._aside, self.folder)
+            return
+        if self._manifest is not None:
+            # Both lists in one, first: after a crash half way the next export knows all of these files for its own.
+            both = self._manifest.joined(self._earlier)
+            write_whole(self._listed_in / MANIFEST, both.as_bytes(()))
+        for file in self.files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._aside / file.relative_to(self.folder), file)
+        for file in self.stale - set(self.files):
+            file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What exports wrote into a folder: the files of each format, and which one was the last."""
+
+    folder: Path
+    format: str = ""
+    files: Mapping[str, set[Path]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> _Manifest:
+        """That of a folder; an empty one where there is none, or what is there is somebody else's."""
+        try:
+            values = json.loads((folder / MANIFEST).read_bytes())
+            lists = {**values.get("others", {}), values["format"]: values["files"]}
+            files = {format: {folder / name for name in names if _inside(name)} for format, names in lists.items()}
+            return cls(folder, values["format"], files)
+        except (FileNotFoundError, NotADirectoryError):
+            return cls(folder)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # somebody else's
+            return cls(folder)
+
+    def joined(self, other: _Manifest) -> _Manifest:
+        """With the files of another one, too."""
+        formats = self.files.keys() | other.files.keys()
+        both = {one: self.files.get(one, set()) | other.files.get(one, set()) for one in formats}
+        return _Manifest(self.folder, self.format, both)
+
+    def as_bytes(self, images: Sequence[str]) -> bytes:
+        lists = {
+            format: sorted(file.relative_to(self.folder).as_posix() for file in files)
+            for format, files in sorted(self.files.items())
+            if files or format == self.format
+        }
+        values: dict[str, Any] = {"format": self.format, "made_with": "samnb", "files": lists.pop(self.format)}
+        values |= ({"others": lists} if lists else {}) | ({"images": [*images]} if images else {})
+        return json.dumps(values, indent=1).encode("ascii")
+
+
+def _inside(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def count(number: int, word: str) -> str:
+    """A number and its word, in the plural where it is one.
+
+    >>> count(1, "image"), count(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def each(
+    items: Sequence[ExportItem], write: Callable[[ExportItem], object], failed: list[Failure]
+) -> Iterator[ExportItem]:
+    """Write item after item; one whose picture cannot be had goes to `failed`, and the rest goes on."""
+    for item in items:
+        try:
+            write(item)
+        except ImageError as error:
+            failed.append(Failure(item.name, str(error)))
+            continue
+        yield item

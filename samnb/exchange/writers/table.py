@@ -1,0 +1,90 @@
+"""A table: a row for each annotation, as CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...atomic_files import write_whole
+from ...errors import PackageMissing, UnknownName
+from .layout import ExportItem, ExportReport
+
+__all__ = ["COLUMNS", "export_table"]
+
+COLUMNS = (
+    *("dataset", "image", "path", "width", "height", "content_hash", "pixel_hash"),
+    *("annotation_id", "category", "category_id", "x", "y", "w", "h", "area", "score", "layer"),
+    *("source", "review", "model", "created_at", "updated_at", "prompt", "rle"),
+)
+_SUFFIXES = (".csv", ".parquet")
+
+
+def export_table(path: Path, items: Sequence[ExportItem], categories: Sequence[str]) -> ExportReport:
+    """One table, CSV or Parquet by the suffix of its name: a row for each annotation, the topmost of an image last.
+
+    An image without annotations has one row, empty from ``annotation_id`` on. ``rle`` and ``prompt`` are JSON: the
+    run lengths hold the mask exactly. CSV is UTF-8; Parquet needs pyarrow.
+
+    Raises
+    ------
+    UnknownName
+        The path ends in something else.
+    PackageMissing
+        Parquet without pyarrow.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UnknownName(f"kind of table in {path.name!r}:", path.suffix, _SUFFIXES)
+    rows = [row for item in items for row in _rows(item, categories)]
+    content = _csv(rows) if path.suffix.lower() == ".csv" else _parquet(rows)
+    written = sum(len(item.annotations) for item in items)
+    return ExportReport("table", path, len(items), written, (write_whole(path, content),))
+
+
+def _rows(item: ExportItem, categories: Sequence[str]) -> list[tuple[Any, ...]]:
+    image = item.image
+    of_image = (image.dataset, image.filename, image.path, image.width, image.height)
+    hashes = (image.content_hash, image.pixel_hash if image.is_read else "")
+    empty = (None,) * (len(COLUMNS) - len(of_image) - len(hashes))
+    rows = [
+        (
+            *(*of_image, *hashes, found.id, found.category, categories.index(found.category) + 1),
+            *(*(int(value) for value in found.bbox), found.area, found.score, found.layer),
+            *(found.source, found.review, found.model, found.created_at, found.updated_at),
+            *(json.dumps(found.prompt), json.dumps(found.rle, separators=(",", ":"))),
+        )
+        for found in item.annotations
+    ]
+    return rows or [(*of_image, *hashes, *empty)]
+
+
+def _csv(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([COLUMNS, *rows])
+    return text.getvalue().encode(errors="surrogateescape")
+
+
+def _parquet(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise PackageMissing(
+            "A Parquet table", "pyarrow", "parquet", "A table that ends in .csv needs nothing."
+        ) from error
+    whole = ("width", "height", "annotation_id", "category_id", "x", "y", "w", "h", "area", "layer")
+    kinds = {name: pyarrow.int64() for name in whole} | {"score": pyarrow.float64()}
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
+    columns = [[_text(row[place]) for row in rows] for place in range(len(COLUMNS))]
+    table = pyarrow.table([pyarrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _text(value: Any) -> Any:
+    """Parquet's text is UTF-8: bytes of a file name that are none become question marks."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value

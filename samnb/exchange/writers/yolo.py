@@ -1,0 +1,87 @@
+"""YOLO's segmentation format: a text file of polygons for each picture, and data.yaml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...masks import decode_rle, mask_polygons
+from ...records import AnnotationRecord
+from ...reports import Failure
+from .layout import ExportItem, ExportReport, FolderWriter, Names, count, each
+from .pictures import upright_copy
+from .single_ring import bridged
+
+__all__ = ["export_yolo"]
+
+
+def export_yolo(
+    path: Path,
+    items: Sequence[ExportItem],
+    categories: Sequence[str],
+    *,
+    pictures: bool = True,
+    tolerance: float = 0.5,
+) -> ExportReport:
+    """A folder that YOLO trains on: ``data.yaml``, ``images/`` and ``labels/``, an empty label file where nothing is.
+
+    A line is one object: its category's number from 0, then x and y of its outline's corners, 0 to 1. The format knows
+    one polygon for an object: holes and further parts are joined to it by cuts of no width, which filling by the
+    even-odd rule leaves open; readers that paint outlines, too, close them by a pixel. Order is that in which
+    annotations lie on one another, the topmost last.
+
+    Parameters
+    ----------
+    pictures : bool
+        Upright copies of the pictures in ``images/``. False: only labels, named as they would be.
+    tolerance : float
+        How far, in pixels, an outline may leave the mask's edge; 0: exact.
+    """
+    failed: list[Failure] = []
+    stems, cut, written = Names(), [0, 0], 0
+
+    def write(item: ExportItem) -> None:
+        stem = stems.stem(item.name)
+        if pictures:
+            suffix, content = upright_copy(item.image)
+            folder.write(f"images/{stem}{suffix}", content)
+        lines = [
+            line for annotation in item.annotations if (line := _line(item, annotation, categories, tolerance, cut))
+        ]
+        folder.write(f"labels/{stem}.txt", "".join(lines).encode("ascii"))
+
+    with FolderWriter(path, items) as folder:
+        items = list(each(items, write, failed))
+        folder.write("data.yaml", _data(categories))
+        folder.write_manifest("yolo")
+    written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
+    notes = []
+    if cut[0]:
+        notes.append(f"{count(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
+    if cut[1]:
+        notes.append(f"{count(cut[1], 'object')} in parts, joined to one outline by cuts")
+    return ExportReport("yolo", path, len(items), written, tuple(folder.files), tuple(failed), tuple(notes))
+
+
+def _line(
+    item: ExportItem, annotation: AnnotationRecord, categories: Sequence[str], tolerance: float, cut: list[int]
+) -> str:
+    polygons = mask_polygons(decode_rle(annotation.rle), tolerance=tolerance)
+    if not polygons:
+        return ""
+    cut[0] += sum(len(polygon.holes) for polygon in polygons)
+    cut[1] += len(polygons) > 1
+    ring = bridged(polygons) / np.array([item.image.width, item.image.height])
+    # Seven digits: a thousandth of a pixel in the largest picture.
+    numbers = " ".join(f"{value:.7f}".rstrip("0").rstrip(".") for value in ring.ravel())
+    return f"{categories.index(annotation.category)} {numbers}\n"
+
+
+def _data(categories: Sequence[str]) -> bytes:
+    # JSON's strings are YAML's. No path: readers then take the folder this file is in, wherever it is moved.
+    names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(categories)) or "  {}\n"
+    head = f"train: images\nval: images\nnc: {len(categories)}\n"
+    return f"{head}names:\n{names}".encode("ascii")

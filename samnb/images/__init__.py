@@ -1,0 +1,41 @@
+"""Pictures: files and arrays to pixels, their names and their hashes."""
+
+from .reading import (
+    DECODER_VERSION,
+    IMAGE_SUFFIXES,
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    Picture,
+    as_pixels,
+    content_hash,
+    encode_png,
+    find_images,
+    hash_of_upright,
+    perceptual_hash,
+    pixel_hash,
+    read_picture,
+    read_pixels,
+    read_upright,
+    suffix_for,
+    thumbnail,
+)
+
+__all__ = [
+    "DECODER_VERSION",
+    "IMAGE_SUFFIXES",
+    "MAX_FILE_BYTES",
+    "MAX_PIXELS",
+    "Picture",
+    "as_pixels",
+    "content_hash",
+    "encode_png",
+    "find_images",
+    "hash_of_upright",
+    "perceptual_hash",
+    "pixel_hash",
+    "read_picture",
+    "read_pixels",
+    "read_upright",
+    "suffix_for",
+    "thumbnail",
+]

@@ -1,0 +1,179 @@
+"""Which picture files a path, a folder, a glob or a list of these stands for. Names only: no file is opened."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import AnyPath, ImageNotFound
+
+__all__ = ["IMAGE_SUFFIXES", "find_images", "is_picture_name", "iter_images"]
+
+_log = logging.getLogger("samnb.finding")
+
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
+)
+"""What counts as a picture inside a folder; a file named explicitly may have any suffix."""
+
+
+_NUMBERS = re.compile(r"(\d+)")
+_OnError = Callable[[str, OSError], object]
+
+
+def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
+    """The picture files that a path, a folder, a glob or a list of these stands for.
+
+    Folders are searched with all folders below, hidden ones left out, for files with one of `IMAGE_SUFFIXES`.
+    A file named explicitly is always returned, whatever its suffix. Each file comes once; a folder's files
+    come in natural order (2 before 10), a list keeps its own order.
+
+    Parameters
+    ----------
+    source : path, glob or iterable of these
+        ``~`` stands for the home folder, ``**`` in a glob for any depth.
+
+    Returns
+    -------
+    list of Path
+        Never empty. In a list of several, a path that is not there is returned as it is: whoever reads it
+        reports that one and keeps the others.
+
+    Raises
+    ------
+    ImageNotFound
+        Nothing there, or nothing that is a picture.
+    """
+    if isinstance(source, str | os.PathLike):
+        found = list(iter_images(source))
+    else:
+        sources = list(source)
+        found = [path for item in sources for path in (list(_expand(item, _warn)) or [os.fspath(item)])]
+        if not any(map(os.path.isfile, found)):
+            raise ImageNotFound(", ".join(map(str, sources[:3])) or "an empty list")
+    first: dict[str, str] = {}
+    for path in found:
+        first.setdefault(os.path.abspath(path), path)
+    return [Path(path) for path in first.values()]
+
+
+def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Iterator[str]:
+    """As `find_images` for one path, folder or glob, while they are found: a large folder begins to come at once.
+
+    Parameters
+    ----------
+    source : path or glob
+    unreadable : callable, optional
+        Told the path of a folder that cannot be listed, and why; its files are left out. Left out: logged.
+
+    Raises
+    ------
+    ImageNotFound
+        Nothing there, or nothing that is a picture.
+    """
+    none = True
+    for path in _expand(source, unreadable or _warn):
+        none = False
+        yield path
+    if none:
+        raise ImageNotFound(source)
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of that name, inside a folder, counts as a picture.
+
+    >>> is_picture_name("a.JPG"), is_picture_name("a.txt"), is_picture_name(".hidden.png")
+    (True, False, False)
+    """
+    return not name.startswith(".") and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
+
+
+def _expand(source: AnyPath, unreadable: _OnError) -> Iterator[str]:
+    path = os.path.expanduser(os.fspath(source))
+    try:
+        if os.path.isdir(path):
+            yield from _walk(str(Path(path)), unreadable)
+            return
+        if os.path.exists(path):
+            yield str(Path(path))
+            return
+    except (OSError, ValueError):  # a name that this system cannot have: too long, with a null byte
+        return
+    if "\0" in path or not glob.has_magic(path):
+        return
+    pattern = Path(path)
+    named = pattern.suffix and not glob.has_magic(pattern.suffix)
+    for match in sorted(glob.iglob(str(pattern), recursive=True), key=_natural):
+        if os.path.isdir(match):
+            if pattern.name != "**":
+                yield from _walk(match, unreadable)
+        elif named or is_picture_name(os.path.basename(match)):
+            yield match
+
+
+def _walk(folder: str, unreadable: _OnError) -> Iterator[str]:
+    # As text: a Path for every step would take longer than the disk does. Open folders are a list of their own, since
+    # a tree may be deeper than Python's stack.
+    seen: set[tuple[int, int]] = set()
+    stack = [_entries(folder, seen, unreadable)]
+    while stack:
+        for path, is_folder in stack[-1]:
+            if is_folder:
+                stack.append(_entries(path, seen, unreadable))
+                break
+            yield path
+        else:
+            stack.pop()
+
+
+def _entries(folder: str, seen: set[tuple[int, int]], unreadable: _OnError) -> Iterator[tuple[str, bool]]:
+    """Folders and pictures in a folder, in natural order; nothing where a link leads back to one that was seen."""
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as entries:
+            found = [(_key(entry.name), entry.path, is_folder) for entry in entries for is_folder in _kind(entry)]
+    except OSError as error:
+        unreadable(folder, error)
+        return iter(())
+    here = status.st_dev, status.st_ino
+    if here in seen:
+        return iter(())
+    seen.add(here)
+    found.sort()
+    return iter([(path, is_folder) for _, path, is_folder in found])
+
+
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, ...]:
+    """(True,) for a folder, (False,) for a picture, () for what is left out."""
+    if entry.name.startswith("."):
+        return ()
+    # The entry itself knows without asking the disk, except of links: those may lead anywhere, or nowhere.
+    if entry.is_symlink():
+        if os.path.isdir(entry.path):
+            return (True,)
+        return (False,) if is_picture_name(entry.name) and os.path.isfile(entry.path) else ()
+    if entry.is_dir():
+        return (True,)
+    return (False,) if is_picture_name(entry.name) and entry.is_file() else ()
+
+
+def _warn(folder: str, error: OSError) -> None:
+    _log.warning("%s: this folder cannot be listed and is left out (%s)", folder, error.strerror or error)
+
+
+def _natural(path: str) -> tuple[list[list[Any]], str]:
+    """A sort key, folder by folder, in which 2 comes before 10 and upper case beside lower case."""
+    return [_key(part) for part in Path(path).parts], path
+
+
+def _key(part: str) -> list[Any]:
+    """Text and numbers in turn, so that two keys can always be compared."""
+    pieces: list[Any] = _NUMBERS.split(part.lower())
+    pieces[1::2] = map(int, pieces[1::2])
+    return pieces

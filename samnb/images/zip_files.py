@@ -1,0 +1,245 @@
+"""Pictures in a zip file: read member by member, never unpacked to where their names say.
+
+A zip file comes from somebody else, so its directory is not believed: what would escape from a folder, is no plain
+file, is encrypted or unfolds to far more than it takes is refused with a reason, and no member is read beyond the
+size it declares.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import BinaryIO
+
+from ..errors import AnyPath, ImageNotFound, ImageUnreadable
+from .discovery import IMAGE_SUFFIXES, is_picture_name
+
+__all__ = ["MAX_MEMBERS", "MAX_MEMBER_BYTES", "MAX_RATIO", "MAX_TOTAL_BYTES", "Member", "is_zip", "members_of"]
+
+MAX_MEMBERS = 200_000
+"""Archives with more members are refused before they are listed."""
+
+MAX_MEMBER_BYTES = 2**30
+"""A member that unpacks to more is refused: no picture within `samnb.images.MAX_PIXELS` is larger."""
+
+MAX_TOTAL_BYTES = 100 * 2**30
+"""An archive whose pictures unpack to more is refused as a whole."""
+
+MAX_RATIO = 200
+"""A member that unpacks to so many times what it takes is refused, if it is large enough to matter."""
+
+_HARMLESS_BYTES = 16 * 2**20
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2}
+_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
+_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")
+_END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One member of a zip file: a picture that can be read, or a reason why not.
+
+    Parameters
+    ----------
+    archive, name : str
+        What messages call the zip file; the whole name inside it.
+    reason : str
+        "" for a picture.
+    """
+
+    archive: str
+    name: str
+    reason: str
+    _file: zipfile.ZipFile = field(repr=False)
+    _info: zipfile.ZipInfo = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """The zip file and the name inside it."""
+        return f"{self.archive}/{self.name}"
+
+    def read(self) -> bytes:
+        """Its bytes; from several threads at once if need be.
+
+        Raises
+        ------
+        ImageUnreadable
+            Damaged, or not what the directory declares.
+        """
+        if self.reason:
+            raise ImageUnreadable(self.label, self.reason)
+        try:
+            with self._file.open(self._info) as stream:
+                content = stream.read(self._info.file_size + 1)
+        except Exception as error:
+            # zipfile and the decompressors raise a dozen unrelated classes on damaged members.
+            raise ImageUnreadable(self.label, f"cannot be unpacked ({error or type(error).__name__})") from error
+        if len(content) != self._info.file_size:
+            raise ImageUnreadable(self.label, f"{self._info.file_size} bytes declared, {len(content)} there")
+        return content
+
+
+def is_zip(source: AnyPath | bytes) -> bool:
+    """Whether a file, or bytes, begin as a zip file does; a picture with a zip file behind it does not.
+
+    >>> is_zip(b"PK\\x05\\x06" + bytes(18)), is_zip(b"GIF89a")
+    (True, False)
+    """
+    if isinstance(source, bytes):
+        return source.startswith(_BEGINNINGS)
+    suffix = os.path.splitext(source)[1].lower()
+    # The suffixes of pictures are believed: no need to open a hundred thousand files that are named one by one.
+    if suffix in IMAGE_SUFFIXES or not os.path.isfile(source):
+        return False
+    try:
+        with open(source, "rb") as file:
+            return suffix == ".zip" or file.read(4).startswith(_BEGINNINGS)
+    except OSError:
+        return False  # whoever reads it as a picture says why it cannot be read
+
+
+def members_of(source: AnyPath | bytes, name: str = "") -> Iterator[Member]:
+    """The pictures in a zip file, and what was refused; folders, hidden files and other files are left out.
+
+    The zip file stays open while a member of it lives.
+
+    Parameters
+    ----------
+    source : path or bytes
+    name : str
+        What messages call it; default the path.
+
+    Raises
+    ------
+    ImageNotFound
+        No picture in it.
+    ImageUnreadable
+        Not a zip file, damaged, or too much in it.
+    """
+    name = name or (os.fspath(source) if not isinstance(source, bytes) else "<zip from memory>")
+    file = _open(source, name)
+    infos = [info for info in file.infolist() if not info.is_dir()]
+    _check_total(infos, name)
+    seen: set[str] = set()
+    none = True
+    for info in infos:
+        reason = _refusal(info, seen)
+        if not reason:
+            seen.add(info.filename)
+        if reason or _is_picture(info):
+            none = False
+            yield Member(name, info.filename, reason, file, info)
+    if none:
+        raise ImageNotFound(name, expected="a zip file with pictures in it")
+
+
+def _open(source: AnyPath | bytes, name: str) -> zipfile.ZipFile:
+    stream: BinaryIO | None = None
+    try:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115
+        size = _directory_size(stream)
+        if size > MAX_MEMBERS * 512:
+            raise ImageUnreadable(name, f"its directory takes {size:,} bytes, which is no list of pictures")
+        file = zipfile.ZipFile(stream)
+        if len(file.infolist()) > MAX_MEMBERS:
+            raise ImageUnreadable(name, f"more than {MAX_MEMBERS:,} members")
+        return file
+    except Exception as error:
+        # As in `Member.read`: a damaged directory comes out as anything from BadZipFile to UnicodeDecodeError.
+        if stream is not None:
+            stream.close()
+        if isinstance(error, ImageUnreadable):
+            raise
+        raise ImageUnreadable(name, f"not a zip file that can be opened ({error})") from error
+
+
+def _directory_size(stream: BinaryIO) -> int:
+    """Bytes of the list of members, by its end record; zipfile reads that list in one piece."""
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, length - 65557 - 20))
+    tail = stream.read()
+    # As zipfile looks for it: without a comment it is the very end, whatever its numbers look like.
+    at = len(tail) - 22 if tail[-22:].startswith(_END) and tail.endswith(b"\0\0") else tail.rfind(_END)
+    if at < 0 or len(tail) < at + 22:
+        return 0
+    (size,) = struct.unpack_from("<L", tail, at + 12)
+    if tail[max(0, at - 20) : at].startswith(_LOCATOR64):
+        (place,) = struct.unpack_from("<Q", tail, at - 20 + 8)
+        # Where the locator says it is, and right before the locator, where some versions of zipfile look.
+        for start in (place, length - len(tail) + at - 20 - 56):
+            stream.seek(min(max(0, start), length))
+            record = stream.read(56)
+            if record.startswith(_END64) and len(record) == 56:
+                size = max(size if size != 0xFFFFFFFF else 0, *struct.unpack_from("<Q", record, 40))
+    return size
+
+
+def _check_total(infos: list[zipfile.ZipInfo], name: str) -> None:
+    pictures = [info for info in infos if _is_picture(info)]
+    total, packed = sum(info.file_size for info in pictures), sum(info.compress_size for info in pictures)
+    # Members may share their bytes, so that a small file holds a large one many times over.
+    if total > MAX_TOTAL_BYTES or (total > MAX_RATIO * max(packed, 1) and total > 64 * _HARMLESS_BYTES):
+        raise ImageUnreadable(
+            name, f"its pictures would unpack from {packed:,} to {total:,} bytes, which looks like a bomb"
+        )
+
+
+def _refusal(info: zipfile.ZipInfo, seen: set[str]) -> str:
+    """Why a member is not read, "" if nothing speaks against it."""
+    checks = (_escapes, _is_odd, partial(_is_second, seen=seen), _is_locked, _is_bomb)
+    return next(filter(None, (check(info) for check in checks)), "")
+
+
+def _escapes(info: zipfile.ZipInfo) -> str:
+    # `filename` is cut at a null byte and has its backslashes turned; `orig_filename` is what stands there.
+    name = info.orig_filename.replace("\\", "/")
+    absolute = name.startswith("/") or name[1:2] == ":"
+    if absolute or ".." in name.split("/") or "\0" in name:
+        return "refused, its name leads out of the archive"
+    return ""
+
+
+def _is_odd(info: zipfile.ZipInfo) -> str:
+    mode = info.external_attr >> 16
+    kind = stat.S_IFMT(mode)
+    # A member without any kind comes from a system that has none.
+    if kind and not stat.S_ISREG(mode):
+        return "refused, a link" if stat.S_ISLNK(mode) else "refused, not a regular file"
+    if info.filename.lower().endswith(_ARCHIVES):
+        return "an archive inside an archive: unpack it and add its pictures"
+    return ""
+
+
+def _is_second(info: zipfile.ZipInfo, *, seen: set[str]) -> str:
+    return "refused, a second member of that name" if info.filename in seen else ""
+
+
+def _is_locked(info: zipfile.ZipInfo) -> str:
+    if not _is_picture(info):
+        return ""
+    if info.flag_bits & 0x1:
+        return "refused, encrypted: unpack it with its password and add its pictures"
+    if info.compress_type not in _METHODS:
+        return f"refused, compressed by method {info.compress_type}: unpack it and add its pictures"
+    return ""
+
+
+def _is_bomb(info: zipfile.ZipInfo) -> str:
+    if not _is_picture(info):
+        return ""
+    if info.file_size > MAX_MEMBER_BYTES:
+        return f"refused, unpacks to {info.file_size:,} bytes, more than the limit of {MAX_MEMBER_BYTES:,}"
+    if info.file_size > _HARMLESS_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
+        return f"refused, unpacks from {info.compress_size:,} to {info.file_size:,} bytes, which looks like a bomb"
+    return ""
+
+
+def _is_picture(info: zipfile.ZipInfo) -> bool:
+    folders, _, name = info.filename.rpartition("/")
+    return is_picture_name(name) and not any(part.startswith(".") for part in folders.split("/"))

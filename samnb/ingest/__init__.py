@@ -1,0 +1,1 @@
+"""Pictures into the catalog, and the images that are there."""

@@ -1,0 +1,415 @@
+"""Pictures into the catalog: each file looked at once, read and hashed over threads, written in batches.
+
+What is written stays written: an adding that is cancelled, interrupted or killed is taken up by adding the same again,
+which reads only what is not in the catalog yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import platformdirs
+
+from .. import settings
+from ..catalog import Catalog, ImageRecord, NewImage
+from ..catalog.file_index import FileStamp
+from ..catalog.image_queries import path_text
+from ..errors import ImageError
+from ..images import read_picture
+from ..images.perceptual import PERCEPTUAL_VERSION
+from ..images.zip_files import Member
+from ..jobs import Event, Job, JobControl
+from ..reports import AddReport, Failure
+from .sources import Item, Kept, Refused, items_of, keep
+
+__all__ = ["AddJob", "add_pictures", "database_url", "new_image", "session_folder", "threads"]
+
+_log = logging.getLogger("samnb.intake")
+
+BATCH, CHUNK = 500, 8
+"""So many files are looked up and written at a time at most, and read by one thread in one go."""
+
+WRITE_EVERY = 0.25
+"""Seconds after which what was read is written: so much work at most is lost by a crash."""
+
+_TELL_EVERY = 0.2
+
+
+def session_folder(folder: str | Path | None) -> Path:
+    """The session's folder, absolute; None means the user's data folder."""
+    if folder is None:
+        return Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "default"
+    return Path(folder).expanduser().absolute()
+
+
+def database_url(folder: Path, url: str | None) -> str | Path:
+    """Where the catalog is: what was asked for, DATABASE_URL, or a file in the session folder."""
+    return url or settings.read("DATABASE_URL") or folder / "catalog.db"
+
+
+class _Read(NamedTuple):
+    """One source that was looked at: an image that is as it was, a row to write, or a reason why not."""
+
+    path: str
+    record: ImageRecord | None = None
+    new: NewImage | None = None
+    reason: str = ""
+
+
+@dataclass
+class _Block:
+    """Up to `BATCH` sources on their way: what is known of them, and what is being read."""
+
+    paths: list[str]
+    kept: dict[str, Kept]
+    reads: dict[str, _Read] = field(default_factory=dict)
+    there: dict[str, ImageRecord] = field(default_factory=dict)
+    stamps: dict[str, FileStamp] = field(default_factory=dict)
+    memo: set[str] = field(default_factory=set)
+    chunks: deque[Future[None]] = field(default_factory=deque)
+
+
+class AddJob(Job):
+    """A `Job` that adds pictures; what it came to is in `report`.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    folder : Path
+        The session's; pictures from memory are kept in its "images".
+    source : see `samnb.session.Session.add`
+    dataset : str
+    is_cached : callable
+        True for a pixel hash whose embedding the store holds.
+    start : bool
+        As `Job` has it.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        folder: Path,
+        source: Any,
+        *,
+        dataset: str,
+        is_cached: Callable[[str], bool],
+        start: bool = True,
+    ):
+        adding = _Adding(catalog, folder, dataset, is_cached)
+        super().__init__(f"add {dataset!r}", partial(adding.events, source), start=start)
+
+    @property
+    def report(self) -> AddReport | None:
+        """What was added; None until it has ended, also by `cancel`."""
+        return None if self.summary is None else self.summary.details.get("report")
+
+
+def add_pictures(
+    catalog: Catalog, folder: Path, source: Any, *, dataset: str, is_cached: Callable[[str], bool]
+) -> AddReport:
+    """Do the work of an `AddJob` here and now, without showing it."""
+    job = AddJob(catalog, folder, source, dataset=dataset, is_cached=is_cached, start=False)
+    return job.run().details["report"]
+
+
+def threads() -> int:
+    """How many threads read pictures: decoding and hashing release the GIL; more only wait for the disk."""
+    return min(4, os.cpu_count() or 1)
+
+
+class _Adding:
+    """One call of `Session.add` on its way."""
+
+    def __init__(self, catalog: Catalog, folder: Path, dataset: str, is_cached: Callable[[str], bool]):
+        self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
+        self._control = JobControl()
+        self._images: list[ImageRecord] = []
+        self._failed: list[Failure] = []
+        self._added = self._changed = self._duplicates = 0
+        self._done = self._total = self._refused = 0
+        self._broken_off = False
+        self._seen: set[str] = set()
+
+    def events(self, source: Any, control: JobControl) -> Iterator[Event]:
+        """Look for everything, then read and write it; the last event has the report in its details."""
+        self._control = control
+        items: list[Item] = []
+        yield from self._find(source, items)
+        self._total = len(items)
+        if control.go_on():
+            self._catalog.add_dataset(self._dataset)
+            yield from self._add(items)
+        report = self._report()
+        counts = {"computed": self._added + self._changed, "failed": len(self._failed)}
+        counts["skipped"] = self._done - sum(counts.values())
+        details = {**counts, "summary": str(report).splitlines()[0], "report": report}
+        if control.cancelled:
+            details |= {"cancelled": True, "left": self._total - self._done}
+        yield Event("done", total=self._total, details=details)
+
+    def _find(self, source: Any, items: list[Item]) -> Iterator[Event]:
+        found: dict[Item, None] = {}
+        told = time.monotonic()
+        for item in items_of(source, self._folder):
+            found[item] = None
+            if time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                yield Event("found", index=len(found))
+                if not self._control.go_on():
+                    break
+        items += found
+
+    def _add(self, items: Iterable[Item]) -> Iterator[Event]:
+        rest = iter(items)
+        blocks = iter(lambda: list(islice(rest, BATCH)), [])
+        with ThreadPoolExecutor(max_workers=threads()) as pool:
+            ahead: deque[_Block] = deque()
+            try:
+                for block in blocks:
+                    ahead.append(self._begin(block, pool))
+                    # One block ahead: while this thread writes, the others have something to read.
+                    if len(ahead) > 1:
+                        yield from self._finish(ahead.popleft())
+                    if not self._control.go_on():
+                        break
+                while ahead:
+                    yield from self._finish(ahead.popleft())
+            except BaseException:
+                self._control.cancel()  # so that the threads come to an end
+                raise
+
+    def _begin(self, items: Sequence[Item], pool: ThreadPoolExecutor) -> _Block:
+        """Find out what is known of these sources, and have the rest read."""
+        block = _Block([], {})
+        for item in pool.map(self._keep, items) if any(isinstance(i, Member) for i in items) else items:
+            if isinstance(item, str):
+                block.paths.append(item)
+            elif isinstance(item, Kept):
+                if item.path in self._seen:
+                    _unkeep(item)  # what was read already and kept again is what could not be read
+                block.paths.append(item.path)
+                block.kept.setdefault(item.path, item)
+            elif isinstance(item, Refused):
+                # Two that are refused may have one name, and no path has a NUL in it.
+                self._refused += 1
+                key = f"{item.name}\0{self._refused}"
+                block.paths.append(key)
+                block.reads[key] = _Read(item.name, reason=item.reason)
+        found = len(block.paths)
+        # The same bytes under the same name may be in a zip file, or a list, more than once.
+        block.paths = [path for path in dict.fromkeys(block.paths) if path not in self._seen]
+        self._seen.update(block.paths)
+        self._total -= found - len(block.paths)
+        self._look_up(block)
+        unread = [path for path in block.paths if path not in block.reads]
+        for start in range(0, len(unread), CHUNK):
+            block.chunks.append(pool.submit(self._read_all, unread[start : start + CHUNK], block))
+        return block
+
+    def _keep(self, item: Item) -> Item | None:
+        if not isinstance(item, Member):
+            return item
+        if not self._control.go_on():
+            return None
+        try:
+            return replace(keep(self._folder, item.name, item.read()), name=item.label)
+        except ImageError as error:
+            return Refused(item.label, item.reason or str(error))
+
+    def _look_up(self, block: _Block) -> None:
+        """Find what is unchanged in this dataset, or was read before under another name or for another one."""
+        paths = [path for path in block.paths if path not in block.reads and _is_storable(path, block)]
+        block.there = there = self._catalog.files.in_dataset(self._dataset, paths)
+        elsewhere: list[FileStamp] = []
+        for path in paths:
+            try:
+                stamp = block.stamps[path] = FileStamp.of(path)
+            except OSError as error:
+                block.reads[path] = _Read(path, reason=str(error))
+                continue
+            record = there.get(path)
+            if record is not None and _is_unchanged(record, stamp):
+                block.reads[path] = _Read(path, record)
+            else:
+                elsewhere.append(stamp)
+        known = self._catalog.files.known(elsewhere) if elsewhere else {}
+        block.memo.update(known)
+        block.reads.update((path, _Read(path, new=picture)) for path, picture in known.items())
+
+    def _read_all(self, paths: Sequence[str], block: _Block) -> None:
+        """Read files until cancelled; each is there for the others at once, since eight large ones take seconds."""
+        for path in paths:
+            if not self._control.go_on():
+                return
+            block.reads[path] = _read(path)
+
+    def _finish(self, block: _Block) -> Iterator[Event]:
+        """Write what was read, in the order of the sources, whenever there is enough of it."""
+        if self._broken_off:
+            self._remember(list(block.reads.values()), block)
+            return
+        batch: list[_Read] = []
+        written = time.monotonic()
+        for path in block.paths:
+            while path not in block.reads and block.chunks:
+                if batch and time.monotonic() - written > WRITE_EVERY:
+                    yield from self._write(batch, block)
+                    batch, written = [], time.monotonic()
+                if wait([block.chunks[0]], timeout=WRITE_EVERY).done:
+                    block.chunks.popleft().result()
+            if path not in block.reads:
+                # Cancelled. What was read beyond this one is remembered and not added, so that the order stays.
+                self._broken_off = True
+                break
+            batch.append(block.reads[path])
+            if time.monotonic() - written > WRITE_EVERY:
+                yield from self._write(batch, block)
+                batch, written = [], time.monotonic()
+        yield from self._write(batch, block)
+        if self._broken_off:
+            self._remember(list(block.reads.values()), block)
+
+    def _write(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
+        rows = [row for row in (self._row(read) for read in reads) if row is not None]
+        news = [row for row in rows if isinstance(row, NewImage)]
+        self._remember(reads, block)
+        self._duplicates += _tell_duplicates([new for new in news if new.path not in block.there], self._catalog)
+        written = self._catalog.add_images(self._dataset, news) if news else []
+        by_path = {image.path: image for image in written}
+        self._images += [row if isinstance(row, ImageRecord) else by_path[row.path] for row in rows]
+        self._added += sum(new.path not in block.there for new in news)
+        self._changed += sum(_changed(block.there.get(image.path), image) for image in written)
+        yield from self._news(reads, block)
+
+    def _remember(self, reads: Iterable[_Read], block: _Block) -> None:
+        fresh = (read.new for read in reads if read.new is not None and read.path not in block.memo)
+        self._catalog.files.remember({block.stamps[new.path]: new for new in fresh})
+
+    def _news(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
+        """An event for each picture that was read or failed, and one for all in a row that were known."""
+        known = 0
+        for read in reads:
+            self._done += 1
+            if read.reason:
+                failure = self._failure(read, block)
+                self._failed.append(failure)
+                name, details = os.path.basename(failure.path) or failure.path, {"error": failure.reason}
+                yield Event("failed", self._done, self._total, name, details=details)
+            elif read.record is None and read.path not in block.memo:
+                yield Event("computed", self._done, self._total, os.path.basename(read.path))
+            else:
+                known += 1
+        if known:
+            name = os.path.basename(reads[-1].path)
+            yield Event("skipped", self._done, self._total, name, details={"images": known} if known > 1 else {})
+
+    def _failure(self, read: _Read, block: _Block) -> Failure:
+        """What reports say; the name of a picture that was kept from elsewhere is the one it came with."""
+        kept = block.kept.get(read.path)
+        if kept is None:
+            return Failure(_printable(read.path), _printable(read.reason))
+        _unkeep(kept)
+        return Failure(_printable(kept.name), _printable(read.reason.replace(kept.path, kept.name)))
+
+    def _row(self, read: _Read) -> ImageRecord | NewImage | None:
+        """The image where nothing of it is to be written; what is to be written; None for a failure."""
+        if read.record is not None:
+            cached = self._is_cached(read.record.pixel_hash)
+            as_it_was = cached == read.record.embedding_cached
+            return read.record if as_it_was else replace(read.record.as_new(), embedding_cached=cached)
+        if read.new is None:
+            return None
+        return replace(read.new, embedding_cached=True) if self._is_cached(read.new.pixel_hash) else read.new
+
+    def _report(self) -> AddReport:
+        return AddReport(
+            dataset=self._dataset,
+            images=tuple(self._images),
+            added=self._added,
+            duplicates_found=sum(image.embedding_cached for image in self._images),
+            duplicates=self._duplicates,
+            changed=self._changed,
+            failed=tuple(self._failed),
+        )
+
+
+def _unkeep(kept: Kept) -> None:
+    """Take a file that was kept just now, and is of no use, out of the session folder again."""
+    if kept.is_new:
+        path = Path(kept.path)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:
+    return before is not None and before.is_read and before.pixel_hash != now.pixel_hash
+
+
+def _is_storable(path: str, block: _Block) -> bool:
+    try:
+        return bool(path.isascii() or path_text(path))
+    except ImageError as error:
+        block.reads[path] = _Read(path, reason=str(error))
+        return False
+
+
+def _is_unchanged(image: ImageRecord, stamp: FileStamp) -> bool:
+    return image.is_read and image.perceptual_version == PERCEPTUAL_VERSION and stamp.is_of(image)
+
+
+def _read(path: str) -> _Read:
+    try:
+        return _Read(path, new=new_image(Path(path)))
+    except (ImageError, OSError) as error:
+        return _Read(path, reason=str(error))
+
+
+def _tell_duplicates(news: Sequence[NewImage], catalog: Catalog) -> int:
+    """How many of these show pixels that are in the catalog, or earlier among these; each is logged."""
+    seen = catalog.known_pixels({new.pixel_hash for new in news}) if news else set()
+    count = 0
+    for new in news:
+        if new.pixel_hash in seen:
+            count += 1
+            _log.info(
+                "[DEDUP] Found duplicate image: %s (hash: %s..., cached: %s)",
+                *(new.filename, new.content_hash[:8], new.embedding_cached),
+            )
+        seen.add(new.pixel_hash)
+    return count
+
+
+def new_image(path: Path) -> NewImage:
+    """Read and hash one picture file. Raises `ImageError`."""
+    picture = read_picture(path)
+    height, width = picture.size_hw
+    return NewImage(
+        path=str(path),
+        filename=path.name,
+        content_hash=picture.content_hash,
+        pixel_hash=picture.pixel_hash,
+        perceptual_hash=picture.perceptual_hash,
+        width=width,
+        height=height,
+        size_bytes=picture.size_bytes,
+        mtime_ns=picture.mtime_ns,
+        inode=picture.inode,
+        perceptual_version=PERCEPTUAL_VERSION,
+        perceptual_detail=picture.perceptual_detail,
+    )
+
+
+def _printable(text: str) -> str:
+    """A file name that is not UTF-8 comes as lone surrogates, which no terminal takes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,198 @@
+"""Whatever the user hands to `Session.add`, one picture after the other: files as they lie; what comes from memory
+or out of a zip file is kept in the session folder, under its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from PIL import Image
+
+from ..atomic_files import cannot_write, write_whole
+from ..errors import ImageError
+from ..images import as_pixels, encode_png, pixel_hash, suffix_for
+from ..images.discovery import iter_images
+from ..images.zip_files import Member, is_zip, members_of
+
+__all__ = ["Item", "Kept", "Refused", "items_of", "keep", "name_of"]
+
+Bytes = bytes | bytearray | memoryview
+
+_MAX_NAME_BYTES = 180
+# Not allowed in a file name on one system or another, or not to be seen.
+_UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*]|[\ud800-\udfff]')
+
+
+@dataclass(frozen=True, eq=False)
+class Refused:
+    """Something that cannot be added: what reports call it, and why; two of one name are two."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A picture file in the session folder: its path, what reports call it, whether it was not there before."""
+
+    path: str
+    name: str
+    is_new: bool
+
+
+Item = str | Member | Kept | Refused
+"""The absolute path of a file; a member of a zip file, not kept yet; what is kept; what cannot be added."""
+
+
+def items_of(source: Any, folder: Path) -> Iterator[Item]:
+    """What a source stands for, while it is found.
+
+    In a list or an iterator, an element that leads nowhere is a `Refused` and not the end.
+
+    Parameters
+    ----------
+    source : see `samnb.session.Session.add`
+    folder : Path
+        The session's; pictures from memory are kept in its "images".
+
+    Raises
+    ------
+    ImageError
+        A single source that leads nowhere or cannot be read.
+    """
+    if not _is_many(source):
+        yield from _items_of_one(source, folder)
+        return
+    for element in source.items() if isinstance(source, Mapping) else source:
+        try:
+            yield from _items_of_one(element, folder)
+        except ImageError as error:
+            yield Refused(name_of(element), str(error))
+
+
+def name_of(element: Any) -> str:
+    """What reports call an element of a list of sources."""
+    if isinstance(element, (str, os.PathLike)):
+        return os.fspath(element)
+    named = _named_bytes(element)
+    return (named and named[0]) or f"<{type(element).__name__} from memory>"
+
+
+def keep(folder: Path, name: str, content: bytes) -> Kept:
+    """Keep a picture file in the session folder as it is.
+
+    The same bytes under the same name have the same path, so adding them again adds nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        The session's.
+    name : str
+        The file gets what stands behind the last slash, without what file systems do not take; "" gives the hash.
+    content : bytes
+
+    Raises
+    ------
+    StoreError
+        The session folder cannot be written.
+    """
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    path = folder / "images" / digest / (_file_name(name) or f"{digest}{suffix_for(content)}")
+    shown = name or "<bytes from memory>"
+    try:
+        if path.is_file() and path.stat().st_size == len(content):
+            return Kept(str(path), shown, False)
+        write_whole(path, content)
+    except OSError as error:
+        raise cannot_write(folder, path, error) from error
+    return Kept(str(path), shown, True)
+
+
+# -- inside ----------------------------------------------------------------------------------------
+
+
+def _is_many(source: Any) -> bool:
+    if hasattr(source, "read") or _named_bytes(source) is not None:
+        return False
+    return isinstance(source, (list, tuple, set, frozenset, Mapping)) or hasattr(source, "__next__")
+
+
+def _items_of_one(source: Any, folder: Path) -> Iterator[Item]:
+    if isinstance(source, (str, os.PathLike)):
+        yield from _items_of_path(os.path.expanduser(os.fspath(source)))
+        return
+    named = _named_bytes(source)
+    if named is None:
+        yield _keep_pixels(source, folder)
+        return
+    name, content = named[0], bytes(named[1])
+    if is_zip(content):
+        yield from members_of(content, name)
+    elif content:
+        yield keep(folder, name, content)
+    else:
+        raise ImageError(f"{name or '<bytes from memory>'}: empty, zero bytes. Expected the bytes of a picture file.")
+
+
+def _items_of_path(path: str) -> Iterator[Item]:
+    if is_zip(path):
+        yield from members_of(os.path.abspath(path), path)
+        return
+    refused: list[Refused] = []
+
+    def unreadable(folder: str, error: OSError) -> None:
+        refused.append(Refused(folder, f"this folder cannot be listed ({error.strerror or error})"))
+
+    for found in iter_images(path, unreadable=unreadable):
+        # Without "..": the same file reached on two ways is one image.
+        yield found if os.path.isabs(found) and ".." not in found else os.path.abspath(found)
+    yield from refused
+
+
+def _named_bytes(source: Any) -> tuple[str, Bytes] | None:
+    """Name ("" for none) and content of whatever bytes can come as, None for everything else."""
+    if _is_bytes(source):
+        return "", source
+    if hasattr(source, "read") and not isinstance(source, Image.Image):
+        content, name = source.read(), getattr(source, "name", "")
+        return (name if isinstance(name, str) else "", content) if _is_bytes(content) else None
+    if isinstance(source, Mapping):  # of a FileUpload widget of ipywidgets 8
+        name, content = source.get("name"), source.get("content")
+        return (name, content) if isinstance(name, str) and _is_bytes(content) else None
+    if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], (str, os.PathLike)):
+        content = source[1]
+        if isinstance(content, Mapping):  # of a FileUpload widget of ipywidgets 7: {name: {"content": …}}
+            content = content.get("content")
+        return (os.fspath(source[0]), content) if _is_bytes(content) else None
+    return None
+
+
+def _is_bytes(value: Any) -> TypeGuard[Bytes]:
+    return isinstance(value, (bytes, bytearray, memoryview))
+
+
+def _keep_pixels(image: Image.Image | np.ndarray, folder: Path) -> str:
+    """Write a picture from memory into the session folder, under its pixels' hash."""
+    pixels = as_pixels(image)
+    path = folder / "images" / f"{pixel_hash(pixels)[:16]}.png"
+    if not path.exists():
+        try:
+            write_whole(path, encode_png(pixels))
+        except OSError as error:
+            raise cannot_write(folder, path, error) from error
+    return str(path)
+
+
+def _file_name(name: str) -> str:
+    last = _UNFIT.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip(" .")
+    stem, suffix = os.path.splitext(last)
+    suffix = suffix if len(suffix.encode()) <= 16 else ""
+    room = _MAX_NAME_BYTES - len(suffix.encode())
+    return (stem if suffix else last).encode()[:room].decode("utf-8", "ignore") + suffix

@@ -1,0 +1,390 @@
+"""Weight files: where they lie, whether they are what they should be, what they hash to.
+
+Everything down to `WeightFile.read` works without torch, so a wrong or truncated file is named at once and not after
+seconds of imports. No file is ever unpickled freely: names are read off the pickle's opcodes, tensors come in with
+``torch.load(weights_only=True)``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import pickletools
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from ...errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
+from ...settings import read
+from .file_hashes import Stamp, file_sha256, file_stamp
+
+__all__ = [
+    "ModelInfo",
+    "WeightFile",
+    "check_names",
+    "checkpoint_folders",
+    "find_checkpoint",
+    "looks_like",
+    "open_checkpoint",
+    "where_from",
+]
+
+_BUNDLED = Path(__file__).parents[1] / "tiny" / "weights"
+_LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch files from before the zip format begin with this pickle
+_SAM_DEPTHS = {12: "vit_b", 24: "vit_l", 32: "vit_h"}
+TRANSFORMERS = "a transformers model"
+META_SAM2 = "SAM 2 as Meta published it"
+_OTHER_FAMILIES = {
+    "image_encoder.trunk.": META_SAM2,
+    "sam_mask_decoder.": META_SAM2,
+    "mask_decoder.hf_token.": "SAM-HQ as its authors published it",
+    "image_encoder.layers.": "mobile_sam",
+    "vision_encoder.": TRANSFORMERS,
+}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model before any file is opened.
+
+    Parameters
+    ----------
+    name : str
+        The registry's name: ``"tiny"``, ``"vit_b"``, …
+    family : str
+        Models of one family share their preprocessing; first part of a fingerprint.
+    file_name : str
+        Of the published weight file; "" for a model without weights.
+    size_bytes, sha256 : int or None, str or None
+        Of the published weight file; None in the registry for a bundled one, measured by `available_models`.
+    bundled : bool
+        True when the weights ship with samnb.
+    description : str
+        One line for a person who chooses.
+    url : str
+        Where the published weight file can be downloaded; samnb does so when it is told to.
+    licence : str
+        Of the weights.
+    layout : str or None
+        What `looks_like` says of its tensors' names, if it is not the model's name; "" for a layout of its own.
+    files : tuple of str
+        Of weights that are a folder called `file_name`: what has to be in it, the tensors first.
+    packages : tuple of str
+        What has to be installed to run it, beside what samnb itself needs.
+    extra : str
+        The extra of samnb that brings them.
+    parameters : int
+        About how many; 0 where `size_bytes` says enough.
+    single : ModelInfo, optional
+        Of weights that are a folder: the same as one file, in their authors' own layout, which will do as well.
+    depths : dict
+        Which model a file is of by how many blocks its image encoder has, where one layout is that of several.
+    """
+
+    name: str
+    family: str
+    file_name: str
+    size_bytes: int | None
+    sha256: str | None
+    bundled: bool
+    description: str
+    url: str = ""
+    licence: str = "Apache-2.0"
+    layout: str | None = None
+    files: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    parameters: int = 0
+    single: ModelInfo | None = None
+    depths: Mapping[int, str] = field(default_factory=dict, repr=False)
+
+    def of(self, path: Path) -> ModelInfo:
+        """What is known of the weights in this file: `single`, or the model itself."""
+        return self.single if self.single is not None and path.name not in self.files else self
+
+    @property
+    def published(self) -> ModelInfo:
+        """What can be fetched and checked: `single` where that has a SHA-256, or the model itself."""
+        return self.single if self.single is not None and self.single.sha256 else self
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A weight file that was checked and hashed.
+
+    Parameters
+    ----------
+    path : Path
+    sha256 : str
+        Of the whole file, 64 hex digits.
+    stamp : tuple of int
+        Device, inode, size in bytes and mtime in ns at the time of hashing.
+    """
+
+    path: Path
+    sha256: str
+    stamp: Stamp
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole file."""
+        return self.stamp[2]
+
+    def read(self, *, inside: str = "") -> Mapping[str, Any]:
+        """All tensors of the file by name, on the CPU and where possible mapped rather than read; imports torch.
+
+        `inside`: under which name the file may have them, as one mapping.
+
+        Raises
+        ------
+        CheckpointDamaged
+            The file cannot be read to its end, or changed after it was hashed.
+        CheckpointMismatch
+            It holds something else than tensors. Such a file is refused before any of its code could run.
+        """
+        self.check_unchanged()
+        return _read_tensors(self.path, inside)
+
+    def check_unchanged(self) -> None:
+        """Raise `CheckpointError` unless the file still is the one that was hashed."""
+        if not self.path.is_file():
+            raise CheckpointMissing(f"{self.path}: the weight file is gone. Put it back, or load the model again.")
+        if file_stamp(self.path) != self.stamp:
+            raise CheckpointDamaged(
+                f"{self.path}: changed after the model was opened with SHA-256 {self.sha256[:12]}…. "
+                "Load the model again, so that its fingerprint tells the truth."
+            )
+
+
+def checkpoint_folders() -> list[Path]:
+    """Folders searched for a published file name: ``SAMNB_CHECKPOINTS`` when set, then the user's data folder."""
+    named = read("SAMNB_CHECKPOINTS")
+    folders = [named] if named else []
+    return [*folders, Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "checkpoints"]
+
+
+def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None = None) -> Path:
+    """The path of the weights: `checkpoint` when given, else the published file in `checkpoint_folders`.
+
+    Raises
+    ------
+    CheckpointMissing
+        No file there; the message names the file, its size and SHA-256, and where to put it.
+    """
+    if info.files:
+        return _find_folder(info, checkpoint)
+    if checkpoint is not None:
+        path = Path(checkpoint).expanduser()
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "is not there"
+            raise CheckpointMissing(f"{path}: the weight file for {info.name!r} {what}. {where_from(info)}")
+        return path
+    for folder in [_BUNDLED] if info.bundled else checkpoint_folders():
+        if (folder / info.file_name).is_file():
+            return folder / info.file_name
+    raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {where_from(info)}")
+
+
+def _find_folder(info: ModelInfo, checkpoint: str | os.PathLike[str] | None) -> Path:
+    """The file with the tensors, in a folder that also has the others."""
+    if checkpoint is None:
+        folders = [folder / info.file_name for folder in checkpoint_folders()]
+    else:
+        path = Path(checkpoint).expanduser()
+        if path.is_file() and path.name not in info.files:
+            if info.single is not None:
+                return path
+            raise CheckpointMismatch(f"{path}: is a file; {info.name!r} wants a folder. {where_from(info)}")
+        folders = [path.parent if path.is_file() else path]
+    for folder in folders:
+        if all((folder / name).is_file() for name in info.files):
+            return folder / info.files[0]
+        if checkpoint is None and info.single is not None and (folder.parent / info.single.file_name).is_file():
+            return folder.parent / info.single.file_name
+    if checkpoint is None:
+        raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {where_from(info)}")
+    lacking = " and ".join(name for name in info.files if not (folders[0] / name).is_file())
+    raise CheckpointMissing(f"{folders[0]}: has no {lacking} for {info.name!r}. {where_from(info)}")
+
+
+def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
+    """Check that `path` can be the weights of `info` and hash it; no torch, nothing unpickled.
+
+    Raises
+    ------
+    CheckpointDamaged
+        Truncated, empty, or altered.
+    CheckpointMismatch
+        Not a weight file at all, or that of another model.
+    """
+    info = info.of(path)
+    names = _tensor_names(info, path)
+    if names is not None:
+        check_names(info, path, names)
+    path = path.resolve()
+    stamp = file_stamp(path)
+    weights = WeightFile(path, file_sha256(path, stamp), stamp)
+    official = path.name == info.file_name and weights.size_bytes == info.size_bytes
+    if official and info.sha256 is not None and weights.sha256 != info.sha256:
+        raise CheckpointDamaged(
+            f"{path}: has the published name and size but SHA-256 {weights.sha256}; expected {info.sha256}. "
+            "Its content is altered: download it again, or rename it if that is meant."
+        )
+    return weights
+
+
+def check_names(info: ModelInfo, path: Path, names: Collection[str]) -> None:
+    """Raise `CheckpointMismatch` when tensor names tell that the file belongs to another model than `info`."""
+    if info.layout == "":
+        return
+    found, expected = looks_like(names), info.layout or info.name
+    size = info.depths.get(_blocks(names, "image_encoder.trunk"), info.name)
+    if found == expected and size != info.name:
+        raise CheckpointMismatch(
+            f"{path}: by its depth this is {size}, expected {info.name}. Load it under its own name, "
+            f"or give the weights of {info.name!r}. {where_from(info)}"
+        )
+    if found is not None and found != expected:
+        raise CheckpointMismatch(
+            f"{path}: this looks like {found}, expected {info.name}. Load it under its own name, "
+            f"or give the weights of {info.name!r}. {where_from(info)}"
+        )
+    if found is None and expected in {*_SAM_DEPTHS.values(), *_OTHER_FAMILIES.values()}:
+        raise CheckpointMismatch(
+            f"{path}: expected the weights of {info.name}; its names fit no model known here "
+            f"(such as {', '.join(sorted(names)[:3]) or 'none'}). {where_from(info)}"
+        )
+
+
+def looks_like(names: Collection[str]) -> str | None:
+    """Tell from tensor names which model a file holds, or None.
+
+    Examples
+    --------
+    >>> looks_like({f"image_encoder.blocks.{n}.norm1.weight" for n in range(32)})
+    'vit_h'
+    >>> looks_like({"image_encoder.trunk.pos_embed"})
+    'SAM 2 as Meta published it'
+    >>> looks_like({"hello"}) is None
+    True
+    """
+    for prefix, family in _OTHER_FAMILIES.items():
+        if any(name.startswith(prefix) for name in names):
+            return family
+    return _SAM_DEPTHS.get(_blocks(names, "image_encoder"))
+
+
+def _blocks(names: Collection[str], encoder: str) -> int:
+    start = re.compile(rf"{re.escape(encoder)}\.blocks\.(\d+)\.")
+    return len({match[1] for name in names if (match := start.match(name))})
+
+
+def where_from(info: ModelInfo) -> str:
+    """For a message: which file is meant, where it can be had, and where it belongs."""
+    if info.bundled:
+        return f"The weights of {info.name!r} ship with samnb: leave checkpoint out, or reinstall samnb."
+    place = checkpoint_folders()[0] / info.file_name
+    if info.files:
+        return (
+            f"Put {' and '.join(info.files)}, as transformers saves them, into the folder {place}, or name another "
+            f"folder: Session(checkpoint=…). They are at {info.url}; "
+            f"`hf download {info.url.removeprefix('https://huggingface.co/')} --local-dir {place}` fetches them."
+            + (f" {info.single.file_name}, as one file, will do too: {where_from(info.single)}" if info.single else "")
+        )
+    source = f" from {info.url}" if info.url else ""
+    if info.sha256 is None:
+        return f"Put {info.file_name}{source} at {place}, or give any path: Session(checkpoint=…)."
+    return (
+        f"Run `samnb models download {info.name}`, or get {info.file_name} "
+        f"({info.size_bytes} bytes, SHA-256 {info.sha256}){source} and put it at "
+        f"{place}, or give any path: Session(checkpoint=…)."
+    )
+
+
+def _tensor_names(info: ModelInfo, path: Path) -> set[str] | None:
+    """Strings of the file that may be tensor names; None for a legacy torch file, which has to be loaded to tell."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    size = path.stat().st_size
+    if not head:
+        raise CheckpointDamaged(f"{path}: is empty (0 bytes). {where_from(info)}")
+    if head.startswith(b"PK"):
+        return _names_in_zip(info, path, size)
+    if path.suffix == ".safetensors":
+        return _names_in_safetensors(info, path, size)
+    if head.startswith(b"\x80") and _LEGACY_MAGIC in head:
+        return None
+    raise CheckpointMismatch(
+        f"{path}: is not a weight file; it begins with {head[:16]!r}. Expected a file saved by torch.save "
+        f"or a .safetensors file. {where_from(info)}"
+    )
+
+
+def _names_in_zip(info: ModelInfo, path: Path, size: int) -> set[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickles = [archive.read(name) for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
+        names = [{v for _, v, _ in pickletools.genops(content) if isinstance(v, str)} for content in pickles]
+    # What damaged bytes lead zipfile and pickletools to: a bad checksum or deflate stream, a compression or an
+    # offset that cannot be. That the file may be read at all is known by now, so OSError is one of these too.
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
+        expected = f", expected {info.size_bytes} for the published file" if info.size_bytes else ""
+        raise CheckpointDamaged(
+            f"{path}: is truncated or damaged ({error}): got {size} bytes{expected}. {where_from(info)}"
+        ) from error
+    if not names:
+        raise CheckpointMismatch(f"{path}: is a zip file without torch weights in it. {where_from(info)}")
+    return names[0]
+
+
+def _names_in_safetensors(info: ModelInfo, path: Path, size: int) -> set[str]:
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
+        try:
+            header: Any = json.loads(file.read(length)) if length < size else None
+            tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            end = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values())
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointDamaged(f"{path}: its safetensors header cannot be read. {where_from(info)}") from error
+    if end != size:
+        raise CheckpointDamaged(f"{path}: is truncated: got {size} bytes, its header says {end}. {where_from(info)}")
+    return set(tensors)
+
+
+def _read_tensors(path: Path, inside: str) -> Mapping[str, Any]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        tensors: dict[str, Any] = load_file(path)
+        return tensors
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise CheckpointMismatch(
+            f"{path}: refused. It holds something else than plain tensors, or is damaged: {_first_line(error)} "
+            "Save a state dict (torch.save(model.state_dict(), path)) and load that."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointDamaged(f"{path}: torch cannot read it: {_first_line(error)}") from error
+    if inside and isinstance(state, Mapping) and isinstance(state.get(inside), Mapping):
+        state = state[inside]
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise CheckpointMismatch(
+            f"{path}: expected a plain state dict (tensors by name); got {type(state).__name__} "
+            f"with {', '.join(map(str, list(state)[:3])) if isinstance(state, Mapping) else 'no names'}."
+        )
+    return state
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

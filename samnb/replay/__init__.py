@@ -1,0 +1,1 @@
+"""Recipes: files that say how masks were made, and the making of them again."""

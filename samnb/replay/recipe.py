@@ -1,0 +1,427 @@
+"""`Recipe`: how the masks of a session were made, so that they can be made again elsewhere and compared.
+
+A recipe is one JSON file. It names pictures by their pixels' hash, the model by its weights' hash, and says of every
+mask how it came about: from which prompt, from which template, or that it was drawn and can only be kept. That is not
+believed but tried when the recipe is made: only what gives the very same mask again is said to be the way.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import images as picture_files
+from ..errors import RecipeError
+from ..masks import decode_rle
+from ..models import Model
+from ..prompts import Embedding, Prediction, Prompt
+from ..records import AnnotationRecord, CategoryRecord, ImageRecord
+from ..templates import Template
+from ..templates.matching import Match, find_objects
+
+__all__ = [
+    "MAX_BYTES",
+    "Finder",
+    "Recipe",
+    "RecipeImage",
+    "RecipeMask",
+    "Way",
+    "answers",
+    "make_recipe",
+    "packages_here",
+]
+
+FORMAT = 1
+MAX_BYTES = 512 * 2**20
+"""A recipe file with more bytes is refused: some hundred thousand masks have fewer."""
+
+_PIECE = 2**20
+_PARTS = {"samnb_recipe", "made_with", "model", "images", "categories", "templates", "masks"}
+_PACKAGES = ("samnb", "torch", "numpy", "opencv-python-headless", "pillow", "segment-anything")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a mask comes about.
+
+    Parameters
+    ----------
+    kind : {"prompt", "template", "kept"}
+        "kept": drawn, refined by hand or imported; nothing but the mask itself would make it again.
+    asked : {"at once", "click by click", "one mask", ""}
+        For a prompt: all of it with three candidates, point after point with each answer handed back, or with one
+        candidate.
+    index : int
+        For a prompt: which candidate.
+    template : str
+        For a template: ``"<name>@<version>"``.
+    """
+
+    kind: str
+    asked: str = ""
+    index: int = 0
+    template: str = ""
+
+
+@dataclass(frozen=True)
+class RecipeImage:
+    """A picture of a recipe, found again by its `pixel_hash` whatever its file is called then."""
+
+    filename: str
+    dataset: str
+    pixel_hash: str
+    content_hash: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class RecipeMask:
+    """A mask of a recipe: what it was, and how it is made.
+
+    Parameters
+    ----------
+    image : int
+        Place of its picture in the recipe, from 0.
+    category : str
+    rle : mapping
+        COCO run lengths.
+    way : Way
+    prompt : mapping
+        What `Prompt.as_dict` gives.
+    score, source, review, layer
+        As an annotation has them.
+    """
+
+    image: int
+    category: str
+    rle: Mapping[str, Any]
+    way: Way
+    prompt: Mapping[str, Any]
+    score: float
+    source: str
+    review: str = ""
+    layer: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How the masks of a session were made; see `make_recipe`.
+
+    Parameters
+    ----------
+    images : tuple of RecipeImage
+    masks : tuple of RecipeMask
+    templates : tuple of Template
+        Those that left masks.
+    categories : tuple of (name, colour)
+    model : mapping
+        "name", "fingerprint" and "recipe", the latter with the precision embeddings were stored in.
+    made_with : mapping
+        Versions of packages, and the processor.
+    """
+
+    images: tuple[RecipeImage, ...]
+    masks: tuple[RecipeMask, ...]
+    templates: tuple[Template, ...]
+    categories: tuple[tuple[str, str], ...]
+    model: Mapping[str, str]
+    made_with: Mapping[str, str] = field(default_factory=dict)
+
+    def count(self, kind: str) -> int:
+        """How many masks come about in this way: "prompt", "template" or "kept"."""
+        return sum(mask.way.kind == kind for mask in self.masks)
+
+    def as_bytes(self) -> bytes:
+        """The file's content."""
+        values = {
+            "samnb_recipe": FORMAT,
+            "made_with": dict(self.made_with),
+            "model": dict(self.model),
+            "images": [asdict(image) for image in self.images],
+            "categories": [{"name": name, "color": color} for name, color in self.categories],
+            "templates": [{"version": template.version} | template.as_dict() for template in self.templates],
+            "masks": [asdict(mask) for mask in self.masks],
+        }
+        return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """Open a recipe file.
+
+        Raises
+        ------
+        RecipeError
+            Not there, not a recipe, larger than `MAX_BYTES`, or of a newer version.
+        """
+        place = Path(path).expanduser()
+        try:
+            values = json.loads(_content(place))
+        except OSError as error:
+            raise RecipeError(f"{place}: cannot be read ({error.strerror or error}). Give a recipe file.") from error
+        except (ValueError, RecursionError) as error:
+            raise RecipeError(f"{place}: expected JSON, as session.export('recipe', …) writes it; {error}.") from error
+        form = values.get("samnb_recipe") if isinstance(values, dict) else None
+        if form != FORMAT:
+            other = "none" if form is None else f"version {form!r}"
+            told = "Give a file that session.export('recipe', …) wrote." if form is None else _written_by(values)
+            raise RecipeError(f"{place}: expected a recipe of version {FORMAT}; got {other}. {told}")
+        try:
+            if new := next(_unknown_fields(values), ""):
+                raise RecipeError(f"{place}: {new} that this samnb does not know. {_written_by(values)}")
+            return cls._from(values)
+        except RecipeError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise RecipeError(f"{place}: is damaged: {type(error).__name__} {error}. Export it anew.") from error
+
+    @classmethod
+    def _from(cls, values: Mapping[str, Any]) -> Recipe:
+        images = tuple(RecipeImage(**image) for image in values["images"])
+        for image in images:
+            _check_size(image)
+        masks = tuple(RecipeMask(**(mask | {"way": Way(**mask["way"])})) for mask in values["masks"])
+        if not all(0 <= mask.image < len(images) for mask in masks):
+            raise ValueError("a mask on an image that is not listed")
+        for mask in masks:
+            one = images[mask.image]
+            if list(mask.rle["size"]) != [one.height, one.width]:
+                raise ValueError(f"a mask of another size than {one.filename}")
+            _check_runs(mask.rle)
+        templates = tuple(Template.from_dict(template, version=template["version"]) for template in values["templates"])
+        for rle in (e.rle for t in templates for category in t.categories for e in category.examples if e.rle):
+            _check_runs(rle)
+        _check_ways(masks, templates)
+        for mask in masks:
+            whole = isinstance(mask.layer, int) and abs(mask.layer) < 2**31
+            if not isinstance(mask.score, int | float) or not math.isfinite(mask.score) or not whole:
+                raise ValueError(f"a mask of score {mask.score!r} and layer {mask.layer!r}")
+        if missing := {"name", "fingerprint", "recipe"} - dict(values["model"]).keys():
+            raise ValueError(f"its model lacks {', '.join(sorted(missing))}")
+        if not isinstance(values["made_with"], Mapping):
+            raise ValueError("made_with is no object {…}")
+        categories = tuple((category["name"], category["color"]) for category in values["categories"])
+        return cls(images, masks, templates, categories, values["model"], values["made_with"])
+
+
+def _content(place: Path) -> bytes:
+    with open(place, "rb") as file:
+        content = bytearray()
+        # Not by what the system says of its size: a pipe or a device has none.
+        while len(content) <= MAX_BYTES and (more := file.read(_PIECE)):
+            content += more
+    if len(content) > MAX_BYTES:
+        raise RecipeError(
+            f"{place}: expected a recipe of {MAX_BYTES:,} bytes at most; it has more. Export a dataset at a time, or "
+            "raise samnb.replay.recipe.MAX_BYTES if it is a recipe and the memory is there."
+        )
+    return bytes(content)
+
+
+def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is said of things in a recipe that this version of samnb has no name for."""
+    parts: list[tuple[str, type[Any], Any]] = [
+        (f"image {n}", RecipeImage, image) for n, image in enumerate(values["images"])
+    ]
+    for number, mask in enumerate(values["masks"]):
+        parts += [(f"mask {number}", RecipeMask, mask), (f"the way of mask {number}", Way, mask["way"])]
+    for name in values.keys() - _PARTS:
+        yield f"it has a part {name!r}"
+    for what, kind, part in parts:
+        for name in part.keys() - kind.__dataclass_fields__.keys():
+            yield f"{what} has a field {name!r}"
+
+
+def _written_by(values: Mapping[str, Any]) -> str:
+    """Which samnb a recipe is from, which is here, and what to do where this one does not understand it."""
+    made_with, here = values.get("made_with"), packages_here()["samnb"]
+    wrote = made_with.get("samnb", "unknown") if isinstance(made_with, Mapping) else "unknown"
+    if wrote == here:
+        return f"It says it was written by samnb {wrote}, as is here: it was changed since. Export it anew."
+    return f"It was written by samnb {wrote}, here is {here}. Update samnb, or export the recipe with samnb {here}."
+
+
+def _check_size(image: RecipeImage) -> None:
+    """Raise `ValueError` for sizes no picture here has: masks of them would take any memory."""
+    sides = (image.height, image.width)
+    if not all(isinstance(side, int) and side > 0 for side in sides) or math.prod(sides) > picture_files.MAX_PIXELS:
+        raise ValueError(
+            f"{image.filename!r} of size {list(sides)}, expected at most {picture_files.MAX_PIXELS:,} pixels"
+        )
+
+
+def _check_runs(rle: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where run lengths make no mask of their size; the mask itself is not made."""
+    (height, width), counts = rle["size"], rle["counts"]
+    if not isinstance(counts, list) or not all(type(one) is int and one >= 0 for one in [*counts, height, width]):
+        raise ValueError("run lengths that are no list of whole numbers")
+    if sum(counts) != height * width or height * width > picture_files.MAX_PIXELS:
+        raise ValueError(f"run lengths of {sum(counts):,} pixels for a mask of {height} x {width}")
+
+
+def _check_ways(masks: Iterable[RecipeMask], templates: Iterable[Template]) -> None:
+    """Raise `ValueError` where a mask's way is none that can be gone."""
+    listed = {f"{template.name}@{template.version}" for template in templates}
+    for way in dict.fromkeys(mask.way for mask in masks):
+        prompted = way.kind == "prompt" and way.asked in _ASKED and isinstance(way.index, int) and way.index >= 0
+        if not (prompted or way.kind == "kept" or (way.kind == "template" and way.template in listed)):
+            raise ValueError(f"a mask made in no known way, {way}")
+
+
+def make_recipe(
+    images: Sequence[ImageRecord],
+    annotations: Sequence[AnnotationRecord],
+    *,
+    categories: Iterable[CategoryRecord],
+    templates: Mapping[str, Template],
+    model: Model,
+    stored_as: str,
+    embedding_of: Callable[[ImageRecord], Embedding],
+) -> Recipe:
+    """Write down how annotations were made, and try it.
+
+    Parameters
+    ----------
+    images : sequence of ImageRecord
+    annotations : sequence of AnnotationRecord
+        On these images; one of another size than its image is left out.
+    categories : iterable of CategoryRecord
+    templates : mapping
+        By ``"<name>@<version>"``; those made with another model are not tried.
+    model : Model
+    stored_as : str
+        The recipe of the embeddings, with the precision they are stored in.
+    embedding_of : callable
+        An image's embedding.
+    """
+    places = {image.id: index for index, image in enumerate(images)}
+    usable = {name: template for name, template in templates.items() if template.model == model.fingerprint}
+    by_image: dict[str, list[AnnotationRecord]] = {image.id: [] for image in images}
+    for annotation in annotations:
+        by_image[annotation.image_id].append(annotation)
+    masks = []
+    for image in images:
+        finder = Finder(model, usable, image, embedding_of)
+        for annotation in by_image[image.id]:
+            if tuple(annotation.rle["size"]) == image.size_hw:
+                masks.append(_written(annotation, places[image.id], finder))
+    used = {mask.way.template for mask in masks}
+    return Recipe(
+        images=tuple(RecipeImage(**{n: getattr(i, n) for n in RecipeImage.__dataclass_fields__}) for i in images),
+        masks=tuple(masks),
+        templates=tuple(template for name, template in usable.items() if name in used),
+        categories=tuple((category.name, category.color) for category in categories),
+        model={"name": model.name, "fingerprint": model.fingerprint, "recipe": stored_as},
+        made_with=packages_here(),
+    )
+
+
+def packages_here() -> dict[str, str]:
+    """What masks depend on beside pictures and weights: versions of packages, and the kind of processor."""
+    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a source tree that is not installed
+            found[name] = "unknown"
+    return found
+
+
+class Finder:
+    """What templates find on one image; each is asked once."""
+
+    def __init__(
+        self,
+        model: Model,
+        templates: Mapping[str, Template],
+        image: ImageRecord,
+        embedding_of: Callable[[ImageRecord], Embedding],
+    ):
+        self.model, self.templates = model, templates
+        self._image, self._embedding_of = image, embedding_of
+        self._embedding: Embedding | None = None
+        self._found: dict[str, list[Match]] = {}
+
+    @property
+    def embedding(self) -> Embedding:
+        """Of the image, read when first asked for."""
+        if self._embedding is None:
+            self._embedding = self._embedding_of(self._image)
+        return self._embedding
+
+    def found(self, template: str, category: str) -> list[NDArray[np.bool_]]:
+        """Masks that ``"<name>@<version>"`` finds of a category."""
+        if template not in self._found:
+            own = getattr(self.model, "propose", None)
+            self._found[template] = find_objects(
+                self.templates[template], self.embedding, self.model.decode, propose=own
+            )
+        return [match.mask for match in self._found[template] if match.category == category]
+
+
+def answers(model: Model, embedding: Embedding, prompt: Prompt, asked: str) -> NDArray[np.bool_]:
+    """Candidate masks (N, H, W) of a prompt, asked as `Way.asked` says."""
+    return _ASKED[asked](model, embedding, prompt).masks
+
+
+def _way_of(annotation: AnnotationRecord, finder: Finder) -> Way:
+    """The way that gives the very same mask, or "kept"."""
+    mask, template = decode_rle(annotation.rle), annotation.source.removeprefix("template:")
+    if template in finder.templates and any(
+        np.array_equal(mask, found) for found in finder.found(template, annotation.category)
+    ):
+        return Way("template", template=template)
+    prompt = Prompt.from_dict(annotation.prompt)
+    if prompt and annotation.model == finder.model.fingerprint:
+        for asked, index, candidate in _all_answers(finder, prompt):
+            if np.array_equal(mask, candidate):
+                return Way("prompt", asked, index)
+    return Way("kept")
+
+
+def _written(annotation: AnnotationRecord, place: int, finder: Finder) -> RecipeMask:
+    same = {name: getattr(annotation, name) for name in ("category", "rle", "score", "source", "review", "layer")}
+    return RecipeMask(place, way=_way_of(annotation, finder), prompt=dict(annotation.prompt), **same)
+
+
+def _all_answers(finder: Finder, prompt: Prompt) -> Iterator[tuple[str, int, NDArray[np.bool_]]]:
+    for asked in _ASKED:
+        if asked == "click by click" and len(prompt.points) + (prompt.box is not None) < 2:
+            continue
+        for index, candidate in enumerate(answers(finder.model, finder.embedding, prompt, asked)):
+            yield asked, index, candidate
+
+
+def _at_once(model: Model, embedding: Embedding, prompt: Prompt) -> Prediction:
+    return model.decode(embedding, prompt)
+
+
+def _one_mask(model: Model, embedding: Embedding, prompt: Prompt) -> Prediction:
+    return model.decode(embedding, prompt, multimask=False)
+
+
+def _click_by_click(model: Model, embedding: Embedding, prompt: Prompt) -> Prediction:
+    """As the annotator does: each click hands back the mask that was shown for those before it."""
+    logits, prediction = None, None
+    for count in range(0 if prompt.box is not None else 1, len(prompt.points) + 1):
+        so_far = Prompt(prompt.points[:count], prompt.point_labels[:count], prompt.box)
+        prediction = model.decode(embedding, so_far, mask_input=logits)
+        logits = prediction.low_res_logits[prediction.best_for(so_far)]
+    assert prediction is not None, "a prompt has a point or a box"
+    return prediction
+
+
+_ASKED: dict[str, Callable[[Model, Embedding, Prompt], Prediction]] = {
+    "at once": _at_once,
+    "click by click": _click_by_click,
+    "one mask": _one_mask,
+}

@@ -1,0 +1,431 @@
+"""The part of `Session` that is about recipes: written, replayed, and what became of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic_files import cannot_write, clear_leftovers, write_whole
+from ..errors import ImageError, RecipeError, UnknownOption
+from ..exchange.export import ExportReport
+from ..exchange.facade import Exchange
+from ..images import content_hash, pixel_hash, read_pixels
+from ..images.discovery import iter_images
+from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
+from ..prompts import Prompt
+from ..records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
+from ..reports import Failure
+from ..templates import Template
+from .recipe import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
+from .report import Difference, ReplayReport
+
+__all__ = ["Replaying", "find_pictures"]
+
+_NAMED = 5
+
+
+class Replaying(Exchange):
+    """What a `Session` does with recipes."""
+
+    def export(self, format: str, path: str | Path, *, dataset: str | None = None, **options: Any) -> ExportReport:
+        """Write annotations for other tools, or with "recipe" for `replay`.
+
+        What cannot be written is in the report, and the rest goes on.
+
+        Parameters
+        ----------
+        format : {"coco", "labelme", "masks", "recipe", "table", "voc", "yolo"}
+            A COCO file; a folder for labelme, of mask pictures, of Pascal VOC or of YOLO; a table, CSV or Parquet; a
+            recipe, from which the same masks can be made again elsewhere.
+        path : path
+            A file, or a folder. It is there whole, or not at all.
+        dataset : str, optional
+            None: all images.
+        **options
+            Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
+
+        Raises
+        ------
+        UnknownName, UnknownOption
+            No such format, dataset or option.
+        StoreError
+            The place cannot be written.
+        """
+        if format != "recipe":
+            return super().export(format, path, dataset=dataset, **options)
+        if options:
+            raise UnknownOption("export('recipe')", options, {"none"})
+        place, recipe = Path(path).expanduser(), self.recipe(dataset)
+        clear_leftovers(place.parent)
+        try:
+            write_whole(place, recipe.as_bytes())
+        except OSError as error:
+            raise cannot_write(place.parent, place, error) from error
+        left_out = len(self.catalog.annotations(dataset=dataset)) - len(recipe.masks)
+        notes = [
+            f"{recipe.count('prompt')} come from prompts, {recipe.count('template')} from templates, "
+            f"{recipe.count('kept')} can only be copied"
+        ]
+        if left_out:
+            notes.append(f"{left_out} left out: their pictures were replaced by some of another size")
+        return ExportReport(format, place, len(recipe.images), len(recipe.masks), files=(place,), notes=tuple(notes))
+
+    def recipe(self, dataset: str | None = None) -> Recipe:
+        """How the masks of a dataset were made; None: of all images."""
+        return make_recipe(
+            [self._read(image) for image in self.images(dataset)],
+            self.catalog.annotations(dataset=dataset),
+            categories=self.category_records(),
+            templates=self._all_templates(),
+            model=self.model,
+            stored_as=self._encoder.recipe,
+            embedding_of=self._embedding_of,
+        )
+
+    def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
+        """Make a recipe's masks again from pictures in a folder, keep them here, and say where they differ.
+
+        Pictures are known by their pixels: they may have other names. What is here already is not doubled: a picture
+        that the recipe's dataset holds under another path is used as it is there.
+
+        Parameters
+        ----------
+        recipe : Recipe or path
+        images : path
+            A folder with the pictures, searched with those below it.
+        any_model : bool
+            Also with another model than the recipe's; masks will differ.
+
+        Raises
+        ------
+        RecipeError
+            It cannot be read, or was made with another model.
+        ImageNotFound
+            No such folder.
+        """
+        recipe = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe)
+        if recipe.model["fingerprint"] != self.model.fingerprint and not any_model:
+            raise RecipeError(
+                f"The recipe was made with the model {recipe.model['name']!r}, {recipe.model['fingerprint'][:24]}…; "
+                f"this session has {self.model.name!r}, {self.model.fingerprint[:24]}…. Open a session with that "
+                "model and its checkpoint, or say any_model=True to see how much differs."
+            )
+        paths, failed = find_pictures(recipe.images, images)
+        records, refused = self._added(recipe, paths)
+        failed += refused
+        names = self._take_templates(recipe)
+        categories = self._take_categories(recipe, records, names)
+        templates = {f"{t.name}@{t.version}": replace(t, model=self.model.fingerprint) for t in recipe.templates}
+        same, kept, different = 0, 0, []
+        for place, record in records.items():
+            try:
+                done = list(self._made_again(recipe, place, record, templates))
+            except Exception as error:
+                # One picture that cannot be encoded or decoded must not lose the others.
+                failed.append(Failure(record.filename, str(error) or repr(error)))
+                continue
+            kept += sum(mask.way.kind == "kept" for _, mask, _ in done)
+            for number, mask, made in done:
+                found = _compared(number, mask, made, record.filename)
+                different += [found] if found else []
+                same += mask.way.kind != "kept" and found is None
+            called = ((replace(mask, category=categories.get(mask.category, mask.category)), m) for _, mask, m in done)
+            self._keep_masks(record, [(mask, made) for mask, made in called if made is not None], names)
+        report = ReplayReport(len(records), len(recipe.images), same, kept, tuple(different), tuple(failed))
+        already = _already(recipe, paths, records)
+        return replace(report, notes=(*already, *_renamed(names), *_called(categories), *self._not_as_it_was(recipe)))
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _all_templates(self) -> dict[str, Template]:
+        kept = self.catalog.templates()
+        return {f"{n}@{v}": Template.from_dict(self.catalog.template(n, v), version=v) for n, v in kept}
+
+    def _added(self, recipe: Recipe, paths: Mapping[int, Path]) -> tuple[dict[int, ImageRecord], list[Failure]]:
+        """The recipe's images in this session, by their place in it."""
+        records: dict[int, ImageRecord] = {}
+        failed: list[Failure] = []
+        for dataset in dict.fromkeys(image.dataset for image in recipe.images):
+            own = {place: path for place, path in paths.items() if recipe.images[place].dataset == dataset}
+            here = self._elsewhere(recipe, own, dataset)
+            records |= here
+            own = {place: path for place, path in own.items() if place not in here}
+            if not own:
+                continue
+            report = self.add(list(dict.fromkeys(own.values())), dataset=dataset, show=False)
+            failed += report.failed
+            by_path = {record.path: record for record in report.images}
+            records |= {place: by_path[str(path)] for place, path in own.items() if str(path) in by_path}
+        return dict(sorted(records.items())), failed
+
+    def _elsewhere(self, recipe: Recipe, paths: Mapping[int, Path], dataset: str) -> dict[int, ImageRecord]:
+        """Images of the dataset that are the recipe's but for their path; each of them once."""
+        if dataset not in (one.name for one in self.datasets()):
+            return {}
+        records = self.images(dataset)
+        at_path = {record.path for record in records}
+        given = {str(path) for path in paths.values()}
+        of_pixels: dict[str, list[ImageRecord]] = {}
+        for record in records:
+            if record.path not in given:
+                of_pixels.setdefault(record.pixel_hash, []).append(record)
+        here: dict[int, ImageRecord] = {}
+        for place, path in paths.items():
+            left = of_pixels.get(recipe.images[place].pixel_hash, [])
+            while left and str(path) not in at_path and place not in here:
+                record = left.pop(0)
+                if _as_recorded(record):
+                    here[place] = record
+        return here
+
+    def _take_categories(
+        self, recipe: Recipe, records: Mapping[int, ImageRecord], names: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Categories of the recipe; those that are here stay as they are. Gives new names of those renamed here."""
+        missing = [(name, color) for name, color in recipe.categories if name not in self.categories()]
+        wanted = {name for name, _ in missing}
+        masks: Counter[str] = Counter()
+        others: dict[str, Counter[str]] = {name: Counter() for name in wanted}
+        for place, record in records.items() if wanted else ():
+            kept = self._kept_on(record)
+            for mask in (one for one in recipe.masks if one.image == place and one.category in wanted):
+                masks[mask.category] += 1
+                source = _source_here(mask.source, names)
+                others[mask.category].update({a.category for a in kept if a.source == source and _same(mask, a)})
+        renamed = {}
+        for name, color in missing:
+            found = others[name]
+            # All of one name and most of the masks: else some were sorted anew by hand, and the category removed.
+            if len(found) == 1 and 2 * found.total() >= masks[name]:
+                [renamed[name]] = found
+            elif not 0 < masks[name] <= found.total():
+                self.add_category(name, color=color)
+        return renamed
+
+    def _kept_on(self, record: ImageRecord) -> list[AnnotationRecord]:
+        """Annotations of an image, with those that a review sent away: they do not come back by themselves."""
+        kept = self.catalog.annotations(image_id=record.id)
+        return [*kept, *self.catalog.annotations(image_id=record.id, review=REJECTED)]
+
+    def _take_templates(self, recipe: Recipe) -> dict[str, str]:
+        """Templates of the recipe; those that are here stay as they are. Gives their names here.
+
+        Another template of the same name would take the masks of this one for those of a version of its own.
+        """
+        names: dict[str, str] = {}
+        for name in dict.fromkeys(template.name for template in recipe.templates):
+            wanted = {t.version: t.as_dict() for t in recipe.templates if t.name == name}
+            names[name] = free = next(free for free in _numbered(name) if self._has_room(free, wanted))
+            here = set(self.catalog.templates())
+            for version, values in wanted.items():
+                if (free, version) not in here:
+                    self.catalog.save_template(free, {**values, "name": free}, version=version)
+        return names
+
+    def _has_room(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
+        """Whether no template has that name, or the very ones that are wanted."""
+        here = {v: self.catalog.template(n, v) for n, v in self.catalog.templates() if n == name}
+        both = here.keys() & wanted.keys()
+        same = (Template.from_dict(here[v]).as_dict() == {**wanted[v], "name": name} for v in both)
+        return not here or (bool(both) and all(same))
+
+    def _made_again(
+        self, recipe: Recipe, place: int, record: ImageRecord, templates: Mapping[str, Template]
+    ) -> Iterator[tuple[int, RecipeMask, NDArray[np.bool_] | None]]:
+        finder = Finder(self.model, templates, record, self._embedding_of)
+        for number, mask in enumerate(recipe.masks):
+            if mask.image == place:
+                yield number, mask, _MAKE[mask.way.kind](mask, finder)
+
+    def _keep_masks(
+        self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
+    ) -> None:
+        rows = []
+        for mask, rle, pixels in self._missing(record, made, names):
+            rows.append(
+                NewAnnotation(
+                    image_id=record.id,
+                    category=mask.category,
+                    rle=rle,
+                    bbox=mask_bbox(pixels),
+                    area=mask_area(pixels),
+                    score=mask.score,
+                    source=_source_here(mask.source, names),
+                    prompt=dict(mask.prompt),
+                    model="" if mask.way.kind == "kept" else self.model.fingerprint,
+                    layer=mask.layer,
+                    review=mask.review,
+                )
+            )
+        if rows:
+            self.catalog.add_annotations(rows)
+            self.changes.tell(record.id)
+
+    def _missing(
+        self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
+    ) -> list[tuple[RecipeMask, dict[str, Any], NDArray[np.bool_]]]:
+        """Masks that are not here; each annotation stands for one of them, also mended or sorted anew since."""
+        left = self._kept_on(record)
+        rest = []
+        for mask, pixels in made:
+            rle = encode_rle(pixels)
+            same = [a for a in left if a.category == mask.category and a.rle["counts"] == rle["counts"]]
+            if same:
+                left.remove(same[0])
+            elif pixels.any():
+                rest.append((mask, rle, pixels))
+        new = []
+        for mask, rle, pixels in rest:
+            source = _source_here(mask.source, names)
+            like = next((a for a in left if a.source == source and _same(mask, a)), None)
+            if like is None:
+                new.append((mask, rle, pixels))
+            else:
+                left.remove(like)
+        return new
+
+    def _not_as_it_was(self, recipe: Recipe) -> Iterator[str]:
+        if recipe.model["fingerprint"] != self.model.fingerprint:
+            yield f"model: was {recipe.model['name']}, {recipe.model['fingerprint'][:24]}…; here {self.model.name}"
+        if recipe.model["recipe"] != self._encoder.recipe:
+            yield f"embeddings: were {recipe.model['recipe']}; here {self._encoder.recipe}"
+        here = packages_here()
+        for name, was in recipe.made_with.items():
+            if here.get(name) != was:
+                yield f"{name}: was {was}; here {here.get(name, 'none')}"
+
+
+def _as_recorded(record: ImageRecord) -> bool:
+    """Whether an image's file is there and has the bytes it had when it was added."""
+    try:
+        return content_hash(record.path) == record.content_hash
+    except (ImageError, OSError):
+        return False
+
+
+def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, ImageRecord]) -> Iterator[str]:
+    """What to say of pictures that were here under another path."""
+    other = [
+        f"{recipe.images[place].filename} is {one.path}"
+        for place, one in records.items()
+        if one.path != str(paths[place])
+    ]
+    if other:
+        more = f", and {len(other) - _NAMED:,} more" if len(other) > _NAMED else ""
+        yield f"pictures that were here already under another path: {', '.join(other[:_NAMED])}{more}"
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """The name, then with 2, 3, … behind it."""
+    return (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+
+
+def _source_here(source: str, names: Mapping[str, str]) -> str:
+    """Where a mask came from, by what its template is called here."""
+    kind, _, rest = source.partition(":")
+    name, at, version = rest.rpartition("@")
+    return f"{kind}:{names[name]}{at}{version}" if kind == "template" and name in names else source
+
+
+def _renamed(names: Mapping[str, str]) -> Iterator[str]:
+    for name, here in names.items():
+        if name != here:
+            yield f"template {name}: there is another one of that name here; this one is called {here}"
+
+
+def _called(categories: Mapping[str, str]) -> Iterator[str]:
+    for name, here in categories.items():
+        yield f"category {name}: was renamed here; its masks are those of {here}"
+
+
+def _same(mask: RecipeMask, annotation: AnnotationRecord) -> bool:
+    """Whether an annotation is a recipe's mask, be it that it comes out a little different here."""
+    return annotation.rle["counts"] == mask.rle["counts"] or bool(mask.prompt and annotation.prompt == mask.prompt)
+
+
+def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], list[Failure]]:
+    """Where each picture of a recipe is in a folder, by its place in the recipe, and why some are not.
+
+    Files of the right name are read first, the others only while something is missing.
+
+    Raises
+    ------
+    ImageNotFound
+        No such folder, or no pictures in it.
+    """
+    files = [Path(path).absolute() for path in iter_images(str(Path(folder).expanduser()))]
+    hashes, unread = {image.pixel_hash for image in wanted}, {}
+    names = {image.filename for image in wanted}
+    found: dict[str, list[Path]] = {}
+    for path in sorted(files, key=lambda path: path.name not in names):
+        if path.name not in names and hashes <= found.keys():
+            break
+        try:
+            found.setdefault(pixel_hash(read_pixels(path)), []).append(path)
+        except ImageError as error:
+            unread[path.name] = str(error)
+    places: dict[int, Path] = {}
+    failed: list[Failure] = []
+    used: set[tuple[str, Path]] = set()
+    for place, image in enumerate(wanted):
+        paths = found.get(image.pixel_hash, [])
+        if paths:
+            # Copies of a picture in one dataset are images of their own: a file for each, while there are any.
+            own = [(image.dataset, path) not in used for path in paths]
+            best = max(zip(own, paths, strict=True), key=lambda one: (one[0], one[1].name == image.filename))
+            places[place] = best[1]
+            used.add((image.dataset, best[1]))
+        else:
+            failed.append(Failure(image.filename, _why_missing(image, files, unread)))
+    return places, failed
+
+
+def _why_missing(image: RecipeImage, files: Sequence[Path], unread: Mapping[str, str]) -> str:
+    if image.filename in unread:
+        return unread[image.filename]
+    if any(path.name == image.filename for path in files):
+        return (
+            f"altered: a file of this name is there, but its pixels are not those of the recipe "
+            f"({image.width} x {image.height}, {image.pixel_hash[:12]}…), nor are any other file's"
+        )
+    return f"not there: no file has its pixels ({image.width} x {image.height}, {image.pixel_hash[:12]}…)"
+
+
+def _compared(number: int, mask: RecipeMask, made: NDArray[np.bool_] | None, image: str) -> Difference | None:
+    was = decode_rle(mask.rle)
+    if made is None:
+        return Difference(image, mask.category, number, 0.0, int(was.sum()))
+    if np.array_equal(was, made):
+        return None
+    return Difference(image, mask.category, number, float(mask_iou(was, made)), int((was ^ made).sum()))
+
+
+def _from_prompt(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+    masks = answers(finder.model, finder.embedding, Prompt.from_dict(mask.prompt), mask.way.asked)
+    return masks[mask.way.index] if mask.way.index < len(masks) else None
+
+
+def _from_template(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+    """The most alike of what the template finds; None where it finds nothing that touches it."""
+    was = decode_rle(mask.rle)
+    found = [one for one in finder.found(mask.way.template, mask.category) if one.shape == was.shape]
+    best = max(found, key=lambda one: mask_iou(was, one), default=None)
+    return best if best is not None and (best & was).any() else None
+
+
+def _copied(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+    return decode_rle(mask.rle)
+
+
+_MAKE: dict[str, Callable[[RecipeMask, Finder], NDArray[np.bool_] | None]] = {
+    "prompt": _from_prompt,
+    "template": _from_template,
+    "kept": _copied,
+}

@@ -1,0 +1,1 @@
+"""What `samnb.cache.EmbeddingCache` is made of: entries, a folder of them, budgets, memory, remote tiers."""

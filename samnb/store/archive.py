@@ -1,0 +1,186 @@
+"""All embeddings of a folder in one file, to take them to another machine: an uncompressed tar.
+
+What comes out of an archive is bytes until it is verified, and goes where its key says: a name in an archive is never
+used as a path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from ..atomic_files import cannot_write
+from ..cache import EmbeddingCache
+from ..errors import NoRoom, StoreError
+from .entry import EntryDamaged, verify
+
+__all__ = ["ArchiveReport", "export_entries", "import_entries"]
+
+_NAME = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})\.safetensors")
+_LARGEST = 2 << 30  # no embedding is, and an archive may claim anything
+_FIRST = 20
+
+
+@dataclass(frozen=True)
+class ArchiveReport:
+    """What was written into an archive, or taken from one.
+
+    Parameters
+    ----------
+    path : Path
+    entries : int
+        Sound ones, in the archive.
+    added : int
+        Those that were not here before; of an export, all.
+    rejected : tuple of (name, reason)
+        What is damaged, or no embedding.
+    stopped : str
+        Why not all of the archive was read; empty if it was.
+    evicted : int
+        Embeddings that an import took away to make room, perhaps some of its own.
+    """
+
+    path: Path
+    entries: int
+    added: int
+    rejected: tuple[tuple[str, str], ...] = ()
+    stopped: str = ""
+    evicted: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """True when all of the archive was read and all in it was sound."""
+        return not self.rejected and not self.stopped
+
+    def __str__(self) -> str:
+        there = f", {self.entries - self.added:,} were there already" if self.added < self.entries else ""
+        lines = [f"{self.path}: {self.entries:,} embeddings, {self.added:,} added{there}"]
+        if self.evicted:
+            lines.append(
+                f"  {self.evicted:,} evicted to make room, those used longest ago: raise the budget to keep all"
+            )
+        lines += [f"  not taken: {name}: {reason}" for name, reason in self.rejected[:_FIRST]]
+        lines += [f"  … and {len(self.rejected) - _FIRST:,} more"] if len(self.rejected) > _FIRST else []
+        lines += [f"  stopped before its end: {self.stopped}"] if self.stopped else []
+        return "\n".join(lines)
+
+
+def export_entries(cache: EmbeddingCache, path: Path | str, *, keys: Iterable[str] | None = None) -> ArchiveReport:
+    """Write embeddings into one file, which is there whole or not at all.
+
+    Parameters
+    ----------
+    keys : iterable of str, optional
+        Only these; None: all. A damaged entry is left out and reported.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written, or the cache has no folder.
+    """
+    if cache.folder is None:
+        raise StoreError("This cache is in memory only and has no files to export; make it with a folder.")
+    path = Path(path).expanduser().absolute()
+    rejected: list[tuple[str, str]] = []
+    written = 0
+    temporary = path.with_name(f".{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
+            for key in sorted(cache.keys() if keys is None else keys):
+                if (raw := cache.raw(key)) is None:
+                    continue  # evicted since it was listed
+                try:
+                    verify(raw, key)
+                except EntryDamaged as error:
+                    rejected.append((key, str(error)))
+                else:
+                    _append(archive, key, raw)
+                    written += 1
+        os.replace(temporary, path)
+    except StoreError:  # which is an OSError too
+        raise
+    except OSError as error:
+        raise cannot_write(path.parent, path, error) from error
+    finally:
+        with suppress(OSError):  # where it could not even be made
+            temporary.unlink(missing_ok=True)
+    return ArchiveReport(path, written, written, tuple(rejected))
+
+
+def import_entries(cache: EmbeddingCache, path: Path | str) -> ArchiveReport:
+    """Take what is sound from an archive; what is here already is not written again. May be repeated.
+
+    Where the budget is full, what was used longest ago is evicted, as by any other write; the report says how many.
+
+    Raises
+    ------
+    StoreError
+        There is no such archive, or the cache cannot be written.
+    """
+    path = Path(path).expanduser().absolute()
+    found = added = 0
+    rejected: list[tuple[str, str]] = []
+    stopped = ""
+    evicted = cache.stats().evicted
+    with _opened(path) as archive:
+        try:
+            for member in archive:
+                if member.size < 0:  # which would lead back to what was read already, for ever
+                    raise tarfile.ReadError(f"{member.name!r} claims {member.size} bytes")
+                name = _NAME.fullmatch(member.name)
+                if not name or not member.isreg() or member.issparse() or member.size > _LARGEST:
+                    rejected.append((repr(member.name), "not an embedding of this store"))
+                    continue
+                try:
+                    added += cache.add_raw(name[3], _bytes_of(archive, member))
+                except EntryDamaged as error:
+                    rejected.append((member.name, str(error)))
+                else:
+                    found += 1
+        except NoRoom as error:
+            stopped = str(error)
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+            stopped = f"truncated or damaged ({error})"
+    evicted = cache.stats().evicted - evicted
+    return ArchiveReport(path, found, added, tuple(rejected), stopped or _cut_off(path), evicted)
+
+
+def _opened(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path, "r:")
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        make = "Make one with: samnb cache export"
+        raise StoreError(f"{path}: not an archive of embeddings ({error}). {make}") from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def _append(archive: tarfile.TarFile, key: str, raw: bytes) -> None:
+    from io import BytesIO
+
+    member = tarfile.TarInfo(f"{key[:2]}/{key[2:4]}/{key}.safetensors")
+    member.size, member.mode = len(raw), 0o644
+    archive.addfile(member, BytesIO(raw))
+
+
+def _bytes_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    raw = b"" if file is None else file.read()
+    if len(raw) != member.size:
+        raise tarfile.ReadError(f"{member.name} has {len(raw):,} of {member.size:,} bytes")
+    return raw
+
+
+def _cut_off(path: Path) -> str:
+    """A tar ends with two blocks of zeros; without them it was cut between two members, which reads as an end."""
+    with suppress(OSError), open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 1024))
+        return "" if not any(file.read()) else "the archive has no end: it was cut off"
+    return ""

@@ -1,0 +1,156 @@
+"""The files of a folder of entries: their names, and what can be told of each."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import StoreError
+from ..prompts import Embedding
+from .entry import EntryDamaged, unpack
+from .header import header_of
+
+__all__ = [
+    "STALE_AFTER",
+    "SUFFIX",
+    "TEMPORARY",
+    "FoundEntry",
+    "cannot_read",
+    "identity",
+    "is_damaged",
+    "is_stale",
+    "key_in",
+    "key_of",
+    "list_folder",
+    "reserved_by",
+    "slice_of",
+    "stat_of",
+    "temporary_beside",
+    "verify",
+]
+
+STALE_AFTER = 3600.0  # seconds after which a temporary file belongs to a writer that died
+SUFFIX = ".safetensors"
+TEMPORARY = ".tmp-"
+
+_RESERVED = re.compile(r"\.tmp-(\d+)-")
+_ENTRY = re.compile(r"([0-9a-f]{64})\.safetensors")
+
+
+class FoundEntry(NamedTuple):
+    """One entry as a listing found it; sorts by last use."""
+
+    used_ns: int
+    size: int
+    key: str
+
+
+def slice_of(key: str) -> int:
+    """Which of the 256 parts of a folder a key belongs to."""
+    return int(key[:2], 16)
+
+
+def verify(path: str, key: str | None) -> Embedding:
+    """Read one file and give the embedding of `key`; None: no key leads to it. Raises `EntryDamaged`, `OSError`."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        found = os.fstat(file)
+        raw = _read_all(file, found.st_size)
+    finally:
+        os.close(file)
+    try:
+        if key is None:
+            raise EntryDamaged("it lies where no key looks for it")
+        return unpack(raw, key)
+    except EntryDamaged as error:
+        error.file_read, error.about = identity(found), header_of(raw)
+        raise
+
+
+def _read_all(file: int, size: int) -> bytes:
+    raw = os.read(file, size + 1)
+    while len(raw) <= size and (more := os.read(file, size + 1 - len(raw))):
+        raw += more  # a system may give less than it was asked for, and does beyond 2 GiB
+    return raw
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether a file is there that can be read and is not the entry it should be."""
+    try:
+        verify(str(path), key_in(str(path)))
+    except EntryDamaged:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def list_folder(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing where there is none. Raises `StoreError`."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+
+
+def cannot_read(path: str | Path, error: OSError) -> StoreError:
+    """The error to raise: a file that cannot be opened is not known to be damaged."""
+    reason = error.strerror or error
+    return StoreError(f"{path}: cannot be read ({reason}) and was left as it is: check permissions and disk.")
+
+
+def key_of(found: os.DirEntry[str]) -> str | None:
+    """The key of an entry; None for any other file."""
+    return key_in(found.path) if _ENTRY.fullmatch(found.name) else None
+
+
+def key_in(path: str) -> str | None:
+    """The key of a file that lies where its key says."""
+    key = os.path.basename(path).removesuffix(SUFFIX)
+    home = os.path.join(key[:2], key[2:4], key + SUFFIX)
+    return key if _ENTRY.fullmatch(key + SUFFIX) and path.endswith(os.sep + home) else None
+
+
+def is_stale(found: os.DirEntry[str]) -> bool:
+    """Whether this is a temporary file of a writer that died."""
+    try:
+        return found.name.startswith(TEMPORARY) and time.time() - found.stat().st_mtime > STALE_AFTER
+    except FileNotFoundError:
+        return False
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    """None where there is no file."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def identity(found: os.stat_result) -> tuple[int, int]:
+    """What tells one file from another that took its place."""
+    # not the time of change, which says when it was last used
+    return found.st_ino, found.st_size
+
+
+def temporary_beside(path: Path, size: int) -> Path:
+    """A name nobody else has, in the same folder and so on the same disk; it says how large the file is to be."""
+    return path.with_name(f"{TEMPORARY}{size}-{_host()}-{os.getpid()}-{uuid.uuid4().hex}")
+
+
+def reserved_by(name: str) -> int | None:
+    """Bytes that a temporary file is to have, so that who counts a folder counts what is being written."""
+    found = _RESERVED.match(name)
+    return int(found[1]) if found else None
+
+
+def _host() -> str:
+    return re.sub("[^A-Za-z0-9.]+", "_", socket.gethostname())[:60]

@@ -1,0 +1,337 @@
+"""Keeping a folder of entries within its limits: room is reserved before a file is written, and made by eviction.
+
+What goes first was used longest ago. The time of change of a file says when it was used, to within `TOUCH_AFTER`
+seconds. One listing gives a queue of the oldest entries; whatever was not in it is younger, so evicting from
+the queue, and leaving out what was used since, is exact until the queue is empty. Nothing else lists the folder.
+
+Eviction runs beside the work, from `HIGH_WATER` down to `LOW_WATER` of the budget, and takes nothing that was used in
+the last quarter of an hour. Only a write that finds no room at all evicts by itself, and then also young entries, but
+never pinned ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import NoRoom, StoreError
+from .entry_files import FoundEntry, slice_of
+from .folder import GC_TIMEOUT, EntryFolder
+from .header import read_header
+from .limits import Limits, space
+from .pins import Pins
+from .usage import SLICES
+
+__all__ = ["Budget", "Collected"]
+
+HIGH_WATER, LOW_WATER = 0.95, 0.85
+GRACE = 900.0  # seconds since its last use in which an entry is only evicted where nothing else can make room
+TOUCH_AFTER = 600.0  # seconds after which another use of an entry is noted
+COLLECT_EVERY = 60.0  # seconds between two collections in the background that found too little
+PAUSE = 0.011  # seconds between two steps in the background: longer than others wait before they ask for the lock again
+AT_ONCE = 64  # entries that one step evicts, if no more are needed
+QUARANTINE_FOR = 30 * 86400.0  # seconds that a damaged file is kept to be looked at
+
+_log = logging.getLogger("samnb.cache")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a collection took away."""
+
+    evicted: int = 0
+    bytes: int = 0
+    expired: int = 0
+    swept: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.evicted:,} evicted ({self.bytes / 2**20:,.1f} MiB), {self.expired:,} expired, "
+            f"{self.swept:,} left-over files deleted"
+        )
+
+
+Gone = Callable[[Mapping[str, str]], object]
+
+
+class Budget:
+    """The limits of one folder, and what keeps it within them.
+
+    Parameters
+    ----------
+    disk : EntryFolder
+    limits : Limits
+    on_gone : callable
+        Told after each eviction what is gone: pixel hashes, as the entries' headers give them, by key. May be called
+        from a thread of its own.
+    """
+
+    def __init__(self, disk: EntryFolder, limits: Limits, on_gone: Gone):
+        self.disk, self.limits = disk, limits
+        self.pins = Pins(disk.folder)
+        self.evicted = 0
+        self._on_gone = on_gone
+        self._reckoned: int | None = limits.disk_bytes
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """A forked child has none of the threads of its parent, and none of its pins."""
+        self.pins.forget()
+        self._queue: list[FoundEntry] = []  # the oldest last
+        self._working = threading.Lock()
+        self._background: threading.Thread | None = None
+        self._next_background = 0.0
+
+    @property
+    def size(self) -> int:
+        """What all entries may take; where nobody said, reckoned once from the disk's free space."""
+        if self._reckoned is None:
+            self._reckoned = self.limits.budget(self.disk.folder, self.disk.usage.total().bytes)
+        return self._reckoned
+
+    @property
+    def min_free(self) -> int:
+        """What is to stay free on the disk."""
+        return self.limits.to_leave_free(self.disk.folder)
+
+    def write(self, key: str, raw: bytes) -> None:
+        """Reserve room, making some if need be, and publish one entry.
+
+        Raises
+        ------
+        NoRoom
+            It is larger than the budget, or all else is pinned, or others filled the disk.
+        SessionReadOnly, StoreError
+            As `EntryFolder.write`.
+        """
+        size, slice, reserved = len(raw), slice_of(key), False
+
+        def reserve(announce: Callable[[], None]) -> None:
+            nonlocal reserved
+            self._reserve(slice, size, announce)
+            reserved = True
+
+        try:
+            self.disk.write(key, raw, reserve=reserve)
+        except BaseException:
+            if reserved:
+                self.disk.usage.change(slice, -1, -size)
+            raise
+        self._keep_below_high_water()
+
+    def touch(self, key: str, found: os.stat_result) -> None:
+        """Note a use, unless one was noted lately."""
+        if time.time() - found.st_mtime > TOUCH_AFTER:
+            self.disk.touch(key)
+
+    def collect(self, *, to_bytes: int | None = None) -> Collected:
+        """Put in order now: delete what is left over or expired, count, and evict what is too much.
+
+        Parameters
+        ----------
+        to_bytes : int, optional
+            Evict until no more than this is left, young entries too; None: to the low-water mark if above
+            the high one, and nothing that is young.
+
+        Raises
+        ------
+        SessionReadOnly, StoreError
+            The folder cannot be written, or another process's collection does not end.
+        """
+        if not self.disk.folder.is_dir():
+            return Collected()
+        swept, before, began = self._sweep(), self.evicted, time.time_ns()
+        entries: list[FoundEntry] = []
+        for slice in range(SLICES):
+            with self._alone():  # one slice at a time: a write that needs room waits for no more than that
+                here, stale = self.disk.recount(slice)
+            self.disk.delete(stale)
+            swept += len(stale)
+            entries += here
+            self._pause()
+        expired = [entry for entry in entries if self.limits.ttl and self._is_expired(entry)]
+        with self._alone():
+            gone = set(expired)
+            # what was used since the listing began may be older than something the listing missed
+            self._queue = sorted((e for e in entries if e not in gone and e.used_ns < began), reverse=True)
+            trash = self._take(expired)
+        self._finish(trash)
+        freed = self._evict_down(to_bytes)
+        return Collected(self.evicted - before - len(trash), freed, len(trash), swept)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until the collection in the background is done, if there is one."""
+        if (thread := self._background) is not None:
+            thread.join(timeout)
+
+    # -- room for one entry
+
+    def _reserve(self, slice: int, size: int, announce: Callable[[], None]) -> None:
+        limit = self.size
+        if size > limit:
+            raise NoRoom(
+                f"{self.disk.folder}: an embedding of {size:,} bytes is larger than the budget of {limit:,}. "
+                "Raise it with cache={'disk_bytes': …}."
+            )
+        for _ in range(5):  # others may take what was freed
+            self._make_room("the free space that is to be left", lambda: self._free_missing(size))
+            try:
+                if self.disk.usage.reserve(slice, size, limit=limit, announce=announce):
+                    return
+            except OSError as error:
+                raise self.disk.cannot_write(self.disk.folder / "usage", error) from error
+            self._make_room("the budget", lambda: self._budget_missing(size))
+        raise NoRoom(f"{self.disk.folder}: others fill the budget of {limit:,} bytes as fast as room is made.")
+
+    def _free_missing(self, size: int) -> tuple[int, int]:
+        missing = size + self.min_free - space(self.disk.folder).free
+        return missing, missing
+
+    def _budget_missing(self, size: int) -> tuple[int, int]:
+        used = self.disk.usage.total().bytes
+        # to the low-water mark, so that the next ones find room
+        return used + size - self.size, used + size - int(LOW_WATER * self.size)
+
+    def _make_room(self, what: str, missing_and_welcome: Callable[[], tuple[int, int]]) -> None:
+        """Free what is missing, and what more is welcome if it can be; `NoRoom` where that cannot be done."""
+        if missing_and_welcome()[0] <= 0:
+            return
+        with self._alone():
+            missing, welcome = missing_and_welcome()  # others may have made room while this one waited
+            if listed := missing > 0 and not self._queue:
+                self._list(missing)
+                missing, welcome = missing_and_welcome()  # what was noted may have been wrong
+            trash, freed = self._evict(missing, welcome, spare_young=False, listed=listed)
+        self._finish(trash)
+        if freed < missing and (missing := missing_and_welcome()[0]) > 0:
+            raise NoRoom(
+                f"{self.disk.folder}: no room for another embedding: {missing:,} bytes more than {what} "
+                f"allows, and nothing that may be evicted ({len(self.pins.everyones())} pinned). "
+                "Free some disk, or raise the budget with cache={'disk_bytes': …}."
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Evict and count while no other thread and no other process does."""
+        with self._working, self.disk.lock("gc", timeout=GC_TIMEOUT) as held:
+            if not held:
+                raise StoreError(
+                    f"{self.disk.folder}: another process has been evicting for {GC_TIMEOUT:g} s. Try again later."
+                )
+            yield
+
+    def _evict_down(self, to_bytes: int | None) -> int:
+        """Evict to a size, in small steps; returns the bytes freed."""
+        freed = 0
+        target = self._target(self.disk.usage.total().bytes) if to_bytes is None else to_bytes
+        while True:
+            with self._alone():
+                above = self.disk.usage.total().bytes - target
+                trash, size = self._evict(min(1, above), above, spare_young=to_bytes is None)
+            self._finish(trash)
+            freed += size
+            if not trash:
+                return freed
+            self._pause()
+
+    def _pause(self) -> None:
+        if threading.current_thread() is self._background:
+            time.sleep(PAUSE)
+
+    # -- eviction, with the lock held
+
+    def _evict(self, missing: int, welcome: int, *, spare_young: bool, listed: bool = False) -> tuple[list[Path], int]:
+        """Move the entries used longest ago to the trash: `missing` bytes, and a few more if `welcome`; gives both."""
+        trash: list[Path] = []
+        freed = 0
+        pinned = self.pins.everyones() if missing > 0 else set()
+        while freed < missing or (freed < welcome and len(trash) < AT_ONCE):
+            if not self._queue and not listed:
+                self._list(missing)
+                listed = True
+            if not self._queue:
+                break
+            entry = self._queue.pop()
+            if spare_young and time.time() - entry.used_ns / 1e9 < GRACE:
+                self._queue.append(entry)
+                break
+            if entry.key not in pinned and (aside := self.disk.trash(entry)) is not None:
+                trash.append(aside)
+                freed += entry.size
+        return trash, freed
+
+    def _list(self, missing: int) -> None:
+        """Look at the whole folder: count it, and queue the oldest entries, at least `missing` bytes."""
+        entries = [entry for slice in range(SLICES) for entry in self.disk.recount(slice)[0]]
+        pinned = self.pins.everyones()
+        self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing)
+
+    def _take(self, entries: Sequence[FoundEntry]) -> list[Path]:
+        return [aside for entry in entries if (aside := self.disk.trash(entry)) is not None]
+
+    def _sweep(self) -> int:
+        left = [path for path in self.disk.quarantined() if _age(path) > QUARANTINE_FOR] + self.disk.in_trash()
+        self.disk.delete(left)
+        return len(left)
+
+    def _is_expired(self, entry: FoundEntry) -> bool:
+        return self.limits.expired(self.disk.about(entry.key))
+
+    def _target(self, total: int) -> int:
+        """What may be left of `total` bytes."""
+        missing = self.min_free - space(self.disk.folder).free
+        allowed = int(LOW_WATER * self.size) if total > HIGH_WATER * self.size else total
+        return min(allowed, total - max(0, missing))
+
+    def _finish(self, trash: Collection[Path]) -> None:
+        """Delete what was taken away, and tell."""
+        gone = {path.name[:64]: read_header(path).get("pixel_hash", "") for path in trash}
+        self.disk.delete(trash)
+        self.evicted += len(trash)
+        if gone:
+            self._on_gone(gone)
+
+    # -- beside the work
+
+    def _keep_below_high_water(self) -> None:
+        now = time.monotonic()
+        if now < self._next_background or (self._background is not None and self._background.is_alive()):
+            return
+        if self.disk.usage.total().bytes > HIGH_WATER * self.size or self._expiry_is_due():
+            self._next_background = now + COLLECT_EVERY
+            self._background = threading.Thread(target=self._collect_quietly, name="samnb-collect", daemon=True)
+            self._background.start()
+
+    def _expiry_is_due(self) -> bool:
+        return self.limits.ttl is not None and self._next_background == 0
+
+    def _collect_quietly(self) -> None:
+        try:
+            collected = self.collect()
+        except StoreError as error:
+            _log.warning("could not put the embeddings in order: %s", error)
+        else:
+            _log.info("embeddings put in order: %s", collected)
+
+
+def _oldest(entries: list[FoundEntry], size: int) -> list[FoundEntry]:
+    """The oldest quarter, or more where that is less than `size` bytes; the oldest last."""
+    entries.sort()
+    count = total = 0
+    while count < len(entries) and (count < len(entries) // 4 or total < size):
+        total += entries[count].size
+        count += 1
+    return entries[:count][::-1]
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

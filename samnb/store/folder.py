@@ -1,0 +1,349 @@
+"""A folder of entries: files that appear whole, are verified when read, and are never changed in place.
+
+``folder/ab/cd/<key>.safetensors`` the entries, two levels so that no folder grows too long; the time of change of
+a file is when it was last used. ``folder/quarantine/`` what was found damaged; ``folder/trash/`` what was evicted
+and is being deleted; ``folder/locks/`` a lock file for each first two digits; ``folder/usage`` how much there is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..atomic_files import cannot_write
+from ..errors import StoreError
+from ..prompts import Embedding
+from .entry import EntryDamaged, check_key
+from .entry_files import (
+    SUFFIX,
+    FoundEntry,
+    cannot_read,
+    identity,
+    is_damaged,
+    is_stale,
+    key_in,
+    key_of,
+    list_folder,
+    reserved_by,
+    slice_of,
+    stat_of,
+    temporary_beside,
+    verify,
+)
+from .header import read_header
+from .usage import SLICES, Usage, UsageFile
+
+__all__ = ["GC_TIMEOUT", "LOCK_TIMEOUT", "EntryFolder"]
+
+GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
+LOCK_TIMEOUT = 600.0  # seconds to wait for another process to compute; then this one computes too
+KEEP_DAMAGED = 64  # files set aside to be looked at; older ones are deleted
+_log = logging.getLogger("samnb.cache")
+
+
+class EntryFolder:
+    """The files of one embedding cache; several processes may share the folder.
+
+    Making the object touches no file: the folder is made by the first `write`.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._root = str(folder)
+        self.usage = UsageFile(folder / "usage", self._count)
+
+    def path_of(self, key: str) -> Path:
+        """Where the entry lies or would lie."""
+        return Path(self._path(check_key(key)))
+
+    def stat(self, key: str) -> os.stat_result | None:
+        """Size and last use of an entry, or None where there is no file."""
+        path = self._path(key)
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise cannot_read(path, error) from error
+        return found if stat.S_ISREG(found.st_mode) else None
+
+    def __contains__(self, key: str) -> bool:
+        return self.stat(check_key(key)) is not None
+
+    def entries(self) -> Iterator[FoundEntry]:
+        """Every entry, in no order; lists all folders."""
+        for slice in range(SLICES):
+            yield from self.entries_of(slice)
+
+    def entries_of(self, slice: int) -> Iterator[FoundEntry]:
+        """Every entry whose key begins with these two digits."""
+        return iter(self._survey(slice)[0])
+
+    def read(self, key: str) -> Embedding | None:
+        """The verified embedding, or None where there is no file.
+
+        Raises
+        ------
+        EntryDamaged
+            The file was not what it should be, and has been moved to quarantine.
+        StoreError
+            The file could not be opened: nothing is known of it, so it stays.
+        """
+        path = self._path(key)
+        try:
+            return verify(path, key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except EntryDamaged as error:
+            self.quarantine(Path(path), error)
+            raise
+        except OSError as error:
+            raise cannot_read(path, error) from error
+
+    def read_raw(self, key: str) -> bytes | None:
+        """The bytes of the file as they are, not verified; None where there is none."""
+        try:
+            return self.path_of(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_read(self.path_of(key), error) from error
+
+    def about(self, key: str) -> dict[str, str]:
+        """What the header of an entry says, not verified; empty where it cannot be read."""
+        return read_header(self._path(key))
+
+    def touch(self, key: str) -> None:
+        """Say that an entry is used now; where that may not be written it is left out."""
+        try:
+            os.utime(self._path(key))
+        except OSError as error:
+            _log.debug("%s: its use is not noted: %s", key, error)
+
+    def write(self, key: str, raw: bytes, *, reserve: Callable[[Callable[[], None]], None] | None = None) -> None:
+        """Publish one file whole, or leave no trace.
+
+        Parameters
+        ----------
+        reserve : callable
+            Notes the entry in `usage`, or raises; called before anything is written, with what announces it: the
+            making of an empty temporary file that says how large it is to be.
+
+        Raises
+        ------
+        SessionReadOnly, StoreError
+            The folder cannot be written, or the disk is full.
+        """
+        path = self.path_of(key)
+        temporary = temporary_beside(path, len(raw))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (reserve or _at_once)(lambda: open(temporary, "xb").close())
+                with open(temporary, "r+b") as file:
+                    file.write(raw)
+                    file.flush()
+                    os.fsync(file.fileno())
+                replaced = stat_of(path)
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+        except StoreError:  # which is an OSError too
+            raise
+        except OSError as error:
+            raise self.cannot_write(path, error) from error
+        if replaced is not None:
+            self.usage.change(slice_of(key), -1, -replaced.st_size)
+
+    def remove(self, key: str) -> bool:
+        """Delete one file; True if it was there."""
+        path = self.path_of(key)
+        found = stat_of(path)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self.cannot_write(path, error) from error
+        self.usage.change(slice_of(key), -1, -(found.st_size if found else 0))
+        return True
+
+    def trash(self, entry: FoundEntry) -> Path | None:
+        """Take an entry out of the cache, unless it was used since it was listed; the file waits to be deleted."""
+        path, aside = self.path_of(entry.key), self.folder / "trash" / f"{entry.key}.{uuid.uuid4().hex[:8]}"
+        found = stat_of(path)
+        if found is None or found.st_mtime_ns != entry.used_ns:
+            return None
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            os.replace(path, aside)
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            if os.name != "nt":  # where a file that somebody has open cannot be moved
+                raise self.cannot_write(path, error) from error
+            return None
+        except OSError as error:
+            raise self.cannot_write(path, error) from error
+        self.usage.change(slice_of(entry.key), -1, -found.st_size)
+        return aside
+
+    def in_trash(self) -> list[Path]:
+        """What waits to be deleted: normally nothing, unless a process died while it evicted."""
+        return [Path(entry.path) for entry in list_folder(self.folder / "trash")]
+
+    def delete(self, paths: Iterable[Path]) -> None:
+        """Delete files of the trash, or temporary ones; those that are gone are gone."""
+        for path in paths:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise self.cannot_write(path, error) from error
+
+    def quarantined(self) -> list[Path]:
+        """What was found damaged."""
+        return [Path(entry.path) for entry in list_folder(self.folder / "quarantine")]
+
+    @contextmanager
+    def one_process(self, key: str) -> Iterator[None]:
+        """Hold the lock that `key` shares with a 256th of all keys; it is freed when its holder dies."""
+        with self.lock(check_key(key)[:2], timeout=LOCK_TIMEOUT) as held:
+            if not held:
+                _log.warning("%s: held by another process for %g s; computing anyway", key, LOCK_TIMEOUT)
+            yield
+
+    def lock_out_others(self, key: str, *, until: ExitStack) -> StoreError | None:
+        """Enter `one_process`; the error where the folder takes no lock: a remote tier may have it."""
+        try:
+            until.enter_context(self.one_process(key))
+        except StoreError as error:
+            return error
+        return None
+
+    @contextmanager
+    def lock(self, name: str, *, timeout: float) -> Iterator[bool]:
+        """Hold ``locks/<name>.lock`` against all other processes and threads; False where it was not free in time.
+
+        Raises
+        ------
+        SessionReadOnly, StoreError
+            The folder cannot be written.
+        """
+        from filelock import FileLock, Timeout  # 60 ms that reading alone need not pay
+
+        path = self.folder / "locks" / f"{name}.lock"
+        lock = FileLock(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=timeout, poll_interval=0.01)
+        except Timeout:
+            yield False
+            return
+        except NotImplementedError as error:
+            # a file system without locks: two processes may compute the same, or both evict, which is only waste
+            _log.debug("%s: %s", path, error)
+            yield True
+            return
+        except OSError as error:
+            raise self.cannot_write(path, error) from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def recount(self, slice: int) -> tuple[list[FoundEntry], list[Path]]:
+        """List a slice and put right what is noted of it: its entries, and temporary files of writers that died."""
+        before = self.usage.of(slice)
+        entries, announced, stale = self._survey(slice)
+        try:
+            self.usage.correct(slice, _total(entries, announced), before)
+        except FileNotFoundError:
+            pass  # nothing was ever noted here
+        except OSError as error:
+            raise self.cannot_write(self.folder / "usage", error) from error
+        return entries, stale
+
+    def _path(self, key: str) -> str:
+        return os.path.join(self._root, key[:2], key[2:4], key + SUFFIX)
+
+    def _count(self, slice: int) -> Usage:
+        entries, announced, _ = self._survey(slice)
+        return _total(entries, announced)
+
+    def _survey(self, slice: int) -> tuple[list[FoundEntry], list[int], list[Path]]:
+        """The entries of a slice, the sizes of those that are being written, and what writers that died left."""
+        entries: list[FoundEntry] = []
+        announced: list[int] = []
+        stale: list[Path] = []
+        for found in self.files(slice):
+            if (entry := _entry_at(found)) is not None:
+                entries.append(entry)
+            elif is_stale(found):
+                stale.append(Path(found.path))
+            if (size := reserved_by(found.name)) is not None:
+                announced.append(size)
+        return entries, announced, stale
+
+    def quarantine(self, path: Path, error: EntryDamaged, *, must: bool = False) -> None:
+        """Set a damaged file aside, unless a sound one has taken its place; `must`: raise where it cannot be moved."""
+        aside = self.folder / "quarantine" / f"{path.name}.{uuid.uuid4().hex[:8]}"
+        found = stat_of(path)
+        if found is None or identity(found) != error.file_read or not is_damaged(path):
+            return  # another process has moved it, and perhaps published a sound one since
+        try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, aside)
+        except FileNotFoundError:
+            return
+        except OSError as failure:
+            if must:
+                raise self.cannot_write(aside, failure) from failure
+            _log.warning("%s: damaged (%s); not used, and cannot be moved: %s", path, error, failure.strerror)
+            return
+        if key_in(str(path)):
+            self.usage.change(slice_of(path.stem), -1, -found.st_size)
+        _log.warning("%s: damaged (%s); moved to %s, it will be computed again", path, error, aside)
+        self._keep_few_damaged()
+
+    def _keep_few_damaged(self) -> None:
+        """On a disk that damages all it is given, what is set aside would grow without end: no budget counts it."""
+        try:
+            found = [(stat.st_mtime_ns, path) for path in self.quarantined() if (stat := stat_of(path)) is not None]
+            self.delete(path for _, path in sorted(found)[:-KEEP_DAMAGED])
+        except StoreError as error:
+            _log.debug("%s", error)
+
+    def files(self, slice: int) -> Iterator[os.DirEntry[str]]:
+        """Every file two levels down; folders may come and go meanwhile."""
+        for second in list_folder(f"{self._root}/{slice:02x}"):
+            if re.fullmatch("[0-9a-f]{2}", second.name) and second.is_dir():
+                yield from (entry for entry in list_folder(second.path) if entry.is_file())
+
+    def cannot_write(self, path: Path, error: OSError) -> StoreError:
+        """The error to raise where a file here cannot be written."""
+        return cannot_write(self.folder, path, error)
+
+
+def _at_once(announce: Callable[[], None]) -> None:
+    announce()
+
+
+def _entry_at(found: os.DirEntry[str]) -> FoundEntry | None:
+    if not (key := key_of(found)):
+        return None
+    try:
+        has = found.stat()
+    except FileNotFoundError:
+        return None  # removed since it was listed
+    return FoundEntry(has.st_mtime_ns, has.st_size, key)
+
+
+def _total(entries: list[FoundEntry], announced: list[int]) -> Usage:
+    return Usage(len(entries) + len(announced), sum(entry.size for entry in entries) + sum(announced))

@@ -1,0 +1,19 @@
+"""Templates: objects tuned on a few images and found in many."""
+
+from .template import (
+    DEFAULT_PARAMETERS,
+    STRATEGY_NAMES,
+    CategoryExamples,
+    Example,
+    Template,
+    make_template,
+)
+
+__all__ = [
+    "DEFAULT_PARAMETERS",
+    "STRATEGY_NAMES",
+    "CategoryExamples",
+    "Example",
+    "Template",
+    "make_template",
+]

@@ -1,0 +1,205 @@
+"""A template over a dataset: what to decode, what to keep, what to resume; the stream of events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from ..catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
+from ..catalog.image_queries import to_json
+from ..errors import PromptError
+from ..jobs import Event, JobControl
+from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
+from ..models import Model
+from ..prompts import Embedding, Prediction
+from ..records import ACCEPTED, REJECTED, UNSURE
+from .matching import Match, find_objects, overlap_of_smaller
+from .template import DEFAULT_PARAMETERS, Template
+
+__all__ = ["apply_events", "chosen_annotation", "new_annotation"]
+
+
+def apply_events(
+    template: Template,
+    images: Sequence[ImageRecord],
+    *,
+    catalog: Catalog,
+    model: Model,
+    embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
+    control: JobControl | None = None,
+) -> Iterator[Event]:
+    """Find a template's objects on every image and keep them; tell of every image.
+
+    An image already done with this version and model is skipped, so a run that was cut off is resumed by
+    running it again; where only "review_score" is another one than in the version it was done with, it is not
+    searched again. Annotations made by hand are never touched, and an object that already has one is not annotated
+    twice: more than "max_overlap" with one of the same category, or an IoU above "max_iou_between" with any.
+
+    Parameters
+    ----------
+    template : Template
+    images : sequence of ImageRecord
+    catalog : Catalog
+        Where annotations are kept; one transaction an image.
+    model : Model
+    embedding_of : callable
+        Gives an image's embedding and whether it was cached; encodes on the way what is missing.
+    control : JobControl, optional
+        Asked between images.
+    """
+    control = control or JobControl()
+    counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "unsure": 0, "encoded": 0}
+    done = catalog.applied_versions(template.name, model.fingerprint)
+    alike = {version for version in set(done.values()) if _finds_the_same(template, version, catalog)}
+    for index, image in enumerate(images, start=1):
+        if not control.go_on():
+            break
+        started = time.perf_counter()
+        place: dict[str, Any] = {"index": index, "total": len(images), "filename": image.filename}
+        if done.get(image.id) == template.version:
+            counts["skipped"] += 1
+            yield Event("skipped", **place, ms=(time.perf_counter() - started) * 1000)
+            continue
+        try:
+            if done.get(image.id) in alike:
+                kept, cached = _mark_again(template, done[image.id], image, catalog, model), True
+            else:
+                kept, cached = _apply_to(template, image, catalog, model, embedding_of)
+        except Exception as error:
+            # One failing image must not stop the batch; the event carries the reason to the user.
+            counts["failed"] += 1
+            reason = {"error": str(error) or repr(error), "error_type": type(error).__name__}
+            yield Event("failed", **place, ms=(time.perf_counter() - started) * 1000, details=reason)
+            continue
+        counts["computed"] += 1
+        counts["masks"] += len(kept)
+        counts["encoded"] += not cached
+        counts["unsure"] += sum(a.review == UNSURE for a in kept)
+        details = {"masks": len(kept), "score": round(_mean([a.score for a in kept]), 3), "cache_hit": cached}
+        yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
+    yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
+
+
+def new_annotation(image: ImageRecord, match: Match, *, source: str, model: str, review: str = "") -> NewAnnotation:
+    """A row for the catalog from a mask; masks are kept as run lengths."""
+    return NewAnnotation(
+        image_id=image.id,
+        category=match.category,
+        rle=encode_rle(match.mask),
+        bbox=mask_bbox(match.mask),
+        area=mask_area(match.mask),
+        score=match.score,
+        source=source,
+        prompt=match.prompt.as_dict(),
+        model=model,
+        review=review,
+    )
+
+
+def chosen_annotation(
+    prediction: Prediction, image: ImageRecord, category: str, index: int | None, *, source: str, model: str
+) -> NewAnnotation:
+    """A row for the catalog from one mask of a prediction; `index` None: the one with the highest score.
+
+    Raises
+    ------
+    PromptError
+        No such mask, an empty mask, an empty category.
+    """
+    category = str(category).strip()
+    if not category:
+        raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+    number = prediction.best if index is None else index
+    if not 0 <= number < len(prediction.scores):
+        raise PromptError(f"index: expected 0 to {len(prediction.scores) - 1}, one of the masks; got {index}.")
+    mask = prediction.mask_of(number)
+    if not mask.any():
+        raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
+    if mask.shape != image.size_hw:
+        raise PromptError(
+            f"The mask is {mask.shape} and {image.filename} is {image.size_hw} now: another picture came under that "
+            "name. Predict again."
+        )
+    match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
+    return new_annotation(image, match, source=source, model=model)
+
+
+def _apply_to(
+    template: Template,
+    image: ImageRecord,
+    catalog: Catalog,
+    model: Model,
+    embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
+) -> tuple[list[AnnotationRecord], bool]:
+    embedding, cached = embedding_of(image)
+    matches = find_objects(template, embedding, model.decode, propose=getattr(model, "propose", None))
+    limits = template.parameters
+    # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
+    # belongs to an earlier picture under this name. What a review rejected is not found again.
+    there = catalog.annotations(image_id=image.id) + catalog.annotations(image_id=image.id, review=REJECTED)
+    others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
+    masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
+    new = [
+        new_annotation(
+            image, match, source=template.source, model=model.fingerprint, review=_review_of(match.score, template)
+        )
+        for match in matches
+        if not any(
+            (category == match.category and overlap_of_smaller(mask, match.mask) > limits["max_overlap"])
+            # Also of other categories: one that was renamed is no longer called what the template calls it.
+            or mask_iou(mask, match.mask) > limits["max_iou_between"]
+            for category, mask in masks
+        )
+    ]
+    return _finish(template, image, catalog, model, new), cached
+
+
+def _finish(
+    template: Template, image: ImageRecord, catalog: Catalog, model: Model, new: Sequence[NewAnnotation]
+) -> list[AnnotationRecord]:
+    return catalog.finish_applied(
+        template.name, template.version, model.fingerprint, image.id, new, pixel_hash=image.pixel_hash
+    )
+
+
+def _finds_the_same(template: Template, version: int, catalog: Catalog) -> bool:
+    """Whether that version finds what this one does, and only asks about others of it."""
+    before = catalog.template(template.name, version)
+    asks = {"review_score": template.parameters["review_score"]}
+    same = {**before, "parameters": {**DEFAULT_PARAMETERS, **before["parameters"], **asks}}
+    return to_json(same) == to_json(template.as_dict())
+
+
+def _mark_again(
+    template: Template, version: int, image: ImageRecord, catalog: Catalog, model: Model
+) -> list[AnnotationRecord]:
+    """What an earlier version left, as this version's; who was asked about it is decided anew."""
+    left = [
+        a
+        for a in catalog.annotations(image_id=image.id, source=f"template:{template.name}@{version}")
+        if a.review not in (ACCEPTED, REJECTED)
+    ]
+    names = [f.name for f in fields(NewAnnotation)]
+    as_they_are = [NewAnnotation(**{name: getattr(a, name) for name in names}) for a in left]
+    return _finish(
+        template,
+        image,
+        catalog,
+        model,
+        [replace(a, source=template.source, review=_review_of(a.score, template)) for a in as_they_are],
+    )
+
+
+def _review_of(score: float, template: Template) -> str:
+    return UNSURE if score < template.parameters["review_score"] else ""
+
+
+def _is_of(source: str, template: str) -> bool:
+    """Whether any version of the template left it."""
+    return source.partition("@")[0] == f"template:{template}"
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,182 @@
+"""A template tried on images whose objects are known: what it finds, misses and makes up; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NothingToMeasure, TemplateError
+from ..masks import decode_rle, mask_iou
+from ..models import Model
+from ..models.proposals import Proposal, Propose, proposer
+from ..prompts import Embedding, Prompt
+from ..records import ImageRecord
+from .matching import Match, find_objects
+from .report import ImageFigures, Sweep, SweepRow, Tally
+from .template import Template
+
+__all__ = ["Known", "PackedMasks", "figures_of", "remembering", "sweep", "try_on"]
+
+
+REMEMBERED = 256 * 2**20
+"""Bytes of masks that a sweep keeps of one image."""
+
+
+class PackedMasks(Mapping[str, list[NDArray[np.bool_]]]):
+    """The masks of one image by category, kept as run lengths and decoded each time they are asked for.
+
+    The hand masks of a thousand images of twelve megapixels are 12 GB an object each, their run lengths some megabytes.
+
+    Parameters
+    ----------
+    rles : mapping of str to list of mapping
+        COCO's uncompressed run lengths, by category.
+
+    Examples
+    --------
+    >>> from samnb.masks import encode_rle
+    >>> packed = PackedMasks({"coin": [encode_rle(np.eye(2, dtype=bool))]})
+    >>> packed["coin"][0].tolist(), packed.get("dog", [])
+    ([[True, False], [False, True]], [])
+    """
+
+    def __init__(self, rles: Mapping[str, Sequence[Mapping[str, Any]]]):
+        self._rles = rles
+
+    def __getitem__(self, category: str) -> list[NDArray[np.bool_]]:
+        return [decode_rle(rle) for rle in self._rles[category]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rles)
+
+    def __len__(self) -> int:
+        return len(self._rles)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """An image and the masks that are right, by category.
+
+    Parameters
+    ----------
+    image : ImageRecord
+    embedding : callable
+        Gives its embedding.
+    wanted : mapping of str to list of (H, W) bool
+        `PackedMasks`, where there are many images.
+    """
+
+    image: ImageRecord
+    embedding: Callable[[], Embedding]
+    wanted: Mapping[str, Sequence[NDArray[np.bool_]]]
+
+
+def try_on(template: Template, known: Known, model: Model, *, min_iou: float = 0.5) -> ImageFigures:
+    """What a template finds on one image.
+
+    Parameters
+    ----------
+    template : Template
+    known : Known
+    model : Model
+    min_iou : float
+        From which a mask counts as the object, above 0 and up to 1.
+    """
+    return figures_of(
+        template,
+        known,
+        find_objects(template, known.embedding(), model.decode, propose=proposer(model.decode, model)),
+        min_iou,
+    )
+
+
+def sweep(
+    template: Template,
+    grid: Mapping[str, Sequence[float]],
+    known: Iterable[Known],
+    model: Model,
+    *,
+    min_iou: float = 0.5,
+) -> Sweep:
+    """Try every combination of parameters.
+
+    What the model is asked twice on one image is decoded once, so that ten combinations take hardly longer than two.
+
+    Parameters
+    ----------
+    grid : mapping of str to sequence of float
+        Values to try, by parameter.
+
+    Raises
+    ------
+    TemplateError, UnknownOption
+        A parameter that is unknown, or a value out of its range; an empty grid.
+    NothingToMeasure
+        No images.
+    """
+    if not grid or not all(len(values) for values in grid.values()):
+        raise TemplateError('A sweep needs values to try, such as {"min_score": [0.2, 0.3, 0.4]}; got none.')
+    combinations = [dict(zip(grid, map(float, values), strict=True)) for values in product(*grid.values())]
+    templates = [template.with_parameters(**parameters) for parameters in combinations]
+    tallies, images = [Tally() for _ in templates], 0
+    for one in known:
+        images += 1
+        embedding, propose = one.embedding(), remembering(proposer(model.decode, model))
+        for number, candidate in enumerate(templates):
+            matches = find_objects(candidate, embedding, model.decode, propose=propose)
+            tallies[number] += figures_of(candidate, one, matches, min_iou).tally
+    if not images:
+        raise NothingToMeasure(f"template {template.name!r}")
+    rows = [SweepRow(parameters, tally) for parameters, tally in zip(combinations, tallies, strict=True)]
+    rows.sort(key=lambda row: (-row.tally.f1, -row.tally.mean_iou))
+    return Sweep(f"{template.name} v{template.version}", tuple(rows), images)
+
+
+def figures_of(template: Template, known: Known, matches: Sequence[Match], min_iou: float) -> ImageFigures:
+    """What of an image's objects is among these masks, missed and made up, category by category."""
+    tallies, scores, missed, false = {}, [], [], []
+    for category in (examples.category for examples in template.categories):
+        wanted = list(known.wanted.get(category, ()))
+        kept = [match for match in matches if match.category == category]
+        pairs = list(_pairs(wanted, [match.mask for match in kept], min_iou))
+        tallies[category] = Tally(len(wanted), len(kept), len(pairs), sum(iou for iou, _, _ in pairs))
+        right = {number for _, _, number in pairs}
+        scores += [(match.score, number in right) for number, match in enumerate(kept)]
+        missed += [mask for number, mask in enumerate(wanted) if number not in {n for _, n, _ in pairs}]
+        false += [match.mask for number, match in enumerate(kept) if number not in right]
+    return ImageFigures(known.image.id, known.image.filename, tallies, tuple(scores), tuple(missed), tuple(false))
+
+
+def _pairs(
+    wanted: Sequence[NDArray[np.bool_]], kept: Sequence[NDArray[np.bool_]], min_iou: float
+) -> Iterator[tuple[float, int, int]]:
+    """(IoU, number of the object, number of the mask): the best pair first, each of both once."""
+    ious = np.array([[mask_iou(one, mask) for mask in kept] for one in wanted]).reshape(len(wanted), len(kept))
+    while ious.size and ious.max() >= min_iou:
+        row, column = (int(place) for place in np.unravel_index(int(np.argmax(ious)), ious.shape))
+        yield float(ious[row, column]), row, column
+        ious[row], ious[:, column] = -1, -1
+
+
+def remembering(propose: Propose, *, room: int = REMEMBERED) -> Propose:
+    """`propose` for one image; what was asked before is answered from memory, of so many bytes."""
+    answers: dict[Prompt, Proposal] = {}
+
+    def asked(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        nonlocal room
+        new = [prompt for prompt in prompts if prompt not in answers]
+        fresh = dict(zip(new, propose(embedding, new), strict=True)) if new else {}
+        found = [answers.get(prompt) or fresh[prompt] for prompt in prompts]
+        for prompt, proposal in fresh.items():
+            size = 5 * proposal.small.nbytes  # with the logits that it can be scaled up from
+            if size <= room:
+                answers[prompt] = proposal
+                room -= size
+        return found
+
+    return asked

@@ -1,0 +1,433 @@
+"""Finds a template's objects in another image, from its cached embedding alone.
+
+Where an object of the examples' size would be most similar, the model is prompted, and its masks are compared with
+the examples as wholes: single cells vary too much to tell an object by, the mean inside a mask hardly does. On the
+sets of ``benchmarks/template_transfer.py`` that is what separates objects from all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TemplateError, UnknownName
+from ..masks import decode_rle, mask_bbox, mask_iou
+from ..models.proposals import Proposal, Propose, as_proposal, proposer
+from ..prompts import Embedding, Prediction, Prompt
+from .features import Looked, cells_of, make_example, prototype, shift_of, similarity_map
+from .template import STRATEGY_NAMES, CategoryExamples, Example, Template
+
+__all__ = [
+    "MAX_MISSES",
+    "STRATEGIES",
+    "Match",
+    "add_strategy",
+    "find_objects",
+    "make_example",
+    "overlap_of_smaller",
+    "prototype",
+    "similarity_map",
+]
+
+#: How far round a place that was tried no other is tried, in diameters of an example.
+TRIED = 0.2
+
+#: After so many places in a row that gave nothing, the search of an image ends.
+MAX_MISSES = 8
+
+_SURE = 8.0  # a mask logit that leaves little doubt
+
+Decode = Callable[..., Prediction]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How to ask the model: for one prompt, with whatever options, and for many points at once."""
+
+    decode: Decode
+    propose: Propose
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """One object found by a template.
+
+    Parameters
+    ----------
+    category : str
+    mask : (H, W) bool
+    score : float
+        Cosine of the mask with the nearest example x predicted IoU, 0 to 1 (strategy "fixed": predicted IoU x how much
+        its mask is like the example's).
+    prompt : Prompt
+        What was decoded, in image pixels.
+    """
+
+    category: str
+    mask: NDArray[np.bool_]
+    score: float
+    prompt: Prompt
+
+
+def find_objects(
+    template: Template, embedding: Embedding, decode: Decode, *, propose: Propose | None = None
+) -> list[Match]:
+    """All objects of all categories, category by category, the best score first.
+
+    Where masks of two categories are nearly the same (their IoU is above "max_iou_between"), the one with the lower
+    score goes; a part inside a whole stays.
+
+    Parameters
+    ----------
+    template : Template
+    embedding : Embedding
+        Of the image to search.
+    decode : callable
+        `Model.decode`.
+    propose : callable, optional
+        `Model.propose`, where the model has it: the same masks in less time.
+    """
+    if template.strategy not in STRATEGIES:
+        raise UnknownName("strategy", template.strategy, STRATEGIES)
+    find, looked, ask = STRATEGIES[template.strategy], Looked(embedding), Ask(decode, propose or proposer(decode))
+    found = [match for examples in template.categories for match in find(template, examples, looked, ask)]
+    return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
+
+
+def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """How much of the smaller of two masks lies in the other, 0 to 1.
+
+    Not the IoU: half of an object found beside the whole of it is a double, and has an IoU of only 0.5.
+
+    Examples
+    --------
+    >>> whole, part = np.ones((4, 4), bool), np.eye(4, dtype=bool)
+    >>> overlap_of_smaller(whole, part)
+    1.0
+    """
+    smaller = min(int(one.sum()), int(other.sum()))
+    return float((one & other).sum() / smaller) if smaller else 0.0
+
+
+# -- the same place on every image ---------------------------------------------------------------------
+
+
+def _find_fixed(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
+    """The examples' relative prompts; with "max_shift", moved to where the surroundings look like the example."""
+    height, width = looked.embedding.original_size
+    reach = template.parameters["max_shift"]
+    rows, columns = looked.cells
+    found = []
+    for example in examples.examples:
+        shape = _shape_of(example, (height, width))
+        across, down = shift_of(looked, example.place, reach) if reach and example.place is not None else (0.0, 0.0)
+        dx, dy = across * width / columns, down * height / rows
+        prompt = _moved(example.prompt.scaled(width, height), dx, dy, (height, width))
+        first = ask.decode(looked.embedding, prompt)
+        tries = [_like_the_example(first, shape, (dx, dy), examples.category)]
+        if shape is not None:
+            # The example's clicks alone may mean something else here; its outline says more than they do.
+            drawn = _as_logits(_moved_mask(shape, dx, dy), looked.embedding, first.low_res_logits.shape[-1])
+            again = ask.decode(looked.embedding, prompt, mask_input=drawn)
+            tries.append(_like_the_example(again, shape, (dx, dy), examples.category))
+        match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
+        if match is not None and match.score >= template.parameters["min_score"]:
+            found.append(match)
+    return _without_doubles(found, template.parameters["max_overlap"])
+
+
+def _shape_of(example: Example, size_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """The example's mask at the size of this image."""
+    if not example.rle:
+        return None
+    mask = decode_rle(example.rle)
+    if mask.shape == size_hw:
+        return mask
+    return np.asarray(cv2.resize(mask.astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def _moved(prompt: Prompt, dx: float, dy: float, size_hw: tuple[int, int]) -> Prompt:
+    """The prompt so many pixels on, its points kept inside the image."""
+    height, width = size_hw
+    points = tuple((min(max(x + dx, 0.0), width), min(max(y + dy, 0.0), height)) for x, y in prompt.points)
+    box = prompt.box
+    if box is not None:
+        x0, x1 = (min(max(x + dx, 0.0), width) for x in (box[0], box[2]))
+        y0, y1 = (min(max(y + dy, 0.0), height) for y in (box[1], box[3]))
+        box = (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else prompt.box
+    return Prompt(points, prompt.point_labels, box)
+
+
+def _moved_mask(mask: NDArray[np.bool_], dx: float, dy: float) -> NDArray[np.bool_]:
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    return np.asarray(cv2.warpAffine(mask.astype(np.uint8), matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST) > 0)
+
+
+def _as_logits(mask: NDArray[np.bool_], embedding: Embedding, side: int) -> NDArray[np.float32]:
+    """A mask as a model hands masks back: (side, side), its square frame, high inside and low outside."""
+    frame = max(embedding.input_size)
+    rows, columns = (max(1, round(side * length / frame)) for length in embedding.input_size)
+    logits = np.full((side, side), -_SURE, np.float32)
+    share = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    logits[:rows, :columns] = (share - 0.5) * 2 * _SURE
+    return logits
+
+
+def _like_the_example(
+    prediction: Prediction, shape: NDArray[np.bool_] | None, shift: tuple[float, float], category: str
+) -> Match | None:
+    """The candidate that is most like the example's mask, moved; without one, the highest score."""
+    if shape is None:
+        best = prediction.best
+        score = float(prediction.scores[best])
+    else:
+        there = _moved_mask(shape, *shift)
+        scores = [
+            float(np.clip(score, 0, 1)) * mask_iou(mask, there)
+            for mask, score in zip(prediction.masks, prediction.scores, strict=True)
+        ]
+        best = int(np.argmax(scores))
+        score = scores[best]
+    mask = prediction.masks[best]
+    return Match(category, mask, score, prediction.prompt) if mask.any() else None
+
+
+# -- by what it looks like -----------------------------------------------------------------------------
+
+
+def _find_best(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
+    found = _search(template, examples, looked, ask, tries=5)
+    return [_whole(max(found, key=lambda one: one.score), examples)] if found else []
+
+
+def _find_all(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
+    most = int(template.parameters["max_objects"])
+    found = _search(template, examples, looked, ask, tries=2 * most)
+    kept = _without_doubles(found, template.parameters["max_overlap"])[:most]
+    return [_whole(one, examples) for one in kept]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """An object of a search, its mask still as small as it was computed."""
+
+    mask: NDArray[np.bool_]
+    score: float
+    proposal: Proposal
+    index: int
+
+
+def _whole(found: _Found, examples: CategoryExamples) -> Match:
+    return Match(examples.category, found.proposal.full(found.index), found.score, found.proposal.prompt)
+
+
+def _search(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask, *, tries: int) -> list[_Found]:
+    """Prompt where an object of the examples' size would be most similar, then at the next place not yet covered."""
+    limits = template.parameters
+    weight, parts = limits["background_weight"], int(limits["parts"])
+    similarity = similarity_map(looked, examples, background_weight=weight, parts=parts)
+    if limits["guidance"]:
+        ask = _guided(ask, similarity, limits["guidance"])
+    diameter = looked.diameter_in_cells(examples)
+    places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
+    found: list[_Found] = []
+    misses = 0
+    # Places are tried from the most similar down, so a row of misses means that only worse ones are left.
+    while tries and misses < MAX_MISSES and places.max() >= limits["min_similarity"]:
+        tries, misses = tries - 1, misses + 1
+        row, column = divmod(int(np.argmax(places)), places.shape[1])
+        # Where the object is round, its middle is the better click; where it is not, its middle may lie beside it.
+        cells = {(row, column), _brightest(bright, (row, column), max(1, round(diameter * 0.4)))}
+        match = _decode_at(cells, limits, examples, looked, ask)
+        cv2.circle(places, (column, row), tried, -1.0, thickness=-1)
+        if match is None:
+            continue
+        places[cells_of(match.mask, places.shape) > 0.25] = -1.0
+        if match.score >= limits["min_score"]:
+            misses = 0
+            found.append(_cascaded(match, limits, examples, looked, ask))
+    return found
+
+
+def _guided(ask: Ask, similarity: NDArray[np.float32], weight: float) -> Ask:
+    """The same model, its attention drawn to similar cells.
+
+    PerSAM (section 3.2) adds the map to attention weights and takes a softmax once more. Weights of thousands of cells
+    are so small that this makes all of them nearly equal, so here they are multiplied by it.
+    """
+    spread = float(similarity.std()) or 1.0
+    guide = (1 / (1 + np.exp(-(similarity - similarity.mean()) / spread))) ** weight
+
+    def decode(embedding: Embedding, prompt: Prompt) -> Prediction:
+        try:
+            return ask.decode(embedding, prompt, guidance=guide)
+        except TypeError as error:
+            if "guidance" not in str(error):
+                raise
+            raise TemplateError(
+                "guidance: this model's attention cannot be drawn anywhere; set guidance=0, or use tiny, MobileSAM or "
+                "one of segment-anything's own models."
+            ) from error
+
+    return Ask(ask.decode, proposer(decode))
+
+
+def _cascaded(
+    match: _Found, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked, ask: Ask
+) -> _Found:
+    """The mask given back to the model, then with its bounding box (PerSAM, section 3.3), while that is no worse."""
+    for turn in range(int(limits["cascade"])):
+        prompt, logits = match.proposal.prompt, match.proposal.logits
+        if logits is None:
+            logits = ask.decode(looked.embedding, prompt).low_res_logits.__getitem__
+        if turn:
+            x, y, wide, high = mask_bbox(match.proposal.full(match.index))
+            if not (wide and high):
+                break
+            prompt = Prompt(prompt.points, prompt.point_labels, (x, y, x + wide, y + high))
+        prediction = ask.decode(looked.embedding, prompt, mask_input=logits(match.index))
+        again = _best_candidate(as_proposal(prediction, match.mask.shape), limits, examples, looked)
+        if again is None or again.score < match.score:
+            break
+        match = again
+    return match
+
+
+def _places(similarity: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
+    """Mean similarity of a disc as large as the examples round every cell: highest in the middle of an object.
+
+    A single cell says little about an object of many, and the most similar one often lies at its rim, where a click
+    means the rim.
+    """
+    side = 2 * max(1, round(diameter * 0.4)) + 1
+    disc = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.float32)
+    return np.asarray(cv2.filter2D(similarity, -1, disc / disc.sum(), borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _brightest(values: NDArray[np.float32], cell: tuple[int, int], radius: int) -> tuple[int, int]:
+    """The cell with the highest value, of those at most so many rows and columns away."""
+    top, left = max(0, cell[0] - radius), max(0, cell[1] - radius)
+    part = values[top : cell[0] + radius + 1, left : cell[1] + radius + 1]
+    row, column = divmod(int(np.argmax(part)), part.shape[1])
+    return top + row, left + column
+
+
+def _decode_at(
+    cells: Iterable[tuple[int, int]],
+    limits: Mapping[str, float],
+    examples: CategoryExamples,
+    looked: Looked,
+    ask: Ask,
+) -> _Found | None:
+    """Prompt at the centres of cells, then at the middle of what the best of them gave, while that is better."""
+    (height, width), (rows, columns) = looked.embedding.original_size, looked.cells
+    prompts = [Prompt.of(points=[((x + 0.5) * width / columns, (y + 0.5) * height / rows)]) for y, x in sorted(cells)]
+    tries = [_best_candidate(one, limits, examples, looked) for one in ask.propose(looked.embedding, prompts)]
+    match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
+    if match is None:
+        return None
+    for _ in range(int(limits["refine"])):
+        # A box round the mask was tried too: it raises the predicted IoU of whatever is in it, also of nothing.
+        x, y = _known(match.proposal, ("middle", match.index), partial(_middle, match.mask))
+        centred = Prompt.of(points=[(x * width / match.mask.shape[1], y * height / match.mask.shape[0])])
+        [proposal] = ask.propose(looked.embedding, [centred])
+        again = _best_candidate(proposal, limits, examples, looked)
+        if again is None or again.score <= match.score:
+            break
+        match = again
+    return match
+
+
+def _best_candidate(
+    proposal: Proposal, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked
+) -> _Found | None:
+    """Of the candidate masks, the one most like the examples in look, size and the model's own estimate."""
+    area_of_frame = looked.embedding.input_size[0] * looked.embedding.input_size[1]
+    wanted = float(np.median([example.diameter for example in examples.examples]))
+    largest = limits["max_area_ratio"]
+    prototypes = np.stack([example.prototype for example in examples.examples])
+    best: _Found | None = None
+    for index, (mask, predicted_iou) in enumerate(zip(proposal.small, proposal.scores, strict=True)):
+        area = _known(proposal, ("area", index), mask.mean) * area_of_frame
+        if not area or not 1 / largest <= area / wanted**2 <= largest:
+            continue
+        mean = _known(proposal, ("look", index), partial(looked.mean_inside, mask))
+        look = float((prototypes @ mean).max())
+        if examples.background:
+            look -= limits["background_weight"] * max(0.0, float(max(cell @ mean for cell in examples.background)))
+        score = max(look, 0.0) * float(np.clip(predicted_iou, 0, 1))
+        if best is None or score > best.score:
+            best = _Found(mask, score, proposal, index)
+    return best
+
+
+T = TypeVar("T", Match, _Found)
+
+# -- what lies on one another --------------------------------------------------------------------------
+
+
+def _without_doubles(found: Sequence[T], max_overlap: float) -> list[T]:
+    """The best of those that lie on one another, in order of score."""
+    kept: list[T] = []
+    for match in sorted(found, key=lambda match: -match.score):
+        if all(overlap_of_smaller(match.mask, other.mask) <= max_overlap for other in kept):
+            kept.append(match)
+    return kept
+
+
+def _known(proposal: Proposal, what: object, find_out: Callable[[], Any]) -> Any:
+    """What was found out about a proposal before, else now: nothing of it depends on the template."""
+    if what not in proposal.memo:
+        proposal.memo[what] = find_out()
+    return proposal.memo[what]
+
+
+def _without_rivals(found: list[Match], max_iou: float) -> list[Match]:
+    """Without those of which another category has nearly the same mask with a higher score; the order stays."""
+    kept: list[Match] = []
+    for match in sorted(found, key=lambda match: -match.score):
+        others = (other for other in kept if other.category != match.category)
+        if all(mask_iou(match.mask, other.mask) <= max_iou for other in others):
+            kept.append(match)
+    chosen = {id(match) for match in kept}
+    return [match for match in found if id(match) in chosen]
+
+
+def _smooth(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
+    # A single bright cell at a rim is a worse place to click than the middle of a bright patch.
+    return np.asarray(cv2.GaussianBlur(similarity, (3, 3), 0.8), np.float32)
+
+
+def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """The (x, y) pixel centre farthest from the mask's edge."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(np.argmax(distance)), mask.shape)
+    return (float(x) + 0.5, float(y) + 0.5)
+
+
+Strategy = Callable[[Template, CategoryExamples, Looked, Ask], list[Match]]
+
+#: Strategy name → function; `add_strategy` adds to it.
+STRATEGIES: dict[str, Strategy] = {"fixed": _find_fixed, "match": _find_best, "match_all": _find_all}
+
+
+def add_strategy(name: str, find: Strategy) -> None:
+    """Let templates have a strategy of that name; the name once more replaces it.
+
+    Parameters
+    ----------
+    name : str
+    find : callable
+        ``find(template, examples, looked, ask)``: the matches of one category on one image. `examples` are its
+        `CategoryExamples`, `looked` the image's embedding and its features, `ask.decode` and `ask.propose` the model's.
+    """
+    STRATEGIES[name] = find
+    if name not in STRATEGY_NAMES:
+        STRATEGY_NAMES.append(name)

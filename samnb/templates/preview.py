@@ -1,0 +1,332 @@
+"""A template tried on a few images again and again while its parameters move: nothing is decoded twice or written.
+
+Pictures and masks are those of a preview, some hundred pixels across: the model's own masks are no finer, and what is
+remembered of an image then fits a few dozen MB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images import thumbnail
+from ..models import Model
+from ..models.proposals import Proposal, proposer
+from ..prompts import Embedding, Prediction, Prompt
+from ..records import ImageRecord
+from .evaluation import Known, figures_of
+from .features import make_example, prototype
+from .matching import Match, find_objects
+from .report import ImageFigures
+from .template import Example, Template
+
+__all__ = ["SIDE", "Preview", "Sample", "samples_of"]
+
+#: The longest side of a preview, in pixels.
+SIDE = 320
+
+#: Bytes of masks that are remembered of one image.
+ROOM = 48 * 2**20
+
+#: Bytes of answers to single prompts that are remembered of one image: three of each of 50 objects, the most there are
+#: by default, from a model whose logits are 256 across.
+DECODED_ROOM = 64 * 2**20
+
+
+#: So many searches of an image are remembered.
+_SEARCHES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What a template finds on one image.
+
+    Parameters
+    ----------
+    image : ImageRecord
+    pixels : (h, w, 3) uint8
+        The picture, at most `SIDE` pixels across.
+    matches : tuple of Match
+        Masks of the same size.
+    figures : ImageFigures or None
+        Against what was annotated by hand; None where nothing was.
+    is_example : bool
+        The template's own examples are on it, which flatters it.
+    candidates : tuple of Match
+        The matches, and what was tried on the way and scored less than "min_score".
+    settled : bool
+        False for what follows from an earlier search alone: a lower "min_score" may find more.
+    """
+
+    image: ImageRecord
+    pixels: NDArray[np.uint8]
+    matches: tuple[Match, ...] = field(repr=False)
+    figures: ImageFigures | None
+    is_example: bool
+    candidates: tuple[Match, ...] = field(default=(), repr=False)
+    settled: bool = True
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Of the masks."""
+        return tuple(match.score for match in self.matches)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """A template, its least score, what it found, and all it could choose from."""
+
+    template: Template
+    min_score: float
+    matches: tuple[Match, ...]
+    tried: tuple[Match, ...]
+
+    def is_of(self, template: Template) -> bool:
+        """Whether nothing but thresholds differs."""
+        mine, other = dict(self.template.parameters), dict(template.parameters)
+        for name in ("min_score", "review_score"):
+            mine.pop(name), other.pop(name)
+        same = mine == other and self.template.strategy == template.strategy
+        return same and self.template.categories is template.categories
+
+
+class Sample:
+    """One image that templates are tried on; what the model answered is remembered.
+
+    Parameters
+    ----------
+    image : ImageRecord
+    embedding : callable
+        Gives its embedding; called once.
+    pixels : callable
+        Gives its picture, (H, W, 3) uint8; called once.
+    wanted : mapping of str to list of (H, W) bool
+        What was annotated by hand, by category.
+    model : Model
+    """
+
+    def __init__(
+        self,
+        image: ImageRecord,
+        *,
+        embedding: Callable[[], Embedding],
+        pixels: Callable[[], NDArray[np.uint8]],
+        wanted: Mapping[str, Sequence[NDArray[np.bool_]]],
+        model: Model,
+    ):
+        self.image, self._model = image, model
+        self._read_embedding, self._read_pixels, self._wanted = embedding, pixels, wanted
+        self._lock = threading.Lock()
+        self._ready: tuple[NDArray[np.uint8], Embedding, Known] | None = None
+        self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
+        self._decoded: dict[tuple[Any, ...], _Answer] = {}
+        self._decoded_room = DECODED_ROOM
+        self._answers: dict[Prompt, Proposal] = {}
+        self._searches: list[_Search] = []
+        self._measured: tuple[tuple[int, ...], ImageFigures] | None = None
+
+    def look(self, template: Template, *, min_iou: float = 0.5) -> Preview:
+        """What the template finds here.
+
+        Raises
+        ------
+        ImageError, ModelError
+            The picture cannot be read, or encoded.
+        """
+        with self._lock:
+            _, embedding, _ = self._made_ready()
+            least = template.parameters["min_score"]
+            last = self._search_of(template)
+            if last is None or last.min_score != least:
+                asked = self._asked
+                matches = tuple(find_objects(template, embedding, self._decode, propose=self._propose))
+                if last is not None and asked == self._asked:
+                    tried = last.tried
+                else:
+                    # The same search once more, of what was answered alone: it also gives what scored too little.
+                    all_of_it = template.with_parameters(min_score=0.0, cascade=0)
+                    again = self._decoded_again if template.parameters["guidance"] else self._decode
+                    tried = tuple(find_objects(all_of_it, embedding, again, propose=self._again))
+                last = _Search(template, least, matches, tried)
+            # Hands go back and forth: the last few searches are kept, one for each set of other parameters.
+            self._searches = [last, *(each for each in self._searches if not each.is_of(template))][:_SEARCHES]
+            return self._preview(template, last, last.matches, min_iou, settled=True)
+
+    def glance(self, template: Template, *, min_iou: float = 0.5) -> Preview | None:
+        """The same from what was found before, if only thresholds have moved since; at once, the model is not asked.
+
+        None where the template has to be searched for.
+        """
+        with self._lock:
+            last = self._search_of(template)
+            if last is None:
+                return None
+            least = template.parameters["min_score"]
+            if least == last.min_score:
+                return self._preview(template, last, last.matches, min_iou, settled=True)
+            matches = tuple(match for match in last.tried if match.score >= least)
+            return self._preview(template, last, matches, min_iou, settled=False)
+
+    def prototype_of(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(C,) of length 1: what the inside of a mask of a preview looks like to the model."""
+        with self._lock:
+            return prototype(self._made_ready()[1], mask)
+
+    def example_of(self, match: Match, *, place: bool) -> Example:
+        """An example of a template from a match of a preview."""
+        with self._lock:
+            embedding = self._made_ready()[1]
+            return make_example(self.image.pixel_hash, match.prompt, match.mask, embedding, place=place)
+
+    def _search_of(self, template: Template) -> _Search | None:
+        return next((each for each in self._searches if each.is_of(template)), None)
+
+    def _preview(
+        self, template: Template, search: _Search, matches: tuple[Match, ...], min_iou: float, *, settled: bool
+    ) -> Preview:
+        pixels, _, known = self._made_ready()
+        figures = None
+        if any(known.wanted.get(examples.category) for examples in template.categories):
+            # By the masks themselves, which are kept as long as the sample: most moves leave them as they are.
+            what = (id(template.categories), *(id(match.mask) for match in matches))
+            if self._measured is None or self._measured[0] != what:
+                self._measured = (what, figures_of(template, known, matches, min_iou))
+            figures = self._measured[1]
+        hashes = {example.pixel_hash for examples in template.categories for example in examples.examples}
+        least = template.parameters["min_score"]
+        below = tuple(match for match in search.tried if match.score < least)
+        is_example = self.image.pixel_hash in hashes
+        return Preview(self.image, pixels, matches, figures, is_example, (*matches, *below), settled)
+
+    def _propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        """`Model.propose`, remembered."""
+        new = [prompt for prompt in prompts if prompt not in self._answers]
+        fresh: dict[Prompt, Proposal] = {}
+        if new:
+            self._asked += 1
+            fresh = dict(zip(new, map(_light, self._ask_model(embedding, new)), strict=True))
+        answers = [self._answers.get(prompt) or fresh[prompt] for prompt in prompts]
+        for prompt, proposal in fresh.items():
+            if proposal.small.nbytes <= self._room:
+                self._answers[prompt] = proposal
+                self._room -= proposal.small.nbytes
+        return answers
+
+    def _again(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        return [self._answers.get(prompt) or _no_answer(prompt) for prompt in prompts]
+
+    def _made_ready(self) -> tuple[NDArray[np.uint8], Embedding, Known]:
+        if self._ready is None:
+            pixels = thumbnail(self._read_pixels(), SIDE)
+            size_hw = (pixels.shape[0], pixels.shape[1])
+            # Masks are scaled up to what the embedding says its image is as large as.
+            embedding = replace(self._read_embedding(), original_size=size_hw)
+            wanted = {name: [_shrunk(mask, size_hw) for mask in masks] for name, masks in self._wanted.items()}
+            self._ready = (pixels, embedding, Known(self.image, lambda: embedding, wanted))
+        return self._ready
+
+    def _decode(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
+        """`Model.decode`, remembered: the same few prompts are asked at every move."""
+        asked = _what_was_asked(prompt, options)
+        answer = self._decoded.get(asked)
+        if answer is None:
+            self._asked += 1
+            answer = _Answer.of(self._model.decode(embedding, prompt, **options))
+            while self._decoded and self._decoded_room < answer.nbytes:
+                oldest = self._decoded.pop(next(iter(self._decoded)))
+                self._decoded_room += oldest.nbytes
+            self._decoded[asked] = answer
+            self._decoded_room -= answer.nbytes
+        return answer.prediction()
+
+    def _decoded_again(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
+        known = self._decoded.get(_what_was_asked(prompt, options))
+        if known is not None:
+            return known.prediction()
+        return Prediction(np.zeros((0, 1, 1), bool), np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32), prompt)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """A prediction as it is remembered: masks as bits, logits of half the length."""
+
+    prompt: Prompt
+    scores: NDArray[np.float32]
+    bits: NDArray[np.uint8]
+    shape: tuple[int, ...]
+    logits: NDArray[np.float16]
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> _Answer:
+        masks = prediction.masks
+        logits = np.clip(prediction.low_res_logits, -60_000, 60_000).astype(np.float16)
+        return cls(prediction.prompt, prediction.scores, np.packbits(masks), masks.shape, logits)
+
+    @property
+    def nbytes(self) -> int:
+        return self.bits.nbytes + self.logits.nbytes
+
+    def prediction(self) -> Prediction:
+        """Always the same, to the bit: what is given back to be refined is recognised by its bytes."""
+        bits = np.unpackbits(self.bits, count=int(np.prod(self.shape)))
+        return Prediction(
+            bits.reshape(self.shape).astype(bool), self.scores, self.logits.astype(np.float32), self.prompt
+        )
+
+
+def _what_was_asked(prompt: Prompt, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    given = {name: values for name, values in options.items() if values is not None}
+    return (prompt, *((name, hashlib.sha256(np.asarray(given[name]).tobytes()).digest()) for name in sorted(given)))
+
+
+def samples_of(images: Sequence[ImageRecord], annotated: Mapping[str, Any], count: int) -> list[ImageRecord]:
+    """So many of the images: a third of those annotated by hand, the others evenly spaced, in their order.
+
+    Parameters
+    ----------
+    images : sequence of ImageRecord
+    annotated : mapping
+        By image id.
+    count : int
+    """
+    if len(images) <= count:
+        return list(images)
+    first = [image for image in images if image.id in annotated][: max(1, count // 3)]
+    taken = {image.id for image in first}
+    others = [image for image in images if image.id not in taken]
+    places = np.linspace(0, len(others) - 1, count - len(first)).round().astype(int)
+    taken |= {others[place].id for place in places}
+    return [image for image in images if image.id in taken]
+
+
+def _light(proposal: Proposal) -> Proposal:
+    """The same without what its masks are scaled up from: at this size they are smaller, as bits far smaller."""
+    masks = [proposal.full(index) for index in range(len(proposal.scores))]
+    packed = [(np.packbits(mask), mask.shape) for mask in masks]
+    kept: dict[int, NDArray[np.bool_]] = {}
+
+    def full(index: int) -> NDArray[np.bool_]:
+        # The same array every time: what was found out about it is found by it.
+        if index not in kept:
+            bits, (height, width) = packed[index]
+            kept[index] = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
+        return kept[index]
+
+    return Proposal(proposal.prompt, proposal.scores, proposal.small.copy(), full)
+
+
+def _no_answer(prompt: Prompt) -> Proposal:
+    none: dict[int, NDArray[np.bool_]] = {}
+    return Proposal(prompt, np.zeros(0, np.float32), np.zeros((0, 1, 1), bool), none.__getitem__)
+
+
+def _shrunk(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    small = cv2.resize(mask.astype(np.uint8) * 255, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small > 127)

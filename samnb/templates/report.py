@@ -1,0 +1,307 @@
+"""`TemplateReport` and `Sweep`: how much of what a hand annotated a template finds, and what it makes up."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..masks import overlay
+from ..reports import Failure, card
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["ImageFigures", "Sweep", "SweepRow", "Tally", "TemplateReport"]
+
+WORST = 6
+"""Images that a report shows."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts over some images; the figures follow from them.
+
+    Parameters
+    ----------
+    wanted : int
+        Objects annotated by hand.
+    kept : int
+        Masks the template left.
+    found : int
+        Pairs of the two whose IoU reaches the limit, each object and mask in one pair at most.
+    iou_sum : float
+        Of the pairs.
+
+    Examples
+    --------
+    >>> tally = Tally(wanted=10, kept=8, found=6, iou_sum=5.4)
+    >>> round(tally.precision, 2), round(tally.recall, 2), round(tally.f1, 2), round(tally.mean_iou, 2)
+    (0.75, 0.6, 0.67, 0.9)
+    """
+
+    wanted: int = 0
+    kept: int = 0
+    found: int = 0
+    iou_sum: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.wanted + other.wanted,
+            self.kept + other.kept,
+            self.found + other.found,
+            self.iou_sum + other.iou_sum,
+        )
+
+    @property
+    def precision(self) -> float:
+        """Share of the masks that are right; 1 where there are none and none are wanted."""
+        return self.found / self.kept if self.kept else float(not self.wanted)
+
+    @property
+    def recall(self) -> float:
+        """Share of the objects that were found; 1 where none are wanted."""
+        return self.found / self.wanted if self.wanted else 1.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of the two; 1 where nothing is wanted and nothing was kept."""
+        return 2 * self.found / (self.wanted + self.kept) if self.wanted + self.kept else 1.0
+
+    @property
+    def mean_iou(self) -> float:
+        """Of the pairs; 0 where there are none."""
+        return self.iou_sum / self.found if self.found else 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """Counts and figures, plain."""
+        names = ("wanted", "kept", "found", "precision", "recall", "f1", "mean_iou")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFigures:
+    """One image: its tallies by category, and the masks that were missed and made up.
+
+    Parameters
+    ----------
+    image_id, image : str
+        The catalog's id, and the file name.
+    tallies : mapping of str to Tally
+        By category.
+    scores : tuple of (score, right)
+        Of every mask the template left.
+    missed, false : tuple of (H, W) bool
+    """
+
+    image_id: str
+    image: str
+    tallies: Mapping[str, Tally]
+    scores: tuple[tuple[float, bool], ...] = ()
+    missed: tuple[NDArray[np.bool_], ...] = field(default=(), repr=False)
+    false: tuple[NDArray[np.bool_], ...] = field(default=(), repr=False)
+
+    @property
+    def tally(self) -> Tally:
+        """Over all categories."""
+        return sum(self.tallies.values(), Tally())
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateReport:
+    """What a template finds of what was annotated by hand; made by `Session.evaluate`.
+
+    Parameters
+    ----------
+    template : str
+        Name and version.
+    images : tuple of ImageFigures
+        The worst first.
+    min_iou : float
+        From which a mask counts as the object.
+    left_out : int
+        Images that hold the template's own examples.
+    failed : tuple of Failure
+    pictures : mapping of str to array
+        By image id, (H, W, 3) uint8, of the worst images: with them the report shows itself.
+    """
+
+    template: str
+    images: tuple[ImageFigures, ...] = field(repr=False)
+    min_iou: float
+    left_out: int = 0
+    failed: tuple[Failure, ...] = ()
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+
+    @property
+    def overall(self) -> Tally:
+        """Over all images and categories."""
+        return sum((image.tally for image in self.images), Tally())
+
+    @property
+    def categories(self) -> dict[str, Tally]:
+        """Over all images, by category."""
+        names = dict.fromkeys(name for image in self.images for name in image.tallies)
+        return {name: sum((i.tallies.get(name, Tally()) for i in self.images), Tally()) for name in names}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "template": self.template,
+            "min_iou": self.min_iou,
+            "left_out": self.left_out,
+            "overall": self.overall.as_dict(),
+            "categories": {name: tally.as_dict() for name, tally in self.categories.items()},
+            "images": [{"image": image.image, **image.tally.as_dict()} for image in self.images],
+            "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
+        }
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row an image and category."""
+        import pandas
+
+        rows = [
+            {"image": i.image, "category": name, **t.as_dict()} for i in self.images for name, t in i.tallies.items()
+        ]
+        return pandas.DataFrame(rows)
+
+    def __str__(self) -> str:
+        lines = [f"{self.template} on {_images(len(self.images))}, a mask counts from IoU {self.min_iou:g}"]
+        lines.append(f"{'':<16}{'wanted':>8}{'found':>8}{'false':>8}{'precision':>11}{'recall':>8}{'F1':>7}{'IoU':>7}")
+        named = self.categories
+        lines += [_line(name, tally) for name, tally in named.items()]
+        if len(named) != 1:
+            lines.append(_line("all", self.overall))
+        if self.left_out:
+            lines.append(f"{_images(self.left_out)} left out: the template's examples are on them")
+        lines += [f"⚠ {failure.path}: {failure.reason}" for failure in self.failed]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        overall = self.overall
+        rows = [
+            ("template", self.template),
+            ("found", f"{overall.found} of {overall.wanted} (recall {overall.recall:.0%})"),
+            ("false", f"{overall.kept - overall.found} of {overall.kept} kept (precision {overall.precision:.0%})"),
+            ("F1", f"{overall.f1:.3f}"),
+            ("mean IoU", f"{overall.mean_iou:.3f} of what was found"),
+        ]
+        if len(self.categories) > 1:
+            rows += [(name, f"F1 {t.f1:.3f}, {t.found} of {t.wanted}") for name, t in self.categories.items()]
+        if self.left_out:
+            rows.append(("left out", f"{_images(self.left_out)} with the template's examples"))
+        rows += [("⚠", f"{failure.path}: {failure.reason}") for failure in self.failed]
+        return card(_images(len(self.images)), dict(rows)) + "".join(self._worst())
+
+    def _worst(self) -> Iterator[str]:
+        shown = [image for image in self.images if image.image_id in self.pictures]
+        if not shown:
+            return
+        yield '<div style="display:flex;flex-wrap:wrap;gap:8px;padding:8px 0">'
+        for image in shown:
+            pixels, tally = self.pictures[image.image_id], image.tally
+            masks = [*image.missed, *image.false]
+            colors = ["#56b4e9"] * len(image.missed) + ["#d55e00"] * len(image.false)
+            said = f"{image.image}: {len(image.missed)} missed, {tally.kept - tally.found} false"
+            yield (
+                f'<figure style="margin:0;max-width:240px;font-size:11px"><img alt="{html.escape(said, quote=True)}" '
+                f'src="data:image/jpeg;base64,{_jpeg(overlay(pixels, masks, colors=colors) if masks else pixels)}">'
+                f"<figcaption>{html.escape(said)}</figcaption></figure>"
+            )
+        yield "</div><div style='font-size:11px'>blue: missed · orange: made up</div>"
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One set of parameters and what came of it."""
+
+    parameters: Mapping[str, float]
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Parameters tried on the images annotated by hand, the best F1 first; made by `Session.sweep`.
+
+    Parameters
+    ----------
+    template : str
+        Name and version.
+    rows : tuple of SweepRow
+    images : int
+        So many were searched.
+    """
+
+    template: str
+    rows: tuple[SweepRow, ...]
+    images: int
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The parameters of the first row: ``template.with_parameters(**sweep.best)``."""
+        return dict(self.rows[0].parameters)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a set of parameters."""
+        import pandas
+
+        return pandas.DataFrame([{**row.parameters, **row.tally.as_dict()} for row in self.rows])
+
+    def __str__(self) -> str:
+        names = list(self.rows[0].parameters)
+        widths = [max(len(name), 8) + 2 for name in names]
+        head = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
+        lines = [
+            f"{self.template} on {_images(self.images)}",
+            f"{head}{'F1':>8}{'precision':>11}{'recall':>8}{'IoU':>7}",
+        ]
+        for row in self.rows:
+            values = "".join(f"{row.parameters[name]:>{width}g}" for name, width in zip(names, widths, strict=True))
+            tally = row.tally
+            lines.append(f"{values}{tally.f1:>8.3f}{tally.precision:>11.3f}{tally.recall:>8.3f}{tally.mean_iou:>7.3f}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        names = list(self.rows[0].parameters)
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in (*names, "F1", "", "precision", "recall", "IoU"))
+        return (
+            f"<table><caption>{html.escape(self.template)}</caption><tr>{head}</tr>{''.join(self._rows(names))}</table>"
+        )
+
+    def _rows(self, names: Sequence[str]) -> Iterable[str]:
+        for row in self.rows:
+            tally = row.tally
+            bar = f'<div style="width:{tally.f1 * 80:.0f}px;height:8px;background:#1976d2"></div>'
+            cells = [*(f"{row.parameters[name]:g}" for name in names), f"{tally.f1:.3f}", bar]
+            cells += [f"{value:.3f}" for value in (tally.precision, tally.recall, tally.mean_iou)]
+            yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _images(number: int) -> str:
+    return f"{number} image" + ("" if number == 1 else "s")
+
+
+def _line(name: str, tally: Tally) -> str:
+    false = tally.kept - tally.found
+    return (
+        f"{name:<16}{tally.wanted:>8}{tally.found:>8}{false:>8}"
+        f"{tally.precision:>11.3f}{tally.recall:>8.3f}{tally.f1:>7.3f}{tally.mean_iou:>7.3f}"
+    )
+
+
+def _jpeg(pixels: NDArray[np.uint8], side: int = 240) -> str:
+    picture, buffer = Image.fromarray(pixels), io.BytesIO()
+    picture.thumbnail((side, side))
+    picture.save(buffer, format="JPEG", quality=85)
+    return base64.b64encode(buffer.getvalue()).decode()

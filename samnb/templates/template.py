@@ -1,0 +1,354 @@
+"""`Template`: categories with examples, tuned on a few images, applied to many.
+
+A template is a frozen value that can be written as JSON. It holds what an example looks like to the model
+(a prototype) and where it was (relative points), never pixels or masks, so it is small and can be shared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic_files import write_whole
+from ..errors import TemplateError, UnknownName, UnknownOption
+from ..prompts import Prompt
+
+__all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
+
+#: Every parameter a template knows, with its default.
+DEFAULT_PARAMETERS: Mapping[str, float] = {
+    "min_similarity": 0.1,  # mean cosine of an object-sized disc with the examples, -1 to 1; below it none is tried
+    "min_score": 0.3,  # cosine of the mask with the prototype x predicted IoU, 0 to 1; below it nothing is kept
+    "review_score": 0.5,  # below it an object is kept, and a person asked to look at it, 0 to 1
+    "max_objects": 50,  # per category and image, for match_all
+    "max_overlap": 0.5,  # share of the smaller of two masks in the other, 0 to 1; above it the lower score goes
+    "max_iou_between": 0.8,  # IoU of two masks of different categories, 0 to 1; above it the lower score goes
+    "refine": 2,  # how often a found object is prompted again at its middle, while that gives a better mask
+    "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
+    "max_shift": 0.0,  # for fixed: how far the object may have moved, 0 to 1 of the image's longest side; 0: not at all
+    "background_weight": 1.0,  # how much similarity with background examples takes off, 0 to 1
+    "parts": 0,  # so many of an example's parts, the largest first, count as examples, 2 to 5; 0: its mean alone
+    "cascade": 0,  # 1: a found mask is given back to the model to be refined; 2: then with its bounding box, too
+    "guidance": 0.0,  # how much the model's attention is drawn to cells like the examples, 0 to 1
+}
+
+FILE_VERSION = 1
+"""Of the files that `Template.save` writes."""
+
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "min_similarity": (-1, 1),
+    "min_score": (0, 1),
+    "review_score": (0, 1),
+    "max_objects": (1, 10_000),
+    "max_overlap": (0, 1),
+    "refine": (0, 10),
+    "max_area_ratio": (1, 1e9),
+    "max_iou_between": (0, 1),
+    "max_shift": (0, 1),
+    "background_weight": (0, 1),
+    "parts": (0, 5),
+    "cascade": (0, 2),
+    "guidance": (0, 1),
+}
+
+_WHOLE = ("max_objects", "refine", "parts", "cascade")
+
+#: Those that a template may have; `samnb.templates.matching.add_strategy` adds to them.
+STRATEGY_NAMES = ["fixed", "match", "match_all"]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """What an object and its surroundings look like, cell by cell.
+
+    Parameters
+    ----------
+    top, left : int
+        The first row and column of its cells on the example's image.
+    basis : (K, C) float32
+        Directions among embeddings.
+    patch : (K, h, w) float32
+        The cells in these directions.
+    """
+
+    top: int
+    left: int
+    basis: NDArray[np.float32]
+    patch: NDArray[np.float32]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "top": self.top,
+            "left": self.left,
+            "basis": self.basis.astype(float).round(4).tolist(),
+            "patch": self.patch.astype(float).round(3).tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Place:
+        """Read what `as_dict` wrote."""
+        basis, patch = (np.asarray(values[name], np.float32) for name in ("basis", "patch"))
+        return cls(int(values["top"]), int(values["left"]), basis, patch)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One annotated object of a template.
+
+    Parameters
+    ----------
+    pixel_hash : str
+        Of the image it was annotated on.
+    prompt : Prompt
+        Relative to the image: 0 to 1 from left to right and from top to bottom.
+    prototype : (C,) float32
+        Mean embedding inside the mask, of length 1; empty for strategy "fixed".
+    area : float
+        Of the mask, as a fraction of the image.
+    diameter : float
+        Square root of the mask's area, in pixels of the model's input frame.
+    rle : mapping
+        The mask, COCO's uncompressed run lengths; {} in templates of older versions.
+    place : Place, optional
+        For strategy "fixed", to find out how far the object has moved.
+    parts : tuple of (C,) float32
+        What groups of cells inside the mask look like, each of length 1, the largest group first; () in templates of
+        older versions.
+    """
+
+    pixel_hash: str
+    prompt: Prompt
+    prototype: NDArray[np.float32]
+    area: float
+    diameter: float
+    rle: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = None
+    parts: tuple[NDArray[np.float32], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        parts = {"parts": [[round(float(v), 4) for v in part] for part in self.parts]} if self.parts else {}
+        return {
+            "pixel_hash": self.pixel_hash,
+            "prompt": self.prompt.as_dict(),
+            "prototype": [round(float(v), 6) for v in self.prototype],
+            "area": self.area,
+            "diameter": self.diameter,
+            "rle": dict(self.rle),
+            "place": None if self.place is None else self.place.as_dict(),
+            **parts,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Example:
+        """Read what `as_dict` wrote."""
+        return cls(
+            values["pixel_hash"],
+            Prompt.from_dict(values["prompt"]),
+            np.asarray(values["prototype"], np.float32),
+            float(values["area"]),
+            float(values["diameter"]),
+            values.get("rle", {}),
+            Place.from_dict(values["place"]) if values.get("place") else None,
+            tuple(np.asarray(part, np.float32) for part in values.get("parts", ())),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryExamples:
+    """The examples of one category.
+
+    Parameters
+    ----------
+    category : str
+    examples : tuple of Example
+    background : tuple of (C,) float32
+        What is not of this category: embeddings of cells, each of length 1.
+    """
+
+    category: str
+    examples: tuple[Example, ...]
+    background: tuple[NDArray[np.float32], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "category": self.category,
+            "examples": [example.as_dict() for example in self.examples],
+            "background": [[round(float(v), 6) for v in cell] for cell in self.background],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CategoryExamples:
+        """Read what `as_dict` wrote."""
+        examples = tuple(Example.from_dict(example) for example in values["examples"])
+        background = tuple(np.asarray(cell, np.float32) for cell in values.get("background", ()))
+        return cls(values["category"], examples, background)
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """Categories with examples, a strategy and its parameters; make one with `Session.template`.
+
+    Parameters
+    ----------
+    name : str
+    version : int
+        1 and up; the same name with other content gets the next version.
+    strategy : {"match_all", "match", "fixed"}
+        Every instance found by similarity, the best one, or the same relative prompt on every image.
+    categories : tuple of CategoryExamples
+    parameters : mapping
+        See `DEFAULT_PARAMETERS`.
+    model : str
+        Fingerprint of the model the prototypes were made with.
+    """
+
+    name: str
+    strategy: str
+    categories: tuple[CategoryExamples, ...]
+    model: str
+    parameters: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_PARAMETERS))
+    version: int = 1
+
+    @property
+    def source(self) -> str:
+        """What annotations made by this template carry as their source."""
+        return f"template:{self.name}@{self.version}"
+
+    def with_parameters(self, **parameters: float) -> Template:
+        """The same template with other parameters.
+
+        Raises
+        ------
+        UnknownOption
+            For a parameter that is not in `DEFAULT_PARAMETERS`.
+        """
+        return replace(self, parameters={**self.parameters, **_checked(parameters)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and the catalog; the version is kept beside it, not in it."""
+        return {
+            "name": self.name,
+            "strategy": self.strategy,
+            "model": self.model,
+            "parameters": dict(self.parameters),
+            "categories": [category.as_dict() for category in self.categories],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, version: int = 1) -> Template:
+        """Read what `as_dict` wrote."""
+        categories = tuple(CategoryExamples.from_dict(category) for category in values["categories"])
+        # One of an older version knows fewer parameters.
+        parameters = {**DEFAULT_PARAMETERS, **values["parameters"]}
+        return cls(values["name"], values["strategy"], categories, values["model"], parameters, version)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it as one JSON file, which `load` reads on any machine; a file that is there is replaced.
+
+        Raises
+        ------
+        TemplateError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> template = Template("coins", "match_all", (), model="tiny-0")
+        >>> Template.load(template.save(Path(tempfile.mkdtemp()) / "coins.json"))
+        <Template coins v1: match_all, examples: >
+        """
+        values = {"template": FILE_VERSION, "version": self.version, **self.as_dict()}
+        try:
+            return write_whole(Path(path), json.dumps(values, indent=1).encode())
+        except OSError as error:
+            reason = error.strerror or error
+            raise TemplateError(f"{path}: cannot be written ({reason}). Give a file in a folder of yours.") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Template:
+        """Read what `save` wrote; `Session.save_template` takes it into a session.
+
+        Raises
+        ------
+        TemplateError
+            There is no such file, it is damaged or no template, or of a newer samnb.
+        """
+        expected = "Expected a file written by Template.save"
+        try:
+            values = json.loads(Path(path).read_bytes())
+        except OSError as error:
+            raise TemplateError(f"{path}: cannot be read ({error.strerror or error}). {expected}.") from error
+        except ValueError as error:
+            raise TemplateError(f"{path}: damaged, or no JSON ({error}). {expected}: copy it again.") from error
+        if not isinstance(values, dict) or "template" not in values:
+            raise TemplateError(f"{path}: no template. {expected}.")
+        if values["template"] != FILE_VERSION:
+            raise TemplateError(
+                f"{path}: a template of format {values['template']!r}; this samnb reads {FILE_VERSION}. Update samnb."
+            )
+        try:
+            read = cls.from_dict(values, version=int(values["version"]))
+            # What a hand may have changed in the file is checked as what it gives to a session.
+            return replace(
+                make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters),
+                version=read.version,
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise TemplateError(f"{path}: not whole ({what}). {expected}: copy it again.") from error
+
+    def __repr__(self) -> str:
+        examples = ", ".join(f"{len(c.examples)} {c.category}" for c in self.categories)
+        return f"<Template {self.name} v{self.version}: {self.strategy}, examples: {examples}>"
+
+
+def make_template(
+    name: str,
+    strategy: str,
+    categories: Sequence[CategoryExamples],
+    *,
+    model: str,
+    parameters: Mapping[str, float] | None = None,
+) -> Template:
+    """Check and freeze.
+
+    Raises
+    ------
+    UnknownName
+        For a strategy that is not one of `STRATEGY_NAMES`.
+    UnknownOption
+        For an unknown parameter.
+    TemplateError
+        For a parameter out of its range, or a name that is empty or holds an "@".
+    """
+    # "coins@2" would read as version 2 of the template "coins".
+    if not name.strip() or "@" in name:
+        raise TemplateError(f"template name: expected some text without '@'; got {name!r}.")
+    if strategy not in STRATEGY_NAMES:
+        raise UnknownName("strategy", strategy, STRATEGY_NAMES)
+    merged = {**DEFAULT_PARAMETERS, **_checked(parameters or {})}
+    return Template(name, strategy, tuple(categories), model, merged)
+
+
+def _checked(parameters: Mapping[str, float]) -> dict[str, float]:
+    unknown = set(parameters) - set(DEFAULT_PARAMETERS)
+    if unknown:
+        raise UnknownOption("template", unknown, DEFAULT_PARAMETERS)
+    for name, value in parameters.items():
+        least, most = _LIMITS[name]
+        # Written so that NaN is refused too.
+        if not (isinstance(value, (int, float)) and least <= value <= most):
+            raise TemplateError(f"{name}: expected a number from {least:g} to {most:g}; got {value!r}.")
+        if name in _WHOLE and value != int(value):
+            raise TemplateError(f"{name}: expected a whole number from {least:g} to {most:g}; got {value!r}.")
+    return {name: float(value) for name, value in parameters.items()}

@@ -1,0 +1,1 @@
+"""The annotator widget and its parts."""

@@ -1,0 +1,170 @@
+"""The annotations of the image in hand as a list, and what can be done with the one that is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ipywidgets
+
+from ..common import style
+
+__all__ = ["Entries", "Entry"]
+
+# Rows are widgets, of which a page bears a few dozen at once; the others come when somebody turns to them.
+_ROWS = 40
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the list of annotations; `color` is "#rrggbb", or "" for that of the category's place."""
+
+    id: int
+    category: str
+    score: float
+    color_index: int = 0
+    color: str = ""
+
+
+class _Hand(Protocol):
+    def select(self, annotation_id: int | None) -> None: ...
+    def edit(self, annotation_id: int) -> None: ...
+    def remove(self, annotation_id: int) -> None: ...
+    def raise_(self, annotation_id: int) -> None: ...
+    def lower(self, annotation_id: int) -> None: ...
+    def set_category_of(self, annotation_id: int, name: str) -> None: ...
+
+
+class Entries(ipywidgets.Box):
+    """The annotations of the image in hand, the latest on top; a window of reused rows, so that 2,000 stay quick.
+
+    Parameters
+    ----------
+    hand : object
+        Its `select`, `edit`, `remove`, `raise_`, `lower` and `set_category_of` are called back.
+    """
+
+    def __init__(self, hand: _Hand):
+        self._hand = hand
+        self._rows: list[_Row] = []
+        self._entries: tuple[Entry, ...] = ()
+        self._selected: int | None = None
+        self._first = 0
+        self._title = style.html("", "samnb-grow")
+        self._newer = style.tool("", lambda: self.turn(-1), "Later annotations", "samnb-plain", icon="chevron-up")
+        self._older = style.tool("", lambda: self.turn(+1), "Earlier annotations", "samnb-plain", icon="chevron-down")
+        self._actions = _Actions(hand)
+        self._list = ipywidgets.VBox()
+        self._list.add_class("samnb-list")
+        head = style.box(self._title, self._newer, self._older, classes=("samnb-entry",))
+        super().__init__(
+            [head, self._actions, self._list], layout=ipywidgets.Layout(flex_flow="column", overflow="hidden")
+        )
+
+    def show(self, entries: Sequence[Entry], selected: int | None = None) -> None:
+        """These annotations, in the order they were made; rows are reused."""
+        selected = selected if any(entry.id == selected for entry in entries) else None
+        moved = selected is not None and selected != self._selected
+        self._entries, self._selected = tuple(reversed(entries)), selected
+        if moved:
+            place = next(i for i, entry in enumerate(self._entries) if entry.id == selected)
+            if not self._first <= place < self._first + _ROWS:
+                self._first = place - place % _ROWS
+        self._first = min(self._first, max(len(self._entries) - 1, 0) // _ROWS * _ROWS)
+        self._draw()
+
+    def turn(self, by: int) -> None:
+        """The rows so many windows on."""
+        first = self._first + by * _ROWS
+        if 0 <= first < len(self._entries):
+            self._first = first
+            self._draw()
+
+    def show_names(self, names: Sequence[str]) -> None:
+        """The categories an annotation can be given."""
+        self._actions.show_names(names)
+
+    def _draw(self) -> None:
+        count, shown = len(self._entries), self._entries[self._first : self._first + _ROWS]
+        text = f"annotations · {count}" if count else "no annotations yet"
+        if count > _ROWS:
+            text += f", {count - self._first - len(shown) + 1}–{count - self._first} shown"
+        self._title.value = style.span(text, "label")
+        style.show(self._newer, count > _ROWS)
+        style.show(self._older, count > _ROWS)
+        self._newer.disabled, self._older.disabled = self._first == 0, self._first + _ROWS >= count
+        while len(self._rows) < len(shown):
+            self._rows.append(_Row(self._hand))
+        for row, entry in zip(self._rows, shown, strict=False):
+            row.show(entry, entry.id == self._selected)
+        style.set_children(self._list, tuple(row.widget for row in self._rows[: len(shown)]))
+        self._actions.show(next((entry for entry in self._entries if entry.id == self._selected), None))
+
+
+class _Row:
+    def __init__(self, hand: _Hand):
+        self._id, self._selected = 0, False
+        self._name = style.tool("", lambda: hand.select(None if self._selected else self._id), "", "samnb-chip")
+        self._delete = style.tool("✕", lambda: hand.remove(self._id), "", "samnb-plain")
+        self.widget = style.box(self._name, self._delete, classes=("samnb-entry",))
+
+    def show(self, entry: Entry, selected: bool) -> None:
+        self._id, self._selected = entry.id, selected
+        self._name.description = f"{entry.category}  {entry.score:.2f}"
+        state = "selected; click to let go" if selected else "click to select, to edit it or change its category"
+        self._name.tooltip = f"{entry.category}, score {entry.score:.2f}: {state}"
+        self._delete.tooltip = f"Delete this {entry.category}"
+        classes = ["samnb-button", "samnb-chip", style.color_class(entry.color or entry.color_index)]
+        self._name._dom_classes = [*classes, "samnb-chosen"] if selected else classes
+
+
+class _Actions(ipywidgets.Box):
+    """What can be done with the selected annotation; hidden while none is."""
+
+    def __init__(self, hand: _Hand):
+        self._hand = hand
+        self._entry: Entry | None = None
+        self._filling = False
+        self._category = ipywidgets.Dropdown()
+        self._category.tooltip = "Category of the selected annotation"
+        self._category.observe(self._on_category, "value")
+        edit = self._tool("edit", "Edit: its prompt comes back, Enter keeps the new mask in its place", "pencil")
+        up = self._tool("raise_", "Draw it over its neighbours", "arrow-up")
+        down = self._tool("lower", "Draw it under its neighbours", "arrow-down")
+        delete = self._tool("remove", "Delete the selected annotation (Del)", "trash")
+        super().__init__([self._category, edit, up, down, delete])
+        for name in ("samnb-entry", "samnb-selected"):
+            self.add_class(name)
+        style.show(self, False)
+
+    def show(self, entry: Entry | None) -> None:
+        self._entry = entry
+        if entry is not None:
+            self._fill([*self._category.options, *({entry.category} - set(self._category.options))], entry.category)
+        style.show(self, entry is not None)
+
+    def show_names(self, names: Sequence[str]) -> None:
+        own = self._entry.category if self._entry is not None else None
+        self._fill([*names, *([own] if own is not None and own not in names else [])], own)
+
+    def _fill(self, names: Sequence[str], value: str | None) -> None:
+        self._filling = True
+        try:
+            if tuple(self._category.options) != tuple(names):
+                self._category.options = tuple(names)
+            if value is not None and self._category.value != value:
+                self._category.value = value
+        finally:
+            self._filling = False
+
+    def _on_category(self, change: dict[str, Any]) -> None:
+        if not self._filling and self._entry is not None and change["new"] not in (None, self._entry.category):
+            self._hand.set_category_of(self._entry.id, change["new"])
+
+    def _tool(self, method: str, tooltip: str, icon: str) -> ipywidgets.Button:
+        return style.tool("", lambda: self._act(method), tooltip, "samnb-plain", icon=icon)
+
+    def _act(self, method: str) -> None:
+        if self._entry is not None:
+            getattr(self._hand, method)(self._entry.id)

@@ -1,0 +1,141 @@
+"""The picture under everything else: drawn at once from what the page has, and sharp as soon as that part is there."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+import ipycanvas
+import ipycanvas.canvas
+import numpy as np
+from numpy.typing import NDArray
+
+from ..common.background import LatestOnly
+from .image_pyramid import Pyramid, Raster, glance, render
+from .shapes import LOCK, drawing
+from .viewport import Frame
+
+__all__ = ["Backdrop"]
+
+_log = logging.getLogger("samnb.widgets")
+
+# Pictures up to so many pixels are shrunk in a few hundredths of a second: not worth a coarse first look.
+_QUICK_PIXELS = 3_000_000
+
+
+class Backdrop:
+    """Draws a picture on a layer, for any view.
+
+    Parameters
+    ----------
+    layer : ipycanvas.Canvas
+        What is seen; cleared at each drawing.
+    """
+
+    def __init__(self, layer: ipycanvas.Canvas):
+        self._layer = layer
+        self._worker = LatestOnly()
+        self._pyramid: Pyramid | None = None
+        self._frame: Frame | None = None
+        self._whole = _Tile()
+        # Two, so that the part in view stays there while the next one is drawn.
+        self._part, self._spare = _Tile(), _Tile()
+
+    def show(self, pixels: NDArray[np.uint8], frame: Frame) -> None:
+        """Another picture."""
+        pyramid = Pyramid(pixels)
+        quick = pixels.shape[0] * pixels.shape[1] <= _QUICK_PIXELS
+        raster = render(pyramid, frame.fitted()) if quick else glance(pixels, frame.fitted())
+        with LOCK:
+            self._pyramid = pyramid
+            self._part.raster = None
+            with drawing():
+                self._whole.put(raster)
+                self.draw(frame, coarse=not quick)
+
+    def draw(self, frame: Frame, *, coarse: bool = False) -> None:
+        """The picture in that view as well as it is known, and better as soon as it can be."""
+        with LOCK, drawing():
+            self._frame = frame
+            self._layer.clear()
+            # Many small pixels are smoothed, few large ones are shown as the squares they are.
+            self._layer.image_smoothing_enabled = frame.scale < 8
+            for tile in (self._whole, self._part):
+                tile.draw(self._layer, frame)
+            if self._pyramid is not None and (coarse or not self._sharp(frame)):
+                self._worker.submit(partial(_rendered, self._pyramid, frame, coarse or self._stale(frame)), self._came)
+
+    def send_again(self) -> None:
+        """All files once more, for a page that was loaded anew."""
+        with LOCK, drawing():
+            for tile in (self._whole, self._part):
+                if tile.raster is not None:
+                    tile.put(tile.raster)
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Block until the picture is as sharp as it can be; for scripts and tests."""
+        self._worker.wait(timeout)
+
+    def close(self) -> None:
+        """Let go of the browser's objects."""
+        self._pyramid = None
+        for tile in (self._whole, self._part, self._spare):
+            tile.canvas.close()
+
+    def _sharp(self, frame: Frame) -> bool:
+        return any(tile.raster is not None and tile.raster.suffices(frame) for tile in (self._whole, self._part))
+
+    def _stale(self, frame: Frame) -> bool:
+        return self._whole.raster is None or not self._whole.raster.suffices(frame.fitted())
+
+    def _came(self, found: tuple[Pyramid, Raster | None, Raster | None] | None, error: Exception | None) -> None:
+        if error is not None or found is None:
+            _log.warning("a part of the picture could not be drawn", exc_info=error)
+            return
+        pyramid, whole, part = found
+        with LOCK, drawing():
+            if pyramid is not self._pyramid or self._frame is None:
+                return
+            if whole is not None:
+                self._whole.put(whole)
+            if part is not None:
+                self._spare.put(part)
+                self._part, self._spare = self._spare, self._part
+            self.draw(self._frame)
+
+
+def _rendered(pyramid: Pyramid, frame: Frame, whole: bool) -> tuple[Pyramid, Raster | None, Raster | None]:
+    base = render(pyramid, frame.fitted()) if whole else None
+    return pyramid, base, None if base is not None and base.suffices(frame) else render(pyramid, frame)
+
+
+class _Tile:
+    """A canvas that is not shown, to draw from: the page decodes a file once and not at each drawing.
+
+    Used again and again and not closed: a command that names a canvas the page no longer has would end all drawing.
+    """
+
+    def __init__(self) -> None:
+        self.canvas = ipycanvas.Canvas(width=1, height=1, _send_client_ready_event=False)
+        self.raster: Raster | None = None
+
+    def put(self, raster: Raster) -> None:
+        """Another file in here."""
+        width, height = raster.size
+        if (self.canvas.width, self.canvas.height) != (width, height):
+            self.canvas.width, self.canvas.height = width, height
+        self.raster = raster
+        with drawing():
+            self.canvas.clear()
+            # put_image_data would encode once more: RGB as a coarse JPEG, RGBA slowly.
+            self.canvas._canvas_manager.send_draw_command(
+                self.canvas, ipycanvas.canvas.COMMANDS["putImageData"], [0, 0], [raster.data]
+            )
+
+    def draw(self, layer: ipycanvas.Canvas, frame: Frame) -> None:
+        """Its part of the picture where that view has it."""
+        if self.raster is None:
+            return
+        (x, y), (right, bottom) = frame.to_canvas([self.raster.box[:2], self.raster.box[2:]]).round(3).tolist()
+        if right > 0 and bottom > 0 and x < layer.width and y < layer.height:
+            layer.draw_image(self.canvas, x, y, right - x, bottom - y)

@@ -1,0 +1,167 @@
+"""The categories as chips: the legend, the choice, and in place their names and colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import ipywidgets
+
+from ..common import style
+from .category_palette import Chip, Palette
+
+__all__ = ["Categories"]
+
+
+class _Hand(Protocol):
+    def choose_category(self, name: str) -> None: ...
+    def rename_category(self, old: str, new: str) -> None: ...
+    def recolor_category(self, name: str, color: str) -> None: ...
+
+
+class Categories(ipywidgets.Box):
+    """A chip for each category with its colour, digit key and count, a field for a new one, and an editor.
+
+    Parameters
+    ----------
+    hand : object
+        Its `choose_category`, `rename_category` and `recolor_category` are called back.
+    """
+
+    def __init__(self, hand: _Hand):
+        self._hand = hand
+        self._chips: list[ipywidgets.Button] = []
+        self._shown: tuple[Chip, ...] = ()
+        self._chosen = ""
+        self._counts: Mapping[str, int] = {}
+        self._rules = style.html()
+        self._rules.add_class("samnb-sheet")
+        self._new = ipywidgets.Text(placeholder="new category", continuous_update=False)
+        self._new.tooltip = "Name of a new category, then Enter"
+        self._new.add_class("samnb-new")
+        self._new.observe(self._on_text, "value")
+        self._pencil = style.tool(
+            "", self.toggle_editor, "Rename or recolour the chosen category", "samnb-plain", icon="pencil"
+        )
+        self.editor = _Editor(self._rename, self._recolor, self.toggle_editor)
+        super().__init__()
+        self.add_class("samnb-row")
+
+    def show(self, categories: Sequence[Any], chosen: str, counts: Mapping[str, int] | None = None) -> None:
+        """A chip for each name or record, in this order.
+
+        Parameters
+        ----------
+        counts : mapping, optional
+            Annotations of the image in hand, by category; None leaves them as they are.
+        """
+        plain = all(isinstance(each, str) for each in categories)
+        chips = Palette(categories).chips if plain and categories else tuple(Chip(c.name, c.color) for c in categories)
+        self._counts = self._counts if counts is None else counts
+        if {chip.color for chip in chips} != {chip.color for chip in self._shown}:
+            self._rules.value = f"<style>{style.color_rules(chip.color for chip in chips)}</style>"
+        self._shown, self._chosen = chips, chosen
+        self._draw()
+
+    def show_counts(self, counts: Mapping[str, int]) -> None:
+        """How many annotations of each category the image has."""
+        self._counts = counts
+        self._draw()
+
+    def toggle_editor(self) -> None:
+        """Open the fields for the chosen category's name and colour, or close them."""
+        if self.editor.is_open:
+            self.editor.close_fields()
+        else:
+            self.editor.open_fields(self._chip_called(self._chosen))
+
+    def name_at(self, number: int) -> str | None:
+        """The category of a digit key, from 1."""
+        return self._shown[number - 1].name if 0 < number <= len(self._shown) else None
+
+    def _draw(self) -> None:
+        while len(self._chips) < len(self._shown):
+            place = len(self._chips)
+            self._chips.append(style.tool("", partial(self._choose, place), "", "samnb-chip"))
+        for number, (widget, chip) in enumerate(zip(self._chips, self._shown, strict=False), 1):
+            count = self._counts.get(chip.name, 0)
+            key = f" (key {number})" if number <= 9 else ""
+            widget.description = " ".join(
+                filter(None, [str(number) if number <= 9 else "", chip.name, f"· {count}" if count else ""])
+            )
+            widget.tooltip = f"Accept as {chip.name}{key}; {count} on this image"
+            widget._dom_classes = _classes(chip, chip.name == self._chosen)
+        if self.editor.is_open and self.editor.name != self._chosen and self._chosen in {c.name for c in self._shown}:
+            self.editor.open_fields(self._chip_called(self._chosen))
+        style.set_children(self, (self._rules, *self._chips[: len(self._shown)], self._pencil, self.editor, self._new))
+
+    def _chip_called(self, name: str) -> Chip:
+        return next((chip for chip in self._shown if chip.name == name), Chip(name, "#888888"))
+
+    def _choose(self, place: int) -> None:
+        self._hand.choose_category(self._shown[place].name)
+
+    def _rename(self, old: str, new: str) -> None:
+        self._hand.rename_category(old, new)
+
+    def _recolor(self, name: str, color: str) -> None:
+        self._hand.recolor_category(name, color)
+
+    def _on_text(self, change: dict[str, Any]) -> None:
+        name = change["new"].strip()
+        if name:
+            self._new.value = ""
+            self._hand.choose_category(name)
+
+
+class _Editor(ipywidgets.Box):
+    """A colour and a name, in the row of the chips; each takes effect when it is left."""
+
+    def __init__(
+        self, rename: Callable[[str, str], None], recolor: Callable[[str, str], None], close: Callable[[], None]
+    ):
+        self.name = ""
+        self.is_open = False
+        self._filling = False
+        self._rename, self._recolor = rename, recolor
+        self.color = ipywidgets.ColorPicker(concise=True, layout=ipywidgets.Layout(width="32px"))
+        self.color.tooltip = "Colour of this category"
+        self.text = ipywidgets.Text(continuous_update=False)
+        self.text.tooltip = "New name of this category, then Enter"
+        self.text.add_class("samnb-new")
+        self.color.observe(self._on_color, "value")
+        self.text.observe(self._on_name, "value")
+        done = style.tool("", close, "Done", "samnb-plain", icon="check")
+        super().__init__([self.color, self.text, done])
+        self.add_class("samnb-group")
+        style.show(self, False)
+
+    def open_fields(self, chip: Chip) -> None:
+        self._filling = True
+        try:
+            self.name, self.text.value, self.color.value = chip.name, chip.name, chip.color
+        finally:
+            self._filling = False
+        self.is_open = True
+        style.show(self, True)
+
+    def close_fields(self) -> None:
+        self.is_open = False
+        style.show(self, False)
+
+    def _on_name(self, change: dict[str, Any]) -> None:
+        new = change["new"].strip()
+        if self._filling or not new or new == self.name:
+            return
+        old, self.name = self.name, new
+        self._rename(old, new)
+
+    def _on_color(self, change: dict[str, Any]) -> None:
+        if not self._filling:
+            self._recolor(self.name, change["new"])
+
+
+def _classes(chip: Chip, chosen: bool) -> list[str]:
+    names = ["samnb-button", "samnb-chip", style.color_class(chip.color)]
+    return [*names, "samnb-chosen"] if chosen else names

@@ -1,0 +1,165 @@
+"""Categories in their order, each with its colour."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import PromptError
+from ...masks import CATEGORY_COLORS, category_color
+
+__all__ = ["Chip", "Palette", "is_color"]
+
+_STAND_IN = "object"
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def is_color(text: object) -> bool:
+    """True for "#rrggbb"."""
+    return isinstance(text, str) and bool(_COLOR.fullmatch(text))
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A category as it is shown."""
+
+    name: str
+    color: str
+
+
+class Palette:
+    """The categories of a session and the one that is chosen.
+
+    Parameters
+    ----------
+    categories : sequence of str or of records with `name` and `color`
+        In their order; with none at all, "object" stands in until a name is given. One without a colour gets the
+        first that no other has, out of colours which colour-blind people tell apart.
+
+    Examples
+    --------
+    >>> palette = Palette([])
+    >>> palette.choose("coin")
+    >>> palette.names, palette.color("coin")
+    (('coin',), '#e69f00')
+    >>> palette.recolor("coin", "#112233")
+    >>> palette.rename("coin", "token")
+    >>> palette.chips, palette.chosen
+    ((Chip(name='token', color='#112233'),), 'token')
+    """
+
+    def __init__(self, categories: Sequence[Any]):
+        self._colors: dict[str, str] = {}
+        self.chosen = _STAND_IN
+        self._stands_in = True
+        self.renew(categories)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The categories in their order."""
+        return tuple(self._colors)
+
+    @property
+    def chips(self) -> tuple[Chip, ...]:
+        """The categories with their colours."""
+        return tuple(Chip(name, color) for name, color in self._colors.items())
+
+    def renew(self, categories: Sequence[Any]) -> None:
+        """What the session knows now; the chosen one stays chosen, known or not."""
+        kept = () if self._stands_in else (self.chosen,)
+        known = {_name(each): _color(each) for each in categories}
+        wanted = {**known, **{name: self._colors.get(name, "") for name in kept if name not in known}}
+        self._stands_in = not wanted
+        self._colors = _filled(wanted or {_STAND_IN: ""})
+        if self.chosen not in self._colors:
+            self.chosen = self.names[0]
+
+    def choose(self, name: str) -> None:
+        """Take that category, a new one if nobody knows it yet.
+
+        Raises
+        ------
+        PromptError
+            An empty name.
+        """
+        name = _checked(name)
+        if self._stands_in and name != _STAND_IN:
+            self._colors = {}
+        self.index(name)
+        self.chosen = name
+
+    def step(self, by: int) -> str:
+        """The category so many places on, round and round."""
+        return self.names[(self.names.index(self.chosen) + by) % len(self.names)]
+
+    def rename(self, old: str, new: str) -> None:
+        """The same category under another name, at its place and in its colour.
+
+        Raises
+        ------
+        PromptError
+            An empty name.
+        """
+        new = _checked(new)
+        self._colors = {new if name == old else name: color for name, color in self._colors.items()}
+        self.chosen = new if self.chosen == old else self.chosen
+        self._stands_in = False
+
+    def recolor(self, name: str, color: str) -> None:
+        """Another colour.
+
+        Raises
+        ------
+        PromptError
+            It is not "#rrggbb".
+        """
+        if not is_color(color):
+            raise PromptError(f"color of {name!r}: expected one such as '#e69f00'; got {color!r}.")
+        self.index(name)
+        self._colors[name] = color.lower()
+
+    def index(self, name: str) -> int:
+        """The place of a category; one not seen before comes last."""
+        self._stands_in = False
+        if name not in self._colors:
+            self._colors = _filled({**self._colors, name: ""})
+        return self.names.index(name)
+
+    def color(self, name: str) -> str:
+        """The category's "#rrggbb"."""
+        self.index(name)
+        return self._colors[name]
+
+
+def _filled(colors: dict[str, str]) -> dict[str, str]:
+    """Colours for those without one: the first that is free, beginning at the category's own place."""
+    taken = {color for color in colors.values() if color}
+    filled = {}
+    for index, (name, color) in enumerate(colors.items()):
+        filled[name] = color or _free(index, taken)
+        taken.add(filled[name])
+    return filled
+
+
+def _free(index: int, taken: Iterable[str]) -> str:
+    count = len(CATEGORY_COLORS)
+    candidates = (category_color(index + step) for step in range(count))
+    return next((color for color in candidates if color not in taken), category_color(index))
+
+
+def _checked(name: str) -> str:
+    name = str(name).strip()
+    if not name:
+        raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+    return name
+
+
+def _name(category: Any) -> str:
+    return category if isinstance(category, str) else str(category.name)
+
+
+def _color(category: Any) -> str:
+    color = "" if isinstance(category, str) else category.color
+    return color.lower() if is_color(color) else ""

@@ -1,0 +1,165 @@
+"""What is in hand and not kept yet, as one immutable value: prompt, choice, paint. No widgets."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...encoding.regions import Region
+from ...masks import mask_bbox
+from ...masks.geometry import Mask
+from ...prompts import Prompt
+
+__all__ = ["Asks", "Draft", "Logits", "Packed"]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A mask in few bytes, equal to another by its pixels: a history holds hundreds.
+
+    Examples
+    --------
+    >>> mask = np.eye(3, dtype=bool)
+    >>> Packed.of(mask) == Packed.of(mask.copy()), bool((Packed.of(mask).mask == mask).all())
+    (True, True)
+    """
+
+    size_hw: tuple[int, int]
+    bbox: tuple[int, int, int, int]
+    bits: bytes
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> Packed:
+        """Pack an (H, W) bool mask."""
+        x, y, width, height = bbox = mask_bbox(mask)
+        bits = zlib.compress(np.packbits(mask[y : y + height, x : x + width]).tobytes(), 1)
+        return cls((mask.shape[0], mask.shape[1]), bbox, bits)
+
+    @property
+    def mask(self) -> Mask:
+        """The (H, W) bool mask again."""
+        x, y, width, height = self.bbox
+        mask = np.zeros(self.size_hw, bool)
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(self.bits), np.uint8), count=width * height)
+        mask[y : y + height, x : x + width] = bits.reshape(height, width).astype(bool)
+        return mask
+
+    @property
+    def empty(self) -> bool:
+        """True for a mask without pixels."""
+        return not self.bbox[2]
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Low-resolution logits that go back to the model with the next click, as float16."""
+
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, logits: NDArray[np.float32]) -> Logits:
+        """Pack (h, w) floats."""
+        return cls(logits.shape, logits.astype(np.float16).tobytes())
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """(h, w) float32."""
+        return np.frombuffer(self.data, np.float16).reshape(self.shape).astype(np.float32)
+
+
+Asks = tuple[Prompt, Logits | None, Region | None]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One object in the making. Its mask is what the model answers, or `drawn`, with the paint on top.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        Empty at the start.
+    hint : Logits, optional
+        Of the mask that was shown when the last point was added; the model gets them with the prompt.
+    region : (x0, y0, x1, y1), optional
+        The part of the image that the model is shown; None: all of it.
+    chosen : int, optional
+        Candidate mask, counted from 0; None: the automatic choice.
+    drawn : Packed, optional
+        Stands for the model's answer: the mask of an annotation that is edited, until its prompt changes.
+    score : float
+        Of `drawn`.
+    added, removed : Packed, optional
+        What strokes and tools put on or took off; they stay when the prompt changes.
+    replaces : int, optional
+        Id of the annotation that is edited.
+
+    Examples
+    --------
+    >>> draft = Draft().with_prompt(Prompt.of(points=[(1, 1)]))
+    >>> bool(Draft()), bool(draft), draft.asks_model
+    (False, True, True)
+    >>> draft = draft.painted(np.zeros((2, 2), bool), np.eye(2, dtype=bool))
+    >>> draft.composed(None, (2, 2)).astype(int).tolist()
+    [[1, 0], [0, 1]]
+    """
+
+    prompt: Prompt = field(default_factory=Prompt)
+    hint: Logits | None = None
+    chosen: int | None = None
+    drawn: Packed | None = None
+    score: float = 1.0
+    added: Packed | None = None
+    removed: Packed | None = None
+    replaces: int | None = None
+    region: Region | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.prompt) or self.drawn is not None or self.added is not None
+
+    @property
+    def asks_model(self) -> bool:
+        """True when the mask is the model's to say."""
+        return bool(self.prompt) and self.drawn is None
+
+    @property
+    def is_painted(self) -> bool:
+        """True when the mask is not just what the model said."""
+        return self.drawn is not None or self.added is not None or self.removed is not None
+
+    @property
+    def asks(self) -> Asks:
+        """What the model's answer depends on."""
+        return self.prompt, self.hint, self.region
+
+    def with_prompt(self, prompt: Prompt, *, hint: Logits | None = None, region: Region | None = None) -> Draft:
+        """The same object, asked anew."""
+        return replace(self, prompt=prompt, hint=hint, region=region, chosen=None, drawn=None)
+
+    def painted(self, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Draft:
+        """What turns the mask `before`, which this draft composes, into `after`, becomes paint."""
+        plus, minus = after & ~before, before & ~after
+        added = (self._paint(self.added, before) | plus) & ~minus
+        removed = (self._paint(self.removed, before) | minus) & ~plus
+        return replace(self, added=_packed(added), removed=_packed(removed))
+
+    def composed(self, base: NDArray[np.bool_] | None, size_hw: tuple[int, int]) -> Mask:
+        """The (H, W) mask: `drawn` or else the model's `base`, without what was removed, with what was added."""
+        if self.drawn is not None:
+            base = self.drawn.mask
+        mask = np.zeros(size_hw, bool) if base is None else base
+        if self.removed is not None:
+            mask = mask & ~self.removed.mask
+        return mask | self.added.mask if self.added is not None else mask
+
+    @staticmethod
+    def _paint(paint: Packed | None, like: NDArray[np.bool_]) -> Mask:
+        return np.zeros_like(like) if paint is None else paint.mask
+
+
+def _packed(mask: NDArray[np.bool_]) -> Packed | None:
+    packed = Packed.of(mask)
+    return None if packed.empty else packed

@@ -1,0 +1,241 @@
+"""The images of a dataset in a row: a window of reused cells that slides over however many there are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import ipyevents
+import ipywidgets
+
+from ..common import style
+from ..common.thumbnails import BLANK, Thumbnails
+from .image_list import KINDS, Pages
+
+if TYPE_CHECKING:
+    from ...records import ImageRecord
+
+__all__ = ["Filmstrip"]
+
+# CSS pixels of a cell and the gap after it; cells there are, enough for the widest notebook.
+_CELL_WIDTH, _CELLS = 92, 18
+_WHEEL_EVERY_MS = 40
+
+
+class _Hand(Protocol):
+    def show(self, image: Any) -> None: ...
+    def filter(self, kind: str) -> None: ...
+    def jump(self, text: str) -> bool: ...
+    def next_open(self) -> None: ...
+
+
+class Filmstrip(ipywidgets.VBox):
+    """Thumbnails with names and badges (⚡ cached ⏳ waiting ✓ annotated ⚠ failed); a click goes there.
+
+    Ten thousand images are as quick as ten: only the cells in sight exist, and a thread reads only their pictures.
+
+    Parameters
+    ----------
+    hand : object
+        Its `show`, `filter`, `jump` and `next_open` are called back.
+    """
+
+    def __init__(self, hand: _Hand):
+        self._hand = hand
+        # Clicks, the wheel and pictures that come may each be on a thread of their own.
+        self._lock = threading.RLock()
+        self._pages: Pages | None = None
+        self._images: Sequence[ImageRecord] = ()
+        self._current: ImageRecord | None = None
+        self._first = 0
+        self._in_sight = 8
+        self._sliding = False
+        self.thumbnails = Thumbnails(self._pictures_came)
+        self._cells = [_Cell(self._go) for _ in range(_CELLS)]
+        self._strip = style.box(*(cell.widget for cell in self._cells), classes=("samnb-strip",))
+        self._left = style.tool("", lambda: self.page(-1), "Scroll back", icon="chevron-left")
+        self._right = style.tool("", lambda: self.page(+1), "Scroll on", icon="chevron-right")
+        reel = style.box(self._left, self._strip, self._right, classes=("samnb-reel",))
+        super().__init__([reel, self._tools()])
+        self._listen()
+
+    def _tools(self) -> ipywidgets.Box:
+        self._kind = ipywidgets.Dropdown(options=[(f"{kind} images", kind) for kind in KINDS], value="all")
+        self._kind.tooltip = "Which images are shown and stepped through"
+        self._kind.observe(self._on_kind, "value")
+        self.name = ipywidgets.Text(placeholder="go to name", continuous_update=False)
+        self.name.tooltip = "Part of a file name, then Enter (key /)"
+        self.name.observe(self._on_name, "value")
+        self._slider = ipywidgets.IntSlider(0, 0, 1, readout=False)
+        self._slider.tooltip = "Scroll through the images"
+        self._slider.observe(self._on_slide, "value")
+        self._said = style.html("", "samnb-dim", "samnb-number")
+        return style.box(self._kind, self.name, self._slider, self._said, classes=("samnb-row", "samnb-reel-tools"))
+
+    # -- what is shown -----------------------------------------------------------------------------
+
+    def show(self, pages: Pages) -> None:
+        """These images; the strip scrolls as little as brings the image in hand into sight."""
+        moved = self._current is not pages.current
+        self._pages, self._images, self._current = pages, pages.shown, pages.current
+        if moved and self._current is not None:
+            self._bring_into_sight(next((i for i, image in enumerate(self._images) if image is self._current), 0))
+        if self._kind.value != pages.kind:
+            self._kind.value = pages.kind
+        self._draw()
+
+    def refresh(self) -> None:
+        """Badges as they are now."""
+        if self._pages is not None:
+            self._images = self._pages.shown
+            self._draw()
+
+    def scroll(self, by: int) -> None:
+        """So many cells on."""
+        self._scroll_to(self._first + by)
+
+    def page(self, by: int) -> None:
+        """So many windows on."""
+        self.scroll(by * max(self._in_sight - 1, 1))
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """(first, last + 1) of the images that have a cell."""
+        return self._first, min(self._first + _CELLS, len(self._images))
+
+    def close(self) -> None:
+        """Let go of the browser's objects and the thread."""
+        self.thumbnails.close()
+        self._wheel.close()
+        self._enter.close()
+        super().close()
+
+    def _bring_into_sight(self, place: int) -> None:
+        if place < self._first:
+            self._first = max(place - 1, 0)
+        elif place >= self._first + self._in_sight:
+            self._first = place - self._in_sight + 2
+        self._clamp()
+
+    def _scroll_to(self, first: int) -> None:
+        self._first = first
+        self._clamp()
+        self._draw()
+
+    def _clamp(self) -> None:
+        self._first = max(0, min(self._first, len(self._images) - self._in_sight))
+
+    def _draw(self) -> None:
+        with self._lock:
+            self._clamp()
+            first, last = self.window
+            window = self._images[first:last]
+            for cell, image in zip(self._cells, [*window, *[None] * (_CELLS - len(window))], strict=True):
+                self._draw_cell(cell, image)
+            self._draw_tools()
+        self.thumbnails.want(window)
+
+    def _draw_cell(self, cell: _Cell, image: ImageRecord | None) -> None:
+        if image is None or self._pages is None:
+            cell.hide()
+            return
+        signs, words = self._pages.badges(image)
+        unread = self.thumbnails.why(image)
+        if unread and "⚠" not in signs:
+            signs, words = signs + "⚠", ", ".join(filter(None, [words, "cannot be read"]))
+        cell.show(image, signs, words, self.thumbnails.of(image), image is self._current)
+
+    def _draw_tools(self) -> None:
+        count = len(self._images)
+        most = max(count - self._in_sight, 0)
+        self._sliding = True
+        try:
+            if self._slider.max != most:
+                self._slider.value = min(self._slider.value, most)
+                self._slider.max = most
+            self._slider.value = self._first
+        finally:
+            self._sliding = False
+        self._slider.disabled = not most
+        self._left.disabled, self._right.disabled = self._first == 0, self._first >= most
+        kind = self._kind.value
+        self._said.value = f"{count:,} images" if kind == "all" else f"{count:,} shown"
+
+    def _pictures_came(self) -> None:
+        with self._lock:
+            for cell in self._cells:
+                if cell.image is not None and not cell.has_picture:
+                    self._draw_cell(cell, cell.image)
+
+    # -- the hand ----------------------------------------------------------------------------------
+
+    def _go(self, image: ImageRecord) -> None:
+        self._hand.show(image)
+
+    def _on_kind(self, change: dict[str, Any]) -> None:
+        if self._pages is None or self._pages.kind != change["new"]:
+            self._hand.filter(change["new"])
+
+    def _on_name(self, change: dict[str, Any]) -> None:
+        text = change["new"].strip()
+        if text:
+            self.name.value = ""
+            self._hand.jump(text)
+
+    def _on_slide(self, change: dict[str, Any]) -> None:
+        if not self._sliding:
+            self._scroll_to(change["new"])
+
+    def _listen(self) -> None:
+        self._wheel = ipyevents.Event(
+            source=self._strip,
+            watched_events=["wheel"],
+            prevent_default_action=True,
+            throttle_or_debounce="throttle",
+            wait=_WHEEL_EVERY_MS,
+        )
+        self._enter = ipyevents.Event(source=self._strip, watched_events=["mouseenter"])
+        self._wheel.on_dom_event(self._on_event)
+        self._enter.on_dom_event(self._on_event)
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        width = float(event.get("boundingRectWidth") or 0)
+        if width:
+            # Told by the page alone; until the first time, what fits a narrow notebook is taken for granted.
+            self._in_sight = max(1, min(_CELLS, int((width + 4) // _CELL_WIDTH)))
+        if event.get("event") == "wheel":
+            turned = float(event.get("deltaY") or 0) or float(event.get("deltaX") or 0)
+            self.scroll(2 if turned > 0 else -2)
+        else:
+            self._draw_tools()
+
+
+class _Cell:
+    def __init__(self, go: Any):
+        self.image: ImageRecord | None = None
+        self.has_picture = False
+        self._picture = ipywidgets.Image(value=BLANK, format="png")
+        self._button = style.tool("", lambda: self.image is not None and go(self.image), "")
+        self.widget = style.box(self._picture, self._button, classes=("samnb-cell",))
+
+    def show(self, image: ImageRecord, signs: str, words: str, picture: bytes | None, current: bool) -> None:
+        """This image in this cell."""
+        if picture is not None or self.image is not image:
+            self._set_picture(picture)
+        self.image = image
+        self._button.description = f"{signs} {image.filename}".strip()
+        self._button.tooltip = " · ".join(filter(None, [image.filename, words, "shown now" if current else ""]))
+        style.set_class(self._button, "samnb-chosen", current)
+        style.show(self.widget, True)
+
+    def hide(self) -> None:
+        """No image here."""
+        self.image = None
+        style.show(self.widget, False)
+
+    def _set_picture(self, picture: bytes | None) -> None:
+        self.has_picture = picture is not None
+        value = BLANK if picture is None else picture
+        if self._picture.value != value:
+            self._picture.value = value

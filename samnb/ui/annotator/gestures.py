@@ -1,0 +1,236 @@
+"""From what a pointer did to what it means: a click, a box, a moved point, a stroke. No widgets here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, hypot, isfinite
+from typing import Any
+
+from .viewport import Frame
+
+__all__ = [
+    *("BoxDrag", "Click", "DoubleClick", "Gesture", "Gestures", "Hover", "HoverEnd"),
+    *("Pan", "PointDrag", "PointRemove", "Stroke", "Zoom"),
+]
+
+# CSS pixels: a hand moves a little while it clicks, from this on it drags; and how near to a point is on it.
+DRAG_THRESHOLD = 5.0
+POINT_RADIUS = 9.0
+
+_LEFT, _MIDDLE, _RIGHT = 0, 1, 2
+_PAINTING = ("brush", "erase")
+
+
+@dataclass(frozen=True)
+class Click:
+    """A press and release at one place, in image pixels."""
+
+    x: float
+    y: float
+    background: bool = False
+
+
+@dataclass(frozen=True)
+class DoubleClick:
+    """Two quick clicks at one place, after their two `Click`s."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class BoxDrag:
+    """A box drawn by dragging, in image pixels; `done` once the hand has let go."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    done: bool
+
+
+@dataclass(frozen=True)
+class PointDrag:
+    """A point of the prompt, counted from 0, taken to another place; `done` once the hand has let go."""
+
+    index: int
+    x: float
+    y: float
+    done: bool
+
+
+@dataclass(frozen=True)
+class PointRemove:
+    """A right-click or Alt-click on a point of the prompt, counted from 0."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Hover:
+    """The pointer rests or moves over the picture without a button."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class HoverEnd:
+    """The pointer left the picture."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """All the (x, y) a brush went over since it was pressed; `done` once the hand has let go."""
+
+    points: tuple[tuple[float, float], ...]
+    done: bool
+
+
+@dataclass(frozen=True)
+class Pan:
+    """The picture is moved by so many CSS pixels."""
+
+    dx: float
+    dy: float
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """The picture grows by `factor` round a place on the stage, CSS pixels."""
+
+    factor: float
+    at: tuple[float, float]
+
+
+Gesture = Click | DoubleClick | BoxDrag | PointDrag | PointRemove | Hover | HoverEnd | Stroke | Pan | Zoom
+
+
+class Gestures:
+    """Reads what the page tells, in the order it comes.
+
+    An event is a dictionary with "event" (down, move, up, cancel, hover, leave, double, wheel) and "x", "y":
+    fractions of the stage, less than 0 or more than 1 while a button is held outside of it.
+
+    Examples
+    --------
+    >>> frame = Frame((100, 50), (400, 300))
+    >>> gestures = Gestures()
+    >>> gestures.read({"event": "down", "button": 0, "x": 0.5, "y": 0.5}, frame)
+    >>> gestures.read({"event": "up", "button": 0, "x": 0.5, "y": 0.5}, frame)
+    Click(x=50.0, y=25.0, background=False)
+    """
+
+    def __init__(self) -> None:
+        self.tool = "prompt"
+        self._press: _Press | None = None
+
+    @property
+    def pressed(self) -> bool:
+        """True between press and release."""
+        return self._press is not None
+
+    def read(
+        self, event: Mapping[str, Any], frame: Frame, points: Sequence[tuple[float, float]] = ()
+    ) -> Gesture | None:
+        """What the event completes or changes, if anything; `points` are those of the prompt, in image pixels."""
+        kind = event.get("event")
+        x, y = _number(event.get("x")), _number(event.get("y"))
+        if kind == "down":
+            self._press = _Press.of(event, x, y, frame, points, self.tool)
+            return self._press.read([], frame, done=False) if self._press.meaning == "stroke" else None
+        if kind in ("move", "up", "cancel"):
+            press = self._press
+            if kind != "move":
+                self._press = None
+            if press is None:
+                return None
+            way = [(_number(px), _number(py)) for px, py in event.get("way") or ()] or [(x, y)]
+            return press.read(way, frame, done=kind != "move", lost=kind == "cancel")
+        if kind == "hover":
+            return Hover(*frame.to_image(x, y)) if frame.holds(x, y) else HoverEnd()
+        if kind == "leave":
+            return HoverEnd()
+        if kind == "double":
+            return DoubleClick(*frame.to_image(x, y))
+        if kind == "wheel":
+            at = (x * frame.stage_size[0], y * frame.stage_size[1])
+            return Zoom(exp(-0.0016 * min(max(_number(event.get("delta")), -2000.0), 2000.0)), at)
+        return None
+
+
+class _Press:
+    """What the hand began by pressing a button, until it lets go."""
+
+    def __init__(self, meaning: str, start: tuple[float, float], *, background: bool = False, index: int = -1):
+        self.meaning = meaning
+        self._start = self._last = start
+        self._background, self._index = background, index
+        self._dragged = False
+        self._way: list[tuple[float, float]] = [start]
+
+    @classmethod
+    def of(
+        cls,
+        event: Mapping[str, Any],
+        x: float,
+        y: float,
+        frame: Frame,
+        points: Sequence[tuple[float, float]],
+        tool: str,
+    ) -> _Press:
+        button = event.get("button", _LEFT)
+        if button == _MIDDLE or event.get("space"):
+            return cls("pan", (x, y))
+        if button not in (_LEFT, _RIGHT):
+            return cls("nothing", (x, y))
+        if tool in _PAINTING:
+            return cls("stroke" if button == _LEFT else "pan", (x, y))
+        # Ctrl-click is the right click of a Mac.
+        right = button == _RIGHT or bool(event.get("ctrl"))
+        index = _point_at(points, frame, x * frame.stage_size[0], y * frame.stage_size[1])
+        if index is not None and (right or event.get("alt")):
+            return cls("remove", (x, y), index=index)
+        if index is not None and tool == "prompt" and not event.get("shift"):
+            return cls("point", (x, y), index=index)
+        return cls("select" if tool == "select" else "box", (x, y), background=right or bool(event.get("shift")))
+
+    def read(self, way: list[tuple[float, float]], frame: Frame, *, done: bool, lost: bool = False) -> Gesture | None:
+        """The gesture so far; `way` are the places since the last call, fractions of the stage."""
+        before, self._last = self._last, (way[-1] if way else self._last)
+        self._way += way
+        width, height = frame.stage_size
+        (x0, y0), (x1, y1) = self._start, self._last
+        if max(abs(x1 - x0) * width, abs(y1 - y0) * height) >= DRAG_THRESHOLD:
+            self._dragged = True
+        if self.meaning == "pan" or (self.meaning == "select" and self._dragged):
+            return Pan((x1 - before[0]) * width, (y1 - before[1]) * height)
+        if self.meaning == "stroke":
+            return Stroke(tuple(frame.to_image(*place) for place in self._way), done)
+        if self.meaning == "remove":
+            return PointRemove(self._index) if done and not self._dragged and not lost else None
+        if self.meaning == "point" and self._dragged:
+            return PointDrag(self._index, *frame.to_image(x1, y1), done)
+        if self.meaning == "box" and self._dragged:
+            left, top = frame.to_image(min(x0, x1), min(y0, y1))
+            return BoxDrag(left, top, *frame.to_image(max(x0, x1), max(y0, y1)), done)
+        if done and not lost and self.meaning != "nothing":
+            return Click(*frame.to_image(x0, y0), background=self._background)
+        return None
+
+
+def _point_at(points: Sequence[tuple[float, float]], frame: Frame, x: float, y: float) -> int | None:
+    """The point drawn nearest to that place of the stage, the later one of two, if it is under it."""
+    best, found = POINT_RADIUS, None
+    for index, point in enumerate(points):
+        px, py = frame.to_stage(*point)
+        away = hypot(px - x, py - y)
+        if away <= best:
+            best, found = away, index
+    return found
+
+
+def _number(value: Any) -> float:
+    number = float(value or 0.0)
+    return number if isfinite(number) else 0.0

@@ -1,0 +1,184 @@
+"""Which image comes next, what is known of each, and how far the hand has come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ...errors import UnknownName
+from .side_panel import Counts
+
+if TYPE_CHECKING:
+    from ...catalog import ImageRecord
+    from ...session import Session
+
+__all__ = ["KINDS", "Kind", "Pages"]
+
+Kind = Literal["all", "open", "annotated", "failed"]
+
+KINDS: tuple[Kind, ...] = ("all", "open", "annotated", "failed")
+"""What the filmstrip can be narrowed to; "open": without annotations."""
+
+
+class Pages:
+    """The images of a dataset in order, and a place among them.
+
+    Parameters
+    ----------
+    session : Session
+    dataset : str or None
+        None: all images of the session.
+    """
+
+    def __init__(self, session: Session, dataset: str | None):
+        self._session, self._dataset = session, dataset
+        self.images: list[ImageRecord] = session.images(dataset)
+        self.kind: Kind = "all"
+        self._place = -1
+        self._places = {image.id: place for place, image in enumerate(self.images)}
+        self._annotated = set(session.annotation_counts(dataset=dataset))
+        self._failed: set[str] = set()
+        self._shown: list[ImageRecord] | None = None
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(W, H) of each image."""
+        return [(record.width, record.height) for record in self.images]
+
+    @property
+    def first(self) -> ImageRecord | None:
+        """The first image, if there is any."""
+        return self.images[0] if self.images else None
+
+    @property
+    def current(self) -> ImageRecord | None:
+        """The image at the place in hand."""
+        return self.images[self._place] if 0 <= self._place < len(self.images) else None
+
+    @property
+    def shown(self) -> list[ImageRecord]:
+        """The images that pass the filter, and the one in hand: what the filmstrip shows."""
+        if self._shown is None:
+            current = self.current
+            self._shown = [image for image in self.images if image is current or self._passes(image)]
+        return self._shown
+
+    # -- moving ----------------------------------------------------------------------------------------
+
+    def step(self, by: int) -> ImageRecord | None:
+        """The image so many places on among those that pass the filter, None past the ends.
+
+        The place moves even if that image cannot be read.
+        """
+        self._refresh()
+        place, left, sign = self._place, abs(by), 1 if by > 0 else -1
+        while left:
+            place += sign
+            if not 0 <= place < len(self.images):
+                return None
+            left -= self._passes(self.images[place])
+        return self._move(place)
+
+    def next_open(self) -> ImageRecord | None:
+        """The next image without annotations, from the start again after the last one; None: there is none."""
+        self._refresh()
+        count = len(self.images)
+        places = ((self._place + step) % count for step in range(1, count + 1))
+        place = next((p for p in places if self.images[p].id not in self._annotated), None)
+        return None if place is None else self._move(place)
+
+    def find(self, text: str) -> ImageRecord | None:
+        """An image by its name: the very name, else the next one that begins with the text, else that holds it."""
+        self._refresh()
+        wanted, count = text.strip().casefold(), len(self.images)
+        if not wanted:
+            return None
+        order = [(self._place + step) % count for step in range(1, count + 1)]
+        names = {place: self.images[place].filename.casefold() for place in order}
+        for fits in (str.__eq__, str.startswith, str.__contains__):
+            place = next((p for p in order if fits(names[p], wanted)), None)
+            if place is not None:
+                return self.images[place]
+        return None
+
+    def go_to(self, image: ImageRecord) -> None:
+        """Make this image the place to step from."""
+        self._move(self._places.get(image.id, -1))
+
+    def around(self, *, before: int = 1, after: int = 2) -> list[ImageRecord]:
+        """The images that are likely to be looked at next, the likeliest first."""
+        shown, current = self.shown, self.current
+        place = shown.index(current) if current in shown else -1
+        nearby = [place + step for step in (*range(1, after + 1), *range(-1, -before - 1, -1))]
+        return [shown[p] for p in nearby if 0 <= p < len(shown)]
+
+    # -- what is known of them -------------------------------------------------------------------------
+
+    def filter(self, kind: str) -> None:
+        """Show and step through only these.
+
+        Raises
+        ------
+        UnknownName
+            Not one of `KINDS`.
+        """
+        if kind not in KINDS:
+            raise UnknownName("filter", kind, KINDS)
+        self.kind = kind
+        self._shown = None
+
+    def mark_annotated(self, image: ImageRecord, annotated: bool) -> None:
+        """Whether that image has annotations."""
+        (self._annotated.add if annotated else self._annotated.discard)(image.id)
+        self._shown = None if self.kind != "all" else self._shown
+
+    def mark_failed(self, image: ImageRecord, failed: bool = True) -> None:
+        """Whether that image could not be read or encoded."""
+        (self._failed.add if failed else self._failed.discard)(image.id)
+        self._shown = None if self.kind == "failed" else self._shown
+
+    def badges(self, image: ImageRecord) -> tuple[str, str]:
+        """Signs and words for an image: ⚡ cached, ⏳ waiting to be encoded, ⚠ failed, ✓ annotated."""
+        lamp = self._lamp(image)
+        signs = {"cached": "⚡", "waiting": "⏳", "encoding": "⏳", "failed": "⚠"}.get(lamp, "")
+        words = [lamp] if signs else []
+        if image.id in self._failed and "⚠" not in signs:
+            signs, words = signs + "⚠", [*words, "failed"]
+        if image.id in self._annotated:
+            signs, words = signs + "✓", [*words, "annotated"]
+        return signs, ", ".join(words)
+
+    def counts(self) -> Counts:
+        """The figures of the header, read off the catalog: an apply or another process may have added annotations."""
+        annotated = set(self._session.annotation_counts(dataset=self._dataset))
+        if annotated != self._annotated:
+            self._annotated = annotated
+            self._shown = None if self.kind != "all" else self._shown
+        return Counts(self._place + 1, len(self.images), len(self._annotated), self._refresh())
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _move(self, place: int) -> ImageRecord | None:
+        if place != self._place and self.kind != "all":
+            self._shown = None
+        self._place = place
+        return self.current
+
+    def _passes(self, image: ImageRecord) -> bool:
+        if self.kind == "failed":
+            return image.id in self._failed
+        return self.kind == "all" or (image.id in self._annotated) == (self.kind == "annotated")
+
+    def _lamp(self, image: ImageRecord) -> str:
+        # Asked for the dozen images in sight; the store is asked since other processes write to it too.
+        return self._session.lamp(image)
+
+    def _refresh(self) -> int:
+        """How many images are cached; the list is fetched again only when their number changed."""
+        datasets = [d for d in self._session.datasets() if self._dataset in (None, d.name)]
+        if sum(d.images for d in datasets) != len(self.images):
+            current = self.current
+            self.images = self._session.images(self._dataset)
+            self._places = {image.id: place for place, image in enumerate(self.images)}
+            self._place = self._places.get(current.id, -1) if current is not None else -1
+            self._shown = None
+        return sum(d.cached for d in datasets)

@@ -1,0 +1,161 @@
+"""Pictures of any size on a stage: only what is seen, at the resolution of the screen, becomes a file and travels."""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass
+from math import ceil, floor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...images import encode_png
+from .viewport import Frame
+
+__all__ = ["Pyramid", "Raster", "glance", "render"]
+
+# PNG keeps small pictures exact; above this many pixels it takes hundreds of milliseconds and JPEG looks the same.
+_PNG_PIXELS = 400_000
+_PEERING = 2.0
+_STEP = 4
+_GLANCE_SIDE = 480
+
+Box = tuple[float, float, float, float]
+Pixels = NDArray[np.uint8]
+
+
+class Pyramid:
+    """A picture, and smaller versions of it as soon as somebody needs them: a quarter, a sixteenth … of the side.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8
+        Not copied; must not change meanwhile.
+    """
+
+    def __init__(self, pixels: Pixels):
+        self._levels: list[Pixels] = [pixels]
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(W, H)."""
+        height, width = self._levels[0].shape[:2]
+        return width, height
+
+    def cost(self, box: Box, factor: float) -> float:
+        """How many pixels must be read to show that box at `factor` screen pixels for each image pixel."""
+        share = min(1.0, max(factor, 1e-9) * _STEP) ** 2
+        width, height = self.size
+        building = 0.0 if factor * _STEP > 1 or len(self._levels) > 1 else float(width * height)
+        return (box[2] - box[0]) * (box[3] - box[1]) * share + building
+
+    def part(self, box: Box, size: tuple[int, int]) -> Pixels:
+        """(h, w, 3) pixels of a box (x0, y0, x1, y1) in image pixels, shrunk to `size` (w, h)."""
+        shrink = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+        level = self._level(shrink)
+        fx, fy = level.shape[1] / self.size[0], level.shape[0] / self.size[1]
+        x0, y0, x1, y1 = box[0] * fx, box[1] * fy, box[2] * fx, box[3] * fy
+        # The filter also looks at pixels beside the box.
+        rim = ceil(3 * max((x1 - x0) / size[0], (y1 - y0) / size[1])) + 1
+        left, top = max(floor(x0) - rim, 0), max(floor(y0) - rim, 0)
+        right, bottom = min(ceil(x1) + rim, level.shape[1]), min(ceil(y1) + rim, level.shape[0])
+        image = Image.fromarray(np.ascontiguousarray(level[top:bottom, left:right]))
+        inside = (
+            max(x0 - left, 0.0),
+            max(y0 - top, 0.0),
+            min(x1 - left, image.width),
+            min(y1 - top, image.height),
+        )
+        return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=inside, reducing_gap=2.0))
+
+    def exact(self, box: tuple[int, int, int, int]) -> Pixels:
+        """The pixels themselves of a box of whole image pixels."""
+        return self._levels[0][box[1] : box[3], box[0] : box[2]]
+
+    def _level(self, shrink: float) -> Pixels:
+        """The smallest version that still has as many pixels as are wanted."""
+        import cv2
+
+        wanted, level = 0, shrink
+        while level >= _STEP:
+            wanted, level = wanted + 1, level / _STEP
+        with self._lock:
+            while len(self._levels) <= wanted:
+                last = self._levels[-1]
+                size = (max(1, last.shape[1] // _STEP), max(1, last.shape[0] // _STEP))
+                self._levels.append(np.asarray(cv2.resize(last, size, interpolation=cv2.INTER_AREA), np.uint8))
+            return self._levels[wanted]
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """A file and the part of the picture it shows.
+
+    Parameters
+    ----------
+    data : bytes
+        PNG or JPEG.
+    size : (w, h)
+        Its pixels.
+    box : (x0, y0, x1, y1)
+        Image pixels.
+    frame : Frame
+        The view it was made for.
+    """
+
+    data: bytes
+    size: tuple[int, int]
+    box: Box
+    frame: Frame
+
+    def suffices(self, frame: Frame) -> bool:
+        """True when that view cannot show more: it was made for it, or has every pixel of the picture.
+
+        From near a JPEG is told from the picture itself.
+        """
+        exact = self.data.startswith(b"\x89PNG") or frame.scale * frame.backing < _PEERING
+        return frame == self.frame or (self.size == frame.image_size and exact)
+
+
+def render(pyramid: Pyramid, frame: Frame) -> Raster:
+    """What that view shows of the picture; canvas pixel for canvas pixel where it is shrunk, else image pixels."""
+    factor = frame.scale * frame.backing
+    x0, y0, x1, y1 = frame.visible
+    if factor >= 1:
+        whole = (floor(x0), floor(y0), max(ceil(x1), floor(x0) + 1), max(ceil(y1), floor(y0) + 1))
+        pixels = pyramid.exact((whole[0], whole[1], min(whole[2], pyramid.size[0]), min(whole[3], pyramid.size[1])))
+        box: Box = (whole[0], whole[1], whole[0] + pixels.shape[1], whole[1] + pixels.shape[0])
+    else:
+        corners = frame.to_canvas([(x0, y0), (x1, y1)]).round().astype(int)
+        (left, top), (right, bottom) = corners[0].tolist(), np.maximum(corners[1], corners[0] + 1).tolist()
+        box = _image_box(frame, left, top, right, bottom)
+        pixels = pyramid.part(box, (right - left, bottom - top))
+    return Raster(_encoded(pixels), (pixels.shape[1], pixels.shape[0]), box, frame)
+
+
+def glance(pixels: Pixels, frame: Frame) -> Raster:
+    """The whole picture, coarse and at once: every so-many-th pixel."""
+    step = max(1, max(pixels.shape[:2]) // _GLANCE_SIDE)
+    few = np.ascontiguousarray(pixels[::step, ::step])
+    box = (0.0, 0.0, float(few.shape[1] * step), float(few.shape[0] * step))
+    return Raster(_encoded(few), (few.shape[1], few.shape[0]), box, frame)
+
+
+def _image_box(frame: Frame, left: int, top: int, right: int, bottom: int) -> Box:
+    """The image pixels under whole canvas pixels, so that nothing is shrunk twice; not beyond the picture."""
+    (ox, oy), factor = frame.offset, frame.scale * frame.backing
+    width, height = frame.image_size
+    x0, x1 = ((side - ox * frame.backing) / factor for side in (left, right))
+    y0, y1 = ((side - oy * frame.backing) / factor for side in (top, bottom))
+    return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
+
+
+def _encoded(pixels: Pixels) -> bytes:
+    if pixels.shape[0] * pixels.shape[1] <= _PNG_PIXELS:
+        return encode_png(np.ascontiguousarray(pixels))
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=93, subsampling=0)
+    return buffer.getvalue()

@@ -1,0 +1,77 @@
+"""What hears the hand: an invisible widget over the canvas.
+
+Not ipyevents: it keeps every key from the page (Ctrl+S too), hears no release outside, rounds places to whole pixels,
+does not tell the device pixel ratio, and its moves pile up behind a slow answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from typing import Any
+
+import anywidget
+import traitlets
+
+from .key_bindings import KEYS
+
+__all__ = ["Ears"]
+
+_log = logging.getLogger("samnb.widgets")
+
+_CSS = """
+.samnb-stage { position: relative; }
+.samnb-ears { position: absolute !important; inset: 0; z-index: 1; touch-action: none; outline: none;
+  margin: 0 !important; cursor: crosshair; overflow: hidden; user-select: none; -webkit-user-select: none; }
+.samnb-ears:focus-visible { box-shadow: inset 0 0 0 2px var(--samnb-accent, #1976d2); }
+.samnb-ears[data-tool="select"] { cursor: default; }
+.samnb-ears[data-tool="brush"], .samnb-ears[data-tool="erase"] { cursor: none; }
+.samnb-ring { position: absolute; transform: translate(-50%, -50%); border-radius: 50%; pointer-events: none;
+  box-sizing: border-box; border: 1.5px solid #fff; 
+  box-shadow: 0 0 0 1px rgba(0,0,0,.6), inset 0 0 0 1px rgba(0,0,0,.6); }
+.samnb-busy::after { content: "kernel busy: it answers as soon as it can"; position: absolute; left: 8px; bottom: 8px;
+  padding: 3px 8px; border-radius: 4px; background: rgba(0,0,0,.7); color: #fff; font-size: 12px; line-height: 18px;
+  pointer-events: none; }
+"""
+
+
+class Ears(anywidget.AnyWidget):
+    """Hears pointer, wheel and keys in the page and tells them as dictionaries; see `Gestures`.
+
+    Parameters
+    ----------
+    on_events : callable
+        Called with a list of events, in the order they came.
+    """
+
+    _esm = files(__package__).joinpath("pointer_listener.js").read_text(encoding="utf-8")
+    _css = _CSS
+    # (KeyboardEvent.key in lower case, with Ctrl, with Shift or None): kept from the page; all others go through.
+    keys_kept: traitlets.List = traitlets.List().tag(sync=True)
+    hover = traitlets.Bool(False).tag(sync=True)
+    tool = traitlets.Unicode("prompt").tag(sync=True)
+    zoomed = traitlets.Bool(False).tag(sync=True)
+    # Radius of the brush's ring as a fraction of the stage's width; 0: none.
+    ring = traitlets.Float(0.0).tag(sync=True)
+
+    def __init__(self, on_events: Callable[[list[dict[str, Any]]], None]):
+        super().__init__(keys_kept=list(_kept(KEYS)))
+        self._on_events = on_events
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        try:
+            self._on_events([event for event in content.get("events", ()) if isinstance(event, dict)])
+        except Exception:
+            _log.exception("what the hand did was not understood")
+        finally:
+            # Whatever happened: without this the page would wait for ever with the next move.
+            self.send({"view": content.get("view"), "ack": content.get("seq")})
+
+
+def _kept(keys: Iterable[Any]) -> Iterable[tuple[str, bool, bool | None]]:
+    for key in keys:
+        for name in key.names:
+            # Shift+Enter runs the cell, whatever the table says of Enter.
+            yield name, key.ctrl, False if name == "enter" else key.shift

@@ -1,0 +1,332 @@
+"""The stage of the annotator: a picture with what lies on it, seen from near or far, and a hand on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipycanvas
+import ipywidgets
+import numpy as np
+from numpy.typing import NDArray
+
+from ...prompts import FOREGROUND, Prompt
+from ..common import style
+from .background import Backdrop
+from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom
+from .pointer_listener import Ears
+from .prompt_drawing import draw_box, draw_label, draw_point, draw_trail
+from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
+from .viewport import Frame
+
+__all__ = ["Shape", "Stage", "drawing"]
+
+PICTURE, SAVED, MASK, PROMPT = range(4)
+
+# Canvas pixels: enough for a large stage on a HiDPI screen; more only makes every drawing slow.
+_MOST_PIXELS = 6_000_000
+
+
+class Stage:
+    """Shows one picture with what lies on it, and tells what the hand does, in image pixels.
+
+    Parameters
+    ----------
+    size : (width, height)
+        CSS pixels at least, where the page is wide enough; with more room it grows in proportion.
+    on_gesture : callable
+        Called with a gesture of `samnb.ui.annotator.gestures`; drags and strokes come several times before they are
+        done. Zooming and moving the picture happen here and are not told.
+    on_key : callable
+        Called with a key's name, whether Ctrl or Cmd and whether Shift is down, while the annotator has the focus
+        or the pointer is over the stage.
+    on_view : callable, optional
+        Called after the view changed.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        on_gesture: Callable[[Gesture], None],
+        on_key: Callable[[str, bool, bool], None],
+        on_view: Callable[[], None] | None = None,
+    ):
+        self.frame = Frame(size, size)
+        self._size = size
+        self._on_gesture, self._on_key, self._on_view = on_gesture, on_key, on_view
+        self._gestures = Gestures()
+        self._look = Look()
+        self._saved: Sequence[Shape] = ()
+        self._selected: int | None = None
+        self._mask: Shape | None = None
+        self._hover: Shape | None = None
+        self._prompt = Prompt()
+        self._band: BoxDrag | None = None
+        self._active: int | None = None
+        self._trail: Stroke | None = None
+        self._brush_radius = 0.0
+        self._drawn: object = None
+        width, height = self.frame.canvas_size
+        self.canvas = ipycanvas.MultiCanvas(4, width=width, height=height)
+        # The page scales the canvas with its box, so coordinates are right before its size is known here.
+        self.canvas.layout = ipywidgets.Layout(width="100%", height="auto")
+        self.canvas.on_client_ready(self._on_client_ready)
+        self._backdrop = Backdrop(self.canvas[PICTURE])
+        self.ears = Ears(self._on_events)
+        self.widget = ipywidgets.Box([self.canvas, self.ears])
+        most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
+        self.widget.layout = ipywidgets.Layout(max_width=f"max({size[0]}px, {most})")
+        self.widget.add_class("samnb-stage")
+
+    # -- what is shown -----------------------------------------------------------------------------
+
+    def show_picture(self, pixels: NDArray[np.uint8]) -> None:
+        """Another picture, fitted; everything that lay on the last one is gone."""
+        height, width = pixels.shape[:2]
+        with LOCK, drawing():
+            self.frame = Frame((width, height), self.frame.stage_size, self.frame.backing)
+            self._saved, self._selected, self._mask, self._hover = (), None, None, None
+            self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
+            self._backdrop.show(pixels, self.frame)
+            self._draw_above()
+        self._tell_view()
+
+    def show_saved(self, shapes: Sequence[Shape], selected: int | None = None) -> None:
+        """The annotations of this picture in their order, the later above; the selected one, by its id, stands out."""
+        with LOCK:
+            self._saved, self._selected = tuple(shapes), selected
+            self._draw_saved()
+
+    def show_mask(self, shape: Shape | None) -> None:
+        """The mask in hand, or none."""
+        with LOCK:
+            self._mask, self._trail = shape, None
+            self._draw_mask()
+
+    def show_hover(self, shape: Shape | None) -> None:
+        """The mask that a click here would give, or none."""
+        with LOCK:
+            if shape is not self._hover:
+                self._hover = shape
+                self._draw_mask()
+
+    def show_prompt(self, prompt: Prompt, *, band: BoxDrag | None = None, active: int | None = None) -> None:
+        """The points and box in hand; `band` is a box still being drawn, `active` a point that is being moved."""
+        with LOCK:
+            self._prompt, self._band, self._active = prompt, band, active
+            self._draw_prompt()
+
+    @property
+    def brush_radius(self) -> float:
+        """Image pixels: of the ring that follows the pointer while a brush is the tool, and of the stroke's trail."""
+        return self._brush_radius
+
+    @brush_radius.setter
+    def brush_radius(self, radius: float) -> None:
+        self._brush_radius = max(float(radius), 0.0)
+        self._tell_look()
+
+    def show_brush(self, x: float, y: float, radius: float) -> None:
+        """A ring of `radius` image pixels; where it is, the page sees to, without asking the kernel."""
+        self.brush_radius = radius
+
+    def hide_brush(self) -> None:
+        """No ring."""
+        self.brush_radius = 0.0
+
+    def set_look(self, *, opacity: float | None = None, contour: bool | None = None, saved: bool | None = None) -> None:
+        """How masks are drawn; None leaves it as it is."""
+        with LOCK:
+            self._look = Look(
+                self._look.opacity if opacity is None else min(max(float(opacity), 0.0), 1.0),
+                self._look.contour if contour is None else bool(contour),
+                self._look.saved if saved is None else bool(saved),
+            )
+            with drawing():
+                self._draw_saved()
+                self._draw_mask()
+
+    def redraw(self) -> None:
+        """Everything again, for a page that was loaded anew and starts blank."""
+        page_is_new()
+        with LOCK, drawing():
+            self._backdrop.send_again()
+            self._draw_all()
+
+    # -- the view ------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> Frame:
+        """Where the picture lies: scale, offset and the coordinates they give."""
+        return self.frame
+
+    def fit(self) -> None:
+        """The whole picture."""
+        self._see(self.frame.fitted())
+
+    def actual_size(self) -> None:
+        """One image pixel on one pixel of the screen."""
+        self._see(self.frame.at_actual_size())
+
+    def zoom(self, factor: float, at: tuple[float, float] | None = None) -> None:
+        """Larger by `factor` round a place of the stage, CSS pixels; None: its middle."""
+        self._see(self.frame.zoomed(factor, at))
+
+    def pan(self, dx: float, dy: float) -> None:
+        """The picture moved by so many CSS pixels."""
+        self._see(self.frame.panned(dx, dy))
+
+    def _see(self, frame: Frame) -> None:
+        with LOCK:
+            if frame == self.frame:
+                return
+            self.frame = frame
+            self._draw_all()
+        self._tell_view()
+
+    def _tell_view(self) -> None:
+        self._tell_look()
+        if self._on_view is not None:
+            self._on_view()
+
+    # -- what the hand does ------------------------------------------------------------------------------
+
+    @property
+    def tool(self) -> str:
+        """What a drag means: "prompt" a box, "brush" and "erase" a stroke, "select" moves the picture."""
+        return self._gestures.tool
+
+    @tool.setter
+    def tool(self, name: str) -> None:
+        self._gestures.tool = name
+        self.ears.tool = name
+        self._tell_look()
+
+    @property
+    def wants_hover(self) -> bool:
+        """Whether the page tells of a pointer that moves without a button."""
+        return bool(self.ears.hover)
+
+    @wants_hover.setter
+    def wants_hover(self, wanted: bool) -> None:
+        self.ears.hover = bool(wanted)
+
+    def _tell_look(self) -> None:
+        self.ears.zoomed = not self.frame.is_fit
+        painting = self.tool in ("brush", "erase")
+        width = self.frame.stage_size[0]
+        self.ears.ring = round(self._brush_radius * self.frame.scale / width, 6) if painting else 0.0
+
+    def _on_events(self, events: Sequence[dict[str, Any]]) -> None:
+        for event in events:
+            kind = event.get("event")
+            if kind == "size":
+                self._resize(float(event.get("width") or 0), float(event.get("ratio") or 1))
+            elif kind == "settled":
+                self.redraw()
+            elif kind == "key":
+                self._on_key(str(event.get("key", "")), bool(event.get("ctrl")), bool(event.get("shift")))
+            else:
+                meant = self._gestures.read(event, self.frame, self._prompt.points)
+                if meant is not None:
+                    self._pass_on(meant)
+
+    def _pass_on(self, meant: Gesture) -> None:
+        if isinstance(meant, Zoom):
+            self.zoom(meant.factor, meant.at)
+        elif isinstance(meant, Pan):
+            self.pan(meant.dx, meant.dy)
+        else:
+            if isinstance(meant, Stroke):
+                with LOCK:
+                    self._trail = None if meant.done else meant
+                    self._draw_prompt()
+            self._on_gesture(meant)
+
+    def _resize(self, width: float, ratio: float) -> None:
+        """The stage is so wide on a page of that device pixel ratio: as many canvas pixels as the screen has."""
+        if width < 1:
+            return
+        height = width * self._size[1] / self._size[0]
+        backing = min(max(ratio, 0.5), 4.0, (_MOST_PIXELS / (width * height)) ** 0.5)
+        frame = self.frame.resized((width, height), backing)
+        with LOCK:
+            if frame == self.frame:
+                return
+            self.frame = frame
+            if (self.canvas.width, self.canvas.height) != frame.canvas_size:
+                self.canvas.width, self.canvas.height = frame.canvas_size
+            self._draw_all()
+        self._tell_view()
+
+    def _on_client_ready(self) -> None:
+        self.redraw()
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Block until the picture is sharp; for scripts and tests."""
+        self._backdrop.wait(timeout)
+
+    def close(self) -> None:
+        """Let go of the browser's objects."""
+        self._backdrop.close()
+        for widget in (self.ears, self.canvas, self.widget):
+            widget.close()
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def _draw_all(self) -> None:
+        with drawing():
+            self._backdrop.draw(self.frame)
+            self._draw_above()
+
+    def _draw_above(self) -> None:
+        self._draw_saved()
+        self._draw_mask()
+        self._drawn = None
+        self._draw_prompt()
+
+    def _draw_saved(self) -> None:
+        canvas, alpha = self.canvas[SAVED], 0.0 if self._look.contour else 0.9 * self._look.opacity
+        with drawing():
+            canvas.clear()
+            if not self._look.saved:
+                return
+            draw_shapes(canvas, self._saved, self.frame, alpha=alpha, line=1.5)
+            chosen = [shape for shape in self._saved if self._selected is not None and shape.id == self._selected]
+            draw_shapes(canvas, chosen, self.frame, alpha=alpha, line=3.0, halo=True)
+            for shape in chosen:
+                if shape.label:
+                    [place] = self.frame.to_canvas([shape.box[:2]]).tolist()
+                    draw_label(canvas, shape.label, place, self.frame.backing)
+
+    def _draw_mask(self) -> None:
+        canvas, alpha = self.canvas[MASK], 0.0 if self._look.contour else self._look.opacity
+        with drawing():
+            canvas.clear()
+            if self._hover is not None:
+                draw_shapes(canvas, (self._hover,), self.frame, alpha=0.6 * alpha, line=1.25)
+            if self._mask is not None:
+                draw_shapes(canvas, (self._mask,), self.frame, alpha=min(1.1 * alpha, 1.0), line=2.0, halo=True)
+
+    def _draw_prompt(self) -> None:
+        now = (self._prompt, self._band, self._active, self._trail, self.frame)
+        if now == self._drawn:
+            return
+        self._drawn = now
+        canvas, unit, frame = self.canvas[PROMPT], float(self.frame.backing), self.frame
+        prompt, band = self._prompt, self._band
+        with drawing():
+            canvas.clear()
+            if self._trail is not None:
+                width = 2 * max(self._brush_radius, 1.0) * frame.scale * unit
+                color = style.BACKGROUND_POINT if self.tool == "erase" else style.ACCENT
+                draw_trail(canvas, frame.to_canvas(self._trail.points), width, color)
+            if prompt.box is not None:
+                draw_box(canvas, frame.to_canvas([prompt.box[:2], prompt.box[2:]]).tolist(), unit, dashed=False)
+            if band is not None:
+                corners = frame.to_canvas([(band.x0, band.y0), (band.x1, band.y1)]).tolist()
+                draw_box(canvas, corners, unit, dashed=True)
+            places = frame.to_canvas(prompt.points).tolist()
+            for index, (place, label) in enumerate(zip(places, prompt.point_labels, strict=True)):
+                draw_point(canvas, place, unit, foreground=label == FOREGROUND, active=index == self._active)

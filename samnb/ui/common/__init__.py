@@ -1,0 +1,1 @@
+"""What several widgets share: style, errors, background work, thumbnails, key listener."""

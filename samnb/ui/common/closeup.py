@@ -1,0 +1,121 @@
+"""One object large, with its outline and what is round it, and where on its picture it is. No session, no widgets."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...images import thumbnail
+from ...masks import mask_polygons
+
+__all__ = ["CSS", "closeup", "closeup_figure", "jpeg", "outlined", "whereabouts", "window_round"]
+
+SIDE = 560
+"""The longest side, in pixels, of the object's picture as it is sent to the page; small ones are enlarged."""
+
+SMALL = 260
+"""The longest side of the whole picture beside it."""
+
+ROUND = 0.75
+"""How much is shown round an object on every side, in lengths of its longer side."""
+
+LEAST = 24
+"""At least so many pixels are shown round it."""
+
+CSS = """
+.samnb .samnb-closeup { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; }
+.samnb .samnb-closeup figure { margin: 0; min-width: 0; border: 1px solid var(--samnb-line); overflow: hidden;
+  border-radius: var(--samnb-radius); align-self: flex-start; }
+.samnb .samnb-closeup figure.samnb-large { flex: 3 1 320px; }
+.samnb .samnb-closeup figure.samnb-whole { flex: 1 1 160px; max-width: 280px; }
+.samnb .samnb-closeup img { display: block; width: 100%; height: 400px; object-fit: contain;
+  background: var(--samnb-sunk); }
+.samnb .samnb-closeup .samnb-whole img { height: 220px; }
+.samnb .samnb-closeup figcaption { padding: 6px 8px; line-height: 18px; overflow-wrap: anywhere; }
+"""
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Window = tuple[int, int, int, int]
+
+
+def window_round(bbox: tuple[float, float, float, float], size_hw: tuple[int, int]) -> Window:
+    """The part (x0, y0, x1, y1) of an image that shows an object and its surroundings, whole pixels.
+
+    Examples
+    --------
+    >>> window_round((100, 100, 40, 20), (200, 300))
+    (70, 70, 170, 150)
+    """
+    x, y, width, height = bbox
+    margin = max(LEAST, ROUND * max(width, height))
+    x0, y0 = max(0, int(x - margin)), max(0, int(y - margin))
+    return x0, y0, min(size_hw[1], round(x + width + margin)), min(size_hw[0], round(y + height + margin))
+
+
+def closeup(pixels: Pixels, mask: Mask, window: Window, color: str, *, with_mask: bool = True) -> Pixels:
+    """(h, w, 3): that part of the picture, enlarged, with the object's outline on it."""
+    x0, y0, x1, y1 = window
+    part = pixels[y0:y1, x0:x1]
+    factor = SIDE / max(part.shape[:2])
+    size = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
+    shown = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC), np.uint8)
+    return outlined(shown, [(mask[y0:y1, x0:x1], color)]) if with_mask else shown
+
+
+def outlined(shown: Pixels, masks: list[tuple[Mask, str]], *, alpha: float = 0.28, width: int = 2) -> Pixels:
+    """A copy of a picture with masks of any size laid over it: lightly tinted, their outlines sharp.
+
+    Parameters
+    ----------
+    shown : (H, W, 3) uint8
+    masks : list of ((h, w) bool, "#rrggbb")
+        Of all of the picture; stretched to its size.
+    """
+    result = shown.copy()
+    height, across = shown.shape[:2]
+    for mask, color in masks:
+        rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
+        scale = np.array([across / mask.shape[1], height / mask.shape[0]])
+        rings = [
+            np.round(ring * scale).astype(np.int32)
+            for part in mask_polygons(mask, tolerance=0.7)
+            for ring in (part.exterior, *part.holes)
+        ]
+        if rings:
+            inside = np.zeros((height, across), np.uint8)
+            cv2.fillPoly(inside, rings, 1)
+            on = inside.astype(bool)
+            result[on] = ((1 - alpha) * result[on] + alpha * np.array(rgb)).astype(np.uint8)
+            cv2.polylines(result, rings, True, rgb, width, cv2.LINE_AA)
+    return result
+
+
+def whereabouts(pixels: Pixels, window: Window, color: str) -> Pixels:
+    """(h, w, 3): the whole picture, small, with a frame round that part."""
+    small = thumbnail(pixels, SMALL).copy()
+    scale = small.shape[1] / pixels.shape[1]
+    x0, y0, x1, y1 = (round(value * scale) for value in window)
+    rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
+    cv2.rectangle(small, (x0, y0), (max(x0 + 1, x1 - 1), max(y0 + 1, y1 - 1)), rgb, 2)
+    return small
+
+
+def closeup_figure(pixels: Pixels, name: str, caption: str, kind: str) -> str:
+    """One picture as HTML; `caption` is HTML already."""
+    source = f"data:image/jpeg;base64,{jpeg(pixels)}"
+    image = f'<img alt="{escape(name, quote=True)}" src="{source}">'
+    return f'<figure class="samnb-{kind}">{image}<figcaption>{caption}</figcaption></figure>'
+
+
+def jpeg(pixels: Pixels, quality: int = 88) -> str:
+    """A JPEG file in base 64."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=quality)
+    return base64.b64encode(buffer.getvalue()).decode()

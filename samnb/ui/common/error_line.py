@@ -1,0 +1,73 @@
+"""A dismissible red line, and the decorator that puts the errors of handlers into it.
+
+ipywidgets shows nobody what a callback raises: without this a click that fails looks like a click that was not felt.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from typing import Any, ParamSpec, Protocol
+
+import ipywidgets
+
+from ...errors import SamnbError
+from . import style
+
+__all__ = ["Notice", "shows_errors"]
+
+_log = logging.getLogger("samnb.widgets")
+
+P = ParamSpec("P")
+
+
+class Notice(ipywidgets.Box):
+    """Hidden until something went wrong."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._line = style.html()
+        dismiss = style.button("✕", "samnb-plain", tooltip="Dismiss")
+        dismiss.on_click(lambda _: self.dismiss())
+        super().__init__([self._line, dismiss])
+        self.add_class("samnb-notice")
+        self.dismiss()
+
+    def show(self, what: str, error: BaseException) -> None:
+        """What failed, and the error's own letter; an error of somebody else also gets its class."""
+        letter = str(error) if isinstance(error, SamnbError) else f"{type(error).__name__}: {error}"
+        self.say(f"{what}: {letter}")
+
+    def say(self, text: str) -> None:
+        """Show a line of text."""
+        self.text = text
+        self._line.value = escape(text)
+        self.layout.display = None
+
+    def dismiss(self) -> None:
+        """Hide the line."""
+        self.text = ""
+        self.layout.display = "none"
+
+
+class _HasNotice(Protocol):
+    def show_error(self, what: str, error: Exception) -> None: ...
+
+
+def shows_errors(what: str) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """Decorate a handler: what it raises is shown in its widget and logged, and the next click works."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., None]:
+        @wraps(method)
+        def handler(self: _HasNotice, *args: Any, **kwargs: Any) -> None:
+            try:
+                method(self, *args, **kwargs)
+            except Exception as error:
+                _log.warning("%s: %s: %s", what, type(error).__name__, error, exc_info=error)
+                self.show_error(what, error)
+
+        return handler
+
+    return decorate

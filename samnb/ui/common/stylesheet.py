@@ -1,0 +1,173 @@
+"""The style sheet of all widgets. Text only; colours of surfaces and text are JupyterLab's theme variables, so light
+and dark follow the theme. The second value of each `var()` is for pages without JupyterLab."""
+
+from __future__ import annotations
+
+from ... import cards as panes
+
+__all__ = ["CSS"]
+
+_THEME = f"""
+.samnb {{ --samnb-text: {panes.TEXT}; --samnb-dim: {panes.DIM}; --samnb-line: {panes.LINE};
+  --samnb-sunk: {panes.SUNK}; --samnb-face: {panes.FACE}; }}
+"""
+
+_BASE = """
+.samnb {
+  --samnb-accent: #1976d2; --samnb-on-accent: #fff; --samnb-gap: 8px; --samnb-radius: 4px;
+  --samnb-bad: var(--jp-error-color1, #c62828);
+  box-sizing: border-box; max-width: 100%; overflow: hidden; margin: 2px; padding: 10px 12px; position: relative;
+  border: 1px solid var(--samnb-line); border-radius: 6px; background: var(--samnb-face);
+  color: var(--samnb-text); font-family: var(--jp-ui-font-family, system-ui, sans-serif);
+  font-size: var(--jp-ui-font-size1, 13px); line-height: 20px;
+}
+[data-jp-theme-light="false"] .samnb { --samnb-accent: #64b5f6; --samnb-on-accent: #10202e; }
+.samnb .widget-html, .samnb .widget-html-content { margin: 0; height: auto; line-height: 20px; font-size: inherit;
+  color: inherit; overflow: hidden; }
+.samnb .widget-html-content { width: 100%; }
+.samnb .samnb-sheet { display: none; }
+.samnb .samnb-row { display: flex; flex-flow: row wrap; align-items: center; gap: var(--samnb-gap); overflow: hidden;
+  /* room for the focus ring, which a box that hides its overflow would cut */ padding: 3px; margin: 0 -3px; }
+.samnb .samnb-spread { display: flex; flex-flow: row wrap; justify-content: space-between; gap: 0 16px; }
+.samnb .samnb-status { display: flex; justify-content: space-between; gap: 16px; white-space: nowrap; }
+.samnb .samnb-status .samnb-number { flex: none; }
+.samnb .samnb-status .samnb-clip { min-width: 0; }
+.samnb .samnb-dim { color: var(--samnb-dim); }
+.samnb .samnb-strong { font-weight: 600; }
+.samnb .samnb-number { font-variant-numeric: tabular-nums; }
+.samnb .samnb-clip { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.samnb .samnb-label { color: var(--samnb-dim); font-size: 11px; letter-spacing: .04em; text-transform: uppercase; }
+"""
+
+_CONTROLS = """
+.samnb .samnb-button { display: inline-flex; align-items: center; justify-content: center; width: auto; height: 28px;
+  line-height: 1; margin: 0; padding: 0 10px; flex: none; gap: 6px; max-width: 100%;
+  font-size: inherit; border: 1px solid var(--samnb-line); border-radius: var(--samnb-radius); box-shadow: none;
+  background: transparent; color: var(--samnb-text); font-variant-numeric: tabular-nums; }
+.samnb .samnb-button:hover:enabled { background: var(--samnb-sunk); box-shadow: none; }
+.samnb .samnb-button:focus-visible, .samnb input:focus-visible, .samnb select:focus-visible,
+.samnb .noUi-handle:focus-visible { outline: 2px solid var(--samnb-accent) !important; outline-offset: 1px; }
+.samnb .samnb-stage:focus-visible { outline: 2px solid var(--samnb-accent); outline-offset: -2px; }
+.samnb .samnb-button:disabled { opacity: .4; }
+.samnb .samnb-button.samnb-icon { width: 30px; padding: 0; }
+.samnb .samnb-button.samnb-plain { border-color: transparent; color: var(--samnb-dim); width: 26px; height: 26px;
+  padding: 0; }
+.samnb .samnb-button.samnb-primary, .samnb .samnb-button.samnb-primary:hover:enabled {
+  background: var(--samnb-accent); border-color: var(--samnb-accent); color: var(--samnb-on-accent); flex: 1 1 auto; }
+.samnb .samnb-button.samnb-chosen { border-color: var(--samnb-accent); box-shadow: inset 0 0 0 1px var(--samnb-accent);
+  font-weight: 600; }
+.samnb .samnb-grow { flex: 1 1 0; }
+.samnb .samnb-button.samnb-grow { padding: 0 4px; }
+.samnb .samnb-button i { margin: 0; }
+.samnb .samnb-chip::before, .samnb .samnb-dot { content: ""; display: inline-block; width: 10px; height: 10px;
+  flex: none; border-radius: 50%; background: var(--samnb-dim); box-shadow: 0 0 0 1px rgba(128, 128, 128, .5); }
+.samnb .samnb-dot { margin-right: 6px; }
+.samnb .widget-text, .samnb .widget-dropdown, .samnb .widget-hslider, .samnb .widget-checkbox,
+.samnb .widget-colorpicker { margin: 0; height: 28px; min-height: 28px; }
+.samnb .widget-text input, .samnb .widget-dropdown > select { height: 28px; border-radius: var(--samnb-radius);
+  font-size: inherit; }
+.samnb .samnb-new { width: 112px; }
+.samnb .widget-label { font-size: inherit; color: var(--samnb-dim); }
+.samnb .widget-hslider .widget-label { width: auto; min-width: 0; margin-right: 8px; }
+.samnb .widget-readout { min-width: 34px; }
+.samnb .samnb-tools { margin-top: var(--samnb-gap); gap: 4px 14px; }
+.samnb .samnb-group { display: flex; flex-flow: row nowrap; flex: none; overflow: hidden; padding: 3px; margin: -3px; }
+.samnb .samnb-group .samnb-button { border-radius: 0; margin-left: -1px; }
+.samnb .samnb-group .samnb-button:first-child { border-radius: var(--samnb-radius) 0 0 var(--samnb-radius);
+  margin-left: 0; }
+.samnb .samnb-group .samnb-button:last-child { border-radius: 0 var(--samnb-radius) var(--samnb-radius) 0; }
+.samnb .samnb-group .samnb-button:only-child { border-radius: var(--samnb-radius); }
+.samnb .samnb-group .samnb-button:is(:focus-visible, .samnb-chosen) { z-index: 1; position: relative; }
+.samnb .samnb-push { margin-left: auto; }
+.samnb .samnb-extra { display: flex; flex-flow: row nowrap; align-items: center; gap: 10px; flex: none;
+  overflow: hidden; padding: 3px; margin: -3px; }
+.samnb .samnb-extra .widget-hslider { width: 150px; }
+"""
+
+_BOARD = """
+.samnb .samnb-stage { flex: 100 1 420px; align-self: flex-start; overflow: hidden; padding: 0; margin: 0;
+  border-radius: var(--samnb-radius);
+  background: var(--samnb-sunk); cursor: crosshair; outline: none; line-height: 0; }
+.samnb .samnb-stage canvas { pointer-events: none; display: block; }
+.samnb .samnb-body { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; overflow: hidden; }
+/* Beside the picture 300 pixels at most; below it, where there is no room beside, all there is. As high as the picture,
+   whatever is in it: a longer list scrolls, and the filmstrip stays where it is. */
+.samnb .samnb-side { flex: 1 1 204px; max-width: clamp(300px, (720px - 100%) * 999, 100%); gap: var(--samnb-gap);
+  overflow: hidden; padding: 0 3px; contain: size; align-self: stretch; min-height: 380px; }
+.samnb .samnb-side > * { flex: none; }
+.samnb .samnb-side > :last-child { flex: 0 1 auto; min-height: 60px; }
+.samnb .samnb-list { flex: 0 1 auto; overflow: hidden auto; border-top: 1px solid var(--samnb-line);
+  min-height: 60px; padding: 4px 3px 3px; }
+.samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 28px; flex: none;
+  overflow: visible; border-radius: var(--samnb-radius); }
+.samnb .samnb-entry:hover { background: var(--samnb-sunk); }
+.samnb .samnb-entry .samnb-chip { flex: 1 1 0; min-width: 0; justify-content: flex-start; border-color: transparent;
+  padding: 0 6px; height: 26px; overflow: hidden; text-overflow: ellipsis; }
+.samnb .samnb-entry .samnb-chip.samnb-chosen { border-color: var(--samnb-accent); }
+.samnb .samnb-selected { background: var(--samnb-sunk); border-radius: var(--samnb-radius); padding: 3px; gap: 4px;
+  margin: 0; }
+.samnb .samnb-selected .widget-dropdown { flex: 1 1 80px; width: auto; min-width: 60px; }
+.samnb .samnb-candidates { display: flex; flex-flow: row nowrap; gap: 6px; overflow: hidden; padding: 3px;
+  margin: -3px; }
+.samnb .samnb-candidates .samnb-cell { flex: 1 1 0; min-width: 0; max-width: 140px; display: flex; flex-flow: column;
+  background: var(--samnb-sunk); }
+.samnb .samnb-candidates .widget-image { width: 100%; height: auto; aspect-ratio: 22 / 15; object-fit: contain; }
+.samnb .samnb-candidates .samnb-button { width: 100%; padding: 0; }
+.samnb .samnb-cell { position: relative; overflow: visible; flex: none; margin: 0; border-radius: var(--samnb-radius); }
+.samnb .samnb-cell img, .samnb .samnb-cell .widget-image { display: block; margin: 0; }
+
+.samnb .samnb-strip { display: flex; flex-flow: row nowrap; gap: 4px; overflow: hidden; flex: 1 1 0; min-width: 0;
+  padding: 3px; }
+.samnb .samnb-strip .samnb-cell { width: 88px; height: 80px; background: var(--samnb-sunk); overflow: hidden; }
+.samnb .samnb-strip .widget-image { position: absolute; left: 0; top: 0; width: 88px; height: 60px;
+  object-fit: contain; }
+.samnb .samnb-strip .samnb-button { position: absolute; inset: 0; width: 88px; height: 80px; padding: 62px 4px 0;
+  font-size: 11px; line-height: 16px; display: block; text-align: left; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; border-color: transparent; outline-offset: -2px; }
+.samnb .samnb-strip .samnb-button.samnb-chosen { font-weight: inherit; border-color: var(--samnb-accent);
+  box-shadow: inset 0 0 0 2px var(--samnb-accent); }
+.samnb .samnb-strip .samnb-button:hover:enabled { background: rgba(128, 128, 128, .16); }
+.samnb .samnb-reel { display: flex; flex-flow: row nowrap; align-items: stretch; gap: 2px; overflow: hidden; }
+.samnb .samnb-reel > .samnb-button { height: 80px; width: 22px; padding: 0; margin: 3px 0; }
+.samnb .samnb-reel-tools .widget-hslider { flex: 1 1 120px; min-width: 80px; width: auto; }
+.samnb .samnb-reel-tools .widget-text { width: 150px; }
+.samnb .samnb-reel-tools .widget-dropdown { width: 118px; }
+
+.samnb .samnb-help { position: absolute; inset: 0; z-index: 10; overflow: auto; padding: 12px 16px; background:
+  var(--samnb-face); flex-flow: column; }
+.samnb .samnb-help .widget-html { overflow: visible; }
+.samnb .samnb-keys { columns: 340px; column-gap: 28px; }
+.samnb .samnb-keys section { break-inside: avoid; margin-bottom: 12px; }
+.samnb .samnb-keys dl { display: grid; grid-template-columns: minmax(96px, max-content) 1fr; gap: 3px 14px;
+  margin: 2px 0; }
+.samnb .samnb-keys dt, .samnb .samnb-keys dd { float: none; display: block; width: auto; margin: 0; padding: 0;
+  font-weight: normal; }
+.samnb .samnb-keys dt { white-space: nowrap; }
+.samnb .samnb-keys kbd { font: inherit; font-size: 12px; padding: 0 5px; border: 1px solid var(--samnb-line);
+  border-radius: 3px; background: var(--samnb-sunk); white-space: nowrap; }
+"""
+
+_NEWS = """
+/* The still picture under the annotator is for pages without a kernel; those that nbconvert makes show it alone. */
+:is(.jp-NotebookPanel, .jp-LinkedOutputView) .jp-OutputArea-child:has(.samnb-stage)
+  + .jp-OutputArea-child:has(img.jp-needs-light-background) { display: none; }
+body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; }
+
+.samnb .samnb-notice { display: flex; flex-flow: row nowrap; align-items: flex-start; margin: 6px 0 0;
+  padding: 4px 4px 4px 10px; border-left: 3px solid var(--samnb-bad); background: var(--samnb-sunk); overflow: hidden; }
+.samnb .samnb-notice .widget-html { flex: 1 1 0; min-width: 0; color: var(--samnb-bad); }
+.samnb .samnb-notice .widget-html-content { overflow-wrap: anywhere; }
+
+.samnb .samnb-bar { display: flex; height: 8px; margin: 6px 0; border-radius: 4px; overflow: hidden;
+  background: var(--samnb-sunk); }
+.samnb .samnb-bar div { transition: width .15s linear; }
+.samnb .samnb-bar-computed { background: var(--samnb-accent); }
+.samnb .samnb-bar-skipped { background: var(--samnb-accent); opacity: .45; }
+.samnb .samnb-bar-failed { background: var(--samnb-bad); }
+.samnb details { margin-top: 4px; } .samnb summary { cursor: pointer; }
+.samnb .samnb-failures { max-height: 160px; overflow: auto; margin: 4px 0 0; padding-left: 18px; }
+.samnb .samnb-failures li { overflow-wrap: anywhere; }
+"""
+
+CSS = "".join((_THEME, _BASE, _CONTROLS, _BOARD, _NEWS)).strip()
+"""Everything hangs below the class "samnb", so that the page around it stays as it is."""

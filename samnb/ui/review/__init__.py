@@ -1,0 +1,1 @@
+"""The widgets that review what a template found, and look-alikes."""

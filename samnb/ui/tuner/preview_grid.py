@@ -1,0 +1,139 @@
+"""What the tuner shows of one image and of all together, as HTML. No session, no widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...masks import category_color
+from ...templates.preview import Preview
+from ..common.closeup import jpeg
+from ..common.laid_over import Outlines
+
+__all__ = ["CSS", "figure", "overall", "waiting"]
+
+WIDTH = 240
+"""Of a preview, in pixels."""
+
+CSS = """
+.samnb .samnb-tuner { display: flex; flex-flow: row wrap; gap: 14px; margin: var(--samnb-gap) 0; overflow: hidden; }
+.samnb .samnb-controls { display: flex; flex-flow: column; flex: 1 1 270px; max-width: 340px; gap: 4px;
+  padding: 0 3px; }
+.samnb .samnb-controls > * { flex: none; width: auto; }
+.samnb .samnb-controls .widget-hslider .widget-label { width: 118px; text-align: left; }
+.samnb .samnb-controls .widget-dropdown .widget-label { width: 118px; text-align: left; }
+.samnb .samnb-gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 8px;
+  flex: 3 1 420px; align-content: start; overflow: hidden; }
+.samnb .samnb-gallery figure { margin: 0; border: 1px solid var(--samnb-line); border-radius: var(--samnb-radius);
+  overflow: hidden; }
+.samnb .samnb-gallery img, .samnb .samnb-gallery .samnb-wait { display: block; width: 100%; height: 130px;
+  object-fit: contain; background: var(--samnb-sunk); }
+.samnb .samnb-gallery .samnb-wait { box-sizing: border-box; padding: 8px; font-size: 11px; line-height: 15px;
+  white-space: normal; overflow: auto; }
+.samnb .samnb-gallery figcaption { padding: 2px 6px; font-size: 11px; line-height: 16px; }
+.samnb .samnb-stale { opacity: .55; }
+.samnb .samnb-gallery img { cursor: pointer; }
+.samnb .samnb-marking { gap: 6px; }
+.samnb .samnb-marking .widget-dropdown { width: 330px; }
+.samnb .samnb-marking .widget-label { width: auto; margin-right: 8px; }
+.samnb .samnb-marking .samnb-number { flex: 1 1 200px; }
+.samnb .samnb-controls select[size] { width: 100%; overflow-x: auto; white-space: pre;
+  font-family: var(--jp-code-font-family, monospace); font-size: 11px; }
+"""
+
+
+def figure(
+    preview: Preview,
+    *,
+    number: int,
+    review_score: float,
+    colors: Mapping[str, str],
+    outlines: Outlines,
+    marks: Mapping[int, bool] | None = None,
+) -> str:
+    """One image with what was found: in the category's colour, yellow where unsure, blue what was missed.
+
+    Parameters
+    ----------
+    preview : Preview
+    number : int
+        Of the image in the gallery, for the hand that clicks on it.
+    review_score : float
+    colors : mapping of str to "#rrggbb"
+        By category.
+    outlines : Outlines
+    marks : mapping of int to bool, optional
+        By match: True was marked as good, False as bad.
+    """
+    shown, marks = preview.pixels.copy(), marks or {}
+    unsure = [match.mask for match in preview.matches if match.score < review_score]
+    outlines.draw(shown, unsure, "#ffd54f", alpha=0.15)
+    for category in dict.fromkeys(match.category for match in preview.matches):
+        sure = [m.mask for m in preview.matches if m.category == category and m.score >= review_score]
+        outlines.draw(shown, sure, colors.get(category, category_color(0)))
+    if preview.figures is not None:
+        outlines.draw(shown, preview.figures.missed, "#56b4e9", alpha=0.0)
+    for index, good in marks.items():
+        _draw_mark(shown, preview.matches[index].mask, good)
+    said = _said(preview, len(unsure), marks)
+    name = escape(f"{preview.image.dataset}/{preview.image.filename}: {said}", quote=True)
+    image = f'<img data-sample="{number}" alt="{name}" src="data:image/jpeg;base64,{jpeg(shown, 80)}">'
+    return f"<figure>{image}{_caption(preview.image.filename, said)}</figure>"
+
+
+def _draw_mark(shown: NDArray[np.uint8], mask: NDArray[np.bool_], good: bool) -> None:
+    """A tick or a cross in the middle of an object."""
+    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    x, y = int(columns[0] + columns[-1]) // 2, int(rows[0] + rows[-1]) // 2
+    cv2.circle(shown, (x, y), 11, (255, 255, 255), -1, cv2.LINE_AA)
+    cv2.circle(shown, (x, y), 9, (27, 158, 87) if good else (217, 63, 63), -1, cv2.LINE_AA)
+    lines = [[(-4, 0), (-1, 4), (5, -4)]] if good else [[(-4, -4), (4, 4)], [(-4, 4), (4, -4)]]
+    for line in lines:
+        cv2.polylines(shown, [np.add(line, (x, y))], False, (255, 255, 255), 2, cv2.LINE_AA)
+
+
+def waiting(filename: str, said: str) -> str:
+    """An image of which there is nothing to show: not yet, or because of what is said."""
+    return f'<figure><div class="samnb-wait">{escape(said)}</div>{_caption(filename, "")}</figure>'
+
+
+def overall(previews: Sequence[Preview]) -> str:
+    """The figures over the images annotated by hand, without the template's examples if there are others."""
+    measured = [each for each in previews if each.figures is not None]
+    chosen = [each for each in measured if not each.is_example] or measured
+    tallies = [each.figures.tally for each in chosen if each.figures is not None]
+    if not tallies:
+        return "no image here is annotated by hand: no figures"
+    total = sum(tallies[1:], tallies[0])
+    what = (
+        "the examples' own images"
+        if all(each.is_example for each in chosen)
+        else f"{len(chosen)} image{'s' * (len(chosen) != 1)} by hand"
+    )
+    figures = f"F1 {total.f1:.2f} · precision {total.precision:.2f} · recall {total.recall:.2f}"
+    return f"{figures} · IoU {total.mean_iou:.2f} ({what})"
+
+
+def _said(preview: Preview, unsure: int, marks: Mapping[int, bool]) -> str:
+    parts = [f"{len(preview.matches)} found"]
+    if unsure:
+        parts.append(f"{unsure} unsure")
+    if preview.matches:
+        parts.append(f"score {sum(preview.scores) / len(preview.matches):.2f}")
+    if preview.figures is not None:
+        parts.append(f"F1 {preview.figures.tally.f1:.2f}")
+    if good := sum(marks.values()):
+        parts.append(f"{good} good")
+    if bad := len(marks) - good:
+        parts.append(f"{bad} bad")
+    if preview.is_example:
+        parts.append("example")
+    return " · ".join(parts)
+
+
+def _caption(filename: str, said: str) -> str:
+    return f'<figcaption><b>{escape(filename)}</b><br><span class="samnb-number">{escape(said)}</span></figcaption>'

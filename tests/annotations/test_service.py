@@ -1,0 +1,155 @@
+"""Annotations kept, changed, deleted and put back by a session; their categories; who is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import samnb
+from samnb.annotations.service import Changes
+from samnb.errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
+from samnb.prompts import Prompt
+from tests.support.numpy_model import NumpyModel
+
+
+@pytest.fixture
+def session(tmp_path):
+    session = samnb.Session(tmp_path / "session")
+    pictures = [np.full((40, 60, 3), shade, np.uint8) for shade in (10, 90)]
+    session.add(pictures, dataset="monday")
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def image(session):
+    return session.images()[0]
+
+
+def square(x, y, side=10, size_hw=(40, 60)):
+    mask = np.zeros(size_hw, bool)
+    mask[y : y + side, x : x + side] = True
+    return mask
+
+
+def values(annotation):
+    """All that a record says but when it was changed."""
+    return {n: getattr(annotation.record, n) for n in annotation.record.__dataclass_fields__ if n != "updated_at"}
+
+
+def test_a_mask_drawn_by_hand_is_kept(session, image):
+    kept = session.accept_mask(image, square(5, 5), category=" coin ")
+    [found] = session.annotations(image=image)
+    assert values(found) == values(kept)
+    assert (found.category, found.score, found.source, found.model) == ("coin", 1.0, "hand", "")
+    assert (found.mask == square(5, 5)).all()
+    prompt = Prompt.of(points=[(7, 7)])
+    mended = session.accept_mask(image, square(5, 5), category="coin", prompt=prompt, score=0.7)
+    assert Prompt.from_dict(mended.prompt) == prompt
+    assert mended.model == session.model.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("mask", "category", "says"),
+    [
+        (np.zeros((40, 60), bool), "coin", "empty"),
+        (np.ones((60, 40), bool), "coin", r"expected shape \(40, 60\)"),
+        (np.ones((40, 60), bool), "  ", "category"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(session, image, mask, category, says):
+    with pytest.raises(PromptError, match=says):
+        session.accept_mask(image, mask, category=category)
+    kept = session.accept_mask(image, square(1, 1), category="coin")
+    with pytest.raises(PromptError, match=says):
+        session.update(kept, mask=mask, category=category)
+    assert len(session.annotations()) == 1
+
+
+def test_an_annotation_is_changed_under_its_id_and_restored(session, image):
+    before = session.accept_mask(image, square(5, 5), category="coin")
+    after = session.update(before, mask=square(20, 20, 5), category="rim", layer=3, prompt=Prompt.of(points=[(21, 21)]))
+    assert after.id == before.id
+    assert (after.area, after.bbox, after.layer, after.category) == (25, (20, 20, 5, 5), 3, "rim")
+    assert session.update(after.id, score=0.25).score == 0.25
+    session.restore([before])
+    [found] = session.annotations()
+    assert values(found) == values(before)
+    assert session.remove(found)
+    assert not session.remove(found.id)
+    session.restore([before])
+    [found] = session.annotations()
+    assert values(found) == values(before)
+    with pytest.raises(UnknownName):
+        session.update(9999, layer=1)
+
+
+def test_categories_have_colours_names_and_an_order(session, image):
+    session.add_category("rim", color="#112233")
+    session.add_category("coin")
+    kept = session.accept_mask(image, square(5, 5), category="coin")
+    assert session.categories() == ["rim", "coin"]
+    session.recolor_category("coin", "#445566")
+    assert [(c.name, c.color) for c in session.category_records()] == [("rim", "#112233"), ("coin", "#445566")]
+    session.rename_category("coin", "token")
+    assert session.annotations()[0].category == "token"
+    with pytest.raises(NameTaken):
+        session.rename_category("token", "rim")
+    with pytest.raises(WorkWouldBeLost):
+        session.remove_category("token")
+    session.remove(kept)
+    session.remove_category("token")
+    assert session.categories() == ["rim"]
+    with pytest.raises(UnknownName):
+        session.recolor_category("coin", "#000000")
+
+
+def test_listeners_are_told_of_every_change(session, image):
+    told = []
+    session.changes.subscribe(told.append)
+    kept = session.accept_mask(image, square(5, 5), category="coin")
+    session.update(kept, layer=1)
+    session.remove(kept)
+    session.restore([kept])
+    assert told == [image.id] * 4
+    session.add_category("rim")
+    assert told[-1] == ""
+    session.changes.unsubscribe(told.append)
+    session.remove(kept.id)
+    assert len(told) == 5
+
+
+def test_listeners_are_told_of_what_an_apply_adds(session, monkeypatch):
+    model = NumpyModel()
+    monkeypatch.setattr(session.model, "encode", model.encode)
+    monkeypatch.setattr(session.model, "decode", model.decode)
+    first, second = session.images()
+    session.accept(session.predict(first, points=[(30, 20)]), category="coin")
+    template = session.template("coins", strategy="fixed")
+    told = []
+    session.changes.subscribe(told.append)
+    events = list(session.apply_stream(template, images=[second, first]))
+    assert [event.status for event in events] == ["computed", "computed", "done"]
+    assert told == [second.id, first.id]
+
+
+def test_a_listener_that_fails_hinders_nobody(caplog):
+    changes, heard = Changes(), []
+    changes.subscribe(lambda image_id: 1 / 0)
+    changes.subscribe(heard.append)
+    changes.tell("a")
+    assert heard == ["a"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_listener_is_not_kept_alive():
+    class Somebody:
+        def hears(self, image_id):
+            heard.append(image_id)
+
+    changes, heard, somebody = Changes(), [], Somebody()
+    changes.subscribe(somebody.hears)
+    changes.tell("a")
+    del somebody
+    changes.tell("b")
+    assert heard == ["a"]

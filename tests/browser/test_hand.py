@@ -1,0 +1,774 @@
+"""What the hand can do, as plain methods and without a browser: prompts, history, editing, two annotators."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import ipycanvas.canvas
+import numpy as np
+import pytest
+
+from samnb.errors import ModelError
+from samnb.prompts import Prompt
+from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
+from samnb.ui.annotator.key_bindings import KEYS
+from samnb.widgets import Annotator
+from tests.support.fake_session import FakeSession
+from tests.support.own_loop import in_own_loop
+
+
+@pytest.fixture
+def session():
+    return FakeSession()
+
+
+@pytest.fixture
+def annotator(session):
+    return Annotator(session)
+
+
+def accepted(annotator, x=60, y=40, category=None):
+    """A disc of radius 20 that is kept."""
+    if category:
+        annotator.category = category
+    annotator.click(x, y)
+    annotator.wait()
+    annotator.accept()
+    return annotator.session.kept[-1]
+
+
+def state(annotator):
+    """All that undo must bring back."""
+    kept = [a.values for a in annotator.session.kept]
+    return kept, annotator._editing.draft, [a.id for a in annotator.annotations]
+
+
+def disc(x, y, radius, size_hw=(80, 120)):
+    rows, columns = np.mgrid[: size_hw[0], : size_hw[1]]
+    return np.hypot(columns - x, rows - y) < radius
+
+
+# -- prompts ----------------------------------------------------------------------------------------------------------
+
+
+def test_refining_hands_the_logits_of_the_chosen_mask_back(annotator, session):
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.choose(2)
+    annotator.click(70, 40)
+    annotator.wait()
+    assert session.hints[0] is None
+    assert (session.hints[1] == 2).all()
+    annotator.move_point(0, 61, 40)
+    annotator.wait()
+    assert session.hints[2] is None
+
+
+def test_the_automatic_choice_satisfies_the_points_first(annotator):
+    annotator.click(60, 40)
+    annotator.wait()
+    assert annotator._editing.chosen == 1
+    annotator.click(60, 55, background=True)
+    annotator.wait()
+    assert annotator._editing.chosen == 0
+    annotator.click(5, 5)
+    annotator.click(60, 55)
+    annotator.wait()
+    assert annotator.mask.all()
+
+
+def test_points_are_moved_and_removed_each_in_one_step(annotator):
+    annotator.click(60, 40)
+    annotator.click(70, 40, background=True)
+    for x in range(60, 40, -1):
+        annotator.gesture(PointDrag(0, x, 40, done=False))
+    annotator.gesture(PointDrag(0, 40, 41, done=True))
+    assert annotator.prompt == Prompt(((40.0, 41.0), (70.0, 40.0)), (1, 0))
+    annotator.gesture(PointRemove(0))
+    assert annotator.prompt == Prompt(((70.0, 40.0),), (0,))
+    annotator.undo()
+    annotator.undo()
+    assert annotator.prompt.points == ((60.0, 40.0), (70.0, 40.0))
+    annotator.remove_point(7)
+    annotator.move_point(-1, 3, 3)
+    assert annotator.prompt.points == ((60.0, 40.0), (70.0, 40.0))
+    annotator.gesture(PointDrag(0, 500, 41, done=True))
+    assert "outside" in annotator.error
+    assert annotator.prompt.points == ((60.0, 40.0), (70.0, 40.0))
+
+
+def test_specks_of_a_fresh_mask_are_dropped(annotator, session, monkeypatch):
+    whole = session.predict
+
+    def specked(image, **asked):
+        prediction = whole(image, **asked)
+        prediction.masks[1, 2, 2] = True
+        prediction.masks[1, 40, 60] = False
+        return prediction
+
+    monkeypatch.setattr(session, "predict", specked)
+    annotator.click(65, 40)
+    annotator.wait()
+    assert (annotator.mask == disc(65, 40, 20)).all()
+
+
+def test_candidates_have_small_pictures(annotator):
+    annotator.click(60, 40)
+    annotator.wait()
+    pictures = annotator._editing.seen.thumbnails
+    assert len(pictures) == 3
+    assert all(picture.startswith(b"\x89PNG") and len(picture) < 20_000 for picture in pictures)
+
+
+# -- detail ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large():
+    """A session with one image that is much larger than the screen, and its annotator, zoomed in round (1500, 900)."""
+    session = FakeSession(sizes=[(2400, 1600)])
+    annotator = Annotator(session)
+    stage = annotator._board.stage
+    for _ in range(6):
+        across, down = stage.view.stage_size
+        stage.zoom(1.5, (across * 1500 / 2400, down * 900 / 1600))
+    return session, annotator
+
+
+def test_detail_shows_the_model_what_is_on_the_screen(large):
+    session, annotator = large
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.clear()
+    annotator.detail_on = True
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.click(1510, 905)
+    annotator.wait()
+    whole, part, again = session.regions
+    assert whole is None
+    assert part == again  # clicks on one object refine, the view may move
+    x0, y0, x1, y1 = part
+    assert x1 - x0 <= 600
+    assert x0 < 1500 < x1
+    assert y0 < 900 < y1
+    assert session.hints[-1] is not None
+    assert "detail of" in annotator.status
+
+
+def test_a_click_beside_the_region_takes_another_or_the_whole(large):
+    session, annotator = large
+    annotator.detail_on = True
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.click(100, 100)  # off the screen
+    annotator.wait()
+    assert session.regions[0] is not None
+    assert session.regions[-1] is None
+    assert session.hints[-1] is None  # logits of a part say nothing of the whole
+
+
+def test_detail_in_the_middle_of_an_object_asks_anew_and_is_a_step(large):
+    session, annotator = large
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.toggle_detail()
+    annotator.wait()
+    assert session.regions[0] is None
+    assert session.regions[1] is not None
+    assert annotator.prompt.points == ((1500.0, 900.0),)
+    annotator.undo()
+    annotator.wait()
+    assert annotator._editing.draft.region is None
+    annotator.toggle_detail()
+    assert session.regions[2:] == []  # the answer is known
+
+
+def test_detail_without_zoom_is_the_whole_image_and_says_so(annotator, session):
+    annotator.detail_on = True
+    assert "zoom in" in annotator.status
+    annotator.click(60, 40)
+    annotator.wait()
+    assert session.regions == [None]
+
+
+# -- hover ------------------------------------------------------------------------------------------------------------
+
+
+def test_hover_shows_the_latest_place_and_a_click_goes_before(annotator, session):
+    shown = []
+    annotator._hover._show = shown.append
+    annotator.hover(60, 40)
+    assert session.asked == []
+    annotator.hover_on = True
+    session.gate = threading.Event()
+    for x in range(30, 90):
+        annotator.gesture(Hover(x, 40))
+    annotator.click(20, 20)
+    annotator.gesture(Hover(100, 40))
+    session.gate.set()
+    annotator.wait()
+    assert len(session.asked) <= 3
+    assert session.asked[-2].points == ((20.0, 20.0),)
+    assert session.asked[-1].points == ((20.0, 20.0), (100.0, 40.0))
+    assert len(shown) == 1
+    annotator.gesture(HoverEnd())
+    assert shown[-1] is None
+
+
+def test_hover_encodes_nothing_and_says_nothing_when_it_fails(annotator, session):
+    annotator.hover_on = True
+    session.cached = False
+    annotator.hover(60, 40)
+    annotator.wait()
+    assert session.asked == []
+    session.cached, session.error = True, ModelError("gone")
+    annotator.hover(60, 40)
+    annotator.hover(float("nan"), 900)
+    annotator.wait()
+    assert annotator.error == ""
+    annotator.tool = "brush"
+    asked = len(session.asked)
+    annotator.hover(60, 40)
+    annotator.wait()
+    assert len(session.asked) == asked
+
+
+# -- history ----------------------------------------------------------------------------------------------------------
+
+
+def test_undo_and_redo_go_over_everything_and_return_exactly(annotator, session):
+    first = accepted(annotator, 60, 40, "coin").id
+    second = accepted(annotator, 70, 40, "rim").id
+    acts = [
+        lambda: annotator.set_category_of(first, "rim"),
+        lambda: annotator.raise_(first),
+        lambda: annotator.lower(first),
+        lambda: annotator.select(second),
+        lambda: annotator.stroke([(10, 10), (30, 10)]),
+        lambda: annotator.smooth(),
+        lambda: annotator.remove(second),
+        lambda: annotator.click(30, 30),
+        lambda: annotator.stroke([(10, 60), (60, 70)]),
+        lambda: annotator.stroke([(15, 60)], erase=True),
+        lambda: annotator.fill_holes(),
+        lambda: annotator.drag_box(1, 1, 50, 50),
+        lambda: annotator.accept(),
+        lambda: annotator.edit(first),
+        lambda: annotator.stroke([(60, 40)], erase=True),
+        lambda: annotator.fill_holes(),
+        lambda: annotator.accept(),
+        lambda: annotator.clear(),
+    ]
+    annotator.brush_radius = 4
+    states = [state(annotator)]
+    for act in acts:
+        act()
+        annotator.wait()
+        if state(annotator) != states[-1]:
+            states.append(state(annotator))
+    assert annotator.error == ""
+    assert len(states) == 16
+    for expected in reversed(states[:-1]):
+        annotator.undo()
+        annotator.wait()
+        assert state(annotator) == expected
+    for expected in states[1:]:
+        annotator.redo()
+        annotator.wait()
+        assert state(annotator) == expected
+    annotator.redo()
+    assert "nothing" in annotator.status
+
+
+def test_undo_brings_an_accepted_object_back_into_the_hand(annotator, session):
+    kept = accepted(annotator)
+    annotator.undo()
+    annotator.wait()
+    assert session.kept == []
+    assert (annotator.mask == kept.mask).all()
+    annotator.accept()
+    assert session.kept[0].id != kept.id
+    annotator.undo()
+    annotator.redo()
+    assert len(session.kept) == 1
+
+
+def test_history_is_kept_for_each_image(annotator, session):
+    annotator.click(60, 40)
+    annotator.next()
+    annotator.undo()
+    assert "nothing" in annotator.status
+    annotator.click(30, 30)
+    annotator.previous()
+    annotator.undo()
+    assert not annotator.prompt
+    annotator.next()
+    assert annotator.prompt.points == ((30.0, 30.0),)
+
+
+def test_something_new_ends_what_can_be_done_again(annotator):
+    annotator.click(60, 40)
+    annotator.undo()
+    annotator.click(10, 10)
+    annotator.redo()
+    assert annotator.prompt.points == ((10.0, 10.0),)
+
+
+# -- editing ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stroke_paints_on_the_mask_in_hand_and_stays_when_the_prompt_changes(annotator, session):
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.brush_radius = 3
+    annotator.gesture(Stroke(((5, 5), (10, 5)), done=False))
+    annotator.tool = "brush"
+    annotator.gesture(Stroke(((5, 5), (20, 5)), done=True))
+    annotator.tool = "erase"
+    annotator.gesture(Stroke(((60, 40),), done=True))
+    assert annotator.mask[5, 12]
+    assert not annotator.mask[40, 60]
+    annotator.click(62, 45)
+    annotator.wait()
+    assert annotator.mask[5, 12]
+    assert not annotator.mask[40, 60]
+    annotator.accept()
+    assert (session.kept[0].mask == annotator.session.kept[0].mask).all()
+    assert session.kept[0].prompt.points == ((60.0, 40.0), (62.0, 45.0))
+    assert session.kept[0].mask[5, 12]
+    annotator.undo()
+    annotator.undo()
+    annotator.undo()
+    annotator.wait()
+    assert annotator.mask[40, 60]
+    assert annotator.mask[5, 12]
+
+
+def test_an_object_can_be_drawn_without_a_model(annotator, session):
+    annotator.stroke([(10, 10), (40, 10)])
+    annotator.accept()
+    [kept] = session.kept
+    assert session.asked == []
+    assert (kept.score, kept.prompt) == (1.0, Prompt())
+    annotator.stroke([(1, 1)], erase=True)
+    assert "nothing to erase" in annotator.status
+    annotator.stroke([(10, 10)])
+    annotator.stroke([(10, 10)], erase=True)
+    annotator.accept()
+    assert len(session.kept) == 1
+
+
+def test_a_stroke_before_the_mask_is_there_is_not_lost(annotator, session):
+    session.gate = threading.Event()
+    annotator.click(60, 40)
+    annotator.stroke([(60, 40)], erase=True)
+    annotator.smooth()
+    assert "one moment" in annotator.status
+    session.gate.set()
+    annotator.wait()
+    assert not annotator.mask[40, 60]
+    assert annotator.mask[40, 45]
+
+
+def test_tools_work_on_the_selected_annotation_at_once(annotator, session):
+    kept = accepted(annotator)
+    annotator.fill_holes()
+    assert "no mask to mend" in annotator.status
+    annotator.select(kept.id)
+    annotator.fill_holes()
+    assert "nothing to change" in annotator.status
+    annotator.stroke([(60, 40)], erase=True)
+    assert not session.kept[0].mask[40, 60]
+    annotator.fill_holes()
+    assert session.kept[0].mask[40, 60]
+    annotator.brush_radius = 60
+    annotator.stroke([(60, 40)], erase=True)
+    assert "Delete it instead" in annotator.error
+    assert session.kept[0].mask.any()
+    annotator.key("Delete")
+    assert session.kept == []
+    annotator.key("Delete")
+    annotator.undo()
+    assert session.kept[0].id == kept.id
+
+
+def test_editing_brings_the_prompt_back_and_accepting_replaces(annotator, session):
+    kept = accepted(annotator, 60, 40, "coin")
+    annotator.category = "rim"
+    annotator.edit(kept.id)
+    assert annotator.prompt == kept.prompt
+    assert (annotator.mask == kept.mask).all()
+    assert annotator.category == "coin"
+    assert annotator._board.stage._saved == ()
+    annotator.clear()
+    assert session.kept == [kept]
+    annotator.edit(kept.id)
+    annotator.click(70, 40)
+    annotator.wait()
+    annotator.choose(0)
+    annotator.accept()
+    [edited] = session.kept
+    assert edited.id == kept.id
+    assert edited.mask.sum() < kept.mask.sum()
+    assert len(edited.prompt.points) == 2
+
+
+def test_an_edited_annotation_that_somebody_deleted_is_kept_as_a_new_one(annotator, session):
+    kept = accepted(annotator)
+    annotator.edit(kept.id)
+    session.remove(kept)
+    annotator.accept()
+    [again] = session.kept
+    assert (again.mask == kept.mask).all()
+
+
+def test_a_double_click_edits_what_lies_there_and_leaves_no_points(annotator, session):
+    kept = accepted(annotator)
+    annotator.gesture(Click(62, 42))
+    annotator.gesture(Click(62, 42))
+    annotator.gesture(DoubleClick(62, 42))
+    assert annotator._editing.draft.replaces == kept.id
+    assert annotator.prompt == kept.prompt
+    annotator.clear()
+    annotator.gesture(Click(5, 70))
+    annotator.gesture(DoubleClick(5, 70))
+    assert annotator.prompt.points == ((5.0, 70.0),)
+
+
+def test_the_overlap_order_is_explicit_and_stable(annotator):
+    ids = [accepted(annotator, x, 40).id for x in (50, 60, 70)]
+    assert [a.id for a in annotator.annotations] == ids
+    annotator.raise_(ids[0])
+    assert [a.id for a in annotator.annotations] == [ids[1], ids[2], ids[0]]
+    annotator.lower(ids[2])
+    assert [a.id for a in annotator.annotations] == [ids[2], ids[1], ids[0]]
+    annotator.tool = "select"
+    annotator.gesture(Click(60, 40))
+    assert annotator.selected == ids[0]
+    annotator.gesture(Click(1, 1))
+    assert annotator.selected is None
+    annotator.undo()
+    annotator.undo()
+    assert [a.id for a in annotator.annotations] == ids
+
+
+def test_a_box_without_width_says_so(annotator):
+    annotator.gesture(BoxDrag(5, 5, 5, 9, done=True))
+    assert "width and height" in annotator.status
+    annotator.gesture(BoxDrag(5, 5, 15, 9, done=False))
+    annotator.gesture(BoxDrag(5, 5, 15, 9, done=True))
+    assert annotator.prompt.box == (5.0, 5.0, 15.0, 9.0)
+
+
+# -- nothing is lost --------------------------------------------------------------------------------------------------
+
+
+def test_a_second_annotator_finds_what_is_in_hand_and_follows(annotator, session):
+    annotator.click(60, 40)
+    annotator.stroke([(5, 5)])
+    other = Annotator(session)
+    other.wait()
+    assert other.prompt == annotator.prompt
+    assert (other.mask == annotator.mask).all()
+    other.click(62, 40)
+    annotator.wait()
+    assert len(annotator.prompt.points) == 2
+    other.wait()
+    other.accept()
+    annotator.wait()
+    assert not annotator.prompt
+    assert [a.id for a in annotator.annotations] == [a.id for a in other.annotations] == [1]
+    annotator.undo()
+    other.wait()
+    assert len(other.prompt.points) == 2
+    assert other.annotations == []
+    annotator.close()
+    other.redo()
+    assert len(other.annotations) == 1
+
+
+def test_what_others_add_and_delete_appears(annotator, session):
+    kept = accepted(annotator)
+    mask = disc(20, 20, 5)
+    thread = threading.Thread(target=lambda: session.accept_mask(session.image("0"), mask, category="found"))
+    thread.start()
+    thread.join()
+    annotator.wait()
+    assert [a.category for a in annotator.annotations] == ["object", "found"]
+    assert "found" in annotator._palette.names
+    session.remove(kept)
+    annotator.wait()
+    assert [a.category for a in annotator.annotations] == ["found"]
+    annotator.undo()
+    assert annotator.error == ""
+
+
+def test_a_model_that_fails_later_takes_no_work_away(annotator, session):
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.click(70, 40)
+    annotator.wait()
+    annotator._editing._kept.clear()
+    session.error = ModelError("out of memory. Close something.")
+    annotator.undo()
+    annotator.wait()
+    assert annotator.error == "No mask for this prompt: out of memory. Close something."
+    assert annotator.prompt.points == ((60.0, 40.0),)
+    annotator.next()
+    annotator.previous()
+    annotator.wait()
+    assert annotator.prompt.points == ((60.0, 40.0),)
+    session.error = None
+    annotator.click(61, 40)
+    annotator.wait()
+    assert annotator.mask is not None
+    assert annotator.error == ""
+
+
+def test_a_click_on_a_cached_image_does_not_wait_for_the_encoding_of_another(annotator, session, monkeypatch):
+    gate, whole = threading.Event(), session.predict
+
+    def slow_first(image, **asked):
+        if image.id == "0":
+            assert gate.wait(10)
+        return whole(image, **asked)
+
+    monkeypatch.setattr(session, "predict", slow_first)
+    monkeypatch.setattr(session, "is_cached", lambda image: image.id != "0")
+    annotator.click(60, 40)
+    annotator.next()
+    annotator.click(30, 30)
+    deadline = time.monotonic() + 30
+    while annotator.prediction is None:
+        annotator._editing.worker.flush()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    gate.set()
+    annotator.wait()
+    annotator.previous()
+    assert annotator.prediction is not None
+
+
+def test_a_click_is_answered_while_a_cell_holds_up_the_loop(session):
+    async def kernel():
+        annotator = Annotator(session)
+        # On another thread, as some kernels do it.
+        hand = threading.Thread(target=annotator.click, args=(60, 40))
+        hand.start()
+        deadline = time.monotonic() + 30
+        while not annotator.status.startswith("score"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        hand.join()
+        return annotator
+
+    assert in_own_loop(kernel()).prediction is not None
+
+
+# -- keys and categories ----------------------------------------------------------------------------------------------
+
+
+def test_every_key_of_the_table_has_its_method(annotator):
+    assert {key.method for key in KEYS if not callable(getattr(annotator, key.method, None))} == set()
+    for key in KEYS:
+        for name in key.names:
+            if key.method not in ("ask_for_name", "zoom_in", "zoom_out", "fit", "actual_size"):
+                annotator.key(name, ctrl=key.ctrl, shift=bool(key.shift))
+    assert annotator.error == ""
+
+
+def test_digits_choose_masks_while_there_are_some_and_categories_else(annotator):
+    for name in ("coin", "rim", "coin"):
+        annotator.category = name
+    annotator.key("2")
+    assert annotator.category == "rim"
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.key("3")
+    assert annotator.category == "rim"
+    assert annotator.mask.all()
+    annotator.key(".")
+    assert annotator._editing.chosen == 0
+    annotator.key("c")
+    assert annotator.category == "coin"
+
+
+def test_a_failing_drawing_is_shown_and_the_canvas_is_not_held(annotator, monkeypatch):
+    monkeypatch.setattr(annotator, "_outlines", lambda mask: 1 / 0)
+    annotator.click(60, 40)
+    annotator.wait()
+    assert "ZeroDivisionError" in annotator.error
+    manager = ipycanvas.canvas._CANVAS_MANAGER
+    assert not manager._caching
+    monkeypatch.undo()
+    annotator.click(61, 40)
+    annotator.wait()
+    assert annotator.error == ""
+
+
+def test_outlines_get_finer_when_one_looks_closer(annotator):
+    annotator.session.sizes[0] = (2400, 1600)
+    annotator.show("0.png")
+    kept = accepted(annotator, 300, 300)
+    annotator.click(350, 300)
+    annotator.wait()
+    stage = annotator._board.stage
+
+    def corners(shape):
+        return len(shape.polygons[0].exterior)
+
+    far = corners(stage._saved[0]), corners(stage._mask)
+    stage.zoom(12.0, stage.view.to_stage(305, 300))
+    annotator.wait()
+    assert stage.view.scale > 2
+    near = corners(stage._saved[0]), corners(stage._mask)
+    assert min(near) > 1.5 * max(far)
+    annotator.remove(kept.id)
+    stage.pan(5, 5)
+    annotator.wait()
+    assert annotator.error == ""
+
+
+# -- very many annotations --------------------------------------------------------------------------------------------
+
+
+def test_very_many_annotations_are_outlined_beside_the_kernel(session, monkeypatch):
+    image = session.images()[0]
+    for number in range(200):
+        session.accept_mask(image, disc(10 + number % 100, 10 + number % 60, 4), category="dot")
+    threads = set()
+    outlines = Annotator._outlines
+
+    def noted(self, mask):
+        threads.add(threading.current_thread())
+        return outlines(self, mask)
+
+    monkeypatch.setattr(Annotator, "_outlines", noted)
+    annotator = Annotator(session)
+    assert 0 < len(annotator._board.shapes) <= 200
+    annotator._refreshing.wait()
+    assert len(annotator._board.shapes) == 200
+    assert len(threads) == 2
+    annotator.remove(annotator.annotations[0].id)
+    assert len(annotator._board.shapes) == 199
+    annotator.next()
+    annotator.previous()
+    annotator._refreshing.wait()
+    assert len(annotator._board.shapes) == 199
+
+
+def test_what_happens_on_other_images_is_counted(session, annotator):
+    drawn = []
+    annotator._board.show_header = lambda *arguments: drawn.append(arguments)
+    for _ in range(20):
+        session.changes.tell(session.images()[1].id)
+    annotator._refreshing.wait()
+    assert len(drawn) in (1, 2)
+
+
+def test_without_its_last_point_an_edited_annotation_is_let_go(annotator, session):
+    first = accepted(annotator)
+    annotator.edit(first.id)
+    annotator.wait()
+    annotator.remove_point(0)
+    annotator.wait()
+    assert not annotator._editing.draft
+    assert annotator._editing.draft.replaces is None
+    second = accepted(annotator, 20, 20)
+    assert second.id != first.id
+    assert session.kept[0].values == first.values
+
+
+def test_what_is_accepted_while_it_is_computed_has_the_category_of_that_moment(annotator, session):
+    session.gate = threading.Event()
+    annotator.category = "red"
+    annotator.click(60, 40)
+    annotator.accept()
+    annotator.category = "blue"
+    annotator.show(session.images()[1])  # waits for what was accepted
+    assert annotator.image.id == "0"
+    session.gate.set()
+    annotator.wait()
+    assert [a.category for a in session.kept] == ["red"]
+
+
+def _hints_kept(hands):
+    steps = [step for history in hands._histories.values() for step in (*history._done, *history._undone)]
+    return len({id(draft.hint) for step in steps for draft in (step.before, step.after) if draft.hint is not None})
+
+
+def test_the_hints_of_many_clicks_are_let_go(session):
+    annotator = Annotator(session)
+    for number in range(120):
+        annotator.click(number % 100, number % 60)
+        annotator.wait()
+    assert _hints_kept(annotator._hands) <= 41
+    for _ in range(120):
+        annotator.undo()
+    annotator.wait()
+    assert not annotator.prompt
+    for _ in range(120):
+        annotator.redo()
+    assert len(annotator.prompt.points) == 120
+    assert _hints_kept(annotator._hands) <= 41
+    assert annotator.error == ""
+    annotator.close()
+
+
+def test_the_hints_of_many_images_are_let_go():
+    session = FakeSession(sizes=[(40, 30)] * 30)
+    annotator = Annotator(session)
+    for _ in range(30):
+        for number in range(3):
+            annotator.click(5 + number, 5)
+            annotator.wait()
+        annotator.next()
+    assert _hints_kept(annotator._hands) <= 21 * 2
+    annotator.show("0.png")
+    annotator.wait()
+    assert len(annotator.prompt.points) == 3
+    annotator.undo()
+    assert len(annotator.prompt.points) == 2
+    annotator.close()
+
+
+def test_another_picture_under_the_same_name_begins_without_steps():
+    pixels = {"is": "a"}
+
+    class Changing(FakeSession):
+        def image(self, image):
+            record = super().image(getattr(image, "id", image))
+            object.__setattr__(record, "pixel_hash", pixels["is"])
+            return record
+
+    annotator = Annotator(Changing(), image="0.png")
+    annotator.click(20, 20)
+    annotator.wait()
+    annotator.accept()
+    annotator.click(30, 30)
+    pixels["is"] = "b"
+    annotator.show("0.png")
+    annotator.wait()
+    assert not annotator.prompt
+    annotator.undo()
+    assert annotator.status == "nothing to undo on this image"
+    assert len(annotator.annotations) == 1
+    annotator.close()
+
+
+def test_news_of_other_images_do_not_displace_outlines_still_to_be_made(session):
+    for number in range(60):
+        mask = np.zeros((80, 120), bool)
+        mask[number : number + 5, number : number + 5] = True
+        session.accept_mask(session.image("0.png"), mask, category="thing")
+    annotator = Annotator(session, image="1.png")
+    free = threading.Event()
+    annotator._refreshing.submit(free.wait, lambda value, error: None)
+    annotator.show("0.png")
+    annotator._lamp_changed(session.image("2.png"), "cached")
+    free.set()
+    annotator.wait()
+    assert len(annotator._outlined) == 60
+    annotator.close()

@@ -1,0 +1,127 @@
+"""Prewarm with its widget: to the summary, paused, cancelled, and with a click in between."""
+
+import re
+
+import pytest
+
+import samnb
+
+from .hand import Hand
+from .lab import eventually
+from .pictures import COIN, FAKE_MODEL, write_photos
+
+pytestmark = pytest.mark.ui
+
+OPEN = """
+import samnb
+session = samnb.Session({folder!r}, cache={{"dtype": "float32"}})
+session.add("photos")
+"""
+# Encodes only as fast as the test lets it: one image for each permit, and strictly in order. (Two images whose keys
+# begin alike share a lock, and the second lets those behind it go first: with these pictures that happens at float16.)
+GATED = """
+import threading
+import samnb.encoding.pipeline
+samnb.encoding.pipeline._SOON = 600
+permits = threading.Semaphore(0)
+fake_encode = session.model.encode
+def encode(pixels):
+    permits.acquire()
+    return fake_encode(pixels)
+session.model.encode = encode
+"""
+IMAGES = 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def photos(lab):
+    return write_photos(lab.root / "photos", crops=IMAGES - 1)
+
+
+def progress_says(notebook, pattern, *, seconds=60):
+    widget = notebook.page.locator(".samnb:has(.samnb-bar)")
+
+    def look():
+        return widget.count() and re.search(pattern, widget.last.inner_text())
+
+    try:
+        return eventually(f"the progress says {pattern!r}", look, seconds=seconds)
+    except AssertionError as error:
+        raise AssertionError(f"{error} It says {widget.all_inner_texts()}") from None
+
+
+def permit(notebook, count=1):
+    notebook.ask(f"permits.release({count})")
+
+
+def test_prewarm_runs_to_the_summary_and_a_second_one_skips(notebook):
+    cells = [OPEN.format(folder="twice"), FAKE_MODEL, "await session.prewarm()", "await session.prewarm()"]
+    notebook.open("twice.ipynb", cells)
+    notebook.wait_until_run(seconds=120)
+    widgets = notebook.page.locator(".samnb:has(.samnb-bar)")
+    eventually("two summaries", lambda: widgets.count() == 2 and "Dataset ready" in widgets.last.inner_text())
+    assert f"Dataset ready (cache: {IMAGES} embeddings, computed: {IMAGES}, skipped: 0)" in widgets.first.inner_text()
+    assert f"Dataset ready (cache: {IMAGES} embeddings, computed: 0, skipped: {IMAGES})" in widgets.last.inner_text()
+
+
+def test_pause_resume_and_cancel(notebook, lab):
+    notebook.open("pause.ipynb", [OPEN.format(folder="pause"), FAKE_MODEL + GATED, "job = session.prewarm()"])
+    notebook.wait_until_run(seconds=120)
+    button = notebook.page.locator(".samnb").get_by_role("button")
+    progress_says(notebook, rf"⏳ Pre-warming cache\.\.\. 0/{IMAGES}")
+    permit(notebook)
+    progress_says(notebook, rf"1/{IMAGES}")
+    button.filter(has_text="Pause").click()
+    progress_says(notebook, "paused after the image in hand")
+    permit(notebook, 3)
+    progress_says(notebook, rf"2/{IMAGES}")
+    button.filter(has_text="Resume").click()
+    progress_says(notebook, rf"4/{IMAGES}")
+    button.filter(has_text="Cancel").click()
+    progress_says(notebook, "stopping after the image in hand")
+    permit(notebook)
+    progress_says(notebook, r"Stopped \(cache: 5 embeddings, computed: 5, skipped: 0\)")
+    with samnb.Session(lab.root / "pause", cache={"dtype": "float32"}) as session:
+        assert sum(image.embedding_cached for image in session.images()) == 5
+
+
+def test_a_click_is_answered_while_a_prewarm_awaits(notebook):
+    cells = [
+        OPEN.format(folder="busy"),
+        FAKE_MODEL + GATED,
+        "permits.release()\nannotator = session.annotate('coins.png')\nsession.embedding('coins.png')\nannotator",
+        "job = session.prewarm()\nawait job",
+    ]
+    notebook.open("busy.ipynb", cells)
+    progress_says(notebook, rf"⏳ Pre-warming cache\.\.\. 0/{IMAGES}", seconds=120)
+    hand = Hand(notebook)
+    # The kernel is inside the awaiting cell, so it can only be watched through the page.
+    hand.page.mouse.click(*place_of_coin(hand))
+    hand.until(r"score 0\.94 · \d+ ms · cache hit")
+    hand.until_colours("a mask", lambda now: now["blue"] > 500)
+    notebook.page.get_by_role("button").filter(has_text="Cancel").click()
+    # A slow machine may not have an image in hand yet: then it stops at once.
+    progress_says(notebook, r"stopping after the image in hand|Stopped \(cache: 1 embeddings, computed: 0")
+
+
+def place_of_coin(hand):
+    """`Hand.place` asks the kernel, which is busy here; coins.png is 384 wide and 303 high."""
+    box = hand.stage.bounding_box()
+    scale = min(box["width"] / 384, box["height"] / 303)
+    left, top = box["x"] + (box["width"] - 384 * scale) / 2, box["y"] + (box["height"] - 303 * scale) / 2
+    return left + COIN[0] * scale, top + COIN[1] * scale
+
+
+def test_a_failed_image_is_listed_with_its_reason(notebook, lab):
+    broken = lab.root / "broken"
+    write_photos(broken, crops=1)
+    cells = [
+        'import samnb\nsession = samnb.Session("broken-session")\nsession.add("broken")',
+        FAKE_MODEL,
+        "import os; os.remove('broken/drawer-1.png')\nawait session.prewarm()",
+    ]
+    notebook.open("broken.ipynb", cells)
+    notebook.wait_until_run(seconds=120)
+    progress_says(notebook, r"Dataset ready \(cache: 1 embeddings, computed: 1, skipped: 0, failed: 1\)")
+    notebook.page.locator(".samnb summary").click()
+    progress_says(notebook, r"drawer-1\.png .*nothing found")

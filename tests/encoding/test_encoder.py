@@ -1,0 +1,147 @@
+import pickle
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import samnb.encoding.encoder
+import samnb.session
+from samnb.encoding.encoder import encode_into_store, prepared_picture, read_checked
+from samnb.errors import ImageChanged, StoreError
+from samnb.images import pixel_hash
+from samnb.session import Session
+from tests.support.numpy_model import NumpyModel
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel())
+    with Session(tmp_path / "session") as session:
+        session.add(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
+        yield session
+
+
+def test_a_task_travels_and_its_outcome_holds_no_tensor(session, monkeypatch):
+    worker = NumpyModel()
+    monkeypatch.setattr("samnb.encoding.encoder._model", lambda *args: worker)
+    task = pickle.loads(pickle.dumps(session._encoder.task(session.images()[0])))
+    first, second = encode_into_store(task), encode_into_store(task)
+    assert (first.computed, second.computed, worker.encodes) == (True, False, 1)
+    assert first.key == task.key
+    assert len(pickle.dumps(first)) < 500
+    _, hit = session.embedding(session.images()[0])
+    assert hit
+    assert session.model.encodes == 0
+
+
+def test_the_key_tells_pixels_models_and_storage_apart(session, tmp_path):
+    image = session.images()[0]
+    keys = {session._encoder.key(image.pixel_hash), session._encoder.key("0" * 64)}
+    with Session(tmp_path / "other", cache={"dtype": "float32"}) as other:
+        keys.add(other._encoder.key(image.pixel_hash))
+        other.model.fingerprint = "numpy-1"
+        keys.add(other._encoder.key(image.pixel_hash))
+        other.model.recipe = "numpy/2"
+        keys.add(other._encoder.key(image.pixel_hash))
+    assert len(keys) == 5
+
+
+def test_pixels_that_changed_are_not_filed_under_the_old_hash(tmp_path):
+    path = tmp_path / "a.png"
+    before = np.zeros((4, 4, 3), np.uint8)
+    Image.fromarray(before).save(path)
+    np.testing.assert_array_equal(read_checked(path, pixel_hash(before), "monday"), before)
+    Image.fromarray(before + 1).save(path)
+    with pytest.raises(ImageChanged, match=r"a\.png.*changed since it was added.*dataset='monday'"):
+        read_checked(path, pixel_hash(before), "monday")
+
+
+def test_a_file_with_the_bytes_that_were_added_is_not_hashed_by_its_pixels(session, monkeypatch):
+    task = session._encoder.task(session.images()[0])
+    prepare = SimpleNamespace(prepare=lambda picture: picture.size)
+    expected = prepared_picture(replace(task, content_hash=""), prepare)
+
+    def refuse(picture):
+        raise AssertionError("its pixels were hashed")
+
+    monkeypatch.setattr(samnb.encoding.encoder, "hash_of_upright", refuse)
+    assert prepared_picture(task, prepare) == expected
+
+
+def test_a_file_written_anew_is_told_by_its_pixels(tmp_path):
+    path, pixels = tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    Image.fromarray(pixels).save(path)
+    with Session(tmp_path / "s") as session:
+        session.add([path], dataset="monday")
+        task = session._encoder.task(session.images()[0])
+    prepare = SimpleNamespace(prepare=np.asarray)
+    Image.fromarray(pixels).save(path, compress_level=0)
+    np.testing.assert_array_equal(prepared_picture(task, prepare), pixels)
+    Image.fromarray(pixels + 1).save(path)
+    with pytest.raises(ImageChanged, match=r"a\.png.*dataset='monday'"):
+        prepared_picture(task, prepare)
+
+
+def test_the_first_and_the_second_answer_are_the_same_bits(session):
+    image = session.images()[0]
+    first, hit = session.embedding(image)
+    session.cache.clear_memory()
+    second, hit_again = session.embedding(image)
+    assert (hit, hit_again) == (False, True)
+    np.testing.assert_array_equal(first.tensors["image_embedding"], second.tensors["image_embedding"])
+
+
+def refuse(*arguments):
+    raise StoreError("the database is locked")
+
+
+def test_an_embedding_is_given_although_the_catalog_cannot_be_told(session, monkeypatch, caplog):
+    image = session.images()[0]
+    monkeypatch.setattr(session.catalog, "mark_pixels_cached", refuse)
+    monkeypatch.setattr(session.catalog, "mark_held", refuse)
+    assert [session.embedding(image)[1] for _ in range(2)] == [False, True]
+    assert caplog.text.count("its embedding is in the store, and the catalog could not be told") == 2
+    assert "the database is locked" in caplog.text
+    *_, last = session.prewarm_stream()
+    assert (last["skipped"], last["failed"]) == (1, 0)
+
+
+def test_a_prewarm_goes_on_although_the_catalog_cannot_be_told(session, monkeypatch, caplog):
+    monkeypatch.setattr(session.catalog, "mark_pixels_cached", refuse)
+    monkeypatch.setattr(session.catalog, "mark_held", refuse)
+    *_, last = session.prewarm_stream()
+    assert (last["computed"], last["failed"]) == (1, 0)
+    assert "the database is locked" in caplog.text
+
+
+def test_one_image_taken_in_hand_by_two_threads_is_there_once(session):
+    class Slow(deque):
+        def remove(self, key):
+            try:
+                super().remove(key)
+            finally:
+                with suppress(threading.BrokenBarrierError):
+                    together.wait(0.3)
+
+    together, encoder, keys = threading.Barrier(2), session._encoder, [f"{n:064x}" for n in range(3)]
+    encoder._in_hand = Slow(keys)
+    threads = [threading.Thread(target=encoder._take_in_hand, args=[keys[0]]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(encoder._in_hand) == [keys[1], keys[2], keys[0]]
+
+
+def test_the_first_look_at_an_unchanged_file_hashes_no_pixels(session, monkeypatch):
+    def refuse_to_hash(picture):
+        raise AssertionError("its pixels were hashed")
+
+    for name in ("hash_of_upright", "pixel_hash"):
+        monkeypatch.setattr(samnb.encoding.encoder, name, refuse_to_hash)
+    assert session.embedding(session.images()[0])[1] is False

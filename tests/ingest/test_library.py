@@ -1,0 +1,213 @@
+"""Datasets as a user expects them: renamed, deleted, added again; images removed; files that were moved."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import samnb.session
+from samnb.errors import ImageNotFound, NameTaken, UnknownName, WorkWouldBeLost
+from samnb.session import Session
+from tests.support.numpy_model import NumpyModel
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 256, (20, 30 + seed, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture
+def session(tmp_path: Path, photos: Path, both_databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    model = NumpyModel()
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: model)
+    with Session(tmp_path / "session") as session:
+        session.add(photos, dataset="monday")
+        yield session
+
+
+def annotate(session: Session, image: str) -> None:
+    prediction = session.predict(image, points=[(5, 5)])
+    session.accept(prediction, category="thing", index=int(prediction.masks.sum(axis=(1, 2)).argmax()))
+
+
+def names(session: Session) -> list[str]:
+    return [dataset.name for dataset in session.datasets()]
+
+
+# -- names --------------------------------------------------------------------------------------------
+
+
+def test_a_dataset_is_renamed_with_all_it_holds(session: Session) -> None:
+    annotate(session, "0.png")
+    before = session.images("monday")
+    renamed = session.rename_dataset("monday", "Montag 50%")
+    assert (renamed.name, renamed.images) == ("Montag 50%", 3)
+    assert [i.id for i in session.images("Montag 50%")] == [i.id for i in before]
+    assert len(session.annotations(dataset="Montag 50%")) == 1
+    with pytest.raises(UnknownName, match="Montag"):
+        session.images("monday")
+    assert session.rename_dataset("Montag 50%", "Montag 50%") == renamed
+
+
+def test_a_name_that_is_taken_is_refused(session: Session, photos: Path) -> None:
+    session.add(photos / "0.png", dataset="tuesday")
+    with pytest.raises(NameTaken, match="'tuesday' already"):
+        session.rename_dataset("monday", "tuesday")
+    with pytest.raises(UnknownName, match="Did you mean 'monday'"):
+        session.rename_dataset("munday", "x")
+    assert names(session) == ["monday", "tuesday"]
+
+
+# -- deleting -----------------------------------------------------------------------------------------
+
+
+def test_delete_and_add_again_encodes_nothing(session: Session, photos: Path) -> None:
+    session.prewarm(show=False).wait(60)
+    gone = session.delete_dataset("monday")
+    assert (gone.images, gone.annotations) == (3, 0)
+    assert str(gone).startswith("3 images left 'monday'; files and embeddings stay")
+    assert (session.images(), names(session)) == ([], [])
+    report = session.add(photos, dataset="monday")
+    assert (report.added, report.duplicates_found) == (3, 3)
+    assert report.duplicates_message == "3 image(s) already cached, prewarm will be faster"
+    last = session.prewarm(show=False).wait(60)
+    assert (last["computed"], last["skipped"]) == (0, 3)
+    assert session.model.encodes == 3  # type: ignore[attr-defined]
+
+
+def test_the_same_pictures_elsewhere_stay(session: Session, photos: Path) -> None:
+    session.add(photos, dataset="tuesday")
+    annotate(session, "tuesday/1.png")
+    session.delete_dataset("monday")
+    assert len(session.images("tuesday")) == 3
+    assert len(session.annotations()) == 1
+
+
+def test_work_by_hand_is_not_deleted_by_the_way(session: Session) -> None:
+    annotate(session, "0.png")
+    annotate(session, "0.png")
+    for lose in (lambda: session.delete_dataset("monday"), lambda: session.remove_image("0.png")):
+        with pytest.raises(WorkWouldBeLost, match=r"2 annotations .*export.*discard_annotations=True"):
+            lose()
+    assert (len(session.images()), len(session.annotations())) == (3, 2)
+    assert session.remove_image("1.png").images == 1
+    gone = session.delete_dataset("monday", discard_annotations=True)
+    assert (gone.images, gone.annotations) == (2, 2)
+    assert "2 annotations with them" in str(gone)
+    assert session.annotations() == []
+
+
+def test_what_a_template_left_is_no_obstacle(session: Session) -> None:
+    annotate(session, "0.png")
+    limits = {"min_score": 0.0, "min_similarity": 0.0, "max_area_ratio": 1e6}
+    session.apply(session.template("things", strategy="fixed", **limits), show=False).wait(60)
+    assert session.annotations(image="1.png")
+    gone = session.remove_image("1.png")
+    assert (gone.dataset, gone.images) == ("monday", 1)
+    assert gone.annotations > 0
+    assert [i.filename for i in session.images()] == ["0.png", "2.png"]
+
+
+def test_a_place_that_was_left_is_not_given_twice(session: Session, photos: Path) -> None:
+    session.remove_image("1.png")
+    session.add(photos, dataset="monday")
+    assert [(i.filename, i.position) for i in session.images()] == [("0.png", 0), ("2.png", 2), ("1.png", 3)]
+
+
+def test_what_is_not_there_cannot_be_removed(session: Session) -> None:
+    image = session.image("0.png")
+    session.remove_image(image)
+    with pytest.raises(UnknownName):
+        session.remove_image(image)
+    with pytest.raises(UnknownName):
+        session.delete_dataset("nothing")
+
+
+# -- files that were moved ----------------------------------------------------------------------------
+
+
+def test_moved_files_are_found_by_their_bytes(session: Session, photos: Path, tmp_path: Path) -> None:
+    annotate(session, "0.png")
+    session.prewarm(show=False).wait(60)
+    before = session.images()
+    deep = tmp_path / "archive" / "2026"
+    deep.mkdir(parents=True)
+    (photos / "0.png").rename(deep / "0.png")
+    (photos / "1.png").rename(deep / "renamed.png")
+    (deep / "other.png").write_bytes((photos / "2.png").read_bytes())  # 2.png is where it was
+    report = session.relocate(tmp_path / "archive")
+    assert str(report).startswith("2 of 2 missing files found in")
+    after = session.images()
+    assert [i.id for i in after] == [i.id for i in before]
+    assert [i.path for i in after] == [str(deep / "0.png"), str(deep / "renamed.png"), str(photos / "2.png")]
+    assert [i.filename for i in after] == ["0.png", "renamed.png", "2.png"]
+    assert session.annotations()[0].image == "0.png"
+    assert session.pixels("renamed.png").shape == (20, 31, 3)
+    assert session.prewarm(show=False).wait(60)["skipped"] == 3
+    assert str(session.relocate(tmp_path / "archive")) == "No file is missing."
+
+
+def test_what_is_not_found_is_told(session: Session, photos: Path, tmp_path: Path) -> None:
+    shutil.move(photos, tmp_path / "moved")
+    (tmp_path / "moved" / "1.png").write_bytes(b"\x89PNG another picture of another size")
+    report = session.relocate(tmp_path / "moved")
+    assert [i.filename for i in report.missing] == ["1.png"]
+    assert f"monday/1.png: was {photos / '1.png'}" in str(report)
+    assert repr(report) == str(report)
+    with pytest.raises(ImageNotFound):
+        session.relocate(tmp_path / "nowhere")
+
+
+def test_one_file_may_stand_for_an_image_of_each_dataset(session: Session, photos: Path, tmp_path: Path) -> None:
+    session.add(photos / "0.png", dataset="tuesday")
+    copies = [tmp_path / "photos" / name for name in ("copy.png", "copy2.png")]
+    for copy in copies:
+        shutil.copy(photos / "0.png", copy)
+    session.add(copies[0], dataset="monday")
+    shutil.move(photos, tmp_path / "moved")
+    assert len(session.relocate(tmp_path / "moved").found) == 5
+    at = {f"{i.dataset}/{Path(i.path).name}" for i in session.images()}
+    assert at == {"monday/0.png", "monday/1.png", "monday/2.png", "monday/copy.png", "tuesday/0.png"}
+
+
+def test_a_file_that_was_added_again_meanwhile_stays_one_image(session: Session, photos: Path, tmp_path: Path) -> None:
+    shutil.move(photos, tmp_path / "moved")
+    session.add(tmp_path / "moved" / "0.png", dataset="monday")
+    report = session.relocate(tmp_path / "moved")
+    assert [i.filename for i in report.missing] == ["0.png"]
+    assert len(session.images()) == 4
+
+
+# -- what looks alike ---------------------------------------------------------------------------------
+
+
+def test_near_duplicates_of_a_session(session: Session, photos: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    Image.open(photos / "0.png").resize((60, 40)).save(more / "larger.png")
+    session.add(more, dataset="tuesday")
+    [group] = session.near_duplicates()
+    assert [f"{i.dataset}/{i.filename}" for i in group.images] == ["tuesday/larger.png", "monday/0.png"]
+    assert session.near_duplicates(dataset="monday") == []
+    assert session.near_duplicates().compared == 4
+
+
+def test_hashes_of_an_older_version_are_made_again(session: Session, photos: Path) -> None:
+    old = {image.id: dataclasses.replace(image.as_new(), perceptual_version=0) for image in session.images()}
+    session.catalog.renew_images(old)
+    assert session.near_duplicates().unhashed == 3
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(photos / "1.png")
+    last = session.fill_hashes(show=False).wait(60)
+    assert (last["computed"], last["failed"]) == (2, 1)  # another picture by now: for `add` to tell
+    assert session.near_duplicates().unhashed == 1

@@ -1,0 +1,199 @@
+"""A session without files, a database and models: discs round the first point, and the whole picture, as masks."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from samnb.annotations.service import Changes
+from samnb.errors import ModelError, PromptError, UnknownName
+from samnb.masks import mask_area, mask_bbox
+from samnb.prompts import Prediction, Prompt
+from samnb.records import CategoryRecord
+
+
+@dataclass(frozen=True)
+class FakeImage:
+    id: str
+    filename: str
+    width: int
+    height: int
+    dataset: str = "monday"
+    embedding_cached: bool = True
+
+    @property
+    def size_hw(self):
+        return (self.height, self.width)
+
+
+@dataclass(frozen=True)
+class FakeDataset:
+    name: str
+    images: int
+    cached: int
+
+
+@dataclass(frozen=True, eq=False)
+class FakeAnnotation:
+    id: int
+    image_id: str
+    category: str
+    mask: np.ndarray
+    score: float
+    prompt: Prompt
+    layer: int = 0
+    updated_at: int = 0
+    created_at: str = ""
+
+    @property
+    def bbox(self):
+        return mask_bbox(self.mask)
+
+    @property
+    def area(self):
+        return mask_area(self.mask)
+
+    @property
+    def values(self):
+        """What two equal ones have in common, however often they were changed and changed back."""
+        return (self.id, self.image_id, self.category, self.mask.tobytes(), self.score, self.prompt, self.layer)
+
+
+@dataclass
+class FakeSession:
+    """Discs round the first point, and the whole picture, as masks."""
+
+    sizes: list = field(default_factory=lambda: [(120, 80), (80, 120), (60, 60)])
+    name: str = "coins"
+    cached: bool = True
+    kept: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
+    hints: list = field(default_factory=list)
+    regions: list = field(default_factory=list)
+    gate: threading.Event | None = None
+    error: Exception | None = None
+    unreadable: tuple = ()
+    named: dict = field(default_factory=dict)
+    changes: Changes = field(default_factory=Changes)
+    unfinished: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self._times, self._ids = itertools.count(1), itertools.count(1)
+
+    # -- images
+
+    def images(self, dataset=None):
+        if dataset not in (None, "monday"):
+            raise UnknownName("dataset", dataset, ["monday"])
+        return [FakeImage(str(i), f"{i}.png", w, h) for i, (w, h) in enumerate(self.sizes)]
+
+    def image(self, image):
+        for record in self.images():
+            if image in (record, record.id, record.filename):
+                return record
+        raise UnknownName("image", image, [r.filename for r in self.images()])
+
+    def datasets(self):
+        return [FakeDataset("monday", len(self.sizes), len(self.sizes) if self.cached else 0)]
+
+    def lamp(self, image):
+        return "cached" if self.cached else "unknown"
+
+    def pixels(self, image):
+        if image.filename in self.unreadable:
+            raise ModelError(f"{image.filename}: gone. Put it back.")
+        return np.full((image.height, image.width, 3), 90, np.uint8)
+
+    def is_cached(self, image, region=None):
+        return self.cached
+
+    # -- prompts
+
+    def predict(self, image, *, prompt, multimask=True, mask_input=None, region=None):
+        self.asked.append(prompt)
+        self.regions.append(region)
+        self.hints.append(mask_input)
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        if self.error is not None:
+            raise self.error
+        x, y = prompt.points[0] if prompt.points else prompt.box[:2]
+        rows, columns = np.mgrid[: image.height, : image.width]
+        distance = np.hypot(columns - x, rows - y)
+        masks = np.stack([distance < 9, distance < 20, np.ones_like(distance, bool)])
+        hit, self.cached = self.cached, True
+        scores = np.array([0.81, 0.94, 0.4], np.float32)
+        logits = np.stack([np.full((4, 4), n, np.float32) for n in range(3)])
+        return Prediction(
+            masks, scores, logits, prompt, image.filename, image.id, cache_hit=hit, ms=38.2, region=region
+        )
+
+    # -- annotations
+
+    def accept(self, prediction, *, category, index=None):
+        index = prediction.best if index is None else index
+        image = self.image(prediction.image_id)
+        return self.accept_mask(
+            image,
+            prediction.masks[index],
+            category=category,
+            prompt=prediction.prompt,
+            score=float(prediction.scores[index]),
+        )
+
+    def accept_mask(self, image, mask, *, category, prompt=None, score=1.0):
+        if not mask.any():
+            raise PromptError("The chosen mask is empty: nothing to keep.")
+        self.kept.append(FakeAnnotation(next(self._ids), image.id, category, mask, score, prompt or Prompt()))
+        self.changes.tell(image.id)
+        return self.kept[-1]
+
+    def annotations(self, *, category=None, image=None, dataset=None):
+        return [a for a in self.kept if image is None or a.image_id == image.id]
+
+    def annotation_counts(self, dataset=None):
+        return dict(Counter(a.image_id for a in self.kept))
+
+    def update(self, annotation, **values):
+        place = next((i for i, a in enumerate(self.kept) if a.id == annotation.id), None)
+        if place is None:
+            raise UnknownName("annotation", annotation.id, [])
+        if values.get("mask") is not None and not values["mask"].any():
+            raise PromptError("The mask is empty: nothing to keep.")
+        given = {name: value for name, value in values.items() if value is not None}
+        self.kept[place] = replace(self.kept[place], **given, updated_at=next(self._times))
+        self.changes.tell(annotation.image_id)
+        return self.kept[place]
+
+    def restore(self, annotations, changed_from=()):
+        for annotation in annotations:
+            others = [a for a in self.kept if a.id != annotation.id]
+            self.kept = sorted([*others, annotation], key=lambda a: a.id)
+            self.changes.tell(annotation.image_id)
+
+    def remove(self, annotation):
+        before = len(self.kept)
+        self.kept = [a for a in self.kept if a.id != annotation.id]
+        self.changes.tell(annotation.image_id)
+        return len(self.kept) < before
+
+    # -- categories
+
+    def categories(self):
+        return list(dict.fromkeys([*self.named, *(a.category for a in self.kept)]))
+
+    def category_records(self):
+        return [CategoryRecord(n, self.named.get(n) or "", i) for i, n in enumerate(self.categories())]
+
+    def add_category(self, name, *, color=None):
+        self.named[name] = color
+        self.changes.tell()
+
+    def rename_category(self, name, new_name):
+        self.named = {new_name if n == name else n: color for n, color in self.named.items()}
+        self.kept = [replace(a, category=new_name) if a.category == name else a for a in self.kept]
+        self.changes.tell()

@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import pytest
+
+from samnb.masks import mask_iou
+from samnb.prompts import Prompt
+from samnb.templates import CategoryExamples, Template, make_template
+from samnb.templates.features import Looked, cells_at, make_example, place_of, prototype, shift_of, similarity_map
+from tests.support.numpy_model import NumpyModel
+from tests.templates.test_matching import GREEN, GREY, MODEL, RED, example_of, found, scene, truth
+
+ORANGE = (200, 60, 40)
+
+
+def noisy(size_hw=(160, 160), seed=0):
+    """Blotches of 10 pixels, so that every place looks different."""
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, 256, (size_hw[0] // 10 + 8, size_hw[1] // 10 + 8, 3))
+    return np.kron(cells, np.ones((10, 10, 1))).astype(np.uint8)
+
+
+def window(pixels, dx, dy):
+    return np.ascontiguousarray(pixels[40 + dy : 200 + dy, 40 + dx : 200 + dx])
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (20, 0), (0, -20), (-10, 30), (30, 30)])
+def test_a_place_is_found_again_where_it_went(dx, dy):
+    pixels = noisy((240, 240))
+    mask = np.zeros((160, 160), bool)
+    mask[60:100, 60:110] = True
+    place = place_of(Looked(MODEL.embed(window(pixels, 0, 0))), mask)
+    moved = shift_of(Looked(MODEL.embed(window(pixels, dx, dy))), place, 0.25)
+    assert np.allclose(np.array(moved) * 10, (-dx, -dy), atol=2.5)
+
+
+def test_a_place_is_not_sought_farther_than_told():
+    pixels = noisy((240, 240))
+    mask = np.zeros((160, 160), bool)
+    mask[60:100, 60:100] = True
+    place = place_of(Looked(MODEL.embed(window(pixels, 0, 0))), mask)
+    moved = shift_of(Looked(MODEL.embed(window(pixels, 30, 30))), place, 0.05)
+    assert max(map(abs, moved)) <= 0.05 * 16 + 0.25
+
+
+def test_fixed_follows_an_object_that_moved_a_little():
+    first, second = (scene([(x, 50, 40, RED), (20, 110, 30, GREEN)]) for x in (50, 70))
+    embedding = MODEL.embed(first)
+    prompt = Prompt.of(points=[(55, 70)])
+    example = make_example("0" * 64, prompt, truth(first, RED), embedding, place=True)
+    options = {"model": "m", "parameters": {"max_shift": 0.2}}
+    template = make_template("red", "fixed", [CategoryExamples("red", (example,))], **options)
+    (match,) = found(template, second)
+    assert mask_iou(match.mask, truth(second, RED)) > 0.9
+    assert found(template.with_parameters(max_shift=0), second) == []  # grey under the click there
+
+
+def test_what_looks_like_the_background_is_left_out():
+    pixels = scene([(20, 20, 40, RED), (100, 20, 40, ORANGE), (20, 110, 30, GREEN)])
+    example = example_of(pixels, 40, 40)
+    with_orange = make_template("red", "match_all", [CategoryExamples("red", (example,))], model="m")
+    kept = [match.mask[40, 120] for match in found(with_orange, pixels)]
+    assert any(kept)
+    orange = cells_at(MODEL.embed(pixels), [(120, 40)])
+    without = make_template("red", "match_all", [CategoryExamples("red", (example,), orange)], model="m")
+    masks = [match.mask for match in found(without, pixels)]
+    assert not any(mask[40, 120] and not mask[40, 40] for mask in masks)
+    similarity = similarity_map(MODEL.embed(pixels), without.categories[0])
+    assert similarity[4, 12] < similarity[4, 4]
+    weightless = similarity_map(MODEL.embed(pixels), without.categories[0], background_weight=0)
+    assert weightless[4, 12] > 0.8
+
+
+def test_of_two_categories_with_the_same_mask_the_better_one_stays():
+    pixels = scene([(20, 20, 40, RED), (100, 100, 40, GREEN)])
+    red, orange = example_of(pixels, 40, 40), example_of(scene([(20, 20, 40, ORANGE), (100, 100, 40, GREEN)]), 40, 40)
+    categories = [CategoryExamples("orange", (orange,)), CategoryExamples("red", (red,))]
+    template = make_template("both", "match_all", categories, model="m")
+    assert [match.category for match in found(template, pixels)] == ["red"]
+    assert len(found(template.with_parameters(max_iou_between=1), pixels)) == 2
+
+
+def test_a_template_is_the_same_after_json():
+    pixels = scene([(20, 20, 40, RED), (100, 100, 40, GREEN)])
+    example = make_example("0" * 64, Prompt.of(points=[(40, 40)]), truth(pixels, RED), MODEL.embed(pixels), place=True)
+    background = cells_at(MODEL.embed(pixels), [(120, 120), (5, 150)])
+    template = make_template("red", "fixed", [CategoryExamples("red", (example,), background)], model="m")
+    again = Template.from_dict(json.loads(json.dumps(template.as_dict())))
+    assert again.as_dict() == template.as_dict()
+    old, new = template.categories[0], again.categories[0]
+    np.testing.assert_allclose(new.examples[0].place.patch, old.examples[0].place.patch, atol=1e-3)
+    np.testing.assert_allclose(new.background, old.background, atol=1e-5)
+    assert new.examples[0].rle == old.examples[0].rle
+
+
+def test_a_template_of_an_older_version_is_read():
+    pixels = scene([(20, 20, 40, RED)])
+    values = make_template(
+        "red", "fixed", [CategoryExamples("red", (example_of(pixels, 40, 40),))], model="m"
+    ).as_dict()
+    for name in ("rle", "place"):
+        del values["categories"][0]["examples"][0][name]
+    del values["categories"][0]["background"], values["parameters"]["max_shift"]
+    template = Template.from_dict(values)
+    assert template.parameters["max_shift"] == 0
+    (match,) = found(template, pixels)
+    assert mask_iou(match.mask, truth(pixels, RED)) > 0.9
+
+
+def test_an_object_smaller_than_a_cell_has_a_look():
+    pixels = np.full((160, 160, 3), GREY, np.uint8)
+    pixels[52:55, 52:55] = RED
+    mask = np.zeros((160, 160), bool)
+    mask[52:55, 52:55] = True
+    assert np.linalg.norm(prototype(NumpyModel.embed(pixels), mask)) == pytest.approx(1)

@@ -1,0 +1,206 @@
+"""The review of what templates left, without a browser: what its methods and keys do, what the catalog knows then."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import samnb.session
+from samnb.errors import UnknownName
+from samnb.records import ACCEPTED, REJECTED, UNSURE
+from samnb.session import Session
+from samnb.ui.common.closeup import closeup, outlined, whereabouts, window_round
+from samnb.ui.review.template_review import Review
+from tests.support.numpy_model import NumpyModel
+from tests.templates.test_matching import RED, scene, truth
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """One example, and three images on which its template found something and is not sure of it."""
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel())
+    with Session(tmp_path / "session") as session:
+        pictures = [scene([(20 + 20 * n, 30, 40, RED)]) for n in range(4)]
+        images = session.add(pictures, dataset="reds").images
+        session.accept_mask(images[0], truth(pictures[0], RED), category="red")
+        session.template("red", review_score=1.0)
+        list(session.apply_stream("red"))
+        yield session
+
+
+def reviews(session):
+    records = session.catalog.annotations() + session.catalog.annotations(review=REJECTED)
+    return {a.image: a.review for a in records if a.source != "hand"}
+
+
+def test_each_key_answers_and_goes_on(session):
+    review = Review(session, template="red")
+    assert len(review.objects) == 3
+    first, second, third = (each.image for each in review.objects)
+    review.key("a")
+    review.key("R")
+    assert reviews(session) == {first: ACCEPTED, second: REJECTED, third: UNSURE}
+    assert review.shown.image == third
+    assert "3 of 3 · 1 accepted · 1 rejected" in review._header.value
+    review.key("arrowleft")
+    assert review.shown.image == second
+    assert "rejected</span>" in review._header.value
+    review.key("u")
+    assert reviews(session)[second] == UNSURE
+    assert review.left == 2
+    review.accept()
+    review.accept()
+    assert review.shown is None
+    assert "Nothing is left. 3 accepted, 0 rejected." in review._view.value
+    review.accept()
+    assert review.status == "nothing is left to answer"
+    assert review.error == ""
+    review.close()
+
+
+def test_what_was_answered_is_not_asked_again(session):
+    review = Review(session)
+    answered = review.shown.id
+    review.accept()
+    review.close()
+    again = session.review("reds")
+    assert answered not in [each.id for each in again.objects]
+    assert len(again.objects) == 2
+    assert repr(again).endswith("· reds: 2 unsure, 0 accepted, 0 rejected>")
+    again.close()
+
+
+def test_what_the_annotator_changes_is_accepted_and_undo_brings_it_back(session):
+    review = Review(session)
+    shown = review.shown
+    review.key("f")
+    assert review.error == ""
+    assert review.annotator.image.id == shown.image_id
+    review.annotator.fill_holes()
+    review.annotator.stroke([(5, 5), (9, 5)])
+    review.annotator.accept()
+    review.annotator.wait()
+    assert review.annotator.error == ""
+    assert reviews(session)[shown.image] == ACCEPTED
+    assert review.status == "fixed, and accepted: → goes on"
+    assert review.shown.id == shown.id
+    assert review.shown.mask[5, 5]
+    assert not shown.mask[5, 5]
+    review.undo()
+    assert reviews(session)[shown.image] == UNSURE
+    (now,) = [a for a in session.annotations(image=shown.image_id) if a.id == shown.id]
+    assert not now.mask[5, 5]
+    review.close()
+
+
+def test_what_is_undone_in_the_annotator_is_open_again_and_redone_is_accepted_again(session):
+    review = Review(session)
+    shown = review.shown
+    review.fix()
+    review.annotator.stroke([(5, 5), (9, 5)])
+    review.annotator.accept()
+    assert review.answers == {shown.id: ACCEPTED}
+    review.annotator.undo()
+    assert reviews(session)[shown.image] == UNSURE
+    assert review.answers == {}
+    assert review.left == 3
+    assert not review.shown.mask[5, 5]
+    review.undo()
+    assert review.status == "nothing to undo"
+    review.annotator.redo()
+    assert reviews(session)[shown.image] == ACCEPTED
+    assert review.answers == {shown.id: ACCEPTED}
+    assert review.error == review.annotator.error == ""
+    review.close()
+
+
+def test_a_fix_that_changed_nothing_counts_too(session):
+    review = Review(session)
+    shown = review.shown
+    review.fix()
+    review.annotator.accept()
+    assert review.answers == {shown.id: ACCEPTED}
+    assert reviews(session)[shown.image] == ACCEPTED
+    review.undo()
+    assert reviews(session)[shown.image] == UNSURE
+    review.close()
+
+
+def test_a_fix_that_was_left_open_counts_when_it_is_kept_later(session):
+    review = Review(session)
+    first, second, _ = review.objects
+    review.fix()
+    review.annotator.stroke([(5, 5), (9, 5)])
+    review.next()
+    review.accept()
+    review.annotator.accept()
+    assert review.answers == {first.id: ACCEPTED, second.id: ACCEPTED}
+    assert review.shown.id == first.id
+    assert review.shown.mask[5, 5]
+    review.close()
+
+
+def test_an_object_deleted_while_it_is_fixed_is_rejected_until_it_is_back(session):
+    review = Review(session)
+    shown = review.shown
+    review.fix()
+    review.annotator.clear()
+    review.annotator.remove(shown.id)
+    assert review.answers == {shown.id: REJECTED}
+    assert review.error == ""
+    review.annotator.undo()
+    assert review.answers == {}
+    assert review.left == 3
+    review.close()
+
+
+def test_an_object_deleted_meanwhile_is_said_in_place(session):
+    review = Review(session)
+    session.remove(review.shown)
+    review.accept()
+    assert "This answer was not kept" in review.error
+    assert review.answers == {}
+    review.next()
+    review.accept()
+    assert review.error == ""
+    review.close()
+
+
+def test_a_picture_that_is_gone_is_said_in_place(session, tmp_path, monkeypatch):
+    from samnb.errors import ImageError
+
+    def gone(image):
+        raise ImageError("cannot be read <here>")
+
+    monkeypatch.setattr(session, "pixels", gone)
+    review = Review(session)
+    assert "cannot be read &lt;here&gt;" in review._view.value
+    review.reject()
+    assert len(review.answers) == 1
+    review.close()
+
+
+def test_nothing_to_review_and_an_unknown_dataset(session):
+    review = Review(session, template="other")
+    assert "Nothing to review" in review._view.value
+    assert review.snapshot().shape[2] == 3
+    review.close()
+    with pytest.raises(UnknownName, match="reds"):
+        Review(session, dataset="blues")
+
+
+def test_a_closeup_shows_the_object_with_what_is_round_it():
+    pixels = np.full((100, 200, 3), 90, np.uint8)
+    mask = np.zeros((100, 200), bool)
+    mask[40:60, 150:190] = True
+    window = window_round((150, 40, 40, 20), (100, 200))
+    assert window == (120, 10, 200, 90)
+    large = closeup(pixels, mask, window, "#ff0000")
+    assert large.shape == (560, 560, 3)
+    assert large[280, 350, 0] > 110
+    assert (large[20, 20] == 90).all()
+    assert (closeup(pixels, mask, window, "#ff0000", with_mask=False) == 90).all()
+    small = whereabouts(pixels, window, "#00ff00")
+    assert small.shape == (100, 200, 3)
+    assert (small != pixels).any()
+    assert (outlined(pixels, []) == pixels).all()
