@@ -1,4 +1,4 @@
-"""The README's Python blocks run, in order, in a folder that has a `photos/` with pictures."""
+"""The README's Python blocks run, then those of docs/evaluation.md, in a folder that has a `photos/` with pictures."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from typing import Any
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+EVALUATION = ROOT / "docs" / "evaluation.md"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "training" / "README.md"]
 
 
-def python_blocks(text: str) -> list[tuple[int, str]]:
-    """(line, code) of every ```python block."""
+def python_blocks(page: Path) -> list[tuple[Path, int, str]]:
+    """(page, line, code) of every ```python block."""
+    text = page.read_text(encoding="utf-8")
     found = re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [(text.count("\n", 0, m.start()) + 1, m.group(1)) for m in found]
+    return [(page, text.count("\n", 0, m.start()) + 1, m.group(1)) for m in found]
 
 
-async def run(blocks: list[tuple[int, str]]) -> dict[str, Any]:
+async def run(blocks: list[tuple[Path, int, str]]) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "readme"}
-    for line, code in blocks:
-        # Newlines in front make a traceback name the README's own line.
-        program = compile("\n" * line + code, str(README), "exec", flags=PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for page, line, code in blocks:
+        # Newlines in front make a traceback name the page's own line.
+        program = compile("\n" * line + code, str(page), "exec", flags=PyCF_ALLOW_TOP_LEVEL_AWAIT)
         pending = eval(program, names)
         if inspect.isawaitable(pending):
             await pending
@@ -37,10 +41,11 @@ def test_the_code_of_the_readme_runs(
 ) -> None:
     shutil.copytree(demo_folder / "monday", tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
-    blocks = python_blocks(README.read_text(encoding="utf-8"))
+    blocks, evaluation = python_blocks(README), python_blocks(EVALUATION)
     assert blocks
+    assert evaluation
 
-    names = asyncio.run(run(blocks))
+    names = asyncio.run(run([*blocks, *evaluation]))
 
     assert names["prediction"].cache_hit
     assert (tmp_path / "coins.json").stat().st_size > 1000
@@ -48,12 +53,19 @@ def test_the_code_of_the_readme_runs(
     assert "6 images" in capsys.readouterr().out
 
 
-def test_every_file_the_readme_links_to_is_there() -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", README.read_text(encoding="utf-8"))
-    assert [link for link in links if not (README.parent / link.split("#")[0]).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link.split("#")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_module_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:samnb|tests|benchmarks|training)/[\w/.]+)`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_every_command_of_the_readme_is_a_target() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (README.parent / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     commands = set(re.findall(r"(?:^|`)make ([a-z]+)\b", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert {"lab", "demo", "test"} <= commands <= targets
