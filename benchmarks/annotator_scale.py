@@ -21,10 +21,10 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
+from samnb.annotations.annotation import Annotation
 from samnb.masks import encode_rle, mask_area, mask_bbox
 from samnb.prompts import Embedding, Prediction, Prompt
 from samnb.records import NewAnnotation
-from samnb.reports import Annotation
 from samnb.session import Session
 from samnb.widgets import Annotator
 

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-__all__ = ["DIM", "FACE", "FONT", "GAP", "LINE", "RADIUS", "SIZE", "SMALL", "SUNK", "TEXT", "card", "pane"]
+__all__ = [
+    "DIM",
+    "FACE",
+    "FONT",
+    "GAP",
+    "LINE",
+    "RADIUS",
+    "SIZE",
+    "SMALL",
+    "SUNK",
+    "TEXT",
+    "card",
+    "counted",
+    "html_table",
+    "mebibytes",
+    "pane",
+]
 
 # JupyterLab's theme variables, so light and dark follow the theme; the second value is for pages without JupyterLab.
 TEXT, DIM = "var(--jp-ui-font-color1,#222)", "var(--jp-ui-font-color2,#666)"
@@ -39,3 +55,20 @@ def card(title: str, rows: Mapping[str, str]) -> str:
         for name, text in rows.items()
     )
     return pane(title, f"<div style='display:grid;grid-template-columns:auto auto;gap:2px 14px'>{cells}</div>")
+
+
+def html_table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table of text, without a style; heads and cells are escaped."""
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, in the plural where it is not 1."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def mebibytes(size: int) -> str:
+    """A number of bytes in MiB."""
+    return f"{size / 2**20:,.1f} MiB"

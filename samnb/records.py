@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "AnnotationRecord",
     "CategoryRecord",
     "DatasetRecord",
+    "Failure",
     "ImageRecord",
+    "ImageRef",
     "NewAnnotation",
     "NewImage",
     "Removed",
@@ -44,6 +47,14 @@ class DatasetRecord:
     name: str
     images: int
     cached: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that was not added, and why."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,10 @@ class ImageRecord:
     def size_hw(self) -> tuple[int, int]:
         """(H, W) of the upright picture, in pixels."""
         return (self.height, self.width)
+
+
+ImageRef = str | Path | ImageRecord
+"""How a caller names an image: file name, "dataset/file name", id, path or hash, or its record."""
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,13 @@ from .encoding.storage_check import StorageReport, compare_storage
 from .errors import PromptError, SessionReadOnly
 from .evaluation.evaluate import evaluate_annotations
 from .ingest import add as intake
-from .ingest.library import ImageRef
 from .jobs import Event, Job
 from .models import load_model
 from .progress import show_job
 from .prompts import Embedding, Prediction, Prompt
+from .records import ImageRef
 from .replay.replay import Replaying
-from .reports import Status
+from .status import Status
 from .templates.service import TemplateBook
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..annotations.annotation import Annotation, Annotations
 from ..errors import PromptError, UnknownName
-from ..ingest.library import Datasets, ImageRef
+from ..ingest.library import Datasets
 from ..jobs import Event
 from ..masks import encode_rle, mask_area, mask_bbox
 from ..prompts import Prediction, Prompt
-from ..records import BY_HAND, ImageRecord
-from ..reports import Annotation, Annotations
+from ..records import BY_HAND, ImageRecord, ImageRef
 from ..templates.apply import chosen_annotation, new_annotation
 from ..templates.matching import Match
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import NameTaken
-from ..ingest.library import Datasets, ImageRef
+from ..ingest.library import Datasets
+from ..records import ImageRef
 from . import service as verdicts
 from .gallery import DuplicateGroups, NearDuplicateGroups
 from .near import THRESHOLD, near_groups

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PromptError
-from ..lazy_masks import LazyMasks
-from ..prompts import Prediction, Prompt
+from ..prompts import LazyMasks, Prediction, Prompt
 
 __all__ = ["LEAST_SIDE", "Region", "check_region", "holds", "in_region", "region_around", "region_hash", "whole"]
 

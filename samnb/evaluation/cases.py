@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError, SamnbError, UnknownName
 from ..masks import decode_rle
-from ..records import AnnotationRecord
-from ..reports import Failure
+from ..records import AnnotationRecord, Failure
 
 __all__ = ["Case", "CaseList", "CaseSource", "annotated_cases", "failure_of"]
 

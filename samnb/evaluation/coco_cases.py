@@ -16,7 +16,7 @@ from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ..images import read_pixels
 from ..images.discovery import find_images
 from ..masks import decode_rle
-from ..reports import Failure
+from ..records import Failure
 from .cases import CaseList, CaseSource
 
 __all__ = ["PictureFolder", "decompressed", "filled", "read_coco"]

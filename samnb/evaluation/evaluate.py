@@ -19,8 +19,7 @@ from ..masks import mask_area, mask_iou
 from ..masks.clicks import first_click, next_click
 from ..models import Model
 from ..prompts import Embedding, Prompt
-from ..records import AnnotationRecord
-from ..reports import Failure
+from ..records import AnnotationRecord, Failure
 from .baselines import make_baseline
 from .cases import Case, annotated_cases
 from .metrics import CaseResult

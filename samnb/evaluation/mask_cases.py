@@ -27,7 +27,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ..images import read_pixels
 from ..images.discovery import find_images
-from ..reports import Failure
+from ..records import Failure
 from .cases import CaseList, CaseSource, failure_of
 from .coco_cases import PictureFolder
 

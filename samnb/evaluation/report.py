@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..reports import Failure, card
+from ..cards import card
+from ..records import Failure
 from .metrics import CaseResult, Figures, summarise
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from ..catalog import Catalog
 from ..errors import AnyPath, ImageError, ImageNotFound, UnknownName, UnknownOption
 from ..evaluation.cases import failure_of
 from ..evaluation.coco_cases import PictureFolder
+from ..ingest.report import AddReport
 from ..jobs import Event, JobControl
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
-from ..records import BY_HAND, REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
-from ..reports import AddReport, Failure
+from ..records import BY_HAND, REJECTED, AnnotationRecord, Failure, ImageRecord, NewAnnotation
 from .image_matching import KnownPictures
 from .readers.coco import read_coco
 from .readers.labelme import read_labelme

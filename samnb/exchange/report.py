@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..reports import Failure, card
+from ..cards import card
+from ..records import Failure
 from .writers.layout import count
 
 __all__ = ["ImportReport"]

@@ -29,7 +29,8 @@ from ..images import read_picture
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.zip_files import Member
 from ..jobs import Event, Job, JobControl
-from ..reports import AddReport, Failure
+from ..records import Failure
+from .report import AddReport
 from .sources import Item, Kept, Refused, items_of, keep
 
 __all__ = ["AddJob", "add_pictures", "database_url", "new_image", "session_folder", "threads"]

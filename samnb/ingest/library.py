@@ -19,17 +19,16 @@ from ..images import thumbnail
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..jobs import Job
 from ..progress import run_shown, show_job
-from ..reports import AddReport
+from ..records import ImageRef
 from . import relocate as upkeep
 from .add import AddJob
 from .relocate import Relocated
+from .report import AddReport
 
 if TYPE_CHECKING:
     from ..widgets import Upload
 
-__all__ = ["Datasets", "ImageRef"]
-
-ImageRef = str | Path | ImageRecord
+__all__ = ["Datasets"]
 
 
 class Datasets:

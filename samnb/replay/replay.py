@@ -20,8 +20,7 @@ from ..images import content_hash, pixel_hash, read_pixels
 from ..images.discovery import iter_images
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from ..prompts import Prompt
-from ..records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
-from ..reports import Failure
+from ..records import REJECTED, AnnotationRecord, Failure, ImageRecord, NewAnnotation
 from ..templates import Template
 from .recipe import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
 from .report import Difference, ReplayReport

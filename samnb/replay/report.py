@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..reports import Failure, card
+from ..cards import card
+from ..records import Failure
 
 __all__ = ["Difference", "ReplayReport"]
 

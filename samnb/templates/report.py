@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..cards import card
 from ..masks import overlay
-from ..reports import Failure, card
+from ..records import Failure
 
 if TYPE_CHECKING:
     import pandas

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..annotations.annotation import Annotation, Annotations
 from ..annotations.service import BY_HAND, Annotating
 from ..errors import NothingToMeasure, UnknownName
-from ..ingest.library import ImageRef
 from ..jobs import Event, Job, JobControl
 from ..progress import show_job
 from ..prompts import Embedding, Prompt
-from ..records import ACCEPTED, REJECTED, UNSURE, ImageRecord
-from ..reports import Annotation, Annotations, Failure
+from ..records import ACCEPTED, REJECTED, UNSURE, Failure, ImageRecord, ImageRef
 from .evaluation import Known, PackedMasks, sweep, try_on
 from .report import WORST, ImageFigures, Sweep, TemplateReport
 from .service import TemplateBook

@@ -13,7 +13,7 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from ..ingest.add import AddJob
-    from ..reports import AddReport
+    from ..ingest.report import AddReport
     from ..session import Session
 
 __all__ = ["Upload"]

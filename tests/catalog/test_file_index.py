@@ -16,7 +16,7 @@ from samnb.catalog import Catalog
 from samnb.catalog.file_index import FileMemo, FileStamp
 from samnb.images import read_picture
 from samnb.ingest.add import add_pictures, new_image
-from samnb.reports import AddReport
+from samnb.ingest.report import AddReport
 
 WHOLE_SECOND = 1_700_000_000_000_000_000
 BETWEEN = WHOLE_SECOND + 123_456_789

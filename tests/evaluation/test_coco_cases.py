@@ -15,7 +15,7 @@ from samnb.evaluation.cases import Case
 from samnb.evaluation.coco_cases import decompressed, filled, read_coco
 from samnb.evaluation.mask_cases import read_masks
 from samnb.masks import encode_rle, mask_polygons
-from samnb.reports import Failure
+from samnb.records import Failure
 from samnb.session import Session
 
 SIZE = (40, 60)

@@ -13,7 +13,7 @@ from samnb.evaluation.evaluate import evaluate
 from samnb.evaluation.metrics import CaseResult, summarise
 from samnb.models import Model
 from samnb.prompts import Embedding, Prediction
-from samnb.reports import Failure
+from samnb.records import Failure
 
 SIZE = (20, 20)
 WANTED = np.zeros(SIZE, bool)

@@ -17,7 +17,7 @@ from samnb.errors import StoreError, UnknownName, UnknownOption
 from samnb.exchange.export import EXPORTERS, ExportReport, export
 from samnb.exchange.writers.layout import MANIFEST
 from samnb.masks import category_color, mask_area, mask_bbox, mask_iou
-from samnb.reports import Failure
+from samnb.records import Failure
 from tests.support.export_work import SIZE, annotation, dot, image, ring, square
 
 CATEGORIES = ["coin", "a/b c"]

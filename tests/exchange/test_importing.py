@@ -27,7 +27,7 @@ from samnb.exchange.export import EXPORTERS
 from samnb.exchange.importing import READERS
 from samnb.exchange.readers.objects import ring_mask
 from samnb.masks import decode_rle, mask_iou, mask_polygons
-from samnb.reports import Failure
+from samnb.records import Failure
 from tests.support.export_work import SIZE, dot, ring, square
 
 EXACT: dict[str, dict[str, Any]] = {"coco": {}, "labelme": {"tolerance": 0}, "masks": {}}

@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import FormatError, ImageError
 from ...evaluation.coco_cases import decompressed
 from ...masks import decode_rle
-from ...reports import Failure
+from ...records import Failure
 from ..writers.layout import count
 from .objects import Contents, Found, Mask, Named, Size, read_json, ring_mask, value_of
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import FormatError, ImageError, ImageNotFound
-from ...reports import Failure
+from ...records import Failure
 from ..writers.layout import MANIFEST
 from .objects import Contents, Found, Mask, Named, Size, read_json, ring_mask, value_of
 

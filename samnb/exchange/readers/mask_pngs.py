@@ -14,7 +14,7 @@ from ...errors import FormatError, ImageError
 from ...evaluation.cases import CaseSource
 from ...evaluation.coco_cases import PictureFolder
 from ...evaluation.mask_cases import mask_number, mask_of, read_masks
-from ...reports import Failure
+from ...records import Failure
 from ..writers.layout import MANIFEST
 from .objects import Contents, Found, Mask, Named, Size, plain, read_json
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError, ImageError
 from ...evaluation.coco_cases import filled
-from ...reports import Failure
+from ...records import Failure
 
 __all__ = ["Contents", "Found", "Mask", "Named", "Size", "plain", "read_json", "ring_mask", "value_of"]
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from ...atomic_files import write_whole
 from ...masks import decode_rle, mask_polygons
-from ...records import AnnotationRecord
-from ...reports import Failure
+from ...records import AnnotationRecord, Failure
 from .layout import ExportItem, ExportReport, FolderWriter, Names, each
 from .pictures import upright_copy
 from .single_ring import without_holes

@@ -13,8 +13,7 @@ from PIL import Image
 
 from ...errors import UnknownName
 from ...masks import decode_rle, mask_bbox, mask_polygons
-from ...records import AnnotationRecord
-from ...reports import Failure
+from ...records import AnnotationRecord, Failure
 from .layout import ExportItem, ExportReport, FolderWriter, Names, each
 from .mask_pngs import png_bytes
 from .pictures import upright_copy

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic_files import clear_leftovers, set_aside, write_whole
+from ...cards import card
 from ...errors import ImageError, StoreError, UnknownName
-from ...records import AnnotationRecord, ImageRecord
-from ...reports import Failure, card
+from ...records import AnnotationRecord, Failure, ImageRecord
 
 __all__ = [
     "MANIFEST",

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...records import AnnotationRecord
-from ...reports import Failure
+from ...records import AnnotationRecord, Failure
 from .layout import ExportItem, ExportReport, FolderWriter, Names, each
 from .mask_pngs import indexed_png
 from .pictures import upright_copy

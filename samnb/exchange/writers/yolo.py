@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...masks import decode_rle, mask_polygons
-from ...records import AnnotationRecord
-from ...reports import Failure
+from ...records import AnnotationRecord, Failure
 from .layout import ExportItem, ExportReport, FolderWriter, Names, count, each
 from .pictures import upright_copy
 from .single_ring import bridged

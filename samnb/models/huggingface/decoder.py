@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelError, PromptError
-from ...lazy_masks import LazyMasks
-from ...prompts import Embedding, Prompt
+from ...prompts import Embedding, LazyMasks, Prompt
 from ..devices import on_threads
 from ..sam.decoder import MOST_WORKERS, Answer
 from ..upscaling import small_mask

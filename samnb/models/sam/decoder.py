@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelError, PromptError
-from ...lazy_masks import LazyMasks
-from ...prompts import Embedding, Prompt
+from ...prompts import Embedding, LazyMasks, Prompt
 from ..devices import on_threads
 from ..upscaling import official_mask, small_mask, upscale_mask
 from .fast_decoder import FastMaskDecoder, ImageSide, can_be_fast

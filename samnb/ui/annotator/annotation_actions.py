@@ -14,7 +14,7 @@ from .history import Change
 from .rendering import Showing
 
 if TYPE_CHECKING:
-    from ...reports import Annotation
+    from ...annotations.annotation import Annotation
 
 __all__ = ["Keeping"]
 

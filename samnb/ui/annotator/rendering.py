@@ -33,8 +33,8 @@ from .stage import Shape
 if TYPE_CHECKING:
     import threading
 
+    from ...annotations.annotation import Annotation
     from ...catalog import ImageRecord
-    from ...reports import Annotation
     from ...session import Session
 
 __all__ = ["COUNTS", "MOMENT", "Showing"]

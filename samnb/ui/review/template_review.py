@@ -21,7 +21,7 @@ from ..common.image_pair import CSS as PAIR_CSS
 from ..common.key_listener import Keyboard
 
 if TYPE_CHECKING:
-    from ...reports import Annotation
+    from ...annotations.annotation import Annotation
     from ...session import Session
 
 __all__ = ["Review"]

@@ -32,8 +32,7 @@ from .feedback import Marks
 from .feedback_row import Marking
 
 if TYPE_CHECKING:
-    from ...ingest.library import ImageRef
-    from ...records import ImageRecord
+    from ...records import ImageRecord, ImageRef
     from ...session import Session
 
 __all__ = ["SHOWN", "Tuner"]

@@ -1,0 +1,77 @@
+"""`AddReport`: what an addition of pictures did, as text and as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..cards import counted
+from ..records import Failure, ImageRecord
+
+__all__ = ["AddReport"]
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What `Session.add` did.
+
+    Parameters
+    ----------
+    dataset : str
+    images : tuple of ImageRecord
+        All images of this call that are in the dataset now.
+    added : int
+        How many of them were not in it before.
+    duplicates_found : int
+        How many of them already have their embedding cached, from whatever dataset or session run.
+    duplicates : int
+        How many of them show the same pixels as an earlier image of the session.
+    failed : tuple of Failure
+    changed : int
+        How many were there under the same path with other pixels. Annotations stay, and belong to the old picture.
+    """
+
+    dataset: str
+    images: tuple[ImageRecord, ...]
+    added: int
+    duplicates_found: int
+    duplicates: int
+    failed: tuple[Failure, ...] = ()
+    changed: int = 0
+
+    @property
+    def duplicates_message(self) -> str:
+        """The server version's message; empty when nothing is cached yet."""
+        if not self.duplicates_found:
+            return ""
+        return f"{self.duplicates_found} image(s) already cached, prewarm will be faster"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values with the server version's names."""
+        return {
+            "dataset": self.dataset,
+            "images": [image.filename for image in self.images],
+            "added": self.added,
+            "duplicates_found": self.duplicates_found,
+            "duplicates_message": self.duplicates_message,
+            "duplicates": self.duplicates,
+            "changed": self.changed,
+            "failed": [asdict(f) for f in self.failed],
+        }
+
+    def __str__(self) -> str:
+        parts = [f"{counted(len(self.images), 'image')} in {self.dataset!r}", f"{self.added} new"]
+        if self.changed:
+            parts.append(f"{self.changed} changed, look at their annotations")
+        if self.duplicates_found:
+            parts.append(f"{self.duplicates_found} already cached, prewarm will be faster")
+        if self.duplicates:
+            parts.append(counted(self.duplicates, "duplicate"))
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        lines = [" · ".join(parts), *(f"  ⚠ {f.path}: {f.reason}" for f in self.failed[:20])]
+        if len(self.failed) > 20:
+            lines.append(f"  … and {len(self.failed) - 20} more in .failed")
+        return "\n".join(lines)
+
+    __repr__ = __str__

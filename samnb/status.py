@@ -1,0 +1,145 @@
+"""`Status`: a session at a glance, as a card, as text and as plain values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .cards import card, counted, mebibytes
+from .catalog.tallies import annotations_by_image
+
+if TYPE_CHECKING:
+    from .encoding.encoder import Encoder
+
+__all__ = ["Status"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A session at a glance: a card in a notebook, a text in a terminal, and a dict, `dict(status)`, for monitoring.
+
+    Parameters
+    ----------
+    images, unique_contents, unique_images : int
+        Images; how many have different bytes, and how many different pixels.
+    duplicate_groups, duplicates : int
+        Pictures that are there several times, and how many images are so beyond the first.
+    cached, coverage_percent : int, float
+        Images whose embedding the store holds now, for the session's model.
+    cached_by_model : mapping
+        Embeddings in the store by the name of their model; where there are thousands, reckoned from a part of them.
+    cache_entries, cache_bytes : int
+        Embeddings of all models, and what they take on the disk.
+    image_bytes : int
+        Of the files of the images, each content once.
+    unread : int
+        Images that came from the earlier server and were not read since.
+    read_only : bool
+        The catalog was written by a newer samnb: it is read and not changed.
+    """
+
+    name: str
+    folder: str
+    images: int
+    unique_images: int
+    duplicates: int
+    datasets: int
+    annotations: int
+    cached: int
+    coverage_percent: float
+    model: str
+    device: str
+    cache_entries: int
+    cache_bytes: int
+    unread: int = 0
+    unique_contents: int = 0
+    duplicate_groups: int = 0
+    cached_by_model: Mapping[str, int] = field(default_factory=dict)
+    image_bytes: int = 0
+    read_only: bool = False
+    precision: str = ""
+
+    @classmethod
+    def read(cls, encoder: Encoder, folder: Path) -> Status:
+        """Count now; the catalog's flags are set to what the store holds on the way, where it can be written."""
+        catalog, stats = encoder.catalog, encoder.cache.stats(models=True)
+        read_only = getattr(catalog, "read_only", False)
+        if not read_only:
+            catalog.refresh_cached(encoder.has)
+        images, groups = catalog.images(), catalog.duplicates()
+        cached = sum(encoder.has(image) if read_only else image.embedding_cached for image in images)
+        contents = {image.content_hash or image.id: image.size_bytes for image in images}
+        return cls(
+            name=folder.name,
+            folder=str(folder),
+            images=len(images),
+            unique_images=len({image.pixel_hash for image in images}),
+            duplicates=sum(len(group) - 1 for group in groups),
+            datasets=len(catalog.datasets()),
+            annotations=sum(annotations_by_image(catalog).values()),
+            cached=cached,
+            coverage_percent=round(100 * cached / len(images), 2) if images else 0.0,
+            model=encoder.model.name,
+            # Asking a model for its device loads torch; a card must not take seconds.
+            device=encoder.model.device if "torch" in sys.modules else encoder.device,
+            cache_entries=stats.entries,
+            cache_bytes=stats.bytes,
+            unread=sum(not image.is_read for image in images),
+            unique_contents=len(contents),
+            duplicate_groups=len(groups),
+            cached_by_model=dict(stats.models),
+            image_bytes=sum(contents.values()),
+            read_only=read_only,
+            precision=getattr(encoder.model, "precision", ""),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON can hold them."""
+        return asdict(self)
+
+    def keys(self) -> Iterable[str]:
+        """The names of the values, so that `dict(status)` and `status["images"]` work."""
+        return self.as_dict().keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.as_dict()[name]
+
+    @property
+    def _half(self) -> str:
+        """In which precision it computes, where that is not the one everybody expects."""
+        usual = self.precision in ("", "float32") and not self.device.startswith("cuda")
+        return "" if usual else f", {self.precision}"
+
+    @property
+    def _rows(self) -> dict[str, str]:
+        copies = (
+            f"{counted(self.duplicate_groups, 'picture')} with {self.duplicates} more" if self.duplicates else "none"
+        )
+        by_model = ", ".join(f"{name} {count:,}" for name, count in self.cached_by_model.items())
+        rows = {
+            "images": f"{self.images} in {counted(self.datasets, 'dataset')}, {mebibytes(self.image_bytes)}",
+            "unique": f"{self.unique_images} by pixels, {self.unique_contents} by bytes",
+            "duplicates": copies,
+            "cached": f"{self.cached} of {self.images} ({self.coverage_percent:g} %)",
+            "annotations": str(self.annotations),
+            "model": f"{self.model} on {self.device}{self._half}",
+            "cache": f"{self.cache_entries} embeddings, {mebibytes(self.cache_bytes)}"
+            + (f" · {by_model}" if by_model else ""),
+            "folder": self.folder,
+        }
+        if self.read_only:
+            rows["read only"] = "written by a newer samnb: nothing is changed here"
+        if self.unread:
+            rows["not read yet"] = f"{self.unread} from the earlier server: session.fill_hashes()"
+        return rows
+
+    def __str__(self) -> str:
+        return f"samnb session {self.name}\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._rows.items())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return card(f"samnb · {self.name}", self._rows)
