@@ -24,7 +24,8 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from tests.browser.lab import CHROMIUM_FLAGS, Lab, NotebookPage, eventually
+from tests.browser.lab import CHROMIUM_FLAGS, Lab, NotebookPage
+from tests.support.waiting import wait_until
 
 RESULTS = Path(__file__).parent / "results" / "click_latency.json"
 SIZE = (1024, 768)
@@ -173,7 +174,7 @@ class Bench:
         stage.scroll_into_view_if_needed()
         page.evaluate(WATCH)
         # Sizes told and pictures sharp.
-        eventually("the stage is ready", lambda: self.ask("stage.view.backing") == page.evaluate("devicePixelRatio"))
+        wait_until("the stage is ready", lambda: self.ask("stage.view.backing") == page.evaluate("devicePixelRatio"))
         time.sleep(3)
 
     def ask(self, code: str):

@@ -23,7 +23,8 @@ from statistics import median
 
 import samnb
 from samnb.demo import CLICKED, COIN_POINTS, demo_pictures
-from tests.browser.lab import CHROMIUM_FLAGS, Lab, NotebookPage, eventually
+from tests.browser.lab import CHROMIUM_FLAGS, Lab, NotebookPage
+from tests.support.waiting import wait_until
 
 from .click_latency import percentile
 
@@ -79,7 +80,7 @@ class Bench:
         self.notebook.wait_until_run(seconds=300)
         self.settle()
         self.opened = time.monotonic() - started
-        eventually("the sliders have names", lambda: all(page.evaluate(NAMES)))
+        wait_until("the sliders have names", lambda: all(page.evaluate(NAMES)))
         self.handles = {name: place for place, name in enumerate(page.evaluate(NAMES))}
 
     def ask(self, code: str):
@@ -88,7 +89,7 @@ class Bench:
 
     def settle(self) -> None:
         """Until nothing is searched."""
-        eventually("nothing is searched", lambda: not self.ask("tuner._worker.busy"), seconds=300, every=0.3)
+        wait_until("nothing is searched", lambda: not self.ask("tuner._worker.busy"), seconds=300, every=0.3)
 
     def threshold(self, name: str, key: str) -> dict[str, float]:
         """Milliseconds of each part, in all, and until it was searched to the end."""
@@ -115,7 +116,7 @@ class Bench:
             handle = self.page.locator(".samnb-controls .noUi-handle").nth(self.handles[name])
             handle.focus()
             self.page.keyboard.press(key)
-            eventually("the move was heard", lambda: self.ask("len(stamps)") > 0)
+            wait_until("the move was heard", lambda: self.ask("len(stamps)") > 0)
             self.settle()
             rows.append({"ms": round(self.ask("stamps")[-1][1] - started), "asked": self.ask("counted[0]")})
         return rows

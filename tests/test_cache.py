@@ -33,6 +33,7 @@ from samnb.store import folder as entry_folder
 from samnb.store.entry import EntryDamaged, as_stored, pack, unpack
 from samnb.store.entry_files import verify
 from tests.support.cache_child import embedding_of, key_of
+from tests.support.waiting import wait_until
 
 CHILD = Path(__file__).parent / "support" / "cache_child.py"
 KEY = key_of(0)
@@ -59,13 +60,6 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, str(CHILD), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(Path(samnb.__file__).parents[1])}
     return subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -510,7 +504,7 @@ def test_processes_share_one_computation(tmp_path: Path) -> None:
 
 def test_a_process_killed_while_computing_blocks_nobody(tmp_path: Path) -> None:
     child = start("hold", tmp_path / "embeddings", tmp_path)
-    wait_until((tmp_path / "started").exists)
+    wait_until("the child computes", (tmp_path / "started").exists)
     child.kill()
     child.wait()
     began = time.monotonic()
@@ -555,7 +549,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
                 os._exit(int(hit))
         try:
             status: list[int] = []
-            wait_until(lambda: bool(status) or _reap(pid, status), 10)
+            wait_until("the child ends", lambda: bool(status) or _reap(pid, status))
         finally:
             if not status:
                 os.kill(pid, 9)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 
-from .lab import NotebookPage, eventually
+from tests.support.waiting import wait_until
+
+from .lab import NotebookPage
 
 # Coloured pixels of a grey picture: the mask in hand is blue, the first category orange.
 _COLOURED = """() => {
@@ -29,7 +31,7 @@ class Hand:
         self.stage = self.page.locator(".samnb-stage")
         self.stage.locator("canvas").wait_for()
         self.stage.scroll_into_view_if_needed()
-        eventually("the picture is drawn", lambda: self.colours() and self.colours()["grey"] > 1000)
+        wait_until("the picture is drawn", lambda: self.colours() and self.colours()["grey"] > 1000)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Where on the page an image pixel is in the present view, on the stage as the page has laid it out."""
@@ -74,13 +76,13 @@ class Hand:
 
     def until(self, pattern: str, *, seconds: float = 60) -> re.Match[str]:
         """Wait until the annotator says something."""
-        return eventually(
+        return wait_until(
             f"the annotator says {pattern!r}", lambda: re.search(pattern, self.text(), re.IGNORECASE), seconds=seconds
         )
 
     def until_colours(self, what: str, holds, *, seconds: float = 30) -> dict[str, int]:
         """Wait until the canvas looks like that."""
-        return eventually(what, lambda: (seen := self.colours()) and holds(seen) and seen, seconds=seconds)
+        return wait_until(what, lambda: (seen := self.colours()) and holds(seen) and seen, seconds=seconds)
 
     def settled_colours(self) -> dict[str, int]:
         """The colours once two looks in a row agree."""
@@ -90,7 +92,7 @@ class Hand:
             seen.append(self.colours())
             return seen[-1] == seen[-2]
 
-        eventually("the picture stands still", same, every=0.2)
+        wait_until("the picture stands still", same, every=0.2)
         return seen[-1]
 
     def prompt(self) -> dict:

@@ -7,30 +7,19 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import nbformat
 
+from tests.support.waiting import wait_until
+
 CHROMIUM_FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 _OVERRIDES = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
-
-
-def eventually(what, look, *, seconds=30.0, every=0.05):
-    """The first true answer of `look`; AssertionError naming `what` after the deadline."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = look()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"Not within {seconds:g} s: {what}. Last answer: {answer!r}")
-        time.sleep(every)
 
 
 class Lab:
@@ -52,7 +41,7 @@ class Lab:
             stderr=subprocess.STDOUT,
         )
         try:
-            eventually("JupyterLab answers", self._answers, seconds=90)
+            wait_until("JupyterLab answers", self._answers, seconds=90)
         except BaseException:
             self.close()
             raise
@@ -115,7 +104,7 @@ class NotebookPage:
 
     def wait_until_run(self, *, seconds: float = 60) -> None:
         """Until every cell has run; a cell's error fails the test with its traceback."""
-        eventually("all cells have run", lambda: all(c.get("execution_count") for c in self.cells()), seconds=seconds)
+        wait_until("all cells have run", lambda: all(c.get("execution_count") for c in self.cells()), seconds=seconds)
         errors = [o for c in self.cells() for o in c.get("outputs", ()) if o["output_type"] == "error"]
         assert not errors, "\n".join("\n".join(error["traceback"]) for error in errors)
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.support.waiting import wait_until
+
 from .hand import Hand
-from .lab import NotebookPage, eventually
+from .lab import NotebookPage
 from .test_screenshots import COINS, photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 SIZE = {"width": 1000, "height": 860}
 MOST_BYTES = 2_000_000
@@ -86,7 +88,7 @@ def test_animation(browser, lab, tmp_path):
     for number, coin in enumerate(COINS[:3], 1):
         film.go(*hand.place(*coin))
         hand.click(*coin)
-        eventually("a mask", lambda: notebook.ask("annotator.prediction is not None") == "True", seconds=120)
+        wait_until("a mask", lambda: notebook.ask("annotator.prediction is not None") == "True", seconds=120)
         hand.settled_colours()
         film.look(700)
         page.keyboard.press("Enter")
@@ -115,7 +117,7 @@ def test_animation(browser, lab, tmp_path):
         if "masks (" in seen or "Ready" in seen or "⏳" not in seen:
             break
         page.wait_for_timeout(200)
-    eventually("all images are done", lambda: notebook.ask("job.state") == "'done'", seconds=300)
+    wait_until("all images are done", lambda: notebook.ask("job.state") == "'done'", seconds=300)
     film.look(1400)
     page.locator(".jp-CodeCell").nth(1).evaluate("cell => cell.scrollIntoView()")
     for _ in range(2):

@@ -3,12 +3,12 @@
 import pytest
 
 import samnb
+from tests.support.waiting import wait_until
 
 from .hand import Hand
-from .lab import eventually
 from .pictures import COIN, FAKE_MODEL, GROUND, OTHER_COIN, write_photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 OPEN = """
 import samnb
@@ -44,10 +44,10 @@ def test_click_mend_accept_and_find_it_in_the_catalog(notebook, lab):
     hand.click(*OTHER_COIN)
     hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
     hand.click(*GROUND, shift=True)
-    eventually("a background point", lambda: hand.prompt()["point_labels"] == [1, 1, 0])
+    wait_until("a background point", lambda: hand.prompt()["point_labels"] == [1, 1, 0])
     hand.press("z")
     hand.press("Control+z")
-    eventually("two steps back", lambda: hand.prompt()["point_labels"] == [1])
+    wait_until("two steps back", lambda: hand.prompt()["point_labels"] == [1])
     assert hand.prompt()["points"][0] == pytest.approx(COIN, abs=0.6)
     hand.until_colours("the first mask again", lambda now: abs(now["blue"] - masked["blue"]) < 300, seconds=120)
 
@@ -72,10 +72,10 @@ def test_box_right_click_masks_categories_and_delete(notebook, lab):
     hand.drag(90, 180, 130, 225, release=False)
     hand.until_colours("the rubber band", lambda now: now["blue"] > 300)
     hand.page.mouse.up()
-    eventually("a box", lambda: hand.prompt()["box"])
+    wait_until("a box", lambda: hand.prompt()["box"])
     assert hand.prompt()["box"] == pytest.approx([90, 180, 130, 225], abs=0.6)
     hand.click(*GROUND, button="right")
-    eventually("a right click is background", lambda: hand.prompt()["point_labels"] == [0])
+    wait_until("a right click is background", lambda: hand.prompt()["point_labels"] == [0])
     assert not hand.page.locator(".lm-Menu:visible").count()
 
     hand.until(r"① 0\.94")
@@ -85,7 +85,7 @@ def test_box_right_click_masks_categories_and_delete(notebook, lab):
     hand.page.get_by_placeholder("new category").click()
     hand.page.keyboard.type("coin")
     hand.page.keyboard.press("Enter")
-    eventually("the new category", lambda: notebook.ask("annotator.category") == "'coin'")
+    wait_until("the new category", lambda: notebook.ask("annotator.category") == "'coin'")
     hand.page.get_by_role("button", name="Accept").click()
     hand.until(r"kept as coin, score 0\.40")
     hand.page.get_by_role("button", name="✕").locator("visible=true").click()
@@ -97,7 +97,7 @@ def test_box_right_click_masks_categories_and_delete(notebook, lab):
 def test_a_drag_over_the_edge_is_a_box_to_the_edge(notebook):
     hand = open_annotator(notebook, "edge", FAKE_MODEL)
     hand.drag(300, 100, 460, 200)
-    eventually("a box", lambda: hand.prompt()["box"])
+    wait_until("a box", lambda: hand.prompt()["box"])
     x0, y0, x1, _ = hand.prompt()["box"]
     assert (x0, y0, x1) == pytest.approx((300, 100, 384), abs=0.6)
 
@@ -109,7 +109,7 @@ def test_an_error_is_shown_and_the_next_click_works(notebook):
     hand.until("No mask for this prompt: ZeroDivisionError: division by zero")
     assert not hand.prompt()["points"]
     hand.page.locator(".samnb-notice button").click()
-    eventually("the red line is gone", lambda: "ZeroDivisionError" not in hand.text())
+    wait_until("the red line is gone", lambda: "ZeroDivisionError" not in hand.text())
     notebook.ask("setattr(session.model, 'decode', whole)")
     hand.click(*COIN)
     hand.until(r"score 0\.94 · \d+ ms")
@@ -120,12 +120,12 @@ def test_a_reloaded_page_shows_everything_again(notebook):
     hand.click(*COIN)
     before = hand.until_colours("a mask", lambda now: now["blue"] > 500)
     notebook.start("docmanager:save")
-    eventually("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
+    wait_until("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
     reload_page(notebook)
     hand = Hand(notebook)
     hand.until_colours("the same mask", lambda now: abs(now["blue"] - before["blue"]) < 20)
     hand.click(*OTHER_COIN)
-    eventually("clicks are heard", lambda: len(hand.prompt()["points"]) == 2)
+    wait_until("clicks are heard", lambda: len(hand.prompt()["points"]) == 2)
 
 
 def reload_page(notebook):
@@ -134,6 +134,6 @@ def reload_page(notebook):
     for _ in range(3):
         notebook.page.reload()
         notebook.wait_for_kernel()
-        eventually("the widget or JupyterLab's excuse", lambda: canvas.count() or missing.count())
+        wait_until("the widget or JupyterLab's excuse", lambda: canvas.count() or missing.count())
         if canvas.count():
             return

@@ -7,7 +7,7 @@ import samnb
 from .hand import Hand
 from .pictures import FAKE_MODEL, write_photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 CELLS = [
     'import samnb\nsession = samnb.Session("five")\nsession.add("photos", dataset="monday")',

@@ -10,11 +10,12 @@ import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
 
+from tests.support.waiting import wait_until
+
 from .hand import Hand
-from .lab import eventually
 from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 OPEN = """
 import samnb
@@ -37,7 +38,7 @@ def open_annotator(notebook, name):
 
 def accept(hand, place, count):
     hand.click(*place)
-    eventually("a mask", lambda: hand.notebook.ask("annotator.prediction is not None") == "True")
+    wait_until("a mask", lambda: hand.notebook.ask("annotator.prediction is not None") == "True")
     hand.press("Enter")
     hand.until(rf"annotations · {count}")
 
@@ -46,28 +47,28 @@ def test_the_filmstrip_scrolls_goes_narrows_and_jumps(notebook):
     hand = open_annotator(notebook, "strip")
     page, cells = hand.page, hand.page.locator(".samnb-strip .samnb-button:visible")
     loaded = """() => [...document.querySelectorAll(".samnb-strip img")].filter(img => img.naturalWidth > 90).length"""
-    eventually("thumbnails", lambda: page.evaluate(loaded) >= 10)
+    wait_until("thumbnails", lambda: page.evaluate(loaded) >= 10)
     assert cells.first.inner_text().endswith("coins.png")
     third = cells.nth(2).inner_text().split()[-1]
     cells.nth(2).click()
     hand.until(f"monday · {re.escape(third)}")
     hand.until(r"3 / 41")
-    eventually("its cell is marked", lambda: "samnb-chosen" in cells.nth(2).get_attribute("class"))
+    wait_until("its cell is marked", lambda: "samnb-chosen" in cells.nth(2).get_attribute("class"))
 
     cells.nth(1).hover()
     page.mouse.wheel(0, 300)
-    eventually("other cells", lambda: "coins.png" not in cells.first.inner_text())
+    wait_until("other cells", lambda: "coins.png" not in cells.first.inner_text())
     assert hand.until(r"3 / 41")  # the picture stays
 
     name = page.locator(".samnb-reel-tools input[type=text]")
     name.fill("wer-33")
     name.press("Enter")
     hand.until(r"monday · drawer-33\.png")
-    eventually("its cell is in sight", lambda: page.locator(".samnb-strip .samnb-chosen:visible").inner_text())
+    wait_until("its cell is in sight", lambda: page.locator(".samnb-strip .samnb-chosen:visible").inner_text())
 
     accept(hand, (100, 100), 1)
     page.locator(".samnb-reel-tools select").select_option("annotated images")
-    eventually("one image", lambda: [text.split()[-1] for text in cells.all_inner_texts()] == ["drawer-33.png"])
+    wait_until("one image", lambda: [text.split()[-1] for text in cells.all_inner_texts()] == ["drawer-33.png"])
     assert "✓" in cells.first.inner_text()
     page.locator(".samnb-reel-tools select").select_option("open images")
     page.get_by_role("button", name="Next open").click()
@@ -83,7 +84,7 @@ def test_categories_are_added_renamed_and_recoloured_in_place(notebook):
         field.press("Enter")
         hand.until(rf"\d {name}")
     hand.press("1")
-    eventually("the key chose", lambda: hand.notebook.ask("annotator.category") == "'coin'")
+    wait_until("the key chose", lambda: hand.notebook.ask("annotator.category") == "'coin'")
     accept(hand, COIN, 1)
     hand.until(r"1 coin · 1")
 
@@ -96,7 +97,7 @@ def test_categories_are_added_renamed_and_recoloured_in_place(notebook):
         "field => { field.value = '#0000ff'; field.dispatchEvent(new Event('change', {bubbles: true})); }"
     )
     dot = "chip => getComputedStyle(chip, '::before').backgroundColor"
-    eventually("a blue dot", lambda: chips.first.evaluate(dot) == "rgb(0, 0, 255)")
+    wait_until("a blue dot", lambda: chips.first.evaluate(dot) == "rgb(0, 0, 255)")
     hand.until_colours("a blue mask", lambda now: now["blue"] > 300)
 
 
@@ -106,7 +107,7 @@ def test_candidates_the_list_and_the_selected_annotation(notebook):
     hand.click(*COIN)
     pictures = page.locator(".samnb-candidates img")
     drawn = "() => [...document.querySelectorAll('.samnb-candidates img')].every(img => img.naturalWidth > 90)"
-    eventually("three pictures", lambda: pictures.count() == 3 and page.evaluate(drawn))
+    wait_until("three pictures", lambda: pictures.count() == 3 and page.evaluate(drawn))
     page.locator(".samnb-candidates button").nth(2).click()
     hand.until(r"score 0\.40")
     page.get_by_role("button", name="Accept ⏎").click()
@@ -115,7 +116,7 @@ def test_candidates_the_list_and_the_selected_annotation(notebook):
 
     rows = page.locator(".samnb-list .samnb-chip")
     rows.nth(1).click()
-    eventually("it is selected", lambda: "samnb-chosen" in rows.nth(1).get_attribute("class"))
+    wait_until("it is selected", lambda: "samnb-chosen" in rows.nth(1).get_attribute("class"))
     page.get_by_title("Delete the selected annotation").click()
     hand.until(r"annotations · 1")
     page.get_by_title("Undo (Ctrl Z)").click()
@@ -185,10 +186,10 @@ def test_the_saved_notebook_shows_the_last_state_and_the_open_one_shows_it_once(
         picture = still()
         return (np.asarray(picture, int)[:, :, 0] > np.asarray(picture, int)[:, :, 2] + 25).sum() > 300
 
-    eventually("the annotation is in the picture", orange)
+    wait_until("the annotation is in the picture", orange)
     assert not hand.page.locator(".jp-OutputArea img.jp-needs-light-background").is_visible()
     notebook.start("docmanager:save")
     file = lab.root / "saved.ipynb"
-    eventually("the file has it", lambda: "image/png" in file.read_text())
+    wait_until("the file has it", lambda: "image/png" in file.read_text())
     body, _ = HTMLExporter().from_notebook_node(nbformat.read(file, as_version=4))
     assert body.count("<img") == 1

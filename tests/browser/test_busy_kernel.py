@@ -4,11 +4,12 @@ import time
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 from .hand import Hand
-from .lab import eventually
 from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 SLOW = """
 import time
@@ -34,7 +35,7 @@ def open_annotator(notebook, lab, name, *more):
 def test_a_click_while_a_prewarm_runs(notebook, lab):
     hand = open_annotator(notebook, lab, "prewarm", 'session.embedding("coins.png"); None', SLOW)
     notebook.ask("globals().__setitem__('job', session.prewarm(show=False))")
-    eventually("the prewarm is at work", lambda: notebook.ask("job.state") == "'running'")
+    wait_until("the prewarm is at work", lambda: notebook.ask("job.state") == "'running'")
     started = time.monotonic()
     hand.click(*COIN)
     hand.until(r"score 0\.94 · \d+ ms · cache hit")
@@ -64,8 +65,8 @@ def test_a_click_while_a_cell_blocks_is_not_lost(notebook, lab):
     assert notebook.page.evaluate("window.blocking") == "yes"
     # Whether the click comes through is for the kernel's version to say.
     busy = notebook.page.locator(".samnb-busy")
-    eventually("an answer, or the sign", lambda: busy.count() or "score 0." in hand.text(), seconds=4.5)
-    eventually("the cell ended", lambda: notebook.page.evaluate("window.blocking") == "no")
+    wait_until("an answer, or the sign", lambda: busy.count() or "score 0." in hand.text(), seconds=4.5)
+    wait_until("the cell ended", lambda: notebook.page.evaluate("window.blocking") == "no")
     hand.until(r"score 0\.\d\d")
-    eventually("both clicks count", lambda: len(hand.prompt()["points"]) == 2)
+    wait_until("both clicks count", lambda: len(hand.prompt()["points"]) == 2)
     assert hand.prompt()["points"][0] == pytest.approx(COIN, abs=0.6)

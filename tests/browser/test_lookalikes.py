@@ -9,10 +9,9 @@ from PIL import Image, ImageEnhance
 from skimage import data
 
 import samnb
+from tests.support.waiting import wait_until
 
-from .lab import eventually
-
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 OPEN = """
 import samnb
@@ -47,13 +46,13 @@ class Reviewer:
         self.until(r"1 of \d+")
         self.widget.locator("img").first.hover()
         # Keys are felt from the moment the widget has seen the pointer.
-        eventually("the widget listens", lambda: "ipyevents-watched" in self.widget.get_attribute("class"))
+        wait_until("the widget listens", lambda: "ipyevents-watched" in self.widget.get_attribute("class"))
 
     def press(self, key):
         self.page.keyboard.press(key)
 
     def until(self, pattern):
-        return eventually(
+        return wait_until(
             f"the review says {pattern!r}", lambda: re.search(pattern, self.widget.inner_text(), re.IGNORECASE)
         )
 
@@ -71,12 +70,12 @@ def test_pairs_are_reviewed_by_keyboard_and_the_catalog_knows(notebook, lab):
     hand = Reviewer(notebook)
     hand.until(r"1 of 6 · 0 same · 0 different")
     hand.until(r"almost surely the same picture: \d+ of 256 bits differ")
-    eventually("both are drawn", lambda: len(hand.pictures()) == 2)
+    wait_until("both are drawn", lambda: len(hand.pictures()) == 2)
     first = hand.pictures()
 
     hand.press("s")
     hand.until(r"2 of 6 · 1 same · 0 different")
-    eventually("the next pair is drawn", lambda: len(hand.pictures()) == 2 and hand.pictures() != first)
+    wait_until("the next pair is drawn", lambda: len(hand.pictures()) == 2 and hand.pictures() != first)
     second = hand.pictures()
     hand.press("d")
     hand.until(r"3 of 6 · 1 same · 1 different")
@@ -88,9 +87,9 @@ def test_pairs_are_reviewed_by_keyboard_and_the_catalog_knows(notebook, lab):
     hand.until(r"said to be different.*2 of 6")
     assert hand.pictures() == second
     hand.press("x")
-    eventually("the difference is drawn", lambda: "where they differ" in hand.pictures())
+    wait_until("the difference is drawn", lambda: "where they differ" in hand.pictures())
     hand.press("k")
-    eventually("the other one stays", lambda: "★" in hand.widget.locator("figure").nth(1).inner_text())
+    wait_until("the other one stays", lambda: "★" in hand.widget.locator("figure").nth(1).inner_text())
     assert "★" not in hand.widget.locator("figure").first.inner_text()
 
     assert notebook.cells()[-1]["source"] == OPEN.format(folder="reviewed")  # no key reached the notebook

@@ -2,12 +2,13 @@
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 from .hand import Hand
-from .lab import eventually
 from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
 from .test_annotate import reload_page
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,7 +36,7 @@ def test_a_reload_in_the_middle_of_an_object(notebook):
     before = hand.settled_colours()
     asked = notebook.ask("annotator._editing.draft")
     notebook.start("docmanager:save")
-    eventually("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
+    wait_until("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
     reload_page(notebook)
     hand = Hand(notebook)
     hand.until_colours(
@@ -46,7 +47,7 @@ def test_a_reload_in_the_middle_of_an_object(notebook):
     hand.until(r"kept as object, score 0\.81")
     hand.press("Control+z")
     hand.press("Control+z")
-    eventually("undo goes on before the reload", lambda: not hand.prompt()["points"])
+    wait_until("undo goes on before the reload", lambda: not hand.prompt()["points"])
     hand.press("Control+z")
     hand.until("undone: accept")
 
@@ -61,7 +62,7 @@ def test_a_model_that_fails_is_shown_and_the_next_click_works(notebook):
     assert len(hand.prompt()["points"]) == 1
     notebook.ask("setattr(session.model, 'decode', whole)")
     hand.click(*OTHER_COIN)
-    eventually("the next click works", lambda: notebook.ask("annotator.prediction is not None and annotator.error"))
+    wait_until("the next click works", lambda: notebook.ask("annotator.prediction is not None and annotator.error"))
     assert len(hand.prompt()["points"]) == 2
     hand.press("Enter")
     hand.until("kept as object")

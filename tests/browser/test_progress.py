@@ -5,12 +5,12 @@ import re
 import pytest
 
 import samnb
+from tests.support.waiting import wait_until
 
 from .hand import Hand
-from .lab import eventually
 from .pictures import COIN, FAKE_MODEL, write_photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 OPEN = """
 import samnb
@@ -45,7 +45,7 @@ def progress_says(notebook, pattern, *, seconds=60):
         return widget.count() and re.search(pattern, widget.last.inner_text())
 
     try:
-        return eventually(f"the progress says {pattern!r}", look, seconds=seconds)
+        return wait_until(f"the progress says {pattern!r}", look, seconds=seconds)
     except AssertionError as error:
         raise AssertionError(f"{error} It says {widget.all_inner_texts()}") from None
 
@@ -59,7 +59,7 @@ def test_prewarm_runs_to_the_summary_and_a_second_one_skips(notebook):
     notebook.open("twice.ipynb", cells)
     notebook.wait_until_run(seconds=120)
     widgets = notebook.page.locator(".samnb:has(.samnb-bar)")
-    eventually("two summaries", lambda: widgets.count() == 2 and "Dataset ready" in widgets.last.inner_text())
+    wait_until("two summaries", lambda: widgets.count() == 2 and "Dataset ready" in widgets.last.inner_text())
     assert f"Dataset ready (cache: {IMAGES} embeddings, computed: {IMAGES}, skipped: 0)" in widgets.first.inner_text()
     assert f"Dataset ready (cache: {IMAGES} embeddings, computed: 0, skipped: {IMAGES})" in widgets.last.inner_text()
 

@@ -9,10 +9,9 @@ import pytest
 import samnb
 from samnb.demo import CLICKED, COIN_POINTS, demo_pictures
 from samnb.records import ACCEPTED, REJECTED, UNSURE
+from tests.support.waiting import wait_until
 
-from .lab import eventually
-
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 OPEN = """
 import samnb
@@ -48,7 +47,7 @@ class Reviewer:
         self.page.keyboard.press(key)
 
     def until(self, pattern):
-        return eventually(
+        return wait_until(
             f"the review says {pattern!r}", lambda: re.search(pattern, self.widget.first.inner_text(), re.IGNORECASE)
         )
 
@@ -65,10 +64,10 @@ def test_objects_are_reviewed_by_keyboard_fixed_below_and_kept(notebook, lab):
     notebook.wait_until_run(seconds=120)
     hand = Reviewer(notebook)
     total = int(hand.until(r"1 of (\d+) · 0 accepted")[1])
-    first = eventually("the object is drawn", hand.picture)
+    first = wait_until("the object is drawn", hand.picture)
     hand.press("a")
     hand.until(rf"2 of {total} · 1 accepted · 0 rejected")
-    eventually("the next object is drawn", lambda: hand.picture() not in (None, first))
+    wait_until("the next object is drawn", lambda: hand.picture() not in (None, first))
     hand.press("r")
     hand.until(rf"3 of {total} · 1 accepted · 1 rejected")
     hand.press("u")
@@ -80,7 +79,7 @@ def test_objects_are_reviewed_by_keyboard_fixed_below_and_kept(notebook, lab):
     hand.press("f")
     stage = hand.page.locator(".samnb-review .samnb-stage")
     stage.wait_for()
-    eventually("it is in hand", lambda: notebook.ask("review.annotator._editing.is_ready") == "True")
+    wait_until("it is in hand", lambda: notebook.ask("review.annotator._editing.is_ready") == "True")
     notebook.ask("review.annotator.stroke([(3, 3), (12, 3)])")
     hand.page.locator(".samnb-review").get_by_role("button", name=re.compile("accept", re.IGNORECASE)).last.click()
     hand.until(rf"3 of {total} · 2 accepted · 1 rejected")

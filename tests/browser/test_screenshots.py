@@ -11,10 +11,12 @@ import pytest
 from PIL import Image, ImageEnhance
 from skimage import data
 
-from .hand import Hand
-from .lab import NotebookPage, eventually
+from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.ui
+from .hand import Hand
+from .lab import NotebookPage
+
+pytestmark = pytest.mark.browser
 
 # Middles of coins in scikit-image's `coins`; (x, y).
 COINS = [(44, 54), (100, 56), (155, 51), (216, 51), (276, 52), (334, 44), (46, 125)]
@@ -72,7 +74,7 @@ def shoot_more(sharp, hand, widget, target):
     hand.press("b")
     page.get_by_title("How masks look").click()
     page.get_by_title("Rename or recolour").click()
-    eventually("the brush", lambda: sharp.ask("annotator.tool") == "'brush'")
+    wait_until("the brush", lambda: sharp.ask("annotator.tool") == "'brush'")
     shoot(page, widget, target / "annotator-editing.png")
     page.get_by_title("How masks look").click()
     page.get_by_title("Rename or recolour").click()
@@ -82,11 +84,11 @@ def shoot_more(sharp, hand, widget, target):
     shoot(page, page.locator(".samnb-help"), target / "annotator-keys.png")
     page.keyboard.press("Escape")
     page.set_viewport_size({"width": 720, "height": 1300})
-    eventually("a narrow annotator", lambda: widget.bounding_box()["width"] < 640)
+    wait_until("a narrow annotator", lambda: widget.bounding_box()["width"] < 640)
     hand.settled_colours()
     shoot(page, widget, target / "annotator-narrow.png")
     page.set_viewport_size({"width": 1400, "height": 1100})
-    eventually("a wide one again", lambda: widget.bounding_box()["width"] > 900)
+    wait_until("a wide one again", lambda: widget.bounding_box()["width"] > 900)
     hand.click(*IN_HAND)
     hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
     hand.settled_colours()
@@ -108,12 +110,12 @@ def test_screenshots(sharp, lab, target):
     ]
     sharp.open("progress.ipynb", cells)
     bar = sharp.page.locator(".samnb:has(.samnb-bar)")
-    eventually("the prewarm is on its way", lambda: bar.count() and "6/9" in bar.inner_text(), seconds=120)
+    wait_until("the prewarm is on its way", lambda: bar.count() and "6/9" in bar.inner_text(), seconds=120)
     sharp.start("application:toggle-left-area")
     shoot(sharp.page, bar, target / "progress.png")
     sharp.ask("permits.release(9)")
     sharp.wait_until_run(seconds=300)
-    eventually("the summary", lambda: "Dataset ready" in bar.inner_text(), seconds=300)
+    wait_until("the summary", lambda: "Dataset ready" in bar.inner_text(), seconds=300)
     shoot(sharp.page, bar, target / "progress-done.png")
 
     name = "annotator = session.annotate('coins.png')\nannotator.category = 'coin'\nannotator"
@@ -128,10 +130,10 @@ def test_screenshots(sharp, lab, target):
     hand.click(*IN_HAND)
     hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
     hand.click(IN_HAND[0] - 38, IN_HAND[1] - 24, shift=True)
-    eventually("two points", lambda: len(hand.prompt()["points"]) == 2)
+    wait_until("two points", lambda: len(hand.prompt()["points"]) == 2)
     hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
     widget = sharp.page.locator(".samnb:has(.samnb-stage)")
-    eventually("the thumbnails", lambda: sharp.page.evaluate(THUMBNAILS))
+    wait_until("the thumbnails", lambda: sharp.page.evaluate(THUMBNAILS))
     shoot(sharp.page, widget, target / "annotator.png")
     shoot_more(sharp, hand, widget, target)
 
@@ -161,7 +163,7 @@ def test_screenshots_of_look_alikes(sharp, lab, target, tmp_path):
         const all = [...document.querySelectorAll(".samnb-review img")];
         return all.length === 3 && all.every(img => img.complete && img.naturalWidth > 0);
     }"""
-    eventually("three pictures", lambda: "2 of 4 · 1 same" in widget.inner_text() and sharp.page.evaluate(drawn))
+    wait_until("three pictures", lambda: "2 of 4 · 1 same" in widget.inner_text() and sharp.page.evaluate(drawn))
     shoot(sharp.page, widget, target / "look-alikes.png")
     sharp.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     sharp.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")

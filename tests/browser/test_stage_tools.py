@@ -2,13 +2,14 @@
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 from .hand import Hand
-from .lab import eventually
 from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
 from .test_annotate import reload_page
 from .test_zoom import hand_of
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 CELLS = [
     "import samnb\nsession = samnb.Session({folder!r})\nsession.add('photos', dataset='monday')",
@@ -34,7 +35,7 @@ def test_hover_shows_the_mask_under_the_mouse_and_takes_it_away(notebook):
     hand = opened(notebook, "hover")
     plain = hand.settled_colours()["blue"]
     notebook.ask("setattr(annotator, 'hover_on', True)")
-    eventually("the page knows", lambda: notebook.ask("annotator._board.stage.wants_hover") == "True")
+    wait_until("the page knows", lambda: notebook.ask("annotator._board.stage.wants_hover") == "True")
     start, end = hand.place(*COIN), hand.place(*OTHER_COIN)
     hand.page.mouse.move(*start)
     hand.page.mouse.move(*end, steps=30)
@@ -49,13 +50,13 @@ def test_brush_ring_and_stroke(notebook):
     plain = hand.settled_colours()["blue"]
     assert notebook.page.evaluate(RING) == "none"
     hand.press("b")
-    eventually("the brush is the tool", lambda: notebook.ask("annotator._board.stage.tool") == "'brush'")
+    wait_until("the brush is the tool", lambda: notebook.ask("annotator._board.stage.tool") == "'brush'")
     hand.page.mouse.move(*hand.place(100, 100))
-    eventually("a ring", lambda: notebook.page.evaluate(RING) == "block")
+    wait_until("a ring", lambda: notebook.page.evaluate(RING) == "block")
     hand.drag(100, 100, 180, 100, release=False)
     hand.until_colours("a trail before the hand lets go", lambda now: now["blue"] > plain + 200)
     hand.page.mouse.up()
-    eventually(
+    wait_until(
         "a mask", lambda: notebook.ask("annotator.mask is not None and bool(annotator.mask[100, 140])") == "True"
     )
     hand.until_colours("what was painted", lambda now: now["blue"] > plain + 200)
@@ -65,15 +66,15 @@ def test_brush_ring_and_stroke(notebook):
 def test_points_are_dragged_and_removed(notebook):
     hand = opened(notebook, "points")
     hand.click(*COIN)
-    eventually("a point", lambda: len(hand.prompt()["points"]) == 1)
+    wait_until("a point", lambda: len(hand.prompt()["points"]) == 1)
     hand.drag(*COIN, *OTHER_COIN)
-    eventually("it moved", lambda: hand.prompt()["points"][0] == pytest.approx(OTHER_COIN, abs=1.5))
+    wait_until("it moved", lambda: hand.prompt()["points"][0] == pytest.approx(OTHER_COIN, abs=1.5))
     assert len(hand.prompt()["points"]) == 1
     assert hand.prompt()["box"] is None
     hand.click(*OTHER_COIN, button="right")
-    eventually("it is gone", lambda: hand.prompt()["points"] == [])
+    wait_until("it is gone", lambda: hand.prompt()["points"] == [])
     hand.press("Control+z")
-    eventually("it is back", lambda: len(hand.prompt()["points"]) == 1)
+    wait_until("it is back", lambda: len(hand.prompt()["points"]) == 1)
 
 
 def test_a_second_view_and_a_reload_show_the_same_view(notebook):
@@ -81,7 +82,7 @@ def test_a_second_view_and_a_reload_show_the_same_view(notebook):
     cells = [CELLS[0].format(folder="views-session"), *CELLS[1:], "annotator"]
     notebook.open("views.ipynb", cells)
     notebook.wait_until_run(seconds=120)
-    eventually("two views", lambda: page.locator(".samnb-stage canvas").count() == 2)
+    wait_until("two views", lambda: page.locator(".samnb-stage canvas").count() == 2)
     hand = hand_of(notebook)
     hand.stage = page.locator(".samnb-stage").first
     hand.stage.scroll_into_view_if_needed()
@@ -91,9 +92,9 @@ def test_a_second_view_and_a_reload_show_the_same_view(notebook):
     notebook.ask("annotator._board.stage.zoom(2)")
     before = hand.settled_colours()
     same = "new Set(Array.from(document.querySelectorAll('.samnb-stage canvas'), c => c.toDataURL())).size === 1"
-    eventually("both views show it", lambda: page.evaluate(same))
+    wait_until("both views show it", lambda: page.evaluate(same))
     notebook.start("docmanager:save")
-    eventually("saved", lambda: not page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
+    wait_until("saved", lambda: not page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
     reload_page(notebook)
     page.locator(".samnb-stage canvas").first.wait_for()
     hand.until_colours("the same", lambda now: abs(now["blue"] - before["blue"]) < 0.02 * before["blue"] + 40)

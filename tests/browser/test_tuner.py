@@ -11,10 +11,9 @@ import pytest
 
 import samnb
 from samnb.demo import CLICKED, COIN_POINTS, demo_pictures
+from tests.support.waiting import wait_until
 
-from .lab import eventually
-
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 SECONDS = float(os.environ.get("SAMNB_TUNER_SECONDS", "10"))
 """How long twelve pictures may take after a slider moved; 1 is the target on two cores that nobody else uses."""
@@ -52,8 +51,8 @@ def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
     notebook.open("tune.ipynb", [OPEN])
     notebook.wait_until_run(seconds=120)
     page = notebook.page
-    eventually("twelve pictures are drawn", lambda: drawn(page), seconds=240)
-    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+    wait_until("twelve pictures are drawn", lambda: drawn(page), seconds=240)
+    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
     assert notebook.ask("tuner.error") == "''"
     before = drawn(page)
 
@@ -62,38 +61,38 @@ def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
     took = {}
     started = time.monotonic()
     page.keyboard.press("End")
-    eventually("nothing reaches that score", lambda: _all(page, lambda said: "0 found" in said), seconds=SECONDS)
+    wait_until("nothing reaches that score", lambda: _all(page, lambda said: "0 found" in said), seconds=SECONDS)
     took["nothing left"] = time.monotonic() - started
     assert float(notebook.ask("tuner.template.parameters['min_score']")) == 1.0
 
     buttons = page.locator(".samnb-controls").get_by_role("button")
     started = time.monotonic()
     buttons.filter(has_text="Before").click()
-    eventually("as it was saved", lambda: drawn(page) == before, seconds=SECONDS)
+    wait_until("as it was saved", lambda: drawn(page) == before, seconds=SECONDS)
     took["as saved"] = time.monotonic() - started
     buttons.filter(has_text="Before").click()
-    eventually("as the sliders are", lambda: _all(page, lambda said: "0 found" in said), seconds=SECONDS)
+    wait_until("as the sliders are", lambda: _all(page, lambda said: "0 found" in said), seconds=SECONDS)
     notebook.ask("tuner.set(min_score=0.3)")
-    eventually("found again", lambda: drawn(page) == before, seconds=SECONDS)
+    wait_until("found again", lambda: drawn(page) == before, seconds=SECONDS)
     handle = page.locator(".samnb-controls .widget-hslider", has_text="review_score").locator(".noUi-handle")
     handle.focus()
     started = time.monotonic()
     page.keyboard.press("End")
-    eventually("all are unsure", lambda: _all(page, lambda said: "unsure" in said), seconds=SECONDS)
+    wait_until("all are unsure", lambda: _all(page, lambda said: "unsure" in said), seconds=SECONDS)
     took["review_score"] = time.monotonic() - started
     print("twelve pictures drawn after so many seconds:", {name: round(value, 2) for name, value in took.items()})
     page.keyboard.press("Home")
     buttons.filter(has_text="Sweep").click()
     rows = page.locator(".samnb-controls select option")
-    eventually("the sweep's rows", lambda: rows.count() > 6, seconds=120)
+    wait_until("the sweep's rows", lambda: rows.count() > 6, seconds=120)
     page.locator(".samnb-controls select[size], .samnb-controls .widget-select select").last.select_option(index=1)
     best = notebook.ask("tuner.result.best")
-    eventually(
+    wait_until(
         "the sliders are the best row's",
         lambda: notebook.ask("{n: tuner.template.parameters[n] for n in tuner.result.best}") == best,
     )
     buttons.filter(has_text=re.compile("^Save$")).click()
-    eventually("it is saved", lambda: notebook.ask("tuner.status") != "''" and "v" in notebook.ask("tuner.status"))
+    wait_until("it is saved", lambda: notebook.ask("tuner.status") != "''" and "v" in notebook.ask("tuner.status"))
     version = int(notebook.ask("tuner.saved.version"))
     with samnb.Session(lab.root / "session") as session:
         assert session.find_template("coins").version == version
@@ -116,8 +115,8 @@ def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
     notebook.wait_until_run(seconds=120)
     page = notebook.page
     pictures = page.locator(".samnb-gallery img")
-    eventually("two pictures are drawn", lambda: pictures.count() == 2, seconds=120)
-    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+    wait_until("two pictures are drawn", lambda: pictures.count() == 2, seconds=120)
+    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
 
     place = ast.literal_eval(
         notebook.ask(
@@ -127,20 +126,20 @@ def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
     )
     for said in ("good", "bad"):
         page.mouse.click(*_on_page(pictures.nth(1), *place))
-        eventually(f"marked as {said}", lambda said=said: f"1 {said}" in pictures.nth(1).get_attribute("alt"))
+        wait_until(f"marked as {said}", lambda said=said: f"1 {said}" in pictures.nth(1).get_attribute("alt"))
     marking = page.locator(".samnb-marking")
     assert "precision 0.00 (0 of 1 marked)" in marking.inner_text()
     marking.get_by_role("button", name="Good").focus()
     page.keyboard.press("Enter")
-    eventually("right after all", lambda: "precision 1.00 (1 of 1 marked)" in marking.inner_text())
+    wait_until("right after all", lambda: "precision 1.00 (1 of 1 marked)" in marking.inner_text())
     marking.get_by_role("button", name="Use marks").click()
-    eventually("a second example", lambda: notebook.ask("len(tuner.template.categories[0].examples)") == "2")
-    eventually("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+    wait_until("a second example", lambda: notebook.ask("len(tuner.template.categories[0].examples)") == "2")
+    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
 
     sure = page.get_by_role("slider", name="sure from")
     sure.focus()
     page.keyboard.press("End")
-    eventually("all are to be reviewed", lambda: "0 accepted" in page.locator(".samnb-counts").inner_text())
+    wait_until("all are to be reviewed", lambda: "0 accepted" in page.locator(".samnb-counts").inner_text())
     assert notebook.ask("tuner._sliders['review_score'].value") == "1.0"
     accept, bars = page.get_by_role("slider", name="accept from"), page.locator(".samnb-scores").bounding_box()
     handle = accept.bounding_box()
@@ -148,8 +147,8 @@ def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
     page.mouse.down()
     page.mouse.move(bars["x"] + 0.9 * bars["width"], handle["y"] + 6, steps=8)
     page.mouse.up()
-    eventually("dragged", lambda: 0.85 < float(notebook.ask("tuner.template.parameters['min_score']")) < 0.95)
-    eventually("the counts have followed", lambda: "0 rejected" not in page.locator(".samnb-counts").inner_text())
+    wait_until("dragged", lambda: 0.85 < float(notebook.ask("tuner.template.parameters['min_score']")) < 0.95)
+    wait_until("the counts have followed", lambda: "0 rejected" not in page.locator(".samnb-counts").inner_text())
     assert notebook.ask("tuner.error") == "''"
 
 

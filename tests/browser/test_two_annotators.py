@@ -2,10 +2,11 @@
 
 import pytest
 
-from .lab import eventually
+from tests.support.waiting import wait_until
+
 from .pictures import COIN, FAKE_MODEL, write_photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 CELLS = [
     'import samnb\nsession = samnb.Session("two")\nsession.add("photos", dataset="monday")',
@@ -29,11 +30,11 @@ def test_two_annotators_agree(notebook, lab):
     notebook.open("two.ipynb", CELLS)
     notebook.wait_until_run(seconds=120)
     stages = notebook.page.locator(".samnb-stage")
-    eventually("two stages", lambda: stages.count() == 2)
+    wait_until("two stages", lambda: stages.count() == 2)
 
     def says(index, words):
         part = notebook.page.locator(".samnb:has(.samnb-stage)").nth(index)
-        eventually(f"annotator {index} says {words}", lambda: words in part.inner_text(), seconds=60)
+        wait_until(f"annotator {index} says {words}", lambda: words in part.inner_text(), seconds=60)
 
     def click(index, name, x, y):
         stage = stages.nth(index)
@@ -46,13 +47,13 @@ def test_two_annotators_agree(notebook, lab):
     says(1, "score 0.94")
     assert notebook.ask("second.prompt == first.prompt") == "True"
     click(1, "second", 130, 204)
-    eventually("the second point in the first", lambda: notebook.ask("len(first.prompt.points)") == "2")
+    wait_until("the second point in the first", lambda: notebook.ask("len(first.prompt.points)") == "2")
     notebook.page.keyboard.press("Enter")
     says(1, "kept as object")
     says(0, "1 annotated")
     assert notebook.ask("[a.id for a in first.annotations] == [a.id for a in second.annotations]") == "True"
-    eventually("drawn in both", lambda: min(notebook.page.evaluate(_ORANGE, i) for i in (0, 1)) > 100)
+    wait_until("drawn in both", lambda: min(notebook.page.evaluate(_ORANGE, i) for i in (0, 1)) > 100)
     notebook.ask("first.undo()")
     says(1, "0 annotated")
-    eventually("gone in both", lambda: max(notebook.page.evaluate(_ORANGE, i) for i in (0, 1)) < 50)
+    wait_until("gone in both", lambda: max(notebook.page.evaluate(_ORANGE, i) for i in (0, 1)) < 50)
     assert notebook.ask("second.prompt == first.prompt and len(first.prompt.points)") == "2"

@@ -2,11 +2,12 @@
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 from .hand import Hand
-from .lab import eventually
 from .pictures import FAKE_MODEL, write_photos
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 CELLS = [
     'import samnb\nsession = samnb.Session("undo")\nsession.add("photos", dataset="monday")',
@@ -40,8 +41,8 @@ def test_twenty_steps_back_and_forth(notebook, lab):
     def act(what, do):
         before = count()
         do()
-        eventually(what, lambda: count() == before + 1)
-        eventually(f"{what}: its mask", lambda: notebook.ask("annotator.mask is None or annotator._editing.is_ready"))
+        wait_until(what, lambda: count() == before + 1)
+        wait_until(f"{what}: its mask", lambda: notebook.ask("annotator.mask is None or annotator._editing.is_ready"))
         states.append(state())
 
     for number in range(4):
@@ -68,13 +69,13 @@ def test_twenty_steps_back_and_forth(notebook, lab):
 
     for step in range(20, 0, -1):
         hand.press("Control+z")
-        eventually(f"step {step} taken back", lambda step=step: count() == step - 1)
+        wait_until(f"step {step} taken back", lambda step=step: count() == step - 1)
         assert state() == states[step - 1], f"step {step} taken back"
     hand.until_colours("a clean picture", lambda now: now["orange"] + now["blue"] < 50)
     hand.press("Control+z")
     hand.until("nothing to undo")
     for step in range(1, 21):
         hand.press("Control+Shift+Z")
-        eventually(f"step {step} done again", lambda step=step: count() == step)
+        wait_until(f"step {step} done again", lambda step=step: count() == step)
         assert state() == states[step], f"step {step} done again"
     hand.until_colours("three annotations", lambda now: now["orange"] > 1000)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.waiting import wait_until
+
 from .hand import Hand
-from .lab import NotebookPage, eventually
+from .lab import NotebookPage
 from .pictures import FAKE_MODEL
 
-pytestmark = pytest.mark.ui
+pytestmark = pytest.mark.browser
 
 OPEN = """
 import samnb
@@ -65,7 +67,7 @@ def opened(screen, name, *more, image="places.png"):
     screen.wait_until_run(seconds=120)
     screen.page.locator(".samnb-stage canvas").wait_for()
     screen.page.locator(".samnb-stage").scroll_into_view_if_needed()
-    eventually("the page told its size", lambda: view(screen)[3] == screen.page.evaluate("devicePixelRatio"))
+    wait_until("the page told its size", lambda: view(screen)[3] == screen.page.evaluate("devicePixelRatio"))
     return hand_of(screen)
 
 
@@ -96,7 +98,7 @@ def settled(screen):
         seen.append((view(screen), box, screen.page.evaluate(PIXEL, middle)))
         return seen[-1] == seen[-2]
 
-    eventually("the view stands still", same, every=0.25)
+    wait_until("the view stands still", same, every=0.25)
     return seen[-1][0]
 
 
@@ -114,14 +116,14 @@ def test_clicks_are_right_to_a_pixel_at_three_zooms(screen):
         for _ in range(steps):
             before = view(screen)[0]
             screen.page.mouse.wheel(0, -200)
-            eventually("it is larger", lambda before=before: view(screen)[0] > before)
+            wait_until("it is larger", lambda before=before: view(screen)[0] > before)
         scale = settled(screen)[0]
         # The wheel tells whole CSS pixels: what was less than one grows with the picture.
         assert on_stage(hand, 700, 300) == pytest.approx(held, abs=1.5 + scale / fitted)
         for x, y in [(700, 300), (691.5, 306.5), (706.5, 290.5)]:
             hand.click(x, y)
             clicked += 1
-            eventually("a point", lambda: len(hand.prompt()["points"]) == clicked)  # noqa: B023
+            wait_until("a point", lambda: len(hand.prompt()["points"]) == clicked)  # noqa: B023
             # The mouse goes to whole CSS pixels.
             assert hand.prompt()["points"][-1] == pytest.approx((x, y), abs=0.51 / scale + 0.01)
         screen.ask("annotator.clear()")
@@ -130,7 +132,7 @@ def test_clicks_are_right_to_a_pixel_at_three_zooms(screen):
         settled(screen)
         for x, y in [(690.5, 312.5), (713.5, 298.5)]:
             place = hand.place(x, y)
-            red, green, _ = eventually(
+            red, green, _ = wait_until(
                 "the colour of the place",
                 lambda place=place, x=x, y=y: (
                     (seen := screen.page.evaluate(PIXEL, list(place)))
@@ -156,25 +158,25 @@ def test_keys_pan_and_the_width_of_the_cell(notebook):
     page.mouse.down(button="middle")
     page.mouse.move(middle[0] - 60, middle[1], steps=6)
     page.mouse.up(button="middle")
-    eventually("moved by 60", lambda: view(notebook)[1][0] == pytest.approx(left - 60, abs=1))
+    wait_until("moved by 60", lambda: view(notebook)[1][0] == pytest.approx(left - 60, abs=1))
     page.keyboard.down(" ")
     page.mouse.down()
     page.mouse.move(middle[0], middle[1], steps=6)
     page.mouse.up()
     page.keyboard.up(" ")
-    eventually("moved back", lambda: view(notebook)[1][0] == pytest.approx(left, abs=1))
+    wait_until("moved back", lambda: view(notebook)[1][0] == pytest.approx(left, abs=1))
     assert hand.prompt()["points"] == []
     assert hand.prompt()["box"] is None
 
     narrow = view(notebook)[2][0]
     page.set_viewport_size({"width": 900, "height": 900})
-    eventually("the stage follows the page", lambda: view(notebook)[2][0] < narrow - 20)
+    wait_until("the stage follows the page", lambda: view(notebook)[2][0] < narrow - 20)
     settled(notebook)
     have, wanted = page.evaluate(BACKING)
     assert have == pytest.approx(wanted, abs=1)
     x, y = ast.literal_eval(notebook.ask("annotator._board.stage.view.to_image(0.5, 0.5)"))
     hand.click(x, y)
-    eventually("a point", lambda: hand.prompt()["points"])
+    wait_until("a point", lambda: hand.prompt()["points"])
     assert hand.prompt()["points"][0] == pytest.approx((x, y), abs=1)
 
 
@@ -182,22 +184,22 @@ def test_the_page_keeps_its_own_keys(notebook):
     hand = opened(notebook, "keys")
     page = notebook.page
     hand.click(500, 400)
-    eventually("a point", lambda: hand.prompt()["points"])
+    wait_until("a point", lambda: hand.prompt()["points"])
     page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty = true")
     page.keyboard.press("Control+s")
-    eventually("saved", lambda: not page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
+    wait_until("saved", lambda: not page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
     cells = len(notebook.cells())
     page.keyboard.press("b")
     page.keyboard.press("f")
     assert len(notebook.cells()) == cells, "B is no cell below"
     page.keyboard.press("Tab")
-    eventually(
+    wait_until(
         "the focus went on", lambda: not page.evaluate("document.activeElement.classList.contains('samnb-ears')")
     )
     counts = [cell["execution_count"] for cell in notebook.cells()]
     hand.stage.locator(".samnb-ears").focus()
     page.keyboard.press("Control+Enter")
-    eventually("a cell ran", lambda: [cell["execution_count"] for cell in notebook.cells()] != counts)
+    wait_until("a cell ran", lambda: [cell["execution_count"] for cell in notebook.cells()] != counts)
 
 
 LARGE = """
@@ -216,14 +218,14 @@ def test_a_hundred_megapixels(notebook):
     hand = hand_of(notebook)
     colour = lambda x, y: notebook.page.evaluate(PIXEL, list(hand.place(x, y)))  # noqa: E731
     near = lambda x, y: pytest.approx([x * 255 / 12000, y * 255 / 9000, 0], abs=8)  # noqa: E731
-    eventually("the whole", lambda: colour(3000, 2000) == near(3000, 2000), seconds=60)
+    wait_until("the whole", lambda: colour(3000, 2000) == near(3000, 2000), seconds=60)
     page = notebook.page
     page.mouse.move(*hand.place(9000, 6000))
     for _ in range(8):
         before = view(notebook)[0]
         page.mouse.wheel(0, -250)
-        eventually("it is larger", lambda before=before: view(notebook)[0] > before)
-    eventually("a part", lambda: colour(9010, 6010) == near(9010, 6010), seconds=60)
+        wait_until("it is larger", lambda before=before: view(notebook)[0] > before)
+    wait_until("a part", lambda: colour(9010, 6010) == near(9010, 6010), seconds=60)
     hand.click(9010, 6010)
-    eventually("a point", lambda: hand.prompt()["points"], seconds=60)
+    wait_until("a point", lambda: hand.prompt()["points"], seconds=60)
     assert hand.prompt()["points"][0] == pytest.approx((9010, 6010), abs=0.6 / view(notebook)[0])

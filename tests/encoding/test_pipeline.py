@@ -15,6 +15,7 @@ from samnb.jobs import JobControl
 from samnb.models.preprocessing import Prepared
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
+from tests.support.waiting import wait_until
 
 LONG = 20  # seconds after which a test gives up
 
@@ -71,13 +72,6 @@ def in_background(events):
     thread = threading.Thread(target=lambda: found.extend(events), daemon=True)
     thread.start()
     return found, thread
-
-
-def wait_until(true):
-    deadline = time.monotonic() + LONG
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_an_image_is_read_while_the_one_before_it_is_encoded(start):
@@ -137,7 +131,7 @@ def test_no_more_images_are_held_than_the_window_and_no_more_read_at_once_than_t
     model = PreparingModel(at_prepare=count, at_encode=lambda numbers: gate.acquire(timeout=LONG))
     _, pipeline = start(model, 20, readers=2)
     found, thread = in_background(pipeline.events())
-    wait_until(lambda: len(model.prepared) == pipeline.window)
+    wait_until("the window is full", lambda: len(model.prepared) == pipeline.window)
     time.sleep(0.2)
     assert len(model.prepared) == pipeline.window == 5
     assert most[0] <= 2
@@ -179,7 +173,7 @@ def test_one_that_fails_fails_alone_also_in_a_batch(start):
     session, pipeline = start(model, 7, readers=2, batch=3)
     (session.folder.parent / "pictures" / "05.png").write_bytes(b"no picture")
     found, thread = in_background(pipeline.events())
-    wait_until(lambda: len(model.prepared) >= 5)
+    wait_until("five are read", lambda: len(model.prepared) >= 5)
     gate.set()
     thread.join(LONG)
     assert [event.status for event in found] == ["computed"] * 3 + ["failed", "computed", "failed", "computed"]
@@ -194,7 +188,7 @@ def test_a_cancel_lets_the_image_in_the_net_be_kept_and_nothing_half(start):
     model = PreparingModel(at_encode=lambda numbers: gate.acquire(timeout=LONG))
     session, pipeline = start(model, 12, control)
     found, thread = in_background(pipeline.events())
-    wait_until(lambda: model.batches == [[0], [1], [2]] and len(found) == 2)
+    wait_until("the third is encoded", lambda: model.batches == [[0], [1], [2]] and len(found) == 2)
     control.cancel()
     gate.release(100)
     thread.join(LONG)
@@ -203,7 +197,7 @@ def test_a_cancel_lets_the_image_in_the_net_be_kept_and_nothing_half(start):
     assert [image.embedding_cached for image in session.images()] == [True] * 3 + [False] * 9
     assert session.cache.check().ok
     assert not list(session.folder.glob("embeddings/??/??/.tmp-*"))
-    wait_until(lambda: session.cache._flights._running == {})
+    wait_until("no computation is left", lambda: session.cache._flights._running == {})
     again = Pipeline(pipeline._tasks, session._encoder, JobControl())
     assert [event.status for event in again.events()] == ["skipped"] * 3 + ["computed"] * 9
 
@@ -224,10 +218,12 @@ def test_an_image_that_was_read_ahead_and_is_looked_at_is_encoded_next(start):
     model = PreparingModel(at_encode=lambda numbers: gate.acquire(timeout=LONG))
     session, pipeline = start(model, 10, readers=2)
     found, thread = in_background(pipeline.events())
-    wait_until(lambda: len(model.prepared) == pipeline.window)
+    wait_until("the window is full", lambda: len(model.prepared) == pipeline.window)
     looked_at = session.images()[3]
     session.look_at(looked_at, neighbours=[session.images()[9]])
-    wait_until(lambda: session._encoder.wanted() == {session._encoder.key(looked_at.pixel_hash)[:2]})
+    wait_until(
+        "the image is wanted", lambda: session._encoder.wanted() == {session._encoder.key(looked_at.pixel_hash)[:2]}
+    )
     gate.release(100)
     thread.join(LONG)
     assert model.batches[:3] == [[0], [3], [9]]
@@ -241,10 +237,10 @@ def test_what_was_read_ahead_is_given_up_in_a_pause_so_that_nobody_waits_for_it(
     model = PreparingModel(at_encode=lambda numbers: gate.acquire(timeout=LONG))
     session, pipeline = start(model, 8, control)
     found, thread = in_background(pipeline.events())
-    wait_until(lambda: len(model.prepared) == pipeline.window)
+    wait_until("the window is full", lambda: len(model.prepared) == pipeline.window)
     control.pause()
     gate.release(1)
-    wait_until(lambda: len(found) == 1)
+    wait_until("one is found", lambda: len(found) == 1)
     gate.release(100)
     _, hit = session.embedding(session.images()[2])  # was read ahead
     assert not hit
@@ -287,7 +283,7 @@ class FreeModel(PreparingModel):
         self.sizes.append(len(batch))
         if self.pipeline is not None:  # reading keeps up
             ahead = self.encodes + len(batch) + self.pipeline._pace.size
-            wait_until(lambda: len(self.prepared) >= min(ahead, len(self.pipeline._tasks)))
+            wait_until("reading keeps up", lambda: len(self.prepared) >= min(ahead, len(self.pipeline._tasks)))
             time.sleep(0.01)
         self.now += self.lasts(self.threads[-1], len(batch))
         return super().encode_prepared(batch)

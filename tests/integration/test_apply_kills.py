@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import samnb
 import samnb.session
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
+from tests.support.waiting import wait_until
 from tests.templates.test_matching import RED, scene, truth
 
 KILLS = int(os.environ.get("SAMNB_TEST_APPLY_KILLS", "6"))
@@ -70,14 +71,14 @@ def test_kills_at_any_moment_of_an_apply_cost_nothing(
     log.touch()
     decided = by_a_person(folder)
     start(nursery, 0)
-    wait_until(lambda: "start 0" in lines(log))
+    wait_until("the first apply begins", lambda: "start 0" in lines(log), every=0.002)
     began = time.monotonic()
     assert nursery.stdout.readline() == "gone\n"  # this one may end: it says how long a run takes
     span, found, cut = time.monotonic() - began, contents(folder), 0
     assert len(found) >= IMAGES - 1  # the scores are far from the parameter that each version has another of
     for kill in range(1, KILLS + 1):
         child = start(nursery, kill)
-        wait_until(lambda kill=kill: f"start {kill}" in lines(log))  # type: ignore[misc]
+        wait_until("it begins", lambda kill=kill: f"start {kill}" in lines(log), every=0.002)
         time.sleep(chance.uniform(0, span))
         with suppress(ProcessLookupError):  # on a busy machine it may have ended
             os.kill(child, signal.SIGKILL)
@@ -107,13 +108,6 @@ def start(nursery: subprocess.Popen[str], number: int) -> int:
 
 def lines(log: Path) -> list[str]:
     return log.read_text().splitlines()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def rows(folder: Path, query: str) -> list[Any]:

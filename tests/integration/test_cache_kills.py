@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from samnb.cache import CacheReport, EmbeddingCache
 from samnb.session import Session
 from samnb.store.entry import as_stored, pack
 from tests.support.cache_child import key_of, tiny_of
+from tests.support.waiting import wait_until
 
 KILLS = int(os.environ.get("SAMNB_TEST_KILLS", "200"))
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -74,13 +74,6 @@ def start_prewarm(folder: Path, log: Path, seconds: float, *start: Path) -> subp
     return subprocess.Popen(command, env=ENVIRONMENT)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 @pytest.fixture
 def session_folder(tmp_path: Path) -> Path:
     """A session of forty images, none of them cached."""
@@ -115,11 +108,12 @@ def test_one_of_four_killed_in_the_middle_costs_at_most_what_it_has_in_hand(
     its_log.touch()
     victim = start_prewarm(session_folder, its_log, 1, its_start)  # slow: alone it would need 40 seconds for all
     children = [start_prewarm(session_folder, log, 0.1, start) for _ in range(3)]
-    wait_until(lambda: (log.read_text() + its_log.read_text()).splitlines().count("ready") == 4)
+    wait_until("four are ready", lambda: (log.read_text() + its_log.read_text()).splitlines().count("ready") == 4)
     its_start.touch()
-    wait_until(lambda: encodes(its_log).total() >= 1)  # it begins alone: quick neighbours might take all 40
+    # It begins alone: quick neighbours might take all 40.
+    wait_until("the victim encodes", lambda: encodes(its_log).total() >= 1, every=0.005)
     start.touch()
-    wait_until(lambda: encodes(log).total() >= 1)
+    wait_until("the others encode", lambda: encodes(log).total() >= 1, every=0.005)
     victim.kill()
     victim.wait()
     assert [child.wait(120) for child in children] == [0] * 3

@@ -28,6 +28,7 @@ from samnb.store.remote import RemoteTiers, open_tiers
 from samnb.store.remote import fsspec as object_tier
 from samnb.store.remote import redis as redis_tier
 from tests.support.remote_servers import RedisServer, S3Server, silent_server
+from tests.support.waiting import wait_until
 
 posix_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -44,13 +45,6 @@ def entry_of(index: int, side: int = 16) -> bytes:
 
 
 KEY, ENTRY = key_of(0), entry_of(0)
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -264,7 +258,7 @@ def test_a_later_tier_fills_the_earlier_ones(tmp_path: Path, open_remote: Callab
     near, far = f"memory://{uuid.uuid4().hex}", tmp_path.as_uri()
     open_remote(far).publish(KEY, ENTRY)
     remote = open_remote(near, far)
-    wait_until(lambda: open_remote(far).contains(KEY))
+    wait_until("it is published", lambda: open_remote(far).contains(KEY))
     assert remote.fetch(KEY) == (ENTRY, remote.names[1])
     assert remote.flush() == 0
     assert remote.fetch(KEY) == (ENTRY, remote.names[0])
@@ -304,7 +298,7 @@ def test_a_server_that_is_killed_and_comes_back(
             assert remote.flush(timeout=10) == 50  # at once: nobody answers
             time.sleep(0.3)
             server.start()
-            wait_until(lambda: remote.stats()[0].waiting == 0)
+            wait_until("nothing waits", lambda: remote.stats()[0].waiting == 0)
     finally:
         if server.process is None:
             server.start()
@@ -361,7 +355,7 @@ def test_many_readers_in_one_outage_count_as_one(fake: FakeTier, caplog: pytest.
     fake.entries[KEY] = ENTRY
     time.sleep(0.5)
     remote.fetch(KEY)  # asks for a look; the next rest was not doubled eight times
-    wait_until(lambda: remote.fetch(KEY) is not None, 5)
+    wait_until("it is fetched", lambda: remote.fetch(KEY) is not None, seconds=5)
     remote.close()
 
 
@@ -390,10 +384,10 @@ def test_an_entry_that_only_ever_fails_does_not_hold_up_the_rest(fake: FakeTier)
     remote = remote_of(fake, first_rest=0.01)
     fake.put_error = RuntimeError("never this one")
     remote.publish(KEY, ENTRY)
-    wait_until(lambda: remote.stats()[0].refused == 1)
+    wait_until("it is refused", lambda: remote.stats()[0].refused == 1)
     fake.put_error = None
     remote.publish(key_of(1), entry_of(1))
-    wait_until(lambda: key_of(1) in fake.entries)
+    wait_until("the next is published", lambda: key_of(1) in fake.entries)
     remote.close()
 
 
@@ -417,7 +411,7 @@ def test_a_full_redis_is_still_read_and_written_again_later(
         assert remote.fetch(KEY) is not None
     finally:
         client.config_set("maxmemory", "0")
-    wait_until(lambda: remote.stats()[0].waiting == 0)
+    wait_until("nothing waits", lambda: remote.stats()[0].waiting == 0)
     assert remote.stats()[0].state == "up"
     assert client.exists(*(f"samnb:{key_of(index)}" for index in (1, 2, 3))) == 3
     assert caplog.text.count("cannot be written") == 1
@@ -434,7 +428,7 @@ def test_a_folder_that_cannot_be_written_is_still_read(tmp_path: Path, open_remo
     assert remote.stats()[0].state == "read only"
     assert remote.fetch(KEY) is not None
     (tmp_path / other[:2]).unlink()
-    wait_until(lambda: remote.contains(other))
+    wait_until("the other is published", lambda: remote.contains(other))
 
 
 def test_a_folder_that_is_not_mounted_is_not_made(tmp_path: Path, open_remote: Callable[..., RemoteTiers]) -> None:
@@ -446,7 +440,7 @@ def test_a_folder_that_is_not_mounted_is_not_made(tmp_path: Path, open_remote: C
     assert "no such folder" in remote.stats()[0].error
     assert not share.exists()
     share.mkdir()
-    wait_until(lambda: remote.stats()[0].waiting == 0)
+    wait_until("nothing waits", lambda: remote.stats()[0].waiting == 0)
     assert remote.fetch(KEY) is not None
 
 
@@ -510,7 +504,7 @@ def test_closing_writes_what_waits_and_ends(fake: FakeTier) -> None:
     assert fake.calls[-1] == "close"
     remote.publish(key_of(9), entry_of(9))
     assert remote.fetch(KEY) is None
-    wait_until(lambda: not any("fake://" in thread.name for thread in threading.enumerate()))
+    wait_until("its thread ends", lambda: not any("fake://" in thread.name for thread in threading.enumerate()))
     assert len(fake.entries) == 5
 
 
@@ -528,7 +522,7 @@ def test_a_thread_without_work_ends(fake: FakeTier, monkeypatch: pytest.MonkeyPa
     remote = remote_of(fake)
     remote.publish(KEY, ENTRY)
     assert remote.flush() == 0
-    wait_until(lambda: not any("fake://" in thread.name for thread in threading.enumerate()))
+    wait_until("its thread ends", lambda: not any("fake://" in thread.name for thread in threading.enumerate()))
     remote.publish(key_of(1), entry_of(1))
     assert remote.flush() == 0
     remote.close()
