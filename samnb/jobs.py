@@ -1,6 +1,6 @@
-"""Slow work off the kernel's main thread, and its news brought back.
+"""`Job`, slow work in a background thread, and `Event`, one step of it.
 
-A `Job` runs a generator of `Event`s in a thread of its own. It returns at once and can be awaited: while
+A `Job` runs a generator of `Event`s in its own thread. It returns at once and can be awaited: while
 a cell awaits, JupyterLab handles clicks; while a cell blocks (`Job.wait`), it does not.
 """
 
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Event", "Job", "JobControl"]
+__all__ = ["Event", "Job", "JobControl", "summary_text"]
 
 _log = logging.getLogger("samnb.jobs")
 
@@ -26,23 +26,23 @@ State = Literal["running", "paused", "done", "cancelled", "failed"]
 
 @dataclass(frozen=True, repr=False)
 class Event:
-    """One piece of news of a prewarm, an apply or an adding; the last has status "done".
+    """One step of a prewarm, an apply or an addition of images; the last event has status "done".
 
     Parameters
     ----------
     status : {"found", "computed", "skipped", "failed", "done"}
-        "found": the work is still being looked for, and `index` says how much there is so far.
+        "found": the images are still being counted, and `index` is their number so far.
     index : int
         1 for the first image.
     total : int
-        How many images the work has.
+        Number of images.
     filename : str
         Of the image the event is about; "" in the last event.
     ms : float
         Milliseconds this image took.
     details : dict
-        More fields, merged into `as_dict`: the error of a failed image, counts of the last event. ``images``: for how
-        many images the event stands, where that is not one.
+        More fields, merged into `as_dict`: the error of a failed image, counts of the last event. ``images``: the
+        number of images that the event stands for, where it is not 1.
 
     Examples
     --------
@@ -72,12 +72,12 @@ class Event:
 
     @property
     def images(self) -> int:
-        """For how many images it stands: 0 when nothing was done yet, or all is."""
+        """Number of images that the event stands for; 0 for "found" and "done"."""
         return 0 if self.status in ("found", "done") else self.details.get("images", 1)
 
     def __repr__(self) -> str:
-        said = {name: value for name, value in self.as_dict().items() if name not in (self.status, "done", "report")}
-        return f"<Event {self.status}: {', '.join(f'{name} {value}' for name, value in said.items())}>"
+        shown = {name: value for name, value in self.as_dict().items() if name not in (self.status, "done", "report")}
+        return f"<Event {self.status}: {', '.join(f'{name} {value}' for name, value in shown.items())}>"
 
     def __getitem__(self, name: str) -> Any:
         return self.as_dict()[name]
@@ -88,7 +88,7 @@ class Event:
 
 
 class JobControl:
-    """What the work asks between two images: go on, wait, or stop?"""
+    """Pause and cancel switches, which the work reads between two images."""
 
     def __init__(self) -> None:
         self._may_run = threading.Event()
@@ -106,17 +106,17 @@ class JobControl:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Let `go_on` answer False, also to somebody who is waiting in it."""
+        """Let `go_on` return False, also where a thread waits in it."""
         self._cancelled.set()
         self._may_run.set()
 
     def pause(self) -> None:
-        """Let `go_on` block; nothing to pause once cancelled."""
+        """Let `go_on` block; without effect once cancelled."""
         if not self.cancelled:
             self._may_run.clear()
 
     def resume(self) -> None:
-        """Let `go_on` answer again."""
+        """Let `go_on` return again."""
         self._may_run.set()
 
     @property
@@ -126,18 +126,18 @@ class JobControl:
 
 
 class Job:
-    """One running piece of work. Await it, `wait()` for it, or look at `events` while it runs.
+    """Slow work in the background. Await it, `wait()` for it, or read its `events` while it runs.
 
     Parameters
     ----------
     name : str
-        What is done, for people: "prewarm", "apply coins".
+        Shown to the user: "prewarm", "apply coins".
     work : callable
-        Takes a `JobControl`, yields `Event`s, and ends with one whose status is "done".
+        Takes a `JobControl`, yields `Event`s; the last one has status "done".
     total : int
-        How many images, for a progress bar that is drawn before the first event; later it is what the events say.
+        Number of images, for a progress bar before the first event; the events update it.
     start : bool
-        Begin at once, in a thread. False: `run` does the work.
+        Start at once, in a thread. False: `run` does the work.
 
     Examples
     --------
@@ -162,18 +162,18 @@ class Job:
         if start:
             threading.Thread(target=self._run, name=f"samnb {name}", daemon=True).start()
 
-    # -- what the user does ------------------------------------------------------------------------
+    # -- control -----------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """Stop after the image in hand; what is finished stays finished."""
+        """Stop after the current image; finished images stay finished."""
         self.control.cancel()
 
     def pause(self) -> None:
-        """Stop after the image in hand until `resume`."""
+        """Stop after the current image until `resume`."""
         self.control.pause()
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         self.control.resume()
 
     def wait(self, timeout: float | None = None) -> Event:
@@ -184,17 +184,17 @@ class Job:
         TimeoutError
             After `timeout` seconds; the work goes on.
         Exception
-            Whatever ended the work before its time.
+            The error that ended the work early.
         """
         if not self._finished.wait(timeout):
             raise TimeoutError(f"{self.name} is still running after {timeout:g} s; it goes on in the background.")
         return self._outcome()
 
     def run(self, *, every: Callable[[], None] = lambda: None) -> Event:
-        """Do the work here and now, in a job that was not started; returns its last event.
+        """Do the work in this thread, for a job that was not started; returns its last event.
 
-        The first Ctrl+C (or interrupt of the kernel) cancels, so that the image in hand is finished and kept; the
-        second one breaks off.
+        The first Ctrl+C (or interrupt of the kernel) cancels: the current image is finished and kept. The second one
+        stops at once.
 
         Parameters
         ----------
@@ -204,7 +204,7 @@ class Job:
         Raises
         ------
         Exception
-            Whatever ended the work before its time.
+            The error that ended the work early.
         """
         try:
             with _ctrl_c_cancels(self.control):
@@ -221,7 +221,7 @@ class Job:
     def __await__(self) -> Generator[Any, None, Event]:
         return self._wait_in_loop().__await__()
 
-    # -- what the work said ------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -240,7 +240,7 @@ class Job:
 
     @property
     def error(self) -> BaseException | None:
-        """What ended the work before its time, or None."""
+        """The error that ended the work early, or None."""
         return self._error
 
     @property
@@ -251,8 +251,8 @@ class Job:
     def subscribe(self, listener: Callable[[Event], None], *, finished: Callable[[], None] | None = None) -> None:
         """Call `listener` with every event, also the past ones, and `finished` once at the end.
 
-        Both are called on the event loop's thread when there is one running here (a notebook), since only
-        that thread may touch widgets, and on the worker's thread otherwise.
+        Both are called on the event loop's thread when a loop runs here (a notebook), because only that thread may
+        touch widgets, and on the worker's thread otherwise.
         """
         on_loop = _calls_on_this_loop()
         with self._lock:
@@ -277,7 +277,7 @@ class Job:
             for event in self._work(self.control):
                 self._publish(event)
         except BaseException as error:
-            # The thread must not die unheard: wait(), await and the progress widget show this error.
+            # The error must not be lost with the thread: wait(), await and the progress widget show it.
             _log.warning("%s ended early: %s: %s", self.name, type(error).__name__, error)
             self._error = error
         self._finish()
@@ -320,7 +320,7 @@ def _calls_on_this_loop() -> Callable[[Callable[[], None]], None]:
     except RuntimeError:
         return lambda call: call()
     here = threading.get_ident()
-    # Work that blocks the loop's own thread (`Job.run`) is heard at once: later would be when it has ended.
+    # Where `Job.run` blocks the loop's own thread, the call is made at once; the loop would make it after the end.
     return lambda call: call() if threading.get_ident() == here else _call_soon(loop, call)
 
 
@@ -328,16 +328,16 @@ def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Non
     try:
         loop.call_soon_threadsafe(call)
     except RuntimeError:
-        # The loop was closed while the work went on (kernel shutting down): nobody is left to tell.
-        _log.debug("event loop closed before the last news of a job")
+        # The kernel is shutting down: its loop was closed while the work went on.
+        _log.debug("event loop closed before the last event of a job")
 
 
 @contextmanager
 def _ctrl_c_cancels(control: JobControl) -> Iterator[None]:
-    """The first Ctrl+C lets the image in hand be finished, the second raises `KeyboardInterrupt`."""
+    """The first Ctrl+C lets the current image be finished, the second raises `KeyboardInterrupt`."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # whoever took the signal over decides
+        yield  # the program handles this signal itself
         return
 
     def cancel(number: int, frame: object) -> None:
@@ -356,7 +356,33 @@ def _guarded(call: Callable[..., None], *args: Any) -> Callable[[], None]:
         try:
             call(*args)
         except Exception:
-            # A broken listener must not end the work of everybody else.
+            # A broken listener must not end the work, nor stop the other listeners.
             _log.exception("a listener of a job failed")
 
     return run
+
+
+def summary_text(event: Event) -> str:
+    """Text that sums up a job, made from its last event.
+
+    Examples
+    --------
+    >>> details = {"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
+    >>> summary_text(Event("done", total=50, details=details))
+    'Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)'
+    """
+    fields = event.as_dict()
+    if "summary" in fields:
+        return f"Stopped: {fields['summary']}" if fields.get("cancelled") else fields["summary"]
+    parts = [f"computed: {fields.get('computed', 0)}", f"skipped: {fields.get('skipped', 0)}"]
+    if fields.get("failed"):
+        parts.append(f"failed: {fields['failed']}")
+    if "masks" in fields:
+        head = "1 mask found" if fields["masks"] == 1 else f"{fields['masks']} masks found"
+    else:
+        nothing = fields.get("failed") and not fields.get("computed") and not fields.get("skipped")
+        head = "Nothing encoded" if nothing else "Dataset ready"
+        parts.insert(0, f"cache: {fields.get('cache_size', 0)} embeddings")
+    if fields.get("cancelled"):
+        head = "Stopped" if "masks" not in fields else f"Stopped, {head}"
+    return f"{head} ({', '.join(parts)})"

@@ -1,4 +1,4 @@
-"""Shows a running `Job` to whoever started it: a widget in a notebook, a tqdm bar elsewhere."""
+"""Show a running `Job`: a widget in a notebook, a tqdm bar elsewhere."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 
 from tqdm import tqdm
 
-from .jobs import Event, Job
+from .jobs import Event, Job, summary_text
 
-__all__ = ["in_notebook", "run_shown", "show_bar", "show_job", "summary_text"]
+__all__ = ["in_notebook", "run_shown", "show_bar", "show_job"]
 
 
 def show_job(job: Job) -> None:
@@ -23,25 +23,25 @@ def show_job(job: Job) -> None:
 
 
 def run_shown(job: Job, *, show: bool = True, after: float = 1.0) -> Event:
-    """Run a job that was not started, and show it once it has taken some seconds.
+    """Run a job that was not started, and show it when it takes longer than `after` seconds.
 
     Parameters
     ----------
     job : Job
     show : bool
-        False: never.
+        False: never show it.
     after : float
-        Seconds; what is over sooner is not worth a bar.
+        Seconds; a shorter job needs no bar.
     """
     shown = not show
 
-    def look() -> None:
+    def show_when_slow() -> None:
         nonlocal shown
         if not shown and time.monotonic() - job.started > after:
             shown = True
             show_job(job)
 
-    return job.run(every=look)
+    return job.run(every=show_when_slow)
 
 
 def in_notebook() -> bool:
@@ -58,7 +58,7 @@ def show_bar(job: Job) -> tqdm:
     icons = {"skipped": skipped, "computed": computed, "failed": "⚠ failed"}
     bar = tqdm(total=job.total or None, desc=job.name, unit="image", disable=None)
 
-    def news(event: Event) -> None:
+    def draw(event: Event) -> None:
         if event.status == "done":
             bar.set_postfix_str(summary_text(event))
         elif event.status == "found":
@@ -69,31 +69,5 @@ def show_bar(job: Job) -> tqdm:
             bar.set_postfix_str(f"{icons[event.status]} {event.filename}", refresh=False)
             bar.update(event.images)
 
-    job.subscribe(news, finished=bar.close)
+    job.subscribe(draw, finished=bar.close)
     return bar
-
-
-def summary_text(event: Event) -> str:
-    """The last event in words.
-
-    Examples
-    --------
-    >>> details = {"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
-    >>> summary_text(Event("done", total=50, details=details))
-    'Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)'
-    """
-    said = event.as_dict()
-    if "summary" in said:
-        return f"Stopped: {said['summary']}" if said.get("cancelled") else said["summary"]
-    parts = [f"computed: {said.get('computed', 0)}", f"skipped: {said.get('skipped', 0)}"]
-    if said.get("failed"):
-        parts.append(f"failed: {said['failed']}")
-    if "masks" in said:
-        head = "1 mask found" if said["masks"] == 1 else f"{said['masks']} masks found"
-    else:
-        nothing = said.get("failed") and not said.get("computed") and not said.get("skipped")
-        head = "Nothing encoded" if nothing else "Dataset ready"
-        parts.insert(0, f"cache: {said.get('cache_size', 0)} embeddings")
-    if said.get("cancelled"):
-        head = "Stopped" if "masks" not in said else f"Stopped, {head}"
-    return f"{head} ({', '.join(parts)})"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from samnb.jobs import Event, Job
+from samnb.jobs import Event, Job, summary_text
 
 
 def counting(total, *, gate=None, seen=None):
@@ -132,3 +132,17 @@ def test_wait_with_a_timeout_says_that_the_work_goes_on():
         job.wait(0.01)
     gate.set()
     job.wait(5)
+
+
+def test_the_summary_is_the_servers():
+    details = {"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
+    text = summary_text(Event("done", total=50, details=details))
+    assert text == "Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)"
+    failed = summary_text(Event("done", total=50, details=details | {"failed": 2}))
+    assert failed.endswith("skipped: 15, failed: 2)")
+    assert "12 masks" in summary_text(Event("done", details={"computed": 3, "skipped": 0, "masks": 12}))
+    assert summary_text(Event("done", details=details | {"cancelled": True})).startswith("Stopped (cache")
+    nothing = {"computed": 0, "skipped": 0, "failed": 3, "cache_size": 0}
+    assert summary_text(Event("done", details=nothing)).startswith("Nothing encoded")
+    stopped = {"computed": 1, "skipped": 0, "masks": 1, "cancelled": True}
+    assert summary_text(Event("done", details=stopped)).startswith("Stopped, 1 mask found")

@@ -16,20 +16,6 @@ def finished_job():
     return job
 
 
-def test_the_summary_is_the_servers():
-    details = {"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
-    text = progress.summary_text(Event("done", total=50, details=details))
-    assert text == "Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)"
-    failed = progress.summary_text(Event("done", total=50, details=details | {"failed": 2}))
-    assert failed.endswith("skipped: 15, failed: 2)")
-    assert "12 masks" in progress.summary_text(Event("done", details={"computed": 3, "skipped": 0, "masks": 12}))
-    assert progress.summary_text(Event("done", details=details | {"cancelled": True})).startswith("Stopped (cache")
-    nothing = {"computed": 0, "skipped": 0, "failed": 3, "cache_size": 0}
-    assert progress.summary_text(Event("done", details=nothing)).startswith("Nothing encoded")
-    stopped = {"computed": 1, "skipped": 0, "masks": 1, "cancelled": True}
-    assert progress.summary_text(Event("done", details=stopped)).startswith("Stopped, 1 mask found")
-
-
 def test_outside_a_notebook_a_bar_follows_the_job(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):

@@ -178,7 +178,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
 
 def _prewarm(arguments: argparse.Namespace) -> int:
-    from ..progress import summary_text
+    from ..jobs import summary_text
 
     with _session(arguments) as session:
         job = session.prewarm(arguments.dataset)

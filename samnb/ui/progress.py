@@ -10,8 +10,7 @@ from typing import Any
 
 import ipywidgets
 
-from ..jobs import Event, Job
-from ..progress import summary_text
+from ..jobs import Event, Job, summary_text
 from .common import style
 from .common.error_line import Notice
 

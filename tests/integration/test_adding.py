@@ -101,7 +101,7 @@ def test_a_job_tells_of_every_picture_and_ends_with_the_report(session: Session,
         "skipped": 0,
         "failed": 1,
     }
-    assert samnb.progress.summary_text(last) == f"{FILES} images in 'monday' · {FILES} new · 1 failed"
+    assert samnb.jobs.summary_text(last) == f"{FILES} images in 'monday' · {FILES} new · 1 failed"
 
 
 def test_unchanged_files_are_one_event(session: Session, photos: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_cancelled_job_keeps_what_it_has_and_the_next_goes_on(
     assert (last["cancelled"], job.state, last["left"]) == (True, "cancelled", FILES - 20)
     assert [i.filename for i in job.report.images] == [f"{n}.png" for n in range(20)]
     assert session.images() == list(job.report.images)
-    assert samnb.progress.summary_text(last).startswith("Stopped: 20 images in 'default'")
+    assert samnb.jobs.summary_text(last).startswith("Stopped: 20 images in 'default'")
     again = session.add(photos)
     assert (again.added, len(again.images)) == (FILES - 20, FILES)
     assert sorted(reading.names) == sorted(p.name for p in photos.iterdir())

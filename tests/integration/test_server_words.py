@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import samnb.session
-from samnb.progress import summary_text
+from samnb.jobs import summary_text
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
 
