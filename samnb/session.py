@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -20,9 +18,10 @@ from .cache import EmbeddingCache
 from .catalog import Catalog, ImageRecord
 from .duplicates.lookalikes import Lookalikes
 from .encoding.encoder import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
+from .encoding.predict import Predictor
 from .encoding.prefetch import Ahead, Lamp
 from .encoding.prewarm import prewarm_events
-from .encoding.regions import Region, check_region, in_region, region_hash, whole
+from .encoding.regions import Region, region_hash
 from .encoding.storage_check import StorageReport, compare_storage
 from .errors import PromptError, SessionReadOnly
 from .evaluation.evaluate import evaluate_annotations
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from .widgets import Annotator
 
 __all__ = ["Session"]
-
-_log = logging.getLogger("samnb.session")
 
 
 class Session(Lookalikes, Replaying):
@@ -109,6 +106,7 @@ class Session(Lookalikes, Replaying):
         self.cache = open_cache(self.folder, cache)
         opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
+        self._predictor = Predictor(self._encoder, self.model)
         self._ahead = Ahead(self._encoder, read=self._read)
         self._templates = TemplateBook(self._encoder)
         self._pixels = RecentPixels()
@@ -247,25 +245,13 @@ class Session(Lookalikes, Replaying):
         UnknownName
             No such image.
         """
-        started = time.perf_counter()
         record = self._read(image)
         if prompt is not None and (points is not None or point_labels is not None or box is not None):
             raise PromptError("Give either prompt=, or points=, point_labels= and box=; not both.")
         if prompt is None:
             prompt = Prompt.of(points=points, point_labels=point_labels, box=box)
-        prompt.check_inside(record.size_hw, record.filename)
-        options: Any = {"multimask": multimask, "mask_input": mask_input}
-        if region is None:
-            embedding, hit = self.embedding(record)
-            prediction = self.model.decode(embedding, prompt, **options)
-        else:
-            part = check_region(region, record.size_hw)
-            inside = in_region(prompt, part)
-            embedding, hit = self._encoder.region_embedding(record, part)
-            prediction = whole(self.model.decode(embedding, inside, **options), part, record.size_hw, prompt)
-        seconds = time.perf_counter() - started
-        _log.info("[SAM] Predicted mask in %.1fs (cache_hit=%s)", seconds, hit)
-        return prediction.but(image=record.filename, image_id=record.id, cache_hit=hit, ms=seconds * 1000)
+        options: Any = {"multimask": multimask, "mask_input": mask_input, "region": region}
+        return self._predictor.predict(record, prompt, **options)
 
     # -- how good it is ----------------------------------------------------------------------------
 

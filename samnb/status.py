@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cards import card, counted, mebibytes
-from .catalog.tallies import annotations_by_image
 
 if TYPE_CHECKING:
     from .encoding.encoder import Encoder
@@ -79,7 +78,7 @@ class Status:
             unique_images=len({image.pixel_hash for image in images}),
             duplicates=sum(len(group) - 1 for group in groups),
             datasets=len(catalog.datasets()),
-            annotations=sum(annotations_by_image(catalog).values()),
+            annotations=sum(catalog.count_annotations().values()),
             cached=cached,
             coverage_percent=round(100 * cached / len(images), 2) if images else 0.0,
             model=encoder.model.name,

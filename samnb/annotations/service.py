@@ -303,12 +303,8 @@ class Annotating(Datasets):
         return Annotation(record)
 
     def _image_of(self, annotation: Annotation | int) -> ImageRecord:
-        if isinstance(annotation, Annotation):
-            return self.image(annotation.image_id)
-        found = [record for record in self.catalog.annotations() if record.id == annotation]
-        if not found:
-            raise UnknownName("annotation", annotation, [])
-        return self.image(found[0].image_id)
+        record = annotation if isinstance(annotation, Annotation) else self.catalog.annotation(annotation)
+        return self.image(record.image_id)
 
 
 def _id(annotation: Annotation | int) -> int:

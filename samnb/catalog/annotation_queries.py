@@ -15,6 +15,7 @@ from .image_queries import DATASET_NAME, batches, checked_image_ids, now, to_jso
 from .tables import annotation_table, dataset_table, image_table, template_table
 
 __all__ = [
+    "annotation_record",
     "annotation_records",
     "from_template",
     "insert_annotations",
@@ -68,6 +69,15 @@ def annotation_records(connection: Connection, *wanted: Any, rejected: bool = Fa
         wanted = (*wanted, annotation_table.c.review != REJECTED)
     rows = connection.execute(query.where(*wanted).order_by(annotation_table.c.id)).mappings()
     return [_annotation_record(row) for row in rows]
+
+
+def annotation_record(connection: Connection, id: int) -> AnnotationRecord:
+    """The annotation with that id, in any review state, or `UnknownName`."""
+    found = annotation_records(connection, annotation_table.c.id == id, rejected=True)
+    if not found:
+        latest = select(annotation_table.c.id).order_by(annotation_table.c.id.desc()).limit(12)
+        raise UnknownName("annotation", id, map(str, connection.scalars(latest)))
+    return found[0]
 
 
 def _annotation_record(row: RowMapping) -> AnnotationRecord:

@@ -7,9 +7,8 @@ from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
 
-from ..errors import UnknownName
 from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
-from .annotation_queries import annotation_records, insert_annotations, put_back
+from .annotation_queries import annotation_record, annotation_records, insert_annotations, put_back
 from .database import Database
 from .image_queries import TEMPLATE_SOURCE, batches, dataset_id_of, now, to_json
 from .tables import annotation_table, image_table
@@ -55,6 +54,33 @@ class AnnotationCatalog:
             if dataset is not None:
                 wanted.append(image_table.c.dataset_id == dataset_id_of(connection, dataset))
             return annotation_records(connection, *wanted, rejected=review == REJECTED)
+
+    def annotation(self, id: int) -> AnnotationRecord:
+        """The annotation with that id, in any review state.
+
+        Raises
+        ------
+        UnknownName
+            It was removed, or never existed.
+        """
+        with self._database.read() as connection:
+            return annotation_record(connection, id)
+
+    def count_annotations(self, dataset: str | None = None) -> dict[str, int]:
+        """Number of annotations by image id, rejected ones not counted; images without any are left out.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        """
+        image_id = annotation_table.c.image_id
+        query = select(image_id, func.count()).where(annotation_table.c.review != REJECTED).group_by(image_id)
+        with self._database.read() as connection:
+            if dataset is not None:
+                in_dataset = image_table.c.dataset_id == dataset_id_of(connection, dataset)
+                query = query.join(image_table, image_table.c.id == image_id).where(in_dataset)
+            return {image: int(count) for image, count in connection.execute(query)}
 
     def remove_annotations(self, ids: Iterable[int]) -> int:
         """Remove annotations, all in one transaction; returns how many of these ids there were."""
@@ -103,13 +129,10 @@ class AnnotationCatalog:
         if by_hand and review is None:
             of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
             values["review"] = case((of_template, ACCEPTED), else_=annotation_table.c.review)
-        this_one = annotation_table.c.id == id
+        changed = update(annotation_table).where(annotation_table.c.id == id).values(**values, updated_at=now())
         with self._database.write() as connection:
-            changed = update(annotation_table).where(this_one).values(**values, updated_at=now())
-            if not connection.execute(changed).rowcount:
-                last = select(annotation_table.c.id).order_by(annotation_table.c.id.desc()).limit(12)
-                raise UnknownName("annotation", id, map(str, connection.scalars(last)))
-            return annotation_records(connection, this_one, rejected=True)[0]
+            connection.execute(changed)
+            return annotation_record(connection, id)
 
     def restore_annotations(self, records: Sequence[AnnotationRecord]) -> list[AnnotationRecord]:
         """Put removed annotations back under the ids they had, all or none; one that is there stays as it is.

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog import Catalog, DatasetRecord, ImageRecord, Removed
-from ..catalog.tallies import annotations_by_image
 from ..encoding.encoder import Encoder, RecentPixels
 from ..errors import UnknownOption
 from ..images import thumbnail
@@ -94,7 +93,7 @@ class Datasets:
 
     def annotation_counts(self, dataset: str | None = None) -> dict[str, int]:
         """Number of annotations by image id; images without any are left out. Masks are not read for it."""
-        return annotations_by_image(self.catalog, dataset)
+        return self.catalog.count_annotations(dataset)
 
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, with how many images they have and how many are cached."""

@@ -84,6 +84,8 @@ def fill_events(
 def filled(catalog: Catalog, records: Sequence[ImageRecord], *, is_cached: Callable[[str], bool]) -> list[ImageRecord]:
     """The same images, those that were not read yet read now; one that cannot be read comes as it was."""
     unread = [record for record in records if not record.is_read]
+    if not unread:
+        return list(records)
     now: dict[str, ImageRecord | str] = {}
     for start in range(0, len(unread), BATCH):
         now |= _fill(catalog, unread[start : start + BATCH], is_cached)

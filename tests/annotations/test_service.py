@@ -84,6 +84,15 @@ def test_an_annotation_is_changed_under_its_id_and_restored(session, image):
         session.update(9999, layer=1)
 
 
+def test_a_rejected_annotation_is_changed_by_its_id(session, image):
+    kept = session.accept_mask(image, square(5, 5), category="coin")
+    session.catalog.update_annotation(kept.id, review="rejected")
+    changed = session.update(kept.id, mask=square(20, 20, 5))
+    assert (changed.id, changed.area, changed.review) == (kept.id, 25, "rejected")
+    with pytest.raises(UnknownName, match="annotation 9999"):
+        session.update(9999, mask=square(20, 20, 5))
+
+
 def test_categories_have_colours_names_and_an_order(session, image):
     session.add_category("rim", color="#112233")
     session.add_category("coin")

@@ -72,3 +72,28 @@ def test_nothing_is_put_back_on_an_image_that_is_gone(catalog: Catalog) -> None:
     with pytest.raises(UnknownName, match="image"):
         catalog.restore_annotations(kept)
     assert catalog.annotations() == []
+
+
+@pytest.mark.parametrize("review", ["", "unsure", "accepted", "rejected"])
+def test_one_annotation_is_read_by_its_id_in_any_review_state(catalog: Catalog, review: str) -> None:
+    [image] = catalog.add_images("monday", [picture(1)])
+    _, kept = catalog.add_annotations([coin(image), coin(image, review=review)])
+    assert catalog.annotation(kept.id) == kept
+
+
+def test_an_annotation_that_is_gone_is_reported_with_the_ids_that_there_are(catalog: Catalog) -> None:
+    [image] = catalog.add_images("monday", [picture(1)])
+    one, two = catalog.add_annotations([coin(image), coin(image)])
+    catalog.remove_annotations([two.id])
+    with pytest.raises(UnknownName, match=f"annotation {two.id}.*{one.id}"):
+        catalog.annotation(two.id)
+
+
+def test_annotations_are_counted_by_image_without_the_rejected_ones(catalog: Catalog) -> None:
+    one, two, _ = catalog.add_images("monday", [picture(1), picture(2), picture(3)])
+    [other] = catalog.add_images("tuesday", [picture(4)])
+    catalog.add_annotations([coin(one), coin(one, review="accepted"), coin(two, review="rejected"), coin(other)])
+    assert catalog.count_annotations() == {one.id: 2, other.id: 1}
+    assert catalog.count_annotations("monday") == {one.id: 2}
+    with pytest.raises(UnknownName, match="dataset"):
+        catalog.count_annotations("sunday")

@@ -1,0 +1,79 @@
+"""`Predictor`: masks for one prompt on an image of the catalog, or on a region of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models import Model
+from ..prompts import Prediction, Prompt
+from ..records import ImageRecord
+from .encoder import Encoder
+from .regions import Region, check_region, in_region, whole
+
+__all__ = ["Predictor"]
+
+_log = logging.getLogger("samnb.session")
+
+
+class Predictor:
+    """Decodes prompts on the embeddings of an `Encoder`.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    model : Model
+    """
+
+    def __init__(self, encoder: Encoder, model: Model):
+        self._encoder, self._model = encoder, model
+
+    def predict(
+        self,
+        image: ImageRecord,
+        prompt: Prompt,
+        *,
+        multimask: bool = True,
+        mask_input: NDArray[np.float32] | None = None,
+        region: Region | None = None,
+    ) -> Prediction:
+        """Masks for one object; the encoder runs only if the image, or the region, was never encoded before.
+
+        Parameters
+        ----------
+        image : ImageRecord
+            One whose file was read.
+        prompt : Prompt
+            In image pixels.
+        multimask : bool
+            Three candidate masks, or one.
+        mask_input : (h, w) float32, optional
+            Mask logits of an earlier prediction for the same object in the same region.
+        region : (x0, y0, x1, y1), optional
+            Encode this part of the image on its own; whole image pixels.
+
+        Raises
+        ------
+        PromptError
+            A point outside the image or the region, or wrong shapes.
+        ImageError
+            The file is gone, damaged, or no longer holds the pixels it was added with.
+        """
+        started = time.perf_counter()
+        prompt.check_inside(image.size_hw, image.filename)
+        options: Any = {"multimask": multimask, "mask_input": mask_input}
+        if region is None:
+            embedding, hit = self._encoder.embedding(image, urgent=True)
+            prediction = self._model.decode(embedding, prompt, **options)
+        else:
+            part = check_region(region, image.size_hw)
+            prompt_in_part = in_region(prompt, part)
+            embedding, hit = self._encoder.region_embedding(image, part)
+            prediction = whole(self._model.decode(embedding, prompt_in_part, **options), part, image.size_hw, prompt)
+        seconds = time.perf_counter() - started
+        _log.info("[SAM] Predicted mask in %.1fs (cache_hit=%s)", seconds, hit)
+        return prediction.but(image=image.filename, image_id=image.id, cache_hit=hit, ms=seconds * 1000)
