@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from samnb.cache import CacheReport, EmbeddingCache, make_key
 from samnb.errors import ModelError, SessionReadOnly, StoreError, UnknownName
 from samnb.prompts import Embedding
 from samnb.store import folder as entry_folder
+from samnb.store import single_flight
 from samnb.store.entry import EntryDamaged, as_stored, pack, unpack
 from samnb.store.entry_files import verify
 from tests.support.cache_child import embedding_of, key_of
@@ -417,6 +418,20 @@ def test_another_dtype_is_refused() -> None:
 # --- one computation
 
 
+@pytest.fixture
+def all_wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """Blocks a computation of one of 16 threads until all others wait for it."""
+
+    class CountingFuture(Future):
+        def result(self, timeout: float | None = None) -> object:
+            waits.append(1)
+            return super().result(timeout)
+
+    waits: list[int] = []
+    monkeypatch.setattr(single_flight, "Future", CountingFuture)
+    return lambda: wait_until("all others wait", lambda: len(waits) >= 15)
+
+
 def ask_from_threads(cache: EmbeddingCache, compute: Callable[[], Embedding], count: int = 16) -> list[object]:
     """What each thread got: (embedding, hit), or the exception it saw."""
     barrier = threading.Barrier(count)
@@ -433,12 +448,12 @@ def ask_from_threads(cache: EmbeddingCache, compute: Callable[[], Embedding], co
 
 
 @pytest.mark.parametrize("in_folder", [True, False])
-def test_threads_share_one_computation(tmp_path: Path, in_folder: bool) -> None:
+def test_threads_share_one_computation(tmp_path: Path, in_folder: bool, all_wait: Callable[[], object]) -> None:
     cache, computed = EmbeddingCache(tmp_path if in_folder else None), []
 
     def compute() -> Embedding:
         computed.append(threading.get_ident())
-        time.sleep(0.1)
+        all_wait()
         return some()
 
     got = ask_from_threads(cache, compute)
@@ -449,27 +464,31 @@ def test_threads_share_one_computation(tmp_path: Path, in_folder: bool) -> None:
     assert (stats.computed, stats.misses, stats.hits) == (1, 1, 15)
 
 
-def test_all_threads_see_the_failure_and_the_next_call_tries_again(cache: EmbeddingCache) -> None:
+def test_all_threads_see_the_failure_and_the_next_call_tries_again(
+    cache: EmbeddingCache, all_wait: Callable[[], object]
+) -> None:
     calls = []
 
     def fail() -> Embedding:
         calls.append(1)
-        time.sleep(0.2)
+        all_wait()
         raise ModelError("out of memory")
 
     got = ask_from_threads(cache, fail)
-    assert len(calls) < 16
+    assert len(calls) == 1
     assert [str(error) for error in got] == ["out of memory"] * 16
     assert cache.get_or_compute(KEY, some, about={})[1] is False
     assert cache.stats().computed == 1
 
 
-def test_a_thread_takes_the_place_of_one_that_was_interrupted(cache: EmbeddingCache) -> None:
+def test_a_thread_takes_the_place_of_one_that_was_interrupted(
+    cache: EmbeddingCache, all_wait: Callable[[], object]
+) -> None:
     calls = []
 
     def interrupted_once() -> Embedding:
         calls.append(1)
-        time.sleep(0.1)
+        all_wait()
         if len(calls) == 1:
             raise KeyboardInterrupt
         return some()

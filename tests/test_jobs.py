@@ -1,10 +1,10 @@
 import asyncio
 import threading
-import time
 
 import pytest
 
 from samnb.jobs import Event, Job, summary_text
+from tests.support.waiting import CountingEvent, wait_until
 
 
 def counting(total, *, gate=None, seen=None):
@@ -60,21 +60,19 @@ def test_cancel_keeps_what_is_finished():
 
 
 def test_pause_stops_between_images_and_resume_goes_on():
-    seen: list[int] = []
-    job = Job("count", counting(200_000, seen=seen), total=200_000)
+    first, seen, may_run = threading.Event(), [], CountingEvent()
+    may_run.set()
+    job = Job("count", counting(3, gate=first, seen=seen), total=3, start=False)
+    job.control._may_run = may_run
+    threading.Thread(target=job.run).start()
     job.pause()
-    time.sleep(0.05)
-    before = len(seen)
-    time.sleep(0.05)
-    assert len(seen) == before
+    first.set()
+    wait_until("the job waits", lambda: may_run.waits == 1)
+    assert len(seen) < 2
     assert job.state == "paused"
     job.resume()
-    deadline = time.monotonic() + 5
-    while len(seen) == before and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert len(seen) > before
-    job.cancel()
-    job.wait(5)
+    assert job.wait(60)["computed"] == 3
+    assert seen == [1, 2, 3]
 
 
 def test_cancel_while_paused_ends():

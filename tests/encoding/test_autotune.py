@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from samnb.encoding.autotune import Choice, Gate, Pace, Probe, ThreadTrial, readers_needed
+from tests.support.waiting import CountingCondition, wait_until
 
 
 @dataclass
@@ -113,6 +114,7 @@ class TestProbe:
 
 def test_a_gate_lets_in_as_many_as_it_is_told():
     gate, inside, go, lock = Gate(1), [0, 0], threading.Event(), threading.Lock()
+    gate._changed = CountingCondition()
 
     def through():
         with gate.passing():
@@ -121,14 +123,14 @@ def test_a_gate_lets_in_as_many_as_it_is_told():
                 inside[1] = max(inside)
                 if inside[0] == 3:
                     go.set()
-            go.wait(5)
+            assert go.wait(60)
             with lock:
                 inside[0] -= 1
 
     threads = [threading.Thread(target=through) for _ in range(6)]
     for thread in threads:
         thread.start()
-    assert not go.wait(0.1)
+    wait_until("all others wait", lambda: gate._changed.waits == 5)
     assert inside == [1, 1]
     gate.most = 3
     for thread in threads:

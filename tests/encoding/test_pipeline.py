@@ -15,7 +15,7 @@ from samnb.jobs import JobControl
 from samnb.models.preprocessing import Prepared
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
-from tests.support.waiting import wait_until
+from tests.support.waiting import calls_of, wait_until
 
 LONG = 20  # seconds after which a test gives up
 
@@ -117,7 +117,7 @@ def test_events_and_encoding_keep_the_order_whatever_reading_takes(start):
     assert all(event.ms > 0 for event in events)
 
 
-def test_no_more_images_are_held_than_the_window_and_no_more_read_at_once_than_there_are_readers(start):
+def test_no_more_images_are_held_than_the_window_and_no_more_read_at_once_than_there_are_readers(start, monkeypatch):
     gate, lock, now, most = threading.Semaphore(0), threading.Lock(), [0], [0]
 
     def count(number):
@@ -130,9 +130,11 @@ def test_no_more_images_are_held_than_the_window_and_no_more_read_at_once_than_t
 
     model = PreparingModel(at_prepare=count, at_encode=lambda numbers: gate.acquire(timeout=LONG))
     _, pipeline = start(model, 20, readers=2)
+    looks = calls_of(monkeypatch, pipeline, "_begin_some")
     found, thread = in_background(pipeline.events())
     wait_until("the window is full", lambda: len(model.prepared) == pipeline.window)
-    time.sleep(0.2)
+    before = len(looks)
+    wait_until("it has looked for more to begin", lambda: len(looks) > before + 1)
     assert len(model.prepared) == pipeline.window == 5
     assert most[0] <= 2
     gate.release(100)
@@ -208,7 +210,7 @@ def test_who_takes_no_more_events_leaves_nothing_running(start):
     assert next(events).index == 1
     events.close()
     encoded = session.model.encodes
-    time.sleep(0.1)
+    wait_until("its threads end", lambda: not any(t.name.startswith("samnb image") for t in threading.enumerate()))
     assert session.model.encodes == encoded == len(session.cache) <= 1 + pipeline.window
     assert not pipeline._net.is_alive()
 

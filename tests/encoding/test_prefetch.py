@@ -1,6 +1,5 @@
 import re
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ import pytest
 import samnb.session
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
+from tests.support.waiting import calls_of, wait_until
 
 
 class GatedModel(NumpyModel):
@@ -88,10 +88,11 @@ def test_an_open_annotator_counts_what_a_prewarm_encodes(session, model):
     annotator.close()
 
 
-def test_a_prewarm_that_gives_way_can_be_cancelled(session, model):
+def test_a_prewarm_that_gives_way_can_be_cancelled(session, model, monkeypatch):
     with session._encoder.first_in_line():
+        asked = calls_of(monkeypatch, session._encoder, "wanted")
         job = session.prewarm(show=False)
-        time.sleep(0.05)
+        wait_until("the prewarm has asked whether it may begin", lambda: len(asked) > 1)
         assert model.order == []
         job.cancel()
         assert job.wait()["cancelled"]

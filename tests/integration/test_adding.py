@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from samnb.errors import ImageNotFound, StoreError
 from samnb.jobs import Job
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
+from tests.support.waiting import wait_until
 
 FILES = 60
 
@@ -210,8 +210,9 @@ def test_the_widget_follows_work_that_blocks_the_kernel(
 
 
 def press_ctrl_c() -> None:
-    os.kill(os.getpid(), signal.SIGINT)  # to the process, as a terminal does it; the main thread hears it
-    time.sleep(0.3)
+    """To the process, as a terminal does it; the main thread gets it, and leaves the next one to Python."""
+    os.kill(os.getpid(), signal.SIGINT)
+    wait_until("it is handled", lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 
 
 # -- stopped, and taken up again -----------------------------------------------------------------------

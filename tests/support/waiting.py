@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -29,3 +32,43 @@ def wait_until(what: str, look: Callable[[], T], *, seconds: float = 60, every: 
         assert time.monotonic() < deadline, f"Not within {seconds:g} s: {what}. Last answer: {answer!r}"
         time.sleep(every)
     return answer
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[tuple[Any, ...]]:
+    """A list that gets the arguments of every call of that method from now on.
+
+    It shows that something looked again, and did nothing: wait until the list has grown, then assert.
+    """
+    calls: list[tuple[Any, ...]] = []
+    method = getattr(owner, name)
+
+    def noted(*args: Any, **options: Any) -> Any:
+        calls.append(args)
+        return method(*args, **options)
+
+    monkeypatch.setattr(owner, name, noted)
+    return calls
+
+
+class CountingEvent(threading.Event):
+    """An event that counts the calls of `wait` that had to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += not self.is_set()
+        return super().wait(timeout)
+
+
+class CountingCondition(threading.Condition):
+    """A condition that counts the calls of `wait`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        return super().wait(timeout)

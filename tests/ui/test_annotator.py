@@ -482,8 +482,8 @@ def test_the_help_and_the_keys_are_one_table():
 def test_the_hand_has_what_the_parts_call():
     """Methods named in the parts' protocols are in the hand's."""
     wanted = set()
-    for module in ("categories", "entries", "filmstrip", "toolbar"):
-        tree = ast.parse(inspect.getsource(__import__(f"samnb.ui.{module}", fromlist=["x"])))
+    for module in ("category_chips", "annotation_list", "filmstrip", "toolbar"):
+        tree = ast.parse(inspect.getsource(__import__(f"samnb.ui.annotator.{module}", fromlist=["x"])))
         [protocol] = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "_Hand"]
         wanted |= {n.name for n in protocol.body if isinstance(n, ast.FunctionDef)}
     assert wanted <= set(vars(Hand))
@@ -544,7 +544,8 @@ def test_the_still_picture_is_renewed_once_after_many_changes(monkeypatch):
             await asyncio.sleep(0.01)
         still.close()
         still.changed()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.03)  # a timer of its own, had it set one, would be over before
+        assert not still._worker.busy
 
     asyncio.run(asyncio.wait_for(main(), 10))
     assert published == [False, True]
