@@ -132,7 +132,7 @@ def walk_through_images(session: Session, images: int, rounds: int, measure: Cal
     """What a hand does with the filmstrip."""
     made: list[Annotator] = []
     measure("open on the second image", lambda: made.append(Annotator(session, image="000001.jpg")))
-    annotator, strip = made[0], made[0]._board.strip
+    annotator, strip = made[0], made[0]._layout.strip
     measure("its thumbnails are there", strip.thumbnails.wait)
     for number in range(rounds):
         measure("next image", annotator.next)
@@ -158,7 +158,7 @@ def edit_annotations(annotator: Annotator, rounds: int, measure: Callable) -> No
         measure("select an annotation", lambda one=one: annotator.select(one.id))
         measure("another category", lambda one=one: annotator.set_category_of(one.id, "kind 3"))
         measure("over its neighbours", lambda one=one: annotator.raise_(one.id))
-        measure("turn the list by 40", lambda: annotator._board._entries.turn(+1))
+        measure("turn the list by 40", lambda: annotator._layout._list.turn(+1))
         measure("let go", lambda: annotator.select(None))
         measure("click, and its mask", lambda n=number: (annotator.click(100 + 30 * n, 300), annotator.wait()))
         measure("accept", annotator.accept)

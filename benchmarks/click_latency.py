@@ -55,9 +55,9 @@ session.model.encode, session.model.decode = encode, decode
 STAMPS = """
 import time
 import ipycanvas.canvas as _ipycanvas
-stamps, _stage, _manager = [], annotator._board.stage, _ipycanvas._CANVAS_MANAGER
+stamps, _stage, _manager = [], annotator._layout.stage, _ipycanvas._CANVAS_MANAGER
 def _stamp(name, what=None): stamps.append((name, time.time() * 1e3, what))
-def _heard(events, then=_stage.ears._on_events):
+def _heard(events, then=_stage.listener._on_events):
     _stamp("heard", [event["event"] for event in events])
     then(events)
 def _decode(*arguments, then=session.model.decode, **options):
@@ -72,7 +72,7 @@ def _send(commands, buffers=(), then=_manager._send_custom):
         # The colour tells whose outlines they are.
         if any(c[0] == _ipycanvas.COMMANDS["fillStyledPolygons"] for c in commands):
             _stamp("sent", sum(map(len, buffers)))
-_stage.ears._on_events, session.model.decode, _manager._send_custom = _heard, _decode, _send
+_stage.listener._on_events, session.model.decode, _manager._send_custom = _heard, _decode, _send
 """
 # Stamps of the page: the click, the first fill of outlines after it, the first frame in which pixels have changed.
 WATCH = """() => {
@@ -96,7 +96,8 @@ WATCH = """() => {
   window.samnbNow = now;
 }"""
 CLICK = """async ([x, y]) => {
-  const canvas = document.querySelector(".samnb-stage canvas"), ears = document.querySelector(".samnb-ears");
+  const canvas = document.querySelector(".samnb-stage canvas");
+  const listener = document.querySelector(".samnb-pointer-listener");
   const box = canvas.getBoundingClientRect(), context = canvas.getContext("2d");
   const look = () => context.getImageData(0, 0, canvas.width, canvas.height).data;
   const scale = canvas.width / box.width, cx = (x - box.left) * scale, cy = (y - box.top) * scale, near = 16 * scale;
@@ -114,10 +115,10 @@ CLICK = """async ([x, y]) => {
   };
   samnbFills.length = 0;
   const common = { bubbles: true, cancelable: true, clientX: x, clientY: y, pointerId: 1, isPrimary: true, button: 0 };
-  ears.dispatchEvent(new PointerEvent("pointerdown", common));
+  listener.dispatchEvent(new PointerEvent("pointerdown", common));
   await new Promise((go) => setTimeout(go, 60));
   const clicked = samnbNow();
-  ears.dispatchEvent(new PointerEvent("pointerup", common));
+  listener.dispatchEvent(new PointerEvent("pointerup", common));
   for (;;) {
     await new Promise(requestAnimationFrame);
     if (samnbFills.length && differs()) {
@@ -129,8 +130,8 @@ CLICK = """async ([x, y]) => {
   }
 }"""
 HOVER = """async ([seconds, rate]) => {
-  const ears = document.querySelector(".samnb-ears"), box = ears.getBoundingClientRect();
-  const event = (name, x, y) => ears.dispatchEvent(new PointerEvent(name, {
+  const listener = document.querySelector(".samnb-pointer-listener"), box = listener.getBoundingClientRect();
+  const event = (name, x, y) => listener.dispatchEvent(new PointerEvent(name, {
     bubbles: true, cancelable: true, pointerId: 1, isPrimary: true, button: 0,
     clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
   samnbFills.length = 0;
@@ -179,12 +180,12 @@ class Bench:
 
     def ask(self, code: str):
         """A value of the kernel; "stage" is the annotator's."""
-        return ast.literal_eval(self.notebook.ask(code.replace("stage.", "annotator._board.stage.")))
+        return ast.literal_eval(self.notebook.ask(code.replace("stage.", "annotator._layout.stage.")))
 
     def place(self, x: float, y: float) -> list[float]:
         """On the page, of an image pixel."""
         scale, (left, top), (width, _) = self.ask("(stage.view.scale, stage.view.offset, stage.view.stage_size)")
-        box = self.page.locator(".samnb-ears").bounding_box()
+        box = self.page.locator(".samnb-pointer-listener").bounding_box()
         return [
             box["x"] + (x * scale + left) * box["width"] / width,
             box["y"] + (y * scale + top) * box["width"] / width,

@@ -12,7 +12,7 @@ import ipywidgets
 
 from ..jobs import Event, Job, summary_text
 from .common import style
-from .common.error_line import Notice
+from .common.error_line import ErrorLine
 
 __all__ = ["Progress"]
 
@@ -53,13 +53,13 @@ class Progress(ipywidgets.VBox):
         self._title = style.html("", "samnb-grow", "samnb-strong", "samnb-clip", "samnb-number")
         self._bar = style.html()
         self._details = style.html()
-        self._notice = Notice()
+        self._error_line = ErrorLine()
         self._pause = style.button("Pause", icon="pause", tooltip="Stop after the image in hand")
         self._cancel = style.button("Cancel", icon="stop", tooltip="Stop for good; what is finished is kept")
         self._pause.on_click(lambda _: self.toggle_pause())
         self._cancel.on_click(lambda _: self.cancel())
         head = style.box(self._title, self._pause, self._cancel, classes=("samnb-row",))
-        super().__init__([style.sheet(), head, self._bar, self._line, self._details, self._notice])
+        super().__init__([style.sheet(), head, self._bar, self._line, self._details, self._error_line])
         self.add_class("samnb")
         self.layout.max_width = "720px"
         self._draw()
@@ -132,7 +132,7 @@ class Progress(ipywidgets.VBox):
         self._details.value = _failures(self._failures)
         self._draw_buttons()
         if self.job.error is not None:
-            self._notice.show(f"{self.job.name} stopped early", self.job.error)
+            self._error_line.show(f"{self.job.name} stopped early", self.job.error)
 
     def _draw_buttons(self) -> None:
         paused = self.job.state == "paused"

@@ -8,7 +8,7 @@ import ipywidgets
 
 from ..images.discovery import IMAGE_SUFFIXES
 from .common import style
-from .common.error_line import Notice, shows_errors
+from .common.error_line import ErrorLine, show_errors
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class Upload(ipywidgets.VBox):
         self._where = style.html(style.span(f"They go to dataset {dataset!r}.", "dim"), "samnb-grow")
         self._news = ipywidgets.VBox()
         self._news.layout.display = "none"
-        self._notice = Notice()
+        self._error_line = ErrorLine()
         head = style.box(self._files, self._where, classes=("samnb-row",))
-        super().__init__([style.sheet(), head, self._news, self._notice])
+        super().__init__([style.sheet(), head, self._news, self._error_line])
         self.add_class("samnb")
         self.layout.max_width = "720px"
 
@@ -59,10 +59,10 @@ class Upload(ipywidgets.VBox):
         """What the last files came to; None while they are added."""
         return None if self.job is None else self.job.report
 
-    @shows_errors("These files were not added")
+    @show_errors("These files were not added")
     def add(self, source: Any) -> None:
         """Add files as `Session.add_job` does, and show how it goes; the button waits until it is done."""
-        self._notice.dismiss()
+        self._error_line.dismiss()
         self._files.disabled = True
         try:
             self.job = self.session.add_job(source, dataset=self.dataset, show=False)
@@ -77,7 +77,7 @@ class Upload(ipywidgets.VBox):
 
     def show_error(self, what: str, error: BaseException) -> None:
         """Put an error into the red line."""
-        self._notice.show(what, error)
+        self._error_line.show(what, error)
 
     def _chosen(self, change: dict[str, Any]) -> None:
         if change["new"]:

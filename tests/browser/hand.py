@@ -35,7 +35,7 @@ class Hand:
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Where on the page an image pixel is in the present view, on the stage as the page has laid it out."""
-        view = "annotator._board.stage.view"
+        view = "annotator._layout.stage.view"
         scale, (left, top), (width, height) = ast.literal_eval(
             self.notebook.ask(f"({view}.scale, {view}.offset, {view}.stage_size)")
         )

@@ -108,7 +108,7 @@ def test_an_error_is_shown_and_the_next_click_works(notebook):
     hand.click(*COIN)
     hand.until("No mask for this prompt: ZeroDivisionError: division by zero")
     assert not hand.prompt()["points"]
-    hand.page.locator(".samnb-notice button").click()
+    hand.page.locator(".samnb-error-line button").click()
     wait_until("the red line is gone", lambda: "ZeroDivisionError" not in hand.text())
     notebook.ask("setattr(session.model, 'decode', whole)")
     hand.click(*COIN)

@@ -34,7 +34,7 @@ def test_a_reload_in_the_middle_of_an_object(notebook):
     hand.press("2")
     hand.until(r"score 0\.81")
     before = hand.settled_colours()
-    asked = notebook.ask("annotator._editing.draft")
+    asked = notebook.ask("annotator._editor.draft")
     notebook.start("docmanager:save")
     wait_until("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
     reload_page(notebook)
@@ -42,7 +42,7 @@ def test_a_reload_in_the_middle_of_an_object(notebook):
     hand.until_colours(
         "the annotation and the mask", lambda now: all(abs(now[c] - before[c]) < 40 for c in ("blue", "orange"))
     )
-    assert notebook.ask("annotator._editing.draft") == asked
+    assert notebook.ask("annotator._editor.draft") == asked
     hand.press("Enter")
     hand.until(r"kept as object, score 0\.81")
     hand.press("Control+z")

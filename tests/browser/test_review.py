@@ -40,7 +40,7 @@ class Reviewer:
         self.notebook, self.page = notebook, notebook.page
         self.widget = self.page.locator(".samnb-review")
         self.until(r"1 of \d+")
-        self.page.locator('.samnb-keyboard[data-listens="yes"]').first.wait_for(state="attached")
+        self.page.locator('.samnb-key-listener[data-listens="yes"]').first.wait_for(state="attached")
         self.widget.locator(".samnb-large img").hover()
 
     def press(self, key):
@@ -79,7 +79,7 @@ def test_objects_are_reviewed_by_keyboard_fixed_below_and_kept(notebook, lab):
     hand.press("f")
     stage = hand.page.locator(".samnb-review .samnb-stage")
     stage.wait_for()
-    wait_until("it is in hand", lambda: notebook.ask("review.annotator._editing.is_ready") == "True")
+    wait_until("it is in hand", lambda: notebook.ask("review.annotator._editor.is_ready") == "True")
     notebook.ask("review.annotator.stroke([(3, 3), (12, 3)])")
     hand.page.locator(".samnb-review").get_by_role("button", name=re.compile("accept", re.IGNORECASE)).last.click()
     hand.until(rf"3 of {total} · 2 accepted · 1 rejected")

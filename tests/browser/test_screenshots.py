@@ -67,7 +67,7 @@ THUMBNAILS = (
 
 
 def shoot_more(sharp, hand, widget, target):
-    """Editing with the brush, the keys, and a narrow notebook."""
+    """Editor with the brush, the keys, and a narrow notebook."""
     page = sharp.page
     hand.press("Escape")
     page.locator(".samnb-list .samnb-chip").nth(2).click()

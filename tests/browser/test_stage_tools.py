@@ -35,7 +35,7 @@ def test_hover_shows_the_mask_under_the_mouse_and_takes_it_away(notebook):
     hand = opened(notebook, "hover")
     plain = hand.settled_colours()["blue"]
     notebook.ask("setattr(annotator, 'hover_on', True)")
-    wait_until("the page knows", lambda: notebook.ask("annotator._board.stage.wants_hover") == "True")
+    wait_until("the page knows", lambda: notebook.ask("annotator._layout.stage.wants_hover") == "True")
     start, end = hand.place(*COIN), hand.place(*OTHER_COIN)
     hand.page.mouse.move(*start)
     hand.page.mouse.move(*end, steps=30)
@@ -50,7 +50,7 @@ def test_brush_ring_and_stroke(notebook):
     plain = hand.settled_colours()["blue"]
     assert notebook.page.evaluate(RING) == "none"
     hand.press("b")
-    wait_until("the brush is the tool", lambda: notebook.ask("annotator._board.stage.tool") == "'brush'")
+    wait_until("the brush is the tool", lambda: notebook.ask("annotator._layout.stage.tool") == "'brush'")
     hand.page.mouse.move(*hand.place(100, 100))
     wait_until("a ring", lambda: notebook.page.evaluate(RING) == "block")
     hand.drag(100, 100, 180, 100, release=False)
@@ -89,7 +89,7 @@ def test_a_second_view_and_a_reload_show_the_same_view(notebook):
     hand.settled_colours()
     hand.click(*COIN)
     hand.until_colours("a mask", lambda now: now["blue"] > 300)
-    notebook.ask("annotator._board.stage.zoom(2)")
+    notebook.ask("annotator._layout.stage.zoom(2)")
     before = hand.settled_colours()
     same = "new Set(Array.from(document.querySelectorAll('.samnb-stage canvas'), c => c.toDataURL())).size === 1"
     wait_until("both views show it", lambda: page.evaluate(same))

@@ -39,7 +39,7 @@ def test_two_annotators_agree(notebook, lab):
     def click(index, name, x, y):
         stage = stages.nth(index)
         stage.scroll_into_view_if_needed()
-        left, top = eval(notebook.ask(f"{name}._board.stage.view.to_stage({x}, {y})"))
+        left, top = eval(notebook.ask(f"{name}._layout.stage.view.to_stage({x}, {y})"))
         stage.click(position={"x": left, "y": top})
 
     click(0, "first", *COIN)

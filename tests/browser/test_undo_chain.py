@@ -16,9 +16,9 @@ CELLS = [
 import hashlib
 annotator = session.annotate("coins.png")
 def state():
-    draft, kept = annotator._editing.draft, annotator.session.annotations(image=annotator.image)
+    draft, kept = annotator._editor.draft, annotator.session.annotations(image=annotator.image)
     rows = [(a.id, a.category, a.layer, hashlib.md5(a.mask.tobytes()).hexdigest()) for a in kept]
-    return hashlib.md5(repr((rows, draft)).encode()).hexdigest(), len(annotator._editing.history._done)
+    return hashlib.md5(repr((rows, draft)).encode()).hexdigest(), len(annotator._editor.history._done)
 annotator
 """,
 ]
@@ -42,7 +42,7 @@ def test_twenty_steps_back_and_forth(notebook, lab):
         before = count()
         do()
         wait_until(what, lambda: count() == before + 1)
-        wait_until(f"{what}: its mask", lambda: notebook.ask("annotator.mask is None or annotator._editing.is_ready"))
+        wait_until(f"{what}: its mask", lambda: notebook.ask("annotator.mask is None or annotator._editor.is_ready"))
         states.append(state())
 
     for number in range(4):

@@ -20,7 +20,7 @@ session = samnb.Session({folder!r})
 session.add("photos", dataset="monday")
 """
 SHOW = "annotator = session.annotate({image!r})\nannotator"
-VIEW = "(lambda v: (v.scale, v.offset, v.stage_size, v.backing))(annotator._board.stage.view)"
+VIEW = "(lambda v: (v.scale, v.offset, v.stage_size, v.backing))(annotator._layout.stage.view)"
 
 # A picture that tells where it was touched: the colour of each pixel is its place.
 WIDTH, HEIGHT = 1024, 768
@@ -109,7 +109,7 @@ def test_clicks_are_right_to_a_pixel_at_three_zooms(screen):
     assert have == pytest.approx(wanted, abs=1), "a canvas pixel for each pixel of the screen"
     clicked = 0
     for steps in (0, 3, 9):
-        screen.ask("annotator._board.stage.fit()")
+        screen.ask("annotator._layout.stage.fit()")
         fitted = settled(screen)[0]
         screen.page.mouse.move(*hand.place(700, 300))
         held = on_stage(hand, 700, 300)
@@ -143,7 +143,7 @@ def test_clicks_are_right_to_a_pixel_at_three_zooms(screen):
             )
             if scale * ratio > 6:
                 assert (red, green) == (x // 4, y // 4)
-    screen.ask("annotator._board.stage.actual_size()")
+    screen.ask("annotator._layout.stage.actual_size()")
     assert view(screen)[0] * ratio == pytest.approx(1)
 
 
@@ -153,7 +153,7 @@ def test_keys_pan_and_the_width_of_the_cell(notebook):
     box = hand.stage.bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.move(*middle)
-    notebook.ask("annotator._board.stage.zoom(4)")
+    notebook.ask("annotator._layout.stage.zoom(4)")
     left = view(notebook)[1][0]
     page.mouse.down(button="middle")
     page.mouse.move(middle[0] - 60, middle[1], steps=6)
@@ -174,7 +174,7 @@ def test_keys_pan_and_the_width_of_the_cell(notebook):
     settled(notebook)
     have, wanted = page.evaluate(BACKING)
     assert have == pytest.approx(wanted, abs=1)
-    x, y = ast.literal_eval(notebook.ask("annotator._board.stage.view.to_image(0.5, 0.5)"))
+    x, y = ast.literal_eval(notebook.ask("annotator._layout.stage.view.to_image(0.5, 0.5)"))
     hand.click(x, y)
     wait_until("a point", lambda: hand.prompt()["points"])
     assert hand.prompt()["points"][0] == pytest.approx((x, y), abs=1)
@@ -194,10 +194,11 @@ def test_the_page_keeps_its_own_keys(notebook):
     assert len(notebook.cells()) == cells, "B is no cell below"
     page.keyboard.press("Tab")
     wait_until(
-        "the focus went on", lambda: not page.evaluate("document.activeElement.classList.contains('samnb-ears')")
+        "the focus went on",
+        lambda: not page.evaluate("document.activeElement.classList.contains('samnb-pointer-listener')"),
     )
     counts = [cell["execution_count"] for cell in notebook.cells()]
-    hand.stage.locator(".samnb-ears").focus()
+    hand.stage.locator(".samnb-pointer-listener").focus()
     page.keyboard.press("Control+Enter")
     wait_until("a cell ran", lambda: [cell["execution_count"] for cell in notebook.cells()] != counts)
 

@@ -84,7 +84,7 @@ def test_an_open_annotator_counts_what_a_prewarm_encodes(session, model):
     session._ahead.wait()
     session.prewarm(show=False).wait()
     annotator.wait()
-    assert "8 cached" in re.sub(r"<[^>]*>", "", annotator._board._header.value)
+    assert "8 cached" in re.sub(r"<[^>]*>", "", annotator._layout._header.value)
     annotator.close()
 
 

@@ -1,482 +1,298 @@
-"""The annotator's parts without a session: what they show, and what they call back."""
+"""What the hand can do, as plain methods and without a browser: prompts, history, editing, two annotators."""
 
-import ast
-import asyncio
-import inspect
-import io
-import itertools
+from __future__ import annotations
+
+import threading
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 
+import ipycanvas.canvas
 import numpy as np
 import pytest
-from PIL import Image
 
-from samnb.errors import ImageError, PromptError, UnknownName
-from samnb.masks import Polygon
+from samnb.errors import ModelError
 from samnb.prompts import Prompt
-from samnb.ui.annotator import key_bindings as keys
-from samnb.ui.annotator.annotation_list import Entries, Entry
-from samnb.ui.annotator.category_chips import Categories
-from samnb.ui.annotator.category_palette import Chip, Palette
-from samnb.ui.annotator.filmstrip import Filmstrip
-from samnb.ui.annotator.image_list import Pages
-from samnb.ui.annotator.layout import Board, Hand
-from samnb.ui.annotator.side_panel import Candidates
-from samnb.ui.annotator.snapshot import Still, draw_still, show_with_still
-from samnb.ui.annotator.stage import Shape
-from samnb.ui.common import style
-from samnb.ui.common.thumbnails import BLANK, Thumbnails, mask_thumbnail, read_thumbnail
-
-
-class Recorder:
-    """A hand that notes what it is asked for."""
-
-    def __init__(self):
-        self.__dict__["calls"] = []
-        self.__dict__.update(tool="prompt", hover_on=False, detail_on=False, brush_radius=8, opacity=0.4, contour=False)
-
-    def __getattr__(self, name):
-        return lambda *arguments: self.calls.append((name, *arguments))
-
-    def __setattr__(self, name, value):
-        self.calls.append((name, value))
-        self.__dict__[name] = value
-
-
-@dataclass(frozen=True)
-class FakeImage:
-    id: str
-    filename: str
-    width: int = 40
-    height: int = 30
-    path: str = "nowhere"
-
-
-@dataclass(frozen=True)
-class FakeDataset:
-    name: str
-    images: int
-    cached: int
-
-
-@dataclass
-class FakeSession:
-    count: int = 30
-    annotated: dict = field(default_factory=dict)
-    lamps: dict = field(default_factory=dict)
-    fetched: int = 0
-
-    def images(self, dataset=None):
-        self.fetched += 1
-        return [FakeImage(str(n), f"img-{n:05}.png") for n in range(self.count)]
-
-    def datasets(self):
-        return [FakeDataset("monday", self.count, 3)]
-
-    def annotation_counts(self, dataset=None):
-        return self.annotated
-
-    def lamp(self, image):
-        return self.lamps.get(image.id, "unknown")
+from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
+from samnb.ui.annotator.key_bindings import KEYS
+from samnb.widgets import Annotator
+from tests.support.fake_session import FakeSession
+from tests.support.own_loop import in_own_loop
 
 
 @pytest.fixture
-def hand():
-    return Recorder()
-
-
-# -- categories ---------------------------------------------------------------------------------------------
-
-
-def test_chips_show_number_name_count_and_say_so(hand):
-    categories = Categories(hand)
-    categories.show([Chip("coin", "#112233"), Chip("rim", "#e69f00")], "rim", {"coin": 7})
-    first, second = categories._chips
-    assert (first.description, second.description) == ("1 coin · 7", "2 rim")
-    assert first.tooltip == "Accept as coin (key 1); 7 on this image"
-    assert "samnb-color-112233" in first._dom_classes
-    assert "#112233" in categories._rules.value
-    assert "samnb-chosen" in second._dom_classes
-    assert "samnb-chosen" not in first._dom_classes
-    first.click()
-    assert hand.calls == [("choose_category", "coin")]
-    assert (categories.name_at(2), categories.name_at(3), categories.name_at(0)) == ("rim", None, None)
-
-
-def test_fewer_categories_than_before_leave_no_chip_behind(hand):
-    categories = Categories(hand)
-    categories.show(["a", "b", "c"], "a")
-    categories.show(["c"], "c")
-    assert [chip.description for chip in categories._chips if chip in categories.children] == ["1 c"]
-
-
-def test_the_editor_renames_and_recolours_the_chosen_category(hand):
-    categories = Categories(hand)
-    categories.show([Chip("coin", "#112233"), Chip("rim", "#e69f00")], "coin")
-    categories.toggle_editor()
-    assert hand.calls == []
-    categories.editor.color.value = "#0072b2"
-    categories.editor.text.value = "  token "
-    assert hand.calls == [("recolor_category", "coin", "#0072b2"), ("rename_category", "coin", "token")]
-    categories.show([Chip("token", "#0072b2"), Chip("rim", "#e69f00")], "rim")
-    assert (categories.editor.name, categories.editor.text.value) == ("rim", "rim")
-    categories.editor.text.value = " "
-    categories.toggle_editor()
-    assert not categories.editor.is_open
-    assert len(hand.calls) == 2
-
-
-def test_a_palette_gives_free_colours_to_those_without():
-    palette = Palette([Chip("a", "#56B4E9"), "b", Chip("c", "not a colour; }"), "d"])
-    assert palette.color("a") == "#56b4e9"
-    colors = [chip.color for chip in palette.chips]
-    assert len(set(colors)) == 4
-    assert all(len(color) == 7 for color in colors)
-    palette.renew([Chip("b", "#000001"), "e"])
-    assert palette.names == ("b", "e", "a")  # "a" is chosen, and stays
-    assert (palette.step(+1), palette.step(-1)) == ("b", "e")
-    with pytest.raises(PromptError, match="expected one such as"):
-        palette.recolor("b", "red")
-    with pytest.raises(PromptError, match="empty"):
-        palette.rename("b", " ")
-
-
-def test_forty_categories_have_colours():
-    palette = Palette([f"c{n}" for n in range(40)])
-    assert len({chip.color for chip in palette.chips[:12]}) == 12
-    assert all(chip.color for chip in palette.chips)
-
-
-# -- candidates ---------------------------------------------------------------------------------------------
-
-
-def test_candidates_show_scores_and_pictures(hand):
-    candidates = Candidates(hand.choose)
-    assert [button.description for button in candidates._buttons] == ["① –", "② –", "③ –"]
-    assert all(button.disabled for button in candidates._buttons)
-    candidates.show([0.94, 0.81], 1, [b"one", b"two"])
-    assert [cell.children[1].description for cell in candidates.children] == ["① 0.94", "② 0.81"]
-    assert [cell.children[0].value for cell in candidates.children] == [b"one", b"two"]
-    assert candidates._buttons[1].tooltip == "Mask 2 (key 2), chosen"
-    candidates._buttons[0].click()
-    assert hand.calls == [("choose", 0)]
-    candidates.show((), 0)
-    assert candidates._images[0].value == BLANK
-
-
-def test_a_thumbnail_of_a_mask_is_cut_out_round_it():
-    mask = np.zeros((3000, 4000), bool)
-    mask[2000:2200, 3000:3300] = True
-    with_mask = Image.open(io.BytesIO(mask_thumbnail(np.full((3000, 4000, 3), 200, np.uint8), mask, "#1e88e5")))
-    assert with_mask.size == (176, 120)
-    assert with_mask.getpixel((88, 60))[2] > with_mask.getpixel((88, 60))[0]
-    assert mask_thumbnail(np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), bool), "#1e88e5") == BLANK
-
-
-# -- annotations --------------------------------------------------------------------------------------------
-
-
-def entries(count):
-    return [Entry(n, "coin", 0.5, 0) for n in range(count)]
-
-
-def test_the_latest_annotations_come_first_in_windows(hand):
-    panel = Entries(hand)
-    panel.show(entries(100))
-    assert len(panel._list.children) == 40
-    assert "annotations · 100, 61–100 shown" in panel._title.value
-    assert panel._rows[0]._id == 99
-    panel.turn(+1)
-    panel.turn(+1)
-    panel.turn(+1)
-    assert [row._id for row in panel._rows[:20]] == list(range(19, -1, -1))
-    assert len(panel._list.children) == 20
-    assert "1–20 shown" in panel._title.value
-    assert panel._older.disabled
-    assert not panel._newer.disabled
-    panel.show(entries(3))
-    assert len(panel._list.children) == 3
-    assert panel._newer.layout.display == "none"
-
-
-def test_the_selected_annotation_is_marked_brought_into_sight_and_worked_on(hand):
-    panel = Entries(hand)
-    panel.show_names(["coin", "rim"])
-    panel.show(entries(100), selected=10)
-    [row] = [row for row in panel._rows if row._id == 10]
-    assert row.widget in panel._list.children
-    assert "samnb-chosen" in row._name._dom_classes
-    row._name.click()
-    category, *buttons = panel._actions.children
-    assert category.value == "coin"
-    for button in buttons:
-        button.click()
-    category.value = "rim"
-    assert hand.calls == [
-        *(("select", None), ("edit", 10), ("raise_", 10), ("lower", 10), ("remove", 10)),
-        ("set_category_of", 10, "rim"),
-    ]
-    panel.show(entries(5), selected=10)
-    assert panel._actions.layout.display == "none"
-
-
-# -- images -------------------------------------------------------------------------------------------------
-
-
-def test_steps_and_jumps_heed_filter_and_names():
-    session = FakeSession(annotated={"2": 1, "5": 2})
-    pages = Pages(session, None)
-    pages.go_to(pages.images[0])
-    pages.filter("annotated")
-    assert [image.id for image in pages.shown] == ["0", "2", "5"]  # the one in hand stays in sight
-    assert pages.step(+1).id == "2"
-    assert [image.id for image in pages.shown] == ["2", "5"]
-    assert pages.step(+1).id == "5"
-    assert pages.step(+1) is None
-    assert pages.step(-1).id == "2"
-    pages.filter("open")
-    assert pages.step(+1).id == "3"
-    pages.filter("failed")
-    assert pages.step(+1) is None
-    pages.mark_failed(pages.images[7])
-    assert pages.step(+1).id == "7"
-    assert pages.find("img-00004.png").id == "4"
-    assert pages.find("IMG-0001").id == "10"
-    assert pages.find("029").id == "29"
-    assert pages.find("nothing") is None
-    assert pages.find(" ") is None
-    with pytest.raises(UnknownName, match="Did you mean 'open'"):
-        pages.filter("opne")
-
-
-def test_the_next_open_image_goes_round_and_there_may_be_none():
-    session = FakeSession(count=4, annotated={"2": 1, "3": 1})
-    pages = Pages(session, None)
-    pages.go_to(pages.images[1])
-    assert pages.next_open().id == "0"
-    for image in pages.images:
-        pages.mark_annotated(image, True)
-    assert pages.next_open() is None
-    assert Pages(FakeSession(count=0), None).next_open() is None
-
-
-def test_images_that_were_added_meanwhile_are_seen_and_the_place_stays():
-    session = FakeSession(count=3)
-    pages = Pages(session, None)
-    pages.go_to(pages.images[2])
-    session.count = 5
-    assert pages.step(+1).id == "3"
-    assert pages.counts().images == 5
-    assert session.fetched == 2
-
-
-def test_badges_say_what_is_known():
-    session = FakeSession(annotated={"0": 1}, lamps={"0": "cached", "1": "encoding", "2": "failed"})
-    pages = Pages(session, None)
-    pages.mark_failed(pages.images[3])
-    shown = [pages.badges(image) for image in pages.images[:5]]
-    assert shown == [("⚡✓", "cached, annotated"), ("⏳", "encoding"), ("⚠", "failed"), ("⚠", "failed"), ("", "")]
-    assert [image.id for image in pages.around()] == ["0", "1"]
-    pages.go_to(pages.images[5])
-    assert [image.id for image in pages.around()] == ["6", "7", "4"]
-
-
-# -- the filmstrip ------------------------------------------------------------------------------------------
-
-
-def film(hand, count, read=lambda image: b"picture", **session):
-    strip = Filmstrip(hand)
-    strip.thumbnails._read = read
-    pages = Pages(FakeSession(count=count, **session), None)
-    if pages.images:
-        pages.go_to(pages.images[0])
-    strip.show(pages)
-    strip.thumbnails.wait()
-    return strip, pages
-
-
-def cells(strip):
-    return [cell for cell in strip._cells if cell.image is not None]
-
-
-def test_ten_thousand_images_have_as_many_cells_as_twenty(hand):
-    read = []
-    strip, pages = film(hand, 10_000, read=lambda image: read.append(image.id) or b"picture")
-    assert strip.window == (0, 18)
-    assert [cell.image.id for cell in cells(strip)] == read == [str(n) for n in range(18)]
-    assert all(cell._picture.value == b"picture" for cell in cells(strip))
-    pages.go_to(pages.images[7000])
-    strip.show(pages)
-    strip.thumbnails.wait()
-    first, _last = strip.window
-    assert first <= 7000 < first + strip._in_sight
-    assert len(read) == 36
-    [chosen] = [cell for cell in cells(strip) if "samnb-chosen" in cell._button._dom_classes]
-    assert chosen._button.description == "img-07000.png"
-    assert chosen._button.tooltip == "img-07000.png · shown now"
-    assert strip._slider.max == 10_000 - strip._in_sight
-    assert strip._said.value.count("10,000 images") == 1
-
-
-def test_scrolling_moves_the_window_and_nothing_else(hand):
-    strip, pages = film(hand, 100)
-    strip._on_event({"event": "mouseenter", "boundingRectWidth": 1100.0})
-    assert strip._in_sight == 12
-    strip._on_event({"event": "wheel", "deltaY": 120, "boundingRectWidth": 1100.0})
-    assert strip.window[0] == 2
-    strip.page(+1)
-    assert strip.window[0] == 13
-    strip._slider.value = 88
-    assert strip.window == (88, 100)
-    assert strip._right.disabled
-    strip.scroll(-1000)
-    assert strip.window[0] == 0
-    strip.scroll(50)
-    strip.show(pages)  # the image in hand has not changed: the eyes stay where they are
-    assert strip.window[0] == 50
-    assert hand.calls == []
-
-
-def test_cells_field_and_filter_call_back(hand):
-    strip, pages = film(hand, 5)
-    cells(strip)[2]._button.click()
-    strip.name.value = " 004 "
-    assert strip.name.value == ""
-    strip._kind.value = "open"
-    assert hand.calls == [("show", pages.images[2]), ("jump", "004"), ("filter", "open")]
-    pages.filter("open")
-    strip.show(pages)
-    assert len(hand.calls) == 3
-
-
-def test_an_image_that_cannot_be_read_gets_a_mark(hand):
-    def read(image):
-        if image.id == "1":
-            raise ImageError("gone")
-        return b"picture"
-
-    strip, _ = film(hand, 3, read=read, annotated={"1": 1})
-    strip.refresh()
-    assert [cell._button.description for cell in cells(strip)] == ["img-00000.png", "✓⚠ img-00001.png", "img-00002.png"]
-    assert "cannot be read" in cells(strip)[1]._button.tooltip
-
-
-def test_no_images_no_cells(hand):
-    strip, _ = film(hand, 0)
-    assert cells(strip) == []
-    assert strip._slider.disabled
-    strip.page(+1)
-    strip.close()
-
-
-def test_what_is_wanted_no_longer_is_not_read():
-    read = []
-    images = [FakeImage(str(n), f"{n}.png") for n in range(100)]
-    thumbnails = Thumbnails(lambda: None, lambda image: read.append(image.id) or b"x")
-    for start in range(0, 90):
-        thumbnails.want(images[start : start + 10])
-    thumbnails.wait()
-    assert set(read) >= {str(n) for n in range(89, 99)}
-    assert len(read) < 100
-    assert thumbnails.of(images[95]) == b"x"
-
-
-def test_a_thumbnail_is_small_upright_and_read_from_any_picture(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
-    Image.new("RGB", (3000, 1000), "red").save(tmp_path / "turned.jpg", exif=exif)
-    Image.new("L", (3000, 1000), 80).save(tmp_path / "grey.png")
-    for name, size in (("turned.jpg", (40, 120)), ("grey.png", (176, 59))):
-        data = read_thumbnail(str(tmp_path / name))
-        assert len(data) < 10_000
-        assert Image.open(io.BytesIO(data)).size == size
-    with pytest.raises(ImageError):
-        read_thumbnail(str(tmp_path / "missing.png"))
-
-
-# -- tools, help, keys --------------------------------------------------------------------------------------
+def session():
+    return FakeSession()
 
 
 @pytest.fixture
-def board(hand):
-    hand.__dict__["gesture"] = lambda *_: None
-    return Board(hand, (720, 540))
+def annotator(session):
+    return Annotator(session)
 
 
-def test_tools_set_and_call_and_show(board, hand):
-    board._toolbar._tools["brush"].click()
-    board._toolbar._hover.click()
-    board._toolbar._detail.click()
-    board._toolbar._size.value = 20
-    board._toolbar._opacity.value = 60
-    board._toolbar._contour.value = True
-    expected = [("tool", "brush"), ("hover_on", True), ("detail_on", True), ("brush_radius", 20)]
-    expected += [("opacity", 0.6), ("contour", True)]
-    assert hand.calls == expected
-    board.show_tool("brush", hover=True, detail=True)
-    assert board._toolbar._detail.tooltip.endswith(": on")
-    board.show_brush_size(1000)
-    board.show_look(0.25, False)
-    board.allow(accept=True, undo=True, redo=False)
-    assert hand.calls == expected
-    assert board._toolbar._size.value == 100
-    assert board._toolbar._brush_extra.layout.display is None
-    assert (board._toolbar.undo.disabled, board._toolbar.redo.disabled) == (False, True)
-    board.allow(accept=False, undo=False, redo=False)
-    assert all(button.disabled for button in board._mending.children)
+def accepted(annotator, x=60, y=40, category=None):
+    """A disc of radius 20 that is kept."""
+    if category:
+        annotator.category = category
+    annotator.click(x, y)
+    annotator.wait()
+    annotator.accept()
+    return annotator.session.kept[-1]
 
 
-def test_escape_closes_the_help_before_it_clears(board, hand):
-    board.toggle_help()
-    assert board.help_is_open
-    board._on_key("Escape", False)
-    assert not board.help_is_open
-    assert hand.calls == []
-    board._on_key("Escape", False, False)
-    assert hand.calls == [("key", "Escape", False, False)]
+def state(annotator):
+    """All that undo must bring back."""
+    kept = [a.values for a in annotator.session.kept]
+    return kept, annotator._editor.draft, [a.id for a in annotator.annotations]
 
 
-def test_every_control_has_a_name_and_a_tooltip(board):
-    board.show_categories(["coin"], "coin")
-    board.show_annotations((), [Entry(1, "coin", 0.9, 0)], 1)
-    seen = []
+def disc(x, y, radius, size_hw=(80, 120)):
+    rows, columns = np.mgrid[: size_hw[0], : size_hw[1]]
+    return np.hypot(columns - x, rows - y) < radius
 
-    def walk(widget):
-        if not hasattr(widget, "children"):
-            seen.append(widget)
-        for child in getattr(widget, "children", ()):
-            walk(child)
 
-    for part in board.parts:
-        walk(part)
-    controls = [
-        w for w in seen if type(w).__name__ in ("Button", "Text", "Dropdown", "IntSlider", "Checkbox", "ColorPicker")
+# -- prompts ----------------------------------------------------------------------------------------------------------
+
+
+def test_refining_hands_the_logits_of_the_chosen_mask_back(annotator, session):
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.choose(2)
+    annotator.click(70, 40)
+    annotator.wait()
+    assert session.hints[0] is None
+    assert (session.hints[1] == 2).all()
+    annotator.move_point(0, 61, 40)
+    annotator.wait()
+    assert session.hints[2] is None
+
+
+def test_the_automatic_choice_satisfies_the_points_first(annotator):
+    annotator.click(60, 40)
+    annotator.wait()
+    assert annotator._editor.chosen == 1
+    annotator.click(60, 55, background=True)
+    annotator.wait()
+    assert annotator._editor.chosen == 0
+    annotator.click(5, 5)
+    annotator.click(60, 55)
+    annotator.wait()
+    assert annotator.mask.all()
+
+
+def test_points_are_moved_and_removed_each_in_one_step(annotator):
+    annotator.click(60, 40)
+    annotator.click(70, 40, background=True)
+    for x in range(60, 40, -1):
+        annotator.gesture(PointDrag(0, x, 40, done=False))
+    annotator.gesture(PointDrag(0, 40, 41, done=True))
+    assert annotator.prompt == Prompt(((40.0, 41.0), (70.0, 40.0)), (1, 0))
+    annotator.gesture(PointRemove(0))
+    assert annotator.prompt == Prompt(((70.0, 40.0),), (0,))
+    annotator.undo()
+    annotator.undo()
+    assert annotator.prompt.points == ((60.0, 40.0), (70.0, 40.0))
+    annotator.remove_point(7)
+    annotator.move_point(-1, 3, 3)
+    assert annotator.prompt.points == ((60.0, 40.0), (70.0, 40.0))
+    annotator.gesture(PointDrag(0, 500, 41, done=True))
+    assert "outside" in annotator.error
+    assert annotator.prompt.points == ((60.0, 40.0), (70.0, 40.0))
+
+
+def test_specks_of_a_fresh_mask_are_dropped(annotator, session, monkeypatch):
+    whole = session.predict
+
+    def specked(image, **asked):
+        prediction = whole(image, **asked)
+        prediction.masks[1, 2, 2] = True
+        prediction.masks[1, 40, 60] = False
+        return prediction
+
+    monkeypatch.setattr(session, "predict", specked)
+    annotator.click(65, 40)
+    annotator.wait()
+    assert (annotator.mask == disc(65, 40, 20)).all()
+
+
+def test_candidates_have_small_pictures(annotator):
+    annotator.click(60, 40)
+    annotator.wait()
+    pictures = annotator._editor.seen.thumbnails
+    assert len(pictures) == 3
+    assert all(picture.startswith(b"\x89PNG") and len(picture) < 20_000 for picture in pictures)
+
+
+# -- detail ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large():
+    """A session with one image that is much larger than the screen, and its annotator, zoomed in round (1500, 900)."""
+    session = FakeSession(sizes=[(2400, 1600)])
+    annotator = Annotator(session)
+    stage = annotator._layout.stage
+    for _ in range(6):
+        across, down = stage.view.stage_size
+        stage.zoom(1.5, (across * 1500 / 2400, down * 900 / 1600))
+    return session, annotator
+
+
+def test_detail_shows_the_model_what_is_on_the_screen(large):
+    session, annotator = large
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.clear()
+    annotator.detail_on = True
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.click(1510, 905)
+    annotator.wait()
+    whole, part, again = session.regions
+    assert whole is None
+    assert part == again  # clicks on one object refine, the view may move
+    x0, y0, x1, y1 = part
+    assert x1 - x0 <= 600
+    assert x0 < 1500 < x1
+    assert y0 < 900 < y1
+    assert session.hints[-1] is not None
+    assert "detail of" in annotator.status
+
+
+def test_a_click_beside_the_region_takes_another_or_the_whole(large):
+    session, annotator = large
+    annotator.detail_on = True
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.click(100, 100)  # off the screen
+    annotator.wait()
+    assert session.regions[0] is not None
+    assert session.regions[-1] is None
+    assert session.hints[-1] is None  # logits of a part say nothing of the whole
+
+
+def test_detail_in_the_middle_of_an_object_asks_anew_and_is_a_step(large):
+    session, annotator = large
+    annotator.click(1500, 900)
+    annotator.wait()
+    annotator.toggle_detail()
+    annotator.wait()
+    assert session.regions[0] is None
+    assert session.regions[1] is not None
+    assert annotator.prompt.points == ((1500.0, 900.0),)
+    annotator.undo()
+    annotator.wait()
+    assert annotator._editor.draft.region is None
+    annotator.toggle_detail()
+    assert session.regions[2:] == []  # the answer is known
+
+
+def test_detail_without_zoom_is_the_whole_image_and_says_so(annotator, session):
+    annotator.detail_on = True
+    assert "zoom in" in annotator.status
+    annotator.click(60, 40)
+    annotator.wait()
+    assert session.regions == [None]
+
+
+# -- hover ------------------------------------------------------------------------------------------------------------
+
+
+def test_hover_shows_the_latest_place_and_a_click_goes_before(annotator, session):
+    shown = []
+    annotator._hover._show = shown.append
+    annotator.hover(60, 40)
+    assert session.asked == []
+    annotator.hover_on = True
+    session.gate = threading.Event()
+    for x in range(30, 90):
+        annotator.gesture(Hover(x, 40))
+    annotator.click(20, 20)
+    annotator.gesture(Hover(100, 40))
+    session.gate.set()
+    annotator.wait()
+    assert len(session.asked) <= 3
+    assert session.asked[-2].points == ((20.0, 20.0),)
+    assert session.asked[-1].points == ((20.0, 20.0), (100.0, 40.0))
+    assert len(shown) == 1
+    annotator.gesture(HoverEnd())
+    assert shown[-1] is None
+
+
+def test_hover_encodes_nothing_and_says_nothing_when_it_fails(annotator, session):
+    annotator.hover_on = True
+    session.cached = False
+    annotator.hover(60, 40)
+    annotator.wait()
+    assert session.asked == []
+    session.cached, session.error = True, ModelError("gone")
+    annotator.hover(60, 40)
+    annotator.hover(float("nan"), 900)
+    annotator.wait()
+    assert annotator.error == ""
+    annotator.tool = "brush"
+    asked = len(session.asked)
+    annotator.hover(60, 40)
+    annotator.wait()
+    assert len(session.asked) == asked
+
+
+# -- history ----------------------------------------------------------------------------------------------------------
+
+
+def test_undo_and_redo_go_over_everything_and_return_exactly(annotator, session):
+    first = accepted(annotator, 60, 40, "coin").id
+    second = accepted(annotator, 70, 40, "rim").id
+    acts = [
+        lambda: annotator.set_category_of(first, "rim"),
+        lambda: annotator.raise_(first),
+        lambda: annotator.lower(first),
+        lambda: annotator.select(second),
+        lambda: annotator.stroke([(10, 10), (30, 10)]),
+        lambda: annotator.smooth(),
+        lambda: annotator.remove(second),
+        lambda: annotator.click(30, 30),
+        lambda: annotator.stroke([(10, 60), (60, 70)]),
+        lambda: annotator.stroke([(15, 60)], erase=True),
+        lambda: annotator.fill_holes(),
+        lambda: annotator.drag_box(1, 1, 50, 50),
+        lambda: annotator.accept(),
+        lambda: annotator.edit(first),
+        lambda: annotator.stroke([(60, 40)], erase=True),
+        lambda: annotator.fill_holes(),
+        lambda: annotator.accept(),
+        lambda: annotator.clear(),
     ]
-    assert len(controls) > 40
-    hidden = {id(cell._button) for cell in board.strip._cells}
-    assert [w for w in controls if not w.tooltip and id(w) not in hidden] == []
+    annotator.brush_radius = 4
+    states = [state(annotator)]
+    for act in acts:
+        act()
+        annotator.wait()
+        if state(annotator) != states[-1]:
+            states.append(state(annotator))
+    assert annotator.error == ""
+    assert len(states) == 16
+    for expected in reversed(states[:-1]):
+        annotator.undo()
+        annotator.wait()
+        assert state(annotator) == expected
+    for expected in states[1:]:
+        annotator.redo()
+        annotator.wait()
+        assert state(annotator) == expected
+    annotator.redo()
+    assert "nothing" in annotator.status
 
 
-def test_the_help_and_the_keys_are_one_table():
-    text = keys.as_markdown()
-    assert "| Ctrl Shift Z | redo (also Shift Z, Ctrl Y) |" in text
-    assert all(key.shown or not key.does for key in keys.KEYS)
-    names = {name for key in keys.KEYS for name in key.names}
-    strokes = itertools.product(names, (False, True), (False, True), (False, True))
-    found = [keys.meant_by(name, ctrl=ctrl, shift=shift, in_hand=held) for name, ctrl, shift, held in strokes]
-    meant = {(each.method, *each.arguments) for each in found if each}
-    assert {key.method for key in keys.KEYS} == {method for method, *_ in meant}
-    assert ("choose_number", 3) in meant
-    assert ("choose_category_number", 9) in meant
-    assert keys.meant_by("5", in_hand=True).method == "choose_category_number"
-    assert keys.meant_by("s", ctrl=True) is None
-    assert keys.meant_by("Enter", ctrl=True) is None  # runs the cell
-    assert keys.meant_by("Enter", shift=True) is None
-    assert keys.meant_by("Tab") is None
-    assert keys.meant_by("F5") is None
-    assert keys.meant_by("") is None
+def test_undo_brings_an_accepted_object_back_into_the_hand(annotator, session):
+    kept = accepted(annotator)
+    annotator.undo()
+    annotator.wait()
+    assert session.kept == []
+    assert (annotator.mask == kept.mask).all()
+    annotator.accept()
+    assert session.kept[0].id != kept.id
+    annotator.undo()
+    annotator.redo()
+    assert len(session.kept) == 1
 
 
 def test_the_hand_has_what_the_parts_call():
@@ -489,40 +305,68 @@ def test_the_hand_has_what_the_parts_call():
     assert wanted <= set(vars(Hand))
 
 
-def test_colours_of_dots_are_in_the_sheet():
-    assert f".samnb .{style.color_class(0)}::before" in style.sheet().value
-    assert style.color_rules(["#ABCDEF", "#abcdef"]).count("background") == 1
+def test_something_new_ends_what_can_be_done_again(annotator):
+    annotator.click(60, 40)
+    annotator.undo()
+    annotator.click(10, 10)
+    annotator.redo()
+    assert annotator.prompt.points == ((10.0, 10.0),)
 
 
-# -- the still picture --------------------------------------------------------------------------------------
+# -- editing ----------------------------------------------------------------------------------------------------------
 
 
-def square(x, y, side, color="#e69f00"):
-    corners = np.array([(x, y), (x + side, y), (x + side, y + side), (x, y + side)], float)
-    return Shape((Polygon(corners, ()),), color)
+def test_a_stroke_paints_on_the_mask_in_hand_and_stays_when_the_prompt_changes(annotator, session):
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.brush_radius = 3
+    annotator.gesture(Stroke(((5, 5), (10, 5)), done=False))
+    annotator.tool = "brush"
+    annotator.gesture(Stroke(((5, 5), (20, 5)), done=True))
+    annotator.tool = "erase"
+    annotator.gesture(Stroke(((60, 40),), done=True))
+    assert annotator.mask[5, 12]
+    assert not annotator.mask[40, 60]
+    annotator.click(62, 45)
+    annotator.wait()
+    assert annotator.mask[5, 12]
+    assert not annotator.mask[40, 60]
+    annotator.accept()
+    assert (session.kept[0].mask == annotator.session.kept[0].mask).all()
+    assert session.kept[0].prompt.points == ((60.0, 40.0), (62.0, 45.0))
+    assert session.kept[0].mask[5, 12]
+    annotator.undo()
+    annotator.undo()
+    annotator.undo()
+    annotator.wait()
+    assert annotator.mask[40, 60]
+    assert annotator.mask[5, 12]
 
 
-def test_a_still_picture_has_annotations_the_mask_in_hand_title_and_legend():
-    pixels = np.full((1000, 2000, 3), 90, np.uint8)
-    mask = np.zeros((1000, 2000), bool)
-    mask[100:300, 1500:1700] = True
-    shapes = [square(100, 100, 200), square(-50, -50, 60), square(1990, 990, 500)]
-    prompt = Prompt.of(points=[(1600, 800)], box=(1000, 500, 1900, 900))
-    plain = draw_still(pixels, shapes, mask=mask, prompt=prompt)
-    assert plain.shape == (360, 720, 3)
-    red, _, blue = plain[72, 72]
-    assert red > blue + 30
-    assert plain[72, 576, 2] > plain[72, 576, 0] + 30
-    assert (pixels == 90).all()
-    assert draw_still(pixels, title="coins", legend=[("coin · 3", "#e69f00")]).shape == (404, 720, 3)
+def test_an_object_can_be_drawn_without_a_model(annotator, session):
+    annotator.stroke([(10, 10), (40, 10)])
+    annotator.accept()
+    [kept] = session.kept
+    assert session.asked == []
+    assert (kept.score, kept.prompt) == (1.0, Prompt())
+    annotator.stroke([(1, 1)], erase=True)
+    assert "nothing to erase" in annotator.status
+    annotator.stroke([(10, 10)])
+    annotator.stroke([(10, 10)], erase=True)
+    annotator.accept()
+    assert len(session.kept) == 1
 
 
-def test_two_thousand_shapes_are_drawn_in_a_moment():
-    shapes = [square(x, y, 8) for x in range(0, 1000, 20) for y in range(0, 800, 20)]
-    assert len(shapes) == 2000
-    started = time.monotonic()
-    draw_still(np.full((800, 1000, 3), 90, np.uint8), shapes)
-    assert time.monotonic() - started < 3
+def test_a_stroke_before_the_mask_is_there_is_not_lost(annotator, session):
+    session.gate = threading.Event()
+    annotator.click(60, 40)
+    annotator.stroke([(60, 40)], erase=True)
+    annotator.smooth()
+    assert "one moment" in annotator.status
+    session.gate.set()
+    annotator.wait()
+    assert not annotator.mask[40, 60]
+    assert annotator.mask[40, 45]
 
 
 def test_the_still_picture_is_renewed_once_after_many_changes(monkeypatch):
@@ -553,15 +397,381 @@ def test_the_still_picture_is_renewed_once_after_many_changes(monkeypatch):
     Still(draw).changed()  # without an event loop
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_where_it_cannot_be_hidden_the_still_picture_is_part_of_the_widgets_output(monkeypatch, apart):
-    published = []
-    monkeypatch.setattr("IPython.display.publish_display_data", lambda data, *a, **kw: published.append(data))
-    monkeypatch.setattr(Still, "is_hidden_here", staticmethod(lambda: apart))
-    show_with_still({"text/html": "the widget", "image/png": "y"}, Still(lambda: np.zeros((8, 8, 3), np.uint8)))
-    assert ["image/png" in data for data in published] == ([False, True] if apart else [True])
-    assert published[0]["text/html"] == "the widget"
+def test_editing_brings_the_prompt_back_and_accepting_replaces(annotator, session):
+    kept = accepted(annotator, 60, 40, "coin")
+    annotator.category = "rim"
+    annotator.edit(kept.id)
+    assert annotator.prompt == kept.prompt
+    assert (annotator.mask == kept.mask).all()
+    assert annotator.category == "coin"
+    assert annotator._layout.stage._saved == ()
+    annotator.clear()
+    assert session.kept == [kept]
+    annotator.edit(kept.id)
+    annotator.click(70, 40)
+    annotator.wait()
+    annotator.choose(0)
+    annotator.accept()
+    [edited] = session.kept
+    assert edited.id == kept.id
+    assert edited.mask.sum() < kept.mask.sum()
+    assert len(edited.prompt.points) == 2
 
 
-def test_the_documentation_has_the_table_of_keys():
-    assert keys.as_markdown() in (Path(__file__).parents[2] / "docs" / "annotator.md").read_text(encoding="utf-8")
+def test_an_edited_annotation_that_somebody_deleted_is_kept_as_a_new_one(annotator, session):
+    kept = accepted(annotator)
+    annotator.edit(kept.id)
+    session.remove(kept)
+    annotator.accept()
+    [again] = session.kept
+    assert (again.mask == kept.mask).all()
+
+
+def test_a_double_click_edits_what_lies_there_and_leaves_no_points(annotator, session):
+    kept = accepted(annotator)
+    annotator.gesture(Click(62, 42))
+    annotator.gesture(Click(62, 42))
+    annotator.gesture(DoubleClick(62, 42))
+    assert annotator._editor.draft.replaces == kept.id
+    assert annotator.prompt == kept.prompt
+    annotator.clear()
+    annotator.gesture(Click(5, 70))
+    annotator.gesture(DoubleClick(5, 70))
+    assert annotator.prompt.points == ((5.0, 70.0),)
+
+
+def test_the_overlap_order_is_explicit_and_stable(annotator):
+    ids = [accepted(annotator, x, 40).id for x in (50, 60, 70)]
+    assert [a.id for a in annotator.annotations] == ids
+    annotator.raise_(ids[0])
+    assert [a.id for a in annotator.annotations] == [ids[1], ids[2], ids[0]]
+    annotator.lower(ids[2])
+    assert [a.id for a in annotator.annotations] == [ids[2], ids[1], ids[0]]
+    annotator.tool = "select"
+    annotator.gesture(Click(60, 40))
+    assert annotator.selected == ids[0]
+    annotator.gesture(Click(1, 1))
+    assert annotator.selected is None
+    annotator.undo()
+    annotator.undo()
+    assert [a.id for a in annotator.annotations] == ids
+
+
+def test_a_box_without_width_says_so(annotator):
+    annotator.gesture(BoxDrag(5, 5, 5, 9, done=True))
+    assert "width and height" in annotator.status
+    annotator.gesture(BoxDrag(5, 5, 15, 9, done=False))
+    annotator.gesture(BoxDrag(5, 5, 15, 9, done=True))
+    assert annotator.prompt.box == (5.0, 5.0, 15.0, 9.0)
+
+
+# -- nothing is lost --------------------------------------------------------------------------------------------------
+
+
+def test_a_second_annotator_finds_what_is_in_hand_and_follows(annotator, session):
+    annotator.click(60, 40)
+    annotator.stroke([(5, 5)])
+    other = Annotator(session)
+    other.wait()
+    assert other.prompt == annotator.prompt
+    assert (other.mask == annotator.mask).all()
+    other.click(62, 40)
+    annotator.wait()
+    assert len(annotator.prompt.points) == 2
+    other.wait()
+    other.accept()
+    annotator.wait()
+    assert not annotator.prompt
+    assert [a.id for a in annotator.annotations] == [a.id for a in other.annotations] == [1]
+    annotator.undo()
+    other.wait()
+    assert len(other.prompt.points) == 2
+    assert other.annotations == []
+    annotator.close()
+    other.redo()
+    assert len(other.annotations) == 1
+
+
+def test_what_others_add_and_delete_appears(annotator, session):
+    kept = accepted(annotator)
+    mask = disc(20, 20, 5)
+    thread = threading.Thread(target=lambda: session.accept_mask(session.image("0"), mask, category="found"))
+    thread.start()
+    thread.join()
+    annotator.wait()
+    assert [a.category for a in annotator.annotations] == ["object", "found"]
+    assert "found" in annotator._palette.names
+    session.remove(kept)
+    annotator.wait()
+    assert [a.category for a in annotator.annotations] == ["found"]
+    annotator.undo()
+    assert annotator.error == ""
+
+
+def test_a_model_that_fails_later_takes_no_work_away(annotator, session):
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.click(70, 40)
+    annotator.wait()
+    annotator._editor._kept.clear()
+    session.error = ModelError("out of memory. Close something.")
+    annotator.undo()
+    annotator.wait()
+    assert annotator.error == "No mask for this prompt: out of memory. Close something."
+    assert annotator.prompt.points == ((60.0, 40.0),)
+    annotator.next()
+    annotator.previous()
+    annotator.wait()
+    assert annotator.prompt.points == ((60.0, 40.0),)
+    session.error = None
+    annotator.click(61, 40)
+    annotator.wait()
+    assert annotator.mask is not None
+    assert annotator.error == ""
+
+
+def test_a_click_on_a_cached_image_does_not_wait_for_the_encoding_of_another(annotator, session, monkeypatch):
+    gate, whole = threading.Event(), session.predict
+
+    def slow_first(image, **asked):
+        if image.id == "0":
+            assert gate.wait(10)
+        return whole(image, **asked)
+
+    monkeypatch.setattr(session, "predict", slow_first)
+    monkeypatch.setattr(session, "is_cached", lambda image: image.id != "0")
+    annotator.click(60, 40)
+    annotator.next()
+    annotator.click(30, 30)
+    deadline = time.monotonic() + 30
+    while annotator.prediction is None:
+        annotator._editor.worker.flush()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    gate.set()
+    annotator.wait()
+    annotator.previous()
+    assert annotator.prediction is not None
+
+
+def test_a_click_is_answered_while_a_cell_holds_up_the_loop(session):
+    async def kernel():
+        annotator = Annotator(session)
+        # On another thread, as some kernels do it.
+        hand = threading.Thread(target=annotator.click, args=(60, 40))
+        hand.start()
+        deadline = time.monotonic() + 30
+        while not annotator.status.startswith("score"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        hand.join()
+        return annotator
+
+    assert in_own_loop(kernel()).prediction is not None
+
+
+# -- keys and categories ----------------------------------------------------------------------------------------------
+
+
+def test_every_key_of_the_table_has_its_method(annotator):
+    assert {key.method for key in KEYS if not callable(getattr(annotator, key.method, None))} == set()
+    for key in KEYS:
+        for name in key.names:
+            if key.method not in ("ask_for_name", "zoom_in", "zoom_out", "fit", "actual_size"):
+                annotator.key(name, ctrl=key.ctrl, shift=bool(key.shift))
+    assert annotator.error == ""
+
+
+def test_digits_choose_masks_while_there_are_some_and_categories_else(annotator):
+    for name in ("coin", "rim", "coin"):
+        annotator.category = name
+    annotator.key("2")
+    assert annotator.category == "rim"
+    annotator.click(60, 40)
+    annotator.wait()
+    annotator.key("3")
+    assert annotator.category == "rim"
+    assert annotator.mask.all()
+    annotator.key(".")
+    assert annotator._editor.chosen == 0
+    annotator.key("c")
+    assert annotator.category == "coin"
+
+
+def test_a_failing_drawing_is_shown_and_the_canvas_is_not_held(annotator, monkeypatch):
+    monkeypatch.setattr(annotator, "_outlines", lambda mask: 1 / 0)
+    annotator.click(60, 40)
+    annotator.wait()
+    assert "ZeroDivisionError" in annotator.error
+    manager = ipycanvas.canvas._CANVAS_MANAGER
+    assert not manager._caching
+    monkeypatch.undo()
+    annotator.click(61, 40)
+    annotator.wait()
+    assert annotator.error == ""
+
+
+def test_outlines_get_finer_when_one_looks_closer(annotator):
+    annotator.session.sizes[0] = (2400, 1600)
+    annotator.show("0.png")
+    kept = accepted(annotator, 300, 300)
+    annotator.click(350, 300)
+    annotator.wait()
+    stage = annotator._layout.stage
+
+    def corners(shape):
+        return len(shape.polygons[0].exterior)
+
+    far = corners(stage._saved[0]), corners(stage._mask)
+    stage.zoom(12.0, stage.view.to_stage(305, 300))
+    annotator.wait()
+    assert stage.view.scale > 2
+    near = corners(stage._saved[0]), corners(stage._mask)
+    assert min(near) > 1.5 * max(far)
+    annotator.remove(kept.id)
+    stage.pan(5, 5)
+    annotator.wait()
+    assert annotator.error == ""
+
+
+# -- very many annotations --------------------------------------------------------------------------------------------
+
+
+def test_very_many_annotations_are_outlined_beside_the_kernel(session, monkeypatch):
+    image = session.images()[0]
+    for number in range(200):
+        session.accept_mask(image, disc(10 + number % 100, 10 + number % 60, 4), category="dot")
+    threads = set()
+    outlines = Annotator._outlines
+
+    def noted(self, mask):
+        threads.add(threading.current_thread())
+        return outlines(self, mask)
+
+    monkeypatch.setattr(Annotator, "_outlines", noted)
+    annotator = Annotator(session)
+    assert 0 < len(annotator._layout.shapes) <= 200
+    annotator._refreshing.wait()
+    assert len(annotator._layout.shapes) == 200
+    assert len(threads) == 2
+    annotator.remove(annotator.annotations[0].id)
+    assert len(annotator._layout.shapes) == 199
+    annotator.next()
+    annotator.previous()
+    annotator._refreshing.wait()
+    assert len(annotator._layout.shapes) == 199
+
+
+def test_what_happens_on_other_images_is_counted(session, annotator):
+    drawn = []
+    annotator._layout.show_header = lambda *arguments: drawn.append(arguments)
+    for _ in range(20):
+        session.changes.tell(session.images()[1].id)
+    annotator._refreshing.wait()
+    assert len(drawn) in (1, 2)
+
+
+def test_without_its_last_point_an_edited_annotation_is_let_go(annotator, session):
+    first = accepted(annotator)
+    annotator.edit(first.id)
+    annotator.wait()
+    annotator.remove_point(0)
+    annotator.wait()
+    assert not annotator._editor.draft
+    assert annotator._editor.draft.replaces is None
+    second = accepted(annotator, 20, 20)
+    assert second.id != first.id
+    assert session.kept[0].values == first.values
+
+
+def test_what_is_accepted_while_it_is_computed_has_the_category_of_that_moment(annotator, session):
+    session.gate = threading.Event()
+    annotator.category = "red"
+    annotator.click(60, 40)
+    annotator.accept()
+    annotator.category = "blue"
+    annotator.show(session.images()[1])  # waits for what was accepted
+    assert annotator.image.id == "0"
+    session.gate.set()
+    annotator.wait()
+    assert [a.category for a in session.kept] == ["red"]
+
+
+def _hints_kept(hands):
+    steps = [step for history in hands._histories.values() for step in (*history._done, *history._undone)]
+    return len({id(draft.hint) for step in steps for draft in (step.before, step.after) if draft.hint is not None})
+
+
+def test_the_hints_of_many_clicks_are_let_go(session):
+    annotator = Annotator(session)
+    for number in range(120):
+        annotator.click(number % 100, number % 60)
+        annotator.wait()
+    assert _hints_kept(annotator._edit_state) <= 41
+    for _ in range(120):
+        annotator.undo()
+    annotator.wait()
+    assert not annotator.prompt
+    for _ in range(120):
+        annotator.redo()
+    assert len(annotator.prompt.points) == 120
+    assert _hints_kept(annotator._edit_state) <= 41
+    assert annotator.error == ""
+    annotator.close()
+
+
+def test_the_hints_of_many_images_are_let_go():
+    session = FakeSession(sizes=[(40, 30)] * 30)
+    annotator = Annotator(session)
+    for _ in range(30):
+        for number in range(3):
+            annotator.click(5 + number, 5)
+            annotator.wait()
+        annotator.next()
+    assert _hints_kept(annotator._edit_state) <= 21 * 2
+    annotator.show("0.png")
+    annotator.wait()
+    assert len(annotator.prompt.points) == 3
+    annotator.undo()
+    assert len(annotator.prompt.points) == 2
+    annotator.close()
+
+
+def test_another_picture_under_the_same_name_begins_without_steps():
+    pixels = {"is": "a"}
+
+    class Changing(FakeSession):
+        def image(self, image):
+            record = super().image(getattr(image, "id", image))
+            object.__setattr__(record, "pixel_hash", pixels["is"])
+            return record
+
+    annotator = Annotator(Changing(), image="0.png")
+    annotator.click(20, 20)
+    annotator.wait()
+    annotator.accept()
+    annotator.click(30, 30)
+    pixels["is"] = "b"
+    annotator.show("0.png")
+    annotator.wait()
+    assert not annotator.prompt
+    annotator.undo()
+    assert annotator.status == "nothing to undo on this image"
+    assert len(annotator.annotations) == 1
+    annotator.close()
+
+
+def test_news_of_other_images_do_not_displace_outlines_still_to_be_made(session):
+    for number in range(60):
+        mask = np.zeros((80, 120), bool)
+        mask[number : number + 5, number : number + 5] = True
+        session.accept_mask(session.image("0.png"), mask, category="thing")
+    annotator = Annotator(session, image="1.png")
+    free = threading.Event()
+    annotator._refreshing.submit(free.wait, lambda value, error: None)
+    annotator.show("0.png")
+    annotator._lamp_changed(session.image("2.png"), "cached")
+    free.set()
+    annotator.wait()
+    assert len(annotator._outlined) == 60
+    annotator.close()

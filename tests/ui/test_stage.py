@@ -23,25 +23,25 @@ from samnb.ui.annotator.gestures import (
     PointRemove,
     Stroke,
 )
-from samnb.ui.annotator.image_pyramid import Pyramid, render
-from samnb.ui.annotator.pointer_listener import Ears
+from samnb.ui.annotator.image_pyramid import ImagePyramid, render
+from samnb.ui.annotator.pointer_listener import PointerListener
 from samnb.ui.annotator.stage import Shape, Stage, drawing
-from samnb.ui.annotator.viewport import Frame, stage_size
+from samnb.ui.annotator.viewport import Viewport, stage_size
 
 NUMBERS = ipycanvas.canvas.COMMANDS
 # One image pixel is four CSS pixels, with 50 of them above and below.
-FRAME = Frame((100, 50), (400, 300))
+VIEW = Viewport((100, 50), (400, 300))
 
 
 def event(kind, x, y, **more):
-    """At a place in CSS pixels of FRAME's stage."""
+    """At a place in CSS pixels of VIEW's stage."""
     return {"event": kind, "x": x / 400, "y": y / 300, "button": 0, **more}
 
 
-def read(*events, tool="prompt", points=(), frame=FRAME):
+def read(*events, tool="prompt", points=(), view=VIEW):
     gestures = Gestures()
     gestures.tool = tool
-    return [gestures.read(each, frame, points) for each in events]
+    return [gestures.read(each, view, points) for each in events]
 
 
 @pytest.fixture
@@ -94,41 +94,39 @@ moves = st.lists(
     place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
 def test_in_any_view_canvas_and_image_coordinates_are_each_others_inverse(image, backing, moves, place):
-    frame = Frame(image, stage_size([image], (720, 540)), backing)
+    view = Viewport(image, stage_size([image], (720, 540)), backing)
     for name, *arguments in moves:
-        frame = getattr(frame, name)(*arguments)
+        view = getattr(view, name)(*arguments)
     point = (place[0] * image[0], place[1] * image[1])
-    [[x, y]] = frame.to_canvas([point]).tolist()
-    width, height = (side * frame.backing for side in frame.stage_size)
+    [[x, y]] = view.to_canvas([point]).tolist()
+    width, height = (side * view.backing for side in view.stage_size)
     if 0 <= x <= width and 0 <= y <= height:
-        assert frame.to_image(x / width, y / height) == pytest.approx(point, abs=1e-6 * max(image))
-    x0, y0, x1, y1 = frame.visible
+        assert view.to_image(x / width, y / height) == pytest.approx(point, abs=1e-6 * max(image))
+    x0, y0, x1, y1 = view.visible
     assert 0 <= x0 < x1 <= image[0]
     assert 0 <= y0 < y1 <= image[1]
 
 
 @given(image=sizes, factor=st.floats(1, 8), at=st.tuples(st.floats(0.2, 0.8), st.floats(0.2, 0.8)))
 def test_zooming_keeps_the_pixel_under_the_pointer(image, factor, at):
-    frame = Frame(image, stage_size([image], (720, 540))).zoomed(2.0)
-    place = (at[0] * frame.stage_size[0], at[1] * frame.stage_size[1])
-    before, closer = frame.to_image(*at), frame.zoomed(factor, place)
+    view = Viewport(image, stage_size([image], (720, 540))).zoomed(2.0)
+    place = (at[0] * view.stage_size[0], at[1] * view.stage_size[1])
+    before, closer = view.to_image(*at), view.zoomed(factor, place)
     moved = [abs(a - b) * closer.scale for a, b in zip(closer.to_image(*at), before, strict=True)]
-    whole = [
-        i * closer.scale <= s + 1 or i * frame.scale <= s + 1 for i, s in zip(image, frame.stage_size, strict=True)
-    ]
+    whole = [i * closer.scale <= s + 1 or i * view.scale <= s + 1 for i, s in zip(image, view.stage_size, strict=True)]
     assert all(m <= 1 or w for m, w in zip(moved, whole, strict=True)), "a pixel of the screen at most"
 
 
 def test_actual_size_is_one_image_pixel_on_one_of_the_screen():
-    frame = Frame((4000, 3000), (800, 600), 2.0).at_actual_size()
-    assert frame.scale * frame.backing == pytest.approx(1)
-    assert all(float(side * frame.backing).is_integer() for side in frame.offset)
-    assert Frame((40, 30), (800, 600), 2.0).at_actual_size().scale == pytest.approx(0.5)
+    view = Viewport((4000, 3000), (800, 600), 2.0).at_actual_size()
+    assert view.scale * view.backing == pytest.approx(1)
+    assert all(float(side * view.backing).is_integer() for side in view.offset)
+    assert Viewport((40, 30), (800, 600), 2.0).at_actual_size().scale == pytest.approx(0.5)
 
 
 def test_a_fitted_picture_cannot_be_moved_and_a_large_one_not_out_of_sight():
-    assert FRAME.panned(50, 50) == FRAME
-    closer = FRAME.zoomed(4).panned(1e6, -1e6)
+    assert VIEW.panned(50, 50) == VIEW
+    closer = VIEW.zoomed(4).panned(1e6, -1e6)
     assert closer.visible[0] == 0
     assert closer.visible[3] == 50
 
@@ -265,10 +263,10 @@ def test_wheel_and_middle_drag_change_the_view_and_are_not_told(stage, heard):
     seen = []
     stage._on_view = lambda: seen.append(stage.view)
     stage.show_picture(np.zeros((300, 400, 3), np.uint8))
-    assert not stage.ears.zoomed
+    assert not stage.listener.zoomed
     stage._on_events([{"event": "wheel", "x": 0.5, "y": 0.5, "delta": -300}])
     assert stage.view.scale > 1.5
-    assert stage.ears.zoomed
+    assert stage.listener.zoomed
     drag = [{"event": "down", "button": 1, "x": 0.5, "y": 0.5}, {"event": "move", "x": 0.6, "y": 0.5}]
     stage._on_events(drag)
     assert seen[-1].visible[0] < seen[-2].visible[0]
@@ -278,7 +276,7 @@ def test_wheel_and_middle_drag_change_the_view_and_are_not_told(stage, heard):
 def test_keys_come_with_their_modifiers_and_those_of_the_page_are_not_kept(stage):
     stage._on_events([{"event": "key", "key": "z", "ctrl": True, "shift": True}])
     assert stage.keys == [("z", True, True)]
-    kept = {tuple(key) for key in stage.ears.keys_kept}
+    kept = {tuple(key) for key in stage.listener.keys_kept}
     assert ("enter", False, False) in kept
     assert not {
         key for key in kept if key[0] in ("s", "tab") or (key[0] == "enter" and (key[1] or key[2] is not False))
@@ -286,21 +284,21 @@ def test_keys_come_with_their_modifiers_and_those_of_the_page_are_not_kept(stage
 
 
 def test_hover_is_told_only_when_wanted(stage):
-    assert stage.ears.hover is False
+    assert stage.listener.hover is False
     stage.wants_hover = True
-    assert stage.ears.hover is True
+    assert stage.listener.hover is True
 
 
 def test_the_ring_of_the_brush_has_the_size_of_the_stroke(stage):
     stage.show_picture(np.zeros((300, 400, 3), np.uint8))
     stage.show_brush(10, 10, 20)
-    assert stage.ears.ring == 0
+    assert stage.listener.ring == 0
     stage.tool = "brush"
-    assert stage.ears.ring == pytest.approx(20 / 400)
+    assert stage.listener.ring == pytest.approx(20 / 400)
     stage.zoom(2)
-    assert stage.ears.ring == pytest.approx(40 / 400)
+    assert stage.listener.ring == pytest.approx(40 / 400)
     stage.hide_brush()
-    assert stage.ears.ring == 0
+    assert stage.listener.ring == 0
 
 
 def test_a_message_is_acknowledged_even_when_it_was_not_understood(caplog):
@@ -308,9 +306,9 @@ def test_a_message_is_acknowledged_even_when_it_was_not_understood(caplog):
         raise ZeroDivisionError("oops")
 
     answers = []
-    ears = Ears(fails)
-    ears.send = lambda content, buffers=None: answers.append(content)
-    ears._on_message(ears, {"view": "a", "seq": 7, "events": [{"event": "up"}]}, [])
+    listener = PointerListener(fails)
+    listener.send = lambda content, buffers=None: answers.append(content)
+    listener._on_message(listener, {"view": "a", "seq": 7, "events": [{"event": "up"}]}, [])
     assert answers == [{"view": "a", "ack": 7}]
     assert "oops" in caplog.text
 
@@ -440,11 +438,11 @@ def marked(width, height):
 
 
 def test_only_what_is_seen_is_sent_at_the_resolution_of_the_screen():
-    frame = Frame((6000, 4500), (400, 300), 2.0)
-    pyramid = Pyramid(marked(6000, 4500))
-    whole = render(pyramid, frame)
+    view = Viewport((6000, 4500), (400, 300), 2.0)
+    pyramid = ImagePyramid(marked(6000, 4500))
+    whole = render(pyramid, view)
     assert whole.size == (800, 600)
-    near = frame.zoomed(12, (100, 100))
+    near = view.zoomed(12, (100, 100))
     part = render(pyramid, near)
     assert part.size[0] <= 802
     assert part.box[0] <= near.visible[0] + 1e-6
@@ -458,10 +456,10 @@ def test_a_part_lies_where_it_is_drawn(zoom):
     from PIL import Image
 
     pixels = marked(3000, 2000)
-    frame = Frame((3000, 2000), (300, 200), 2.0).zoomed(zoom, (200, 60))
-    raster = render(Pyramid(pixels), frame)
+    view = Viewport((3000, 2000), (300, 200), 2.0).zoomed(zoom, (200, 60))
+    raster = render(ImagePyramid(pixels), view)
     seen = np.asarray(Image.open(io.BytesIO(raster.data))).astype(float)
-    x, y = frame.to_image(0.37, 0.61)
+    x, y = view.to_image(0.37, 0.61)
     fx = (x - raster.box[0]) / (raster.box[2] - raster.box[0]) * raster.size[0]
     fy = (y - raster.box[1]) / (raster.box[3] - raster.box[1]) * raster.size[1]
     shown = seen[min(int(fy), seen.shape[0] - 1), min(int(fx), seen.shape[1] - 1)]
@@ -470,9 +468,9 @@ def test_a_part_lies_where_it_is_drawn(zoom):
 
 def test_a_large_picture_is_there_at_once_coarse_and_then_sharp(stage):
     stage.show_picture(marked(4000, 3000))
-    assert stage._backdrop._whole.raster is not None
+    assert stage._background._whole.raster is not None
     stage.wait()
-    assert stage._backdrop._whole.raster.size == (800, 600)
+    assert stage._background._whole.raster.size == (800, 600)
     stage.zoom(8)
     stage.wait()
-    assert stage._backdrop._part.raster.frame == stage.view
+    assert stage._background._part.raster.view == stage.view

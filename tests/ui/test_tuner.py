@@ -209,17 +209,17 @@ def test_marks_feed_the_figures_and_stay_when_parameters_move(tuner):
     tuner.mark(0, 0, True)
     tuner.mark(1, 0, True)
     tuner.mark(2, 0, False)
-    assert "precision 0.67 (2 of 3 marked)" in tuner._marking.said
+    assert "precision 0.67 (2 of 3 marked)" in tuner._feedback_row.said
     assert "1 good" in tuner._cells[0].value
     assert "1 bad" in tuner._cells[2].value
     tuner.set(min_score=1.0)
     tuner.wait()
-    assert "2 marked good, not found now · 1 bad gone" in tuner._marking.said
+    assert "2 marked good, not found now · 1 bad gone" in tuner._feedback_row.said
     tuner.set(min_score=0.3)
     tuner.wait()
-    assert "precision 0.67" in tuner._marking.said
+    assert "precision 0.67" in tuner._feedback_row.said
     tuner.mark(2, 0, None)
-    assert "precision 1.00 (2 of 2 marked)" in tuner._marking.said
+    assert "precision 1.00 (2 of 2 marked)" in tuner._feedback_row.said
     tuner.mark(0, 99, True)
     assert "0, 99" in tuner.error
 
@@ -261,13 +261,13 @@ def test_marks_become_examples_and_background(session, tuner):
 
 
 def test_the_keyboard_marks_what_is_chosen_among_the_objects(tuner):
-    values = [value for _, value in tuner._marking.objects.options]
+    values = [value for _, value in tuner._feedback_row.objects.options]
     assert len(values) == sum(len(p.matches) for p in tuner.previews)
-    tuner._marking.objects.value = values[-1]
-    tuner._marking.mark(False)
+    tuner._feedback_row.objects.value = values[-1]
+    tuner._feedback_row.mark(False)
     assert tuner.marks.of(tuner.previews[values[-1][0]]) == {values[-1][1]: False}
-    assert tuner._marking.objects.value == values[-1]
-    assert dict((v, t) for t, v in tuner._marking.objects.options)[values[-1]].endswith("✗")
+    assert tuner._feedback_row.objects.value == values[-1]
+    assert dict((v, t) for t, v in tuner._feedback_row.objects.options)[values[-1]].endswith("✗")
 
 
 def test_a_sweep_s_plot_rings_the_row_that_was_picked(tuner):

@@ -62,7 +62,7 @@ def choose(upload: Upload, *, of: tuple[dict[str, Any], ...]) -> None:
 
 def shown(upload: Upload) -> str:
     [progress] = upload._news.children
-    return f"{progress.title} {progress._details.value} {progress._notice.text} {upload._notice.text}"
+    return f"{progress.title} {progress._details.value} {progress._error_line.text} {upload._error_line.text}"
 
 
 def test_files_are_added_and_the_report_is_shown(session: Session) -> None:
@@ -108,12 +108,12 @@ def test_an_error_is_shown_in_place_and_the_next_choice_works(
     monkeypatch.undo()
     monkeypatch.setattr(session, "add_job", broken)
     upload.add(("a.png", png(1)))
-    assert upload._notice.text == "These files were not added: disk full"
+    assert upload._error_line.text == "These files were not added: disk full"
     assert not upload._files.disabled
     monkeypatch.undo()
     upload._ended()
     choose(upload, of=sent(a_png=png(1)))
-    assert upload._notice.text == ""
+    assert upload._error_line.text == ""
     assert len(session.images()) == 1
 
 

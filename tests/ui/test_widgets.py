@@ -13,7 +13,7 @@ from samnb.errors import ModelError, PromptError, UnknownName
 from samnb.jobs import Event, Job
 from samnb.prompts import Prompt
 from samnb.ui.annotator.stage import drawing
-from samnb.ui.common.background import LatestOnly
+from samnb.ui.common.background import LatestOnlyWorker
 from samnb.widgets import Annotator, Progress
 from tests.support.fake_session import FakeSession
 
@@ -104,7 +104,7 @@ def test_accept_keeps_the_chosen_mask_under_the_category(annotator, session):
     assert kept.score == pytest.approx(0.81)
     assert kept.mask.sum() < 300
     assert not annotator.prompt
-    assert "1 annotated" in annotator._board._header.value
+    assert "1 annotated" in annotator._layout._header.value
 
 
 def test_accept_before_the_mask_is_there_keeps_it_when_it_comes(annotator, session):
@@ -147,14 +147,14 @@ def test_remove_deletes_the_annotation_and_its_outline(annotator, session):
     annotator.accept()
     annotator.remove(session.kept[0].id)
     assert session.kept == []
-    assert annotator._board.stage._saved == ()
-    assert "0 annotated" in annotator._board._header.value
+    assert annotator._layout.stage._saved == ()
+    assert "0 annotated" in annotator._layout._header.value
 
 
 def test_a_category_typed_into_the_field_is_chosen(annotator):
-    annotator._board._categories._new.value = "  rim "
+    annotator._layout._chips._new.value = "  rim "
     assert annotator.category == "rim"
-    assert annotator._board._categories._new.value == ""
+    assert annotator._layout._chips._new.value == ""
     with pytest.raises(PromptError, match="category"):
         annotator.category = " "
 
@@ -169,7 +169,7 @@ def test_next_and_previous_stop_at_the_ends(annotator):
     for _ in range(5):
         annotator.next()
     assert annotator.image.filename == "2.png"
-    assert "3 / 3" in annotator._board._header.value
+    assert "3 / 3" in annotator._layout._header.value
 
 
 def test_what_is_in_hand_is_there_again_on_return(annotator):
@@ -188,7 +188,7 @@ def test_an_answer_for_the_image_before_is_not_drawn(annotator, session):
     session.gate.set()
     annotator.wait()
     assert annotator.prediction is None
-    assert annotator._board.stage._mask is None
+    assert annotator._layout.stage._mask is None
 
 
 def test_an_unreadable_image_is_reported_and_stepped_over(session):
@@ -255,12 +255,12 @@ def test_an_error_of_somebody_else_names_its_class(annotator, session, caplog):
     annotator.wait()
     assert annotator.error == "No mask for this prompt: ZeroDivisionError: oops"
     assert "oops" in caplog.text
-    annotator._board.notice.dismiss()
-    assert annotator._board.notice.layout.display == "none"
+    annotator._layout.error_line.dismiss()
+    assert annotator._layout.error_line.layout.display == "none"
 
 
 def test_drawing_that_fails_does_not_leave_the_canvas_held(annotator):
-    layer = annotator._board.stage.canvas[0]
+    layer = annotator._layout.stage.canvas[0]
     with pytest.raises(ZeroDivisionError), drawing():
         layer.fill_rect(0, 0, 5, 5 / 0)
     assert not held()
@@ -333,7 +333,7 @@ def test_a_new_page_gets_everything_drawn_again(annotator, monkeypatch):
     annotator.wait()
     sent = []
     monkeypatch.setattr(ipycanvas.canvas._CANVAS_MANAGER, "_send_custom", lambda c, b=(): sent.append(c))
-    annotator._board.stage._on_client_ready()
+    annotator._layout.stage._on_client_ready()
     numbers = {command[0] for batch in sent for command in batch}
     needed = ("drawImage", "fillStyledPolygons", "fillCircle", "switchCanvas")
     assert numbers >= {ipycanvas.canvas.COMMANDS[name] for name in needed}
@@ -355,7 +355,7 @@ def test_the_mime_bundle_has_a_still_picture_beside_the_widget(annotator):
 
 def test_answers_are_called_on_the_loops_thread():
     async def main():
-        worker, threads = LatestOnly(), []
+        worker, threads = LatestOnlyWorker(), []
         ended = asyncio.Event()
         worker.submit(
             threading.get_ident, lambda value, _: (threads.extend([value, threading.get_ident()]), ended.set())
@@ -368,7 +368,7 @@ def test_answers_are_called_on_the_loops_thread():
 
 
 def test_a_failing_answer_does_not_end_the_worker(caplog):
-    worker, seen = LatestOnly(), []
+    worker, seen = LatestOnlyWorker(), []
     worker.submit(lambda: 1, lambda value, error: 1 / 0)
     worker.wait()
     worker.submit(lambda: 2, lambda value, error: seen.append(value))
@@ -472,7 +472,7 @@ def test_progress_shows_what_ended_the_job():
         job.wait(5)
     progress = Progress(job)
     assert progress.title == "Applying coins stopped at 1/3"
-    assert "the device is gone" in progress._notice.text
+    assert "the device is gone" in progress._error_line.text
 
 
 def test_a_thousand_events_are_not_a_thousand_drawings(monkeypatch):

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UnknownName
 from ...prompts import Prompt
-from ..common.error_line import shows_errors
-from .draft import Draft, Packed
+from ..common.error_line import show_errors
+from .draft import Draft, PackedMask
 from .history import Change
-from .rendering import Showing
+from .rendering import Renderer
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
 
-__all__ = ["Keeping"]
+__all__ = ["AnnotationActions"]
 
 # The two clicks that make a double click lie this near to it, in CSS pixels.
 _DOUBLE_CLICK_NEAR = 8.0
 
 
-class Keeping(Showing):
+class AnnotationActions(Renderer):
     """Annotations of the image shown, and the steps that made them."""
 
     # -- accept ------------------------------------------------------------------------------------
 
-    @shows_errors("Nothing was accepted")
+    @show_errors("Nothing was accepted")
     def accept(self, category: str | None = None) -> None:
         """Keep the mask in hand as an annotation; while it is still computed, keep it as soon as it is there.
 
@@ -35,20 +35,20 @@ class Keeping(Showing):
         """
         with self._lock:
             self._hover.end()
-            if not self._editing.draft:
-                self._board.say("nothing to accept yet: click an object first")
-            elif not self._editing.is_ready:
-                self._editing.accept_when_ready, self._accept_as = True, category or self._palette.chosen
-                self._board.say("will be accepted when its mask is there …")
+            if not self._editor.draft:
+                self._layout.say("nothing to accept yet: click an object first")
+            elif not self._editor.is_ready:
+                self._editor.accept_when_ready, self._accept_as = True, category or self._palette.chosen
+                self._layout.say("will be accepted when its mask is there …")
             else:
-                change = self._keep(self._editing.draft, category or self._palette.chosen)
-                self._editing.do("accept", Draft(), [change])
+                change = self._keep(self._editor.draft, category or self._palette.chosen)
+                self._editor.do("accept", Draft(), [change])
                 self._annotations_changed([change])
-                self._board.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
+                self._layout.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
 
     def _keep(self, draft: Draft, category: str) -> Change:
         """Save the mask in hand; the annotation it replaces keeps its id."""
-        editing, prediction = self._editing, self._editing.prediction
+        editing, prediction = self._editor, self._editor.prediction
         mask = editing.mask
         assert mask is not None
         assert editing.image is not None
@@ -72,12 +72,12 @@ class Keeping(Showing):
 
     # -- undo, redo ----------------------------------------------------------------------------------
 
-    @shows_errors("Undo failed")
+    @show_errors("Undo failed")
     def undo(self) -> None:
         """Take the last thing back, whatever it was: a click, a stroke, an accept, a delete."""
         self._go(back=True)
 
-    @shows_errors("Redo failed")
+    @show_errors("Redo failed")
     def redo(self) -> None:
         """Do again what was undone last."""
         self._go(back=False)
@@ -85,10 +85,10 @@ class Keeping(Showing):
     def _go(self, *, back: bool) -> None:
         with self._lock:
             self._hover.end()
-            history = self._editing.history if self.image is not None else None
+            history = self._editor.history if self.image is not None else None
             step = None if history is None else history.last if back else history.following
             if history is None or step is None:
-                self._board.say("nothing to undo on this image" if back else "nothing to do again")
+                self._layout.say("nothing to undo on this image" if back else "nothing to do again")
                 return
             changes = [change.backwards for change in reversed(step.changes)] if back else list(step.changes)
             try:
@@ -96,10 +96,10 @@ class Keeping(Showing):
             except UnknownName:
                 history.forget(undone=not back)
                 raise
-            self._editing.move(back=back)
+            self._editor.move(back=back)
             if changes:
                 self._annotations_changed(changes)
-                self._board.say(f"{'undone' if back else 'done again'}: {step.what}")
+                self._layout.say(f"{'undone' if back else 'done again'}: {step.what}")
 
     def _make(self, changes: Iterable[Change]) -> None:
         with self._acts():
@@ -111,14 +111,14 @@ class Keeping(Showing):
 
     # -- annotations -----------------------------------------------------------------------------------
 
-    @shows_errors("The annotation was not selected")
+    @show_errors("The annotation was not selected")
     def select(self, annotation_id: int | None) -> None:
         """Point out an annotation of this image, for the tools; None: none of them."""
         with self._lock:
             self._selected = None if annotation_id is None else self._called(annotation_id).id
             self._draw_annotations()
 
-    @shows_errors("The annotation cannot be edited")
+    @show_errors("The annotation cannot be edited")
     def edit(self, annotation_id: int) -> None:
         """Take an annotation in hand again, with its prompt; accepting replaces it, clearing leaves it as it was."""
         with self._lock:
@@ -132,8 +132,8 @@ class Keeping(Showing):
             self._palette.choose(annotation.category)
             self._selected = annotation.id
             prompt = _prompt_of(annotation)
-            drawn, score = Packed.of(annotation.mask), float(annotation.score)
-            self._editing.do("edit", Draft(prompt, drawn=drawn, score=score, replaces=annotation.id))
+            drawn, score = PackedMask.of(annotation.mask), float(annotation.score)
+            self._editor.do("edit", Draft(prompt, drawn=drawn, score=score, replaces=annotation.id))
             self._draw_annotations()
 
     def edit_at(self, x: float, y: float) -> None:
@@ -146,13 +146,13 @@ class Keeping(Showing):
 
     def _forget_clicks(self, x: float, y: float) -> None:
         """The two clicks of a double click were not meant as points."""
-        near = _DOUBLE_CLICK_NEAR / self._board.stage.frame.scale
+        near = _DOUBLE_CLICK_NEAR / self._layout.stage.view.scale
         for _ in range(2):
-            last = self._editing.history.last
+            last = self._editor.history.last
             if last is not None and last.what == "point":
                 px, py = last.after.prompt.points[-1]
                 if abs(px - x) <= near and abs(py - y) <= near:
-                    self._editing.history.take_back()
+                    self._editor.history.take_back()
 
     def select_at(self, x: float, y: float) -> None:
         """Select the topmost annotation at that place, or none."""
@@ -160,7 +160,7 @@ class Keeping(Showing):
             found = self._topmost(x, y)
             self.select(None if found is None else found.id)
 
-    @shows_errors("The annotation was not deleted")
+    @show_errors("The annotation was not deleted")
     def remove(self, annotation_id: int) -> None:
         """Delete an annotation of this image; undo brings it back."""
         with self._lock:
@@ -175,9 +175,9 @@ class Keeping(Showing):
             if self._selected is not None:
                 self.remove(self._selected)
             else:
-                self._board.say("no annotation is selected")
+                self._layout.say("no annotation is selected")
 
-    @shows_errors("The category was not changed")
+    @show_errors("The category was not changed")
     def set_category_of(self, annotation_id: int, name: str) -> None:
         """Make an annotation one of another category."""
         with self._lock:
@@ -185,7 +185,7 @@ class Keeping(Showing):
             if name != annotation.category:
                 self._change("category", annotation, category=name)
 
-    @shows_errors("The annotation was not moved up")
+    @show_errors("The annotation was not moved up")
     def raise_(self, annotation_id: int) -> None:
         """Put an annotation over all others of the image."""
         with self._lock:
@@ -193,7 +193,7 @@ class Keeping(Showing):
             if order[-1].id != annotation.id:
                 self._change("move up", annotation, layer=_layer(order[-1]) + 1)
 
-    @shows_errors("The annotation was not moved down")
+    @show_errors("The annotation was not moved down")
     def lower(self, annotation_id: int) -> None:
         """Put an annotation under all others of the image."""
         with self._lock:
@@ -208,7 +208,7 @@ class Keeping(Showing):
 
     def _done(self, what: str, change: Change) -> None:
         """A step that leaves what is in hand as it is."""
-        self._editing.history.do(what, self._editing.draft, [change])
+        self._editor.history.do(what, self._editor.draft, [change])
         self._annotations_changed([change])
 
     def _called(self, annotation_id: int) -> Annotation:
@@ -237,25 +237,25 @@ class Keeping(Showing):
             self._palette.choose(name)
             self._draw_categories()
 
-    @shows_errors("No such category")
+    @show_errors("No such category")
     def choose_category(self, name: str) -> None:
         """What the chips and the field of the categories do."""
         self.category = name
 
-    @shows_errors("No such category")
+    @show_errors("No such category")
     def choose_category_number(self, number: int) -> None:
         """The category at that place, counted from 1, as the keys are."""
         with self._lock:
             if number <= len(self._palette.names):
                 self.category = self._palette.names[number - 1]
 
-    @shows_errors("No such category")
+    @show_errors("No such category")
     def category_step(self, by: int) -> None:
         """The category so many places on, round and round."""
         with self._lock:
             self.category = self._palette.step(by)
 
-    @shows_errors("The category was not added")
+    @show_errors("The category was not added")
     def add_category(self, name: str, color: str | None = None) -> None:
         """A new category, which is chosen."""
         with self._lock:
@@ -264,7 +264,7 @@ class Keeping(Showing):
             self._palette.renew(self.session.category_records())
             self.category = name
 
-    @shows_errors("The category was not renamed")
+    @show_errors("The category was not renamed")
     def rename_category(self, old: str, new: str) -> None:
         """Call a category something else, in its annotations too; undo of earlier steps uses the new name."""
         with self._lock:
@@ -275,11 +275,11 @@ class Keeping(Showing):
                 with self._acts():
                     self.session.rename_category(old, new)
                 self._annotations = self._read_here()
-                self._hands.rewrite(lambda annotation: _renamed(annotation, old, new))
+                self._edit_state.rewrite(lambda annotation: _renamed(annotation, old, new))
             self._palette.rename(old, new)
             self._draw_annotations()
 
-    @shows_errors("The colour was not changed")
+    @show_errors("The colour was not changed")
     def recolor_category(self, name: str, color: str) -> None:
         """Show a category in another colour, "#rrggbb"."""
         with self._lock:

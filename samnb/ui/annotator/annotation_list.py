@@ -10,14 +10,14 @@ import ipywidgets
 
 from ..common import style
 
-__all__ = ["Entries", "Entry"]
+__all__ = ["AnnotationList", "AnnotationRow"]
 
 # Rows are widgets, of which a page bears a few dozen at once; the others come when somebody turns to them.
 _ROWS = 40
 
 
 @dataclass(frozen=True)
-class Entry:
+class AnnotationRow:
     """One line of the list of annotations; `color` is "#rrggbb", or "" for that of the category's place."""
 
     id: int
@@ -36,7 +36,7 @@ class _Hand(Protocol):
     def set_category_of(self, annotation_id: int, name: str) -> None: ...
 
 
-class Entries(ipywidgets.Box):
+class AnnotationList(ipywidgets.Box):
     """The annotations of the image in hand, the latest on top; a window of reused rows, so that 2,000 stay quick.
 
     Parameters
@@ -48,7 +48,7 @@ class Entries(ipywidgets.Box):
     def __init__(self, hand: _Hand):
         self._hand = hand
         self._rows: list[_Row] = []
-        self._entries: tuple[Entry, ...] = ()
+        self._entries: tuple[AnnotationRow, ...] = ()
         self._selected: int | None = None
         self._first = 0
         self._title = style.html("", "samnb-grow")
@@ -62,7 +62,7 @@ class Entries(ipywidgets.Box):
             [head, self._actions, self._list], layout=ipywidgets.Layout(flex_flow="column", overflow="hidden")
         )
 
-    def show(self, entries: Sequence[Entry], selected: int | None = None) -> None:
+    def show(self, entries: Sequence[AnnotationRow], selected: int | None = None) -> None:
         """These annotations, in the order they were made; rows are reused."""
         selected = selected if any(entry.id == selected for entry in entries) else None
         moved = selected is not None and selected != self._selected
@@ -109,7 +109,7 @@ class _Row:
         self._delete = style.tool("✕", lambda: hand.remove(self._id), "", "samnb-plain")
         self.widget = style.box(self._name, self._delete, classes=("samnb-entry",))
 
-    def show(self, entry: Entry, selected: bool) -> None:
+    def show(self, entry: AnnotationRow, selected: bool) -> None:
         self._id, self._selected = entry.id, selected
         self._name.description = f"{entry.category}  {entry.score:.2f}"
         state = "selected; click to let go" if selected else "click to select, to edit it or change its category"
@@ -124,7 +124,7 @@ class _Actions(ipywidgets.Box):
 
     def __init__(self, hand: _Hand):
         self._hand = hand
-        self._entry: Entry | None = None
+        self._entry: AnnotationRow | None = None
         self._filling = False
         self._category = ipywidgets.Dropdown()
         self._category.tooltip = "Category of the selected annotation"
@@ -138,7 +138,7 @@ class _Actions(ipywidgets.Box):
             self.add_class(name)
         style.show(self, False)
 
-    def show(self, entry: Entry | None) -> None:
+    def show(self, entry: AnnotationRow | None) -> None:
         self._entry = entry
         if entry is not None:
             self._fill([*self._category.options, *({entry.category} - set(self._category.options))], entry.category)

@@ -10,20 +10,20 @@ import ipywidgets
 
 from ...images import encode_png, thumbnail
 from ..common import style
-from ..common.background import LatestOnly
-from ..common.error_line import shows_errors
-from .annotation_actions import Keeping
-from .brush_tool import Retouching
+from ..common.background import LatestOnlyWorker
+from ..common.error_line import show_errors
+from .annotation_actions import AnnotationActions
+from .brush_tool import BrushTool
 from .category_palette import Palette
-from .editor import Editing
-from .history import hands_of
+from .editor import Editor
+from .history import edit_state_of
 from .hover import Hover
-from .image_list import Pages
-from .key_bindings import meant_by
-from .layout import Board
-from .navigation import Turning
-from .prompt_tool import Prompting
-from .snapshot import Still, show_with_still
+from .image_list import ImageList
+from .key_bindings import command_for
+from .layout import AnnotatorLayout
+from .navigation import Navigator
+from .prompt_tool import PromptTool
+from .snapshot import Snapshot, show_with_snapshot
 from .viewport import stage_size
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Annotator"]
 
 
-class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
+class Annotator(PromptTool, AnnotationActions, BrushTool, Navigator, ipywidgets.VBox):
     """Click an object, see its mask, accept it.
 
     Everything the mouse does is a method here, in image pixels, and works without a browser. Handlers never raise:
@@ -58,9 +58,9 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self.session = session
         first = None if image is None else session.image(image)
         self.dataset = dataset if dataset is not None or first is None else first.dataset
-        self._hands = hands_of(session)
-        self._lock = self._hands.lock
-        self._pages = Pages(session, self.dataset)
+        self._edit_state = edit_state_of(session)
+        self._lock = self._edit_state.lock
+        self._image_list = ImageList(session, self.dataset)
         self._palette = Palette(session.category_records())
         self._annotations, self._outlined, self._fine, self._outlining = {}, {}, set(), set()
         self._drawn_with = 0.0
@@ -71,22 +71,22 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         self._accept_as = None
         failed = partial(self.show_error, "No mask for this prompt")
         shows: dict[str, Any] = {"on_change": self._draw_hand, "on_pictures": self._draw_candidates}
-        self._editing = Editing(session, self._hands, **shows, on_failure=failed)
-        self._editing.detail = self._on_screen
-        self._hover = Hover(session, self._editing, outline=self._outlines, show=self._draw_hover)
-        self._refreshing = LatestOnly()
-        self._still = Still(self._draw_still)
-        self._board = Board(self, stage_size(self._pages.sizes, style.PICTURE_SIZE))
-        self._board.on_changed = self._still.changed
-        super().__init__(self._board.parts)
+        self._editor = Editor(session, self._edit_state, **shows, on_failure=failed)
+        self._editor.detail = self._on_screen
+        self._hover = Hover(session, self._editor, outline=self._outlines, show=self._draw_hover)
+        self._refreshing = LatestOnlyWorker()
+        self._snapshot = Snapshot(self._draw_still)
+        self._layout = AnnotatorLayout(self, stage_size(self._image_list.sizes, style.PICTURE_SIZE))
+        self._layout.on_changed = self._snapshot.changed
+        super().__init__(self._layout.parts)
         self.add_class("samnb")
         self.tool, self.brush_radius = self._tool, self._brush_radius
         self._listen()
-        self.show(first if first is not None else self._pages.first)
+        self.show(first if first is not None else self._image_list.first)
 
     # -- the mouse and the keys ------------------------------------------------------------------------
 
-    @shows_errors("This was not understood")
+    @show_errors("This was not understood")
     def gesture(self, gesture: Any) -> None:
         """What the mouse did on the stage, see `samnb.ui.annotator.gestures`."""
         act = getattr(self, f"_on_{type(gesture).__name__.lower()}")
@@ -123,42 +123,42 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         else:
             self._preview_stroke(stroke.points, erase)
 
-    @shows_errors("This key did nothing")
+    @show_errors("This key did nothing")
     def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None:
         """What a key does while the pointer is over the picture, see `samnb.ui.annotator.key_bindings`."""
-        meant = meant_by(name, ctrl=ctrl, shift=shift, in_hand=self.prediction is not None)
+        meant = command_for(name, ctrl=ctrl, shift=shift, in_hand=self.prediction is not None)
         if meant is not None:
             getattr(self, meant.method)(*meant.arguments)
 
     def ask_for_name(self) -> None:
         """Put the cursor into the field for a file name."""
-        self._board.ask_for_name()
+        self._layout.ask_for_name()
 
     def toggle_help(self) -> None:
         """Show or hide the keys."""
-        self._board.toggle_help()
+        self._layout.toggle_help()
 
     # -- the view --------------------------------------------------------------------------------------
 
-    @shows_errors("The view stays as it is")
+    @show_errors("The view stays as it is")
     def zoom_in(self) -> None:
         """Larger, by half."""
-        self._board.stage.zoom(1.5)
+        self._layout.stage.zoom(1.5)
 
-    @shows_errors("The view stays as it is")
+    @show_errors("The view stays as it is")
     def zoom_out(self) -> None:
         """Smaller, by a third."""
-        self._board.stage.zoom(1 / 1.5)
+        self._layout.stage.zoom(1 / 1.5)
 
-    @shows_errors("The view stays as it is")
+    @show_errors("The view stays as it is")
     def fit(self) -> None:
         """The whole picture."""
-        self._board.stage.fit()
+        self._layout.stage.fit()
 
-    @shows_errors("The view stays as it is")
+    @show_errors("The view stays as it is")
     def actual_size(self) -> None:
         """One image pixel for each pixel of the screen."""
-        self._board.stage.actual_size()
+        self._layout.stage.actual_size()
 
     @property
     def opacity(self) -> float:
@@ -182,23 +182,23 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
 
     def _draw_look(self) -> None:
         with self._lock:
-            self._board.stage.set_look(opacity=self._opacity, contour=self._contour, saved=True)
-            self._board.show_look(self._opacity, self._contour)
+            self._layout.stage.set_look(opacity=self._opacity, contour=self._contour, saved=True)
+            self._layout.show_look(self._opacity, self._contour)
 
     # -- as a widget -----------------------------------------------------------------------------------
 
     def wait(self, timeout: float = 30.0) -> None:
         """Block until no mask is being computed and show what came; for scripts and tests."""
-        self._editing.wait(timeout)
+        self._editor.wait(timeout)
         self._refreshing.wait(timeout)
 
     def close(self) -> None:
         """Let go of the browser's objects."""
         # ipywidgets also closes what never came into being, when a constructor raised.
-        if hasattr(self, "_board"):
+        if hasattr(self, "_layout"):
             self._fall_silent()
-            self._still.close()
-            self._board.close()
+            self._snapshot.close()
+            self._layout.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -213,4 +213,4 @@ class Annotator(Prompting, Keeping, Retouching, Turning, ipywidgets.VBox):
         return {**bundle, "text/plain": repr(self), "image/png": b64encode(still).decode()}
 
     def _ipython_display_(self) -> None:
-        show_with_still(self._repr_mimebundle_(), self._still)
+        show_with_snapshot(self._repr_mimebundle_(), self._snapshot)

@@ -10,12 +10,12 @@ import ipycanvas.canvas
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.background import LatestOnly
-from .image_pyramid import Pyramid, Raster, glance, render
+from ..common.background import LatestOnlyWorker
+from .image_pyramid import ImagePyramid, Raster, glance, render
 from .shapes import LOCK, drawing
-from .viewport import Frame
+from .viewport import Viewport
 
-__all__ = ["Backdrop"]
+__all__ = ["Background"]
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -23,7 +23,7 @@ _log = logging.getLogger("samnb.widgets")
 _QUICK_PIXELS = 3_000_000
 
 
-class Backdrop:
+class Background:
     """Draws a picture on a layer, for any view.
 
     Parameters
@@ -34,36 +34,36 @@ class Backdrop:
 
     def __init__(self, layer: ipycanvas.Canvas):
         self._layer = layer
-        self._worker = LatestOnly()
-        self._pyramid: Pyramid | None = None
-        self._frame: Frame | None = None
+        self._worker = LatestOnlyWorker()
+        self._pyramid: ImagePyramid | None = None
+        self._frame: Viewport | None = None
         self._whole = _Tile()
         # Two, so that the part in view stays there while the next one is drawn.
         self._part, self._spare = _Tile(), _Tile()
 
-    def show(self, pixels: NDArray[np.uint8], frame: Frame) -> None:
+    def show(self, pixels: NDArray[np.uint8], view: Viewport) -> None:
         """Another picture."""
-        pyramid = Pyramid(pixels)
+        pyramid = ImagePyramid(pixels)
         quick = pixels.shape[0] * pixels.shape[1] <= _QUICK_PIXELS
-        raster = render(pyramid, frame.fitted()) if quick else glance(pixels, frame.fitted())
+        raster = render(pyramid, view.fitted()) if quick else glance(pixels, view.fitted())
         with LOCK:
             self._pyramid = pyramid
             self._part.raster = None
             with drawing():
                 self._whole.put(raster)
-                self.draw(frame, coarse=not quick)
+                self.draw(view, coarse=not quick)
 
-    def draw(self, frame: Frame, *, coarse: bool = False) -> None:
+    def draw(self, view: Viewport, *, coarse: bool = False) -> None:
         """The picture in that view as well as it is known, and better as soon as it can be."""
         with LOCK, drawing():
-            self._frame = frame
+            self._frame = view
             self._layer.clear()
             # Many small pixels are smoothed, few large ones are shown as the squares they are.
-            self._layer.image_smoothing_enabled = frame.scale < 8
+            self._layer.image_smoothing_enabled = view.scale < 8
             for tile in (self._whole, self._part):
-                tile.draw(self._layer, frame)
-            if self._pyramid is not None and (coarse or not self._sharp(frame)):
-                self._worker.submit(partial(_rendered, self._pyramid, frame, coarse or self._stale(frame)), self._came)
+                tile.draw(self._layer, view)
+            if self._pyramid is not None and (coarse or not self._sharp(view)):
+                self._worker.submit(partial(_rendered, self._pyramid, view, coarse or self._stale(view)), self._came)
 
     def send_again(self) -> None:
         """All files once more, for a page that was loaded anew."""
@@ -82,13 +82,13 @@ class Backdrop:
         for tile in (self._whole, self._part, self._spare):
             tile.canvas.close()
 
-    def _sharp(self, frame: Frame) -> bool:
-        return any(tile.raster is not None and tile.raster.suffices(frame) for tile in (self._whole, self._part))
+    def _sharp(self, view: Viewport) -> bool:
+        return any(tile.raster is not None and tile.raster.suffices(view) for tile in (self._whole, self._part))
 
-    def _stale(self, frame: Frame) -> bool:
-        return self._whole.raster is None or not self._whole.raster.suffices(frame.fitted())
+    def _stale(self, view: Viewport) -> bool:
+        return self._whole.raster is None or not self._whole.raster.suffices(view.fitted())
 
-    def _came(self, found: tuple[Pyramid, Raster | None, Raster | None] | None, error: Exception | None) -> None:
+    def _came(self, found: tuple[ImagePyramid, Raster | None, Raster | None] | None, error: Exception | None) -> None:
         if error is not None or found is None:
             _log.warning("a part of the picture could not be drawn", exc_info=error)
             return
@@ -104,9 +104,9 @@ class Backdrop:
             self.draw(self._frame)
 
 
-def _rendered(pyramid: Pyramid, frame: Frame, whole: bool) -> tuple[Pyramid, Raster | None, Raster | None]:
-    base = render(pyramid, frame.fitted()) if whole else None
-    return pyramid, base, None if base is not None and base.suffices(frame) else render(pyramid, frame)
+def _rendered(pyramid: ImagePyramid, view: Viewport, whole: bool) -> tuple[ImagePyramid, Raster | None, Raster | None]:
+    base = render(pyramid, view.fitted()) if whole else None
+    return pyramid, base, None if base is not None and base.suffices(view) else render(pyramid, view)
 
 
 class _Tile:
@@ -132,10 +132,10 @@ class _Tile:
                 self.canvas, ipycanvas.canvas.COMMANDS["putImageData"], [0, 0], [raster.data]
             )
 
-    def draw(self, layer: ipycanvas.Canvas, frame: Frame) -> None:
+    def draw(self, layer: ipycanvas.Canvas, view: Viewport) -> None:
         """Its part of the picture where that view has it."""
         if self.raster is None:
             return
-        (x, y), (right, bottom) = frame.to_canvas([self.raster.box[:2], self.raster.box[2:]]).round(3).tolist()
+        (x, y), (right, bottom) = view.to_canvas([self.raster.box[:2], self.raster.box[2:]]).round(3).tolist()
         if right > 0 and bottom > 0 and x < layer.width and y < layer.height:
             layer.draw_image(self.canvas, x, y, right - x, bottom - y)

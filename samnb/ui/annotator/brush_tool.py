@@ -10,13 +10,13 @@ from ...errors import PromptError, UnknownName
 from ...masks import editing as mask_edits
 from ...masks.geometry import Mask
 from ..common import style
-from ..common.error_line import shows_errors
+from ..common.error_line import show_errors
 from .draft import Draft
 from .history import Change
-from .rendering import Showing
+from .rendering import Renderer
 from .stage import Shape
 
-__all__ = ["TOOLS", "Retouching"]
+__all__ = ["TOOLS", "BrushTool"]
 
 TOOLS = ("prompt", "brush", "erase", "select")
 
@@ -25,7 +25,7 @@ _RADII = (1.0, 200.0)
 _PREVIEW_PIXELS = 12_000_000
 
 
-class Retouching(Showing):
+class BrushTool(Renderer):
     """Strokes and mending tools."""
 
     _tool: str
@@ -47,11 +47,11 @@ class Retouching(Showing):
         with self._lock:
             self._hover.end()
             self._tool = name
-            self._board.stage.tool = name
-            self._board.stage.wants_hover = self._hover_on and name == "prompt"
-            self._board.show_tool(name, hover=self._hover_on, detail=self._detail_on)
+            self._layout.stage.tool = name
+            self._layout.stage.wants_hover = self._hover_on and name == "prompt"
+            self._layout.show_tool(name, hover=self._hover_on, detail=self._detail_on)
 
-    @shows_errors("No such tool")
+    @show_errors("No such tool")
     def take_tool(self, name: str) -> None:
         """The same, as the keys do it."""
         self.tool = name
@@ -67,10 +67,10 @@ class Retouching(Showing):
             raise PromptError(f"brush_radius: expected a finite number of image pixels; got {radius!r}.")
         with self._lock:
             self._brush_radius = min(max(float(radius), _RADII[0]), _RADII[1])
-            self._board.stage.brush_radius = self._brush_radius
-            self._board.show_brush_size(self._brush_radius)
+            self._layout.stage.brush_radius = self._brush_radius
+            self._layout.show_brush_size(self._brush_radius)
 
-    @shows_errors("The brush stays as it is")
+    @show_errors("The brush stays as it is")
     def resize_brush(self, by: int) -> None:
         """A larger or a smaller brush, by a fifth at least one pixel."""
         step = max(1.0, round(0.2 * self._brush_radius))
@@ -78,7 +78,7 @@ class Retouching(Showing):
 
     # -- strokes ---------------------------------------------------------------------------------------
 
-    @shows_errors("This stroke was not used")
+    @show_errors("This stroke was not used")
     def stroke(self, points: Sequence[Sequence[float]], erase: bool = False) -> None:
         """Paint along these image pixels, or erase; one stroke is one step.
 
@@ -88,14 +88,14 @@ class Retouching(Showing):
             if self._waits_for_accept() or self.image is None:
                 return
             touched = mask_edits.stroke_mask(self.image.size_hw, points, self._brush_radius)
-            what, draft = "erase" if erase else "stroke", self._editing.draft
+            what, draft = "erase" if erase else "stroke", self._editor.draft
             if draft or (self._selected is None and not erase):
                 if touched.any():
-                    self._editing.do(what, _cleared(_stroked(draft, touched, erase=erase)))
+                    self._editor.do(what, _cleared(_stroked(draft, touched, erase=erase)))
             elif self._selected is not None:
                 self._mend_selected(what, lambda mask: mask & ~touched if erase else mask | touched)
             else:
-                self._board.say("nothing to erase: click an object, or select an annotation")
+                self._layout.say("nothing to erase: click an object, or select an annotation")
 
     def _preview_stroke(self, points: Sequence[Sequence[float]], erase: bool) -> None:
         """What the stroke has touched so far."""
@@ -108,40 +108,40 @@ class Retouching(Showing):
         mask = np.zeros(image.size_hw, bool) if mask is None else mask
         touched = mask_edits.stroke_mask(image.size_hw, points, self._brush_radius)
         shown = mask & ~touched if erase else mask | touched
-        self._board.stage.show_mask(Shape(self._outlines(shown), style.ACCENT))
+        self._layout.stage.show_mask(Shape(self._outlines(shown), style.ACCENT))
 
     # -- mending ---------------------------------------------------------------------------------------
 
-    @shows_errors("The holes were not filled")
+    @show_errors("The holes were not filled")
     def fill_holes(self) -> None:
         """Fill the holes of the mask in hand, or of the selected annotation."""
         self._mend("fill holes", mask_edits.fill_holes)
 
-    @shows_errors("The specks were not dropped")
+    @show_errors("The specks were not dropped")
     def drop_specks(self) -> None:
         """Drop the small parts of the mask in hand, or of the selected annotation."""
         self._mend("drop specks", mask_edits.drop_specks)
 
-    @shows_errors("The outline was not smoothed")
+    @show_errors("The outline was not smoothed")
     def smooth(self) -> None:
         """Calm the outline of the mask in hand, or of the selected annotation."""
         self._mend("smooth", mask_edits.smooth)
 
     def _mend(self, what: str, change: Callable[[Mask], Mask]) -> None:
         with self._lock:
-            mask, draft = self._editing.mask, self._editing.draft
-            if draft and (mask is None or not self._editing.is_ready):
-                self._board.say("one moment: the mask is still computed")
+            mask, draft = self._editor.mask, self._editor.draft
+            if draft and (mask is None or not self._editor.is_ready):
+                self._layout.say("one moment: the mask is still computed")
             elif draft and mask is not None:
                 mended = change(mask)
                 if (mended != mask).any():
-                    self._editing.do(what, _cleared(draft.painted(mask, mended)))
+                    self._editor.do(what, _cleared(draft.painted(mask, mended)))
                 else:
-                    self._board.say(f"{what}: nothing to change")
+                    self._layout.say(f"{what}: nothing to change")
             elif self._selected is not None:
                 self._mend_selected(what, change)
             else:
-                self._board.say("no mask to mend: click an object, or select an annotation")
+                self._layout.say("no mask to mend: click an object, or select an annotation")
 
     def _mend_selected(self, what: str, change: Callable[[Mask], Mask]) -> None:
         assert self._selected is not None
@@ -153,11 +153,11 @@ class Retouching(Showing):
         if not mended.any():
             raise PromptError("Nothing of the annotation would be left. Delete it instead (Del).")
         if (mended == mask).all():
-            self._board.say(f"{what}: nothing to change")
+            self._layout.say(f"{what}: nothing to change")
             return
         with self._acts():
             after = self.session.update(annotation, mask=mended)
-        self._editing.history.do(what, self._editing.draft, [Change(annotation, after)])
+        self._editor.history.do(what, self._editor.draft, [Change(annotation, after)])
         self._annotations_changed([Change(annotation, after)])
 
 

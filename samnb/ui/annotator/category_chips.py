@@ -11,7 +11,7 @@ import ipywidgets
 from ..common import style
 from .category_palette import Chip, Palette
 
-__all__ = ["Categories"]
+__all__ = ["CategoryChips"]
 
 
 class _Hand(Protocol):
@@ -20,7 +20,7 @@ class _Hand(Protocol):
     def recolor_category(self, name: str, color: str) -> None: ...
 
 
-class Categories(ipywidgets.Box):
+class CategoryChips(ipywidgets.Box):
     """A chip for each category with its colour, digit key and count, a field for a new one, and an editor.
 
     Parameters

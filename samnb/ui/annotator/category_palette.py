@@ -1,4 +1,4 @@
-"""Categories in their order, each with its colour."""
+"""CategoryChips in their order, each with its colour."""
 
 from __future__ import annotations
 

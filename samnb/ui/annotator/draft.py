@@ -13,17 +13,17 @@ from ...masks import mask_bbox
 from ...masks.geometry import Mask
 from ...prompts import Prompt
 
-__all__ = ["Asks", "Draft", "Logits", "Packed"]
+__all__ = ["Draft", "PackedLogits", "PackedMask", "Request"]
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedMask:
     """A mask in few bytes, equal to another by its pixels: a history holds hundreds.
 
     Examples
     --------
     >>> mask = np.eye(3, dtype=bool)
-    >>> Packed.of(mask) == Packed.of(mask.copy()), bool((Packed.of(mask).mask == mask).all())
+    >>> PackedMask.of(mask) == PackedMask.of(mask.copy()), bool((PackedMask.of(mask).mask == mask).all())
     (True, True)
     """
 
@@ -32,7 +32,7 @@ class Packed:
     bits: bytes
 
     @classmethod
-    def of(cls, mask: NDArray[np.bool_]) -> Packed:
+    def of(cls, mask: NDArray[np.bool_]) -> PackedMask:
         """Pack an (H, W) bool mask."""
         x, y, width, height = bbox = mask_bbox(mask)
         bits = zlib.compress(np.packbits(mask[y : y + height, x : x + width]).tobytes(), 1)
@@ -54,14 +54,14 @@ class Packed:
 
 
 @dataclass(frozen=True)
-class Logits:
+class PackedLogits:
     """Low-resolution logits that go back to the model with the next click, as float16."""
 
     shape: tuple[int, ...]
     data: bytes
 
     @classmethod
-    def of(cls, logits: NDArray[np.float32]) -> Logits:
+    def of(cls, logits: NDArray[np.float32]) -> PackedLogits:
         """Pack (h, w) floats."""
         return cls(logits.shape, logits.astype(np.float16).tobytes())
 
@@ -71,7 +71,7 @@ class Logits:
         return np.frombuffer(self.data, np.float16).reshape(self.shape).astype(np.float32)
 
 
-Asks = tuple[Prompt, Logits | None, Region | None]
+Request = tuple[Prompt, PackedLogits | None, Region | None]
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,17 @@ class Draft:
     ----------
     prompt : Prompt
         Empty at the start.
-    hint : Logits, optional
+    hint : PackedLogits, optional
         Of the mask that was shown when the last point was added; the model gets them with the prompt.
     region : (x0, y0, x1, y1), optional
         The part of the image that the model is shown; None: all of it.
     chosen : int, optional
         Candidate mask, counted from 0; None: the automatic choice.
-    drawn : Packed, optional
+    drawn : PackedMask, optional
         Stands for the model's answer: the mask of an annotation that is edited, until its prompt changes.
     score : float
         Of `drawn`.
-    added, removed : Packed, optional
+    added, removed : PackedMask, optional
         What strokes and tools put on or took off; they stay when the prompt changes.
     replaces : int, optional
         Id of the annotation that is edited.
@@ -100,7 +100,7 @@ class Draft:
     Examples
     --------
     >>> draft = Draft().with_prompt(Prompt.of(points=[(1, 1)]))
-    >>> bool(Draft()), bool(draft), draft.asks_model
+    >>> bool(Draft()), bool(draft), draft.needs_model
     (False, True, True)
     >>> draft = draft.painted(np.zeros((2, 2), bool), np.eye(2, dtype=bool))
     >>> draft.composed(None, (2, 2)).astype(int).tolist()
@@ -108,12 +108,12 @@ class Draft:
     """
 
     prompt: Prompt = field(default_factory=Prompt)
-    hint: Logits | None = None
+    hint: PackedLogits | None = None
     chosen: int | None = None
-    drawn: Packed | None = None
+    drawn: PackedMask | None = None
     score: float = 1.0
-    added: Packed | None = None
-    removed: Packed | None = None
+    added: PackedMask | None = None
+    removed: PackedMask | None = None
     replaces: int | None = None
     region: Region | None = None
 
@@ -121,7 +121,7 @@ class Draft:
         return bool(self.prompt) or self.drawn is not None or self.added is not None
 
     @property
-    def asks_model(self) -> bool:
+    def needs_model(self) -> bool:
         """True when the mask is the model's to say."""
         return bool(self.prompt) and self.drawn is None
 
@@ -131,11 +131,11 @@ class Draft:
         return self.drawn is not None or self.added is not None or self.removed is not None
 
     @property
-    def asks(self) -> Asks:
+    def request(self) -> Request:
         """What the model's answer depends on."""
         return self.prompt, self.hint, self.region
 
-    def with_prompt(self, prompt: Prompt, *, hint: Logits | None = None, region: Region | None = None) -> Draft:
+    def with_prompt(self, prompt: Prompt, *, hint: PackedLogits | None = None, region: Region | None = None) -> Draft:
         """The same object, asked anew."""
         return replace(self, prompt=prompt, hint=hint, region=region, chosen=None, drawn=None)
 
@@ -156,10 +156,10 @@ class Draft:
         return mask | self.added.mask if self.added is not None else mask
 
     @staticmethod
-    def _paint(paint: Packed | None, like: NDArray[np.bool_]) -> Mask:
+    def _paint(paint: PackedMask | None, like: NDArray[np.bool_]) -> Mask:
         return np.zeros_like(like) if paint is None else paint.mask
 
 
-def _packed(mask: NDArray[np.bool_]) -> Packed | None:
-    packed = Packed.of(mask)
+def _packed(mask: NDArray[np.bool_]) -> PackedMask | None:
+    packed = PackedMask.of(mask)
     return None if packed.empty else packed

@@ -17,16 +17,16 @@ from ...masks.editing import tidy
 from ...masks.geometry import Mask
 from ...prompts import Prediction, Prompt
 from ..common import style
-from ..common.background import LatestOnly
+from ..common.background import LatestOnlyWorker
 from ..common.thumbnails import mask_thumbnail
-from .draft import Asks, Draft, Logits
-from .history import Change, Hands, History, Step
+from .draft import Draft, PackedLogits, Request
+from .history import Change, EditState, History, Step
 
 if TYPE_CHECKING:
     from ...catalog import ImageRecord
     from ...session import Session
 
-__all__ = ["HOVER", "Editing", "Seen"]
+__all__ = ["HOVER", "DecodedPrompt", "Editor"]
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -38,23 +38,23 @@ _KEPT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class DecodedPrompt:
     """An answer of the model, tidied, with a small picture of each mask."""
 
     prediction: Prediction
-    asks: Asks
+    request: Request
     thumbnails: tuple[bytes, ...] = ()
 
 
-class Editing:
-    """Asks for a mask at each change of the draft, off the main thread, and tells when it is there.
+class Editor:
+    """Request for a mask at each change of the draft, off the main thread, and tells when it is there.
 
     Two threads: a click on an image that is cached never waits for the encoding of another.
 
     Parameters
     ----------
     session : Session
-    hands : Hands
+    hands : EditState
         Its lock is held while anything here changes: handlers may come on any thread.
     on_change : callable
         After the draft changed, and again when its prediction is there.
@@ -72,18 +72,18 @@ class Editing:
     def __init__(
         self,
         session: Session,
-        hands: Hands,
+        hands: EditState,
         *,
         on_change: Callable[[], None],
         on_pictures: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ):
-        self._session, self._hands, self._lock = session, hands, hands.lock
+        self._session, self._edit_state, self._lock = session, hands, hands.lock
         self._on_change, self._on_pictures, self._on_failure = on_change, on_pictures, on_failure
-        self.worker, self._encoding = LatestOnly(), LatestOnly()
-        self._kept: OrderedDict[Any, Seen] = OrderedDict()
+        self.worker, self._encoding = LatestOnlyWorker(), LatestOnlyWorker()
+        self._kept: OrderedDict[Any, DecodedPrompt] = OrderedDict()
         self.image: ImageRecord | None = None
-        self.seen: Seen | None = None
+        self.seen: DecodedPrompt | None = None
         self.accept_when_ready = False
         self.telling = False
         self.detail: Callable[[], Sequence[float] | None] = lambda: None
@@ -98,7 +98,7 @@ class Editing:
         return self._history_of(self.image)
 
     def _history_of(self, image: ImageRecord) -> History:
-        return self._hands.history(image.id, getattr(image, "pixel_hash", ""))
+        return self._edit_state.history(image.id, getattr(image, "pixel_hash", ""))
 
     @property
     def draft(self) -> Draft:
@@ -109,7 +109,7 @@ class Editing:
     def prediction(self) -> Prediction | None:
         """The prediction of just this draft; None while there is none. `seen` may still be an earlier one."""
         draft = self.draft
-        return self.seen.prediction if self.seen and draft.asks_model and self.seen.asks == draft.asks else None
+        return self.seen.prediction if self.seen and draft.needs_model and self.seen.request == draft.request else None
 
     @property
     def chosen(self) -> int:
@@ -125,15 +125,15 @@ class Editing:
     def is_ready(self) -> bool:
         """True when the mask in hand is what the draft says, and not an earlier one."""
         draft = self.draft
-        return bool(draft) and (not draft.asks_model or self.prediction is not None)
+        return bool(draft) and (not draft.needs_model or self.prediction is not None)
 
     @property
     def mask(self) -> Mask | None:
         """(H, W) bool: the mask in hand, that of an earlier prompt while the new one is computed."""
         draft, image = self.draft, self.image
-        if image is None or not draft or (draft.asks_model and self.seen is None and draft.added is None):
+        if image is None or not draft or (draft.needs_model and self.seen is None and draft.added is None):
             return None
-        asked = self.seen.prediction.masks[self.chosen] if self.seen is not None and draft.asks_model else None
+        asked = self.seen.prediction.masks[self.chosen] if self.seen is not None and draft.needs_model else None
         return draft.composed(asked, image.size_hw)
 
     # -- what is done ------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Editing:
         """Another image; what was in hand on it is in hand again."""
         with self._lock:
             self.image, self.seen = image, None
-            self.worker.cancel(lane=HOVER)
+            self.worker.cancel(priority=HOVER)
             self.changed()
 
     def do(self, what: str, draft: Draft, changes: Iterable[Change] = ()) -> None:
@@ -182,10 +182,10 @@ class Editing:
         region = region_around(box, self.image.size_hw)
         return region if region is not None and holds(region, prompt) else None
 
-    def hint(self) -> Logits | None:
+    def hint(self) -> PackedLogits | None:
         """The logits of the mask that is shown; of the one before, while the next is computed."""
         prediction = self.prediction
-        return self.draft.hint if prediction is None else Logits.of(prediction.low_res_logits[self.chosen])
+        return self.draft.hint if prediction is None else PackedLogits.of(prediction.low_res_logits[self.chosen])
 
     def move(self, *, back: bool) -> Step | None:
         """One step back, or forth again; None when there is none."""
@@ -226,10 +226,10 @@ class Editing:
         """Ask for the draft's mask unless it is known, and tell; `by_hand`: tell the other annotators too."""
         self.accept_when_ready = False
         image, draft = self.image, self.draft
-        if image is None or not draft.asks_model:
+        if image is None or not draft.needs_model:
             self.seen = None
         elif self.prediction is None:
-            known = self._kept.get(_key(image, draft.asks))
+            known = self._kept.get(_key(image, draft.request))
             if known is not None:
                 self.seen = known
             else:
@@ -253,14 +253,14 @@ class Editing:
             return self._session.is_cached(image)
         return self._session.is_cached(image, region=draft.region)
 
-    def _see(self, image: ImageRecord, draft: Draft) -> Seen:
-        return Seen(self.ask(image, draft), draft.asks)
+    def _see(self, image: ImageRecord, draft: Draft) -> DecodedPrompt:
+        return DecodedPrompt(self.ask(image, draft), draft.request)
 
-    def _picture(self, image: ImageRecord, seen: Seen) -> Seen:
+    def _picture(self, image: ImageRecord, seen: DecodedPrompt) -> DecodedPrompt:
         pixels, masks = self._session.pixels(image), seen.prediction.masks
         return replace(seen, thumbnails=tuple(mask_thumbnail(pixels, mask, style.ACCENT) for mask in masks))
 
-    def _pictured(self, image: ImageRecord, seen: Seen | None, error: Exception | None) -> None:
+    def _pictured(self, image: ImageRecord, seen: DecodedPrompt | None, error: Exception | None) -> None:
         if error is not None:
             _log.warning("no small pictures of the masks on %s", image.filename, exc_info=error)
             return
@@ -271,14 +271,14 @@ class Editing:
                 self.seen = seen
                 self._on_pictures()
 
-    def _answered(self, image: ImageRecord, draft: Draft, seen: Seen | None, error: Exception | None) -> None:
+    def _answered(self, image: ImageRecord, draft: Draft, seen: DecodedPrompt | None, error: Exception | None) -> None:
         with self._lock:
             if seen is not None:
-                self._history_of(image).answered.add(hash(draft.asks))
+                self._history_of(image).answered.add(hash(draft.request))
                 self._keep(image, seen)
-            if self.image is None or image.id != self.image.id or draft.asks != self.draft.asks:
+            if self.image is None or image.id != self.image.id or draft.request != self.draft.request:
                 return
-            if not self.draft.asks_model:
+            if not self.draft.needs_model:
                 return
             if error is not None:
                 self._failed(image, draft, error)
@@ -286,22 +286,24 @@ class Editing:
                 self.seen = seen
                 self._on_change()
                 if not seen.thumbnails:  # after the mask is on its way to the page
-                    self.worker.submit(partial(self._picture, image, seen), partial(self._pictured, image), lane=_SMALL)
+                    self.worker.submit(
+                        partial(self._picture, image, seen), partial(self._pictured, image), priority=_SMALL
+                    )
 
     def _failed(self, image: ImageRecord, draft: Draft, error: Exception) -> None:
         _log.warning("no mask for %s on %s", draft.prompt, image.filename, exc_info=error)
         self.accept_when_ready = False
         last = self.history.last
         # A prompt that never had a mask goes; one that had is work, and stays for another try.
-        if last is not None and not last.changes and hash(draft.asks) not in self.history.answered:
+        if last is not None and not last.changes and hash(draft.request) not in self.history.answered:
             self.history.take_back()
             self.changed(by_hand=True)
         else:
             self._on_change()
         self._on_failure(error)
 
-    def _keep(self, image: ImageRecord, seen: Seen) -> None:
-        self._kept[_key(image, seen.asks)] = seen
+    def _keep(self, image: ImageRecord, seen: DecodedPrompt) -> None:
+        self._kept[_key(image, seen.request)] = seen
         while len(self._kept) > 1 and sum(s.prediction.masks.nbytes for s in self._kept.values()) > _KEPT_BYTES:
             self._kept.popitem(last=False)
 
@@ -311,11 +313,11 @@ class Editing:
         if self.image is not None:
             self.telling = True
             try:
-                self._hands.changes.tell(self.image.id)
+                self._edit_state.changes.tell(self.image.id)
             finally:
                 self.telling = False
 
 
-def _key(image: ImageRecord, asks: Asks) -> tuple[object, ...]:
+def _key(image: ImageRecord, request: Request) -> tuple[object, ...]:
     """The pixels too: another picture may come under the same name."""
-    return image.id, getattr(image, "pixel_hash", ""), asks
+    return image.id, getattr(image, "pixel_hash", ""), request

@@ -11,7 +11,7 @@ import ipywidgets
 
 from ..common import style
 from ..common.thumbnails import BLANK, Thumbnails
-from .image_list import KINDS, Pages
+from .image_list import KINDS, ImageList
 
 if TYPE_CHECKING:
     from ...records import ImageRecord
@@ -45,7 +45,7 @@ class Filmstrip(ipywidgets.VBox):
         self._hand = hand
         # Clicks, the wheel and pictures that come may each be on a thread of their own.
         self._lock = threading.RLock()
-        self._pages: Pages | None = None
+        self._image_list: ImageList | None = None
         self._images: Sequence[ImageRecord] = ()
         self._current: ImageRecord | None = None
         self._first = 0
@@ -75,20 +75,20 @@ class Filmstrip(ipywidgets.VBox):
 
     # -- what is shown -----------------------------------------------------------------------------
 
-    def show(self, pages: Pages) -> None:
+    def show(self, image_list: ImageList) -> None:
         """These images; the strip scrolls as little as brings the image in hand into sight."""
-        moved = self._current is not pages.current
-        self._pages, self._images, self._current = pages, pages.shown, pages.current
+        moved = self._current is not image_list.current
+        self._image_list, self._images, self._current = image_list, image_list.shown, image_list.current
         if moved and self._current is not None:
             self._bring_into_sight(next((i for i, image in enumerate(self._images) if image is self._current), 0))
-        if self._kind.value != pages.kind:
-            self._kind.value = pages.kind
+        if self._kind.value != image_list.kind:
+            self._kind.value = image_list.kind
         self._draw()
 
     def refresh(self) -> None:
         """Badges as they are now."""
-        if self._pages is not None:
-            self._images = self._pages.shown
+        if self._image_list is not None:
+            self._images = self._image_list.shown
             self._draw()
 
     def scroll(self, by: int) -> None:
@@ -137,10 +137,10 @@ class Filmstrip(ipywidgets.VBox):
         self.thumbnails.want(window)
 
     def _draw_cell(self, cell: _Cell, image: ImageRecord | None) -> None:
-        if image is None or self._pages is None:
+        if image is None or self._image_list is None:
             cell.hide()
             return
-        signs, words = self._pages.badges(image)
+        signs, words = self._image_list.badges(image)
         unread = self.thumbnails.why(image)
         if unread and "⚠" not in signs:
             signs, words = signs + "⚠", ", ".join(filter(None, [words, "cannot be read"]))
@@ -174,7 +174,7 @@ class Filmstrip(ipywidgets.VBox):
         self._hand.show(image)
 
     def _on_kind(self, change: dict[str, Any]) -> None:
-        if self._pages is None or self._pages.kind != change["new"]:
+        if self._image_list is None or self._image_list.kind != change["new"]:
             self._hand.filter(change["new"])
 
     def _on_name(self, change: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import exp, hypot, isfinite
 from typing import Any
 
-from .viewport import Frame
+from .viewport import Viewport
 
 __all__ = [
     *("BoxDrag", "Click", "DoubleClick", "Gesture", "Gestures", "Hover", "HoverEnd"),
@@ -115,10 +115,10 @@ class Gestures:
 
     Examples
     --------
-    >>> frame = Frame((100, 50), (400, 300))
+    >>> view = Viewport((100, 50), (400, 300))
     >>> gestures = Gestures()
-    >>> gestures.read({"event": "down", "button": 0, "x": 0.5, "y": 0.5}, frame)
-    >>> gestures.read({"event": "up", "button": 0, "x": 0.5, "y": 0.5}, frame)
+    >>> gestures.read({"event": "down", "button": 0, "x": 0.5, "y": 0.5}, view)
+    >>> gestures.read({"event": "up", "button": 0, "x": 0.5, "y": 0.5}, view)
     Click(x=50.0, y=25.0, background=False)
     """
 
@@ -132,14 +132,14 @@ class Gestures:
         return self._press is not None
 
     def read(
-        self, event: Mapping[str, Any], frame: Frame, points: Sequence[tuple[float, float]] = ()
+        self, event: Mapping[str, Any], view: Viewport, points: Sequence[tuple[float, float]] = ()
     ) -> Gesture | None:
         """What the event completes or changes, if anything; `points` are those of the prompt, in image pixels."""
         kind = event.get("event")
         x, y = _number(event.get("x")), _number(event.get("y"))
         if kind == "down":
-            self._press = _Press.of(event, x, y, frame, points, self.tool)
-            return self._press.read([], frame, done=False) if self._press.meaning == "stroke" else None
+            self._press = _Press.of(event, x, y, view, points, self.tool)
+            return self._press.read([], view, done=False) if self._press.meaning == "stroke" else None
         if kind in ("move", "up", "cancel"):
             press = self._press
             if kind != "move":
@@ -147,15 +147,15 @@ class Gestures:
             if press is None:
                 return None
             way = [(_number(px), _number(py)) for px, py in event.get("way") or ()] or [(x, y)]
-            return press.read(way, frame, done=kind != "move", lost=kind == "cancel")
+            return press.read(way, view, done=kind != "move", lost=kind == "cancel")
         if kind == "hover":
-            return Hover(*frame.to_image(x, y)) if frame.holds(x, y) else HoverEnd()
+            return Hover(*view.to_image(x, y)) if view.holds(x, y) else HoverEnd()
         if kind == "leave":
             return HoverEnd()
         if kind == "double":
-            return DoubleClick(*frame.to_image(x, y))
+            return DoubleClick(*view.to_image(x, y))
         if kind == "wheel":
-            at = (x * frame.stage_size[0], y * frame.stage_size[1])
+            at = (x * view.stage_size[0], y * view.stage_size[1])
             return Zoom(exp(-0.0016 * min(max(_number(event.get("delta")), -2000.0), 2000.0)), at)
         return None
 
@@ -176,7 +176,7 @@ class _Press:
         event: Mapping[str, Any],
         x: float,
         y: float,
-        frame: Frame,
+        view: Viewport,
         points: Sequence[tuple[float, float]],
         tool: str,
     ) -> _Press:
@@ -189,42 +189,42 @@ class _Press:
             return cls("stroke" if button == _LEFT else "pan", (x, y))
         # Ctrl-click is the right click of a Mac.
         right = button == _RIGHT or bool(event.get("ctrl"))
-        index = _point_at(points, frame, x * frame.stage_size[0], y * frame.stage_size[1])
+        index = _point_at(points, view, x * view.stage_size[0], y * view.stage_size[1])
         if index is not None and (right or event.get("alt")):
             return cls("remove", (x, y), index=index)
         if index is not None and tool == "prompt" and not event.get("shift"):
             return cls("point", (x, y), index=index)
         return cls("select" if tool == "select" else "box", (x, y), background=right or bool(event.get("shift")))
 
-    def read(self, way: list[tuple[float, float]], frame: Frame, *, done: bool, lost: bool = False) -> Gesture | None:
+    def read(self, way: list[tuple[float, float]], view: Viewport, *, done: bool, lost: bool = False) -> Gesture | None:
         """The gesture so far; `way` are the places since the last call, fractions of the stage."""
         before, self._last = self._last, (way[-1] if way else self._last)
         self._way += way
-        width, height = frame.stage_size
+        width, height = view.stage_size
         (x0, y0), (x1, y1) = self._start, self._last
         if max(abs(x1 - x0) * width, abs(y1 - y0) * height) >= DRAG_THRESHOLD:
             self._dragged = True
         if self.meaning == "pan" or (self.meaning == "select" and self._dragged):
             return Pan((x1 - before[0]) * width, (y1 - before[1]) * height)
         if self.meaning == "stroke":
-            return Stroke(tuple(frame.to_image(*place) for place in self._way), done)
+            return Stroke(tuple(view.to_image(*place) for place in self._way), done)
         if self.meaning == "remove":
             return PointRemove(self._index) if done and not self._dragged and not lost else None
         if self.meaning == "point" and self._dragged:
-            return PointDrag(self._index, *frame.to_image(x1, y1), done)
+            return PointDrag(self._index, *view.to_image(x1, y1), done)
         if self.meaning == "box" and self._dragged:
-            left, top = frame.to_image(min(x0, x1), min(y0, y1))
-            return BoxDrag(left, top, *frame.to_image(max(x0, x1), max(y0, y1)), done)
+            left, top = view.to_image(min(x0, x1), min(y0, y1))
+            return BoxDrag(left, top, *view.to_image(max(x0, x1), max(y0, y1)), done)
         if done and not lost and self.meaning != "nothing":
-            return Click(*frame.to_image(x0, y0), background=self._background)
+            return Click(*view.to_image(x0, y0), background=self._background)
         return None
 
 
-def _point_at(points: Sequence[tuple[float, float]], frame: Frame, x: float, y: float) -> int | None:
+def _point_at(points: Sequence[tuple[float, float]], view: Viewport, x: float, y: float) -> int | None:
     """The point drawn nearest to that place of the stage, the later one of two, if it is under it."""
     best, found = POINT_RADIUS, None
     for index, point in enumerate(points):
-        px, py = frame.to_stage(*point)
+        px, py = view.to_stage(*point)
         away = hypot(px - x, py - y)
         if away <= best:
             best, found = away, index

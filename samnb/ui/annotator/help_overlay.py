@@ -10,10 +10,10 @@ import ipywidgets
 from ..common import style
 from .key_bindings import shown_lines
 
-__all__ = ["Help"]
+__all__ = ["HelpOverlay"]
 
 
-class Help(ipywidgets.Box):
+class HelpOverlay(ipywidgets.Box):
     """Covers the annotator until it is closed."""
 
     def __init__(self, on_close: Callable[[], None]):

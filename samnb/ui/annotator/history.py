@@ -11,11 +11,11 @@ from typing import Any
 from ...annotations.service import Changes
 from .draft import Draft
 
-__all__ = ["Change", "Hands", "History", "Step", "hands_of"]
+__all__ = ["Change", "EditState", "History", "Step", "edit_state_of"]
 
 _MOST_STEPS = 1000
-# Logits are 128 kB a click for the largest models: beyond so many steps back, and on all but the images that were in
-# hand last, a mask is asked for without them. 100 MB at most.
+# Logits are 128 kB a click for the largest models. Older steps, and images edited long ago, keep none: their masks are
+# computed without them. 100 MB at most.
 _MOST_HINTS, _MOST_IMAGES = 40, 20
 
 
@@ -57,7 +57,7 @@ class History:
 
     Examples
     --------
-    >>> from ..prompts import Prompt
+    >>> from samnb.prompts import Prompt
     >>> history = History()
     >>> history.do("point", Draft(Prompt.of(points=[(3, 4)])))
     >>> history.undo().what, history.draft == Draft(), history.can_redo
@@ -140,7 +140,7 @@ class History:
             self.draft = self._done.pop().before
 
 
-class Hands:
+class EditState:
     """What hands have begun on a session's images; all its annotators in this process share it, and one lock.
 
     A page that is loaded anew, a second view and a second annotator find everything as it was left.
@@ -172,9 +172,9 @@ class Hands:
                     steps[:] = [replace(step, changes=_rewritten(step.changes, of_annotation)) for step in steps]
 
 
-def hands_of(session: Any) -> Hands:
+def edit_state_of(session: Any) -> EditState:
     """The hands of a session."""
-    hands: Hands = session.unfinished.setdefault("hands", Hands())
+    hands: EditState = session.unfinished.setdefault("hands", EditState())
     return hands
 
 

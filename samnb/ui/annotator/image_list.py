@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ...catalog import ImageRecord
     from ...session import Session
 
-__all__ = ["KINDS", "Kind", "Pages"]
+__all__ = ["KINDS", "ImageList", "Kind"]
 
 Kind = Literal["all", "open", "annotated", "failed"]
 
@@ -19,7 +19,7 @@ KINDS: tuple[Kind, ...] = ("all", "open", "annotated", "failed")
 """What the filmstrip can be narrowed to; "open": without annotations."""
 
 
-class Pages:
+class ImageList:
     """The images of a dataset in order, and a place among them.
 
     Parameters

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...images import encode_png
-from .viewport import Frame
+from .viewport import Viewport
 
-__all__ = ["Pyramid", "Raster", "glance", "render"]
+__all__ = ["ImagePyramid", "Raster", "glance", "render"]
 
 # PNG keeps small pictures exact; above this many pixels it takes hundreds of milliseconds and JPEG looks the same.
 _PNG_PIXELS = 400_000
@@ -26,7 +26,7 @@ Box = tuple[float, float, float, float]
 Pixels = NDArray[np.uint8]
 
 
-class Pyramid:
+class ImagePyramid:
     """A picture, and smaller versions of it as soon as somebody needs them: a quarter, a sixteenth … of the side.
 
     Parameters
@@ -102,54 +102,54 @@ class Raster:
         Its pixels.
     box : (x0, y0, x1, y1)
         Image pixels.
-    frame : Frame
+    view : Viewport
         The view it was made for.
     """
 
     data: bytes
     size: tuple[int, int]
     box: Box
-    frame: Frame
+    view: Viewport
 
-    def suffices(self, frame: Frame) -> bool:
+    def suffices(self, view: Viewport) -> bool:
         """True when that view cannot show more: it was made for it, or has every pixel of the picture.
 
         From near a JPEG is told from the picture itself.
         """
-        exact = self.data.startswith(b"\x89PNG") or frame.scale * frame.backing < _PEERING
-        return frame == self.frame or (self.size == frame.image_size and exact)
+        exact = self.data.startswith(b"\x89PNG") or view.scale * view.backing < _PEERING
+        return view == self.view or (self.size == view.image_size and exact)
 
 
-def render(pyramid: Pyramid, frame: Frame) -> Raster:
+def render(pyramid: ImagePyramid, view: Viewport) -> Raster:
     """What that view shows of the picture; canvas pixel for canvas pixel where it is shrunk, else image pixels."""
-    factor = frame.scale * frame.backing
-    x0, y0, x1, y1 = frame.visible
+    factor = view.scale * view.backing
+    x0, y0, x1, y1 = view.visible
     if factor >= 1:
         whole = (floor(x0), floor(y0), max(ceil(x1), floor(x0) + 1), max(ceil(y1), floor(y0) + 1))
         pixels = pyramid.exact((whole[0], whole[1], min(whole[2], pyramid.size[0]), min(whole[3], pyramid.size[1])))
         box: Box = (whole[0], whole[1], whole[0] + pixels.shape[1], whole[1] + pixels.shape[0])
     else:
-        corners = frame.to_canvas([(x0, y0), (x1, y1)]).round().astype(int)
+        corners = view.to_canvas([(x0, y0), (x1, y1)]).round().astype(int)
         (left, top), (right, bottom) = corners[0].tolist(), np.maximum(corners[1], corners[0] + 1).tolist()
-        box = _image_box(frame, left, top, right, bottom)
+        box = _image_box(view, left, top, right, bottom)
         pixels = pyramid.part(box, (right - left, bottom - top))
-    return Raster(_encoded(pixels), (pixels.shape[1], pixels.shape[0]), box, frame)
+    return Raster(_encoded(pixels), (pixels.shape[1], pixels.shape[0]), box, view)
 
 
-def glance(pixels: Pixels, frame: Frame) -> Raster:
+def glance(pixels: Pixels, view: Viewport) -> Raster:
     """The whole picture, coarse and at once: every so-many-th pixel."""
     step = max(1, max(pixels.shape[:2]) // _GLANCE_SIDE)
     few = np.ascontiguousarray(pixels[::step, ::step])
     box = (0.0, 0.0, float(few.shape[1] * step), float(few.shape[0] * step))
-    return Raster(_encoded(few), (few.shape[1], few.shape[0]), box, frame)
+    return Raster(_encoded(few), (few.shape[1], few.shape[0]), box, view)
 
 
-def _image_box(frame: Frame, left: int, top: int, right: int, bottom: int) -> Box:
+def _image_box(view: Viewport, left: int, top: int, right: int, bottom: int) -> Box:
     """The image pixels under whole canvas pixels, so that nothing is shrunk twice; not beyond the picture."""
-    (ox, oy), factor = frame.offset, frame.scale * frame.backing
-    width, height = frame.image_size
-    x0, x1 = ((side - ox * frame.backing) / factor for side in (left, right))
-    y0, y1 = ((side - oy * frame.backing) / factor for side in (top, bottom))
+    (ox, oy), factor = view.offset, view.scale * view.backing
+    width, height = view.image_size
+    x0, x1 = ((side - ox * view.backing) / factor for side in (left, right))
+    y0, y1 = ((side - oy * view.backing) / factor for side in (top, bottom))
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
 
 

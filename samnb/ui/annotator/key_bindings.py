@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["GESTURES", "KEYS", "Key", "Meant", "as_markdown", "meant_by"]
+__all__ = ["GESTURES", "KEYS", "Command", "Key", "as_markdown", "command_for"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Meant:
+class Command:
     """A method of the annotator and what to call it with."""
 
     method: str
@@ -126,7 +126,7 @@ GESTURES: tuple[tuple[str, str], ...] = (
 )
 
 
-def meant_by(name: str, *, ctrl: bool = False, shift: bool = False, in_hand: bool = False) -> Meant | None:
+def command_for(name: str, *, ctrl: bool = False, shift: bool = False, in_hand: bool = False) -> Command | None:
     """What a stroke means; None: it is none of ours.
 
     Parameters
@@ -138,15 +138,15 @@ def meant_by(name: str, *, ctrl: bool = False, shift: bool = False, in_hand: boo
 
     Examples
     --------
-    >>> meant_by("Z", ctrl=True, shift=True)
-    Meant(method='redo', arguments=())
-    >>> meant_by("2", in_hand=True), meant_by("2")
-    (Meant(method='choose_number', arguments=(2,)), Meant(method='choose_category_number', arguments=(2,)))
-    >>> meant_by("s", ctrl=True)
+    >>> command_for("Z", ctrl=True, shift=True)
+    Command(method='redo', arguments=())
+    >>> command_for("2", in_hand=True), command_for("2")
+    (Command(method='choose_number', arguments=(2,)), Command(method='choose_category_number', arguments=(2,)))
+    >>> command_for("s", ctrl=True)
     """
     for key in KEYS:
         if key.holds(name, ctrl=ctrl, shift=shift, in_hand=in_hand):
-            return Meant(key.method, tuple(int(name) if each == "digit" else each for each in key.arguments))
+            return Command(key.method, tuple(int(name) if each == "digit" else each for each in key.arguments))
     return None
 
 

@@ -9,22 +9,22 @@ from typing import Any, Protocol
 import ipywidgets
 
 from ..common import style
-from ..common.error_line import Notice
-from .annotation_list import Entries, Entry
-from .category_chips import Categories
+from ..common.error_line import ErrorLine
+from .annotation_list import AnnotationList, AnnotationRow
+from .category_chips import CategoryChips
 from .filmstrip import Filmstrip
-from .help_overlay import Help
-from .image_list import Pages
+from .help_overlay import HelpOverlay
+from .image_list import ImageList
 from .side_panel import Candidates, Counts, header
 from .stage import Shape, Stage
-from .toolbar import Mending, Toolbar
+from .toolbar import MaskTools, Toolbar
 
-__all__ = ["Board", "Hand"]
+__all__ = ["AnnotatorActions", "AnnotatorLayout"]
 
 _HINT = "click adds · shift-click takes away · drag a box · Enter accepts · ? all keys"
 
 
-class Hand(Protocol):
+class AnnotatorActions(Protocol):
     """What the parts call back; coordinates are image pixels."""
 
     tool: str
@@ -67,21 +67,21 @@ class Hand(Protocol):
     def toggle_help(self) -> None: ...
 
 
-class Board:
+class AnnotatorLayout:
     """Header, tools, categories, stage, side panel, filmstrip, status, notice and help.
 
     Parameters
     ----------
-    hand : Hand
+    hand : AnnotatorActions
         Its methods are what buttons, keys and the mouse do; they are looked up when they are called.
     size : (width, height)
         Of the stage, CSS pixels.
     """
 
-    def __init__(self, hand: Hand, size: tuple[int, int]):
+    def __init__(self, hand: AnnotatorActions, size: tuple[int, int]):
         self._hand = hand
         self.stage = Stage(size, on_gesture=hand.gesture, on_key=self._on_key, on_view=lambda: hand.view_changed())
-        self.notice = Notice()
+        self.error_line = ErrorLine()
         self.said = ""
         self.shapes: tuple[Shape, ...] = ()
         self.on_changed: Callable[[], None] = lambda: None
@@ -90,16 +90,16 @@ class Board:
         self._header, self._status = style.html(), style.html()
         self._toolbar = Toolbar(hand)
         self._candidates = Candidates(lambda index: hand.choose(index))
-        self._categories = Categories(hand)
-        self._entries = Entries(hand)
-        self._mending = Mending(hand)
-        self._help = Help(self.toggle_help)
+        self._chips = CategoryChips(hand)
+        self._list = AnnotationList(hand)
+        self._mask_tools = MaskTools(hand)
+        self._help = HelpOverlay(self.toggle_help)
         self._accept = style.tool("Accept ⏎", lambda: hand.accept(), "Keep this mask (Enter)", "samnb-primary")
         self._clear = style.tool("Clear", lambda: hand.clear(), "Start this object again (Esc)")
         body = style.box(self.stage.widget, self._side(size[1]), classes=("samnb-body",))
         self.parts = (
-            *(style.sheet(), self._header, self._toolbar, self._categories, body),
-            *(self.strip, self._status, self.notice, self._help),
+            *(style.sheet(), self._header, self._toolbar, self._chips, body),
+            *(self.strip, self._status, self.error_line, self._help),
         )
         self.show_categories((), "")
 
@@ -109,8 +109,8 @@ class Board:
                 style.html(style.span("this object", "label")),
                 self._candidates,
                 style.box(self._accept, self._clear, classes=("samnb-row",)),
-                self._mending,
-                self._entries,
+                self._mask_tools,
+                self._list,
             ]
         )
         side.add_class("samnb-side")
@@ -124,9 +124,9 @@ class Board:
         self._header.value = header(session_name, dataset, filename, counts)
         self.on_changed()
 
-    def show_strip(self, pages: Pages) -> None:
+    def show_strip(self, image_list: ImageList) -> None:
         """The images and the one in hand; called when either changed, or what is known of an image."""
-        self.strip.show(pages)
+        self.strip.show(image_list)
 
     def ask_for_name(self) -> None:
         """Put the cursor into the field for a file name."""
@@ -142,28 +142,30 @@ class Board:
     def allow(self, *, accept: bool, undo: bool, redo: bool, mend: bool | None = None) -> None:
         """Whether there is something to accept, to take back, to do again, and a mask to mend."""
         self._accept.disabled = not accept
-        self._mending.allow(accept if mend is None else mend)
+        self._mask_tools.allow(accept if mend is None else mend)
         self._toolbar.allow(undo=undo, redo=redo)
 
     # -- what is kept ------------------------------------------------------------------------------
 
     def show_categories(self, records: Sequence[Any], chosen: str) -> None:
         """The categories as chips: records with `name` and `color`, or names."""
-        self._categories.show(records, chosen)
-        self._entries.show_names([each if isinstance(each, str) else each.name for each in records])
+        self._chips.show(records, chosen)
+        self._list.show_names([each if isinstance(each, str) else each.name for each in records])
 
-    def show_annotations(self, shapes: Sequence[Shape], entries: Sequence[Entry], selected: int | None = None) -> None:
+    def show_annotations(
+        self, shapes: Sequence[Shape], entries: Sequence[AnnotationRow], selected: int | None = None
+    ) -> None:
         """The annotations of the image, on the picture and as a list."""
         self.shapes = _reused(shapes, self.shapes)
         self.stage.show_saved(self.shapes, selected)
-        self._entries.show(entries, selected)
-        self._categories.show_counts(Counter(entry.category for entry in entries))
+        self._list.show(entries, selected)
+        self._chips.show_counts(Counter(entry.category for entry in entries))
         self.on_changed()
 
     @property
-    def categories_editor(self) -> Categories:
+    def categories_editor(self) -> CategoryChips:
         """The chips; `toggle_editor` opens the fields for the chosen one's name and colour."""
-        return self._categories
+        return self._chips
 
     # -- tools and look ----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ const EDITABLE = "input, textarea, select, [contenteditable='true'], [role='slid
 
 function render({ model, el }) {
   const id = Math.random().toString(36).slice(2);
-  el.classList.add("samnb-ears");
+  el.classList.add("samnb-pointer-listener");
   el.tabIndex = 0;
   el.setAttribute("role", "application");
   el.setAttribute("aria-label", "picture: click objects; press ? for keys");

@@ -16,17 +16,17 @@ import traitlets
 
 from .key_bindings import KEYS
 
-__all__ = ["Ears"]
+__all__ = ["PointerListener"]
 
 _log = logging.getLogger("samnb.widgets")
 
 _CSS = """
 .samnb-stage { position: relative; }
-.samnb-ears { position: absolute !important; inset: 0; z-index: 1; touch-action: none; outline: none;
+.samnb-pointer-listener { position: absolute !important; inset: 0; z-index: 1; touch-action: none; outline: none;
   margin: 0 !important; cursor: crosshair; overflow: hidden; user-select: none; -webkit-user-select: none; }
-.samnb-ears:focus-visible { box-shadow: inset 0 0 0 2px var(--samnb-accent, #1976d2); }
-.samnb-ears[data-tool="select"] { cursor: default; }
-.samnb-ears[data-tool="brush"], .samnb-ears[data-tool="erase"] { cursor: none; }
+.samnb-pointer-listener:focus-visible { box-shadow: inset 0 0 0 2px var(--samnb-accent, #1976d2); }
+.samnb-pointer-listener[data-tool="select"] { cursor: default; }
+.samnb-pointer-listener[data-tool="brush"], .samnb-pointer-listener[data-tool="erase"] { cursor: none; }
 .samnb-ring { position: absolute; transform: translate(-50%, -50%); border-radius: 50%; pointer-events: none;
   box-sizing: border-box; border: 1.5px solid #fff; 
   box-shadow: 0 0 0 1px rgba(0,0,0,.6), inset 0 0 0 1px rgba(0,0,0,.6); }
@@ -36,7 +36,7 @@ _CSS = """
 """
 
 
-class Ears(anywidget.AnyWidget):
+class PointerListener(anywidget.AnyWidget):
     """Hears pointer, wheel and keys in the page and tells them as dictionaries; see `Gestures`.
 
     Parameters

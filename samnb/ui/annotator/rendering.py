@@ -16,18 +16,18 @@ from ...masks import Polygon
 from ...masks.geometry import Mask
 from ...prompts import Prediction, Prompt
 from ..common import style
-from ..common.background import LatestOnly
-from ..common.error_line import shows_errors
+from ..common.background import LatestOnlyWorker
+from ..common.error_line import show_errors
 from ..common.picture import draw_annotated
 from ..common.rims import outlines
-from .annotation_list import Entry
+from .annotation_list import AnnotationRow
 from .category_palette import Palette
-from .editor import Editing
-from .history import Change, Hands
+from .editor import Editor
+from .history import Change, EditState
 from .hover import Hover
-from .image_list import Pages
-from .layout import Board
-from .snapshot import draw_still
+from .image_list import ImageList
+from .layout import AnnotatorLayout
+from .snapshot import draw_snapshot
 from .stage import Shape
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ...catalog import ImageRecord
     from ...session import Session
 
-__all__ = ["COUNTS", "MOMENT", "Showing"]
+__all__ = ["COUNTS", "MOMENT", "Renderer"]
 
 # Image pixels; and from so many CSS pixels an image pixel on, outlines follow the edges of the pixels.
 _COARSE, _CLOSE = 0.75, 1.5
@@ -47,19 +47,19 @@ MOMENT = 0.3
 _AT_ONCE = 50
 
 
-class Showing:
+class Renderer:
     """The parts of an annotator, and how they are drawn; `Annotator` makes them."""
 
     session: Session
     dataset: str | None
     _lock: threading.RLock
-    _hands: Hands
-    _pages: Pages
+    _edit_state: EditState
+    _image_list: ImageList
     _palette: Palette
-    _board: Board
-    _editing: Editing
+    _layout: AnnotatorLayout
+    _editor: Editor
     _hover: Hover
-    _refreshing: LatestOnly
+    _refreshing: LatestOnlyWorker
     _annotations: dict[int, Annotation]
     _outlined: dict[int, tuple[object, tuple[Polygon, ...]]]
     _selected: int | None
@@ -77,22 +77,22 @@ class Showing:
     @property
     def image(self) -> ImageRecord | None:
         """The image shown."""
-        return self._editing.image
+        return self._editor.image
 
     @property
     def prompt(self) -> Prompt:
         """The prompt in hand."""
-        return self._editing.draft.prompt
+        return self._editor.draft.prompt
 
     @property
     def prediction(self) -> Prediction | None:
         """The prediction of the prompt in hand; None while there is none yet."""
-        return self._editing.prediction
+        return self._editor.prediction
 
     @property
     def mask(self) -> Mask | None:
         """(H, W) bool: the mask in hand, with what was painted on it."""
-        return self._editing.mask
+        return self._editor.mask
 
     @property
     def annotations(self) -> list[Annotation]:
@@ -107,12 +107,12 @@ class Showing:
     @property
     def error(self) -> str:
         """The red line, "" when there is none."""
-        return self._board.notice.text
+        return self._layout.error_line.text
 
     @property
     def status(self) -> str:
         """The left part of the status line."""
-        return self._board.said
+        return self._layout.said
 
     def snapshot(self) -> NDArray[np.uint8]:
         """(H, W, 3) RGB pixels of the image with its annotations, the mask and the prompt in hand."""
@@ -128,25 +128,25 @@ class Showing:
     def _draw_still(self) -> NDArray[np.uint8]:
         """What a page without a kernel shows: image, annotations, the object in hand, a title and the legend."""
         with self._lock:
-            image, shapes, mask, prompt = self.image, self._board.shapes, self.mask, self.prompt
+            image, shapes, mask, prompt = self.image, self._layout.shapes, self.mask, self.prompt
             counts = Counter(annotation.category for annotation in self._annotations.values())
             legend = [(f"{name} · {count}", self._palette.color(name)) for name, count in counts.items()]
         if image is None:
             return self.snapshot()
         title = " · ".join(filter(None, [self.session.name, image.dataset, image.filename]))
-        return draw_still(self.session.pixels(image), shapes, mask=mask, prompt=prompt, title=title, legend=legend)
+        return draw_snapshot(self.session.pixels(image), shapes, mask=mask, prompt=prompt, title=title, legend=legend)
 
     def show_error(self, what: str, error: Exception) -> None:
         """Show the red line."""
         with self._lock:
-            self._board.notice.show(what, error)
+            self._layout.error_line.show(what, error)
 
     # -- the object in hand ----------------------------------------------------------------------------
 
-    @shows_errors("The mask cannot be shown")
+    @show_errors("The mask cannot be shown")
     def _draw_hand(self) -> None:
         """The draft and its mask; the mask of the last prompt stays until the new one is there."""
-        editing, board = self._editing, self._board
+        editing, board = self._editor, self._layout
         draft = editing.draft
         board.stage.show_prompt(draft.prompt)
         self._allow()
@@ -165,34 +165,34 @@ class Showing:
             self._draw_annotations()
 
     def _draw_mask(self) -> None:
-        mask, prediction, chosen = self._editing.mask, self.prediction, self._editing.chosen
+        mask, prediction, chosen = self._editor.mask, self.prediction, self._editor.chosen
         assert mask is not None
         self._drawn_with = self._tolerance()
-        self._board.stage.show_mask(Shape(self._outlines(mask), style.ACCENT))
-        self._board.notice.dismiss()
+        self._layout.stage.show_mask(Shape(self._outlines(mask), style.ACCENT))
+        self._layout.error_line.dismiss()
         if prediction is None:
-            self._board.show_candidates((), (), 0)
-            self._board.say(f"{'editing' if self._editing.draft.replaces else 'drawn'} · {np.count_nonzero(mask):,} px")
+            self._layout.show_candidates((), (), 0)
+            self._layout.say(f"{'editing' if self._editor.draft.replaces else 'drawn'} · {np.count_nonzero(mask):,} px")
             return
         self._draw_candidates()
         how = "cache hit" if prediction.cache_hit else "encoded"
         if prediction.region is not None:
             x0, y0, x1, y1 = prediction.region
             how += f" · detail of {x1 - x0} × {y1 - y0}"
-        self._board.say(f"score {prediction.scores[chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
+        self._layout.say(f"score {prediction.scores[chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
         if not prediction.cache_hit:
             self._draw_header()
 
-    @shows_errors("The candidates cannot be shown")
+    @show_errors("The candidates cannot be shown")
     def _draw_candidates(self) -> None:
-        prediction, seen = self.prediction, self._editing.seen
+        prediction, seen = self.prediction, self._editor.seen
         if prediction is not None and seen is not None:
-            self._board.show_candidates(prediction.scores.tolist(), seen.thumbnails, self._editing.chosen)
+            self._layout.show_candidates(prediction.scores.tolist(), seen.thumbnails, self._editor.chosen)
 
     def _allow(self) -> None:
-        history = self._editing.history if self.image is not None else None
-        in_hand = bool(self._editing.draft)
-        self._board.allow(
+        history = self._editor.history if self.image is not None else None
+        in_hand = bool(self._editor.draft)
+        self._layout.allow(
             accept=in_hand,
             undo=history is not None and history.can_undo,
             redo=history is not None and history.can_redo,
@@ -202,8 +202,8 @@ class Showing:
     def _hand_changed(self, image_id: str) -> None:
         """Another annotator of this session did something on that image."""
         with self._lock:
-            if not self._editing.telling and self.image is not None and self.image.id == image_id:
-                self._editing.changed()
+            if not self._editor.telling and self.image is not None and self.image.id == image_id:
+                self._editor.changed()
 
     # -- annotations -----------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class Showing:
                 self._annotations.pop(change.before.id, None)
             else:
                 self._annotations[change.after.id] = change.after
-        self._pages.mark_annotated(self.image, bool(self._annotations))
+        self._image_list.mark_annotated(self.image, bool(self._annotations))
         self._draw_annotations()
         self._draw_header()
 
@@ -236,7 +236,7 @@ class Showing:
             self._refreshing.submit(lambda: (image, turn, self._read(image)), self._take_news)
         elif not self._acting and image is not None:
             # An apply tells of every image: those of a moment are counted together.
-            self._refreshing.submit(partial(time.sleep, MOMENT), self._count_again, lane=COUNTS)
+            self._refreshing.submit(partial(time.sleep, MOMENT), self._count_again, priority=COUNTS)
 
     def _count_again(self, _: Any, error: Exception | None) -> None:
         with self._lock:
@@ -264,17 +264,19 @@ class Showing:
         drawn = self.annotations
         if self._selected not in self._annotations:
             self._selected = None
-        self._hidden = self._editing.draft.replaces
+        self._hidden = self._editor.draft.replaces
         known = {a.id: self._outlined[a.id] for a in drawn if self._is_outlined(a)}
         new = [a for a in reversed(drawn) if a.id not in known]  # what lies on top first
         self._outlined = known | {a.id: self._outlined_now(a) for a in new[:_AT_ONCE]}
         self._outline_later(new[_AT_ONCE:])
         shapes = [self._shape(a) for a in drawn if a.id != self._hidden and a.id in self._outlined]
         entries = [
-            Entry(a.id, a.category, float(a.score), self._palette.index(a.category), self._palette.color(a.category))
+            AnnotationRow(
+                a.id, a.category, float(a.score), self._palette.index(a.category), self._palette.color(a.category)
+            )
             for a in self._annotations.values()
         ]
-        self._board.show_annotations(shapes, entries, self._selected)
+        self._layout.show_annotations(shapes, entries, self._selected)
         self._draw_categories()
         self._allow()
 
@@ -288,7 +290,7 @@ class Showing:
         ids = {annotation.id for annotation in annotations}
         if ids - self._outlining:
             self._outlining = ids
-            self._refreshing.submit(partial(_each, self._outlined_now, annotations), self._take_rest, lane=_REST)
+            self._refreshing.submit(partial(_each, self._outlined_now, annotations), self._take_rest, priority=_REST)
 
     def _take_rest(self, outlined: Any, error: Exception | None) -> None:
         with self._lock:
@@ -309,18 +311,18 @@ class Showing:
         _, outlines = self._outlined[annotation.id]
         return Shape(outlines, self._palette.color(annotation.category), annotation.id, annotation.category)
 
-    @shows_errors("The outlines stay as they are")
+    @show_errors("The outlines stay as they are")
     def view_changed(self) -> None:
         """Zoomed in, outlines are made finer: the mask in hand at once, the annotations in sight when there is time."""
         with self._lock:
             if self.image is None or self._tolerance() >= _COARSE:
                 return
-            if self._editing.is_ready and self._drawn_with > self._tolerance():
+            if self._editor.is_ready and self._drawn_with > self._tolerance():
                 self._draw_mask()
             wanted = [a for a in self._annotations.values() if self._in_sight(a) and not self._is_fine(a)]
             if wanted:
                 work = partial(_each, self._outlined_now, wanted)
-                self._refreshing.submit(work, self._take_outlines, lane=_FINER)
+                self._refreshing.submit(work, self._take_outlines, priority=_FINER)
 
     def _take_outlines(self, finer: Any, error: Exception | None) -> None:
         if error is not None:
@@ -333,7 +335,7 @@ class Showing:
             self._draw_annotations()
 
     def _in_sight(self, annotation: Annotation) -> bool:
-        x0, y0, x1, y1 = self._board.stage.view.visible
+        x0, y0, x1, y1 = self._layout.stage.view.visible
         x, y, width, height = annotation.bbox
         return x < x1 and y < y1 and x + width > x0 and y + height > y0
 
@@ -343,27 +345,27 @@ class Showing:
 
     def _tolerance(self) -> float:
         """Image pixels that outlines may leave the pixels' edges: less than one of the image or of the screen."""
-        scale = self._board.stage.view.scale
+        scale = self._layout.stage.view.scale
         return 0.0 if scale > _CLOSE else max(_COARSE, 0.5 / scale)
 
     def _outlines(self, mask: Mask) -> tuple[Polygon, ...]:
         return outlines(mask, self._tolerance())
 
     def _draw_categories(self) -> None:
-        self._board.show_categories(self._palette.chips, self._palette.chosen)
+        self._layout.show_categories(self._palette.chips, self._palette.chosen)
 
     # -- where we are ----------------------------------------------------------------------------------
 
     def _draw_header(self) -> None:
         filename = self.image.filename if self.image is not None else ""
-        self._board.show_header(self.session.name, self.dataset or "", filename, self._pages.counts())
-        self._board.show_strip(self._pages)
+        self._layout.show_header(self.session.name, self.dataset or "", filename, self._image_list.counts())
+        self._layout.show_strip(self._image_list)
 
     def _waits_for_accept(self) -> bool:
         """True, and said so, while an accepted mask is still computed: what was accepted must not get lost."""
-        if self._editing.accept_when_ready:
-            self._board.say("one moment: the mask you accepted is still computed (Esc lets it go)")
-        return self._editing.accept_when_ready
+        if self._editor.accept_when_ready:
+            self._layout.say("one moment: the mask you accepted is still computed (Esc lets it go)")
+        return self._editor.accept_when_ready
 
 
 def _each(outline: Callable[[Annotation], Any], annotations: Iterable[Annotation]) -> dict[int, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...masks import Polygon
-from .viewport import Frame
+from .viewport import Viewport
 
 __all__ = ["LOCK", "Look", "Shape", "draw_shapes", "drawing", "page_is_new"]
 
@@ -103,42 +103,42 @@ class Look:
 def draw_shapes(
     canvas: ipycanvas.Canvas,
     shapes: Sequence[Shape],
-    frame: Frame,
+    view: Viewport,
     *,
     alpha: float,
     line: float,
     halo: bool = False,
 ) -> None:
     """Fill and outline shapes in their order, those outside the view left out; `line` in CSS pixels, `alpha` 0 to 1."""
-    x0, y0, x1, y1 = frame.visible
+    x0, y0, x1, y1 = view.visible
     seen = [s for s in shapes if s.box[0] <= x1 and s.box[2] >= x0 and s.box[1] <= y1 and s.box[3] >= y0]
     if alpha > 0:
         fills = [(ring, shape.rgb) for shape in seen for ring in shape.keyholes]
         if fills:
-            points, sizes, colors = _flat(fills, frame)
+            points, sizes, colors = _flat(fills, view)
             canvas.fill_styled_polygons(points, colors, np.full(len(sizes), alpha, np.float32), sizes)
     lines = [(ring, shape.rgb) for shape in seen for ring in shape.rings]
     if not lines:
         return
-    points, sizes, colors = _flat(lines, frame)
+    points, sizes, colors = _flat(lines, view)
     canvas.line_join = "round"
     if halo:
-        canvas.line_width = float((line + 2) * frame.backing)
+        canvas.line_width = float((line + 2) * view.backing)
         white = np.full_like(colors, 255)
         canvas.stroke_styled_polygons(points, white, np.full(len(sizes), 0.9, np.float32), sizes)
-    canvas.line_width = float(line * frame.backing)
+    canvas.line_width = float(line * view.backing)
     canvas.stroke_styled_polygons(points, colors, np.ones(len(sizes), np.float32), sizes)
 
 
 def _flat(
-    rings: Sequence[tuple[Points, tuple[int, int, int]]], frame: Frame
+    rings: Sequence[tuple[Points, tuple[int, int, int]]], view: Viewport
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]:
     """(N, 2) canvas pixels of all rings, the length of each, the colour of each; points on the same pixel only once."""
     lengths = np.array([len(ring) for ring, _ in rings])
-    places = frame.to_canvas(np.concatenate([ring for ring, _ in rings]))
+    places = view.to_canvas(np.concatenate([ring for ring, _ in rings]))
     owner = np.repeat(np.arange(len(rings)), lengths)
     # Of many small outlines nobody sees the half pixels of a HiDPI screen, and they double the message.
-    pixel = np.rint(places / frame.backing if len(rings) > _MANY else places)
+    pixel = np.rint(places / view.backing if len(rings) > _MANY else places)
     fresh = np.ones(len(places), bool)
     fresh[1:] = (pixel[1:] != pixel[:-1]).any(axis=1) | (owner[1:] != owner[:-1])
     # What would be less than a triangle stays whole.

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..common import style
 from ..common.thumbnails import BLANK
-from .annotation_list import Entry
+from .annotation_list import AnnotationRow
 
-__all__ = ["Candidates", "Counts", "Entry", "header"]
+__all__ = ["AnnotationRow", "Candidates", "Counts", "header"]
 
 _NUMERALS = "①②③④⑤⑥⑦⑧⑨"
 

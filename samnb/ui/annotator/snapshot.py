@@ -20,11 +20,11 @@ from PIL import Image, ImageDraw, ImageFont
 from ...images import encode_png, thumbnail
 from ...prompts import Prompt
 from ..common import style
-from ..common.background import LatestOnly
+from ..common.background import LatestOnlyWorker
 from ..common.picture import draw_annotated
 from .stage import Shape
 
-__all__ = ["Still", "draw_still", "show_with_still"]
+__all__ = ["Snapshot", "draw_snapshot", "show_with_snapshot"]
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -33,7 +33,7 @@ _QUIET = 1.5
 _LINE, _INK, _DIM, _PAPER = 22, (34, 34, 34), (110, 110, 110), (255, 255, 255)
 
 
-def draw_still(
+def draw_snapshot(
     pixels: NDArray[np.uint8],
     shapes: Sequence[Shape] = (),
     *,
@@ -54,7 +54,7 @@ def draw_still(
 
     Examples
     --------
-    >>> still = draw_still(np.zeros((100, 200, 3), np.uint8), title="coins", legend=[("coin · 2", "#e69f00")])
+    >>> still = draw_snapshot(np.zeros((100, 200, 3), np.uint8), title="coins", legend=[("coin · 2", "#e69f00")])
     >>> still.shape
     (144, 200, 3)
     """
@@ -116,7 +116,7 @@ def _with_words(pixels: NDArray[np.uint8], title: str, legend: Sequence[tuple[st
     return np.asarray(page)
 
 
-def show_with_still(bundle: dict[str, Any], still: Still) -> None:
+def show_with_snapshot(bundle: dict[str, Any], still: Snapshot) -> None:
     """Display a widget's bundle, and its still picture as an output of its own where that can be hidden.
 
     One output of both would be simpler; but it can only be renewed together with the widget, which would blink, and
@@ -130,7 +130,7 @@ def show_with_still(bundle: dict[str, Any], still: Still) -> None:
         still.display()
 
 
-class Still:
+class Snapshot:
     """Puts the picture under the widget's output, and a new one in its place some time after each change.
 
     Parameters
@@ -142,7 +142,7 @@ class Still:
     def __init__(self, draw: Callable[[], NDArray[np.uint8]]):
         self._draw = draw
         self._id = f"samnb-{uuid4().hex}"
-        self._worker = LatestOnly()
+        self._worker = LatestOnlyWorker()
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:

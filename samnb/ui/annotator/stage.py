@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ...prompts import FOREGROUND, Prompt
 from ..common import style
-from .background import Backdrop
+from .background import Background
 from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom
-from .pointer_listener import Ears
+from .pointer_listener import PointerListener
 from .prompt_drawing import draw_box, draw_label, draw_point, draw_trail
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
-from .viewport import Frame
+from .viewport import Viewport
 
 __all__ = ["Shape", "Stage", "drawing"]
 
@@ -52,7 +52,8 @@ class Stage:
         on_key: Callable[[str, bool, bool], None],
         on_view: Callable[[], None] | None = None,
     ):
-        self.frame = Frame(size, size)
+        self.view = Viewport(size, size)
+        """Where the picture lies: scale, offset and the coordinates they give."""
         self._size = size
         self._on_gesture, self._on_key, self._on_view = on_gesture, on_key, on_view
         self._gestures = Gestures()
@@ -67,14 +68,14 @@ class Stage:
         self._trail: Stroke | None = None
         self._brush_radius = 0.0
         self._drawn: object = None
-        width, height = self.frame.canvas_size
+        width, height = self.view.canvas_size
         self.canvas = ipycanvas.MultiCanvas(4, width=width, height=height)
         # The page scales the canvas with its box, so coordinates are right before its size is known here.
         self.canvas.layout = ipywidgets.Layout(width="100%", height="auto")
         self.canvas.on_client_ready(self._on_client_ready)
-        self._backdrop = Backdrop(self.canvas[PICTURE])
-        self.ears = Ears(self._on_events)
-        self.widget = ipywidgets.Box([self.canvas, self.ears])
+        self._background = Background(self.canvas[PICTURE])
+        self.listener = PointerListener(self._on_events)
+        self.widget = ipywidgets.Box([self.canvas, self.listener])
         most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
         self.widget.layout = ipywidgets.Layout(max_width=f"max({size[0]}px, {most})")
         self.widget.add_class("samnb-stage")
@@ -85,10 +86,10 @@ class Stage:
         """Another picture, fitted; everything that lay on the last one is gone."""
         height, width = pixels.shape[:2]
         with LOCK, drawing():
-            self.frame = Frame((width, height), self.frame.stage_size, self.frame.backing)
+            self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
             self._saved, self._selected, self._mask, self._hover = (), None, None, None
             self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
-            self._backdrop.show(pixels, self.frame)
+            self._background.show(pixels, self.view)
             self._draw_above()
         self._tell_view()
 
@@ -151,37 +152,32 @@ class Stage:
         """Everything again, for a page that was loaded anew and starts blank."""
         page_is_new()
         with LOCK, drawing():
-            self._backdrop.send_again()
+            self._background.send_again()
             self._draw_all()
 
     # -- the view ------------------------------------------------------------------------------------
 
-    @property
-    def view(self) -> Frame:
-        """Where the picture lies: scale, offset and the coordinates they give."""
-        return self.frame
-
     def fit(self) -> None:
         """The whole picture."""
-        self._see(self.frame.fitted())
+        self._see(self.view.fitted())
 
     def actual_size(self) -> None:
         """One image pixel on one pixel of the screen."""
-        self._see(self.frame.at_actual_size())
+        self._see(self.view.at_actual_size())
 
     def zoom(self, factor: float, at: tuple[float, float] | None = None) -> None:
         """Larger by `factor` round a place of the stage, CSS pixels; None: its middle."""
-        self._see(self.frame.zoomed(factor, at))
+        self._see(self.view.zoomed(factor, at))
 
     def pan(self, dx: float, dy: float) -> None:
         """The picture moved by so many CSS pixels."""
-        self._see(self.frame.panned(dx, dy))
+        self._see(self.view.panned(dx, dy))
 
-    def _see(self, frame: Frame) -> None:
+    def _see(self, view: Viewport) -> None:
         with LOCK:
-            if frame == self.frame:
+            if view == self.view:
                 return
-            self.frame = frame
+            self.view = view
             self._draw_all()
         self._tell_view()
 
@@ -200,23 +196,23 @@ class Stage:
     @tool.setter
     def tool(self, name: str) -> None:
         self._gestures.tool = name
-        self.ears.tool = name
+        self.listener.tool = name
         self._tell_look()
 
     @property
     def wants_hover(self) -> bool:
         """Whether the page tells of a pointer that moves without a button."""
-        return bool(self.ears.hover)
+        return bool(self.listener.hover)
 
     @wants_hover.setter
     def wants_hover(self, wanted: bool) -> None:
-        self.ears.hover = bool(wanted)
+        self.listener.hover = bool(wanted)
 
     def _tell_look(self) -> None:
-        self.ears.zoomed = not self.frame.is_fit
+        self.listener.zoomed = not self.view.is_fit
         painting = self.tool in ("brush", "erase")
-        width = self.frame.stage_size[0]
-        self.ears.ring = round(self._brush_radius * self.frame.scale / width, 6) if painting else 0.0
+        width = self.view.stage_size[0]
+        self.listener.ring = round(self._brush_radius * self.view.scale / width, 6) if painting else 0.0
 
     def _on_events(self, events: Sequence[dict[str, Any]]) -> None:
         for event in events:
@@ -228,7 +224,7 @@ class Stage:
             elif kind == "key":
                 self._on_key(str(event.get("key", "")), bool(event.get("ctrl")), bool(event.get("shift")))
             else:
-                meant = self._gestures.read(event, self.frame, self._prompt.points)
+                meant = self._gestures.read(event, self.view, self._prompt.points)
                 if meant is not None:
                     self._pass_on(meant)
 
@@ -250,13 +246,13 @@ class Stage:
             return
         height = width * self._size[1] / self._size[0]
         backing = min(max(ratio, 0.5), 4.0, (_MOST_PIXELS / (width * height)) ** 0.5)
-        frame = self.frame.resized((width, height), backing)
+        view = self.view.resized((width, height), backing)
         with LOCK:
-            if frame == self.frame:
+            if view == self.view:
                 return
-            self.frame = frame
-            if (self.canvas.width, self.canvas.height) != frame.canvas_size:
-                self.canvas.width, self.canvas.height = frame.canvas_size
+            self.view = view
+            if (self.canvas.width, self.canvas.height) != view.canvas_size:
+                self.canvas.width, self.canvas.height = view.canvas_size
             self._draw_all()
         self._tell_view()
 
@@ -265,19 +261,19 @@ class Stage:
 
     def wait(self, timeout: float = 30.0) -> None:
         """Block until the picture is sharp; for scripts and tests."""
-        self._backdrop.wait(timeout)
+        self._background.wait(timeout)
 
     def close(self) -> None:
         """Let go of the browser's objects."""
-        self._backdrop.close()
-        for widget in (self.ears, self.canvas, self.widget):
+        self._background.close()
+        for widget in (self.listener, self.canvas, self.widget):
             widget.close()
 
     # -- drawing -----------------------------------------------------------------------------------
 
     def _draw_all(self) -> None:
         with drawing():
-            self._backdrop.draw(self.frame)
+            self._background.draw(self.view)
             self._draw_above()
 
     def _draw_above(self) -> None:
@@ -292,41 +288,41 @@ class Stage:
             canvas.clear()
             if not self._look.saved:
                 return
-            draw_shapes(canvas, self._saved, self.frame, alpha=alpha, line=1.5)
+            draw_shapes(canvas, self._saved, self.view, alpha=alpha, line=1.5)
             chosen = [shape for shape in self._saved if self._selected is not None and shape.id == self._selected]
-            draw_shapes(canvas, chosen, self.frame, alpha=alpha, line=3.0, halo=True)
+            draw_shapes(canvas, chosen, self.view, alpha=alpha, line=3.0, halo=True)
             for shape in chosen:
                 if shape.label:
-                    [place] = self.frame.to_canvas([shape.box[:2]]).tolist()
-                    draw_label(canvas, shape.label, place, self.frame.backing)
+                    [place] = self.view.to_canvas([shape.box[:2]]).tolist()
+                    draw_label(canvas, shape.label, place, self.view.backing)
 
     def _draw_mask(self) -> None:
         canvas, alpha = self.canvas[MASK], 0.0 if self._look.contour else self._look.opacity
         with drawing():
             canvas.clear()
             if self._hover is not None:
-                draw_shapes(canvas, (self._hover,), self.frame, alpha=0.6 * alpha, line=1.25)
+                draw_shapes(canvas, (self._hover,), self.view, alpha=0.6 * alpha, line=1.25)
             if self._mask is not None:
-                draw_shapes(canvas, (self._mask,), self.frame, alpha=min(1.1 * alpha, 1.0), line=2.0, halo=True)
+                draw_shapes(canvas, (self._mask,), self.view, alpha=min(1.1 * alpha, 1.0), line=2.0, halo=True)
 
     def _draw_prompt(self) -> None:
-        now = (self._prompt, self._band, self._active, self._trail, self.frame)
+        now = (self._prompt, self._band, self._active, self._trail, self.view)
         if now == self._drawn:
             return
         self._drawn = now
-        canvas, unit, frame = self.canvas[PROMPT], float(self.frame.backing), self.frame
+        canvas, unit, view = self.canvas[PROMPT], float(self.view.backing), self.view
         prompt, band = self._prompt, self._band
         with drawing():
             canvas.clear()
             if self._trail is not None:
-                width = 2 * max(self._brush_radius, 1.0) * frame.scale * unit
+                width = 2 * max(self._brush_radius, 1.0) * view.scale * unit
                 color = style.BACKGROUND_POINT if self.tool == "erase" else style.ACCENT
-                draw_trail(canvas, frame.to_canvas(self._trail.points), width, color)
+                draw_trail(canvas, view.to_canvas(self._trail.points), width, color)
             if prompt.box is not None:
-                draw_box(canvas, frame.to_canvas([prompt.box[:2], prompt.box[2:]]).tolist(), unit, dashed=False)
+                draw_box(canvas, view.to_canvas([prompt.box[:2], prompt.box[2:]]).tolist(), unit, dashed=False)
             if band is not None:
-                corners = frame.to_canvas([(band.x0, band.y0), (band.x1, band.y1)]).tolist()
+                corners = view.to_canvas([(band.x0, band.y0), (band.x1, band.y1)]).tolist()
                 draw_box(canvas, corners, unit, dashed=True)
-            places = frame.to_canvas(prompt.points).tolist()
+            places = view.to_canvas(prompt.points).tolist()
             for index, (place, label) in enumerate(zip(places, prompt.point_labels, strict=True)):
                 draw_point(canvas, place, unit, foreground=label == FOREGROUND, active=index == self._active)

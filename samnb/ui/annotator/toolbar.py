@@ -9,7 +9,7 @@ import ipywidgets
 
 from ..common import style
 
-__all__ = ["Mending", "Toolbar"]
+__all__ = ["MaskTools", "Toolbar"]
 
 _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
@@ -159,7 +159,7 @@ class Toolbar(ipywidgets.Box):
             self._filling = False
 
 
-class Mending(ipywidgets.Box):
+class MaskTools(ipywidgets.Box):
     """What mends a mask at one stroke: the one in hand, else the selected annotation's."""
 
     def __init__(self, hand: _Hand):

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frame", "stage_size"]
+__all__ = ["Viewport", "stage_size"]
 
 # CSS pixels for one image pixel: nobody needs to see one larger.
 _LARGEST = 48.0
 
 
 @dataclass(frozen=True)
-class Frame:
+class Viewport:
     """A view of a picture: fitted into a stage and centred, or zoomed and moved.
 
     Parameters
@@ -33,12 +33,12 @@ class Frame:
 
     Examples
     --------
-    >>> frame = Frame((100, 50), (400, 300))
-    >>> frame.scale, frame.offset
+    >>> view = Viewport((100, 50), (400, 300))
+    >>> view.scale, view.offset
     (4.0, (0.0, 50.0))
-    >>> frame.to_image(0.5, 0.5)
+    >>> view.to_image(0.5, 0.5)
     (50.0, 25.0)
-    >>> closer = frame.zoomed(2, (0, 150))
+    >>> closer = view.zoomed(2, (0, 150))
     >>> closer.scale, closer.to_image(0, 0.5)
     (8.0, (0.0, 25.0))
     """
@@ -87,11 +87,11 @@ class Frame:
 
     # -- other views of the same picture ---------------------------------------------------------------
 
-    def fitted(self) -> Frame:
+    def fitted(self) -> Viewport:
         """The whole picture."""
         return replace(self, zoom=1.0, center=None)
 
-    def zoomed(self, factor: float, at: tuple[float, float] | None = None) -> Frame:
+    def zoomed(self, factor: float, at: tuple[float, float] | None = None) -> Viewport:
         """Larger by `factor`; the image pixel under `at`, CSS pixels of the stage, stays there. None: the middle."""
         most = max(_LARGEST / self.fit_scale, 1.0)
         least = min(1.0, 1 / (self.fit_scale * self.backing))
@@ -107,11 +107,11 @@ class Frame:
         )
         return replace(self, zoom=zoom)._centered(center)
 
-    def at_actual_size(self) -> Frame:
+    def at_actual_size(self) -> Viewport:
         """One image pixel on one pixel of the screen, round the same middle."""
         return self.zoomed(1 / (self.scale * self.backing))
 
-    def panned(self, dx: float, dy: float) -> Frame:
+    def panned(self, dx: float, dy: float) -> Viewport:
         """The picture moved by so many CSS pixels; its edges stop at those of the stage."""
         left, top = self.offset
         center = (
@@ -120,12 +120,12 @@ class Frame:
         )
         return self._centered(center)
 
-    def resized(self, stage_size: tuple[float, float], backing: float) -> Frame:
+    def resized(self, stage_size: tuple[float, float], backing: float) -> Viewport:
         """The same view on a stage of another size."""
         resized = replace(self, stage_size=stage_size, backing=backing)
         return resized._centered(self.center) if self.center else resized
 
-    def _centered(self, center: tuple[float, float]) -> Frame:
+    def _centered(self, center: tuple[float, float]) -> Viewport:
         kept = []
         for at, image, stage in zip(center, self.image_size, self.stage_size, strict=True):
             half = stage / self.scale / 2

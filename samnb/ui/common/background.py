@@ -1,4 +1,4 @@
-"""Slow calls off the kernel's main thread: one slot a lane, the latest wins, the answer brought back to the loop."""
+"""A worker thread for slow calls: one slot for each priority, the latest call wins, answers come on the event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LatestOnly"]
+__all__ = ["LatestOnlyWorker"]
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -20,18 +20,18 @@ Work = Callable[[], Any]
 Answer = Callable[[Any, Exception | None], None]
 
 
-class LatestOnly:
-    """Runs one call at a time; of those that come meanwhile only the latest of each lane is kept.
+class LatestOnlyWorker:
+    """Runs one call at a time. Of the calls that wait, only the latest of each priority is kept.
 
-    Lane 0 goes before lane 1, so a click waits for one preview at most, however many moves of the mouse wait.
+    Priority 0 goes before 1, so a click waits for one preview at most, however many moves of the mouse wait.
 
-    Coalescing in the kernel's event loop does not do: behind a burst of clicks every one of them would still be
-    worked off. Answers are called on the event loop that ran when this object was made, or on the worker's thread
-    where there is none, or where a cell holds it up.
+    Coalescing in the kernel's event loop is not enough: after a burst of clicks it would still handle every one
+    of them. Answers are called on the event loop that ran when this object was made, or on the worker's thread
+    if there is none, or if a cell blocks it.
 
     Examples
     --------
-    >>> worker = LatestOnly()
+    >>> worker = LatestOnlyWorker()
     >>> worker.submit(lambda: 6 * 7, lambda value, error: print(value, error))
     >>> worker.wait()
     42 None
@@ -55,24 +55,24 @@ class LatestOnly:
 
     @property
     def pending(self) -> bool:
-        """True while an answer lies ready that nobody was told yet."""
+        """True while an answer waits to be called."""
         return bool(self._answers)
 
-    def submit(self, work: Work, answer: Answer, *, lane: int = 0) -> None:
-        """Run `work`, then call `answer(value, None)` or `answer(None, error)`, instead of what waits in the lane."""
+    def submit(self, work: Work, answer: Answer, *, priority: int = 0) -> None:
+        """Run `work`, then call `answer(value, None)` or `answer(None, error)`; replaces what waits there."""
         with self._changed:
-            self._slots[lane] = (work, answer)
+            self._slots[priority] = (work, answer)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="samnb widget", daemon=True)
                 self._thread.start()
 
-    def cancel(self, *, lane: int = 0) -> None:
-        """Forget the call that still waits in the lane."""
+    def cancel(self, *, priority: int = 0) -> None:
+        """Drop the call that waits with that priority."""
         with self._changed:
-            self._slots.pop(lane, None)
+            self._slots.pop(priority, None)
 
     def flush(self) -> None:
-        """Call the answers that lie ready, here and now."""
+        """Call the waiting answers now."""
         while True:
             try:
                 answer = self._answers.popleft()

@@ -16,14 +16,14 @@ import ipywidgets
 from ...errors import SamnbError
 from . import style
 
-__all__ = ["Notice", "shows_errors"]
+__all__ = ["ErrorLine", "show_errors"]
 
 _log = logging.getLogger("samnb.widgets")
 
 P = ParamSpec("P")
 
 
-class Notice(ipywidgets.Box):
+class ErrorLine(ipywidgets.Box):
     """Hidden until something went wrong."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Notice(ipywidgets.Box):
         dismiss = style.button("✕", "samnb-plain", tooltip="Dismiss")
         dismiss.on_click(lambda _: self.dismiss())
         super().__init__([self._line, dismiss])
-        self.add_class("samnb-notice")
+        self.add_class("samnb-error-line")
         self.dismiss()
 
     def show(self, what: str, error: BaseException) -> None:
@@ -56,7 +56,7 @@ class _HasNotice(Protocol):
     def show_error(self, what: str, error: Exception) -> None: ...
 
 
-def shows_errors(what: str) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+def show_errors(what: str) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Decorate a handler: what it raises is shown in its widget and logged, and the next click works."""
 
     def decorate(method: Callable[..., Any]) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-__all__ = ["Keyboard"]
+__all__ = ["KeyListener"]
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -20,7 +20,7 @@ _ESM = """
 const EDITABLE = "input, textarea, select, [contenteditable='true'], [role='slider'], .cm-content, .CodeMirror";
 
 function render({ model, el }) {
-  el.classList.add("samnb-keyboard");
+  el.classList.add("samnb-key-listener");
   let over = false;
   // A widget of ours inside this one hears for itself.
   const inside = (node) => Boolean(node?.closest) && node.closest(".samnb") === el.closest(".samnb");
@@ -53,7 +53,7 @@ export default { render };
 """
 
 
-class Keyboard(anywidget.AnyWidget):
+class KeyListener(anywidget.AnyWidget):
     """Keys struck while the pointer is over the widget round this one, or the focus in it; fields keep theirs.
 
     Parameters
@@ -65,7 +65,7 @@ class Keyboard(anywidget.AnyWidget):
     """
 
     _esm = _ESM
-    _css = ".samnb-keyboard { display: none; }"
+    _css = ".samnb-key-listener { display: none; }"
     keys_kept: traitlets.List = traitlets.List().tag(sync=True)
 
     def __init__(self, names: Iterable[str], on_key: Callable[[str], None]):

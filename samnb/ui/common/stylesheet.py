@@ -153,10 +153,10 @@ _NEWS = """
   + .jp-OutputArea-child:has(img.jp-needs-light-background) { display: none; }
 body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; }
 
-.samnb .samnb-notice { display: flex; flex-flow: row nowrap; align-items: flex-start; margin: 6px 0 0;
+.samnb .samnb-error-line { display: flex; flex-flow: row nowrap; align-items: flex-start; margin: 6px 0 0;
   padding: 4px 4px 4px 10px; border-left: 3px solid var(--samnb-bad); background: var(--samnb-sunk); overflow: hidden; }
-.samnb .samnb-notice .widget-html { flex: 1 1 0; min-width: 0; color: var(--samnb-bad); }
-.samnb .samnb-notice .widget-html-content { overflow-wrap: anywhere; }
+.samnb .samnb-error-line .widget-html { flex: 1 1 0; min-width: 0; color: var(--samnb-bad); }
+.samnb .samnb-error-line .widget-html-content { overflow-wrap: anywhere; }
 
 .samnb .samnb-bar { display: flex; height: 8px; margin: 6px 0; border-radius: 4px; overflow: hidden;
   background: var(--samnb-sunk); }

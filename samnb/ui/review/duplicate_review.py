@@ -15,7 +15,7 @@ from ...duplicates.near import THRESHOLD, in_words, pair
 from ...errors import ImageError, NameTaken
 from ...images import encode_png
 from ..common import style
-from ..common.error_line import Notice, shows_errors
+from ..common.error_line import ErrorLine, show_errors
 from ..common.image_pair import CSS, difference_figure, figure, side_by_side
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Pair:
 
 
 class LookalikeReview(ipywidgets.VBox):
-    """Pages through the pairs of near-duplicate groups of which nothing was said yet.
+    """ImageList through the pairs of near-duplicate groups of which nothing was said yet.
 
     Everything the keys do is a method here and works without a browser. Each answer is in the catalog when the method
     returns. Only the pictures of the pair in view are read. Handlers never raise: what goes wrong is shown in a red
@@ -88,7 +88,7 @@ class LookalikeReview(ipywidgets.VBox):
         """Say that the pair shows different pictures, and go to the next one that is open."""
         self._answer(False)
 
-    @shows_errors("Undo failed")
+    @show_errors("Undo failed")
     def undo(self) -> None:
         """Take the last answer back and show its pair."""
         if not self._undo:
@@ -100,17 +100,17 @@ class LookalikeReview(ipywidgets.VBox):
         self._place = place
         self._draw()
 
-    @shows_errors("The next pair cannot be shown")
+    @show_errors("The next pair cannot be shown")
     def next(self) -> None:
         """The next pair, answered or not; after the last, what it came to."""
         self._go(self._place + 1)
 
-    @shows_errors("The previous pair cannot be shown")
+    @show_errors("The previous pair cannot be shown")
     def previous(self) -> None:
         """The pair before."""
         self._go(self._place - 1)
 
-    @shows_errors("The choice was not changed")
+    @show_errors("The choice was not changed")
     def swap_stays(self) -> None:
         """Let the other one of the pair stay when one of each is kept; first it is the larger."""
         if self.shown is not None:
@@ -118,13 +118,13 @@ class LookalikeReview(ipywidgets.VBox):
             self._stays[self.shown.key] = next(image.id for image in both if image.id != self.stays)
             self._draw()
 
-    @shows_errors("The difference cannot be shown")
+    @show_errors("The difference cannot be shown")
     def toggle_difference(self) -> None:
         """Show where the two differ, or no longer."""
         self._difference = not self._difference
         self._draw()
 
-    @shows_errors("No dataset was made")
+    @show_errors("No dataset was made")
     def keep_one_of_each(self) -> None:
         """Make a dataset of the same files without those said to be the same as another, or with the same pixels."""
         chosen = [each for each in self._stays.values() if self._is_there(each)]
@@ -141,7 +141,7 @@ class LookalikeReview(ipywidgets.VBox):
         count = len(self.kept.kept)
         self._say(f"{count} images in the new dataset {self.kept.dataset!r}, {len(self.kept.left_out)} left out")
 
-    @shows_errors("This key did nothing")
+    @show_errors("This key did nothing")
     def key(self, name: str) -> None:
         """What a key does while the pointer is over the widget."""
         actions = {
@@ -168,7 +168,7 @@ class LookalikeReview(ipywidgets.VBox):
     @property
     def error(self) -> str:
         """The red line, "" when there is none."""
-        return self._notice.text
+        return self._error_line.text
 
     @property
     def status(self) -> str:
@@ -190,7 +190,7 @@ class LookalikeReview(ipywidgets.VBox):
 
     def show_error(self, what: str, error: Exception) -> None:
         """Show the red line."""
-        self._notice.show(what, error)
+        self._error_line.show(what, error)
 
     def __repr__(self) -> str:
         said = list(self.answers.values())
@@ -204,7 +204,7 @@ class LookalikeReview(ipywidgets.VBox):
 
     # -- answers -----------------------------------------------------------------------------------
 
-    @shows_errors("This answer was not kept")
+    @show_errors("This answer was not kept")
     def _answer(self, same: bool) -> None:
         shown = self.shown
         if shown is None:
@@ -224,7 +224,7 @@ class LookalikeReview(ipywidgets.VBox):
             say = self.session.say_same if answer else self.session.say_different
             say(shown.first, shown.second)
             self.answers[shown.key] = answer
-        self._notice.dismiss()
+        self._error_line.dismiss()
 
     def _next_open(self) -> int:
         """The next pair without an answer, also from the start again; past the last where there is none."""
@@ -260,7 +260,7 @@ class LookalikeReview(ipywidgets.VBox):
     def _build(self) -> None:
         self._said = ""
         self._header, self._view, self._status = style.html(), style.html(), style.html()
-        self._notice = Notice()
+        self._error_line = ErrorLine()
         self._same = _tool("Same", self.same, "They show the same picture (S)", "samnb-answer")
         self._different = _tool("Different", self.different, "They show different pictures (D)", "samnb-answer")
         self._swap = _tool("Keep the other", self.swap_stays, "Which one stays when one of each is kept (K)")
@@ -274,7 +274,7 @@ class LookalikeReview(ipywidgets.VBox):
             classes=("samnb-row", "samnb-tools"),
         )
         own = style.html(f"<style>{CSS}</style>", "samnb-sheet")
-        super().__init__([style.sheet(), own, self._header, self._view, tools, self._status, self._notice])
+        super().__init__([style.sheet(), own, self._header, self._view, tools, self._status, self._error_line])
         self.add_class("samnb")
         self.add_class("samnb-review")
         self.layout.max_width = "960px"

@@ -16,9 +16,9 @@ from ...records import ACCEPTED, REJECTED
 from ..annotator.annotator import Annotator
 from ..common import style
 from ..common.closeup import CSS, closeup, closeup_figure, whereabouts, window_round
-from ..common.error_line import Notice, shows_errors
+from ..common.error_line import ErrorLine, show_errors
 from ..common.image_pair import CSS as PAIR_CSS
-from ..common.key_listener import Keyboard
+from ..common.key_listener import KeyListener
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
@@ -31,7 +31,7 @@ _SAID = {ACCEPTED: "accepted", REJECTED: "rejected"}
 
 
 class Review(ipywidgets.VBox):
-    """Pages through the annotations that templates left and were not sure of, the least sure first.
+    """ImageList through the annotations that templates left and were not sure of, the least sure first.
 
     Everything the keys do is a method here and works without a browser. Each answer is in the catalog when the method
     returns, so a review goes on where it was left. Only the picture in view is read. Handlers never raise: what goes
@@ -74,7 +74,7 @@ class Review(ipywidgets.VBox):
         """Say that it is wrong, and go to the next one that is open."""
         self._answer(REJECTED)
 
-    @shows_errors("It cannot be fixed here")
+    @show_errors("It cannot be fixed here")
     def fix(self) -> None:
         """Open the annotator below with this object in hand; what is accepted there counts as accepted here."""
         shown = self.shown
@@ -94,7 +94,7 @@ class Review(ipywidgets.VBox):
         style.show(self._below, True)
         self._say("change it below; Enter there keeps it")
 
-    @shows_errors("Undo failed")
+    @show_errors("Undo failed")
     def undo(self) -> None:
         """Take the last answer back and show its object."""
         if not self._undo:
@@ -106,23 +106,23 @@ class Review(ipywidgets.VBox):
         self.answers.pop(before.id, None)
         self._go(place)
 
-    @shows_errors("The next object cannot be shown")
+    @show_errors("The next object cannot be shown")
     def next(self) -> None:
         """The next object, answered or not; after the last, what it came to."""
         self._go(self._place + 1)
 
-    @shows_errors("The previous object cannot be shown")
+    @show_errors("The previous object cannot be shown")
     def previous(self) -> None:
         """The object before."""
         self._go(self._place - 1)
 
-    @shows_errors("The mask stays as it is")
+    @show_errors("The mask stays as it is")
     def toggle_mask(self) -> None:
         """Show the object without its mask, or with it again."""
         self._mask_on = not self._mask_on
         self._draw()
 
-    @shows_errors("This key did nothing")
+    @show_errors("This key did nothing")
     def key(self, name: str) -> None:
         """What a key does while the pointer is over the widget."""
         action = self._actions().get(name.lower())
@@ -144,7 +144,7 @@ class Review(ipywidgets.VBox):
     @property
     def error(self) -> str:
         """The red line, "" when there is none."""
-        return self._notice.text
+        return self._error_line.text
 
     @property
     def status(self) -> str:
@@ -162,16 +162,16 @@ class Review(ipywidgets.VBox):
     def close(self) -> None:
         """Let go of the browser's objects."""
         # ipywidgets also closes what never came into being, when a constructor raised.
-        if hasattr(self, "_keyboard"):
+        if hasattr(self, "_key_listener"):
             self.session.changes.unsubscribe(self._told)
-            self._keyboard.close()
+            self._key_listener.close()
             if self.annotator is not None:
                 self.annotator.close()
         super().close()
 
     def show_error(self, what: str, error: Exception) -> None:
         """Show the red line."""
-        self._notice.show(what, error)
+        self._error_line.show(what, error)
 
     def __repr__(self) -> str:
         where = " · ".join(filter(None, [self.session.name, self.dataset, self.template]))
@@ -186,7 +186,7 @@ class Review(ipywidgets.VBox):
 
     # -- answers -----------------------------------------------------------------------------------
 
-    @shows_errors("This answer was not kept")
+    @show_errors("This answer was not kept")
     def _answer(self, review: str) -> None:
         shown = self.shown
         if shown is None:
@@ -208,7 +208,7 @@ class Review(ipywidgets.VBox):
         self.answers[after.id] = review
         if review == REJECTED:
             self._fixing.pop(after.id, None)
-        self._notice.dismiss()
+        self._error_line.dismiss()
 
     def _restore(self, before: Annotation, fixed: bool) -> None:
         self._acting = True
@@ -222,7 +222,7 @@ class Review(ipywidgets.VBox):
             self._acting = False
         place = next(place for place, each in enumerate(self.objects) if each.id == before.id)
         self.objects[place] = before
-        self._notice.dismiss()
+        self._error_line.dismiss()
 
     def _told(self, image_id: str) -> None:
         """Annotations changed, here or elsewhere, on whatever thread: what is being fixed may be done, or undone."""
@@ -230,7 +230,7 @@ class Review(ipywidgets.VBox):
             if not self._acting and image_id in ("", before.image_id):
                 self._look_again(before)
 
-    @shows_errors("What was fixed was not kept as accepted")
+    @show_errors("What was fixed was not kept as accepted")
     def _look_again(self, before: Annotation) -> None:
         here = self.session.annotations(image=before.image_id)
         now = next((each for each in here if each.id == before.id), None)
@@ -256,7 +256,7 @@ class Review(ipywidgets.VBox):
         if now is not None:
             self.objects[place] = now
         self._place = place
-        self._notice.dismiss()
+        self._error_line.dismiss()
         self._draw()
         self._say(said)
 
@@ -298,7 +298,7 @@ class Review(ipywidgets.VBox):
     def _build(self) -> None:
         self._said = ""
         self._header, self._view, self._status = style.html(), style.html(), style.html()
-        self._notice = Notice()
+        self._error_line = ErrorLine()
         self._accept = style.tool("Accept", self.accept, "It is right (A)", "samnb-answer")
         self._reject = style.tool("Reject", self.reject, "It is wrong (R)", "samnb-answer")
         self._fix = style.tool("Fix", self.fix, "Change it in the annotator below (F)")
@@ -313,8 +313,17 @@ class Review(ipywidgets.VBox):
         self._below = style.box()
         style.show(self._below, False)
         own = style.html(f"<style>{PAIR_CSS}{CSS}</style>", "samnb-sheet")
-        self._keyboard = Keyboard(self._actions(), self.key)
-        parts = [style.sheet(), own, self._keyboard, self._header, self._view, tools, self._status, self._notice]
+        self._key_listener = KeyListener(self._actions(), self.key)
+        parts = [
+            style.sheet(),
+            own,
+            self._key_listener,
+            self._header,
+            self._view,
+            tools,
+            self._status,
+            self._error_line,
+        ]
         super().__init__([*parts, self._below])
         self.add_class("samnb")
         self.add_class("samnb-review")

@@ -8,13 +8,13 @@ from typing import Any
 
 import anywidget
 
-__all__ = ["Picks"]
+__all__ = ["ClickListener"]
 
 _log = logging.getLogger("samnb.widgets")
 
 _ESM = """
 function render({ model, el }) {
-  el.classList.add("samnb-picks");
+  el.classList.add("samnb-click-listener");
   let root = null;
   const onClick = (e) => {
     const image = e.target.closest?.("img[data-sample]");
@@ -53,7 +53,7 @@ export default { render };
 """
 
 
-class Picks(anywidget.AnyWidget):
+class ClickListener(anywidget.AnyWidget):
     """Clicks on pictures that carry a number, within the widget round this one.
 
     Parameters
@@ -63,7 +63,7 @@ class Picks(anywidget.AnyWidget):
     """
 
     _esm = _ESM
-    _css = ".samnb-picks { display: none; }"
+    _css = ".samnb-click-listener { display: none; }"
 
     def __init__(self, on_pick: Callable[[int, float, float], None]):
         super().__init__()

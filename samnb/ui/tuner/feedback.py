@@ -13,7 +13,7 @@ from ...templates import Template
 from ...templates.matching import Match
 from ...templates.preview import Preview, Sample
 
-__all__ = ["Mark", "Marks"]
+__all__ = ["Feedback", "Mark"]
 
 SAME = 0.5
 """From this IoU a mask is the object that was marked; parameters change outlines a little."""
@@ -41,12 +41,12 @@ class Mark:
         return same and mask_iou(self.match.mask, match.mask) >= SAME
 
 
-class Marks:
+class Feedback:
     """All marks of a tuner; they stay when parameters move.
 
     Examples
     --------
-    >>> Marks().said([])
+    >>> Feedback().said([])
     ''
     """
 

@@ -9,15 +9,15 @@ import ipywidgets
 
 from ...templates.preview import Preview
 from ..common import style
-from .feedback import Marks
+from .feedback import Feedback
 
-__all__ = ["Marking"]
+__all__ = ["FeedbackRow"]
 
 _SIGN = {True: " ✓", False: " ✗", None: ""}
 _NONE = ("no object", None)
 
 
-class Marking(ipywidgets.Box):
+class FeedbackRow(ipywidgets.Box):
     """A choice of all found objects, Good, Bad, Unmark, Use marks, and what the marks say.
 
     Parameters
@@ -60,7 +60,7 @@ class Marking(ipywidgets.Box):
         """Show what the marks say."""
         self._said.value = style.span(text, *(("stale",) if stale else ()))
 
-    def show(self, previews: Sequence[object], marks: Marks) -> None:
+    def show(self, previews: Sequence[object], marks: Feedback) -> None:
         """All found objects by name, the least sure first; the chosen one stays chosen."""
         found = [
             (

@@ -20,16 +20,16 @@ from ...templates.matching import Match
 from ...templates.preview import Preview, Sample, samples_of
 from ...templates.report import Sweep
 from ..common import style
-from ..common.background import LatestOnly
+from ..common.background import LatestOnlyWorker
 from ..common.closeup import outlined
-from ..common.error_line import Notice, shows_errors
+from ..common.error_line import ErrorLine, show_errors
 from ..common.laid_over import Outlines
 from . import preview_grid as gallery
 from . import score_histogram as thresholds
 from . import sweep_plot as sweeping
-from .click_listener import Picks
-from .feedback import Marks
-from .feedback_row import Marking
+from .click_listener import ClickListener
+from .feedback import Feedback
+from .feedback_row import FeedbackRow
 
 if TYPE_CHECKING:
     from ...records import ImageRecord, ImageRef
@@ -98,8 +98,8 @@ class Tuner(ipywidgets.VBox):
         self._previews: list[Preview | Exception | None] = [None] * len(self.samples)
         self._values: dict[str, float] = dict(self.saved.parameters)
         self._strategy, self._before = self.saved.strategy, False
-        self._worker, self._sweeper, self._outlines = LatestOnly(), LatestOnly(), Outlines()
-        self.marks, self._used = Marks(), self.saved.categories
+        self._worker, self._sweeper, self._outlines = LatestOnlyWorker(), LatestOnlyWorker(), Outlines()
+        self.marks, self._used = Feedback(), self.saved.categories
         self._turn, self._setting, self._started = 0, False, 0.0
         self.seconds = 0.0
         self._colors = {c.name: c.color for c in session.category_records() if c.color}
@@ -115,7 +115,7 @@ class Tuner(ipywidgets.VBox):
         moved = {name: value for name, value in self._values.items() if value != self.saved.parameters[name]}
         return replace(self.saved, strategy=self._strategy, categories=self._used).with_parameters(**moved)
 
-    @shows_errors("The parameters stay as they are")
+    @show_errors("The parameters stay as they are")
     def set(self, *, strategy: str | None = None, **parameters: float) -> None:
         """Move sliders; unknown names and values out of their range are refused."""
         self.saved.with_parameters(**parameters)
@@ -127,14 +127,14 @@ class Tuner(ipywidgets.VBox):
         self._show_values()
         self._changed()
 
-    @shows_errors("The two cannot be compared")
+    @show_errors("The two cannot be compared")
     def toggle_before(self) -> None:
         """Show what the saved version finds, or again what the sliders do."""
         self._before = not self._before
         style.set_class(self._compare, "samnb-chosen", self._before)
         self._changed()
 
-    @shows_errors("The object was not marked")
+    @show_errors("The object was not marked")
     def mark(self, image: int, match: int, good: bool | None) -> None:
         """Say that a found object is right or wrong; None takes that back.
 
@@ -151,15 +151,15 @@ class Tuner(ipywidgets.VBox):
         self._cells[image].value = self._drawn(image, preview, self._limits["review_score"])
         self._draw_scores(stale=self._worker.busy)
 
-    @shows_errors("The marks were not used")
+    @show_errors("The marks were not used")
     def use_marks(self, wanted: bool = True) -> None:
         """Make good marks further examples and bad ones background examples; False takes that back."""
         self._used = self.marks.applied(self.saved, self.samples).categories if wanted else self.saved.categories
-        self._marking.show_used(self._used is not self.saved.categories)
+        self._feedback_row.show_used(self._used is not self.saved.categories)
         self._show_values()
         self._changed()
 
-    @shows_errors("The template was not saved")
+    @show_errors("The template was not saved")
     def save(self) -> None:
         """Save the template as the sliders stand: its next version, if anything is different."""
         before = self.saved.version
@@ -168,7 +168,7 @@ class Tuner(ipywidgets.VBox):
             self.marks.all.clear()
         self.saved = self.session.save_template(self.template)
         new, self._used = self.saved.version != before, self.saved.categories
-        self._marking.show_used(False)
+        self._feedback_row.show_used(False)
         self._say(
             f"saved as {self.saved.name} v{self.saved.version}" if new else "nothing has changed since it was saved"
         )
@@ -176,7 +176,7 @@ class Tuner(ipywidgets.VBox):
         self._show_values()
         self._changed()
 
-    @shows_errors("The sweep did not start")
+    @show_errors("The sweep did not start")
     def sweep(self) -> None:
         """Try values round those of the sliders on what was annotated by hand; pick a row to set the sliders."""
         template = self.template
@@ -184,7 +184,7 @@ class Tuner(ipywidgets.VBox):
         self._say("sweep: trying 18 combinations on the images annotated by hand …")
         self._sweeper.submit(partial(self._swept, template), self._take_sweep)
 
-    @shows_errors("This row cannot be taken")
+    @show_errors("This row cannot be taken")
     def pick(self, row: int) -> None:
         """Set the sliders to a row of the sweep, 0 the best."""
         if self.result is not None:
@@ -211,7 +211,7 @@ class Tuner(ipywidgets.VBox):
     @property
     def error(self) -> str:
         """The red line, "" when there is none."""
-        return self._notice.text
+        return self._error_line.text
 
     @property
     def status(self) -> str:
@@ -235,7 +235,7 @@ class Tuner(ipywidgets.VBox):
 
     def show_error(self, what: str, error: Exception) -> None:
         """Show the red line."""
-        self._notice.show(what, error)
+        self._error_line.show(what, error)
 
     def __repr__(self) -> str:
         return f"<Tuner {self.session.name}: {self.saved.name} v{self.saved.version}, {len(self.samples)} images>"
@@ -361,7 +361,7 @@ class Tuner(ipywidgets.VBox):
     def _build(self) -> None:
         self._said = ""
         self._header, self._figures, self._status, self._plot = (style.html() for _ in range(4))
-        self._notice = Notice()
+        self._error_line = ErrorLine()
         own = style.html(f"<style>{gallery.CSS}{thresholds.CSS}{sweeping.CSS}</style>", "samnb-sheet")
         self._thresholds = thresholds.Thresholds(lambda least, sure: self.set(min_score=least, review_score=sure))
         self._choice = ipywidgets.Dropdown(options=STRATEGY_NAMES, value=self._strategy, description="strategy")
@@ -381,9 +381,19 @@ class Tuner(ipywidgets.VBox):
         self._cells = [style.html(gallery.waiting(s.image.filename, "…")) for s in self.samples]
         pictures = style.box(*self._cells, classes=("samnb-gallery",))
         body = style.box(controls, pictures, classes=("samnb-tuner",))
-        self._marking, ears = Marking(self.mark, self._toggle_marks), Picks(self._on_pick)
+        self._feedback_row, listener = FeedbackRow(self.mark, self._toggle_marks), ClickListener(self._on_pick)
         super().__init__(
-            [style.sheet(), own, self._header, body, self._marking, self._figures, self._status, self._notice, ears]
+            [
+                style.sheet(),
+                own,
+                self._header,
+                body,
+                self._feedback_row,
+                self._figures,
+                self._status,
+                self._error_line,
+                listener,
+            ]
         )
         self.add_class("samnb")
         self._show_values()
@@ -393,7 +403,7 @@ class Tuner(ipywidgets.VBox):
     def _toggle_marks(self) -> None:
         self.use_marks(self._used is self.saved.categories)
 
-    @shows_errors("The object was not marked")
+    @show_errors("The object was not marked")
     def _on_pick(self, image: int, x: float, y: float) -> None:
         """A click on a picture: good, then bad, then unmarked."""
         preview = self._previews[image]
@@ -402,7 +412,7 @@ class Tuner(ipywidgets.VBox):
             number = _number_of(preview, match)
             now = self.marks.of(preview).get(number)
             self.mark(image, number, True if now is None else False if now else None)
-            self._marking.objects.value = (image, number)
+            self._feedback_row.objects.value = (image, number)
 
     def _slider(self, least: float, most: float, step: float, says: str) -> Any:
         kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
@@ -432,18 +442,18 @@ class Tuner(ipywidgets.VBox):
             return any(examples.background for examples in self._used)
         return name != "max_objects" or self._strategy == "match_all"
 
-    @shows_errors("The slider did nothing")
+    @show_errors("The slider did nothing")
     def _on_slider(self, change: Any) -> None:
         if not self._setting:
             name = next(name for name, slider in self._sliders.items() if slider is change["owner"])
             self.set(**{name: change["new"]})
 
-    @shows_errors("The choice did nothing")
+    @show_errors("The choice did nothing")
     def _on_strategy(self, change: Any) -> None:
         if not self._setting:
             self.set(strategy=change["new"])
 
-    @shows_errors("This row cannot be taken")
+    @show_errors("This row cannot be taken")
     def _on_row(self, change: Any) -> None:
         if not self._setting and change["new"] is not None and change["new"] >= 0:
             self.pick(change["new"])
@@ -461,9 +471,9 @@ class Tuner(ipywidgets.VBox):
         self._thresholds.show(scores, min_score=limits["min_score"], review_score=limits["review_score"])
         what = f"before (v{self.saved.version}): " if self._before else ""
         self._figures.value = style.span(what + gallery.overall(self.previews), *(("stale",) if stale else ()))
-        self._marking.say(self.marks.said(self.previews), stale=stale)
+        self._feedback_row.say(self.marks.said(self.previews), stale=stale)
         if not stale:
-            self._marking.show(self._previews, self.marks)
+            self._feedback_row.show(self._previews, self.marks)
 
     def _say(self, text: str) -> None:
         self._said = text

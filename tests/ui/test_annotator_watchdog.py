@@ -100,7 +100,7 @@ def acts(annotator):
     yield "next again", annotator.next
     yield "hover while it is encoded", lambda: annotator.gesture(Hover(20, 20))
     yield "box", lambda: annotator.drag_box(10, 10, 50, 50)
-    yield "jump", lambda: annotator.jump(annotator._pages.images[0].filename)
+    yield "jump", lambda: annotator.jump(annotator._image_list.images[0].filename)
     yield "remove", lambda: annotator.remove(annotator.annotations[0].id)
     yield "undo the remove", annotator.undo
     yield "a second annotator", lambda: Annotator(annotator.session)
@@ -117,14 +117,14 @@ def test_no_callback_keeps_the_kernel_for_longer_than_a_decode(session, prewarmi
         for what, act in acts(annotator):
             if act is None:
                 deadline = time.monotonic() + 60
-                while not annotator._editing.is_ready:
+                while not annotator._editor.is_ready:
                     assert time.monotonic() < deadline, f"no mask: {annotator.error}"
                     await asyncio.sleep(0.02)
                 continue
             with dog.over(what):
                 act()
             await asyncio.sleep(0)
-        while annotator._editing.worker.busy or annotator._editing._encoding.busy:
+        while annotator._editor.worker.busy or annotator._editor._encoding.busy:
             await asyncio.sleep(0.02)
         ended.set()
         await ticking

@@ -103,7 +103,7 @@ def check(annotator):
 
 
 def everything(annotator):
-    drafts = {image.id: annotator._hands.history(image.id).draft for image in annotator.session.images()}
+    drafts = {image.id: annotator._edit_state.history(image.id).draft for image in annotator.session.images()}
     return sorted(a.values for a in annotator.session.kept), drafts
 
 
@@ -120,7 +120,7 @@ def walk(annotator, way):
     """Undo or redo all there is, on every image."""
     for image in annotator.session.images():
         annotator.show(image)
-        history = annotator._hands.history(image.id)
+        history = annotator._edit_state.history(image.id)
         while history.can_undo if way == "undo" else history.can_redo:
             before = len(history._done)
             getattr(annotator, way)()
@@ -143,7 +143,7 @@ def test_undo_to_the_start_and_redo_to_the_end_return_exactly(sequence):
     after, drafts = everything(annotator)
     assert after == end[0]
     # An automatic choice that was overruled last is amended, not a step: undoing may not bring it back.
-    assert [d.asks for d in drafts.values()] == [d.asks for d in end[1].values()]
+    assert [d.request for d in drafts.values()] == [d.request for d in end[1].values()]
     check(annotator)
     annotator.close()
 
@@ -161,7 +161,7 @@ def test_two_annotators_of_a_session_agree(sequence):
         check(annotator)
     both[1].show(both[0].image)
     both[1].wait()
-    assert both[0]._editing.draft == both[1]._editing.draft
+    assert both[0]._editor.draft == both[1]._editor.draft
     assert [a.values for a in both[0].annotations] == [a.values for a in both[1].annotations]
     for annotator in both:
         annotator.close()
