@@ -295,14 +295,17 @@ def test_undo_brings_an_accepted_object_back_into_the_hand(annotator, session):
     assert len(session.kept) == 1
 
 
-def test_the_hand_has_what_the_parts_call():
-    """Methods named in the parts' protocols are in the hand's."""
-    wanted = set()
-    for module in ("category_chips", "annotation_list", "filmstrip", "toolbar"):
-        tree = ast.parse(inspect.getsource(__import__(f"samnb.ui.annotator.{module}", fromlist=["x"])))
-        [protocol] = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "_Hand"]
-        wanted |= {n.name for n in protocol.body if isinstance(n, ast.FunctionDef)}
-    assert wanted <= set(vars(Hand))
+def test_history_is_kept_for_each_image(annotator, session):
+    annotator.click(60, 40)
+    annotator.next()
+    annotator.undo()
+    assert "nothing" in annotator.status
+    annotator.click(30, 30)
+    annotator.previous()
+    annotator.undo()
+    assert not annotator.prompt
+    annotator.next()
+    assert annotator.prompt.points == ((30.0, 30.0),)
 
 
 def test_something_new_ends_what_can_be_done_again(annotator):
@@ -369,32 +372,26 @@ def test_a_stroke_before_the_mask_is_there_is_not_lost(annotator, session):
     assert annotator.mask[40, 45]
 
 
-def test_the_still_picture_is_renewed_once_after_many_changes(monkeypatch):
-    published, drawn = [], []
-    monkeypatch.setattr("IPython.display.publish_display_data", lambda data, *a, **kw: published.append(kw["update"]))
-    monkeypatch.setattr("samnb.ui.annotator.snapshot._QUIET", 0.02)
-
-    def draw():
-        drawn.append(1)
-        return np.full((8, 8, 3), len(drawn), np.uint8)
-
-    async def main():
-        still = Still(draw)
-        still.changed()  # nothing is displayed yet
-        still.display()
-        for _ in range(50):
-            still.changed()
-        while len(published) < 2:
-            await asyncio.sleep(0.01)
-        still.close()
-        still.changed()
-        await asyncio.sleep(0.03)  # a timer of its own, had it set one, would be over before
-        assert not still._worker.busy
-
-    asyncio.run(asyncio.wait_for(main(), 10))
-    assert published == [False, True]
-    assert len(drawn) == 2
-    Still(draw).changed()  # without an event loop
+def test_tools_work_on_the_selected_annotation_at_once(annotator, session):
+    kept = accepted(annotator)
+    annotator.fill_holes()
+    assert "no mask to mend" in annotator.status
+    annotator.select(kept.id)
+    annotator.fill_holes()
+    assert "nothing to change" in annotator.status
+    annotator.stroke([(60, 40)], erase=True)
+    assert not session.kept[0].mask[40, 60]
+    annotator.fill_holes()
+    assert session.kept[0].mask[40, 60]
+    annotator.brush_radius = 60
+    annotator.stroke([(60, 40)], erase=True)
+    assert "Delete it instead" in annotator.error
+    assert session.kept[0].mask.any()
+    annotator.key("Delete")
+    assert session.kept == []
+    annotator.key("Delete")
+    annotator.undo()
+    assert session.kept[0].id == kept.id
 
 
 def test_editing_brings_the_prompt_back_and_accepting_replaces(annotator, session):

@@ -544,7 +544,8 @@ def test_the_still_picture_is_renewed_once_after_many_changes(monkeypatch):
             await asyncio.sleep(0.01)
         still.close()
         still.changed()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.03)  # a timer of its own, had it set one, would be over before
+        assert not still._worker.busy
 
     asyncio.run(asyncio.wait_for(main(), 10))
     assert published == [False, True]
