@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cards import card, counted, mebibytes
+from .cards import card, count_text, size_text, text_rows
 
 if TYPE_CHECKING:
     from .encoding.encoder import Encoder
@@ -115,17 +115,17 @@ class Status:
     @property
     def _rows(self) -> dict[str, str]:
         copies = (
-            f"{counted(self.duplicate_groups, 'picture')} with {self.duplicates} more" if self.duplicates else "none"
+            f"{count_text(self.duplicate_groups, 'picture')} with {self.duplicates} more" if self.duplicates else "none"
         )
         by_model = ", ".join(f"{name} {count:,}" for name, count in self.cached_by_model.items())
         rows = {
-            "images": f"{self.images} in {counted(self.datasets, 'dataset')}, {mebibytes(self.image_bytes)}",
+            "images": f"{self.images} in {count_text(self.datasets, 'dataset')}, {size_text(self.image_bytes)}",
             "unique": f"{self.unique_images} by pixels, {self.unique_contents} by bytes",
             "duplicates": copies,
             "cached": f"{self.cached} of {self.images} ({self.coverage_percent:g} %)",
             "annotations": str(self.annotations),
             "model": f"{self.model} on {self.device}{self._half}",
-            "cache": f"{self.cache_entries} embeddings, {mebibytes(self.cache_bytes)}"
+            "cache": f"{self.cache_entries} embeddings, {size_text(self.cache_bytes)}"
             + (f" · {by_model}" if by_model else ""),
             "folder": self.folder,
         }
@@ -136,7 +136,7 @@ class Status:
         return rows
 
     def __str__(self) -> str:
-        return f"samnb session {self.name}\n" + "\n".join(f"  {name:<12}{text}" for name, text in self._rows.items())
+        return f"samnb session {self.name}\n{text_rows(self._rows, 12)}"
 
     __repr__ = __str__
 

@@ -25,6 +25,13 @@ def test_a_status_is_a_card_a_text_and_a_dict():
     assert "newer samnb" in str(replace(STATUS, read_only=True))
 
 
+def test_a_long_label_is_not_glued_to_its_value():
+    lines = str(replace(STATUS, unread=5)).splitlines()
+    assert "  not read yet 5 from the earlier server: session.fill_hashes()" in lines
+    assert "  images       50 in 2 datasets, 7.0 MiB" in lines
+    assert "  images      50 in 2 datasets, 7.0 MiB" in str(STATUS).splitlines()
+
+
 def test_the_status_of_a_read_only_catalog_counts_and_changes_nothing(tmp_path):
     with Session(tmp_path) as session:
         session.add([np.full((20, 30, 3), value, np.uint8) for value in (1, 2)])
@@ -50,7 +57,7 @@ class ReadOnly:
         self._catalog = catalog
 
     def __getattr__(self, name):
-        assert name in ("images", "duplicates", "datasets", "_database")
+        assert name in ("images", "duplicates", "datasets", "count_annotations")
         return getattr(self._catalog, name)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cards import html_table
+from ..cards import html_table, more_text
 from ..masks import decode_rle
 from ..records import AnnotationRecord
 
@@ -73,5 +73,6 @@ class Annotations(list[Annotation]):
 
     def _repr_html_(self) -> str:
         rows = [(a.id, a.image, a.category, f"{a.score:.2f}", a.area, a.source) for a in self[:50]]
-        more = f"<p>… and {len(self) - 50} more</p>" if len(self) > 50 else ""
-        return html_table(("id", "image", "category", "score", "area", "source"), rows) + more
+        table = html_table(("id", "image", "category", "score", "area", "source"), rows)
+        more = more_text(len(self), 50)
+        return table + (f"<p>{more}</p>" if more else "")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-from ..cards import DIM, GAP, LINE, SMALL, pane
+from ..cards import BORDER, FONT_SIZE_SMALL, GAP, TEXT_SECONDARY, count_text, more_text, panel
 from ..errors import ImageError
 from ..images import read_pixels, thumbnail
 from ..records import ImageRecord
@@ -20,8 +20,11 @@ __all__ = ["DuplicateGroups", "NearDuplicateGroups", "gallery"]
 GROUPS, PICTURES, SIDE = 12, 8, 120
 """Groups and pictures a group that a gallery shows, and their longest side: a notebook keeps them all in its file."""
 
-_ROW = f"display:flex;flex-wrap:wrap;gap:{GAP};padding:{GAP} 0;border-top:1px solid {LINE}"
-_FRAME = f"margin:0;max-width:140px;font-size:{SMALL};line-height:16px;overflow-wrap:anywhere;color:{DIM}"
+_ROW = f"display:flex;flex-wrap:wrap;gap:{GAP};padding:{GAP} 0;border-top:1px solid {BORDER}"
+_FRAME = (
+    f"margin:0;max-width:140px;font-size:{FONT_SIZE_SMALL};line-height:16px;overflow-wrap:anywhere;"
+    f"color:{TEXT_SECONDARY}"
+)
 _PICTURE = "display:block;margin:0 0 4px;border-radius:4px"
 
 
@@ -37,7 +40,7 @@ class DuplicateGroups(list[tuple[ImageRecord, ...]]):
 
     def _repr_html_(self) -> str:
         copies = sum(len(group) - 1 for group in self)
-        title = f"{_count(len(self), 'picture')} with {_count(copies, 'further copy', 'further copies')}"
+        title = f"{count_text(len(self), 'picture')} with {count_text(copies, 'further copy', 'further copies')}"
         return gallery(title if self else str(self), ([(image, "") for image in group] for group in self))
 
 
@@ -61,7 +64,7 @@ class NearDuplicateGroups(list[NearGroup]):
     @property
     def summary(self) -> str:
         """One line: how many groups, and of what."""
-        parts = [f"{_count(len(self), 'group')} of pictures that look alike, {self.compared} compared"]
+        parts = [f"{count_text(len(self), 'group')} of pictures that look alike, {self.compared} compared"]
         if not self.exact:
             parts.append("too many to compare all pairs: a few near the threshold may be missing")
         if self.flat:
@@ -98,14 +101,14 @@ def gallery(title: str, rows: Iterable[Iterable[tuple[ImageRecord, str]]]) -> st
     """
     all_rows = [list(row) for row in rows]
     shown = "".join(f"<div style='{_ROW}'>{_row(row)}</div>" for row in all_rows[:GROUPS])
-    left = len(all_rows) - GROUPS
-    more = f"<div style='color:{DIM}'>… and {left} more groups</div>" if left > 0 else ""
-    return pane(title, shown + more)
+    more = more_text(len(all_rows), GROUPS, "groups")
+    return panel(title, shown + (f"<div style='color:{TEXT_SECONDARY}'>{more}</div>" if more else ""))
 
 
 def _row(row: list[tuple[ImageRecord, str]]) -> str:
-    more = f"<div style='{_FRAME}'>… and {len(row) - PICTURES} more</div>" if len(row) > PICTURES else ""
-    return "".join(_figure(image, caption) for image, caption in row[:PICTURES]) + more
+    more = more_text(len(row), PICTURES)
+    figures = "".join(_figure(image, caption) for image, caption in row[:PICTURES])
+    return figures + (f"<div style='{_FRAME}'>{more}</div>" if more else "")
 
 
 def _figure(image: ImageRecord, caption: str) -> str:
@@ -128,7 +131,3 @@ def _distance(other: Lookalike) -> str:
 
 def _name(image: ImageRecord) -> str:
     return f"{image.dataset}/{image.filename}"
-
-
-def _count(number: int, thing: str, several: str = "") -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {several or thing + 's'}"

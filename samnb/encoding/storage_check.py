@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cards import html_table
 from ..errors import ModelError
 from ..masks import mask_iou
 from ..models import Model
@@ -118,10 +119,8 @@ class StorageReport:
             )
             for row in self.figures
         ]
-        head = "".join(f"<th>{name}</th>" for name in heads)
-        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
         caption = f"{self.model}: {self.prompts} prompts on {self.images} images, against float32 storage"
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+        return html_table(heads, rows, caption=caption)
 
 
 def compare_storage(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..cards import card
+from ..cards import card, count_text, html_table, more_text
 from ..records import Failure
 from .metrics import CaseResult, Figures, summarise
 
@@ -125,8 +124,7 @@ class ModelReport:
             blocks.append("worst at one click\n" + _aligned(self._worst_table()))
         lines = [f"note: {note}" for note in self.notes]
         lines += [f"⚠ {failure.path}: {failure.reason}" for failure in self._all_failed[:20]]
-        if len(self._all_failed) > 20:
-            lines.append(f"… and {len(self._all_failed) - 20} more in .failed")
+        lines += filter(None, [more_text(len(self._all_failed), 20, "in .failed")])
         return "\n\n".join([*blocks, *(["\n".join(lines)] if lines else [])])
 
     __repr__ = __str__
@@ -148,9 +146,9 @@ class ModelReport:
     @property
     def _title(self) -> str:
         images = len({case.image for case in self.cases})
-        counts = f"{_count(self.overall.cases, 'case')} on {_count(images, 'image')}"
+        counts = f"{count_text(self.overall.cases, 'case')} on {count_text(images, 'image')}"
         refused = f" · {len(self._all_failed)} failed" if self._all_failed else ""
-        return f"{self.model} on {self.device} · {counts} · at most {_count(self.max_clicks, 'click')}{refused}"
+        return f"{self.model} on {self.device} · {counts} · at most {count_text(self.max_clicks, 'click')}{refused}"
 
     @property
     def _all_failed(self) -> tuple[Failure, ...]:
@@ -213,10 +211,6 @@ def _number(value: float | None, form: str) -> str:
     return "–" if value is None or value != value else format(value, form)
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
@@ -224,7 +218,4 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _html_table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ([html.escape(cell) for cell in row] for row in rows)
-    lines = ["".join(f"<th style='text-align:right'>{cell}</th>" for cell in head)]
-    lines += ["".join(f"<td style='text-align:right'>{cell}</td>" for cell in row) for row in body]
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+    return html_table(rows[0], rows[1:], style="text-align:right")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..cards import count_text
 from ..catalog import Catalog
 from ..errors import AnyPath, ImageError, ImageNotFound, UnknownName, UnknownOption
 from ..evaluation.cases import failure_of
@@ -30,7 +31,6 @@ from .readers.labelme import read_labelme
 from .readers.mask_pngs import read_mask_pictures
 from .readers.objects import Contents, Found, Mask, Named, plain
 from .report import ImportReport
-from .writers.layout import count
 
 __all__ = ["READERS", "SAME", "Importing", "Reader", "picture_folder", "read_contents"]
 
@@ -154,7 +154,7 @@ class Importing:
             try:
                 images[named] = self.known.match(named)
             except ImageError as error:
-                lost = f" ({count(len(objects), 'object')})" if objects else ""
+                lost = f" ({count_text(len(objects), 'object')})" if objects else ""
                 self.failed.append(Failure(f"{named.name}{lost}", str(error).removeprefix(f"{named.name}: ")))
         new = list(dict.fromkeys(found for found in images.values() if isinstance(found, Path)))
         added = self._added(new) if new else {}
@@ -253,9 +253,11 @@ class Importing:
     def _report(self, images: int) -> ImportReport:
         notes = [*self.contents.notes]
         if self.like:
-            notes.append(f"{count(self.like, 'object')} there with another outline or category: left as they are")
+            notes.append(f"{count_text(self.like, 'object')} there with another outline or category: left as they are")
         if self.turned:
-            notes.append(f"{count(self.turned, 'mask')} drawn on pictures as they lie in their files: turned upright")
+            notes.append(
+                f"{count_text(self.turned, 'mask')} drawn on pictures as they lie in their files: turned upright"
+            )
         return ImportReport(
             format=self.format,
             path=self.path,

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cards import card
+from ..cards import card, count_text, more_text
 from ..records import Failure
-from .writers.layout import count
 
 __all__ = ["ImportReport"]
 
@@ -57,10 +56,10 @@ class ImportReport:
         return asdict(self) | {"path": str(self.path)}
 
     def __str__(self) -> str:
-        parts = [f"{count(self.added, 'annotation')} from {self.path.name} on {count(self.images, 'image')}"]
+        parts = [f"{count_text(self.added, 'annotation')} from {self.path.name} on {count_text(self.images, 'image')}"]
         parts += ["as made by hand"] if self.by_hand else []
         parts += [f"{self.already:,} there already"] if self.already else []
-        parts += [f"{count(self.pictures_added, 'picture')} added"] if self.pictures_added else []
+        parts += [f"{count_text(self.pictures_added, 'picture')} added"] if self.pictures_added else []
         parts += [f"{len(self.failed):,} not used"] if self.failed else []
         lines = [" · ".join(parts), *(f"  {note}" for note in self.notes), *(f"  ⚠ {line}" for line in self._failures)]
         return "\n".join(lines)
@@ -70,13 +69,12 @@ class ImportReport:
     @property
     def _failures(self) -> list[str]:
         lines = [f"{failure.path}: {failure.reason}" for failure in self.failed[:_SHOWN]]
-        more = len(self.failed) - _SHOWN
-        return [*lines, f"… and {more:,} more in .failed"] if more > 0 else lines
+        return [*lines, *filter(None, [more_text(len(self.failed), _SHOWN, "in .failed")])]
 
     def _repr_html_(self) -> str:
         rows = {
-            "new": count(self.added, "annotation") + (", as made by hand" if self.by_hand else ""),
-            "there already": count(self.already, "annotation") if self.already else "none",
+            "new": count_text(self.added, "annotation") + (", as made by hand" if self.by_hand else ""),
+            "there already": count_text(self.already, "annotation") if self.already else "none",
             "images": f"{self.images:,}" + (f", {self.pictures_added:,} of them new" if self.pictures_added else ""),
         }
         if self.categories_added:

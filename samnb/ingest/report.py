@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..cards import counted
+from ..cards import count_text, more_text
 from ..records import Failure, ImageRecord
 
 __all__ = ["AddReport"]
@@ -60,18 +60,17 @@ class AddReport:
         }
 
     def __str__(self) -> str:
-        parts = [f"{counted(len(self.images), 'image')} in {self.dataset!r}", f"{self.added} new"]
+        parts = [f"{count_text(len(self.images), 'image')} in {self.dataset!r}", f"{self.added:,} new"]
         if self.changed:
-            parts.append(f"{self.changed} changed, look at their annotations")
+            parts.append(f"{self.changed:,} changed, look at their annotations")
         if self.duplicates_found:
-            parts.append(f"{self.duplicates_found} already cached, prewarm will be faster")
+            parts.append(f"{self.duplicates_found:,} already cached, prewarm will be faster")
         if self.duplicates:
-            parts.append(counted(self.duplicates, "duplicate"))
+            parts.append(count_text(self.duplicates, "duplicate"))
         if self.failed:
-            parts.append(f"{len(self.failed)} failed")
+            parts.append(f"{len(self.failed):,} failed")
         lines = [" · ".join(parts), *(f"  ⚠ {f.path}: {f.reason}" for f in self.failed[:20])]
-        if len(self.failed) > 20:
-            lines.append(f"  … and {len(self.failed) - 20} more in .failed")
-        return "\n".join(lines)
+        more = more_text(len(self.failed), 20, "in .failed")
+        return "\n".join([*lines, *([f"  {more}"] if more else [])])
 
     __repr__ = __str__

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from ..atomic_files import cannot_write
 from ..cache import EmbeddingCache
+from ..cards import more_text
 from ..errors import NoRoom, StoreError
 from .entry import EntryDamaged, verify
 
@@ -66,7 +67,7 @@ class ArchiveReport:
                 f"  {self.evicted:,} evicted to make room, those used longest ago: raise the budget to keep all"
             )
         lines += [f"  not taken: {name}: {reason}" for name, reason in self.rejected[:_FIRST]]
-        lines += [f"  … and {len(self.rejected) - _FIRST:,} more"] if len(self.rejected) > _FIRST else []
+        lines += [f"  {more}"] if (more := more_text(len(self.rejected), _FIRST)) else []
         lines += [f"  stopped before its end: {self.stopped}"] if self.stopped else []
         return "\n".join(lines)
 

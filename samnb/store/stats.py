@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..cards import card
+from ..cards import card, count_text, size_text, text_rows
 
-__all__ = ["CacheReport", "CacheStats", "TierUsage", "shown_bytes"]
+__all__ = ["CacheReport", "CacheStats", "TierUsage"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class TierUsage:
     note: str = ""
 
     def __str__(self) -> str:
-        entries = "" if self.entries is None else _count(self.entries, "embedding")
-        size = "" if self.bytes is None else shown_bytes(self.bytes)
-        budget = "" if self.budget is None else f"of {shown_bytes(self.budget)}"
+        entries = "" if self.entries is None else count_text(self.entries, "embedding")
+        size = "" if self.bytes is None else size_text(self.bytes)
+        budget = "" if self.budget is None else f"of {size_text(self.budget)}"
         return " · ".join(filter(None, [entries, f"{size} {budget}".strip(), self.note]))
 
 
@@ -69,7 +69,7 @@ class CacheStats:
         }
 
     def __str__(self) -> str:
-        return "embedding cache\n" + "\n".join(f"  {name:<15}{text}" for name, text in self.rows.items())
+        return f"embedding cache\n{text_rows(self.rows, 15)}"
 
     def _repr_html_(self) -> str:
         return card("Embedding cache", self.rows)
@@ -130,7 +130,7 @@ class CacheReport:
             "unreadable": f"{len(self.unreadable):,}",
             "stale temporary files": f"{len(self.stale_temporary):,}",
             "left in the trash": f"{self.trash:,}",
-            "miscounted": shown_bytes(self.miscounted),
+            "miscounted": size_text(self.miscounted),
             "wrong flags": f"{self.flags:,}",
             "in quarantine": f"{self.quarantined:,}",
         }
@@ -142,22 +142,7 @@ class CacheReport:
 
     def __str__(self) -> str:
         found = [f"  {path}: {reason}" for path, reason in (*self.damaged, *self.unreadable)]
-        return "\n".join([self._title, *(f"  {name:<22} {text}" for name, text in self.rows.items()), *found])
+        return "\n".join([self._title, text_rows(self.rows, 23), *found])
 
     def _repr_html_(self) -> str:
         return card(self._title, self.rows)
-
-
-def shown_bytes(size: int) -> str:
-    """A size for people.
-
-    Examples
-    --------
-    >>> shown_bytes(2**21), shown_bytes(50 * 10**9), shown_bytes(0)
-    ('2.0 MiB', '46.6 GiB', '0.0 MiB')
-    """
-    return f"{size / 2**30:,.1f} GiB" if abs(size) >= 2**30 else f"{size / 2**20:,.1f} MiB"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..cards import card
+from ..cards import Html, card, count_text, html_table
 from ..masks import overlay
 from ..records import Failure
 
@@ -174,14 +174,14 @@ class TemplateReport:
         return pandas.DataFrame(rows)
 
     def __str__(self) -> str:
-        lines = [f"{self.template} on {_images(len(self.images))}, a mask counts from IoU {self.min_iou:g}"]
+        lines = [f"{self.template} on {count_text(len(self.images), 'image')}, a mask counts from IoU {self.min_iou:g}"]
         lines.append(f"{'':<16}{'wanted':>8}{'found':>8}{'false':>8}{'precision':>11}{'recall':>8}{'F1':>7}{'IoU':>7}")
         named = self.categories
         lines += [_line(name, tally) for name, tally in named.items()]
         if len(named) != 1:
             lines.append(_line("all", self.overall))
         if self.left_out:
-            lines.append(f"{_images(self.left_out)} left out: the template's examples are on them")
+            lines.append(f"{count_text(self.left_out, 'image')} left out: the template's examples are on them")
         lines += [f"⚠ {failure.path}: {failure.reason}" for failure in self.failed]
         return "\n".join(lines)
 
@@ -199,9 +199,9 @@ class TemplateReport:
         if len(self.categories) > 1:
             rows += [(name, f"F1 {t.f1:.3f}, {t.found} of {t.wanted}") for name, t in self.categories.items()]
         if self.left_out:
-            rows.append(("left out", f"{_images(self.left_out)} with the template's examples"))
+            rows.append(("left out", f"{count_text(self.left_out, 'image')} with the template's examples"))
         rows += [("⚠", f"{failure.path}: {failure.reason}") for failure in self.failed]
-        return card(_images(len(self.images)), dict(rows)) + "".join(self._worst())
+        return card(count_text(len(self.images), "image"), dict(rows)) + "".join(self._worst())
 
     def _worst(self) -> Iterator[str]:
         shown = [image for image in self.images if image.image_id in self.pictures]
@@ -262,7 +262,7 @@ class Sweep:
         widths = [max(len(name), 8) + 2 for name in names]
         head = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
         lines = [
-            f"{self.template} on {_images(self.images)}",
+            f"{self.template} on {count_text(self.images, 'image')}",
             f"{head}{'F1':>8}{'precision':>11}{'recall':>8}{'IoU':>7}",
         ]
         for row in self.rows:
@@ -275,22 +275,15 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         names = list(self.rows[0].parameters)
-        head = "".join(f"<th>{html.escape(text)}</th>" for text in (*names, "F1", "", "precision", "recall", "IoU"))
-        return (
-            f"<table><caption>{html.escape(self.template)}</caption><tr>{head}</tr>{''.join(self._rows(names))}</table>"
-        )
+        heads = (*names, "F1", "", "precision", "recall", "IoU")
+        return html_table(heads, self._rows(names), caption=self.template)
 
-    def _rows(self, names: Sequence[str]) -> Iterable[str]:
+    def _rows(self, names: Sequence[str]) -> Iterator[list[str]]:
         for row in self.rows:
             tally = row.tally
-            bar = f'<div style="width:{tally.f1 * 80:.0f}px;height:8px;background:#1976d2"></div>'
+            bar = Html(f'<div style="width:{tally.f1 * 80:.0f}px;height:8px;background:#1976d2"></div>')
             cells = [*(f"{row.parameters[name]:g}" for name in names), f"{tally.f1:.3f}", bar]
-            cells += [f"{value:.3f}" for value in (tally.precision, tally.recall, tally.mean_iou)]
-            yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _images(number: int) -> str:
-    return f"{number} image" + ("" if number == 1 else "s")
+            yield cells + [f"{value:.3f}" for value in (tally.precision, tally.recall, tally.mean_iou)]
 
 
 def _line(name: str, tally: Tally) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywidgets
 
+from ..cards import more_text
 from ..jobs import Event, Job, summary_text
 from .common import style
 from .common.error_line import ErrorLine
@@ -234,6 +235,6 @@ def _failures(failures: list[tuple[str, str]]) -> str:
     if not failures:
         return ""
     shown = "".join(f"<li><b>{escape(name)}</b> {escape(reason)}</li>" for name, reason in failures[:_FAILURES_SHOWN])
-    more = len(failures) - _FAILURES_SHOWN
-    rest = f"<li>… and {more} more in the job's events</li>" if more > 0 else ""
+    more = more_text(len(failures), _FAILURES_SHOWN, "in the job's events")
+    rest = f"<li>{more}</li>" if more else ""
     return f'<details><summary>{len(failures)} failed</summary><ul class="samnb-failures">{shown}{rest}</ul></details>'

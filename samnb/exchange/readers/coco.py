@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ...cards import count_text
 from ...errors import FormatError, ImageError
 from ...evaluation.coco_cases import decompressed
 from ...masks import decode_rle
 from ...records import Failure
-from ..writers.layout import count
 from .objects import Contents, Found, Mask, Named, Size, read_json, ring_mask, value_of
 
 __all__ = ["read_coco"]
@@ -69,7 +69,7 @@ def read_coco(path: Path, *, crowds: bool = True) -> Contents:
         else:
             objects.append(found)
     taken = "taken for objects of their category" if crowds else "left out"
-    notes = (f"{count(marked, 'object')} marked as crowds: {taken}",) if marked else ()
+    notes = (f"{count_text(marked, 'object')} marked as crowds: {taken}",) if marked else ()
     return Contents(tuple(pictures.values()), tuple(objects), tuple(categories.values()), tuple(failed), notes)
 
 

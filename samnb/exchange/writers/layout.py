@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic_files import clear_leftovers, set_aside, write_whole
-from ...cards import card
+from ...cards import card, count_text, more_text
 from ...errors import ImageError, StoreError, UnknownName
 from ...records import AnnotationRecord, Failure, ImageRecord
 
@@ -23,7 +23,6 @@ __all__ = [
     "ExportReport",
     "FolderWriter",
     "Names",
-    "count",
     "distinct_names",
     "each",
     "gathered",
@@ -66,7 +65,7 @@ class ExportReport:
 
     def _repr_html_(self) -> str:
         rows = {
-            "written": f"{count(self.annotations, 'annotation')} on {count(self.images, 'image')}",
+            "written": f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')}",
             "files": f"{len(self.files):,}",
             "where": str(self.path),
         }
@@ -80,11 +79,10 @@ class ExportReport:
     @property
     def _failures(self) -> list[str]:
         lines = [f"{failure.path}: {failure.reason}" for failure in self.failed[:_SHOWN]]
-        more = len(self.failed) - _SHOWN
-        return [*lines, f"… and {more:,} more in .failed"] if more > 0 else lines
+        return [*lines, *filter(None, [more_text(len(self.failed), _SHOWN, "in .failed")])]
 
     def __repr__(self) -> str:
-        lines = [f"{count(self.annotations, 'annotation')} on {count(self.images, 'image')} → {self.path}"]
+        lines = [f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')} → {self.path}"]
         lines += [f"  {note}" for note in self.notes]
         lines += [f"  ⚠ {line}" for line in self._failures]
         return "\n".join(lines)
@@ -359,15 +357,6 @@ class _Manifest:
 def _inside(name: str) -> bool:
     path = Path(name)
     return not path.is_absolute() and ".." not in path.parts
-
-
-def count(number: int, word: str) -> str:
-    """A number and its word, in the plural where it is one.
-
-    >>> count(1, "image"), count(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def each(

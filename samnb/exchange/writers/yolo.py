@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ...cards import count_text
 from ...masks import decode_rle, mask_polygons
 from ...records import AnnotationRecord, Failure
-from .layout import ExportItem, ExportReport, FolderWriter, Names, count, each
+from .layout import ExportItem, ExportReport, FolderWriter, Names, each
 from .pictures import upright_copy
 from .single_ring import bridged
 
@@ -59,9 +60,9 @@ def export_yolo(
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
     notes = []
     if cut[0]:
-        notes.append(f"{count(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
+        notes.append(f"{count_text(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
     if cut[1]:
-        notes.append(f"{count(cut[1], 'object')} in parts, joined to one outline by cuts")
+        notes.append(f"{count_text(cut[1], 'object')} in parts, joined to one outline by cuts")
     return ExportReport("yolo", path, len(items), written, tuple(folder.files), tuple(failed), tuple(notes))
 
 

@@ -3,13 +3,13 @@ and dark follow the theme. The second value of each `var()` is for pages without
 
 from __future__ import annotations
 
-from ... import cards as panes
+from ... import cards
 
 __all__ = ["CSS"]
 
 _THEME = f"""
-.samnb {{ --samnb-text: {panes.TEXT}; --samnb-dim: {panes.DIM}; --samnb-line: {panes.LINE};
-  --samnb-sunk: {panes.SUNK}; --samnb-face: {panes.FACE}; }}
+.samnb {{ --samnb-text: {cards.TEXT}; --samnb-dim: {cards.TEXT_SECONDARY}; --samnb-line: {cards.BORDER};
+  --samnb-sunk: {cards.BACKGROUND_ALT}; --samnb-face: {cards.BACKGROUND}; }}
 """
 
 _BASE = """
