@@ -22,7 +22,7 @@ from samnb.cache import EmbeddingCache, make_key
 from samnb.prompts import Embedding
 from samnb.session import Session
 from samnb.store import eviction as budgets
-from samnb.store.entry import pack
+from samnb.store.entry import serialize
 
 SMALL = Embedding({"t": np.zeros((8, 8), np.float32)}, (8, 8), (8, 8))
 
@@ -61,7 +61,7 @@ def random_use(folder: Path, entries: int) -> None:
     """Write `entries` entries into room for a quarter of them, reading others between; print what became of them."""
     chance, used, touch = random.Random(0), {}, 0.5
     budgets.TOUCH_AFTER = touch
-    entry = len(pack(key_of(0), SMALL, dtype="float16", about={}))
+    entry = len(serialize(key_of(0), SMALL, dtype="float16", metadata={}))
     cache = EmbeddingCache(folder, disk_bytes=entries // 4 * entry, min_free_bytes=0, memory_bytes=0)
     held: set[int] = set()
     spent, most, slowest, evicted, early = 0.0, 0, 0.0, 0, 0
@@ -76,13 +76,13 @@ def random_use(folder: Path, entries: int) -> None:
         used[index] = time.time()
         used[other] = time.time() if there else used[other]
         most = max(most, cache._disk.usage.total().bytes)
-        if cache._budget.evicted != evicted:
-            evicted = cache._budget.evicted
+        if cache._evictor.evicted != evicted:
+            evicted = cache._evictor.evicted
             gone = {one for one in held if key_of(one) not in cache}
             held -= gone
             oldest_held = min(used[one] for one in held)
             early += sum(used[one] > oldest_held + touch for one in gone)
-    cache._budget.wait()
+    cache._evictor.wait()
     sizes = [found.size for found in cache._disk.entries()]
     noted = cache._disk.usage.total().bytes
     print(

@@ -19,7 +19,7 @@ import numpy as np
 
 from samnb.cache import EmbeddingCache, make_key
 from samnb.prompts import Embedding
-from samnb.store.entry import unpack
+from samnb.store.entry import deserialize
 
 KEY = make_key("pixels", "weights", "recipe")
 
@@ -63,7 +63,7 @@ def measure(dtype: str, folder: Path, rounds: int) -> None:
         "np.load": lambda: np.load(npy),
         "zarr 3, as it comes": zarr,
         "get from disk: read and verify": lambda: cold.get(KEY),
-        "  of which verify": lambda: unpack(raw, KEY),
+        "  of which verify": lambda: deserialize(raw, KEY),
         "get from disk, and look: float32": lambda: cold.get(KEY).tensors["image_embedding"],
         "get from memory": lambda: warm.get(KEY),
         "key in cache": lambda: KEY in cold,

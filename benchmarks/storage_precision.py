@@ -21,7 +21,7 @@ from samnb.encoding.storage_check import compare_storage
 from samnb.models import Model, load_model
 from samnb.prompts import Embedding
 from samnb.store.codecs import compress
-from samnb.store.entry import as_stored, make_key, number_width, pack
+from samnb.store.entry import make_key, number_width, round_trip, serialize
 
 RESULTS = Path(__file__).parent / "results" / "storage_precision.json"
 KEY = make_key("pixels", "weights", "recipe")
@@ -61,7 +61,7 @@ def _measured(model: Model, called: str, picture: str, pixels: NDArray[np.uint8]
 
 
 def _decibels(embedding: Embedding, dtype: str) -> float:
-    stored = as_stored(embedding, dtype)
+    stored = round_trip(embedding, dtype)
     signal = sum(float((tensor.astype(np.float64) ** 2).sum()) for tensor in embedding.tensors.values())
     noise = sum(
         float(((tensor.astype(np.float64) - stored.tensors[name]) ** 2).sum())
@@ -71,7 +71,7 @@ def _decibels(embedding: Embedding, dtype: str) -> float:
 
 
 def _compressed(embedding: Embedding, dtype: str) -> float:
-    raw = pack(KEY, embedding, dtype=dtype, about={})
+    raw = serialize(KEY, embedding, dtype=dtype, metadata={})
     return len(compress(raw, width=number_width(raw))) / len(raw)
 
 

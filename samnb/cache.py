@@ -30,18 +30,17 @@ from typing import Any
 from .errors import NoRoom, StoreError, UnknownName
 from .prompts import Embedding
 from .settings import cache_options
-from .store.cache_stats import read_stats
-from .store.check import check_folder
-from .store.entry import DTYPES, SCHEMA, EntryDamaged, as_stored, check_key, make_key, pack, unpack, verify
-from .store.eviction import Budget, Collected
+from .store.check import CacheReport, check_folder
+from .store.entry import DTYPES, SCHEMA, EntryDamaged, check_key, deserialize, make_key, round_trip, serialize, verify
+from .store.eviction import CollectionReport, Evictor
 from .store.folder import EntryFolder
 from .store.header import header_of
 from .store.limits import Limits
 from .store.memory import MemoryTier
-from .store.observers import Listener, Listeners
+from .store.observers import StoreObserver, StoreObservers
 from .store.remote import CLOSE_TIMEOUT, RemoteTiers, open_tiers
 from .store.single_flight import SingleFlight
-from .store.stats import CacheReport, CacheStats
+from .store.stats import CacheStats, read_stats
 
 __all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "make_key"]
 
@@ -124,7 +123,7 @@ class EmbeddingCache:
             chosen("disk_bytes", disk_bytes), chosen("min_free_bytes", min_free_bytes), chosen("ttl", ttl)
         )
         self._disk = None if self.folder is None else EntryFolder(self.folder)
-        self._budget = None if self._disk is None else Budget(self._disk, self.limits, self._gone)
+        self._evictor = None if self._disk is None else Evictor(self._disk, self.limits, self._on_evicted)
         self._memory = MemoryTier(
             chosen("memory_bytes", memory_bytes, DEFAULT_MEMORY_BYTES),
             chosen("max_entries", max_entries, DEFAULT_MAX_ENTRIES),
@@ -135,19 +134,19 @@ class EmbeddingCache:
         self._remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
         self._unstored: set[str] = set()  # what found no room on the disk, and memory has instead
         self._headers: dict[str, Mapping[str, str]] = {}  # of what memory holds, where entries expire
-        self._listeners = Listeners()
+        self._observers = StoreObservers()
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._flights: SingleFlight[Embedding] = SingleFlight()
-        self._after_fork()
+        self.reset_after_fork()
         _caches.add(self)
 
-    def _after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
         # a forked child has none of the threads that held a lock or were computing
         self._lock = threading.Lock()
-        self._flights.after_fork()
-        self._memory.after_fork()
-        if self._budget is not None:
-            self._budget.after_fork()
+        self._flights.reset_after_fork()
+        self._memory.reset_after_fork()
+        if self._evictor is not None:
+            self._evictor.reset_after_fork()
 
     def __repr__(self) -> str:
         return f"<EmbeddingCache {self.folder or 'in memory'}, {self.dtype}>"
@@ -169,7 +168,7 @@ class EmbeddingCache:
     def __len__(self) -> int:
         return sum(1 for _ in self.keys())
 
-    def noted_entries(self) -> int:
+    def approximate_len(self) -> int:
         """How many entries the folder holds by its usage file: lists nothing; files deleted by hand count."""
         return len(self._memory) if self._disk is None else self._disk.usage.total().entries
 
@@ -201,7 +200,7 @@ class EmbeddingCache:
         self._count("misses" if embedding is None else "hits")
         return embedding
 
-    def bring(self, key: str) -> bool:
+    def ensure_local(self, key: str) -> bool:
         """Have an entry here, from a remote tier if need be, without reading it; False where no tier has it."""
         return key in self or (bool(self._remote) and self.get(key) is not None)
 
@@ -222,10 +221,10 @@ class EmbeddingCache:
         SessionReadOnly, StoreError
             The folder cannot be written, or the disk is full. Earlier entries are as they were.
         """
-        raw = pack(check_key(key), embedding, dtype=self.dtype, about=about)
-        kept = unpack(raw, key)
-        if self._budget is not None:
-            self._budget.write(key, raw)
+        raw = serialize(check_key(key), embedding, dtype=self.dtype, metadata=about)
+        kept = deserialize(raw, key)
+        if self._evictor is not None:
+            self._evictor.write(key, raw)
         self._remember(key, kept, raw)
         self._remote.publish(key, raw)
         return kept
@@ -243,11 +242,11 @@ class EmbeddingCache:
         verify(raw, check_key(key))
         if key in self:
             return False
-        if self._budget is None:
-            self._remember(key, unpack(raw, key), raw)
+        if self._evictor is None:
+            self._remember(key, deserialize(raw, key), raw)
         else:
-            self._budget.write(key, raw)
-        self._listeners.tell([header_of(raw).get("pixel_hash", "")])
+            self._evictor.write(key, raw)
+        self._observers.notify([header_of(raw).get("pixel_hash", "")])
         return True
 
     def raw(self, key: str) -> bytes | None:
@@ -282,7 +281,7 @@ class EmbeddingCache:
 
         def compute_here() -> tuple[Embedding, bool]:
             with ExitStack() as alone:
-                refused = None if self._disk is None else self._disk.lock_out_others(key, until=alone)
+                refused = None if self._disk is None else self._disk.try_one_process(key, until=alone)
                 embedding = self._find(key) or self._fetch(key)  # another may have published it since we looked
                 if embedding is not None:
                     return embedding, True
@@ -299,10 +298,10 @@ class EmbeddingCache:
         in_memory = self._forget(check_key(key))
         if self._disk is None:
             return in_memory
-        about = self._disk.about(key) if self._listeners else {}
+        about = self._disk.metadata_of(key) if self._observers else {}
         removed = self._disk.remove(key)
         if removed:
-            self._gone({key: about.get("pixel_hash", "")})
+            self._on_evicted({key: about.get("pixel_hash", "")})
         return removed
 
     def clear_memory(self) -> None:
@@ -325,7 +324,7 @@ class EmbeddingCache:
             counts = dict(self._counts)
         remote = self._remote.stats()
         return read_stats(
-            self._disk, self._budget, self._memory, remote, counts, exact_up_to=COUNTED_EXACTLY, models=models
+            self._disk, self._evictor, self._memory, remote, counts, exact_up_to=COUNTED_EXACTLY, models=models
         )
 
     def check(self, *, fix: bool = False) -> CacheReport:
@@ -344,9 +343,9 @@ class EmbeddingCache:
             With `fix`, when the folder cannot be written.
         """
         report = CacheReport(len(self), fixed=fix) if self._disk is None else check_folder(self._disk, fix=fix)
-        return replace(report, flags=self._listeners.compare(fix=fix))
+        return replace(report, flags=self._observers.compare(fix=fix))
 
-    def collect(self, *, to_bytes: int | None = None) -> Collected:
+    def collect(self, *, to_bytes: int | None = None) -> CollectionReport:
         """Put the folder in order now: left-over files and expired entries go, and what is above the budget.
 
         Parameters
@@ -354,28 +353,28 @@ class EmbeddingCache:
         to_bytes : int, optional
             Evict what was used longest ago until no more than this is left.
         """
-        return Collected() if self._budget is None else self._budget.collect(to_bytes=to_bytes)
+        return CollectionReport() if self._evictor is None else self._evictor.collect(to_bytes=to_bytes)
 
     def pin(self, keys: Iterable[str]) -> None:
         """Keep these from eviction, by any process, until `unpin`, `close` or the end of this process."""
-        if self._budget is not None:
+        if self._evictor is not None:
             try:
-                self._budget.pins.add(keys)
+                self._evictor.pins.add(keys)
             except (OSError, NotImplementedError) as error:  # nowhere to write, or no locks there
                 _log.debug("%r: not pinned: %s", self, error)
 
     def unpin(self, keys: Iterable[str]) -> None:
         """Let these be evicted again."""
-        if self._budget is not None:
-            self._budget.pins.discard(keys)
+        if self._evictor is not None:
+            self._evictor.pins.discard(keys)
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: StoreObserver) -> None:
         """Tell `listener` from now on what was evicted, removed or found damaged; it is not kept alive by this."""
-        self._listeners.add(listener)
+        self._observers.add(listener)
 
-    def unsubscribe(self, listener: Listener) -> None:
+    def unsubscribe(self, listener: StoreObserver) -> None:
         """Tell it no more."""
-        self._listeners.discard(listener)
+        self._observers.discard(listener)
 
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> int:
         """Wait until the remote tiers have what was computed; how many entries are left when the seconds are over."""
@@ -387,9 +386,9 @@ class EmbeddingCache:
             self._remote.close()
         else:
             self._remote.flush()
-        if self._budget is not None:
-            self._budget.wait(timeout=10)
-            self._budget.pins.clear()
+        if self._evictor is not None:
+            self._evictor.wait(timeout=10)
+            self._evictor.pins.clear()
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -397,7 +396,7 @@ class EmbeddingCache:
         try:
             return self.put(key, embedding, about=about)
         except NoRoom as error:
-            kept = as_stored(embedding, self.dtype)
+            kept = round_trip(embedding, self.dtype)
             self._hold(key, kept, error)
             return kept
 
@@ -413,10 +412,10 @@ class EmbeddingCache:
         """From a remote tier, which has verified it, into the folder."""
         if (found := self._remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
             return None
-        embedding = unpack(found[0], key)
+        embedding = deserialize(found[0], key)
         try:
-            if self._budget is not None:
-                self._budget.write(key, found[0])
+            if self._evictor is not None:
+                self._evictor.write(key, found[0])
         except StoreError as error:  # the answer is here all the same
             self._hold(key, embedding, error)
         else:
@@ -424,7 +423,7 @@ class EmbeddingCache:
         return embedding
 
     def _find(self, key: str) -> Embedding | None:
-        if self._disk is None or self._budget is None:
+        if self._disk is None or self._evictor is None:
             return self._memory.get(check_key(key)) if not self._is_expired(key) else None
         found = self._disk.stat(check_key(key))
         if found is None:
@@ -433,7 +432,7 @@ class EmbeddingCache:
             return self._memory.get(key)
         if self._is_expired(key):
             return None
-        self._budget.touch(key, found)
+        self._evictor.touch(key, found)
         embedding = self._memory.get(key)
         return self._load(self._disk, key) if embedding is None else embedding
 
@@ -442,7 +441,7 @@ class EmbeddingCache:
             embedding = disk.read(key)
         except EntryDamaged as error:
             self._count("quarantined")
-            self._gone({key: error.about.get("pixel_hash", "")})
+            self._on_evicted({key: error.metadata.get("pixel_hash", "")})
             return None
         if embedding is not None:
             self._remember(key, embedding, b"")
@@ -451,7 +450,7 @@ class EmbeddingCache:
     def _remember(self, key: str, embedding: Embedding, raw: bytes) -> None:
         self._unstored.discard(key)
         if self.limits.ttl is not None:
-            self._headers[key] = header_of(raw) if raw else self._folder_of_files().about(key)
+            self._headers[key] = header_of(raw) if raw else self._folder_of_files().metadata_of(key)
         self._memory.put(key, embedding)
 
     def _forget(self, key: str) -> bool:
@@ -469,13 +468,13 @@ class EmbeddingCache:
             return self.limits.expired(self._headers.get(key, {}))
         known = self._headers.get(key)
         # another process may have computed it again
-        return (known is None or self.limits.expired(known)) and self.limits.expired(self._disk.about(key))
+        return (known is None or self.limits.expired(known)) and self.limits.expired(self._disk.metadata_of(key))
 
-    def _gone(self, hashes: Mapping[str, str]) -> None:
+    def _on_evicted(self, hashes: Mapping[str, str]) -> None:
         """Forget entries whose files are gone, and tell who keeps account of their pictures."""
         for key in hashes:
             self._forget(key)
-        self._listeners.tell(hashes.values())
+        self._observers.notify(hashes.values())
 
     def _folder_of_files(self) -> EntryFolder:
         if self._disk is None:
@@ -491,10 +490,10 @@ class EmbeddingCache:
 _caches: weakref.WeakSet[EmbeddingCache] = weakref.WeakSet()
 
 
-def _renew_after_fork() -> None:
+def _reset_after_fork() -> None:
     for cache in list(_caches):
-        cache._after_fork()
+        cache.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_after_fork)
+    os.register_at_fork(after_in_child=_reset_after_fork)

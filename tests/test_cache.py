@@ -31,8 +31,8 @@ from samnb.errors import ModelError, SessionReadOnly, StoreError, UnknownName
 from samnb.prompts import Embedding
 from samnb.store import folder as entry_folder
 from samnb.store import single_flight
-from samnb.store.entry import EntryDamaged, as_stored, pack, unpack
-from samnb.store.entry_files import verify
+from samnb.store.entry import EntryDamaged, deserialize, round_trip, serialize
+from samnb.store.entry_files import read_entry
 from tests.support.cache_child import embedding_of, key_of
 from tests.support.waiting import wait_until
 
@@ -143,9 +143,9 @@ def test_several_tensors_come_back_in_order_as_put_said(tmp_path: Path, dtype: s
 
 def test_threads_may_look_at_a_tensor_for_the_first_time_together(cache: EmbeddingCache) -> None:
     put = Embedding({"a": some(seed=1).tensors["image_embedding"], "b": np.ones((3, 4))}, (4, 4), (4, 4))
-    told = as_stored(put, "float16")
+    told = round_trip(put, "float16")
     for _ in range(20):
-        got = unpack(pack(KEY, put, dtype="float16", about={}), KEY)
+        got = deserialize(serialize(KEY, put, dtype="float16", metadata={}), KEY)
         size = got.nbytes
         with ThreadPoolExecutor(8) as pool:
             looks = list(pool.map(got.tensors.__getitem__, ["a", "b"] * 8))
@@ -218,18 +218,18 @@ def test_what_is_no_embedding_is_refused(cache: EmbeddingCache, tensors: dict[st
 
 
 def test_no_changed_byte_goes_unnoticed() -> None:
-    raw = pack(KEY, some((2, 3)), dtype="float16", about={"filename": "a.jpg"})
-    unpack(raw, KEY)
+    raw = serialize(KEY, some((2, 3)), dtype="float16", metadata={"filename": "a.jpg"})
+    deserialize(raw, KEY)
     for position in range(len(raw)):
         changed = bytearray(raw)
         changed[position] ^= 1 << position % 8
         with pytest.raises(EntryDamaged):
-            unpack(bytes(changed), KEY)
+            deserialize(bytes(changed), KEY)
     for length in range(len(raw)):
         with pytest.raises(EntryDamaged):
-            unpack(raw[:length], KEY)
+            deserialize(raw[:length], KEY)
     with pytest.raises(EntryDamaged):
-        unpack(raw + b"\0", KEY)
+        deserialize(raw + b"\0", KEY)
 
 
 def zero_a_page(raw: bytearray) -> None:
@@ -281,7 +281,7 @@ def test_a_sound_entry_published_meanwhile_is_not_set_aside(tmp_path: Path) -> N
     damage(cache.path_of(KEY), flip_a_byte)
     folder = entry_folder.EntryFolder(tmp_path)
     with pytest.raises(EntryDamaged) as caught:
-        verify(str(cache.path_of(KEY)), KEY)
+        read_entry(str(cache.path_of(KEY)), KEY)
     assert cache.get(KEY) is None
     cache.put(KEY, some(), about={})
     folder.quarantine(cache.path_of(KEY), caught.value)

@@ -49,7 +49,7 @@ def prewarm_events(
         for event in events:
             counts[event.status] += 1
             yield event
-    details = {**counts, "cache_size": encoder.cache.noted_entries()}
+    details = {**counts, "cache_size": encoder.cache.approximate_len()}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 
 
@@ -77,7 +77,7 @@ def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, c
             index, task = waiting.pop(0)
             place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
             try:
-                if there := encoder.cache.bring(task.key):
+                if there := encoder.cache.ensure_local(task.key):
                     encoder.finished(task)
             except Exception as error:
                 yield Event("failed", **place, details=reason_of(error))

@@ -20,7 +20,7 @@ from ..errors import ModelError
 from ..masks import mask_iou
 from ..models import Model
 from ..prompts import Embedding, Prompt
-from ..store.entry import as_stored, make_key, pack
+from ..store.entry import make_key, round_trip, serialize
 
 __all__ = [
     "ENOUGH",
@@ -154,8 +154,8 @@ def compare_storage(
         asked = random_prompts(embedding.original_size, prompts, seed=seed + images)
         truths = [model.decode(embedding, prompt) for prompt in asked]
         for dtype in dtypes:
-            stored = as_stored(embedding, dtype)
-            sizes[dtype] = len(pack(_SOME_KEY, embedding, dtype=dtype, about={}))
+            stored = round_trip(embedding, dtype)
+            sizes[dtype] = len(serialize(_SOME_KEY, embedding, dtype=dtype, metadata={}))
             for prompt, truth in zip(asked, truths, strict=True):
                 compared[dtype].append(_compare(truth, model.decode(stored, prompt)))
     if not images or prompts < 1:

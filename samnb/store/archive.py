@@ -1,4 +1,4 @@
-"""All embeddings of a folder in one file, to take them to another machine: an uncompressed tar.
+"""Export and import of a cache as one uncompressed tar file.
 
 What comes out of an archive is bytes until it is verified, and goes where its key says: a name in an archive is never
 used as a path.
@@ -9,23 +9,47 @@ from __future__ import annotations
 import os
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 from ..atomic_files import cannot_write
-from ..cache import EmbeddingCache
 from ..cards import more_text
 from ..errors import NoRoom, StoreError
 from .entry import EntryDamaged, verify
+from .stats import CacheStats
 
-__all__ = ["ArchiveReport", "export_entries", "import_entries"]
+__all__ = ["ArchiveReport", "EntryStore", "export_entries", "import_entries"]
 
 _NAME = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})\.safetensors")
 _LARGEST = 2 << 30  # no embedding is, and an archive may claim anything
 _FIRST = 20
+
+
+class EntryStore(Protocol):
+    """What an archive needs of a cache; `samnb.EmbeddingCache` has it."""
+
+    folder: Path | None
+
+    def keys(self) -> Iterator[str]:
+        """Every key."""
+        ...
+
+    def raw(self, key: str) -> bytes | None:
+        """The bytes of an entry, not verified."""
+        ...
+
+    def add_raw(self, key: str, raw: bytes) -> bool:
+        """Verify and keep the bytes of an entry; False where it is here already."""
+        ...
+
+    def stats(self) -> CacheStats:
+        """Counts; an import reads ``evicted``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +96,7 @@ class ArchiveReport:
         return "\n".join(lines)
 
 
-def export_entries(cache: EmbeddingCache, path: Path | str, *, keys: Iterable[str] | None = None) -> ArchiveReport:
+def export_entries(cache: EntryStore, path: Path | str, *, keys: Iterable[str] | None = None) -> ArchiveReport:
     """Write embeddings into one file, which is there whole or not at all.
 
     Parameters
@@ -115,7 +139,7 @@ def export_entries(cache: EmbeddingCache, path: Path | str, *, keys: Iterable[st
     return ArchiveReport(path, written, written, tuple(rejected))
 
 
-def import_entries(cache: EmbeddingCache, path: Path | str) -> ArchiveReport:
+def import_entries(cache: EntryStore, path: Path | str) -> ArchiveReport:
     """Take what is sound from an archive; what is here already is not written again. May be repeated.
 
     Where the budget is full, what was used longest ago is evicted, as by any other write; the report says how many.
@@ -164,8 +188,6 @@ def _opened(path: Path) -> tarfile.TarFile:
 
 
 def _append(archive: tarfile.TarFile, key: str, raw: bytes) -> None:
-    from io import BytesIO
-
     member = tarfile.TarInfo(f"{key[:2]}/{key[2:4]}/{key}.safetensors")
     member.size, member.mode = len(raw), 0o644
     archive.addfile(member, BytesIO(raw))

@@ -1,18 +1,90 @@
-"""Looking at a whole folder of entries: is every file sound, how many are there, and of what."""
+"""`check_folder`: verifies every file of a folder of entries, and says what it found in a `CacheReport`."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from ..cards import card, size_text, text_rows
 from .entry import EntryDamaged
-from .entry_files import SUFFIX, is_stale, key_of, reserved_by, verify
+from .entry_files import SUFFIX, is_stale, key_of, read_entry, reserved_by
 from .folder import GC_TIMEOUT, EntryFolder
-from .stats import CacheReport
-from .usage import SLICES, Usage
+from .usage import SHARDS
 
-__all__ = ["check_folder", "count_by", "usage_now"]
+__all__ = ["CacheReport", "check_folder"]
+
+
+@dataclass(frozen=True)
+class CacheReport:
+    """What `EmbeddingCache.check` found.
+
+    Parameters
+    ----------
+    entries : int
+        Sound ones.
+    damaged : tuple of (path, reason)
+        Entries that will be computed again; moved to quarantine when `fixed`.
+    unreadable : tuple of (path, reason)
+        Files that could not be opened, so nothing is known of them; never moved.
+    stale_temporary : tuple of path
+        Left by writers that died more than an hour ago; deleted when `fixed`.
+    quarantined : int
+        Files in quarantine now. They are yours to look at; a collection deletes them after a month.
+    fixed : bool
+        Whether it was asked to put right what it found.
+    trash : int
+        Evicted files that nobody came to delete; deleted when `fixed`.
+    miscounted : int
+        Bytes by which the usage file was wrong, which a killed process may leave; put right when `fixed`.
+    flags : int
+        Images whose `embedding_cached` said something else than the store; put right when `fixed`.
+    """
+
+    entries: int
+    damaged: tuple[tuple[Path, str], ...] = ()
+    unreadable: tuple[tuple[Path, str], ...] = ()
+    stale_temporary: tuple[Path, ...] = ()
+    quarantined: int = 0
+    fixed: bool = False
+    trash: int = 0
+    miscounted: int = 0
+    flags: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is wrong, or nothing any more."""
+        return not self.unreadable and (self.fixed or not self._to_fix)
+
+    @property
+    def _to_fix(self) -> bool:
+        # what another process is writing or evicting just now may show as miscounted or in the trash
+        return bool(self.damaged or self.stale_temporary or self.flags)
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """What the card shows, by name."""
+        return {
+            "sound": f"{self.entries:,}",
+            "damaged": f"{len(self.damaged):,}",
+            "unreadable": f"{len(self.unreadable):,}",
+            "stale temporary files": f"{len(self.stale_temporary):,}",
+            "left in the trash": f"{self.trash:,}",
+            "miscounted": size_text(self.miscounted),
+            "wrong flags": f"{self.flags:,}",
+            "in quarantine": f"{self.quarantined:,}",
+        }
+
+    @property
+    def _title(self) -> str:
+        done = " (fixed)" if self.fixed and self._to_fix else ""
+        return f"Embeddings: {'all sound' if self.ok else 'needs a look'}{done}"
+
+    def __str__(self) -> str:
+        found = [f"  {path}: {reason}" for path, reason in (*self.damaged, *self.unreadable)]
+        return "\n".join([self._title, text_rows(self.rows, 23), *found])
+
+    def _repr_html_(self) -> str:
+        return card(self._title, self.rows)
 
 
 def check_folder(disk: EntryFolder, *, fix: bool) -> CacheReport:
@@ -21,9 +93,9 @@ def check_folder(disk: EntryFolder, *, fix: bool) -> CacheReport:
     damaged: list[tuple[Path, str]] = []
     unreadable: list[tuple[Path, str]] = []
     stale: list[Path] = []
-    for slice in range(SLICES):
-        before, counted, left = disk.usage.of(slice), 0, len(stale)
-        for found in disk.files(slice):
+    for shard in range(SHARDS):
+        before, counted, left = disk.usage.of(shard), 0, len(stale)
+        for found in disk.files(shard):
             path, key = Path(found.path), key_of(found)
             try:
                 if (reserved := reserved_by(found.name)) is not None:
@@ -32,7 +104,7 @@ def check_folder(disk: EntryFolder, *, fix: bool) -> CacheReport:
                     stale.append(path)
                 elif path.suffix == SUFFIX:
                     counted += found.stat().st_size if key else 0
-                    verify(found.path, key)
+                    read_entry(found.path, key)
                     sound += 1
             except FileNotFoundError:
                 continue  # published or removed since it was listed
@@ -46,36 +118,9 @@ def check_folder(disk: EntryFolder, *, fix: bool) -> CacheReport:
         if fix:
             disk.delete(stale[left:])
             with disk.lock("gc", timeout=GC_TIMEOUT):
-                disk.recount(slice)
+                disk.recount(shard)
     trash = disk.in_trash()
     if fix:
         disk.delete(trash)
     held = len(disk.quarantined())
     return CacheReport(sound, tuple(damaged), tuple(unreadable), tuple(stale), held, fix, len(trash), miscounted)
-
-
-def usage_now(disk: EntryFolder, exact_up_to: int) -> Usage:
-    """How much a folder holds: listed where it is small, else as noted."""
-    noted = disk.usage.total()
-    if noted.entries > exact_up_to:
-        return noted
-    sizes = [entry.size for entry in disk.entries()]
-    return Usage(len(sizes), sum(sizes))
-
-
-def count_by(disk: EntryFolder, name: str, entries: int, exact_up_to: int) -> tuple[Mapping[str, int], bool]:
-    """How many entries have each value of a metadatum, the most frequent first; True if reckoned from a part.
-
-    Keys are hashes, so that any slice is a fair sample of the whole.
-    """
-    counts: Counter[str] = Counter()
-    seen = 0
-    for slice in range(SLICES):
-        for entry in disk.entries_of(slice):
-            counts[disk.about(entry.key).get(name, "unknown")] += 1
-        seen = counts.total()
-        if seen >= exact_up_to:
-            break
-    sampled = seen < entries
-    scale = entries / seen if sampled and seen else 1.0
-    return {value: round(count * scale) for value, count in counts.most_common()}, sampled

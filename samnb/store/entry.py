@@ -2,7 +2,7 @@
 
 The file describes itself, so the catalog can be rebuilt from it: any safetensors reader shows the tensors
 and, as metadata, ``schema, key, dtype, original_size, input_size, order, created, samnb`` and what the caller
-said `about` it. The first metadatum, ``xxh3_128``, covers every byte of the file but its own 32 digits: a
+passed as `metadata`. The first metadatum, ``xxh3_128``, covers every byte of the file but its own 32 digits: a
 length and a header that parse prove nothing, since a torn page leaves both as they were.
 
 An int8 entry holds, before its tensors, one more float32 tensor for each: ``<name>.scales``, one for every channel.
@@ -35,12 +35,12 @@ __all__ = [
     "DTYPES",
     "SCHEMA",
     "EntryDamaged",
-    "as_stored",
     "check_key",
+    "deserialize",
     "make_key",
     "number_width",
-    "pack",
-    "unpack",
+    "round_trip",
+    "serialize",
     "verify",
 ]
 
@@ -99,11 +99,11 @@ def check_key(key: str) -> str:
 class EntryDamaged(StoreError):
     """Bytes that are not the entry they should be; the cache turns it into a miss."""
 
-    file_read: tuple[int, ...] = ()  # which file was read, for those who set it aside
-    about: Mapping[str, str] = {}  # what its header says, as far as it can be read
+    file_read: tuple[int, ...] = ()  # identity of the file, for moving it to quarantine
+    metadata: Mapping[str, str] = {}  # of its header, as far as it can be read
 
 
-def as_stored(embedding: Embedding, dtype: str) -> Embedding:
+def round_trip(embedding: Embedding, dtype: str) -> Embedding:
     """The embedding as it reads back: through the storage dtype to float32, in arrays of its own, read-only.
 
     Raises
@@ -114,27 +114,27 @@ def as_stored(embedding: Embedding, dtype: str) -> Embedding:
     Examples
     --------
     >>> embedding = Embedding({"image_embedding": np.float32([[[0.1]]])}, (4, 4), (4, 4))
-    >>> float(as_stored(embedding, "float16").tensors["image_embedding"][0, 0, 0])
+    >>> float(round_trip(embedding, "float16").tensors["image_embedding"][0, 0, 0])
     0.0999755859375
     """
     tensors = _restored(list(embedding.tensors), _cast(embedding, dtype))
     return Embedding(tensors, _size(embedding.original_size), _size(embedding.input_size))
 
 
-def pack(key: str, embedding: Embedding, *, dtype: str, about: Mapping[str, str]) -> bytes:
+def serialize(key: str, embedding: Embedding, *, dtype: str, metadata: Mapping[str, str]) -> bytes:
     """The bytes of one file; tensors follow each other in the order of the embedding.
 
     Raises
     ------
     ModelError
-        As `as_stored`.
+        As `round_trip`.
     StoreError
-        `about` uses a name that the store itself writes.
+        `metadata` uses a name that the store itself writes.
     """
-    if reserved := _OWN & set(about):
+    if reserved := _OWN & set(metadata):
         raise StoreError(f"about: the store itself writes {', '.join(sorted(reserved))}; choose other names.")
     tensors = _cast(embedding, dtype)
-    metadata = {
+    said = {
         "xxh3_128": "0" * _DIGITS,
         "schema": str(SCHEMA),
         "key": key,
@@ -144,9 +144,9 @@ def pack(key: str, embedding: Embedding, *, dtype: str, about: Mapping[str, str]
         "order": json.dumps(list(embedding.tensors)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "samnb": _version(),
-        **{_readable(name): _readable(value) for name, value in about.items()},
+        **{_readable(name): _readable(value) for name, value in metadata.items()},
     }
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: dict[str, Any] = {"__metadata__": said}
     end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.nbytes
@@ -159,7 +159,7 @@ def pack(key: str, embedding: Embedding, *, dtype: str, about: Mapping[str, str]
     return bytes(raw)
 
 
-def unpack(raw: bytes, key: str) -> Embedding:
+def deserialize(raw: bytes, key: str) -> Embedding:
     """Verify the bytes of one file and give the embedding: float32, read-only.
 
     Raises
@@ -180,7 +180,7 @@ def verify(raw: bytes, key: str) -> None:
     Examples
     --------
     >>> key = make_key("pixels", "weights", "recipe")
-    >>> raw = pack(key, Embedding({"t": np.ones(3)}, (4, 4), (4, 4)), dtype="float16", about={})
+    >>> raw = serialize(key, Embedding({"t": np.ones(3)}, (4, 4), (4, 4)), dtype="float16", metadata={})
     >>> verify(raw, key)
     >>> verify(raw[:-1] + b"?", key)
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""The files of a folder of entries: their names, and what can be told of each."""
+"""Names and reading of the files in a folder of entries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import StoreError
 from ..prompts import Embedding
-from .entry import EntryDamaged, unpack
+from .entry import EntryDamaged, deserialize
 from .header import header_of
 
 __all__ = [
@@ -27,11 +27,11 @@ __all__ = [
     "key_in",
     "key_of",
     "list_folder",
+    "read_entry",
     "reserved_by",
-    "slice_of",
+    "shard_of",
     "stat_of",
     "temporary_beside",
-    "verify",
 ]
 
 STALE_AFTER = 3600.0  # seconds after which a temporary file belongs to a writer that died
@@ -50,12 +50,12 @@ class FoundEntry(NamedTuple):
     key: str
 
 
-def slice_of(key: str) -> int:
-    """Which of the 256 parts of a folder a key belongs to."""
+def shard_of(key: str) -> int:
+    """The shard of a key, 0 to 255."""
     return int(key[:2], 16)
 
 
-def verify(path: str, key: str | None) -> Embedding:
+def read_entry(path: str, key: str | None) -> Embedding:
     """Read one file and give the embedding of `key`; None: no key leads to it. Raises `EntryDamaged`, `OSError`."""
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
@@ -66,9 +66,9 @@ def verify(path: str, key: str | None) -> Embedding:
     try:
         if key is None:
             raise EntryDamaged("it lies where no key looks for it")
-        return unpack(raw, key)
+        return deserialize(raw, key)
     except EntryDamaged as error:
-        error.file_read, error.about = identity(found), header_of(raw)
+        error.file_read, error.metadata = identity(found), header_of(raw)
         raise
 
 
@@ -82,7 +82,7 @@ def _read_all(file: int, size: int) -> bytes:
 def is_damaged(path: Path) -> bool:
     """Whether a file is there that can be read and is not the entry it should be."""
     try:
-        verify(str(path), key_in(str(path)))
+        read_entry(str(path), key_in(str(path)))
     except EntryDamaged:
         return True
     except OSError:

@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NoRoom, StoreError
-from .entry_files import FoundEntry, slice_of
+from .entry_files import FoundEntry, shard_of
 from .folder import GC_TIMEOUT, EntryFolder
 from .header import read_header
 from .limits import Limits, space
 from .pins import Pins
-from .usage import SLICES
+from .usage import SHARDS
 
-__all__ = ["Budget", "Collected"]
+__all__ = ["CollectionReport", "Evictor"]
 
 HIGH_WATER, LOW_WATER = 0.95, 0.85
 GRACE = 900.0  # seconds since its last use in which an entry is only evicted where nothing else can make room
@@ -42,7 +42,7 @@ _log = logging.getLogger("samnb.cache")
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectionReport:
     """What a collection took away."""
 
     evicted: int = 0
@@ -57,43 +57,43 @@ class Collected:
         )
 
 
-Gone = Callable[[Mapping[str, str]], object]
+OnEvicted = Callable[[Mapping[str, str]], object]
 
 
-class Budget:
+class Evictor:
     """The limits of one folder, and what keeps it within them.
 
     Parameters
     ----------
     disk : EntryFolder
     limits : Limits
-    on_gone : callable
+    on_evicted : callable
         Told after each eviction what is gone: pixel hashes, as the entries' headers give them, by key. May be called
         from a thread of its own.
     """
 
-    def __init__(self, disk: EntryFolder, limits: Limits, on_gone: Gone):
+    def __init__(self, disk: EntryFolder, limits: Limits, on_evicted: OnEvicted):
         self.disk, self.limits = disk, limits
         self.pins = Pins(disk.folder)
         self.evicted = 0
-        self._on_gone = on_gone
-        self._reckoned: int | None = limits.disk_bytes
-        self.after_fork()
+        self._on_evicted = on_evicted
+        self._budget: int | None = limits.disk_bytes
+        self.reset_after_fork()
 
-    def after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
         """A forked child has none of the threads of its parent, and none of its pins."""
-        self.pins.forget()
+        self.pins.reset_after_fork()
         self._queue: list[FoundEntry] = []  # the oldest last
         self._working = threading.Lock()
         self._background: threading.Thread | None = None
         self._next_background = 0.0
 
     @property
-    def size(self) -> int:
+    def budget(self) -> int:
         """What all entries may take; where nobody said, reckoned once from the disk's free space."""
-        if self._reckoned is None:
-            self._reckoned = self.limits.budget(self.disk.folder, self.disk.usage.total().bytes)
-        return self._reckoned
+        if self._budget is None:
+            self._budget = self.limits.budget(self.disk.folder, self.disk.usage.total().bytes)
+        return self._budget
 
     @property
     def min_free(self) -> int:
@@ -110,18 +110,18 @@ class Budget:
         SessionReadOnly, StoreError
             As `EntryFolder.write`.
         """
-        size, slice, reserved = len(raw), slice_of(key), False
+        size, shard, reserved = len(raw), shard_of(key), False
 
         def reserve(announce: Callable[[], None]) -> None:
             nonlocal reserved
-            self._reserve(slice, size, announce)
+            self._reserve(shard, size, announce)
             reserved = True
 
         try:
             self.disk.write(key, raw, reserve=reserve)
         except BaseException:
             if reserved:
-                self.disk.usage.change(slice, -1, -size)
+                self.disk.usage.change(shard, -1, -size)
             raise
         self._keep_below_high_water()
 
@@ -130,7 +130,7 @@ class Budget:
         if time.time() - found.st_mtime > TOUCH_AFTER:
             self.disk.touch(key)
 
-    def collect(self, *, to_bytes: int | None = None) -> Collected:
+    def collect(self, *, to_bytes: int | None = None) -> CollectionReport:
         """Put in order now: delete what is left over or expired, count, and evict what is too much.
 
         Parameters
@@ -145,25 +145,25 @@ class Budget:
             The folder cannot be written, or another process's collection does not end.
         """
         if not self.disk.folder.is_dir():
-            return Collected()
+            return CollectionReport()
         swept, before, began = self._sweep(), self.evicted, time.time_ns()
         entries: list[FoundEntry] = []
-        for slice in range(SLICES):
-            with self._alone():  # one slice at a time: a write that needs room waits for no more than that
-                here, stale = self.disk.recount(slice)
+        for shard in range(SHARDS):
+            with self._exclusive():  # one shard at a time: a write that needs room waits for no more than that
+                here, stale = self.disk.recount(shard)
             self.disk.delete(stale)
             swept += len(stale)
             entries += here
             self._pause()
         expired = [entry for entry in entries if self.limits.ttl and self._is_expired(entry)]
-        with self._alone():
+        with self._exclusive():
             gone = set(expired)
             # what was used since the listing began may be older than something the listing missed
             self._queue = sorted((e for e in entries if e not in gone and e.used_ns < began), reverse=True)
-            trash = self._take(expired)
+            trash = self._trash_all(expired)
         self._finish(trash)
         freed = self._evict_down(to_bytes)
-        return Collected(self.evicted - before - len(trash), freed, len(trash), swept)
+        return CollectionReport(self.evicted - before - len(trash), freed, len(trash), swept)
 
     def wait(self, timeout: float | None = None) -> None:
         """Until the collection in the background is done, if there is one."""
@@ -172,8 +172,8 @@ class Budget:
 
     # -- room for one entry
 
-    def _reserve(self, slice: int, size: int, announce: Callable[[], None]) -> None:
-        limit = self.size
+    def _reserve(self, shard: int, size: int, announce: Callable[[], None]) -> None:
+        limit = self.budget
         if size > limit:
             raise NoRoom(
                 f"{self.disk.folder}: an embedding of {size:,} bytes is larger than the budget of {limit:,}. "
@@ -182,7 +182,7 @@ class Budget:
         for _ in range(5):  # others may take what was freed
             self._make_room("the free space that is to be left", lambda: self._free_missing(size))
             try:
-                if self.disk.usage.reserve(slice, size, limit=limit, announce=announce):
+                if self.disk.usage.reserve(shard, size, limit=limit, announce=announce):
                     return
             except OSError as error:
                 raise self.disk.cannot_write(self.disk.folder / "usage", error) from error
@@ -196,28 +196,28 @@ class Budget:
     def _budget_missing(self, size: int) -> tuple[int, int]:
         used = self.disk.usage.total().bytes
         # to the low-water mark, so that the next ones find room
-        return used + size - self.size, used + size - int(LOW_WATER * self.size)
+        return used + size - self.budget, used + size - int(LOW_WATER * self.budget)
 
-    def _make_room(self, what: str, missing_and_welcome: Callable[[], tuple[int, int]]) -> None:
-        """Free what is missing, and what more is welcome if it can be; `NoRoom` where that cannot be done."""
-        if missing_and_welcome()[0] <= 0:
+    def _make_room(self, what: str, missing_and_wanted: Callable[[], tuple[int, int]]) -> None:
+        """Free what is missing, and what more is wanted if it can be; `NoRoom` where that cannot be done."""
+        if missing_and_wanted()[0] <= 0:
             return
-        with self._alone():
-            missing, welcome = missing_and_welcome()  # others may have made room while this one waited
+        with self._exclusive():
+            missing, wanted = missing_and_wanted()  # others may have made room while this one waited
             if listed := missing > 0 and not self._queue:
                 self._list(missing)
-                missing, welcome = missing_and_welcome()  # what was noted may have been wrong
-            trash, freed = self._evict(missing, welcome, spare_young=False, listed=listed)
+                missing, wanted = missing_and_wanted()  # what was noted may have been wrong
+            trash, freed = self._evict(missing, wanted, keep_recent=False, listed=listed)
         self._finish(trash)
-        if freed < missing and (missing := missing_and_welcome()[0]) > 0:
+        if freed < missing and (missing := missing_and_wanted()[0]) > 0:
             raise NoRoom(
                 f"{self.disk.folder}: no room for another embedding: {missing:,} bytes more than {what} "
-                f"allows, and nothing that may be evicted ({len(self.pins.everyones())} pinned). "
+                f"allows, and nothing that may be evicted ({len(self.pins.of_all_processes())} pinned). "
                 "Free some disk, or raise the budget with cache={'disk_bytes': …}."
             )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """Evict and count while no other thread and no other process does."""
         with self._working, self.disk.lock("gc", timeout=GC_TIMEOUT) as held:
             if not held:
@@ -231,9 +231,9 @@ class Budget:
         freed = 0
         target = self._target(self.disk.usage.total().bytes) if to_bytes is None else to_bytes
         while True:
-            with self._alone():
+            with self._exclusive():
                 above = self.disk.usage.total().bytes - target
-                trash, size = self._evict(min(1, above), above, spare_young=to_bytes is None)
+                trash, size = self._evict(min(1, above), above, keep_recent=to_bytes is None)
             self._finish(trash)
             freed += size
             if not trash:
@@ -246,19 +246,19 @@ class Budget:
 
     # -- eviction, with the lock held
 
-    def _evict(self, missing: int, welcome: int, *, spare_young: bool, listed: bool = False) -> tuple[list[Path], int]:
-        """Move the entries used longest ago to the trash: `missing` bytes, and a few more if `welcome`; gives both."""
+    def _evict(self, missing: int, wanted: int, *, keep_recent: bool, listed: bool = False) -> tuple[list[Path], int]:
+        """Move the entries used longest ago to the trash: `missing` bytes, and a few more if `wanted`; gives both."""
         trash: list[Path] = []
         freed = 0
-        pinned = self.pins.everyones() if missing > 0 else set()
-        while freed < missing or (freed < welcome and len(trash) < AT_ONCE):
+        pinned = self.pins.of_all_processes() if missing > 0 else set()
+        while freed < missing or (freed < wanted and len(trash) < AT_ONCE):
             if not self._queue and not listed:
                 self._list(missing)
                 listed = True
             if not self._queue:
                 break
             entry = self._queue.pop()
-            if spare_young and time.time() - entry.used_ns / 1e9 < GRACE:
+            if keep_recent and time.time() - entry.used_ns / 1e9 < GRACE:
                 self._queue.append(entry)
                 break
             if entry.key not in pinned and (aside := self.disk.trash(entry)) is not None:
@@ -268,11 +268,11 @@ class Budget:
 
     def _list(self, missing: int) -> None:
         """Look at the whole folder: count it, and queue the oldest entries, at least `missing` bytes."""
-        entries = [entry for slice in range(SLICES) for entry in self.disk.recount(slice)[0]]
-        pinned = self.pins.everyones()
+        entries = [entry for shard in range(SHARDS) for entry in self.disk.recount(shard)[0]]
+        pinned = self.pins.of_all_processes()
         self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing)
 
-    def _take(self, entries: Sequence[FoundEntry]) -> list[Path]:
+    def _trash_all(self, entries: Sequence[FoundEntry]) -> list[Path]:
         return [aside for entry in entries if (aside := self.disk.trash(entry)) is not None]
 
     def _sweep(self) -> int:
@@ -281,12 +281,12 @@ class Budget:
         return len(left)
 
     def _is_expired(self, entry: FoundEntry) -> bool:
-        return self.limits.expired(self.disk.about(entry.key))
+        return self.limits.expired(self.disk.metadata_of(entry.key))
 
     def _target(self, total: int) -> int:
         """What may be left of `total` bytes."""
         missing = self.min_free - space(self.disk.folder).free
-        allowed = int(LOW_WATER * self.size) if total > HIGH_WATER * self.size else total
+        allowed = int(LOW_WATER * self.budget) if total > HIGH_WATER * self.budget else total
         return min(allowed, total - max(0, missing))
 
     def _finish(self, trash: Collection[Path]) -> None:
@@ -295,7 +295,7 @@ class Budget:
         self.disk.delete(trash)
         self.evicted += len(trash)
         if gone:
-            self._on_gone(gone)
+            self._on_evicted(gone)
 
     # -- beside the work
 
@@ -303,15 +303,15 @@ class Budget:
         now = time.monotonic()
         if now < self._next_background or (self._background is not None and self._background.is_alive()):
             return
-        if self.disk.usage.total().bytes > HIGH_WATER * self.size or self._expiry_is_due():
+        if self.disk.usage.total().bytes > HIGH_WATER * self.budget or self._expiry_is_due():
             self._next_background = now + COLLECT_EVERY
-            self._background = threading.Thread(target=self._collect_quietly, name="samnb-collect", daemon=True)
+            self._background = threading.Thread(target=self._collect_in_background, name="samnb-collect", daemon=True)
             self._background.start()
 
     def _expiry_is_due(self) -> bool:
         return self.limits.ttl is not None and self._next_background == 0
 
-    def _collect_quietly(self) -> None:
+    def _collect_in_background(self) -> None:
         try:
             collected = self.collect()
         except StoreError as error:

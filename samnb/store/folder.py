@@ -30,14 +30,14 @@ from .entry_files import (
     key_in,
     key_of,
     list_folder,
+    read_entry,
     reserved_by,
-    slice_of,
+    shard_of,
     stat_of,
     temporary_beside,
-    verify,
 )
 from .header import read_header
-from .usage import SLICES, Usage, UsageFile
+from .usage import SHARDS, Usage, UsageFile
 
 __all__ = ["GC_TIMEOUT", "LOCK_TIMEOUT", "EntryFolder"]
 
@@ -78,12 +78,12 @@ class EntryFolder:
 
     def entries(self) -> Iterator[FoundEntry]:
         """Every entry, in no order; lists all folders."""
-        for slice in range(SLICES):
-            yield from self.entries_of(slice)
+        for shard in range(SHARDS):
+            yield from self.entries_of(shard)
 
-    def entries_of(self, slice: int) -> Iterator[FoundEntry]:
+    def entries_of(self, shard: int) -> Iterator[FoundEntry]:
         """Every entry whose key begins with these two digits."""
-        return iter(self._survey(slice)[0])
+        return iter(self._survey(shard)[0])
 
     def read(self, key: str) -> Embedding | None:
         """The verified embedding, or None where there is no file.
@@ -97,7 +97,7 @@ class EntryFolder:
         """
         path = self._path(key)
         try:
-            return verify(path, key)
+            return read_entry(path, key)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except EntryDamaged as error:
@@ -115,8 +115,8 @@ class EntryFolder:
         except OSError as error:
             raise cannot_read(self.path_of(key), error) from error
 
-    def about(self, key: str) -> dict[str, str]:
-        """What the header of an entry says, not verified; empty where it cannot be read."""
+    def metadata_of(self, key: str) -> dict[str, str]:
+        """The header of an entry, not verified; empty where it cannot be read."""
         return read_header(self._path(key))
 
     def touch(self, key: str) -> None:
@@ -145,7 +145,7 @@ class EntryFolder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                (reserve or _at_once)(lambda: open(temporary, "xb").close())
+                (reserve or _reserve_nothing)(lambda: open(temporary, "xb").close())
                 with open(temporary, "r+b") as file:
                     file.write(raw)
                     file.flush()
@@ -160,7 +160,7 @@ class EntryFolder:
         except OSError as error:
             raise self.cannot_write(path, error) from error
         if replaced is not None:
-            self.usage.change(slice_of(key), -1, -replaced.st_size)
+            self.usage.change(shard_of(key), -1, -replaced.st_size)
 
     def remove(self, key: str) -> bool:
         """Delete one file; True if it was there."""
@@ -172,7 +172,7 @@ class EntryFolder:
             return False
         except OSError as error:
             raise self.cannot_write(path, error) from error
-        self.usage.change(slice_of(key), -1, -(found.st_size if found else 0))
+        self.usage.change(shard_of(key), -1, -(found.st_size if found else 0))
         return True
 
     def trash(self, entry: FoundEntry) -> Path | None:
@@ -192,7 +192,7 @@ class EntryFolder:
             return None
         except OSError as error:
             raise self.cannot_write(path, error) from error
-        self.usage.change(slice_of(entry.key), -1, -found.st_size)
+        self.usage.change(shard_of(entry.key), -1, -found.st_size)
         return aside
 
     def in_trash(self) -> list[Path]:
@@ -219,7 +219,7 @@ class EntryFolder:
                 _log.warning("%s: held by another process for %g s; computing anyway", key, LOCK_TIMEOUT)
             yield
 
-    def lock_out_others(self, key: str, *, until: ExitStack) -> StoreError | None:
+    def try_one_process(self, key: str, *, until: ExitStack) -> StoreError | None:
         """Enter `one_process`; the error where the folder takes no lock: a remote tier may have it."""
         try:
             until.enter_context(self.one_process(key))
@@ -258,12 +258,12 @@ class EntryFolder:
         finally:
             lock.release()
 
-    def recount(self, slice: int) -> tuple[list[FoundEntry], list[Path]]:
-        """List a slice and put right what is noted of it: its entries, and temporary files of writers that died."""
-        before = self.usage.of(slice)
-        entries, announced, stale = self._survey(slice)
+    def recount(self, shard: int) -> tuple[list[FoundEntry], list[Path]]:
+        """List a shard and put right what is noted of it: its entries, and temporary files of writers that died."""
+        before = self.usage.of(shard)
+        entries, announced, stale = self._survey(shard)
         try:
-            self.usage.correct(slice, _total(entries, announced), before)
+            self.usage.correct(shard, _total(entries, announced), before)
         except FileNotFoundError:
             pass  # nothing was ever noted here
         except OSError as error:
@@ -273,16 +273,16 @@ class EntryFolder:
     def _path(self, key: str) -> str:
         return os.path.join(self._root, key[:2], key[2:4], key + SUFFIX)
 
-    def _count(self, slice: int) -> Usage:
-        entries, announced, _ = self._survey(slice)
+    def _count(self, shard: int) -> Usage:
+        entries, announced, _ = self._survey(shard)
         return _total(entries, announced)
 
-    def _survey(self, slice: int) -> tuple[list[FoundEntry], list[int], list[Path]]:
-        """The entries of a slice, the sizes of those that are being written, and what writers that died left."""
+    def _survey(self, shard: int) -> tuple[list[FoundEntry], list[int], list[Path]]:
+        """The entries of a shard, the sizes of those that are being written, and what writers that died left."""
         entries: list[FoundEntry] = []
         announced: list[int] = []
         stale: list[Path] = []
-        for found in self.files(slice):
+        for found in self.files(shard):
             if (entry := _entry_at(found)) is not None:
                 entries.append(entry)
             elif is_stale(found):
@@ -308,7 +308,7 @@ class EntryFolder:
             _log.warning("%s: damaged (%s); not used, and cannot be moved: %s", path, error, failure.strerror)
             return
         if key_in(str(path)):
-            self.usage.change(slice_of(path.stem), -1, -found.st_size)
+            self.usage.change(shard_of(path.stem), -1, -found.st_size)
         _log.warning("%s: damaged (%s); moved to %s, it will be computed again", path, error, aside)
         self._keep_few_damaged()
 
@@ -320,9 +320,9 @@ class EntryFolder:
         except StoreError as error:
             _log.debug("%s", error)
 
-    def files(self, slice: int) -> Iterator[os.DirEntry[str]]:
+    def files(self, shard: int) -> Iterator[os.DirEntry[str]]:
         """Every file two levels down; folders may come and go meanwhile."""
-        for second in list_folder(f"{self._root}/{slice:02x}"):
+        for second in list_folder(f"{self._root}/{shard:02x}"):
             if re.fullmatch("[0-9a-f]{2}", second.name) and second.is_dir():
                 yield from (entry for entry in list_folder(second.path) if entry.is_file())
 
@@ -331,7 +331,7 @@ class EntryFolder:
         return cannot_write(self.folder, path, error)
 
 
-def _at_once(announce: Callable[[], None]) -> None:
+def _reserve_nothing(announce: Callable[[], None]) -> None:
     announce()
 
 

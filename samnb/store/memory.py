@@ -1,10 +1,11 @@
-"""The quickest tier: embeddings in memory, the least recently used dropped first."""
+"""`MemoryTier`: embeddings in memory; the least recently used are dropped first."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import LRUCache
 
 from ..errors import StoreError
 from ..prompts import Embedding
@@ -21,12 +22,12 @@ class MemoryTier:
         Bytes of their tensors; 0 keeps none.
     max_entries : int
     on_drop : callable
-        Told the key of each that found no room or made room for another, with the lock held.
+        Called with the key of each that found no room or made room for another, with the lock held.
 
     Raises
     ------
     StoreError
-        A limit below zero, or none at all.
+        A negative limit, or one that is no number.
     """
 
     def __init__(self, limit: int, max_entries: int, on_drop: Callable[[str], object] = lambda key: None):
@@ -34,62 +35,67 @@ class MemoryTier:
             if not (isinstance(value, int | float) and value >= 0):
                 raise StoreError(f"{name}: expected 0 or more; got {value!r}.")
         self.limit, self.max_entries, self._on_drop = limit, max_entries, on_drop
-        self.bytes = 0
-        self._held: OrderedDict[str, Embedding] = OrderedDict()
-        self.after_fork()
+        self._entries = _LRUCache(limit, on_drop)
+        self.reset_after_fork()
 
-    def after_fork(self) -> None:
-        """A forked child has none of the threads that held the lock."""
+    def reset_after_fork(self) -> None:
+        """Take a new lock: a forked child has none of the threads that may hold the old one."""
         self._lock = threading.Lock()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._held
+        return key in self._entries
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._entries)
+
+    @property
+    def bytes(self) -> int:
+        """Of the tensors held now."""
+        return int(self._entries.currsize)
 
     def keys(self) -> list[str]:
-        """The keys held now, the least recently used first."""
+        """The keys held now."""
         with self._lock:
-            return list(self._held)
+            return list(self._entries)
 
     def get(self, key: str) -> Embedding | None:
         """The very object that was put, or None."""
         with self._lock:
-            if (embedding := self._held.get(key)) is not None:
-                self._held.move_to_end(key)
-            return embedding
+            return self._entries.get(key)
 
     def put(self, key: str, embedding: Embedding) -> bool:
-        """Hold one; False where it is larger than all that may be held."""
-        fits = embedding.nbytes <= self.limit  # one too large would push out all others, then itself
+        """Hold one; False where it is larger than the limit."""
         with self._lock:
-            self._drop(key)
-            if fits:
-                self._held[key] = embedding
-                self.bytes += embedding.nbytes
-            else:
+            self._entries.pop(key, None)
+            if embedding.nbytes > self.limit:  # it would drop all others, then itself
                 self._on_drop(key)
-            while self.bytes > self.limit or len(self._held) > self.max_entries:
-                oldest = next(iter(self._held))
-                self._drop(oldest)
-                self._on_drop(oldest)
-            return key in self._held
+                return False
+            self._entries[key] = embedding
+            while len(self._entries) > self.max_entries:
+                self._entries.popitem()
+            return key in self._entries
 
     def discard(self, key: str) -> bool:
-        """Let go of one; True if it was held."""
-        if key not in self._held:
+        """Drop one; True if it was held."""
+        if key not in self._entries:
             return False
         with self._lock:
-            return self._drop(key)
+            return self._entries.pop(key, None) is not None
 
     def clear(self) -> None:
-        """Let go of all."""
+        """Drop all."""
         with self._lock:
-            self._held.clear()
-            self.bytes = 0
+            self._entries = _LRUCache(self.limit, self._on_drop)
 
-    def _drop(self, key: str) -> bool:
-        embedding = self._held.pop(key, None)
-        self.bytes -= 0 if embedding is None else embedding.nbytes
-        return embedding is not None
+
+class _LRUCache(LRUCache):
+    """Measured in bytes; reports what it drops to make room."""
+
+    def __init__(self, limit: int, on_drop: Callable[[str], object]):
+        super().__init__(limit, getsizeof=lambda embedding: embedding.nbytes)
+        self._on_drop = on_drop
+
+    def popitem(self) -> tuple[str, Embedding]:
+        key, embedding = super().popitem()
+        self._on_drop(key)
+        return key, embedding

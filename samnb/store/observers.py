@@ -1,4 +1,4 @@
-"""Those who note elsewhere what a cache holds, as a session's catalog does, and telling them."""
+"""`StoreObserver`: what is notified when entries of a cache come or go, as a session's catalog is."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ from typing import Protocol
 
 from ..errors import StoreError
 
-__all__ = ["Listener", "Listeners"]
+__all__ = ["StoreObserver", "StoreObservers"]
 
 _log = logging.getLogger("samnb.cache")
 
 
-class Listener(Protocol):
-    """Somebody who keeps account of a cache."""
+class StoreObserver(Protocol):
+    """Records elsewhere what a cache holds."""
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
-        """Entries of these pictures (None: of any) came or went: look, note it if `fix`, say how much was wrong."""
+        """Compare its records of these pictures (None: of all) with the cache.
+
+        Returns the number of wrong ones; corrects them where `fix`.
+        """
         ...
 
 
-class Listeners:
-    """The listeners of one cache; none is kept alive by this."""
+class StoreObservers:
+    """The observers of one cache, held by weak references."""
 
     def __init__(self) -> None:
-        self._all: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._observers: weakref.WeakSet[StoreObserver] = weakref.WeakSet()
 
     def __bool__(self) -> bool:
-        return bool(self._all)
+        return bool(self._observers)
 
-    def add(self, listener: Listener) -> None:
-        """Tell this one too."""
-        self._all.add(listener)
+    def add(self, observer: StoreObserver) -> None:
+        """Notify this one too."""
+        self._observers.add(observer)
 
-    def discard(self, listener: Listener) -> None:
-        """Tell this one no more."""
-        self._all.discard(listener)
+    def discard(self, observer: StoreObserver) -> None:
+        """Stop notifying it."""
+        self._observers.discard(observer)
 
-    def tell(self, pixel_hashes: Iterable[str]) -> None:
-        """Entries of these pictures came or went; an empty hash stands for a picture nobody knows."""
+    def notify(self, pixel_hashes: Iterable[str]) -> None:
+        """Entries of these pictures came or went; "" stands for an unknown picture."""
         known = frozenset(pixel_hashes)
-        for listener in list(self._all):
+        for observer in list(self._observers):
             try:
-                listener.store_changed(known if all(known) else None, fix=True)
+                observer.store_changed(known if all(known) else None, fix=True)
             except StoreError as error:
-                # the entries are what they are; the next look at the catalog puts it right
+                # the entries are what they are; the catalog is compared again when it is next opened
                 _log.warning("%d embeddings came or went and the catalog could not be told: %s", len(known), error)
 
     def compare(self, *, fix: bool) -> int:
-        """Have all compare all they know; how much was wrong."""
-        return sum(listener.store_changed(None, fix=fix) for listener in list(self._all))
+        """Have every observer compare all its records; returns the number of wrong ones."""
+        return sum(observer.store_changed(None, fix=fix) for observer in list(self._observers))

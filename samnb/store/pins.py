@@ -1,7 +1,7 @@
-"""Keys that a living process does not want evicted, told to all processes that share a folder.
+"""`Pins`: keys that a running process keeps from eviction, known to all processes that share a folder.
 
 Each holder has one file in ``folder/pins/`` and keeps a kernel lock on it. A file whose lock is free was left by a
-process that died, and means nothing any more.
+process that ended, and has no effect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = logging.getLogger("samnb.cache")
 
 
 class Pins:
-    """The pins of one cache object, and the sight of everybody's.
+    """The pins of one cache object; reads those of all others.
 
     Parameters
     ----------
@@ -34,45 +34,45 @@ class Pins:
 
     def __init__(self, folder: Path):
         self._folder = folder / "pins"
-        self._mine: set[str] = set()
+        self._own: set[str] = set()
         self._file: Path | None = None
-        self._at_end: Callable[[], object] | None = None
-        self._changing = threading.RLock()
+        self._finalizer: Callable[[], object] | None = None
+        self._lock = threading.RLock()
 
     def add(self, keys: Iterable[str]) -> None:
-        """Keep these too. Raises `OSError` where that cannot be told to others."""
+        """Keep these too. Raises `OSError` where the file cannot be written."""
         new = {check_key(key) for key in keys}
-        with self._changing:
-            self._set(self._mine | new)
+        with self._lock:
+            self._set(self._own | new)
 
     def discard(self, keys: Iterable[str]) -> None:
-        """Let go of these; where that cannot be told to others, they are told with the next change."""
-        with self._changing:
-            kept = self._mine - set(keys)
+        """Unpin these; where the file cannot be written, the next change writes it."""
+        with self._lock:
+            kept = self._own - set(keys)
             try:
                 self._set(kept)
-            except OSError as error:  # a full disk must not fail whoever only wants another image
+            except OSError as error:  # a full disk must not fail a read
                 _log.debug("%s: pins not noted: %s", self._file, error)
-                self._mine = kept
+                self._own = kept
 
     def clear(self) -> None:
-        """Let go of all."""
-        with self._changing:
-            self._mine = set()
-            if self._at_end is not None:
-                self._at_end()
-            self._file = self._at_end = None
+        """Unpin all."""
+        with self._lock:
+            self._own = set()
+            if self._finalizer is not None:
+                self._finalizer()
+            self._file = self._finalizer = None
 
-    def forget(self) -> None:
-        """After a fork: the file and its lock are the parent's."""
-        self._mine, self._file, self._at_end = set(), None, None
-        self._changing = threading.RLock()
+    def reset_after_fork(self) -> None:
+        """Hold no pins in a forked child: the file and its lock are the parent's."""
+        self._own, self._file, self._finalizer = set(), None, None
+        self._lock = threading.RLock()
 
-    def everyones(self) -> set[str]:
-        """All keys that somebody alive wants kept; files of the dead are deleted."""
+    def of_all_processes(self) -> set[str]:
+        """Keys that any running process has pinned; files of ended processes are deleted."""
         from filelock import FileLock, Timeout
 
-        kept = set(self._mine)
+        kept = set(self._own)
         try:
             files = [path for path in self._folder.iterdir() if path.suffix == ".pins" and path != self._file]
         except FileNotFoundError:
@@ -81,27 +81,27 @@ class Pins:
             lock = FileLock(path.with_suffix(".lock"))
             try:
                 lock.acquire(timeout=0)
-            except (Timeout, PermissionError):  # another user's, of whom nothing can be told: it may be alive
+            except (Timeout, PermissionError):  # another user's process, which may be running
                 kept |= _keys_in(path)
             else:
-                with suppress(PermissionError):  # another user's, in a folder where only that user deletes
+                with suppress(PermissionError):  # another user's file, in a folder where only its owner may delete
                     self._release(lock, path)
         return kept
 
     def _set(self, keys: set[str]) -> None:
-        if keys == self._mine:
+        if keys == self._own:
             return
         if not keys:
             self.clear()
             return
-        if self._file is None or not self._folder.is_dir():  # somebody deleted it all
+        if self._file is None or not self._folder.is_dir():  # the folder was deleted
             self.clear()
             self._start()
         assert self._file is not None
         temporary = self._file.with_suffix(".new")
         temporary.write_text("\n".join(sorted(keys)))
         os.replace(temporary, self._file)
-        self._mine = keys
+        self._own = keys
 
     def _start(self) -> None:
         from filelock import FileLock
@@ -110,7 +110,7 @@ class Pins:
         file = self._folder / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.pins"
         lock = FileLock(file.with_suffix(".lock"), thread_local=False)
         lock.acquire()
-        self._file, self._at_end = file, weakref.finalize(self, Pins._release_in, os.getpid(), lock, file)
+        self._file, self._finalizer = file, weakref.finalize(self, Pins._release_in, os.getpid(), lock, file)
 
     @staticmethod
     def _release_in(pid: int, lock: Any, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""One computation for all threads that ask for the same thing at the same time."""
+"""`SingleFlight`: threads that ask for the same key at the same time share one computation."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class SingleFlight(Generic[T]):
     """Computations that are running in this process, by key."""
 
     def __init__(self) -> None:
-        self.after_fork()
+        self.reset_after_fork()
 
-    def after_fork(self) -> None:
-        """A forked child has none of the threads that held the lock or were computing."""
+    def reset_after_fork(self) -> None:
+        """Start empty in a forked child, which has none of the threads that compute."""
         self._lock = threading.Lock()
         self._running: dict[str, Future[T]] = {}
 
-    def run(self, key: str, look: Callable[[], T | None], compute: Callable[[], tuple[T, bool]]) -> tuple[T, bool]:
-        """What `look` finds, or what one of the threads that ask computes.
+    def run(self, key: str, find: Callable[[], T | None], compute: Callable[[], tuple[T, bool]]) -> tuple[T, bool]:
+        """What `find` finds, or what one of the threads that ask computes.
 
         Parameters
         ----------
-        look : callable
+        find : callable
             Gives what is there already, or None.
         compute : callable
             Gives what was computed, and True if another process had done so meanwhile.
@@ -49,7 +49,7 @@ class SingleFlight(Generic[T]):
         ('computed', False)
         """
         while True:
-            if (found := look()) is not None:
+            if (found := find()) is not None:
                 return found, True
             mine: Future[T] = Future()
             with self._lock:

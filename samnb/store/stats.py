@@ -1,14 +1,19 @@
-"""What a cache says of itself: what it holds and did, and what a check of it found; as text and as cards."""
+"""`CacheStats`: what a cache holds in all its tiers, and what it did; `read_stats` gathers it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..cards import card, count_text, size_text, text_rows
+from .eviction import Evictor
+from .folder import EntryFolder
+from .memory import MemoryTier
+from .remote import TierStats
+from .usage import SHARDS, Usage
 
-__all__ = ["CacheReport", "CacheStats", "TierUsage"]
+__all__ = ["CacheStats", "TierUsage", "read_stats"]
 
 
 @dataclass(frozen=True)
@@ -75,74 +80,68 @@ class CacheStats:
         return card("Embedding cache", self.rows)
 
 
-@dataclass(frozen=True)
-class CacheReport:
-    """What `EmbeddingCache.check` found.
+def read_stats(
+    disk: EntryFolder | None,
+    evictor: Evictor | None,
+    memory: MemoryTier,
+    remote: Sequence[TierStats],
+    counts: Mapping[str, int],
+    *,
+    exact_up_to: int,
+    models: bool,
+) -> CacheStats:
+    """The stats of a cache with these tiers; a folder of more entries than `exact_up_to` is not listed for it."""
+    stats = CacheStats(
+        entries=len(memory),
+        bytes=memory.bytes,
+        memory_entries=len(memory),
+        memory_bytes=memory.bytes,
+        hits=counts["hits"],
+        misses=counts["misses"],
+        computed=counts["computed"],
+        quarantined=counts["quarantined"] + sum(tier.damaged for tier in remote),
+        refused=counts["refused"],
+    )
+    tiers = [TierUsage("memory", len(memory), memory.bytes, memory.limit)]
+    if disk is not None and evictor is not None:
+        held = _usage_now(disk, exact_up_to)
+        tiers.append(TierUsage("disk", held.entries, held.bytes, evictor.budget))
+        stats = replace(stats, **held._asdict(), evicted=evictor.evicted, where=str(disk.folder))
+        if models:
+            by_model, sampled = _count_by(disk, "model", held.entries, exact_up_to)
+            stats = replace(stats, models=by_model, models_sampled=sampled)
+    shared = (TierUsage(tier.name, None, None, None, _done_by(tier)) for tier in remote)
+    return replace(stats, tiers=(*tiers, *shared))
 
-    Parameters
-    ----------
-    entries : int
-        Sound ones.
-    damaged : tuple of (path, reason)
-        Entries that will be computed again; moved to quarantine when `fixed`.
-    unreadable : tuple of (path, reason)
-        Files that could not be opened, so nothing is known of them; never moved.
-    stale_temporary : tuple of path
-        Left by writers that died more than an hour ago; deleted when `fixed`.
-    quarantined : int
-        Files in quarantine now. They are yours to look at; a collection deletes them after a month.
-    fixed : bool
-        Whether it was asked to put right what it found.
-    trash : int
-        Evicted files that nobody came to delete; deleted when `fixed`.
-    miscounted : int
-        Bytes by which the usage file was wrong, which a killed process may leave; put right when `fixed`.
-    flags : int
-        Images whose `embedding_cached` said something else than the store; put right when `fixed`.
+
+def _done_by(tier: TierStats) -> str:
+    parts = [tier.state, f"{tier.hits:,} hits", f"{tier.misses:,} misses", f"{tier.published:,} written"]
+    also = {"waiting": tier.waiting, "dropped": tier.dropped, "damaged": tier.damaged}
+    return " · ".join([*parts, *(f"{count:,} {name}" for name, count in also.items() if count)])
+
+
+def _usage_now(disk: EntryFolder, exact_up_to: int) -> Usage:
+    """How much a folder holds: listed where it is small, else as noted."""
+    noted = disk.usage.total()
+    if noted.entries > exact_up_to:
+        return noted
+    sizes = [entry.size for entry in disk.entries()]
+    return Usage(len(sizes), sum(sizes))
+
+
+def _count_by(disk: EntryFolder, name: str, entries: int, exact_up_to: int) -> tuple[Mapping[str, int], bool]:
+    """How many entries have each value of a metadatum, the most frequent first; True if reckoned from a part.
+
+    Keys are hashes, so that any shard is a fair sample of the whole.
     """
-
-    entries: int
-    damaged: tuple[tuple[Path, str], ...] = ()
-    unreadable: tuple[tuple[Path, str], ...] = ()
-    stale_temporary: tuple[Path, ...] = ()
-    quarantined: int = 0
-    fixed: bool = False
-    trash: int = 0
-    miscounted: int = 0
-    flags: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing is wrong, or nothing any more."""
-        return not self.unreadable and (self.fixed or not self._to_fix)
-
-    @property
-    def _to_fix(self) -> bool:
-        # what another process is writing or evicting just now may show as miscounted or in the trash
-        return bool(self.damaged or self.stale_temporary or self.flags)
-
-    @property
-    def rows(self) -> dict[str, str]:
-        """What the card shows, by name."""
-        return {
-            "sound": f"{self.entries:,}",
-            "damaged": f"{len(self.damaged):,}",
-            "unreadable": f"{len(self.unreadable):,}",
-            "stale temporary files": f"{len(self.stale_temporary):,}",
-            "left in the trash": f"{self.trash:,}",
-            "miscounted": size_text(self.miscounted),
-            "wrong flags": f"{self.flags:,}",
-            "in quarantine": f"{self.quarantined:,}",
-        }
-
-    @property
-    def _title(self) -> str:
-        done = " (fixed)" if self.fixed and self._to_fix else ""
-        return f"Embeddings: {'all sound' if self.ok else 'needs a look'}{done}"
-
-    def __str__(self) -> str:
-        found = [f"  {path}: {reason}" for path, reason in (*self.damaged, *self.unreadable)]
-        return "\n".join([self._title, text_rows(self.rows, 23), *found])
-
-    def _repr_html_(self) -> str:
-        return card(self._title, self.rows)
+    counts: Counter[str] = Counter()
+    seen = 0
+    for shard in range(SHARDS):
+        for entry in disk.entries_of(shard):
+            counts[disk.metadata_of(entry.key).get(name, "unknown")] += 1
+        seen = counts.total()
+        if seen >= exact_up_to:
+            break
+    sampled = seen < entries
+    scale = entries / seen if sampled and seen else 1.0
+    return {value: round(count * scale) for value, count in counts.most_common()}, sampled

@@ -1,9 +1,9 @@
-"""How much a folder of entries holds, known without listing it.
+"""`UsageFile`: how much a folder of entries holds, without listing it.
 
 One file of 4096 bytes: for each first two digits of a key, the bytes and the number of its entries. A change is 16
 bytes written in place while the kernel holds the file for us, so a process killed at any moment leaves a
 whole number and no lock. What such a process had reserved and not written stays counted, which errs on the side of a
-folder that is not too full; counting a slice again puts it right. The file may be deleted at any time.
+folder that is not too full; counting a shard again puts it right. The file may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["SLICES", "Usage", "UsageFile"]
+__all__ = ["SHARDS", "Usage", "UsageFile"]
 
-SLICES = 256
+SHARDS = 256
 
 _PAIR = struct.Struct("<qq")
-_SIZE = SLICES * _PAIR.size
-_UNKNOWN = _PAIR.pack(-1, -1) * SLICES
+_SIZE = SHARDS * _PAIR.size
+_UNKNOWN = _PAIR.pack(-1, -1) * SHARDS
 _log = logging.getLogger("samnb.cache")
 
 
@@ -37,19 +37,19 @@ class Usage(NamedTuple):
 
 
 class UsageFile:
-    """What each slice of a folder holds, shared by every process that uses the folder.
+    """What each shard of a folder holds, shared by every process that uses the folder.
 
     Parameters
     ----------
     path : Path
         The file; its folder is made with the first change.
     count : callable
-        ``count(slice)`` lists one slice and gives its `Usage`; asked for slices that nobody counted yet.
+        ``count(shard)`` lists one shard and gives its `Usage`; asked for shards that nobody counted yet.
 
     Examples
     --------
     >>> import tempfile
-    >>> usage = UsageFile(Path(tempfile.mkdtemp()) / "usage", lambda slice: Usage(0, 0))
+    >>> usage = UsageFile(Path(tempfile.mkdtemp()) / "usage", lambda shard: Usage(0, 0))
     >>> usage.reserve(0xab, 1000, limit=1500), usage.reserve(0xff, 1000, limit=1500), usage.total()
     (True, False, Usage(entries=1, bytes=1000))
     """
@@ -58,7 +58,7 @@ class UsageFile:
         self._path, self._count = str(path), count
 
     def total(self) -> Usage:
-        """Of all slices; those nobody counted yet are counted now."""
+        """Of all shards; those nobody counted yet are counted now."""
         data = self._read()
         usage = _sum(data)
         if usage is not None:
@@ -69,9 +69,9 @@ class UsageFile:
                 usage = _sum(self._read())
             except OSError as error:
                 _log.debug("%s: cannot be written: %s", self._path, error)
-        return usage or _plus(*(self._count(slice) for slice in range(SLICES)))
+        return usage or _plus(*(self._count(shard) for shard in range(SHARDS)))
 
-    def reserve(self, slice: int, size: int, *, limit: int, announce: Callable[[], object] = lambda: None) -> bool:
+    def reserve(self, shard: int, size: int, *, limit: int, announce: Callable[[], object] = lambda: None) -> bool:
         """Count one entry more, unless all entries would then be larger than `limit` bytes; True if counted.
 
         `announce` is called just before, while nobody can count: to make the file that who lists the folder will see.
@@ -89,39 +89,39 @@ class UsageFile:
             if (_sum(data) or Usage(0, 0)).bytes + size > limit:
                 return False
             announce()
-            _change(file, data, slice, 1, size)
+            _change(file, data, shard, 1, size)
         return True
 
-    def change(self, slice: int, entries: int, size: int) -> None:
+    def change(self, shard: int, entries: int, size: int) -> None:
         """Count so many entries and bytes more, or less; a folder that cannot be written keeps no counts."""
         try:
             with self._held() as file:
-                _change(file, _all(file), slice, entries, size)
+                _change(file, _all(file), shard, entries, size)
         except OSError as error:
             _log.debug("%s: not counted: %s", self._path, error)
 
-    def correct(self, slice: int, counted: Usage, before: Usage | None) -> None:
-        """Note what was `counted` of a slice, and what others changed since it was noted as `before`."""
+    def correct(self, shard: int, counted: Usage, before: Usage | None) -> None:
+        """Note what was `counted` of a shard, and what others changed since it was noted as `before`."""
         with self._held() as file:
-            now = _one(_all(file), slice)
+            now = _one(_all(file), shard)
             meanwhile = Usage(0, 0) if now is None or before is None else _minus(now, before)
-            _note(file, slice, _plus(counted, meanwhile))
+            _note(file, shard, _plus(counted, meanwhile))
 
-    def of(self, slice: int) -> Usage | None:
-        """What is noted of one slice; None where nobody counted."""
+    def of(self, shard: int) -> Usage | None:
+        """What is noted of one shard; None where nobody counted."""
         try:
             with self._held() as file:
-                return _one(_all(file), slice)
+                return _one(_all(file), shard)
         except OSError:
-            return _one(self._read(), slice)
+            return _one(self._read(), shard)
 
     def _count_unknown(self) -> None:
-        for slice in range(SLICES):
+        for shard in range(SHARDS):
             with self._held() as file:
-                if _one(_all(file), slice) is None:
+                if _one(_all(file), shard) is None:
                     # while held: what another process reserves meanwhile must not be lost
-                    usage = self._count(slice)
-                    _note(file, slice, usage)
+                    usage = self._count(shard)
+                    _note(file, shard, usage)
 
     def _read(self) -> bytes | None:
         try:
@@ -152,13 +152,13 @@ class UsageFile:
             os.close(file)
 
 
-def _change(file: int, data: bytes, slice: int, entries: int, size: int) -> None:
-    if (noted := _one(data, slice)) is not None:
-        _note(file, slice, Usage(max(0, noted.entries + entries), max(0, noted.bytes + size)))
+def _change(file: int, data: bytes, shard: int, entries: int, size: int) -> None:
+    if (noted := _one(data, shard)) is not None:
+        _note(file, shard, Usage(max(0, noted.entries + entries), max(0, noted.bytes + size)))
 
 
-def _note(file: int, slice: int, usage: Usage) -> None:
-    os.lseek(file, slice * _PAIR.size, os.SEEK_SET)
+def _note(file: int, shard: int, usage: Usage) -> None:
+    os.lseek(file, shard * _PAIR.size, os.SEEK_SET)
     os.write(file, _PAIR.pack(usage.bytes, usage.entries))
 
 
@@ -167,10 +167,10 @@ def _all(file: int) -> bytes:
     return os.read(file, _SIZE)
 
 
-def _one(data: bytes | None, slice: int) -> Usage | None:
+def _one(data: bytes | None, shard: int) -> Usage | None:
     if data is None or len(data) != _SIZE:
         return None
-    size, entries = _PAIR.unpack_from(data, slice * _PAIR.size)
+    size, entries = _PAIR.unpack_from(data, shard * _PAIR.size)
     return Usage(entries, size) if entries >= 0 and size >= 0 else None
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 import samnb.session
 from samnb.cache import EmbeddingCache
 from samnb.session import Session
-from samnb.store.entry import pack
+from samnb.store.entry import serialize
 from tests.support.numpy_model import NumpyModel
 
 Open = Callable[..., Session]
@@ -62,7 +62,7 @@ def entry_size(session: Session) -> int:
     record = session.images()[0]
     embedding = NumpyModel.embed(session.pixels(record))
     task = session._encoder.task(record)
-    return len(pack(task.key, embedding, dtype="float16", about=task.about))
+    return len(serialize(task.key, embedding, dtype="float16", metadata=task.about))
 
 
 def test_evicted_images_lose_their_flag_at_once(open_session: Open, pictures: Path) -> None:
@@ -71,14 +71,14 @@ def test_evicted_images_lose_their_flag_at_once(open_session: Open, pictures: Pa
     room = entry_size(first)
     session = open_session({"disk_bytes": 5 * room + room // 2, "min_free_bytes": 0})
     last = list(session.prewarm_stream())[-1]
-    session.cache._budget.wait(30)
+    session.cache._evictor.wait(30)
     assert (last["computed"], last["failed"]) == (8, 0)
     assert 0 < len(truth(session)) <= 5
     assert flags(session) == truth(session)
     assert session.cache.stats().evicted == 8 - len(truth(session))
     again = list(session.prewarm_stream())[-1]
     assert again["skipped"] + again["computed"] == 8
-    session.cache._budget.wait(30)
+    session.cache._evictor.wait(30)
     assert flags(session) == truth(session)
     session.cache.collect(to_bytes=0)
     assert flags(session) == truth(session) == []

@@ -18,7 +18,7 @@ from PIL import Image
 import samnb
 from samnb.cache import CacheReport, EmbeddingCache
 from samnb.session import Session
-from samnb.store.entry import as_stored, pack
+from samnb.store.entry import round_trip, serialize
 from tests.support.cache_child import key_of, tiny_of
 from tests.support.waiting import wait_until
 
@@ -30,7 +30,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(samnb.__file__).parents[1])}
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kills_at_any_moment_leave_a_sound_store_within_its_budget(tmp_path: Path) -> None:
     folder, chance = tmp_path / "embeddings", random.Random(0)
-    entry = len(pack(key_of(0), tiny_of(0), dtype="float16", about={"pixel_hash": "1234567"}))
+    entry = len(serialize(key_of(0), tiny_of(0), dtype="float16", metadata={"pixel_hash": "1234567"}))
     budget = 40 * entry
     nursery = subprocess.Popen(
         [sys.executable, SUPPORT / "cache_child.py", "nursery", folder, str(budget)],
@@ -58,7 +58,7 @@ def test_kills_at_any_moment_leave_a_sound_store_within_its_budget(tmp_path: Pat
     keys = list(cache.keys())
     assert len(keys) >= 5
     for key in keys:
-        fresh = as_stored(tiny_of(indexes[key]), "float16")
+        fresh = round_trip(tiny_of(indexes[key]), "float16")
         assert np.array_equal(cache.get(key).tensors["t"], fresh.tensors["t"])
     assert cache.stats().quarantined == 0
     for left in folder.glob("??/??/.tmp-*"):
@@ -66,7 +66,7 @@ def test_kills_at_any_moment_leave_a_sound_store_within_its_budget(tmp_path: Pat
     assert cache.check(fix=True).ok
     assert cache.check() == CacheReport(entries=len(keys))
     assert cache._disk.usage.total().entries == len(keys)
-    assert cache._budget.pins.everyones() == set()
+    assert cache._evictor.pins.of_all_processes() == set()
 
 
 def start_prewarm(folder: Path, log: Path, seconds: float, *start: Path) -> subprocess.Popen[bytes]:

@@ -196,7 +196,7 @@ def test_a_damaged_entry_is_computed_again_told_and_replaced(
         image = here.images()[3]
         key = here._encoder.key(image.pixel_hash)
     remote = open_tiers([shared])
-    tier = remote._lanes[0].tier
+    tier = remote._workers[0].tier
     stored = bytearray(tier.get(key))
     place = len(stored) * 2 // 3
     stored[place] = stored[place] ^ 4 if how == "flipped" else (0 if stored[place] else 255)

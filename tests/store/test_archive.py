@@ -229,7 +229,7 @@ def test_a_header_that_nests_without_end_is_damage(other: EmbeddingCache, tmp_pa
     assert "not understood" in report.rejected[0][1]
     assert len(report.rejected) == 2
     with pytest.raises(entries.EntryDamaged, match="not understood"):
-        entries.unpack(bytes(raw), key)
+        entries.deserialize(bytes(raw), key)
 
 
 def test_an_import_says_what_it_evicted(cache: EmbeddingCache, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from safetensors.numpy import load
 
 from samnb.errors import ModelError
 from samnb.prompts import Embedding
-from samnb.store.entry import DTYPES, EntryDamaged, as_stored, make_key, number_width, pack, unpack, verify
+from samnb.store.entry import DTYPES, EntryDamaged, deserialize, make_key, number_width, round_trip, serialize, verify
 
 KEY = make_key("pixels", "weights", "recipe")
 SIZES = {"float16": 2, "float32": 4, "int8": 1}
@@ -28,8 +28,8 @@ def of_sam2() -> Embedding:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_three_tensors_come_back_in_their_order(dtype: str) -> None:
     given = of_sam2()
-    raw = pack(KEY, given, dtype=dtype, about={"model": "sam2"})
-    got, stored = unpack(raw, KEY), as_stored(given, dtype)
+    raw = serialize(KEY, given, dtype=dtype, metadata={"model": "sam2"})
+    got, stored = deserialize(raw, KEY), round_trip(given, dtype)
     assert list(got.tensors) == ["image_embed", "high_res_1", "high_res_0"]
     assert (got.original_size, got.input_size) == ((480, 640), (768, 1024))
     for name, tensor in got.tensors.items():
@@ -47,12 +47,12 @@ def test_three_tensors_come_back_in_their_order(dtype: str) -> None:
 
 def test_an_int8_file_is_plain_safetensors() -> None:
     given = of_sam2()
-    raw = pack(KEY, given, dtype="int8", about={})
+    raw = serialize(KEY, given, dtype="int8", metadata={})
     tensors = load(raw)
     assert set(tensors) == {*given.tensors, *(f"{name}.scales" for name in given.tensors)}
     metadata = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
     assert (metadata["dtype"], json.loads(metadata["order"])) == ("int8", list(given.tensors))
-    for name, values in unpack(raw, KEY).tensors.items():
+    for name, values in deserialize(raw, KEY).tensors.items():
         assert tensors[name].dtype == np.int8
         assert np.array_equal(values, tensors[name] * tensors[f"{name}.scales"][:, None, None])
 
@@ -60,15 +60,15 @@ def test_an_int8_file_is_plain_safetensors() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_changed_byte_of_any_dtype_goes_unnoticed(dtype: str) -> None:
     small = Embedding({"b": np.float32([[1, 2], [3, 4]]), "a": np.float32([5])}, (4, 4), (4, 4))
-    raw = pack(KEY, small, dtype=dtype, about={})
+    raw = serialize(KEY, small, dtype=dtype, metadata={})
     for position in range(len(raw)):
         changed = bytearray(raw)
         changed[position] ^= 1 << position % 8
-        for read in (unpack, verify):
+        for read in (deserialize, verify):
             with pytest.raises(EntryDamaged):
                 read(bytes(changed), KEY)
     verify(raw, KEY)
-    for read in (unpack, verify):
+    for read in (deserialize, verify):
         with pytest.raises(EntryDamaged, match="key"):
             read(raw, make_key("other pixels", "weights", "recipe"))
 
@@ -83,23 +83,23 @@ def test_no_changed_byte_of_any_dtype_goes_unnoticed(dtype: str) -> None:
 )
 def test_int8_refuses_what_it_cannot_hold(values: list[float], expected: str) -> None:
     embedding = Embedding({"t": np.float32([values])}, (4, 4), (4, 4))
-    for call in (lambda: as_stored(embedding, "int8"), lambda: pack(KEY, embedding, dtype="int8", about={})):
+    for call in (lambda: round_trip(embedding, "int8"), lambda: serialize(KEY, embedding, dtype="int8", metadata={})):
         with pytest.raises(ModelError, match=expected):
             call()
 
 
 def test_int8_holds_values_that_float16_cannot() -> None:
     embedding = Embedding({"t": np.float32([[1e6, -5e5]])}, (4, 4), (4, 4))
-    assert as_stored(embedding, "int8").tensors["t"].tolist() == [[1e6, pytest.approx(-5e5, rel=0.01)]]
+    assert round_trip(embedding, "int8").tensors["t"].tolist() == [[1e6, pytest.approx(-5e5, rel=0.01)]]
     with pytest.raises(ModelError, match="float16 holds"):
-        as_stored(embedding, "float16")
+        round_trip(embedding, "float16")
 
 
 def test_int8_says_when_a_name_is_taken() -> None:
     embedding = Embedding({"t": np.ones((1, 2), "f4"), "t.scales": np.ones((1, 2), "f4")}, (4, 4), (4, 4))
     with pytest.raises(ModelError, match=r"t\.scales"):
-        pack(KEY, embedding, dtype="int8", about={})
-    assert list(unpack(pack(KEY, embedding, dtype="float16", about={}), KEY).tensors) == ["t", "t.scales"]
+        serialize(KEY, embedding, dtype="int8", metadata={})
+    assert list(deserialize(serialize(KEY, embedding, dtype="float16", metadata={}), KEY).tensors) == ["t", "t.scales"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -110,7 +110,7 @@ def test_odd_shapes_come_back(dtype: str) -> None:
         "row": np.float32([1, -2, 0]),
         "odd": np.ones((3, 1, 5), "f4"),
     }
-    got = unpack(pack(KEY, Embedding(tensors, (4, 4), (4, 4)), dtype=dtype, about={}), KEY)
+    got = deserialize(serialize(KEY, Embedding(tensors, (4, 4), (4, 4)), dtype=dtype, metadata={}), KEY)
     for name, tensor in tensors.items():
         assert got.tensors[name].shape == np.shape(tensor)
         assert np.allclose(got.tensors[name], tensor, atol=0.01)

@@ -21,10 +21,9 @@ import pytest
 from samnb.cache import EmbeddingCache
 from samnb.errors import NoRoom, StoreError
 from samnb.prompts import Embedding
-from samnb.store import eviction as budgets
+from samnb.store import eviction, limits
 from samnb.store import folder as entry_folder
-from samnb.store import limits
-from samnb.store.entry import pack
+from samnb.store.entry import serialize
 from samnb.store.pins import Pins
 from tests.support.cache_child import key_of
 
@@ -37,7 +36,7 @@ def about(index: int) -> dict[str, str]:
     return {"pixel_hash": f"pixels-{index:03}", "model": "numpy"}
 
 
-ENTRY = len(pack(key_of(0), small(), dtype="float16", about=about(0)))
+ENTRY = len(serialize(key_of(0), small(), dtype="float16", metadata=about(0)))
 
 
 def put(cache: EmbeddingCache, index: int, *, age: float = 0.0) -> str:
@@ -168,11 +167,11 @@ def test_pins_of_two_objects_are_seen_by_both(tmp_path: Path) -> None:
     one.add([key_of(1)])
     two.add([key_of(2), key_of(3)])
     two.discard([key_of(3)])
-    assert one.everyones() == two.everyones() == {key_of(1), key_of(2)}
+    assert one.of_all_processes() == two.of_all_processes() == {key_of(1), key_of(2)}
     del one
-    assert two.everyones() == {key_of(2)}
+    assert two.of_all_processes() == {key_of(2)}
     two.clear()
-    assert Pins(tmp_path).everyones() == set()
+    assert Pins(tmp_path).of_all_processes() == set()
 
 
 # --- in the background
@@ -183,7 +182,7 @@ def test_the_background_goes_to_the_low_water_mark_and_spares_what_is_young(cach
         put(cache, index, age=10_000 - index if index < 4 else 0)
     assert len(indexes(cache)) == 9
     put(cache, 9)  # above the high-water mark, within the budget
-    cache._budget.wait(30)
+    cache._evictor.wait(30)
     held = indexes(cache)
     assert on_disk(cache) <= 0.85 * cache.limits.disk_bytes
     assert held == list(range(10 - len(held), 10))
@@ -192,7 +191,7 @@ def test_the_background_goes_to_the_low_water_mark_and_spares_what_is_young(cach
 def test_young_entries_are_spared_by_the_background_but_not_by_a_write_without_room(cache: EmbeddingCache) -> None:
     for index in range(10):
         put(cache, index)
-    cache._budget.wait(30)
+    cache._evictor.wait(30)
     assert cache.collect().evicted == 0
     assert len(indexes(cache)) == 10
     put(cache, 10)
@@ -390,7 +389,7 @@ def test_the_order_of_eviction_is_that_of_use_to_within_the_touch_interval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interval = 0.05
-    monkeypatch.setattr(budgets, "TOUCH_AFTER", interval)
+    monkeypatch.setattr(eviction, "TOUCH_AFTER", interval)
     monkeypatch.setattr(os, "fsync", lambda file: None)
     entries = int(os.environ.get("SAMNB_TEST_ENTRIES", "400"))
     cache = EmbeddingCache(tmp_path, disk_bytes=entries // 4 * ENTRY, min_free_bytes=0, memory_bytes=0)
@@ -434,9 +433,9 @@ def test_pins_survive_the_loss_of_the_whole_folder(cache: EmbeddingCache) -> Non
     shutil.rmtree(cache.folder)
     cache.unpin(keys[:1])
     cache.pin(keys[2:])
-    assert Pins(cache.folder).everyones() == set(keys[1:])
+    assert Pins(cache.folder).of_all_processes() == set(keys[1:])
     cache.close()
-    assert Pins(cache.folder).everyones() == set()
+    assert Pins(cache.folder).of_all_processes() == set()
 
 
 def test_letting_go_of_a_pin_needs_no_room_on_the_disk(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:

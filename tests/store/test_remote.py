@@ -23,8 +23,9 @@ from samnb.cache import EmbeddingCache
 from samnb.errors import PackageMissing, StoreError, TierUnavailable
 from samnb.prompts import Embedding
 from samnb.store.codecs import can_compress, is_compressed
-from samnb.store.entry import make_key, pack, unpack
+from samnb.store.entry import deserialize, make_key, serialize
 from samnb.store.remote import RemoteTiers, open_tiers
+from samnb.store.remote import folder as folder_tier
 from samnb.store.remote import fsspec as object_tier
 from samnb.store.remote import redis as redis_tier
 from tests.support.remote_servers import RedisServer, S3Server, silent_server
@@ -41,7 +42,7 @@ def key_of(index: int) -> str:
 def entry_of(index: int, side: int = 16) -> bytes:
     values = np.random.default_rng(index).normal(size=(8, side, side))
     embedding = Embedding({"image_embedding": values.astype(np.float32)}, (480, 640), (768, 1024))
-    return pack(key_of(index), embedding, dtype="float16", about={})
+    return serialize(key_of(index), embedding, dtype="float16", metadata={})
 
 
 KEY, ENTRY = key_of(0), entry_of(0)
@@ -150,8 +151,8 @@ def remote_of(*tiers: FakeTier, **options: object) -> RemoteTiers:
 
 
 def test_a_tier_keeps_the_first_bytes_under_a_key(url: str, open_remote: Callable[..., RemoteTiers]) -> None:
-    (lane,) = open_remote(url)._lanes
-    tier = lane.tier
+    (worker,) = open_remote(url)._workers
+    tier = worker.tier
     assert (tier.get(KEY), tier.contains(KEY), tier.discard(KEY)) == (None, False, False)
     assert tier.put(KEY, b"first") is True
     assert tier.put(KEY, b"second") is False
@@ -163,18 +164,18 @@ def test_a_tier_keeps_the_first_bytes_under_a_key(url: str, open_remote: Callabl
 
 
 def test_of_many_that_publish_at_once_one_is_first(shared_url: str, open_remote: Callable[..., RemoteTiers]) -> None:
-    (lane,) = open_remote(shared_url)._lanes
-    lane.tier.contains(KEY)
+    (worker,) = open_remote(shared_url)._workers
+    worker.tier.contains(KEY)
     barrier = threading.Barrier(6)
 
     def put(index: int) -> bool:
         barrier.wait()
-        return lane.tier.put(KEY, b"%d" % index)
+        return worker.tier.put(KEY, b"%d" % index)
 
     with ThreadPoolExecutor(6) as pool:
         first = list(pool.map(put, range(6)))
     assert sum(first) == 1
-    assert lane.tier.get(KEY) == b"%d" % first.index(True)
+    assert worker.tier.get(KEY) == b"%d" % first.index(True)
 
 
 def test_what_one_machine_publishes_another_fetches(url: str, open_remote: Callable[..., RemoteTiers]) -> None:
@@ -201,8 +202,8 @@ def test_a_damaged_entry_is_found_told_deleted_and_replaced(
     remote = open_remote(url)
     remote.publish(KEY, ENTRY)
     remote.flush()
-    (lane,) = remote._lanes
-    stored = bytearray(lane.tier.get(KEY))
+    (worker,) = remote._workers
+    stored = bytearray(worker.tier.get(KEY))
     if how == "flipped":
         stored[len(stored) // 2] ^= 1
     elif how == "zeroed":
@@ -213,14 +214,14 @@ def test_a_damaged_entry_is_found_told_deleted_and_replaced(
         stored.clear()
     else:
         stored[:] = entry_of(1)
-    lane.tier.discard(KEY)
-    lane.tier.put(KEY, bytes(stored))
+    worker.tier.discard(KEY)
+    worker.tier.put(KEY, bytes(stored))
     with caplog.at_level(logging.WARNING, "samnb.cache"):
         assert remote.fetch(KEY) is None
     assert "damaged" in caplog.text
     assert remote.names[0] in caplog.text
     assert KEY in caplog.text
-    assert not lane.tier.contains(KEY)
+    assert not worker.tier.contains(KEY)
     assert remote.damaged == 1
     remote.publish(KEY, ENTRY)
     remote.flush()
@@ -269,8 +270,8 @@ def test_a_damaged_entry_is_looked_for_in_the_next_tier(
 ) -> None:
     near = f"memory://{uuid.uuid4().hex}"
     remote = open_remote(near, tmp_path.as_uri())
-    remote._lanes[0].tier.put(KEY, b"nonsense")
-    remote._lanes[1].tier.put(KEY, ENTRY)
+    remote._workers[0].tier.put(KEY, b"nonsense")
+    remote._workers[1].tier.put(KEY, ENTRY)
     assert remote.fetch(KEY) == (ENTRY, remote.names[1])
     assert remote.flush() == 0
     assert remote.fetch(KEY) == (ENTRY, remote.names[0])
@@ -336,7 +337,7 @@ def test_a_folder_that_hangs_costs_its_timeout_once(
     tmp_path: Path, open_remote: Callable[..., RemoteTiers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = threading.Event()
-    monkeypatch.setattr(object_tier.Path, "read_bytes", lambda path: hung.wait(20) and b"")
+    monkeypatch.setattr(folder_tier.Path, "read_bytes", lambda path: hung.wait(20) and b"")
     remote = open_remote(tmp_path.as_uri(), timeout=0.2, first_rest=60)
     began = time.monotonic()
     assert [remote.fetch(key_of(index)) for index in range(20)] == [None] * 20
@@ -547,7 +548,7 @@ def test_a_forked_child_uses_the_tiers_as_its_parent_does(
     remote = open_remote(shared_url)
     remote.publish(KEY, ENTRY)
     assert remote.flush() == 0
-    with remote._lanes[0]._changed:  # a lock that some thread of the parent holds
+    with remote._workers[0]._changed:  # a lock that some thread of the parent holds
         pid = os.fork()
     if pid == 0:
         sound = 1
@@ -584,8 +585,8 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     address: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = {"redis": "redis", "s3": "s3fs"}[extra]
-    for room in (redis_tier, object_tier):
-        monkeypatch.setattr(room, "find_spec", lambda name: None if name == gone else object())
+    for module in (redis_tier, object_tier):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name == gone else object())
     importlib.import_module("fsspec.registry")
     monkeypatch.setattr(sys.modules["fsspec.registry"], "registry", {})
     with pytest.raises(PackageMissing, match=rf"{gone}.*samnb\[{extra}\]"):
@@ -616,7 +617,7 @@ def test_passwords_are_never_shown(redis_server: RedisServer, caplog: pytest.Log
         for address in (redis_server.url.replace("s3cret", "wr0ng-pw"), "redis://lab:wr0ng-pw@127.0.0.1:1/0"):
             remote = open_tiers([address])
             assert remote.fetch(KEY) is None
-            text = f"{remote!r} {remote._lanes[0].tier!r} {remote.stats()} {remote.names}"
+            text = f"{remote!r} {remote._workers[0].tier!r} {remote.stats()} {remote.names}"
             assert "wr0ng-pw" not in text + caplog.text
             assert "***" in text
             remote.close(timeout=0)
@@ -627,8 +628,8 @@ def test_what_is_fetched_reads_back_as_an_embedding(url: str, open_remote: Calla
     remote = open_remote(url)
     remote.publish(KEY, ENTRY)
     remote.flush()
-    got = unpack(remote.fetch(KEY)[0], KEY)
-    assert np.array_equal(got.tensors["image_embedding"], unpack(ENTRY, KEY).tensors["image_embedding"])
+    got = deserialize(remote.fetch(KEY)[0], KEY)
+    assert np.array_equal(got.tensors["image_embedding"], deserialize(ENTRY, KEY).tensors["image_embedding"])
 
 
 def test_damage_where_nothing_may_be_deleted_takes_no_tier_away(
@@ -661,7 +662,7 @@ def test_the_budget_of_a_shared_folder_knows_what_comes_and_goes(
     tmp_path: Path, open_remote: Callable[..., RemoteTiers]
 ) -> None:
     def whole(index: int) -> Embedding:
-        return unpack(entry_of(index), key_of(index))
+        return deserialize(entry_of(index), key_of(index))
 
     owner = EmbeddingCache(tmp_path / "embeddings", disk_bytes=5 * len(ENTRY), min_free_bytes=0)
     owner.put(KEY, whole(0), about={})

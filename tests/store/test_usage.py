@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from samnb.store.usage import SLICES, Usage, UsageFile
+from samnb.store.usage import SHARDS, Usage, UsageFile
 
 COUNT_IN = """
 import sys
 from pathlib import Path
 from samnb.store.usage import Usage, UsageFile
-usage = UsageFile(Path(sys.argv[1]), lambda slice: Usage(0, 0))
+usage = UsageFile(Path(sys.argv[1]), lambda shard: Usage(0, 0))
 for index in range(int(sys.argv[2])):
     assert usage.reserve(index % 7, 10, limit=10**9)
 """
 
 
-def nothing(slice: int) -> Usage:
+def nothing(shard: int) -> Usage:
     return Usage(0, 0)
 
 
@@ -59,9 +59,9 @@ def test_it_never_goes_below_nothing(usage: UsageFile) -> None:
 def test_a_file_that_is_lost_or_torn_is_counted_again(tmp_path: Path, left: bytes | None) -> None:
     counted = []
 
-    def count(slice: int) -> Usage:
-        counted.append(slice)
-        return Usage(2, 30) if slice == 9 else Usage(0, 0)
+    def count(shard: int) -> Usage:
+        counted.append(shard)
+        return Usage(2, 30) if shard == 9 else Usage(0, 0)
 
     path = tmp_path / "usage"
     if left is not None:
@@ -69,15 +69,15 @@ def test_a_file_that_is_lost_or_torn_is_counted_again(tmp_path: Path, left: byte
     usage = UsageFile(path, count)
     assert usage.reserve(1, 5, limit=1000)
     assert usage.total() == Usage(3, 35)
-    assert counted == list(range(SLICES))  # once
+    assert counted == list(range(SHARDS))  # once
     assert UsageFile(path, count).total() == Usage(3, 35)
-    assert len(counted) == SLICES
+    assert len(counted) == SHARDS
 
 
 def test_a_correction_keeps_what_others_changed_meanwhile(usage: UsageFile) -> None:
     usage.reserve(4, 500, limit=1000)
     before = usage.of(4)
-    usage.reserve(4, 20, limit=1000)  # while somebody lists the slice and finds one entry of 100 bytes
+    usage.reserve(4, 20, limit=1000)  # while somebody lists the shard and finds one entry of 100 bytes
     usage.correct(4, Usage(1, 100), before)
     assert usage.of(4) == Usage(2, 120)
 
@@ -107,7 +107,7 @@ def test_two_that_reserve_at_once_do_not_both_get_the_last_room(usage: UsageFile
 
     def work() -> None:
         barrier.wait()
-        got.extend(usage.reserve(slice, 10, limit=250) for slice in range(100))
+        got.extend(usage.reserve(shard, 10, limit=250) for shard in range(100))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -141,7 +141,7 @@ def test_a_child_forked_during_a_change_keeps_nobody_waiting(usage: UsageFile) -
 
 
 def test_bytes_below_zero_are_counted_again(tmp_path: Path) -> None:
-    usage = UsageFile(tmp_path / "usage", lambda slice: Usage(1, 10))
+    usage = UsageFile(tmp_path / "usage", lambda shard: Usage(1, 10))
     assert usage.reserve(1, 10, limit=10**6)
     noted = bytearray((tmp_path / "usage").read_bytes())
     noted[16 * 7 + 7] = 0x80

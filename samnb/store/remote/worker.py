@@ -1,9 +1,8 @@
-"""One remote tier and its manners: what it does when the tier fails, and the thread that writes to it.
+"""`TierWorker`: one remote tier, the thread that writes to it, and what happens when the tier fails.
 
-A `Lane` never raises for its tier and never waits for it longer than one time-out in an outage: the first failure is
-told once, in a warning, and closes the lane. From then on reads are misses at once, writes wait in memory, and only
-the lane's own thread looks whether the tier answers again: after 5 s, 10 s, … up to 5 minutes. A tier that can be
-read but not written, because it is full or forbids it, goes on being read.
+Nothing here raises because of the tier. The first failure is logged once, as a warning, and opens a circuit breaker:
+reads are then misses at once, writes wait in memory, and only the worker's own thread tries the tier again, after 5 s,
+10 s, … up to 5 minutes. A tier that can be read but not written, because it is full or denies access, is still read.
 """
 
 from __future__ import annotations
@@ -14,37 +13,28 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from ...errors import PackageMissing, StoreError, TierUnavailable
 from ..codecs import compress, expand
 from ..entry import number_width, verify
+from .circuit_breaker import CircuitBreaker
 from .protocol import Tier, TierStats
 
-__all__ = ["FIRST_REST", "LONGEST_REST", "MAX_WAITING_BYTES", "Lane"]
+__all__ = ["FIRST_REST", "LONGEST_REST", "MAX_WAITING_BYTES", "TierWorker"]
 
 FIRST_REST, LONGEST_REST = 5.0, 300.0  # seconds before a tier that failed is tried again
 MAX_WAITING_BYTES = 256 << 20  # of entries that wait to be written
 
-_IDLE = 10.0  # seconds after which a thread without work ends
-_TRIES = 3  # of one entry, by a tier that answers everything else
+_IDLE = 10.0  # seconds without work after which the thread ends
+_MAX_ATTEMPTS = 3  # to write one entry to a tier that answers everything else
 _NO_KEY = "0" * 64
 _log = logging.getLogger("samnb.cache")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class _Outage:
-    """Since when something fails: how often, when to try again, and why."""
-
-    failures: int
-    until: float
-    reason: str
-
-
-class Lane:
-    """One tier, the entries that wait for it, and its outages. Threads may share it.
+class TierWorker:
+    """Reads one tier and writes to it in the background. Threads may share the object.
 
     Parameters
     ----------
@@ -52,9 +42,9 @@ class Lane:
     compressed : bool
         Write entries through `codecs.compress`; both kinds are read.
     max_waiting_bytes : int
-        The oldest entries that wait are dropped beyond it.
+        Of entries that wait to be written; beyond it the oldest are dropped.
     first_rest, longest_rest : float
-        Seconds; doubled from one try to the next.
+        Seconds until a tier that failed is tried again; doubled each time.
     """
 
     def __init__(
@@ -69,34 +59,33 @@ class Lane:
         self.tier = tier
         self._compressed = compressed
         self._max_waiting_bytes = max_waiting_bytes
-        self._rests = first_rest, longest_rest
         self._counts = dict.fromkeys(
             ("hits", "misses", "published", "already_there", "dropped", "refused", "damaged", "failures"), 0
         )
-        self._told: set[str] = set()
-        self._down: _Outage | None = None
-        self._full: _Outage | None = None
-        self.after_fork()
+        self._warned: set[str] = set()
+        self._tier_breaker = CircuitBreaker(first_rest, longest_rest)
+        self._write_breaker = CircuitBreaker(first_rest, longest_rest)  # open where the tier can still be read
+        self.reset_after_fork()
 
-    def after_fork(self) -> None:
-        """Begin anew in a child: its parent's thread is not here, and will write what waited there."""
+    def reset_after_fork(self) -> None:
+        """Start empty in a forked child: the parent's thread is not here, and writes what waits there."""
         self._changed = threading.Condition()
         self._waiting: OrderedDict[str, bytes] = OrderedDict()
         self._waiting_bytes = 0
-        self._tries = 0
+        self._attempts = 0
         self._thread: threading.Thread | None = None
         self._hurry = False
         self._closed = False
 
     def fetch(self, key: str) -> bytes | None:
-        """A sound entry, expanded; None when it is not there, is damaged, or the tier is down."""
-        found = self._ask(lambda: (self.tier.get(key),), None)
+        """The verified entry, expanded; None when it is not there, is damaged, or the tier is down."""
+        found = self._call(lambda: (self.tier.get(key),), None)
         if found is None:
             return None
         try:
-            raw = None if found[0] is None else self._sound(key, found[0])
-        except PackageMissing as error:  # sound for those who have the package: it stays where it is
-            self._tell_once("package", "%s: %s Such embeddings are computed again.", self.tier.name, error)
+            raw = None if found[0] is None else self._verified(key, found[0])
+        except PackageMissing as error:  # readable where the package is installed: it stays where it is
+            self._warn_once("package", "%s: %s Such embeddings are computed again.", self.tier.name, error)
             raw = None
         except StoreError as error:
             self._damaged(key, error)
@@ -105,17 +94,17 @@ class Lane:
         return raw
 
     def contains(self, key: str) -> bool:
-        """Whether it is there, as far as can be told."""
-        return self._ask(lambda: self.tier.contains(key), False)
+        """Whether it is there; False where the tier does not answer."""
+        return self._call(lambda: self.tier.contains(key), False)
 
     def discard(self, key: str) -> bool:
-        """Delete there, and write no more; True if it was there."""
+        """Delete it in the tier and among what waits; True if the tier had it."""
         with self._changed:
             self._take(key)
-        return self._ask(lambda: self.tier.discard(key), False)
+        return self._call(lambda: self.tier.discard(key), False)
 
     def publish(self, key: str, raw: bytes) -> None:
-        """Write later; the oldest that waits is dropped when too much does."""
+        """Write it later; the oldest that wait are dropped where too much does."""
         with self._changed:
             if self._closed:
                 return
@@ -127,13 +116,13 @@ class Lane:
                 self._take(next(iter(self._waiting)))
                 dropped += 1
             self._counts["dropped"] += dropped
-            self._work_to_do()
+            self._wake_thread()
         if dropped:
             limit = f"{self._max_waiting_bytes / 2**20:,.0f} MiB"
             message = (
                 "%s: more than %s wait to be written; the oldest are not shared, they stay in the session's folder."
             )
-            self._tell_once("dropped", message, self.tier.name, limit)
+            self._warn_once("dropped", message, self.tier.name, limit)
 
     def flush(self, until: float) -> int:
         """Wait until all is written, the tier fails, or `time.monotonic` says `until`; how many are left."""
@@ -141,14 +130,14 @@ class Lane:
             failures = self._counts["failures"]
             if self._waiting:
                 self._hurry = True
-                self._work_to_do()
+                self._wake_thread()
             while self._waiting and self._counts["failures"] == failures and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._hurry = False
             return len(self._waiting)
 
     def close(self, until: float) -> None:
-        """Flush, then let go; a warning says what could not be written."""
+        """Flush, then close the tier; a warning says what could not be written."""
         left = self.flush(until)
         with self._changed:
             size, self._closed = self._waiting_bytes, True
@@ -164,27 +153,26 @@ class Lane:
             _log.info("%s: while closing: %r", self.tier.name, error)
 
     def stats(self) -> TierStats:
-        """What it did, and how it is."""
+        """What the tier did, and its state."""
         with self._changed:
-            outage = self._down or self._full
             return TierStats(
                 self.tier.name,
-                "down" if self._down else "read only" if self._full else "up",
+                "down" if self._tier_breaker.is_open else "read only" if self._write_breaker.is_open else "up",
                 waiting=len(self._waiting),
                 waiting_bytes=self._waiting_bytes,
-                error=outage.reason if outage else "",
+                error=self._tier_breaker.reason or self._write_breaker.reason,
                 **self._counts,
             )
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def _ask(self, call: Callable[[], T], otherwise: T) -> T:
+    def _call(self, call: Callable[[], T], otherwise: T) -> T:
         with self._changed:
             if self._closed:
                 return otherwise
-            if self._down is not None:
-                if time.monotonic() >= self._down.until:
-                    self._work_to_do()  # the thread tries, not the one who asks
+            if self._tier_breaker.is_open:
+                if time.monotonic() >= self._tier_breaker.retry_at:
+                    self._wake_thread()  # its thread tries the tier, not the caller
                 return otherwise
         try:
             return call()
@@ -192,20 +180,20 @@ class Lane:
             self._failed(error)
             return otherwise
 
-    def _sound(self, key: str, stored: bytes) -> bytes:
+    def _verified(self, key: str, stored: bytes) -> bytes:
         raw = expand(stored)
         verify(raw, key)
         return raw
 
     def _damaged(self, key: str, error: StoreError) -> None:
         self._count("damaged")
-        done = "deleted there" if self._ask(lambda: self.tier.discard(key), False) else "not deleted there"
+        done = "deleted there" if self._call(lambda: self.tier.discard(key), False) else "not deleted there"
         _log.warning("%s: %s is damaged (%s); %s, it will be computed again", self.tier.name, key, error, done)
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def _work_to_do(self) -> None:
-        """With the lock held: have a thread that looks."""
+    def _wake_thread(self) -> None:
+        """Start the thread if there is none, and wake it; the lock is held."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=f"samnb writes to {self.tier.name}", daemon=True)
             self._thread.start()
@@ -230,19 +218,19 @@ class Lane:
             return None
 
     def _due(self) -> tuple[float, Callable[[], None] | None]:
-        if self._down is not None:
-            return self._down.until, self._probe
+        if self._tier_breaker.is_open:
+            return self._tier_breaker.retry_at, self._probe
         if not self._waiting:
             return math.inf, None
-        return (self._full.until if self._full else 0.0), self._send
+        return self._write_breaker.retry_at, self._send
 
     def _probe(self) -> None:
         try:
             self.tier.contains(_NO_KEY)
         except Exception as error:
-            self._failed(error, again=True)
+            self._failed(error, retried=True)
         else:
-            self._works_again()
+            self._recovered()
 
     def _send(self) -> None:
         with self._changed:
@@ -253,11 +241,11 @@ class Lane:
             stored = compress(raw, width=number_width(raw)) if self._compressed else raw
             written = self.tier.put(key, stored)
         except TierUnavailable as error:
-            self._failed(error, again=True, key=key)
+            self._failed(error, retried=True, key=key)
         except StoreError as error:
-            self._refused(key, error)
+            self._reject(key, error)
         except Exception as error:
-            self._failed(error, again=True, key=key)
+            self._failed(error, retried=True, key=key)
         else:
             self._sent(key, raw, written)
 
@@ -265,66 +253,59 @@ class Lane:
         with self._changed:
             if self._waiting.get(key) is raw:
                 self._take(key)
-            self._tries = 0
+            self._attempts = 0
             self._counts["published" if written else "already_there"] += 1
-            recovered, self._full = self._full is not None, None
+            recovered = self._write_breaker.is_open
+            self._write_breaker.reset()
             self._changed.notify_all()
         if recovered:
             _log.info("%s: can be written again", self.tier.name)
 
-    def _refused(self, key: str, error: StoreError) -> None:
+    def _reject(self, key: str, error: StoreError) -> None:
         with self._changed:
             self._take(key)
-            self._tries = 0
+            self._attempts = 0
             self._counts["refused"] += 1
             self._changed.notify_all()
-        self._tell_once("refused", "%s: %s Such embeddings are not shared.", self.tier.name, error)
+        self._warn_once("refused", "%s: %s Such embeddings are not shared.", self.tier.name, error)
 
     def _take(self, key: str) -> None:
-        """With the lock held."""
+        """Remove what waits under that key; the lock is held."""
         self._waiting_bytes -= len(self._waiting.pop(key, b""))
 
-    # -- outages -----------------------------------------------------------------------------------
+    # -- failures ----------------------------------------------------------------------------------
 
-    def _failed(self, error: Exception, *, again: bool = False, key: str | None = None) -> None:
-        """Close the lane, or rest longer. Only the lane's thread says `again`: many readers fail at once."""
+    def _failed(self, error: Exception, *, retried: bool = False, key: str | None = None) -> None:
+        """Open a breaker, or extend its rest; only the worker's thread passes `retried`."""
         if not isinstance(error, TierUnavailable):
             error = TierUnavailable(self.tier.name, f"{type(error).__name__}: {error}")
         with self._changed:
             self._counts["failures"] += 1
             self._hurry = False
-            before = self._full if error.can_read else self._down
-            if before is None or again:
-                failures = 1 if before is None else before.failures + 1
-                first, longest = self._rests
-                rest = min(longest, first * 2.0 ** min(failures - 1, 20))
-                outage = _Outage(failures, time.monotonic() + rest, str(error))
-                if error.can_read:
-                    self._full = outage
-                else:
-                    self._down = outage
+            breaker = self._write_breaker if error.can_read else self._tier_breaker
+            opened = breaker.trip(str(error), retried=retried)
             if key is not None and not error.can_read:
-                self._tries += 1
-                if self._tries >= _TRIES:
+                self._attempts += 1
+                if self._attempts >= _MAX_ATTEMPTS:
                     self._take(key)
-                    self._tries = 0
+                    self._attempts = 0
                     self._counts["refused"] += 1
             if self._waiting:
-                self._work_to_do()
+                self._wake_thread()
             self._changed.notify_all()
-        if before is None:
+        if opened:
             _log.warning("%s Going on without it; it is tried again every now and then.", error)
 
-    def _works_again(self) -> None:
+    def _recovered(self) -> None:
         with self._changed:
-            self._down = None
+            self._tier_breaker.reset()
             self._changed.notify_all()
         _log.info("%s: answers again", self.tier.name)
 
-    def _tell_once(self, what: str, message: str, *values: object) -> None:
+    def _warn_once(self, what: str, message: str, *values: object) -> None:
         with self._changed:
-            first = what not in self._told
-            self._told.add(what)
+            first = what not in self._warned
+            self._warned.add(what)
         if first:
             _log.warning(message, *values)
 
