@@ -218,6 +218,19 @@ class Job:
             self._finish()
         return self._outcome()
 
+    def run_to_report(self, *, every: Callable[[], None] = lambda: None) -> Any:
+        """Do the work as `run` does, and return the "report" in the details of its last event.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The job was cancelled; the message is the report of what was done before.
+        """
+        report = self.run(every=every).details["report"]
+        if self.control.cancelled:
+            raise KeyboardInterrupt(f"Stopped: {report} · the same call goes on from there")
+        return report
+
     def __await__(self) -> Generator[Any, None, Event]:
         return self._wait_in_loop().__await__()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from typing import Any
 
 from tqdm import tqdm
 
@@ -22,8 +23,8 @@ def show_job(job: Job) -> None:
         show_bar(job)
 
 
-def run_shown(job: Job, *, show: bool = True, after: float = 1.0) -> Event:
-    """Run a job that was not started, and show it when it takes longer than `after` seconds.
+def run_shown(job: Job, *, show: bool = True, after: float = 1.0) -> Any:
+    """Run a job that was not started, show it when it takes longer than `after` seconds, and return its report.
 
     Parameters
     ----------
@@ -32,6 +33,11 @@ def run_shown(job: Job, *, show: bool = True, after: float = 1.0) -> Event:
         False: never show it.
     after : float
         Seconds; a shorter job needs no bar.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The job was cancelled; see `samnb.jobs.Job.run_to_report`.
     """
     shown = not show
 
@@ -41,7 +47,7 @@ def run_shown(job: Job, *, show: bool = True, after: float = 1.0) -> Event:
             shown = True
             show_job(job)
 
-    return job.run(every=show_when_slow)
+    return job.run_to_report(every=show_when_slow)
 
 
 def in_notebook() -> bool:

@@ -1,4 +1,4 @@
-"""`Session`, the facade: everything a mouse can do is a method here."""
+"""`Session`, the facade: everything that the widgets do with a mouse is a method here."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
-from .annotations.service import BY_HAND, Changes
+from . import settings
+from .annotations.annotation import Annotation, Annotations
+from .annotations.changes import AnnotationChanges
+from .annotations.service import AnnotationService
 from .cache import EmbeddingCache
-from .catalog import Catalog, ImageRecord
-from .duplicates.lookalikes import Lookalikes
-from .encoding.encoder import Encoder, EncodeTask, RecentPixels, check_cache_options, open_cache
+from .catalog import Catalog, DatasetRecord, ImageRecord, Removed
+from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
+from .duplicates.near import THRESHOLD
+from .duplicates.service import DeduplicationReport, DuplicateService
+from .encoding.encoder import Encoder, EncodeTask, check_cache_options, open_cache
 from .encoding.predict import Predictor
 from .encoding.prefetch import Ahead, Lamp
 from .encoding.prewarm import prewarm_events
@@ -25,26 +31,40 @@ from .encoding.regions import Region, region_hash
 from .encoding.storage_check import StorageReport, compare_storage
 from .errors import PromptError, SessionReadOnly
 from .evaluation.evaluate import evaluate_annotations
-from .ingest import add as intake
+from .exchange.export import ExportReport, export
+from .exchange.importing import import_job
+from .exchange.report import ImportReport
+from .images import thumbnail
+from .ingest.add import AddJob
+from .ingest.library import ImageLibrary
+from .ingest.relocate import RelocationReport, relocate
+from .ingest.report import AddReport
 from .jobs import Event, Job
 from .models import load_model
-from .progress import show_job
+from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
-from .records import ImageRef
-from .replay.replay import Replaying
+from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
+from .replay.recipe import Recipe
+from .replay.replay import Replayer
+from .replay.report import ReplayReport
 from .status import Status
-from .templates.service import TemplateBook
+from .templates import Template
+from .templates.evaluation import LabelledImage
+from .templates.report import Sweep, TemplateReport
+from .templates.service import TemplateService
 
 if TYPE_CHECKING:
     from .evaluation.cases import Case
     from .evaluation.report import ModelReport
-    from .widgets import Annotator
+    from .widgets import Annotator, LookalikeReview, Review, Tuner, Upload
 
-__all__ = ["Session"]
+__all__ = ["Session", "catalog_url", "session_folder"]
+
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 
-class Session(Lookalikes, Replaying):
-    """A folder that knows pictures by their content, keeps their embeddings, and what was annotated on them.
+class Session:
+    """A folder with images, known by their pixels, with their embeddings and their annotations.
 
     Parameters
     ----------
@@ -57,12 +77,22 @@ class Session(Lookalikes, Replaying):
     device : str
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision : str
-        In which images are encoded: "float32", "float16", "bfloat16"; "auto": float16 on cuda, float32 elsewhere.
+        Number format in which images are encoded: "float32", "float16", "bfloat16". "auto": float16 on cuda, float32
+        elsewhere.
     database_url : str, optional
         SQLAlchemy URL of the catalog; None: "catalog.db" in the folder, or the DATABASE_URL variable.
     cache : EmbeddingCache or dict, optional
         A store of your own, or options for the session's, as `samnb.EmbeddingCache` has them: dtype, memory_bytes,
         disk_bytes, remote, …
+
+    Attributes
+    ----------
+    catalog : Catalog
+        The database with images, annotations, categories and templates.
+    cache : EmbeddingCache
+        The store of embeddings.
+    changes : AnnotationChanges
+        Subscribe here to learn of every change of annotations in this process.
 
     Raises
     ------
@@ -96,47 +126,278 @@ class Session(Lookalikes, Replaying):
         cache: EmbeddingCache | Mapping[str, Any] | None = None,
     ):
         check_cache_options(cache)
-        self.folder = intake.session_folder(folder)
+        self.folder = session_folder(folder)
         self.model = load_model(model, checkpoint=checkpoint, device=device, precision=precision)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SessionReadOnly(self.folder, error.strerror) from error
-        self.catalog = Catalog(intake.database_url(self.folder, database_url), folder_for_messages=self.folder)
+        self.catalog = Catalog(catalog_url(self.folder, database_url), folder_for_messages=self.folder)
         self.cache = open_cache(self.folder, cache)
+        self.changes, self.unfinished = AnnotationChanges(), dict[str, Any]()
         opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
         self._predictor = Predictor(self._encoder, self.model)
-        self._ahead = Ahead(self._encoder, read=self._read)
-        self._templates = TemplateBook(self._encoder)
-        self._pixels = RecentPixels()
-        self.changes, self.unfinished = Changes(), {}
+        self._library = ImageLibrary(self.catalog, self.folder, self._encoder)
+        self._ahead = Ahead(self._encoder, read=self._library.read)
+        self._annotations = AnnotationService(self.catalog, self._library, self.model, self.changes)
+        self._templates = TemplateService(self.catalog, self._library, self._encoder, self.changes)
+        self._duplicates = DuplicateService(self.catalog, self._library)
+        self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
         self.catalog.refresh_cached(self._encoder.has)
+
+    # -- images and datasets -----------------------------------------------------------------------
+
+    def add(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddReport:
+        """Add pictures to a dataset; a bad one is reported and the rest goes on.
+
+        What is written stays written, also when this is interrupted: the same call continues from there.
+
+        Parameters
+        ----------
+        source : path, glob, zip file, PIL image, array, bytes, or a list of these
+            Folders are searched recursively; zip files in them are left out. Images and arrays from memory are saved
+            as PNG in the session folder, pictures in zip files and bytes as they are. Bytes may come with a name:
+            ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
+        dataset : str
+        show : bool
+            Draw the progress (a tqdm bar outside a notebook) when it takes longer than a second.
+
+        Raises
+        ------
+        ImageNotFound
+            A single path or glob where nothing is found.
+        KeyboardInterrupt
+            After the current image is finished; its message says how far it came. A second Ctrl+C stops at once.
+        """
+        return run_shown(self._library.add(source, dataset=dataset, start=False), show=show)
+
+    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddJob:
+        """Add pictures as `add` does, in the background; `await` it, or `.wait()`. Then it has a `report`.
+
+        Parameters
+        ----------
+        source, dataset
+            As `add` has them.
+        show : bool
+            Draw a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
+        """
+        return _shown(self._library.add(source, dataset=dataset), show)
+
+    def upload(self, *, dataset: str = "default") -> Upload:
+        """A widget to add files from the computer the browser runs on, for the last line of a notebook cell."""
+        return _widget("Upload", self, dataset=dataset)
+
+    def images(self, dataset: str | None = None) -> list[ImageRecord]:
+        """All images, or those of one dataset, in the order they were added."""
+        return self.catalog.images(dataset=dataset)
+
+    def image(self, image: ImageRef) -> ImageRecord:
+        """One image by file name, "dataset/file name", id, path or hash.
+
+        Raises
+        ------
+        UnknownName
+            No image matches.
+        """
+        return self._library.image(image)
+
+    def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
+        """(H, W, 3) upright RGB, read-only; the last few are kept in memory.
+
+        Raises
+        ------
+        ImageError
+            The file is gone, or no longer holds the pixels it was added with.
+        """
+        return self._library.pixels(image)
+
+    def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
+        """A small copy of the pixels, (h, w, 3), its longest side in pixels."""
+        return thumbnail(self.pixels(image), longest_side)
+
+    def datasets(self) -> list[DatasetRecord]:
+        """All datasets, with the numbers of their images and of those that are cached."""
+        return self.catalog.datasets()
+
+    def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
+        """Rename a dataset. Raises `UnknownName` or `NameTaken`."""
+        return self.catalog.rename_dataset(name, new_name)
+
+    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
+        """Take a dataset out of the session: its images and their annotations.
+
+        Files and embeddings stay, so adding it again needs no encoding. So do the same pictures in other datasets.
+
+        Parameters
+        ----------
+        name : str
+        discard_annotations : bool
+            Also where that deletes annotations by hand or from a file.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        WorkWouldBeLost
+            It holds annotations by hand or from a file.
+        """
+        return self.catalog.delete_dataset(name, discard_annotations=discard_annotations)
+
+    def remove_image(self, image: ImageRef, *, discard_annotations: bool = False) -> Removed:
+        """Take one image out of its dataset; for what stays, and what is raised, see `delete_dataset`."""
+        return self.catalog.remove_image(self.image(image).id, discard_annotations=discard_annotations)
+
+    def relocate(self, folder: str | Path) -> RelocationReport:
+        """Find files that were moved or renamed, by their bytes, in this folder and those below.
+
+        Images keep their ids, annotations and embeddings. Files that are where they were do not change.
+
+        Raises
+        ------
+        ImageNotFound
+            No pictures there.
+        """
+        return relocate(self.catalog, Path(folder).expanduser())
+
+    def fill_hashes(self, *, show: bool = True) -> Job:
+        """Read the files of images whose hashes are not known, in the background; `await` it, or `.wait()`.
+
+        Those are images that came from the earlier server, and images whose perceptual hash was made by an older
+        version. Without this call, `prewarm`, `predict` and `add` read the former when they need them. A file that is
+        gone or changed is reported in its event, and the rest goes on.
+
+        Parameters
+        ----------
+        show : bool
+            Draw a progress widget (a tqdm bar outside a notebook).
+        """
+        return _shown(self._library.fill_hashes(), show)
+
+    # -- duplicates --------------------------------------------------------------------------------
+
+    def duplicates(self, dataset: str | None = None) -> DuplicateGroups:
+        """Groups of images that show the same pixels; in the last line of a notebook cell, a gallery.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            Only groups within it. None: all images.
+        """
+        return self._duplicates.duplicates(dataset)
+
+    def near_duplicates(self, threshold: int = THRESHOLD, *, dataset: str | None = None) -> NearDuplicateGroups:
+        """Groups of images that look alike and have different pixels: suggestions, nothing is merged.
+
+        Re-compressed, resized, slightly cropped or brightened copies are found; turned or mirrored ones are not. A
+        picture and its grey version count as alike. Groups are made round a representative, the largest picture, and
+        never chained from neighbour to neighbour. Pictures with hardly anything in them are left out, and so are pairs
+        that `say_different` names; what `say_same` confirmed is marked.
+
+        Parameters
+        ----------
+        threshold : int
+            Bits of 256 in which perceptual hashes may differ from the representative's: up to 31 it is almost surely
+            the same picture, 51 finds more, unrelated ones begin near 75.
+        dataset : str, optional
+            None: all images.
+        """
+        return self._duplicates.near_duplicates(threshold, dataset=dataset)
+
+    def say_same(self, first: ImageRef, second: ImageRef) -> None:
+        """Save that two images show the same picture, in all datasets; a later statement replaces it.
+
+        Raises
+        ------
+        UnknownName
+            No such image.
+        SamePixels
+            They have the same pixels, so there is nothing to decide.
+        """
+        self._duplicates.set_verdict(first, second, same=True)
+
+    def say_different(self, first: ImageRef, second: ImageRef) -> None:
+        """Save that two images show different pictures: they are not suggested again. Raises as `say_same`."""
+        self._duplicates.set_verdict(first, second, same=False)
+
+    def unsay(self, first: ImageRef, second: ImageRef) -> bool:
+        """Delete what `say_same` or `say_different` saved for two images; False if there was nothing."""
+        return self._duplicates.clear_verdict(first, second)
+
+    def keep_one_of_each(
+        self,
+        dataset: str | None = None,
+        *,
+        into: str = "one of each",
+        threshold: int = THRESHOLD,
+        only_confirmed: bool = False,
+        keep: Iterable[ImageRef] = (),
+    ) -> DeduplicationReport:
+        """Make a dataset of the same files without duplicates.
+
+        One image stays of those with the same pixels, of those said to be the same, and of those that look alike: the
+        largest in pixels, of several as large the one with the larger file, else the first. The datasets they come
+        from, and all files, stay as they are.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            None: all images.
+        into : str
+            Name of the new dataset.
+        threshold : int
+            As in `near_duplicates`.
+        only_confirmed : bool
+            Leave out only what has the same pixels or was said to be the same, not what merely looks alike.
+        keep : iterable of images
+            These stay rather than a larger one.
+
+        Raises
+        ------
+        NameTaken
+            There is a dataset of that name.
+        UnknownName
+            No such dataset or image.
+        """
+        options: Any = {"into": into, "threshold": threshold, "only_confirmed": only_confirmed, "keep": keep}
+        return self._duplicates.keep_one_of_each(dataset, **options)
+
+    def review_lookalikes(self, threshold: int = THRESHOLD, *, dataset: str | None = None) -> LookalikeReview:
+        """A widget that shows similar pictures side by side and asks: the same, or different?
+
+        For the last line of a notebook cell; for the parameters see `near_duplicates`.
+        """
+        return _widget("LookalikeReview", self, threshold=threshold, dataset=dataset)
 
     # -- embeddings --------------------------------------------------------------------------------
 
     def is_cached(self, image: ImageRef, *, region: Region | None = None) -> bool:
         """True when the store holds the embedding of the image now, or of that region of it."""
         record = self.image(image)
-        if region is None:
-            return self._encoder.has(record)
-        return self._encoder.key(region_hash(record.pixel_hash, region)) in self.cache
+        known_by = record.pixel_hash if region is None else region_hash(record.pixel_hash, region)
+        return self._encoder.key(known_by) in self.cache
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder."""
-        return self._encoder.embedding(self._read(image), urgent=True)
+        return self._encoder.embedding(self._library.read(image), urgent=True)
 
-    def look_at(self, image: ImageRef, *, neighbours: Iterable[ImageRef] = ()) -> None:
-        """Encode an image in the background before anything else, and then those that may be looked at next.
+    def prefetch(self, image: ImageRef, *, neighbours: Iterable[ImageRef] = ()) -> None:
+        """Encode an image in the background before anything else, and then those that may be needed next.
 
-        Returns at once. A prewarm of this session waits meanwhile; what an earlier call asked for and has not begun
-        is forgotten.
+        Returns at once. A prewarm of this session waits meanwhile. What an earlier call asked for and is not begun is
+        dropped. `look_at` is the earlier name.
         """
         self._ahead.look_at(self.image(image), [self.image(other) for other in neighbours])
 
-    def lamp(self, image: ImageRef) -> Lamp:
-        """What is known of an image's embedding: "cached", "waiting", "encoding", "failed" or "unknown"."""
+    def encoding_state(self, image: ImageRef) -> Lamp:
+        """The state of an image's embedding: "cached", "waiting", "encoding", "failed" or "unknown".
+
+        `lamp` is the earlier name.
+        """
         return self._ahead.lamp(self.image(image))
+
+    look_at = prefetch
+    lamp = encoding_state
 
     def check_storage(
         self,
@@ -145,7 +406,7 @@ class Session(Lookalikes, Replaying):
         dtypes: Sequence[str] = ("float16", "int8"),
         prompts: int = 32,
     ) -> StorageReport:
-        """What storing embeddings in fewer bytes does to this model's masks; encodes the images anew.
+        """How storing embeddings in fewer bytes changes this model's masks; encodes the images anew.
 
         Parameters
         ----------
@@ -154,9 +415,9 @@ class Session(Lookalikes, Replaying):
         dtypes : sequence of str
             Each is compared with float32.
         prompts : int
-            Points and boxes on each image.
+            Number of points and boxes on each image.
         """
-        records = self.images()[:3] if images is None else self._records(None, images)
+        records = self.images()[:3] if images is None else self._library.select(None, images)
         embeddings = (self.model.encode(self.pixels(record)) for record in records)
         return compare_storage(self.model, embeddings, dtypes=dtypes, prompts=prompts)
 
@@ -182,14 +443,12 @@ class Session(Lookalikes, Replaying):
         show : bool
             Draw a progress widget (a tqdm bar outside a notebook).
         """
-        records = self._records(dataset, images)
+        records = self._library.select(dataset, images)
         work = partial(prewarm_events, encoder=self._encoder, executor=executor)
         job = Job("prewarm", lambda control: work(self._tasks(records), control=control), total=len(records))
-        named = {record.filename: record for record in records}
-        job.subscribe(lambda event: self._ahead.heard(named.get(event.filename)))
-        if show:
-            show_job(job)
-        return job
+        by_name = {record.filename: record for record in records}
+        job.subscribe(lambda event: self._ahead.heard(by_name.get(event.filename)))
+        return _shown(job, show)
 
     def prewarm_stream(
         self,
@@ -198,8 +457,8 @@ class Session(Lookalikes, Replaying):
         images: Iterable[ImageRef] | None = None,
         executor: Executor | None = None,
     ) -> Iterator[Event]:
-        """The same as `prewarm`, here and now: an iterator of its events."""
-        tasks = self._tasks(self._records(dataset, images))
+        """The same as `prewarm`, in this thread: an iterator of its events."""
+        tasks = self._tasks(self._library.select(dataset, images))
         return prewarm_events(tasks, encoder=self._encoder, executor=executor)
 
     # -- prompts and annotations -------------------------------------------------------------------
@@ -245,15 +504,493 @@ class Session(Lookalikes, Replaying):
         UnknownName
             No such image.
         """
-        record = self._read(image)
-        if prompt is not None and (points is not None or point_labels is not None or box is not None):
-            raise PromptError("Give either prompt=, or points=, point_labels= and box=; not both.")
-        if prompt is None:
-            prompt = Prompt.of(points=points, point_labels=point_labels, box=box)
+        record, given = self._library.read(image), _one_prompt(prompt, points, point_labels, box)
         options: Any = {"multimask": multimask, "mask_input": mask_input, "region": region}
-        return self._predictor.predict(record, prompt, **options)
+        return self._predictor.predict(record, given, **options)
 
-    # -- how good it is ----------------------------------------------------------------------------
+    def accept(self, prediction: Prediction, *, category: str, index: int | None = None) -> Annotation:
+        """Save one mask of a prediction as an annotation; it is in the catalog when this returns.
+
+        Parameters
+        ----------
+        prediction : Prediction
+        category : str
+            Class name; a new one is fine.
+        index : int, optional
+            Which mask; None: the one with the highest score.
+
+        Raises
+        ------
+        PromptError
+            No such mask, an empty mask, an empty category.
+        """
+        return self._annotations.accept(prediction, category=category, index=index)
+
+    def accept_mask(
+        self,
+        image: ImageRef,
+        mask: NDArray[np.bool_],
+        *,
+        category: str,
+        prompt: Prompt | None = None,
+        score: float = 1.0,
+    ) -> Annotation:
+        """Save a mask that was drawn or edited by hand; it is in the catalog when this returns.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+        mask : (H, W) bool
+            Of the image's size.
+        category : str
+        prompt : Prompt, optional
+            The prompt whose mask was edited.
+        score : float
+            The model's estimate for the mask that was edited; 1 for one drawn by hand.
+
+        Raises
+        ------
+        PromptError
+            A mask of another size, an empty mask, an empty category.
+        """
+        return self._annotations.accept_mask(image, mask, category=category, prompt=prompt, score=score)
+
+    def annotations(
+        self, *, category: str | None = None, image: ImageRef | None = None, dataset: str | None = None
+    ) -> Annotations:
+        """Annotations in the order they were made.
+
+        Raises
+        ------
+        UnknownName
+            No such category, image or dataset.
+        """
+        return self._annotations.find(category=category, image=image, dataset=dataset)
+
+    def annotation_counts(self, dataset: str | None = None) -> dict[str, int]:
+        """Number of annotations by image id; images without any are left out. No masks are read for it."""
+        return self.catalog.count_annotations(dataset)
+
+    def update(
+        self,
+        annotation: Annotation | int,
+        *,
+        mask: NDArray[np.bool_] | None = None,
+        category: str | None = None,
+        layer: int | None = None,
+        prompt: Prompt | None = None,
+        score: float | None = None,
+    ) -> Annotation:
+        """Change an annotation and keep its id; what is left out stays.
+
+        An annotation that a template made counts as accepted when its mask, category or prompt is changed here.
+
+        Parameters
+        ----------
+        annotation : Annotation or int
+            Or its id.
+        mask : (H, W) bool, optional
+        category : str, optional
+        layer : int, optional
+            Higher ones lie on top; of equal ones the later annotation does.
+        prompt : Prompt, optional
+        score : float, optional
+
+        Raises
+        ------
+        UnknownName
+            It is gone.
+        PromptError
+            A mask of another size, an empty mask, an empty category.
+        """
+        values: Any = {"mask": mask, "category": category, "layer": layer, "prompt": prompt, "score": score}
+        return self._annotations.update(annotation, **values)
+
+    def remove(self, annotation: Annotation | int) -> bool:
+        """Delete an annotation; False if it was deleted already."""
+        return self._annotations.remove(annotation)
+
+    def restore(self, annotations: Iterable[Annotation], *, changed_from: Iterable[Annotation] = ()) -> None:
+        """Make annotations what they were: a deleted one comes back under its old id, a changed one as it was.
+
+        Parameters
+        ----------
+        annotations : iterable of Annotation
+        changed_from : iterable of Annotation, optional
+            The expected present state of each: only values in which the two differ are written, so that changes made
+            elsewhere meanwhile stay.
+
+        Raises
+        ------
+        UnknownName
+            An image of theirs is gone.
+        """
+        self._annotations.restore(annotations, changed_from=changed_from)
+
+    # -- categories --------------------------------------------------------------------------------
+
+    def categories(self) -> list[str]:
+        """All categories, in their order."""
+        return self.catalog.categories()
+
+    def category_records(self) -> list[CategoryRecord]:
+        """All categories with their colours, in their order."""
+        return self.catalog.category_records()
+
+    def add_category(self, name: str, *, color: str | None = None) -> None:
+        """Add a category, with a colour ("#rrggbb") or the next of the colour-blind-safe ones."""
+        self._annotations.add_category(name, color=color)
+
+    def recolor_category(self, name: str, color: str) -> None:
+        """Show a category in another colour, "#rrggbb"."""
+        self._annotations.recolor_category(name, color)
+
+    def rename_category(self, name: str, new_name: str) -> None:
+        """Rename a category, in its annotations too.
+
+        Raises
+        ------
+        UnknownName, NameTaken
+            There is none of that name, or one of the new name.
+        """
+        self._annotations.rename_category(name, new_name)
+
+    def remove_category(self, name: str) -> None:
+        """Remove a category.
+
+        Raises
+        ------
+        WorkWouldBeLost
+            There are annotations of it.
+        """
+        self._annotations.remove_category(name)
+
+    # -- templates ---------------------------------------------------------------------------------
+
+    def template(
+        self,
+        name: str,
+        *,
+        categories: Sequence[str] | None = None,
+        strategy: str = "match_all",
+        background: Mapping[ImageRef, Sequence[Sequence[float]]] | None = None,
+        **parameters: float,
+    ) -> Template:
+        """A template made from the annotations by hand, saved under its name.
+
+        Parameters
+        ----------
+        name : str
+        categories : sequence of str, optional
+            None: all that have annotations by hand.
+        strategy : {"match_all", "match", "fixed"}
+            Every instance, the best one, or the same relative prompt on every image.
+        background : mapping of image to (N, 2), optional
+            (x, y) in image pixels, on things that are mistaken for the object: what looks more like them than like the
+            examples is left out.
+        **parameters
+            See `samnb.templates.DEFAULT_PARAMETERS`.
+
+        Raises
+        ------
+        UnknownName
+            A category without annotations by hand, or an unknown strategy.
+        UnknownOption
+            An unknown parameter.
+        """
+        options: Any = {"categories": categories, "strategy": strategy, "background": background}
+        return self._templates.make(name, self.catalog.annotations(source=BY_HAND), **options, parameters=parameters)
+
+    def find_template(self, template: Template | str) -> Template:
+        """A saved template by its name, in its latest version; one that is passed and not saved yet is saved.
+
+        Raises
+        ------
+        UnknownName
+            None of that name.
+        TemplateMismatch
+            Made with another model.
+        """
+        return self._templates.resolve_saved(template)
+
+    def save_template(self, template: Template) -> Template:
+        """Save a template: the same content keeps its version, other content gets the next one."""
+        return self._templates.save(template)
+
+    def tune(self, template: Template | str, images: Iterable[ImageRef] | None = None) -> Tuner:
+        """A widget with a template's parameters, and what they find on 12 images as they move.
+
+        For the last line of a notebook cell. Nothing is written until "Save", which makes a new version.
+
+        Parameters
+        ----------
+        template : Template or str
+        images : iterable, optional
+            The first 12 of these; None: 12 of all, a third of those annotated by hand.
+        """
+        return _widget("Tuner", self, template, images=images)
+
+    def annotated_by_hand(self, template: Template) -> list[LabelledImage]:
+        """The images with annotations by hand of a template's categories, and their masks; [] where there are none."""
+        return self._templates.labelled_images(template)
+
+    def apply(
+        self,
+        template: Template | str,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        show: bool = True,
+    ) -> Job:
+        """Find a template's objects on images, in the background; `await` it, or `.wait()`.
+
+        Images that are done with this version of the template are skipped, so the same call resumes a run that was
+        stopped. Annotations by hand never change.
+
+        Parameters
+        ----------
+        template : Template or str
+            A saved one by its name.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these, in this order.
+        show : bool
+            Draw a progress widget (a tqdm bar outside a notebook).
+        """
+        return _shown(self._templates.apply(template, dataset, images), show)
+
+    def apply_stream(
+        self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
+    ) -> Iterator[Event]:
+        """The same as `apply`, in this thread: an iterator of its events."""
+        return self._templates.apply_stream(template, dataset, images)
+
+    def undo_apply(
+        self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
+    ) -> int:
+        """Remove what any version of a template made; returns the number of annotations removed.
+
+        What a review accepted or rejected stays, and so does all that was done by hand.
+
+        Parameters
+        ----------
+        template : Template or str
+            Or its name.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these.
+        """
+        return self._templates.undo_apply(template, dataset, images)
+
+    def to_review(self, dataset: str | None = None, *, template: str | None = None) -> Annotations:
+        """Annotations of templates with a low score, the lowest first; `approve` or `reject` each.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            None: all images.
+        template : str, optional
+            Only those of this one.
+        """
+        return self._annotations.to_review(dataset=dataset, template=template)
+
+    def review(self, dataset: str | None = None, *, template: str | None = None) -> Review:
+        """A widget that shows what `to_review` gives, one object after the other: A accepts, R rejects, F fixes.
+
+        For the last line of a notebook cell. Answers are saved, and not asked for again.
+        """
+        return _widget("Review", self, dataset=dataset, template=template)
+
+    def approve(self, annotation: Annotation | int) -> Annotation:
+        """Mark an annotation as right: applying its template again leaves it as it is."""
+        return self._annotations.review(annotation, ACCEPTED)
+
+    def reject(self, annotation: Annotation | int) -> Annotation:
+        """Mark an annotation as wrong: it is no longer listed, and its template does not find it again.
+
+        `approve` brings it back.
+        """
+        return self._annotations.review(annotation, REJECTED)
+
+    def unreview(self, annotation: Annotation | int) -> Annotation:
+        """Take an `approve` or `reject` back: the annotation is among `to_review` again."""
+        return self._annotations.review(annotation, UNSURE)
+
+    def evaluate(
+        self,
+        template: Template | str,
+        *,
+        dataset: str | None = None,
+        images: Iterable[ImageRef] | None = None,
+        min_iou: float = 0.5,
+        on_examples: bool = False,
+    ) -> TemplateReport:
+        """Precision and recall of a template on the annotations by hand; nothing is written.
+
+        Only images with annotations by hand of the template's categories are searched, and all of their objects must
+        be annotated: a found object without an annotation counts as false.
+
+        Parameters
+        ----------
+        template : Template or str
+            A saved one by its name.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these.
+        min_iou : float
+            Lowest IoU at which a mask counts as the object, above 0 and up to 1.
+        on_examples : bool
+            Also on the images that hold the template's own examples, which gives too good a result.
+
+        Raises
+        ------
+        NothingToMeasure
+            No such images.
+        """
+        options: Any = {"dataset": dataset, "images": images, "min_iou": min_iou, "on_examples": on_examples}
+        return self._templates.evaluate(template, **options)
+
+    def sweep(
+        self,
+        template: Template | str,
+        grid: Mapping[str, Sequence[float]],
+        *,
+        dataset: str | None = None,
+        images: Iterable[ImageRef] | None = None,
+        min_iou: float = 0.5,
+        on_examples: bool = False,
+    ) -> Sweep:
+        """Evaluate a template with every combination of parameters; the best F1 comes first.
+
+        Parameters
+        ----------
+        template : Template or str
+        grid : mapping of str to sequence of float
+            Values to try, such as ``{"min_score": [0.2, 0.3, 0.4], "refine": [0, 2]}``.
+        dataset, images, min_iou, on_examples
+            As for `evaluate`.
+
+        Raises
+        ------
+        TemplateError, UnknownOption
+            An unknown parameter, a value out of its range, an empty grid.
+        NothingToMeasure
+            No images with annotations by hand.
+        """
+        options: Any = {"dataset": dataset, "images": images, "min_iou": min_iou, "on_examples": on_examples}
+        return self._templates.sweep(template, grid, **options)
+
+    # -- other tools, other sessions ---------------------------------------------------------------
+
+    def export(self, format: str, path: str | Path, *, dataset: str | None = None, **options: Any) -> ExportReport:
+        """Write annotations for other tools, or with "recipe" for `replay`.
+
+        What cannot be written is in the report, and the rest goes on.
+
+        Parameters
+        ----------
+        format : {"coco", "labelme", "masks", "recipe", "table", "voc", "yolo"}
+            A COCO file; a folder for labelme, of mask pictures, of Pascal VOC or of YOLO; a table, CSV or Parquet; a
+            recipe, from which the same masks can be made again elsewhere.
+        path : path
+            A file, or a folder. It is written completely, or not at all.
+        dataset : str, optional
+            None: all images.
+        **options
+            Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
+
+        Raises
+        ------
+        UnknownName, UnknownOption
+            No such format, dataset or option.
+        StoreError
+            The place cannot be written.
+        """
+        found: Any = {"images": self.images(dataset), "annotations": self.catalog.annotations(dataset=dataset)}
+        found |= {"categories": self.categories(), "exporters": {"recipe": self._replayer.export}}
+        return export(format, path, **found, **options)
+
+    def import_(
+        self,
+        format: str,
+        path: str | Path,
+        *,
+        dataset: str | None = None,
+        images: str | Path | None = None,
+        by_hand: bool = False,
+        show: bool = True,
+        **options: Any,
+    ) -> ImportReport:
+        """Take annotations from a file of another tool; what cannot be used is in the report, and the rest goes on.
+
+        Annotations that are there never change: the same object again, or one that was edited by hand since, is left
+        out. So the same call again adds nothing, and continues where it was interrupted. New ones have the source
+        "import:<format>".
+
+        Parameters
+        ----------
+        format : {"coco", "labelme", "masks"}
+            A COCO file; a JSON file of labelme or a folder of them; a folder of mask pictures.
+        path : path
+        dataset : str, optional
+            Only its images are meant, and new ones go there. None: all are; new ones go to "default".
+        images : path, optional
+            A folder with the pictures: those the file names and the session does not have are added.
+            None: they are reported.
+        by_hand : bool
+            New ones count as made by hand: their source is "hand", so that templates are made from them and evaluated
+            on them. For masks that a person has checked, not those of a program.
+        show : bool
+            Draw the progress (a tqdm bar outside a notebook) when it takes longer than a second.
+        **options
+            For "coco", ``crowds=False`` leaves out what is marked ``iscrowd``. For "masks", ``categories=["coin", …]``:
+            what the numbers 1, 2, … of label maps mean.
+
+        Raises
+        ------
+        UnknownName, UnknownOption
+            No such format, dataset or option.
+        ImageNotFound, FormatError
+            Nothing there, or a file of another format.
+        KeyboardInterrupt
+            After the current image is finished.
+        """
+        add = partial(self.add, dataset=dataset or "default", show=show)
+        given: Any = {"dataset": dataset, "images": images, "by_hand": by_hand, "options": options}
+        job = import_job(format, path, self._library, add=add, on_changed=self.changes.emit, **given)
+        return run_shown(job, show=show)
+
+    def recipe(self, dataset: str | None = None) -> Recipe:
+        """How the masks of a dataset were made; None: of all images."""
+        return self._replayer.recipe(self.images(dataset), self.catalog.annotations(dataset=dataset))
+
+    def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
+        """Make a recipe's masks again from pictures in a folder, save them here, and report where they differ.
+
+        Pictures are found by their pixels: they may have other names. What is here already is not added twice: a
+        picture that the recipe's dataset holds under another path is used as it is there.
+
+        Parameters
+        ----------
+        recipe : Recipe or path
+        images : path
+            A folder with the pictures, searched with those below it.
+        any_model : bool
+            Also with another model than the recipe's; masks will differ.
+
+        Raises
+        ------
+        RecipeError
+            It cannot be read, or was made with another model.
+        ImageNotFound
+            No such folder.
+        """
+        return self._replayer.replay(recipe, images, any_model=any_model)
+
+    # -- the model, the session --------------------------------------------------------------------
 
     def evaluate_model(
         self,
@@ -273,25 +1010,17 @@ class Session(Lookalikes, Replaying):
         """
         chosen = self.annotations(category=category, dataset=dataset)
         by_hand = [annotation.record for annotation in chosen if annotation.source == BY_HAND]
-        options: Any = {
-            "max_clicks": max_clicks,
-            "baselines": baselines,
-            "limit": limit,
-            "seed": seed,
-            "on_case": on_case,
-        }
-        return evaluate_annotations(by_hand, self, **options)
-
-    # -- at a glance -------------------------------------------------------------------------------
+        source: Any = {"name": self.name, "pixels": self.pixels, "embedding": self.embedding}
+        options: Any = {"max_clicks": max_clicks, "baselines": baselines, "limit": limit, "seed": seed}
+        return evaluate_annotations(by_hand, self.model, **source, **options, on_case=on_case)
 
     def status(self) -> Status:
-        """The session at a glance; what it says of the cache is read off the store now."""
+        """The session at a glance; the numbers of the cache are read from the store now."""
         return Status.read(self._encoder, self.folder)
 
     def annotate(self, image: ImageRef | None = None, *, dataset: str | None = None) -> Annotator:
         """The annotator widget, for the last line of a notebook cell."""
-        # By name at run time: the core knows no widgets.
-        return importlib.import_module("samnb.widgets").Annotator(self, image=image, dataset=dataset)
+        return _widget("Annotator", self, image=image, dataset=dataset)
 
     @property
     def name(self) -> str:
@@ -299,7 +1028,7 @@ class Session(Lookalikes, Replaying):
         return self.folder.name
 
     def close(self) -> None:
-        """Wait for what is still to be written, and close the catalog; the session is not used afterwards."""
+        """Wait for unfinished writes, and close the catalog; the session cannot be used afterwards."""
         self._ahead.close()
         self._encoder.close()
         self.catalog.close()
@@ -318,7 +1047,36 @@ class Session(Lookalikes, Replaying):
     def _repr_html_(self) -> str:
         return self.status()._repr_html_()
 
-    # -- inside ------------------------------------------------------------------------------------
-
     def _tasks(self, records: Sequence[ImageRecord]) -> list[EncodeTask]:
-        return [self._encoder.task(record) for record in self._filled(records)]
+        return [self._encoder.task(record) for record in self._library.with_hashes(records)]
+
+
+def session_folder(folder: str | Path | None) -> Path:
+    """The session's folder, absolute; None means the user's data folder."""
+    if folder is None:
+        return Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "default"
+    return Path(folder).expanduser().absolute()
+
+
+def catalog_url(folder: Path, url: str | None) -> str | Path:
+    """Where the catalog is: the URL that is passed, DATABASE_URL, or a file in the session folder."""
+    return url or settings.read("DATABASE_URL") or folder / "catalog.db"
+
+
+def _one_prompt(prompt: Prompt | None, points: Any, point_labels: Any, box: Any) -> Prompt:
+    if prompt is None:
+        return Prompt.of(points=points, point_labels=point_labels, box=box)
+    if points is not None or point_labels is not None or box is not None:
+        raise PromptError("Give either prompt=, or points=, point_labels= and box=; not both.")
+    return prompt
+
+
+def _shown(job: AnyJob, show: bool) -> AnyJob:
+    if show:
+        show_job(job)
+    return job
+
+
+def _widget(name: str, *arguments: Any, **options: Any) -> Any:
+    # By name at run time: a script must not pay for importing widgets.
+    return getattr(importlib.import_module("samnb.widgets"), name)(*arguments, **options)

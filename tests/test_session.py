@@ -361,7 +361,7 @@ def test_a_template_is_saved_under_its_name_with_a_version(session):
     assert template.version == 1
     assert session.template("discs", strategy="fixed").version == 1  # same content, same version
     assert session.template("discs", strategy="fixed", min_score=0.2).version == 2
-    loaded = session._templates.find("discs")
+    loaded = session.find_template("discs")
     assert (loaded.version, loaded.parameters["min_score"]) == (2, 0.2)
     np.testing.assert_allclose(
         loaded.categories[0].examples[0].prototype, template.categories[0].examples[0].prototype, atol=1e-6

@@ -13,6 +13,7 @@ from ..errors import StoreError
 
 if TYPE_CHECKING:
     from ..cache import EmbeddingCache
+    from ..catalog import Catalog, ImageRecord
 
 __all__ = ["add_cache_commands"]
 
@@ -127,20 +128,44 @@ def _of_model(arguments: argparse.Namespace) -> Iterator[EmbeddingCache]:
 def _of_any_model(folder: Path, *, afterwards: bool) -> Iterator[EmbeddingCache]:
     from ..cache import EmbeddingCache
     from ..catalog import Catalog
-    from ..ingest.add import database_url
-    from ..ingest.relocate import FlagsOfAnyModel
+    from ..session import catalog_url
 
-    with Catalog(database_url(folder, None), folder_for_messages=folder) as catalog:
+    with Catalog(catalog_url(folder, None), folder_for_messages=folder) as catalog:
         cache = EmbeddingCache(folder / "embeddings")
-        account = FlagsOfAnyModel(catalog, cache)
+        sync = CatalogFlagSync(catalog, cache)
         try:
             if not afterwards:
-                cache.subscribe(account)
+                cache.subscribe(sync)
             yield cache
             if afterwards:
-                account.store_changed(None, fix=True)
+                sync.store_changed(None, fix=True)
         finally:
             cache.close()
+
+
+class CatalogFlagSync:
+    """Sets a catalog's flags by what the store holds of any model, for commands that name no model."""
+
+    def __init__(self, catalog: Catalog, cache: EmbeddingCache):
+        self.catalog, self.cache = catalog, cache
+
+    def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
+        """Compare the flags with the store, whose headers are all read; see `samnb.store.observers`.
+
+        Without `fix`, a flag that is not set is right: it may belong to a model that has not encoded the image.
+        """
+        from ..store.header import read_header
+
+        paths = (self.cache.path_of(key) for key in list(self.cache.keys()) if key in self.cache)
+        held = {read_header(path).get("pixel_hash", "") for path in paths}
+
+        def has(image: ImageRecord) -> bool:
+            return image.pixel_hash in held and (fix or image.embedding_cached)
+
+        wrong = len(self.catalog.wrongly_flagged(has, pixel_hashes=pixel_hashes))
+        if wrong and fix:
+            self.catalog.refresh_cached(has, pixel_hashes=pixel_hashes)
+        return wrong
 
 
 def _is_store(folder: Path) -> bool:

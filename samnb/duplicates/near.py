@@ -21,8 +21,8 @@ __all__ = [
     "THRESHOLD",
     "Lookalike",
     "NearGroup",
-    "Said",
     "Search",
+    "Verdicts",
     "in_words",
     "near_groups",
     "pair",
@@ -40,8 +40,8 @@ EXACT = 20_000
 
 _ROWS = 64
 
-Said = Mapping[tuple[str, str], bool]
-"""What was said of two pictures, by `pair` of their pixel hashes: True for the same, False for different."""
+Verdicts = Mapping[tuple[str, str], bool]
+"""By `pair` of the pixel hashes of two pictures: True where they are the same picture, False where not."""
 
 Apart = Mapping[int, set[int]]
 Star = tuple[int, list[tuple[int, int]]]  # center, [(distance, other)]
@@ -103,7 +103,7 @@ def near_groups(
     images: Sequence[ImageRecord],
     threshold: int = THRESHOLD,
     *,
-    said: Said | None = None,
+    verdicts: Verdicts | None = None,
     first: Collection[str] = (),
 ) -> Search:
     """Groups of images that look alike and have different pixels.
@@ -114,8 +114,8 @@ def near_groups(
         Of several with the same pixels, the first stands for all.
     threshold : int
         Bits that may differ, 0 to 255.
-    said : mapping, optional
-        Pairs told apart are not put together; those said to be the same are marked.
+    verdicts : mapping, optional
+        Different pictures are not put together; those said to be the same are marked.
     first : collection of str
         Pixel hashes of images that represent their group even if others are larger.
 
@@ -132,13 +132,13 @@ def near_groups(
     place = {image.id: number for number, image in enumerate(images)}
     # The largest first, so that the original is what its thumbnails are near to.
     telling.sort(key=lambda image: (image.pixel_hash not in first, *smallness(image), place[image.id]))
-    said = said or {}
+    verdicts = verdicts or {}
     exact = len(telling) <= EXACT or threshold > THRESHOLD
     stars = _stars if exact else _stars_of_clusters
     words = as_words([image.perceptual_hash for image in telling])
     groups = [
-        _group(telling[center], [(distance, telling[other]) for distance, other in sorted(others)], said)
-        for center, others in stars(words, threshold, _apart(telling, said))
+        _group(telling[center], [(distance, telling[other]) for distance, other in sorted(others)], verdicts)
+        for center, others in stars(words, threshold, _apart(telling, verdicts))
     ]
     groups.sort(key=lambda group: place[group.representative.id])
     return Search(tuple(groups), len(telling), len(distinct) - len(telling), len(images) - len(hashed), exact)
@@ -168,8 +168,8 @@ def in_words(distance: int) -> str:
     return "perhaps the same picture" if distance < 90 else "another picture, by its looks"
 
 
-def _group(representative: ImageRecord, others: Sequence[tuple[int, ImageRecord]], said: Said) -> NearGroup:
-    marked = (Lookalike(other, bits, said.get(pair(representative, other), False)) for bits, other in others)
+def _group(representative: ImageRecord, others: Sequence[tuple[int, ImageRecord]], verdicts: Verdicts) -> NearGroup:
+    marked = (Lookalike(other, bits, verdicts.get(pair(representative, other), False)) for bits, other in others)
     return NearGroup(representative, tuple(marked))
 
 
@@ -208,11 +208,11 @@ def _stars_of_clusters(words: Words, threshold: int, apart: Apart) -> Iterator[S
             yield places[center], [(distance, places[other]) for distance, other in others]
 
 
-def _apart(images: Sequence[ImageRecord], said: Said) -> Apart:
-    """For each place, the places it was told apart from."""
+def _apart(images: Sequence[ImageRecord], verdicts: Verdicts) -> Apart:
+    """For each place, the places of pictures that differ from it."""
     place = {image.pixel_hash: number for number, image in enumerate(images)}
     apart: dict[int, set[int]] = {}
-    for (first, second), same in said.items():
+    for (first, second), same in verdicts.items():
         if not same and first in place and second in place:
             apart.setdefault(place[first], set()).add(place[second])
             apart.setdefault(place[second], set()).add(place[first])

@@ -1,20 +1,23 @@
-"""What a person said of pictures that look alike, and which of them stay when there shall be one of each."""
+"""`DuplicateService`: groups of equal and similar images, what the user said of them, and datasets without copies."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..catalog import Catalog, ImageRecord
-from ..errors import SamePixels
+from ..errors import NameTaken, SamePixels
+from ..ingest.library import ImageLibrary
+from ..records import ImageRef
+from .gallery import DuplicateGroups, NearDuplicateGroups
 from .hamming import as_words
-from .near import THRESHOLD, Said, near_groups, smallness
+from .near import THRESHOLD, Verdicts, near_groups, smallness
 
-__all__ = ["LeftOut", "OneOfEach", "bits_apart", "forget", "one_of_each", "said_in", "say"]
+__all__ = ["DeduplicationReport", "DuplicateService", "ExcludedImage", "bits_apart", "one_of_each"]
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedImage:
     """An image that another one stands for, and why."""
 
     image: ImageRecord
@@ -23,7 +26,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class OneOfEach:
+class DeduplicationReport:
     """Which images stay, and which are left out.
 
     Parameters
@@ -31,12 +34,12 @@ class OneOfEach:
     dataset : str
         Where those that stay are; "" before they are anywhere.
     kept : tuple of ImageRecord
-    left_out : tuple of LeftOut
+    left_out : tuple of ExcludedImage
     """
 
     dataset: str
     kept: tuple[ImageRecord, ...]
-    left_out: tuple[LeftOut, ...] = field(repr=False)
+    left_out: tuple[ExcludedImage, ...] = field(repr=False)
 
     def __str__(self) -> str:
         lines = [f"{len(self.kept)} kept in {self.dataset!r} · {len(self.left_out)} left out; no file was touched"]
@@ -49,28 +52,53 @@ class OneOfEach:
     __repr__ = __str__
 
 
-def said_in(catalog: Catalog) -> dict[tuple[str, str], bool]:
-    """All that was said of pairs of pictures, by their pixel hashes, the smaller first."""
-    return {(verdict.first_hash, verdict.second_hash): verdict.same for verdict in catalog.verdicts()}
+class DuplicateService:
+    """What `samnb.session.Session` does with duplicates; its methods say what the arguments mean."""
 
+    def __init__(self, catalog: Catalog, library: ImageLibrary):
+        self._catalog, self._library = catalog, library
 
-def say(catalog: Catalog, first: ImageRecord, second: ImageRecord, *, same: bool) -> None:
-    """Remember that two pictures are the same, or different; replaces what was said before.
+    def duplicates(self, dataset: str | None) -> DuplicateGroups:
+        """Groups of images with the same pixels."""
+        groups = self._catalog.duplicates()
+        if dataset is not None:
+            name = self._catalog.dataset(dataset).name
+            groups = [tuple(image for image in group if image.dataset == name) for group in groups]
+        return DuplicateGroups(group for group in groups if len(group) > 1)
 
-    Raises
-    ------
-    SamePixels
-        There is nothing to say of them.
-    """
-    if first.pixel_hash == second.pixel_hash:
-        raise SamePixels(_name(first), _name(second))
-    distance = bits_apart(first, second)
-    catalog.save_verdict(first.pixel_hash, second.pixel_hash, same=same, distance=distance)
+    def near_duplicates(self, threshold: int, *, dataset: str | None) -> NearDuplicateGroups:
+        """Groups of images that look alike and have different pixels."""
+        images = self._catalog.images(dataset=dataset)
+        return NearDuplicateGroups(near_groups(images, threshold, verdicts=self._verdicts()), threshold)
 
+    def set_verdict(self, first: ImageRef, second: ImageRef, *, same: bool) -> None:
+        """Save whether two images show the same picture. Raises `SamePixels` where their pixels are equal."""
+        one, other = self._library.read(first), self._library.read(second)
+        if one.pixel_hash == other.pixel_hash:
+            raise SamePixels(_name(one), _name(other))
+        self._catalog.save_verdict(one.pixel_hash, other.pixel_hash, same=same, distance=bits_apart(one, other))
 
-def forget(catalog: Catalog, first: ImageRecord, second: ImageRecord) -> bool:
-    """Take back what was said of two pictures; False where nothing was."""
-    return catalog.forget_verdict(first.pixel_hash, second.pixel_hash)
+    def clear_verdict(self, first: ImageRef, second: ImageRef) -> bool:
+        """Delete what was said of two images; False where nothing was."""
+        one, other = self._library.image(first), self._library.image(second)
+        return self._catalog.forget_verdict(one.pixel_hash, other.pixel_hash)
+
+    def keep_one_of_each(
+        self, dataset: str | None, *, into: str, threshold: int, only_confirmed: bool, keep: Iterable[ImageRef]
+    ) -> DeduplicationReport:
+        """Make a dataset of the same files without copies; see `one_of_each`."""
+        images = self._library.with_hashes(self._catalog.images(dataset=dataset))
+        wanted = {self._library.image(image).id for image in keep}
+        if any(there.name == into for there in self._catalog.datasets()):
+            raise NameTaken("dataset", into)
+        found = one_of_each(
+            images, verdicts=self._verdicts(), threshold=threshold, only_confirmed=only_confirmed, keep=wanted
+        )
+        kept = self._catalog.add_images(into, [image.as_new() for image in found.kept])
+        return replace(found, dataset=into, kept=tuple(kept))
+
+    def _verdicts(self) -> Verdicts:
+        return {(verdict.first_hash, verdict.second_hash): verdict.same for verdict in self._catalog.verdicts()}
 
 
 def bits_apart(first: ImageRecord, second: ImageRecord) -> int:
@@ -82,18 +110,19 @@ def bits_apart(first: ImageRecord, second: ImageRecord) -> int:
 def one_of_each(
     images: Sequence[ImageRecord],
     *,
-    said: Said,
+    verdicts: Verdicts,
     threshold: int = THRESHOLD,
     only_confirmed: bool = False,
     keep: Collection[str] = (),
-) -> OneOfEach:
+) -> DeduplicationReport:
     """One of those with the same pixels, of those said to be the same, and of those that look alike.
 
     Parameters
     ----------
     images : sequence of ImageRecord
-    said : mapping
-        See `said_in`. Pictures told apart never stand for each other, also not by way of a third.
+    verdicts : mapping
+        See `samnb.duplicates.near.Verdicts`. Of two different pictures neither stands for the other, also not through
+        a third one.
     threshold : int
         For those of which nothing was said.
     only_confirmed : bool
@@ -103,22 +132,24 @@ def one_of_each(
     """
     asked = {image.id for image in images if image.id in keep}
     preferred = {image.pixel_hash for image in images if image.id in asked}
-    left_out: dict[str, LeftOut] = {}
+    left_out: dict[str, ExcludedImage] = {}
     standing: dict[str, ImageRecord] = {}
     for image in sorted(images, key=lambda image: image.id not in asked):
         stays = standing.setdefault(image.pixel_hash, image)
         if stays is not image:
-            left_out[image.id] = LeftOut(image, stays, "same pixels")
-    instead = dict(_confirmed(standing, said, preferred))
-    left = {name: LeftOut(standing[name], standing[other], "said to be the same") for name, other in instead.items()}
+            left_out[image.id] = ExcludedImage(image, stays, "same pixels")
+    instead = dict(_confirmed(standing, verdicts, preferred))
+    left = {
+        name: ExcludedImage(standing[name], standing[other], "said to be the same") for name, other in instead.items()
+    }
     if not only_confirmed:
         there = [image for image in images if image.id not in left_out and image.pixel_hash not in left]
         # What was told apart from a picture is apart from the one that stands for it, too.
-        apart = {_of(instead, one, other): False for (one, other), same in said.items() if not same}
-        for group in near_groups(there, threshold, said=apart, first=preferred).groups:
+        apart = {_of(instead, one, other): False for (one, other), same in verdicts.items() if not same}
+        for group in near_groups(there, threshold, verdicts=apart, first=preferred).groups:
             for other in group.others:
                 why = f"{other.distance} of 256 bits"
-                left[other.image.pixel_hash] = LeftOut(other.image, group.representative, why)
+                left[other.image.pixel_hash] = ExcludedImage(other.image, group.representative, why)
     left_out |= {gone.image.id: gone for gone in left.values()}
     for image_id, gone in left_out.items():
         # The one that stood for it may have been left out for another.
@@ -126,15 +157,15 @@ def one_of_each(
             gone = replace(gone, instead=left_out[gone.instead.id].instead)
         left_out[image_id] = gone
     kept = tuple(image for image in images if image.id not in left_out)
-    return OneOfEach("", kept, tuple(left_out[image.id] for image in images if image.id in left_out))
+    return DeduplicationReport("", kept, tuple(left_out[image.id] for image in images if image.id in left_out))
 
 
 def _confirmed(
-    standing: Mapping[str, ImageRecord], said: Said, preferred: Collection[str]
+    standing: Mapping[str, ImageRecord], verdicts: Verdicts, preferred: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     """(pixel hash that goes, pixel hash that stays instead), along what was said to be the same."""
     same: dict[str, list[str]] = {}
-    for (one, other), is_same in said.items():
+    for (one, other), is_same in verdicts.items():
         if is_same and one in standing and other in standing:
             same.setdefault(one, []).append(other)
             same.setdefault(other, []).append(one)
@@ -147,7 +178,7 @@ def _confirmed(
         taken, waiting = [stays], list(same[stays])
         while waiting:
             name = waiting.pop(0)
-            if name in free and all(said.get(_sorted(name, member), True) for member in taken):
+            if name in free and all(verdicts.get(_sorted(name, member), True) for member in taken):
                 free.discard(name)
                 taken.append(name)
                 waiting += same[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,43 +110,34 @@ def evaluate(
     return report.with_baselines(others)
 
 
-class Annotated(Protocol):
-    """What is asked of whoever has the pictures: a `Session`."""
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-
-    @property
-    def model(self) -> Model:
-        """The one to measure."""
-
-    def pixels(self, image: str) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of an image by its id."""
-
-    def embedding(self, image: str) -> tuple[Embedding, bool]:
-        """An image's embedding by its id, and True when it was cached."""
-
-
 def evaluate_annotations(
     annotations: Sequence[AnnotationRecord],
-    owner: Annotated,
+    model: Model,
     *,
+    name: str,
+    pixels: Callable[[str], NDArray[np.uint8]],
+    embedding: Callable[[str], tuple[Embedding, bool]],
     max_clicks: int = 20,
     baselines: Sequence[str] = (),
     limit: int | None = None,
     seed: int = 0,
     on_case: Callable[[Case], object] | None = None,
 ) -> ModelReport:
-    """What `Session.evaluate_model` does, with its dataset and category chosen.
+    """Evaluate a model on annotations, with simulated clicks.
 
-    It returns when all is done. A click costs what it costs a hand: a hundred objects take a minute or two with "tiny".
+    A hundred objects take a minute or two with "tiny".
 
     Parameters
     ----------
     annotations : sequence of AnnotationRecord
         Whose masks count as the truth. Their groups are their categories.
-    owner : Session
+    model : Model
+    name : str
+        Where the annotations are, for messages.
+    pixels : callable
+        (H, W, 3) uint8 RGB of an image, by its id.
+    embedding : callable
+        An image's embedding by its id, and True when it was cached.
     max_clicks : int
         The cap for an object that is never got right; see `evaluate`.
     baselines : sequence of str
@@ -167,17 +158,17 @@ def evaluate_annotations(
     """
     others = [make_baseline(name) for name in baselines]
     if not annotations:
-        raise NothingToMeasure(owner.name)
+        raise NothingToMeasure(name)
     report = evaluate(
-        owner.model,
-        annotated_cases(annotations, owner.pixels).sampled(limit, seed=seed),
+        model,
+        annotated_cases(annotations, pixels).sampled(limit, seed=seed),
         baselines=others,
         max_clicks=max_clicks,
-        embed=lambda case: owner.embedding(case.id),
+        embed=lambda case: embedding(case.id),
         seed=seed,
         on_case=on_case,
     )
-    own = sum(annotation.model == owner.model.fingerprint for annotation in annotations)
+    own = sum(annotation.model == model.fingerprint for annotation in annotations)
     if not own:
         return report
     return report.with_notes(

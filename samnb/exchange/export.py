@@ -1,4 +1,4 @@
-"""Annotations for other tools: the door to the formats in `samnb.exchange.writers`.
+"""`export`: annotations written for other tools, in the formats of `samnb.exchange.writers`.
 
 A format is an entry of `EXPORTERS`. Sizes and coordinates are those of the upright pictures. Images without
 annotations are exported too. Every file is complete or not there, and so is a new folder: written beside its place,
@@ -8,7 +8,7 @@ then moved. One annotation or picture that cannot be exported is reported, and t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def export(
     images: Sequence[ImageRecord],
     annotations: Sequence[AnnotationRecord],
     categories: Sequence[str],
+    exporters: Mapping[str, Exporter] | None = None,
     **options: Any,
 ) -> ExportReport:
     """Write annotations in one of the formats of `EXPORTERS`.
@@ -62,6 +63,8 @@ def export(
         Each on one of `images`, of one of `categories`.
     categories : sequence of str
         Numbered in this order.
+    exporters : mapping of str to callable, optional
+        Further formats, by their names.
     **options
         What the format's exporter takes besides.
 
@@ -82,12 +85,13 @@ def export(
     >>> report.images, report.annotations, report.files[0].name
     (0, 0, 'none.json')
     """
-    if format not in EXPORTERS:
-        raise UnknownName("export format", format, EXPORTERS)
-    exporter = EXPORTERS[format]
-    known = {name for name, p in inspect.signature(exporter).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    if unknown := options.keys() - known:
-        raise UnknownOption(f"export({format!r})", unknown, known or {"none"})
+    known = {**EXPORTERS, **(exporters or {})}
+    if format not in known:
+        raise UnknownName("export format", format, known)
+    exporter = known[format]
+    allowed = {name for name, p in inspect.signature(exporter).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    if unknown := options.keys() - allowed:
+        raise UnknownOption(f"export({format!r})", unknown, allowed or {"none"})
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
     work, failed = gathered(images, annotations, categories)

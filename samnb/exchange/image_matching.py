@@ -13,15 +13,15 @@ from ..evaluation.coco_cases import PictureFolder
 from ..images import content_hash, pixel_hash, read_pixels
 from ..images.discovery import is_picture_name
 from ..records import ImageRecord
-from .readers.objects import Named
+from .readers.objects import ImageReference
 from .writers.layout import distinct_names, safe
 
-__all__ = ["KnownPictures"]
+__all__ = ["ImageMatcher"]
 
 T = TypeVar("T")
 
 
-class KnownPictures:
+class ImageMatcher:
     """The images of a session, and a folder of pictures that may not be in it yet.
 
     A picture that is at hand, in the folder or where the file says, is known by its path, its bytes or its pixels.
@@ -46,7 +46,7 @@ class KnownPictures:
             return self.folder
         return PictureFolder.of({Path(record.path): record.filename for record in self.records})
 
-    def match(self, named: Named) -> ImageRecord | Path:
+    def match(self, named: ImageReference) -> ImageRecord | Path:
         """The image that a file means, or the picture in the folder that would have to be added.
 
         Raises
@@ -68,7 +68,7 @@ class KnownPictures:
 
     # -- pictures at hand --------------------------------------------------------------------------
 
-    def _file(self, named: Named) -> Path | None:
+    def _file(self, named: ImageReference) -> Path | None:
         if os.path.isabs(named.name) and os.path.isfile(named.name):
             return Path(named.name)
         if self.folder is not None:
@@ -95,7 +95,7 @@ class KnownPictures:
         # An upright copy, or one saved anew without loss, has other bytes.
         return same_bytes or self._by_pixels.get(pixel_hash(read_pixels(file)), [])
 
-    def _one(self, found: Sequence[ImageRecord], named: Named) -> ImageRecord:
+    def _one(self, found: Sequence[ImageRecord], named: ImageReference) -> ImageRecord:
         """Of images with the same pixels that of the name; of several in one dataset the first."""
         last = PurePosixPath(named.name).name
         for some in (
@@ -109,7 +109,7 @@ class KnownPictures:
 
     # -- names alone -------------------------------------------------------------------------------
 
-    def _by_names(self, named: Named) -> ImageRecord:
+    def _by_names(self, named: ImageReference) -> ImageRecord:
         last = PurePosixPath(named.name).name
         stem = safe(os.path.splitext(named.name)[0] if is_picture_name(last) else named.name, "image")
         for found in (

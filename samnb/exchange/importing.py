@@ -1,4 +1,4 @@
-"""Annotations of other tools into a session: the door to the formats in `samnb.exchange.readers`.
+"""`import_job`: annotations of other tools taken into a session, from the formats of `samnb.exchange.readers`.
 
 What is in the session is never changed. An object that is there already is left out, so the same import again adds
 nothing; so is one whose like a hand has mended. One record that cannot be used is reported, and the rest goes on.
@@ -16,23 +16,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..annotations.rows import all_annotations_of
 from ..cards import count_text
-from ..catalog import Catalog
 from ..errors import AnyPath, ImageError, ImageNotFound, UnknownName, UnknownOption
 from ..evaluation.cases import failure_of
 from ..evaluation.coco_cases import PictureFolder
+from ..ingest.library import ImageLibrary
 from ..ingest.report import AddReport
-from ..jobs import Event, JobControl
+from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
-from ..records import BY_HAND, REJECTED, AnnotationRecord, Failure, ImageRecord, NewAnnotation
-from .image_matching import KnownPictures
+from ..records import BY_HAND, AnnotationRecord, Failure, ImageRecord, NewAnnotation
+from .image_matching import ImageMatcher
 from .readers.coco import read_coco
 from .readers.labelme import read_labelme
 from .readers.mask_pngs import read_mask_pictures
-from .readers.objects import Contents, Found, Mask, Named, plain
+from .readers.objects import Contents, ImageReference, ImportedObject, Mask, plain
 from .report import ImportReport
 
-__all__ = ["READERS", "SAME", "Importing", "Reader", "picture_folder", "read_contents"]
+__all__ = ["READERS", "SAME", "ImportRun", "Reader", "import_job", "picture_folder", "read_contents"]
 
 Reader = Callable[..., Contents]
 """Takes the path and, where it has such parameters, the pictures there are; what it takes besides are keywords."""
@@ -55,7 +56,7 @@ _TURNS = {
 _ORIENTATION_TAG = 0x0112
 
 
-def read_contents(format: str, path: AnyPath, known: KnownPictures, **options: Any) -> Contents:
+def read_contents(format: str, path: AnyPath, matcher: ImageMatcher, **options: Any) -> Contents:
     """What a file, or folder, of one of the formats of `READERS` says.
 
     Raises
@@ -77,38 +78,53 @@ def read_contents(format: str, path: AnyPath, known: KnownPictures, **options: A
         raise ImageNotFound(place, expected="a file or folder to import")
     # What is in the folder, or known of the images, is not looked through for a format that has no use for it.
     takes = any(parameter.name == "pictures" for parameter in parameters)
-    return reader(place, *([known.pictures] if takes else []), **options)
+    return reader(place, *([matcher.pictures] if takes else []), **options)
 
 
-@dataclass
-class Importing:
-    """One import on its way.
+def import_job(
+    format: str,
+    path: AnyPath,
+    library: ImageLibrary,
+    *,
+    add: Callable[[list[Path]], AddReport],
+    on_changed: Callable[[str], object],
+    dataset: str | None = None,
+    images: AnyPath | None = None,
+    by_hand: bool = False,
+    options: Mapping[str, Any],
+) -> Job:
+    """A job, not begun, whose last event has an `ImportReport` in its details.
 
     Parameters
     ----------
-    format : str
-    path : Path
-    catalog : Catalog
-    known : KnownPictures
-    contents : Contents
+    format, path, dataset, images, by_hand, options
+        As `samnb.session.Session.import_` has them.
+    library : ImageLibrary
+        The images there are.
     add : callable
         Adds picture files to the session.
-    filled : callable
-        The images, their files read where nobody did since they came from the earlier server.
-    tell : callable
-        Told the id of an image whose annotations changed.
-    by_hand : bool
-        New ones count as made by hand.
+    on_changed : callable
+        Called with the id of each image whose annotations changed.
     """
+    folder, catalog = picture_folder(images, path), library.catalog
+    is_new = dataset is not None and folder is not None and dataset not in {each.name for each in catalog.datasets()}
+    matcher = ImageMatcher([] if is_new else catalog.images(dataset=dataset), folder)
+    contents = read_contents(format, path, matcher, **options)
+    run = ImportRun(format, Path(path).expanduser(), library, matcher, contents, add, on_changed, by_hand)
+    return Job(f"import {format}", run.events, start=False)
+
+
+@dataclass
+class ImportRun:
+    """One import; see `import_job`."""
 
     format: str
     path: Path
-    catalog: Catalog
-    known: KnownPictures
+    library: ImageLibrary
+    matcher: ImageMatcher
     contents: Contents
     add: Callable[[list[Path]], AddReport]
-    filled: Callable[[Sequence[ImageRecord]], Sequence[ImageRecord]]
-    tell: Callable[[str], object]
+    on_changed: Callable[[str], object]
     by_hand: bool = False
     added: int = 0
     already: int = 0
@@ -121,12 +137,12 @@ class Importing:
     def events(self, control: JobControl) -> Iterator[Event]:
         """Add what is missing, image after image; the last event has the report in its details."""
         self.failed += self.contents.failed
-        of_picture: dict[Named, list[Found]] = {named: [] for named in self.contents.pictures}
+        of_picture: dict[ImageReference, list[ImportedObject]] = {named: [] for named in self.contents.pictures}
         for found in self.contents.objects:
             of_picture.setdefault(found.picture, []).append(found)
         images = self._images(of_picture)
         # Several names can mean one image: a mask file and its label map, a file named in two ways.
-        of_image: dict[str, list[Found]] = {}
+        of_image: dict[str, list[ImportedObject]] = {}
         for named, image in images.items():
             of_image.setdefault(image.id, []).extend(of_picture[named])
         self._have_categories()
@@ -147,12 +163,12 @@ class Importing:
 
     # -- pictures ----------------------------------------------------------------------------------
 
-    def _images(self, of_picture: Mapping[Named, list[Found]]) -> dict[Named, ImageRecord]:
+    def _images(self, of_picture: Mapping[ImageReference, list[ImportedObject]]) -> dict[ImageReference, ImageRecord]:
         """The images that are meant, in the file's order; those in the folder are added, others reported."""
-        images: dict[Named, ImageRecord | Path] = {}
+        images: dict[ImageReference, ImageRecord | Path] = {}
         for named, objects in of_picture.items():
             try:
-                images[named] = self.known.match(named)
+                images[named] = self.matcher.match(named)
             except ImageError as error:
                 lost = f" ({count_text(len(objects), 'object')})" if objects else ""
                 self.failed.append(Failure(f"{named.name}{lost}", str(error).removeprefix(f"{named.name}: ")))
@@ -163,7 +179,7 @@ class Importing:
             for named, found in images.items()
             if (image := found if isinstance(found, ImageRecord) else added.get(found)) is not None
         }
-        filled = self.filled(list(certain.values()))
+        filled = self.library.with_hashes(list(certain.values()))
         return dict(zip(certain, filled, strict=True))
 
     def _added(self, paths: list[Path]) -> dict[Path, ImageRecord]:
@@ -177,24 +193,21 @@ class Importing:
     def _have_categories(self) -> None:
         """Have the file's categories, in its order, behind those that are there."""
         names = (plain(name).strip() for name in self.contents.categories)
-        self.categories_added = self.catalog.have_categories(names)
+        self.categories_added = self.library.catalog.have_categories(names)
 
     # -- objects -----------------------------------------------------------------------------------
 
-    def _import(self, image: ImageRecord, objects: Sequence[Found]) -> None:
+    def _import(self, image: ImageRecord, objects: Sequence[ImportedObject]) -> None:
         rows = [row for found in objects if (row := self._row(found, image)) is not None]
         if not rows:
             return
-        there = self.catalog.annotations(image_id=image.id)
-        # Rejected ones are there, too: what a review has sent away does not come back by itself.
-        there += self.catalog.annotations(image_id=image.id, review=REJECTED)
-        new = self._missing(rows, there)
+        new = self._missing(rows, all_annotations_of(self.library.catalog, image.id))
         for start in range(0, len(new), _BATCH):
-            self.added += len(self.catalog.add_annotations(new[start : start + _BATCH]))
+            self.added += len(self.library.catalog.add_annotations(new[start : start + _BATCH]))
         if new:
-            self.tell(image.id)
+            self.on_changed(image.id)
 
-    def _row(self, found: Found, image: ImageRecord) -> NewAnnotation | None:
+    def _row(self, found: ImportedObject, image: ImageRecord) -> NewAnnotation | None:
         try:
             mask = self._upright(found, image)
             if not mask.any() and not found.may_be_empty:
@@ -214,7 +227,7 @@ class Importing:
             source=BY_HAND if self.by_hand else f"import:{self.format}",
         )
 
-    def _upright(self, found: Found, image: ImageRecord) -> Mask:
+    def _upright(self, found: ImportedObject, image: ImageRecord) -> Mask:
         """The mask as it lies on the upright picture."""
         size = found.picture.size_hw or image.size_hw
         turn = _turn(image) if size == image.size_hw[::-1] != image.size_hw else None

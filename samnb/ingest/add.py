@@ -18,9 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import platformdirs
-
-from .. import settings
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.file_index import FileStamp
 from ..catalog.image_queries import path_text
@@ -33,7 +30,7 @@ from ..records import Failure
 from .report import AddReport
 from .sources import Item, Kept, Refused, items_of, keep
 
-__all__ = ["AddJob", "add_pictures", "database_url", "new_image", "session_folder", "threads"]
+__all__ = ["AddJob", "new_image", "threads"]
 
 _log = logging.getLogger("samnb.intake")
 
@@ -44,18 +41,6 @@ WRITE_EVERY = 0.25
 """Seconds after which what was read is written: so much work at most is lost by a crash."""
 
 _TELL_EVERY = 0.2
-
-
-def session_folder(folder: str | Path | None) -> Path:
-    """The session's folder, absolute; None means the user's data folder."""
-    if folder is None:
-        return Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "default"
-    return Path(folder).expanduser().absolute()
-
-
-def database_url(folder: Path, url: str | None) -> str | Path:
-    """Where the catalog is: what was asked for, DATABASE_URL, or a file in the session folder."""
-    return url or settings.read("DATABASE_URL") or folder / "catalog.db"
 
 
 class _Read(NamedTuple):
@@ -113,14 +98,6 @@ class AddJob(Job):
     def report(self) -> AddReport | None:
         """What was added; None until it has ended, also by `cancel`."""
         return None if self.summary is None else self.summary.details.get("report")
-
-
-def add_pictures(
-    catalog: Catalog, folder: Path, source: Any, *, dataset: str, is_cached: Callable[[str], bool]
-) -> AddReport:
-    """Do the work of an `AddJob` here and now, without showing it."""
-    job = AddJob(catalog, folder, source, dataset=dataset, is_cached=is_cached, start=False)
-    return job.run().details["report"]
 
 
 def threads() -> int:

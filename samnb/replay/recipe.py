@@ -30,12 +30,12 @@ from ..templates.matching import Match, find_objects
 
 __all__ = [
     "MAX_BYTES",
-    "Finder",
+    "Provenance",
     "Recipe",
+    "RecipeDecoder",
     "RecipeImage",
     "RecipeMask",
-    "Way",
-    "answers",
+    "decode_as_recorded",
     "make_recipe",
     "packages_here",
 ]
@@ -50,7 +50,7 @@ _PACKAGES = ("samnb", "torch", "numpy", "opencv-python-headless", "pillow", "seg
 
 
 @dataclass(frozen=True)
-class Way:
+class Provenance:
     """How a mask comes about.
 
     Parameters
@@ -95,7 +95,7 @@ class RecipeMask:
     category : str
     rle : mapping
         COCO run lengths.
-    way : Way
+    way : Provenance
     prompt : mapping
         What `Prompt.as_dict` gives.
     score, source, review, layer
@@ -105,7 +105,7 @@ class RecipeMask:
     image: int
     category: str
     rle: Mapping[str, Any]
-    way: Way
+    way: Provenance
     prompt: Mapping[str, Any]
     score: float
     source: str
@@ -189,7 +189,7 @@ class Recipe:
         images = tuple(RecipeImage(**image) for image in values["images"])
         for image in images:
             _check_size(image)
-        masks = tuple(RecipeMask(**(mask | {"way": Way(**mask["way"])})) for mask in values["masks"])
+        masks = tuple(RecipeMask(**(mask | {"way": Provenance(**mask["way"])})) for mask in values["masks"])
         if not all(0 <= mask.image < len(images) for mask in masks):
             raise ValueError("a mask on an image that is not listed")
         for mask in masks:
@@ -200,7 +200,7 @@ class Recipe:
         templates = tuple(Template.from_dict(template, version=template["version"]) for template in values["templates"])
         for rle in (e.rle for t in templates for category in t.categories for e in category.examples if e.rle):
             _check_runs(rle)
-        _check_ways(masks, templates)
+        _check_provenances(masks, templates)
         for mask in masks:
             whole = isinstance(mask.layer, int) and abs(mask.layer) < 2**31
             if not isinstance(mask.score, int | float) or not math.isfinite(mask.score) or not whole:
@@ -233,7 +233,7 @@ def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
         (f"image {n}", RecipeImage, image) for n, image in enumerate(values["images"])
     ]
     for number, mask in enumerate(values["masks"]):
-        parts += [(f"mask {number}", RecipeMask, mask), (f"the way of mask {number}", Way, mask["way"])]
+        parts += [(f"mask {number}", RecipeMask, mask), (f"the way of mask {number}", Provenance, mask["way"])]
     for name in values.keys() - _PARTS:
         yield f"it has a part {name!r}"
     for what, kind, part in parts:
@@ -268,11 +268,11 @@ def _check_runs(rle: Mapping[str, Any]) -> None:
         raise ValueError(f"run lengths of {sum(counts):,} pixels for a mask of {height} x {width}")
 
 
-def _check_ways(masks: Iterable[RecipeMask], templates: Iterable[Template]) -> None:
+def _check_provenances(masks: Iterable[RecipeMask], templates: Iterable[Template]) -> None:
     """Raise `ValueError` where a mask's way is none that can be gone."""
     listed = {f"{template.name}@{template.version}" for template in templates}
     for way in dict.fromkeys(mask.way for mask in masks):
-        prompted = way.kind == "prompt" and way.asked in _ASKED and isinstance(way.index, int) and way.index >= 0
+        prompted = way.kind == "prompt" and way.asked in _PROMPTED and isinstance(way.index, int) and way.index >= 0
         if not (prompted or way.kind == "kept" or (way.kind == "template" and way.template in listed)):
             raise ValueError(f"a mask made in no known way, {way}")
 
@@ -310,10 +310,10 @@ def make_recipe(
         by_image[annotation.image_id].append(annotation)
     masks = []
     for image in images:
-        finder = Finder(model, usable, image, embedding_of)
+        decoder = RecipeDecoder(model, usable, image, embedding_of)
         for annotation in by_image[image.id]:
             if tuple(annotation.rle["size"]) == image.size_hw:
-                masks.append(_written(annotation, places[image.id], finder))
+                masks.append(_written(annotation, places[image.id], decoder))
     used = {mask.way.template for mask in masks}
     return Recipe(
         images=tuple(RecipeImage(**{n: getattr(i, n) for n in RecipeImage.__dataclass_fields__}) for i in images),
@@ -336,7 +336,7 @@ def packages_here() -> dict[str, str]:
     return found
 
 
-class Finder:
+class RecipeDecoder:
     """What templates find on one image; each is asked once."""
 
     def __init__(
@@ -368,36 +368,36 @@ class Finder:
         return [match.mask for match in self._found[template] if match.category == category]
 
 
-def answers(model: Model, embedding: Embedding, prompt: Prompt, asked: str) -> NDArray[np.bool_]:
-    """Candidate masks (N, H, W) of a prompt, asked as `Way.asked` says."""
-    return _ASKED[asked](model, embedding, prompt).masks
+def decode_as_recorded(model: Model, embedding: Embedding, prompt: Prompt, asked: str) -> NDArray[np.bool_]:
+    """Candidate masks (N, H, W) of a prompt, asked as `Provenance.asked` says."""
+    return _PROMPTED[asked](model, embedding, prompt).masks
 
 
-def _way_of(annotation: AnnotationRecord, finder: Finder) -> Way:
+def _provenance_of(annotation: AnnotationRecord, decoder: RecipeDecoder) -> Provenance:
     """The way that gives the very same mask, or "kept"."""
     mask, template = decode_rle(annotation.rle), annotation.source.removeprefix("template:")
-    if template in finder.templates and any(
-        np.array_equal(mask, found) for found in finder.found(template, annotation.category)
+    if template in decoder.templates and any(
+        np.array_equal(mask, found) for found in decoder.found(template, annotation.category)
     ):
-        return Way("template", template=template)
+        return Provenance("template", template=template)
     prompt = Prompt.from_dict(annotation.prompt)
-    if prompt and annotation.model == finder.model.fingerprint:
-        for asked, index, candidate in _all_answers(finder, prompt):
+    if prompt and annotation.model == decoder.model.fingerprint:
+        for asked, index, candidate in _all_decoded(decoder, prompt):
             if np.array_equal(mask, candidate):
-                return Way("prompt", asked, index)
-    return Way("kept")
+                return Provenance("prompt", asked, index)
+    return Provenance("kept")
 
 
-def _written(annotation: AnnotationRecord, place: int, finder: Finder) -> RecipeMask:
+def _written(annotation: AnnotationRecord, place: int, decoder: RecipeDecoder) -> RecipeMask:
     same = {name: getattr(annotation, name) for name in ("category", "rle", "score", "source", "review", "layer")}
-    return RecipeMask(place, way=_way_of(annotation, finder), prompt=dict(annotation.prompt), **same)
+    return RecipeMask(place, way=_provenance_of(annotation, decoder), prompt=dict(annotation.prompt), **same)
 
 
-def _all_answers(finder: Finder, prompt: Prompt) -> Iterator[tuple[str, int, NDArray[np.bool_]]]:
-    for asked in _ASKED:
+def _all_decoded(decoder: RecipeDecoder, prompt: Prompt) -> Iterator[tuple[str, int, NDArray[np.bool_]]]:
+    for asked in _PROMPTED:
         if asked == "click by click" and len(prompt.points) + (prompt.box is not None) < 2:
             continue
-        for index, candidate in enumerate(answers(finder.model, finder.embedding, prompt, asked)):
+        for index, candidate in enumerate(decode_as_recorded(decoder.model, decoder.embedding, prompt, asked)):
             yield asked, index, candidate
 
 
@@ -420,7 +420,7 @@ def _click_by_click(model: Model, embedding: Embedding, prompt: Prompt) -> Predi
     return prediction
 
 
-_ASKED: dict[str, Callable[[Model, Embedding, Prompt], Prediction]] = {
+_PROMPTED: dict[str, Callable[[Model, Embedding, Prompt], Prediction]] = {
     "at once": _at_once,
     "click by click": _click_by_click,
     "one mask": _one_mask,

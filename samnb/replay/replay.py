@@ -1,8 +1,7 @@
-"""The part of `Session` that is about recipes: written, replayed, and what became of it."""
+"""`Replayer`: recipes written, replayed, and compared with what they were."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,116 +11,84 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic_files import cannot_write, clear_leftovers, write_whole
-from ..errors import ImageError, RecipeError, UnknownOption
-from ..exchange.export import ExportReport
-from ..exchange.facade import Exchange
+from ..annotations.rows import all_annotations_of
+from ..annotations.service import AnnotationService
+from ..atomic_files import write_whole
+from ..encoding.encoder import Encoder
+from ..errors import ImageError, RecipeError
+from ..exchange.export import ExportItem, ExportReport
 from ..images import content_hash, pixel_hash, read_pixels
 from ..images.discovery import iter_images
+from ..ingest.library import ImageLibrary
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
-from ..prompts import Prompt
-from ..records import REJECTED, AnnotationRecord, Failure, ImageRecord, NewAnnotation
+from ..prompts import Embedding, Prompt
+from ..records import AnnotationRecord, Failure, ImageRecord, NewAnnotation
 from ..templates import Template
-from .recipe import Finder, Recipe, RecipeImage, RecipeMask, answers, make_recipe, packages_here
+from ..templates.service import TemplateService
+from .recipe import Recipe, RecipeDecoder, RecipeImage, RecipeMask, decode_as_recorded, make_recipe, packages_here
 from .report import Difference, ReplayReport
 
-__all__ = ["Replaying", "find_pictures"]
+__all__ = ["Replayer", "find_pictures"]
 
 _NAMED = 5
 
 
-class Replaying(Exchange):
-    """What a `Session` does with recipes."""
+class Replayer:
+    """What `samnb.session.Session` does with recipes; its methods say what the arguments mean.
 
-    def export(self, format: str, path: str | Path, *, dataset: str | None = None, **options: Any) -> ExportReport:
-        """Write annotations for other tools, or with "recipe" for `replay`.
+    Parameters
+    ----------
+    library : ImageLibrary
+    annotations : AnnotationService
+    templates : TemplateService
+    encoder : Encoder
+        Its model is the one that masks are made with.
+    """
 
-        What cannot be written is in the report, and the rest goes on.
+    def __init__(
+        self, library: ImageLibrary, annotations: AnnotationService, templates: TemplateService, encoder: Encoder
+    ):
+        self._library, self._annotations, self._templates = library, annotations, templates
+        self._encoder, self._catalog, self._model = encoder, library.catalog, encoder.model
 
-        Parameters
-        ----------
-        format : {"coco", "labelme", "masks", "recipe", "table", "voc", "yolo"}
-            A COCO file; a folder for labelme, of mask pictures, of Pascal VOC or of YOLO; a table, CSV or Parquet; a
-            recipe, from which the same masks can be made again elsewhere.
-        path : path
-            A file, or a folder. It is there whole, or not at all.
-        dataset : str, optional
-            None: all images.
-        **options
-            Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
-
-        Raises
-        ------
-        UnknownName, UnknownOption
-            No such format, dataset or option.
-        StoreError
-            The place cannot be written.
-        """
-        if format != "recipe":
-            return super().export(format, path, dataset=dataset, **options)
-        if options:
-            raise UnknownOption("export('recipe')", options, {"none"})
-        place, recipe = Path(path).expanduser(), self.recipe(dataset)
-        clear_leftovers(place.parent)
-        try:
-            write_whole(place, recipe.as_bytes())
-        except OSError as error:
-            raise cannot_write(place.parent, place, error) from error
-        left_out = len(self.catalog.annotations(dataset=dataset)) - len(recipe.masks)
-        notes = [
-            f"{recipe.count('prompt')} come from prompts, {recipe.count('template')} from templates, "
-            f"{recipe.count('kept')} can only be copied"
-        ]
-        if left_out:
-            notes.append(f"{left_out} left out: their pictures were replaced by some of another size")
-        return ExportReport(format, place, len(recipe.images), len(recipe.masks), files=(place,), notes=tuple(notes))
-
-    def recipe(self, dataset: str | None = None) -> Recipe:
-        """How the masks of a dataset were made; None: of all images."""
+    def recipe(self, images: Sequence[ImageRecord], annotations: Sequence[AnnotationRecord]) -> Recipe:
+        """How these masks were made."""
         return make_recipe(
-            [self._read(image) for image in self.images(dataset)],
-            self.catalog.annotations(dataset=dataset),
-            categories=self.category_records(),
-            templates=self._all_templates(),
-            model=self.model,
+            self._library.with_hashes(images),
+            annotations,
+            categories=self._catalog.category_records(),
+            templates=self._templates.all(),
+            model=self._model,
             stored_as=self._encoder.recipe,
             embedding_of=self._embedding_of,
         )
 
-    def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
-        """Make a recipe's masks again from pictures in a folder, keep them here, and say where they differ.
+    def export(self, place: Path, items: Sequence[ExportItem], categories: Sequence[str]) -> ExportReport:
+        """The exporter "recipe" of `samnb.exchange.export.export`."""
+        annotations = sorted((one for item in items for one in item.annotations), key=lambda one: one.id)
+        recipe = self.recipe([item.image for item in items], annotations)
+        write_whole(place, recipe.as_bytes())
+        note = (
+            f"{recipe.count('prompt')} come from prompts, {recipe.count('template')} from templates, "
+            f"{recipe.count('kept')} can only be copied"
+        )
+        return ExportReport("recipe", place, len(recipe.images), len(recipe.masks), files=(place,), notes=(note,))
 
-        Pictures are known by their pixels: they may have other names. What is here already is not doubled: a picture
-        that the recipe's dataset holds under another path is used as it is there.
-
-        Parameters
-        ----------
-        recipe : Recipe or path
-        images : path
-            A folder with the pictures, searched with those below it.
-        any_model : bool
-            Also with another model than the recipe's; masks will differ.
-
-        Raises
-        ------
-        RecipeError
-            It cannot be read, or was made with another model.
-        ImageNotFound
-            No such folder.
-        """
+    def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool) -> ReplayReport:
+        """Make a recipe's masks again from pictures in a folder and save them."""
         recipe = recipe if isinstance(recipe, Recipe) else Recipe.read(recipe)
-        if recipe.model["fingerprint"] != self.model.fingerprint and not any_model:
+        if recipe.model["fingerprint"] != self._model.fingerprint and not any_model:
             raise RecipeError(
                 f"The recipe was made with the model {recipe.model['name']!r}, {recipe.model['fingerprint'][:24]}…; "
-                f"this session has {self.model.name!r}, {self.model.fingerprint[:24]}…. Open a session with that "
+                f"this session has {self._model.name!r}, {self._model.fingerprint[:24]}…. Open a session with that "
                 "model and its checkpoint, or say any_model=True to see how much differs."
             )
         paths, failed = find_pictures(recipe.images, images)
         records, refused = self._added(recipe, paths)
         failed += refused
-        names = self._take_templates(recipe)
+        names = self._templates.adopt(recipe.templates)
         categories = self._take_categories(recipe, records, names)
-        templates = {f"{t.name}@{t.version}": replace(t, model=self.model.fingerprint) for t in recipe.templates}
+        templates = {f"{t.name}@{t.version}": replace(t, model=self._model.fingerprint) for t in recipe.templates}
         same, kept, different = 0, 0, []
         for place, record in records.items():
             try:
@@ -143,9 +110,8 @@ class Replaying(Exchange):
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _all_templates(self) -> dict[str, Template]:
-        kept = self.catalog.templates()
-        return {f"{n}@{v}": Template.from_dict(self.catalog.template(n, v), version=v) for n, v in kept}
+    def _embedding_of(self, image: ImageRecord) -> Embedding:
+        return self._encoder.embedding(image)[0]
 
     def _added(self, recipe: Recipe, paths: Mapping[int, Path]) -> tuple[dict[int, ImageRecord], list[Failure]]:
         """The recipe's images in this session, by their place in it."""
@@ -158,7 +124,8 @@ class Replaying(Exchange):
             own = {place: path for place, path in own.items() if place not in here}
             if not own:
                 continue
-            report = self.add(list(dict.fromkeys(own.values())), dataset=dataset, show=False)
+            files = list(dict.fromkeys(own.values()))
+            report = self._library.add(files, dataset=dataset, start=False).run_to_report()
             failed += report.failed
             by_path = {record.path: record for record in report.images}
             records |= {place: by_path[str(path)] for place, path in own.items() if str(path) in by_path}
@@ -166,9 +133,9 @@ class Replaying(Exchange):
 
     def _elsewhere(self, recipe: Recipe, paths: Mapping[int, Path], dataset: str) -> dict[int, ImageRecord]:
         """Images of the dataset that are the recipe's but for their path; each of them once."""
-        if dataset not in (one.name for one in self.datasets()):
+        if dataset not in (one.name for one in self._catalog.datasets()):
             return {}
-        records = self.images(dataset)
+        records = self._catalog.images(dataset=dataset)
         at_path = {record.path for record in records}
         given = {str(path) for path in paths.values()}
         of_pixels: dict[str, list[ImageRecord]] = {}
@@ -188,12 +155,12 @@ class Replaying(Exchange):
         self, recipe: Recipe, records: Mapping[int, ImageRecord], names: Mapping[str, str]
     ) -> dict[str, str]:
         """Categories of the recipe; those that are here stay as they are. Gives new names of those renamed here."""
-        missing = [(name, color) for name, color in recipe.categories if name not in self.categories()]
+        missing = [(name, color) for name, color in recipe.categories if name not in self._catalog.categories()]
         wanted = {name for name, _ in missing}
         masks: Counter[str] = Counter()
         others: dict[str, Counter[str]] = {name: Counter() for name in wanted}
         for place, record in records.items() if wanted else ():
-            kept = self._kept_on(record)
+            kept = all_annotations_of(self._catalog, record.id)
             for mask in (one for one in recipe.masks if one.image == place and one.category in wanted):
                 masks[mask.category] += 1
                 source = _source_here(mask.source, names)
@@ -205,43 +172,16 @@ class Replaying(Exchange):
             if len(found) == 1 and 2 * found.total() >= masks[name]:
                 [renamed[name]] = found
             elif not 0 < masks[name] <= found.total():
-                self.add_category(name, color=color)
+                self._annotations.add_category(name, color=color)
         return renamed
-
-    def _kept_on(self, record: ImageRecord) -> list[AnnotationRecord]:
-        """Annotations of an image, with those that a review sent away: they do not come back by themselves."""
-        kept = self.catalog.annotations(image_id=record.id)
-        return [*kept, *self.catalog.annotations(image_id=record.id, review=REJECTED)]
-
-    def _take_templates(self, recipe: Recipe) -> dict[str, str]:
-        """Templates of the recipe; those that are here stay as they are. Gives their names here.
-
-        Another template of the same name would take the masks of this one for those of a version of its own.
-        """
-        names: dict[str, str] = {}
-        for name in dict.fromkeys(template.name for template in recipe.templates):
-            wanted = {t.version: t.as_dict() for t in recipe.templates if t.name == name}
-            names[name] = free = next(free for free in _numbered(name) if self._has_room(free, wanted))
-            here = set(self.catalog.templates())
-            for version, values in wanted.items():
-                if (free, version) not in here:
-                    self.catalog.save_template(free, {**values, "name": free}, version=version)
-        return names
-
-    def _has_room(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Whether no template has that name, or the very ones that are wanted."""
-        here = {v: self.catalog.template(n, v) for n, v in self.catalog.templates() if n == name}
-        both = here.keys() & wanted.keys()
-        same = (Template.from_dict(here[v]).as_dict() == {**wanted[v], "name": name} for v in both)
-        return not here or (bool(both) and all(same))
 
     def _made_again(
         self, recipe: Recipe, place: int, record: ImageRecord, templates: Mapping[str, Template]
     ) -> Iterator[tuple[int, RecipeMask, NDArray[np.bool_] | None]]:
-        finder = Finder(self.model, templates, record, self._embedding_of)
+        decoder = RecipeDecoder(self._model, templates, record, self._embedding_of)
         for number, mask in enumerate(recipe.masks):
             if mask.image == place:
-                yield number, mask, _MAKE[mask.way.kind](mask, finder)
+                yield number, mask, _MAKE[mask.way.kind](mask, decoder)
 
     def _keep_masks(
         self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
@@ -258,20 +198,19 @@ class Replaying(Exchange):
                     score=mask.score,
                     source=_source_here(mask.source, names),
                     prompt=dict(mask.prompt),
-                    model="" if mask.way.kind == "kept" else self.model.fingerprint,
+                    model="" if mask.way.kind == "kept" else self._model.fingerprint,
                     layer=mask.layer,
                     review=mask.review,
                 )
             )
         if rows:
-            self.catalog.add_annotations(rows)
-            self.changes.tell(record.id)
+            self._annotations.save_all(rows)
 
     def _missing(
         self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
     ) -> list[tuple[RecipeMask, dict[str, Any], NDArray[np.bool_]]]:
         """Masks that are not here; each annotation stands for one of them, also mended or sorted anew since."""
-        left = self._kept_on(record)
+        left = all_annotations_of(self._catalog, record.id)
         rest = []
         for mask, pixels in made:
             rle = encode_rle(pixels)
@@ -291,8 +230,8 @@ class Replaying(Exchange):
         return new
 
     def _not_as_it_was(self, recipe: Recipe) -> Iterator[str]:
-        if recipe.model["fingerprint"] != self.model.fingerprint:
-            yield f"model: was {recipe.model['name']}, {recipe.model['fingerprint'][:24]}…; here {self.model.name}"
+        if recipe.model["fingerprint"] != self._model.fingerprint:
+            yield f"model: was {recipe.model['name']}, {recipe.model['fingerprint'][:24]}…; here {self._model.name}"
         if recipe.model["recipe"] != self._encoder.recipe:
             yield f"embeddings: were {recipe.model['recipe']}; here {self._encoder.recipe}"
         here = packages_here()
@@ -319,11 +258,6 @@ def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, Im
     if other:
         more = f", and {len(other) - _NAMED:,} more" if len(other) > _NAMED else ""
         yield f"pictures that were here already under another path: {', '.join(other[:_NAMED])}{more}"
-
-
-def _numbered(name: str) -> Iterator[str]:
-    """The name, then with 2, 3, … behind it."""
-    return (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
 
 
 def _source_here(source: str, names: Mapping[str, str]) -> str:
@@ -406,24 +340,24 @@ def _compared(number: int, mask: RecipeMask, made: NDArray[np.bool_] | None, ima
     return Difference(image, mask.category, number, float(mask_iou(was, made)), int((was ^ made).sum()))
 
 
-def _from_prompt(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
-    masks = answers(finder.model, finder.embedding, Prompt.from_dict(mask.prompt), mask.way.asked)
+def _from_prompt(mask: RecipeMask, decoder: RecipeDecoder) -> NDArray[np.bool_] | None:
+    masks = decode_as_recorded(decoder.model, decoder.embedding, Prompt.from_dict(mask.prompt), mask.way.asked)
     return masks[mask.way.index] if mask.way.index < len(masks) else None
 
 
-def _from_template(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+def _from_template(mask: RecipeMask, decoder: RecipeDecoder) -> NDArray[np.bool_] | None:
     """The most alike of what the template finds; None where it finds nothing that touches it."""
     was = decode_rle(mask.rle)
-    found = [one for one in finder.found(mask.way.template, mask.category) if one.shape == was.shape]
+    found = [one for one in decoder.found(mask.way.template, mask.category) if one.shape == was.shape]
     best = max(found, key=lambda one: mask_iou(was, one), default=None)
     return best if best is not None and (best & was).any() else None
 
 
-def _copied(mask: RecipeMask, finder: Finder) -> NDArray[np.bool_] | None:
+def _copied(mask: RecipeMask, decoder: RecipeDecoder) -> NDArray[np.bool_] | None:
     return decode_rle(mask.rle)
 
 
-_MAKE: dict[str, Callable[[RecipeMask, Finder], NDArray[np.bool_] | None]] = {
+_MAKE: dict[str, Callable[[RecipeMask, RecipeDecoder], NDArray[np.bool_] | None]] = {
     "prompt": _from_prompt,
     "template": _from_template,
     "kept": _copied,

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from ..annotations.rows import all_annotations_of, new_annotation
 from ..catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
 from ..catalog.image_queries import to_json
-from ..errors import PromptError
 from ..jobs import Event, JobControl
-from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
+from ..masks import decode_rle, mask_iou
 from ..models import Model
-from ..prompts import Embedding, Prediction
+from ..prompts import Embedding
 from ..records import ACCEPTED, REJECTED, UNSURE
-from .matching import Match, find_objects, overlap_of_smaller
+from .matching import find_objects, overlap_of_smaller
 from .template import DEFAULT_PARAMETERS, Template
 
-__all__ = ["apply_events", "chosen_annotation", "new_annotation"]
+__all__ = ["apply_events"]
 
 
 def apply_events(
@@ -82,50 +82,6 @@ def apply_events(
     yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
 
 
-def new_annotation(image: ImageRecord, match: Match, *, source: str, model: str, review: str = "") -> NewAnnotation:
-    """A row for the catalog from a mask; masks are kept as run lengths."""
-    return NewAnnotation(
-        image_id=image.id,
-        category=match.category,
-        rle=encode_rle(match.mask),
-        bbox=mask_bbox(match.mask),
-        area=mask_area(match.mask),
-        score=match.score,
-        source=source,
-        prompt=match.prompt.as_dict(),
-        model=model,
-        review=review,
-    )
-
-
-def chosen_annotation(
-    prediction: Prediction, image: ImageRecord, category: str, index: int | None, *, source: str, model: str
-) -> NewAnnotation:
-    """A row for the catalog from one mask of a prediction; `index` None: the one with the highest score.
-
-    Raises
-    ------
-    PromptError
-        No such mask, an empty mask, an empty category.
-    """
-    category = str(category).strip()
-    if not category:
-        raise PromptError("category: expected a name such as 'coin'; got an empty one.")
-    number = prediction.best if index is None else index
-    if not 0 <= number < len(prediction.scores):
-        raise PromptError(f"index: expected 0 to {len(prediction.scores) - 1}, one of the masks; got {index}.")
-    mask = prediction.mask_of(number)
-    if not mask.any():
-        raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
-    if mask.shape != image.size_hw:
-        raise PromptError(
-            f"The mask is {mask.shape} and {image.filename} is {image.size_hw} now: another picture came under that "
-            "name. Predict again."
-        )
-    match = Match(category, mask, float(prediction.scores[number]), prediction.prompt)
-    return new_annotation(image, match, source=source, model=model)
-
-
 def _apply_to(
     template: Template,
     image: ImageRecord,
@@ -138,12 +94,19 @@ def _apply_to(
     limits = template.parameters
     # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
     # belongs to an earlier picture under this name. What a review rejected is not found again.
-    there = catalog.annotations(image_id=image.id) + catalog.annotations(image_id=image.id, review=REJECTED)
+    there = all_annotations_of(catalog, image.id)
     others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
     masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
     new = [
         new_annotation(
-            image, match, source=template.source, model=model.fingerprint, review=_review_of(match.score, template)
+            image,
+            match.mask,
+            category=match.category,
+            score=match.score,
+            prompt=match.prompt,
+            source=template.source,
+            model=model.fingerprint,
+            review=_review_of(match.score, template),
         )
         for match in matches
         if not any(

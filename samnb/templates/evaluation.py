@@ -1,4 +1,4 @@
-"""A template tried on images whose objects are known: what it finds, misses and makes up; nothing is written."""
+"""Evaluation of a template on labelled images: what it finds, misses and makes up; nothing is written."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..models.proposals import Proposal, Propose, proposer
 from ..prompts import Embedding, Prompt
 from ..records import ImageRecord
 from .matching import Match, find_objects
-from .report import ImageFigures, Sweep, SweepRow, Tally
+from .report import DetectionCounts, ImageFigures, Sweep, SweepRow
 from .template import Template
 
-__all__ = ["Known", "PackedMasks", "figures_of", "remembering", "sweep", "try_on"]
+__all__ = ["LabelledImage", "PackedMasks", "compare_with_labels", "evaluate_image", "memoized", "sweep"]
 
 
 REMEMBERED = 256 * 2**20
@@ -59,7 +59,7 @@ class PackedMasks(Mapping[str, list[NDArray[np.bool_]]]):
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class LabelledImage:
     """An image and the masks that are right, by category.
 
     Parameters
@@ -76,21 +76,21 @@ class Known:
     wanted: Mapping[str, Sequence[NDArray[np.bool_]]]
 
 
-def try_on(template: Template, known: Known, model: Model, *, min_iou: float = 0.5) -> ImageFigures:
+def evaluate_image(template: Template, labelled: LabelledImage, model: Model, *, min_iou: float = 0.5) -> ImageFigures:
     """What a template finds on one image.
 
     Parameters
     ----------
     template : Template
-    known : Known
+    labelled : LabelledImage
     model : Model
     min_iou : float
         From which a mask counts as the object, above 0 and up to 1.
     """
-    return figures_of(
+    return compare_with_labels(
         template,
-        known,
-        find_objects(template, known.embedding(), model.decode, propose=proposer(model.decode, model)),
+        labelled,
+        find_objects(template, labelled.embedding(), model.decode, propose=proposer(model.decode, model)),
         min_iou,
     )
 
@@ -98,7 +98,7 @@ def try_on(template: Template, known: Known, model: Model, *, min_iou: float = 0
 def sweep(
     template: Template,
     grid: Mapping[str, Sequence[float]],
-    known: Iterable[Known],
+    labelled: Iterable[LabelledImage],
     model: Model,
     *,
     min_iou: float = 0.5,
@@ -123,13 +123,13 @@ def sweep(
         raise TemplateError('A sweep needs values to try, such as {"min_score": [0.2, 0.3, 0.4]}; got none.')
     combinations = [dict(zip(grid, map(float, values), strict=True)) for values in product(*grid.values())]
     templates = [template.with_parameters(**parameters) for parameters in combinations]
-    tallies, images = [Tally() for _ in templates], 0
-    for one in known:
+    tallies, images = [DetectionCounts() for _ in templates], 0
+    for one in labelled:
         images += 1
-        embedding, propose = one.embedding(), remembering(proposer(model.decode, model))
+        embedding, propose = one.embedding(), memoized(proposer(model.decode, model))
         for number, candidate in enumerate(templates):
             matches = find_objects(candidate, embedding, model.decode, propose=propose)
-            tallies[number] += figures_of(candidate, one, matches, min_iou).tally
+            tallies[number] += compare_with_labels(candidate, one, matches, min_iou).tally
     if not images:
         raise NothingToMeasure(f"template {template.name!r}")
     rows = [SweepRow(parameters, tally) for parameters, tally in zip(combinations, tallies, strict=True)]
@@ -137,19 +137,21 @@ def sweep(
     return Sweep(f"{template.name} v{template.version}", tuple(rows), images)
 
 
-def figures_of(template: Template, known: Known, matches: Sequence[Match], min_iou: float) -> ImageFigures:
+def compare_with_labels(
+    template: Template, labelled: LabelledImage, matches: Sequence[Match], min_iou: float
+) -> ImageFigures:
     """What of an image's objects is among these masks, missed and made up, category by category."""
     tallies, scores, missed, false = {}, [], [], []
     for category in (examples.category for examples in template.categories):
-        wanted = list(known.wanted.get(category, ()))
+        wanted = list(labelled.wanted.get(category, ()))
         kept = [match for match in matches if match.category == category]
         pairs = list(_pairs(wanted, [match.mask for match in kept], min_iou))
-        tallies[category] = Tally(len(wanted), len(kept), len(pairs), sum(iou for iou, _, _ in pairs))
+        tallies[category] = DetectionCounts(len(wanted), len(kept), len(pairs), sum(iou for iou, _, _ in pairs))
         right = {number for _, _, number in pairs}
         scores += [(match.score, number in right) for number, match in enumerate(kept)]
         missed += [mask for number, mask in enumerate(wanted) if number not in {n for _, n, _ in pairs}]
         false += [match.mask for number, match in enumerate(kept) if number not in right]
-    return ImageFigures(known.image.id, known.image.filename, tallies, tuple(scores), tuple(missed), tuple(false))
+    return ImageFigures(labelled.image.id, labelled.image.filename, tallies, tuple(scores), tuple(missed), tuple(false))
 
 
 def _pairs(
@@ -163,7 +165,7 @@ def _pairs(
         ious[row], ious[:, column] = -1, -1
 
 
-def remembering(propose: Propose, *, room: int = REMEMBERED) -> Propose:
+def memoized(propose: Propose, *, room: int = REMEMBERED) -> Propose:
     """`propose` for one image; what was asked before is answered from memory, of so many bytes."""
     answers: dict[Prompt, Proposal] = {}
 

@@ -21,7 +21,7 @@ from ..models import Model
 from ..models.proposals import Proposal, proposer
 from ..prompts import Embedding, Prediction, Prompt
 from ..records import ImageRecord
-from .evaluation import Known, figures_of
+from .evaluation import LabelledImage, compare_with_labels
 from .features import make_example, prototype
 from .matching import Match, find_objects
 from .report import ImageFigures
@@ -124,7 +124,7 @@ class Sample:
         self.image, self._model = image, model
         self._read_embedding, self._read_pixels, self._wanted = embedding, pixels, wanted
         self._lock = threading.Lock()
-        self._ready: tuple[NDArray[np.uint8], Embedding, Known] | None = None
+        self._ready: tuple[NDArray[np.uint8], Embedding, LabelledImage] | None = None
         self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
         self._decoded: dict[tuple[Any, ...], _Answer] = {}
         self._decoded_room = DECODED_ROOM
@@ -197,7 +197,7 @@ class Sample:
             # By the masks themselves, which are kept as long as the sample: most moves leave them as they are.
             what = (id(template.categories), *(id(match.mask) for match in matches))
             if self._measured is None or self._measured[0] != what:
-                self._measured = (what, figures_of(template, known, matches, min_iou))
+                self._measured = (what, compare_with_labels(template, known, matches, min_iou))
             figures = self._measured[1]
         hashes = {example.pixel_hash for examples in template.categories for example in examples.examples}
         least = template.parameters["min_score"]
@@ -222,14 +222,14 @@ class Sample:
     def _again(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
         return [self._answers.get(prompt) or _no_answer(prompt) for prompt in prompts]
 
-    def _made_ready(self) -> tuple[NDArray[np.uint8], Embedding, Known]:
+    def _made_ready(self) -> tuple[NDArray[np.uint8], Embedding, LabelledImage]:
         if self._ready is None:
             pixels = thumbnail(self._read_pixels(), SIDE)
             size_hw = (pixels.shape[0], pixels.shape[1])
             # Masks are scaled up to what the embedding says its image is as large as.
             embedding = replace(self._read_embedding(), original_size=size_hw)
             wanted = {name: [_shrunk(mask, size_hw) for mask in masks] for name, masks in self._wanted.items()}
-            self._ready = (pixels, embedding, Known(self.image, lambda: embedding, wanted))
+            self._ready = (pixels, embedding, LabelledImage(self.image, lambda: embedding, wanted))
         return self._ready
 
     def _decode(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:

@@ -20,14 +20,14 @@ from ..records import Failure
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["ImageFigures", "Sweep", "SweepRow", "Tally", "TemplateReport"]
+__all__ = ["DetectionCounts", "ImageFigures", "Sweep", "SweepRow", "TemplateReport"]
 
 WORST = 6
 """Images that a report shows."""
 
 
 @dataclass(frozen=True)
-class Tally:
+class DetectionCounts:
     """Counts over some images; the figures follow from them.
 
     Parameters
@@ -43,7 +43,7 @@ class Tally:
 
     Examples
     --------
-    >>> tally = Tally(wanted=10, kept=8, found=6, iou_sum=5.4)
+    >>> tally = DetectionCounts(wanted=10, kept=8, found=6, iou_sum=5.4)
     >>> round(tally.precision, 2), round(tally.recall, 2), round(tally.f1, 2), round(tally.mean_iou, 2)
     (0.75, 0.6, 0.67, 0.9)
     """
@@ -53,8 +53,8 @@ class Tally:
     found: int = 0
     iou_sum: float = 0.0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    def __add__(self, other: DetectionCounts) -> DetectionCounts:
+        return DetectionCounts(
             self.wanted + other.wanted,
             self.kept + other.kept,
             self.found + other.found,
@@ -95,7 +95,7 @@ class ImageFigures:
     ----------
     image_id, image : str
         The catalog's id, and the file name.
-    tallies : mapping of str to Tally
+    tallies : mapping of str to DetectionCounts
         By category.
     scores : tuple of (score, right)
         Of every mask the template left.
@@ -104,15 +104,15 @@ class ImageFigures:
 
     image_id: str
     image: str
-    tallies: Mapping[str, Tally]
+    tallies: Mapping[str, DetectionCounts]
     scores: tuple[tuple[float, bool], ...] = ()
     missed: tuple[NDArray[np.bool_], ...] = field(default=(), repr=False)
     false: tuple[NDArray[np.bool_], ...] = field(default=(), repr=False)
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> DetectionCounts:
         """Over all categories."""
-        return sum(self.tallies.values(), Tally())
+        return sum(self.tallies.values(), DetectionCounts())
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +142,18 @@ class TemplateReport:
     pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     @property
-    def overall(self) -> Tally:
+    def overall(self) -> DetectionCounts:
         """Over all images and categories."""
-        return sum((image.tally for image in self.images), Tally())
+        return sum((image.tally for image in self.images), DetectionCounts())
 
     @property
-    def categories(self) -> dict[str, Tally]:
+    def categories(self) -> dict[str, DetectionCounts]:
         """Over all images, by category."""
         names = dict.fromkeys(name for image in self.images for name in image.tallies)
-        return {name: sum((i.tallies.get(name, Tally()) for i in self.images), Tally()) for name in names}
+        return {
+            name: sum((i.tallies.get(name, DetectionCounts()) for i in self.images), DetectionCounts())
+            for name in names
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -226,7 +229,7 @@ class SweepRow:
     """One set of parameters and what came of it."""
 
     parameters: Mapping[str, float]
-    tally: Tally
+    tally: DetectionCounts
 
 
 @dataclass(frozen=True)
@@ -286,7 +289,7 @@ class Sweep:
             yield cells + [f"{value:.3f}" for value in (tally.precision, tally.recall, tally.mean_iou)]
 
 
-def _line(name: str, tally: Tally) -> str:
+def _line(name: str, tally: DetectionCounts) -> str:
     false = tally.kept - tally.found
     return (
         f"{name:<16}{tally.wanted:>8}{tally.found:>8}{false:>8}"

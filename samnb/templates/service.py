@@ -1,31 +1,52 @@
-"""`TemplateBook`: a session's templates, made from annotations by hand and kept in the catalog under their names."""
+"""`TemplateService`: templates made from annotations by hand, saved, applied and evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalog import AnnotationRecord, ImageRecord
+from ..annotations.changes import AnnotationChanges
+from ..catalog import AnnotationRecord, Catalog, ImageRecord
 from ..encoding.encoder import Encoder
-from ..errors import TemplateError, TemplateMismatch, UnknownName
-from ..jobs import Event, JobControl
+from ..errors import NothingToMeasure, TemplateError, TemplateMismatch, UnknownName
+from ..ingest.library import ImageLibrary
+from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle
 from ..masks.clicks import first_click
-from ..prompts import Point, Prompt
+from ..prompts import Embedding, Prompt
+from ..records import BY_HAND, Failure, ImageRef
 from .apply import apply_events
+from .evaluation import LabelledImage, PackedMasks, evaluate_image, sweep
 from .features import cells_at, make_example
+from .report import WORST, ImageFigures, Sweep, TemplateReport
 from .template import CategoryExamples, Example, Template, make_template
 
-__all__ = ["TemplateBook"]
+__all__ = ["TemplateService"]
 
 
-class TemplateBook:
-    """Templates of one catalog, for the model of an encoder."""
+class TemplateService:
+    """What `samnb.session.Session` does with templates; its methods say what the arguments mean.
 
-    def __init__(self, encoder: Encoder):
-        self.encoder, self.catalog, self.model = encoder, encoder.catalog, encoder.model
+    Parameters
+    ----------
+    catalog : Catalog
+    library : ImageLibrary
+    encoder : Encoder
+        Its model is the one that templates are made for.
+    changes : AnnotationChanges
+        Notified of every image on which annotations change.
+    """
+
+    def __init__(self, catalog: Catalog, library: ImageLibrary, encoder: Encoder, changes: AnnotationChanges):
+        self._catalog, self._library, self._changes = catalog, library, changes
+        self._encoder, self._model = encoder, encoder.model
+
+    # -- made, found, saved ------------------------------------------------------------------------
 
     def make(
         self,
@@ -34,67 +55,172 @@ class TemplateBook:
         *,
         categories: Sequence[str] | None,
         strategy: str,
+        background: Mapping[ImageRef, Sequence[Sequence[float]]] | None,
         parameters: Mapping[str, float],
-        background: Sequence[tuple[ImageRecord, Sequence[Point]]] = (),
     ) -> Template:
-        """A template from annotations by hand, saved; see `Session.template`."""
+        """A template from annotations by hand; it is saved."""
+        records = [(self._library.read(image), points) for image, points in (background or {}).items()]
         known = list(dict.fromkeys(a.category for a in by_hand))
         wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
         if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
             raise UnknownName("category", unknown[0], known)
-        not_this = tuple(cell for image, points in background for cell in self._background(image, points))
+        not_this = tuple(cell for record, points in records for cell in self._background(record, points))
         place = strategy == "fixed"
-        examples = [
+        made = [
             CategoryExamples(
                 category, tuple(self._example(a, place=place) for a in by_hand if a.category == category), not_this
             )
             for category in wanted
         ]
-        return self.saved(make_template(name, strategy, examples, model=self.model.fingerprint, parameters=parameters))
+        return self.save(make_template(name, strategy, made, model=self._model.fingerprint, parameters=parameters))
 
-    def find(self, template: Template | str, *, save: bool = True) -> Template:
-        """A saved template by name, or one in hand, which is saved unless told otherwise.
+    def resolve(self, template: Template | str) -> Template:
+        """The latest saved template of that name, or the template that is passed; nothing is written.
 
         Raises
         ------
         UnknownName
-            None of that name.
+            There is none of that name.
         TemplateMismatch
-            Made with another model.
+            It was made with another model.
         """
         if isinstance(template, str):
-            # Only read: written again, it would become the newest where another writer saved one meanwhile.
-            save, versions = False, [version for name, version in self.catalog.templates() if name == template]
-            latest = max(versions, default=None)
-            template = Template.from_dict(self.catalog.template(template, latest), version=latest or 1)
-        if template.model != self.model.fingerprint:
-            raise TemplateMismatch(template.name, template.model, self.model.fingerprint)
-        return self.saved(template) if save else template
+            latest = max((version for name, version in self._catalog.templates() if name == template), default=None)
+            template = Template.from_dict(self._catalog.template(template, latest), version=latest or 1)
+        if template.model != self._model.fingerprint:
+            raise TemplateMismatch(template.name, template.model, self._model.fingerprint)
+        return template
 
-    def apply(self, template: Template, images: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
-        """Find a template's objects on images; see `samnb.templates.apply.apply_events`."""
-        return apply_events(
-            template,
-            images,
-            catalog=self.catalog,
-            model=self.model,
-            embedding_of=self.encoder.embedding,
-            control=control,
-        )
+    def resolve_saved(self, template: Template | str) -> Template:
+        """As `resolve`; a template that is passed and is none of the saved versions is saved as a new one."""
+        found = self.resolve(template)
+        # What is saved is only read: written again, it would become the newest version.
+        return found if isinstance(template, str) else self._as_saved(found) or self.save(found)
 
-    def saved(self, template: Template) -> Template:
+    def save(self, template: Template) -> Template:
         """The template with its version: the latest if the content is the same, else the next."""
         values = template.as_dict()
-        version = self.catalog.save_template(template.name, values)
-        # As it is kept, rounded: what is applied today is what another day, or another machine, applies.
+        version = self._catalog.save_template(template.name, values)
+        # As it is saved, rounded: what is applied today is what another day, or another machine, applies.
         return Template.from_dict(values, version=version)
 
-    def _background(self, image: ImageRecord, points: Sequence[Point]) -> tuple[NDArray[np.float32], ...]:
-        Prompt.of(points=points).check_inside(image.size_hw, image.filename)
-        return cells_at(self.encoder.embedding(image)[0], points)
+    def all(self) -> dict[str, Template]:
+        """Every version of every template by ``"<name>@<version>"``."""
+        kept = self._catalog.templates()
+        return {f"{n}@{v}": Template.from_dict(self._catalog.template(n, v), version=v) for n, v in kept}
+
+    def adopt(self, templates: Sequence[Template]) -> dict[str, str]:
+        """Save templates of another session under their versions; gives the name that each has here.
+
+        Templates that are here stay as they are. Another template of the same name would take the masks of this one
+        for those of a version of its own, so then the name gets a number.
+        """
+        names: dict[str, str] = {}
+        for name in dict.fromkeys(template.name for template in templates):
+            wanted = {t.version: t.as_dict() for t in templates if t.name == name}
+            numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+            names[name] = free = next(free for free in numbered if self._is_free(free, wanted))
+            here = set(self._catalog.templates())
+            for version, values in wanted.items():
+                if (free, version) not in here:
+                    self._catalog.save_template(free, {**values, "name": free}, version=version)
+        return names
+
+    # -- applied -----------------------------------------------------------------------------------
+
+    def apply(self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None) -> Job:
+        """A job, begun in the background, that finds a template's objects on images."""
+        found, records = self.resolve_saved(template), self._library.select(dataset, images)
+        return Job(f"apply {found.name}", lambda control: self._apply(found, records, control), total=len(records))
+
+    def apply_stream(
+        self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None
+    ) -> Iterator[Event]:
+        """The same, done here while its events are read."""
+        return self._apply(self.resolve_saved(template), self._library.select(dataset, images), JobControl())
+
+    def undo_apply(self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None) -> int:
+        """Remove what any version of a template left; returns the number of annotations removed."""
+        name = template if isinstance(template, str) else template.name
+        known = {name for name, _ in self._catalog.templates()}
+        if isinstance(template, str) and name not in known:
+            raise UnknownName("template", name, known)
+        chosen = None
+        if dataset is not None or images is not None:
+            chosen = [record.id for record in self._library.select(dataset, images)]
+        removed = self._catalog.forget_applied(name, chosen)
+        self._changes.emit()
+        return removed
+
+    # -- evaluated ---------------------------------------------------------------------------------
+
+    def labelled_images(self, template: Template) -> list[LabelledImage]:
+        """The images with annotations by hand of a template's categories; [] where there are none."""
+        try:
+            return self._labelled(template, self._library.select(), on_examples=True)[0]
+        except NothingToMeasure:
+            return []
+
+    def evaluate(
+        self,
+        template: Template | str,
+        *,
+        dataset: str | None,
+        images: Iterable[ImageRef] | None,
+        min_iou: float,
+        on_examples: bool,
+    ) -> TemplateReport:
+        """What a template finds of the annotations by hand, misses and makes up; nothing is written."""
+        template, failed = self.resolve(template), []
+        labelled, left_out = self._labelled(template, self._library.select(dataset, images), on_examples=on_examples)
+        found: list[ImageFigures] = []
+        for one in labelled:
+            try:
+                found.append(evaluate_image(template, one, self._model, min_iou=min_iou))
+            except Exception as error:
+                # One image that cannot be searched must not lose the results of the others.
+                failed.append(Failure(one.image.filename, str(error) or repr(error)))
+        found.sort(key=lambda image: (image.tally.f1, image.tally.mean_iou))
+        pixels = {one.image_id: self._library.pixels(one.image_id) for one in found[:WORST] if one.tally.f1 < 1}
+        name = f"{template.name} v{template.version}"
+        return TemplateReport(name, tuple(found), min_iou, left_out, tuple(failed), pixels)
+
+    def sweep(
+        self,
+        template: Template | str,
+        grid: Mapping[str, Sequence[float]],
+        *,
+        dataset: str | None,
+        images: Iterable[ImageRef] | None,
+        min_iou: float,
+        on_examples: bool,
+    ) -> Sweep:
+        """The template evaluated with every combination of parameters; the best F1 comes first."""
+        template = self.resolve(template)
+        labelled, _ = self._labelled(template, self._library.select(dataset, images), on_examples=on_examples)
+        return sweep(template, grid, labelled, self._model, min_iou=min_iou)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _apply(self, template: Template, records: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
+        images = self._library.with_hashes(records)
+        events = apply_events(
+            template,
+            images,
+            catalog=self._catalog,
+            model=self._model,
+            embedding_of=self._encoder.embedding,
+            control=control,
+        )
+        return self._changes.emit_for(images, events)
+
+    def _background(self, image: ImageRecord, points: Sequence[Sequence[float]]) -> tuple[NDArray[np.float32], ...]:
+        prompt = Prompt.of(points=points)
+        prompt.check_inside(image.size_hw, image.filename)
+        return cells_at(self._embedding_of(image), prompt.points)
 
     def _example(self, annotation: AnnotationRecord, *, place: bool) -> Example:
-        record, mask = self.catalog.image(annotation.image_id), decode_rle(annotation.rle)
+        record, mask = self._catalog.image(annotation.image_id), decode_rle(annotation.rle)
         if mask.shape != record.size_hw:
             raise TemplateError(
                 f"Annotation {annotation.id} on {record.filename} belongs to an earlier picture under that name: its "
@@ -102,4 +228,45 @@ class TemplateBook:
             )
         # A mask drawn by hand comes without a prompt: strategy "fixed" then clicks its middle.
         prompt = Prompt.from_dict(annotation.prompt) or Prompt.of(points=[first_click(mask)])
-        return make_example(record.pixel_hash, prompt, mask, self.encoder.embedding(record)[0], place=place)
+        return make_example(record.pixel_hash, prompt, mask, self._embedding_of(record), place=place)
+
+    def _embedding_of(self, image: ImageRecord) -> Embedding:
+        return self._encoder.embedding(image)[0]
+
+    def _as_saved(self, template: Template) -> Template | None:
+        """The saved version that a template is; None where it was changed since, or was never saved."""
+        name, version = template.name, template.version
+        if (name, version) not in self._catalog.templates():
+            return None
+        saved = Template.from_dict(self._catalog.template(name, version), version=version)
+        return saved if saved.as_dict() == template.as_dict() else None
+
+    def _is_free(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
+        """Whether no template has that name, or the very ones that are wanted."""
+        here = {v: self._catalog.template(n, v) for n, v in self._catalog.templates() if n == name}
+        both = here.keys() & wanted.keys()
+        same = (Template.from_dict(here[v]).as_dict() == {**wanted[v], "name": name} for v in both)
+        return not here or (bool(both) and all(same))
+
+    def _labelled(
+        self, template: Template, records: Sequence[ImageRecord], *, on_examples: bool
+    ) -> tuple[list[LabelledImage], int]:
+        """The images with annotations by hand, and the number of those left out because they hold examples."""
+        rles: dict[str, dict[str, list[Any]]] = {}
+        categories = {examples.category for examples in template.categories}
+        sizes = {record.id: record.size_hw for record in records}
+        for annotation in self._catalog.annotations(source=BY_HAND):
+            # A mask of another size belongs to an earlier picture under this name.
+            if annotation.category in categories and sizes.get(annotation.image_id) == tuple(annotation.rle["size"]):
+                rles.setdefault(annotation.image_id, {}).setdefault(annotation.category, []).append(annotation.rle)
+        used = {example.pixel_hash for examples in template.categories for example in examples.examples}
+        annotated = [record for record in records if record.id in rles]
+        chosen = [record for record in annotated if on_examples or record.pixel_hash not in used]
+        if not chosen:
+            hint = " other than the template's own examples (on_examples=True measures on them)" if annotated else ""
+            raise NothingToMeasure(f"images annotated by hand{hint}")
+        labelled = [
+            LabelledImage(record, partial(self._embedding_of, record), PackedMasks(rles[record.id]))
+            for record in chosen
+        ]
+        return labelled, len(annotated) - len(chosen)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import samnb
-from samnb.annotations.service import Changes
+from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
 from samnb.prompts import Prompt
 from tests.support.numpy_model import NumpyModel
@@ -143,10 +143,10 @@ def test_listeners_are_told_of_what_an_apply_adds(session, monkeypatch):
 
 
 def test_a_listener_that_fails_hinders_nobody(caplog):
-    changes, heard = Changes(), []
+    changes, heard = AnnotationChanges(), []
     changes.subscribe(lambda image_id: 1 / 0)
     changes.subscribe(heard.append)
-    changes.tell("a")
+    changes.emit("a")
     assert heard == ["a"]
     assert "ZeroDivisionError" in caplog.text
 
@@ -156,9 +156,9 @@ def test_a_listener_is_not_kept_alive():
         def hears(self, image_id):
             heard.append(image_id)
 
-    changes, heard, somebody = Changes(), [], Somebody()
+    changes, heard, somebody = AnnotationChanges(), [], Somebody()
     changes.subscribe(somebody.hears)
-    changes.tell("a")
+    changes.emit("a")
     del somebody
-    changes.tell("b")
+    changes.emit("b")
     assert heard == ["a"]

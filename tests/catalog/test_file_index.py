@@ -15,8 +15,9 @@ import samnb.ingest.add
 from samnb.catalog import Catalog
 from samnb.catalog.file_index import FileMemo, FileStamp
 from samnb.images import read_picture
-from samnb.ingest.add import add_pictures, new_image
+from samnb.ingest.add import new_image
 from samnb.ingest.report import AddReport
+from tests.support.adding import add_pictures
 
 WHOLE_SECOND = 1_700_000_000_000_000_000
 BETWEEN = WHOLE_SECOND + 123_456_789

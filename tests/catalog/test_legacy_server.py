@@ -22,7 +22,7 @@ from samnb.catalog import Catalog
 from samnb.catalog.migrations import HEAD
 from samnb.errors import StoreError
 from samnb.images import content_hash, read_picture
-from samnb.ingest.relocate import fill_events
+from samnb.ingest.legacy import fill_events
 from samnb.jobs import JobControl
 from samnb.records import UNREAD
 from samnb.session import Session

@@ -16,8 +16,8 @@ from samnb.duplicates.gallery import GROUPS, PICTURES, DuplicateGroups, NearDupl
 from samnb.duplicates.hamming import as_words, within
 from samnb.duplicates.near import THRESHOLD, near_groups, pair
 from samnb.images.perceptual import FLAT, PERCEPTUAL_VERSION, looks_of
-from samnb.ingest.add import add_pictures
 from samnb.records import ImageRecord
+from tests.support.adding import add_pictures
 
 
 def add(catalog: Catalog, folder: Path, dataset: str = "monday") -> None:
@@ -93,11 +93,11 @@ def test_very_many_are_grouped_like_few(monkeypatch: pytest.MonkeyPatch) -> None
     rows[500:] = rows[rng.integers(0, 400, 1000)] ^ np.packbits(rng.random((1000, 256)) < 0.1, axis=1)
     images = [record(n, row.tobytes().hex(), width=40 + n % 7) for n, row in enumerate(rows)]
     apart = {pair(images[0], group.representative): False for group in near_groups(images).groups[:9]}
-    all_compared = near_groups(images, said=apart)
+    all_compared = near_groups(images, verdicts=apart)
     assert all_compared.exact
     assert len(all_compared.groups) > 300
     monkeypatch.setattr(near_duplicates, "EXACT", 1000)
-    assert near_groups(images, said=apart) == replace(all_compared, exact=False)
+    assert near_groups(images, verdicts=apart) == replace(all_compared, exact=False)
     assert near_groups(images, THRESHOLD + 1).exact
 
 
@@ -105,11 +105,11 @@ def test_what_was_told_apart_is_not_put_together_and_the_same_is_marked() -> Non
     large = record(0, with_bits(), width=400)
     images = [large, record(1, with_bits(1)), record(2, with_bits(2)), record(3, with_bits(3))]
     said = {pair(large, images[1]): False, pair(images[2], large): True}
-    [group] = near_groups(images, said=said).groups
+    [group] = near_groups(images, verdicts=said).groups
     assert names([group]) == [["0.png", "2.png", "3.png"]]
     assert [other.same for other in group.others] == [True, False]
     said[pair(large, images[3])] = False
-    assert names(near_groups(images, said=said).groups) == [["0.png", "2.png"], ["1.png", "3.png"]]
+    assert names(near_groups(images, verdicts=said).groups) == [["0.png", "2.png"], ["1.png", "3.png"]]
 
 
 def test_one_of_the_smaller_ones_can_represent() -> None:

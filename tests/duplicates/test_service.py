@@ -33,7 +33,7 @@ def record(number: int, bits: int, **changes: object) -> ImageRecord:
 def kept(images: list[ImageRecord], said: dict[tuple[int, int], bool] | None = None, **options: object) -> str:
     """Ids of those that stay, in a row."""
     pairs = {pair(images[one], images[other]): same for (one, other), same in (said or {}).items()}
-    found = one_of_each(images, said=pairs, **options)  # type: ignore[arg-type]
+    found = one_of_each(images, verdicts=pairs, **options)  # type: ignore[arg-type]
     assert len(found.kept) + len(found.left_out) == len(images)
     assert {gone.instead.id for gone in found.left_out} <= {image.id for image in images}
     return "".join(image.id for image in found.kept)
@@ -75,7 +75,7 @@ def test_of_a_contradiction_no_more_than_one_side_is_left_out() -> None:
 
 def test_why_is_told() -> None:
     images = [record(0, 0, width=90), record(1, 0, pixel_hash="0"), record(2, 7), record(3, 200)]
-    found = one_of_each(images, said={pair(images[0], images[3]): True})
+    found = one_of_each(images, verdicts={pair(images[0], images[3]): True})
     assert [(gone.image.id, gone.instead.id, gone.why) for gone in found.left_out] == [
         ("1", "0", "same pixels"),
         ("2", "0", "7 of 256 bits"),
@@ -86,7 +86,7 @@ def test_why_is_told() -> None:
 
 def test_who_is_left_out_is_left_out_for_one_that_stays() -> None:
     images = [record(0, 0, width=90), record(1, 9), record(2, 200), record(3, 200, pixel_hash="2")]
-    found = one_of_each(images, said={pair(images[1], images[2]): True})
+    found = one_of_each(images, verdicts={pair(images[1], images[2]): True})
     assert {gone.image.id: gone.instead.id for gone in found.left_out} == {"1": "0", "2": "0", "3": "0"}
 
 

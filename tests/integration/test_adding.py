@@ -170,7 +170,7 @@ def test_only_what_takes_long_is_shown(session: Session, photos: Path, monkeypat
     session.add(photos)
     assert shown == []
     real = samnb.progress.run_shown
-    monkeypatch.setattr("samnb.ingest.library.run_shown", lambda job, show: real(job, show=show, after=-1.0))
+    monkeypatch.setattr("samnb.session.run_shown", lambda job, show: real(job, show=show, after=-1.0))
     session.add(photos, dataset="b")
     session.add(photos, dataset="c", show=False)
     assert [job.name for job in shown] == ["add 'b'"]

@@ -26,7 +26,7 @@ from samnb.catalog import Catalog
 from samnb.catalog.tables import image_table
 from samnb.errors import ImageError, ImageUnreadable
 from samnb.images import content_hash, pixel_hash, read_picture, read_pixels
-from samnb.ingest.add import add_pictures
+from tests.support.adding import add_pictures
 from tests.support.malformed import DAMAGES, damaged, real_files
 
 MANY = int(os.environ.get("SAMNB_MALFORMED", "374"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from samnb.annotations.service import Changes
+from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import ModelError, PromptError, UnknownName
 from samnb.masks import mask_area, mask_bbox
 from samnb.prompts import Prediction, Prompt
@@ -78,7 +78,7 @@ class FakeSession:
     error: Exception | None = None
     unreadable: tuple = ()
     named: dict = field(default_factory=dict)
-    changes: Changes = field(default_factory=Changes)
+    changes: AnnotationChanges = field(default_factory=AnnotationChanges)
     unfinished: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -149,7 +149,7 @@ class FakeSession:
         if not mask.any():
             raise PromptError("The chosen mask is empty: nothing to keep.")
         self.kept.append(FakeAnnotation(next(self._ids), image.id, category, mask, score, prompt or Prompt()))
-        self.changes.tell(image.id)
+        self.changes.emit(image.id)
         return self.kept[-1]
 
     def annotations(self, *, category=None, image=None, dataset=None):
@@ -166,19 +166,19 @@ class FakeSession:
             raise PromptError("The mask is empty: nothing to keep.")
         given = {name: value for name, value in values.items() if value is not None}
         self.kept[place] = replace(self.kept[place], **given, updated_at=next(self._times))
-        self.changes.tell(annotation.image_id)
+        self.changes.emit(annotation.image_id)
         return self.kept[place]
 
     def restore(self, annotations, changed_from=()):
         for annotation in annotations:
             others = [a for a in self.kept if a.id != annotation.id]
             self.kept = sorted([*others, annotation], key=lambda a: a.id)
-            self.changes.tell(annotation.image_id)
+            self.changes.emit(annotation.image_id)
 
     def remove(self, annotation):
         before = len(self.kept)
         self.kept = [a for a in self.kept if a.id != annotation.id]
-        self.changes.tell(annotation.image_id)
+        self.changes.emit(annotation.image_id)
         return len(self.kept) < before
 
     # -- categories
@@ -191,9 +191,9 @@ class FakeSession:
 
     def add_category(self, name, *, color=None):
         self.named[name] = color
-        self.changes.tell()
+        self.changes.emit()
 
     def rename_category(self, name, new_name):
         self.named = {new_name if n == name else n: color for n, color in self.named.items()}
         self.kept = [replace(a, category=new_name) if a.category == name else a for a in self.kept]
-        self.changes.tell()
+        self.changes.emit()

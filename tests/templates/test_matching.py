@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import samnb.templates
 import samnb.templates.matching
+import samnb.templates.template
 from samnb.errors import UnknownName, UnknownOption
 from samnb.masks import mask_iou
 from samnb.prompts import Prompt
@@ -129,7 +129,7 @@ def test_a_strategy_of_others_is_one_of_a_templates(monkeypatch):
 
     monkeypatch.setattr(samnb.templates.matching, "STRATEGIES", dict(STRATEGIES))
     monkeypatch.setattr(samnb.templates.matching, "STRATEGY_NAMES", list(STRATEGY_NAMES))
-    monkeypatch.setattr(samnb.templates, "STRATEGY_NAMES", samnb.templates.matching.STRATEGY_NAMES)
+    monkeypatch.setattr(samnb.templates.template, "STRATEGY_NAMES", samnb.templates.matching.STRATEGY_NAMES)
     with pytest.raises(UnknownName, match="strategy"):
         red_template("whole_image")
     add_strategy("whole_image", whole_image)

@@ -20,7 +20,7 @@ from samnb.masks import mask_iou
 from samnb.session import Session
 from samnb.templates import Template
 from samnb.templates.evaluation import PackedMasks
-from samnb.templates.report import Tally
+from samnb.templates.report import DetectionCounts
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_matching import GREEN, RED, scene, truth
 
@@ -60,7 +60,7 @@ def test_what_is_found_and_made_up_is_counted(session, pictures):
     images = annotate(session, pictures)
     report = session.evaluate(template_of(session))
     assert (len(report.images), report.left_out) == (2, 1)
-    assert report.overall == Tally(2, 2, 2, report.overall.iou_sum)
+    assert report.overall == DetectionCounts(2, 2, 2, report.overall.iou_sum)
     assert report.overall.mean_iou > 0.9
     assert report.pictures == {}
     assert "1 image left out" in str(report)
@@ -138,9 +138,9 @@ def test_a_sweep_that_makes_no_sense_is_refused(session, pictures):
 
 
 def test_nothing_wanted_and_nothing_kept_is_right():
-    assert Tally().f1 == Tally().precision == Tally().recall == 1
-    assert Tally(kept=2).precision == 0
-    assert Tally(wanted=2).recall == 0
+    assert DetectionCounts().f1 == DetectionCounts().precision == DetectionCounts().recall == 1
+    assert DetectionCounts(kept=2).precision == 0
+    assert DetectionCounts(wanted=2).recall == 0
 
 
 def test_each_object_is_paired_once(session, pictures):

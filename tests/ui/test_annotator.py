@@ -663,7 +663,7 @@ def test_what_happens_on_other_images_is_counted(session, annotator):
     drawn = []
     annotator._layout.show_header = lambda *arguments: drawn.append(arguments)
     for _ in range(20):
-        session.changes.tell(session.images()[1].id)
+        session.changes.emit(session.images()[1].id)
     annotator._refreshing.wait()
     assert len(drawn) in (1, 2)
 

@@ -15,7 +15,7 @@ from ...errors import FormatError, ImageError
 from ...evaluation.coco_cases import decompressed
 from ...masks import decode_rle
 from ...records import Failure
-from .objects import Contents, Found, Mask, Named, Size, read_json, ring_mask, value_of
+from .objects import Contents, ImageReference, ImportedObject, Mask, Size, read_json, ring_mask, value_of
 
 __all__ = ["read_coco"]
 
@@ -49,14 +49,14 @@ def read_coco(path: Path, *, crowds: bool = True) -> Contents:
             categories[number] = str(text).strip()
         else:
             failed.append(Failure(f"{path.name}, category {number}", f"expected a name, a text; got {text!r}"))
-    pictures: dict[Any, Named] = {}
+    pictures: dict[Any, ImageReference] = {}
     for number, record in _by_id(path, "image", document["images"], failed).items():
         name = value_of(record, "file_name")
         if isinstance(name, str) and name.strip():
-            pictures[number] = Named(name.replace("\\", "/"), path.parent, _size(record))
+            pictures[number] = ImageReference(name.replace("\\", "/"), path.parent, _size(record))
         else:
             failed.append(Failure(f"{path.name}, image {number}", "it has no file_name"))
-    objects: list[Found] = []
+    objects: list[ImportedObject] = []
     marked = 0
     for place, record in enumerate(document["annotations"], 1):
         if value_of(record, "iscrowd"):
@@ -93,8 +93,8 @@ def _size(record: Any) -> Size | None:
 
 
 def _found(
-    path: Path, number: int, record: Any, pictures: Mapping[Any, Named], categories: Mapping[Any, str]
-) -> Found | Failure:
+    path: Path, number: int, record: Any, pictures: Mapping[Any, ImageReference], categories: Mapping[Any, str]
+) -> ImportedObject | Failure:
     identity = value_of(record, "id")
     place = f"{path.name}, annotation {identity if isinstance(identity, int | str) else f'no. {number}'}"
     image, kind = value_of(record, "image_id"), value_of(record, "category_id")
@@ -106,7 +106,9 @@ def _found(
     if not isinstance(segmentation, Mapping | list) or not segmentation:
         return Failure(place, "it has no segmentation; a box alone is no mask")
     category = categories.get(kind, "")
-    return Found(pictures[image], place, category, partial(_mask, segmentation), _score(value_of(record, "score")))
+    return ImportedObject(
+        pictures[image], place, category, partial(_mask, segmentation), _score(value_of(record, "score"))
+    )
 
 
 def _score(value: Any) -> float:

@@ -18,7 +18,7 @@ from PIL import Image
 from ...errors import FormatError, ImageError, ImageNotFound
 from ...records import Failure
 from ..writers.layout import MANIFEST
-from .objects import Contents, Found, Mask, Named, Size, read_json, ring_mask, value_of
+from .objects import Contents, ImageReference, ImportedObject, Mask, Size, read_json, ring_mask, value_of
 
 __all__ = ["read_labelme"]
 
@@ -54,8 +54,8 @@ def _labels(file: Path) -> list[str]:
 
 
 def _contents(files: list[Path], *, strict: bool) -> Contents:
-    pictures: list[Named] = []
-    objects: list[Found] = []
+    pictures: list[ImageReference] = []
+    objects: list[ImportedObject] = []
     failed: list[Failure] = []
     for file in files:
         try:
@@ -71,7 +71,7 @@ def _contents(files: list[Path], *, strict: bool) -> Contents:
     return Contents(tuple(pictures), tuple(objects), categories, tuple(failed))
 
 
-def _opened(file: Path) -> tuple[Named, list[Any]]:
+def _opened(file: Path) -> tuple[ImageReference, list[Any]]:
     document = read_json(file, _KIND)
     name, shapes = document.get("imagePath"), document.get("shapes")
     if not isinstance(name, str) or not name.strip() or not isinstance(shapes, list):
@@ -80,11 +80,11 @@ def _opened(file: Path) -> tuple[Named, list[Any]]:
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     original = document.get("samnb_image")
     # Written on Windows, the path has backslashes.
-    named = Named(name.replace("\\", "/"), file.parent, size, original if isinstance(original, str) else "")
+    named = ImageReference(name.replace("\\", "/"), file.parent, size, original if isinstance(original, str) else "")
     return named, shapes
 
 
-def _objects(file: Path, picture: Named, shapes: list[Any], failed: list[Failure]) -> list[Found]:
+def _objects(file: Path, picture: ImageReference, shapes: list[Any], failed: list[Failure]) -> list[ImportedObject]:
     together: dict[Any, list[tuple[int, Mapping[str, Any]]]] = {}
     for number, shape in enumerate(shapes, 1):
         label, group = value_of(shape, "label"), value_of(shape, "group_id")
@@ -94,7 +94,7 @@ def _objects(file: Path, picture: Named, shapes: list[Any], failed: list[Failure
         key = (label, "alone", number) if group is None else (label, "group", str(group))
         together.setdefault(key, []).append((number, shape))
     return [
-        Found(
+        ImportedObject(
             picture,
             f"{file.name}, shape {', '.join(str(number) for number, _ in members)}",
             label.strip(),

@@ -16,7 +16,7 @@ from ...evaluation.coco_cases import PictureFolder
 from ...evaluation.mask_cases import mask_number, mask_of, read_masks
 from ...records import Failure
 from ..writers.layout import MANIFEST
-from .objects import Contents, Found, Mask, Named, Size, plain, read_json
+from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json
 
 __all__ = ["read_mask_pictures"]
 
@@ -49,7 +49,9 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Seque
         number = _number(source) if categories else 0
         category = categories[number - 1] if 0 < number <= len(categories) else source.category
         read_mask = partial(_read, source.read_mask)
-        objects.append(Found(Named(source.id, path), source.place, category, read_mask, may_be_empty=True))
+        objects.append(
+            ImportedObject(ImageReference(source.id, path), source.place, category, read_mask, may_be_empty=True)
+        )
     named = dict.fromkeys([*(found.picture for found in objects)])
     used = [found.category for found in objects if found.category]
     return Contents(tuple(named), tuple(objects), tuple(dict.fromkeys([*categories, *sorted(used)])), cases.failed)
@@ -87,7 +89,7 @@ def _index(path: Path) -> list[dict[str, str]] | None:
 
 
 def _exported(root: Path, rows: Sequence[Mapping[str, str]]) -> Contents:
-    objects: list[Found] = []
+    objects: list[ImportedObject] = []
     failed: list[Failure] = []
     categories: dict[str, int] = {}
     seen: set[tuple[str, str]] = set()
@@ -104,11 +106,13 @@ def _exported(root: Path, rows: Sequence[Mapping[str, str]]) -> Contents:
                 failed.append(Failure(place, f"cannot be told from others of number {row['label']} in {row['labels']}"))
                 continue
             seen.add((row["labels"], row["label"]))
-        picture = Named(row["image"], root, _size(row))
-        objects.append(Found(picture, place, row["category"], partial(_listed, root, row), _score(row.get("score"))))
+        picture = ImageReference(row["image"], root, _size(row))
+        objects.append(
+            ImportedObject(picture, place, row["category"], partial(_listed, root, row), _score(row.get("score")))
+        )
     of_name = {found.picture.name: found.picture for found in objects}
     # An image without annotations has no row.
-    pictures = {**{name: Named(name, root) for name in _names(root / MANIFEST)}, **of_name}
+    pictures = {**{name: ImageReference(name, root) for name in _names(root / MANIFEST)}, **of_name}
     named = pictures.values()
     return Contents(tuple(named), tuple(objects), tuple(sorted(categories, key=categories.__getitem__)), tuple(failed))
 

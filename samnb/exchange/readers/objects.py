@@ -15,7 +15,17 @@ from ...errors import FormatError, ImageError
 from ...evaluation.coco_cases import filled
 from ...records import Failure
 
-__all__ = ["Contents", "Found", "Mask", "Named", "Size", "plain", "read_json", "ring_mask", "value_of"]
+__all__ = [
+    "Contents",
+    "ImageReference",
+    "ImportedObject",
+    "Mask",
+    "Size",
+    "plain",
+    "read_json",
+    "ring_mask",
+    "value_of",
+]
 
 Mask = NDArray[np.bool_]
 Size = tuple[int, int]
@@ -25,7 +35,7 @@ _FARTHEST = 1e7
 
 
 @dataclass(frozen=True)
-class Named:
+class ImageReference:
     """A picture as a file names it.
 
     Parameters
@@ -47,12 +57,12 @@ class Named:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class ImportedObject:
     """One object that a file tells of.
 
     Parameters
     ----------
-    picture : Named
+    picture : ImageReference
     place : str
         What a message about it names: the file, and what in it.
     category : str
@@ -64,7 +74,7 @@ class Found:
         An empty mask says that there is nothing, and is no mistake.
     """
 
-    picture: Named
+    picture: ImageReference
     place: str
     category: str
     read_mask: Callable[[Size], Mask]
@@ -78,9 +88,9 @@ class Contents:
 
     Parameters
     ----------
-    pictures : tuple of Named
+    pictures : tuple of ImageReference
         In the file's order, those without objects too.
-    objects : tuple of Found
+    objects : tuple of ImportedObject
         In the file's order; of one picture the topmost last.
     categories : tuple of str
         In the file's order, those without objects too.
@@ -90,8 +100,8 @@ class Contents:
         What was understood in another way than it may be meant.
     """
 
-    pictures: tuple[Named, ...]
-    objects: tuple[Found, ...]
+    pictures: tuple[ImageReference, ...]
+    objects: tuple[ImportedObject, ...]
     categories: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()

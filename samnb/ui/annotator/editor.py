@@ -313,7 +313,7 @@ class Editor:
         if self.image is not None:
             self.telling = True
             try:
-                self._edit_state.changes.tell(self.image.id)
+                self._edit_state.changes.emit(self.image.id)
             finally:
                 self.telling = False
 

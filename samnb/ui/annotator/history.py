@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...annotations.service import Changes
+from ...annotations.changes import AnnotationChanges
 from .draft import Draft
 
 __all__ = ["Change", "EditState", "History", "Step", "edit_state_of"]
@@ -148,7 +148,7 @@ class EditState:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.changes = Changes()
+        self.changes = AnnotationChanges()
         self._histories: OrderedDict[tuple[str, str], History] = OrderedDict()
         self._latest: tuple[str, str] | None = None
 

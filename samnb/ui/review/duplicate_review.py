@@ -20,7 +20,7 @@ from ..common.image_pair import CSS, difference_figure, figure, side_by_side
 
 if TYPE_CHECKING:
     from ...catalog import ImageRecord
-    from ...duplicates.service import OneOfEach
+    from ...duplicates.service import DeduplicationReport
     from ...session import Session
 
 __all__ = ["LookalikeReview"]
@@ -69,7 +69,7 @@ class LookalikeReview(ipywidgets.VBox):
     def __init__(self, session: Session, *, threshold: int = THRESHOLD, dataset: str | None = None):
         self.session, self.threshold, self.dataset = session, threshold, dataset
         self.answers: dict[tuple[str, str], bool] = {}
-        self.kept: OneOfEach | None = None
+        self.kept: DeduplicationReport | None = None
         self._stays: dict[tuple[str, str], str] = {}
         self._undo: list[tuple[int, bool | None]] = []
         self._place = 0

@@ -45,8 +45,8 @@ def row_text(row: SweepRow) -> str:
 
     Examples
     --------
-    >>> from samnb.templates.report import SweepRow, Tally
-    >>> row = SweepRow({"min_score": 0.3, "max_overlap": 0.5}, Tally(wanted=4, kept=4, found=3, iou_sum=2.4))
+    >>> from samnb.templates.report import SweepRow, DetectionCounts
+    >>> row = SweepRow({"min_score": 0.3, "max_overlap": 0.5}, DetectionCounts(wanted=4, kept=4, found=3, iou_sum=2.4))
     >>> print(head_text(row), row_text(row), sep="\\n")
        F1 prec  rec   score overlap
     0.750 0.75 0.75     0.3     0.5

@@ -1,0 +1,91 @@
+"""Masks as rows of the catalog, checked against their image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..catalog import Catalog
+from ..errors import PromptError
+from ..masks import encode_rle, mask_area, mask_bbox
+from ..prompts import Prediction, Prompt
+from ..records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
+
+__all__ = ["all_annotations_of", "category_name", "checked_mask", "chosen_annotation", "new_annotation"]
+
+
+def new_annotation(
+    image: ImageRecord,
+    mask: NDArray[np.bool_],
+    *,
+    category: str,
+    score: float,
+    prompt: Prompt,
+    source: str,
+    model: str,
+    review: str = "",
+) -> NewAnnotation:
+    """A row for a mask (H, W) of bool; the mask is stored as run lengths."""
+    return NewAnnotation(
+        image_id=image.id,
+        category=category,
+        rle=encode_rle(mask),
+        bbox=mask_bbox(mask),
+        area=mask_area(mask),
+        score=score,
+        source=source,
+        prompt=prompt.as_dict(),
+        model=model,
+        review=review,
+    )
+
+
+def chosen_annotation(
+    prediction: Prediction, image: ImageRecord, category: str, index: int | None, *, source: str, model: str
+) -> NewAnnotation:
+    """A row for one mask of a prediction; `index` None: the one with the highest score.
+
+    Raises
+    ------
+    PromptError
+        No such mask, an empty mask, an empty category.
+    """
+    category = category_name(category)
+    number = prediction.best if index is None else index
+    if not 0 <= number < len(prediction.scores):
+        raise PromptError(f"index: expected 0 to {len(prediction.scores) - 1}, one of the masks; got {index}.")
+    mask = prediction.mask_of(number)
+    if not mask.any():
+        raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
+    if mask.shape != image.size_hw:
+        raise PromptError(
+            f"The mask is {mask.shape} and {image.filename} is {image.size_hw} now: another picture came under that "
+            "name. Predict again."
+        )
+    score = float(prediction.scores[number])
+    return new_annotation(
+        image, mask, category=category, score=score, prompt=prediction.prompt, source=source, model=model
+    )
+
+
+def category_name(category: str) -> str:
+    """The name without spaces around it. Raises `PromptError` for an empty one."""
+    name = str(category).strip()
+    if not name:
+        raise PromptError("category: expected a name such as 'coin'; got an empty one.")
+    return name
+
+
+def checked_mask(mask: NDArray[np.bool_], image: ImageRecord) -> NDArray[np.bool_]:
+    """The mask as (H, W) bool. Raises `PromptError` when it is empty or has not the image's size."""
+    checked = np.asarray(mask, bool)
+    if checked.shape != image.size_hw:
+        raise PromptError(f"mask: expected shape {image.size_hw}, that of {image.filename}; got {checked.shape}.")
+    if not checked.any():
+        raise PromptError("The mask is empty: nothing to keep. Paint something, or delete the annotation.")
+    return checked
+
+
+def all_annotations_of(catalog: Catalog, image_id: str) -> list[AnnotationRecord]:
+    """The annotations of an image, then those that a review rejected: these do not come back by themselves."""
+    return catalog.annotations(image_id=image_id) + catalog.annotations(image_id=image_id, review=REJECTED)
