@@ -40,7 +40,7 @@ from samnb.masks import mask_iou
 from samnb.models import load_model, tiny
 from samnb.models.preprocessing import input_size_of
 from samnb.models.proposals import Proposal
-from samnb.models.sam import variants as sam
+from samnb.models.sam import variants
 from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
 from samnb.session import Session
@@ -146,9 +146,13 @@ def _windows(count: int) -> list[NDArray[np.uint8]]:
 def _fill(session: Session) -> None:
     """Embeddings as random as the weights, smooth enough to have places."""
     for number, image in enumerate(session.images()):
-        values = np.random.default_rng(number).normal(scale=0.3, size=(sam.DIM, sam.GRID_SIZE, sam.GRID_SIZE))
+        values = np.random.default_rng(number).normal(
+            scale=0.3, size=(variants.DIM, variants.GRID_SIZE, variants.GRID_SIZE)
+        )
         tensor = np.stack([cv2.GaussianBlur(channel, (9, 9), 2) for channel in values.astype(np.float32)])
-        embedding = Embedding({"image_embedding": tensor}, image.size_hw, input_size_of(image.size_hw, sam.IMAGE_SIZE))
+        embedding = Embedding(
+            {"image_embedding": tensor}, image.size_hw, input_size_of(image.size_hw, variants.IMAGE_SIZE)
+        )
         session.cache.put(session._encoder.key(image.pixel_hash), embedding, about={})
 
 

@@ -54,7 +54,7 @@ def skip(folder: str) -> None:
 class ModelOfNoTime:
     """Gives an embedding of a ViT's size at once."""
 
-    name, fingerprint, recipe, device, encodes = "no-time", "no-time-0", "no-time/1", "cpu", 0
+    name, fingerprint, embedding_spec, device, encodes = "no-time", "no-time-0", "no-time/1", "cpu", 0
 
     def encode(self, pixels: np.ndarray) -> Embedding:
         self.encodes += 1

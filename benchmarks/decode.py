@@ -25,8 +25,8 @@ import numpy as np
 
 from samnb.models.devices import on_threads
 from samnb.models.preprocessing import input_size_of
-from samnb.models.sam import variants as sam
-from samnb.models.sam.model import TorchSam
+from samnb.models.sam import variants
+from samnb.models.sam.model import SamModel
 from samnb.models.sam.reference import import_segment_anything
 from samnb.models.upscaling import official_mask, upscale_mask
 from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _one_click(model: TorchSam, predictor: Any, rounds: int) -> dict[str, Any]:
+def _one_click(model: SamModel, predictor: Any, rounds: int) -> dict[str, Any]:
     known, prompt = _embedding(0), _prompts(1)[0]
     ways: dict[str, Callable[[], Any]] = {
         "SamPredictor": lambda: _official(predictor, known, prompt),
@@ -84,7 +84,7 @@ def _one_click(model: TorchSam, predictor: Any, rounds: int) -> dict[str, Any]:
     return {**_alternating(ways, rounds), **_compared([model.decode(known, prompt)], predictor, [(known, prompt)])}
 
 
-def _many(model: TorchSam, predictor: Any, pairs: Sequence[tuple[Embedding, Prompt]], rounds: int) -> dict[str, Any]:
+def _many(model: SamModel, predictor: Any, pairs: Sequence[tuple[Embedding, Prompt]], rounds: int) -> dict[str, Any]:
     """Every way ends with a mask of full size for each prompt."""
     ways: dict[str, Callable[[], Any]] = {
         "SamPredictor": lambda: [_official(predictor, *pair) for pair in pairs],
@@ -94,7 +94,7 @@ def _many(model: TorchSam, predictor: Any, pairs: Sequence[tuple[Embedding, Prom
     return {**_alternating(ways, rounds), **_compared(model.decode_many(pairs[:4]), predictor, pairs[:4])}
 
 
-def _parts(model: TorchSam, rounds: int) -> dict[str, float]:
+def _parts(model: SamModel, rounds: int) -> dict[str, float]:
     import torch
 
     decoder = model._decoder
@@ -102,7 +102,7 @@ def _parts(model: TorchSam, rounds: int) -> dict[str, float]:
     layers = decoder._layers
     assert layers is not None
     image = torch.from_numpy(_embedding(0).tensors["image_embedding"])
-    raw, known = layers.look(image), layers.look(image)
+    raw, known = layers.image_side(image), layers.image_side(image)
     with torch.inference_mode():
         layers.project(known)
         sparse, dense = decoder.prompt_encoder(_points(1), None, None)
@@ -117,8 +117,8 @@ def _parts(model: TorchSam, rounds: int) -> dict[str, float]:
             dense_prompt_embeddings=dense,
             multimask_output=True,
         ),
-        "embedding as rows, once an image": lambda: layers.look(image),
-        "projections, once an image": lambda: layers.project(layers.look(image)),
+        "embedding as rows, once an image": lambda: layers.image_side(image),
+        "projections, once an image": lambda: layers.project(layers.image_side(image)),
         "layers, image not projected": lambda: layers([raw], sparse, multimask=True),
         "layers": lambda: layers([known], sparse, multimask=True),
         "official scaling, one mask": lambda: official_mask(logits, **sizes),
@@ -200,12 +200,12 @@ def _official(predictor: Any, image: Embedding, prompt: Prompt) -> Any:
     return predictor.predict(np.array(prompt.points), np.array(prompt.point_labels))
 
 
-def _model(folder: Path, checkpoint: Path | None) -> TorchSam:
+def _model(folder: Path, checkpoint: Path | None) -> SamModel:
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    plan = sam.blueprint("vit_b")
+    plan = variants.sam_config("vit_b")
     modules = {"prompt_encoder": plan.prompt_encoder(), "mask_decoder": plan.mask_decoder()}
     state = {f"{part}.{name}": value for part, module in modules.items() for name, value in module.state_dict().items()}
     if checkpoint is not None:
@@ -214,18 +214,18 @@ def _model(folder: Path, checkpoint: Path | None) -> TorchSam:
     path = folder / "decoder.safetensors"
     save_file({name: value.contiguous() for name, value in state.items()}, path)
     info = ModelInfo("the decoder of vit_b", "sam", path.name, None, None, False, "The decoder alone.")
-    model = TorchSam(info, open_checkpoint(info, path), plan, device="cpu")
+    model = SamModel(info, open_checkpoint(info, path), plan, device="cpu")
     model.decode(_embedding(0), _prompts(1)[0])  # reads the file, which is gone soon
     return model
 
 
-def _predictor(model: TorchSam) -> Any:
+def _predictor(model: SamModel) -> Any:
     import torch
 
     class NoEncoder(torch.nn.Module):
         """All that a predictor asks of it."""
 
-        img_size = sam.IMAGE_SIZE
+        img_size = variants.IMAGE_SIZE
 
     package, decoder = import_segment_anything(), model._decoder
     assert decoder is not None
@@ -233,8 +233,8 @@ def _predictor(model: TorchSam) -> Any:
 
 
 def _embedding(seed: int) -> Embedding:
-    values = np.random.default_rng(seed).normal(scale=0.3, size=(sam.DIM, sam.GRID_SIZE, sam.GRID_SIZE))
-    return Embedding({"image_embedding": values.astype(np.float32)}, SIZE, input_size_of(SIZE, sam.IMAGE_SIZE))
+    values = np.random.default_rng(seed).normal(scale=0.3, size=(variants.DIM, variants.GRID_SIZE, variants.GRID_SIZE))
+    return Embedding({"image_embedding": values.astype(np.float32)}, SIZE, input_size_of(SIZE, variants.IMAGE_SIZE))
 
 
 def _copy(image: Embedding) -> Embedding:

@@ -21,7 +21,7 @@ import numpy as np
 
 from samnb.encoding.storage_check import random_prompts
 from samnb.models import REGISTRY
-from samnb.models.sam.model import TorchSam
+from samnb.models.sam.model import SamModel
 from samnb.models.weights.checkpoints import open_checkpoint
 from samnb.prompts import Embedding, Prompt
 
@@ -45,16 +45,16 @@ class RandomWeights:
         return {f"{part}.{k}": v for part in parts for k, v in getattr(self._plan, part)().state_dict().items()}
 
 
-def open_model(name: str, checkpoint: Path | None, device: str, **options: Any) -> TorchSam:
-    """With these options of `TorchSam`."""
+def open_model(name: str, checkpoint: Path | None, device: str, **options: Any) -> SamModel:
+    """With these options of `SamModel`."""
     entry = REGISTRY[name]
     if checkpoint is not None:
         weights: Any = open_checkpoint(entry.info, checkpoint)
         plain = entry.load(entry.info, weights, device=device)
     else:
         plain = entry.load(entry.info, RandomWeights(None), device=device)  # type: ignore[arg-type]
-        weights = RandomWeights(plain.blueprint)  # type: ignore[attr-defined]
-    return TorchSam(entry.info, weights, plain.blueprint, device=device, **options)  # type: ignore[attr-defined]
+        weights = RandomWeights(plain.config)  # type: ignore[attr-defined]
+    return SamModel(entry.info, weights, plain.config, device=device, **options)  # type: ignore[attr-defined]
 
 
 def rate(work: Callable[[], Any], images: int) -> float:
@@ -64,7 +64,7 @@ def rate(work: Callable[[], Any], images: int) -> float:
     return images / (time.perf_counter() - started)
 
 
-def mask_iou(model: TorchSam, ours: list[Embedding], theirs: list[Embedding], prompts: list[Prompt]) -> float:
+def mask_iou(model: SamModel, ours: list[Embedding], theirs: list[Embedding], prompts: list[Prompt]) -> float:
     """Mean over the prompts on each image, of the mask that the reference scores best."""
     found = []
     for one, other in zip(ours, theirs, strict=True):
@@ -93,7 +93,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for size in options.batches:
                 batches = [prepared[start : start + size] for start in range(0, len(prepared), size)]
 
-                def ours(model: TorchSam = model, batches: Any = batches) -> list[Embedding]:
+                def ours(model: SamModel = model, batches: Any = batches) -> list[Embedding]:
                     return [one for batch in batches for one in model.encode_prepared(batch)]
 
                 embeddings = ours()

@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 
 from samnb.models import Model, load_model
-from samnb.models.sam.model import TorchSam
+from samnb.models.sam.model import SamModel
 from samnb.prompts import Prompt
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
@@ -64,8 +64,8 @@ def measure(models: dict[str, Model], rounds: int) -> dict[str, dict[str, float]
 def tiny_models() -> dict[str, Model]:
     """The embedded model, and the same without what was done for its speed."""
     lean = load_model("tiny")
-    assert isinstance(lean, TorchSam)
-    return {"tiny": lean, "tiny_plain": TorchSam(lean.info, lean.weights, lean.blueprint, fast_decoder=False)}
+    assert isinstance(lean, SamModel)
+    return {"tiny": lean, "tiny_plain": SamModel(lean.info, lean.weights, lean.config, fast_decoder=False)}
 
 
 def random_vit_b(folder: Path) -> Path:

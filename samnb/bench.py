@@ -29,7 +29,7 @@ from .errors import UnknownName
 from .prompts import Prompt
 
 if TYPE_CHECKING:
-    from .models.sam.model import TorchSam
+    from .models.sam.model import SamModel
 
 __all__ = ["BenchReport", "Comparison", "add_bench_command", "bench"]
 
@@ -127,11 +127,11 @@ def bench(
         Its weights are not on this machine.
     """
     from .models import load_model
-    from .models.sam.model import TorchSam
+    from .models.sam.model import SamModel
 
     with _weights(model, checkpoint) as path:
         one = load_model(model, checkpoint=path, device="cpu")
-        if not isinstance(one, TorchSam):
+        if not isinstance(one, SamModel):
             raise UnknownName(
                 "model with a SamPredictor to compare with", model, ["tiny", "vit_b", "vit_l", "vit_h", "mobile_sam"]
             )
@@ -193,10 +193,11 @@ def _weights(model: str, checkpoint: str | os.PathLike[str] | None) -> Iterator[
         return
     import torch
 
-    from .models.sam import mobile_sam
-    from .models.sam import variants as sam
+    from .models.sam import mobile_sam, variants
 
-    plans = {info.name: partial(sam.blueprint, info.name) for info in sam.MODELS} | {"mobile_sam": mobile_sam.blueprint}
+    plans = {info.name: partial(variants.sam_config, info.name) for info in variants.MODELS} | {
+        "mobile_sam": mobile_sam.sam_config
+    }
     if model not in plans:
         raise UnknownName("model that can be made with random weights", model, plans)
     plan = plans[model]()
@@ -211,12 +212,12 @@ def _weights(model: str, checkpoint: str | os.PathLike[str] | None) -> Iterator[
         yield path
 
 
-def _reference(model: TorchSam) -> Any:
+def _reference(model: SamModel) -> Any:
     """A ``SamPredictor`` on the model's weights, with modules that nobody made faster."""
     from .models.sam.reference import import_segment_anything
 
     official = import_segment_anything()
-    plan, state = model.blueprint, dict(model.weights.read())
+    plan, state = model.config, dict(model.weights.read())
     parts = [plan.image_encoder(), plan.prompt_encoder(), plan.mask_decoder()]
     sam = official.modeling.Sam(*parts, list(plan.pixel_mean), list(plan.pixel_std))
     sam.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)
@@ -275,7 +276,7 @@ def _alike(ours: Sequence[NDArray[np.bool_]], theirs: Sequence[NDArray[np.bool_]
 # -- what is measured ----------------------------------------------------------------------------------
 
 
-def _encode(name: str, model: TorchSam, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
+def _encode(name: str, model: SamModel, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
     kept: dict[str, Any] = {}
     comparison = _in_turns(
         name,
@@ -287,7 +288,7 @@ def _encode(name: str, model: TorchSam, predictor: Any, pictures: list[Any], rou
     return _with_agreement(comparison, f"largest difference {difference:.1e}")
 
 
-def _click(name: str, model: TorchSam, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
+def _click(name: str, model: SamModel, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
     large = _pictures(1, LARGE_HW)[0]
     predictor.set_image(large)
     embedding, clicks = model.encode(large), _clicks(4, LARGE_HW)
@@ -302,7 +303,7 @@ def _click(name: str, model: TorchSam, predictor: Any, pictures: list[Any], roun
     return _with_agreement(comparison, _alike(ours, [_official_mask(predictor, click) for click in clicks]))
 
 
-def _many(name: str, model: TorchSam, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
+def _many(name: str, model: SamModel, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
     predictor.set_image(pictures[0])
     embedding, clicks = model.encode(pictures[0]), _clicks(PROMPTS, SIZE_HW)
 
@@ -315,7 +316,7 @@ def _many(name: str, model: TorchSam, predictor: Any, pictures: list[Any], round
     return _with_agreement(_in_turns(name, ours, theirs, rounds), _alike(ours(), theirs()))
 
 
-def _each(name: str, model: TorchSam, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
+def _each(name: str, model: SamModel, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
     """One click on each of many pictures whose embeddings are there: what applying to a data set does."""
     import torch
 
@@ -335,7 +336,7 @@ def _each(name: str, model: TorchSam, predictor: Any, pictures: list[Any], round
     return _with_agreement(_in_turns(name, ours, theirs, rounds), _alike(ours(), theirs()))
 
 
-def _prewarm(name: str, model: TorchSam, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
+def _prewarm(name: str, model: SamModel, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
     """From files on the disk to embeddings on the disk."""
     from PIL import Image
 
@@ -361,7 +362,7 @@ def _prewarm(name: str, model: TorchSam, predictor: Any, pictures: list[Any], ro
         return _in_turns(name, ours, theirs, rounds)
 
 
-_MEASURES: dict[str, Callable[[str, TorchSam, Any, list[Any], int], Comparison]] = {
+_MEASURES: dict[str, Callable[[str, SamModel, Any, list[Any], int], Comparison]] = {
     f"encode a picture of {SIZE_HW[1]} × {SIZE_HW[0]}": _encode,
     f"a click on {LARGE_HW[1]} × {LARGE_HW[0]}, embedding there": _click,
     f"{PROMPTS} clicks on one picture": _many,
@@ -373,7 +374,7 @@ _MEASURES: dict[str, Callable[[str, TorchSam, Any, list[Any], int], Comparison]]
 # -- beside it -----------------------------------------------------------------------------------------
 
 
-def _limit(model: TorchSam, predictor: Any, pixels: Any, encode: Comparison) -> list[str]:
+def _limit(model: SamModel, predictor: Any, pixels: Any, encode: Comparison) -> list[str]:
     """The encoder's arithmetic as bare matrix products."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -383,7 +384,7 @@ def _limit(model: TorchSam, predictor: Any, pixels: Any, encode: Comparison) -> 
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         predictor.set_image(pixels)
     work = counter.get_total_flops()
-    with torch.inference_mode(), on_threads(model.blueprint.threads):
+    with torch.inference_mode(), on_threads(model.config.threads):
         a, b = torch.rand(2048, 768), torch.rand(768, 3072)
         out = torch.empty(2048, 3072)
         seconds = []
@@ -399,7 +400,7 @@ def _limit(model: TorchSam, predictor: Any, pixels: Any, encode: Comparison) -> 
     ]
 
 
-def _transformers(model: TorchSam, pixels: Any, rounds: int) -> list[str]:
+def _transformers(model: SamModel, pixels: Any, rounds: int) -> list[str]:
     """``SamModel`` of the size of vit_b, with random weights: the same work."""
     if model.name != "vit_b":
         return []
@@ -409,7 +410,7 @@ def _transformers(model: TorchSam, pixels: Any, rounds: int) -> list[str]:
         return ["transformers: not installed, so its SamModel was not measured"]
     import torch
 
-    hugging, side = SamModel(SamConfig()).eval(), model.blueprint.image_size
+    hugging, side = SamModel(SamConfig()).eval(), model.config.image_size
     frame = torch.rand(1, 3, side, side)
     with torch.inference_mode():
         comparison = _in_turns(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cards import card, count_text, size_text, text_rows
+from .models import HasPrecision
 
 if TYPE_CHECKING:
     from .encoding.encoder import Encoder
@@ -92,7 +93,7 @@ class Status:
             cached_by_model=dict(stats.models),
             image_bytes=sum(contents.values()),
             read_only=read_only,
-            precision=getattr(encoder.model, "precision", ""),
+            precision=encoder.model.precision if isinstance(encoder.model, HasPrecision) else "",
         )
 
     def as_dict(self) -> dict[str, Any]:

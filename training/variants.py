@@ -95,7 +95,7 @@ def no_reach() -> Any:
 
 def stride_16() -> Any:
     """Embedding and decoder at stride 16, with as much detail in the embedding; masks at stride 4, scaled up."""
-    from samnb.models.tiny import network as tiny_net
+    from samnb.models.tiny.network import TinyPromptEncoder
 
     sam: Any = tiny.build_sam(None)
     encoder, decoder = sam.image_encoder, sam.mask_decoder
@@ -119,7 +119,7 @@ def stride_16() -> Any:
     prompts = sam.prompt_encoder
     prompts.mask_downscaling = nn.Sequential(nn.AvgPool2d(2), prompts.mask_downscaling)
     encoder.forward, decoder.predict_masks = encode, predict
-    assert isinstance(prompts, tiny_net.TinyPromptEncoder)
+    assert isinstance(prompts, TinyPromptEncoder)
     return sam
 
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from ..cache import EmbeddingCache, make_key
 from ..catalog import Catalog
 from ..errors import ImageChanged, StoreError, UnknownOption
 from ..images import hash_of_upright, pixel_hash, read_pixels, read_upright
-from ..models import Model, load_model
+from ..models import HasPrecision, Model, SupportsBatches, embedding_spec_of, load_model
 from ..prompts import Embedding
 from ..records import ImageRecord
 from ..store.limits import Limits
@@ -91,13 +91,13 @@ class Encoder:
         cache.subscribe(self)
 
     @property
-    def recipe(self) -> str:
-        """What, beside pixels and weights, decides an embedding: preprocessing and precisions."""
-        return f"{self.model.recipe}:store={self.cache.dtype}"
+    def embedding_spec(self) -> str:
+        """What, beside pixels and weights, an embedding depends on: preprocessing and precisions."""
+        return f"{embedding_spec_of(self.model)}:store={self.cache.dtype}"
 
     def key(self, pixel_hash: str) -> str:
         """Where the embedding of these pixels is in the store."""
-        return make_key(pixel_hash, self.model.fingerprint, self.recipe)
+        return make_key(pixel_hash, self.model.fingerprint, self.embedding_spec)
 
     def has(self, image: ImageRecord) -> bool:
         """True when the store holds the image's embedding now."""
@@ -119,8 +119,12 @@ class Encoder:
             limits=self.cache.limits,
             pixels=image.size_hw[0] * image.size_hw[1],
             content_hash=image.content_hash,
-            precision=getattr(self.model, "precision", "auto"),
+            precision=self._precision,
         )
+
+    @cached_property
+    def _precision(self) -> str:
+        return self.model.precision if isinstance(self.model, HasPrecision) else "auto"
 
     def embedding(self, image: ImageRecord, *, urgent: bool = False) -> tuple[Embedding, bool]:
         """An image's embedding, and True when it came from the store and not from the encoder.
@@ -345,7 +349,7 @@ def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[
     return pixels
 
 
-def prepared_picture(task: EncodeTask, model: Any) -> Any:
+def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
     """The task's image as ``model.prepare`` leaves it, checked as by `read_checked`; its pixels are never copied."""
     return model.prepare(_checked_picture(task))
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from ..errors import ModelError
 from ..jobs import Event, JobControl
+from ..models import HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
 from ..prompts import Embedding
 from ..settings import read
@@ -365,12 +366,12 @@ class Pipeline:
         self._tell_threads()
 
     def _encode(self, batch: Sequence[_Slot]) -> list[Embedding | Exception]:
-        model: Any = self._encoder.model
+        model = self._encoder.model
         try:
-            if not hasattr(model, "encode_prepared"):
+            if not isinstance(model, SupportsBatches):
                 return [model.encode(slot.work) for slot in batch]
             with on_threads(self._threads()):
-                found = list(model.encode_prepared([slot.work for slot in batch]))
+                found: list[Embedding | Exception] = [*model.encode_prepared([slot.work for slot in batch])]
             if len(found) != len(batch):
                 raise ModelError(f"{model.name}: expected {len(batch)} embeddings of as many images; got {len(found)}.")
             return found
@@ -388,7 +389,8 @@ class Pipeline:
 
     def _may_be_tried(self) -> bool:
         """Whether the model leaves it to others on how many processor threads it runs."""
-        return getattr(self._encoder.model, "encoder_threads", 0) is None
+        model = self._encoder.model
+        return isinstance(model, HasThreads) and model.encoder_threads is None
 
     def _learn(self, count: int, seconds: float) -> None:
         """What the net's last run says of how to go on."""
@@ -409,17 +411,16 @@ class Pipeline:
 
     def _new_probe(self) -> Probe | None:
         """Once the model has run, asking for its device costs nothing."""
-        model: Any = self._encoder.model
-        cores, threads = os.cpu_count() or 1, getattr(model, "encoder_threads", 0)
+        model, cores = self._encoder.model, os.cpu_count() or 1
         given: dict[str, Any] = {"reads": self._reads, "readers": self._readers}
-        if not hasattr(model, "encode_prepared"):
+        if not isinstance(model, SupportsBatches):
             return None
         if model.device != "cpu":
             pace = self._pace if self._batch else Pace()
             return Probe(pace, most_readers=min(MOST_READERS_FOR_A_CARD, cores), **given)
-        if threads == 0:
+        if not isinstance(model, HasThreads):
             return None
-        trial = None
+        threads, trial = model.encoder_threads, None
         if threads is None:
             import torch
 
@@ -434,8 +435,8 @@ def reason_of(error: Exception) -> dict[str, str]:
     return {"error": str(error) or repr(error), "error_type": type(error).__name__}
 
 
-def _read(task: EncodeTask, model: Any) -> Any:
-    if hasattr(model, "encode_prepared"):
+def _read(task: EncodeTask, model: Model) -> Any:
+    if isinstance(model, SupportsBatches):
         return prepared_picture(task, model)
     return read_checked(task.path, task.pixel_hash, task.dataset)
 
@@ -445,4 +446,4 @@ def _bytes_of(task: EncodeTask) -> int:
 
 
 def _bytes_held(work: Any) -> int:
-    return int(getattr(work, "resized", work).nbytes)
+    return int(work.nbytes)

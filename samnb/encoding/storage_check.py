@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..cards import html_table
 from ..errors import ModelError
 from ..masks import mask_iou
-from ..models import Model
+from ..models import Model, embedding_spec_of
 from ..prompts import Embedding, Prompt
 from ..store.entry import make_key, round_trip, serialize
 
@@ -181,14 +181,14 @@ def encode_to_store(model: Model, pixels: NDArray[np.uint8], dtype: str) -> Embe
 
 def check_refusal(model: Model, dtype: str) -> None:
     """Raise `ModelError` if this dtype is known to give other masks; see `encode_to_store`."""
-    if dtype == "int8" and (refusal := _refusals.get((model.fingerprint, model.recipe))):
+    if dtype == "int8" and (refusal := _refusals.get((model.fingerprint, embedding_spec_of(model)))):
         raise ModelError(refusal)
 
 
 def check_stored(model: Model, embedding: Embedding, dtype: str) -> Embedding:
     """Try the storage on the first int8 embedding of a process, and give it back; see `encode_to_store`."""
     if dtype == "int8":
-        tried = (model.fingerprint, model.recipe)
+        tried = (model.fingerprint, embedding_spec_of(model))
         with _trying:
             if tried not in _refusals:
                 _refusals[tried] = _refusal(model, embedding, dtype)

@@ -58,7 +58,7 @@ class Baseline:
 
     def __init__(self, name: str, method: Method, longest_side: int):
         self.name, self.method, self.longest_side = name, method, longest_side
-        self.fingerprint, self.recipe = f"baseline-{name}/1", f"longest={longest_side}"
+        self.fingerprint, self.embedding_spec = f"baseline-{name}/1", f"longest={longest_side}"
         self.encodes = 0
 
     def encode(self, pixels: Pixels) -> Embedding:

@@ -1,7 +1,7 @@
 """Models of other packages, found by the entry point group ``samnb.models``.
 
-An entry point's name is the model's name, and what it points to is called without arguments and gives an
-`samnb.models.Entry`. One that fails is set aside with its reason; the others, and samnb's own, are not touched by it.
+An entry point's name is the model's name; the object it points to is called without arguments and returns a
+`samnb.models.ModelEntry`. One that fails is reported with its reason; the others, and samnb's own, still work.
 """
 
 from __future__ import annotations
@@ -9,38 +9,37 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+
+from .protocol import ModelEntry
 
 __all__ = ["GROUP", "Plugins", "find_plugins"]
 
 GROUP = "samnb.models"
 log = logging.getLogger(__name__)
 
-_loaded: dict[tuple[str, str], Any] = {}
+_loaded: dict[tuple[str, str], object] = {}
 
 
 class Plugins:
-    """What was found: `entries` by name, and why others are `broken`."""
+    """The models found: `entries` by name, and by name why others are `broken`, with the exceptions as `causes`."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Any] = {}
+        self.entries: dict[str, ModelEntry] = {}
         self.broken: dict[str, str] = {}
         self.causes: dict[str, Exception] = {}
 
-    def _set_aside(self, point: EntryPoint, reason: str) -> None:
+    def _reject(self, point: EntryPoint, reason: str) -> None:
         package = point.dist.name if point.dist else "an unknown package"
         self.broken[point.name] = f"{point.name} of {package} ({point.value}): {reason}"
 
 
-def find_plugins(taken: Collection[str], entry_class: type) -> Plugins:
+def find_plugins(taken: Collection[str]) -> Plugins:
     """Load what other packages register; each is called once in a process, and a failure is logged once.
 
     Parameters
     ----------
     taken : collection of str
         Names of samnb's own models.
-    entry_class : type
-        What a plugin has to give.
     """
     found = Plugins()
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
@@ -48,17 +47,16 @@ def find_plugins(taken: Collection[str], entry_class: type) -> Plugins:
         new = known not in _loaded
         if new:
             _loaded[known] = _load(point)
-        given: Any = _loaded[known]
-        name = getattr(getattr(given, "info", None), "name", None)
+        given = _loaded[known]
         if isinstance(given, Exception):
             found.causes[point.name] = given
-            found._set_aside(point, f"{type(given).__name__}: {given}")
-        elif not isinstance(given, entry_class):
-            found._set_aside(point, f"expected a samnb.models.Entry; got {type(given).__name__}")
-        elif name != point.name:
-            found._set_aside(point, f"its Entry is called {name!r}; the two names have to be the same")
+            found._reject(point, f"{type(given).__name__}: {given}")
+        elif not isinstance(given, ModelEntry):
+            found._reject(point, f"expected a samnb.models.Entry; got {type(given).__name__}")
+        elif given.info.name != point.name:
+            found._reject(point, f"its Entry is called {given.info.name!r}; the two names have to be the same")
         elif point.name in taken or point.name in found.entries:
-            found._set_aside(point, "the name is taken; choose another one")
+            found._reject(point, "the name is taken; choose another one")
         else:
             found.entries[point.name] = given
         if new and point.name in found.broken:
@@ -66,8 +64,8 @@ def find_plugins(taken: Collection[str], entry_class: type) -> Plugins:
     return found
 
 
-def _load(point: EntryPoint) -> Any:
+def _load(point: EntryPoint) -> object:
     try:
         return point.load()()
-    except Exception as error:  # whatever another package does wrong: its reason is kept and told
+    except Exception as error:  # another package may raise anything: it is reported
         return error

@@ -31,6 +31,11 @@ class Prepared:
     resized: NDArray[np.uint8]
     original_size: tuple[int, int]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of `resized`."""
+        return self.resized.nbytes
+
 
 def prepare(picture: Any, longest: int) -> Prepared:
     """Check (H, W, 3) uint8 pixels, or an upright RGB picture of Pillow's, and scale it.

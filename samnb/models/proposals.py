@@ -1,14 +1,14 @@
-"""Candidate masks of many prompts on one image, scaled up to the image only when they are wanted.
+"""Candidate masks of many prompts on one image, scaled up to the image only on request.
 
-A search asks the model dozens of times and keeps a few masks. Scaling three masks to the size of the image takes as
-long as computing them, and one call for many prompts takes less than as many calls.
+A search sends dozens of prompts and keeps a few masks. Scaling three masks to the size of the image takes as long as
+computing them, and one call for many prompts takes less time than one call for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from ..prompts import Embedding, Prediction, Prompt
 
-__all__ = ["Proposal", "Propose", "as_proposal", "proposer"]
+__all__ = ["Proposal", "Propose", "SupportsProposals", "as_proposal", "proposer"]
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """What a model answers to one prompt.
+    """The candidate masks of one prompt.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ class Proposal:
     scores : (N,) float32
         The model's own estimate of each mask's IoU.
     small : (N, h, w) bool
-        The masks, of the whole image, at whatever size they were computed.
+        The masks of the whole image, at the size at which they were computed.
     full : callable
-        Gives the (H, W) bool mask of that index.
+        Returns the (H, W) bool mask of an index.
     memo : dict
-        What a search found out about its masks, so that the next one need not: a sweep asks the same many times.
+        Results that a search keeps for these masks: a sweep sends the same prompts many times.
     logits : callable, optional
-        Gives the logits of that index, as the model takes them back to be refined; None where they were not kept.
+        Returns the logits of an index, which the model takes as `mask_input`; None where they were not kept.
     """
 
     prompt: Prompt
@@ -50,8 +50,16 @@ class Proposal:
 Propose = Callable[[Embedding, Sequence[Prompt]], list[Proposal]]
 
 
-def proposer(decode: Callable[..., Prediction], model: Any = None) -> Propose:
-    """How to ask for many prompts: the model's own `propose` if it has one, else one `decode` after the other.
+@runtime_checkable
+class SupportsProposals(Protocol):
+    """A `Model` that answers many prompts on one image in fewer calls of its net."""
+
+    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        """Compute one proposal for each prompt, in their order."""
+
+
+def proposer(decode: Callable[..., Prediction], model: object = None) -> Propose:
+    """Choose how many prompts are decoded: by `model.propose` where supported, else by one `decode` for each.
 
     Parameters
     ----------
@@ -59,14 +67,13 @@ def proposer(decode: Callable[..., Prediction], model: Any = None) -> Propose:
         `Model.decode`.
     model : Model, optional
     """
-    own: Propose | None = getattr(model, "propose", None)
-    if own is not None:
-        return own
+    if isinstance(model, SupportsProposals):
+        return model.propose
     return lambda embedding, prompts: [as_proposal(decode(embedding, prompt)) for prompt in prompts]
 
 
 def as_proposal(prediction: Prediction, small: tuple[int, ...] | None = None) -> Proposal:
-    """The same from a prediction, its small masks of that size (h, w), or as large as the image."""
+    """Make a proposal of a prediction, with small masks of size `small` (h, w), or of the image's size."""
     masks = prediction.masks
     shrunk = masks if small is None else np.stack([_shrunk(mask, small) for mask in masks])
     logits = prediction.low_res_logits

@@ -23,6 +23,7 @@ from .. import images as picture_files
 from ..errors import RecipeError
 from ..masks import decode_rle
 from ..models import Model
+from ..models.proposals import proposer
 from ..prompts import Embedding, Prediction, Prompt
 from ..records import AnnotationRecord, CategoryRecord, ImageRecord
 from ..templates import Template
@@ -361,9 +362,9 @@ class RecipeDecoder:
     def found(self, template: str, category: str) -> list[NDArray[np.bool_]]:
         """Masks that ``"<name>@<version>"`` finds of a category."""
         if template not in self._found:
-            own = getattr(self.model, "propose", None)
+            decode = self.model.decode
             self._found[template] = find_objects(
-                self.templates[template], self.embedding, self.model.decode, propose=own
+                self.templates[template], self.embedding, decode, propose=proposer(decode, self.model)
             )
         return [match.mask for match in self._found[template] if match.category == category]
 

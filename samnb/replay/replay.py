@@ -59,7 +59,7 @@ class Replayer:
             categories=self._catalog.category_records(),
             templates=self._templates.all(),
             model=self._model,
-            stored_as=self._encoder.recipe,
+            stored_as=self._encoder.embedding_spec,
             embedding_of=self._embedding_of,
         )
 
@@ -232,8 +232,8 @@ class Replayer:
     def _not_as_it_was(self, recipe: Recipe) -> Iterator[str]:
         if recipe.model["fingerprint"] != self._model.fingerprint:
             yield f"model: was {recipe.model['name']}, {recipe.model['fingerprint'][:24]}…; here {self._model.name}"
-        if recipe.model["recipe"] != self._encoder.recipe:
-            yield f"embeddings: were {recipe.model['recipe']}; here {self._encoder.recipe}"
+        if recipe.model["recipe"] != self._encoder.embedding_spec:
+            yield f"embeddings: were {recipe.model['recipe']}; here {self._encoder.embedding_spec}"
         here = packages_here()
         for name, was in recipe.made_with.items():
             if here.get(name) != was:

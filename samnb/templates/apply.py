@@ -13,6 +13,7 @@ from ..catalog.image_queries import to_json
 from ..jobs import Event, JobControl
 from ..masks import decode_rle, mask_iou
 from ..models import Model
+from ..models.proposals import proposer
 from ..prompts import Embedding
 from ..records import ACCEPTED, REJECTED, UNSURE
 from .matching import find_objects, overlap_of_smaller
@@ -90,7 +91,7 @@ def _apply_to(
     embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
 ) -> tuple[list[AnnotationRecord], bool]:
     embedding, cached = embedding_of(image)
-    matches = find_objects(template, embedding, model.decode, propose=getattr(model, "propose", None))
+    matches = find_objects(template, embedding, model.decode, propose=proposer(model.decode, model))
     limits = template.parameters
     # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
     # belongs to an earlier picture under this name. What a review rejected is not found again.

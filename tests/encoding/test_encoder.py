@@ -46,7 +46,7 @@ def test_the_key_tells_pixels_models_and_storage_apart(session, tmp_path):
         keys.add(other._encoder.key(image.pixel_hash))
         other.model.fingerprint = "numpy-1"
         keys.add(other._encoder.key(image.pixel_hash))
-        other.model.recipe = "numpy/2"
+        other.model.embedding_spec = "numpy/2"
         keys.add(other._encoder.key(image.pixel_hash))
     assert len(keys) == 5
 

@@ -30,7 +30,7 @@ def part(pixels: int) -> np.ndarray:
 class Scripted:
     """Answers the n-th click of every case with the n-th entry of a list of (percent, score) candidates."""
 
-    name, fingerprint, recipe, device, encoder_built = "scripted", "scripted-0", "scripted/1", "cpu", True
+    name, fingerprint, embedding_spec, device, encoder_built = "scripted", "scripted-0", "scripted/1", "cpu", True
 
     def __init__(self, *answers):
         self.answers, self.encodes, self.asked = answers, 0, []

@@ -5,7 +5,7 @@ import torch
 from samnb.errors import ModelError
 from samnb.models import load_model
 from samnb.models.batching import Batches, is_out_of_memory, on_host
-from samnb.models.sam.model import TorchSam
+from samnb.models.sam.model import SamModel
 
 OUT_OF_MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 
@@ -108,13 +108,13 @@ def test_a_picture_in_pillows_hands_is_prepared_to_the_same_bits(model):
 
 
 def test_half_precision_has_keys_of_its_own_and_nearly_the_same_embedding(model, monkeypatch):
-    half = TorchSam(model.info, model.weights, model.blueprint, device="cpu", precision="bfloat16")
-    assert model.recipe.endswith("compute=float32")
-    assert half.recipe.endswith("compute=bfloat16")
+    half = SamModel(model.info, model.weights, model.config, device="cpu", precision="bfloat16")
+    assert model.embedding_spec.endswith("compute=float32")
+    assert half.embedding_spec.endswith("compute=bfloat16")
     ours, exact = (m.encode(picture(4)).tensors["image_embedding"] for m in (half, model))
     assert ours.dtype == np.float32
     assert 0 < np.abs(ours - exact).max() < 0.2
     assert np.corrcoef(ours.ravel(), exact.ravel())[0, 1] > 0.999
     monkeypatch.setenv("SAMNB_PRECISION", "float16")
-    assert TorchSam(model.info, model.weights, model.blueprint).recipe.endswith("compute=float16")
-    assert TorchSam(model.info, model.weights, model.blueprint, precision="float32").precision == "float32"
+    assert SamModel(model.info, model.weights, model.config).embedding_spec.endswith("compute=float16")
+    assert SamModel(model.info, model.weights, model.config, precision="float32").precision == "float32"

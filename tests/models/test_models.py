@@ -1,4 +1,4 @@
-"""The registry and `TorchSam`, with the embedded model's small net."""
+"""The registry and `SamModel`, with the embedded model's small net."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_loading_is_cheap_and_imports_no_torch(random_tiny_checkpoint: Path) -> 
         "from samnb.models import available_models, load_model\n"
         f"model = load_model('tiny', checkpoint={str(random_tiny_checkpoint)!r}, device='cpu')\n"
         "assert len(available_models()) >= 5\n"
-        "print(model, model.fingerprint, model.recipe, model.encoder_built)\n"
+        "print(model, model.fingerprint, model.embedding_spec, model.encoder_built)\n"
         "heavy = {'torch', 'torchvision', 'segment_anything', 'safetensors.torch', 'ipywidgets', 'matplotlib'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))\n"
     )
@@ -86,7 +86,7 @@ def test_a_model_says_who_it_is(model: Model) -> None:
     family, _, sha256 = model.fingerprint.partition("-")
     assert family == "tiny"
     assert len(sha256) == 64
-    assert model.recipe == "tiny/1:longest=384:compute=float32"
+    assert model.embedding_spec == "tiny/1:longest=384:compute=float32"
     assert model.device in {"cpu", "cuda", "mps"}
     assert "tiny" in repr(model)
 
@@ -209,14 +209,14 @@ def test_a_failure_in_torch_is_told_and_leaves_the_model_usable(
     def fail() -> Any:
         raise MemoryError("no more memory")
 
-    whole = model.blueprint
-    model.blueprint = dataclasses.replace(whole, image_encoder=fail)
+    whole = model.config
+    model.config = dataclasses.replace(whole, image_encoder=fail)
     with pytest.raises(ModelError, match=r"tiny.*encode.*400 x 600.*no more memory") as caught:
         model.encode(coffee)
     assert isinstance(caught.value.__cause__, MemoryError)
     assert not model.encoder_built
     assert model.encodes == 0
-    model.blueprint = whole
+    model.config = whole
     assert np.array_equal(model.encode(coffee).tensors["image_embedding"], embedding.tensors["image_embedding"])
 
 

@@ -23,7 +23,7 @@ class NumpyModel:
 
     name = "numpy"
     fingerprint = "numpy-0"
-    recipe = "numpy/1"
+    embedding_spec = "numpy/1"
     device = "cpu"
 
     def __init__(self, log=None, seconds=0.0, fail_on_encode=None):

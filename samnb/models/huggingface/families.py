@@ -1,4 +1,4 @@
-"""The families that ``transformers`` brings: their names, and what is read of a folder of weights without importing it.
+"""The families that ``transformers`` provides, and their weight folders, read without importing it.
 
 A folder holds ``model.safetensors`` and ``config.json``, as ``save_pretrained`` writes them, and may hold the image
 processor's ``preprocessor_config.json`` or ``processor_config.json``. SAM 2 may be a file of Meta's instead.
@@ -15,19 +15,19 @@ from typing import Any
 
 from ...errors import CheckpointDamaged, CheckpointMismatch
 from ..weights.checkpoints import META_SAM2, TRANSFORMERS, ModelInfo, WeightFile
-from . import meta_checkpoint as meta_sam2
+from . import meta_checkpoint
 
-__all__ = ["FAMILIES", "MODELS", "Family", "Settings"]
+__all__ = ["FAMILIES", "MODELS", "Family", "FamilyConfig"]
 
 FILES = ("model.safetensors", "config.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-# Written by transformers at every saving, and without a meaning for the numbers.
-_IDLE = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
+# Written by transformers at every saving, and without effect on the numbers.
+_IGNORED = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
 
 
 @dataclass(frozen=True)
 class Family:
-    """How one family is built and fed.
+    """How one family is built, and its inputs and outputs.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ class Family:
         Of its embeddings.
     stretched : bool
         The picture fills the square frame; else its longest side does, and the rest is padded.
-    kept : callable
-        From what ``get_image_embeddings`` gives to tensors by name, each with the batch axis.
-    arguments : callable
-        From tensors by name, with the batch axis, to what the net is called with.
+    to_tensors : callable
+        From the result of ``get_image_embeddings`` to tensors by name, each with the batch axis.
+    to_arguments : callable
+        From tensors by name, with the batch axis, to arguments of the net.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Family:
     model_types: tuple[str, ...]
     tensors: tuple[str, ...]
     stretched: bool
-    kept: Callable[[Any], dict[str, Any]]
-    arguments: Callable[[Mapping[str, Any]], dict[str, Any]]
+    to_tensors: Callable[[Any], dict[str, Any]]
+    to_arguments: Callable[[Mapping[str, Any]], dict[str, Any]]
 
-    def settings(self, info: ModelInfo, path: Path) -> Settings:
+    def read_config(self, info: ModelInfo, path: Path) -> FamilyConfig:
         """Read the ``config.json`` beside the file with the tensors; no transformers yet.
 
         Raises
@@ -69,7 +69,7 @@ class Family:
         folder = path.parent
         if info.of(path) is not info:
             size = info.name.partition("hiera_")[2]
-            return Settings(self, folder, meta_sam2.config_of(size), {}, meta=True)
+            return FamilyConfig(self, folder, meta_checkpoint.config_of(size), {}, meta=True)
         config = _json(folder / "config.json")
         found = config.get("model_type")
         if found not in self.model_types:
@@ -80,14 +80,14 @@ class Family:
                 f"for {info.name!r}. Load it under a name of its own family: samnb models."
             )
         own = next((_json(folder / name) for name in _PROCESSORS if (folder / name).is_file()), {})
-        return Settings(self, folder, config, own)
+        return FamilyConfig(self, folder, config, own)
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
-    """What the JSON files of a folder say, and what is made of it with ``transformers``.
+class FamilyConfig:
+    """The JSON files of a folder, and the objects of ``transformers`` that they describe.
 
-    `meta`: the tensors are in a file of Meta's, and nothing beside it counts.
+    `meta`: the tensors are in a file of Meta's, and files beside it are ignored.
     """
 
     family: Family
@@ -107,12 +107,12 @@ class Settings:
 
     @property
     def preparation(self) -> str:
-        """For a recipe: how pictures are prepared."""
+        """For an embedding spec: how images are prepared."""
         how = "stretched" if self.family.stretched else "longest"
         return f"{how}={self.image_size}:{'own=' + _digest(self.processor)[:12] if self.processor else 'usual'}"
 
     def identity(self, sha256: str) -> str:
-        """64 hex digits of the weights and of what ``config.json`` says of the net."""
+        """64 hex digits of the weights and of the net's ``config.json``."""
         return hashlib.sha256(f"{sha256} {_digest(self.raw)}".encode()).hexdigest()
 
     def net_class(self) -> Any:
@@ -121,7 +121,7 @@ class Settings:
 
         return getattr(transformers, self.family.net)
 
-    def config(self) -> Any:
+    def net_config(self) -> Any:
         """``config.json`` as the family's own object; a video model's is read as the image model's."""
         import transformers
 
@@ -133,7 +133,7 @@ class Settings:
         return getattr(transformers, self.family.config)(**given)
 
     def image_processor(self) -> Any:
-        """The family's own, with the folder's settings where it has some."""
+        """The image processor of the family, with the folder's settings where it has some."""
         from ..sam.reference import import_segment_anything
 
         import_segment_anything()  # so that torchvision imports beside any torch
@@ -149,18 +149,18 @@ class Settings:
         )
 
     def fill(self, net: Any, weights: WeightFile) -> list[str]:
-        """Give a net without memory its tensors from the file; names that are not there, and then nothing is given.
+        """Assign the tensors of the file to a net on the meta device, or return the missing names and assign nothing.
 
         Raises
         ------
         CheckpointMismatch
-            Tensors of another shape; of a file of Meta's, also some that are missing, or that nothing here knows.
+            Tensors of another shape; in a file of Meta's, also missing or unknown ones.
         """
         weights.check_unchanged()
         wanted = net.state_dict()
-        found, lacking = self._of_meta(net, weights) if self.meta else _by_name(weights, wanted)
-        if lacking:
-            return lacking
+        found, missing = self._from_meta(net, weights) if self.meta else _by_name(weights, wanted)
+        if missing:
+            return missing
         wrong = [
             f"{name} is {tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
             for name, tensor in wanted.items()
@@ -179,13 +179,13 @@ class Settings:
         )
         return []
 
-    def _of_meta(self, net: Any, weights: WeightFile) -> tuple[dict[str, Any], list[str]]:
+    def _from_meta(self, net: Any, weights: WeightFile) -> tuple[dict[str, Any], list[str]]:
         tensors, wanted = weights.read(inside="model"), net.state_dict()
-        found, lacking = meta_sam2.take(tensors, wanted)
-        if lacking:
-            raise self.not_whole(weights, lacking)
+        found, missing = meta_checkpoint.rename(tensors, wanted)
+        if missing:
+            raise self.not_whole(weights, missing)
         with_encoder = net.vision_encoder is not None
-        if unknown := meta_sam2.strangers(tensors, wanted, with_encoder=with_encoder):
+        if unknown := meta_checkpoint.unknown_names(tensors, wanted, with_encoder=with_encoder):
             raise CheckpointMismatch(
                 f"{weights.path}: has {len(unknown)} tensors that SAM 2 as Meta published it does not have "
                 f"({', '.join(unknown[:4])}): another net, or another version of it. Give a file that fits, or a "
@@ -208,15 +208,15 @@ _TIED = {
 
 
 def _by_name(weights: WeightFile, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The wanted tensors of a safetensors file, or the names of those it has not."""
+    """The requested tensors of a safetensors file, or the names of the missing ones."""
     from safetensors import safe_open
 
     with safe_open(weights.path, framework="pt") as file:
         there = set(file.keys())
         # Two names for one tensor, of which a file may have either.
         source = {name: name if name in there else _TIED.get(name, name) for name in wanted}
-        lacking = sorted(name for name, other in source.items() if other not in there)
-        return {} if lacking else {name: file.get_tensor(other) for name, other in source.items()}, lacking
+        missing = sorted(name for name, other in source.items() if other not in there)
+        return {} if missing else {name: file.get_tensor(other) for name, other in source.items()}, missing
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -232,55 +232,55 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    kept = {name: value for name, value in values.items() if name not in _IDLE}
+    kept = {name: value for name, value in values.items() if name not in _IGNORED}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _one(given: Any) -> dict[str, Any]:
+def _tensors_of_sam(given: Any) -> dict[str, Any]:
     return {"image_embedding": given}
 
 
-def _two(given: Any) -> dict[str, Any]:
-    # Of the encoder's intermediate layers the decoder looks at the first only.
+def _tensors_of_sam_hq(given: Any) -> dict[str, Any]:
+    # Of the encoder's intermediate layers the decoder uses the first only.
     return {"image_embedding": given[0], "intermediate": given[1][0]}
 
 
-def _three(given: Any) -> dict[str, Any]:
-    # The coarse one first: it is the one that says what a place looks like.
+def _tensors_of_sam2(given: Any) -> dict[str, Any]:
+    # The coarse one first: it describes what is at each place.
     return {"image_embedding": given[2], "high_res_0": given[0], "high_res_1": given[1]}
 
 
-def _of_one(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments_of_sam(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {"image_embeddings": tensors["image_embedding"]}
 
 
-def _of_two(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments_of_sam_hq(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {"image_embeddings": tensors["image_embedding"], "intermediate_embeddings": [tensors["intermediate"]]}
 
 
-def _of_three(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments_of_sam2(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {"image_embeddings": [tensors[name] for name in ("high_res_0", "high_res_1", "image_embedding")]}
 
 
-_THREE = ("image_embedding", "high_res_0", "high_res_1")
+_SAM2_TENSORS = ("image_embedding", "high_res_0", "high_res_1")
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family(
             *("sam_transformers", "SamModel", "SamConfig", "SamImageProcessor", ("sam",)),
-            *(("image_embedding",), False, _one, _of_one),
+            *(("image_embedding",), False, _tensors_of_sam, _arguments_of_sam),
         ),
         Family(
             *("sam_hq", "SamHQModel", "SamHQConfig", "SamImageProcessor", ("sam_hq",)),
-            *(("image_embedding", "intermediate"), False, _two, _of_two),
+            *(("image_embedding", "intermediate"), False, _tensors_of_sam_hq, _arguments_of_sam_hq),
         ),
         Family(
             *("sam2", "Sam2Model", "Sam2Config", "Sam2ImageProcessor", ("sam2", "sam2_video")),
-            *(_THREE, True, _three, _of_three),
+            *(_SAM2_TENSORS, True, _tensors_of_sam2, _arguments_of_sam2),
         ),
         Family(
             *("edgetam", "EdgeTamModel", "EdgeTamConfig", "Sam2ImageProcessor", ("edgetam", "edgetam_video")),
-            *(_THREE, True, _three, _of_three),
+            *(_SAM2_TENSORS, True, _tensors_of_sam2, _arguments_of_sam2),
         ),
     )
 }
@@ -318,7 +318,7 @@ def _sam2(version: str, size: str, millions: float) -> ModelInfo:
         url=f"https://dl.fbaipublicfiles.com/segment_anything_2/{_META_RELEASES[version]}/{name}.pt",
         layout=META_SAM2,
         files=(),
-        depths={depth: f"sam{version}_hiera_{other}" for depth, other in meta_sam2.DEPTHS.items()},
+        depths={depth: f"sam{version}_hiera_{other}" for depth, other in meta_checkpoint.DEPTHS.items()},
     )
     return replace(info, single=single)
 
@@ -333,7 +333,7 @@ def _sam(size: str, millions: float) -> ModelInfo:
     return _info(f"sam_vit_{size}", "sam_transformers", millions, source, what)
 
 
-# Bytes and SHA-256 of Meta's files, as many who fetched them from there wrote them down.
+# Bytes and SHA-256 of Meta's files, as several independent sources list them.
 _META_RELEASES = {"2.1": "092824", "2": "072824"}
 _META_FILES = {
     "2.1": {

@@ -1,7 +1,8 @@
-"""SAM 2 and 2.1 as Meta published them: one file, other names for the same tensors, and the sizes in no file at all.
+"""Names and sizes of SAM 2 and 2.1 as Meta published them: one file, with other names for the same tensors.
 
-``sam2.1_hiera_tiny.pt`` and its like hold ``{"model": tensors}``, for pictures and for videos. The net is the one of
-``transformers``; here is which of its tensors goes by which name in such a file, and how large the four nets are.
+``sam2.1_hiera_tiny.pt`` and its like hold ``{"model": tensors}``, for images and for videos. The net is the one of
+``transformers``; this module maps its tensor names to those of such a file, and knows the sizes of the four nets, which
+no file tells.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["DEPTHS", "SIZES", "config_of", "meta_names", "strangers", "take"]
+__all__ = ["DEPTHS", "SIZES", "config_of", "meta_names", "rename", "unknown_names"]
 
 _BACKBONE = {"model_type": "sam2_hiera_det_model"}
 _POINTS = 4  # points that are not the object, points that are, and two corners of a box: one tensor each
@@ -41,7 +42,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "window_positional_embedding_background_size": [7, 7],
     },
 }
-"""What Meta's configuration files say of the image encoder; heads and windows cannot be told from the tensors."""
+"""The image encoder in Meta's configuration files; heads and windows cannot be derived from the tensors."""
 
 DEPTHS = {12: "tiny", 16: "small", 24: "base_plus", 48: "large"}
 """The size by the number of its blocks."""
@@ -98,7 +99,7 @@ _PARTS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
     ("no_memory_embedding", ((r"^no_memory_embedding$", "no_mem_embed"),)),
 )
-# What only videos need, and what the encoder of pictures is told apart by.
+# Tensors that only videos need.
 _OF_VIDEOS = re.compile(
     r"(memory_attention|memory_encoder|mask_downsample|obj_ptr_proj|obj_ptr_tpos_proj)\."
     r"|(maskmem_tpos_enc|no_mem_pos_enc|no_obj_ptr|no_obj_embed_spatial)$"
@@ -106,7 +107,7 @@ _OF_VIDEOS = re.compile(
 
 
 def config_of(size: str) -> dict[str, Any]:
-    """What ``config.json`` of ``transformers`` would say of one of `SIZES`.
+    """Build the ``config.json`` of ``transformers`` for one of `SIZES`.
 
     >>> config_of("large")["vision_config"]["backbone_channel_list"]
     [1152, 576, 288, 144]
@@ -118,7 +119,7 @@ def config_of(size: str) -> dict[str, Any]:
 
 
 def meta_names(name: str) -> tuple[str, ...]:
-    """By which name, or names, Meta's file has a tensor of the net of ``transformers``; () for none.
+    """Map a tensor name of ``transformers`` to the name, or names, in Meta's file; () for none.
 
     Examples
     --------
@@ -137,27 +138,27 @@ def meta_names(name: str) -> tuple[str, ...]:
     return ()
 
 
-def strangers(names: Collection[str], wanted: Collection[str], *, with_encoder: bool) -> list[str]:
-    """Names of a file that are neither a tensor of `wanted`, of the net of ``transformers``, nor for videos.
+def unknown_names(names: Collection[str], wanted: Collection[str], *, with_encoder: bool) -> list[str]:
+    """List the names of a file that are neither a tensor of `wanted`, of the net of ``transformers``, nor for videos.
 
-    Without the image encoder in `wanted`, what the file has of it is not looked at.
+    Without the image encoder in `wanted`, its tensors in the file are ignored.
     """
     known = {other for name in wanted for other in meta_names(name)}
     unknown = (name for name in names if name not in known and not _OF_VIDEOS.match(name))
     return sorted(name for name in unknown if with_encoder or not name.startswith("image_encoder."))
 
 
-def take(tensors: Mapping[str, Any], wanted: Collection[str]) -> tuple[dict[str, Any], list[str]]:
-    """The tensors of a file by their names in ``transformers``, and what the file should have and has not."""
+def rename(tensors: Mapping[str, Any], wanted: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the tensors of a file by their names in ``transformers``, and the names that the file lacks."""
     import torch
 
     found: dict[str, Any] = {}
-    lacking: list[str] = []
+    absent: list[str] = []
     for name in wanted:
         others = meta_names(name) or (name,)
         missing = [other for other in others if other not in tensors]
-        lacking += missing
+        absent += missing
         if not missing:
             parts = [tensors[other] for other in others]
             found[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return found, sorted(lacking)
+    return found, sorted(absent)

@@ -8,10 +8,8 @@ and all bits are the predictor's.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -19,39 +17,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelError, PromptError
-from ...prompts import Embedding, LazyMasks, Prompt
-from ..devices import on_threads
-from ..upscaling import official_mask, small_mask, upscale_mask
+from ...prompts import Embedding, Prompt
+from ..decoding import Answer, BatchedDecoder, Pairs
+from ..upscaling import official_mask, upscale_mask
 from .fast_decoder import FastMaskDecoder, ImageSide, can_be_fast
-from .guided_attention import guided
+from .guided_attention import guided_attention
 
-__all__ = ["Answer", "Decoder"]
+__all__ = ["Decoder"]
 
-AT_ONCE, AT_ONCE_ELSEWHERE = 4, 32
-"""Prompts in one call: on a processor more leave its cache, other devices want to be filled."""
-
-MOST_WORKERS = 8
-"""Portions beside each other; each takes about 100 MB."""
+CPU_BATCH, GPU_BATCH = 4, 32
+"""Prompts in one call: more of them do not fit a processor's cache; other devices need many to be busy."""
 
 KEPT_IMAGES = 4
 """Images whose side of the decoder is kept: 14 MB each, for segment-anything's sizes."""
 
-Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Logits (N, h, w) and scores (N,) of one prompt."""
-
 
 @dataclass(eq=False)
-class _Hot:
-    """An image's side of the decoder, and what it was made of."""
+class _CachedImageSide:
+    """An image's side of the decoder, and the embedding and values it was computed from."""
 
     owner: weakref.ref[Embedding]
     values: NDArray[Any]
     side: ImageSide
-    asked: int = 0
+    uses: int = 0
 
 
-class Decoder:
-    """Prompt encoder and mask decoder, with what does not change from one prompt to the next."""
+class Decoder(BatchedDecoder):
+    """Prompt encoder and mask decoder, with what does not change from one prompt to the next.
+
+    Parameters
+    ----------
+    prompt_encoder, mask_decoder : torch.nn.Module
+        As ``segment_anything`` has them, with their weights.
+    image_size : int
+        Side of the model's square input frame, in pixels.
+    embedding_shape : (C, h, w)
+    device : str
+    fast : bool
+        Use `FastMaskDecoder` where the mask decoder is the official one, and the faster scaling of masks.
+    fused_decoder : callable, optional
+        Stands for `mask_decoder` with the same arguments, for one prompt in a call.
+    """
 
     def __init__(
         self,
@@ -62,34 +68,54 @@ class Decoder:
         embedding_shape: tuple[int, int, int],
         device: str,
         fast: bool = True,
+        fused_decoder: Callable[..., Any] | None = None,
     ):
-        self.prompt_encoder, self.mask_decoder, self.fast = prompt_encoder, mask_decoder, fast
-        self.frame, self.embedding_shape, self.device = image_size, embedding_shape, device
+        super().__init__(device=device, image_size=image_size)
+        self.prompt_encoder, self.mask_decoder, self.fused_decoder = prompt_encoder, mask_decoder, fused_decoder
+        self.embedding_shape, self.fast = embedding_shape, fast
         self.position = prompt_encoder.get_dense_pe()
         self._layers: FastMaskDecoder | None = None
         if fast and can_be_fast(mask_decoder):
             self._layers = FastMaskDecoder(mask_decoder, self.position, prompt_encoder.no_mask_embed.weight[0])
-        self._hot: list[_Hot] = []
-        self._looking = Lock()
+        self._image_sides: list[_CachedImageSide] = []
+        self._image_sides_lock = Lock()
 
-    def run(
-        self, embedding: Embedding, prompt: Prompt, multimask: bool, mask_input: Any = None, guidance: Any = None
-    ) -> Answer:
-        """The answer to one prompt; call it within ``torch.inference_mode``."""
-        drawn = self._mask_input(mask_input)
-        if guidance is not None:
-            return self._run_guided(embedding, prompt, multimask, drawn, guidance)
-        logits, scores = self._run([embedding], [prompt], multimask, drawn)
-        return logits[0], scores[0]
+    @property
+    def batch_size(self) -> int:
+        """Largest number of prompts in one call."""
+        if self.fused_decoder is not None:
+            return 1
+        return CPU_BATCH if self.device == "cpu" else GPU_BATCH
 
-    def _run_guided(
-        self, embedding: Embedding, prompt: Prompt, multimask: bool, drawn: Any, guidance: NDArray[Any]
+    @property
+    def mixes_images(self) -> bool:
+        """Whether one call may take prompts on several images: on a processor that saves nothing."""
+        return self._layers is not None and self.device != "cpu"
+
+    @property
+    def threads(self) -> int | None:
+        """Number of torch's threads for one call; None leaves it to torch.
+
+        On a processor one: a layer takes a millisecond, and threads that share each layer wait for each other hundreds
+        of times a prompt. On two idle cores two took 24 ms where one takes 35; where other processes kept both busy,
+        two took 3,000 and one 140.
+        """
+        return None if self._layers is None or self.device != "cpu" else 1
+
+    def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
+        """Decode one of the `batches`, or one prompt with a mask; call it within ``torch.inference_mode``."""
+        embeddings, prompts = [embedding for embedding, _ in pairs], [prompt for _, prompt in pairs]
+        logits, scores = self._run(embeddings, prompts, multimask, self._mask_input(mask_input))
+        return list(zip(logits, scores, strict=True))
+
+    def run_guided(
+        self, embedding: Embedding, prompt: Prompt, multimask: bool, mask_input: Any, guidance: NDArray[Any]
     ) -> Answer:
-        """The layers as they are written: those of the fast decoders have nowhere to put weights."""
+        """Decode one prompt by the official layers, with guided attention; see `guided_attention`."""
         points, boxes = self._prompt_tensors([embedding], [prompt])
-        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=drawn)
-        with guided(getattr(self.mask_decoder, "plain", self.mask_decoder), self._weights(guidance)) as plain:
-            logits, scores = plain(
+        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=self._mask_input(mask_input))
+        with guided_attention(self.mask_decoder, self._cell_weights(guidance)) as decoder:
+            logits, scores = decoder(
                 image_embeddings=self._image_embedding(embedding),
                 image_pe=self.position,
                 sparse_prompt_embeddings=sparse,
@@ -98,8 +124,18 @@ class Decoder:
             )
         return logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy()
 
-    def _weights(self, guidance: NDArray[Any]) -> Any:
-        """Of the whole grid: what lies beyond the image counts as its least cell does."""
+    def full_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> Callable[..., NDArray[np.bool_]]:
+        """Return a function that computes the (H, W) mask of an index; `out`, all False, is where to write it."""
+        scale: Callable[..., NDArray[np.bool_]] = upscale_mask if self.fast else official_mask
+        frame, input_size, original_size = self.image_size, embedding.input_size, embedding.original_size
+
+        def full(index: int, out: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+            return scale(logits[index], frame=frame, input_size=input_size, original_size=original_size, out=out)
+
+        return full
+
+    def _cell_weights(self, guidance: NDArray[Any]) -> Any:
+        """Weights of all cells of the grid; those beyond the image get the smallest weight of the image."""
         import torch
 
         grid, values = tuple(self.position.shape[-2:]), np.asarray(guidance, np.float32)
@@ -113,69 +149,15 @@ class Decoder:
         weights[: values.shape[0], : values.shape[1]] = values
         return torch.from_numpy(weights).to(self.device)
 
-    def portions(self, pairs: Sequence[tuple[Embedding, Prompt]]) -> Iterator[list[int]]:
-        """The numbers of pairs that one call of `run_many` may take: prompts of the same shape, and not too many.
-
-        Padding a prompt to the length of another would change its answer; on a processor each call has one image.
-        """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        mixes = self._layers is not None and self.device != "cpu"
-        for number, (embedding, prompt) in enumerate(pairs):
-            shape = (len(prompt.points), prompt.box is not None, 0 if mixes else id(embedding))
-            groups.setdefault(shape, []).append(number)
-        most = AT_ONCE if self.device == "cpu" else AT_ONCE_ELSEWHERE
-        if not getattr(self.mask_decoder, "takes_many", True):
-            most = 1
-        for numbers in groups.values():
-            yield from (numbers[start : start + most] for start in range(0, len(numbers), most))
-
-    def run_many(self, pairs: Sequence[tuple[Embedding, Prompt]], multimask: bool) -> list[Answer]:
-        """The answers to one of the `portions` of pairs; call it within ``torch.inference_mode``."""
-        embeddings, prompts = [embedding for embedding, _ in pairs], [prompt for _, prompt in pairs]
-        logits, scores = self._run(embeddings, prompts, multimask, None)
-        return list(zip(logits, scores, strict=True))
-
-    @property
-    def threads(self) -> int | None:
-        """How many of torch's threads a prompt is best given; None leaves it to torch.
-
-        On a processor one: a layer takes a millisecond, and threads that share out each of them wait for each other
-        hundreds of times a prompt. On two quiet cores two took 24 ms where one takes 35; where others kept both
-        busy, two took 3,000 and one 140.
-        """
-        return None if self._layers is None or self.device != "cpu" else 1
-
-    @property
-    def workers(self) -> int:
-        """How many portions are best run beside each other: on a processor, one for each thread of torch's."""
-        if self.threads is None:
-            return 1
-        import torch
-
-        return min(torch.get_num_threads(), MOST_WORKERS)
-
-    def run_beside(self, portions: Sequence[Sequence[tuple[Embedding, Prompt]]], multimask: bool) -> list[list[Answer]]:
-        """`run_many` of each portion, each on a thread of its own if there are several."""
-        if len(portions) == 1:
-            return [self.run_many(portions[0], multimask)]
-        with ThreadPoolExecutor(len(portions)) as pool:
-            return list(pool.map(lambda portion: self._run_alone(portion, multimask), portions))
-
-    def _run_alone(self, pairs: Sequence[tuple[Embedding, Prompt]], multimask: bool) -> list[Answer]:
-        import torch
-
-        with torch.inference_mode(), on_threads(1):  # both hold for the thread that says so
-            return self.run_many(pairs, multimask)
-
     def _run(
-        self, embeddings: Sequence[Embedding], prompts: Sequence[Prompt], multimask: bool, drawn: Any
+        self, embeddings: Sequence[Embedding], prompts: Sequence[Prompt], multimask: bool, mask: Any
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (B, N, h, w) and scores (B, N)."""
         points, boxes = self._prompt_tensors(embeddings, prompts)
         one = all(embedding is embeddings[0] for embedding in embeddings)
-        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=drawn)
+        sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=mask)
         if self._layers is None:
-            logits, scores = self.mask_decoder(
+            logits, scores = (self.fused_decoder or self.mask_decoder)(
                 image_embeddings=self._image_embedding(embeddings[0]),
                 image_pe=self.position,
                 sparse_prompt_embeddings=sparse,
@@ -183,34 +165,12 @@ class Decoder:
                 multimask_output=multimask,
             )
         else:
-            asked = len(prompts) if one and drawn is None else 0
-            with self._looking:
-                sides = [self._image_side(embedding, asked) for embedding in (embeddings[:1] if one else embeddings)]
-            drawn = None if drawn is None else dense
-            logits, scores = self._layers(sides, sparse, drawn=drawn, multimask=multimask)
+            uses = len(prompts) if one and mask is None else 0
+            with self._image_sides_lock:
+                sides = [self._image_side(embedding, uses) for embedding in (embeddings[:1] if one else embeddings)]
+            dense = None if mask is None else dense
+            logits, scores = self._layers(sides, sparse, dense=dense, multimask=multimask)
         return logits.float().cpu().numpy(), scores.float().cpu().numpy()
-
-    def masks_of(self, logits: NDArray[np.float32], embedding: Embedding) -> LazyMasks:
-        """The masks of (N, h, w) logits, made when they are asked for."""
-        scale = self._scaling(embedding)
-
-        def make(index: int, out: NDArray[np.bool_]) -> None:
-            scale(logits[index], out=out)
-
-        return LazyMasks(len(logits), embedding.original_size, make)
-
-    def full_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> Callable[[int], NDArray[np.bool_]]:
-        """What gives the (H, W) mask of an index, made anew each time."""
-        scale = self._scaling(embedding)
-        return lambda index: scale(logits[index])
-
-    def _scaling(self, embedding: Embedding) -> Callable[..., NDArray[np.bool_]]:
-        scale = upscale_mask if self.fast else official_mask
-        return partial(scale, frame=self.frame, input_size=embedding.input_size, original_size=embedding.original_size)
-
-    def small_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> NDArray[np.bool_]:
-        """Masks (..., h, w) of the image at the size of the logits, without the frame's padding."""
-        return small_mask(logits, frame=self.frame, input_size=embedding.input_size)
 
     def _tensor(self, embedding: Embedding) -> NDArray[Any]:
         tensor = embedding.tensors.get("image_embedding")
@@ -227,25 +187,25 @@ class Decoder:
 
         return torch.tensor(self._tensor(embedding), dtype=torch.float32, device=self.device)[None]
 
-    def _image_side(self, embedding: Embedding, asked: int) -> ImageSide:
-        """What was made of this embedding before, if its numbers are still those; `asked` prompts share it now."""
+    def _image_side(self, embedding: Embedding, uses: int) -> ImageSide:
+        """Reuse what was computed for this embedding, if its values are the same; `uses` prompts share it now."""
         import torch
 
         assert self._layers is not None
         tensor = self._tensor(embedding)
-        self._hot = [hot for hot in self._hot if hot.owner() is not None]
-        found = next((hot for hot in self._hot if hot.owner() is embedding), None)
+        self._image_sides = [cached for cached in self._image_sides if cached.owner() is not None]
+        found = next((cached for cached in self._image_sides if cached.owner() is embedding), None)
         if found is not None:
-            self._hot.remove(found)
-        # Arrays can be written to, so who they are does not say what they hold; comparing takes half a millisecond.
+            self._image_sides.remove(found)
+        # Arrays can be written to, so identity is not enough; comparing takes half a millisecond.
         if found is None or found.values.dtype != tensor.dtype or not np.array_equal(found.values, tensor):
             values = np.array(tensor)
-            side = self._layers.look(torch.from_numpy(values).to(self.device, torch.float32))
-            found = _Hot(weakref.ref(embedding), values, side)
-        if asked and (found.asked or asked > 2):
+            side = self._layers.image_side(torch.from_numpy(values).to(self.device, torch.float32))
+            found = _CachedImageSide(weakref.ref(embedding), values, side)
+        if uses and (found.uses or uses > 2):
             self._layers.project(found.side)
-        found.asked += asked
-        self._hot = [*self._hot, found][-KEPT_IMAGES:]
+        found.uses += uses
+        self._image_sides = [*self._image_sides, found][-KEPT_IMAGES:]
         return found.side
 
     def _prompt_tensors(self, embeddings: Sequence[Embedding], prompts: Sequence[Prompt]) -> tuple[Any, Any]:
@@ -266,14 +226,4 @@ class Decoder:
         return points, boxes
 
     def _mask_input(self, mask_input: Any) -> Any:
-        import torch
-
-        if mask_input is None:
-            return None
-        array = np.asarray(mask_input, dtype=np.float32)
-        size = tuple(self.prompt_encoder.mask_input_size)
-        if array.shape not in (size, (1, *size)):
-            raise PromptError(
-                f"mask_input: expected one of the low_res_logits of a prediction, shape {size}; got {array.shape}."
-            )
-        return torch.tensor(array, device=self.device).reshape(1, 1, *size)
+        return self._mask_tensor(mask_input, tuple(self.prompt_encoder.mask_input_size))

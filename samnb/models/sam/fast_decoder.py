@@ -1,12 +1,12 @@
 """segment-anything's mask decoder for many prompts, with less to compute: the same layers, the same weights.
 
-A few tokens look at 4096 cells of the picture and the cells look back. ``segment_anything`` projects all cells to
-queries, keys and values for each prompt and layer, which is three quarters of its work. Here
+A few tokens attend to 4096 cells of the image, and the cells attend to the tokens. ``segment_anything`` projects all
+cells to queries, keys and values for each prompt and layer, which is three quarters of its work. Here
 
-* what depends on the picture alone is projected once, and kept with it: keys, values and queries of the first layer;
-* everywhere else the tokens are carried into the cells' own space instead: q · (W c) = (q W) · c, and a weighed sum of
-  W c is W times the weighed sum. A bias that all cells share falls out of a softmax over cells;
-* one picture is shared by all its prompts, and not copied for each;
+* what depends on the image alone is projected once, and kept with it: keys, values and queries of the first layer;
+* everywhere else the tokens are projected into the cells' own space instead: q · (W c) = (q W) · c, and a weighted sum
+  of W c is W times the weighted sum. A bias that all cells share cancels in a softmax over cells;
+* one image is shared by all its prompts, and not copied for each;
 * the two transposed convolutions are matrix products, for some cells at a time, which stay in the processor's cache.
 
 Answers differ from the official decoder's by roundings (about 1e-6 of the largest logit; tests compare them). For
@@ -24,7 +24,7 @@ from ...settings import read
 __all__ = ["FastMaskDecoder", "ImageSide", "can_be_fast", "wants_fast_decoder"]
 
 CELLS = 1024
-"""Cells in one go of the upscaling."""
+"""Cells in one step of the upscaling."""
 
 
 def wants_fast_decoder(wanted: bool | None = None) -> bool:
@@ -35,7 +35,7 @@ def wants_fast_decoder(wanted: bool | None = None) -> bool:
 
 
 def can_be_fast(mask_decoder: Any) -> bool:
-    """True for the official ``MaskDecoder`` built of official parts; whoever changed one keeps their own forward."""
+    """True for the official ``MaskDecoder`` built of official parts; one with changed parts keeps its own forward."""
     from segment_anything.modeling.mask_decoder import MaskDecoder
     from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
 
@@ -51,12 +51,17 @@ def can_be_fast(mask_decoder: Any) -> bool:
 
 
 class ImageSide:
-    """What the decoder needs of one picture whatever is asked about it.
+    """What the decoder computes of one image, the same for all prompts.
 
     Parameters
     ----------
     cells : (N, C) tensor
-        The embedding, a row for each cell, with what stands for "no mask given" added.
+        The embedding, a row for each cell, with the embedding of "no mask given" added.
+
+    Attributes
+    ----------
+    first : tuple of (heads, N, D) tensors, optional
+        Keys and values of the first layer's attention to cells, and queries of its attention to tokens.
     """
 
     def __init__(self, cells: Any):
@@ -70,7 +75,7 @@ class ImageSide:
 
 
 class FastMaskDecoder:
-    """The answers of a ``MaskDecoder``; its weights must not change afterwards.
+    """Decodes as a ``MaskDecoder`` does; the weights of that must not change afterwards.
 
     Parameters
     ----------
@@ -79,7 +84,7 @@ class FastMaskDecoder:
     position : (1, C, h, w) tensor
         ``PromptEncoder.get_dense_pe()``.
     no_mask : (C,) tensor
-        What stands for "no mask given": ``PromptEncoder.no_mask_embed``.
+        The embedding of "no mask given": ``PromptEncoder.no_mask_embed``.
     """
 
     def __init__(self, plain: Any, position: Any, no_mask: Any):
@@ -90,17 +95,17 @@ class FastMaskDecoder:
         self.position = position[0].flatten(1).t().contiguous()
         self.own = torch.cat([plain.iou_token.weight, plain.mask_tokens.weight])
         first, _, _, second, _ = plain.output_upscaling
-        self.rise = first.weight.permute(0, 2, 3, 1).flatten(1).contiguous()  # (C, 4 * C / 4)
-        self.rise_bias = first.bias.repeat(4)
-        self.rise_more = second.weight.permute(0, 2, 3, 1).flatten(1).contiguous()
-        self.rise_more_bias = second.bias.repeat(4)
+        self.first_upscale = first.weight.permute(0, 2, 3, 1).flatten(1).contiguous()  # (C, 4 * C / 4)
+        self.first_upscale_bias = first.bias.repeat(4)
+        self.second_upscale = second.weight.permute(0, 2, 3, 1).flatten(1).contiguous()
+        self.second_upscale_bias = second.bias.repeat(4)
 
-    def look(self, embedding: Any) -> ImageSide:
-        """One picture's embedding (C, h, w)."""
+    def image_side(self, embedding: Any) -> ImageSide:
+        """Sort the embedding (C, h, w) of one image into rows."""
         return ImageSide((embedding.flatten(1) + self.no_mask[:, None]).t().contiguous())
 
     def project(self, image: ImageSide) -> None:
-        """Keep the first layer's projections of a picture: pays from its second prompt on."""
+        """Compute and keep the first layer's projections of an image: pays from its second prompt on."""
         if image.first is None:
             layer = self.plain.transformer.layers[0]
             places = image.cells + self.position
@@ -109,8 +114,8 @@ class FastMaskDecoder:
             heads = [rows.unflatten(1, (to_cells.num_heads, -1)).transpose(0, 1).contiguous() for rows in kept]
             image.first = (heads[0], heads[1], heads[2])
 
-    def __call__(self, images: Sequence[ImageSide], sparse: Any, *, drawn: Any = None, multimask: bool) -> Any:
-        """Answers to B prompts with as many tokens each.
+    def __call__(self, images: Sequence[ImageSide], sparse: Any, *, dense: Any = None, multimask: bool) -> Any:
+        """Decode B prompts with the same number of tokens each.
 
         Parameters
         ----------
@@ -118,8 +123,8 @@ class FastMaskDecoder:
             One for all prompts, or one for each.
         sparse : (B, T, C) tensor
             The prompts' tokens.
-        drawn : (B, C, h, w) tensor, optional
-            What stands for a mask that was given, instead of `no_mask`.
+        dense : (B, C, h, w) tensor, optional
+            The embedding of a mask that was given, instead of `no_mask`.
         multimask : bool
 
         Returns
@@ -132,46 +137,46 @@ class FastMaskDecoder:
         count = len(sparse)
         tokens = torch.cat([self.own.expand(count, -1, -1), sparse], dim=1)
         cells = torch.stack([image.cells for image in images])
-        first = images[0].first if len(images) == 1 and drawn is None else None
-        if drawn is not None:
-            cells = cells + (drawn.flatten(2) - self.no_mask[:, None]).transpose(1, 2)
-        states, cells = self._talk(tokens, cells, first)
-        wanted = slice(1, None) if multimask else slice(0, 1)
-        mlps = list(self.plain.output_hypernetworks_mlps)[wanted]
-        numbers = range(1, 1 + self.plain.num_mask_tokens)[wanted]
+        first = images[0].first if len(images) == 1 and dense is None else None
+        if dense is not None:
+            cells = cells + (dense.flatten(2) - self.no_mask[:, None]).transpose(1, 2)
+        states, cells = self._transform(tokens, cells, first)
+        chosen = slice(1, None) if multimask else slice(0, 1)
+        mlps = list(self.plain.output_hypernetworks_mlps)[chosen]
+        numbers = range(1, 1 + self.plain.num_mask_tokens)[chosen]
         weights = torch.stack([mlp(states[:, number]) for number, mlp in zip(numbers, mlps, strict=True)], dim=1)
-        return self._draw(cells, weights), self.plain.iou_prediction_head(states[:, 0])[:, wanted]
+        return self._draw(cells, weights), self.plain.iou_prediction_head(states[:, 0])[:, chosen]
 
-    def _talk(self, tokens: Any, cells: Any, first: tuple[Any, Any, Any] | None) -> tuple[Any, Any]:
+    def _transform(self, tokens: Any, cells: Any, first: tuple[Any, Any, Any] | None) -> tuple[Any, Any]:
         """The two-way transformer: tokens (B, T, C), and cells (B, N, C)."""
         states, transformer = tokens, self.plain.transformer
         for layer in transformer.layers:
             if layer.skip_first_layer_pe:
                 states = layer.self_attn(states, states, states)
             else:
-                asking = states + tokens
-                states = states + layer.self_attn(asking, asking, states)
+                query = states + tokens
+                states = states + layer.self_attn(query, query, states)
             states = layer.norm1(states)
             to_cells, to_tokens = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
             places = None if first else cells + self.position
             if first:
-                states = states + _to_known_cells(to_cells, states + tokens, first[0], first[1])
+                states = states + _attend_projected(to_cells, states + tokens, first[0], first[1])
             else:
-                states = states + _to_cells(to_cells, states + tokens, places, cells)
+                states = states + _attend(to_cells, states + tokens, places, cells)
             states = layer.norm2(states)
             states = layer.norm3(states + layer.mlp(states))
             if first:
-                weights = _known_weights(to_tokens, states + tokens, first[2])
+                weights = _projected_weights(to_tokens, states + tokens, first[2])
             else:
                 weights = _weights(to_tokens, states + tokens, places)
-            cells = layer.norm4(_told(to_tokens, weights, states, cells))
+            cells = layer.norm4(_add_values(to_tokens, weights, states, cells))
             first = None
         last = transformer.final_attn_token_to_image
-        states = states + _to_cells(last, states + tokens, cells + self.position, cells)
+        states = states + _attend(last, states + tokens, cells + self.position, cells)
         return transformer.norm_final_attn(states), cells
 
     def _draw(self, cells: Any, weights: Any) -> Any:
-        """Logits (B, M, 4 h, 4 w) from cells (B, N, C) and what each mask weighs its pixels with (B, M, C / 8)."""
+        """Logits (B, M, 4 h, 4 w) from cells (B, N, C) and the weights of each mask's pixels (B, M, C / 8)."""
         import torch
 
         _, norm, activation, _, last = self.plain.output_upscaling
@@ -180,9 +185,9 @@ class FastMaskDecoder:
         for number in range(batch):
             for start in range(0, count, CELLS):
                 part = cells[number, start : start + CELLS]
-                rows = torch.addmm(self.rise_bias, part, self.rise).view(-1, len(norm.weight))
+                rows = torch.addmm(self.first_upscale_bias, part, self.first_upscale).view(-1, len(norm.weight))
                 rows = torch.nn.functional.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-                rows = last(torch.addmm(self.rise_more_bias, activation(rows), self.rise_more))
+                rows = last(torch.addmm(self.second_upscale_bias, activation(rows), self.second_upscale))
                 made = weights[number] @ rows.view(-1, weights.shape[2]).t()
                 pixels[number, :, start : start + CELLS] = made.view(len(made), -1, 16)
         # A cell's sixteen pixels are counted by rows and columns of four, then of sixteen: into rows of the mask.
@@ -195,55 +200,55 @@ def _split(rows: Any, heads: int) -> Any:
     return rows.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def _to_cells(attention: Any, asking: Any, places: Any, cells: Any) -> Any:
-    """Tokens (B, T, C) look at cells (B or 1, N, C), with their positions and without: what they saw, (B, T, C)."""
+def _attend(attention: Any, query: Any, places: Any, cells: Any) -> Any:
+    """Attention of tokens (B, T, C) to cells (B or 1, N, C), with positions added and without; gives (B, T, C)."""
     heads = attention.num_heads
-    asked = _split(attention.q_proj(asking), heads)
-    batch, _, count, width = asked.shape
-    into = attention.k_proj.weight.unflatten(0, (heads, width))  # (heads, D, C); its bias is the same for all cells
-    asked = (asked / sqrt(width)) @ into
-    weights = (asked.flatten(1, 2) @ places.transpose(1, 2)).softmax(2)
-    seen = (weights @ cells).unflatten(1, (heads, count))
-    out = attention.v_proj.weight.unflatten(0, (heads, width)).transpose(1, 2)
-    seen = (seen @ out).transpose(1, 2).reshape(batch, count, -1) + attention.v_proj.bias
-    return attention.out_proj(seen)
+    q = _split(attention.q_proj(query), heads)
+    batch, _, count, width = q.shape
+    key_weight = attention.k_proj.weight.unflatten(0, (heads, width))  # (heads, D, C); its bias is the same for all
+    q = (q / sqrt(width)) @ key_weight
+    weights = (q.flatten(1, 2) @ places.transpose(1, 2)).softmax(2)
+    mean = (weights @ cells).unflatten(1, (heads, count))
+    value_weight = attention.v_proj.weight.unflatten(0, (heads, width)).transpose(1, 2)
+    values = (mean @ value_weight).transpose(1, 2).reshape(batch, count, -1) + attention.v_proj.bias
+    return attention.out_proj(values)
 
 
-def _to_known_cells(attention: Any, asking: Any, keys: Any, values: Any) -> Any:
-    """The same for one picture whose keys and values (heads, N, D) are known."""
-    asked = _split(attention.q_proj(asking), attention.num_heads)
-    batch, heads, count, width = asked.shape
-    asked = (asked / sqrt(width)).transpose(0, 1).reshape(heads, batch * count, width)
-    seen = (asked @ keys.transpose(1, 2)).softmax(2) @ values
-    seen = seen.view(heads, batch, count, width).permute(1, 2, 0, 3)
-    return attention.out_proj(seen.reshape(batch, count, -1))
+def _attend_projected(attention: Any, query: Any, keys: Any, values: Any) -> Any:
+    """`_attend` for one image whose keys and values (heads, N, D) are known."""
+    q = _split(attention.q_proj(query), attention.num_heads)
+    batch, heads, count, width = q.shape
+    q = (q / sqrt(width)).transpose(0, 1).reshape(heads, batch * count, width)
+    mean = (q @ keys.transpose(1, 2)).softmax(2) @ values
+    mean = mean.view(heads, batch, count, width).permute(1, 2, 0, 3)
+    return attention.out_proj(mean.reshape(batch, count, -1))
 
 
 def _weights(attention: Any, tokens: Any, places: Any) -> Any:
-    """How much each cell (B or 1, N, C) looks at each token (B, T, C): (B, heads, T, N)."""
+    """Attention weights of cells (B or 1, N, C) to tokens (B, T, C): (B, heads, T, N)."""
     heads = attention.num_heads
-    offered = _split(attention.k_proj(tokens), heads)
-    width = offered.shape[3]
-    offered = offered / sqrt(width)
-    into = attention.q_proj.weight.unflatten(0, (heads, width))
-    level = offered @ attention.q_proj.bias.view(heads, width, 1)  # (B, heads, T, 1)
-    asked = (offered @ into).flatten(1, 2) @ places.transpose(1, 2)
-    return asked.unflatten(1, (heads, -1)).add_(level).softmax(2)
+    k = _split(attention.k_proj(tokens), heads)
+    width = k.shape[3]
+    k = k / sqrt(width)
+    query_weight = attention.q_proj.weight.unflatten(0, (heads, width))
+    bias = k @ attention.q_proj.bias.view(heads, width, 1)  # (B, heads, T, 1)
+    scores = (k @ query_weight).flatten(1, 2) @ places.transpose(1, 2)
+    return scores.unflatten(1, (heads, -1)).add_(bias).softmax(2)
 
 
-def _known_weights(attention: Any, tokens: Any, queries: Any) -> Any:
-    """The same for one picture whose queries (heads, N, D) are known."""
-    offered = _split(attention.k_proj(tokens), attention.num_heads)
-    batch, heads, count, width = offered.shape
-    offered = (offered / sqrt(width)).transpose(0, 1).reshape(heads, batch * count, width)
-    asked = (offered @ queries.transpose(1, 2)).view(heads, batch, count, -1)
-    return asked.softmax(2).transpose(0, 1)
+def _projected_weights(attention: Any, tokens: Any, queries: Any) -> Any:
+    """`_weights` for one image whose queries (heads, N, D) are known."""
+    k = _split(attention.k_proj(tokens), attention.num_heads)
+    batch, heads, count, width = k.shape
+    k = (k / sqrt(width)).transpose(0, 1).reshape(heads, batch * count, width)
+    scores = (k @ queries.transpose(1, 2)).view(heads, batch, count, -1)
+    return scores.softmax(2).transpose(0, 1)
 
 
-def _told(attention: Any, weights: Any, tokens: Any, cells: Any) -> Any:
-    """Cells (B or 1, N, C), with what the tokens (B, T, C) tell them added."""
+def _add_values(attention: Any, weights: Any, tokens: Any, cells: Any) -> Any:
+    """Cells (B or 1, N, C) plus the weighted sum of the values of tokens (B, T, C)."""
     heads = attention.num_heads
     values = _split(attention.v_proj(tokens), heads)
-    out = attention.out_proj.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (heads, D, C)
-    told = (values @ out).flatten(1, 2)
-    return (weights.flatten(1, 2).transpose(1, 2) @ told).add_(attention.out_proj.bias).add_(cells)
+    out_weight = attention.out_proj.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (heads, D, C)
+    values = (values @ out_weight).flatten(1, 2)
+    return (weights.flatten(1, 2).transpose(1, 2) @ values).add_(attention.out_proj.bias).add_(cells)

@@ -1,8 +1,8 @@
-"""A mask decoder whose prompts look more at some cells of the image than at others, without training.
+"""`guided_attention`: a mask decoder whose prompts attend more to some cells of the image, without training.
 
 PerSAM (Zhang et al. 2023, arXiv:2305.03048, section 3.2) draws the attention of segment-anything's decoder to cells
-that look like an example. It concerns what the prompt's tokens look at in each block, not the last look, and not what
-cells look at. Importing this module imports no torch.
+that look like an example. It changes the attention of the prompt's tokens to cells in each block, not that of the
+last layer, and not that of cells to tokens. Importing this module imports no torch.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from functools import partial
 from math import sqrt
 from typing import Any
 
-__all__ = ["guided"]
+__all__ = ["guided_attention"]
 
 
 @contextmanager
-def guided(mask_decoder: Any, weights: Any) -> Iterator[Any]:
-    """While inside, attention to cells is multiplied by their weights and shared out anew; gives the decoder.
+def guided_attention(mask_decoder: Any, weights: Any) -> Iterator[Any]:
+    """Multiply the attention to each cell by its weight, renormalised, within this context; gives the decoder.
 
     Parameters
     ----------
     mask_decoder : MaskDecoder
-        Built of segment-anything's own layers; for the calling thread alone meanwhile.
+        Built of segment-anything's own layers; meanwhile for the calling thread alone.
     weights : (h, w) tensor
         For each cell of its grid, above 0.
     """
-    added = weights.flatten().log()
-    looks = [layer.cross_attn_token_to_image for layer in mask_decoder.transformer.layers]
-    for look in looks:
-        look.forward = partial(_forward, look, added)
+    bias = weights.flatten().log()
+    attentions = [layer.cross_attn_token_to_image for layer in mask_decoder.transformer.layers]
+    for attention in attentions:
+        attention.forward = partial(_forward, attention, bias)
     try:
         yield mask_decoder
     finally:
-        for look in looks:
-            del look.forward
+        for attention in attentions:
+            del attention.forward
 
 
-def _forward(attention: Any, added: Any, q: Any, k: Any, v: Any) -> Any:
-    """``Attention.forward`` on (B, tokens, C), (B, cells, C) and (B, cells, C), with `added` (cells,) to each row."""
+def _forward(attention: Any, bias: Any, q: Any, k: Any, v: Any) -> Any:
+    """``Attention.forward`` on (B, tokens, C), (B, cells, C) and (B, cells, C), with `bias` (cells,) to each row."""
     parts = ((attention.q_proj, q), (attention.k_proj, k), (attention.v_proj, v))
     q, k, v = (linear(rows).unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for linear, rows in parts)
-    shares = (q @ k.transpose(2, 3) / sqrt(q.shape[3]) + added).softmax(3)
-    return attention.out_proj((shares @ v).transpose(1, 2).flatten(2))
+    weights = (q @ k.transpose(2, 3) / sqrt(q.shape[3]) + bias).softmax(3)
+    return attention.out_proj((weights @ v).transpose(1, 2).flatten(2))

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..weights.checkpoints import ModelInfo
-from .model import Blueprint
+from .model import SamConfig
 from .variants import DIM, GRID_SIZE, IMAGE_SIZE, build_mask_decoder, build_prompt_encoder
 
 if TYPE_CHECKING:
     from .tiny_vit import TinyViT
 
-__all__ = ["MODEL", "blueprint", "build_image_encoder"]
+__all__ = ["MODEL", "build_image_encoder", "sam_config"]
 
 MODEL = ModelInfo(
     name="mobile_sam",
@@ -30,9 +30,9 @@ MODEL = ModelInfo(
 )
 
 
-def blueprint() -> Blueprint:
+def sam_config() -> SamConfig:
     """How to build MobileSAM; builds nothing and imports no torch."""
-    return Blueprint(
+    return SamConfig(
         image_size=IMAGE_SIZE,
         embedding_shape=(DIM, GRID_SIZE, GRID_SIZE),
         image_encoder=build_image_encoder,

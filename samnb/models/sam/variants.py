@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from ..weights.checkpoints import ModelInfo
-from .model import Blueprint
+from .model import SamConfig
 from .reference import import_modeling
 
-__all__ = ["MODELS", "blueprint"]
+__all__ = ["MODELS", "sam_config"]
 
 IMAGE_SIZE, PATCH_SIZE, DIM = 1024, 16, 256
 GRID_SIZE = IMAGE_SIZE // PATCH_SIZE
@@ -55,9 +55,9 @@ MODELS: tuple[ModelInfo, ...] = (
 )
 
 
-def blueprint(name: str) -> Blueprint:
+def sam_config(name: str) -> SamConfig:
     """How to build ``"vit_b"``, ``"vit_l"`` or ``"vit_h"``; builds nothing and imports no torch."""
-    return Blueprint(
+    return SamConfig(
         image_size=IMAGE_SIZE,
         embedding_shape=(DIM, GRID_SIZE, GRID_SIZE),
         image_encoder=partial(build_image_encoder, **_ENCODERS[name]),

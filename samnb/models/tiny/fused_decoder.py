@@ -1,10 +1,9 @@
-"""The embedded model's mask decoder for answering clicks: the numbers of `TinyMaskDecoder`, in less time.
+"""`FusedMaskDecoder`: the embedded model's mask decoder for answering clicks, as `TinyMaskDecoder` but in less time.
 
-What is said in its layers is kept, what is computed is not: weights that follow one another without anything between
-them are multiplied once, when the model is loaded. Between a few tokens and thousands of cells that matters: the
-tokens are carried into the cells' own space, so no cell is ever projected to queries, keys or values. Cells lie as rows
-(N, C) throughout, as matrix products and layer norms want them. Answers differ from the plain decoder's by roundings
-(below 1e-3 in logits; a test compares them).
+Weights that follow one another without anything between them are multiplied once, when the model is loaded. Between a
+few tokens and thousands of cells that matters: the tokens are projected into the cells' own space, so no cell is ever
+projected to queries, keys or values. Cells are rows (N, C) throughout, as matrix products and layer norms want them.
+Results differ from the plain decoder's by roundings (below 1e-3 in logits; a test compares them).
 
 For inference alone, one prompt at a time. Importing this module imports torch.
 """
@@ -20,58 +19,58 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from samnb.models import tiny
-from samnb.models.tiny.flood_fill import REACH_MAPS, fill_reach, shades_of
-from samnb.models.tiny.network import LOOK_HEADS, MARK_MAPS, SEED_MAPS, TinyMaskDecoder
+from . import config
+from .flood_fill import FILL_MAPS, colour_levels, flood_fill_maps
+from .network import MARK_MAPS, SEED_MAPS, SIMILARITY_HEADS, TinyMaskDecoder
 
-__all__ = ["LeanMaskDecoder"]
+__all__ = ["FusedMaskDecoder"]
 
 CELLS = 576
 """Cells in one go of the upscaling: what is made of them stays in the processor's cache."""
 
 
-class _ToCells:
-    """Tokens look at cells: softmax over cells of (token · cell), then the mean of the cells so weighed."""
+class _CellAttention:
+    """Attention of tokens to cells: softmax over cells of (token · cell), then the weighted mean of the cells."""
 
     def __init__(self, attention: Any) -> None:
         q, k, v, out = _split_heads(attention)
-        self.ask = torch.einsum("hdi,hdj->ihj", q[0], k[0]).flatten(1) / sqrt(q[0].shape[1])  # (C, heads * C)
-        self.ask_bias = torch.einsum("hd,hdj->hj", q[1], k[0]).flatten() / sqrt(q[0].shape[1])
-        # The bias of k adds the same to all cells of a row, which softmax takes out again.
-        self.tell = torch.einsum("hdi,ohd->hio", v[0], out[0]).flatten(0, 1)  # (heads * C, C)
-        self.tell_bias = torch.einsum("hd,ohd->o", v[1], out[0]) + out[1]
+        self.query_weight = torch.einsum("hdi,hdj->ihj", q[0], k[0]).flatten(1) / sqrt(q[0].shape[1])  # (C, heads * C)
+        self.query_bias = torch.einsum("hd,hdj->hj", q[1], k[0]).flatten() / sqrt(q[0].shape[1])
+        # The bias of k adds the same to all cells of a row, which cancels in the softmax.
+        self.value_weight = torch.einsum("hdi,ohd->hio", v[0], out[0]).flatten(0, 1)  # (heads * C, C)
+        self.value_bias = torch.einsum("hd,ohd->o", v[1], out[0]) + out[1]
         self.heads = len(q[0])
 
     def __call__(self, tokens: Tensor, places: Tensor, cells: Tensor) -> Tensor:
         """(T, C) from tokens (T, C), cells with positions added (N, C), and cells (N, C)."""
         count, width = tokens.shape
-        asked = torch.addmm(self.ask_bias, tokens, self.ask).view(count * self.heads, width)
-        seen = (asked @ places.t()).softmax(1) @ cells
-        return torch.addmm(self.tell_bias, seen.view(count, -1), self.tell)
+        query = torch.addmm(self.query_bias, tokens, self.query_weight).view(count * self.heads, width)
+        mean = (query @ places.t()).softmax(1) @ cells
+        return torch.addmm(self.value_bias, mean.view(count, -1), self.value_weight)
 
 
-class _ToTokens:
-    """Cells look at tokens: softmax over tokens of (cell · token), then the sum of the tokens' values."""
+class _TokenAttention:
+    """Attention of cells to tokens: softmax over tokens of (cell · token), then the sum of the tokens' values."""
 
     def __init__(self, attention: Any) -> None:
         q, k, v, out = _split_heads(attention)
         scale = 1 / sqrt(q[0].shape[1])
-        self.ask = torch.einsum("hdi,hdj->ihj", k[0], q[0]).flatten(1) * scale  # (C, heads * C)
-        self.ask_bias = torch.einsum("hd,hdj->hj", k[1], q[0]).flatten() * scale
-        self.level = torch.einsum("hdi,hd->ih", k[0], q[1]) * scale  # what the bias of q adds to a token's column
-        self.level_bias = torch.einsum("hd,hd->h", k[1], q[1]) * scale
-        self.tell = torch.einsum("hdi,ohd->iho", v[0], out[0]).flatten(1)  # (C, heads * C)
-        self.tell_bias = torch.einsum("hd,ohd->ho", v[1], out[0]).flatten()
+        self.query_weight = torch.einsum("hdi,hdj->ihj", k[0], q[0]).flatten(1) * scale  # (C, heads * C)
+        self.query_bias = torch.einsum("hd,hdj->hj", k[1], q[0]).flatten() * scale
+        self.bias_column = torch.einsum("hdi,hd->ih", k[0], q[1]) * scale  # the bias of q, as added to a token's column
+        self.bias_column_bias = torch.einsum("hd,hd->h", k[1], q[1]) * scale
+        self.value_weight = torch.einsum("hdi,ohd->iho", v[0], out[0]).flatten(1)  # (C, heads * C)
+        self.value_bias = torch.einsum("hd,ohd->ho", v[1], out[0]).flatten()
         self.bias, self.heads = out[1], len(q[0])
 
     def __call__(self, places: Tensor, tokens: Tensor, values: Tensor, cells: Tensor) -> Tensor:
-        """`cells` (N, C) with what their looking brings added; tokens (T, C) with positions, and without."""
+        """`cells` (N, C) with the result of their attention added; tokens (T, C) with positions, and without."""
         count, width = tokens.shape
-        asked = torch.addmm(self.ask_bias, tokens, self.ask).view(count * self.heads, width)
-        level = torch.addmm(self.level_bias, tokens, self.level).view(count * self.heads, 1)
-        told = torch.addmm(self.tell_bias, values, self.tell).view(count * self.heads, width)
-        weight = torch.addmm(level, asked, places.t()).view(count, self.heads, -1).softmax(0)
-        return (cells + self.bias).addmm_(weight.view(count * self.heads, -1).t(), told)
+        query = torch.addmm(self.query_bias, tokens, self.query_weight).view(count * self.heads, width)
+        bias = torch.addmm(self.bias_column_bias, tokens, self.bias_column).view(count * self.heads, 1)
+        value = torch.addmm(self.value_bias, values, self.value_weight).view(count * self.heads, width)
+        weight = torch.addmm(bias, query, places.t()).view(count, self.heads, -1).softmax(0)
+        return (cells + self.bias).addmm_(weight.view(count * self.heads, -1).t(), value)
 
 
 def _split_heads(attention: Any) -> list[tuple[Tensor, Tensor]]:
@@ -85,30 +84,30 @@ def _split_heads(attention: Any) -> list[tuple[Tensor, Tensor]]:
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    """What all prompts on an image share.
+    """The values that all prompts on an image share.
 
     Attributes
     ----------
     embedding
-        (1, EMBED_DIM, H, W), what the others were made of.
+        (1, EMBED_DIM, H, W), from which the others were computed.
     cells
         (N, C), before a prompt adds to them.
-    looks
-        (N, LOOK_HEADS, LOOK_DIM), of length 1.
+    features
+        (N, SIMILARITY_HEADS, SIMILARITY_DIM), of length 1: what cells are compared by.
     fine
         (N, 4 * C / 4): detail and colours, as the upscaling adds them.
-    shades
-        See `shades_of`.
+    colours
+        See `colour_levels`.
     """
 
     embedding: Tensor
     cells: Tensor
-    looks: Tensor
+    features: Tensor
     fine: Tensor
-    shades: np.ndarray
+    colours: np.ndarray
 
 
-class LeanMaskDecoder:
+class FusedMaskDecoder:
     """Called as `TinyMaskDecoder` is, with one prompt; the plain decoder's weights must not change afterwards.
 
     Parameters
@@ -117,35 +116,32 @@ class LeanMaskDecoder:
         With its weights, in evaluation mode.
     """
 
-    takes_many = False
-    """One prompt in a call."""
-
     @torch.inference_mode()
     def __init__(self, plain: TinyMaskDecoder) -> None:
         self.plain: Any = plain
         self.layers = [
-            (layer, _ToCells(layer.cross_attn_token_to_image), _ToTokens(layer.cross_attn_image_to_token))
+            (layer, _CellAttention(layer.cross_attn_token_to_image), _TokenAttention(layer.cross_attn_image_to_token))
             for layer in plain.transformer.layers
         ]
-        self.last = _ToCells(plain.transformer.final_attn_token_to_image)
+        self.last = _CellAttention(plain.transformer.final_attn_token_to_image)
         self.own = torch.cat([plain.iou_token.weight, plain.mask_tokens.weight])
         self._fold_maps()
         self._fold_local()
         self._fold_upscaling()
-        self._seen: _Image | None = None
+        self._last_image: _Image | None = None
         self._position: tuple[Tensor, Tensor] | None = None
 
     def _fold_maps(self) -> None:
-        """What is added to the cells before they talk, as matrices."""
+        """The maps that are added to the cells before the transformer, as matrices."""
         plain = self.plain
-        self.look = plain.look.weight[..., 0, 0].t().contiguous()
-        heads = plain.likeness.weight[..., 0, 0].unflatten(1, (SEED_MAPS, LOOK_HEADS))
-        self.alike = heads.permute(1, 2, 0).contiguous()  # (seeds, heads, C)
-        self.reach = plain.reach.weight[..., 0, 0].t().contiguous()
+        self.feature_weight = plain.look.weight[..., 0, 0].t().contiguous()
+        heads = plain.likeness.weight[..., 0, 0].unflatten(1, (SEED_MAPS, SIMILARITY_HEADS))
+        self.similarity_weight = heads.permute(1, 2, 0).contiguous()  # (seeds, heads, C)
+        self.fill_weight = plain.reach.weight[..., 0, 0].t().contiguous()
         self.maps_bias = plain.likeness.bias + plain.reach.bias
 
     def _fold_local(self) -> None:
-        """The norm's scale and shift go into the layer behind it."""
+        """The norm's scale and shift are multiplied into the layer after it."""
         local = self.plain.local
         first, _, second = local.mix
         weight = first.weight[..., 0, 0]
@@ -157,14 +153,14 @@ class LeanMaskDecoder:
         """A transposed convolution that does not overlap is a matrix product: four pixels from each."""
         first, _, _, second, _ = self.plain.output_upscaling
         detail, near = self.plain.detail[1], self.plain.reach_detail
-        apart = torch.eye(4, device=detail.weight.device)
-        self.rise = first.weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4 * C / 4)
-        fills, colours = near.weight.split([REACH_MAPS, tiny.COLOUR_DIM // 4], 1)
-        seen = torch.cat([detail.weight, colours, fills], 1)[..., 0, 0]  # the fills last: not all are always there
-        self.rise_fine = torch.einsum("oj,st->jsto", seen, apart).flatten(2).flatten(0, 1)
-        self.rise_bias = (first.bias + detail.bias + near.bias).repeat(4)
-        self.rise_more = second.weight.permute(0, 2, 3, 1).flatten(1)
-        self.rise_more_bias = second.bias.repeat(4)
+        identity = torch.eye(4, device=detail.weight.device)
+        self.first_upscale = first.weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4 * C / 4)
+        fill, colour = near.weight.split([FILL_MAPS, config.COLOUR_DIM // 4], 1)
+        weight = torch.cat([detail.weight, colour, fill], 1)[..., 0, 0]  # fills last: not all of them are always there
+        self.detail_upscale = torch.einsum("oj,st->jsto", weight, identity).flatten(2).flatten(0, 1)
+        self.first_upscale_bias = (first.bias + detail.bias + near.bias).repeat(4)
+        self.second_upscale = second.weight.permute(0, 2, 3, 1).flatten(1)
+        self.second_upscale_bias = second.bias.repeat(4)
 
     def __call__(
         self,
@@ -177,57 +173,57 @@ class LeanMaskDecoder:
     ) -> tuple[Tensor, Tensor]:
         """Logits (1, M, 4 H, 4 W) and scores (1, M); M is 3, or 1 without `multimask_output`. See `predict_masks`."""
         size = image_embeddings.shape[-2:]
-        image = self._look_at(image_embeddings)
-        dense, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
+        image = self._image_of(image_embeddings)
+        dense, marks = dense_prompt_embeddings.split([config.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
         # Maps of background clicks are zero where there are none: their rows are left out.
         kinds = 2 if bool(marks[:, MARK_MAPS // 2 :].any()) else 1
-        reached = fill_reach(image.shades, marks)[:, : kinds * REACH_MAPS // 2]
-        corners = [reached[0, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
-        packed = torch.stack(corners, 1).flatten(0, 1).flatten(1)  # (2 or 4 * REACH_MAPS, N), as pixel_unshuffle
-        cells = self._spread(self._mix_prompt(image, dense[0].flatten(1), packed), size)
+        fills = flood_fill_maps(image.colours, marks)[:, : kinds * FILL_MAPS // 2]
+        corners = [fills[0, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        packed = torch.stack(corners, 1).flatten(0, 1).flatten(1)  # (2 or 4 * FILL_MAPS, N), as pixel_unshuffle
+        cells = self._local_block(self._mix_prompt(image, dense[0].flatten(1), packed), size)
         tokens = torch.cat([self.own, sparse_prompt_embeddings[0]])
-        states, cells = self._talk(tokens, cells, self._rows_of(image_pe))
-        wanted = slice(1, None) if multimask_output else slice(0, 1)
-        logits = self._draw(cells, image.fine, packed, states, wanted, size)
+        states, cells = self._transform(tokens, cells, self._rows_of(image_pe))
+        chosen = slice(1, None) if multimask_output else slice(0, 1)
+        logits = self._draw(cells, image.fine, packed, states, chosen, size)
         flat = cells.t().unflatten(1, size)[None]
-        return logits, self.plain.score(logits, flat, states[None], reached, wanted)
+        return logits, self.plain.score(logits, flat, states[None], fills, chosen)
 
-    def _look_at(self, embedding: Tensor) -> _Image:
-        """What was made of this image for the prompt before, or is made now; other threads may come between."""
-        seen = self._seen
-        if seen is not None and torch.equal(seen.embedding, embedding):
-            return seen
+    def _image_of(self, embedding: Tensor) -> _Image:
+        """Reuse the values of the last prompt if it was on the same image; other threads may come between."""
+        last = self._last_image
+        if last is not None and torch.equal(last.embedding, embedding):
+            return last
         grid = embedding[0].flatten(1).t().contiguous()  # (N, EMBED_DIM)
-        coarse, fine = grid.split([tiny.DECODER_DIM, tiny.FINE_DIM + tiny.COLOUR_DIM], 1)
-        looks = torch.addmm(self.plain.look.bias, coarse, self.look).view(len(grid), LOOK_HEADS, -1)
-        made = _Image(
+        coarse, fine = grid.split([config.DECODER_DIM, config.FINE_DIM + config.COLOUR_DIM], 1)
+        features = torch.addmm(self.plain.look.bias, coarse, self.feature_weight).view(len(grid), SIMILARITY_HEADS, -1)
+        image = _Image(
             embedding.clone(),
             coarse + self.maps_bias,
-            F.normalize(looks, dim=2),
-            torch.addmm(self.rise_bias, fine, self.rise_fine[: fine.shape[1]]),
-            shades_of(embedding[:, -tiny.COLOUR_DIM :]),
+            F.normalize(features, dim=2),
+            torch.addmm(self.first_upscale_bias, fine, self.detail_upscale[: fine.shape[1]]),
+            colour_levels(embedding[:, -config.COLOUR_DIM :]),
         )
-        self._seen = made
-        return made
+        self._last_image = image
+        return image
 
     def _rows_of(self, position: Tensor) -> Tensor:
-        """(N, C) of the model's (1, C, H, W), which is the same object in every call."""
+        """Sort the model's (1, C, H, W), the same object in every call, into rows (N, C)."""
         known = self._position
         if known is None or known[0] is not position:
             known = self._position = position, position[0].flatten(1).t().contiguous()
         return known[1]
 
-    def _mix_prompt(self, image: _Image, dense: Tensor, reached: Tensor) -> Tensor:
-        """What the prompt says of each cell, how much it looks like the clicked ones, and what reaches it: (N, C)."""
+    def _mix_prompt(self, image: _Image, dense: Tensor, fills: Tensor) -> Tensor:
+        """Add to each cell the prompt, its similarity to the clicked cells, and the flood fills: (N, C)."""
         dim = image.cells.shape[1]
-        looks, seeds = image.looks, dense[dim:]
+        features, seeds = image.features, dense[dim:]
         weight = seeds / (seeds.sum(1, keepdim=True) + 1e-3)
-        clicked = (weight @ looks.flatten(1)).unflatten(1, (LOOK_HEADS, -1))
-        alike = torch.einsum("skd,skc->kdc", clicked, self.alike).flatten(0, 1)
-        known = torch.addmm(image.cells, looks.flatten(1), alike).add_(dense[:dim].t())
-        return known.addmm_(reached.t(), self.reach[: len(reached)])
+        clicked = (weight @ features.flatten(1)).unflatten(1, (SIMILARITY_HEADS, -1))
+        similar = torch.einsum("skd,skc->kdc", clicked, self.similarity_weight).flatten(0, 1)
+        known = torch.addmm(image.cells, features.flatten(1), similar).add_(dense[:dim].t())
+        return known.addmm_(fills.t(), self.fill_weight[: len(fills)])
 
-    def _spread(self, cells: Tensor, size: Any) -> Tensor:
+    def _local_block(self, cells: Tensor, size: Any) -> Tensor:
         """`LocalBlock` on (N, C)."""
         local = self.plain.local
         picture = cells.view(1, *size, -1).permute(0, 3, 1, 2)
@@ -235,37 +231,39 @@ class LeanMaskDecoder:
         rows = F.layer_norm(rows, rows.shape[1:], eps=local.norm.eps)
         return (cells + self.mix_out_bias).addmm_(torch.addmm(self.mix_bias, rows, self.mix).relu_(), self.mix_out)
 
-    def _talk(self, tokens: Tensor, cells: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    def _transform(self, tokens: Tensor, cells: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """The two-way transformer: tokens (T, C) and cells (N, C)."""
         states = tokens
-        for layer, to_cells, to_tokens in self.layers:
+        for layer, cell_attention, token_attention in self.layers:
             if layer.skip_first_layer_pe:
                 states = layer.self_attn(states[None], states[None], states[None])[0]
             else:
-                asking = (states + tokens)[None]
-                states = states + layer.self_attn(asking, asking, states[None])[0]
+                query = (states + tokens)[None]
+                states = states + layer.self_attn(query, query, states[None])[0]
             states = layer.norm1(states)
             places = cells + position
-            states = layer.norm2(states + to_cells(states + tokens, places, cells))
+            states = layer.norm2(states + cell_attention(states + tokens, places, cells))
             states = layer.norm3(states + layer.mlp(states))
-            cells = layer.norm4(to_tokens(places, states + tokens, states, cells))
+            cells = layer.norm4(token_attention(places, states + tokens, states, cells))
         states = states + self.last(states + tokens, cells + position, cells)
         return self.plain.transformer.norm_final_attn(states), cells
 
-    def _draw(self, cells: Tensor, fine: Tensor, reached: Tensor, states: Tensor, wanted: slice, size: Any) -> Tensor:
+    def _draw(self, cells: Tensor, fine: Tensor, fills: Tensor, states: Tensor, chosen: slice, size: Any) -> Tensor:
         """Mask logits (1, M, 4 H, 4 W)."""
         _, norm, activation, _, last = self.plain.output_upscaling
-        mlps = list(self.plain.output_hypernetworks_mlps)[wanted]
-        masks = range(self.plain.num_mask_tokens)[wanted]
+        mlps = list(self.plain.output_hypernetworks_mlps)[chosen]
+        masks = range(self.plain.num_mask_tokens)[chosen]
         weights = torch.stack([mlp(states[1 + i]) for i, mlp in zip(masks, mlps, strict=True)])
-        rise_reached = self.rise_fine[tiny.FINE_DIM + tiny.COLOUR_DIM :][: len(reached)]
+        fill_upscale = self.detail_upscale[config.FINE_DIM + config.COLOUR_DIM :][: len(fills)]
         drawn = cells.new_empty((len(weights), len(cells), 16))
         for start in range(0, len(cells), CELLS):
             some = slice(start, start + CELLS)
-            rows = torch.addmm(fine[some], cells[some], self.rise).addmm_(reached.t()[some], rise_reached)
+            rows = torch.addmm(fine[some], cells[some], self.first_upscale).addmm_(fills.t()[some], fill_upscale)
             rows = rows.view(-1, len(norm.weight))
             rows = activation(F.layer_norm(rows, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-            rows = last(torch.addmm(self.rise_more_bias, rows, self.rise_more)).view(-1, tiny.DECODER_DIM // 8)
+            rows = last(torch.addmm(self.second_upscale_bias, rows, self.second_upscale)).view(
+                -1, config.DECODER_DIM // 8
+            )
             drawn[:, some] = (weights @ rows.t()).view(len(weights), -1, 16)
         pixels = drawn.view(-1, *size, 2, 2, 2, 2)
         # Sorted into rows of the mask two pixels at a time, as if they were one number of eight bytes.

@@ -1,11 +1,11 @@
-"""The layers of the embedded model. Imports torch: import this only where a network is really built.
+"""The layers of the embedded model. Imports torch: import this only where a network is built.
 
 The encoder is a small convolutional pyramid; prompt encoder and decoder are those of Segment Anything (Kirillov et al.,
 ICCV 2023) with five changes that a small network trained for minutes needs:
 
 * clicks and boxes are also drawn as maps and added to the dense embedding: attention need not discover where they are;
-* the decoder sees how much each cell looks like the clicked ones, and passes that on through a convolution block;
-* the decoder sees what flood fills from the clicks reach (see `samnb.models.tiny.flood_fill`);
+* the decoder gets the similarity of each cell to the clicked ones, which passes through a convolution block;
+* the decoder gets flood fills from the clicks as maps (see `samnb.models.tiny.flood_fill`);
 * the embedding carries stride-4 detail and colours in extra channels, which the decoder unpacks for sharper outlines;
 * a mask's score is read from the mask itself, not from a token alone, so it holds at sizes it was not trained on.
 """
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from samnb.models import tiny
-from samnb.models.sam.reference import import_modeling
-from samnb.models.tiny.flood_fill import REACH_MAPS, draw_marks, in_shades, reach_maps
+from ..sam.reference import import_modeling
+from . import config
+from .flood_fill import FILL_MAPS, colour_levels, draw_marks, flood_fill_maps, quantize
 
 import_modeling()
 
@@ -39,8 +39,8 @@ SEED_MAPS = 2
 MARK_MAPS = 8
 """Maps of a prompt that mark the clicked squares, see `draw_marks`."""
 
-LOOK_HEADS, LOOK_DIM = 4, 16
-"""In how many ways, and by how many channels each, cells are compared with the clicked ones."""
+SIMILARITY_HEADS, SIMILARITY_DIM = 4, 16
+"""Number of ways in which cells are compared with the clicked ones, and channels of each."""
 
 
 def conv_unit(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -63,14 +63,14 @@ class Block(nn.Module):
 
 
 def begin_as_identity(block: Block) -> None:
-    """Let a block hand through what it gets until it has learned something; what it gets is never negative."""
+    """Make a block return its input, which is never negative, until it has learned something."""
     norm = block.second[1]
     assert isinstance(norm, nn.BatchNorm2d)
     nn.init.zeros_(norm.weight)
 
 
 class GlobalBlock(nn.Module):
-    """Every cell looks at every other: attention as in a vision transformer, on few and coarse cells.
+    """Attention of every cell to every other, as in a vision transformer, on few and coarse cells.
 
     Its last layers begin at zero, so that a new block changes nothing until it has learned something.
     """
@@ -93,8 +93,8 @@ class GlobalBlock(nn.Module):
         normed = self.norm(x)
         q, k, v = self.qkv(normed + self.place(normed)).flatten(2).chunk(3, 1)
         q, k, v = (part.unflatten(1, (self.heads, -1)).transpose(2, 3) for part in (q, k, v))
-        seen = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).flatten(1, 2)
-        x = x + self.out(seen.unflatten(2, (height, width)))
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).flatten(1, 2)
+        x = x + self.out(attended.unflatten(2, (height, width)))
         return x + self.mix(x)
 
 
@@ -107,7 +107,7 @@ class TinyImageEncoder(nn.Module):
     def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 112, 128)) -> None:
         super().__init__()
         a, b, c, d = widths
-        self.img_size = tiny.IMAGE_SIZE
+        self.img_size = config.IMAGE_SIZE
         self.stage4 = nn.Sequential(conv_unit(3, 24, stride=2), conv_unit(24, a, stride=2), Block(a))
         self.stage8 = nn.Sequential(conv_unit(a, b, stride=2), Block(b), Block(b))
         self.stage16 = nn.Sequential(conv_unit(b, c, stride=2), Block(c), Block(c, 2), Block(c))
@@ -116,8 +116,8 @@ class TinyImageEncoder(nn.Module):
         self.deep32 = nn.Sequential(Block(d), GlobalBlock(d), Block(d, 2), GlobalBlock(d), Block(d))
         self.lateral32, self.merge16 = nn.Conv2d(d, c, 1), Block(c)
         self.lateral16, self.merge8 = nn.Conv2d(c, b, 1), Block(b)
-        self.coarse = nn.Conv2d(b, tiny.DECODER_DIM, 1)
-        self.fine = nn.Sequential(nn.Conv2d(a, tiny.FINE_DIM // 4, 1), nn.PixelUnshuffle(2))
+        self.coarse = nn.Conv2d(b, config.DECODER_DIM, 1)
+        self.fine = nn.Sequential(nn.Conv2d(a, config.FINE_DIM // 4, 1), nn.PixelUnshuffle(2))
         for block in (*self.deep16, *self.deep32):
             if isinstance(block, Block):
                 begin_as_identity(block)
@@ -130,15 +130,15 @@ class TinyImageEncoder(nn.Module):
         x32 = self.deep32(self.stage32(x16))
         x16 = self.merge16(x16 + F.interpolate(self.lateral32(x32), scale_factor=2.0, mode="nearest"))
         x8 = self.merge8(x8 + F.interpolate(self.lateral16(x16), scale_factor=2.0, mode="nearest"))
-        colour = F.pixel_unshuffle(in_shades(F.avg_pool2d(x, 4)), 2)
+        colour = F.pixel_unshuffle(quantize(F.avg_pool2d(x, 4)), 2)
         return torch.cat([self.coarse(x8), self.fine(x4), colour], 1)
 
 
 class TinyPromptEncoder(PromptEncoder):
     """Segment Anything's prompt encoder, with prompts drawn as maps and positions in absolute pixels.
 
-    Absolute pixels (always divided by IMAGE_SIZE) make a 128-pixel training crop and a whole image speak of distances
-    in the same unit. `image_embedding_size` may be set to the grid of other sizes, and `origin` (x, y in pixels) to
+    Absolute pixels (always divided by IMAGE_SIZE) give a 128-pixel training crop and a whole image the same unit of
+    distance. `image_embedding_size` may be set to the grid of other sizes, and `origin` (x, y in pixels) to
     where a crop lies in its frame.
 
     The dense embedding has more channels than DECODER_DIM, for the decoder: SEED_MAPS maps of the clicks, and
@@ -146,10 +146,12 @@ class TinyPromptEncoder(PromptEncoder):
     """
 
     def __init__(self) -> None:
-        size = (tiny.IMAGE_SIZE, tiny.IMAGE_SIZE)
-        super().__init__(tiny.DECODER_DIM, (tiny.GRID_SIZE, tiny.GRID_SIZE), size, mask_in_chans=16)
+        size = (config.IMAGE_SIZE, config.IMAGE_SIZE)
+        super().__init__(config.DECODER_DIM, (config.GRID_SIZE, config.GRID_SIZE), size, mask_in_chans=16)
         self.origin = (0.0, 0.0)
-        self.draw = nn.Sequential(nn.Conv2d(MAP_COUNT, 48, 3, padding=1), nn.GELU(), nn.Conv2d(48, tiny.DECODER_DIM, 1))
+        self.draw = nn.Sequential(
+            nn.Conv2d(MAP_COUNT, 48, 3, padding=1), nn.GELU(), nn.Conv2d(48, config.DECODER_DIM, 1)
+        )
 
     def get_dense_pe(self) -> Tensor:
         """Give the positional encoding of the cells, (1, DECODER_DIM, H, W)."""
@@ -211,8 +213,8 @@ class TinyPromptEncoder(PromptEncoder):
     def _cell_centres(self) -> tuple[Tensor, Tensor]:
         """Pixel positions of the cells: y (H, 1) and x (1, W)."""
         height, width = self.image_embedding_size
-        y = (torch.arange(height, device=self._get_device()) + 0.5) * tiny.STRIDE
-        x = (torch.arange(width, device=self._get_device()) + 0.5) * tiny.STRIDE
+        y = (torch.arange(height, device=self._get_device()) + 0.5) * config.STRIDE
+        x = (torch.arange(width, device=self._get_device()) + 0.5) * config.STRIDE
         return y[:, None], x[None]
 
     def _draw_maps(self, coords: Tensor, labels: Tensor) -> Tensor:
@@ -228,7 +230,7 @@ class TinyPromptEncoder(PromptEncoder):
         return torch.stack(maps + self._draw_box(coords, labels, y, x), 1)
 
     def _draw_box(self, coords: Tensor, labels: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:
-        """Draw the box between the points labelled 2 and 3: its inside, its outline, and that there is one."""
+        """Draw the box between the points labelled 2 and 3: its inside, its outline, and whether there is one."""
         first = (coords * (labels == 2)[..., None]).sum(1)[..., None, None]
         last = (coords * (labels == 3)[..., None]).sum(1)[..., None, None]
         present = (labels == 3).any(1).to(coords)[:, None, None]
@@ -241,7 +243,7 @@ class TinyPromptEncoder(PromptEncoder):
 
 
 class LocalBlock(nn.Module):
-    """Spread what is known of a cell to its neighbours: 7×7 depthwise convolution, then a two-layer perceptron."""
+    """Mix each cell with its neighbours: 7×7 depthwise convolution, then a two-layer perceptron."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -261,25 +263,25 @@ def _halve(maps: Tensor) -> Tensor:
 
 
 class TinyMaskDecoder(MaskDecoder):
-    """Segment Anything's mask decoder with likeness and reach maps, fine detail and mask-based scores.
+    """Segment Anything's mask decoder with similarity and flood-fill maps, fine detail and mask-based scores.
 
     Unlike the original it also takes one embedding per prompt, so prompts of many images are decoded in one call.
     """
 
     def __init__(self) -> None:
-        dim = tiny.DECODER_DIM
+        dim = config.DECODER_DIM
         transformer = TwoWayTransformer(depth=2, embedding_dim=dim, num_heads=4, mlp_dim=4 * dim)
         super().__init__(transformer_dim=dim, transformer=transformer)
-        self.look = nn.Conv2d(dim, LOOK_HEADS * LOOK_DIM, 1)
-        self.likeness = nn.Conv2d(SEED_MAPS * LOOK_HEADS, dim, 1)
+        self.look = nn.Conv2d(dim, SIMILARITY_HEADS * SIMILARITY_DIM, 1)
+        self.likeness = nn.Conv2d(SEED_MAPS * SIMILARITY_HEADS, dim, 1)
         self.local = LocalBlock(dim)
-        self.detail = nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(tiny.FINE_DIM // 4, dim // 4, 1))
-        self.reach = nn.Conv2d(4 * REACH_MAPS, dim, 1)
-        self.reach_detail = nn.Conv2d(REACH_MAPS + tiny.COLOUR_DIM // 4, dim // 4, 1)
+        self.detail = nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(config.FINE_DIM // 4, dim // 4, 1))
+        self.reach = nn.Conv2d(4 * FILL_MAPS, dim, 1)
+        self.reach_detail = nn.Conv2d(FILL_MAPS + config.COLOUR_DIM // 4, dim // 4, 1)
         for parameter in (*self.reach.parameters(), *self.reach_detail.parameters()):
-            nn.init.zeros_(parameter)  # weights that do not know these layers go on as they were
+            nn.init.zeros_(parameter)  # older weights, without these layers, keep their results
         self.iou_prediction_head = nn.Sequential(
-            nn.Linear(3 * dim + 3 + REACH_MAPS, 128), nn.GELU(), nn.Linear(128, 64), nn.GELU(), nn.Linear(64, 1)
+            nn.Linear(3 * dim + 3 + FILL_MAPS, 128), nn.GELU(), nn.Linear(128, 64), nn.GELU(), nn.Linear(64, 1)
         )
 
     def predict_masks(
@@ -298,7 +300,7 @@ class TinyMaskDecoder(MaskDecoder):
         image_pe
             (1, DECODER_DIM, H, W).
         sparse_prompt_embeddings, dense_prompt_embeddings
-            What `TinyPromptEncoder` gives.
+            From `TinyPromptEncoder`.
 
         Returns
         -------
@@ -306,53 +308,53 @@ class TinyMaskDecoder(MaskDecoder):
             Mask logits (B, 4, 4 H, 4 W) and scores (B, 4) in 0..1.
         """
         count = sparse_prompt_embeddings.shape[0]
-        coarse = image_embeddings[:, : tiny.DECODER_DIM]
-        fine = image_embeddings[:, tiny.DECODER_DIM : -tiny.COLOUR_DIM]
-        colour = image_embeddings[:, -tiny.COLOUR_DIM :]
-        dense, seeds, marks = dense_prompt_embeddings.split([tiny.DECODER_DIM, SEED_MAPS, MARK_MAPS], 1)
-        reached = reach_maps(colour, marks)
+        coarse = image_embeddings[:, : config.DECODER_DIM]
+        fine = image_embeddings[:, config.DECODER_DIM : -config.COLOUR_DIM]
+        colour = image_embeddings[:, -config.COLOUR_DIM :]
+        dense, seeds, marks = dense_prompt_embeddings.split([config.DECODER_DIM, SEED_MAPS, MARK_MAPS], 1)
+        fills = flood_fill_maps(colour_levels(colour), marks)
         known = coarse + dense + self.likeness(self._compare(coarse, seeds))
-        cells = self.local(known + self.reach(F.pixel_unshuffle(reached, 2)))
+        cells = self.local(known + self.reach(F.pixel_unshuffle(fills, 2)))
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])[None].expand(count, -1, -1)
         tokens = torch.cat([own, sparse_prompt_embeddings], 1)
         states, flat = self.transformer(cells, image_pe.expand(count, -1, -1, -1), tokens)
         cells = flat.transpose(1, 2).unflatten(2, cells.shape[-2:])
-        near = torch.cat([reached, F.pixel_shuffle(colour, 2).expand(count, -1, -1, -1)], 1)
+        near = torch.cat([fills, F.pixel_shuffle(colour, 2).expand(count, -1, -1, -1)], 1)
         detail = self.detail(fine) + self.reach_detail(near)
         logits = self._draw_masks(cells, detail, states[:, 1 : 1 + self.num_mask_tokens])
-        return logits, self.score(logits.detach().float(), cells, states, reached, slice(None))
+        return logits, self.score(logits.detach().float(), cells, states, fills, slice(None))
 
     def _compare(self, coarse: Tensor, seeds: Tensor) -> Tensor:
-        """How much each cell looks like the clicked ones: (B, SEED_MAPS * LOOK_HEADS, H, W) in -1..1."""
-        looks = F.normalize(self.look(coarse).unflatten(1, (LOOK_HEADS, LOOK_DIM)), dim=2)
-        looks = looks.expand(seeds.shape[0], -1, -1, -1, -1)
+        """Similarity of each cell to the clicked ones: (B, SEED_MAPS * SIMILARITY_HEADS, H, W) in -1..1."""
+        features = F.normalize(self.look(coarse).unflatten(1, (SIMILARITY_HEADS, SIMILARITY_DIM)), dim=2)
+        features = features.expand(seeds.shape[0], -1, -1, -1, -1)
         weight = seeds / (seeds.sum((2, 3), keepdim=True) + 1e-3)
-        clicked = torch.einsum("bshw,bkdhw->bskd", weight, looks)
-        return torch.einsum("bskd,bkdhw->bskhw", clicked, looks).flatten(1, 2)
+        clicked = torch.einsum("bshw,bkdhw->bskd", weight, features)
+        return torch.einsum("bskd,bkdhw->bskhw", clicked, features).flatten(1, 2)
 
     def _draw_masks(self, cells: Tensor, detail: Tensor, states: Tensor) -> Tensor:
-        """Scale cells up to stride 2 with detail at stride 4 mixed in, and read each mask token's mask off them."""
+        """Scale cells up to stride 2 with detail at stride 4 mixed in, and compute the mask of each mask token."""
         first, norm, activation, second, last = self.output_upscaling
         upscaled = activation(norm(first(cells) + detail))
         upscaled = last(second(upscaled))
         weights = torch.stack([mlp(states[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
         return torch.einsum("bmc,bchw->bmhw", weights, upscaled)
 
-    def score(self, logits: Tensor, cells: Tensor, states: Tensor, reached: Tensor, wanted: slice) -> Tensor:
+    def score(self, logits: Tensor, cells: Tensor, states: Tensor, fills: Tensor, chosen: slice) -> Tensor:
         """Estimate the IoU of masks from their tokens, the cells they cover, how decided they are, and the fills.
 
         Parameters
         ----------
         logits
-            (B, M, 4 H, 4 W), of the masks `wanted`.
+            (B, M, 4 H, 4 W), of the `chosen` masks.
         cells
             (B, DECODER_DIM, H, W), as the transformer leaves them.
         states
             (B, T, DECODER_DIM), likewise; the first is the score's token, then come those of the masks.
-        reached
-            (B, REACH_MAPS, 2 H, 2 W), see `reach_maps`: a mask that is what a fill reaches ends where colours do. Zero
-            maps at the end may be left out.
-        wanted
+        fills
+            (B, FILL_MAPS, 2 H, 2 W), see `flood_fill_maps`: a mask that equals a fill ends where colours do. Zero maps
+            at the end may be left out.
+        chosen
             Which of the decoder's masks these are.
         """
         soft = torch.sigmoid(logits)
@@ -360,20 +362,20 @@ class TinyMaskDecoder(MaskDecoder):
         area, overlap, total = hard.sum((2, 3)), (soft * hard).sum((2, 3)), 4 * halved.sum((2, 3))
         expected = overlap / (area + total - overlap + 1e-3)
         inside = overlap / (area + 1e-3)
-        area = area / hard[0, 0].numel() * logits.shape[-1] / tiny.LOW_RES_SIZE  # relative to the shipped size
+        area = area / hard[0, 0].numel() * logits.shape[-1] / config.LOW_RES_SIZE  # relative to the shipped size
         coverage = _halve(halved)
         coverage = coverage / (coverage.sum((2, 3), keepdim=True) + 1e-3)
         covered = torch.einsum("bmhw,bchw->bmc", coverage, cells)
-        pixels, fills = halved.flatten(2), reached.to(halved).flatten(2)
+        pixels, fills = halved.flatten(2), fills.to(halved).flatten(2)
         common = pixels @ fills.transpose(1, 2)
         agreed = common / (pixels.sum(2, keepdim=True) + fills.sum(2)[:, None] - common + 1e-3)
-        agreed = F.pad(agreed, (0, REACH_MAPS - fills.shape[1]))
-        own = states[:, 1 : 1 + self.num_mask_tokens][:, wanted]
+        agreed = F.pad(agreed, (0, FILL_MAPS - fills.shape[1]))
+        own = states[:, 1 : 1 + self.num_mask_tokens][:, chosen]
         tokens = states[:, :1].expand(-1, own.shape[1], -1), own
-        seen = torch.cat([*tokens, covered, torch.stack([expected, area.sqrt(), inside], -1), agreed], -1)
-        return torch.sigmoid(self.iou_prediction_head(seen)).squeeze(-1)
+        features = torch.cat([*tokens, covered, torch.stack([expected, area.sqrt(), inside], -1), agreed], -1)
+        return torch.sigmoid(self.iou_prediction_head(features)).squeeze(-1)
 
 
 def assemble(encoder: TinyImageEncoder, prompts: TinyPromptEncoder, decoder: TinyMaskDecoder) -> Sam:
     """Put the three parts together as a `Sam`."""
-    return Sam(encoder, prompts, decoder, list(tiny.PIXEL_MEAN), list(tiny.PIXEL_STD))
+    return Sam(encoder, prompts, decoder, list(config.PIXEL_MEAN), list(config.PIXEL_STD))

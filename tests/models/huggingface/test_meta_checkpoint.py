@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from samnb import Session
 from samnb.errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
 from samnb.models import REGISTRY, installed, load_model, model_card
-from samnb.models.huggingface import meta_checkpoint as meta_sam2
+from samnb.models.huggingface import meta_checkpoint
 from samnb.models.sam.reference import import_segment_anything
 from samnb.models.weights.checkpoints import find_checkpoint, open_checkpoint
 from samnb.prompts import Prompt
@@ -42,7 +42,7 @@ def as_meta_saves(state: dict[str, Any]) -> dict[str, Any]:
     """Tensors of `transformers` under Meta's names; the table is the one under test, checked against Meta's below."""
     found: dict[str, Any] = {}
     for name, tensor in state.items():
-        others = meta_sam2.meta_names(name)
+        others = meta_checkpoint.meta_names(name)
         assert others, name
         found.update(zip(others, tensor.split(1) if len(others) > 1 else [tensor], strict=True))
     return found
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if Meta had published the small net of the tests under the name of its smallest."""
     config = json.loads((folder / "config.json").read_text())
-    monkeypatch.setattr(meta_sam2, "config_of", lambda size: config)
+    monkeypatch.setattr(meta_checkpoint, "config_of", lambda size: config)
 
 
 @pytest.fixture
@@ -97,30 +97,30 @@ def test_each_tensor_of_the_net_has_its_place_in_metas_file_and_its_shape() -> N
     import transformers
 
     published = published_names()
-    config = {name: part for name, part in meta_sam2.config_of("tiny").items() if name != "model_type"}
+    config = {name: part for name, part in meta_checkpoint.config_of("tiny").items() if name != "model_type"}
     with torch.device("meta"):
         net = transformers.Sam2Model(transformers.Sam2Config(**config))
         there = {name: torch.empty(shape) for name, shape in published.items()}
     wanted = net.state_dict()
-    found, lacking = meta_sam2.take(there, wanted)
+    found, lacking = meta_checkpoint.rename(there, wanted)
     assert lacking == []
     assert {name: tensor.shape for name, tensor in found.items()} == {n: t.shape for n, t in wanted.items()}
-    assert meta_sam2.strangers(published, wanted, with_encoder=True) == []
+    assert meta_checkpoint.unknown_names(published, wanted, with_encoder=True) == []
     # What is left over is for videos, and nothing but that.
-    left = set(published) - {other for name in wanted for other in meta_sam2.meta_names(name)}
+    left = set(published) - {other for name in wanted for other in meta_checkpoint.meta_names(name)}
     assert {name.partition(".")[0] for name in left} == {
         *("memory_attention", "memory_encoder", "mask_downsample", "obj_ptr_proj", "obj_ptr_tpos_proj"),
         *("maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial"),
     }
 
 
-@pytest.mark.parametrize("size", list(meta_sam2.SIZES))
+@pytest.mark.parametrize("size", list(meta_checkpoint.SIZES))
 def test_the_four_sizes_are_as_large_as_published(size: str) -> None:
     import_segment_anything()
     import torch
     import transformers
 
-    config = {name: part for name, part in meta_sam2.config_of(size).items() if name != "model_type"}
+    config = {name: part for name, part in meta_checkpoint.config_of(size).items() if name != "model_type"}
     with torch.device("meta"):
         net = transformers.Sam2Model(transformers.Sam2Config(**config))
     info = REGISTRY[f"sam2.1_hiera_{size}"].info
@@ -129,7 +129,7 @@ def test_the_four_sizes_are_as_large_as_published(size: str) -> None:
     # The published file has what videos need beside it: the same 7 to 12 million for each size.
     of_videos = info.single.size_bytes / 4 - sum(tensor.numel() for tensor in net.state_dict().values())
     assert 6e6 < of_videos < 13e6
-    assert meta_sam2.DEPTHS[len(net.vision_encoder.backbone.blocks)] == size
+    assert meta_checkpoint.DEPTHS[len(net.vision_encoder.backbone.blocks)] == size
 
 
 @pytest.mark.usefixtures("small_size")
@@ -142,7 +142,7 @@ def test_from_metas_file_and_from_a_folder_the_masks_are_the_same(
     path = save(tmp_path / "my_own_name.pt", state)
     one, other = load_model(NAME, checkpoint=path), load_model(NAME, checkpoint=folder)
     assert one.fingerprint != other.fingerprint
-    assert one.recipe == other.recipe
+    assert one.embedding_spec == other.embedding_spec
     embedding, same = one.encode(coffee), other.encode(coffee)
     for name, tensor in same.tensors.items():
         np.testing.assert_array_equal(embedding.tensors[name], tensor)

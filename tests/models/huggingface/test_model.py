@@ -119,7 +119,7 @@ def test_through_the_cache_and_back_the_masks_are_the_familys_own(
     name: str, folders: dict[str, Path], embeddings: dict[str, Embedding], coffee: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     official, model = Official(folders[name]), load_model(name, checkpoint=folders[name])
-    key = make_key("pixels", model.fingerprint, model.recipe)
+    key = make_key("pixels", model.fingerprint, model.embedding_spec)
     kept: dict[str, Embedding] = {}
     for dtype in ("float32", "float16"):
         EmbeddingCache(tmp_path / dtype, dtype=dtype).put(key, embeddings[name], about={})
@@ -327,13 +327,13 @@ def test_keys_differ_between_families_weights_and_precisions(folders: dict[str, 
     models = [load_model(name, checkpoint=folder) for name, folder in folders.items()]
     models += [load_model("sam2.1_hiera_tiny", checkpoint=folder) for folder in (other, changed, wider)]
     keys = {
-        make_key("pixels", model.fingerprint, f"{model.recipe}:store={dtype}")
+        make_key("pixels", model.fingerprint, f"{model.embedding_spec}:store={dtype}")
         for model in models
         for dtype in ("float32", "float16", "int8")
     }
     assert len(keys) == 3 * len(models)
     for model in models:
-        assert model.recipe.endswith("compute=float32")
+        assert model.embedding_spec.endswith("compute=float32")
         assert len(bytes.fromhex(model.fingerprint.rpartition("-")[2])) == 32
 
 
@@ -341,11 +341,13 @@ def test_precision_is_decided_as_for_the_other_models(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"checkpoint": folders["edgetam"], "device": "cpu"}
-    assert load_model("edgetam", **options).recipe.endswith("compute=float32")
-    assert load_model("edgetam", checkpoint=folders["edgetam"], device="cuda").recipe.endswith("compute=float16")
+    assert load_model("edgetam", **options).embedding_spec.endswith("compute=float32")
+    assert load_model("edgetam", checkpoint=folders["edgetam"], device="cuda").embedding_spec.endswith(
+        "compute=float16"
+    )
     monkeypatch.setenv("SAMNB_PRECISION", "bfloat16")
-    assert load_model("edgetam", **options).recipe.endswith("compute=bfloat16")
-    assert load_model("edgetam", **options, precision="float32").recipe.endswith("compute=float32")
+    assert load_model("edgetam", **options).embedding_spec.endswith("compute=bfloat16")
+    assert load_model("edgetam", **options, precision="float32").embedding_spec.endswith("compute=float32")
 
 
 def test_in_bfloat16_the_key_is_another_and_the_masks_are_near(
@@ -355,8 +357,8 @@ def test_in_bfloat16_the_key_is_another_and_the_masks_are_near(
     weights = open_checkpoint(info, folders["sam_hq_vit_b"] / "model.safetensors")
     exact, near = (HuggingFaceSam(info, weights, device="cpu", precision=p) for p in ("auto", "bfloat16"))
     assert exact.fingerprint == near.fingerprint
-    assert exact.recipe.endswith("compute=float32")
-    assert near.recipe.endswith("compute=bfloat16")
+    assert exact.embedding_spec.endswith("compute=float32")
+    assert near.embedding_spec.endswith("compute=bfloat16")
     embedding = near.encode(coffee)
     assert {tensor.dtype for tensor in embedding.tensors.values()} == {np.dtype(np.float32)}
     ours, theirs = (exact.decode(e, PROMPTS[2]).masks for e in (embedding, embeddings["sam_hq_vit_b"]))
@@ -399,7 +401,7 @@ def test_the_folders_own_image_processor_is_used(
     )
     transformers.SamProcessor(images).save_pretrained(folder)
     model = load_model("sam_vit_base", checkpoint=folder)
-    assert "own=" in model.recipe
+    assert "own=" in model.embedding_spec
     tensor = model.encode(coffee).tensors["image_embedding"]
     assert not np.allclose(tensor, embeddings["sam_vit_base"].tensors["image_embedding"])
 
@@ -557,7 +559,7 @@ def test_loading_imports_neither_torch_nor_transformers(folders: dict[str, Path]
         "import sys\n"
         "from samnb.models import load_model\n"
         f"model = load_model('edgetam', checkpoint={str(folders['edgetam'])!r}, device='cpu')\n"
-        "print(model, model.fingerprint, model.recipe)\n"
+        "print(model, model.fingerprint, model.embedding_spec)\n"
         "print('heavy:', sorted({'torch', 'transformers', 'timm', 'torchvision'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

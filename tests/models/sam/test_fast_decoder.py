@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from samnb.errors import ModelError, PointOutsideImage, PromptError
 from samnb.masks import mask_iou
 from samnb.models import load_model
+from samnb.models.decoding import MAX_WORKERS
 from samnb.models.preprocessing import input_size_of
-from samnb.models.sam import variants as sam
-from samnb.models.sam.decoder import AT_ONCE, KEPT_IMAGES, MOST_WORKERS, Decoder
+from samnb.models.sam import variants
+from samnb.models.sam.decoder import CPU_BATCH, KEPT_IMAGES, Decoder
 from samnb.models.sam.fast_decoder import FastMaskDecoder, can_be_fast, wants_fast_decoder
-from samnb.models.sam.model import Blueprint, TorchSam
+from samnb.models.sam.model import SamConfig, SamModel
 from samnb.models.sam.reference import import_segment_anything
 from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
 from samnb.prompts import Embedding, Prediction, Prompt
@@ -70,8 +71,8 @@ def parts() -> tuple[Any, Any]:
 
 
 @pytest.fixture
-def model(parts: tuple[Any, Any], tmp_path: Any) -> Callable[..., TorchSam]:
-    """A `TorchSam` of the small parts."""
+def model(parts: tuple[Any, Any], tmp_path: Any) -> Callable[..., SamModel]:
+    """A `SamModel` of the small parts."""
     from safetensors.torch import save_file
 
     info = ModelInfo("small", "sam", "small.safetensors", None, None, False, "Small.")
@@ -81,11 +82,11 @@ def model(parts: tuple[Any, Any], tmp_path: Any) -> Callable[..., TorchSam]:
         f"{n}.{k}": v.contiguous() for n, part in zip(names, parts, strict=True) for k, v in part.state_dict().items()
     }
     save_file(state, path)
-    plan = Blueprint(FRAME, (DIM, GRID, GRID), lambda: None, prompt_encoder, mask_decoder)
+    plan = SamConfig(FRAME, (DIM, GRID, GRID), lambda: None, prompt_encoder, mask_decoder)
     weights = open_checkpoint(info, path)
 
-    def make(**options: Any) -> TorchSam:
-        return TorchSam(info, weights, plan, device="cpu", **options)
+    def make(**options: Any) -> SamModel:
+        return SamModel(info, weights, plan, device="cpu", **options)
 
     return make
 
@@ -144,7 +145,7 @@ def test_the_answers_are_the_predictors(model: Any, parts: tuple[Any, Any], prom
     expected = official(parts, image, prompt, multimask=multimask)
     for _ in range(3):  # the third finds the projections of the first layer
         check(fast.decode(image, prompt, multimask=multimask), expected)
-    assert fast._decoder._hot[0].side.first is not None
+    assert fast._decoder._image_sides[0].side.first is not None
 
 
 def test_the_switch_gives_the_official_bits(
@@ -212,22 +213,22 @@ def test_images_in_turn_and_one_in_anothers_place(model: Any, parts: tuple[Any, 
             check(fast.decode(image, prompt), answer)
             # The same memory may soon be another embedding's.
             check(fast.decode(embedding(2), prompt), expected[2])
-    assert len(fast._decoder._hot) <= KEPT_IMAGES
+    assert len(fast._decoder._image_sides) <= KEPT_IMAGES
 
 
 def test_what_is_kept_goes_with_its_embedding(model: Any) -> None:
     fast, image = model(), embedding()
     fast.decode(image, PROMPTS["a click"])
     fast.decode(image, PROMPTS["a box"])
-    side = fast._decoder._hot[0].side
+    side = fast._decoder._image_sides[0].side
     assert side.nbytes > 0
-    owner = fast._decoder._hot[0].owner
+    owner = fast._decoder._image_sides[0].owner
     other = embedding(1)
     del image, side
     gc.collect()
     fast.decode(other, PROMPTS["a click"])
     assert owner() is None
-    assert [hot.owner() for hot in fast._decoder._hot] == [other]
+    assert [cached.owner() for cached in fast._decoder._image_sides] == [other]
 
 
 # -- many at once -----------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ def test_one_call_for_other_images_as_on_other_devices(parts: tuple[Any, Any], s
     images = [embedding(0 if same else seed) for seed in range(3)]
     pairs = [(image, PROMPTS["both"]) for image in ([images[0]] * 3 if same else images)]
     with torch.inference_mode():
-        answers = decoder.run_many(pairs, True)
+        answers = decoder.run(pairs, True)
     for (logits, scores), (image, prompt) in zip(answers, pairs, strict=True):
         _, expected_scores, expected = official(parts, image, prompt)
         np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
@@ -273,7 +274,7 @@ def test_as_many_beside_each_other_as_torch_has_threads(
 ) -> None:
     sizes: dict[str, Any] = {"image_size": FRAME, "embedding_shape": (DIM, GRID, GRID), "device": "cpu"}
     decoder, plain = Decoder(*parts, **sizes), Decoder(*parts, fast=False, **sizes)
-    for threads, workers in ((1, 1), (2, 2), (64, MOST_WORKERS)):
+    for threads, workers in ((1, 1), (2, 2), (64, MAX_WORKERS)):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert (decoder.workers, plain.workers) == (workers, 1)
     decoder.device = "cuda"
@@ -305,16 +306,16 @@ def test_portions_hold_prompts_of_one_shape(parts: tuple[Any, Any]) -> None:
     images = [embedding(seed) for seed in range(2)]
     pairs = [(images[number % 2], prompt) for number, prompt in enumerate([*PROMPTS.values()] * 7)]
     sizes = {"image_size": FRAME, "embedding_shape": (DIM, GRID, GRID)}
-    here = list(Decoder(*parts, device="cpu", **sizes).portions(pairs))  # type: ignore[arg-type]
+    here = list(Decoder(*parts, device="cpu", **sizes).batches(pairs))  # type: ignore[arg-type]
     there = Decoder(*parts, device="cpu", **sizes)  # type: ignore[arg-type]
     there.device = "cuda"
-    elsewhere = list(there.portions(pairs))
-    for portions in (here, elsewhere):
-        assert sorted(number for portion in portions for number in portion) == list(range(len(pairs)))
-        for portion in portions:
-            assert len({(len(pairs[n][1].points), pairs[n][1].box is None) for n in portion}) == 1
-    assert all(len({id(pairs[n][0]) for n in portion}) == 1 for portion in here)
-    assert max(map(len, here)) <= AT_ONCE
+    elsewhere = list(there.batches(pairs))
+    for batches in (here, elsewhere):
+        assert sorted(number for batch in batches for number in batch) == list(range(len(pairs)))
+        for batch in batches:
+            assert len({(len(pairs[n][1].points), pairs[n][1].box is None) for n in batch}) == 1
+    assert all(len({id(pairs[n][0]) for n in batch}) == 1 for batch in here)
+    assert max(map(len, here)) <= CPU_BATCH
     assert len(elsewhere) == len(PROMPTS)
 
 
@@ -353,7 +354,7 @@ def test_threads_get_what_one_gets(model: Any, parts: tuple[Any, Any]) -> None:
 
 def test_tiny_answers_many_as_it_answers_one() -> None:
     tiny = load_model("tiny")
-    assert isinstance(tiny, TorchSam)
+    assert isinstance(tiny, SamModel)
     pixels = np.zeros((2, *SIZE, 3), np.uint8)
     pixels[:, 20:60, 30:80] = [[[[200]]], [[[90]]]]
     images = [tiny.encode(picture) for picture in pixels]
@@ -385,7 +386,7 @@ def test_the_decoder_in_its_real_size() -> None:
     """ViT-B's, L's and H's, and MobileSAM's: all four are built alike."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        real = sam.build_prompt_encoder().eval(), sam.build_mask_decoder().eval()
+        real = variants.build_prompt_encoder().eval(), variants.build_mask_decoder().eval()
     for module in real:
         module.requires_grad_(False)
     values = np.random.default_rng(0).normal(scale=0.3, size=(256, 64, 64)).astype(np.float32)
@@ -395,10 +396,10 @@ def test_the_decoder_in_its_real_size() -> None:
     masks, scores, logits = official(real, image, prompt, frame=1024)
     for _ in range(2):
         with torch.inference_mode():
-            own, own_scores = decoder.run(image, prompt, True)
+            [(own, own_scores)] = decoder.run([(image, prompt)], True)
         np.testing.assert_allclose(own, logits, rtol=0, atol=3e-6 * np.abs(logits).max())
         np.testing.assert_allclose(own_scores, scores, rtol=0, atol=1e-5)
         made = decoder.masks_of(own, image).all()
         assert min(mask_iou(*pair) for pair in zip(made, masks, strict=True)) >= 0.9999
     assert isinstance(decoder._layers, FastMaskDecoder)
-    assert decoder._hot[0].side.nbytes < 12e6
+    assert decoder._image_sides[0].side.nbytes < 12e6

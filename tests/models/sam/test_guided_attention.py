@@ -6,7 +6,7 @@ import torch
 
 from samnb.errors import PromptError
 from samnb.models import load_model
-from samnb.models.sam.guided_attention import guided
+from samnb.models.sam.guided_attention import guided_attention
 from samnb.models.sam.reference import import_segment_anything
 from samnb.models.sam.variants import build_mask_decoder
 from samnb.prompts import Prompt
@@ -32,9 +32,9 @@ def test_attention_is_multiplied_by_the_weights_and_shared_out_anew():
     tokens, cells, weights = torch.randn(1, 3, 16), torch.randn(1, 12, 16), torch.rand(3, 4) + 0.1
     with torch.no_grad():
         plain = attention(tokens, cells, cells)
-        with guided(decoder, torch.ones(3, 4)):
+        with guided_attention(decoder, torch.ones(3, 4)):
             torch.testing.assert_close(attention(tokens, cells, cells), plain)
-        with guided(decoder, weights):
+        with guided_attention(decoder, weights):
             drawn = attention(tokens, cells, cells)
         torch.testing.assert_close(attention(tokens, cells, cells), plain)
 
@@ -54,7 +54,7 @@ def test_the_official_decoder_is_as_it_was_afterwards():
     looks = [layer.cross_attn_token_to_image for layer in decoder.transformer.layers]
 
     def fail():
-        with guided(decoder, torch.ones(64, 64)):
+        with guided_attention(decoder, torch.ones(64, 64)):
             assert all("forward" in vars(look) for look in looks)
             raise ZeroDivisionError
 

@@ -126,7 +126,7 @@ def test_the_answers_are_the_predictors_and_survive_the_cache(
 
     encoding, decoding = (load_model("mobile_sam", checkpoint=checkpoint) for _ in range(2))
     embedding = encoding.encode(coffee)
-    key = make_key("pixels", encoding.fingerprint, encoding.recipe)
+    key = make_key("pixels", encoding.fingerprint, encoding.embedding_spec)
     for dtype in ("float32", "float16"):
         EmbeddingCache(tmp_path / dtype, dtype=dtype).put(key, embedding, about={})
         kept = EmbeddingCache(tmp_path / dtype, dtype=dtype).get(key)

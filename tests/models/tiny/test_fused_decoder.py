@@ -11,8 +11,8 @@ import torch
 
 from samnb.masks import mask_iou
 from samnb.models import load_model, tiny
-from samnb.models.sam.model import TorchSam
-from samnb.models.tiny.fused_decoder import LeanMaskDecoder
+from samnb.models.sam.model import SamModel
+from samnb.models.tiny.fused_decoder import FusedMaskDecoder
 from samnb.prompts import Embedding, Prompt
 
 PROMPTS = {
@@ -25,27 +25,27 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="module")
-def lean() -> TorchSam:
+def lean() -> SamModel:
     model = load_model("tiny")
-    assert isinstance(model, TorchSam)
+    assert isinstance(model, SamModel)
     return model
 
 
 @pytest.fixture(scope="module")
-def plain(lean: TorchSam) -> TorchSam:
+def plain(lean: SamModel) -> SamModel:
     """The layers as they are written, masks scaled by torch."""
-    return TorchSam(lean.info, lean.weights, lean.blueprint, fast_decoder=False)
+    return SamModel(lean.info, lean.weights, lean.config, fast_decoder=False)
 
 
 @pytest.fixture(scope="module")
-def embedding(lean: TorchSam) -> Embedding:
+def embedding(lean: SamModel) -> Embedding:
     return lean.encode(skimage.data.astronaut())
 
 
 @pytest.mark.parametrize("multimask", [True, False])
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS.keys())
 def test_it_answers_as_the_plain_decoder(
-    lean: TorchSam, plain: TorchSam, embedding: Embedding, prompt: Prompt, multimask: bool
+    lean: SamModel, plain: SamModel, embedding: Embedding, prompt: Prompt, multimask: bool
 ) -> None:
     fast, slow = (model.decode(embedding, prompt, multimask=multimask) for model in (lean, plain))
     np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
@@ -54,7 +54,7 @@ def test_it_answers_as_the_plain_decoder(
         assert mask_iou(mask, expected) >= 0.999
 
 
-def test_it_takes_an_earlier_answer(lean: TorchSam, plain: TorchSam, embedding: Embedding) -> None:
+def test_it_takes_an_earlier_answer(lean: SamModel, plain: SamModel, embedding: Embedding) -> None:
     first = plain.decode(embedding, PROMPTS["a click"]).low_res_logits[:1]
     fast, slow = (model.decode(embedding, PROMPTS["a click"], mask_input=first) for model in (lean, plain))
     np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
@@ -82,14 +82,14 @@ def test_it_is_the_algebra_not_the_weights(seed: int, labels: list[float]) -> No
             "multimask_output": True,
         }
         logits, scores = sam.mask_decoder(**given)
-        fast, fast_scores = LeanMaskDecoder(sam.mask_decoder)(**given)
+        fast, fast_scores = FusedMaskDecoder(sam.mask_decoder)(**given)
     assert float(logits.std()) > 0.01
     torch.testing.assert_close(fast, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max()))
     torch.testing.assert_close(fast_scores, scores, rtol=1e-3, atol=1e-3)
 
 
 def test_what_it_keeps_of_an_image_is_not_taken_for_another(
-    lean: TorchSam, plain: TorchSam, embedding: Embedding
+    lean: SamModel, plain: SamModel, embedding: Embedding
 ) -> None:
     other = lean.encode(skimage.data.astronaut()[::-1])
     for image in (embedding, other, embedding):
@@ -97,12 +97,12 @@ def test_what_it_keeps_of_an_image_is_not_taken_for_another(
         np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
 
 
-def test_numbers_changed_in_place_are_seen(lean: TorchSam) -> None:
+def test_numbers_changed_in_place_are_seen(lean: SamModel) -> None:
     """Who a tensor is does not say what it holds."""
     torch.manual_seed(0)
     sam: Any = tiny.build_sam(None)
     with torch.inference_mode():
-        decoder, fresh = LeanMaskDecoder(sam.mask_decoder), LeanMaskDecoder(sam.mask_decoder)
+        decoder, fresh = FusedMaskDecoder(sam.mask_decoder), FusedMaskDecoder(sam.mask_decoder)
         image = torch.randn(1, tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE)
         sparse, dense = sam.prompt_encoder((torch.tensor([[[90.0, 200.0]]]), torch.ones(1, 1)), None, None)
         given = {
@@ -118,14 +118,14 @@ def test_numbers_changed_in_place_are_seen(lean: TorchSam) -> None:
     assert not torch.allclose(before, after)
 
 
-def test_a_mask_is_not_overwritten_by_the_next(lean: TorchSam, embedding: Embedding) -> None:
+def test_a_mask_is_not_overwritten_by_the_next(lean: SamModel, embedding: Embedding) -> None:
     first = lean.decode(embedding, PROMPTS["a click"])
     kept = first.masks.copy()
     lean.decode(embedding, PROMPTS["a corner"])
     np.testing.assert_array_equal(first.masks, kept)
 
 
-def test_large_pictures(lean: TorchSam, plain: TorchSam) -> None:
+def test_large_pictures(lean: SamModel, plain: SamModel) -> None:
     pixels = np.zeros((2100, 2000, 3), np.uint8)
     pixels[500:1500, 400:1200] = 200
     large = lean.encode(pixels)

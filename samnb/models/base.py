@@ -1,0 +1,376 @@
+"""`LazyTorchModel`: what the models that run on torch share: device, precision, locks, encoding and decoding.
+
+Importing this module imports no torch. Sizes are (H, W), points (x, y) in image pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError, PromptError, SamnbError
+from ..prompts import Embedding, Prediction, Prompt
+from ..settings import read
+from .batching import Batches
+from .decoding import Answer, BatchedDecoder
+from .devices import check_device, check_precision, computing_as, decide_precision, on_threads, resolve_device
+from .preprocessing import Prepared
+from .proposals import Proposal
+from .weights.checkpoints import ModelInfo, WeightFile
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["BUILDING", "LazyTorchModel"]
+
+BUILDING = Lock()
+"""Held while a net is built, which draws random initial weights and may import torch: one at a time in a process."""
+
+DecoderT = TypeVar("DecoderT", bound=BatchedDecoder)
+
+
+class LazyTorchModel(ABC, Generic[DecoderT]):
+    """A model whose encoder and decoder are built by the first call that needs them.
+
+    torch is imported by that call too. May be used from several threads: each half has its own lock, so that a click
+    does not wait for another image's encoding.
+
+    Parameters
+    ----------
+    info : ModelInfo
+    weights : WeightFile
+    device : str
+        ``"auto"`` (cuda, else mps, else cpu), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    precision : str
+        Of the encoder: "float32", "float16", "bfloat16", or "auto": the one ``SAMNB_PRECISION`` names, else float16 on
+        cuda and float32 elsewhere. Each has keys of its own in a cache.
+    """
+
+    def __init__(self, info: ModelInfo, weights: WeightFile, *, device: str, precision: str):
+        self.info, self.weights = info, weights
+        self._requested_device = check_device(device)
+        self._device: str | None = None
+        configured = read("SAMNB_PRECISION") if check_precision(precision) == "auto" else None
+        self._requested_precision: str = configured or precision
+        self._precision: str | None = None
+        self._batches = Batches()
+        self._encoder_lock, self._decoder_lock = RLock(), RLock()
+        self._encoder: Any = None
+        self._decoder: DecoderT | None = None
+        self._encodes = 0
+
+    # -- what a family has of its own ---------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """``<family>-<SHA-256>`` of the weights; known before torch is imported."""
+
+    @property
+    @abstractmethod
+    def embedding_spec(self) -> str:
+        """What else an embedding depends on: preprocessing, its version, and the precision of the encoder."""
+
+    @abstractmethod
+    def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
+        """Check and scale an image for `encode_prepared`, without the net, on any thread."""
+
+    @abstractmethod
+    def _build_encoder(self) -> Any: ...
+
+    @abstractmethod
+    def _build_decoder(self) -> DecoderT: ...
+
+    @abstractmethod
+    def _encode_batch(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
+        """Run the net on prepared images: the tensors of each embedding, by name."""
+
+    @abstractmethod
+    def _input_size(self, prepared: Prepared) -> tuple[int, int]:
+        """Size of an image in the model's frame."""
+
+    @property
+    def _own_threads(self) -> int | None:
+        """Number of processor threads that suits the net; None for no preference."""
+        return None
+
+    # -- what it is ---------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name in the registry."""
+        return self.info.name
+
+    @property
+    def recipe(self) -> str:
+        """The older name of `embedding_spec`; it goes with the next release."""
+        return self.embedding_spec
+
+    @property
+    def precision(self) -> str:
+        """Of the encoder: ``"float32"``, ``"float16"`` or ``"bfloat16"``."""
+        if self._precision is None:
+            self._precision = decide_precision(self._requested_precision, self._requested_device)
+        return self._precision
+
+    @property
+    def device(self) -> str:
+        """``"cpu"``, ``"cuda"``, … ; the first time imports torch to see what there is."""
+        if self._device is None:
+            self._device = resolve_device(self._requested_device)
+        return self._device
+
+    @property
+    def encoder_threads(self) -> int | None:
+        """Number of processor threads of the image encoder; None leaves it to the caller."""
+        return read("SAMNB_THREADS") or self._own_threads
+
+    @property
+    def encoder_built(self) -> bool:
+        """False until the first `encode`."""
+        return self._encoder is not None
+
+    @property
+    def encodes(self) -> int:
+        """Number of images that this object has encoded."""
+        return self._encodes
+
+    def __repr__(self) -> str:
+        where, kind = self._device or self._requested_device, type(self).__name__
+        return f"<{kind} {self.name} on {where}, encoded {self._encodes}, {self.fingerprint[:24]}…>"
+
+    # -- encoding -----------------------------------------------------------------------------------------
+
+    def encode(self, pixels: NDArray[np.uint8]) -> Embedding:
+        """Run the image encoder on one image.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8
+            Upright RGB.
+
+        Returns
+        -------
+        Embedding
+            Tensors in float32; the first is ``image_embedding``, (C, h, w).
+
+        Raises
+        ------
+        ModelError
+            Pixels of another shape or type, or a failure in torch (its error is the cause).
+        CheckpointError
+            The weights turned out not to fit, at the first call.
+        """
+        return self.encode_prepared([self.prepare(pixels)])[0]
+
+    def encode_prepared(self, batch: Sequence[Prepared]) -> list[Embedding]:
+        """Run the image encoder on several images at once, in smaller batches where the memory is short.
+
+        Raises
+        ------
+        ModelError, CheckpointError
+            As `encode`.
+        """
+        if not batch:
+            return []
+        with self._encoder_lock, self._errors_of("encode", batch[0].original_size):
+            import torch
+
+            if self._encoder is None:
+                self._encoder = self._build_encoder()
+            with (
+                torch.inference_mode(),
+                on_threads(self.encoder_threads),
+                computing_as(self.precision, self.device),
+            ):
+                encoded = self._batches.run(self._encode_batch, [one.resized for one in batch])
+            self._encodes += len(batch)
+        return [
+            Embedding(tensors, one.original_size, self._input_size(one))
+            for one, tensors in zip(batch, encoded, strict=True)
+        ]
+
+    # -- decoding -----------------------------------------------------------------------------------------
+
+    def decode(
+        self,
+        embedding: Embedding,
+        prompt: Prompt,
+        *,
+        multimask: bool = True,
+        mask_input: NDArray[np.floating[Any]] | None = None,
+    ) -> Prediction:
+        """Compute masks for one prompt on an encoded image; never builds the image encoder.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            From `encode` of a model with the same fingerprint; float16 tensors are fine.
+        prompt : Prompt
+            In image pixels.
+        multimask : bool
+            Three candidates, or one.
+        mask_input : (h, w) or (1, h, w) float
+            One of the `low_res_logits` of an earlier prediction, to be refined.
+
+        Returns
+        -------
+        Prediction
+            `masks` (N, H, W) bool, `scores` (N,) float32, `low_res_logits` (N, h, w) float32. The mask with the highest
+            score is computed; the others are computed when they are first read.
+
+        Raises
+        ------
+        PromptError
+            An empty prompt, one outside the image, or a `mask_input` of another shape.
+        ModelError
+            The embedding is not this model's, or a failure in torch (its error is the cause).
+        """
+        return self._predict(
+            embedding,
+            prompt,
+            lambda decoder: decoder.run([(embedding, prompt)], multimask, mask_input)[0],
+            needs_prompt=mask_input is None,
+        )
+
+    def decode_many(self, pairs: Sequence[tuple[Embedding, Prompt]], *, multimask: bool = True) -> list[Prediction]:
+        """Decode several prompts, a few in one call of the net; masks are computed when they are first read.
+
+        Prompts of the same shape (number of points, with or without a box) are decoded in one call, and none is padded:
+        masks and scores differ from those of `decode` by roundings only. A click on another thread waits for one such
+        call at most.
+
+        Parameters
+        ----------
+        pairs : sequence of (Embedding, Prompt)
+            Any images, any prompts, in any order.
+        multimask : bool
+            Three candidates each, or one.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of `pairs`; `ms` is the average time of a prompt.
+
+        Raises
+        ------
+        PromptError, ModelError
+            As `decode`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from samnb.models import load_model
+        >>> model = load_model("tiny")
+        >>> embedding = model.encode(np.zeros((60, 80, 3), np.uint8))
+        >>> clicks = [Prompt.of(points=[(x, 30)]) for x in (20, 40, 60)]
+        >>> [prediction.masks.shape for prediction in model.decode_many([(embedding, click) for click in clicks])]
+        [(3, 60, 80), (3, 60, 80), (3, 60, 80)]
+        """
+        started = time.perf_counter()
+        decoder, answers = self._decode_batches(pairs, multimask)
+        ms = (time.perf_counter() - started) * 1000 / max(1, len(pairs))
+        return [
+            self._prediction(decoder.masks_of(logits, embedding), scores, logits, prompt, ms)
+            for (embedding, prompt), (logits, scores) in zip(pairs, answers, strict=True)
+        ]
+
+    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+        """Compute candidate masks of many prompts on one image, scaled up only on request; see `decode_many`.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            As for `decode`.
+        prompts : sequence of Prompt
+
+        Raises
+        ------
+        PromptError, ModelError
+            As `decode`.
+        """
+        decoder, answers = self._decode_batches([(embedding, prompt) for prompt in prompts], True)
+        return [
+            Proposal(
+                prompt,
+                scores,
+                decoder.small_masks(logits, embedding),
+                decoder.full_masks(logits, embedding),
+                logits=logits.__getitem__,
+            )
+            for prompt, (logits, scores) in zip(prompts, answers, strict=True)
+        ]
+
+    def _predict(
+        self, embedding: Embedding, prompt: Prompt, run: Callable[[DecoderT], Answer], *, needs_prompt: bool
+    ) -> Prediction:
+        started = time.perf_counter()
+        if prompt or needs_prompt:
+            _check(prompt, embedding)
+        with self._errors_of("decode", embedding.original_size):
+            with self._ready() as decoder:
+                logits, scores = run(decoder)
+            masks = decoder.masks_of(logits, embedding)
+            masks.one(int(np.argmax(scores)))
+        return self._prediction(masks, scores, logits, prompt, (time.perf_counter() - started) * 1000)
+
+    def _prediction(self, masks: Any, scores: Any, logits: Any, prompt: Prompt, ms: float) -> Prediction:
+        return Prediction(masks, scores, logits, prompt, ms=ms, model=self.fingerprint)
+
+    def _decode_batches(
+        self, pairs: Sequence[tuple[Embedding, Prompt]], multimask: bool
+    ) -> tuple[DecoderT, list[Answer]]:
+        for embedding, prompt in pairs:
+            _check(prompt, embedding)
+        answers: dict[int, Answer] = {}
+        with self._errors_of("decode", pairs[0][0].original_size if pairs else (0, 0)):
+            decoder = self._built()
+            batches, workers = list(decoder.batches(pairs)), decoder.workers
+        for start in range(0, len(batches), workers):
+            some = batches[start : start + workers]
+            with self._errors_of("decode", pairs[some[0][0]][0].original_size), self._ready():
+                decoded = decoder.run_parallel([[pairs[n] for n in numbers] for numbers in some], multimask)
+            for numbers, each in zip(some, decoded, strict=True):
+                answers.update(zip(numbers, each, strict=True))
+        return decoder, [answers[number] for number in range(len(pairs))]
+
+    def _built(self) -> DecoderT:
+        with self._decoder_lock:
+            if self._decoder is None:
+                self._decoder = self._build_decoder()
+            return self._decoder
+
+    @contextmanager
+    def _ready(self) -> Iterator[DecoderT]:
+        """Give the decoder, built, to this thread alone."""
+        with self._decoder_lock:
+            import torch
+
+            decoder = self._built()
+            with torch.inference_mode(), on_threads(self._own_threads or decoder.threads):
+                yield decoder
+
+    @contextmanager
+    def _errors_of(self, verb: str, size: tuple[int, ...]) -> Iterator[None]:
+        try:
+            yield
+        except (SamnbError, ImportError):
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"{self.name} on {self._device or self._requested_device} failed to {verb} an image of "
+                f"{size[0]} x {size[1]} (H x W): {type(error).__name__}: {error}"
+            ) from error
+
+
+def _check(prompt: Prompt, embedding: Embedding) -> None:
+    if not prompt:
+        raise PromptError("An empty prompt: give points=[(x, y), ...], box=(x0, y0, x1, y1), or both.")
+    prompt.check_inside(embedding.original_size)

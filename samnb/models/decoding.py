@@ -1,0 +1,128 @@
+"""`BatchedDecoder`: what the mask decoders of all families share, from batches of prompts to masks.
+
+Sizes are (H, W), points (x, y) in image pixels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PromptError
+from ..prompts import Embedding, LazyMasks, Prompt
+from .devices import on_threads
+from .upscaling import small_mask
+
+__all__ = ["MAX_WORKERS", "Answer", "BatchedDecoder", "Pairs"]
+
+MAX_WORKERS = 8
+"""Batches decoded in parallel; each takes about 100 MB."""
+
+Answer = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Logits (N, h, w) and scores (N,) of one prompt."""
+
+Pairs = Sequence[tuple[Embedding, Prompt]]
+"""Prompts, each with the embedding it is about."""
+
+
+class BatchedDecoder(ABC):
+    """Decodes prompts on embeddings, several in one call of the net.
+
+    Parameters
+    ----------
+    device : str
+    image_size : int
+        Side of the model's square input frame, in pixels.
+    """
+
+    def __init__(self, *, device: str, image_size: int):
+        self.device, self.image_size = device, image_size
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int:
+        """Largest number of prompts in one call."""
+
+    @property
+    @abstractmethod
+    def mixes_images(self) -> bool:
+        """Whether one call may take prompts on several images."""
+
+    @property
+    @abstractmethod
+    def threads(self) -> int | None:
+        """Number of torch's threads for one call; None leaves it to torch."""
+
+    @abstractmethod
+    def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
+        """Decode one of the `batches`; call it within ``torch.inference_mode``."""
+
+    @abstractmethod
+    def full_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> Callable[..., NDArray[np.bool_]]:
+        """Return a function that computes the (H, W) mask of an index; `out`, all False, is where to write it."""
+
+    def batches(self, pairs: Pairs) -> Iterator[list[int]]:
+        """Group the indices of `pairs` into batches of prompts with the same number of points, and box or no box.
+
+        No prompt is padded to the length of another: that would change its masks.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        mixed, size = self.mixes_images, self.batch_size
+        for number, (embedding, prompt) in enumerate(pairs):
+            shape = (len(prompt.points), prompt.box is not None, 0 if mixed else id(embedding))
+            groups.setdefault(shape, []).append(number)
+        for numbers in groups.values():
+            yield from (numbers[start : start + size] for start in range(0, len(numbers), size))
+
+    @property
+    def workers(self) -> int:
+        """Number of batches to decode in parallel: one for each of torch's threads where a call uses a single one."""
+        if self.threads is None:
+            return 1
+        import torch
+
+        return min(torch.get_num_threads(), MAX_WORKERS)
+
+    def run_parallel(self, batches: Sequence[Pairs], multimask: bool) -> list[list[Answer]]:
+        """`run` for each batch, each on a thread of its own if there are several."""
+        if len(batches) == 1:
+            return [self.run(batches[0], multimask)]
+        with ThreadPoolExecutor(len(batches)) as pool:
+            return list(pool.map(lambda batch: self._run_on_thread(batch, multimask), batches))
+
+    def _run_on_thread(self, pairs: Pairs, multimask: bool) -> list[Answer]:
+        import torch
+
+        with torch.inference_mode(), on_threads(1):  # both hold for the calling thread only
+            return self.run(pairs, multimask)
+
+    def masks_of(self, logits: NDArray[np.float32], embedding: Embedding) -> LazyMasks:
+        """Masks of (N, h, w) logits, each computed when it is first read."""
+        full = self.full_masks(logits, embedding)
+
+        def make(index: int, out: NDArray[np.bool_]) -> None:
+            full(index, out=out)
+
+        return LazyMasks(len(logits), embedding.original_size, make)
+
+    def small_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> NDArray[np.bool_]:
+        """Masks (..., h, w) of the image at the size of the logits, without the frame's padding."""
+        return small_mask(logits, frame=self.image_size, input_size=embedding.input_size)
+
+    def _mask_tensor(self, mask_input: Any, size: tuple[int, ...]) -> Any:
+        """Check a `mask_input` of shape `size` and bring it to the device as (1, 1, h, w); None stays None."""
+        import torch
+
+        if mask_input is None:
+            return None
+        array = np.asarray(mask_input, dtype=np.float32)
+        if array.shape not in (size, (1, *size)):
+            raise PromptError(
+                f"mask_input: expected one of the low_res_logits of a prediction, shape {size}; got {array.shape}."
+            )
+        return torch.tensor(array, device=self.device).reshape(1, 1, *size)

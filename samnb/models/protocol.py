@@ -1,0 +1,116 @@
+"""The protocols a model implements: `Model`, what it may support beside it, and its entry in the registry."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..prompts import Embedding, Prediction, Prompt
+from .preprocessing import Prepared
+from .weights.checkpoints import ModelInfo
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["HasPrecision", "HasThreads", "Model", "ModelEntry", "SupportsBatches", "embedding_spec_of"]
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An image encoder that runs once for each image, and a decoder that answers each prompt.
+
+    A model owns its net, device and locks; the image is always an argument.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name in the registry: ``"tiny"``, ``"vit_b"``, …"""
+
+    @property
+    def fingerprint(self) -> str:
+        """``<family>-<SHA-256 of the weight file>``; known before torch is imported."""
+
+    @property
+    def embedding_spec(self) -> str:
+        """What else an embedding depends on: preprocessing, its version, precision of the encoder."""
+
+    @property
+    def device(self) -> str:
+        """``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` is resolved, which may import torch."""
+
+    @property
+    def encoder_built(self) -> bool:
+        """False until the first `encode`."""
+
+    @property
+    def encodes(self) -> int:
+        """Number of images that this object has encoded."""
+
+    def encode(self, pixels: NDArray[np.uint8]) -> Embedding:
+        """Compute the embedding, float32 arrays, of (H, W, 3) uint8 RGB pixels."""
+
+    def decode(
+        self,
+        embedding: Embedding,
+        prompt: Prompt,
+        *,
+        multimask: bool = True,
+        mask_input: NDArray[np.floating[Any]] | None = None,
+    ) -> Prediction:
+        """Compute candidate masks for one prompt; the caller sets `image` and `cache_hit` of the prediction."""
+
+
+@runtime_checkable
+class SupportsBatches(Protocol):
+    """A `Model` that encodes several images in one run; preparing them is work for other threads."""
+
+    def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
+        """Check and scale (H, W, 3) uint8 RGB pixels, or an upright RGB image of Pillow's, without the net."""
+
+    def encode_prepared(self, batch: Sequence[Prepared]) -> list[Embedding]:
+        """Compute one embedding for each prepared image, in their order."""
+
+
+@runtime_checkable
+class HasThreads(Protocol):
+    """A `Model` that says on how many processor threads its image encoder runs."""
+
+    @property
+    def encoder_threads(self) -> int | None:
+        """Number of threads; None leaves it to the caller."""
+
+
+@runtime_checkable
+class HasPrecision(Protocol):
+    """A `Model` whose image encoder can compute in several precisions."""
+
+    @property
+    def precision(self) -> str:
+        """``"float32"``, ``"float16"`` or ``"bfloat16"``."""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of the registry: what is known about it, and how to load it from a checked weight file.
+
+    `load` is called as ``load(info, weights, device=device)`` and should not import torch yet; `weights` is the checked
+    `WeightFile`, or None for a model whose `file_name` is "".
+    """
+
+    info: ModelInfo
+    load: Callable[..., Model]
+
+
+def embedding_spec_of(model: Model) -> str:
+    """Read `Model.embedding_spec`, or `recipe`, as models of older plugins call it."""
+    try:
+        return model.embedding_spec
+    except AttributeError:
+        spec: str = model.recipe  # type: ignore[attr-defined]
+    warnings.warn(f"{type(model).__name__}: rename `recipe` to `embedding_spec`.", DeprecationWarning, stacklevel=2)
+    return spec

@@ -1,0 +1,223 @@
+"""The registry of models: what is known by name, and how a model is loaded, downloaded and described."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from importlib.util import find_spec
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointMissing, ModelError, PackageMissing, UnknownName
+from ..settings import read
+from . import tiny
+from .devices import check_device, check_precision
+from .huggingface import families
+from .huggingface.model import HuggingFaceSam
+from .plugins import find_plugins
+from .protocol import Model, ModelEntry
+from .sam import mobile_sam, variants
+from .sam.model import SamConfig, SamModel
+from .weights.checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
+from .weights.downloads import download_checkpoint
+
+__all__ = [
+    "REGISTRY",
+    "available_models",
+    "broken_plugins",
+    "download",
+    "installed",
+    "load_model",
+    "missing_packages",
+    "model_card",
+]
+
+
+def _sam_entry(info: ModelInfo, config: SamConfig) -> ModelEntry:
+    def load(info: ModelInfo, weights: WeightFile, *, device: str, precision: str = "auto") -> Model:
+        return SamModel(info, weights, config, device=device, precision=precision)
+
+    return ModelEntry(info, load)
+
+
+REGISTRY: dict[str, ModelEntry] = {
+    "tiny": _sam_entry(tiny.MODEL, tiny.sam_config()),
+    **{info.name: _sam_entry(info, variants.sam_config(info.name)) for info in variants.MODELS},
+    "mobile_sam": _sam_entry(mobile_sam.MODEL, mobile_sam.sam_config()),
+    **{info.name: ModelEntry(info, HuggingFaceSam) for info in families.MODELS},
+}
+"""samnb's own models by name."""
+
+
+def load_model(
+    name: str,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Model:
+    """Open a model by name; no torch is imported and no net built yet.
+
+    Parameters
+    ----------
+    name : str
+        One of `available_models`.
+    checkpoint : path or None
+        The weight file, or for families of ``transformers`` the folder with ``config.json`` and ``model.safetensors``;
+        for SAM 2 Meta's own file too.
+        None: the bundled one, or the published one in ``SAMNB_CHECKPOINTS`` or the user's data folder.
+    device : str
+        ``"auto"`` (cuda, else mps, else cpu), or one by name.
+    precision : str
+        Of the image encoder: ``"float32"``, ``"float16"``, ``"bfloat16"``, or ``"auto"``: the one that
+        ``SAMNB_PRECISION`` names, else float16 on cuda and float32 elsewhere. `ModelEntry.load` gets it where it is
+        not ``"auto"``.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UnknownName
+        No model, or no device, of that name.
+    CheckpointMissing, CheckpointDamaged, CheckpointMismatch
+        The weight file is not there, truncated or altered, or of another model.
+    PackageMissing
+        The model runs through a package that is not installed.
+    ModelError
+        Another package registers the model, and fails to.
+    """
+    entry = _entry(name)
+    check_device(device)
+    options = {} if check_precision(precision) == "auto" else {"precision": precision}
+    if options and "precision" not in signature(entry.load).parameters:
+        raise ModelError(f"{name} computes in one precision only; leave precision={precision!r} out.")
+    if missing := missing_packages(entry.info):
+        raise PackageMissing(f"The model {name!r}", " and ".join(missing), entry.info.extra)
+    wanted = checkpoint is None and entry.info.published.sha256 is not None and read("SAMNB_DOWNLOAD")
+    if wanted and installed(entry.info) is None:
+        download(name)
+    needs_weights = bool(entry.info.file_name)
+    weights = open_checkpoint(entry.info, find_checkpoint(entry.info, checkpoint)) if needs_weights else None
+    return entry.load(entry.info, weights, device=device, **options)
+
+
+def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: bool = True) -> Path:
+    """Fetch the published weights of a model, checked by their SHA-256; what broke off is taken up.
+
+    Parameters
+    ----------
+    name : str
+        One of `available_models`.
+    folder : path, optional
+        None: ``SAMNB_CHECKPOINTS``, or the user's data folder, where `load_model` finds them.
+    show : bool
+        Draw a bar.
+
+    Raises
+    ------
+    UnknownName
+        No model of that name.
+    DownloadFailed
+        Not there, out of reach, or not what was published.
+    """
+    info, place = _entry(name).info.published, None if folder is None else Path(folder).expanduser()
+    if info.bundled:
+        return find_checkpoint(info)
+    from tqdm.auto import tqdm
+
+    options: Any = {"total": info.size_bytes, "unit": "B", "unit_scale": True, "desc": info.file_name}
+    with tqdm(**options, disable=None if show else True) as bar:
+        return download_checkpoint(info, place, on_progress=lambda there, total: bar.update(there - bar.n))
+
+
+def available_models() -> list[ModelInfo]:
+    """What `load_model` knows by name, whether or not the weights are on this machine.
+
+    Examples
+    --------
+    >>> info = available_models()[1]
+    >>> info.file_name, info.size_bytes
+    ('sam_vit_b_01ec64.pth', 375042383)
+    """
+    known = {**REGISTRY, **find_plugins(REGISTRY).entries}
+    return [_measured(entry.info) if entry.info is tiny.MODEL else entry.info for entry in known.values()]
+
+
+def broken_plugins() -> dict[str, str]:
+    """Models that other packages tried to register, by name, and why they are not there."""
+    return find_plugins(REGISTRY).broken
+
+
+def missing_packages(info: ModelInfo) -> list[str]:
+    """Packages that a model runs through and that are not installed."""
+    return [package for package in info.packages if find_spec(package) is None]
+
+
+def model_card(name: str) -> str:
+    """What should be known before trusting a model: for the embedded one the card that ships with its weights.
+
+    Raises
+    ------
+    UnknownName
+        No model of that name.
+
+    Examples
+    --------
+    >>> print(model_card("vit_b").splitlines()[0])
+    # vit_b
+    """
+    info = _entry(name).info
+    if info == tiny.MODEL:
+        return tiny.WEIGHTS.with_name("MODEL_CARD.md").read_text(encoding="utf-8")
+    place = installed(info)
+    where = f"at {place}" if place else f"not on this machine; {where_from(info)}"
+    size = f", {info.size_bytes:,} bytes" if info.size_bytes else ""
+    missing = missing_packages(info)
+    return "\n".join(
+        [
+            f"# {name}\n\n{info.description}\n",
+            f"- weights: {info.file_name}{size}, {where}",
+            f"- SHA-256: {info.sha256 or 'not known to samnb'}",
+            f"- source: {info.url}",
+            *(_as_one_file(info.single) if info.single else []),
+            f"- licence: {info.licence}",
+            *([f'- needs {" and ".join(missing)}: pip install "samnb[{info.extra}]"'] if missing else []),
+        ]
+    )
+
+
+def _as_one_file(single: ModelInfo) -> list[str]:
+    return [
+        f"- or as one file: {single.file_name}, {single.size_bytes:,} bytes, from {single.url}",
+        f"- SHA-256 of that: {single.sha256}",
+    ]
+
+
+def installed(info: ModelInfo) -> Path | None:
+    """Where a model's weights are on this machine, by name and without opening them; None: they are not."""
+    try:
+        return find_checkpoint(info) if info.file_name else None
+    except CheckpointMissing:
+        return None
+
+
+def _entry(name: str) -> ModelEntry:
+    """An entry by name; what other packages registered is only looked at when the name is not samnb's own."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    plugins = find_plugins(REGISTRY)
+    if name in plugins.entries:
+        return plugins.entries[name]
+    if name in plugins.broken:
+        raise ModelError(f"{plugins.broken[name]}. Ask its authors, or uninstall the package.") from plugins.causes.get(
+            name
+        )
+    raise UnknownName("model", name, [*REGISTRY, *plugins.entries])
+
+
+def _measured(info: ModelInfo) -> ModelInfo:
+    weights = open_checkpoint(info, find_checkpoint(info))
+    return replace(info, size_bytes=weights.size_bytes, sha256=weights.sha256)
