@@ -16,15 +16,14 @@ from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ..images import read_pixels
 from ..images.discovery import find_images
 from ..masks import decode_rle
+from ..masks.polygons import fill_polygon
+from ..masks.rle import decompress_counts
 from ..records import Failure
 from .cases import CaseList, CaseSource
 
-__all__ = ["PictureFolder", "decompressed", "filled", "read_coco"]
+__all__ = ["PictureFolder", "read_coco"]
 
 Mask = NDArray[np.bool_]
-
-# So many numbers at a time: a polygon of many long edges would take more memory than its picture.
-_CROSSINGS = 1_000_000
 
 
 class PictureFolder:
@@ -157,79 +156,11 @@ def _coco_mask(segmentation: Any, size_hw: tuple[int, int]) -> Mask:
     try:
         if isinstance(segmentation, Mapping):
             counts = segmentation["counts"]
-            plain = decompressed(counts) if isinstance(counts, str | bytes) else counts
+            plain = decompress_counts(counts) if isinstance(counts, str | bytes) else counts
             return decode_rle({"size": segmentation["size"], "counts": plain})
         rings = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in segmentation]
-        return np.any([filled(ring, size_hw) for ring in rings] or np.zeros((1, *size_hw)), axis=0)
+        return np.any([fill_polygon(ring, size_hw) for ring in rings] or np.zeros((1, *size_hw)), axis=0)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"its segmentation is neither polygons nor run lengths ({error}).") from error
-
-
-def decompressed(counts: str | bytes) -> list[int]:
-    """COCO's compressed run lengths as plain ones.
-
-    Six bits a character, of which five count, the lowest first; from the third number on it is the difference to the
-    last but one (cocoapi, ``rleFrString``).
-
-    Examples
-    --------
-    >>> decompressed("2452")
-    [2, 4, 5, 6]
-    """
-    codes = [ord(c) - 48 for c in counts] if isinstance(counts, str) else [c - 48 for c in counts]
-    numbers: list[int] = []
-    value = bits = 0
-    for code in codes:
-        value |= (code & 31) << bits
-        bits += 5
-        if code & 32:
-            continue
-        if code & 16:
-            value -= 1 << bits
-        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
-        value = bits = 0
-    return numbers
-
-
-def filled(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
-    """The (H, W) mask of all pixels whose centre lies in a polygon, by the even-odd rule.
-
-    OpenCV and Pillow also fill the pixels a polygon only touches, half a pixel too much on every side; and cuts of no
-    width, by which COCO's polygons reach their holes, cancel here.
-
-    Parameters
-    ----------
-    ring : (N, 2) float
-        (x, y) corners on pixel edges.
-
-    Examples
-    --------
-    >>> filled(np.array([[1, 0], [3, 0], [3, 2], [1, 2]], float), (2, 4)).astype(int).tolist()
-    [[0, 1, 1, 0], [0, 1, 1, 0]]
-    """
-    mask = np.zeros(size_hw, bool)
-    x0, y0 = np.asarray(ring, np.float64).T
-    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
-    # Rows whose centre lies between an edge's ends, the lower end not included.
-    first, last = _centres(np.minimum(y0, y1), size_hw[0]), _centres(np.maximum(y0, y1), size_hw[0])
-    counts = last - first
-    if not counts.any():
-        return mask
-    # Outside the box of all crossings their number is even.
-    top, bottom = int(first[counts > 0].min()), int(last.max())
-    left, right = (int(end) for end in _centres(np.array([x0.min(), x0.max()]), size_hw[1]))
-    crossed = np.zeros((bottom - top, right - left + 1), np.int32)
-    for edges in np.array_split(np.arange(len(counts)), 1 + int(counts.sum()) // _CROSSINGS):
-        edge = np.repeat(edges, counts[edges])
-        rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts[edges]) - counts[edges] - first[edges], counts[edges])
-        x = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
-        np.add.at(crossed, (rows - top, np.clip(_centres(x, size_hw[1]), left, right) - left), 1)
-    mask[top:bottom, left:right] = np.cumsum(crossed[:, :-1], axis=1) % 2 == 1
-    return mask
-
-
-def _centres(place: NDArray[np.float64], end: int) -> NDArray[np.int_]:
-    """How many pixel centres lie before each place, of `end` in all."""
-    return np.clip(np.ceil(place - 0.5), 0, end).astype(int)

@@ -1,7 +1,7 @@
-"""Simulated clicks: where a careful hand would click next, given the mask that is wanted and the one it was shown.
+"""Simulated clicks: where a careful user clicks next, given the wanted mask and the shown one.
 
-The rule is the one of interactive segmentation's benchmarks (RITM: Sofiiuk et al. 2021,
-https://arxiv.org/abs/2102.06583): always into the middle of the largest mistake. NumPy and OpenCV only.
+The rule is that of the benchmarks of interactive segmentation (RITM: Sofiiuk et al. 2021,
+https://arxiv.org/abs/2102.06583): always the middle of the largest mistake. NumPy and OpenCV only.
 
 Clicks are pixel centres in the coordinates of `Prompt`: the pixel in column 3 of row 7 is clicked at (3.5, 7.5).
 """
@@ -19,14 +19,11 @@ from ..errors import ImageError, PromptError
 from ..prompts import BACKGROUND, FOREGROUND, Point
 from .geometry import mask_bbox
 
-__all__ = ["first_click", "next_click"]
+__all__ = ["deepest_pixel", "first_click", "next_click"]
 
 
 def first_click(mask: NDArray[np.bool_]) -> Point:
-    """The middle of an object: the (x, y) of its pixel farthest from the outline.
-
-    Outside the picture counts as outside the object. Of several equally deep pixels the topmost is taken, of these
-    the leftmost.
+    """The middle of an object: the (x, y) of its pixel farthest from the outline, see `deepest_pixel`.
 
     Parameters
     ----------
@@ -44,7 +41,7 @@ def first_click(mask: NDArray[np.bool_]) -> Point:
     >>> first_click(mask)
     (3.5, 4.5)
     """
-    depth, point = _deepest(mask, ())
+    depth, point = deepest_pixel(mask)
     if not depth:
         raise PromptError("An empty mask has no place to click. Give a mask with at least one pixel.")
     return point
@@ -55,22 +52,22 @@ def next_click(
 ) -> tuple[Point, int] | None:
     """The next correcting click: the middle of the largest mistake, and 1 for "this too" or 0 for "not this".
 
-    Missed and wrongly added pixels are looked at apart; the kind that reaches deeper decides, a tie goes to what was
-    wrongly added, as in RITM's code.
+    Missed and wrongly added pixels are searched apart. The kind that reaches deeper decides; equally deep, the wrongly
+    added pixels do, as in RITM's code.
 
     Parameters
     ----------
     mask : (H, W) bool
-        What is wanted.
+        The wanted mask.
     answer : (H, W) bool
-        What was shown.
+        The shown mask.
     taken : iterable of (x, y)
         Clicks already made; a pixel that was clicked is not clicked again.
 
     Returns
     -------
     ((x, y), label) or None
-        None when no mistake is left that was not clicked yet.
+        None when no unclicked mistake is left.
 
     Examples
     --------
@@ -82,21 +79,42 @@ def next_click(
     if mask.shape != answer.shape:
         raise ImageError(f"Expected a mask and an answer of one size, got {mask.shape} and {answer.shape}.")
     taken = tuple(taken)
-    missed, missed_at = _deepest(mask & ~answer, taken)
-    added, added_at = _deepest(answer & ~mask, taken)
+    missed, missed_at = deepest_pixel(mask & ~answer, taken)
+    added, added_at = deepest_pixel(answer & ~mask, taken)
     if not missed and not added:
         return None
     return (missed_at, FOREGROUND) if missed > added else (added_at, BACKGROUND)
 
 
-def _deepest(region: NDArray[Any], taken: Iterable[Point]) -> tuple[float, Point]:
-    """How far from the outside, in pixels, the deepest pixel not yet taken is, and its centre; 0: there is none."""
+def deepest_pixel(region: NDArray[Any], taken: Iterable[Point] = (), *, precise: bool = True) -> tuple[float, Point]:
+    """The pixel of a region that is farthest from its outside; beyond the image is outside, too.
+
+    Parameters
+    ----------
+    region : (H, W) bool
+    taken : iterable of (x, y)
+        Pixels that are not wanted.
+    precise : bool
+        False: with OpenCV's quick distances, up to a few per cent off, so another pixel may win.
+
+    Returns
+    -------
+    depth : float
+        Distance to the outside in pixels; 0 where no pixel is left.
+    point : (x, y)
+        The pixel's centre; of equally deep ones the topmost, of these the leftmost.
+
+    Examples
+    --------
+    >>> deepest_pixel(np.ones((3, 5), bool))
+    (2.0, (1.5, 1.5))
+    """
     # The distances of what lies in the box do not depend on what lies around it, and the box is often small.
     left, top, width, height = mask_bbox(region)
     if not width:
         return 0.0, (0.0, 0.0)
     inside = np.pad(region[top : top + height, left : left + width].astype(np.uint8), 1)
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE if precise else 3)[1:-1, 1:-1]
     for x, y in taken:
         column, row = int(x) - left, int(y) - top
         if 0 <= column < width and 0 <= row < height:

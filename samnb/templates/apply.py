@@ -12,11 +12,12 @@ from ..catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
 from ..catalog.image_queries import to_json
 from ..jobs import Event, JobControl
 from ..masks import decode_rle, mask_iou
+from ..masks.geometry import overlap_of_smaller
 from ..models import Model
 from ..models.proposals import proposer
 from ..prompts import Embedding
 from ..records import ACCEPTED, REJECTED, UNSURE
-from .matching import find_objects, overlap_of_smaller
+from .matching import find_objects
 from .template import DEFAULT_PARAMETERS, Template
 
 __all__ = ["apply_events"]

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from ..errors import TemplateError, UnknownName
 from ..masks import decode_rle, mask_bbox, mask_iou
+from ..masks.clicks import deepest_pixel
+from ..masks.geometry import overlap_of_smaller
 from ..models.proposals import Proposal, Propose, as_proposal, proposer
 from ..prompts import Embedding, Prediction, Prompt
 from .features import Looked, cells_of, make_example, prototype, shift_of, similarity_map
@@ -30,7 +32,6 @@ __all__ = [
     "add_strategy",
     "find_objects",
     "make_example",
-    "overlap_of_smaller",
     "prototype",
     "similarity_map",
 ]
@@ -98,21 +99,6 @@ def find_objects(
     find, looked, ask = STRATEGIES[template.strategy], Looked(embedding), Ask(decode, propose or proposer(decode))
     found = [match for examples in template.categories for match in find(template, examples, looked, ask)]
     return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
-
-
-def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """How much of the smaller of two masks lies in the other, 0 to 1.
-
-    Not the IoU: half of an object found beside the whole of it is a double, and has an IoU of only 0.5.
-
-    Examples
-    --------
-    >>> whole, part = np.ones((4, 4), bool), np.eye(4, dtype=bool)
-    >>> overlap_of_smaller(whole, part)
-    1.0
-    """
-    smaller = min(int(one.sum()), int(other.sum()))
-    return float((one & other).sum() / smaller) if smaller else 0.0
 
 
 # -- the same place on every image ---------------------------------------------------------------------
@@ -405,11 +391,7 @@ def _smooth(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
-    """The (x, y) pixel centre farthest from the mask's edge."""
-    padded = np.pad(mask.astype(np.uint8), 1)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(np.argmax(distance)), mask.shape)
-    return (float(x) + 0.5, float(y) + 0.5)
+    return deepest_pixel(mask, precise=False)[1]
 
 
 Strategy = Callable[[Template, CategoryExamples, Looked, Ask], list[Match]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,9 +11,9 @@ from pycocotools import mask as coco
 
 from samnb.errors import ImageNotFound, ImageUnreadable
 from samnb.evaluation.cases import Case
-from samnb.evaluation.coco_cases import decompressed, filled, read_coco
+from samnb.evaluation.coco_cases import read_coco
 from samnb.evaluation.mask_cases import read_masks
-from samnb.masks import encode_rle, mask_polygons
+from samnb.masks import encode_rle
 from samnb.records import Failure
 from samnb.session import Session
 
@@ -51,17 +50,6 @@ def split(cases):
     return [c for c in found if isinstance(c, Case)], [f for f in found if isinstance(f, Failure)]
 
 
-def test_a_polygon_of_many_long_edges_takes_no_more_memory_than_its_picture():
-    zigzag = np.stack([np.linspace(0, 300, 4001), np.tile([0, 400], 2001)[:4001]], 1)
-    ring = np.concatenate([zigzag, [[300, 400], [0, 400]]])
-    tracemalloc.start()
-    mask = filled(ring, (400, 300))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 100 * 2**20
-    assert 0.3 < mask.mean() < 0.7
-
-
 # -- COCO -----------------------------------------------------------------------------------------
 
 
@@ -71,32 +59,6 @@ def coco_file(path, annotations, images=None):
     categories = [{"id": 7, "name": "coin"}]
     path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
     return path
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_compressed_run_lengths_are_pycocotools_own(seed):
-    mask = blob(seed)
-    code = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    assert decompressed(code["counts"]) == encode_rle(mask)["counts"]
-    assert decompressed(code["counts"].decode()) == encode_rle(mask)["counts"]
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_filling_an_exact_outline_gives_the_mask_back(seed):
-    mask = blob(seed)
-    shapes = [
-        filled(polygon.exterior, SIZE) & ~np.any([filled(hole, SIZE) for hole in polygon.holes] or [[[False]]], axis=0)
-        for polygon in mask_polygons(mask, tolerance=0)
-    ]
-    np.testing.assert_array_equal(np.any(shapes, axis=0), mask)
-
-
-def test_a_polygon_takes_the_pixels_whose_centre_it_covers_also_beyond_the_border():
-    ring = np.array([[-5, -5], [2.6, -5], [2.6, 2.4], [-5, 2.4]])
-    expected = np.zeros((4, 5), bool)
-    expected[:2, :3] = True
-    np.testing.assert_array_equal(filled(ring, (4, 5)), expected)
-    assert not filled(ring + 100, (4, 5)).any()
 
 
 def test_every_kind_of_segmentation_is_read(tmp_path):

@@ -26,13 +26,13 @@ from PIL import Image, ImageOps
 from pycocotools.coco import COCO
 
 from samnb.errors import PackageMissing, StoreError, UnknownName
-from samnb.evaluation.coco_cases import filled
 from samnb.exchange.export import EXPORTERS, export
 from samnb.exchange.writers.layout import MANIFEST, FolderWriter
 from samnb.exchange.writers.single_ring import bridged
 from samnb.exchange.writers.voc import voc_color
 from samnb.images import encode_png, read_picture
 from samnb.masks import mask_iou, mask_polygons
+from samnb.masks.polygons import fill_polygon
 from samnb.records import ImageRecord
 from tests.support.export_work import SIZE, annotation, dot, image, ring, square
 
@@ -93,7 +93,7 @@ def read_yolo(folder: Path) -> dict[str, list[tuple[int, np.ndarray]]]:
             size = np.array(opened.size)
         lines = (folder / "labels" / f"{file.stem}.txt").read_text(encoding="ascii").splitlines()
         values = [(int(line.split()[0]), np.array(line.split()[1:], float).reshape(-1, 2) * size) for line in lines]
-        found[file.stem] = [(number, filled(corners, tuple(size[::-1]))) for number, corners in values]
+        found[file.stem] = [(number, fill_polygon(corners, tuple(size[::-1]))) for number, corners in values]
     return found
 
 
@@ -132,7 +132,7 @@ def test_supervision_reads_yolo(work, tmp_path):
 def test_any_mask_is_one_ring(mask):
     polygons = mask_polygons(mask, tolerance=0)
     if polygons:
-        np.testing.assert_array_equal(filled(bridged(polygons), mask.shape), mask)
+        np.testing.assert_array_equal(fill_polygon(bridged(polygons), mask.shape), mask)
 
 
 # ---------------------------------------------------------------- VOC
@@ -215,7 +215,7 @@ def test_voc_keeps_255_for_void(tmp_path):
 def labelme_mask(shape: dict[str, Any]) -> np.ndarray:
     """One shape as labelme fills it, but polygons by the even-odd rule of pixel centres."""
     if shape["shape_type"] == "polygon":
-        return filled(np.array(shape["points"]), SIZE)
+        return fill_polygon(np.array(shape["points"]), SIZE)
     assert shape["shape_type"] == "mask"
     (x1, y1), (x2, y2) = np.array(shape["points"]).astype(int)
     mask = np.zeros(SIZE, bool)
@@ -280,7 +280,7 @@ def test_any_mask_through_coco(tmp_path, mask):
     lines = export("coco", tmp_path / "p.json", **options, polygons=True, tolerance=0).path.read_text()
     rings = json.loads(lines)["annotations"][0]["segmentation"]
     if mask.any():
-        parts = [filled(np.array(corners).reshape(-1, 2), mask.shape) for corners in rings]
+        parts = [fill_polygon(np.array(corners).reshape(-1, 2), mask.shape) for corners in rings]
         np.testing.assert_array_equal(np.any(parts, axis=0), mask)
 
 

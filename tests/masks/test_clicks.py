@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from samnb.errors import ImageError, PromptError
-from samnb.masks.clicks import first_click, next_click
+from samnb.masks.clicks import deepest_pixel, first_click, next_click
 from samnb.prompts import Prompt
 
 
@@ -126,3 +126,13 @@ def test_looking_only_at_the_box_of_a_mistake_changes_nothing(pair):
     depth = depths[1 - label]
     row, column = np.argwhere(depth == depth.max())[0]
     assert next_click(wanted, answer) in (None, ((column + 0.5, row + 0.5), label))
+
+
+def test_the_deepest_pixel_does_not_depend_on_what_is_far_away():
+    mask = square((40, 60), 10, 20, 9, 15)
+    for precise in (True, False):
+        depth, (x, y) = deepest_pixel(mask, precise=precise)
+        assert depth == pytest.approx(5, rel=0.05)
+        assert (x, y) == (24.5, 14.5)
+        assert deepest_pixel(mask[8:25, 15:40], precise=precise) == (depth, (x - 15, y - 8))
+    assert deepest_pixel(np.zeros((4, 4), bool)) == (0.0, (0.0, 0.0))

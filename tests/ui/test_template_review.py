@@ -9,7 +9,7 @@ import samnb.session
 from samnb.errors import UnknownName
 from samnb.records import ACCEPTED, REJECTED, UNSURE
 from samnb.session import Session
-from samnb.ui.common.closeup import closeup, outlined, whereabouts, window_round
+from samnb.ui.common.closeup import closeup, whereabouts, window_round
 from samnb.ui.review.template_review import Review
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_matching import RED, scene, truth
@@ -203,4 +203,3 @@ def test_a_closeup_shows_the_object_with_what_is_round_it():
     small = whereabouts(pixels, window, "#00ff00")
     assert small.shape == (100, 200, 3)
     assert (small != pixels).any()
-    assert (outlined(pixels, []) == pixels).all()

@@ -12,8 +12,8 @@ import numpy as np
 
 from ...cards import count_text
 from ...errors import FormatError, ImageError
-from ...evaluation.coco_cases import decompressed
 from ...masks import decode_rle
+from ...masks.rle import decompress_counts
 from ...records import Failure
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, read_json, ring_mask, value_of
 
@@ -137,7 +137,7 @@ def _of_run_lengths(segmentation: Mapping[str, Any], size_hw: Size) -> Mask:
             f"its run lengths are of size [H, W] {segmentation.get('size')!r}, its picture {list(size_hw)}."
         )
     try:
-        plain = decompressed(counts) if isinstance(counts, str) else counts
+        plain = decompress_counts(counts) if isinstance(counts, str) else counts
         return decode_rle({"size": size_hw, "counts": plain})
     except ImageError:
         raise

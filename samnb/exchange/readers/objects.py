@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FormatError, ImageError
-from ...evaluation.coco_cases import filled
+from ...masks.polygons import fill_polygon
 from ...records import Failure
 
 __all__ = [
@@ -160,4 +160,4 @@ def ring_mask(corners: Any, size_hw: Size) -> Mask:
         raise ImageError("a broken polygon: expected x and y for each corner, all of them numbers.") from error
     if len(ring) < 3 or not np.isfinite(ring).all() or np.abs(ring).max() > _FARTHEST:
         raise ImageError(f"a broken polygon: expected three finite corners or more, near the picture; got {len(ring)}.")
-    return filled(ring, size_hw)
+    return fill_polygon(ring, size_hw)

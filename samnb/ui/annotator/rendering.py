@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...masks import Polygon
+from ...masks import Polygon, mask_polygons
 from ...masks.geometry import Mask
 from ...prompts import Prediction, Prompt
 from ..common import style
 from ..common.background import LatestOnlyWorker
 from ..common.error_line import show_errors
-from ..common.picture import draw_annotated
-from ..common.rims import outlines
 from .annotation_list import AnnotationRow
 from .category_palette import Palette
 from .editor import Editor
@@ -27,7 +25,7 @@ from .history import Change, EditState
 from .hover import Hover
 from .image_list import ImageList
 from .layout import AnnotatorLayout
-from .snapshot import draw_snapshot
+from .snapshot import draw_annotated, draw_snapshot
 from .stage import Shape
 
 if TYPE_CHECKING:
@@ -349,7 +347,7 @@ class Renderer:
         return 0.0 if scale > _CLOSE else max(_COARSE, 0.5 / scale)
 
     def _outlines(self, mask: Mask) -> tuple[Polygon, ...]:
-        return outlines(mask, self._tolerance())
+        return tuple(mask_polygons(mask, tolerance=self._tolerance(), exact=False))
 
     def _draw_categories(self) -> None:
         self._layout.show_categories(self._palette.chips, self._palette.chosen)

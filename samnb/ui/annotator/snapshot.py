@@ -18,19 +18,42 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ...images import encode_png, thumbnail
-from ...prompts import Prompt
+from ...masks import overlay
+from ...masks.drawing import color_rgb
+from ...prompts import FOREGROUND, Prompt
 from ..common import style
 from ..common.background import LatestOnlyWorker
-from ..common.picture import draw_annotated
 from .stage import Shape
 
-__all__ = ["Snapshot", "draw_snapshot", "show_with_snapshot"]
+__all__ = ["Snapshot", "draw_annotated", "draw_snapshot", "show_with_snapshot"]
 
 _log = logging.getLogger("samnb.widgets")
 
 # Seconds of quiet before the picture is made anew: each one is a message and a change of the notebook's file.
 _QUIET = 1.5
 _LINE, _INK, _DIM, _PAPER = 22, (34, 34, 34), (110, 110, 110), (255, 255, 255)
+
+
+def draw_annotated(
+    pixels: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]], colors: Sequence[str], prompt: Prompt
+) -> NDArray[np.uint8]:
+    """A copy of (H, W, 3) pixels with masks in these "#rrggbb" colours, the prompt's points and its box.
+
+    Examples
+    --------
+    >>> draw_annotated(np.zeros((20, 30, 3), np.uint8), [], [], Prompt.of(points=[(15, 10)]))[10, 13].tolist()
+    [27, 158, 87]
+    """
+    picture = Image.fromarray(overlay(pixels, masks, colors=colors) if len(masks) else pixels.copy())
+    draw = ImageDraw.Draw(picture)
+    unit = max(1.0, max(pixels.shape[:2]) / 400)
+    if prompt.box is not None:
+        draw.rectangle(prompt.box, outline=style.ACCENT, width=round(2 * unit))
+    for (x, y), label in zip(prompt.points, prompt.point_labels, strict=True):
+        color = style.FOREGROUND_POINT if label == FOREGROUND else style.BACKGROUND_POINT
+        radius = 4 * unit
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color, outline="white", width=round(unit))
+    return np.asarray(picture)
 
 
 def draw_snapshot(
@@ -90,7 +113,7 @@ def _fill(pixels: NDArray[np.uint8], shape: Shape, factor: float) -> None:
     if not part.size:
         return
     moved = [ring - np.array([x0, y0], np.int32) * 16 for ring in rings]
-    color = tuple(int(shape.color[i : i + 2], 16) for i in (1, 3, 5))
+    color = color_rgb(shape.color)
     filled = cv2.fillPoly(part.copy(), moved, color, lineType=cv2.LINE_AA, shift=4)
     part[:] = cv2.addWeighted(part, 0.6, filled, 0.4, 0)
     outlined = part.copy()

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...images import thumbnail
-from ...masks import mask_polygons
+from ...masks.drawing import color_rgb, draw_masks
 
-__all__ = ["CSS", "closeup", "closeup_figure", "jpeg", "outlined", "whereabouts", "window_round"]
+__all__ = ["CSS", "closeup", "closeup_figure", "jpeg", "whereabouts", "window_round"]
 
 SIDE = 560
 """The longest side, in pixels, of the object's picture as it is sent to the page; small ones are enlarged."""
@@ -65,36 +65,8 @@ def closeup(pixels: Pixels, mask: Mask, window: Window, color: str, *, with_mask
     part = pixels[y0:y1, x0:x1]
     factor = SIDE / max(part.shape[:2])
     size = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
-    shown = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC), np.uint8)
-    return outlined(shown, [(mask[y0:y1, x0:x1], color)]) if with_mask else shown
-
-
-def outlined(shown: Pixels, masks: list[tuple[Mask, str]], *, alpha: float = 0.28, width: int = 2) -> Pixels:
-    """A copy of a picture with masks of any size laid over it: lightly tinted, their outlines sharp.
-
-    Parameters
-    ----------
-    shown : (H, W, 3) uint8
-    masks : list of ((h, w) bool, "#rrggbb")
-        Of all of the picture; stretched to its size.
-    """
-    result = shown.copy()
-    height, across = shown.shape[:2]
-    for mask, color in masks:
-        rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
-        scale = np.array([across / mask.shape[1], height / mask.shape[0]])
-        rings = [
-            np.round(ring * scale).astype(np.int32)
-            for part in mask_polygons(mask, tolerance=0.7)
-            for ring in (part.exterior, *part.holes)
-        ]
-        if rings:
-            inside = np.zeros((height, across), np.uint8)
-            cv2.fillPoly(inside, rings, 1)
-            on = inside.astype(bool)
-            result[on] = ((1 - alpha) * result[on] + alpha * np.array(rgb)).astype(np.uint8)
-            cv2.polylines(result, rings, True, rgb, width, cv2.LINE_AA)
-    return result
+    shown = np.array(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC), np.uint8)
+    return draw_masks(shown, [mask[y0:y1, x0:x1]], color, layered=True) if with_mask else shown
 
 
 def whereabouts(pixels: Pixels, window: Window, color: str) -> Pixels:
@@ -102,8 +74,7 @@ def whereabouts(pixels: Pixels, window: Window, color: str) -> Pixels:
     small = thumbnail(pixels, SMALL).copy()
     scale = small.shape[1] / pixels.shape[1]
     x0, y0, x1, y1 = (round(value * scale) for value in window)
-    rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
-    cv2.rectangle(small, (x0, y0), (max(x0 + 1, x1 - 1), max(y0 + 1, y1 - 1)), rgb, 2)
+    cv2.rectangle(small, (x0, y0), (max(x0 + 1, x1 - 1), max(y0 + 1, y1 - 1)), color_rgb(color), 2)
     return small
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...masks import category_color
+from ...masks.drawing import OutlineCache, draw_masks
 from ...templates.preview import Preview
 from ..common.closeup import jpeg
-from ..common.laid_over import Outlines
 
 __all__ = ["CSS", "figure", "overall", "waiting"]
 
@@ -52,7 +52,7 @@ def figure(
     number: int,
     review_score: float,
     colors: Mapping[str, str],
-    outlines: Outlines,
+    outlines: OutlineCache,
     marks: Mapping[int, bool] | None = None,
 ) -> str:
     """One image with what was found: in the category's colour, yellow where unsure, blue what was missed.
@@ -65,18 +65,18 @@ def figure(
     review_score : float
     colors : mapping of str to "#rrggbb"
         By category.
-    outlines : Outlines
+    outlines : OutlineCache
     marks : mapping of int to bool, optional
         By match: True was marked as good, False as bad.
     """
     shown, marks = preview.pixels.copy(), marks or {}
     unsure = [match.mask for match in preview.matches if match.score < review_score]
-    outlines.draw(shown, unsure, "#ffd54f", alpha=0.15)
+    draw_masks(shown, unsure, "#ffd54f", alpha=0.15, outlines=outlines)
     for category in dict.fromkeys(match.category for match in preview.matches):
         sure = [m.mask for m in preview.matches if m.category == category and m.score >= review_score]
-        outlines.draw(shown, sure, colors.get(category, category_color(0)))
+        draw_masks(shown, sure, colors.get(category, category_color(0)), outlines=outlines)
     if preview.figures is not None:
-        outlines.draw(shown, preview.figures.missed, "#56b4e9", alpha=0.0)
+        draw_masks(shown, preview.figures.missed, "#56b4e9", alpha=0.0, outlines=outlines)
     for index, good in marks.items():
         _draw_mark(shown, preview.matches[index].mask, good)
     said = _said(preview, len(unsure), marks)

@@ -14,6 +14,7 @@ import ipywidgets
 from ...errors import UnknownName
 from ...images import encode_png
 from ...masks import contact_sheet
+from ...masks.drawing import OutlineCache, draw_masks
 from ...templates import STRATEGY_NAMES, Template
 from ...templates.evaluation import sweep
 from ...templates.matching import Match
@@ -21,9 +22,7 @@ from ...templates.preview import Preview, Sample, samples_of
 from ...templates.report import Sweep
 from ..common import style
 from ..common.background import LatestOnlyWorker
-from ..common.closeup import outlined
 from ..common.error_line import ErrorLine, show_errors
-from ..common.laid_over import Outlines
 from . import preview_grid as gallery
 from . import score_histogram as thresholds
 from . import sweep_plot as sweeping
@@ -98,7 +97,7 @@ class Tuner(ipywidgets.VBox):
         self._previews: list[Preview | Exception | None] = [None] * len(self.samples)
         self._values: dict[str, float] = dict(self.saved.parameters)
         self._strategy, self._before = self.saved.strategy, False
-        self._worker, self._sweeper, self._outlines = LatestOnlyWorker(), LatestOnlyWorker(), Outlines()
+        self._worker, self._sweeper, self._outlines = LatestOnlyWorker(), LatestOnlyWorker(), OutlineCache()
         self.marks, self._used = Feedback(), self.saved.categories
         self._turn, self._setting, self._started = 0, False, 0.0
         self.seconds = 0.0
@@ -243,7 +242,9 @@ class Tuner(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         bundle |= {"text/plain": repr(self)}
-        tiles = [outlined(p.pixels, [(m.mask, "#e69f00") for m in p.matches]) for p in self.previews]
+        tiles = [
+            draw_masks(p.pixels.copy(), [m.mask for m in p.matches], "#e69f00", layered=True) for p in self.previews
+        ]
         # For pages without a kernel: what is there by now as a still picture.
         if tiles:
             names = [preview.image.filename for preview in self.previews]

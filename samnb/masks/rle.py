@@ -1,0 +1,100 @@
+"""COCO's run lengths of a mask: encode, decode, decompress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError
+from .geometry import Mask, as_mask
+
+__all__ = ["decode_rle", "decompress_counts", "encode_rle"]
+
+
+def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
+    """COCO's uncompressed run lengths: column by column, zeros first.
+
+    Returns
+    -------
+    dict
+        ``{"size": [H, W], "counts": [int, ...]}``, plain numbers, ready for JSON.
+
+    Examples
+    --------
+    >>> encode_rle(np.array([[False, True], [False, True]]))
+    {'size': [2, 2], 'counts': [2, 2]}
+    >>> encode_rle(np.array([[True]]))
+    {'size': [1, 1], 'counts': [0, 1]}
+    """
+    flat = as_mask(mask).ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
+    starts_on = bool(flat.size and flat[0])
+    return {"size": list(mask.shape), "counts": [0, *counts] if starts_on else counts}
+
+
+def decode_rle(rle: Mapping[str, Any]) -> Mask:
+    """The (H, W) bool mask of COCO's uncompressed run lengths.
+
+    Raises
+    ------
+    ImageError
+        Compressed counts, counts that are no whole numbers, or that do not fill the size.
+
+    Examples
+    --------
+    >>> decode_rle({"size": [2, 2], "counts": [2, 2]}).astype(int).tolist()
+    [[0, 1], [0, 1]]
+    """
+    height, width = (int(v) for v in rle["size"])
+    if isinstance(rle["counts"], str | bytes):
+        raise ImageError(
+            "Expected uncompressed run lengths, a list of numbers, got compressed ones. "
+            "pycocotools.mask.decode(rle) reads them; encode_rle of that mask gives the list."
+        )
+    counts = np.asarray(rle["counts"])
+    # Cut to whole numbers, fractions could still fill the size, with another mask.
+    if counts.dtype.kind == "f" and not (whole := counts % 1 == 0).all():
+        where = int(np.argmin(whole))
+        raise ImageError(
+            f"Expected run lengths that are whole numbers, got {counts.flat[where]} as number {where + 1} of "
+            f"{counts.size:,}. The record is damaged: write it anew with the tool that made it."
+        )
+    counts = counts.astype(np.int64)
+    # Each count is checked as well: a sum of int64 can overflow to the right number.
+    if counts.sum() != height * width or (counts < 0).any() or (counts > height * width).any():
+        raise ImageError(
+            f"Run lengths of {int(counts.sum()):,} pixels do not fill a mask of {height} x {width} = "
+            f"{height * width:,}. The record is damaged, or its size is written as [width, height]."
+        )
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape((height, width), order="F")
+
+
+def decompress_counts(counts: str | bytes) -> list[int]:
+    """The plain run lengths of COCO's compressed ones.
+
+    A character has five bits of a number, the lowest first, and one that says whether more follow. From the fourth
+    number on, each is the difference to the number two places before (cocoapi, ``rleFrString``).
+
+    Examples
+    --------
+    >>> decompress_counts("2452")
+    [2, 4, 5, 6]
+    """
+    codes = [ord(c) - 48 for c in counts] if isinstance(counts, str) else [c - 48 for c in counts]
+    numbers: list[int] = []
+    value = bits = 0
+    for code in codes:
+        value |= (code & 31) << bits
+        bits += 5
+        if code & 32:
+            continue
+        if code & 16:
+            value -= 1 << bits
+        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
+        value = bits = 0
+    return numbers
