@@ -33,7 +33,7 @@ def fill(folder: Path, images: int) -> None:
         session.add([np.random.default_rng(i).integers(0, 256, (24, 32, 3), np.uint8) for i in range(images)])
         for image in session.images():
             task = session._encoder.task(image)
-            session.cache.put(task.key, small, about=task.about)
+            session.cache.put(task.key, small, about=task.metadata)
 
 
 def skip(folder: str) -> None:

@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from samnb.encoding.encoder import EncodeTask, prepared_picture
 from samnb.encoding.pipeline import Pipeline
+from samnb.encoding.tasks import EncodeTask, prepared_picture
 from samnb.images import read_upright
 from samnb.jobs import JobControl
 from samnb.session import Session

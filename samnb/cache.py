@@ -141,7 +141,7 @@ class EmbeddingCache:
         _caches.add(self)
 
     def reset_after_fork(self) -> None:
-        # a forked child has none of the threads that held a lock or were computing
+        """Take new locks: a forked child has none of the threads that held one or were computing."""
         self._lock = threading.Lock()
         self._flights.reset_after_fork()
         self._memory.reset_after_fork()

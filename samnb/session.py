@@ -23,12 +23,14 @@ from .catalog import Catalog, DatasetRecord, ImageRecord, Removed
 from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
 from .duplicates.near import THRESHOLD
 from .duplicates.service import DeduplicationReport, DuplicateService
-from .encoding.encoder import Encoder, EncodeTask, check_cache_options, open_cache
+from .encoding.cache_options import check_cache_options, open_cache
+from .encoding.encoder import Encoder
 from .encoding.predict import Predictor
-from .encoding.prefetch import Ahead, Lamp
+from .encoding.prefetch import EncodingState, Prefetcher
 from .encoding.prewarm import prewarm_events
 from .encoding.regions import Region, region_hash
 from .encoding.storage_check import StorageReport, compare_storage
+from .encoding.tasks import EncodeTask
 from .errors import PromptError, SessionReadOnly
 from .evaluation.evaluate import evaluate_annotations
 from .exchange.export import ExportReport, export
@@ -139,7 +141,7 @@ class Session:
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
         self._predictor = Predictor(self._encoder, self.model)
         self._library = ImageLibrary(self.catalog, self.folder, self._encoder)
-        self._ahead = Ahead(self._encoder, read=self._library.read)
+        self._prefetcher = Prefetcher(self._encoder, read=self._library.read)
         self._annotations = AnnotationService(self.catalog, self._library, self.model, self.changes)
         self._templates = TemplateService(self.catalog, self._library, self._encoder, self.changes)
         self._duplicates = DuplicateService(self.catalog, self._library)
@@ -387,14 +389,14 @@ class Session:
         Returns at once. A prewarm of this session waits meanwhile. What an earlier call asked for and is not begun is
         dropped. `look_at` is the earlier name.
         """
-        self._ahead.look_at(self.image(image), [self.image(other) for other in neighbours])
+        self._prefetcher.prefetch(self.image(image), [self.image(other) for other in neighbours])
 
-    def encoding_state(self, image: ImageRef) -> Lamp:
+    def encoding_state(self, image: ImageRef) -> EncodingState:
         """The state of an image's embedding: "cached", "waiting", "encoding", "failed" or "unknown".
 
         `lamp` is the earlier name.
         """
-        return self._ahead.lamp(self.image(image))
+        return self._prefetcher.state(self.image(image))
 
     look_at = prefetch
     lamp = encoding_state
@@ -447,7 +449,7 @@ class Session:
         work = partial(prewarm_events, encoder=self._encoder, executor=executor)
         job = Job("prewarm", lambda control: work(self._tasks(records), control=control), total=len(records))
         by_name = {record.filename: record for record in records}
-        job.subscribe(lambda event: self._ahead.heard(by_name.get(event.filename)))
+        job.subscribe(lambda event: self._prefetcher.notify(by_name.get(event.filename)))
         return _shown(job, show)
 
     def prewarm_stream(
@@ -1029,7 +1031,7 @@ class Session:
 
     def close(self) -> None:
         """Wait for unfinished writes, and close the catalog; the session cannot be used afterwards."""
-        self._ahead.close()
+        self._prefetcher.close()
         self._encoder.close()
         self.catalog.close()
 

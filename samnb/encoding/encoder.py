@@ -1,61 +1,40 @@
-"""From an image of the catalog to its embedding: out of the store, or by the model, once.
-
-The unit of work is `encode_into_store`: look in the store, compute, publish, return the key. Running it
-twice is only waste, so any ``concurrent.futures`` executor can run it, a cluster's too.
-"""
+"""`Encoder`: from an image of the catalog to its embedding, out of the store or by the model, once."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cache import EmbeddingCache, make_key
 from ..catalog import Catalog
-from ..errors import ImageChanged, StoreError, UnknownOption
-from ..images import hash_of_upright, pixel_hash, read_pixels, read_upright
-from ..models import HasPrecision, Model, SupportsBatches, embedding_spec_of, load_model
+from ..errors import ImageChanged, StoreError
+from ..images import pixel_hash, read_pixels
+from ..models import HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
 from ..records import ImageRecord
-from ..store.limits import Limits
-from .autotune import Choice
+from .autotune import TuningResult
 from .regions import Region, region_hash
 from .storage_check import encode_to_store
+from .tasks import EncodeTask, load_or_encode
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-__all__ = [
-    "EncodeOutcome",
-    "EncodeTask",
-    "Encoder",
-    "RecentPixels",
-    "check_cache_options",
-    "encode_into_store",
-    "open_cache",
-    "prepared_picture",
-    "read_checked",
-]
+__all__ = ["Encoder", "RecentPixels", "read_checked"]
 
 _log = logging.getLogger("samnb.encoding")
 
-CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries", "disk_bytes", "min_free_bytes", "ttl", "remote")
-IN_HAND = 8
-"""So many images that were asked for last are kept from eviction while a session is open."""
+PINNED_RECENT = 8
+"""Number of the images asked for last that are kept from eviction while a session is open."""
 
 
 class Encoder:
-    """A model and a store, and the catalog that is told what the store holds.
+    """A model, a store, and the catalog that records what the store holds.
 
     Parameters
     ----------
@@ -65,7 +44,7 @@ class Encoder:
     checkpoint, device : str
         What the model was opened with, so that a worker elsewhere can open the same.
     owns_cache : bool
-        Whether `close` closes the store, or leaves it to whoever opened it.
+        Whether `close` closes the store too.
     """
 
     def __init__(
@@ -81,22 +60,22 @@ class Encoder:
         self.model, self.cache, self.catalog = model, cache, catalog
         self.checkpoint, self.device = checkpoint, device
         self._owns_cache = owns_cache
-        self.choice: Choice | None = None
-        """How a prewarm goes fastest here, once one has found out."""
-        self._in_hand: deque[str] = deque()
-        self._hands = threading.Lock()
-        self._turns = threading.Lock()
-        self._urgent = 0
-        self._asked: list[str] = []
+        self.tuning: TuningResult | None = None
+        """The fastest settings of a prewarm here, once a prewarm has found them."""
+        self._recent_keys: deque[str] = deque()
+        self._recent_lock = threading.Lock()
+        self._priority_lock = threading.Lock()
+        self._priority_count = 0
+        self._requested: list[str] = []
         cache.subscribe(self)
 
     @property
     def embedding_spec(self) -> str:
-        """What, beside pixels and weights, an embedding depends on: preprocessing and precisions."""
+        """What an embedding depends on besides pixels and weights: preprocessing and precisions."""
         return f"{embedding_spec_of(self.model)}:store={self.cache.dtype}"
 
     def key(self, pixel_hash: str) -> str:
-        """Where the embedding of these pixels is in the store."""
+        """The store's key of the embedding of these pixels."""
         return make_key(pixel_hash, self.model.fingerprint, self.embedding_spec)
 
     def has(self, image: ImageRecord) -> bool:
@@ -133,7 +112,7 @@ class Encoder:
         ----------
         image : ImageRecord
         urgent : bool
-            Somebody is looking at it: a prewarm in this process begins no other image until it is there.
+            The user waits for it: a prewarm in this process starts no other image until it is there.
 
         Raises
         ------
@@ -141,54 +120,54 @@ class Encoder:
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
         task = self.task(image)
-        with self.first_in_line() if urgent else nullcontext(), self._asking(task.key):
-            embedding, hit = _from_store_or_model(task, self.model, self.cache)
-        self._take_in_hand(task.key)
+        with self.priority() if urgent else nullcontext(), self._requesting(task.key):
+            embedding, hit = load_or_encode(task, self.model, self.cache)
+        self._pin_recent(task.key)
         if not image.embedding_cached:
             self._note_cached(task)
         return embedding, hit
 
     def region_embedding(self, image: ImageRecord, region: Region) -> tuple[Embedding, bool]:
         """The embedding of a part of an image, under a key of its own; for the rest, see `embedding`."""
-        known_by = region_hash(image.pixel_hash, region)
+        pixels_hash = region_hash(image.pixel_hash, region)
         x0, y0, x1, y1 = region
 
         def compute() -> Embedding:
             pixels = read_checked(image.path, image.pixel_hash, image.dataset)[y0:y1, x0:x1]
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
-        about = {"pixel_hash": known_by, "filename": f"{image.filename} {region}", "model": self.model.name}
-        with self.first_in_line(), self._asking(self.key(known_by)):
-            return self.cache.get_or_compute(self.key(known_by), compute, about=about)
+        metadata = {"pixel_hash": pixels_hash, "filename": f"{image.filename} {region}", "model": self.model.name}
+        with self.priority(), self._requesting(self.key(pixels_hash)):
+            return self.cache.get_or_compute(self.key(pixels_hash), compute, about=metadata)
 
-    def wanted(self) -> frozenset[str] | None:
-        """None while nobody is first in line; else the locks of the keys that are waited for (first two digits)."""
-        with self._turns:
-            return frozenset(key[:2] for key in self._asked) if self._urgent else None
+    def priority_lock_prefixes(self) -> frozenset[str] | None:
+        """First two digits of the keys that callers wait for (their locks); None while no caller has priority."""
+        with self._priority_lock:
+            return frozenset(key[:2] for key in self._requested) if self._priority_count else None
 
     @contextmanager
-    def _asking(self, key: str) -> Iterator[None]:
-        with self._turns:
-            self._asked.append(key)
+    def _requesting(self, key: str) -> Iterator[None]:
+        with self._priority_lock:
+            self._requested.append(key)
         try:
             yield
         finally:
-            with self._turns:
-                self._asked.remove(key)
+            with self._priority_lock:
+                self._requested.remove(key)
 
     @contextmanager
-    def first_in_line(self) -> Iterator[None]:
-        """While inside, a prewarm encodes nothing but what the one inside waits for."""
-        with self._turns:
-            self._urgent += 1
+    def priority(self) -> Iterator[None]:
+        """Inside the block, a prewarm of this process encodes only what this caller waits for."""
+        with self._priority_lock:
+            self._priority_count += 1
         try:
             yield
         finally:
-            with self._turns:
-                self._urgent -= 1
+            with self._priority_lock:
+                self._priority_count -= 1
 
-    def finished(self, task: EncodeTask) -> None:
-        """Tell the catalog that the store holds the task's embedding, if it does."""
+    def record_cached(self, task: EncodeTask) -> None:
+        """Record in the catalog that the store holds the task's embedding. Raises `StoreError` if it does not."""
         if task.key not in self.cache:
             refused = self.cache.stats().refused
             why = (
@@ -199,8 +178,8 @@ class Encoder:
             raise StoreError(f"{task.filename}: its embedding was computed, but is not in {self.cache!r}. {why}")
         self._note_cached(task)
 
-    def held(self, tasks: Sequence[EncodeTask]) -> set[str]:
-        """Keys of the tasks whose embeddings the store has now; the catalog is told of all of them at once."""
+    def find_cached(self, tasks: Sequence[EncodeTask]) -> set[str]:
+        """Keys of the tasks whose embeddings the store has now; the catalog records all of them at once."""
         held = {task.key for task in tasks if task.key in self.cache}
         hashes = {task.pixel_hash for task in tasks if task.key in held}
         self._note(f"{len(held)} embeddings are", lambda: self.catalog.mark_held(hashes))
@@ -214,87 +193,33 @@ class Encoder:
         return wrong
 
     def close(self) -> None:
-        """Listen to the store no more, and wait until remote tiers have what was computed."""
+        """Stop observing the store, and wait until remote tiers have what was computed."""
         self.cache.unsubscribe(self)
-        with self._hands:
-            self.cache.unpin(self._in_hand)
+        with self._recent_lock:
+            self.cache.unpin(self._recent_keys)
         if self._owns_cache:
             self.cache.close()
         else:
             self.cache.flush()
 
-    def _take_in_hand(self, key: str) -> None:
-        with self._hands:
-            with suppress(ValueError):  # not in hand before
-                self._in_hand.remove(key)
-            self._in_hand.append(key)
+    def _pin_recent(self, key: str) -> None:
+        with self._recent_lock:
+            with suppress(ValueError):  # not a recent one
+                self._recent_keys.remove(key)
+            self._recent_keys.append(key)
             self.cache.pin([key])
-            while len(self._in_hand) > IN_HAND:
-                self.cache.unpin([self._in_hand.popleft()])
+            while len(self._recent_keys) > PINNED_RECENT:
+                self.cache.unpin([self._recent_keys.popleft()])
 
     def _note_cached(self, task: EncodeTask) -> None:
         self._note(f"{task.filename}: its embedding is", lambda: self.catalog.mark_pixels_cached(task.pixel_hash, True))
 
     def _note(self, what: str, write: Callable[[], object]) -> None:
-        """Write a flag of the catalog; an embedding is as good without, and the next look at the store sets it."""
+        """Write a flag of the catalog; a failure is only logged, and the next comparison with the store sets it."""
         try:
             write()
         except StoreError as error:
             _log.warning("%s in the store, and the catalog could not be told: %s", what, error)
-
-
-@dataclass(frozen=True)
-class EncodeTask:
-    """All a worker anywhere needs to encode one image; small and picklable.
-
-    Parameters
-    ----------
-    key : str
-        Where the embedding goes in the store.
-    path, pixel_hash, filename, dataset : str
-        The image, and the pixels that must be found at its path.
-    model, checkpoint, device : str
-        As for `samnb.models.load_model`; checkpoint "" for none.
-    folder, dtype : str
-        The store, and its storage precision.
-    limits : Limits
-        What the store may take.
-    pixels : int
-        How many the image has; 0: not known.
-    precision : str
-        In which the encoder computes; the key says the same.
-    content_hash : str
-        Of the file's bytes when it was added: the same bytes have the same pixels. "" where that is not known.
-    """
-
-    key: str
-    path: str
-    pixel_hash: str
-    filename: str
-    dataset: str
-    model: str
-    checkpoint: str
-    device: str
-    folder: str
-    dtype: str
-    limits: Limits = field(default_factory=Limits)
-    pixels: int = 0
-    precision: str = "auto"
-    content_hash: str = ""
-
-    @property
-    def about(self) -> dict[str, str]:
-        """What the entry says of itself in its header."""
-        return {"pixel_hash": self.pixel_hash, "filename": self.filename, "model": self.model}
-
-
-@dataclass(frozen=True)
-class EncodeOutcome:
-    """What came of an `EncodeTask`: its key, never the tensor."""
-
-    key: str
-    computed: bool
-    ms: float
 
 
 class RecentPixels:
@@ -317,26 +242,6 @@ class RecentPixels:
         return pixels
 
 
-def check_cache_options(cache: EmbeddingCache | Mapping[str, Any] | None) -> None:
-    """Raise `UnknownOption` for what `open_cache` would not know."""
-    options = {} if cache is None or isinstance(cache, EmbeddingCache) else cache
-    if unknown := set(options) - set(CACHE_OPTIONS):
-        raise UnknownOption("Session(cache={...})", unknown, CACHE_OPTIONS)
-
-
-def open_cache(session_folder: Path, cache: EmbeddingCache | Mapping[str, Any] | None) -> EmbeddingCache:
-    """A session's own store with these options, or the one that was given."""
-    if isinstance(cache, EmbeddingCache):
-        return cache
-    return EmbeddingCache(session_folder / "embeddings", **(cache or {}))
-
-
-def encode_into_store(task: EncodeTask) -> EncodeOutcome:
-    """Do one task with this process's own model and store: what an executor runs."""
-    model = _model(task.model, task.checkpoint, task.device, task.precision)
-    return _encode(task, model, _store(task.folder, task.dtype, task.limits))
-
-
 def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
     """Pixels of a file, if they still are the ones that were added; else `ImageChanged`.
 
@@ -347,39 +252,3 @@ def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[
     if pixel_hash(pixels) != expected_hash:
         raise ImageChanged(path, dataset)
     return pixels
-
-
-def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
-    """The task's image as ``model.prepare`` leaves it, checked as by `read_checked`; its pixels are never copied."""
-    return model.prepare(_checked_picture(task))
-
-
-def _checked_picture(task: EncodeTask) -> Image:
-    # The bytes of a JPEG are a tenth of its pixels, and as telling; pixels are hashed only of a file written anew.
-    picture, unchanged = read_upright(task.path, content_hash=task.content_hash)
-    if not unchanged and hash_of_upright(picture) != task.pixel_hash:
-        raise ImageChanged(task.path, task.dataset)
-    return picture
-
-
-def _encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> EncodeOutcome:
-    started = time.perf_counter()
-    _, hit = _from_store_or_model(task, model, cache)
-    return EncodeOutcome(task.key, not hit, (time.perf_counter() - started) * 1000)
-
-
-def _from_store_or_model(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tuple[Embedding, bool]:
-    def compute() -> Embedding:
-        return encode_to_store(model, np.asarray(_checked_picture(task)), cache.dtype)
-
-    return cache.get_or_compute(task.key, compute, about=task.about)
-
-
-@lru_cache(maxsize=2)
-def _model(name: str, checkpoint: str, device: str, precision: str) -> Model:
-    return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
-
-
-@lru_cache(maxsize=8)
-def _store(folder: str, dtype: str, limits: Limits) -> EmbeddingCache:
-    return EmbeddingCache(folder, dtype=dtype, **asdict(limits))

@@ -1,11 +1,11 @@
-"""Many images into the store: reading, hashing and scaling run ahead of the encoder, writing behind it.
+"""`Pipeline`: many images into the store; pictures are read ahead of the encoder and written behind it.
 
-Each image that has begun has a thread of its own, which does for it what `encode_into_store` does: look in the
-store, read, have it encoded, write, tell the catalog; all the promises of `EmbeddingCache.get_or_compute` hold. One
-more thread runs the net, since each thread that calls torch would get worker threads of its own.
+Each image that has started has a thread of its own, which looks in the store, reads, has the image encoded, writes and
+records it in the catalog; all guarantees of `EmbeddingCache.get_or_compute` hold. One more thread runs the encoder,
+since each thread that calls torch would get worker threads of its own.
 
-A thread that has read holds its image's lock while it waits for the encoder. So the encoder never waits for an image
-that waits for another's lock; and what was read is given up, lock and all, rather than held through a pause.
+A thread that has read its picture holds the image's lock while it waits for the encoder. So the encoder never waits
+for an image that waits for another one's lock; and during a pause the picture and its lock are given up, not held.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ from ..models import HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
 from ..prompts import Embedding
 from ..settings import read
-from .autotune import ENOUGH, Choice, Gate, Pace, Probe, ThreadTrial
-from .encoder import Encoder, EncodeTask, prepared_picture, read_checked
+from .autotune import MIN_IMAGES_TO_TUNE, AutoTuner, BatchSizeSearch, ResizableSemaphore, ThreadCountTrial, TuningResult
+from .encoder import Encoder, read_checked
 from .storage_check import check_refusal, check_stored
+from .tasks import EncodeTask, prepared_picture
 
 __all__ = ["Pipeline", "reason_of"]
 
 READ_AHEAD = 512 << 20  # bytes
-MOST_READERS, MOST_READERS_FOR_A_CARD = 8, 16
-_BYTES_OF_A_PIXEL = 8  # while it is read: four as Pillow holds it, and as many again where it is turned upright
+MAX_READERS, MAX_READERS_GPU = 8, 16
+_BYTES_PER_PIXEL = 8  # while it is read: four in Pillow, and four more where the picture is turned upright
 _UNKNOWN_PIXELS = 12_000_000
-_TICK = 0.1  # seconds between two looks at what nobody announces: a pause, a cancel
-_SOON = 0.25  # seconds an image may take to get its lock before those after it are encoded first
+_POLL_SECONDS = 0.1  # between two checks for what sends no notification: a pause, a cancel
+_LOCK_PATIENCE = 0.25  # seconds an image may wait for its lock before later ones are encoded first
 
-State = Literal["waiting", "reading", "ready", "encoding", "publishing", "recalling", "recalled", "settled"]
+State = Literal["waiting", "reading", "ready", "encoding", "publishing", "withdrawing", "withdrawn", "finished"]
 
 
 @dataclass(eq=False)
 class _Slot:
-    """One image on its way; changed under the pipeline's lock."""
+    """One image in progress; changed under the pipeline's lock."""
 
     index: int
     task: EncodeTask
@@ -58,8 +59,8 @@ class _Slot:
     began: float = field(default_factory=time.monotonic)
 
 
-class _Recalled(BaseException):
-    """The image is not to be encoded now. No `Exception`: whoever waits for the same image tries for himself."""
+class _Withdrawn(BaseException):
+    """The image is not encoded now. No `Exception`: other callers that wait for the same image compute it."""
 
 
 class Pipeline:
@@ -70,17 +71,16 @@ class Pipeline:
     tasks : sequence of EncodeTask
     encoder : Encoder
     control : JobControl
-        Asked before each run of the net: a cancel lets what the net has in hand be finished and kept.
+        Asked before each run of the encoder; a cancel keeps what the encoder is working on.
     readers : int, optional
-        How many images are read at the same time; ``SAMNB_READERS``, else one for each processor.
+        Number of images read at the same time; ``SAMNB_READERS``, else one for each processor.
     batch : int, optional
-        How many are encoded at once; ``SAMNB_BATCH``, else 1 on a CPU and looked for on other devices.
+        Number of images encoded at once; ``SAMNB_BATCH``, else 1 on a CPU and tuned on other devices.
     read_ahead : int, optional
-        Bytes of pictures read and not encoded yet; ``SAMNB_READ_AHEAD``, else `READ_AHEAD`. One is read in any case.
+        Bytes of pictures read and not encoded yet; ``SAMNB_READ_AHEAD``, else `READ_AHEAD`. One is always read.
 
-    What is not given is found on the first images of a run of `samnb.encoding.autotune.ENOUGH` or more, and kept
-    in the encoder for the next run; on a CPU for models whose `encoder_threads` says on how many they run, None: as
-    others decide.
+    What is not given is tuned on the first images of a run of `MIN_IMAGES_TO_TUNE` or more, and kept in the encoder
+    for the next run; on a CPU only for models whose `encoder_threads` is None.
     """
 
     def __init__(
@@ -94,64 +94,66 @@ class Pipeline:
         read_ahead: int | None = None,
     ):
         self._tasks, self._encoder, self._control = tasks, encoder, control
-        self.choice: Choice | None = encoder.choice
+        self.tuning: TuningResult | None = encoder.tuning
         self._readers, self._batch = readers or read("SAMNB_READERS"), batch or read("SAMNB_BATCH")
         self._read_ahead = read_ahead or read("SAMNB_READ_AHEAD") or READ_AHEAD
-        known = self.choice
-        self._gate = Gate(self._readers or (known.readers if known else min(MOST_READERS, os.cpu_count() or 1)))
-        self._pace = Pace(self._batch or (known.batch if known else 1))
-        self._probe: Probe | None = None
+        known = self.tuning
+        self._reading = ResizableSemaphore(
+            self._readers or (known.readers if known else min(MAX_READERS, os.cpu_count() or 1))
+        )
+        self._batch_size = BatchSizeSearch(self._batch or (known.batch if known else 1))
+        self._tuner: AutoTuner | None = None
         self._reads: deque[tuple[float, float]] = deque(maxlen=16)
         self._clock: Callable[[], float] = time.perf_counter
         self._changed = threading.Condition()
         self._slots: deque[_Slot] = deque()
-        self._telling = threading.Lock()
-        self._net: threading.Thread | None = None
+        self._recording = threading.Lock()
+        self._encoder_thread: threading.Thread | None = None
         self._stopped = self._warm = False
-        self._broken: BaseException | None = None
-        self._news = 0
+        self._failure: BaseException | None = None
+        self._version = 0
 
     @property
     def readers(self) -> int:
-        """So many images are read at the same time."""
-        return self._gate.most
+        """Number of images read at the same time."""
+        return self._reading.limit
 
     @property
     def window(self) -> int:
-        """At most so many images have begun and are not told of yet."""
-        return self.readers + 2 * self._pace.size + 1
+        """Largest number of images that have started and have no event yet."""
+        return self.readers + 2 * self._batch_size.size + 1
 
     def events(self) -> Generator[Event]:
-        """One event for each task, in their order; after a cancel only those that are finished."""
-        held = self._encoder.held(self._tasks)
+        """One event for each task, in their order; after a cancel only for finished ones."""
+        held = self._encoder.find_cached(self._tasks)
         waiting = deque(enumerate(self._tasks, start=1))
         try:
             while waiting or self._slots:
-                seen = self._news
-                self._begin_some(waiting, held)
+                seen = self._version
+                self._start_more(waiting, held)
                 if self._slots and self._slots[0].event is not None:
                     event = self._slots.popleft().event
                     assert event is not None
                     yield event
                 elif self._control.cancelled:
-                    if not self._drop_recalled():
+                    if not self._drop_withdrawn():
                         return
                 else:
                     with self._changed:
-                        if self._news == seen:
-                            self._changed.wait(_TICK)
+                        if self._version == seen:
+                            self._changed.wait(_POLL_SECONDS)
         finally:
             self._stop()
 
     # -- the caller's thread
 
-    def _begin_some(self, waiting: deque[tuple[int, EncodeTask]], held: set[str]) -> None:
-        if self._held_up():
+    def _start_more(self, waiting: deque[tuple[int, EncodeTask]], held: set[str]) -> None:
+        if self._is_blocked():
             return
         with self._changed:
-            recalled = [slot for slot in self._slots if slot.state == "recalled"]
-        for slot in recalled:
-            self._begin(slot)
+            withdrawn = [slot for slot in self._slots if slot.state == "withdrawn"]
+        for slot in withdrawn:
+            self._start(slot)
         while waiting and len(self._slots) < self.window and not self._control.cancelled:
             index, task = waiting[0]
             slot = _Slot(index, task, bytes=_bytes_of(task))
@@ -164,79 +166,79 @@ class Pipeline:
                 waiting.popleft()
                 self._slots.append(slot)
                 if there and task.key not in held:
-                    self._tell(task)
+                    self._record_cached(task)
             except Exception as error:
-                # Any failure belongs to this image alone; the event carries it to the user.
+                # Any failure is of this image alone; its event reports it.
                 if slot not in self._slots:
                     waiting.popleft()
                     self._slots.append(slot)
-                self._settle(slot, error=error)
+                self._finish(slot, error=error)
             else:
                 if there:
-                    self._settle(slot, hit=True)
+                    self._finish(slot, hit=True)
                 else:
-                    self._begin(slot)
+                    self._start(slot)
 
-    def _begin(self, slot: _Slot) -> None:
+    def _start(self, slot: _Slot) -> None:
         with self._changed:
             slot.state, slot.began, slot.bytes = "waiting", time.monotonic(), _bytes_of(slot.task)
-            if self._net is None:
-                self._net = threading.Thread(target=self._run_net, name="samnb encoder", daemon=True)
-                self._net.start()
+            if self._encoder_thread is None:
+                self._encoder_thread = threading.Thread(target=self._encode_ready, name="samnb encoder", daemon=True)
+                self._encoder_thread.start()
         threading.Thread(target=self._work, args=(slot,), name=f"samnb image {slot.index}", daemon=True).start()
 
-    def _held_up(self) -> bool:
-        return self._control.paused or self._encoder.wanted() is not None
+    def _is_blocked(self) -> bool:
+        return self._control.paused or self._encoder.priority_lock_prefixes() is not None
 
-    def _drop_recalled(self) -> bool:
-        """After a cancel: forget what was given up; False when nothing is left that will be finished."""
+    def _drop_withdrawn(self) -> bool:
+        """After a cancel: drop what was withdrawn; False when nothing is left that will finish."""
         with self._changed:
-            self._recall()
+            self._withdraw()
             if not (self._slots and self._slots[0].event):
-                # One that waits for another process's lock gives up when it gets it.
-                ending = [slot for slot in self._slots if slot.state not in ("recalled", "waiting")]
+                # One that waits for another process's lock stops when it gets it.
+                ending = [slot for slot in self._slots if slot.state not in ("withdrawn", "waiting")]
                 self._slots = deque(ending)
                 if ending and ending[0].event is None:
-                    self._changed.wait(_TICK)
+                    self._changed.wait(_POLL_SECONDS)
             return bool(self._slots)
 
     def _stop(self) -> None:
-        """Nothing more is begun; wait for what the net and the disk have in hand."""
+        """Start nothing more; wait for what is being encoded and written."""
         with self._changed:
             self._stopped = True
-            self._recall()
-            self._tell_threads()
-            while any(slot.state in ("reading", "encoding", "publishing", "recalling") for slot in self._slots):
-                self._changed.wait(_TICK)
-        if self._net is not None:
-            self._net.join()
+            self._withdraw()
+            self._notify()
+            while any(slot.state in ("reading", "encoding", "publishing", "withdrawing") for slot in self._slots):
+                self._changed.wait(_POLL_SECONDS)
+        if self._encoder_thread is not None:
+            self._encoder_thread.join()
 
     # -- one image's thread
 
     def _work(self, slot: _Slot) -> None:
         task, cache = slot.task, self._encoder.cache
         try:
-            if self._giving_up():
-                raise _Recalled
+            if self._must_stop():
+                raise _Withdrawn
             slot.since = time.perf_counter()
-            _, hit = cache.get_or_compute(task.key, lambda: self._compute(slot), about=task.about)
-            self._tell(task)
+            _, hit = cache.get_or_compute(task.key, lambda: self._compute(slot), about=task.metadata)
+            self._record_cached(task)
             slot.seconds += time.perf_counter() - slot.since
-        except _Recalled:
+        except _Withdrawn:
             with self._changed:
-                slot.state, slot.work, slot.bytes = "recalled", None, 0
-                self._tell_threads()
+                slot.state, slot.work, slot.bytes = "withdrawn", None, 0
+                self._notify()
         except Exception as error:
-            self._settle(slot, error=error)
+            self._finish(slot, error=error)
         else:
-            self._settle(slot, hit=hit)
+            self._finish(slot, hit=hit)
 
     def _compute(self, slot: _Slot) -> Embedding:
-        """On the image's thread, its locks in hand."""
+        """On the image's thread, which holds its locks."""
         self._set(slot, "reading")
-        with self._gate.passing(), self._timed(slot):
-            if self._giving_up():
-                raise _Recalled
+        with self._reading.acquired(), self._timed(slot):
+            if self._must_stop():
+                raise _Withdrawn
             model, dtype = self._encoder.model, self._encoder.cache.dtype
             check_refusal(model, dtype)
             began, busy = time.perf_counter(), time.thread_time()
@@ -244,15 +246,15 @@ class Pipeline:
             self._reads.append((time.perf_counter() - began, time.thread_time() - busy))
         with self._changed:
             slot.work, slot.bytes, slot.state = work, _bytes_held(work), "ready"
-            self._tell_threads()
+            self._notify()
             del work
-            while slot.state in ("ready", "encoding") and self._broken is None:
+            while slot.state in ("ready", "encoding") and self._failure is None:
                 self._changed.wait()
             if slot.state in ("ready", "encoding"):
-                reason = f"{type(self._broken).__name__}: {self._broken}"
-                raise ModelError(f"{model.name} stopped ({reason}) before this image; run it again.") from self._broken
-            if slot.state == "recalling":
-                raise _Recalled
+                reason = f"{type(self._failure).__name__}: {self._failure}"
+                raise ModelError(f"{model.name} stopped ({reason}) before this image; run it again.") from self._failure
+            if slot.state == "withdrawing":
+                raise _Withdrawn
             if slot.error is not None:
                 raise slot.error
             embedding, slot.embedding = slot.embedding, None
@@ -260,24 +262,24 @@ class Pipeline:
         slot.since = time.perf_counter()
         return check_stored(model, embedding, dtype)
 
-    def _tell(self, task: EncodeTask) -> None:
-        with self._telling:  # a SQLite catalog has one writer at a time, and others would poll for their turn
-            self._encoder.finished(task)
+    def _record_cached(self, task: EncodeTask) -> None:
+        with self._recording:  # a SQLite catalog has one writer at a time, and others would poll for their turn
+            self._encoder.record_cached(task)
 
-    def _settle(self, slot: _Slot, *, hit: bool = False, error: Exception | None = None) -> None:
+    def _finish(self, slot: _Slot, *, hit: bool = False, error: Exception | None = None) -> None:
         place: dict[str, Any] = {"index": slot.index, "total": len(self._tasks), "filename": slot.task.filename}
         if error is not None:
             event = Event("failed", **place, ms=slot.seconds * 1000, details=reason_of(error))
         else:
             event = Event("skipped" if hit else "computed", **place, ms=slot.seconds * 1000)
         with self._changed:
-            slot.event, slot.state, slot.work, slot.error, slot.bytes = event, "settled", None, None, 0
-            self._tell_threads()
+            slot.event, slot.state, slot.work, slot.error, slot.bytes = event, "finished", None, None, 0
+            self._notify()
 
     def _set(self, slot: _Slot, state: State) -> None:
         with self._changed:
             slot.state = state
-            self._tell_threads()
+            self._notify()
 
     @contextmanager
     def _timed(self, slot: _Slot) -> Iterator[None]:
@@ -287,25 +289,25 @@ class Pipeline:
         finally:
             slot.seconds += time.perf_counter() - started
 
-    def _giving_up(self) -> bool:
+    def _must_stop(self) -> bool:
         return self._stopped or self._control.cancelled or self._control.paused
 
-    def _tell_threads(self) -> None:
-        """Something changed; under the lock."""
-        self._news += 1
+    def _notify(self) -> None:
+        """Wake all threads; the lock is held."""
+        self._version += 1
         self._changed.notify_all()
 
-    # -- the net's thread
+    # -- the encoder's thread
 
-    def _run_net(self) -> None:
+    def _encode_ready(self) -> None:
         try:
-            self._run_batches()
-        except BaseException as error:  # whatever it is: those who wait for the net would wait for ever
+            self._encode_batches()
+        except BaseException as error:  # of any kind: threads that wait for the encoder would wait for ever
             with self._changed:
-                self._broken = error
-                self._tell_threads()
+                self._failure = error
+                self._notify()
 
-    def _run_batches(self) -> None:
+    def _encode_batches(self) -> None:
         while batch := self._next_batch():
             started = self._clock()
             found = self._encode(batch)
@@ -318,28 +320,28 @@ class Pipeline:
                         slot.embedding = result
                     else:
                         slot.error = result
-                self._tell_threads()
-            self._learn(len(batch), seconds)
+                self._notify()
+            self._tune(len(batch), seconds)
 
     def _next_batch(self) -> list[_Slot]:
-        """What to encode now, in order; waits for it. Empty: there will be nothing more."""
+        """The slots to encode now, in order; waits for one. Empty: there will be no more."""
         with self._changed:
             while not self._stopped:
                 batch: list[_Slot] = []
-                if self._giving_up():
-                    self._recall()
+                if self._must_stop():
+                    self._withdraw()
                 else:
                     batch = self._ready()
                 for slot in batch:
                     slot.state = "encoding"
                 if batch:
                     return batch
-                self._changed.wait(_TICK)
+                self._changed.wait(_POLL_SECONDS)
             return []
 
     def _ready(self) -> list[_Slot]:
-        wanted = self._encoder.wanted()
-        if wanted is not None:  # somebody looks at an image: nothing but what keeps its lock from him
+        wanted = self._encoder.priority_lock_prefixes()
+        if wanted is not None:  # a caller has priority: only what holds the lock it waits for
             return [slot for slot in self._slots if slot.state == "ready" and slot.task.key[:2] in wanted][:1]
         batch: list[_Slot] = []
         locks: set[str] = set()
@@ -347,23 +349,23 @@ class Pipeline:
             lock = slot.task.key[:2]
             if slot.state == "ready":
                 batch.append(slot)
-            elif slot.state in ("reading", "recalling", "recalled"):
-                # In order, as long as that costs little: it is read before much else could be. After a pause too, where
-                # those that were given up are begun again one by one.
+            elif slot.state in ("reading", "withdrawing", "withdrawn"):
+                # In order, as long as that costs little: reading ends soon. Also after a pause, where withdrawn ones
+                # start again one by one.
                 break
-            elif slot.state == "waiting" and lock not in locks and time.monotonic() - slot.began < _SOON:
+            elif slot.state == "waiting" and lock not in locks and time.monotonic() - slot.began < _LOCK_PATIENCE:
                 break
             locks.add(lock)
-            if len(batch) == self._pace.size:
+            if len(batch) == self._batch_size.size:
                 break
         return batch
 
-    def _recall(self) -> None:
-        """Give up what was read; under the lock."""
+    def _withdraw(self) -> None:
+        """Give up what was read; the lock is held."""
         for slot in self._slots:
             if slot.state == "ready":
-                slot.state = "recalling"
-        self._tell_threads()
+                slot.state = "withdrawing"
+        self._notify()
 
     def _encode(self, batch: Sequence[_Slot]) -> list[Embedding | Exception]:
         model = self._encoder.model
@@ -378,46 +380,46 @@ class Pipeline:
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            # One of them may be to blame: each for itself, and its failure with it.
+            # One of them may be the cause: each alone, so that only that one fails.
             return [result for slot in batch for result in self._encode([slot])]
 
     def _threads(self) -> int | None:
-        """For the net's next run; None: as the model likes."""
-        if self._probe is not None:
-            return self._probe.threads
-        return None if self.choice is None or not self._may_be_tried() else self.choice.threads
+        """Of the encoder's next run; None: the model's own choice."""
+        if self._tuner is not None:
+            return self._tuner.threads
+        return None if self.tuning is None or not self._threads_are_free() else self.tuning.threads
 
-    def _may_be_tried(self) -> bool:
-        """Whether the model leaves it to others on how many processor threads it runs."""
+    def _threads_are_free(self) -> bool:
+        """Whether the model leaves its number of processor threads to its caller."""
         model = self._encoder.model
         return isinstance(model, HasThreads) and model.encoder_threads is None
 
-    def _learn(self, count: int, seconds: float) -> None:
-        """What the net's last run says of how to go on."""
-        if not self._warm:  # the first run builds the net, and says nothing else
+    def _tune(self, count: int, seconds: float) -> None:
+        """Use the seconds of the encoder's last run to adjust the settings."""
+        if not self._warm:  # the first run builds the model, so its time does not count
             self._warm = True
-            if self.choice is None and len(self._tasks) >= ENOUGH:
-                self._probe = self._new_probe()
+            if self.tuning is None and len(self._tasks) >= MIN_IMAGES_TO_TUNE:
+                self._tuner = self._new_tuner()
             return
-        if self._probe is None:
+        if self._tuner is None:
             return
-        self._probe.ran(count, seconds)
-        self._pace = self._probe.pace
-        if self._probe.readers is not None:
-            self._gate.most = self._probe.readers
-        if self._probe.choice is not None:
-            self.choice = self._encoder.choice = self._probe.choice
-            self._probe = None
+        self._tuner.record(count, seconds)
+        self._batch_size = self._tuner.search
+        if self._tuner.readers is not None:
+            self._reading.limit = self._tuner.readers
+        if self._tuner.result is not None:
+            self.tuning = self._encoder.tuning = self._tuner.result
+            self._tuner = None
 
-    def _new_probe(self) -> Probe | None:
-        """Once the model has run, asking for its device costs nothing."""
+    def _new_tuner(self) -> AutoTuner | None:
+        """A tuner for this model; None where there is nothing to tune."""
         model, cores = self._encoder.model, os.cpu_count() or 1
         given: dict[str, Any] = {"reads": self._reads, "readers": self._readers}
         if not isinstance(model, SupportsBatches):
             return None
         if model.device != "cpu":
-            pace = self._pace if self._batch else Pace()
-            return Probe(pace, most_readers=min(MOST_READERS_FOR_A_CARD, cores), **given)
+            search = self._batch_size if self._batch else BatchSizeSearch()
+            return AutoTuner(search, max_readers=min(MAX_READERS_GPU, cores), **given)
         if not isinstance(model, HasThreads):
             return None
         threads, trial = model.encoder_threads, None
@@ -425,13 +427,13 @@ class Pipeline:
             import torch
 
             threads = torch.get_num_threads()
-            if ThreadTrial.worthwhile(threads, len(self._tasks) - 1):
-                trial = ThreadTrial(threads, cores=cores)
-        return Probe(self._pace, trial, most_readers=min(MOST_READERS, cores), threads=threads, **given)
+            if ThreadCountTrial.worthwhile(threads, len(self._tasks) - 1):
+                trial = ThreadCountTrial(threads, cores=cores)
+        return AutoTuner(self._batch_size, trial, max_readers=min(MAX_READERS, cores), threads=threads, **given)
 
 
 def reason_of(error: Exception) -> dict[str, str]:
-    """What the event of a failed image says of the failure."""
+    """The details of a failed image's event."""
     return {"error": str(error) or repr(error), "error_type": type(error).__name__}
 
 
@@ -442,7 +444,7 @@ def _read(task: EncodeTask, model: Model) -> Any:
 
 
 def _bytes_of(task: EncodeTask) -> int:
-    return _BYTES_OF_A_PIXEL * (task.pixels or _UNKNOWN_PIXELS)
+    return _BYTES_PER_PIXEL * (task.pixels or _UNKNOWN_PIXELS)
 
 
 def _bytes_held(work: Any) -> int:

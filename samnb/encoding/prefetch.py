@@ -1,4 +1,4 @@
-"""Encoding ahead of the hand: the image that is looked at, then its neighbours, before anything else."""
+"""`Prefetcher`: encodes the image on screen in the background, then its neighbours, before a prewarm goes on."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Literal
 from ..records import ImageRecord
 from .encoder import Encoder
 
-__all__ = ["Ahead", "Lamp"]
+__all__ = ["EncodingState", "Prefetcher"]
 
 _log = logging.getLogger("samnb.ahead")
 
-Lamp = Literal["cached", "waiting", "encoding", "failed", "unknown"]
-"""What is known of an image's embedding; "unknown": not cached, and nobody has asked for it."""
+EncodingState = Literal["cached", "waiting", "encoding", "failed", "unknown"]
+"""The state of an image's embedding; "unknown": not cached, and not requested."""
 
 
-class Ahead:
-    """One thread that encodes what was asked for last; what was asked for before and has not begun is forgotten.
+class Prefetcher:
+    """One thread that encodes what was requested last; earlier requests that have not started are dropped.
 
-    A prewarm that runs in the same process waits between two of its images meanwhile.
+    A prewarm in the same process waits between two of its images meanwhile.
 
     Parameters
     ----------
     encoder : Encoder
     read : callable, optional
-        Gives the record of an image whose file nobody has read yet; called on the thread.
+        Returns the record of an image whose file was not read yet; called on the thread.
 
     Examples
     --------
     >>> import tempfile, numpy as np, samnb
     >>> session = samnb.Session(tempfile.mkdtemp())
     >>> [image] = session.add(np.zeros((60, 80, 3), np.uint8)).images
-    >>> ahead = Ahead(session._encoder)
-    >>> ahead.look_at(image)
-    >>> ahead.wait()
-    >>> ahead.lamp(image)
+    >>> prefetcher = Prefetcher(session._encoder)
+    >>> prefetcher.prefetch(image)
+    >>> prefetcher.wait()
+    >>> prefetcher.state(image)
     'cached'
     >>> session.close()
     """
@@ -48,29 +48,29 @@ class Ahead:
         self._queue: list[ImageRecord] = []
         self._current: ImageRecord | None = None
         self._failed: dict[str, str] = {}
-        self._listeners: list[Callable[[ImageRecord, Lamp], object]] = []
+        self._listeners: list[Callable[[ImageRecord, EncodingState], object]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def look_at(self, image: ImageRecord, neighbours: Iterable[ImageRecord] = ()) -> None:
-        """Encode this image now, and then these, unless the store holds them; returns at once."""
+    def prefetch(self, image: ImageRecord, neighbours: Iterable[ImageRecord] = ()) -> None:
+        """Encode this image, then its neighbours, unless the store holds them; returns at once."""
         wanted = {record.id: record for record in (image, *neighbours)}.values()
         missing = [record for record in wanted if not self._encoder.has(record)]
         with self._changed:
             if self._closed:
                 return
-            forgotten = [record for record in self._queue if record.id not in {other.id for other in missing}]
+            dropped = [record for record in self._queue if record.id not in {other.id for other in missing}]
             running = self._current.id if self._current else ""
             self._queue = [record for record in missing if record.id != running]
-            self._failed.pop(image.id, None)  # whoever comes back to it wants another try
+            self._failed.pop(image.id, None)  # a new request is a new attempt
             if self._queue and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="samnb ahead", daemon=True)
                 self._thread.start()
-        for record in (*forgotten, *missing):
-            self._tell(record)
+        for record in (*dropped, *missing):
+            self._notify(record)
 
-    def lamp(self, image: ImageRecord) -> Lamp:
-        """What is known of the image's embedding now."""
+    def state(self, image: ImageRecord) -> EncodingState:
+        """The state of the image's embedding now."""
         if self._encoder.has(image):
             return "cached"
         with self._changed:
@@ -80,26 +80,26 @@ class Ahead:
                 return "waiting"
             return "failed" if image.id in self._failed else "unknown"
 
-    def why(self, image: ImageRecord) -> str:
-        """Why the image could not be encoded, "" where it was not tried or went well."""
+    def failure_of(self, image: ImageRecord) -> str:
+        """Why encoding the image failed; "" where it did not fail."""
         with self._changed:
             return self._failed.get(image.id, "")
 
-    def subscribe(self, listener: Callable[[ImageRecord, Lamp], object]) -> None:
-        """Call it, on whatever thread, when an image's lamp may have changed."""
+    def subscribe(self, listener: Callable[[ImageRecord, EncodingState], object]) -> None:
+        """Call `listener`, on any thread, when the state of an image may have changed."""
         with self._changed:
             self._listeners.append(listener)
 
-    def unsubscribe(self, listener: Callable[[ImageRecord, Lamp], object]) -> None:
-        """Call it no more; nothing happens where it was not subscribed."""
+    def unsubscribe(self, listener: Callable[[ImageRecord, EncodingState], object]) -> None:
+        """Stop calling `listener`."""
         with self._changed:
             if listener in self._listeners:
                 self._listeners.remove(listener)
 
-    def heard(self, image: ImageRecord | None) -> None:
-        """A prewarm is through with that image: whoever shows lamps is told."""
+    def notify(self, image: ImageRecord | None) -> None:
+        """Call the listeners: a prewarm has finished that image."""
         if image is not None and self._listeners:
-            self._tell(image)
+            self._notify(image)
 
     def wait(self, timeout: float = 60.0) -> None:
         """Block until nothing is being encoded ahead. Raises `TimeoutError`."""
@@ -108,7 +108,7 @@ class Ahead:
                 raise TimeoutError(f"Still encoding ahead after {timeout:g} s.")
 
     def close(self) -> None:
-        """Begin nothing more, and wait for the image that is being encoded."""
+        """Start nothing more, and wait for the image that is being encoded."""
         with self._changed:
             self._closed, self._queue = True, []
             thread = self._thread
@@ -119,13 +119,13 @@ class Ahead:
 
     def _run(self) -> None:
         try:
-            with self._encoder.first_in_line():
+            with self._encoder.priority():
                 while (image := self._take()) is not None:
-                    self._tell(image)
+                    self._notify(image)
                     self._encode(image)
-                    self._tell(image)
+                    self._notify(image)
         except Exception as error:
-            # A store that does not answer: whoever clicks is told; the next image is tried anew.
+            # A store that does not answer: a click raises the same; the next request tries again.
             _log.warning("nothing more is encoded ahead for now: %s", error)
             with self._changed:
                 self._queue, self._current, self._thread = [], None, None
@@ -136,7 +136,7 @@ class Ahead:
         try:
             self._encoder.embedding(self._read(image))
         except Exception as error:
-            # Nobody waits for it: the image's lamp says so, and a click on it raises the same again.
+            # No caller waits for it: the image's state says so, and a click on it raises the same again.
             _log.info("%s was not encoded ahead: %s", image.filename, error)
             failure = str(error) or type(error).__name__
         with self._changed:
@@ -154,12 +154,12 @@ class Ahead:
             self._changed.notify_all()
             return None
 
-    def _tell(self, image: ImageRecord) -> None:
+    def _notify(self, image: ImageRecord) -> None:
         with self._changed:
             listeners = list(self._listeners)
-        lamp = self.lamp(image)
+        state = self.state(image)
         for listener in listeners:
             try:
-                listener(image, lamp)
+                listener(image, state)
             except Exception:
                 _log.exception("a listener failed")

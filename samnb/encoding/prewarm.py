@@ -1,4 +1,4 @@
-"""Which images need encoding, on which executor; the stream of events."""
+"""`prewarm_events`: encodes the images whose embeddings are missing, here or on an executor."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 from ..errors import StoreError
 from ..jobs import Event, JobControl
-from .encoder import EncodeOutcome, Encoder, EncodeTask, encode_into_store
+from .encoder import Encoder
 from .pipeline import Pipeline, reason_of
+from .tasks import EncodeOutcome, EncodeTask, encode_into_store
 
 __all__ = ["prewarm_events"]
 
@@ -23,14 +24,14 @@ def prewarm_events(
     control: JobControl | None = None,
     executor: Executor | None = None,
 ) -> Generator[Event]:
-    """Encode what is missing and tell of every image; one that fails is reported and the rest goes on.
+    """Encode what is missing, with one event for every image; a failed one is reported and the rest goes on.
 
     Parameters
     ----------
     tasks : sequence of EncodeTask
         In the order to work in.
     encoder : Encoder
-        Its store is asked before an image is encoded; its catalog is told before an event goes out.
+        Its store is asked before an image is encoded; its catalog is updated before the event.
     control : JobControl, optional
         Asked before images are encoded.
     executor : Executor, optional
@@ -42,9 +43,9 @@ def prewarm_events(
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0}
     if executor is None:
-        events = _told(Pipeline(tasks, encoder, control))
+        events = _with_tuning(Pipeline(tasks, encoder, control))
     else:
-        events = _spread(tasks, encoder, executor, control)
+        events = _run_on(tasks, encoder, executor, control)
     with closing(events):
         for event in events:
             counts[event.status] += 1
@@ -53,24 +54,21 @@ def prewarm_events(
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 
 
-def _told(pipeline: Pipeline) -> Generator[Event]:
-    """Its events; the first one, and the one after it was found, say how it goes fastest here."""
-    told: dict[str, str] = {}
+def _with_tuning(pipeline: Pipeline) -> Generator[Event]:
+    """The pipeline's events; the first one with known settings, and each after a change, names them."""
+    reported = None
     with closing(pipeline.events()) as events:
         for event in events:
-            if (pace := _pace(pipeline)) != told:
-                event, told = replace(event, details=event.details | pace), pace
+            if pipeline.tuning != reported:
+                reported = pipeline.tuning
+                event = replace(event, details={**event.details, "pace": str(reported)})
             yield event
 
 
-def _pace(pipeline: Pipeline) -> dict[str, str]:
-    return {} if pipeline.choice is None else {"pace": str(pipeline.choice)}
-
-
-def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Generator[Event]:
+def _run_on(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Generator[Event]:
     waiting = list(enumerate(tasks, start=1))
     running: dict[Future[EncodeOutcome], tuple[int, EncodeTask]] = {}
-    # A window, not everything at once: a cancel then leaves little behind, and memory stays bounded.
+    # A window, not all at once: a cancel leaves little behind, and memory stays bounded.
     window = 2 * (getattr(executor, "_max_workers", None) or 4)
     while (waiting or running) and control.go_on():
         while waiting and len(running) < window:
@@ -78,7 +76,7 @@ def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, c
             place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
             try:
                 if there := encoder.cache.ensure_local(task.key):
-                    encoder.finished(task)
+                    encoder.record_cached(task)
             except Exception as error:
                 yield Event("failed", **place, details=reason_of(error))
                 continue
@@ -88,16 +86,16 @@ def _spread(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, c
                 running[executor.submit(encode_into_store, task)] = (index, task)
         for future in wait(running, timeout=0.2, return_when=FIRST_COMPLETED).done:
             index, task = running.pop(future)
-            yield _news(future, index, len(tasks), task, encoder)
+            yield _event_of(future, index, len(tasks), task, encoder)
     for future in running:
         future.cancel()
 
 
-def _news(future: Future[EncodeOutcome], index: int, total: int, task: EncodeTask, encoder: Encoder) -> Event:
+def _event_of(future: Future[EncodeOutcome], index: int, total: int, task: EncodeTask, encoder: Encoder) -> Event:
     place: dict[str, Any] = {"index": index, "total": total, "filename": task.filename}
     try:
         outcome = future.result()
-        encoder.finished(task)
+        encoder.record_cached(task)
         encoder.cache.publish(task.key)
     except Exception as error:
         return Event("failed", **place, details=reason_of(error))

@@ -1,7 +1,6 @@
-"""What storing embeddings in fewer bytes does to masks, measured on a model and pictures of one's own.
+"""`compare_storage`: how much storing embeddings as float16 or int8 changes the masks of a model.
 
-float16 and int8 lose digits. Whether that shows depends on the model: each prompt is decoded from the embedding as
-the encoder gave it and from the one that was stored, and the masks are compared.
+Each prompt is decoded from the embedding as the encoder returned it and from the stored one; the masks are compared.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from ..prompts import Embedding, Prompt
 from ..store.entry import make_key, round_trip, serialize
 
 __all__ = [
-    "ENOUGH",
+    "MIN_MEAN_IOU",
     "StorageFigures",
     "StorageReport",
     "check_refusal",
@@ -33,10 +32,10 @@ __all__ = [
     "random_prompts",
 ]
 
-ENOUGH = 0.995
-"""Mean IoU with the masks of float32 storage from which a storage dtype passes."""
+MIN_MEAN_IOU = 0.995
+"""Mean IoU with the masks of float32 storage that a storage dtype needs to pass."""
 
-TRIAL_PROMPTS, TRIAL_ENOUGH = 12, 0.98  # lower than `ENOUGH`: one odd prompt of a dozen is no reason to refuse
+TRIAL_PROMPTS, MIN_TRIAL_IOU = 12, 0.98  # below `MIN_MEAN_IOU`: one odd prompt of twelve is no reason to refuse
 _log = logging.getLogger("samnb.cache")
 
 
@@ -71,8 +70,8 @@ class StorageFigures:
 
     @property
     def ok(self) -> bool:
-        """True when the mean IoU is at least `ENOUGH`."""
-        return self.mean_iou >= ENOUGH
+        """True when the mean IoU is at least `MIN_MEAN_IOU`."""
+        return self.mean_iou >= MIN_MEAN_IOU
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class StorageReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self) | {"enough": ENOUGH}
+        return asdict(self) | {"enough": MIN_MEAN_IOU}
 
     def __str__(self) -> str:
         lines = [f"Storage of {self.model}: masks of {self.prompts} prompts on {self.images} images, against float32"]
@@ -198,12 +197,12 @@ def check_stored(model: Model, embedding: Embedding, dtype: str) -> Embedding:
 
 def _refusal(model: Model, embedding: Embedding, dtype: str) -> str:
     figures = compare_storage(model, [embedding], dtypes=[dtype], prompts=TRIAL_PROMPTS)[dtype]
-    if figures.mean_iou >= TRIAL_ENOUGH:
+    if figures.mean_iou >= MIN_TRIAL_IOU:
         _log.info("%s: stored as %s, mask IoU %.4f on %d prompts", model.name, dtype, figures.mean_iou, TRIAL_PROMPTS)
         return ""
     return (
         f"{model.name}: embeddings stored as {dtype} give other masks: mean IoU {figures.mean_iou:.3f} with those of "
-        f"float32 on {TRIAL_PROMPTS} prompts, expected {TRIAL_ENOUGH} or more. Open the session with "
+        f"float32 on {TRIAL_PROMPTS} prompts, expected {MIN_TRIAL_IOU} or more. Open the session with "
         'cache={"dtype": "float16"}; session.check_storage() measures both on your images.'
     )
 

@@ -63,7 +63,7 @@ MAX_PIXELS = 200_000_000
 DECODER_VERSION = "px1"
 """Part of every pixel hash: changes when the same file would give other pixels.
 
-Catalogs then have to be read anew: `samnb.encoding.encoder.prepared_picture` takes a file's bytes for its pixels.
+Catalogs then have to be read anew: `samnb.encoding.tasks.prepared_picture` takes a file's bytes for its pixels.
 """
 
 MAX_FILE_BYTES = 4 * 2**30

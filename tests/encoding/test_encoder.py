@@ -1,17 +1,15 @@
-import pickle
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import samnb.encoding.encoder
+import samnb.encoding.tasks
 import samnb.session
-from samnb.encoding.encoder import encode_into_store, prepared_picture, read_checked
+from samnb.encoding.encoder import read_checked
 from samnb.errors import ImageChanged, StoreError
 from samnb.images import pixel_hash
 from samnb.session import Session
@@ -24,19 +22,6 @@ def session(tmp_path, monkeypatch):
     with Session(tmp_path / "session") as session:
         session.add(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
         yield session
-
-
-def test_a_task_travels_and_its_outcome_holds_no_tensor(session, monkeypatch):
-    worker = NumpyModel()
-    monkeypatch.setattr("samnb.encoding.encoder._model", lambda *args: worker)
-    task = pickle.loads(pickle.dumps(session._encoder.task(session.images()[0])))
-    first, second = encode_into_store(task), encode_into_store(task)
-    assert (first.computed, second.computed, worker.encodes) == (True, False, 1)
-    assert first.key == task.key
-    assert len(pickle.dumps(first)) < 500
-    _, hit = session.embedding(session.images()[0])
-    assert hit
-    assert session.model.encodes == 0
 
 
 def test_the_key_tells_pixels_models_and_storage_apart(session, tmp_path):
@@ -59,32 +44,6 @@ def test_pixels_that_changed_are_not_filed_under_the_old_hash(tmp_path):
     Image.fromarray(before + 1).save(path)
     with pytest.raises(ImageChanged, match=r"a\.png.*changed since it was added.*dataset='monday'"):
         read_checked(path, pixel_hash(before), "monday")
-
-
-def test_a_file_with_the_bytes_that_were_added_is_not_hashed_by_its_pixels(session, monkeypatch):
-    task = session._encoder.task(session.images()[0])
-    prepare = SimpleNamespace(prepare=lambda picture: picture.size)
-    expected = prepared_picture(replace(task, content_hash=""), prepare)
-
-    def refuse(picture):
-        raise AssertionError("its pixels were hashed")
-
-    monkeypatch.setattr(samnb.encoding.encoder, "hash_of_upright", refuse)
-    assert prepared_picture(task, prepare) == expected
-
-
-def test_a_file_written_anew_is_told_by_its_pixels(tmp_path):
-    path, pixels = tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    Image.fromarray(pixels).save(path)
-    with Session(tmp_path / "s") as session:
-        session.add([path], dataset="monday")
-        task = session._encoder.task(session.images()[0])
-    prepare = SimpleNamespace(prepare=np.asarray)
-    Image.fromarray(pixels).save(path, compress_level=0)
-    np.testing.assert_array_equal(prepared_picture(task, prepare), pixels)
-    Image.fromarray(pixels + 1).save(path)
-    with pytest.raises(ImageChanged, match=r"a\.png.*dataset='monday'"):
-        prepared_picture(task, prepare)
 
 
 def test_the_first_and_the_second_answer_are_the_same_bits(session):
@@ -129,19 +88,19 @@ def test_one_image_taken_in_hand_by_two_threads_is_there_once(session):
                     together.wait(0.3)
 
     together, encoder, keys = threading.Barrier(2), session._encoder, [f"{n:064x}" for n in range(3)]
-    encoder._in_hand = Slow(keys)
-    threads = [threading.Thread(target=encoder._take_in_hand, args=[keys[0]]) for _ in range(2)]
+    encoder._recent_keys = Slow(keys)
+    threads = [threading.Thread(target=encoder._pin_recent, args=[keys[0]]) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert list(encoder._in_hand) == [keys[1], keys[2], keys[0]]
+    assert list(encoder._recent_keys) == [keys[1], keys[2], keys[0]]
 
 
 def test_the_first_look_at_an_unchanged_file_hashes_no_pixels(session, monkeypatch):
     def refuse_to_hash(picture):
         raise AssertionError("its pixels were hashed")
 
-    for name in ("hash_of_upright", "pixel_hash"):
-        monkeypatch.setattr(samnb.encoding.encoder, name, refuse_to_hash)
+    monkeypatch.setattr(samnb.encoding.tasks, "hash_of_upright", refuse_to_hash)
+    monkeypatch.setattr(samnb.encoding.encoder, "pixel_hash", refuse_to_hash)
     assert session.embedding(session.images()[0])[1] is False

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import samnb.session
-from samnb.encoding.autotune import Choice
+from samnb.encoding.autotune import TuningResult
 from samnb.encoding.pipeline import Pipeline
 from samnb.jobs import JobControl
 from samnb.models.preprocessing import Prepared
@@ -130,7 +130,7 @@ def test_no_more_images_are_held_than_the_window_and_no_more_read_at_once_than_t
 
     model = PreparingModel(at_prepare=count, at_encode=lambda numbers: gate.acquire(timeout=LONG))
     _, pipeline = start(model, 20, readers=2)
-    looks = calls_of(monkeypatch, pipeline, "_begin_some")
+    looks = calls_of(monkeypatch, pipeline, "_start_more")
     found, thread = in_background(pipeline.events())
     wait_until("the window is full", lambda: len(model.prepared) == pipeline.window)
     before = len(looks)
@@ -212,7 +212,7 @@ def test_who_takes_no_more_events_leaves_nothing_running(start):
     encoded = session.model.encodes
     wait_until("its threads end", lambda: not any(t.name.startswith("samnb image") for t in threading.enumerate()))
     assert session.model.encodes == encoded == len(session.cache) <= 1 + pipeline.window
-    assert not pipeline._net.is_alive()
+    assert not pipeline._encoder_thread.is_alive()
 
 
 def test_an_image_that_was_read_ahead_and_is_looked_at_is_encoded_next(start):
@@ -224,7 +224,8 @@ def test_an_image_that_was_read_ahead_and_is_looked_at_is_encoded_next(start):
     looked_at = session.images()[3]
     session.look_at(looked_at, neighbours=[session.images()[9]])
     wait_until(
-        "the image is wanted", lambda: session._encoder.wanted() == {session._encoder.key(looked_at.pixel_hash)[:2]}
+        "the image is wanted",
+        lambda: session._encoder.priority_lock_prefixes() == {session._encoder.key(looked_at.pixel_hash)[:2]},
     )
     gate.release(100)
     thread.join(LONG)
@@ -284,7 +285,7 @@ class FreeModel(PreparingModel):
         self.threads.append(torch.get_num_threads())
         self.sizes.append(len(batch))
         if self.pipeline is not None:  # reading keeps up
-            ahead = self.encodes + len(batch) + self.pipeline._pace.size
+            ahead = self.encodes + len(batch) + self.pipeline._batch_size.size
             wait_until("reading keeps up", lambda: len(self.prepared) >= min(ahead, len(self.pipeline._tasks)))
             time.sleep(0.01)
         self.now += self.lasts(self.threads[-1], len(batch))
@@ -321,7 +322,7 @@ def test_a_run_tries_one_thread_beside_all_and_goes_on_with_what_is_faster(start
     assert model.threads[:3] == [2, 2, 1]  # the first builds the net and does not count
     assert set(model.threads[7:]) == {chosen}
     assert model.threads.count(1) == (1 if chosen == 2 else 24 - model.threads.count(2))
-    assert pipeline.choice == session._encoder.choice == Choice(batch=1, threads=chosen, readers=1)
+    assert pipeline.tuning == session._encoder.tuning == TuningResult(batch=1, threads=chosen, readers=1)
     assert pipeline.readers == 1
 
 
@@ -354,7 +355,7 @@ def test_a_short_run_tries_no_other_threads(start, count):
     model = FreeModel(lambda threads, count: 1.0)
     _, pipeline = run(start, model, count)
     assert set(model.threads) == {2}
-    assert (pipeline.choice is None) == (count < 8)
+    assert (pipeline.tuning is None) == (count < 8)
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -365,13 +366,13 @@ def test_settings_go_before_what_could_be_found(start, monkeypatch):
     _, pipeline = run(start, model, 24)
     assert set(model.threads) == {2}
     assert pipeline.readers == 3
-    assert pipeline.choice == Choice(batch=1, threads=2, readers=3)
+    assert pipeline.tuning == TuningResult(batch=1, threads=2, readers=3)
 
 
 def test_on_a_gpu_the_batch_grows_while_it_pays_and_is_kept(start):
     model = FreeModel(lambda threads, count: 0.1 + 0.4 * max(0, count - 4), device="cuda")
     session, pipeline = run(start, model, 80, readers=4)
-    assert pipeline.choice == Choice(batch=4, threads=None, readers=4)
+    assert pipeline.tuning == TuningResult(batch=4, threads=None, readers=4)
     assert max(model.sizes) <= 8
     again = Pipeline(pipeline._tasks, session._encoder, JobControl())
     assert again.window == again.readers + 2 * 4 + 1
@@ -398,7 +399,7 @@ class Broken(PreparingModel):
 
 
 def test_a_model_that_breaks_between_runs_fails_images_and_hangs_nobody(start, monkeypatch):
-    monkeypatch.setattr(samnb.encoding.pipeline, "ENOUGH", 4)  # the device is asked for after the first run
+    monkeypatch.setattr(samnb.encoding.pipeline, "MIN_IMAGES_TO_TUNE", 4)  # the device is asked for after the first run
     _, pipeline = start(Broken(), count=8)
     events, thread = in_background(pipeline.events())
     thread.join(LONG)

@@ -47,7 +47,7 @@ def test_the_image_comes_first_and_its_neighbours_after(session, model):
     images = session.images()
     model.gate.release(3)
     session.look_at(images[4], neighbours=[images[5], images[3]])
-    session._ahead.wait()
+    session._prefetcher.wait()
     assert model.order == [4, 5, 3]
     assert [session.lamp(image) for image in images[3:6]] == ["cached"] * 3
     assert session.lamp(images[0]) == "unknown"
@@ -62,7 +62,7 @@ def test_what_was_not_begun_is_forgotten_for_what_is_looked_at_now(session, mode
     session.look_at(images[6])
     assert session.lamp(images[1]) == "unknown"
     model.gate.release(100)
-    session._ahead.wait()
+    session._prefetcher.wait()
     assert model.order == [0, 6]
 
 
@@ -81,7 +81,7 @@ def test_an_open_annotator_counts_what_a_prewarm_encodes(session, model):
     annotator = session.annotate()
     annotator.wait()
     model.gate.release(100)
-    session._ahead.wait()
+    session._prefetcher.wait()
     session.prewarm(show=False).wait()
     annotator.wait()
     assert "8 cached" in re.sub(r"<[^>]*>", "", annotator._layout._header.value)
@@ -89,8 +89,8 @@ def test_an_open_annotator_counts_what_a_prewarm_encodes(session, model):
 
 
 def test_a_prewarm_that_gives_way_can_be_cancelled(session, model, monkeypatch):
-    with session._encoder.first_in_line():
-        asked = calls_of(monkeypatch, session._encoder, "wanted")
+    with session._encoder.priority():
+        asked = calls_of(monkeypatch, session._encoder, "priority_lock_prefixes")
         job = session.prewarm(show=False)
         wait_until("the prewarm has asked whether it may begin", lambda: len(asked) > 1)
         assert model.order == []
@@ -102,12 +102,12 @@ def test_a_failure_is_told_and_the_rest_goes_on(session, model, tmp_path):
     images = session.images()
     (session.folder / "images" / images[2].filename).unlink()
     told = []
-    session._ahead.subscribe(lambda image, lamp: told.append((image.id, lamp)))
+    session._prefetcher.subscribe(lambda image, lamp: told.append((image.id, lamp)))
     model.gate.release(100)
     session.look_at(images[2], neighbours=[images[3]])
-    session._ahead.wait()
+    session._prefetcher.wait()
     assert session.lamp(images[2]) == "failed"
-    assert images[2].filename in session._ahead.why(images[2])
+    assert images[2].filename in session._prefetcher.failure_of(images[2])
     assert session.lamp(images[3]) == "cached"
     assert told[-1] == (images[3].id, "cached")
     assert (images[2].id, "failed") in told
@@ -117,10 +117,10 @@ def test_a_listener_that_fails_stops_nothing(session, model, caplog):
     def listener(image, lamp):
         raise RuntimeError("no")
 
-    session._ahead.subscribe(listener)
+    session._prefetcher.subscribe(listener)
     model.gate.release(100)
     session.look_at(session.images()[0])
-    session._ahead.wait()
+    session._prefetcher.wait()
     assert session.lamp(session.images()[0]) == "cached"
     assert "a listener failed" in caplog.text
 
@@ -147,10 +147,10 @@ def test_a_store_that_does_not_answer_ends_this_round_only(session, model, monke
         return has(image)
 
     monkeypatch.setattr(session._encoder, "has", broken)
-    session._ahead.look_at(images[0])
-    session._ahead.wait(20)
+    session._prefetcher.prefetch(images[0])
+    session._prefetcher.wait(20)
     model.gate.release(10)
     monkeypatch.setattr(session._encoder, "has", has)
     session.look_at(images[1])
-    session._ahead.wait(20)
+    session._prefetcher.wait(20)
     assert session.lamp(images[1]) == "cached"

@@ -122,7 +122,7 @@ def test_cancel_keeps_what_is_in_hand_and_begins_nothing_more(open_session, tmp_
 
 def test_an_executor_gives_every_image_one_event(open_session, tmp_path, monkeypatch):
     session = open_session()
-    monkeypatch.setattr("samnb.encoding.encoder._model", lambda *args: session.model)
+    monkeypatch.setattr("samnb.encoding.tasks._model", lambda *args: session.model)
     session.add(pictures(tmp_path / "pictures", 12))
     session.prewarm(images=["003.png", "004.png"], show=False).wait(30)
     with ThreadPoolExecutor(max_workers=2) as pool:

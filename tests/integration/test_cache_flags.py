@@ -62,7 +62,7 @@ def entry_size(session: Session) -> int:
     record = session.images()[0]
     embedding = NumpyModel.embed(session.pixels(record))
     task = session._encoder.task(record)
-    return len(serialize(task.key, embedding, dtype="float16", metadata=task.about))
+    return len(serialize(task.key, embedding, dtype="float16", metadata=task.metadata))
 
 
 def test_evicted_images_lose_their_flag_at_once(open_session: Open, pictures: Path) -> None:

@@ -117,14 +117,14 @@ class Navigator(Renderer):
     def _listen(self) -> None:
         self.session.changes.subscribe(self._told)
         self._edit_state.changes.subscribe(self._hand_changed)
-        ahead = getattr(self.session, "_ahead", None)
+        ahead = getattr(self.session, "_prefetcher", None)
         if ahead is not None:
             ahead.subscribe(self._lamp_changed)
 
     def _fall_silent(self) -> None:
         self.session.changes.unsubscribe(self._told)
         self._edit_state.changes.unsubscribe(self._hand_changed)
-        ahead = getattr(self.session, "_ahead", None)
+        ahead = getattr(self.session, "_prefetcher", None)
         if ahead is not None:
             ahead.unsubscribe(self._lamp_changed)
 

@@ -1,0 +1,128 @@
+"""`EncodeTask`: the encoding of one image as a picklable unit of work; `encode_into_store` does it.
+
+It looks in the store, computes, publishes and returns the key. Doing it twice only costs time, so any
+``concurrent.futures`` executor can run it, also one of a cluster.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..cache import EmbeddingCache
+from ..errors import ImageChanged
+from ..images import hash_of_upright, read_upright
+from ..models import Model, SupportsBatches, load_model
+from ..prompts import Embedding
+from ..store.limits import Limits
+from .storage_check import encode_to_store
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["EncodeOutcome", "EncodeTask", "encode_into_store", "load_or_encode", "prepared_picture"]
+
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """All that a worker needs to encode one image; small and picklable.
+
+    Parameters
+    ----------
+    key : str
+        Where the embedding goes in the store.
+    path, pixel_hash, filename, dataset : str
+        The image, and the pixels that must be found at its path.
+    model, checkpoint, device : str
+        As for `samnb.models.load_model`; checkpoint "" for none.
+    folder, dtype : str
+        The store, and its storage precision.
+    limits : Limits
+        What the store may take.
+    pixels : int
+        How many the image has; 0: not known.
+    precision : str
+        In which the encoder computes; the key says the same.
+    content_hash : str
+        Of the file's bytes when it was added: the same bytes have the same pixels. "" where that is not known.
+    """
+
+    key: str
+    path: str
+    pixel_hash: str
+    filename: str
+    dataset: str
+    model: str
+    checkpoint: str
+    device: str
+    folder: str
+    dtype: str
+    limits: Limits = field(default_factory=Limits)
+    pixels: int = 0
+    precision: str = "auto"
+    content_hash: str = ""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """For the header of the entry."""
+        return {"pixel_hash": self.pixel_hash, "filename": self.filename, "model": self.model}
+
+
+@dataclass(frozen=True)
+class EncodeOutcome:
+    """The result of an `EncodeTask`: its key, never the tensor."""
+
+    key: str
+    computed: bool
+    ms: float
+
+
+def encode_into_store(task: EncodeTask) -> EncodeOutcome:
+    """Do one task with the model and the store of this process; what an executor runs."""
+    model = _model(task.model, task.checkpoint, task.device, task.precision)
+    store = _store(task.folder, task.dtype, task.limits)
+    started = time.perf_counter()
+    _, hit = load_or_encode(task, model, store)
+    return EncodeOutcome(task.key, not hit, (time.perf_counter() - started) * 1000)
+
+
+def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
+    """The task's image after ``model.prepare``; its pixels are checked, and never copied.
+
+    Raises
+    ------
+    ImageChanged
+        The file no longer holds the pixels it was added with.
+    """
+    return model.prepare(_checked_picture(task))
+
+
+def _checked_picture(task: EncodeTask) -> Image:
+    # The bytes of a JPEG are a tenth of its pixels; pixels are hashed only where the bytes changed.
+    picture, unchanged = read_upright(task.path, content_hash=task.content_hash)
+    if not unchanged and hash_of_upright(picture) != task.pixel_hash:
+        raise ImageChanged(task.path, task.dataset)
+    return picture
+
+
+def load_or_encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tuple[Embedding, bool]:
+    """The task's embedding, and True when it came from the store; computed here it is published."""
+
+    def compute() -> Embedding:
+        return encode_to_store(model, np.asarray(_checked_picture(task)), cache.dtype)
+
+    return cache.get_or_compute(task.key, compute, about=task.metadata)
+
+
+@lru_cache(maxsize=2)
+def _model(name: str, checkpoint: str, device: str, precision: str) -> Model:
+    return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
+
+
+@lru_cache(maxsize=8)
+def _store(folder: str, dtype: str, limits: Limits) -> EmbeddingCache:
+    return EmbeddingCache(folder, dtype=dtype, **asdict(limits))

@@ -1,0 +1,61 @@
+import pickle
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import samnb.encoding.tasks
+import samnb.session
+from samnb.encoding.tasks import encode_into_store, prepared_picture
+from samnb.errors import ImageChanged
+from samnb.session import Session
+from tests.support.numpy_model import NumpyModel
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel())
+    with Session(tmp_path / "session") as session:
+        session.add(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
+        yield session
+
+
+def test_a_task_travels_and_its_outcome_holds_no_tensor(session, monkeypatch):
+    worker = NumpyModel()
+    monkeypatch.setattr("samnb.encoding.tasks._model", lambda *args: worker)
+    task = pickle.loads(pickle.dumps(session._encoder.task(session.images()[0])))
+    first, second = encode_into_store(task), encode_into_store(task)
+    assert (first.computed, second.computed, worker.encodes) == (True, False, 1)
+    assert first.key == task.key
+    assert len(pickle.dumps(first)) < 500
+    _, hit = session.embedding(session.images()[0])
+    assert hit
+    assert session.model.encodes == 0
+
+
+def test_a_file_with_the_bytes_that_were_added_is_not_hashed_by_its_pixels(session, monkeypatch):
+    task = session._encoder.task(session.images()[0])
+    prepare = SimpleNamespace(prepare=lambda picture: picture.size)
+    expected = prepared_picture(replace(task, content_hash=""), prepare)
+
+    def refuse(picture):
+        raise AssertionError("its pixels were hashed")
+
+    monkeypatch.setattr(samnb.encoding.tasks, "hash_of_upright", refuse)
+    assert prepared_picture(task, prepare) == expected
+
+
+def test_a_file_written_anew_is_told_by_its_pixels(tmp_path):
+    path, pixels = tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    Image.fromarray(pixels).save(path)
+    with Session(tmp_path / "s") as session:
+        session.add([path], dataset="monday")
+        task = session._encoder.task(session.images()[0])
+    prepare = SimpleNamespace(prepare=np.asarray)
+    Image.fromarray(pixels).save(path, compress_level=0)
+    np.testing.assert_array_equal(prepared_picture(task, prepare), pixels)
+    Image.fromarray(pixels + 1).save(path)
+    with pytest.raises(ImageChanged, match=r"a\.png.*dataset='monday'"):
+        prepared_picture(task, prepare)
