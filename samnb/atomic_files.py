@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what to say when they cannot be written."""
+"""Atomic file writes: a file is complete or absent. Also the error to raise when a file cannot be written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ASIDE = re.compile(r"\.samnb-[0-9a-f]{32}\.part")
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write under a hidden name and rename, making the folder if need be; nothing half written stays.
+    """Write under a hidden name and rename, creating the folder if needed; no partial file stays.
 
-    Not flushed to the disk: for what can be made again. Embeddings have a writer of their own.
+    The file is not flushed to the disk, so use this for data that can be made again. Embeddings have their own writer.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def write_whole(path: Path, content: bytes) -> Path:
 def set_aside(near: Path, *, folder: bool = False) -> Iterator[Path]:
     """A new hidden file, or folder, in a folder, to be filled and renamed; gone at the end of the block if it is not.
 
-    It is locked meanwhile. What a killed process leaves is not, and `clear_leftovers` takes it away.
+    It is locked meanwhile. A leftover of a killed process is not locked, and `clear_leftovers` deletes it.
 
     Raises
     ------
@@ -67,10 +67,10 @@ def set_aside(near: Path, *, folder: bool = False) -> Iterator[Path]:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Take away what processes that were killed had set aside in a folder.
+    """Delete the leftovers of killed processes in a folder.
 
-    That is what has a name such as `set_aside` gives, and is locked by nobody. Where there are no locks (Windows, some
-    network drives) nothing is taken away: whoever is writing it may be alive.
+    A leftover has a name such as `set_aside` gives and is not locked. Where there are no locks (Windows, some
+    network drives) nothing is deleted: the process that writes it may be alive.
 
     Examples
     --------
@@ -95,14 +95,14 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def _locked(path: Path, *, wait: bool) -> int | None:
-    """An open, locked file descriptor, which ends with the process; None where there is none to be had."""
+    """An open, locked file descriptor, which ends with the process; None if locking is not possible."""
     try:
         import fcntl
     except ImportError:  # Windows
         return None
     try:
         file = os.open(path, os.O_RDONLY)
-    except OSError:  # somebody else's, or gone
+    except OSError:  # another user's, or gone
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,12 +121,12 @@ def _take_away(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with contextlib.suppress(OSError):  # it is hidden and in nobody's way
+        with contextlib.suppress(OSError):  # it is hidden and disturbs nothing
             path.unlink(missing_ok=True)
 
 
 def cannot_write(folder: Path, path: Path, error: OSError) -> StoreError:
-    """The error to raise: no permission is a matter of the folder, a full disk or a file in the way of the path."""
+    """The error to raise: no permission concerns the folder, a full disk or a file in the way concerns the path."""
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return SessionReadOnly(folder, error.strerror or error)
     return StoreError(

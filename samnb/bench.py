@@ -1,6 +1,7 @@
-"""`samnb bench`: how fast a model is on this machine, beside segment-anything's own predictor with the same weights.
+"""`samnb bench`: the speed of a model on this machine, compared with segment-anything's own predictor.
 
-Both sides take turns within one run, so that a busy machine is busy for both; medians and their ratio are told. The
+Both have the same weights and take turns within one run, so that other load affects both. Medians and their ratio
+are reported. The
 reference is ``segment_anything.SamPredictor`` on official modules. Beside it stand ``transformers``' ``SamModel`` where
 that is installed, and the limit: what the encoder's arithmetic takes as bare matrix products.
 """
@@ -117,7 +118,7 @@ def bench(
     pictures : int
         How many are clicked on and prewarmed.
     on_step : callable
-        Told what is measured next.
+        Called with the name of the next measurement.
 
     Raises
     ------
@@ -213,7 +214,7 @@ def _weights(model: str, checkpoint: str | os.PathLike[str] | None) -> Iterator[
 
 
 def _reference(model: SamModel) -> Any:
-    """A ``SamPredictor`` on the model's weights, with modules that nobody made faster."""
+    """A ``SamPredictor`` on the model's weights, with the official modules."""
     from .models.sam.reference import import_segment_anything
 
     official = import_segment_anything()

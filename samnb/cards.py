@@ -1,4 +1,4 @@
-"""HTML cards, panels and tables, and the colours, numbers and sizes they are written with. Strings only."""
+"""HTML cards, panels and tables, and the text of numbers and sizes in them. Strings only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packaged photographs as files, and the whole job without a browser: `samnb demo`."""
+"""Packaged photographs as files, and the whole workflow without a browser: `samnb demo`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def demo_pictures(folder: str | Path) -> Path:
 
 
 def run(folder: str | Path | None = None) -> int:
-    """The whole job in a terminal: add, prewarm, click, template, apply, export, contact sheet.
+    """The whole workflow in a terminal: add, prewarm, click, template, apply, export, contact sheet.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _copy(source: Path, path: Path) -> None:
 
 def _make(path: Path, write: Callable[[Path], object]) -> None:
     if not path.exists():
-        # A hidden name first, so that an interrupted first run leaves no half picture to be found.
+        # A hidden name first, so that an interrupted first run leaves no partial picture.
         partial = path.with_name(f".{path.name}")
         write(partial)
         partial.replace(path)

@@ -1,4 +1,4 @@
-"""The values that travel between the rooms: `Prompt`, `Embedding`, `Prediction`. All are frozen."""
+"""The values that packages pass to each other: `Prompt`, `Embedding`, `Prediction`. All are frozen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a hand says about one object: points, their labels and a box.
+    """What a user marks of one object: points, their labels and a box.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Prompt:
         point_labels: Sequence[int] | NDArray[Any] | None = None,
         box: Sequence[float] | NDArray[Any] | None = None,
     ) -> Prompt:
-        """Check and freeze loose values; labels left out mean foreground.
+        """A prompt from loose values, checked; missing labels mean foreground.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Prompt:
                 raise PointOutsideImage((x, y), size_hw, image)
 
     def scaled(self, factor_x: float, factor_y: float) -> Prompt:
-        """The same prompt in another frame: every x times `factor_x`, every y times `factor_y`."""
+        """The same prompt at another scale: every x times `factor_x`, every y times `factor_y`."""
         points = tuple((x * factor_x, y * factor_y) for x, y in self.points)
         box = None
         if self.box is not None:
@@ -118,7 +118,7 @@ class Prompt:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Prompt:
-        """Read what `as_dict` wrote; a mask drawn by hand has an empty prompt, and gets that back."""
+        """The inverse of `as_dict`; a mask drawn by hand has an empty prompt, which stays empty."""
         if not values.get("points") and values.get("box") is None:
             return cls()
         return cls.of(points=values.get("points"), point_labels=values.get("point_labels"), box=values.get("box"))
@@ -126,7 +126,7 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """What an image encoder gives for one image: named tensors and the frame they were made in.
+    """The output of an image encoder for one image: named tensors and the sizes they belong to.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Embedding:
     original_size : (H, W)
         Of the upright picture, in pixels.
     input_size : (H, W)
-        Of the resized picture inside the model's square frame, before padding.
+        Of the resized picture inside the model's square input, before padding.
     """
 
     tensors: Mapping[str, NDArray[Any]]
@@ -150,10 +150,10 @@ class Embedding:
 
 
 class LazyMasks:
-    """Masks at the size of a picture, made one by one when they are wanted, each once; for any thread.
+    """Masks at the size of a picture, each computed once, on first use; thread-safe.
 
-    A model answers a click with three candidates, and most callers look at one. On a picture of twelve megapixels the
-    other two are 24 MB and a part of the click's time.
+    A model answers a click with three candidates, and most callers use one. On a picture of twelve megapixels the
+    other two take 24 MB and a part of the click's time.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class LazyMasks:
 
     @property
     def made(self) -> frozenset[int]:
-        """The indices of those that were asked for."""
+        """The indices of the masks that were computed."""
         return frozenset(self._made)
 
     def one(self, index: int) -> NDArray[np.bool_]:
@@ -196,13 +196,13 @@ class LazyMasks:
         index = range(self.shape[0])[index]
         with self._lock:
             if self._masks is None:
-                # Zeros are pages that the system hands out when they are written to: what nobody wants takes no memory.
+                # The system allocates pages of zeros when they are written to: unused masks take no memory.
                 self._masks = np.zeros(self.shape, bool)
             if index not in self._made:
                 try:
                     self._make(index, self._masks[index])
                 except BaseException:
-                    self._masks[index] = False  # what was made half is no mask: the next one asks again
+                    self._masks[index] = False  # a partly written mask is not a mask: the next access computes it again
                     raise
                 self._made.add(index)
             return self._masks[index]
@@ -216,19 +216,19 @@ class LazyMasks:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Candidate masks of one prompt, not kept yet.
+    """Candidate masks of one prompt, not accepted yet.
 
     Parameters
     ----------
     masks : (N, H, W) bool
         At the size of the upright picture, best score first is *not* implied: see `best`. May be given as `LazyMasks`:
-        then each is made when it is first asked for, and reading this makes all; `mask` and `mask_of` make one.
+        then each is computed on first use, and reading this computes all; `mask` and `mask_of` compute one.
     scores : (N,) float32
         The model's own estimate of each mask's IoU, about 0 to 1.
     low_res_logits : (N, h, w) float32
-        Unscaled mask logits; the next click may hand one back as `mask_input`.
+        Unscaled mask logits; the next click may pass one as `mask_input`.
     prompt : Prompt
-        What was asked, in image pixels.
+        The prompt, in image pixels.
     image : str
         File name of the image, "" when decoded without a session.
     image_id : str
@@ -269,11 +269,11 @@ class Prediction:
             return self.__dict__["masks"]
 
     def __getstate__(self) -> dict[str, Any]:
-        """With all masks: what makes them cannot travel."""
+        """With all masks: the function that computes them cannot be pickled."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def but(self, **changes: Any) -> Prediction:
-        """The same with some values changed; unlike ``dataclasses.replace`` it makes no masks that nobody asked for.
+        """The same with some values changed; unlike ``dataclasses.replace`` it computes no unused masks.
 
         Examples
         --------
@@ -286,7 +286,7 @@ class Prediction:
         return Prediction(**{**values, **changes})
 
     def mask_of(self, index: int) -> NDArray[np.bool_]:
-        """The (H, W) mask of that index; the others need not be made for it."""
+        """The (H, W) mask of that index; the others are not computed for it."""
         lazy: LazyMasks | None = self.__dict__.get("_lazy")
         return self.masks[index] if lazy is None else lazy.one(index)
 
@@ -296,7 +296,7 @@ class Prediction:
         return int(np.argmax(self.scores))
 
     def best_for(self, prompt: Prompt) -> int:
-        """Index of the mask that is right at most of the prompt's points; of equally right ones the highest score.
+        """Index of the mask that satisfies most of the prompt's points; of equal ones the highest score.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""What the catalog takes and gives: frozen records, never live database rows.
+"""The records of the catalog: frozen values, never live database rows.
 
 `NewImage` and `NewAnnotation` go in, all else comes out.
 A record is a snapshot: it does not change when the catalog does.
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 BY_HAND = "hand"
-"""The source of an annotation that somebody accepted."""
+"""The source of an annotation that a user accepted."""
 
 UNSURE, ACCEPTED, REJECTED = "unsure", "accepted", "rejected"
-"""What a review says of an annotation; "" where there is nothing to review."""
+"""The review state of an annotation; "" if there is nothing to review."""
 
 UNREAD = "unread:"
-"""How the pixel hash begins of an image that came from the earlier server and was not read since."""
+"""Prefix of the pixel hash of an image from the earlier server that was not read since."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Removed:
-    """What left a dataset: so many images, and so many annotations with them."""
+    """The number of images removed from a dataset, and of annotations removed with them."""
 
     dataset: str
     images: int
@@ -73,20 +73,20 @@ class Removed:
 
 @dataclass(frozen=True)
 class NewImage:
-    """A picture to be added to a dataset; the path is what tells two images of a dataset apart.
+    """A picture to be added to a dataset; the path identifies it within the dataset.
 
     Parameters
     ----------
     path : str
-        Where the file is; kept as given, so give an absolute one.
+        Path of the file, stored as given, so pass an absolute one.
     filename : str
-        What people call it.
+        The name to show.
     content_hash, pixel_hash, perceptual_hash : str
-        64 hexadecimal digits each: of the bytes, of the pixels, of what it looks like.
+        64 hexadecimal digits each: of the bytes, of the pixels, of the look.
     width, height : int
         Upright, in pixels.
     size_bytes, mtime_ns, inode : int
-        Of the file, as `os.stat` tells them; equal values mean an unchanged file.
+        Of the file, as in `os.stat`; equal values mean an unchanged file.
     embedding_cached : bool
         True when the embedding of these pixels is in the store.
     perceptual_version : int
@@ -149,11 +149,11 @@ class ImageRecord:
 
     @property
     def is_read(self) -> bool:
-        """False for an image from the earlier server whose pixels nobody has seen since."""
+        """False for an image from the earlier server whose pixels were not read since."""
         return not self.pixel_hash.startswith(UNREAD)
 
     def as_new(self) -> NewImage:
-        """What would be added to make this image."""
+        """The `NewImage` that would add this image."""
         return NewImage(**{name: getattr(self, name) for name in NewImage.__dataclass_fields__})
 
     @property
@@ -183,7 +183,7 @@ class NewAnnotation:
     area : int
         Pixels inside the mask.
     score : float
-        The model's own IoU estimate, about 0 to 1; 1 when a hand drew the mask.
+        The model's own IoU estimate, about 0 to 1; 1 for a mask drawn by hand.
     source : str
         Where it came from: ``"prompt"``, ``"import"``, ``"template:<name>@<version>"`` …
     prompt : mapping
@@ -252,7 +252,7 @@ class CategoryRecord:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a person said of two pictures that look alike.
+    """A person's verdict on two pictures that look alike.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ class Verdict:
         Their pixel hashes, the smaller one first.
     same : bool
     distance : int
-        How many of 256 bits told them apart then.
+        How many of the 256 bits differed then.
     decided_at : str
         UTC, ISO 8601.
     """

@@ -71,7 +71,7 @@ class Session:
     Parameters
     ----------
     folder : path, optional
-        Made, or opened and upgraded. None: "samnb/default" in the user's data folder.
+        Created, or opened and upgraded. None: "samnb/default" in the user's data folder.
     model : str
         Registry name, see `samnb.models.available_models`.
     checkpoint : path, optional
@@ -84,7 +84,7 @@ class Session:
     database_url : str, optional
         SQLAlchemy URL of the catalog; None: "catalog.db" in the folder, or the DATABASE_URL variable.
     cache : EmbeddingCache or dict, optional
-        A store of your own, or options for the session's, as `samnb.EmbeddingCache` has them: dtype, memory_bytes,
+        Your own store, or options of `samnb.EmbeddingCache` for the session's store: dtype, memory_bytes,
         disk_bytes, remote, …
 
     Attributes
@@ -103,8 +103,8 @@ class Session:
     CheckpointError
         The weight file is missing, damaged or of another model.
     SessionReadOnly, SessionTooNew
-        The folder cannot be written, or comes from a newer version and cannot even be read. What can is open for
-        reading only: `catalog.read_only` is True, and every change raises `SessionTooNew`.
+        The folder cannot be written, or is of a newer version and cannot even be read. A newer one that can be read
+        is opened read-only: `catalog.read_only` is True, and every change raises `SessionTooNew`.
 
     Examples
     --------
@@ -168,26 +168,26 @@ class Session:
         Raises
         ------
         ImageNotFound
-            A single path or glob where nothing is found.
+            A single path or glob without a picture.
         KeyboardInterrupt
             After the current image is finished; its message says how far it came. A second Ctrl+C stops at once.
         """
         return run_shown(self._library.add(source, dataset=dataset, start=False), show=show)
 
     def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddJob:
-        """Add pictures as `add` does, in the background; `await` it, or `.wait()`. Then it has a `report`.
+        """Add pictures as `add` does, in the background; `await` it, or call `.wait()`. Then it has a `report`.
 
         Parameters
         ----------
         source, dataset
-            As `add` has them.
+            As in `add`.
         show : bool
-            Draw a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
+            Show a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
         """
         return _shown(self._library.add(source, dataset=dataset), show)
 
     def upload(self, *, dataset: str = "default") -> Upload:
-        """A widget to add files from the computer the browser runs on, for the last line of a notebook cell."""
+        """A widget to add files from the browser's computer, for the last line of a notebook cell."""
         return _widget("Upload", self, dataset=dataset)
 
     def images(self, dataset: str | None = None) -> list[ImageRecord]:
@@ -210,7 +210,7 @@ class Session:
         Raises
         ------
         ImageError
-            The file is gone, or no longer holds the pixels it was added with.
+            The file is gone, or its pixels have changed since it was added.
         """
         return self._library.pixels(image)
 
@@ -235,7 +235,7 @@ class Session:
         ----------
         name : str
         discard_annotations : bool
-            Also where that deletes annotations by hand or from a file.
+            Also if that deletes annotations by hand or from a file.
 
         Raises
         ------
@@ -247,7 +247,7 @@ class Session:
         return self.catalog.delete_dataset(name, discard_annotations=discard_annotations)
 
     def remove_image(self, image: ImageRef, *, discard_annotations: bool = False) -> Removed:
-        """Take one image out of its dataset; for what stays, and what is raised, see `delete_dataset`."""
+        """Remove one image from its dataset; what stays, and what is raised, is as in `delete_dataset`."""
         return self.catalog.remove_image(self.image(image).id, discard_annotations=discard_annotations)
 
     def relocate(self, folder: str | Path) -> RelocationReport:
@@ -263,7 +263,7 @@ class Session:
         return relocate(self.catalog, Path(folder).expanduser())
 
     def fill_hashes(self, *, show: bool = True) -> Job:
-        """Read the files of images whose hashes are not known, in the background; `await` it, or `.wait()`.
+        """Read the files of images whose hashes are not known, in the background; `await` it, or call `.wait()`.
 
         Those are images that came from the earlier server, and images whose perceptual hash was made by an older
         version. Without this call, `prewarm`, `predict` and `add` read the former when they need them. A file that is
@@ -272,7 +272,7 @@ class Session:
         Parameters
         ----------
         show : bool
-            Draw a progress widget (a tqdm bar outside a notebook).
+            Show a progress widget (a tqdm bar outside a notebook).
         """
         return _shown(self._library.fill_hashes(), show)
 
@@ -299,8 +299,8 @@ class Session:
         Parameters
         ----------
         threshold : int
-            Bits of 256 in which perceptual hashes may differ from the representative's: up to 31 it is almost surely
-            the same picture, 51 finds more, unrelated ones begin near 75.
+            Number of the 256 bits that may differ from the representative's perceptual hash: up to 31 it is almost
+            surely the same picture, 51 finds more, unrelated ones begin near 75.
         dataset : str, optional
             None: all images.
         """
@@ -350,7 +350,7 @@ class Session:
         threshold : int
             As in `near_duplicates`.
         only_confirmed : bool
-            Leave out only what has the same pixels or was said to be the same, not what merely looks alike.
+            Leave out only images with the same pixels or the verdict "same", not those that only look alike.
         keep : iterable of images
             These stay rather than a larger one.
 
@@ -380,7 +380,7 @@ class Session:
         return self._encoder.key(known_by) in self.cache
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
-        """An image's embedding, and True when it came from the store and not from the encoder."""
+        """An image's embedding, and True if it came from the store and not from the encoder."""
         return self._encoder.embedding(self._library.read(image), urgent=True)
 
     def prefetch(self, image: ImageRef, *, neighbours: Iterable[ImageRef] = ()) -> None:
@@ -431,7 +431,7 @@ class Session:
         executor: Executor | None = None,
         show: bool = True,
     ) -> Job:
-        """Encode what is not cached yet, in the background; `await` it, or `.wait()`.
+        """Encode what is not cached yet, in the background; `await` it, or call `.wait()`.
 
         Parameters
         ----------
@@ -440,10 +440,10 @@ class Session:
         images : iterable, optional
             Only these, in this order.
         executor : Executor, optional
-            Anything like `concurrent.futures`; its workers load the model themselves and need to see the
+            Any `concurrent.futures` executor; its workers load the model themselves and need the
             files and the store under the same paths. None: one after the other in this process.
         show : bool
-            Draw a progress widget (a tqdm bar outside a notebook).
+            Show a progress widget (a tqdm bar outside a notebook).
         """
         records = self._library.select(dataset, images)
         work = partial(prewarm_events, encoder=self._encoder, executor=executor)
@@ -486,7 +486,7 @@ class Session:
         points : (N, 2), optional
             (x, y) in image pixels.
         point_labels : (N,), optional
-            1 foreground, 0 background; left out: all foreground.
+            1 foreground, 0 background; default: all foreground.
         box : (x0, y0, x1, y1), optional
             Image pixels.
         prompt : Prompt, optional
@@ -496,8 +496,8 @@ class Session:
         mask_input : (h, w) float32, optional
             One of the `Prediction.low_res_logits` of an earlier prompt for the same object in the same region.
         region : (x0, y0, x1, y1), optional
-            Whole image pixels: encode this part of the image on its own, so that small objects keep their detail;
-            `samnb.encoding.regions.region_around` gives one that is found again. Nothing outside it is on a mask.
+            Whole image pixels: encode this part of the image separately, so that small objects keep their detail;
+            `samnb.encoding.regions.region_around` gives one on a grid, which later calls find again. Masks end at it.
 
         Raises
         ------
@@ -517,7 +517,7 @@ class Session:
         ----------
         prediction : Prediction
         category : str
-            Class name; a new one is fine.
+            Class name; a new one is added.
         index : int, optional
             Which mask; None: the one with the highest score.
 
@@ -594,7 +594,7 @@ class Session:
         mask : (H, W) bool, optional
         category : str, optional
         layer : int, optional
-            Higher ones lie on top; of equal ones the later annotation does.
+            Higher ones are on top; of equal ones the later annotation is.
         prompt : Prompt, optional
         score : float, optional
 
@@ -613,7 +613,7 @@ class Session:
         return self._annotations.remove(annotation)
 
     def restore(self, annotations: Iterable[Annotation], *, changed_from: Iterable[Annotation] = ()) -> None:
-        """Make annotations what they were: a deleted one comes back under its old id, a changed one as it was.
+        """Restore annotations: a deleted one comes back under its old id, a changed one gets its old values.
 
         Parameters
         ----------
@@ -758,7 +758,7 @@ class Session:
         images : iterable, optional
             Only these, in this order.
         show : bool
-            Draw a progress widget (a tqdm bar outside a notebook).
+            Show a progress widget (a tqdm bar outside a notebook).
         """
         return _shown(self._templates.apply(template, dataset, images), show)
 
@@ -890,7 +890,7 @@ class Session:
     def export(self, format: str, path: str | Path, *, dataset: str | None = None, **options: Any) -> ExportReport:
         """Write annotations for other tools, or with "recipe" for `replay`.
 
-        What cannot be written is in the report, and the rest goes on.
+        Failures are in the report, and the rest continues.
 
         Parameters
         ----------
@@ -938,18 +938,17 @@ class Session:
             A COCO file; a JSON file of labelme or a folder of them; a folder of mask pictures.
         path : path
         dataset : str, optional
-            Only its images are meant, and new ones go there. None: all are; new ones go to "default".
+            Search only its images, and add new ones to it. None: search all; add new ones to "default".
         images : path, optional
-            A folder with the pictures: those the file names and the session does not have are added.
-            None: they are reported.
+            A folder with the pictures: those that the session does not have are added. None: they are reported.
         by_hand : bool
             New ones count as made by hand: their source is "hand", so that templates are made from them and evaluated
             on them. For masks that a person has checked, not those of a program.
         show : bool
             Draw the progress (a tqdm bar outside a notebook) when it takes longer than a second.
         **options
-            For "coco", ``crowds=False`` leaves out what is marked ``iscrowd``. For "masks", ``categories=["coin", …]``:
-            what the numbers 1, 2, … of label maps mean.
+            For "coco", ``crowds=False`` leaves out objects marked ``iscrowd``. For "masks", ``categories=["coin", …]``
+            names the numbers 1, 2, … of label maps.
 
         Raises
         ------
@@ -966,7 +965,7 @@ class Session:
         return run_shown(job, show=show)
 
     def recipe(self, dataset: str | None = None) -> Recipe:
-        """How the masks of a dataset were made; None: of all images."""
+        """The recipe of a dataset's masks; None: of all images."""
         return self._replayer.recipe(self.images(dataset), self.catalog.annotations(dataset=dataset))
 
     def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
@@ -1005,9 +1004,9 @@ class Session:
         seed: int = 0,
         on_case: Callable[[Case], object] | None = None,
     ) -> ModelReport:
-        """How good the session's model is on these pictures: simulated clicks on what was annotated by hand.
+        """Evaluate the session's model on these pictures, by simulated clicks on objects annotated by hand.
 
-        Embeddings come from the cache; what is missing is encoded. For the parameters, and what is raised, see
+        Embeddings come from the cache; missing ones are computed. For the parameters, and what is raised, see
         `samnb.evaluation.evaluate.evaluate_annotations`.
         """
         chosen = self.annotations(category=category, dataset=dataset)

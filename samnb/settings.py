@@ -1,6 +1,6 @@
-"""The environment variables samnb listens to: what each means, what it may say, and what holds without it.
+"""The environment variables of samnb: meaning, allowed values and default of each.
 
-Everything else is an argument; an argument goes before its variable. ``samnb settings`` prints what holds, and
+Everything else is an argument; an argument overrides its variable. ``samnb settings`` prints the current values, and
 ``docs/settings.md`` has the table.
 """
 
@@ -64,11 +64,11 @@ class Setting:
     example : str
         A value it could have.
     default : str
-        What holds without it, in words.
+        The default, in words.
     parse : callable
         From the text to the value; ValueError with what was expected.
     option : str
-        The argument it stands for: of ``Session(cache={...})`` where nothing else is said.
+        The argument with the same meaning: of ``Session(cache={...})`` unless named otherwise.
     secret : bool
         Whether the value may hold passwords.
     """
@@ -329,12 +329,12 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 def read(name: str, environment: Mapping[str, str] | None = None) -> Any:
-    """What a variable says, or None when it is not set or empty.
+    """The value of a variable, or None when it is not set or empty.
 
     Raises
     ------
     SettingError
-        It says something that cannot be understood.
+        The value cannot be parsed.
 
     Examples
     --------
@@ -352,7 +352,7 @@ def read(name: str, environment: Mapping[str, str] | None = None) -> Any:
 
 
 def cache_options(folder: Path | str | None = None, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The arguments of an `EmbeddingCache` that the environment asks for; only those it names.
+    """The arguments of an `EmbeddingCache` that the environment sets.
 
     Parameters
     ----------
@@ -377,7 +377,7 @@ def cache_options(folder: Path | str | None = None, environment: Mapping[str, st
 
 
 def settings_text(environment: Mapping[str, str] | None = None) -> str:
-    """What holds now and where it comes from, for a terminal; passwords are hidden."""
+    """The current values and where they come from, for a terminal; passwords are hidden."""
     environment = os.environ if environment is None else environment
     width = max(len(setting.name) for setting in SETTINGS)
     lines = []

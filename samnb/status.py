@@ -1,4 +1,4 @@
-"""`Status`: a session at a glance, as a card, as text and as plain values."""
+"""`Status`: a summary of a session, as a card, as text and as plain values."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Status"]
 
 @dataclass(frozen=True)
 class Status:
-    """A session at a glance: a card in a notebook, a text in a terminal, and a dict, `dict(status)`, for monitoring.
+    """A summary of a session: a card in a notebook, text in a terminal, and a dict, `dict(status)`, for monitoring.
 
     Parameters
     ----------
     images, unique_contents, unique_images : int
         Images; how many have different bytes, and how many different pixels.
     duplicate_groups, duplicates : int
-        Pictures that are there several times, and how many images are so beyond the first.
+        Groups of images with the same pixels, and how many images they have beyond the first.
     cached, coverage_percent : int, float
         Images whose embedding the store holds now, for the session's model.
     cached_by_model : mapping
-        Embeddings in the store by the name of their model; where there are thousands, reckoned from a part of them.
+        Embeddings in the store by the name of their model; if there are thousands, estimated from a part of them.
     cache_entries, cache_bytes : int
         Embeddings of all models, and what they take on the disk.
     image_bytes : int
@@ -64,7 +64,7 @@ class Status:
 
     @classmethod
     def read(cls, encoder: Encoder, folder: Path) -> Status:
-        """Count now; the catalog's flags are set to what the store holds on the way, where it can be written."""
+        """Count now. A writable catalog's flags are set to what the store holds."""
         catalog, stats = encoder.catalog, encoder.cache.stats(models=True)
         read_only = getattr(catalog, "read_only", False)
         if not read_only:
@@ -109,7 +109,7 @@ class Status:
 
     @property
     def _half(self) -> str:
-        """In which precision it computes, where that is not the one everybody expects."""
+        """The precision it computes in, if that is not float32."""
         usual = self.precision in ("", "float32") and not self.device.startswith("cuda")
         return "" if usual else f", {self.precision}"
 

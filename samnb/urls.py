@@ -1,4 +1,4 @@
-"""Addresses of databases and remote tiers: told without their passwords, taken apart into what they say."""
+"""URLs of databases and remote tiers: hides their passwords, and parses them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 __all__ = ["safe_url", "secrets_of", "without_secrets"]
 
 _HIDDEN = "***"
-# Shown after a "?"; any other option might be a secret under a name nobody here has heard of.
+# Shown after a "?"; any other option might be a secret under an unknown name.
 _SHOWN = frozenset(
     ("anon", "check_same_thread", "client_encoding", "db", "endpoint_url", "mode", "profile", "protocol", "region")
 )
@@ -38,7 +38,7 @@ def safe_url(url: str) -> str:
 
 
 def secrets_of(url: str) -> Iterator[str]:
-    """What `safe_url` hides, as it is written and as it is meant."""
+    """The texts that `safe_url` hides, percent-encoded and decoded."""
     try:
         parts = urlsplit(url)
     except ValueError:

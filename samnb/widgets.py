@@ -1,4 +1,4 @@
-"""What a notebook shows: `Annotator`, `LookalikeReview`, `Review`, `Tuner`, `Upload`, a job's `Progress`.
+"""The widgets: `Annotator`, `LookalikeReview`, `Review`, `Tuner`, `Upload`, a job's `Progress`.
 
 Imports ipywidgets.
 """

@@ -1,1 +1,1 @@
-"""Accepted objects: kept, changed, removed and restored."""
+"""Accepted objects: accept, change, remove and restore them."""

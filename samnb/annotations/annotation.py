@@ -28,7 +28,7 @@ class Annotation:
         File name and dataset of its image.
     category : str
     mask : (H, W) bool
-        Decoded when first asked for.
+        Decoded on first use.
     bbox : (x, y, w, h)
         Image pixels.
     area : int
@@ -65,7 +65,7 @@ class Annotations(list[Annotation]):
     """A list of annotations that can become a table."""
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row an annotation; needs pandas."""
+        """One row per annotation; needs pandas."""
         import pandas
 
         columns = ["id", "dataset", "image", "category", "score", "area", "bbox", "source", "created_at"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotationService"]
 
-# What may change while an annotation keeps its id.
+# Fields that may change while an annotation keeps its id.
 _CHANGING = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "review")
 
 

@@ -63,7 +63,7 @@ def _annotation_row(annotation: NewAnnotation) -> dict[str, Any]:
 
 
 def annotation_records(connection: Connection, *wanted: Any, rejected: bool = False) -> list[AnnotationRecord]:
-    """Annotations by id; those a review rejected only when told."""
+    """Annotations by id; those a review rejected only on request."""
     query = select(*_COLUMNS).select_from(annotation_table).join(image_table).join(dataset_table)
     if not rejected:
         wanted = (*wanted, annotation_table.c.review != REJECTED)

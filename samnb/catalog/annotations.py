@@ -1,4 +1,4 @@
-"""The part of the catalog that is about annotations: kept, changed, removed, put back."""
+"""The annotation methods of the catalog: save, change, remove, restore."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ __all__ = ["back_up"]
 
 
 def back_up(path: Path, before: str) -> Path:
-    """Copy a SQLite file as it is at this moment, what is still in its log too; others may read and write meanwhile.
+    """Copy a SQLite file in its present state, including its log; others may read and write meanwhile.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def back_up(path: Path, before: str) -> Path:
             closing(sqlite3.connect(partial)) as target,
         ):
             source.backup(target)
-            # The copy of a file with a log would ask for a log of its own when somebody only wants to look.
+            # The copy of a file with a log would create a log of its own even when it is only read.
             target.execute("PRAGMA journal_mode = DELETE")
         os.replace(partial, copy)
     finally:

@@ -1,4 +1,4 @@
-"""The catalog: which images there are, what they hold, what was annotated, which templates were applied.
+"""`Catalog`: the images, annotations and templates of a session, and what was applied, in one database.
 
 Records come out, never live rows. Every call is one short transaction of its own (`add_images`: one for each
 500 images), so threads, notebooks and processes can use one catalog at the same time.
@@ -113,10 +113,10 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog)
         """Let go of the database. Safe to call twice."""
         self._database.close()
 
-    # -- what was said of look-alikes
+    # -- verdicts on look-alikes
 
     def save_verdict(self, first: str, second: str, *, same: bool, distance: int) -> None:
-        """Remember that two pictures, by pixel hash in any order, are the same or not; saying it again replaces.
+        """Save that two pictures, by pixel hash in any order, are the same or not; replaces an earlier verdict.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog)
             connection.execute(insert.on_conflict_do_update(index_elements=[*pair], set_=kept))
 
     def verdicts(self) -> list[Verdict]:
-        """All that was said, the oldest first."""
+        """All verdicts, the oldest first."""
         columns = verdict_table.c
         query = select(verdict_table).order_by(columns.decided_at, columns.first_hash, columns.second_hash)
         with self._database.read() as connection:
@@ -140,7 +140,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog)
             return [Verdict(**{**row, "same": bool(row["same"])}) for row in rows]
 
     def forget_verdict(self, first: str, second: str) -> bool:
-        """Take back what was said of two pictures; False where nothing was."""
+        """Remove the verdict on two pictures; False if there was none."""
         columns = verdict_table.c
         pair = columns.first_hash == min(first, second), columns.second_hash == max(first, second)
         with self._database.write() as connection:

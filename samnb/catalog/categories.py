@@ -1,7 +1,7 @@
-"""The part of the catalog that is about categories: their order, their colours, their names.
+"""The category methods of the catalog: order, colours, names.
 
-A category is there when it was saved, or when an annotation is of it. As soon as one is saved, so are all that are in
-use: nobody's place or colour changes because another got one.
+A category exists when it was saved, or when an annotation has it. As soon as one is saved, all that are in
+use are saved too, so that no place or colour changes because another category got one.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class CategoryCatalog:
             return _records(connection)
 
     def save_category(self, name: str, *, color: str | None = None, position: int | None = None) -> CategoryRecord:
-        """Have a category, or give one another colour or place; what is left out stays.
+        """Add a category, or change its colour or place; omitted values stay.
 
         Parameters
         ----------
         color : str, optional
-            "#rrggbb". For a new one: the next free of colours that colour-blind people tell apart.
+            "#rrggbb". For a new one: the next free colour of a palette that colour-blind people can distinguish.
         position : int, optional
             From 0; those from there on move down. For a new one: the last.
 
@@ -79,7 +79,7 @@ class CategoryCatalog:
             return new
 
     def rename_category(self, old: str, new: str) -> None:
-        """Call a category something else, in its annotations too; its place and colour stay.
+        """Rename a category, in its annotations too; its place and colour stay.
 
         Raises
         ------
@@ -103,14 +103,14 @@ class CategoryCatalog:
             connection.execute(update(annotation_table).where(of_it).values(category=new))
 
     def remove_category(self, name: str) -> None:
-        """Have a category no more.
+        """Remove a category.
 
         Raises
         ------
         UnknownName
             There is none of that name.
         WorkWouldBeLost
-            There are annotations of it. What a review rejected is none, and goes with it.
+            There are annotations of it. Rejected ones do not count, and are removed with it.
         """
         of_it, rejected = annotation_table.c.category == name, annotation_table.c.review == REJECTED
         with self._database.write() as connection:

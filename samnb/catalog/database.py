@@ -1,4 +1,4 @@
-"""The database under the catalog: engine, transactions, opening and upgrading, errors in plain words.
+"""The database of the catalog: engine, transactions, opening and upgrading, readable errors.
 
 SQLite is used so that several threads, notebooks and processes can write at once: WAL, writes that say so
 when they begin (``BEGIN IMMEDIATE``), short transactions. Any other SQLAlchemy URL works if its driver is installed.
@@ -37,7 +37,7 @@ _log = logging.getLogger("samnb.database")
 
 BUSY_TIMEOUT_MS = 10_000
 CACHE_KB, LOG_PAGES = 65_536, 16_000
-"""What a connection of SQLite may keep in memory, and how many pages of 4 KB its log may have."""
+"""The cache size of a SQLite connection in memory, and the pages of 4 KB that its log may have."""
 
 UPGRADE_TIMEOUT_S = 120
 _WRITE_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
@@ -123,7 +123,7 @@ class Database:
             raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
         with self._errors_in_plain_words(), self._writer.begin() as connection:
             if self._is_postgresql:
-                # One at a time, as SQLite has it: row locks, taken in whatever order, would end in deadlocks.
+                # One at a time, as in SQLite: row locks, taken in any order, would end in deadlocks.
                 connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield connection
@@ -142,9 +142,9 @@ class Database:
         key: Sequence[str],
         fixed: Collection[str] = (),
     ) -> None:
-        """Write many rows, all with the same columns, plain values and different keys; one that is there is renewed.
+        """Write many rows with the same columns, plain values and different keys; existing rows are updated.
 
-        Past SQLAlchemy, which looks at every value of every row: that takes longer than SQLite's own work.
+        This bypasses SQLAlchemy, which checks every value of every row: that takes longer than SQLite's own work.
 
         Parameters
         ----------
@@ -179,16 +179,16 @@ class Database:
         )
 
     def has_grown(self, connection: Connection, before: int, after: int, *targets: Table) -> None:
-        """Tell the planner, where there is one that has to be told, whenever there is four times as much as before.
+        """Run ANALYZE on databases that need it, whenever the number of rows has grown fourfold.
 
-        PostgreSQL looks by itself once a minute. Until then it takes a dataset for a handful of rows, and looks through
-        all of them for every path.
+        PostgreSQL does so by itself once a minute. Until then it assumes that a dataset has a handful of rows, and
+        scans all of them for every path.
         """
         if self._is_postgresql and after.bit_length() // 2 > max(before, 64).bit_length() // 2:
             connection.exec_driver_sql(f"ANALYZE {', '.join(target.name for target in targets)}")
 
     def close(self) -> None:
-        """Close every idle connection. Safe to call twice; a later query connects anew."""
+        """Close every idle connection. Safe to call twice; a later query connects again."""
         self.engine.dispose()
 
     def _open(self) -> None:
@@ -242,7 +242,7 @@ class Database:
                     self.backup = back_up(self.path, HEAD)
                 self._bring_up(connection, found)
         except BaseException:
-            # Nothing was changed, so the copy is of no use, and each new try would leave another.
+            # Nothing was changed, so the copy is useless, and each new try would leave another.
             if self.backup is not None:
                 self.backup.unlink(missing_ok=True)
                 self.backup = None
@@ -285,7 +285,7 @@ class Database:
         return (connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal") == (self._journal == "wal")
 
     def _use_journal(self) -> None:
-        # Kept in the file, so said once, and outside a transaction, where SQLite would ignore it.
+        # Stored in the file, so set once, and outside a transaction, where SQLite would ignore it.
         with self._errors_in_plain_words():
             connection = self.engine.raw_connection()
             try:
@@ -374,7 +374,7 @@ def _check_writable(path: Path, shown: str) -> None:
 
 
 def _warn_of_old_sqlite(path: Path) -> None:
-    """Once a process: where another one has the file open too, and SQLite has a fault that needs two to show."""
+    """Warn once per process: another process has the file open too, and this SQLite has a fault that needs two."""
     if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _told:
         return
     ours: Iterator[Any] = (engine.pool for engine in list(_engines) if engine.url.database == str(path))
@@ -393,7 +393,7 @@ def _is_newer(revision: str | None) -> bool:
 
 
 def _peek(path: Path) -> str | None:
-    """The schema's revision, read without a trace: closing a connection that may write can change the file."""
+    """The schema's revision, read in read-only mode: closing a writable connection can change the file."""
     try:
         with closing(_connect_to_read(path)) as connection:
             [revision] = connection.execute("SELECT version_num FROM alembic_version").fetchone() or [None]

@@ -1,8 +1,8 @@
-"""What was read of every file before: an unchanged one is not read again, under whatever name, in whatever dataset.
+"""The index of files that were read: an unchanged file is not read again, under any name, in any dataset.
 
-A file is known by its computer, device, number, size and time. Where the time is a whole second (memory cards, unpacked
-archives) another file may come to have all of these, so there it must have the path too. Should a changed file be taken
-for the old one all the same, `samnb.encoding.encoder.read_checked` finds out before anything is encoded.
+A file is identified by computer, device, inode, size and time. If the time is a whole second (memory cards, unpacked
+archives), another file may have the same values, so then the path must be the same too. If a changed file is still
+taken for the old one, `samnb.encoding.encoder.read_checked` detects it before anything is encoded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _READ = ("content_hash", "pixel_hash", "perceptual_hash", "perceptual_detail", "
 
 
 class FileStamp(NamedTuple):
-    """What tells a file that is unchanged; ``device`` and ``inode`` modulo 2**63, as databases hold them."""
+    """The values that identify an unchanged file; ``device`` and ``inode`` modulo 2**63, as databases store them."""
 
     path: str
     device: int
@@ -48,7 +48,7 @@ class FileStamp(NamedTuple):
         return cls(os.fspath(path), folded(found.st_dev), folded(found.st_ino), found.st_size, found.st_mtime_ns)
 
     def is_of(self, read: ImageRecord | NewImage) -> bool:
-        """Whether what was read was read of the file as this stamp has it."""
+        """Whether the picture was read from the file in the state of this stamp."""
         same_file = self.mtime_ns == read.mtime_ns and self.size_bytes == read.size_bytes
         return same_file and self.inode == folded(read.inode)
 
@@ -68,7 +68,7 @@ class FileMemo:
         self._host = (platform.node() if host is None else host)[:64]
 
     def known(self, stamps: Sequence[FileStamp]) -> dict[str, NewImage]:
-        """What was read of those files that are unchanged since, by path."""
+        """The saved values of those files that are unchanged since, by path."""
         found: dict[tuple[int, int], RowMapping] = {}
         with self._database.read() as connection:
             for device in {stamp.device for stamp in stamps}:
@@ -97,7 +97,7 @@ class FileMemo:
         return found
 
     def remember(self, read: Mapping[FileStamp, NewImage]) -> None:
-        """Keep what was read; a picture whose file changed between stamp and reading is left out."""
+        """Save what was read; a picture whose file changed between stamp and reading is left out."""
         rows = list(self._rows(read))
         for batch in batches(rows):
             with self._database.write() as connection:

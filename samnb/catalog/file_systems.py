@@ -36,7 +36,7 @@ class Mount:
 
 
 def mounts(text: str | None = None) -> list[Mount]:
-    """All mounts in the order they were made; empty where the system does not tell (only Linux does).
+    """All mounts in the order they were made; empty if the system does not list them (only Linux does).
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def mounts(text: str | None = None) -> list[Mount]:
 
 
 def mount_of(path: Path, table: Sequence[Mount] | None = None) -> Mount | None:
-    """The mount a path is on, links followed; None where the system does not tell.
+    """The mount a path is on, links followed; None if unknown.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def is_network(kind: str) -> bool:
 
 
 def check_local(path: Path, table: Sequence[Mount] | None = None) -> bool:
-    """True where the write-ahead log may be used; False where it may not, and the user insists on the place.
+    """True if the write-ahead log may be used; False if it may not, and the user insists on the place.
 
     Raises
     ------

@@ -51,7 +51,7 @@ __all__ = [
 BATCH = 500
 KNOWN_NAMES = 500
 TEMPLATE_SOURCE = "template:"
-"""How the source of an annotation begins that a template left."""
+"""Prefix of the source of an annotation made by a template."""
 ORDER = (dataset_table.c.created_at, dataset_table.c.name, image_table.c.position)
 SEED_COLUMNS = tuple(
     image_table.c[name]
@@ -84,7 +84,7 @@ def folded(inode: int) -> int:
 
 
 def path_text(path: AnyPath) -> str:
-    """A path as the catalog keeps it, or `ImageError`: a name that is not Unicode cannot be kept as text."""
+    """A path as the catalog stores it, or `ImageError`: a name that is not Unicode cannot be stored as text."""
     name = os.fspath(path)
     if _is_text(name):
         return name
@@ -142,12 +142,12 @@ def dataset_id_of(connection: Connection, name: str) -> str:
 
 
 def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> Removed:
-    """Delete images of one dataset and what hangs on them; `WorkWouldBeLost` where that was made by hand."""
+    """Delete images of one dataset with their annotations; `WorkWouldBeLost` if some were made by hand."""
     ids = select(image_table.c.id).where(*wanted)
     theirs = annotation_table.c.image_id.in_(ids)
-    # What a template left can be made again in seconds.
+    # Annotations of a template can be made again in seconds.
     of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
-    # What a person decided on is a person's work too.
+    # Annotations that a person reviewed are a person's work too.
     by_hand = ~of_template | annotation_table.c.review.in_((ACCEPTED, REJECTED))
     count = select(func.count()).select_from(annotation_table).where(theirs)
     lost = connection.scalars(count.where(by_hand)).one()
@@ -161,7 +161,7 @@ def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -
 
 
 def new_ids(count: int) -> list[str]:
-    """So many ids that nobody has, each greater than the ones before: 48 bits of time, a count, and chance.
+    """`number` new ids, each greater than the ones before: 48 bits of time, a counter, and random bits.
 
     Random ones would have every new row touch another page of the primary key's index.
     """
@@ -170,7 +170,7 @@ def new_ids(count: int) -> list[str]:
 
 
 def image_values(picture: NewImage, path: str) -> dict[str, Any]:
-    """What a picture brings with it, as columns; the path is as `path_text` gives it."""
+    """The values of a picture as columns; the path is as `path_text` gives it."""
     return {
         "filename": picture.filename,
         "path": path,
@@ -194,7 +194,7 @@ def image_record_of(row: Mapping[str, Any], dataset: str) -> ImageRecord:
 
 
 def renew_image(connection: Connection, image_id: str, picture: NewImage) -> bool:
-    """Write a picture's values over an image's; False where there is none, or its dataset has that path already."""
+    """Overwrite an image's values; False if there is no such image, or its dataset has that path already."""
     values = image_values(picture, path_text(picture.path))
     this_one = image_table.c.id == image_id
     others = image_table.alias()
@@ -265,7 +265,7 @@ def _image_with_short_hash(connection: Connection, name: str) -> ImageRecord:
 
 
 def file_names_near(connection: Connection, name: str) -> set[str]:
-    """Enough file names to suggest one from, however many there are: some that begin alike, some others."""
+    """File names to suggest one from, a limited number: some with the same beginning, some others."""
     query = select(image_table.c.filename).distinct().order_by(image_table.c.filename).limit(KNOWN_NAMES)
     alike = query.where(image_table.c.filename.startswith(PurePath(name).name[:2], autoescape=True))
     return {*connection.scalars(query), *connection.scalars(alike)}

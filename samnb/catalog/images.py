@@ -1,4 +1,4 @@
-"""The part of the catalog that is about datasets and images: what there is, and whose embedding is cached."""
+"""The dataset and image methods of the catalog, and the flags of cached embeddings."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ImageCatalog:
             return dataset_called(connection, name)
 
     def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
-        """Call a dataset something else; its images and annotations stay as they are.
+        """Rename a dataset; its images and annotations stay as they are.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class ImageCatalog:
             return dataset_called(connection, new_name)
 
     def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
-        """Take a dataset out of the catalog, with its images and what was annotated on them.
+        """Remove a dataset from the catalog, with its images and their annotations.
 
         Files, embeddings and the same pictures in other datasets stay.
 
@@ -89,7 +89,7 @@ class ImageCatalog:
         UnknownName
             No such dataset.
         WorkWouldBeLost
-            It holds annotations that no template left, and `discard_annotations` was not said.
+            It holds annotations that no template made, and `discard_annotations` is False.
         """
         with self._database.write() as connection:
             found = dataset_called(connection, name)
@@ -101,7 +101,7 @@ class ImageCatalog:
     # -- images
 
     def remove_image(self, image_id: str, *, discard_annotations: bool = False) -> Removed:
-        """Take one image, by id, out of its dataset, with what was annotated on it; its file and embedding stay.
+        """Remove one image, by id, from its dataset, with its annotations; its file and embedding stay.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class ImageCatalog:
         dataset : str, optional
             May raise `UnknownName`.
         start, count : int
-            Only so many of them, beginning with that one, from 0.
+            At most `count` images, from index `start` on, counted from 0.
         """
         page: Any = {"offset": start or None, "limit": count}
         with self._database.read() as connection:
@@ -149,7 +149,7 @@ class ImageCatalog:
             return image_records(connection, here, order=[image_table.c.position], **page)
 
     def image(self, ref: AnyPath) -> ImageRecord:
-        """One image by whatever names it.
+        """One image by name, id, path or hash.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class ImageCatalog:
             return image_called(connection, ref)
 
     def unread_images(self, *, perceptual_version: int = 0) -> list[ImageRecord]:
-        """Images from the earlier server whose files nobody has read since, by dataset and position.
+        """Images from the earlier server whose files were not read since, by dataset and position.
 
         With a version, also those whose perceptual hash is of an older one.
         """
@@ -176,7 +176,7 @@ class ImageCatalog:
             return image_records(connection, unread | (image_table.c.perceptual_version < perceptual_version))
 
     def renew_images(self, pictures: Mapping[str, NewImage]) -> list[ImageRecord]:
-        """Give images, by id, other values: what was read of their files, or where these are now.
+        """Update images by id: the values read from their files, or their new paths.
 
         Returns
         -------
@@ -211,15 +211,15 @@ class ImageCatalog:
     # -- what is cached
 
     def refresh_cached(self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None) -> int:
-        """Make `embedding_cached` say of every image what `has` says; returns how many are cached.
+        """Set `embedding_cached` of every image to the result of `has`; returns how many are cached.
 
-        There is one flag an image: where sessions with other models share a catalog, it speaks of the model of the
-        session that looked last. `Session.status` and `Session.is_cached` always ask the store.
+        There is one flag per image. If sessions with other models share a catalog, it is about the model of the
+        session that updated it last. `Session.status` and `Session.is_cached` always ask the store.
 
-        `has` is asked for every image (with these pixels, if told) before anything is locked, and again, inside the
-        one transaction that writes, for those where the answer is news.
+        `has` is called for every image (with these pixels, if given) before anything is locked, and again, inside the
+        one transaction that writes, for those whose flag changes.
         """
-        if self._database.newer:  # a flag is a note, not somebody's work: nobody has to hear of it
+        if self._database.newer:  # a flag is a note, not a user's work: no error is needed
             with self._database.read() as connection:
                 return count_cached(connection)
         news = [record.id for record in self._wrongly_flagged(has, pixel_hashes)]
@@ -261,14 +261,14 @@ class ImageCatalog:
             yield piece
 
     def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
-        """Say of every image with these pixels whether its embedding is cached; returns how many they are."""
+        """Set whether the embedding of these pixels is cached, for every image that has them; returns their number."""
         if self._database.newer:
             return 0
         with self._database.write() as connection:
             return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
 
     def mark_held(self, pixel_hashes: Collection[str]) -> int:
-        """Say of all images with any of these pixels that their embedding is cached; returns to how many it is news."""
+        """Mark all images with any of these pixels as cached; returns how many were not marked before."""
         if self._database.newer:
             return 0
         news = func.coalesce(image_table.c.embedding_cached, 0) != 1
@@ -292,7 +292,7 @@ class ImageCatalog:
         return None if row is None else {**row, "embedding_cached": bool(row["embedding_cached"])}
 
     def mark_embedding_cached(self, dataset_id: str, image_id: str, cached: bool) -> None:
-        """Say of one image whether its embedding is cached. Raises `UnknownName`."""
+        """Set whether one image's embedding is cached. Raises `UnknownName`."""
         this_one = (image_table.c.dataset_id == dataset_id, image_table.c.id == image_id)
         with self._database.write() as connection:
             if not set_cached(connection, cached, *this_one):
@@ -315,7 +315,7 @@ class ImageCatalog:
         return found
 
     def _upsert(self, connection: Connection, dataset: str, batch: Sequence[tuple[str, NewImage]]) -> list[ImageRecord]:
-        """Write pictures, each with its path; what comes back is not read again, since nobody else writes meanwhile."""
+        """Write pictures, each with its path; the result need not be read again: this transaction has the lock."""
         dataset_id = self._dataset_id(connection, dataset)
         here = image_table.c.dataset_id == dataset_id
         columns = (image_table.c.path, image_table.c.id, image_table.c.position)

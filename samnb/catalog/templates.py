@@ -1,4 +1,4 @@
-"""The part of the catalog that is about templates and what they were applied to."""
+"""The template methods of the catalog: versions, and the images they were applied to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TemplateCatalog:
     _database: Database
 
     def save_template(self, name: str, values: Mapping[str, Any], *, version: int | None = None) -> int:
-        """Keep a template's values; returns their version.
+        """Save a template's values; returns their version.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class TemplateCatalog:
         return version
 
     def template(self, name: str, version: int | None = None) -> dict[str, Any]:
-        """The values kept as that version, or as the latest. Raises `UnknownName`."""
+        """The values saved as that version, or as the latest. Raises `UnknownName`."""
         with self._database.read() as connection:
             contents = template_contents(connection, name)
             if not contents:
@@ -60,11 +60,11 @@ class TemplateCatalog:
             return [(name, version) for name, version in connection.execute(select(*columns).order_by(*columns))]
 
     def applied(self, template: str, version: int, model: str) -> set[str]:
-        """Ids of the images that hold what this template, version and model left, their pixels unchanged since."""
+        """Ids of the images this version and model were applied to, their pixels unchanged since."""
         return {image for image, last in self.applied_versions(template, model).items() if last == version}
 
     def applied_versions(self, template: str, model: str) -> dict[str, int]:
-        """By image id, the version that it holds the finds of; only images whose pixels are unchanged since."""
+        """The applied version by image id; only images whose pixels are unchanged since."""
         same_image = image_table.c.id == applied_table.c.image_id
         same_pixels = image_table.c.pixel_hash == applied_table.c.pixel_hash
         run = {"template": template, "model": model}
@@ -83,11 +83,11 @@ class TemplateCatalog:
         *,
         pixel_hash: str | None = None,
     ) -> list[AnnotationRecord]:
-        """Replace what this template left on one image, and note it as applied, in one transaction.
+        """Replace this template's annotations on one image, and record it as applied, in one transaction.
 
-        What any version of the template left goes (source ``template:<name>`` or ``template:<name>@…``), all
-        else stays, also what a review accepted or rejected; the new ones carry ``template:<name>@<version>``. Doing it
-        again only gives them other ids.
+        Annotations of any version of the template (source ``template:<name>`` or ``template:<name>@…``) are removed.
+        All others stay, also those a review accepted or rejected. New ones have the source
+        ``template:<name>@<version>``. A repeated call only gives them other ids.
 
         Parameters
         ----------
@@ -123,9 +123,9 @@ class TemplateCatalog:
             return insert_annotations(connection, new)
 
     def forget_applied(self, template: str, image_ids: Collection[str] | None = None) -> int:
-        """Take back what any version of a template left, on these images or on all; returns how many annotations.
+        """Remove the annotations of all versions of a template, on these images or on all; returns their number.
 
-        What a review accepted or rejected stays.
+        Annotations that a review accepted or rejected stay.
         """
         batch_of: list[Sequence[str] | None] = [None] if image_ids is None else list(batches(sorted(image_ids)))
         gone = 0

@@ -1,4 +1,4 @@
-"""`samnb …`: the same Session without a notebook."""
+"""`samnb …`: the command line of a session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 for an error samnb knows, 2 for wrong usage."""
+    """Run one command; the exit status is 0, 1 for a `SamnbError`, 2 for wrong usage."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
@@ -166,7 +166,7 @@ def _settings(arguments: argparse.Namespace) -> None:
 
 def _add(arguments: argparse.Namespace) -> int:
     with _session(arguments) as session:
-        # One source that leads nowhere is an error; among several it is only reported.
+        # A single missing source is an error; among several it is only reported.
         source = arguments.sources[0] if len(arguments.sources) == 1 else arguments.sources
         try:
             report = session.add(source, dataset=arguments.dataset)

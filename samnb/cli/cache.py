@@ -1,4 +1,4 @@
-"""`samnb cache …`: looking after the embeddings of a session, or of a folder of them, in a terminal."""
+"""`samnb cache …`: statistics, checks, eviction and archives of a session's embeddings, or of a folder of them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _import(arguments: argparse.Namespace) -> int:
 def _opened(
     arguments: argparse.Namespace, *, flags: bool = True, new: bool = False, afterwards: bool = False
 ) -> Iterator[EmbeddingCache]:
-    """The store of a session; with `flags` its catalog is told too, where no model is named once `afterwards`."""
+    """The store of a session; with `flags` its catalog is updated too, if no model is named once `afterwards`."""
     from ..cache import EmbeddingCache
 
     folder = arguments.folder

@@ -1,4 +1,4 @@
-"""`samnb status`, `samnb duplicates` and `samnb hash`: looking at a session, and at files, in a terminal."""
+"""`samnb status`, `samnb duplicates` and `samnb hash`: inspect a session, and files, in a terminal."""
 
 from __future__ import annotations
 

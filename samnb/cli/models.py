@@ -1,4 +1,4 @@
-"""What `samnb models` prints: every model with its size, its licence, and what is still missing to run it."""
+"""`samnb models`: every model with its size, its licence, and what is missing to run it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["models_text", "size_text", "state_of"]
 
 
 def models_text() -> str:
-    """All models by name, two lines each, then what other packages failed to register.
+    """All models by name, two lines each, then the packages that failed to register one.
 
     >>> models_text().splitlines()[0].split()[:4]
     ['tiny', '8', 'MB', 'Apache-2.0']
@@ -26,7 +26,7 @@ def models_text() -> str:
 
 
 def size_text(info: ModelInfo) -> str:
-    """Of the weights: to the megabyte where they are published, about four bytes a parameter otherwise."""
+    """Size of the weights: to the megabyte if they are published, else about four bytes per parameter."""
     if not info.file_name:
         return "none"
     about = "" if info.size_bytes else "~"

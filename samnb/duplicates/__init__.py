@@ -1,1 +1,1 @@
-"""Which images show the same picture."""
+"""Duplicates: images of the same picture, and images that look alike."""

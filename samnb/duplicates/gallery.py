@@ -1,4 +1,4 @@
-"""Groups of images that show themselves: as lines of names, and in a notebook side by side."""
+"""Groups of images, shown as lines of names, and in a notebook side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .near import Lookalike, NearGroup, Search
 __all__ = ["DuplicateGroups", "NearDuplicateGroups", "gallery"]
 
 GROUPS, PICTURES, SIDE = 12, 8, 120
-"""Groups and pictures a group that a gallery shows, and their longest side: a notebook keeps them all in its file."""
+"""Limits of a gallery: groups, pictures per group, and their longest side. A notebook stores them in its file."""
 
 _ROW = f"display:flex;flex-wrap:wrap;gap:{GAP};padding:{GAP} 0;border-top:1px solid {BORDER}"
 _FRAME = (
@@ -45,12 +45,12 @@ class DuplicateGroups(list[tuple[ImageRecord, ...]]):
 
 
 class NearDuplicateGroups(list[NearGroup]):
-    """Groups of images that look alike, and what was left out of the search.
+    """Groups of images that look alike, and the numbers of images left out of the search.
 
     Attributes
     ----------
     threshold : int
-        Bits of 256 that the others differ in from their group's representative at most.
+        The maximum number of the 256 bits in which the others differ from their group's representative.
     compared, flat, unhashed, exact : int, int, int, bool
         As in `samnb.duplicates.near.Search`.
     """
@@ -63,7 +63,7 @@ class NearDuplicateGroups(list[NearGroup]):
 
     @property
     def summary(self) -> str:
-        """One line: how many groups, and of what."""
+        """One line: the number and kind of groups."""
         parts = [f"{count_text(len(self), 'group')} of pictures that look alike, {self.compared} compared"]
         if not self.exact:
             parts.append("too many to compare all pairs: a few near the threshold may be missing")
@@ -92,7 +92,7 @@ class NearDuplicateGroups(list[NearGroup]):
 
 
 def gallery(title: str, rows: Iterable[Iterable[tuple[ImageRecord, str]]]) -> str:
-    """Rows of thumbnails with their names, as HTML that needs no file; cut at `GROUPS` rows of `PICTURES`.
+    """Rows of thumbnails with their names, as self-contained HTML; cut at `GROUPS` rows of `PICTURES`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""256-bit hashes that differ in few bits: all pairs compared, or, among very many, neighbours in sorted orders."""
+"""Finds 256-bit hashes that differ in few bits: compares all pairs, or among very many, neighbours in sorted orders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def as_words(hashes: Sequence[str]) -> Words:
 
 
 def within(words: Words, queries: Words, threshold: int) -> Found:
-    """Which stored hashes are near which queries; all pairs are compared.
+    """The pairs of stored hashes and queries that are near; all pairs are compared.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def within(words: Words, queries: Words, threshold: int) -> Found:
     Returns
     -------
     query, stored, distance : three (M,) int64
-        One place for each pair, by query and stored.
+        One element per pair, sorted by query and stored.
 
     Examples
     --------
@@ -64,11 +64,11 @@ def within(words: Words, queries: Words, threshold: int) -> Found:
 
 
 def clusters(words: Words, threshold: int, *, orders: int = _ORDERS) -> list[Indices]:
-    """Sets of hashes that hang together by near pairs, found without comparing all.
+    """Sets of hashes that are connected by near pairs, found without comparing all.
 
-    The hashes are sorted by ever other choices of their bits, and each is compared with its next neighbours. Two that
-    are near agree in most bits, so in some order they come to stand side by side: nearly always, see `benchmarks/`.
-    What is joined is near; where a pair is missed, a set may fall in two.
+    The hashes are sorted by several choices of their bits, and each is compared with its next neighbours. Two near
+    hashes agree in most bits, so in some order they are neighbours: nearly always, see `benchmarks/`.
+    Joined hashes are near; a missed pair may split a set.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def clusters(words: Words, threshold: int, *, orders: int = _ORDERS) -> list[Ind
     threshold : int
         Bits.
     orders : int
-        More find more, and take longer.
+        More orders find more, and take longer.
 
     Returns
     -------
     list of (M,) int64
-        Places in `words`, ascending, of each set of two and more; by their first.
+        Indices in `words`, ascending, of each set of two or more; sorted by the first.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def clusters(words: Words, threshold: int, *, orders: int = _ORDERS) -> list[Ind
     """
     label = np.arange(len(words))
     columns = [np.ascontiguousarray(words[:, number]) for number in range(4)]
-    # The same choices every time: a catalog asked twice answers the same.
+    # The same choices every time, so that a second search gives the same result.
     rng = np.random.default_rng(0)
     for _ in range(orders):
         order = np.argsort(_key(columns, rng))
@@ -108,7 +108,7 @@ def clusters(words: Words, threshold: int, *, orders: int = _ORDERS) -> list[Ind
 
 
 def _key(columns: Sequence[NDArray[np.uint64]], rng: np.random.Generator) -> NDArray[np.uint64]:
-    """64 of the bits: of the four words' bits at one place, one; and one place, by which is sorted first."""
+    """A choice of 64 bits, one of the four words' bits at each position; and one position to sort by first."""
     chosen = rng.integers(0, 4, 64)
     key = np.zeros(len(columns[0]), np.uint64)
     for number, column in enumerate(columns):
@@ -118,7 +118,7 @@ def _key(columns: Sequence[NDArray[np.uint64]], rng: np.random.Generator) -> NDA
 
 
 def _near_next(ranked: Sequence[NDArray[np.uint64]], shift: int, threshold: int) -> Indices:
-    """Places whose hash is near the one so many places on."""
+    """Indices whose hash is near the one `step` places further on."""
     half = _bits(ranked[0][:-shift] ^ ranked[0][shift:]) + _bits(ranked[1][:-shift] ^ ranked[1][shift:])
     at = np.flatnonzero(half <= threshold)
     rest = _bits(ranked[2][at] ^ ranked[2][at + shift]) + _bits(ranked[3][at] ^ ranked[3][at + shift])
@@ -126,7 +126,7 @@ def _near_next(ranked: Sequence[NDArray[np.uint64]], shift: int, threshold: int)
 
 
 def _join(label: Indices, first: Indices, second: Indices) -> None:
-    """Give each pair, and all that had their labels, the least label: in place; each label stands for itself."""
+    """Join the labels of each pair, in place: all members get the smallest label."""
     while True:
         one, other = label[first], label[second]
         apart = one != other
@@ -153,4 +153,4 @@ def _bits_by_table(values: NDArray[np.uint64]) -> NDArray[Any]:
     return counts[np.ascontiguousarray(values)[..., None].view(np.uint8)].sum(axis=-1, dtype=np.uint8)
 
 
-_bits = getattr(np, "bitwise_count", _bits_by_table)  # NumPy 2 has it as one instruction
+_bits = getattr(np, "bitwise_count", _bits_by_table)  # a single instruction in NumPy 2

@@ -1,7 +1,7 @@
-"""Which pictures look alike: perceptual hashes compared in blocks, groups round a representative.
+"""Groups pictures that look alike, by their perceptual hashes, around a representative.
 
-Grouping never goes from neighbour to neighbour: in a slow pan every frame is like the next, and the first has nothing
-to do with the last. So everything in a group is near its representative.
+Groups are never chained from neighbour to neighbour: in a slow pan every frame is like the next, but the first is
+unlike the last. So everything in a group is near its representative.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 THRESHOLD = 51
-"""Bits of 256 two near duplicates may differ in."""
+"""The number of the 256 bits in which two near duplicates may differ."""
 
 SURE = 31
-"""With so many and fewer it is almost surely the same picture."""
+"""Up to this number of bits it is almost surely the same picture."""
 
 EXACT = 20_000
-"""Up to so many pictures all pairs are compared; beyond, at thresholds up to `THRESHOLD`, see `Search.exact`."""
+"""Up to this number of pictures all pairs are compared; above, at thresholds up to `THRESHOLD`: `Search.exact`."""
 
 _ROWS = 64
 
@@ -49,9 +49,9 @@ Star = tuple[int, list[tuple[int, int]]]  # center, [(distance, other)]
 
 @dataclass(frozen=True)
 class Lookalike:
-    """An image, and in how many of 256 bits its perceptual hash differs from its group's representative.
+    """An image, and the number of the 256 bits in which it differs from its group's representative.
 
-    `same` is True when somebody said that it is the same picture as the representative.
+    `same` is True if a person gave the verdict that it is the same picture as the representative.
     """
 
     image: ImageRecord
@@ -83,12 +83,12 @@ class Search:
     compared : int
         Pictures with different pixels that were compared.
     flat : int
-        With too little in them to be compared.
+        Images with too little detail to compare.
     unhashed : int
         Without a perceptual hash of this version.
     exact : bool
-        False for more pictures than `EXACT`: comparing all takes time that grows with their square. What is grouped
-        is near its representative all the same; a few pairs near the threshold may be missed, the share is in
+        False for more pictures than `EXACT`, because the time to compare all pairs grows with their square. Grouped
+        images are near their representative anyway; a few pairs near the threshold may be missed, the share is in
         `benchmarks/near_duplicates.py`.
     """
 
@@ -122,7 +122,7 @@ def near_groups(
     Raises
     ------
     ValueError
-        Another threshold.
+        An invalid threshold.
     """
     if not 0 <= threshold <= 255:
         raise ValueError(f"threshold: expected 0 to 255 differing bits of 256; got {threshold}.")
@@ -130,7 +130,7 @@ def near_groups(
     distinct = list({image.pixel_hash: image for image in reversed(hashed)}.values())[::-1]
     telling = [image for image in distinct if image.perceptual_detail >= FLAT]
     place = {image.id: number for number, image in enumerate(images)}
-    # The largest first, so that the original is what its thumbnails are near to.
+    # The largest first, so that the original is the representative of its thumbnails.
     telling.sort(key=lambda image: (image.pixel_hash not in first, *smallness(image), place[image.id]))
     verdicts = verdicts or {}
     exact = len(telling) <= EXACT or threshold > THRESHOLD
@@ -151,12 +151,12 @@ def pair(first: ImageRecord, second: ImageRecord) -> tuple[str, str]:
 
 
 def smallness(image: ImageRecord) -> tuple[int, int]:
-    """Sorts the one with the most pixels first, and of as many the one whose file says the most about them."""
+    """Sort key: the most pixels first, then the larger file."""
     return -image.width * image.height, -image.size_bytes
 
 
 def in_words(distance: int) -> str:
-    """What so many bits mean.
+    """The meaning of a distance in bits, in words.
 
     >>> in_words(12), in_words(40), in_words(120)
     ('almost surely the same picture', 'probably the same picture, changed', 'another picture, by its looks')
@@ -174,7 +174,7 @@ def _group(representative: ImageRecord, others: Sequence[tuple[int, ImageRecord]
 
 
 def _stars(words: Words, threshold: int, apart: Apart) -> Iterator[Star]:
-    """Each that is in no group yet, in order, takes what is near it and in none."""
+    """In order, each ungrouped picture forms a group with the ungrouped pictures near it."""
     free = np.ones(len(words), bool)
     for first in range(0, len(words), _ROWS):
         rows = np.flatnonzero(free[first : first + _ROWS]) + first
@@ -199,7 +199,7 @@ def _stars(words: Words, threshold: int, apart: Apart) -> Iterator[Star]:
 
 
 def _stars_of_clusters(words: Words, threshold: int, apart: Apart) -> Iterator[Star]:
-    """The same among very many: only what `clusters` finds to hang together is compared."""
+    """The same among very many: only pictures of one cluster of `clusters` are compared."""
     for members in clusters(words, threshold):
         places = members.tolist()
         there = {place: number for number, place in enumerate(places)}

@@ -18,7 +18,7 @@ __all__ = ["DeduplicationReport", "DuplicateService", "ExcludedImage", "bits_apa
 
 @dataclass(frozen=True)
 class ExcludedImage:
-    """An image that another one stands for, and why."""
+    """An image that another one replaces, and why."""
 
     image: ImageRecord
     instead: ImageRecord
@@ -32,7 +32,7 @@ class DeduplicationReport:
     Parameters
     ----------
     dataset : str
-        Where those that stay are; "" before they are anywhere.
+        The dataset of those that stay; "" before it exists.
     kept : tuple of ImageRecord
     left_out : tuple of ExcludedImage
     """
@@ -102,7 +102,7 @@ class DuplicateService:
 
 
 def bits_apart(first: ImageRecord, second: ImageRecord) -> int:
-    """In how many of 256 bits the perceptual hashes of two images differ."""
+    """The number of the 256 bits in which the perceptual hashes of two images differ."""
     one, other = as_words([first.perceptual_hash, second.perceptual_hash])
     return sum(int(word).bit_count() for word in one ^ other)
 
@@ -115,7 +115,7 @@ def one_of_each(
     only_confirmed: bool = False,
     keep: Collection[str] = (),
 ) -> DeduplicationReport:
-    """One of those with the same pixels, of those said to be the same, and of those that look alike.
+    """Choose one of those with the same pixels, with the verdict "same", and of those that look alike.
 
     Parameters
     ----------
@@ -124,11 +124,11 @@ def one_of_each(
         See `samnb.duplicates.near.Verdicts`. Of two different pictures neither stands for the other, also not through
         a third one.
     threshold : int
-        For those of which nothing was said.
+        For pairs without a verdict.
     only_confirmed : bool
-        Leave out only what has the same pixels or was said to be the same.
+        Leave out only images with the same pixels or the verdict "same".
     keep : collection of str
-        Ids of images that stay rather than a larger one that shows the same; of the same pixels, rather than the first.
+        Ids of images that stay instead of a larger one of the same picture, or of the first with the same pixels.
     """
     asked = {image.id for image in images if image.id in keep}
     preferred = {image.pixel_hash for image in images if image.id in asked}
@@ -144,7 +144,7 @@ def one_of_each(
     }
     if not only_confirmed:
         there = [image for image in images if image.id not in left_out and image.pixel_hash not in left]
-        # What was told apart from a picture is apart from the one that stands for it, too.
+        # A picture that differs from another also differs from the one that replaces it.
         apart = {_of(instead, one, other): False for (one, other), same in verdicts.items() if not same}
         for group in near_groups(there, threshold, verdicts=apart, first=preferred).groups:
             for other in group.others:
@@ -152,7 +152,7 @@ def one_of_each(
                 left[other.image.pixel_hash] = ExcludedImage(other.image, group.representative, why)
     left_out |= {gone.image.id: gone for gone in left.values()}
     for image_id, gone in left_out.items():
-        # The one that stood for it may have been left out for another.
+        # Its replacement may itself have been replaced.
         while gone.instead.id in left_out:
             gone = replace(gone, instead=left_out[gone.instead.id].instead)
         left_out[image_id] = gone
@@ -163,7 +163,7 @@ def one_of_each(
 def _confirmed(
     standing: Mapping[str, ImageRecord], verdicts: Verdicts, preferred: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    """(pixel hash that goes, pixel hash that stays instead), along what was said to be the same."""
+    """(pixel hash left out, pixel hash that stays instead), by the verdicts "same"."""
     same: dict[str, list[str]] = {}
     for (one, other), is_same in verdicts.items():
         if is_same and one in standing and other in standing:

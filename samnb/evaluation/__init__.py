@@ -1,1 +1,1 @@
-"""How good a model is on masks that are known."""
+"""Evaluation of a model on objects with known masks."""

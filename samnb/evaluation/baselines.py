@@ -1,20 +1,20 @@
-"""Methods older than neural nets that answer the same clicks: GrabCut, flood fill, random walker.
+"""Baselines without training that answer the same clicks: GrabCut, flood fill, random walker.
 
-A model that does not beat them is not worth loading. Each is a `Model` as far as the yardstick is concerned: its
+A model that does not beat them is not worth loading. For an evaluation each is a `Model`: its
 "embedding" is the picture, scaled so that the longest side is at most `longest_side`, its `mask_input` the mask it
 showed before. It gives one mask and no score (NaN).
 
 The settings are fixed, for any picture, and relative to its size and contrast:
 
-- **GrabCut** (Rother et al. 2004; OpenCV, 3 rounds, 256 pixels): a disc of 8 % of the shorter side round each positive
-  click is probably the object, on later clicks also what was shown before; 1 % round a click is certain.
+- **GrabCut** (Rother et al. 2004; OpenCV, 3 rounds, 256 pixels): a disc of 8 % of the shorter side around each positive
+  click is probably the object, on later clicks also the mask shown before; 1 % around a click is certain.
 - **flood fill** (OpenCV, 384 pixels): in the picture smoothed by a median of 3 x 3, all that is connected to a
   positive click and differs from it in no channel by more than a fifth of the picture's range of grey levels
   (2nd to 98th percentile). A negative click inside halves that until it is out. Holes are filled.
 - **random walker** (Grady 2006; scikit-image, beta 130, 128 pixels): positive clicks against negative clicks
   and the picture's border.
 
-Of all answers only the parts are kept that hold a positive click.
+Only the parts of a mask that contain a positive click are kept.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Method = Callable[[Pixels, Sequence[Cell], Sequence[Cell], Mask | None], Mask]
 
 
 class Baseline:
-    """A method that needs no training, behind the calls of `samnb.models.Model`.
+    """A method that needs no training, with the methods of `samnb.models.Model`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Baseline:
     def decode(
         self, embedding: Embedding, prompt: Prompt, *, multimask: bool = True, mask_input: NDArray[Any] | None = None
     ) -> Prediction:
-        """One mask for all clicks so far, whatever `multimask` says.
+        """One mask for all clicks so far; `multimask` is ignored.
 
         Raises
         ------
@@ -117,8 +117,8 @@ def grab_cut(pixels: Pixels, positive: Sequence[Cell], negative: Sequence[Cell],
 
 
 def flood_fill(pixels: Pixels, positive: Sequence[Cell], negative: Sequence[Cell], previous: Mask | None) -> Mask:
-    """Flood fill; see the top of this file for its settings. `previous` is not needed: all clicks are flooded anew."""
-    # A median keeps edges where they are; a Gaussian would make a rim that the flood does not reach.
+    """Flood fill; see the top of this file for its settings. `previous` is not used: all clicks are flooded again."""
+    # A median keeps edges where they are; a Gaussian would make a rim that the flood does not cover.
     smooth = np.ascontiguousarray(cv2.medianBlur(pixels, 3), np.uint8)
     low, high = np.percentile(cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY), (2, 98))
     flooded = np.zeros(pixels.shape[:2], np.bool_)
@@ -131,12 +131,12 @@ def flood_fill(pixels: Pixels, positive: Sequence[Cell], negative: Sequence[Cell
             tolerance /= 2
         flooded |= part
     filled = clean_mask(flooded, fill_holes=True)
-    # What a negative click lies in is a hole that is meant.
+    # A hole with a negative click in it is intended.
     return filled if not any(filled[row, column] for column, row in negative) else flooded
 
 
 def random_walker(pixels: Pixels, positive: Sequence[Cell], negative: Sequence[Cell], previous: Mask | None) -> Mask:
-    """Random walker; see the top of this file for its settings. `previous` is not needed."""
+    """Random walker; see the top of this file for its settings. `previous` is not used."""
     from skimage.segmentation import random_walker as walk
 
     seeds = np.zeros(pixels.shape[:2], np.int32)
@@ -145,9 +145,9 @@ def random_walker(pixels: Pixels, positive: Sequence[Cell], negative: Sequence[C
         for column, row in cells:
             seeds[row, column] = kind
     if not (seeds == 0).any() or not (seeds == 2).any() or not np.ptp(pixels):
-        return seeds == 1  # nothing is left to decide, or nothing to decide it by
+        return seeds == 1  # nothing is undecided, or there are no seeds
     with warnings.catch_warnings():
-        # That umfpack or pyamg would be faster: at this size they are not.
+        # The warning that umfpack or pyamg would be faster: at this size they are not.
         warnings.simplefilter("ignore", UserWarning)
         labels = walk(pixels, seeds, beta=130, mode="cg_j", channel_axis=-1)
     return np.asarray(labels) == 1
@@ -155,7 +155,7 @@ def random_walker(pixels: Pixels, positive: Sequence[Cell], negative: Sequence[C
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How a baseline is made, and the package it needs."""
+    """The function of a baseline, and the package it needs."""
 
     method: Method
     longest_side: int

@@ -1,4 +1,4 @@
-"""`Case`: one object whose mask is known, to measure a model on; `CaseList`: many, read when they are needed."""
+"""`Case`: one object with a known mask, to measure a model on; `CaseList`: many, read on demand."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["Case", "CaseList", "CaseSource", "annotated_cases", "failure_of"]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One object whose mask is known.
+    """One object with a known mask.
 
     Parameters
     ----------
     image : str
-        What people call its picture.
+        The name of its picture, to show.
     pixels : (H, W, 3) uint8
         RGB, upright. Cases of one picture share the array, so that it is encoded once.
     mask : (H, W) bool
-        The whole truth about the object.
+        The true mask of the object.
     category : str
         Class name, "" when there is none.
     group : str
-        Figures are also given for each group alone: a category, a kind of picture.
+        Metrics are also computed per group: a category, a kind of picture.
     id : str
-        What its source knows the picture by: in a session, the image's id.
+        The picture's id in its source: in a session, the image's id.
     """
 
     image: str
@@ -59,14 +59,14 @@ class Case:
 
 @dataclass(frozen=True)
 class CaseSource:
-    """Where a case can be read from; small, so that a list of many thousands is too.
+    """The source a case is read from; small, so that many thousands fit into memory.
 
     Parameters
     ----------
     image, category, group, id : str
         As in `Case`.
     place : str
-        What a message about it names: a file, an annotation.
+        The name in messages: a file, an annotation.
     read_pixels, read_mask : callable
         Without arguments, giving (H, W, 3) uint8 and (H, W) bool; raise a `SamnbError` where they cannot be read.
     """
@@ -82,16 +82,16 @@ class CaseSource:
 
 @dataclass(frozen=True)
 class CaseList:
-    """Cases in a fixed order; each pass over it reads them anew, one picture in memory at a time.
+    """Cases in a fixed order; each iteration reads them again, with one picture in memory at a time.
 
-    Iterating gives a `Case`, or for what cannot be read a `Failure`, each bad picture once.
+    Iterating yields a `Case`, or a `Failure` if it cannot be read, each bad picture once.
 
     Parameters
     ----------
     sources : sequence of CaseSource
-        Those of one picture behind one another.
+        Those of one picture are adjacent.
     failed : tuple of Failure
-        What was refused before any picture was opened.
+        Entries refused before any picture was opened.
     """
 
     sources: Sequence[CaseSource]
@@ -106,7 +106,7 @@ class CaseList:
         Raises
         ------
         UnknownName
-            None has it.
+            No case has it.
         """
         if category is None:
             return self

@@ -1,4 +1,4 @@
-"""Cases from files: the pictures of a folder, found by name, and the objects a COCO file knows of on them."""
+"""Cases from files: the pictures of a folder, found by name, and the objects of a COCO file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PictureFolder:
     ----------
     folder : path
     without : path, optional
-        A folder below that is no part of it.
+        A subfolder that is left out.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class PictureFolder:
 
     @classmethod
     def of(cls, names: Mapping[Path, str]) -> PictureFolder:
-        """Pictures wherever they lie, by absolute path, with the file names they are called by."""
+        """Pictures in any folders, by absolute path, with their file names."""
         folder = cls.__new__(cls)
         folder.root = Path(os.path.commonpath({path.parent for path in names}) if names else os.sep)
         folder._list(names)
@@ -65,12 +65,12 @@ class PictureFolder:
             self._by_stem.setdefault(Path(name).stem, []).append(path)
 
     def pixels(self, name: str) -> NDArray[np.uint8]:
-        """The picture of that relative path, or else the only one of that file name.
+        """The picture with that relative path, else the only one with that file name.
 
         Raises
         ------
         ImageError
-            None, or several; or it cannot be read.
+            No picture, or several; or it cannot be read.
         """
         straight = self.root / name
         if straight.is_file():
@@ -92,9 +92,9 @@ def read_coco(file: AnyPath, images: AnyPath) -> CaseList:
     Parameters
     ----------
     file : path
-        JSON as of COCO's instances, `Session.export("coco", …)` among them.
+        JSON in COCO's format for instances, such as `Session.export("coco", …)` writes.
     images : path
-        The folder ``file_name`` is relative to; a file of that name anywhere below is found, too.
+        The folder ``file_name`` is relative to; a file of that name in a subfolder is found too.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The yardstick: how good a model is on pictures whose masks are known, told by simulated clicks.
+"""Evaluates a model on pictures with known masks, by simulated clicks.
 
 For each case the first click goes to the middle of the object, every further one into the middle of the largest
-mistake (`samnb.masks.clicks`). Nothing is random, so two models get comparable figures from the same cases.
+error (`samnb.masks.clicks`). Nothing is random, so two models get comparable metrics from the same cases.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["evaluate", "evaluate_annotations"]
 Embed = Callable[[Case], tuple[Embedding, bool]]
 
 _ALWAYS = 5
-"""Clicks that are made in any case, for `iou_5`; further ones only until an IoU of 0.90 was reached."""
+"""The minimum number of clicks, for `iou_5`; further ones only until an IoU of 0.90 was reached."""
 
 
 def evaluate(
@@ -45,21 +45,21 @@ def evaluate(
     seed: int = 0,
     on_case: Callable[[Case], object] | None = None,
 ) -> ModelReport:
-    """Play the clicks of every case and sum up.
+    """Simulate the clicks of every case and compute the metrics.
 
-    The first click asks for three candidates and shows the one of highest score, as the annotator does. A further
-    click asks again with all clicks so far and, as `mask_input`, the low-resolution logits of the mask shown before:
-    segment-anything was trained so, and without them a model forgets what it had right.
+    The first click decodes three candidates and shows the one of highest score, as the annotator does. A further
+    click decodes all clicks so far and, as `mask_input`, the low-resolution logits of the mask shown before:
+    segment-anything was trained this way, and without them a model loses correct parts.
 
     Parameters
     ----------
     model : Model
-        Anything that encodes and decodes as `samnb.models.Model` does.
+        Any object with `encode` and `decode` of `samnb.models.Model`.
     cases : iterable of Case
-        Read once; a `Failure` among them is passed on to the report. Cases of one picture should come behind one
-        another and share its array: then it is encoded once.
+        Read once; a `Failure` among them is passed on to the report. Cases of one picture should be adjacent
+        and share its array: then it is encoded once.
     baselines : sequence of Model
-        Answer the same clicks; see `samnb.evaluation.baselines`. Their reports are the report's `baselines`.
+        Methods that get the same clicks; see `samnb.evaluation.baselines`. Their reports are the report's `baselines`.
     max_clicks : int
         The cap for a case that never reaches an IoU of 0.90.
     baseline_clicks : int, optional
@@ -68,7 +68,7 @@ def evaluate(
         True: refining clicks too choose among three candidates by score. False: they take the single mask, which
         segment-anything recommends once there is more than one click.
     embed : callable, optional
-        Gives a case's embedding and True when it was cached; None: `model.encode`.
+        Returns a case's embedding, and True if it was cached; None: `model.encode`.
     seed : int
         Of the bootstrap intervals.
     on_case : callable, optional
@@ -130,7 +130,7 @@ def evaluate_annotations(
     Parameters
     ----------
     annotations : sequence of AnnotationRecord
-        Whose masks count as the truth. Their groups are their categories.
+        Their masks are the ground truth. Their groups are their categories.
     model : Model
     name : str
         Where the annotations are, for messages.
@@ -139,7 +139,7 @@ def evaluate_annotations(
     embedding : callable
         An image's embedding by its id, and True when it was cached.
     max_clicks : int
-        The cap for an object that is never got right; see `evaluate`.
+        The cap for an object that never reaches the IoU; see `evaluate`.
     baselines : sequence of str
         Other methods under the same clicks, keys of `samnb.evaluation.baselines.BASELINES`.
     limit : int, optional
@@ -179,7 +179,7 @@ def evaluate_annotations(
 
 @dataclass(eq=False)
 class _Player:
-    """One model on its way through the cases."""
+    """The evaluation of one model over all cases."""
 
     model: Model
     max_clicks: int
@@ -192,7 +192,7 @@ class _Player:
     _encoded: tuple[Any, Embedding | None] = (None, None)
 
     def play(self, case: Case) -> None:
-        """All clicks of one case; what the model fails on is noted and left out."""
+        """Simulate all clicks of one case; a case the model fails on is noted and left out."""
         try:
             embedding = self._embedding(case)
             if embedding is not None:
@@ -201,7 +201,7 @@ class _Player:
             self.failed.append(Failure(case.image, f"{self.model.name}: {error}"))
 
     def report(self, seed: int) -> ModelReport:
-        """What all cases together say."""
+        """The report over all cases."""
         return ModelReport.of(
             self.results,
             model=self.model.name,
@@ -216,7 +216,7 @@ class _Player:
         )
 
     def _embedding(self, case: Case) -> Embedding | None:
-        """Encode, unless it is the picture of the case before; None when that has failed already."""
+        """Encode, unless it is the picture of the previous case; None if that failed already."""
         if self._encoded[0] is not case.pixels:
             self._encoded = (case.pixels, None)
             started = time.perf_counter()
@@ -257,5 +257,5 @@ class _Player:
 
 
 def _median(times: list[float]) -> float | None:
-    """The first call builds the net, so it counts only when it is the only one."""
+    """The first call builds the network, so it counts only if it is the only one."""
     return float(np.median(times[1:] or times)) if times else None

@@ -1,6 +1,6 @@
-"""Cases from mask pictures in a folder, beside the pictures they belong to.
+"""Cases from a folder of mask pictures and a folder of the pictures they belong to.
 
-Understood are
+Three layouts are accepted:
 
 - a folder with the ``index.csv`` that ``samnb export masks`` writes: its masks, categories and pictures;
 - one object each, anything above 0: ``photo.png``, ``photo_3.png``, ``photo__2_coin.png`` for ``photo.jpg``, or any
@@ -8,7 +8,7 @@ Understood are
 - label maps, 8 or 16 bits or a palette: 0 is nothing, every other value one object. 255 beside other values is void,
   as in Pascal VOC. A picture of few plain colours is read as one, too.
 
-What cannot be used is reported, with the reason, and the rest goes on.
+Unusable files are reported, with the reason, and the rest continues.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _MOST_LABELS = 4096
 
 
 def read_masks(masks: AnyPath, images: AnyPath | PictureFolder) -> CaseList:
-    """The objects of a folder of mask pictures; see the top of this file for what is understood.
+    """The objects of a folder of mask pictures; the top of this file lists the layouts.
 
     Parameters
     ----------
     masks, images : path
-        Two folders, one of which may lie in the other; or the same twice when masks lie beside their pictures: there
-        a mask's name is its picture's with something after it, or the same with a lossless suffix. Instead of the
-        second, pictures that are known already.
+        Two folders, one of which may be inside the other; or the same folder twice if masks lie beside their pictures:
+        there a mask's name is its picture's name with an addition, or the same with a lossless suffix. Instead of the
+        second folder, a list of known pictures.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def read_masks(masks: AnyPath, images: AnyPath | PictureFolder) -> CaseList:
             continue
         try:
             picture = _picture_of(path, root, folder)
-            # Beside one another, what has no picture is a picture.
+            # In one folder, a file that belongs to no picture is a picture.
             if picture is None and not beside:
                 failed.append(
                     Failure(str(path), "no picture of that name; see samnb.evaluation.mask_cases for names understood")
@@ -86,7 +86,7 @@ def read_masks(masks: AnyPath, images: AnyPath | PictureFolder) -> CaseList:
 
 
 def _picture_of(mask: Path, root: Path, folder: PictureFolder) -> Path | None:
-    """The picture a mask's name, or its folder's, stands for; of several the one in the corresponding folder."""
+    """The picture that a mask's name, or its folder's name, refers to; of several the one in the matching folder."""
     inside = mask.relative_to(root).parent
     for stem in (*_stems(mask.stem), inside.name):
         found = [path for path in folder.of_stem(stem) if path != mask]
@@ -146,7 +146,7 @@ def _labels(path: Path) -> list[int | None]:
 
 
 def mask_of(path: Path, label: int | None) -> Mask:
-    """(H, W) bool: where the file has that label; None: where it is lit. Raises `ImageError`."""
+    """(H, W) bool: the pixels with that label; None: the bright pixels. Raises `ImageError`."""
     values = _values(path)
     if label is not None:
         return np.asarray(values == label)

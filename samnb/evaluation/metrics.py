@@ -1,16 +1,16 @@
-"""From clicks to figures: what one case gave, and the means of many with their uncertainty.
+"""The metrics of an evaluation: the result of one case, and the means of many with their uncertainty.
 
 Names used in tables and JSON files:
 
 - `iou_1`: mean IoU after one click, of the mask the model itself scores highest;
-- `iou_1_best`: the same if somebody picked the best of the candidates;
+- `iou_1_best`: the same if the best of the candidates was chosen;
 - `iou_3`, `iou_5`: mean IoU after three and five clicks;
 - `noc_85`, `noc_90` (number of clicks): mean count until the IoU first reached 0.85 and 0.90, where a case that never
   did counts as the cap;
 - `nof_85`, `nof_90` (number of failures): how many cases never did;
 - `score_error`: mean distance of score and IoU, over all candidates of the first click;
 - `score_correlation`: Pearson's, over the same;
-- `score_gap`: `iou_1_best` less `iou_1`, what trusting the scores costs.
+- `score_gap`: `iou_1_best` minus `iou_1`, the loss from choosing by score.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 __all__ = ["CaseResult", "Figures", "summarise"]
 
 RESAMPLES = 2000
-"""How often the cases are drawn anew for an interval."""
+"""The number of bootstrap samples for an interval."""
 
 _MEANS = ("iou_1", "iou_1_best", "iou_3", "iou_5", "noc_85", "noc_90", "score_error", "score_gap")
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What one case gave.
+    """The result of one case.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class CaseResult:
     area : int
         Of its mask, in pixels.
     ious : tuple of float
-        IoU of the shown mask after each click. Shorter than the cap when nothing more could change a figure.
+        IoU of the shown mask after each click. Shorter than the cap if further clicks could not change a metric.
     candidate_ious, candidate_scores : tuple of float
         Of all masks offered after the first click; scores are NaN for a method that gives none.
     max_clicks : int
-        The cap it was played with.
+        The maximum number of clicks.
     """
 
     image: str
@@ -58,16 +58,16 @@ class CaseResult:
     max_clicks: int
 
     def after(self, clicks: int) -> float:
-        """IoU after so many clicks; NaN beyond the cap. Whoever stopped early had nothing left to correct."""
+        """IoU after that number of clicks; NaN beyond the cap. After an early stop nothing was left to correct."""
         return float("nan") if clicks > self.max_clicks else self.ious[min(clicks, len(self.ious)) - 1]
 
     def clicks_to(self, iou: float) -> int | None:
-        """How many clicks it took to first reach that IoU; None when it never did."""
+        """The number of clicks to first reach that IoU; None if it never did."""
         return next((number for number, value in enumerate(self.ious, 1) if value >= iou), None)
 
     @property
     def values(self) -> dict[str, float]:
-        """This case's share of every mean, by the names above."""
+        """This case's value for every mean, by the names above."""
         scores, ious = np.array(self.candidate_scores), np.array(self.candidate_ious)
         best = max(self.candidate_ious)
         return {
@@ -90,15 +90,15 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class Figures:
-    """Means over some cases; what the names mean stands at the top of this file. NaN: cannot be said.
+    """Means over some cases; the top of this file explains the names. NaN: unknown.
 
     Parameters
     ----------
     cases : int
         How many.
     intervals : mapping of str to (low, high)
-        95 % bootstrap intervals of the means, cases drawn with replacement. Cases of one picture are alike, so
-        with few pictures the truth is less certain than these say.
+        95 % bootstrap intervals of the means, cases drawn with replacement. Cases of one picture are similar, so
+        with few pictures the real uncertainty is larger.
     """
 
     cases: int
@@ -123,7 +123,7 @@ class Figures:
 
 
 def summarise(rows: Sequence[CaseResult], *, seed: int = 0) -> Figures:
-    """The means of some cases and their intervals; the same rows and seed give the same figures.
+    """The means of some cases and their intervals; the same rows and seed give the same result.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def _intervals(table: NDArray[np.float64], seed: int) -> dict[str, tuple[float, 
     """Percentiles 2.5 and 97.5 of each column's mean over cases drawn with replacement."""
     rng, count = np.random.default_rng(seed), len(table)
     means = []
-    for size in [100] * (RESAMPLES // 100):  # in portions: how often each case was drawn is a large table
+    for size in [100] * (RESAMPLES // 100):  # in portions, because the counts per case are a large table
         means.append(rng.multinomial(count, np.full(count, 1 / count), size=size) @ table / count)
     low, high = np.percentile(np.concatenate(means), (2.5, 97.5), axis=0)
     return {

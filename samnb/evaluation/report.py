@@ -1,4 +1,4 @@
-"""`ModelReport`: what an evaluation found, as text, as a card, as JSON and as a table of all cases."""
+"""`ModelReport`: the result of an evaluation, as text, as a card, as JSON and as a table of all cases."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _SHORT = (("1 click", "iou_1"), ("best", "iou_1_best"), ("3", "iou_3"), ("5", "i
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What an evaluation found; made by `samnb.evaluation.evaluate.evaluate` and `Session.evaluate_model`.
+    """The result of an evaluation; made by `samnb.evaluation.evaluate.evaluate` and `Session.evaluate_model`.
 
     Parameters
     ----------
     model, fingerprint, device : str
         Of the model.
     max_clicks : int
-        The cap for a case that never got there.
+        The cap for a case that never reached the IoU.
     multimask : bool
-        How refining clicks were asked.
+        Whether refining clicks decoded three candidates.
     seed : int
         Of the intervals.
     overall : Figures
@@ -47,13 +47,13 @@ class ModelReport:
     cases : tuple of CaseResult
         One for each case, in order.
     encode_ms, decode_ms : float or None
-        Median milliseconds an image and a click; None when everything came from the cache.
+        Median milliseconds per image and per click; None if everything came from the cache.
     failed : tuple of Failure
-        What could not be read or decoded, and why.
+        Cases that could not be read or decoded, and why.
     baselines : tuple of ModelReport
         Other methods under the same clicks.
     notes : tuple of str
-        What one should know before believing the figures.
+        Caveats about the metrics.
     """
 
     model: str
@@ -73,7 +73,7 @@ class ModelReport:
 
     @classmethod
     def of(cls, cases: Sequence[CaseResult], *, seed: int = 0, **about: Any) -> ModelReport:
-        """Sum up cases, all of them and each group; `about` are the other fields."""
+        """The report of some cases, in all and per group; `about` are the other fields."""
         names = list(dict.fromkeys(case.group for case in cases))
         groups = {name: summarise([c for c in cases if c.group == name], seed=seed) for name in names}
         return cls(
@@ -85,19 +85,19 @@ class ModelReport:
         )
 
     def with_baselines(self, baselines: Sequence[ModelReport]) -> ModelReport:
-        """The same report beside others."""
+        """The same report with those of baselines."""
         return replace(self, baselines=tuple(baselines))
 
     def with_notes(self, *notes: str) -> ModelReport:
-        """The same report with more to be known."""
+        """The same report with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
     def worst(self, count: int = 5, *, clicks: int = 1) -> list[CaseResult]:
-        """The cases with the lowest IoU after so many clicks, the worst first."""
+        """The cases with the lowest IoU after that number of clicks, the worst first."""
         return sorted(self.cases, key=lambda case: case.ious[min(clicks, len(case.ious)) - 1])[:count]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; what cannot be said is None."""
+        """Plain values for JSON; unknown values are None."""
         plain = ("model", "fingerprint", "device", "max_clicks", "multimask", "seed", "encode_ms", "decode_ms")
         return {
             **{name: getattr(self, name) for name in plain},
@@ -110,7 +110,7 @@ class ModelReport:
         }
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row a case, those of the baselines below; needs pandas."""
+        """One row per case, those of the baselines below; needs pandas."""
         import pandas
 
         reports = (self, *self.baselines)

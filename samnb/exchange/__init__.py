@@ -1,1 +1,1 @@
-"""Annotations written for other tools, and read from them."""
+"""Export of annotations to other tools, and import from them."""

@@ -27,7 +27,7 @@ from .writers.yolo import export_yolo
 __all__ = ["EXPORTERS", "ExportItem", "ExportReport", "Exporter", "export"]
 
 Exporter = Callable[..., ExportReport]
-"""Takes the place, the items and the categories; what it takes besides are keywords of its own."""
+"""Takes the path, the items and the categories; its options are keywords."""
 
 EXPORTERS: dict[str, Exporter] = {
     "coco": export_coco,
@@ -58,7 +58,7 @@ def export(
     path : path
         The file or folder; missing folders are made.
     images : sequence of ImageRecord
-        In the order they shall have.
+        In the order of the export.
     annotations : sequence of AnnotationRecord
         Each on one of `images`, of one of `categories`.
     categories : sequence of str
@@ -66,7 +66,7 @@ def export(
     exporters : mapping of str to callable, optional
         Further formats, by their names.
     **options
-        What the format's exporter takes besides.
+        Options of the format's exporter.
 
     Raises
     ------

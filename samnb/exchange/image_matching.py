@@ -1,4 +1,4 @@
-"""Which image of a session a file of another tool means: by path, by content, by name."""
+"""Finds the image of a session that a file of another tool refers to: by path, by content, by name."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ T = TypeVar("T")
 class ImageMatcher:
     """The images of a session, and a folder of pictures that may not be in it yet.
 
-    A picture that is at hand, in the folder or where the file says, is known by its path, its bytes or its pixels.
-    Otherwise names decide: what an export called the image, then as much of its path as is unique, then its name.
+    An available picture, in the folder or where the file says, is identified by its path, its bytes or its pixels.
+    Otherwise names decide: the name an export gave it, then as much of its path as is unique, then its file name.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ class ImageMatcher:
 
     @cached_property
     def pictures(self) -> PictureFolder:
-        """Where masks look for the pictures they belong to: the folder, or else the images' files."""
+        """Where the pictures of masks are searched: the folder, or else the images' files."""
         if self.folder is not None:
             return self.folder
         return PictureFolder.of({Path(record.path): record.filename for record in self.records})
 
     def match(self, named: ImageReference) -> ImageRecord | Path:
-        """The image that a file means, or the picture in the folder that would have to be added.
+        """The image that a file refers to, or the picture in the folder that would have to be added.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class ImageMatcher:
             f"{file} is there, but no image of the session has its pixels. Add it, or say images={str(file.parent)!r}."
         )
 
-    # -- pictures at hand --------------------------------------------------------------------------
+    # -- available pictures ------------------------------------------------------------------------
 
     def _file(self, named: ImageReference) -> Path | None:
         if os.path.isabs(named.name) and os.path.isfile(named.name):
@@ -92,7 +92,7 @@ class ImageMatcher:
         if not self.records:
             return []
         same_bytes = self._by_content.get(content_hash(file))
-        # An upright copy, or one saved anew without loss, has other bytes.
+        # An upright copy, or one re-saved without loss, has other bytes.
         return same_bytes or self._by_pixels.get(pixel_hash(read_pixels(file)), [])
 
     def _one(self, found: Sequence[ImageRecord], named: ImageReference) -> ImageRecord:
@@ -135,7 +135,7 @@ class ImageMatcher:
 
     @cached_property
     def _records_by_last(self) -> dict[str, list[tuple[tuple[str, ...], ImageRecord]]]:
-        # What was added from memory or a zip file lies under another name than it is called.
+        # A picture added from memory or a zip file is stored under another name than it is shown with.
         return _by_last((Path(record.path).with_name(Path(record.filename).name), record) for record in self.records)
 
     @cached_property
@@ -168,7 +168,7 @@ def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
 
 
 def _by_last(pairs: Iterable[tuple[Path, T]]) -> dict[str, list[tuple[tuple[str, ...], T]]]:
-    """By the last part of their path: all its parts, and the thing."""
+    """By the last part of their path: all its parts, and the value."""
     groups: dict[str, list[tuple[tuple[str, ...], T]]] = {}
     for path, thing in pairs:
         groups.setdefault(path.name, []).append((path.parts, thing))
@@ -176,7 +176,7 @@ def _by_last(pairs: Iterable[tuple[Path, T]]) -> dict[str, list[tuple[tuple[str,
 
 
 def _ending_in(name: str, by_last: dict[str, list[tuple[tuple[str, ...], T]]]) -> list[T]:
-    """Whose paths end in as much of the name as any does."""
+    """Those whose paths share the longest end with the name."""
     parts = [part for part in name.split("/") if part not in ("", ".", "..")]
     candidates = by_last.get(parts[-1], []) if parts else []
     for length in range(len(parts), 0, -1):

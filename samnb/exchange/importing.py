@@ -36,17 +36,17 @@ from .report import ImportReport
 __all__ = ["READERS", "SAME", "ImportRun", "Reader", "import_job", "picture_folder", "read_contents"]
 
 Reader = Callable[..., Contents]
-"""Takes the path and, where it has such parameters, the pictures there are; what it takes besides are keywords."""
+"""Takes the path and, if it has such a parameter, the available pictures; its options are keywords."""
 
 READERS: dict[str, Reader] = {"coco": read_coco, "labelme": read_labelme, "masks": read_mask_pictures}
 
 SAME = 0.9
-"""From this IoU on two masks of a category are one object: outlines that went through polygons are not the same."""
+"""From this IoU on two masks of a category are one object: a conversion to polygons changes an outline."""
 
 _MENDED = 0.5
 _BATCH = 500
 
-# How a mask drawn on a picture as it lies in the file comes to stand upright; by EXIF orientation.
+# How to turn a mask that was drawn on the picture as stored in the file; by EXIF orientation.
 _TURNS = {
     5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270,
@@ -57,7 +57,7 @@ _ORIENTATION_TAG = 0x0112
 
 
 def read_contents(format: str, path: AnyPath, matcher: ImageMatcher, **options: Any) -> Contents:
-    """What a file, or folder, of one of the formats of `READERS` says.
+    """The contents of a file, or folder, of one of the formats of `READERS`.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_contents(format: str, path: AnyPath, matcher: ImageMatcher, **options: 
     place = Path(path).expanduser().absolute()
     if not place.exists():
         raise ImageNotFound(place, expected="a file or folder to import")
-    # What is in the folder, or known of the images, is not looked through for a format that has no use for it.
+    # The folder and the images are not searched for a format that does not need them.
     takes = any(parameter.name == "pictures" for parameter in parameters)
     return reader(place, *([matcher.pictures] if takes else []), **options)
 
@@ -141,7 +141,7 @@ class ImportRun:
         for found in self.contents.objects:
             of_picture.setdefault(found.picture, []).append(found)
         images = self._images(of_picture)
-        # Several names can mean one image: a mask file and its label map, a file named in two ways.
+        # Several names can refer to one image: a mask file and its label map, a file named in two ways.
         of_image: dict[str, list[ImportedObject]] = {}
         for named, image in images.items():
             of_image.setdefault(image.id, []).extend(of_picture[named])
@@ -164,7 +164,7 @@ class ImportRun:
     # -- pictures ----------------------------------------------------------------------------------
 
     def _images(self, of_picture: Mapping[ImageReference, list[ImportedObject]]) -> dict[ImageReference, ImageRecord]:
-        """The images that are meant, in the file's order; those in the folder are added, others reported."""
+        """The images of the file, in its order; those in the folder are added, others reported."""
         images: dict[ImageReference, ImageRecord | Path] = {}
         for named, objects in of_picture.items():
             try:
@@ -191,7 +191,7 @@ class ImportRun:
         return {path: record for path, record in found.items() if record is not None}
 
     def _have_categories(self) -> None:
-        """Have the file's categories, in its order, behind those that are there."""
+        """Add the file's categories, in its order, after the existing ones."""
         names = (plain(name).strip() for name in self.contents.categories)
         self.categories_added = self.library.catalog.have_categories(names)
 
@@ -228,7 +228,7 @@ class ImportRun:
         )
 
     def _upright(self, found: ImportedObject, image: ImageRecord) -> Mask:
-        """The mask as it lies on the upright picture."""
+        """The mask on the upright picture."""
         size = found.picture.size_hw or image.size_hw
         turn = _turn(image) if size == image.size_hw[::-1] != image.size_hw else None
         if size != image.size_hw and turn is None:
@@ -243,7 +243,7 @@ class ImportRun:
         return np.asarray(Image.fromarray(mask).transpose(turn))
 
     def _missing(self, rows: Sequence[NewAnnotation], there: Sequence[AnnotationRecord]) -> list[NewAnnotation]:
-        """Those that are not there; each one that is there stands for one of the file only."""
+        """Those that are not there yet; each existing one matches only one of the file."""
         exact = Counter(_key(record) for record in there)
         rest: list[NewAnnotation] = []
         for row in rows:
@@ -290,7 +290,7 @@ def _key(annotation: NewAnnotation | AnnotationRecord) -> tuple[str, str]:
 
 
 def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: bool) -> AnnotationRecord | None:
-    """The annotation that is the same object, if not to the pixel; None where there is none."""
+    """The annotation that is the same object, up to some pixels; None if there is none."""
     best, nearest = None, 0.0
     mask: Mask | None = None
     for record in there:
@@ -319,7 +319,7 @@ def _shared(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _turn(image: ImageRecord) -> Image.Transpose | None:
-    """How the picture's EXIF tag exchanges its sides; None where it does not, or cannot be read."""
+    """The picture's EXIF orientation if it swaps the sides; None if it does not, or cannot be read."""
     try:
         with Image.open(image.path) as picture:
             return _TURNS.get(picture.getexif().get(_ORIENTATION_TAG, 1))
@@ -335,7 +335,7 @@ def _other_size(size: tuple[int, ...], image: ImageRecord) -> ImageError:
 
 
 def picture_folder(images: AnyPath | None, path: AnyPath) -> PictureFolder | None:
-    """The folder of pictures to add from, without the imported folder where that lies in it."""
+    """The folder of pictures to add from, without the imported folder if that is inside it."""
     if images is None:
         return None
     root, place = Path(path).expanduser().absolute(), Path(images).expanduser().absolute()

@@ -1,4 +1,4 @@
-"""What an import did, as text and as a card."""
+"""`ImportReport`: the result of an import, as text and as a card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What `Session.import_` did.
+    """The result of `Session.import_`.
 
     Parameters
     ----------
@@ -26,18 +26,18 @@ class ImportReport:
     added : int
         Annotations that are new.
     already : int
-        Those of the file that were there before, and were left as they are.
+        Annotations of the file that existed before; they are unchanged.
     images : int
-        Images of the session that the file names, those without objects too.
+        Images of the session that the file names, including those without objects.
     pictures_added : int
         Images that were not in the session before.
     categories_added : tuple of str
     failed : tuple of Failure
-        What was not understood, or fits no image, and why.
+        Records that could not be read, or fit no image, and why.
     notes : tuple of str
-        What was taken in another way than it stands in the file.
+        Records that were changed on import.
     by_hand : bool
-        The new ones count as made by hand: templates are made from them, and measured by them.
+        The new ones count as made by hand: templates are made from them, and measured with them.
     """
 
     format: str

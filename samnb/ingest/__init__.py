@@ -1,1 +1,1 @@
-"""Pictures into the catalog, and the images that are there."""
+"""Adds pictures to the catalog, and manages images and datasets."""

@@ -1,7 +1,7 @@
-"""Pictures into the catalog: each file looked at once, read and hashed over threads, written in batches.
+"""Adds pictures to the catalog: each file is read and hashed once, by several threads, and written in batches.
 
-What is written stays written: an adding that is cancelled, interrupted or killed is taken up by adding the same again,
-which reads only what is not in the catalog yet.
+Written rows stay: after a cancel, an interrupt or a kill, adding the same again
+reads only files that are not in the catalog yet.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ __all__ = ["AddJob", "new_image", "threads"]
 _log = logging.getLogger("samnb.intake")
 
 BATCH, CHUNK = 500, 8
-"""So many files are looked up and written at a time at most, and read by one thread in one go."""
+"""The maximum number of files that are looked up and written together, and read by one thread in one go."""
 
 WRITE_EVERY = 0.25
-"""Seconds after which what was read is written: so much work at most is lost by a crash."""
+"""Seconds after which read files are written: the most work that a crash can lose."""
 
 _TELL_EVERY = 0.2
 
 
 class _Read(NamedTuple):
-    """One source that was looked at: an image that is as it was, a row to write, or a reason why not."""
+    """One checked source: an unchanged image, a row to write, or a reason for a failure."""
 
     path: str
     record: ImageRecord | None = None
@@ -54,7 +54,7 @@ class _Read(NamedTuple):
 
 @dataclass
 class _Block:
-    """Up to `BATCH` sources on their way: what is known of them, and what is being read."""
+    """Up to `BATCH` sources in progress: those known from the catalog, and those being read."""
 
     paths: list[str]
     kept: dict[str, Kept]
@@ -66,19 +66,19 @@ class _Block:
 
 
 class AddJob(Job):
-    """A `Job` that adds pictures; what it came to is in `report`.
+    """A `Job` that adds pictures; the result is in `report`.
 
     Parameters
     ----------
     catalog : Catalog
     folder : Path
-        The session's; pictures from memory are kept in its "images".
+        The session's folder; pictures from memory are stored in its "images".
     source : see `samnb.session.Session.add`
     dataset : str
     is_cached : callable
         True for a pixel hash whose embedding the store holds.
     start : bool
-        As `Job` has it.
+        As in `Job`.
     """
 
     def __init__(
@@ -96,17 +96,17 @@ class AddJob(Job):
 
     @property
     def report(self) -> AddReport | None:
-        """What was added; None until it has ended, also by `cancel`."""
+        """The result; None until the job has ended, also by `cancel`."""
         return None if self.summary is None else self.summary.details.get("report")
 
 
 def threads() -> int:
-    """How many threads read pictures: decoding and hashing release the GIL; more only wait for the disk."""
+    """The number of threads that read pictures: decoding and hashing release the GIL; more only wait for the disk."""
     return min(4, os.cpu_count() or 1)
 
 
 class _Adding:
-    """One call of `Session.add` on its way."""
+    """One running call of `Session.add`."""
 
     def __init__(self, catalog: Catalog, folder: Path, dataset: str, is_cached: Callable[[str], bool]):
         self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
@@ -119,7 +119,7 @@ class _Adding:
         self._seen: set[str] = set()
 
     def events(self, source: Any, control: JobControl) -> Iterator[Event]:
-        """Look for everything, then read and write it; the last event has the report in its details."""
+        """Find all sources, then read and write them; the last event has the report in its details."""
         self._control = control
         items: list[Item] = []
         yield from self._find(source, items)
@@ -167,18 +167,18 @@ class _Adding:
                 raise
 
     def _begin(self, items: Sequence[Item], pool: ThreadPoolExecutor) -> _Block:
-        """Find out what is known of these sources, and have the rest read."""
+        """Look these sources up, and start reading the unknown ones."""
         block = _Block([], {})
         for item in pool.map(self._keep, items) if any(isinstance(i, Member) for i in items) else items:
             if isinstance(item, str):
                 block.paths.append(item)
             elif isinstance(item, Kept):
                 if item.path in self._seen:
-                    _unkeep(item)  # what was read already and kept again is what could not be read
+                    _unkeep(item)  # a source that was read before and was stored again failed to be read
                 block.paths.append(item.path)
                 block.kept.setdefault(item.path, item)
             elif isinstance(item, Refused):
-                # Two that are refused may have one name, and no path has a NUL in it.
+                # Two refused sources may have one name; a path cannot contain a NUL.
                 self._refused += 1
                 key = f"{item.name}\0{self._refused}"
                 block.paths.append(key)
@@ -205,7 +205,7 @@ class _Adding:
             return Refused(item.label, item.reason or str(error))
 
     def _look_up(self, block: _Block) -> None:
-        """Find what is unchanged in this dataset, or was read before under another name or for another one."""
+        """Find files that are unchanged in this dataset, or were read before under another name or dataset."""
         paths = [path for path in block.paths if path not in block.reads and _is_storable(path, block)]
         block.there = there = self._catalog.files.in_dataset(self._dataset, paths)
         elsewhere: list[FileStamp] = []
@@ -225,14 +225,14 @@ class _Adding:
         block.reads.update((path, _Read(path, new=picture)) for path, picture in known.items())
 
     def _read_all(self, paths: Sequence[str], block: _Block) -> None:
-        """Read files until cancelled; each is there for the others at once, since eight large ones take seconds."""
+        """Read files until cancelled; each result is available at once, since eight large files take seconds."""
         for path in paths:
             if not self._control.go_on():
                 return
             block.reads[path] = _read(path)
 
     def _finish(self, block: _Block) -> Iterator[Event]:
-        """Write what was read, in the order of the sources, whenever there is enough of it."""
+        """Write the files that were read, in the order of the sources, in batches."""
         if self._broken_off:
             self._remember(list(block.reads.values()), block)
             return
@@ -246,7 +246,7 @@ class _Adding:
                 if wait([block.chunks[0]], timeout=WRITE_EVERY).done:
                     block.chunks.popleft().result()
             if path not in block.reads:
-                # Cancelled. What was read beyond this one is remembered and not added, so that the order stays.
+                # Cancelled. Files read beyond this one are recorded and not added, so that the order stays.
                 self._broken_off = True
                 break
             batch.append(block.reads[path])
@@ -274,7 +274,7 @@ class _Adding:
         self._catalog.files.remember({block.stamps[new.path]: new for new in fresh})
 
     def _news(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
-        """An event for each picture that was read or failed, and one for all in a row that were known."""
+        """An event for each picture that was read or failed, and one for each sequence of known ones."""
         known = 0
         for read in reads:
             self._done += 1
@@ -292,7 +292,7 @@ class _Adding:
             yield Event("skipped", self._done, self._total, name, details={"images": known} if known > 1 else {})
 
     def _failure(self, read: _Read, block: _Block) -> Failure:
-        """What reports say; the name of a picture that was kept from elsewhere is the one it came with."""
+        """The result for reports; a stored picture has the name it came with."""
         kept = block.kept.get(read.path)
         if kept is None:
             return Failure(_printable(read.path), _printable(read.reason))
@@ -300,7 +300,7 @@ class _Adding:
         return Failure(_printable(kept.name), _printable(read.reason.replace(kept.path, kept.name)))
 
     def _row(self, read: _Read) -> ImageRecord | NewImage | None:
-        """The image where nothing of it is to be written; what is to be written; None for a failure."""
+        """The image if it is unchanged; the row to write; None for a failure."""
         if read.record is not None:
             cached = self._is_cached(read.record.pixel_hash)
             as_it_was = cached == read.record.embedding_cached
@@ -322,7 +322,7 @@ class _Adding:
 
 
 def _unkeep(kept: Kept) -> None:
-    """Take a file that was kept just now, and is of no use, out of the session folder again."""
+    """Delete a file from the session folder that was just stored and is not needed."""
     if kept.is_new:
         path = Path(kept.path)
         path.unlink(missing_ok=True)
@@ -354,7 +354,7 @@ def _read(path: str) -> _Read:
 
 
 def _tell_duplicates(news: Sequence[NewImage], catalog: Catalog) -> int:
-    """How many of these show pixels that are in the catalog, or earlier among these; each is logged."""
+    """The number of these whose pixels are in the catalog, or earlier among these; each is logged."""
     seen = catalog.known_pixels({new.pixel_hash for new in news}) if news else set()
     count = 0
     for new in news:
@@ -389,5 +389,5 @@ def new_image(path: Path) -> NewImage:
 
 
 def _printable(text: str) -> str:
-    """A file name that is not UTF-8 comes as lone surrogates, which no terminal takes."""
+    """A printable file name: a name that is not UTF-8 has lone surrogates, which no terminal accepts."""
     return text.encode("utf-8", "backslashreplace").decode()

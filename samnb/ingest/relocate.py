@@ -22,7 +22,7 @@ _log = logging.getLogger("samnb.upkeep")
 
 @dataclass(frozen=True, repr=False)
 class RelocationReport:
-    """What `relocate` did: images whose files it found elsewhere, and those whose files are still missing."""
+    """The result of `relocate`: images whose files it found elsewhere, and those whose files are still missing."""
 
     folder: str
     found: tuple[ImageRecord, ...]

@@ -1,4 +1,4 @@
-"""`AddReport`: what an addition of pictures did, as text and as plain values."""
+"""`AddReport`: the result of adding pictures, as text and as plain values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AddReport"]
 
 @dataclass(frozen=True)
 class AddReport:
-    """What `Session.add` did.
+    """The result of `Session.add`.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ class AddReport:
     added : int
         How many of them were not in it before.
     duplicates_found : int
-        How many of them already have their embedding cached, from whatever dataset or session run.
+        How many of them already have their embedding cached, from any dataset or earlier session.
     duplicates : int
-        How many of them show the same pixels as an earlier image of the session.
+        How many of them have the same pixels as an earlier image of the session.
     failed : tuple of Failure
     changed : int
-        How many were there under the same path with other pixels. Annotations stay, and belong to the old picture.
+        How many had the same path with other pixels before. Annotations stay, and belong to the old picture.
     """
 
     dataset: str

@@ -1,5 +1,5 @@
-"""Whatever the user hands to `Session.add`, one picture after the other: files as they lie; what comes from memory
-or out of a zip file is kept in the session folder, under its content.
+"""Resolves the source of `Session.add` to picture files, one after the other. Pictures from memory and from zip files
+are stored in the session folder, named by their content.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["Item", "Kept", "Refused", "items_of", "keep", "name_of"]
 Bytes = bytes | bytearray | memoryview
 
 _MAX_NAME_BYTES = 180
-# Not allowed in a file name on one system or another, or not to be seen.
+# Not allowed in a file name on some system, or invisible.
 _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*]|[\ud800-\udfff]')
 
 
 @dataclass(frozen=True, eq=False)
 class Refused:
-    """Something that cannot be added: what reports call it, and why; two of one name are two."""
+    """A source that cannot be added: its name in reports, and the reason; two with one name are unequal."""
 
     name: str
     reason: str
@@ -40,7 +40,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Kept:
-    """A picture file in the session folder: its path, what reports call it, whether it was not there before."""
+    """A picture file in the session folder: its path, its name in reports, and whether it is new."""
 
     path: str
     name: str
@@ -48,24 +48,24 @@ class Kept:
 
 
 Item = str | Member | Kept | Refused
-"""The absolute path of a file; a member of a zip file, not kept yet; what is kept; what cannot be added."""
+"""The absolute path of a file; a member of a zip file, not stored yet; a stored file; a refused source."""
 
 
 def items_of(source: Any, folder: Path) -> Iterator[Item]:
-    """What a source stands for, while it is found.
+    """The pictures of a source, as an iterator.
 
-    In a list or an iterator, an element that leads nowhere is a `Refused` and not the end.
+    In a list or an iterator, a missing element gives a `Refused` and does not end the iteration.
 
     Parameters
     ----------
     source : see `samnb.session.Session.add`
     folder : Path
-        The session's; pictures from memory are kept in its "images".
+        The session's folder; pictures from memory are stored in its "images".
 
     Raises
     ------
     ImageError
-        A single source that leads nowhere or cannot be read.
+        A single source that is missing or cannot be read.
     """
     if not _is_many(source):
         yield from _items_of_one(source, folder)
@@ -78,7 +78,7 @@ def items_of(source: Any, folder: Path) -> Iterator[Item]:
 
 
 def name_of(element: Any) -> str:
-    """What reports call an element of a list of sources."""
+    """The name in reports of an element of a list of sources."""
     if isinstance(element, (str, os.PathLike)):
         return os.fspath(element)
     named = _named_bytes(element)
@@ -86,7 +86,7 @@ def name_of(element: Any) -> str:
 
 
 def keep(folder: Path, name: str, content: bytes) -> Kept:
-    """Keep a picture file in the session folder as it is.
+    """Store a picture file in the session folder, unchanged.
 
     The same bytes under the same name have the same path, so adding them again adds nothing.
 
@@ -95,7 +95,7 @@ def keep(folder: Path, name: str, content: bytes) -> Kept:
     folder : Path
         The session's.
     name : str
-        The file gets what stands behind the last slash, without what file systems do not take; "" gives the hash.
+        The file gets the part after the last slash, without characters that file systems refuse; "" gives the hash.
     content : bytes
 
     Raises

@@ -109,7 +109,7 @@ def deepest_pixel(region: NDArray[Any], taken: Iterable[Point] = (), *, precise:
     >>> deepest_pixel(np.ones((3, 5), bool))
     (2.0, (1.5, 1.5))
     """
-    # The distances of what lies in the box do not depend on what lies around it, and the box is often small.
+    # Distances inside the box do not depend on its surroundings, and the box is often small.
     left, top, width, height = mask_bbox(region)
     if not width:
         return 0.0, (0.0, 0.0)

@@ -34,11 +34,11 @@ CATEGORY_COLORS = (
     *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
     *("#882255", "#44aa99", "#999933", "#332288", "#cc6677"),
 )
-"""Okabe and Ito's colours without black, then five of Paul Tol's "muted": told apart with colour blindness."""
+"""Okabe and Ito's colours without black, then five of Paul Tol's "muted": distinguishable with colour blindness."""
 
 
 def category_color(index: int) -> str:
-    """The "#rrggbb" colour of the category at that position; after the last the first comes again.
+    """The "#rrggbb" colour of the category at that position; the colours repeat after the last.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def overlay(
     masks : sequence of (H, W) bool, or (N, H, W)
         Later ones are drawn on top.
     colors : sequence of "#rrggbb", optional
-        One for each mask; `category_color` of its position unless given.
+        One for each mask; default `category_color` of its position.
     alpha : float
         Strength of the tint, 0 to 1.
 
@@ -174,7 +174,7 @@ def contact_sheet(
     ----------
     tiles : sequence of (H, W, 3) uint8
     columns : int
-        At most so many in a row.
+        The maximum number in a row.
     tile : int
         Side of a square in pixels; pictures are shrunk to it, never enlarged.
     captions : sequence of str, optional

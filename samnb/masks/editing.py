@@ -1,6 +1,6 @@
-"""Masks changed by hand: strokes of a brush and an eraser, holes, specks, outlines. Pure; each gives a new mask.
+"""Mask editing: strokes of a brush and an eraser, holes, specks, outlines. Pure functions; each returns a new mask.
 
-A mask is an (H, W) bool array. Places are (x, y) in image pixels, on pixel edges as everywhere: the pixel in column 3
+A mask is an (H, W) bool array. Points are (x, y) in image pixels, on pixel edges as everywhere: the pixel in column 3
 of row 7 is the square from (3, 7) to (4, 8), and its middle is (3.5, 7.5).
 """
 
@@ -23,14 +23,14 @@ __all__ = ["SPECK", "brush", "drop_specks", "erase", "fill_holes", "smooth", "st
 SPECK = 0.01
 """Parts smaller than this share of the largest one are specks."""
 
-# A pixel is painted when its middle is that near; with less, a small brush would miss the pixel it stands in.
+# A pixel is painted if its middle is that near; with less, a small brush would miss the pixel under it.
 _LEAST_RADIUS = 0.71
 
 _MANY_OUTLINES = 1000
 
 
 def stroke_mask(size_hw: tuple[int, int], points: Sequence[Sequence[float]], radius: float) -> Mask:
-    """What a round brush touches on its way along some points.
+    """The pixels that a round brush touches along some points.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def stroke_mask(size_hw: tuple[int, int], points: Sequence[Sequence[float]], rad
         raise PromptError(f"stroke: expected finite (x, y) pairs and a finite radius; got {points!r} and {radius!r}.")
     height, width = size_hw
     radius = min(max(float(radius), _LEAST_RADIUS), float(max(height, width)))
-    # Farther out nothing can be touched; absurd numbers would only take absurd time.
+    # Farther out nothing can be touched; huge numbers would only take time.
     path = path.clip(-2 * radius - 1, np.array([width, height]) + 2 * radius + 1)
     touched = np.zeros(size_hw, bool)
     for start, end in _pieces(path, max(64.0, 4 * radius)):
@@ -76,7 +76,7 @@ def brush(mask: NDArray[np.bool_], points: Sequence[Sequence[float]], radius: fl
 
 
 def erase(mask: NDArray[np.bool_], points: Sequence[Sequence[float]], radius: float) -> Mask:
-    """The mask with a stroke taken off; see `stroke_mask`.
+    """The mask with a stroke erased; see `stroke_mask`.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def fill_holes(mask: NDArray[np.bool_], *, max_area: int | None = None, keep: It
     max_area : int, optional
         Larger holes stay; in pixels. None: none stays.
     keep : iterable of (x, y)
-        Holes with one of these places in them stay.
+        Holes that contain one of these points stay.
 
     Examples
     --------
@@ -118,10 +118,10 @@ def drop_specks(mask: NDArray[np.bool_], *, min_area: int | None = None, keep: I
     ----------
     mask : (H, W) bool
     min_area : int, optional
-        Smaller parts go; in pixels. None: a hundredth of the largest part, see `SPECK`. Parts that touch at a corner
-        are one.
+        Smaller parts are removed; in pixels. None: a hundredth of the largest part, see `SPECK`. Parts that touch at a
+        corner are one.
     keep : iterable of (x, y)
-        Parts with one of these places in them stay.
+        Parts that contain one of these points stay.
 
     Examples
     --------
@@ -138,9 +138,9 @@ def drop_specks(mask: NDArray[np.bool_], *, min_area: int | None = None, keep: I
 
 
 def smooth(mask: NDArray[np.bool_], *, radius: float = 2.0) -> Mask:
-    """The mask with a calmer outline: bumps and bays smaller than the radius go.
+    """The mask with a smoother outline: bumps and bays smaller than the radius are removed.
 
-    At the picture's border the mask is taken to go on. A mask so thin that nothing would be left stays as it is.
+    The mask is assumed to continue beyond the picture's border. A mask so thin that nothing would be left is unchanged.
 
     Parameters
     ----------
@@ -175,9 +175,9 @@ def smooth(mask: NDArray[np.bool_], *, radius: float = 2.0) -> Mask:
 
 
 def tidy(mask: NDArray[np.bool_], prompt: Prompt) -> Mask:
-    """A model's mask without stray specks and pinholes, as far as nobody pointed at them.
+    """A model's mask without specks and pinholes, unless a point of the prompt is on them.
 
-    Parts and holes below a hundredth of the largest part go, unless a foreground point lies on the part, or a
+    Parts and holes below a hundredth of the largest part are removed, unless a foreground point is on the part, or a
     background point in the hole.
 
     Examples
@@ -209,7 +209,7 @@ def _size(mask: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _pieces(path: NDArray[np.float64], longest: float) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """The path's pieces, none much longer than that: what lies round a long slanting one is mostly not touched."""
+    """The path's pieces, none much longer than that: most pixels in the box of a long diagonal are not touched."""
     if len(path) == 1:
         yield path[0], path[0]
     for start, end in pairwise(path):
@@ -235,7 +235,7 @@ def _touch(touched: Mask, start: NDArray[np.float64], end: NDArray[np.float64], 
 
 
 def _around(mask: NDArray[np.bool_], margin: int = 1) -> tuple[slice, slice]:
-    """Where the mask is, with a margin: large pictures are mostly empty."""
+    """The box of the mask, with a margin: large pictures are mostly empty."""
     x, y, width, height = mask_bbox(mask)
     return (slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin))
 
@@ -245,10 +245,10 @@ def _pinhole(mask: Mask) -> int:
 
 
 def _tidied_by_outlines(mask: Mask, on: Sequence[Point], off: Sequence[Point]) -> Mask | None:
-    """What `tidy` does, in a fifth of the time: outlines instead of a label for each pixel.
+    """`tidy` in a fifth of the time: outlines instead of a label for each pixel.
 
-    None where a small part has an island of another in it, and for what is all specks: those few masks are done pixel
-    by pixel.
+    None if a small part contains an island of another, and if all parts are specks: those few masks are processed
+    pixel by pixel.
     """
     drawn = mask.astype(np.uint8)
     contours, tree = cv2.findContours(drawn, cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
@@ -259,7 +259,7 @@ def _tidied_by_outlines(mask: Mask, on: Sequence[Point], off: Sequence[Point]) -
     within: dict[int, list[int]] = {}
     parts: dict[int, None] = {}
     for number, (*_, parent) in enumerate(tree[0].tolist()):
-        # Outlines of parts and of holes take turns on the way down.
+        # Outlines of parts and of holes alternate from level to level.
         if parent not in parts:
             parts[number] = None
         within.setdefault(parent, []).append(number)
@@ -318,7 +318,7 @@ def _large_parts(mask: Mask, min_area: int | None, keep: Sequence[Point]) -> Mas
 
 
 def _parts(mask: Mask, without: Sequence[Point], *, most: int | None, connectivity: int) -> Mask:
-    """Those parts that are not larger and hold none of the places."""
+    """Those parts that are not larger and contain none of the points."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
     stays = stats[:, cv2.CC_STAT_AREA] <= (mask.size if most is None else most)
     stays[_labels_at(labels, without)] = False

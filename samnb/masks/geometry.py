@@ -88,15 +88,15 @@ def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> floa
 
 
 def clean_mask(mask: NDArray[Any], *, min_area: int = 0, fill_holes: bool = False, keep_largest: bool = False) -> Mask:
-    """A tidied copy of a mask: first holes are filled, then parts are dropped.
+    """A cleaned copy of a mask: first holes are filled, then parts are removed.
 
     Parameters
     ----------
     mask : (H, W) bool
     min_area : int
-        Parts of fewer pixels are dropped. Parts that touch at a corner are one part.
+        Parts of fewer pixels are removed. Parts that touch at a corner are one part.
     fill_holes : bool
-        Fill what is enclosed on all sides; a bay that reaches the picture's border is no hole.
+        Fill enclosed areas; a bay that reaches the picture's border is not a hole.
     keep_largest : bool
         Keep only the part with most pixels; of equal ones that nearest the top.
 

@@ -40,8 +40,8 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = T
     ----------
     mask : (H, W) bool
     tolerance : float
-        How far, in pixels, a simplified outline may leave the pixels' edges; 0 keeps every corner, and
-        filling the polygons then gives back the mask exactly.
+        The maximum distance, in pixels, of a simplified outline from the pixels' edges; 0 keeps every corner, and
+        filling the polygons then gives the exact mask.
     exact : bool
         False: outlines for display. They take a tenth of the time, lie up to a quarter of a pixel beside the exact
         ones, and parts that touch at a corner are one part. With a tolerance of 0 they are exact all the same.
@@ -60,7 +60,7 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = T
     left, top, full_width, full_height = mask_bbox(mask)
     if not full_width:
         return []
-    # Only the box around it: looking for parts takes as long as there are pixels.
+    # Only the box around it: the time to find parts grows with the number of pixels.
     on = as_mask(mask)[top : top + full_height, left : left + full_width].view(np.uint8)
     if not exact and tolerance > 0:
         return _quick_polygons(on, np.array([left, top], np.float64), tolerance)
@@ -77,8 +77,8 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = T
 def fill_polygon(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
     """The (H, W) mask of all pixels whose centre lies in a polygon, by the even-odd rule.
 
-    OpenCV and Pillow also fill the pixels a polygon only touches, half a pixel too much on every side; and cuts of no
-    width, by which COCO's polygons reach their holes, cancel here.
+    OpenCV and Pillow also fill pixels that a polygon only touches, half a pixel too much on every side. The cuts of
+    zero width that join the holes of COCO's polygons cancel here.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def fill_polygon(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
 
 
 def _centres(place: NDArray[np.float64], end: int) -> NDArray[np.int_]:
-    """How many pixel centres lie before each place, of `end` in all."""
+    """The number of pixel centres before each position, of `end` in all."""
     return np.clip(np.ceil(place - 0.5), 0, end).astype(int)
 
 
@@ -129,7 +129,7 @@ def _quick_polygons(mask: NDArray[np.uint8], offset: NDArray[np.float64], tolera
 
 
 def _rings(part: Mask) -> list[NDArray[np.float64]]:
-    """Exact outlines of one 4-connected part: the exterior first, then the holes.
+    """Exact outlines of one 4-connected part, the exterior first, then the holes.
 
     OpenCV's contours join pixel *centres*, half a pixel inside the edges. So the part is drawn on a lattice of
     twice the size, where even positions are the pixels' corners and edges: there the border runs along them.

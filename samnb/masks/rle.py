@@ -42,7 +42,7 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
     Raises
     ------
     ImageError
-        Compressed counts, counts that are no whole numbers, or that do not fill the size.
+        Compressed counts, counts that are not whole numbers, or that do not fill the size.
 
     Examples
     --------

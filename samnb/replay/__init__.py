@@ -1,1 +1,1 @@
-"""Recipes: files that say how masks were made, and the making of them again."""
+"""Recipes: files that record how masks were made, and their replay."""

@@ -1,8 +1,8 @@
 """`Recipe`: how the masks of a session were made, so that they can be made again elsewhere and compared.
 
-A recipe is one JSON file. It names pictures by their pixels' hash, the model by its weights' hash, and says of every
-mask how it came about: from which prompt, from which template, or that it was drawn and can only be kept. That is not
-believed but tried when the recipe is made: only what gives the very same mask again is said to be the way.
+A recipe is one JSON file. It identifies pictures by their pixel hash and the model by the hash of its weights. For
+every mask it records the provenance: a prompt, a template, or drawn by hand, which can only be copied. The provenance
+is verified when the recipe is made: only a way that gives the identical mask is recorded.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ _PACKAGES = ("samnb", "torch", "numpy", "opencv-python-headless", "pillow", "seg
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a mask comes about.
+    """How a mask is made again.
 
     Parameters
     ----------
     kind : {"prompt", "template", "kept"}
-        "kept": drawn, refined by hand or imported; nothing but the mask itself would make it again.
+        "kept": drawn, refined by hand or imported; it can only be copied.
     asked : {"at once", "click by click", "one mask", ""}
-        For a prompt: all of it with three candidates, point after point with each answer handed back, or with one
-        candidate.
+        For a prompt: all of it with three candidates, point after point with each mask as input of the next, or with
+        one candidate.
     index : int
-        For a prompt: which candidate.
+        For a prompt: index of the candidate.
     template : str
         For a template: ``"<name>@<version>"``.
     """
@@ -75,7 +75,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class RecipeImage:
-    """A picture of a recipe, found again by its `pixel_hash` whatever its file is called then."""
+    """A picture of a recipe, found again by its `pixel_hash` under any file name."""
 
     filename: str
     dataset: str
@@ -87,12 +87,12 @@ class RecipeImage:
 
 @dataclass(frozen=True, eq=False)
 class RecipeMask:
-    """A mask of a recipe: what it was, and how it is made.
+    """A mask of a recipe, with its provenance.
 
     Parameters
     ----------
     image : int
-        Place of its picture in the recipe, from 0.
+        Index of its picture in the recipe, from 0.
     category : str
     rle : mapping
         COCO run lengths.
@@ -123,7 +123,7 @@ class Recipe:
     images : tuple of RecipeImage
     masks : tuple of RecipeMask
     templates : tuple of Template
-        Those that left masks.
+        Those that made masks.
     categories : tuple of (name, colour)
     model : mapping
         "name", "fingerprint" and "recipe", the latter with the precision embeddings were stored in.
@@ -139,7 +139,7 @@ class Recipe:
     made_with: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, kind: str) -> int:
-        """How many masks come about in this way: "prompt", "template" or "kept"."""
+        """The number of masks of that kind: "prompt", "template" or "kept"."""
         return sum(mask.way.kind == kind for mask in self.masks)
 
     def as_bytes(self) -> bytes:
@@ -217,7 +217,7 @@ class Recipe:
 def _content(place: Path) -> bytes:
     with open(place, "rb") as file:
         content = bytearray()
-        # Not by what the system says of its size: a pipe or a device has none.
+        # Not by the size in the file system: a pipe or a device has none.
         while len(content) <= MAX_BYTES and (more := file.read(_PIECE)):
             content += more
     if len(content) > MAX_BYTES:
@@ -229,7 +229,7 @@ def _content(place: Path) -> bytes:
 
 
 def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
-    """What is said of things in a recipe that this version of samnb has no name for."""
+    """The message about fields in a recipe that this version of samnb does not know."""
     parts: list[tuple[str, type[Any], Any]] = [
         (f"image {n}", RecipeImage, image) for n, image in enumerate(values["images"])
     ]
@@ -243,7 +243,7 @@ def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _written_by(values: Mapping[str, Any]) -> str:
-    """Which samnb a recipe is from, which is here, and what to do where this one does not understand it."""
+    """The version a recipe is from, the version here, and what to do if this one cannot read it."""
     made_with, here = values.get("made_with"), packages_here()["samnb"]
     wrote = made_with.get("samnb", "unknown") if isinstance(made_with, Mapping) else "unknown"
     if wrote == here:
@@ -252,7 +252,7 @@ def _written_by(values: Mapping[str, Any]) -> str:
 
 
 def _check_size(image: RecipeImage) -> None:
-    """Raise `ValueError` for sizes no picture here has: masks of them would take any memory."""
+    """Raise `ValueError` for sizes that no picture has: their masks could take any amount of memory."""
     sides = (image.height, image.width)
     if not all(isinstance(side, int) and side > 0 for side in sides) or math.prod(sides) > picture_files.MAX_PIXELS:
         raise ValueError(
@@ -261,7 +261,7 @@ def _check_size(image: RecipeImage) -> None:
 
 
 def _check_runs(rle: Mapping[str, Any]) -> None:
-    """Raise `ValueError` where run lengths make no mask of their size; the mask itself is not made."""
+    """Raise `ValueError` if run lengths do not fill their size; the mask itself is not decoded."""
     (height, width), counts = rle["size"], rle["counts"]
     if not isinstance(counts, list) or not all(type(one) is int and one >= 0 for one in [*counts, height, width]):
         raise ValueError("run lengths that are no list of whole numbers")
@@ -270,7 +270,7 @@ def _check_runs(rle: Mapping[str, Any]) -> None:
 
 
 def _check_provenances(masks: Iterable[RecipeMask], templates: Iterable[Template]) -> None:
-    """Raise `ValueError` where a mask's way is none that can be gone."""
+    """Raise `ValueError` if the provenance of a mask cannot be replayed."""
     listed = {f"{template.name}@{template.version}" for template in templates}
     for way in dict.fromkeys(mask.way for mask in masks):
         prompted = way.kind == "prompt" and way.asked in _PROMPTED and isinstance(way.index, int) and way.index >= 0
@@ -288,7 +288,7 @@ def make_recipe(
     stored_as: str,
     embedding_of: Callable[[ImageRecord], Embedding],
 ) -> Recipe:
-    """Write down how annotations were made, and try it.
+    """Find out how annotations were made, by trying, and record it.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def make_recipe(
         On these images; one of another size than its image is left out.
     categories : iterable of CategoryRecord
     templates : mapping
-        By ``"<name>@<version>"``; those made with another model are not tried.
+        By ``"<name>@<version>"``; those made with another model are skipped.
     model : Model
     stored_as : str
         The recipe of the embeddings, with the precision they are stored in.
@@ -327,7 +327,7 @@ def make_recipe(
 
 
 def packages_here() -> dict[str, str]:
-    """What masks depend on beside pictures and weights: versions of packages, and the kind of processor."""
+    """What masks depend on besides pictures and weights: versions of packages, and the kind of processor."""
     found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
     for name in _PACKAGES:
         try:
@@ -338,7 +338,7 @@ def packages_here() -> dict[str, str]:
 
 
 class RecipeDecoder:
-    """What templates find on one image; each is asked once."""
+    """The objects that templates find on one image; each template is applied once."""
 
     def __init__(
         self,
@@ -354,13 +354,13 @@ class RecipeDecoder:
 
     @property
     def embedding(self) -> Embedding:
-        """Of the image, read when first asked for."""
+        """The image's embedding, read on first use."""
         if self._embedding is None:
             self._embedding = self._embedding_of(self._image)
         return self._embedding
 
     def found(self, template: str, category: str) -> list[NDArray[np.bool_]]:
-        """Masks that ``"<name>@<version>"`` finds of a category."""
+        """The masks of a category that ``"<name>@<version>"`` finds."""
         if template not in self._found:
             decode = self.model.decode
             self._found[template] = find_objects(
@@ -375,7 +375,7 @@ def decode_as_recorded(model: Model, embedding: Embedding, prompt: Prompt, asked
 
 
 def _provenance_of(annotation: AnnotationRecord, decoder: RecipeDecoder) -> Provenance:
-    """The way that gives the very same mask, or "kept"."""
+    """The provenance that gives the identical mask, or "kept"."""
     mask, template = decode_rle(annotation.rle), annotation.source.removeprefix("template:")
     if template in decoder.templates and any(
         np.array_equal(mask, found) for found in decoder.found(template, annotation.category)
@@ -411,7 +411,7 @@ def _one_mask(model: Model, embedding: Embedding, prompt: Prompt) -> Prediction:
 
 
 def _click_by_click(model: Model, embedding: Embedding, prompt: Prompt) -> Prediction:
-    """As the annotator does: each click hands back the mask that was shown for those before it."""
+    """As the annotator does: each click gets the previous mask as input."""
     logits, prediction = None, None
     for count in range(0 if prompt.box is not None else 1, len(prompt.points) + 1):
         so_far = Prompt(prompt.points[:count], prompt.point_labels[:count], prompt.box)

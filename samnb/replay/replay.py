@@ -94,7 +94,7 @@ class Replayer:
             try:
                 done = list(self._made_again(recipe, place, record, templates))
             except Exception as error:
-                # One picture that cannot be encoded or decoded must not lose the others.
+                # One picture that cannot be encoded or decoded must not stop the others.
                 failed.append(Failure(record.filename, str(error) or repr(error)))
                 continue
             kept += sum(mask.way.kind == "kept" for _, mask, _ in done)
@@ -114,7 +114,7 @@ class Replayer:
         return self._encoder.embedding(image)[0]
 
     def _added(self, recipe: Recipe, paths: Mapping[int, Path]) -> tuple[dict[int, ImageRecord], list[Failure]]:
-        """The recipe's images in this session, by their place in it."""
+        """The recipe's images in this session, by their index in it."""
         records: dict[int, ImageRecord] = {}
         failed: list[Failure] = []
         for dataset in dict.fromkeys(image.dataset for image in recipe.images):
@@ -132,7 +132,7 @@ class Replayer:
         return dict(sorted(records.items())), failed
 
     def _elsewhere(self, recipe: Recipe, paths: Mapping[int, Path], dataset: str) -> dict[int, ImageRecord]:
-        """Images of the dataset that are the recipe's but for their path; each of them once."""
+        """Images of the dataset with the recipe's pixels under another path; each of them once."""
         if dataset not in (one.name for one in self._catalog.datasets()):
             return {}
         records = self._catalog.images(dataset=dataset)
@@ -154,7 +154,7 @@ class Replayer:
     def _take_categories(
         self, recipe: Recipe, records: Mapping[int, ImageRecord], names: Mapping[str, str]
     ) -> dict[str, str]:
-        """Categories of the recipe; those that are here stay as they are. Gives new names of those renamed here."""
+        """Add the recipe's categories; existing ones stay. Returns new names of those renamed here."""
         missing = [(name, color) for name, color in recipe.categories if name not in self._catalog.categories()]
         wanted = {name for name, _ in missing}
         masks: Counter[str] = Counter()
@@ -168,7 +168,7 @@ class Replayer:
         renamed = {}
         for name, color in missing:
             found = others[name]
-            # All of one name and most of the masks: else some were sorted anew by hand, and the category removed.
+            # All of one name and most of the masks: else some were recategorised by hand, and the category removed.
             if len(found) == 1 and 2 * found.total() >= masks[name]:
                 [renamed[name]] = found
             elif not 0 < masks[name] <= found.total():
@@ -209,7 +209,7 @@ class Replayer:
     def _missing(
         self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
     ) -> list[tuple[RecipeMask, dict[str, Any], NDArray[np.bool_]]]:
-        """Masks that are not here; each annotation stands for one of them, also mended or sorted anew since."""
+        """Masks that are not here yet; each annotation matches one of them, also if edited or recategorised since."""
         left = all_annotations_of(self._catalog, record.id)
         rest = []
         for mask, pixels in made:
@@ -249,7 +249,7 @@ def _as_recorded(record: ImageRecord) -> bool:
 
 
 def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, ImageRecord]) -> Iterator[str]:
-    """What to say of pictures that were here under another path."""
+    """The note about pictures that are here under another path."""
     other = [
         f"{recipe.images[place].filename} is {one.path}"
         for place, one in records.items()
@@ -261,7 +261,7 @@ def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, Im
 
 
 def _source_here(source: str, names: Mapping[str, str]) -> str:
-    """Where a mask came from, by what its template is called here."""
+    """The source of a mask, with the template's name in this session."""
     kind, _, rest = source.partition(":")
     name, at, version = rest.rpartition("@")
     return f"{kind}:{names[name]}{at}{version}" if kind == "template" and name in names else source
@@ -279,14 +279,14 @@ def _called(categories: Mapping[str, str]) -> Iterator[str]:
 
 
 def _same(mask: RecipeMask, annotation: AnnotationRecord) -> bool:
-    """Whether an annotation is a recipe's mask, be it that it comes out a little different here."""
+    """Whether an annotation is a recipe's mask, up to small differences."""
     return annotation.rle["counts"] == mask.rle["counts"] or bool(mask.prompt and annotation.prompt == mask.prompt)
 
 
 def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], list[Failure]]:
-    """Where each picture of a recipe is in a folder, by its place in the recipe, and why some are not.
+    """The path of each picture of a recipe in a folder, by its index in the recipe, and why some are missing.
 
-    Files of the right name are read first, the others only while something is missing.
+    Files with the right name are read first, the others only while something is missing.
 
     Raises
     ------
@@ -310,7 +310,7 @@ def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[di
     for place, image in enumerate(wanted):
         paths = found.get(image.pixel_hash, [])
         if paths:
-            # Copies of a picture in one dataset are images of their own: a file for each, while there are any.
+            # Copies of a picture in one dataset are separate images: one file for each, while there are any.
             own = [(image.dataset, path) not in used for path in paths]
             best = max(zip(own, paths, strict=True), key=lambda one: (one[0], one[1].name == image.filename))
             places[place] = best[1]
@@ -346,7 +346,7 @@ def _from_prompt(mask: RecipeMask, decoder: RecipeDecoder) -> NDArray[np.bool_] 
 
 
 def _from_template(mask: RecipeMask, decoder: RecipeDecoder) -> NDArray[np.bool_] | None:
-    """The most alike of what the template finds; None where it finds nothing that touches it."""
+    """The most similar mask that the template finds; None if no found mask overlaps."""
     was = decode_rle(mask.rle)
     found = [one for one in decoder.found(mask.way.template, mask.category) if one.shape == was.shape]
     best = max(found, key=lambda one: mask_iou(was, one), default=None)

@@ -1,4 +1,4 @@
-"""What became of a recipe, as text and as a card."""
+"""`ReplayReport`: the result of a replay, as text and as a card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Difference", "ReplayReport"]
 
 @dataclass(frozen=True)
 class Difference:
-    """A mask that is another one here.
+    """A mask that differs from the recipe's.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ class Difference:
     number : int
         Of the mask in the recipe, from 0.
     iou : float
-        With the mask of the recipe; 0 where there is none here.
+        With the mask of the recipe; 0 if there is none here.
     pixels : int
-        How many tell the two apart.
+        The number of pixels that differ.
     """
 
     image: str
@@ -35,22 +35,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """What became of a recipe.
+    """The result of a replay.
 
     Parameters
     ----------
     images : int
-        Pictures that were found, of all in `wanted`.
+        Pictures that were found, out of `wanted`.
     wanted : int
     same : int
-        Masks made again that are the very same.
+        Masks made again that are identical.
     kept : int
-        Masks that were only copied, being drawn, refined by hand or imported.
+        Masks that were only copied: drawn, refined by hand or imported.
     different : tuple of Difference
     failed : tuple of Failure
-        Pictures that are not there, or altered, or cannot be read, and why.
+        Pictures that are missing, changed or unreadable, and why.
     notes : tuple of str
-        What is not as it was where the recipe was made.
+        Differences from the system the recipe was made on.
     """
 
     images: int

@@ -41,7 +41,7 @@ class SingleFlight(Generic[T]):
         Raises
         ------
         Exception
-            What `compute` raised, here and in every thread that waited for it; the next call tries again.
+            The error of `compute`, here and in every thread that waited for it; the next call tries again.
 
         Examples
         --------

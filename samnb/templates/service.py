@@ -242,7 +242,7 @@ class TemplateService:
         return saved if saved.as_dict() == template.as_dict() else None
 
     def _is_free(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Whether no template has that name, or the very ones that are wanted."""
+        """Whether no template has that name, or the same ones do."""
         here = {v: self._catalog.template(n, v) for n, v in self._catalog.templates() if n == name}
         both = here.keys() & wanted.keys()
         same = (Template.from_dict(here[v]).as_dict() == {**wanted[v], "name": name} for v in both)

@@ -1,4 +1,4 @@
-"""How the catalog's tables came to be: Alembic scripts, and the names of their revisions in plain Python.
+"""The versions of the catalog's tables: Alembic scripts, and the names of their revisions in plain Python.
 
 Knowing the revisions without Alembic keeps it out of the way of opening a catalog that is up to date.
 """

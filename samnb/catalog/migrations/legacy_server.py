@@ -1,4 +1,4 @@
-"""A database made by the earlier server: its datasets and images, carried into the tables of today.
+"""Upgrade of a database made by the earlier server: its datasets and images move into today's tables.
 
 That server's ``images`` had ``id, dataset_id, filename, path, width, height``, and later ``content_hash`` and
 ``embedding_cached``; ``datasets`` had ``id`` and mostly ``name`` and ``created_at``. Its own tables are set aside as
@@ -146,7 +146,7 @@ def _images(rows: list[Row], dataset_ids: Mapping[Any, str]) -> Iterator[dict[st
 
 
 def _fitting(identifier: object) -> str:
-    """An id in at most 32 letters, the same one wherever it fits."""
+    """An id of at most 32 characters, unchanged if it fits."""
     text = str(identifier)
     short = text if len(text) <= 32 else text.replace("-", "")
     return short if len(short) <= 32 else hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What files of other tools say, a file for each format; `samnb.exchange.importing` is the door to them.
+"""Readers for files of other tools, one module per format; `samnb.exchange.importing` calls them.
 
-A reader knows nothing of a session: which image an object is on is found out later, by what the file calls it.
+A reader knows no session: the image of an object is found later, by its name in the file.
 """

@@ -23,12 +23,12 @@ _KIND = "a COCO file of instances"
 
 
 def read_coco(path: Path, *, crowds: bool = True) -> Contents:
-    """What a COCO file says.
+    """The contents of a COCO file.
 
     Parameters
     ----------
     crowds : bool
-        What is marked ``iscrowd`` too, as objects of its category: some tools mark every object with run lengths so.
+        Read objects marked ``iscrowd`` too: some tools mark every object with run lengths this way.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_coco(path: Path, *, crowds: bool = True) -> Contents:
     categories: dict[Any, str] = {}
     for number, record in _by_id(path, "category", named if isinstance(named, list) else [], failed).items():
         text = value_of(record, "name")
-        # Some tools number their classes, and write the number for a name.
+        # Some tools number their classes, and write the number as the name.
         if isinstance(text, str | int) and not isinstance(text, bool) and str(text).strip():
             categories[number] = str(text).strip()
         else:
@@ -123,7 +123,7 @@ def _mask(segmentation: Any, size_hw: Size) -> Mask:
     if isinstance(segmentation, Mapping):
         return _of_run_lengths(segmentation, size_hw)
     mask = np.zeros(size_hw, bool)
-    # Some write a single polygon without the list around it.
+    # Some tools write a single polygon without the list around it.
     rings = [segmentation] if isinstance(segmentation[0], int | float) else segmentation
     for ring in rings:
         mask |= ring_mask(ring, size_hw)

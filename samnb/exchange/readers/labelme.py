@@ -26,7 +26,7 @@ _KIND = "a file of labelme"
 
 
 def read_labelme(path: Path) -> Contents:
-    """What a JSON file of labelme says, or all in a folder; shapes of one label and one group are one object.
+    """The contents of a JSON file of labelme, or of all in a folder; shapes of one label and group are one object.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_labelme(path: Path) -> Contents:
 
 
 def _labels(file: Path) -> list[str]:
-    """The labels of a ``labels.txt`` that labelme is started with; those with underscores mean no object."""
+    """The labels of a ``labels.txt`` for labelme; those with underscores are not objects."""
     try:
         lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:  # most have none

@@ -1,4 +1,4 @@
-"""Mask pictures: those `samnb export masks` wrote, and those of others, known by their names."""
+"""Mask pictures: the output of `samnb export masks`, and masks of others, identified by their names."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _KIND = "a folder of masks that samnb exported"
 
 
 def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Sequence[str] = ()) -> Contents:
-    """What a folder of mask pictures says: one object a file, or a number a pixel.
+    """The contents of a folder of mask pictures: one object per file, or one number per pixel.
 
     Parameters
     ----------
     pictures : PictureFolder
-        The pictures there are; see `samnb.evaluation.mask_cases` for the names of masks that are understood.
+        The available pictures; `samnb.evaluation.mask_cases` lists the accepted names of masks.
     categories : sequence of str
-        What the numbers 1, 2, … of label maps mean; left out: "label 1", "label 2", ….
+        Names of the numbers 1, 2, … of label maps; default "label 1", "label 2", ….
 
     Raises
     ------
@@ -58,15 +58,15 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Seque
 
 
 def _number(source: CaseSource) -> int:
-    """The number an object has in its label map; 0 where its file is a mask alone."""
+    """The number of an object in its label map; 0 if its file is a single mask."""
     label = re.fullmatch(r"label (\d+)", source.category)
     if label or source.category:
         return int(label[1]) if label else 0
     try:
         highest = mask_number(Path(source.place))
-    except ImageError:  # said when its mask is read
+    except ImageError:  # reported when its mask is read
         return 0
-    # White is what masks alone have.
+    # Only single masks have white.
     return 0 if highest == 255 else highest
 
 
@@ -76,7 +76,7 @@ def _read(read: Any, size_hw: Size) -> Mask:
 
 
 def _index(path: Path) -> list[dict[str, str]] | None:
-    """The rows of an exported index.csv; None where there is none, or another one."""
+    """The rows of an exported index.csv; None if there is none, or another one."""
     if not path.is_file():
         return None
     try:
@@ -101,7 +101,7 @@ def _exported(root: Path, rows: Sequence[Mapping[str, str]]) -> Contents:
         if row["category"]:
             categories.setdefault(row["category"], _whole(row.get("category_id")) or len(categories) + 1)
         if not row["mask"]:
-            # What has one number in the labels is one object there.
+            # Annotations with one number in the label map are one object.
             if (row["labels"], row["label"]) in seen:
                 failed.append(Failure(place, f"cannot be told from others of number {row['label']} in {row['labels']}"))
                 continue
@@ -118,10 +118,10 @@ def _exported(root: Path, rows: Sequence[Mapping[str, str]]) -> Contents:
 
 
 def _names(manifest: Path) -> list[str]:
-    """The images of an export in its order; none where it does not say."""
+    """The images of an export in its order; none if it does not list them."""
     try:
         names = read_json(manifest, _KIND).get("images")
-    except FormatError:  # it was left behind, and the rest is there
+    except FormatError:  # only the list is missing
         return []
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 

@@ -1,4 +1,4 @@
-"""What readers give: pictures as a file names them, and objects whose masks are read when they are needed."""
+"""The results of readers: pictures as a file names them, and objects whose masks are read on demand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 Mask = NDArray[np.bool_]
 Size = tuple[int, int]
 
-# Beyond it a corner is no corner of a picture, and sums of floats no longer find pixels.
+# A corner beyond it is invalid, and sums of floats are no longer exact to a pixel.
 _FARTHEST = 1e7
 
 
@@ -43,11 +43,11 @@ class ImageReference:
     name : str
         A file name, or a path with slashes.
     near : Path
-        The folder of the file that says so; the name may be relative to it.
+        The folder of the file; the name may be relative to it.
     size_hw : (H, W) or None
-        Where the file tells.
+        None if the file does not contain it.
     original : str
-        What `name` was called where it was copied from; "" where the file does not tell.
+        The name before it was copied; "" if the file does not contain it.
     """
 
     name: str
@@ -58,20 +58,20 @@ class ImageReference:
 
 @dataclass(frozen=True, eq=False)
 class ImportedObject:
-    """One object that a file tells of.
+    """One object of a file.
 
     Parameters
     ----------
     picture : ImageReference
     place : str
-        What a message about it names: the file, and what in it.
+        The name in messages: the file, and the record in it.
     category : str
-        "" where the file tells none.
+        "" if the file has none.
     read_mask : callable
-        Given the (H, W) of the picture, its mask; raises an `ImageError` where there is none to be had.
+        Given the (H, W) of the picture, returns its mask; raises an `ImageError` if it cannot be read.
     score : float
     may_be_empty : bool
-        An empty mask says that there is nothing, and is no mistake.
+        An empty mask means that there is no object, and is not an error.
     """
 
     picture: ImageReference
@@ -84,20 +84,20 @@ class ImportedObject:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a file, or a folder of files, says.
+    """The contents of a file, or of a folder of files.
 
     Parameters
     ----------
     pictures : tuple of ImageReference
-        In the file's order, those without objects too.
+        In the file's order, including those without objects.
     objects : tuple of ImportedObject
         In the file's order; of one picture the topmost last.
     categories : tuple of str
-        In the file's order, those without objects too.
+        In the file's order, including those without objects.
     failed : tuple of Failure
-        What was not understood.
+        Records that could not be read.
     notes : tuple of str
-        What was understood in another way than it may be meant.
+        Records that may have been meant in another way.
     """
 
     pictures: tuple[ImageReference, ...]
@@ -108,7 +108,7 @@ class Contents:
 
 
 def plain(text: str) -> str:
-    """The text without what no database or terminal takes: null characters and halves of UTF-16 pairs.
+    """The text without characters that databases and terminals refuse: null characters, lone UTF-16 surrogates.
 
     >>> plain("a\\0b") == "ab"
     True
@@ -117,15 +117,15 @@ def plain(text: str) -> str:
 
 
 def read_json(path: Path, format: str) -> dict[str, Any]:
-    """A JSON file that holds an object.
+    """The object in a JSON file.
 
     Raises
     ------
     FormatError
-        It holds something else, or cannot be read.
+        The file contains something else, or cannot be read.
     """
     try:
-        # Some editors put a mark before UTF-8.
+        # Some editors put a byte order mark before UTF-8.
         document = json.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise FormatError(path, format, f"it cannot be read ({error.strerror or error})") from error
@@ -137,7 +137,7 @@ def read_json(path: Path, format: str) -> dict[str, Any]:
 
 
 def value_of(record: Any, name: str, default: Any = None) -> Any:
-    """A value of a record that may be anything."""
+    """A value of a record of unknown type."""
     return record.get(name, default) if isinstance(record, Mapping) else default
 
 
@@ -147,12 +147,12 @@ def ring_mask(corners: Any, size_hw: Size) -> Mask:
     Parameters
     ----------
     corners : x, y, x, y, … or (x, y), (x, y), …
-        On pixel edges; what is outside the picture is cut off.
+        On pixel edges; parts outside the picture are cut off.
 
     Raises
     ------
     ImageError
-        Fewer than three corners, or something that is no finite number.
+        Fewer than three corners, or a value that is not a finite number.
     """
     try:
         ring = np.asarray(corners, np.float64).reshape(-1, 2)

@@ -1,1 +1,1 @@
-"""The formats annotations are exported in, a file for each; `samnb.exchange.export` is the door to them."""
+"""Writers for the export formats, one module per format; `samnb.exchange.export` calls them."""

@@ -28,15 +28,15 @@ def export_coco(
 ) -> ExportReport:
     """One JSON file in COCO's format for instances; image, annotation and category ids count from 1.
 
-    Annotations of an image stand in the order in which they lie on one another, the topmost last.
+    Annotations of an image are in stacking order, the topmost last.
 
     Parameters
     ----------
     polygons : bool
         False: masks as uncompressed run lengths, exact. They are no crowds (``iscrowd`` 0): evaluation
         counts each as one object, and pycocotools reads them like any other.
-        True: masks as polygons, one for each part. COCO knows no holes, so a hole is joined to the outline
-        by a cut of no width, which filling the polygon leaves open.
+        True: masks as polygons, one for each part. COCO has no holes, so a hole is joined to the outline
+        by a cut of zero width, which filling the polygon leaves open.
     tolerance : float
         For polygons: how far, in pixels, they may leave the mask's edge; 0: exact.
     pictures : bool
@@ -50,7 +50,7 @@ def export_coco(
         return ExportReport("coco", path, len(items), _count(items), (write_whole(path, content),))
     if path.is_dir():
         raise IsADirectoryError(21, "a folder is in the way")
-    # The list beside the copies: files beside the COCO file are none of this export's.
+    # The list is beside the copies: files beside the COCO file do not belong to this export.
     with FolderWriter(path.parent, items, listed_in="images", asked=path.name) as folder:
         names, taken = {}, Names()
 
@@ -98,7 +98,7 @@ def _document(
             for number, (image_id, annotation) in enumerate(found, 1)
         ],
     }
-    # ASCII, because pycocotools opens the file in whatever encoding the system has.
+    # ASCII, because pycocotools opens the file in the system's encoding.
     return json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 

@@ -36,13 +36,13 @@ def export_labelme(
 ) -> ExportReport:
     """A folder that labelme opens: each picture, and beside it ``<image>.json``; also where it has no annotations.
 
-    The parts of one object are polygons of one ``group_id``. A hole is nothing a polygon of labelme can have, so an
+    The parts of one object are polygons with one ``group_id``. A polygon of labelme has no holes, so an
     object with holes is a mask shape, exact. ``labels.txt`` has the categories, for ``labelme --labels labels.txt``.
 
     Parameters
     ----------
     pictures : bool
-        Upright copies of the pictures. False: only the JSON files, which name them all the same.
+        Upright copies of the pictures. False: only the JSON files, which name them anyway.
     shapes : {"auto", "polygon", "mask"}
         "auto" as above; all as polygons, their holes filled; or all as masks.
     tolerance : float
@@ -75,7 +75,7 @@ def export_labelme(
             "imageData": None,
             "imageHeight": item.image.height,
             "imageWidth": item.image.width,
-            # labelme keeps what it does not know.
+            # labelme keeps unknown fields.
             "samnb_image": item.name,
         }
         folder.write(f"{stem}.json", json.dumps(document, indent=1, allow_nan=False).encode("ascii"))

@@ -1,4 +1,4 @@
-"""What formats share: the items, names that fit any file system, folders that are whole or not there at all."""
+"""Shared by all formats: the items, names that fit any file system, folders that are complete or absent."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ __all__ = [
 ]
 
 MANIFEST = "samnb-export.json"
-"""What an export of a folder wrote, so that the next one can take away what is gone."""
+"""The list of files that an export wrote into a folder, so that the next one can delete stale ones."""
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export wrote.
+    """The result of an export.
 
     Parameters
     ----------
     format : str
         Name of the format, a key of `EXPORTERS`.
     path : Path
-        The file or folder that was asked for.
+        The requested file or folder.
     images, annotations : int
         How many are in it; images without annotations count.
     files : tuple of Path
         Every file written.
     failed : tuple of Failure
-        What was left out, and why.
+        What was left out, with the reason.
     notes : tuple of str
-        What the format could not hold.
+        What the format cannot store.
     """
 
     format: str
@@ -126,7 +126,7 @@ def gathered(
 
 
 def _unfit(annotation: AnnotationRecord, size_hw: tuple[int, int]) -> str:
-    """Why the annotation's mask is none of that image; "" when it is."""
+    """Why the annotation's mask does not fit the image, or ""."""
     counts, size = annotation.rle.get("counts"), tuple(annotation.rle.get("size", ()))
     if size != size_hw:
         return (
@@ -163,7 +163,7 @@ class Names:
         self._used: set[str] = set()
 
     def free(self, name: str) -> str:
-        """The name, or with a number before its suffix when it is taken; it is taken then."""
+        """The name, with a number before its suffix if it is taken; reserves the result."""
         stem, suffix = os.path.splitext(name)
         number, free = 1, name
         while free.casefold() in self._used:
@@ -173,7 +173,7 @@ class Names:
         return free
 
     def stem(self, name: str) -> str:
-        """A file name without suffix that is free and good for every file system, for an item of that name."""
+        """A free file name without suffix that fits every file system, for an item of that name."""
         return self.free(safe(os.path.splitext(name)[0], "image"))
 
 
@@ -188,21 +188,21 @@ def safe(name: str, instead: str) -> str:
 
 
 class FolderWriter:
-    """Files of a folder, set aside until all are there, and then moved into place; nothing is there before.
+    """Files of a folder, written to a hidden place until all are complete, and then moved.
 
-    A folder that was not there appears at once. In one that was, files that earlier exports wrote are replaced one
-    after the other or taken away, see `write_manifest`; what is not in their list stays, and is never replaced. Nor are
-    the pictures that are exported, should they lie in it.
+    A new folder appears at once. In an existing one, files of earlier exports are replaced one after the other or
+    deleted, see `write_manifest`. Files that are not in their list stay, and are never replaced. Nor are
+    the exported pictures, if they are in it.
 
     Parameters
     ----------
     folder : Path
     items : sequence of ExportItem
-        What is exported; their pictures stay as they are.
+        The exported items; their pictures stay as they are.
     listed_in : str
         The folder inside it that has the list.
     asked : str
-        A file that was asked for by its name: replaced, whoever wrote it.
+        A file that the user named: replaced, whatever its origin.
 
     Examples
     --------
@@ -226,12 +226,12 @@ class FolderWriter:
         self._manifest: _Manifest | None = None
 
     def write(self, name: str, content: bytes) -> Path:
-        """Set one file aside; returns where it will be. What holds the very same and is not ours stays so.
+        """Write one file to the hidden place; returns its final path. An identical file of another origin stays.
 
         Raises
         ------
         StoreError
-            A picture that is exported lies there, or what no export wrote, and holds something else.
+            An exported picture, or a file that no export wrote, has that path and another content.
         """
         file = self.folder / name
         original = self._is_original(file)
@@ -254,15 +254,15 @@ class FolderWriter:
         return self.files[-1]
 
     def write_manifest(self, format: str, *, images: Sequence[str] = (), keep: bool = False) -> None:
-        """Set aside a list of all files so far; those of the list that is there, and not written again, are stale.
+        """Write the list of all files so far; files of the existing list that are not written again are stale.
 
-        Files that exports in other formats wrote stay in the list, apart. Names of images are for whoever reads the
-        folder again, where nothing else in it says them all.
+        Files of exports in other formats stay in the list, separately. The list has the names of images if no other
+        file of the export has them all.
 
         Parameters
         ----------
         keep : bool
-            Nothing is stale: several files of this format share what is listed.
+            Nothing is stale: several files of this format share the listed ones.
         """
         before = self._earlier.files.get(format, set())
         self.stale = set() if keep else {file for file in before if not self._is_original(file)}
@@ -306,7 +306,7 @@ class FolderWriter:
             os.replace(self._aside, self.folder)
             return
         if self._manifest is not None:
-            # Both lists in one, first: after a crash half way the next export knows all of these files for its own.
+            # Both lists in one, first: after a crash the next export recognises all of these files.
             both = self._manifest.joined(self._earlier)
             write_whole(self._listed_in / MANIFEST, both.as_bytes(()))
         for file in self.files:
@@ -318,7 +318,7 @@ class FolderWriter:
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What exports wrote into a folder: the files of each format, and which one was the last."""
+    """The files that exports wrote into a folder, by format, and the last format."""
 
     folder: Path
     format: str = ""
@@ -326,7 +326,7 @@ class _Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> _Manifest:
-        """That of a folder; an empty one where there is none, or what is there is somebody else's."""
+        """The list of a folder; empty if there is none, or the file is not samnb's."""
         try:
             values = json.loads((folder / MANIFEST).read_bytes())
             lists = {**values.get("others", {}), values["format"]: values["files"]}
@@ -334,11 +334,11 @@ class _Manifest:
             return cls(folder, values["format"], files)
         except (FileNotFoundError, NotADirectoryError):
             return cls(folder)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # somebody else's
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # not samnb's
             return cls(folder)
 
     def joined(self, other: _Manifest) -> _Manifest:
-        """With the files of another one, too."""
+        """With the files of another list too."""
         formats = self.files.keys() | other.files.keys()
         both = {one: self.files.get(one, set()) | other.files.get(one, set()) for one in formats}
         return _Manifest(self.folder, self.format, both)
@@ -362,7 +362,7 @@ def _inside(name: str) -> bool:
 def each(
     items: Sequence[ExportItem], write: Callable[[ExportItem], object], failed: list[Failure]
 ) -> Iterator[ExportItem]:
-    """Write item after item; one whose picture cannot be had goes to `failed`, and the rest goes on."""
+    """Write item after item; one whose picture cannot be read goes to `failed`, and the rest continues."""
     for item in items:
         try:
             write(item)

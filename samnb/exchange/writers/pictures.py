@@ -1,4 +1,4 @@
-"""Pictures to go with an export: files whose pixels every reader sees as samnb saw them."""
+"""Picture files for an export, upright, so that every reader sees the same pixels as samnb."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...records import ImageRecord
 
 __all__ = ["upright_copy"]
 
-# What every reader of training pictures opens, and shows as it lies in the file.
+# Formats that every reader of training pictures opens, without turning them.
 _PLAIN = {".jpg", ".png", ".bmp"}
 _ORIENTATION_TAG = 0x0112
 
@@ -22,8 +22,8 @@ _ORIENTATION_TAG = 0x0112
 def upright_copy(image: ImageRecord) -> tuple[str, bytes]:
     """A picture as a file: its suffix, and its bytes.
 
-    The file itself where it is a plain JPEG, PNG or BMP that lies upright; else a PNG of its upright pixels, because a
-    reader that does not turn a picture by its EXIF tag would see masks of other things.
+    The file itself if it is a plain JPEG, PNG or BMP that is upright; else a PNG of its upright pixels, because a
+    reader that ignores the EXIF tag would see the masks in other places.
 
     Raises
     ------

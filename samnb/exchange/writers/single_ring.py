@@ -1,4 +1,4 @@
-"""Outlines of masks for formats that know neither holes nor parts: one ring with cuts of no width."""
+"""Outlines of masks for formats without holes and parts: one ring with cuts of zero width."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Ring = NDArray[np.float64]
 
 
 def without_holes(polygon: Polygon) -> Ring:
-    """(N, 2): one ring along the exterior and, over cuts walked there and back, around each hole.
+    """(N, 2): one ring along the exterior and, joined by cuts of zero width, around each hole.
 
-    Filled by the even-odd rule, it is the polygon again. A reader that also paints the outline paints the cuts.
+    Filled by the even-odd rule, it gives the polygon. A reader that also paints the outline paints the cuts.
     """
     return _joined(polygon.exterior, polygon.holes)
 

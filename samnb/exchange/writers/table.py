@@ -86,5 +86,5 @@ def _parquet(rows: Sequence[tuple[Any, ...]]) -> bytes:
 
 
 def _text(value: Any) -> Any:
-    """Parquet's text is UTF-8: bytes of a file name that are none become question marks."""
+    """Text for Parquet, which is UTF-8: other bytes of a file name become question marks."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else value

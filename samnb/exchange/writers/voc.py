@@ -25,7 +25,7 @@ _NOT_IN_XML = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-
 def export_voc(
     path: Path, items: Sequence[ExportItem], categories: Sequence[str], *, pictures: bool = True
 ) -> ExportReport:
-    """A folder as of the Pascal VOC challenges.
+    """A folder laid out as in the Pascal VOC challenges.
 
     - ``Annotations/<image>.xml``: a box for each object, corners counted from 1 and both inside it;
     - ``JPEGImages/<image>``: the pictures, upright;
@@ -58,7 +58,7 @@ def export_voc(
         of_object = list(range(1, len(item.annotations) + 1))
         for kind, numbers, most in (("Class", of_category, len(categories)), ("Object", of_object, len(of_object))):
             colors = [voc_color(number) for number in range(1, min(most, _VOID - 1) + 1)]
-            # 16 bits already where 255 would be a number: it means void.
+            # 16 bits from 255 numbers on, because 255 means void.
             highest = most + 1
             folder.write(f"Segmentation{kind}/{stem}.png", indexed_png(item, numbers, colors, highest=highest))
         names.append(stem)
@@ -76,7 +76,7 @@ def export_voc(
 
 
 def voc_color(number: int) -> str:
-    """The "#rrggbb" that VOC's own tools give a number: its bits, three by three, from the top of the channels down.
+    """The "#rrggbb" of a number in VOC's own tools: its bits, three by three, from the top of the channels down.
 
     >>> voc_color(1), voc_color(15), voc_color(255)
     ('#800000', '#c08080', '#e0e0c0')
@@ -117,5 +117,5 @@ def _add(parent: ElementTree.Element, **values: object) -> None:
 
 
 def _printable(text: str) -> str:
-    """Without what XML cannot hold: control characters, and bytes of file names that are no UTF-8."""
+    """Without characters that XML forbids: control characters, and bytes of file names that are not UTF-8."""
     return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -26,17 +26,17 @@ def export_yolo(
     pictures: bool = True,
     tolerance: float = 0.5,
 ) -> ExportReport:
-    """A folder that YOLO trains on: ``data.yaml``, ``images/`` and ``labels/``, an empty label file where nothing is.
+    """A folder for training YOLO: ``data.yaml``, ``images/`` and ``labels/``; empty label files for empty images.
 
-    A line is one object: its category's number from 0, then x and y of its outline's corners, 0 to 1. The format knows
-    one polygon for an object: holes and further parts are joined to it by cuts of no width, which filling by the
-    even-odd rule leaves open; readers that paint outlines, too, close them by a pixel. Order is that in which
-    annotations lie on one another, the topmost last.
+    A line is one object: its category's number from 0, then x and y of its outline's corners, 0 to 1. The format has
+    one polygon per object: holes and further parts are joined to it by cuts of zero width, which filling by the
+    even-odd rule leaves open; readers that also paint outlines close them by a pixel. Annotations are in stacking
+    order, the topmost last.
 
     Parameters
     ----------
     pictures : bool
-        Upright copies of the pictures in ``images/``. False: only labels, named as they would be.
+        Upright copies of the pictures in ``images/``. False: only labels, with the same names.
     tolerance : float
         How far, in pixels, an outline may leave the mask's edge; 0: exact.
     """
@@ -81,7 +81,7 @@ def _line(
 
 
 def _data(categories: Sequence[str]) -> bytes:
-    # JSON's strings are YAML's. No path: readers then take the folder this file is in, wherever it is moved.
+    # JSON's strings are valid YAML. No path: readers then use the folder this file is in, also after a move.
     names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(categories)) or "  {}\n"
     head = f"train: images\nval: images\nnc: {len(categories)}\n"
     return f"{head}names:\n{names}".encode("ascii")

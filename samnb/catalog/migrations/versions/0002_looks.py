@@ -1,4 +1,4 @@
-"""Beside the perceptual hash: how it was made, and how much it says."""
+"""The version and the detail of each perceptual hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was read of every file, so that an unchanged one is not read again under any name."""
+"""The index of files that were read, so that an unchanged one is not read again under any name."""
 
 from __future__ import annotations
 

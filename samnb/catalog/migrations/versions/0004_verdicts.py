@@ -1,4 +1,4 @@
-"""What was said of look-alikes; categories with colours; annotations that change, lie on one another, are reviewed."""
+"""Verdicts on look-alikes; categories with colours; annotations with changes, layers and reviews."""
 
 from __future__ import annotations
 
