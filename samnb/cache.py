@@ -1,18 +1,18 @@
-"""The embedding cache: memory, then disk, then remote tiers. An image is encoded once in its life.
+"""`EmbeddingCache`: embeddings in memory, then on disk, then in remote tiers. An image is encoded once.
 
 Rules
 -----
-The folder is the truth: an entry is in the cache when its file is there, and memory only saves the reading.
-So a file deleted by hand is a miss at once, in every process. Without a folder, memory is the truth.
+The folder is authoritative: an entry is in the cache if its file exists, and memory only saves reading it.
+So a file that is deleted is a miss at once, in every process. Without a folder, memory is authoritative.
 
-Nothing wrong is ever served: each entry is verified when it is read from a file or a remote tier (see
+Each entry is verified when it is read from a file or a remote tier (see
 `samnb.store.entry`). A damaged file is moved to ``quarantine/``, logged, and a miss.
 
-The folder stays within its budget (see `samnb.store.eviction`). A budget refuses to store, never to answer: what
-finds no room is kept in memory and said once.
+The folder stays within its budget (see `samnb.store.eviction`). A budget may prevent storing, never answering: an
+entry without room is kept in memory, with one warning.
 
-Memory keeps the float32 arrays that `get` hands out, not the stored halves: the operating system keeps the
-files in memory already, so what is left to save is verifying and converting. A hit in memory copies nothing.
+Memory holds the float32 arrays that `get` returns, not the stored float16: the operating system caches the
+files already, so what remains to save is verifying and converting. A hit in memory copies nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "make_key"]
 DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_MAX_ENTRIES = 2000
 COUNTED_EXACTLY = 2000
-"""Up to so many entries `stats` lists the folder; above, it believes the usage file and looks at a part."""
+"""Up to this number of entries `stats` lists the folder; above, it uses the usage file and reads a part."""
 
 _COUNTED = ("hits", "misses", "computed", "quarantined", "refused")
 _log = logging.getLogger("samnb.cache")
@@ -61,31 +61,31 @@ class EmbeddingCache:
     folder : path or None
         ``folder/ab/cd/<key>.safetensors``; made by the first `put`. None: memory only, gone with the object.
     dtype : {"float16", "float32", "int8"}
-        What files hold, float16 unless told; `get` gives float32 in any case. The recipe in the key should name it,
-        since a file of any dtype is served.
+        The dtype in files, default float16; `get` always returns float32. The embedding spec in the key should name
+        it, since a file of any dtype is used.
     memory_bytes : int, optional
-        Bytes of float32 tensors kept in memory, 1 GiB unless told; 0 keeps none.
+        Bytes of float32 tensors kept in memory, default 1 GiB; 0 keeps none.
     max_entries : int, optional
-        Entries kept in memory, 2000 unless told.
+        Entries kept in memory, default 2000.
     disk_bytes : int, optional
-        Bytes of all files; a fifth of the free disk, at most 50 GB, unless told.
+        Bytes of all files; default a fifth of the free disk, at most 50 GB.
     min_free_bytes : int, optional
-        What is left free on the disk; 2 GB, or 5 % of a small disk, unless told.
+        Bytes that stay free on the disk; default 2 GB, or 5 % of a small disk.
     ttl : float, optional
-        Seconds after its computation in which an embedding is used; for ever unless told.
+        Seconds after its computation in which an embedding is used; default for ever.
     remote : sequence of str, or RemoteTiers, optional
         Stores that are shared with others, asked after the folder: "redis://…", "s3://…", "file:///…", see
-        `samnb.store.remote.open_tiers`. What is found there is kept here too; what is computed is written there in the
+        `samnb.store.remote.open_tiers`. Entries found there are stored here too; computed ones are written there in the
         background.
 
-    What is left out is looked for in the environment first, see `samnb.settings`.
+    Omitted arguments are read from the environment first, see `samnb.settings`.
 
     Raises
     ------
     UnknownName
-        Another dtype.
+        An unknown dtype.
     StoreError
-        A limit that is none, or a variable of the environment that cannot be understood.
+        An invalid limit, or an environment variable that cannot be parsed.
 
     Examples
     --------
@@ -132,8 +132,8 @@ class EmbeddingCache:
         remote = chosen("remote", remote, ())
         self._owns_remote = not isinstance(remote, RemoteTiers)
         self._remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
-        self._unstored: set[str] = set()  # what found no room on the disk, and memory has instead
-        self._headers: dict[str, Mapping[str, str]] = {}  # of what memory holds, where entries expire
+        self._unstored: set[str] = set()  # entries without room on the disk, in memory only
+        self._headers: dict[str, Mapping[str, str]] = {}  # of entries in memory, if entries expire
         self._observers = StoreObservers()
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._flights: SingleFlight[Embedding] = SingleFlight()
@@ -169,17 +169,17 @@ class EmbeddingCache:
         return sum(1 for _ in self.keys())
 
     def approximate_len(self) -> int:
-        """How many entries the folder holds by its usage file: lists nothing; files deleted by hand count."""
+        """The number of entries by the folder's usage file: lists nothing; files deleted by others still count."""
         return len(self._memory) if self._disk is None else self._disk.usage.total().entries
 
     def keys(self) -> Iterator[str]:
-        """Every key in the folder, in no order (lists it all); without a folder, those in memory."""
+        """Every key in the folder, unsorted (lists all files); without a folder, those in memory."""
         if self._disk is not None:
             return (entry.key for entry in self._disk.entries())
         return iter(self._memory.keys())
 
     def path_of(self, key: str) -> Path:
-        """Where the entry of `key` lies or would lie.
+        """The path of the entry of `key`, whether it exists or not.
 
         Raises
         ------
@@ -201,16 +201,16 @@ class EmbeddingCache:
         return embedding
 
     def ensure_local(self, key: str) -> bool:
-        """Have an entry here, from a remote tier if need be, without reading it; False where no tier has it."""
+        """Make sure the entry is here, fetched from a remote tier if needed; False if no tier has it. Not read."""
         return key in self or (bool(self._remote) and self.get(key) is not None)
 
     def put(self, key: str, embedding: Embedding, *, about: Mapping[str, str]) -> Embedding:
-        """Keep an embedding, and give it back as `get` will: through the storage dtype.
+        """Store an embedding, and return it as `get` will: converted to the storage dtype and back.
 
         Parameters
         ----------
         about : mapping of str to str
-            What the file's header should say besides the embedding: pixel_hash, model, recipe, filename …
+            More fields for the file's header: pixel_hash, model, recipe, filename …
 
         Raises
         ------
@@ -219,7 +219,7 @@ class EmbeddingCache:
         NoRoom
             Neither the budget nor the free disk has room for it, and nothing may be evicted.
         SessionReadOnly, StoreError
-            The folder cannot be written, or the disk is full. Earlier entries are as they were.
+            The folder cannot be written, or the disk is full. Earlier entries are unchanged.
         """
         raw = serialize(check_key(key), embedding, dtype=self.dtype, metadata=about)
         kept = deserialize(raw, key)
@@ -230,12 +230,12 @@ class EmbeddingCache:
         return kept
 
     def add_raw(self, key: str, raw: bytes) -> bool:
-        """Keep the bytes of an entry from elsewhere, verified; False where it is here already.
+        """Store the bytes of an entry from elsewhere, verified; False if it is here already.
 
         Raises
         ------
         EntryDamaged
-            They are not the unaltered entry of `key`.
+            The bytes are not the unchanged entry of `key`.
         NoRoom, SessionReadOnly, StoreError
             As `put`.
         """
@@ -250,39 +250,39 @@ class EmbeddingCache:
         return True
 
     def raw(self, key: str) -> bytes | None:
-        """The bytes of an entry's file, not verified; None where there is none."""
+        """The bytes of an entry's file, not verified; None if there is none."""
         return self._folder_of_files().read_raw(key)
 
     def publish(self, key: str) -> None:
-        """Have the entry of the folder written to the remote tiers too, soon: for what other processes put here."""
+        """Queue the folder's entry for the remote tiers: for entries that other processes stored here."""
         if self._remote and self._disk is not None and (raw := self._disk.read_raw(key)) is not None:
             self._remote.publish(key, raw)
 
     def get_or_compute(
         self, key: str, compute: Callable[[], Embedding], *, about: Mapping[str, str]
     ) -> tuple[Embedding, bool]:
-        """The embedding, computed by one at most of the threads and processes that ask for it.
+        """The embedding, computed by at most one of the threads and processes that request it.
 
         Returns
         -------
         embedding : Embedding
-            As `get` gives it.
+            As `get` returns it.
         hit : bool
             False for the one call that ran `compute`.
 
         Raises
         ------
         Exception
-            What `compute` raised, here and in every thread that waited for it; the next call tries again.
+            The error of `compute`, here and in every thread that waited for it; the next call tries again.
         SessionReadOnly, StoreError
-            As `put`; a folder that cannot be written is found out before computing. What finds no room in the budget
-            is no error here: it stays in memory, with a warning.
+            As `put`; an unwritable folder is detected before computing. An entry without room in the budget
+            is not an error here: it stays in memory, with a warning.
         """
 
         def compute_here() -> tuple[Embedding, bool]:
             with ExitStack() as alone:
                 refused = None if self._disk is None else self._disk.try_one_process(key, until=alone)
-                embedding = self._find(key) or self._fetch(key)  # another may have published it since we looked
+                embedding = self._find(key) or self._fetch(key)  # another process may have published it since
                 if embedding is not None:
                     return embedding, True
                 if refused is not None:
@@ -294,7 +294,7 @@ class EmbeddingCache:
         return embedding, hit
 
     def remove(self, key: str) -> bool:
-        """Forget one entry, on disk and in memory; True if there was one. Remote tiers keep theirs."""
+        """Delete one entry, on disk and in memory; True if there was one. Remote tiers keep theirs."""
         in_memory = self._forget(check_key(key))
         if self._disk is None:
             return in_memory
@@ -310,15 +310,15 @@ class EmbeddingCache:
         self._unstored.clear()
         self._headers.clear()
 
-    # -- looking after it --------------------------------------------------------------------------
+    # -- maintenance -------------------------------------------------------------------------------
 
     def stats(self, *, models: bool = False) -> CacheStats:
-        """What is there and what was done.
+        """The contents of the cache, and counters of its work.
 
         Parameters
         ----------
         models : bool
-            Say also how many entries each model has, from their headers.
+            Also count the entries of each model, from their headers.
         """
         with self._lock:
             counts = dict(self._counts)
@@ -328,14 +328,14 @@ class EmbeddingCache:
         )
 
     def check(self, *, fix: bool = False) -> CacheReport:
-        """Read and verify every file, and ask whoever keeps account of the cache (a session's catalog) to compare.
+        """Read and verify every file, and let the observers of the cache (a session's catalog) compare.
 
         Parameters
         ----------
         fix : bool
             Move damaged entries to quarantine, delete temporary files older than an hour and the trash, count
-            again, and correct `embedding_cached` in the catalog: entries that it does not know of are
-            adopted, images that lost theirs are marked so.
+            again, and correct `embedding_cached` in the catalog: entries it does not know are marked as cached,
+            missing ones as not cached.
 
         Raises
         ------
@@ -346,17 +346,17 @@ class EmbeddingCache:
         return replace(report, flags=self._observers.compare(fix=fix))
 
     def collect(self, *, to_bytes: int | None = None) -> CollectionReport:
-        """Put the folder in order now: left-over files and expired entries go, and what is above the budget.
+        """Clean the folder now: delete left-over files and expired entries, and evict down to the budget.
 
         Parameters
         ----------
         to_bytes : int, optional
-            Evict what was used longest ago until no more than this is left.
+            Evict the entries used longest ago until at most this is left.
         """
         return CollectionReport() if self._evictor is None else self._evictor.collect(to_bytes=to_bytes)
 
     def pin(self, keys: Iterable[str]) -> None:
-        """Keep these from eviction, by any process, until `unpin`, `close` or the end of this process."""
+        """Protect these from eviction, by any process, until `unpin`, `close` or the end of this process."""
         if self._evictor is not None:
             try:
                 self._evictor.pins.add(keys)
@@ -369,19 +369,19 @@ class EmbeddingCache:
             self._evictor.pins.discard(keys)
 
     def subscribe(self, listener: StoreObserver) -> None:
-        """Tell `listener` from now on what was evicted, removed or found damaged; it is not kept alive by this."""
+        """Notify `listener` of evicted, removed and damaged entries from now on; it is held weakly."""
         self._observers.add(listener)
 
     def unsubscribe(self, listener: StoreObserver) -> None:
-        """Tell it no more."""
+        """Stop notifying it."""
         self._observers.discard(listener)
 
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> int:
-        """Wait until the remote tiers have what was computed; how many entries are left when the seconds are over."""
+        """Wait until the remote tiers have all computed entries; returns how many are left after the timeout."""
         return self._remote.flush(timeout)
 
     def close(self) -> None:
-        """Finish what runs in the background and let go of pins and remote tiers; the folder can still be used."""
+        """Finish background work, release pins and close remote tiers; the folder can still be used."""
         if self._owns_remote:
             self._remote.close()
         else:
@@ -401,7 +401,7 @@ class EmbeddingCache:
             return kept
 
     def _hold(self, key: str, kept: Embedding, error: StoreError) -> None:
-        """In memory alone, since the disk does not take it."""
+        """Keep it in memory only, since the disk refused it."""
         self._unstored.add(key)
         self._memory.put(key, kept)
         if not self._counts["refused"]:
@@ -471,7 +471,7 @@ class EmbeddingCache:
         return (known is None or self.limits.expired(known)) and self.limits.expired(self._disk.metadata_of(key))
 
     def _on_evicted(self, hashes: Mapping[str, str]) -> None:
-        """Forget entries whose files are gone, and tell who keeps account of their pictures."""
+        """Drop entries whose files are gone, and notify observers."""
         for key in hashes:
             self._forget(key)
         self._observers.notify(hashes.values())

@@ -233,7 +233,7 @@ class AutoTuner:
     reads : sequence of (float, float)
         Of each picture that was read lately: seconds, and processor seconds. The caller appends to it.
     readers : int, optional
-        None: to be found.
+        None: search.
     max_readers : int
     threads : int, optional
         Of the encoder, where there is no trial.

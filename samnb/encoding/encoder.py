@@ -42,7 +42,7 @@ class Encoder:
     cache : EmbeddingCache
     catalog : Catalog
     checkpoint, device : str
-        What the model was opened with, so that a worker elsewhere can open the same.
+        The arguments the model was loaded with, so that a worker elsewhere can load the same.
     owns_cache : bool
         Whether `close` closes the store too.
     """
@@ -128,7 +128,7 @@ class Encoder:
         return embedding, hit
 
     def region_embedding(self, image: ImageRecord, region: Region) -> tuple[Embedding, bool]:
-        """The embedding of a part of an image, under a key of its own; for the rest, see `embedding`."""
+        """The embedding of a part of an image, under its own key; otherwise as `embedding`."""
         pixels_hash = region_hash(image.pixel_hash, region)
         x0, y0, x1, y1 = region
 
@@ -223,7 +223,7 @@ class Encoder:
 
 
 class RecentPixels:
-    """Pixels of the last few images that were asked for, read-only; each file is checked when it is read."""
+    """Pixels of the recently requested images, read-only; each file is checked when it is read."""
 
     def __init__(self, keep: int = 4):
         self._keep = keep
@@ -234,7 +234,7 @@ class RecentPixels:
         pixels = self._held.get(image.pixel_hash)
         if pixels is None:
             pixels = read_checked(image.path, image.pixel_hash, image.dataset)
-            # Kept for the next caller, so nobody may draw into it.
+            # Shared with the next caller, so read-only.
             pixels.setflags(write=False)
             while len(self._held) >= self._keep:
                 self._held.pop(next(iter(self._held)), None)
@@ -243,10 +243,10 @@ class RecentPixels:
 
 
 def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
-    """Pixels of a file, if they still are the ones that were added; else `ImageChanged`.
+    """Pixels of a file, if they are unchanged since it was added; else `ImageChanged`.
 
-    An embedding is filed under the pixels' hash: encoding a file that changed meanwhile would file it
-    under the wrong one, for every later session.
+    An embedding is stored under the pixel hash: encoding a changed file would store it
+    under the wrong hash, for every later session.
     """
     pixels = read_pixels(path)
     if pixel_hash(pixels) != expected_hash:

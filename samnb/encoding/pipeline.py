@@ -263,7 +263,7 @@ class Pipeline:
         return check_stored(model, embedding, dtype)
 
     def _record_cached(self, task: EncodeTask) -> None:
-        with self._recording:  # a SQLite catalog has one writer at a time, and others would poll for their turn
+        with self._recording:  # a SQLite catalog has one writer at a time, and others would poll
             self._encoder.record_cached(task)
 
     def _finish(self, slot: _Slot, *, hit: bool = False, error: Exception | None = None) -> None:

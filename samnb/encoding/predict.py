@@ -54,7 +54,7 @@ class Predictor:
         mask_input : (h, w) float32, optional
             Mask logits of an earlier prediction for the same object in the same region.
         region : (x0, y0, x1, y1), optional
-            Encode this part of the image on its own; whole image pixels.
+            Encode this part of the image separately; whole image pixels.
 
         Raises
         ------

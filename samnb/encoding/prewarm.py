@@ -33,7 +33,7 @@ def prewarm_events(
     encoder : Encoder
         Its store is asked before an image is encoded; its catalog is updated before the event.
     control : JobControl, optional
-        Asked before images are encoded.
+        Checked before images are encoded.
     executor : Executor, optional
         Runs `encode_into_store`; events then come in order of completion. None: a `Pipeline` in this process, and
         events in the order of `tasks`.

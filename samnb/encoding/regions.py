@@ -1,8 +1,8 @@
-"""Regions: parts of a large image that are encoded on their own, so that small objects keep their detail.
+"""Regions: parts of a large image that are encoded separately, so that small objects keep their detail.
 
-A model sees a picture in a frame of fixed size (1024 pixels, for segment-anything): of a picture of 8,000 pixels it
-sees every eighth, and an object of 40 pixels is 5 wide. Regions lie on a grid, so that the next object nearby finds its
-region encoded already.
+A model's input has a fixed size (1024 pixels, for segment-anything): of a picture of 8,000 pixels it
+gets every eighth, and an object of 40 pixels becomes 5 wide. Regions are on a grid, so that the next object nearby
+finds its region encoded already.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Region = tuple[int, int, int, int]
 """(x0, y0, x1, y1), whole image pixels, inside the image."""
 
 LEAST_SIDE = 128
-"""Pixels; a smaller region would be enlarged for the model, and shows it too little of what is around."""
+"""Pixels; a smaller region would be enlarged for the model, with too little of its surroundings."""
 
 _STEPS = 4  # regions of one size begin at every fourth of their side
 
 
 def region_around(box: Sequence[float], size_hw: tuple[int, int]) -> Region | None:
-    """The smallest region of the grid that holds a box; None where that is the whole image.
+    """The smallest region of the grid that contains a box; None if that is the whole image.
 
-    Sides are the image's longest side halved again and again. A box of up to 3/4 of a side is sure to fit.
+    Sides are the image's longest side, halved repeatedly. A box of up to 3/4 of a side always fits.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def holds(region: Region, prompt: Prompt) -> bool:
 
 
 def region_hash(pixel_hash: str, region: Region) -> str:
-    """What the pixels of a region are known by: made from the image's pixel hash, so that nothing need be read.
+    """The pixel hash of a region, derived from the image's pixel hash, so that nothing needs to be read.
 
     >>> region_hash("0" * 64, (0, 0, 500, 500)) == region_hash("0" * 64, (0, 0, 500, 501))
     False
@@ -133,7 +133,7 @@ def in_region(prompt: Prompt, region: Region) -> Prompt:
 
 
 def whole(prediction: Prediction, region: Region, size_hw: tuple[int, int], prompt: Prompt) -> Prediction:
-    """A region's prediction as one of the whole image; nothing outside the region is on a mask.
+    """A region's prediction as one of the whole image; masks end at the region.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ _log = logging.getLogger("samnb.cache")
 
 @dataclass(frozen=True)
 class StorageFigures:
-    """How one storage dtype compares with float32.
+    """The comparison of one storage dtype with float32.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ class StorageFigures:
     bytes : int
         Of one embedding's file.
     mean_iou, low_iou, worst_iou : float
-        Of the mask that float32 scores best, with the same candidate from this storage: the mean, the value that
-        19 of 20 prompts reach, the least.
+        Between the mask that float32 scores best and the same candidate from this storage: the mean, the value that
+        19 of 20 prompts reach, the minimum.
     served_iou : float
-        The mean for what is handed out: the best candidate of each, which may be another one.
+        The mean for the returned masks: the best candidate of each, which may be another one.
     others_chosen : float
         The share of prompts where it is another one.
     score_change : float
@@ -76,13 +76,13 @@ class StorageFigures:
 
 @dataclass(frozen=True)
 class StorageReport:
-    """How storage dtypes compare with float32 on one model; ``report["int8"]`` are the figures of one.
+    """The comparison of storage dtypes with float32 on one model; ``report["int8"]`` is that of one dtype.
 
     Parameters
     ----------
     model : str
     images, prompts : int
-        How many were compared; `prompts` in all.
+        Number of compared images, and of prompts in total.
     figures : tuple of StorageFigures
     """
 
@@ -130,13 +130,13 @@ def compare_storage(
     prompts: int = 32,
     seed: int = 0,
 ) -> StorageReport:
-    """Decode the same prompts from what the encoder gave and from what each dtype would have kept.
+    """Decode the same prompts from the encoder's embedding and from what each dtype would have stored.
 
     Parameters
     ----------
     model : Model
     embeddings : iterable of Embedding
-        Fresh from ``model.encode``: what comes out of a store has lost its digits already.
+        Directly from ``model.encode``: a stored embedding has lost its digits already.
     dtypes : sequence of str
     prompts : int
         For each embedding: points, points with a background point, boxes; drawn by `seed`.
@@ -164,15 +164,15 @@ def compare_storage(
 
 
 def encode_to_store(model: Model, pixels: NDArray[np.uint8], dtype: str) -> Embedding:
-    """``model.encode(pixels)``, for a store of this dtype; the first int8 one of each process is tried on the model.
+    """``model.encode(pixels)`` for a store of this dtype; the first int8 one of each process is checked.
 
     The trial takes as long as two dozen clicks. float16 needs none: its range is checked for every value.
 
     Raises
     ------
     ModelError
-        Stored as int8, this model's embeddings give other masks; the message says how much. Once that is known
-        nothing more is encoded.
+        Stored as int8, this model's embeddings give other masks; the message says how much. From then on nothing is
+        encoded.
     """
     check_refusal(model, dtype)
     return check_stored(model, model.encode(pixels), dtype)
@@ -185,7 +185,7 @@ def check_refusal(model: Model, dtype: str) -> None:
 
 
 def check_stored(model: Model, embedding: Embedding, dtype: str) -> Embedding:
-    """Try the storage on the first int8 embedding of a process, and give it back; see `encode_to_store`."""
+    """Check the storage on the first int8 embedding of a process, and return it; see `encode_to_store`."""
     if dtype == "int8":
         tried = (model.fingerprint, embedding_spec_of(model))
         with _trying:
@@ -208,7 +208,7 @@ def _refusal(model: Model, embedding: Embedding, dtype: str) -> str:
 
 
 def random_prompts(size_hw: tuple[int, int], count: int, *, seed: int = 0) -> list[Prompt]:
-    """Points, points with a background point, and boxes by turns, all over an image of (H, W)."""
+    """Points, points with a background point, and boxes in turn, spread over an image of (H, W)."""
     random = np.random.default_rng(seed)
     height, width = size_hw
     scale = np.array([width, height]) * 0.98

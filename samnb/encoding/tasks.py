@@ -34,21 +34,21 @@ class EncodeTask:
     Parameters
     ----------
     key : str
-        Where the embedding goes in the store.
+        The key of the embedding in the store.
     path, pixel_hash, filename, dataset : str
-        The image, and the pixels that must be found at its path.
+        The image, and the hash its pixels must have.
     model, checkpoint, device : str
         As for `samnb.models.load_model`; checkpoint "" for none.
     folder, dtype : str
         The store, and its storage precision.
     limits : Limits
-        What the store may take.
+        The budget of the store.
     pixels : int
-        How many the image has; 0: not known.
+        Number of pixels of the image; 0: not known.
     precision : str
-        In which the encoder computes; the key says the same.
+        Precision of the encoder, as in the key.
     content_hash : str
-        Of the file's bytes when it was added: the same bytes have the same pixels. "" where that is not known.
+        Of the file's bytes when it was added: the same bytes have the same pixels. "" if not known.
     """
 
     key: str
