@@ -136,7 +136,7 @@ class Session:
             raise SessionReadOnly(self.folder, error.strerror) from error
         self.catalog = Catalog(catalog_url(self.folder, database_url), folder_for_messages=self.folder)
         self.cache = open_cache(self.folder, cache)
-        self.changes, self.unfinished = AnnotationChanges(), dict[str, Any]()
+        self.changes = AnnotationChanges()
         opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
         self._predictor = Predictor(self._encoder, self.model)
@@ -400,6 +400,11 @@ class Session:
 
     look_at = prefetch
     lamp = encoding_state
+
+    @property
+    def encoding_changes(self) -> Prefetcher:
+        """Its `subscribe` takes a function that is called with an image and its encoding state when that may change."""
+        return self._prefetcher
 
     def check_storage(
         self,

@@ -14,7 +14,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from ..ingest.add import AddJob
     from ..ingest.report import AddReport
-    from ..session import Session
+    from .session_protocol import UploadSession
 
 __all__ = ["Upload"]
 
@@ -32,7 +32,7 @@ class Upload(ipywidgets.VBox):
         Where the pictures go.
     """
 
-    def __init__(self, session: Session, *, dataset: str = "default"):
+    def __init__(self, session: UploadSession, *, dataset: str = "default"):
         self.session, self.dataset = session, dataset
         self.job: AddJob | None = None
         self._files = ipywidgets.FileUpload(

@@ -24,6 +24,7 @@ class FakeImage:
     height: int
     dataset: str = "monday"
     embedding_cached: bool = True
+    pixel_hash: str = ""
 
     @property
     def size_hw(self):
@@ -63,7 +64,7 @@ class FakeAnnotation:
         return (self.id, self.image_id, self.category, self.mask.tobytes(), self.score, self.prompt, self.layer)
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeSession:
     """Discs round the first point, and the whole picture, as masks."""
 
@@ -79,7 +80,7 @@ class FakeSession:
     unreadable: tuple = ()
     named: dict = field(default_factory=dict)
     changes: AnnotationChanges = field(default_factory=AnnotationChanges)
-    unfinished: dict = field(default_factory=dict)
+    encoding_changes: AnnotationChanges = field(default_factory=AnnotationChanges)
 
     def __post_init__(self):
         self._times, self._ids = itertools.count(1), itertools.count(1)
@@ -100,20 +101,23 @@ class FakeSession:
     def datasets(self):
         return [FakeDataset("monday", len(self.sizes), len(self.sizes) if self.cached else 0)]
 
-    def lamp(self, image):
+    def encoding_state(self, image):
         return "cached" if self.cached else "unknown"
+
+    def prefetch(self, image, *, neighbours=()):
+        pass
 
     def pixels(self, image):
         if image.filename in self.unreadable:
             raise ModelError(f"{image.filename}: gone. Put it back.")
         return np.full((image.height, image.width, 3), 90, np.uint8)
 
-    def is_cached(self, image, region=None):
+    def is_cached(self, image, *, region=None):
         return self.cached
 
     # -- prompts
 
-    def predict(self, image, *, prompt, multimask=True, mask_input=None, region=None):
+    def predict(self, image, *, prompt=None, multimask=True, mask_input=None, region=None):
         self.asked.append(prompt)
         self.regions.append(region)
         self.hints.append(mask_input)
@@ -169,7 +173,7 @@ class FakeSession:
         self.changes.emit(annotation.image_id)
         return self.kept[place]
 
-    def restore(self, annotations, changed_from=()):
+    def restore(self, annotations, *, changed_from=()):
         for annotation in annotations:
             others = [a for a in self.kept if a.id != annotation.id]
             self.kept = sorted([*others, annotation], key=lambda a: a.id)

@@ -13,6 +13,7 @@ from samnb.errors import ModelError
 from samnb.prompts import Prompt
 from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
 from samnb.ui.annotator.key_bindings import KEYS
+from samnb.ui.annotator.rendering import Renderer
 from samnb.widgets import Annotator
 from tests.support.fake_session import FakeSession
 from tests.support.own_loop import in_own_loop
@@ -116,7 +117,7 @@ def test_specks_of_a_fresh_mask_are_dropped(annotator, session, monkeypatch):
 def test_candidates_have_small_pictures(annotator):
     annotator.click(60, 40)
     annotator.wait()
-    pictures = annotator._editor.seen.thumbnails
+    pictures = annotator._editor.decoded.thumbnails
     assert len(pictures) == 3
     assert all(picture.startswith(b"\x89PNG") and len(picture) < 20_000 for picture in pictures)
 
@@ -536,7 +537,7 @@ def test_a_click_on_a_cached_image_does_not_wait_for_the_encoding_of_another(ann
         return whole(image, **asked)
 
     monkeypatch.setattr(session, "predict", slow_first)
-    monkeypatch.setattr(session, "is_cached", lambda image: image.id != "0")
+    monkeypatch.setattr(session, "is_cached", lambda image, region=None: image.id != "0")
     annotator.click(60, 40)
     annotator.next()
     annotator.click(30, 30)
@@ -596,7 +597,7 @@ def test_digits_choose_masks_while_there_are_some_and_categories_else(annotator)
 
 
 def test_a_failing_drawing_is_shown_and_the_canvas_is_not_held(annotator, monkeypatch):
-    monkeypatch.setattr(annotator, "_outlines", lambda mask: 1 / 0)
+    monkeypatch.setattr(annotator._renderer, "outlines", lambda mask: 1 / 0)
     annotator.click(60, 40)
     annotator.wait()
     assert "ZeroDivisionError" in annotator.error
@@ -639,23 +640,23 @@ def test_very_many_annotations_are_outlined_beside_the_kernel(session, monkeypat
     for number in range(200):
         session.accept_mask(image, disc(10 + number % 100, 10 + number % 60, 4), category="dot")
     threads = set()
-    outlines = Annotator._outlines
+    outlines = Renderer.outlines
 
     def noted(self, mask):
         threads.add(threading.current_thread())
         return outlines(self, mask)
 
-    monkeypatch.setattr(Annotator, "_outlines", noted)
+    monkeypatch.setattr(Renderer, "outlines", noted)
     annotator = Annotator(session)
     assert 0 < len(annotator._layout.shapes) <= 200
-    annotator._refreshing.wait()
+    annotator._worker.wait()
     assert len(annotator._layout.shapes) == 200
     assert len(threads) == 2
     annotator.remove(annotator.annotations[0].id)
     assert len(annotator._layout.shapes) == 199
     annotator.next()
     annotator.previous()
-    annotator._refreshing.wait()
+    annotator._worker.wait()
     assert len(annotator._layout.shapes) == 199
 
 
@@ -664,7 +665,7 @@ def test_what_happens_on_other_images_is_counted(session, annotator):
     annotator._layout.show_header = lambda *arguments: drawn.append(arguments)
     for _ in range(20):
         session.changes.emit(session.images()[1].id)
-    annotator._refreshing.wait()
+    annotator._worker.wait()
     assert len(drawn) in (1, 2)
 
 
@@ -765,10 +766,10 @@ def test_news_of_other_images_do_not_displace_outlines_still_to_be_made(session)
         session.accept_mask(session.image("0.png"), mask, category="thing")
     annotator = Annotator(session, image="1.png")
     free = threading.Event()
-    annotator._refreshing.submit(free.wait, lambda value, error: None)
+    annotator._worker.submit(free.wait, lambda value, error: None)
     annotator.show("0.png")
-    annotator._lamp_changed(session.image("2.png"), "cached")
+    annotator._follower.encoding_changed(session.image("2.png"), "cached")
     free.set()
     annotator.wait()
-    assert len(annotator._outlined) == 60
+    assert len(annotator._renderer.annotation_outlines) == 60
     annotator.close()

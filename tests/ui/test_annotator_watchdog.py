@@ -124,7 +124,7 @@ def test_no_callback_keeps_the_kernel_for_longer_than_a_decode(session, prewarmi
             with dog.over(what):
                 act()
             await asyncio.sleep(0)
-        while annotator._editor.worker.busy or annotator._editor._encoding.busy:
+        while annotator._editor.worker.busy or annotator._editor._encoding_worker.busy:
             await asyncio.sleep(0.02)
         ended.set()
         await ticking

@@ -1,4 +1,4 @@
-"""The annotations of the image in hand as a list, and what can be done with the one that is selected."""
+"""`AnnotationList`: the annotations of the image shown as a list, with buttons for the selected one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import ipywidgets
 
 from ..common import style
 
-__all__ = ["AnnotationList", "AnnotationRow"]
+__all__ = ["AnnotationList", "AnnotationListActions", "AnnotationRow"]
 
-# Rows are widgets, of which a page bears a few dozen at once; the others come when somebody turns to them.
+# Rows are widgets: a page is fast with a few dozen at once. The others come when the list is turned.
 _ROWS = 40
 
 
@@ -27,7 +27,9 @@ class AnnotationRow:
     color: str = ""
 
 
-class _Hand(Protocol):
+class AnnotationListActions(Protocol):
+    """What the list calls."""
+
     def select(self, annotation_id: int | None) -> None: ...
     def edit(self, annotation_id: int) -> None: ...
     def remove(self, annotation_id: int) -> None: ...
@@ -37,16 +39,15 @@ class _Hand(Protocol):
 
 
 class AnnotationList(ipywidgets.Box):
-    """The annotations of the image in hand, the latest on top; a window of reused rows, so that 2,000 stay quick.
+    """The annotations of the image shown, the latest on top; a window of reused rows keeps thousands of them fast.
 
     Parameters
     ----------
-    hand : object
-        Its `select`, `edit`, `remove`, `raise_`, `lower` and `set_category_of` are called back.
+    actions : AnnotationListActions
     """
 
-    def __init__(self, hand: _Hand):
-        self._hand = hand
+    def __init__(self, actions: AnnotationListActions):
+        self._actions = actions
         self._rows: list[_Row] = []
         self._entries: tuple[AnnotationRow, ...] = ()
         self._selected: int | None = None
@@ -54,12 +55,12 @@ class AnnotationList(ipywidgets.Box):
         self._title = style.html("", "samnb-grow")
         self._newer = style.tool("", lambda: self.turn(-1), "Later annotations", "samnb-plain", icon="chevron-up")
         self._older = style.tool("", lambda: self.turn(+1), "Earlier annotations", "samnb-plain", icon="chevron-down")
-        self._actions = _Actions(hand)
+        self._tools = _Actions(actions)
         self._list = ipywidgets.VBox()
         self._list.add_class("samnb-list")
         head = style.box(self._title, self._newer, self._older, classes=("samnb-entry",))
         super().__init__(
-            [head, self._actions, self._list], layout=ipywidgets.Layout(flex_flow="column", overflow="hidden")
+            [head, self._tools, self._list], layout=ipywidgets.Layout(flex_flow="column", overflow="hidden")
         )
 
     def show(self, entries: Sequence[AnnotationRow], selected: int | None = None) -> None:
@@ -75,7 +76,7 @@ class AnnotationList(ipywidgets.Box):
         self._draw()
 
     def turn(self, by: int) -> None:
-        """The rows so many windows on."""
+        """Show the rows `by` windows further."""
         first = self._first + by * _ROWS
         if 0 <= first < len(self._entries):
             self._first = first
@@ -83,7 +84,7 @@ class AnnotationList(ipywidgets.Box):
 
     def show_names(self, names: Sequence[str]) -> None:
         """The categories an annotation can be given."""
-        self._actions.show_names(names)
+        self._tools.show_names(names)
 
     def _draw(self) -> None:
         count, shown = len(self._entries), self._entries[self._first : self._first + _ROWS]
@@ -95,18 +96,18 @@ class AnnotationList(ipywidgets.Box):
         style.show(self._older, count > _ROWS)
         self._newer.disabled, self._older.disabled = self._first == 0, self._first + _ROWS >= count
         while len(self._rows) < len(shown):
-            self._rows.append(_Row(self._hand))
+            self._rows.append(_Row(self._actions))
         for row, entry in zip(self._rows, shown, strict=False):
             row.show(entry, entry.id == self._selected)
         style.set_children(self._list, tuple(row.widget for row in self._rows[: len(shown)]))
-        self._actions.show(next((entry for entry in self._entries if entry.id == self._selected), None))
+        self._tools.show(next((entry for entry in self._entries if entry.id == self._selected), None))
 
 
 class _Row:
-    def __init__(self, hand: _Hand):
+    def __init__(self, actions: AnnotationListActions):
         self._id, self._selected = 0, False
-        self._name = style.tool("", lambda: hand.select(None if self._selected else self._id), "", "samnb-chip")
-        self._delete = style.tool("✕", lambda: hand.remove(self._id), "", "samnb-plain")
+        self._name = style.tool("", lambda: actions.select(None if self._selected else self._id), "", "samnb-chip")
+        self._delete = style.tool("✕", lambda: actions.remove(self._id), "", "samnb-plain")
         self.widget = style.box(self._name, self._delete, classes=("samnb-entry",))
 
     def show(self, entry: AnnotationRow, selected: bool) -> None:
@@ -122,8 +123,8 @@ class _Row:
 class _Actions(ipywidgets.Box):
     """What can be done with the selected annotation; hidden while none is."""
 
-    def __init__(self, hand: _Hand):
-        self._hand = hand
+    def __init__(self, actions: AnnotationListActions):
+        self._actions = actions
         self._entry: AnnotationRow | None = None
         self._filling = False
         self._category = ipywidgets.Dropdown()
@@ -160,11 +161,11 @@ class _Actions(ipywidgets.Box):
 
     def _on_category(self, change: dict[str, Any]) -> None:
         if not self._filling and self._entry is not None and change["new"] not in (None, self._entry.category):
-            self._hand.set_category_of(self._entry.id, change["new"])
+            self._actions.set_category_of(self._entry.id, change["new"])
 
     def _tool(self, method: str, tooltip: str, icon: str) -> ipywidgets.Button:
         return style.tool("", lambda: self._act(method), tooltip, "samnb-plain", icon=icon)
 
     def _act(self, method: str) -> None:
         if self._entry is not None:
-            getattr(self._hand, method)(self._entry.id)
+            getattr(self._actions, method)(self._entry.id)

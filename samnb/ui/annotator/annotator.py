@@ -1,43 +1,83 @@
-"""The Annotator: a picture, a hand, and masks that are kept in the session."""
+"""`Annotator`: click an object, see its mask, accept it; put together from the parts of this package."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import ipywidgets
+import numpy as np
+from numpy.typing import NDArray
 
 from ...images import encode_png, thumbnail
 from ..common import style
 from ..common.background import LatestOnlyWorker
 from ..common.error_line import show_errors
 from .annotation_actions import AnnotationActions
+from .annotation_set import AnnotationSet
 from .brush_tool import BrushTool
+from .category_actions import CategoryActions
 from .category_palette import Palette
+from .change_follower import ChangeFollower
 from .editor import Editor
+from .gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
 from .history import edit_state_of
-from .hover import Hover
+from .hover import HoverPreview
 from .image_list import ImageList
 from .key_bindings import command_for
 from .layout import AnnotatorLayout
 from .navigation import Navigator
 from .prompt_tool import PromptTool
+from .rendering import Renderer
 from .snapshot import Snapshot, show_with_snapshot
+from .tool_settings import ToolSettings
 from .viewport import stage_size
 
 if TYPE_CHECKING:
-    from ...session import Session
+    from ...annotations.annotation import Annotation
+    from ...masks.geometry import Mask
+    from ...prompts import Prediction, Prompt
+    from ...records import ImageRecord
+    from ..session_protocol import AnnotatorSession
 
 __all__ = ["Annotator"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-class Annotator(PromptTool, AnnotationActions, BrushTool, Navigator, ipywidgets.VBox):
+
+def _method_of(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A part's method as one of the annotator's, called with the lock held."""
+
+    @wraps(method)
+    def call(self: Annotator, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            return method(getattr(self, part), *args, **kwargs)
+
+    return call
+
+
+def _property_of(part: str, owner: type, name: str) -> Any:
+    """A part's property as one of the annotator's."""
+
+    def get(self: Annotator) -> Any:
+        return getattr(getattr(self, part), name)
+
+    def put(self: Annotator, value: Any) -> None:
+        with self._lock:
+            setattr(getattr(self, part), name, value)
+
+    return property(get, put, doc=getattr(owner, name).__doc__)
+
+
+class Annotator(ipywidgets.VBox):
     """Click an object, see its mask, accept it.
 
     Everything the mouse does is a method here, in image pixels, and works without a browser. Handlers never raise:
-    what goes wrong is shown in a red line in the widget and logged to "samnb.widgets". What is in hand, and the steps
-    to undo, belong to the session: another annotator of it shows the same.
+    errors are shown in a red line in the widget and logged to "samnb.widgets". The draft and the steps to undo belong
+    to the session: another annotator of it shows the same.
 
     Parameters
     ----------
@@ -54,91 +94,103 @@ class Annotator(PromptTool, AnnotationActions, BrushTool, Navigator, ipywidgets.
         No such image or dataset.
     """
 
-    def __init__(self, session: Session, *, image: Any = None, dataset: str | None = None):
+    def __init__(self, session: AnnotatorSession, *, image: Any = None, dataset: str | None = None):
         self.session = session
         first = None if image is None else session.image(image)
         self.dataset = dataset if dataset is not None or first is None else first.dataset
         self._edit_state = edit_state_of(session)
-        self._lock = self._edit_state.lock
-        self._image_list = ImageList(session, self.dataset)
-        self._palette = Palette(session.category_records())
-        self._annotations, self._outlined, self._fine, self._outlining = {}, {}, set(), set()
-        self._drawn_with = 0.0
-        self._selected = self._hidden = None
-        self._acting = self._turn = 0
-        self._tool, self._hover_on, self._detail_on, self._brush_radius = "prompt", False, False, 8.0
-        self._opacity, self._contour = 0.4, False
-        self._accept_as = None
-        failed = partial(self.show_error, "No mask for this prompt")
-        shows: dict[str, Any] = {"on_change": self._draw_hand, "on_pictures": self._draw_candidates}
-        self._editor = Editor(session, self._edit_state, **shows, on_failure=failed)
-        self._editor.detail = self._on_screen
-        self._hover = Hover(session, self._editor, outline=self._outlines, show=self._draw_hover)
-        self._refreshing = LatestOnlyWorker()
-        self._snapshot = Snapshot(self._draw_still)
+        self._lock, self._worker = self._edit_state.lock, LatestOnlyWorker()
+        self._image_list, self._palette = ImageList(session, self.dataset), Palette(session.category_records())
+        self._annotations = AnnotationSet()
         self._layout = AnnotatorLayout(self, stage_size(self._image_list.sizes, style.PICTURE_SIZE))
+        self._make_parts()
+        self._snapshot = Snapshot(self._renderer.snapshot)
         self._layout.on_changed = self._snapshot.changed
         super().__init__(self._layout.parts)
         self.add_class("samnb")
-        self.tool, self.brush_radius = self._tool, self._brush_radius
-        self._listen()
+        self._follower.start()
         self.show(first if first is not None else self._image_list.first)
 
-    # -- the mouse and the keys ------------------------------------------------------------------------
+    def _make_parts(self) -> None:
+        session, layout = self.session, self._layout
+        self._editor = Editor(
+            session,
+            self._edit_state,
+            on_change=self._draft_changed,
+            on_thumbnails=lambda: self._renderer.draw_candidates(),
+            on_failure=partial(self.show_error, "No mask for this prompt"),
+            say=layout.say,
+        )
+        editor, annotations, palette, images = self._editor, self._annotations, self._palette, self._image_list
+        renderer = Renderer(session, self.dataset, editor, annotations, palette, images, layout, self._worker)
+        hover = HoverPreview(editor, outline=renderer.outlines, show=renderer.draw_preview)
+        settings = ToolSettings(renderer, layout, hover)
+        editor.detail = lambda: layout.stage.view.visible if settings.detail_on else None
+        follower = ChangeFollower(session, self._edit_state, editor, annotations, palette, renderer, self._worker)
+        actions = AnnotationActions(renderer, session, editor, annotations, palette, follower, hover, layout)
+        self._renderer, self._hover, self._settings, self._follower = renderer, hover, settings, follower
+        self._actions = actions
+        self._prompts = PromptTool(renderer, editor, annotations, settings, hover, layout)
+        self._categories = CategoryActions(renderer, session, palette, self._edit_state, editor, annotations, follower)
+        self._brush = BrushTool(renderer, editor, annotations, actions, settings)
+        self._navigator = Navigator(renderer, session, images, editor, annotations, palette, hover, layout)
 
-    @show_errors("This was not understood")
-    def gesture(self, gesture: Any) -> None:
-        """What the mouse did on the stage, see `samnb.ui.annotator.gestures`."""
-        act = getattr(self, f"_on_{type(gesture).__name__.lower()}")
-        act(gesture)
+    # -- actions: each is a method of a part ---------------------------------------------------------
 
-    def _on_click(self, click: Any) -> None:
-        if self._tool == "select":
-            self.select_at(click.x, click.y)
-        else:
-            self.click(click.x, click.y, background=click.background)
+    click = _method_of("_prompts", PromptTool.click)
+    drag_box = _method_of("_prompts", PromptTool.drag_box)
+    move_point = _method_of("_prompts", PromptTool.move_point)
+    remove_point = _method_of("_prompts", PromptTool.remove_point)
+    clear = _method_of("_prompts", PromptTool.clear)
+    choose = _method_of("_prompts", PromptTool.choose)
+    choose_number = _method_of("_prompts", PromptTool.choose_number)
+    choose_step = _method_of("_prompts", PromptTool.choose_step)
+    hover = _method_of("_prompts", PromptTool.hover)
+    hover_end = _method_of("_prompts", PromptTool.hover_end)
+    toggle_hover = _method_of("_prompts", PromptTool.toggle_hover)
+    toggle_detail = _method_of("_prompts", PromptTool.toggle_detail)
+    detail_on = _property_of("_prompts", PromptTool, "detail_on")
 
-    def _on_doubleclick(self, click: Any) -> None:
-        self.edit_at(click.x, click.y)
+    tool = _property_of("_settings", ToolSettings, "tool")
+    take_tool = _method_of("_settings", ToolSettings.take_tool)
+    hover_on = _property_of("_settings", ToolSettings, "hover_on")
+    brush_radius = _property_of("_settings", ToolSettings, "brush_radius")
+    resize_brush = _method_of("_settings", ToolSettings.resize_brush)
+    opacity = _property_of("_settings", ToolSettings, "opacity")
+    contour = _property_of("_settings", ToolSettings, "contour")
 
-    def _on_boxdrag(self, drag: Any) -> None:
-        self._drag_band(drag)
+    stroke = _method_of("_brush", BrushTool.stroke)
+    fill_holes = _method_of("_brush", BrushTool.fill_holes)
+    drop_specks = _method_of("_brush", BrushTool.drop_specks)
+    smooth = _method_of("_brush", BrushTool.smooth)
 
-    def _on_pointdrag(self, drag: Any) -> None:
-        self._drag_point(drag.index, drag.x, drag.y, drag.done)
+    accept = _method_of("_actions", AnnotationActions.accept)
+    undo = _method_of("_actions", AnnotationActions.undo)
+    redo = _method_of("_actions", AnnotationActions.redo)
+    select = _method_of("_actions", AnnotationActions.select)
+    select_at = _method_of("_actions", AnnotationActions.select_at)
+    edit = _method_of("_actions", AnnotationActions.edit)
+    edit_at = _method_of("_actions", AnnotationActions.edit_at)
+    remove = _method_of("_actions", AnnotationActions.remove)
+    remove_selected = _method_of("_actions", AnnotationActions.remove_selected)
+    set_category_of = _method_of("_actions", AnnotationActions.set_category_of)
+    raise_ = _method_of("_actions", AnnotationActions.raise_)
+    lower = _method_of("_actions", AnnotationActions.lower)
 
-    def _on_pointremove(self, remove: Any) -> None:
-        self.remove_point(remove.index)
+    category = _property_of("_categories", CategoryActions, "category")
+    choose_category = _method_of("_categories", CategoryActions.choose_category)
+    choose_category_number = _method_of("_categories", CategoryActions.choose_category_number)
+    category_step = _method_of("_categories", CategoryActions.category_step)
+    add_category = _method_of("_categories", CategoryActions.add_category)
+    rename_category = _method_of("_categories", CategoryActions.rename_category)
+    recolor_category = _method_of("_categories", CategoryActions.recolor_category)
 
-    def _on_hover(self, hover: Any) -> None:
-        self.hover(hover.x, hover.y)
-
-    def _on_hoverend(self, _: Any) -> None:
-        self.hover_end()
-
-    def _on_stroke(self, stroke: Any) -> None:
-        erase = self._tool == "erase"
-        if stroke.done:
-            self.stroke(stroke.points, erase=erase)
-        else:
-            self._preview_stroke(stroke.points, erase)
-
-    @show_errors("This key did nothing")
-    def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None:
-        """What a key does while the pointer is over the picture, see `samnb.ui.annotator.key_bindings`."""
-        meant = command_for(name, ctrl=ctrl, shift=shift, in_hand=self.prediction is not None)
-        if meant is not None:
-            getattr(self, meant.method)(*meant.arguments)
-
-    def ask_for_name(self) -> None:
-        """Put the cursor into the field for a file name."""
-        self._layout.ask_for_name()
-
-    def toggle_help(self) -> None:
-        """Show or hide the keys."""
-        self._layout.toggle_help()
-
-    # -- the view --------------------------------------------------------------------------------------
+    next = _method_of("_navigator", Navigator.next)
+    previous = _method_of("_navigator", Navigator.previous)
+    next_open = _method_of("_navigator", Navigator.next_open)
+    jump = _method_of("_navigator", Navigator.jump)
+    filter = _method_of("_navigator", Navigator.filter)
+    show = _method_of("_navigator", Navigator.show)
 
     @show_errors("The view stays as it is")
     def zoom_in(self) -> None:
@@ -160,43 +212,126 @@ class Annotator(PromptTool, AnnotationActions, BrushTool, Navigator, ipywidgets.
         """One image pixel for each pixel of the screen."""
         self._layout.stage.actual_size()
 
-    @property
-    def opacity(self) -> float:
-        """Of masks, 0 to 1."""
-        return self._opacity
+    def ask_for_name(self) -> None:
+        """Put the cursor into the field for a file name."""
+        self._layout.ask_for_name()
 
-    @opacity.setter
-    def opacity(self, value: float) -> None:
-        self._opacity = min(max(float(value), 0.0), 1.0)
-        self._draw_look()
+    def toggle_help(self) -> None:
+        """Show or hide the keys."""
+        self._layout.toggle_help()
 
-    @property
-    def contour(self) -> bool:
-        """Whether masks are drawn as outlines alone."""
-        return self._contour
+    # -- the mouse and the keys ----------------------------------------------------------------------
 
-    @contour.setter
-    def contour(self, value: bool) -> None:
-        self._contour = bool(value)
-        self._draw_look()
+    @show_errors("This was not understood")
+    def gesture(self, gesture: Any) -> None:
+        """What the mouse did on the stage, see `samnb.ui.annotator.gestures`."""
+        match gesture:
+            case Click() if self.tool == "select":
+                self.select_at(gesture.x, gesture.y)
+            case Click():
+                self.click(gesture.x, gesture.y, background=gesture.background)
+            case DoubleClick():
+                self.edit_at(gesture.x, gesture.y)
+            case BoxDrag():
+                self._prompts.drag_band(gesture)
+            case PointDrag():
+                self._prompts.drag_point(gesture)
+            case PointRemove():
+                self.remove_point(gesture.index)
+            case Hover():
+                self.hover(gesture.x, gesture.y)
+            case HoverEnd():
+                self.hover_end()
+            case Stroke() if gesture.done:
+                self.stroke(gesture.points, erase=self.tool == "erase")
+            case Stroke():
+                self._brush.preview_stroke(gesture.points, self.tool == "erase")
+            case _:
+                raise TypeError(f"no gesture: {gesture!r}")
 
-    def _draw_look(self) -> None:
+    @show_errors("This key did nothing")
+    def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None:
+        """What a key does while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
+        command = command_for(name, ctrl=ctrl, shift=shift, has_candidates=self.prediction is not None)
+        if command is not None:
+            getattr(self, command.method)(*command.arguments)
+
+    @show_errors("The outlines stay as they are")
+    def view_changed(self) -> None:
+        """Draw outlines as fine as the view needs them."""
         with self._lock:
-            self._layout.stage.set_look(opacity=self._opacity, contour=self._contour, saved=True)
-            self._layout.show_look(self._opacity, self._contour)
+            self._renderer.view_changed()
 
-    # -- as a widget -----------------------------------------------------------------------------------
+    @show_errors("The mask cannot be shown")
+    def _draft_changed(self) -> None:
+        self._renderer.draw_draft()
+        if self._editor.accept_when_ready and self._editor.is_ready:
+            self._editor.accept_when_ready = False
+            self.accept(self._editor.accept_as)
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    @property
+    def image(self) -> ImageRecord | None:
+        """The image shown."""
+        return self._editor.image
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt of the draft."""
+        return self._editor.draft.prompt
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """The prediction of that prompt; None while there is none yet."""
+        return self._editor.prediction
+
+    @property
+    def mask(self) -> Mask | None:
+        """(H, W) bool: the draft's mask, with what was painted on it."""
+        return self._editor.mask
+
+    @property
+    def annotations(self) -> list[Annotation]:
+        """The annotations of the image shown, in the order they are drawn: by layer, then by id."""
+        return self._annotations.in_drawing_order
+
+    @property
+    def selected(self) -> int | None:
+        """The id of the selected annotation."""
+        return self._annotations.selected
+
+    @property
+    def error(self) -> str:
+        """The red line, "" when there is none."""
+        return self._layout.error_line.text
+
+    @property
+    def status(self) -> str:
+        """The left part of the status line."""
+        return self._layout.status
+
+    def show_error(self, what: str, error: Exception) -> None:
+        """Show the red line."""
+        with self._lock:
+            self._layout.error_line.show(what, error)
+
+    def snapshot(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB pixels of the image with its annotations, the mask being edited and its prompt."""
+        return self._renderer.pixels()
+
+    # -- as a widget ---------------------------------------------------------------------------------
 
     def wait(self, timeout: float = 30.0) -> None:
         """Block until no mask is being computed and show what came; for scripts and tests."""
         self._editor.wait(timeout)
-        self._refreshing.wait(timeout)
+        self._worker.wait(timeout)
 
     def close(self) -> None:
-        """Let go of the browser's objects."""
+        """Release the browser's objects."""
         # ipywidgets also closes what never came into being, when a constructor raised.
-        if hasattr(self, "_layout"):
-            self._fall_silent()
+        if hasattr(self, "_snapshot"):
+            self._follower.stop()
             self._snapshot.close()
             self._layout.close()
         super().close()
@@ -208,9 +343,9 @@ class Annotator(PromptTool, AnnotationActions, BrushTool, Navigator, ipywidgets.
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
-        # For pages without a kernel, such as a notebook on a code hosting site: the widget as a still picture.
-        still = encode_png(thumbnail(self.snapshot(), style.PICTURE_SIZE[0]))
-        return {**bundle, "text/plain": repr(self), "image/png": b64encode(still).decode()}
+        # For pages without a kernel, such as a notebook on a code hosting site: the widget as a picture.
+        picture = encode_png(thumbnail(self.snapshot(), style.PICTURE_SIZE[0]))
+        return {**bundle, "text/plain": repr(self), "image/png": b64encode(picture).decode()}
 
     def _ipython_display_(self) -> None:
         show_with_snapshot(self._repr_mimebundle_(), self._snapshot)

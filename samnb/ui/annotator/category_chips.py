@@ -1,4 +1,4 @@
-"""The categories as chips: the legend, the choice, and in place their names and colours."""
+"""`CategoryChips`: the categories as chips: legend, choice, and an editor of names and colours."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import ipywidgets
 from ..common import style
 from .category_palette import Chip, Palette
 
-__all__ = ["CategoryChips"]
+__all__ = ["CategoryChips", "ChipActions"]
 
 
-class _Hand(Protocol):
+class ChipActions(Protocol):
+    """What the chips call."""
+
     def choose_category(self, name: str) -> None: ...
     def rename_category(self, old: str, new: str) -> None: ...
     def recolor_category(self, name: str, color: str) -> None: ...
@@ -25,12 +27,11 @@ class CategoryChips(ipywidgets.Box):
 
     Parameters
     ----------
-    hand : object
-        Its `choose_category`, `rename_category` and `recolor_category` are called back.
+    actions : ChipActions
     """
 
-    def __init__(self, hand: _Hand):
-        self._hand = hand
+    def __init__(self, actions: ChipActions):
+        self._actions = actions
         self._chips: list[ipywidgets.Button] = []
         self._shown: tuple[Chip, ...] = ()
         self._chosen = ""
@@ -54,7 +55,7 @@ class CategoryChips(ipywidgets.Box):
         Parameters
         ----------
         counts : mapping, optional
-            Annotations of the image in hand, by category; None leaves them as they are.
+            Annotations of the image shown, by category; None leaves them as they are.
         """
         plain = all(isinstance(each, str) for each in categories)
         chips = Palette(categories).chips if plain and categories else tuple(Chip(c.name, c.color) for c in categories)
@@ -100,19 +101,19 @@ class CategoryChips(ipywidgets.Box):
         return next((chip for chip in self._shown if chip.name == name), Chip(name, "#888888"))
 
     def _choose(self, place: int) -> None:
-        self._hand.choose_category(self._shown[place].name)
+        self._actions.choose_category(self._shown[place].name)
 
     def _rename(self, old: str, new: str) -> None:
-        self._hand.rename_category(old, new)
+        self._actions.rename_category(old, new)
 
     def _recolor(self, name: str, color: str) -> None:
-        self._hand.recolor_category(name, color)
+        self._actions.recolor_category(name, color)
 
     def _on_text(self, change: dict[str, Any]) -> None:
         name = change["new"].strip()
         if name:
             self._new.value = ""
-            self._hand.choose_category(name)
+            self._actions.choose_category(name)
 
 
 class _Editor(ipywidgets.Box):

@@ -1,15 +1,15 @@
-"""The object in hand: its draft, the masks the model gives for it, and which of them is taken. No widgets."""
+"""`Editor`: the draft on one image, and the masks the model gives for it. No widgets."""
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from cachetools import LRUCache
 
 from ...encoding.regions import Region, holds, region_around
 from ...errors import SamnbError, UnknownName
@@ -23,72 +23,83 @@ from .draft import Draft, PackedLogits, Request
 from .history import Change, EditState, History, Step
 
 if TYPE_CHECKING:
-    from ...catalog import ImageRecord
-    from ...session import Session
+    from ...records import ImageRecord
+    from ..session_protocol import AnnotatorSession
 
 __all__ = ["HOVER", "DecodedPrompt", "Editor"]
 
 _log = logging.getLogger("samnb.widgets")
 
-_SMALL, HOVER = 1, 2
-"""Lanes behind what the hand does: small pictures of the candidates, and previews."""
+_THUMBNAILS, HOVER = 1, 2
+"""Priorities after the draft's own mask: thumbnails of the candidates, and previews."""
 
-# Bytes of masks kept so that going back and forth asks nothing again.
+# Bytes of masks kept, so that undo and redo need no model.
 _KEPT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedPrompt:
-    """An answer of the model, tidied, with a small picture of each mask."""
+    """A prediction with cleaned masks, what it was requested with, and a thumbnail of each mask."""
 
     prediction: Prediction
     request: Request
     thumbnails: tuple[bytes, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its masks; at most what is kept of all, so that the last one is always kept."""
+        return min(self.prediction.masks.nbytes, _KEPT_BYTES)
+
 
 class Editor:
-    """Request for a mask at each change of the draft, off the main thread, and tells when it is there.
+    """Requests a mask at each change of the draft, on a worker thread, and calls back when it is there.
 
-    Two threads: a click on an image that is cached never waits for the encoding of another.
+    It has two workers, so that a click on a cached image never waits for the encoding of another image.
 
     Parameters
     ----------
-    session : Session
-    hands : EditState
-        Its lock is held while anything here changes: handlers may come on any thread.
+    session : AnnotatorSession
+    edit_state : EditState
+        Holds the drafts, and the lock that is held while anything changes here.
     on_change : callable
-        After the draft changed, and again when its prediction is there.
-    on_pictures : callable
-        After the small pictures of the candidates are there.
+        Called after the draft changed, and again when its prediction is there.
+    on_thumbnails : callable
+        Called when the thumbnails of the candidates are there.
     on_failure : callable
-        With the error of a prompt that cannot be decoded, which is already taken back.
+        Called with the error of a prompt that cannot be decoded; its step is already taken back.
+    say : callable
+        Called with a text for the user.
 
     Attributes
     ----------
     detail : callable
-        Gives (x0, y0, x1, y1) on the screen if the model shall be shown that part of the image alone, else None.
+        Returns (x0, y0, x1, y1), the part of the image to show to the model alone, or None for all of it.
+    accept_when_ready : bool
+        True while an accepted mask, of category `accept_as`, is still computed.
     """
 
     def __init__(
         self,
-        session: Session,
-        hands: EditState,
+        session: AnnotatorSession,
+        edit_state: EditState,
         *,
         on_change: Callable[[], None],
-        on_pictures: Callable[[], None],
+        on_thumbnails: Callable[[], None],
         on_failure: Callable[[Exception], None],
+        say: Callable[[str], None],
     ):
-        self._session, self._edit_state, self._lock = session, hands, hands.lock
-        self._on_change, self._on_pictures, self._on_failure = on_change, on_pictures, on_failure
-        self.worker, self._encoding = LatestOnlyWorker(), LatestOnlyWorker()
-        self._kept: OrderedDict[Any, DecodedPrompt] = OrderedDict()
+        self._session, self._edit_state, self.lock = session, edit_state, edit_state.lock
+        self._on_change, self._on_thumbnails, self._on_failure = on_change, on_thumbnails, on_failure
+        self._say = say
+        self.worker, self._encoding_worker = LatestOnlyWorker(), LatestOnlyWorker()
+        self._kept: LRUCache[Any, DecodedPrompt] = LRUCache(_KEPT_BYTES, getsizeof=lambda decoded: decoded.nbytes)
         self.image: ImageRecord | None = None
-        self.seen: DecodedPrompt | None = None
-        self.accept_when_ready = False
-        self.telling = False
+        self.decoded: DecodedPrompt | None = None
+        self.accept_when_ready, self.accept_as = False, ""
+        self.notifying = False
         self.detail: Callable[[], Sequence[float] | None] = lambda: None
 
-    # -- what there is -----------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     @property
     def history(self) -> History:
@@ -98,82 +109,88 @@ class Editor:
         return self._history_of(self.image)
 
     def _history_of(self, image: ImageRecord) -> History:
-        return self._edit_state.history(image.id, getattr(image, "pixel_hash", ""))
+        return self._edit_state.history(image.id, image.pixel_hash)
 
     @property
     def draft(self) -> Draft:
-        """What is in hand, empty at the start."""
+        """The draft on this image, empty at the start."""
         return self.history.draft if self.image is not None else Draft()
 
     @property
     def prediction(self) -> Prediction | None:
-        """The prediction of just this draft; None while there is none. `seen` may still be an earlier one."""
-        draft = self.draft
-        return self.seen.prediction if self.seen and draft.needs_model and self.seen.request == draft.request else None
+        """The prediction of this very draft; None while there is none. `decoded` may still be an earlier one."""
+        draft, decoded = self.draft, self.decoded
+        return decoded.prediction if decoded and draft.needs_model and decoded.request == draft.request else None
 
     @property
     def chosen(self) -> int:
         """Which candidate is taken, counted from 0."""
-        if self.seen is None:
+        if self.decoded is None:
             return 0
-        taken, prediction = self.draft.chosen, self.seen.prediction
+        taken, prediction = self.draft.chosen, self.decoded.prediction
         if taken is not None and self.prediction is not None and taken < len(prediction.masks):
             return taken
         return prediction.best_for(self.draft.prompt)
 
     @property
     def is_ready(self) -> bool:
-        """True when the mask in hand is what the draft says, and not an earlier one."""
+        """True when `mask` is the mask of this draft, and not of an earlier one."""
         draft = self.draft
         return bool(draft) and (not draft.needs_model or self.prediction is not None)
 
     @property
     def mask(self) -> Mask | None:
-        """(H, W) bool: the mask in hand, that of an earlier prompt while the new one is computed."""
+        """(H, W) bool: the draft's mask, that of an earlier prompt while the new one is computed."""
         draft, image = self.draft, self.image
-        if image is None or not draft or (draft.needs_model and self.seen is None and draft.added is None):
+        if image is None or not draft or (draft.needs_model and self.decoded is None and draft.added is None):
             return None
-        asked = self.seen.prediction.masks[self.chosen] if self.seen is not None and draft.needs_model else None
-        return draft.composed(asked, image.size_hw)
+        base = self.decoded.prediction.masks[self.chosen] if self.decoded is not None and draft.needs_model else None
+        return draft.composed(base, image.size_hw)
 
-    # -- what is done ------------------------------------------------------------------------------
+    def accept_is_pending(self) -> bool:
+        """True, and the user is told so, while an accepted mask is still computed: it must not get lost."""
+        if self.accept_when_ready:
+            self._say("one moment: the mask you accepted is still computed (Esc lets it go)")
+        return self.accept_when_ready
+
+    # -- changes of the draft ----------------------------------------------------------------------
 
     def open(self, image: ImageRecord) -> None:
-        """Another image; what was in hand on it is in hand again."""
-        with self._lock:
-            self.image, self.seen = image, None
+        """Edit another image; its draft is as it was left."""
+        with self.lock:
+            self.image, self.decoded = image, None
             self.worker.cancel(priority=HOVER)
             self.changed()
 
     def do(self, what: str, draft: Draft, changes: Iterable[Change] = ()) -> None:
-        """One more step.
+        """Make another draft the current one, as a step called `what`.
 
         Raises
         ------
         PointOutsideImage
             Nothing has changed then.
         """
-        with self._lock:
+        with self.lock:
             history = self.history
             assert self.image is not None
             draft.prompt.check_inside(self.image.size_hw, self.image.filename)
-            # Without prompt and paint nothing is in hand: also not the annotation that was being edited.
+            # Without prompt and paint the draft is empty: it no longer edits an annotation either.
             history.do(what, draft if draft else Draft(), changes)
-            self.changed(by_hand=True)
+            self.changed(notify=True)
 
     def push(self, what: str, prompt: Prompt, *, refine: bool = False) -> None:
-        """Another prompt for the object in hand; with `refine` the model gets back the mask that is shown."""
-        with self._lock:
-            self.do(what, self.asked(prompt, refine=refine))
+        """Give the draft another prompt; with `refine` the model gets back the mask that is shown."""
+        with self.lock:
+            self.do(what, self.with_prompt(prompt, refine=refine))
 
-    def asked(self, prompt: Prompt, *, refine: bool = False) -> Draft:
-        """The object in hand with another prompt; see `push`."""
+    def with_prompt(self, prompt: Prompt, *, refine: bool = False) -> Draft:
+        """The draft with another prompt, as `push` makes it."""
         region = self._region_for(prompt)
-        hint = self.hint() if refine and region == self.draft.region else None
+        hint = self._hint() if refine and region == self.draft.region else None
         return self.draft.with_prompt(prompt, hint=hint, region=region)
 
     def _region_for(self, prompt: Prompt) -> Region | None:
-        """The part of the image to show the model: the one at hand while it holds the prompt, so that clicks refine."""
+        """The part of the image for the model: the draft's region while it holds the prompt, so that clicks refine."""
         box, now = self.detail(), self.draft.region
         if box is None or self.image is None or not prompt:
             return None
@@ -182,142 +199,138 @@ class Editor:
         region = region_around(box, self.image.size_hw)
         return region if region is not None and holds(region, prompt) else None
 
-    def hint(self) -> PackedLogits | None:
+    def _hint(self) -> PackedLogits | None:
         """The logits of the mask that is shown; of the one before, while the next is computed."""
         prediction = self.prediction
         return self.draft.hint if prediction is None else PackedLogits.of(prediction.low_res_logits[self.chosen])
 
     def move(self, *, back: bool) -> Step | None:
-        """One step back, or forth again; None when there is none."""
-        with self._lock:
+        """Undo one step, or redo it; None when there is none."""
+        with self.lock:
             if self.image is None:
                 return None
             step = self.history.undo() if back else self.history.redo()
             if step is not None:
-                self.changed(by_hand=True)
+                self.changed(notify=True)
             return step
 
     def choose(self, index: int) -> None:
-        """Another candidate mask, counted from 0; nothing happens while there is none.
+        """Take another candidate mask, counted from 0; nothing happens while there is none.
 
         Raises
         ------
         UnknownName
             No such candidate.
         """
-        with self._lock:
+        with self.lock:
             if self.prediction is None:
                 return
             count = len(self.prediction.masks)
             if not 0 <= index < count:
                 raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
             self.history.amend(replace(self.draft, chosen=int(index)))
-            self._tell()
+            self._notify()
+
+    @property
+    def busy(self) -> bool:
+        """True while a mask is computed or waits to be shown."""
+        workers = (self.worker, self._encoding_worker)
+        return any(worker.busy or worker.pending for worker in workers)
 
     def wait(self, timeout: float) -> None:
-        """Block until nothing is being computed, then tell what came."""
-        while self.worker.busy or self._encoding.busy or self.worker.pending or self._encoding.pending:
-            self._encoding.wait(timeout)
+        """Block until nothing is computed, then show what came."""
+        while self.busy:
+            self._encoding_worker.wait(timeout)
             self.worker.wait(timeout)
 
-    # -- asking the model --------------------------------------------------------------------------
+    # -- the model ---------------------------------------------------------------------------------
 
-    def changed(self, *, by_hand: bool = False) -> None:
-        """Ask for the draft's mask unless it is known, and tell; `by_hand`: tell the other annotators too."""
+    def changed(self, *, notify: bool = False) -> None:
+        """Request the draft's mask unless it is known, and call back; `notify`: the other annotators too."""
         self.accept_when_ready = False
         image, draft = self.image, self.draft
         if image is None or not draft.needs_model:
-            self.seen = None
+            self.decoded = None
         elif self.prediction is None:
             known = self._kept.get(_key(image, draft.request))
             if known is not None:
-                self.seen = known
+                self.decoded = known
             else:
-                worker = self.worker if self.is_encoded(image, draft) else self._encoding
-                worker.submit(partial(self._see, image, draft), partial(self._answered, image, draft))
-        if by_hand:
-            self._tell()
+                worker = self.worker if self.is_encoded(image, draft) else self._encoding_worker
+                worker.submit(partial(self._decode, image, draft), partial(self._take, image, draft))
+        if notify:
+            self._notify()
         else:
             self._on_change()
 
-    def ask(self, image: ImageRecord, draft: Draft) -> Prediction:
-        """Ask the model, on whatever thread; masks come back tidied."""
+    def predict(self, image: ImageRecord, draft: Draft) -> Prediction:
+        """The model's prediction for a draft, with cleaned masks; called on any thread."""
         hint = None if draft.hint is None else draft.hint.array
-        options: dict[str, Any] = {} if draft.region is None else {"region": draft.region}
-        prediction = self._session.predict(image, prompt=draft.prompt, multimask=True, mask_input=hint, **options)
+        prediction = self._session.predict(image, prompt=draft.prompt, mask_input=hint, region=draft.region)
         return replace(prediction, masks=np.stack([tidy(mask, draft.prompt) for mask in prediction.masks]))
 
     def is_encoded(self, image: ImageRecord, draft: Draft) -> bool:
-        """True when what the draft asks needs no encoding."""
-        if draft.region is None:
-            return self._session.is_cached(image)
+        """True when the draft's mask needs no encoding."""
         return self._session.is_cached(image, region=draft.region)
 
-    def _see(self, image: ImageRecord, draft: Draft) -> DecodedPrompt:
-        return DecodedPrompt(self.ask(image, draft), draft.request)
+    def _decode(self, image: ImageRecord, draft: Draft) -> DecodedPrompt:
+        return DecodedPrompt(self.predict(image, draft), draft.request)
 
-    def _picture(self, image: ImageRecord, seen: DecodedPrompt) -> DecodedPrompt:
-        pixels, masks = self._session.pixels(image), seen.prediction.masks
-        return replace(seen, thumbnails=tuple(mask_thumbnail(pixels, mask, style.ACCENT) for mask in masks))
-
-    def _pictured(self, image: ImageRecord, seen: DecodedPrompt | None, error: Exception | None) -> None:
-        if error is not None:
-            _log.warning("no small pictures of the masks on %s", image.filename, exc_info=error)
-            return
-        with self._lock:
-            assert seen is not None
-            self._keep(image, seen)
-            if self.seen is not None and self.seen.prediction is seen.prediction:
-                self.seen = seen
-                self._on_pictures()
-
-    def _answered(self, image: ImageRecord, draft: Draft, seen: DecodedPrompt | None, error: Exception | None) -> None:
-        with self._lock:
-            if seen is not None:
+    def _take(self, image: ImageRecord, draft: Draft, decoded: DecodedPrompt | None, error: Exception | None) -> None:
+        with self.lock:
+            if decoded is not None:
                 self._history_of(image).answered.add(hash(draft.request))
-                self._keep(image, seen)
+                self._kept[_key(image, decoded.request)] = decoded
             if self.image is None or image.id != self.image.id or draft.request != self.draft.request:
                 return
             if not self.draft.needs_model:
                 return
             if error is not None:
-                self._failed(image, draft, error)
-            elif seen is not None:
-                self.seen = seen
+                self._take_failure(image, draft, error)
+            elif decoded is not None:
+                self.decoded = decoded
                 self._on_change()
-                if not seen.thumbnails:  # after the mask is on its way to the page
-                    self.worker.submit(
-                        partial(self._picture, image, seen), partial(self._pictured, image), priority=_SMALL
-                    )
+                if not decoded.thumbnails:  # after the mask is on its way to the page
+                    work = partial(self._with_thumbnails, image, decoded)
+                    self.worker.submit(work, partial(self._take_thumbnails, image), priority=_THUMBNAILS)
 
-    def _failed(self, image: ImageRecord, draft: Draft, error: Exception) -> None:
+    def _take_failure(self, image: ImageRecord, draft: Draft, error: Exception) -> None:
         _log.warning("no mask for %s on %s", draft.prompt, image.filename, exc_info=error)
         self.accept_when_ready = False
         last = self.history.last
         # A prompt that never had a mask goes; one that had is work, and stays for another try.
         if last is not None and not last.changes and hash(draft.request) not in self.history.answered:
             self.history.take_back()
-            self.changed(by_hand=True)
+            self.changed(notify=True)
         else:
             self._on_change()
         self._on_failure(error)
 
-    def _keep(self, image: ImageRecord, seen: DecodedPrompt) -> None:
-        self._kept[_key(image, seen.request)] = seen
-        while len(self._kept) > 1 and sum(s.prediction.masks.nbytes for s in self._kept.values()) > _KEPT_BYTES:
-            self._kept.popitem(last=False)
+    def _with_thumbnails(self, image: ImageRecord, decoded: DecodedPrompt) -> DecodedPrompt:
+        pixels, masks = self._session.pixels(image), decoded.prediction.masks
+        return replace(decoded, thumbnails=tuple(mask_thumbnail(pixels, mask, style.ACCENT) for mask in masks))
 
-    def _tell(self) -> None:
-        """Show it here, then let the other annotators of the session show it too."""
+    def _take_thumbnails(self, image: ImageRecord, decoded: DecodedPrompt | None, error: Exception | None) -> None:
+        if error is not None or decoded is None:
+            _log.warning("no thumbnails of the masks on %s", image.filename, exc_info=error)
+            return
+        with self.lock:
+            self._kept[_key(image, decoded.request)] = decoded
+            if self.decoded is not None and self.decoded.prediction is decoded.prediction:
+                self.decoded = decoded
+                self._on_thumbnails()
+
+    def _notify(self) -> None:
+        """Call back here, then let the other annotators of the session draw the draft too."""
         self._on_change()
         if self.image is not None:
-            self.telling = True
+            self.notifying = True
             try:
                 self._edit_state.changes.emit(self.image.id)
             finally:
-                self.telling = False
+                self.notifying = False
 
 
 def _key(image: ImageRecord, request: Request) -> tuple[object, ...]:
-    """The pixels too: another picture may come under the same name."""
-    return image.id, getattr(image, "pixel_hash", ""), request
+    """With the pixels: another picture may come under the same name."""
+    return image.id, image.pixel_hash, request

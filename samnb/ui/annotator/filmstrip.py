@@ -16,18 +16,19 @@ from .image_list import KINDS, ImageList
 if TYPE_CHECKING:
     from ...records import ImageRecord
 
-__all__ = ["Filmstrip"]
+__all__ = ["Filmstrip", "FilmstripActions"]
 
 # CSS pixels of a cell and the gap after it; cells there are, enough for the widest notebook.
 _CELL_WIDTH, _CELLS = 92, 18
 _WHEEL_EVERY_MS = 40
 
 
-class _Hand(Protocol):
+class FilmstripActions(Protocol):
+    """What the filmstrip calls."""
+
     def show(self, image: Any) -> None: ...
     def filter(self, kind: str) -> None: ...
     def jump(self, text: str) -> bool: ...
-    def next_open(self) -> None: ...
 
 
 class Filmstrip(ipywidgets.VBox):
@@ -37,12 +38,11 @@ class Filmstrip(ipywidgets.VBox):
 
     Parameters
     ----------
-    hand : object
-        Its `show`, `filter`, `jump` and `next_open` are called back.
+    actions : FilmstripActions
     """
 
-    def __init__(self, hand: _Hand):
-        self._hand = hand
+    def __init__(self, actions: FilmstripActions):
+        self._actions = actions
         # Clicks, the wheel and pictures that come may each be on a thread of their own.
         self._lock = threading.RLock()
         self._image_list: ImageList | None = None
@@ -171,17 +171,17 @@ class Filmstrip(ipywidgets.VBox):
     # -- the hand ----------------------------------------------------------------------------------
 
     def _go(self, image: ImageRecord) -> None:
-        self._hand.show(image)
+        self._actions.show(image)
 
     def _on_kind(self, change: dict[str, Any]) -> None:
         if self._image_list is None or self._image_list.kind != change["new"]:
-            self._hand.filter(change["new"])
+            self._actions.filter(change["new"])
 
     def _on_name(self, change: dict[str, Any]) -> None:
         text = change["new"].strip()
         if text:
             self.name.value = ""
-            self._hand.jump(text)
+            self._actions.jump(text)
 
     def _on_slide(self, change: dict[str, Any]) -> None:
         if not self._sliding:

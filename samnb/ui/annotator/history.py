@@ -1,4 +1,4 @@
-"""Undo and redo over everything: what is in hand on an image, what was kept, changed or deleted there. No widgets."""
+"""`History`: undo and redo of drafts and annotations; `EditState`: the histories of a session's images. No widgets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ...annotations.changes import AnnotationChanges
 from .draft import Draft
@@ -34,14 +35,13 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one act of the hand did.
+    """What one action did.
 
     Parameters
     ----------
     what : str
         For people: "point", "accept", "stroke" …
     before, after : Draft
-        What was in hand.
     changes : tuple of Change
         What happened to annotations.
     """
@@ -93,7 +93,7 @@ class History:
         return bool(self._undone)
 
     def do(self, what: str, after: Draft, changes: Iterable[Change] = ()) -> None:
-        """One more step."""
+        """Add a step."""
         self._done.append(Step(what, self.draft, after, tuple(changes)))
         del self._done[:-_MOST_STEPS]
         if len(self._done) > _MOST_HINTS:
@@ -102,7 +102,7 @@ class History:
         self.draft = after
 
     def amend(self, draft: Draft) -> None:
-        """Another choice for what is in hand; no step of its own."""
+        """Change the draft without a step, for another choice of mask."""
         self.draft = draft
 
     def undo(self) -> Step | None:
@@ -124,26 +124,33 @@ class History:
         return step
 
     def forget(self, *, undone: bool = False) -> None:
-        """Drop the step that cannot be taken back, or done again, because the world has changed."""
+        """Drop the last step, or the last undone one, which others made impossible."""
         steps = self._undone if undone else self._done
         if steps:
             steps.pop()
 
     def slim(self) -> None:
-        """Let go of what only makes the way back exact; what is in hand stays as it is."""
+        """Drop the logits of all steps, to save memory; the draft keeps its own."""
         for steps in (self._done, self._undone):
             steps[:] = [_without_hints(step) for step in steps]
 
     def take_back(self) -> None:
-        """Undo a step for good: it turned out not to work."""
+        """Undo the last step for good."""
         if self._done:
             self.draft = self._done.pop().before
 
 
 class EditState:
-    """What hands have begun on a session's images; all its annotators in this process share it, and one lock.
+    """The drafts and histories of a session's images, and one lock, shared by all annotators of it in this process.
 
-    A page that is loaded anew, a second view and a second annotator find everything as it was left.
+    A reloaded page, a second view and a second annotator find everything as it was left.
+
+    Attributes
+    ----------
+    lock : RLock
+        Held while an annotator changes anything: handlers may come on any thread.
+    changes : AnnotationChanges
+        Called with the id of an image whose draft changed.
     """
 
     def __init__(self) -> None:
@@ -153,7 +160,7 @@ class EditState:
         self._latest: tuple[str, str] | None = None
 
     def history(self, image_id: str, pixel_hash: str = "") -> History:
-        """That image's; made when there is none. Another picture under the same id begins anew."""
+        """The history of an image, a new one if there is none; another picture under the same id gets a new one."""
         key = image_id, pixel_hash
         with self.lock:
             history = self._histories.setdefault(key, History())
@@ -165,21 +172,25 @@ class EditState:
             return history
 
     def rewrite(self, of_annotation: Callable[[Any], Any]) -> None:
-        """Put each annotation that histories remember through a function, as after a category's new name."""
+        """Replace each annotation that the histories hold, for example after a category was renamed."""
         with self.lock:
             for history in self._histories.values():
                 for steps in (history._done, history._undone):
                     steps[:] = [replace(step, changes=_rewritten(step.changes, of_annotation)) for step in steps]
 
 
-def edit_state_of(session: Any) -> EditState:
-    """The hands of a session."""
-    hands: EditState = session.unfinished.setdefault("hands", EditState())
-    return hands
+_edit_states: WeakKeyDictionary[object, EditState] = WeakKeyDictionary()
+_edit_states_lock = threading.Lock()
+
+
+def edit_state_of(session: object) -> EditState:
+    """The edit state of a session; it lives as long as the session."""
+    with _edit_states_lock:
+        return _edit_states.setdefault(session, EditState())
 
 
 def _without_hints(step: Step) -> Step:
-    """Both halves: each is shared with a neighbour, and the last of the two to let go frees it."""
+    """Each draft is shared with the neighbouring step; the memory is freed once both have dropped it."""
     before, after = replace(step.before, hint=None), replace(step.after, hint=None)
     return replace(step, before=before, after=after)
 

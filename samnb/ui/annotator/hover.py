@@ -1,4 +1,4 @@
-"""The mask under the mouse before a click: the latest place wins, and nothing is ever encoded for it. No widgets."""
+"""`HoverPreview`: the mask that a click at the pointer would give. Nothing is ever encoded for it. No widgets."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import SamnbError
-from ...masks import Polygon
 from ...masks.geometry import Mask
+from .annotation_outlines import Outlines
 from .draft import Draft
 from .editor import HOVER, Editor
 
 if TYPE_CHECKING:
-    from ...catalog import ImageRecord
-    from ...session import Session
+    from ...records import ImageRecord
 
-__all__ = ["Hover"]
+__all__ = ["HoverPreview"]
 
 _log = logging.getLogger("samnb.widgets")
 
-Outlines = tuple[Polygon, ...]
 
-
-class Hover:
+class HoverPreview:
     """Request for the mask that a click would give, behind everything that the hand really does.
 
     Parameters
     ----------
-    session : Session
-    editing : Editor
-        What is in hand, and whose worker is used.
+    editor : Editor
+        Its draft is extended, and its worker is used.
     outline : callable
         A mask's outlines; called on the worker's thread.
     show : callable
@@ -40,21 +36,20 @@ class Hover:
 
     def __init__(
         self,
-        session: Session,
-        editing: Editor,
+        editor: Editor,
         *,
         outline: Callable[[Mask], Outlines],
         show: Callable[[Outlines | None], None],
     ):
-        self._session, self._editor = session, editing
+        self._editor = editor
         self._outline, self._show = outline, show
         self._turn = 0
         self.is_shown = False
 
     def at(self, x: float, y: float) -> None:
-        """The mouse is there, in image pixels."""
-        editing = self._editor
-        self.preview(editing.asked(editing.draft.prompt.with_point(x, y), refine=True))
+        """The pointer is there, in image pixels."""
+        editor = self._editor
+        self.preview(editor.with_prompt(editor.draft.prompt.with_point(x, y), refine=True))
 
     def preview(self, draft: Draft) -> None:
         """Show what this draft would give, unless the image is not encoded yet."""
@@ -66,7 +61,7 @@ class Hover:
         self._editor.worker.submit(work, partial(self._answered, self._turn), priority=HOVER)
 
     def end(self) -> None:
-        """The mouse is gone, or did something: what still comes is not shown."""
+        """Show no preview; one that is still being computed is not shown."""
         self._turn += 1
         self._editor.worker.cancel(priority=HOVER)
         if self.is_shown:
@@ -75,12 +70,12 @@ class Hover:
 
     def _outlines(self, image: ImageRecord, draft: Draft) -> Outlines:
         draft.prompt.check_inside(image.size_hw, image.filename)
-        prediction = self._editor.ask(image, draft)
+        prediction = self._editor.predict(image, draft)
         return self._outline(draft.composed(prediction.masks[prediction.best_for(draft.prompt)], image.size_hw))
 
     def _answered(self, turn: int, outlines: Outlines | None, error: Exception | None) -> None:
         if error is not None:
-            # Nobody asked for a preview by a click: the click that follows says what is wrong.
+            # No error line for a preview: the click that follows shows what is wrong.
             level = logging.DEBUG if isinstance(error, SamnbError) else logging.WARNING
             _log.log(level, "no preview: %s: %s", type(error).__name__, error)
         elif turn == self._turn and outlines:

@@ -1,4 +1,4 @@
-"""Which image comes next, what is known of each, and how far the hand has come."""
+"""`ImageList`: the images of a dataset in order, the current one, and what is known of each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ...errors import UnknownName
 from .side_panel import Counts
 
 if TYPE_CHECKING:
-    from ...catalog import ImageRecord
-    from ...session import Session
+    from ...records import ImageRecord
+    from ..session_protocol import AnnotatorSession
 
 __all__ = ["KINDS", "ImageList", "Kind"]
 
@@ -20,16 +20,16 @@ KINDS: tuple[Kind, ...] = ("all", "open", "annotated", "failed")
 
 
 class ImageList:
-    """The images of a dataset in order, and a place among them.
+    """The images of a dataset, and a place among them.
 
     Parameters
     ----------
-    session : Session
+    session : AnnotatorSession
     dataset : str or None
         None: all images of the session.
     """
 
-    def __init__(self, session: Session, dataset: str | None):
+    def __init__(self, session: AnnotatorSession, dataset: str | None):
         self._session, self._dataset = session, dataset
         self.images: list[ImageRecord] = session.images(dataset)
         self.kind: Kind = "all"
@@ -51,12 +51,12 @@ class ImageList:
 
     @property
     def current(self) -> ImageRecord | None:
-        """The image at the place in hand."""
+        """The current image."""
         return self.images[self._place] if 0 <= self._place < len(self.images) else None
 
     @property
     def shown(self) -> list[ImageRecord]:
-        """The images that pass the filter, and the one in hand: what the filmstrip shows."""
+        """The images that pass the filter, and the current one: what the filmstrip shows."""
         if self._shown is None:
             current = self.current
             self._shown = [image for image in self.images if image is current or self._passes(image)]
@@ -65,7 +65,7 @@ class ImageList:
     # -- moving ----------------------------------------------------------------------------------------
 
     def step(self, by: int) -> ImageRecord | None:
-        """The image so many places on among those that pass the filter, None past the ends.
+        """The image `by` places further among those that pass the filter; None past the ends.
 
         The place moves even if that image cannot be read.
         """
@@ -105,7 +105,7 @@ class ImageList:
         self._move(self._places.get(image.id, -1))
 
     def around(self, *, before: int = 1, after: int = 2) -> list[ImageRecord]:
-        """The images that are likely to be looked at next, the likeliest first."""
+        """The images that are likely to be shown next, the likeliest first."""
         shown, current = self.shown, self.current
         place = shown.index(current) if current in shown else -1
         nearby = [place + step for step in (*range(1, after + 1), *range(-1, -before - 1, -1))]
@@ -138,9 +138,10 @@ class ImageList:
 
     def badges(self, image: ImageRecord) -> tuple[str, str]:
         """Signs and words for an image: ⚡ cached, ⏳ waiting to be encoded, ⚠ failed, ✓ annotated."""
-        lamp = self._lamp(image)
-        signs = {"cached": "⚡", "waiting": "⏳", "encoding": "⏳", "failed": "⚠"}.get(lamp, "")
-        words = [lamp] if signs else []
+        # Called for the dozen images in view; it asks the store, since other processes write to it too.
+        state = self._session.encoding_state(image)
+        signs = {"cached": "⚡", "waiting": "⏳", "encoding": "⏳", "failed": "⚠"}.get(state, "")
+        words = [state] if signs else []
         if image.id in self._failed and "⚠" not in signs:
             signs, words = signs + "⚠", [*words, "failed"]
         if image.id in self._annotated:
@@ -148,7 +149,7 @@ class ImageList:
         return signs, ", ".join(words)
 
     def counts(self) -> Counts:
-        """The figures of the header, read off the catalog: an apply or another process may have added annotations."""
+        """The counts of the header, from the catalog: an apply or another process may have added annotations."""
         annotated = set(self._session.annotation_counts(dataset=self._dataset))
         if annotated != self._annotated:
             self._annotated = annotated
@@ -167,10 +168,6 @@ class ImageList:
         if self.kind == "failed":
             return image.id in self._failed
         return self.kind == "all" or (image.id in self._annotated) == (self.kind == "annotated")
-
-    def _lamp(self, image: ImageRecord) -> str:
-        # Asked for the dozen images in sight; the store is asked since other processes write to it too.
-        return self._session.lamp(image)
 
     def _refresh(self) -> int:
         """How many images are cached; the list is fetched again only when their number changed."""

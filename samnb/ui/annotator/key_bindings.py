@@ -25,7 +25,7 @@ class Key:
         Ctrl, or Cmd on a Mac.
     shift : bool or None
         None: with or without.
-    in_hand : bool or None
+    has_candidates : bool or None
         Only while there are candidate masks, only while there are none, or always.
     """
 
@@ -37,15 +37,15 @@ class Key:
     arguments: tuple[object, ...] = ()
     ctrl: bool = False
     shift: bool | None = None
-    in_hand: bool | None = None
+    has_candidates: bool | None = None
 
-    def holds(self, name: str, *, ctrl: bool, shift: bool, in_hand: bool) -> bool:
+    def holds(self, name: str, *, ctrl: bool, shift: bool, has_candidates: bool) -> bool:
         """True when this stroke is meant."""
         return (
             name.lower() in self.names
             and ctrl == self.ctrl
             and self.shift in (None, shift)
-            and self.in_hand in (None, in_hand)
+            and self.has_candidates in (None, has_candidates)
         )
 
 
@@ -69,7 +69,7 @@ KEYS: tuple[Key, ...] = (
         ("1", "2", "3"),
         "choose_number",
         ("digit",),
-        in_hand=True,
+        has_candidates=True,
     ),
     Key(_OBJECT, ", .", "the mask before, the next one", (",",), "choose_step", (-1,)),
     Key(_OBJECT, "", "", (".",), "choose_step", (+1,)),
@@ -126,26 +126,26 @@ GESTURES: tuple[tuple[str, str], ...] = (
 )
 
 
-def command_for(name: str, *, ctrl: bool = False, shift: bool = False, in_hand: bool = False) -> Command | None:
+def command_for(name: str, *, ctrl: bool = False, shift: bool = False, has_candidates: bool = False) -> Command | None:
     """What a stroke means; None: it is none of ours.
 
     Parameters
     ----------
     name : str
         `KeyboardEvent.key`.
-    in_hand : bool
+    has_candidates : bool
         True while there are candidate masks to choose from.
 
     Examples
     --------
     >>> command_for("Z", ctrl=True, shift=True)
     Command(method='redo', arguments=())
-    >>> command_for("2", in_hand=True), command_for("2")
+    >>> command_for("2", has_candidates=True), command_for("2")
     (Command(method='choose_number', arguments=(2,)), Command(method='choose_category_number', arguments=(2,)))
     >>> command_for("s", ctrl=True)
     """
     for key in KEYS:
-        if key.holds(name, ctrl=ctrl, shift=shift, in_hand=in_hand):
+        if key.holds(name, ctrl=ctrl, shift=shift, has_candidates=has_candidates):
             return Command(key.method, tuple(int(name) if each == "digit" else each for each in key.arguments))
     return None
 

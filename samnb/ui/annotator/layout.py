@@ -1,4 +1,4 @@
-"""How the Annotator looks: its parts in their places. Shows what it is told; knows no session."""
+"""`AnnotatorLayout`: the widgets of the annotator in their places. It knows no session."""
 
 from __future__ import annotations
 
@@ -10,61 +10,29 @@ import ipywidgets
 
 from ..common import style
 from ..common.error_line import ErrorLine
-from .annotation_list import AnnotationList, AnnotationRow
-from .category_chips import CategoryChips
-from .filmstrip import Filmstrip
+from .annotation_list import AnnotationList, AnnotationListActions, AnnotationRow
+from .category_chips import CategoryChips, ChipActions
+from .filmstrip import Filmstrip, FilmstripActions
 from .help_overlay import HelpOverlay
 from .image_list import ImageList
 from .side_panel import Candidates, Counts, header
 from .stage import Shape, Stage
-from .toolbar import MaskTools, Toolbar
+from .toolbar import MaskToolActions, MaskTools, Toolbar, ToolbarActions
 
 __all__ = ["AnnotatorActions", "AnnotatorLayout"]
 
 _HINT = "click adds · shift-click takes away · drag a box · Enter accepts · ? all keys"
 
 
-class AnnotatorActions(Protocol):
-    """What the parts call back; coordinates are image pixels."""
-
-    tool: str
-    hover_on: bool
-    detail_on: bool
-    brush_radius: float
-    opacity: float
-    contour: bool
+class AnnotatorActions(ToolbarActions, MaskToolActions, ChipActions, AnnotationListActions, FilmstripActions, Protocol):
+    """What the parts of the layout call: the annotator."""
 
     def accept(self) -> None: ...
     def clear(self) -> None: ...
-    def undo(self) -> None: ...
-    def redo(self) -> None: ...
     def choose(self, index: int) -> None: ...
-    def select(self, annotation_id: int | None) -> None: ...
-    def edit(self, annotation_id: int) -> None: ...
-    def remove(self, annotation_id: int) -> None: ...
-    def raise_(self, annotation_id: int) -> None: ...
-    def lower(self, annotation_id: int) -> None: ...
-    def set_category_of(self, annotation_id: int, name: str) -> None: ...
-    def fill_holes(self) -> None: ...
-    def drop_specks(self) -> None: ...
-    def smooth(self) -> None: ...
-    def next(self) -> None: ...
-    def previous(self) -> None: ...
-    def next_open(self) -> None: ...
-    def show(self, image: Any) -> None: ...
-    def jump(self, text: str) -> bool: ...
-    def filter(self, kind: str) -> None: ...
-    def zoom_in(self) -> None: ...
-    def zoom_out(self) -> None: ...
-    def fit(self) -> None: ...
-    def actual_size(self) -> None: ...
-    def choose_category(self, name: str) -> None: ...
-    def rename_category(self, old: str, new: str) -> None: ...
-    def recolor_category(self, name: str, color: str) -> None: ...
     def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None: ...
     def gesture(self, gesture: Any) -> None: ...
     def view_changed(self) -> None: ...
-    def toggle_help(self) -> None: ...
 
 
 class AnnotatorLayout:
@@ -72,30 +40,32 @@ class AnnotatorLayout:
 
     Parameters
     ----------
-    hand : AnnotatorActions
+    actions : AnnotatorActions
         Its methods are what buttons, keys and the mouse do; they are looked up when they are called.
     size : (width, height)
         Of the stage, CSS pixels.
     """
 
-    def __init__(self, hand: AnnotatorActions, size: tuple[int, int]):
-        self._hand = hand
-        self.stage = Stage(size, on_gesture=hand.gesture, on_key=self._on_key, on_view=lambda: hand.view_changed())
+    def __init__(self, actions: AnnotatorActions, size: tuple[int, int]):
+        self._actions = actions
+        self.stage = Stage(
+            size, on_gesture=actions.gesture, on_key=self._on_key, on_view=lambda: actions.view_changed()
+        )
         self.error_line = ErrorLine()
-        self.said = ""
+        self.status = ""
         self.shapes: tuple[Shape, ...] = ()
         self.on_changed: Callable[[], None] = lambda: None
-        """Called when a still picture of all this would be another one."""
-        self.strip = Filmstrip(hand)
+        """Called when a snapshot of all this would look different."""
+        self.strip = Filmstrip(actions)
         self._header, self._status = style.html(), style.html()
-        self._toolbar = Toolbar(hand)
-        self._candidates = Candidates(lambda index: hand.choose(index))
-        self._chips = CategoryChips(hand)
-        self._list = AnnotationList(hand)
-        self._mask_tools = MaskTools(hand)
+        self._toolbar = Toolbar(actions)
+        self._candidates = Candidates(lambda index: actions.choose(index))
+        self._chips = CategoryChips(actions)
+        self._list = AnnotationList(actions)
+        self._mask_tools = MaskTools(actions)
         self._help = HelpOverlay(self.toggle_help)
-        self._accept = style.tool("Accept ⏎", lambda: hand.accept(), "Keep this mask (Enter)", "samnb-primary")
-        self._clear = style.tool("Clear", lambda: hand.clear(), "Start this object again (Esc)")
+        self._accept = style.tool("Accept ⏎", lambda: actions.accept(), "Keep this mask (Enter)", "samnb-primary")
+        self._clear = style.tool("Clear", lambda: actions.clear(), "Start this object again (Esc)")
         body = style.box(self.stage.widget, self._side(size[1]), classes=("samnb-body",))
         self.parts = (
             *(style.sheet(), self._header, self._toolbar, self._chips, body),
@@ -125,27 +95,27 @@ class AnnotatorLayout:
         self.on_changed()
 
     def show_strip(self, image_list: ImageList) -> None:
-        """The images and the one in hand; called when either changed, or what is known of an image."""
+        """The images and the current one; called when either changed, or an image's badges."""
         self.strip.show(image_list)
 
     def ask_for_name(self) -> None:
         """Put the cursor into the field for a file name."""
         self.strip.name.focus()
 
-    # -- what is in hand ---------------------------------------------------------------------------
+    # -- the draft ---------------------------------------------------------------------------
 
     def show_candidates(self, scores: Sequence[float], thumbnails: Sequence[bytes] = (), chosen: int = 0) -> None:
-        """The candidate masks: scores, small PNGs (see `thumbnails.mask_thumbnail`), and which is taken."""
+        """The candidate masks: scores, small PNGs (see `thumbnails.mask_thumbnail`), and which is chosen."""
         self._candidates.show(scores, chosen, thumbnails)
         self.on_changed()
 
-    def allow(self, *, accept: bool, undo: bool, redo: bool, mend: bool | None = None) -> None:
-        """Whether there is something to accept, to take back, to do again, and a mask to mend."""
+    def allow(self, *, accept: bool, undo: bool, redo: bool, edit: bool | None = None) -> None:
+        """Enable what can be done: accept, undo, redo, correct a mask (None: as `accept`)."""
         self._accept.disabled = not accept
-        self._mask_tools.allow(accept if mend is None else mend)
+        self._mask_tools.allow(accept if edit is None else edit)
         self._toolbar.allow(undo=undo, redo=redo)
 
-    # -- what is kept ------------------------------------------------------------------------------
+    # -- annotations ------------------------------------------------------------------------------
 
     def show_categories(self, records: Sequence[Any], chosen: str) -> None:
         """The categories as chips: records with `name` and `color`, or names."""
@@ -170,7 +140,7 @@ class AnnotatorLayout:
     # -- tools and look ----------------------------------------------------------------------------
 
     def show_tool(self, name: str, *, hover: bool = False, detail: bool = False) -> None:
-        """Which tool is taken: "prompt", "brush" or "erase"; and whether hover is on."""
+        """The chosen tool: "prompt", "brush" or "erase"; whether hover and detail are on."""
         self._toolbar.show_tool(name, hover=hover, detail=detail)
 
     def show_brush_size(self, radius: float) -> None:
@@ -184,8 +154,8 @@ class AnnotatorLayout:
     # -- words -------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """The left part of the status line; the keys stay on the right."""
-        self.said = text
+        """Show a text in the left part of the status line; the keys stay on the right."""
+        self.status = text
         hint = f'<span class="samnb-dim samnb-clip" title="{_HINT}">{_HINT}</span>'
         self._status.value = f'<div class="samnb-status" role="status">{style.span(text, "number")}{hint}</div>'
 
@@ -199,7 +169,7 @@ class AnnotatorLayout:
         self._help.toggle()
 
     def close(self) -> None:
-        """Let go of the browser's objects."""
+        """Release the browser's objects."""
         self.stage.close()
         self.strip.close()
 
@@ -207,11 +177,11 @@ class AnnotatorLayout:
         if self._help.is_open and name == "Escape":
             self.toggle_help()
         else:
-            self._hand.key(name, *modifiers)
+            self._actions.key(name, *modifiers)
 
 
 def _reused(shapes: Sequence[Shape], before: Sequence[Shape]) -> tuple[Shape, ...]:
-    """The same shapes, those of before where nothing differs: what 2,000 of them know of their outlines is kept."""
+    """The shapes, with those of before if nothing differs: they keep what they have computed of their outlines."""
     known = {shape.id: shape for shape in before}
 
     def same(shape: Shape) -> Shape:

@@ -1,138 +1,116 @@
-"""From image to image: next, back, jump, filter; what is looked at is encoded first."""
+"""`Navigator`: from image to image: next, back, jump, filter; the image shown is encoded first."""
 
 from __future__ import annotations
 
-import time
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..common.error_line import show_errors
-from .rendering import COUNTS, MOMENT, Renderer
+from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
-    from ...catalog import ImageRecord
+    from ...records import ImageRecord
+    from ..session_protocol import AnnotatorSession
+    from .annotation_set import AnnotationSet
+    from .category_palette import Palette
+    from .editor import Editor
+    from .hover import HoverPreview
+    from .image_list import ImageList
+    from .layout import AnnotatorLayout
 
 __all__ = ["Navigator"]
 
-# A priority of its own: another call waiting with the same one would be dropped.
-_LAMPS = 5
 
+@dataclass(eq=False)
+class Navigator(AnnotatorPart):
+    """Shows the images of a dataset, one at a time."""
 
-class Navigator(Renderer):
-    """The images of the dataset, one at a time."""
+    session: AnnotatorSession
+    image_list: ImageList
+    editor: Editor
+    annotations: AnnotationSet
+    palette: Palette
+    hover: HoverPreview
+    layout: AnnotatorLayout
 
     @show_errors("The next image cannot be shown")
     def next(self) -> None:
-        """The next image; what is in hand stays in hand for a return."""
+        """Show the next image; the draft is kept for a return."""
         self._step(+1)
 
     @show_errors("The previous image cannot be shown")
     def previous(self) -> None:
-        """The previous image."""
+        """Show the previous image."""
         self._step(-1)
 
     @show_errors("The next image cannot be shown")
     def next_open(self) -> None:
-        """The next image without annotations, from the start again after the last one."""
-        with self._lock:
-            if self._waits_for_accept():
-                return
-            image = self._image_list.next_open()
-            if image is None:
-                self._layout.say("all images have annotations")
-            else:
-                self.show(image)
+        """Show the next image without annotations, from the start again after the last one."""
+        if self.editor.accept_is_pending():
+            return
+        image = self.image_list.next_open()
+        if image is None:
+            self.layout.say("all images have annotations")
+        else:
+            self.show(image)
 
     def jump(self, text: str) -> bool:
-        """The image of that name, or the next whose name begins with the text or holds it; False: there is none."""
-        with self._lock:
-            found = self._image_list.find(text)
-            if found is None:
-                self._layout.say(f"no image is called {text!r}")
-            elif not self._waits_for_accept():
-                self.show(found)
-            return found is not None
+        """Show the image of that name, or the next whose name begins with the text or contains it; False: none."""
+        found = self.image_list.find(text)
+        if found is None:
+            self.layout.say(f"no image is called {text!r}")
+        elif not self.editor.accept_is_pending():
+            self.show(found)
+        return found is not None
 
     @show_errors("The filter stays as it is")
     def filter(self, kind: str) -> None:
         """Step through "all" images, or only those that are "open", "annotated" or "failed"."""
-        with self._lock:
-            self._image_list.filter(kind)
-            self._draw_header()
+        self.image_list.filter(kind)
+        self.renderer.draw_header()
 
     @show_errors("The image cannot be shown")
     def show(self, image: Any) -> None:
-        """That image, by file name, id, path or record."""
-        with self._lock:
-            record = None if image is None else self.session.image(image)
-            if (
-                record is not None
-                and self.image is not None
-                and record.id != self.image.id
-                and self._waits_for_accept()
-            ):
-                return
-            if record is not None:
-                # First, so that "next" also leaves an image that cannot be shown.
-                self._image_list.go_to(record)
-                self._open(record)
-            elif self._image_list.first is None:
-                self._layout.error_line.say(
-                    'No images here yet: add some with session.add("photos/") and run this cell again.'
-                )
-            self._draw_header()
+        """Show an image, given by file name, id, path or record."""
+        record, shown = None if image is None else self.session.image(image), self.editor.image
+        moves = record is not None and shown is not None and record.id != shown.id
+        if moves and self.editor.accept_is_pending():
+            return
+        if record is not None:
+            # First, so that "next" also leaves an image that cannot be shown.
+            self.image_list.go_to(record)
+            self._open(record)
+        elif self.image_list.first is None:
+            self.layout.error_line.say(
+                'No images here yet: add some with session.add("photos/") and run this cell again.'
+            )
+        self.renderer.draw_header()
 
     def _open(self, record: ImageRecord) -> None:
         try:
             pixels = self.session.pixels(record)
         except Exception:
-            self._image_list.mark_failed(record)
-            self._draw_header()
+            self.image_list.mark_failed(record)
+            self.renderer.draw_header()
             raise
-        self._image_list.mark_failed(record, False)
-        annotations = self._read(record)
-        if hasattr(self.session, "look_at"):
-            self.session.look_at(record, neighbours=self._image_list.around())
-        self._hover.end()
-        self._palette.renew(self.session.category_records())
-        self._annotations, self._outlined, self._selected = annotations, {}, None
-        self._fine = set()
-        self._layout.stage.show_picture(pixels)
-        self._editor.image = record
-        self._draw_annotations()
-        self._editor.open(record)
+        self.image_list.mark_failed(record, False)
+        annotations = self.session.annotations(image=record)
+        self.session.prefetch(record, neighbours=self.image_list.around())
+        self.hover.end()
+        self.palette.renew(self.session.category_records())
+        self.annotations.replace(annotations)
+        self.annotations.selected = None
+        self.renderer.annotation_outlines.clear()
+        self.layout.stage.show_picture(pixels)
+        self.editor.image = record
+        self.renderer.draw_annotations()
+        self.editor.open(record)
 
     def _step(self, by: int) -> None:
-        with self._lock:
-            if self._waits_for_accept():
-                return
-            image = self._image_list.step(by)
-            if image is not None:
-                self.show(image)
-            else:
-                self._layout.say("this is the last image" if by > 0 else "this is the first image")
-
-    # -- news of others --------------------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        self.session.changes.subscribe(self._told)
-        self._edit_state.changes.subscribe(self._hand_changed)
-        ahead = getattr(self.session, "_prefetcher", None)
-        if ahead is not None:
-            ahead.subscribe(self._lamp_changed)
-
-    def _fall_silent(self) -> None:
-        self.session.changes.unsubscribe(self._told)
-        self._edit_state.changes.unsubscribe(self._hand_changed)
-        ahead = getattr(self.session, "_prefetcher", None)
-        if ahead is not None:
-            ahead.unsubscribe(self._lamp_changed)
-
-    def _lamp_changed(self, image: ImageRecord, lamp: str) -> None:
-        """An image was encoded, or will be, on whatever thread: the badges follow when there is time."""
-        self._refreshing.submit(lambda: None, self._draw_badges, priority=_LAMPS)
-
-    def _draw_badges(self, _: object, error: Exception | None) -> None:
-        with self._lock:
-            self._layout.strip.refresh()
-        self._refreshing.submit(partial(time.sleep, MOMENT), self._count_again, priority=COUNTS)
+        if self.editor.accept_is_pending():
+            return
+        image = self.image_list.step(by)
+        if image is not None:
+            self.show(image)
+        else:
+            self.layout.say("this is the last image" if by > 0 else "this is the first image")

@@ -1,183 +1,169 @@
-"""What the hand says about one object: points, boxes, candidates, previews. Image pixels everywhere."""
+"""`PromptTool`: points, boxes and candidate masks of one object. Coordinates are image pixels."""
 
 from __future__ import annotations
 
-from ...encoding.regions import Region, region_around
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...encoding.regions import region_around
 from ...prompts import BACKGROUND, FOREGROUND, Prompt
-from ..common import style
 from ..common.error_line import show_errors
 from .draft import Draft
-from .gestures import BoxDrag
-from .hover import Outlines
-from .rendering import Renderer
-from .stage import Shape
+from .rendering import AnnotatorPart
+
+if TYPE_CHECKING:
+    from .annotation_set import AnnotationSet
+    from .editor import Editor
+    from .gestures import BoxDrag, PointDrag
+    from .hover import HoverPreview
+    from .layout import AnnotatorLayout
+    from .tool_settings import ToolSettings
 
 __all__ = ["PromptTool"]
 
 
-class PromptTool(Renderer):
-    """Points, boxes and candidates."""
+@dataclass(eq=False)
+class PromptTool(AnnotatorPart):
+    """Changes the draft's prompt, and shows what a click would give."""
 
-    _hover_on: bool
-    _detail_on: bool
-    _tool: str
+    editor: Editor
+    annotations: AnnotationSet
+    settings: ToolSettings
+    hover_preview: HoverPreview
+    layout: AnnotatorLayout
+
+    @property
+    def _prompt(self) -> Prompt:
+        return self.editor.draft.prompt
 
     @show_errors("This click was not used")
     def click(self, x: float, y: float, background: bool = False) -> None:
         """Add a point: on the object, or with `background` where the object is not."""
-        with self._lock:
-            self._hover.end()
-            if self._waits_for_accept():
-                return
+        self.hover_preview.end()
+        if not self.editor.accept_is_pending():
             label = BACKGROUND if background else FOREGROUND
-            self._editor.push("point", self.prompt.with_point(x, y, label=label), refine=True)
+            self.editor.push("point", self._prompt.with_point(x, y, label=label), refine=True)
 
     @show_errors("This box was not used")
     def drag_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
         """Put a box round the object, from any corner to the opposite one; replaces an earlier box."""
-        with self._lock:
-            self._hover.end()
-            self._layout.stage.show_prompt(self.prompt)
-            if self._waits_for_accept():
-                return
-            self._editor.push("box", self.prompt.with_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))))
+        self.hover_preview.end()
+        self.layout.stage.show_prompt(self._prompt)
+        if not self.editor.accept_is_pending():
+            box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+            self.editor.push("box", self._prompt.with_box(box))
 
     @show_errors("The point was not moved")
     def move_point(self, index: int, x: float, y: float) -> None:
         """Put a point of the prompt, counted from 0, somewhere else."""
-        with self._lock:
-            self._hover.end()
-            self._layout.stage.show_prompt(self.prompt)
-            if self._waits_for_accept():
-                return
-            if self._has_point(index) and self.prompt.points[index] != (x, y):
-                self._editor.push("move", _moved(self.prompt, index, x, y))
+        self.hover_preview.end()
+        self.layout.stage.show_prompt(self._prompt)
+        if self.editor.accept_is_pending():
+            return
+        if self._has_point(index) and self._prompt.points[index] != (x, y):
+            self.editor.push("move", _moved(self._prompt, index, x, y))
 
     @show_errors("The point was not removed")
     def remove_point(self, index: int) -> None:
         """Take a point of the prompt, counted from 0, away."""
-        with self._lock:
-            self._hover.end()
-            if self._waits_for_accept():
-                return
-            if self._has_point(index):
-                points, labels = list(self.prompt.points), list(self.prompt.point_labels)
-                del points[index], labels[index]
-                self._editor.push("remove point", Prompt(tuple(points), tuple(labels), self.prompt.box))
+        self.hover_preview.end()
+        if self.editor.accept_is_pending():
+            return
+        if self._has_point(index):
+            points, labels = list(self._prompt.points), list(self._prompt.point_labels)
+            del points[index], labels[index]
+            self.editor.push("remove point", Prompt(tuple(points), tuple(labels), self._prompt.box))
 
     @show_errors("Clear failed")
     def clear(self) -> None:
-        """Start the object in hand again; undo brings it back. Without one, let go of the selection."""
-        with self._lock:
-            self._hover.end()
-            if self._editor.draft:
-                self._editor.do("clear", Draft())
-            elif self._selected is not None:
-                self._selected = None
-                self._draw_annotations()
+        """Start the object again; undo brings it back. Without a draft, deselect the annotation."""
+        self.hover_preview.end()
+        if self.editor.draft:
+            self.editor.do("clear", Draft())
+        elif self.annotations.selected is not None:
+            self.annotations.selected = None
+            self.renderer.draw_annotations()
 
     @show_errors("No such mask")
     def choose(self, index: int) -> None:
         """Take another one of the candidate masks, counted from 0."""
-        self._editor.choose(index)
+        self.editor.choose(index)
 
     def choose_number(self, number: int) -> None:
-        """The same, counted from 1, as the keys are."""
+        """Take another one of the candidate masks, counted from 1, as the keys are."""
         self.choose(number - 1)
 
     @show_errors("No such mask")
     def choose_step(self, by: int) -> None:
-        """The candidate mask so many places on, round and round."""
-        with self._lock:
-            if self.prediction is not None:
-                self._editor.choose((self._editor.chosen + by) % len(self.prediction.masks))
+        """Take the candidate mask `by` places further, round and round."""
+        prediction = self.editor.prediction
+        if prediction is not None:
+            self.editor.choose((self.editor.chosen + by) % len(prediction.masks))
 
-    # -- before a click ----------------------------------------------------------------------------
-
-    @property
-    def hover_on(self) -> bool:
-        """Whether the mask under the mouse is shown before a click."""
-        return self._hover_on
-
-    @hover_on.setter
-    def hover_on(self, wanted: bool) -> None:
-        with self._lock:
-            self._hover_on = bool(wanted)
-            self._layout.stage.wants_hover = self._hover_on and self._tool == "prompt"
-            self._hover.end()
-            self._layout.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on)
+    # -- before a click --------------------------------------------------------------------------------
 
     def toggle_hover(self) -> None:
         """Hover on or off."""
-        self.hover_on = not self._hover_on
+        self.settings.hover_on = not self.settings.hover_on
 
     @property
     def detail_on(self) -> bool:
         """Whether the model is shown the part of the image that is on the screen, and not all of it."""
-        return self._detail_on
+        return self.settings.detail_on
 
     @detail_on.setter
     def detail_on(self, wanted: bool) -> None:
-        with self._lock:
-            self._detail_on = bool(wanted)
-            self._hover.end()
-            self._layout.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on)
-            if self.prompt and self._editor.draft.needs_model:
-                again = self._editor.asked(self.prompt)
-                if again.region != self._editor.draft.region:
-                    self._editor.do("detail", again)
-            if self._detail_on and self._visible_region() is None:
-                self._layout.say("zoom in: from then on the model is shown what is on the screen, in full detail")
+        self.settings.detail_on = wanted
+        draft, image = self.editor.draft, self.editor.image
+        if draft.prompt and draft.needs_model:
+            again = self.editor.with_prompt(draft.prompt)
+            if again.region != draft.region:
+                self.editor.do("detail", again)
+        view = self.layout.stage.view
+        if wanted and (image is None or region_around(view.visible, image.size_hw) is None):
+            self.layout.say("zoom in: from then on the model is shown what is on the screen, in full detail")
 
     @show_errors("Detail was not switched")
     def toggle_detail(self) -> None:
         """Detail on or off."""
-        self.detail_on = not self._detail_on
-
-    def _on_screen(self) -> tuple[float, float, float, float] | None:
-        """What `Editor.detail` asks for."""
-        return self._layout.stage.view.visible if self._detail_on else None
-
-    def _visible_region(self) -> Region | None:
-        return None if self.image is None else region_around(self._layout.stage.view.visible, self.image.size_hw)
+        self.detail_on = not self.detail_on
 
     @show_errors("No preview")
     def hover(self, x: float, y: float) -> None:
-        """The mouse is there: show the mask a click would give, if the image is encoded."""
-        with self._lock:
-            if self._hover_on and self._tool == "prompt" and not self._editor.accept_when_ready:
-                self._hover.at(x, y)
+        """Show the mask that a click at the pointer would give, if the image is encoded."""
+        settings = self.settings
+        if settings.hover_on and settings.tool == "prompt" and not self.editor.accept_when_ready:
+            self.hover_preview.at(x, y)
 
     @show_errors("No preview")
     def hover_end(self) -> None:
-        """The mouse is gone."""
-        with self._lock:
-            self._hover.end()
+        """Show no preview: the pointer has left the picture."""
+        self.hover_preview.end()
 
-    def _drag_band(self, band: BoxDrag) -> None:
+    # -- while the mouse is dragged --------------------------------------------------------------------
+
+    def drag_band(self, band: BoxDrag) -> None:
+        """Show a box that is being drawn; use it when it is done."""
         if band.done and band.x1 > band.x0 and band.y1 > band.y0:
             self.drag_box(band.x0, band.y0, band.x1, band.y1)
             return
-        self._hover.end()
-        self._layout.stage.show_prompt(self.prompt, band=None if band.done else band)
+        self.hover_preview.end()
+        self.layout.stage.show_prompt(self._prompt, band=None if band.done else band)
         if band.done:
-            self._layout.say("a box needs width and height")
+            self.layout.say("a box needs width and height")
 
-    def _drag_point(self, index: int, x: float, y: float, done: bool) -> None:
-        if done:
-            self.move_point(index, x, y)
-        elif self._has_point(index):
-            moved = _moved(self.prompt, index, x, y)
-            self._layout.stage.show_prompt(moved, active=index)
-            if not self._editor.accept_when_ready:
-                self._hover.preview(self._editor.asked(moved))
+    def drag_point(self, drag: PointDrag) -> None:
+        """Show a point that is being moved, with the mask it would give; use it when it is done."""
+        if drag.done:
+            self.move_point(drag.index, drag.x, drag.y)
+        elif self._has_point(drag.index):
+            moved = _moved(self._prompt, drag.index, drag.x, drag.y)
+            self.layout.stage.show_prompt(moved, active=drag.index)
+            if not self.editor.accept_when_ready:
+                self.hover_preview.preview(self.editor.with_prompt(moved))
 
     def _has_point(self, index: int) -> bool:
-        return 0 <= index < len(self.prompt.points)
-
-    def _draw_hover(self, outlines: Outlines | None) -> None:
-        with self._lock:
-            self._layout.stage.show_hover(Shape(outlines, style.ACCENT) if outlines else None)
+        return 0 <= index < len(self._prompt.points)
 
 
 def _moved(prompt: Prompt, index: int, x: float, y: float) -> Prompt:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from ..common import style
 from ..common.thumbnails import BLANK
-from .annotation_list import AnnotationRow
 
-__all__ = ["AnnotationRow", "Candidates", "Counts", "header"]
+__all__ = ["Candidates", "Counts", "header"]
 
 _NUMERALS = "①②③④⑤⑥⑦⑧⑨"
 

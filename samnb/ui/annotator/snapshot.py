@@ -1,5 +1,7 @@
-"""The annotator as a still picture below it in the notebook's file, for pages without a kernel; hidden by the style
-sheet in a running notebook. It is the last state: a widget's own saved picture would be that of its first moment."""
+"""`Snapshot`: a picture of the annotator under its output, for pages without a kernel.
+
+The style sheet hides it in a running notebook. It is the last state; a widget's own saved picture would be the first.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ def draw_snapshot(
     legend: Sequence[tuple[str, str]] = (),
     side: int = style.PICTURE_SIZE[0],
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB of the picture made small, with annotations, the mask and prompt in hand, title and legend.
+    """(H, W, 3) RGB of the picture made small, with annotations, the draft's mask and prompt, title and legend.
 
     Parameters
     ----------
@@ -77,8 +79,8 @@ def draw_snapshot(
 
     Examples
     --------
-    >>> still = draw_snapshot(np.zeros((100, 200, 3), np.uint8), title="coins", legend=[("coin · 2", "#e69f00")])
-    >>> still.shape
+    >>> picture = draw_snapshot(np.zeros((100, 200, 3), np.uint8), title="coins", legend=[("coin · 2", "#e69f00")])
+    >>> picture.shape
     (144, 200, 3)
     """
     small = thumbnail(pixels, side)
@@ -139,18 +141,18 @@ def _with_words(pixels: NDArray[np.uint8], title: str, legend: Sequence[tuple[st
     return np.asarray(page)
 
 
-def show_with_snapshot(bundle: dict[str, Any], still: Snapshot) -> None:
-    """Display a widget's bundle, and its still picture as an output of its own where that can be hidden.
+def show_with_snapshot(bundle: dict[str, Any], snapshot: Snapshot) -> None:
+    """Display a widget's bundle, and its snapshot as an output of its own where that can be hidden.
 
     One output of both would be simpler; but it can only be renewed together with the widget, which would blink, and
     lose what the hand is doing.
     """
     from IPython.display import publish_display_data
 
-    apart = still.is_hidden_here()
+    apart = snapshot.is_hidden_here()
     publish_display_data({kind: data for kind, data in bundle.items() if not (apart and kind == "image/png")})
     if apart:
-        still.display()
+        snapshot.display()
 
 
 class Snapshot:
@@ -192,7 +194,7 @@ class Snapshot:
         try:
             loop.call_soon_threadsafe(self._wait, loop)
         except RuntimeError:
-            _log.debug("event loop closed before a still picture was drawn")
+            _log.debug("event loop closed before a snapshot was drawn")
 
     def close(self) -> None:
         """Leave the picture as it is."""
@@ -208,8 +210,8 @@ class Snapshot:
 
     def _came(self, picture: bytes | None, error: Exception | None) -> None:
         if error is not None:
-            # Nobody asked for it: the widget itself says what is wrong with an image.
-            _log.info("no still picture: %s", error)
+            # The widget itself shows what is wrong with an image.
+            _log.info("no snapshot: %s", error)
         elif picture is not None and picture != self._shown and self._displayed:
             self._publish(picture, update=True)
 

@@ -1,4 +1,4 @@
-"""The row of tools over the picture, and what opens in it: the brush's size, how masks look."""
+"""`Toolbar`: the row of tools over the picture; `MaskTools`: the buttons that correct a mask."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import ipywidgets
 
 from ..common import style
 
-__all__ = ["MaskTools", "Toolbar"]
+__all__ = ["MaskToolActions", "MaskTools", "Toolbar", "ToolbarActions"]
 
 _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
     ("brush", "paint-brush", "Brush: add to the mask by hand (B)"),
     ("erase", "eraser", "Eraser: take away from the mask by hand (E)"),
 )
-# Image pixels; the hand may go further with the keys.
+# Image pixels; the keys go further.
 _BRUSH_SIZES = (1, 100)
 
 
-class _Hand(Protocol):
+class ToolbarActions(Protocol):
+    """What the toolbar sets and calls."""
+
     tool: str
     hover_on: bool
     detail_on: bool
@@ -38,25 +40,29 @@ class _Hand(Protocol):
     def undo(self) -> None: ...
     def redo(self) -> None: ...
     def toggle_help(self) -> None: ...
+
+
+class MaskToolActions(Protocol):
+    """What the mask tools call."""
+
     def fill_holes(self) -> None: ...
     def drop_specks(self) -> None: ...
     def smooth(self) -> None: ...
 
 
 class Toolbar(ipywidgets.Box):
-    """Image, view, undo, tools, hover, look and help, in groups; sliders among them when they are asked for.
+    """Image, view, undo, tools, hover, look and help, in groups, with sliders for the brush and the look of masks.
 
     Parameters
     ----------
-    hand : object
-        What the buttons do is its methods and attributes.
+    actions : ToolbarActions
     """
 
-    def __init__(self, hand: _Hand):
-        self._hand = hand
+    def __init__(self, actions: ToolbarActions):
+        self._actions = actions
         self._filling = False
-        self.undo = style.tool("", lambda: hand.undo(), "Undo (Ctrl Z)", icon="undo")
-        self.redo = style.tool("", lambda: hand.redo(), "Redo (Ctrl Shift Z)", icon="repeat")
+        self.undo = style.tool("", lambda: actions.undo(), "Undo (Ctrl Z)", icon="undo")
+        self.redo = style.tool("", lambda: actions.redo(), "Redo (Ctrl Shift Z)", icon="repeat")
         self._tools = {
             name: style.tool("", partial(self._take, name), tooltip, icon=icon) for name, icon, tooltip in _TOOLS
         }
@@ -66,22 +72,22 @@ class Toolbar(ipywidgets.Box):
         self._brush_extra, self._look_extra = self._make_brush(), self._make_look()
         groups = (
             _group(
-                style.tool("", lambda: hand.previous(), "Previous image (←)", icon="chevron-left"),
-                style.tool("", lambda: hand.next(), "Next image (→)", icon="chevron-right"),
-                style.tool("Next open", lambda: hand.next_open(), "Next image without annotations (N)"),
+                style.tool("", lambda: actions.previous(), "Previous image (←)", icon="chevron-left"),
+                style.tool("", lambda: actions.next(), "Next image (→)", icon="chevron-right"),
+                style.tool("Next open", lambda: actions.next_open(), "Next image without annotations (N)"),
             ),
             _group(
-                style.tool("Fit", lambda: hand.fit(), "Fit the picture (F)"),
-                style.tool("100 %", lambda: hand.actual_size(), "One image pixel, one screen pixel (0)"),
-                style.tool("", lambda: hand.zoom_out(), "Zoom out (−)", icon="search-minus"),
-                style.tool("", lambda: hand.zoom_in(), "Zoom in (+)", icon="search-plus"),
+                style.tool("Fit", lambda: actions.fit(), "Fit the picture (F)"),
+                style.tool("100 %", lambda: actions.actual_size(), "One image pixel, one screen pixel (0)"),
+                style.tool("", lambda: actions.zoom_out(), "Zoom out (−)", icon="search-minus"),
+                style.tool("", lambda: actions.zoom_in(), "Zoom in (+)", icon="search-plus"),
             ),
             _group(self.undo, self.redo),
             _group(*self._tools.values()),
             self._brush_extra,
             _group(self._hover, self._detail, self._look),
             self._look_extra,
-            style.tool("?", lambda: hand.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
+            style.tool("?", lambda: actions.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
         )
         super().__init__(groups)
         for name in ("samnb-row", "samnb-tools"):
@@ -90,7 +96,7 @@ class Toolbar(ipywidgets.Box):
         self.allow(undo=False, redo=False)
 
     def show_tool(self, name: str, *, hover: bool, detail: bool = False) -> None:
-        """Which tool is taken, and whether masks are shown before a click."""
+        """The chosen tool, and whether hover and detail are on."""
         for each, _, tooltip in _TOOLS:
             widget = self._tools[each]
             widget.tooltip = tooltip + (", taken" if each == name else "")
@@ -103,7 +109,7 @@ class Toolbar(ipywidgets.Box):
         style.show(self._brush_extra, name in ("brush", "erase"))
 
     def allow(self, *, undo: bool, redo: bool) -> None:
-        """What there is to take back and to do again."""
+        """Enable undo and redo."""
         self.undo.disabled, self.redo.disabled = not undo, not redo
 
     def show_brush_size(self, radius: float) -> None:
@@ -122,34 +128,34 @@ class Toolbar(ipywidgets.Box):
         style.set_class(self._look, "samnb-chosen", wanted)
 
     def _take(self, name: str) -> None:
-        self._hand.tool = name
+        self._actions.tool = name
 
     def _toggle_hover(self) -> None:
-        self._hand.hover_on = not self._hand.hover_on
+        self._actions.hover_on = not self._actions.hover_on
 
     def _toggle_detail(self) -> None:
-        self._hand.detail_on = not self._hand.detail_on
+        self._actions.detail_on = not self._actions.detail_on
 
     def _make_brush(self) -> ipywidgets.Box:
         low, high = _BRUSH_SIZES
         self._size = ipywidgets.IntSlider(8, low, high, 1, description="size")
         self._size.tooltip = "Radius of the brush in image pixels ([ and ])"
-        self._size.observe(lambda change: self._tell("brush_radius", change["new"]), "value")
+        self._size.observe(lambda change: self._set("brush_radius", change["new"]), "value")
         return _hidden(self._size)
 
     def _make_look(self) -> ipywidgets.Box:
         self._opacity = ipywidgets.IntSlider(40, 0, 100, 5, description="opacity")
         self._opacity.tooltip = "Opacity of masks in per cent"
-        self._opacity.observe(lambda change: self._tell("opacity", change["new"] / 100), "value")
+        self._opacity.observe(lambda change: self._set("opacity", change["new"] / 100), "value")
         self._contour = ipywidgets.Checkbox(False, description="outlines only", indent=False)
         self._contour.tooltip = "Draw the outlines of masks and leave them unfilled"
         self._contour.layout.width = "auto"
-        self._contour.observe(lambda change: self._tell("contour", change["new"]), "value")
+        self._contour.observe(lambda change: self._set("contour", change["new"]), "value")
         return _hidden(self._opacity, self._contour)
 
-    def _tell(self, name: str, value: Any) -> None:
+    def _set(self, name: str, value: Any) -> None:
         if not self._filling:
-            setattr(self._hand, name, value)
+            setattr(self._actions, name, value)
 
     def _fill(self, widget: Any, value: Any) -> None:
         self._filling = True
@@ -160,14 +166,14 @@ class Toolbar(ipywidgets.Box):
 
 
 class MaskTools(ipywidgets.Box):
-    """What mends a mask at one stroke: the one in hand, else the selected annotation's."""
+    """Buttons that correct a mask: the draft's, else the selected annotation's."""
 
-    def __init__(self, hand: _Hand):
+    def __init__(self, actions: MaskToolActions):
         super().__init__(
             [
-                style.tool("Fill", lambda: hand.fill_holes(), "Fill the holes of the mask"),
-                style.tool("Despeck", lambda: hand.drop_specks(), "Drop the small specks of the mask"),
-                style.tool("Smooth", lambda: hand.smooth(), "Smooth the outline of the mask"),
+                style.tool("Fill", lambda: actions.fill_holes(), "Fill the holes of the mask"),
+                style.tool("Despeck", lambda: actions.drop_specks(), "Drop the small specks of the mask"),
+                style.tool("Smooth", lambda: actions.smooth(), "Smooth the outline of the mask"),
             ]
         )
         for widget in self.children:
@@ -175,7 +181,7 @@ class MaskTools(ipywidgets.Box):
         self.add_class("samnb-group")
 
     def allow(self, allowed: bool) -> None:
-        """Whether there is a mask to mend."""
+        """Enable the buttons if there is a mask."""
         for widget in self.children:
             widget.disabled = not allowed
 

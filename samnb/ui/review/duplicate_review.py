@@ -19,9 +19,9 @@ from ..common.error_line import ErrorLine, show_errors
 from ..common.image_pair import CSS, difference_figure, figure, side_by_side
 
 if TYPE_CHECKING:
-    from ...catalog import ImageRecord
     from ...duplicates.service import DeduplicationReport
-    from ...session import Session
+    from ...records import ImageRecord
+    from ..session_protocol import DuplicateReviewSession
 
 __all__ = ["LookalikeReview"]
 
@@ -66,7 +66,7 @@ class LookalikeReview(ipywidgets.VBox):
         A threshold out of range.
     """
 
-    def __init__(self, session: Session, *, threshold: int = THRESHOLD, dataset: str | None = None):
+    def __init__(self, session: DuplicateReviewSession, *, threshold: int = THRESHOLD, dataset: str | None = None):
         self.session, self.threshold, self.dataset = session, threshold, dataset
         self.answers: dict[tuple[str, str], bool] = {}
         self.kept: DeduplicationReport | None = None

@@ -22,7 +22,7 @@ from ..common.key_listener import KeyListener
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
-    from ...session import Session
+    from ..session_protocol import ReviewSession
 
 __all__ = ["Review"]
 
@@ -51,7 +51,7 @@ class Review(ipywidgets.VBox):
         No such dataset.
     """
 
-    def __init__(self, session: Session, *, dataset: str | None = None, template: str | None = None):
+    def __init__(self, session: ReviewSession, *, dataset: str | None = None, template: str | None = None):
         self.session, self.dataset, self.template = session, dataset, template
         self.objects: list[Annotation] = list(session.to_review(dataset, template=template))
         self.answers: dict[int, str] = {}

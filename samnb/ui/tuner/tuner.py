@@ -32,7 +32,7 @@ from .feedback_row import FeedbackRow
 
 if TYPE_CHECKING:
     from ...records import ImageRecord, ImageRef
-    from ...session import Session
+    from ..session_protocol import TunerSession
 
 __all__ = ["SHOWN", "Tuner"]
 
@@ -89,7 +89,7 @@ class Tuner(ipywidgets.VBox):
         Made with another model.
     """
 
-    def __init__(self, session: Session, template: Template | str, *, images: Iterable[ImageRef] | None = None):
+    def __init__(self, session: TunerSession, template: Template | str, *, images: Iterable[ImageRef] | None = None):
         self.session = session
         self.saved = session.find_template(template)
         self.result: Sweep | None = None

@@ -1,0 +1,83 @@
+"""`AnnotationSet`: the annotations of the image shown, and which of them is selected. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ...errors import UnknownName
+
+if TYPE_CHECKING:
+    from ...annotations.annotation import Annotation
+    from .history import Change
+
+__all__ = ["AnnotationSet"]
+
+
+class AnnotationSet:
+    """Annotations by id, and the selected one.
+
+    Attributes
+    ----------
+    version : int
+        Counts the changes made by this annotator, so that an older reading of the session can be told apart.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Annotation] = {}
+        self._selected: int | None = None
+        self.version = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Annotation]:
+        return iter(self._by_id.values())
+
+    def __contains__(self, annotation_id: object) -> bool:
+        return annotation_id in self._by_id
+
+    @property
+    def in_drawing_order(self) -> list[Annotation]:
+        """From the lowest to the topmost: by layer, then by id."""
+        return sorted(self._by_id.values(), key=lambda a: (a.layer, a.id))
+
+    @property
+    def selected(self) -> int | None:
+        """The id of the selected annotation; None: none is selected, or it is gone."""
+        return self._selected if self._selected in self._by_id else None
+
+    @selected.setter
+    def selected(self, annotation_id: int | None) -> None:
+        self._selected = annotation_id
+
+    def replace(self, annotations: Iterable[Annotation]) -> None:
+        """All annotations as they are in the session now."""
+        self._by_id = {annotation.id: annotation for annotation in annotations}
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Changes that were made in the session."""
+        self.version += 1
+        for change in changes:
+            if change.after is None:
+                self._by_id.pop(change.before.id, None)
+            else:
+                self._by_id[change.after.id] = change.after
+
+    def get(self, annotation_id: int | None) -> Annotation | None:
+        """An annotation by its id; None if there is none."""
+        return None if annotation_id is None else self._by_id.get(annotation_id)
+
+    def find(self, annotation_id: int) -> Annotation:
+        """An annotation by its id. Raises `UnknownName` if this image has none of that id."""
+        if annotation_id not in self._by_id:
+            raise UnknownName("annotation of this image:", annotation_id, [str(each) for each in self._by_id])
+        return self._by_id[annotation_id]
+
+    def topmost(self, x: float, y: float) -> Annotation | None:
+        """The topmost annotation at a place, image pixels."""
+        for annotation in reversed(self.in_drawing_order):
+            left, top, width, height = annotation.bbox
+            if left <= x < left + width and top <= y < top + height and annotation.mask[int(y), int(x)]:
+                return annotation
+        return None

@@ -1,0 +1,94 @@
+"""`CategoryActions`: choose, add, rename and recolour categories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..common.error_line import show_errors
+from .rendering import AnnotatorPart
+
+if TYPE_CHECKING:
+    from ..session_protocol import AnnotatorSession
+    from .annotation_set import AnnotationSet
+    from .category_palette import Palette
+    from .change_follower import ChangeFollower
+    from .editor import Editor
+    from .history import EditState
+
+__all__ = ["CategoryActions"]
+
+
+@dataclass(eq=False)
+class CategoryActions(AnnotatorPart):
+    """Changes the categories, in the session and on the screen."""
+
+    session: AnnotatorSession
+    palette: Palette
+    edit_state: EditState
+    editor: Editor
+    annotations: AnnotationSet
+    follower: ChangeFollower
+
+    @property
+    def category(self) -> str:
+        """What the next accepted mask is; a new name becomes a new category."""
+        return self.palette.chosen
+
+    @category.setter
+    def category(self, name: str) -> None:
+        self.palette.choose(name)
+        self.renderer.draw_categories()
+
+    @show_errors("No such category")
+    def choose_category(self, name: str) -> None:
+        """Choose a category by its name, as the chips and the field of the categories do."""
+        self.category = name
+
+    @show_errors("No such category")
+    def choose_category_number(self, number: int) -> None:
+        """Choose a category by its place, counted from 1, as the keys do."""
+        if number <= len(self.palette.names):
+            self.category = self.palette.names[number - 1]
+
+    @show_errors("No such category")
+    def category_step(self, by: int) -> None:
+        """Choose the category `by` places further, round and round."""
+        self.category = self.palette.step(by)
+
+    @show_errors("The category was not added")
+    def add_category(self, name: str, color: str | None = None) -> None:
+        """Add a category, and choose it."""
+        with self.follower.own_change():
+            self.session.add_category(name, color=color)
+        self.palette.renew(self.session.category_records())
+        self.category = name
+
+    @show_errors("The category was not renamed")
+    def rename_category(self, old: str, new: str) -> None:
+        """Rename a category, in its annotations too; undo of earlier steps uses the new name."""
+        new = new.strip()
+        if old == new:
+            return
+        if old in self.session.categories():
+            with self.follower.own_change():
+                self.session.rename_category(old, new)
+            if self.editor.image is not None:
+                self.annotations.replace(self.session.annotations(image=self.editor.image))
+            self.edit_state.rewrite(lambda annotation: _renamed(annotation, old, new))
+        self.palette.rename(old, new)
+        self.renderer.draw_annotations()
+
+    @show_errors("The colour was not changed")
+    def recolor_category(self, name: str, color: str) -> None:
+        """Show a category in another colour, "#rrggbb"."""
+        self.palette.recolor(name, color)
+        with self.follower.own_change():
+            self.session.add_category(name, color=color)
+        self.renderer.draw_annotations()
+
+
+def _renamed(annotation: Any, old: str, new: str) -> Any:
+    if annotation.category != old:
+        return annotation
+    return type(annotation)(replace(annotation.record, category=new))

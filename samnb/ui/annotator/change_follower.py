@@ -1,0 +1,124 @@
+"""`ChangeFollower`: brings an annotator up to date when others change annotations, drafts or embeddings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...records import ImageRecord
+    from ..common.background import LatestOnlyWorker
+    from ..session_protocol import AnnotatorSession
+    from .annotation_set import AnnotationSet
+    from .category_palette import Palette
+    from .editor import Editor
+    from .history import EditState
+    from .rendering import Renderer
+
+__all__ = ["PAUSE", "ChangeFollower"]
+
+# Priorities of the worker: each call has one of its own, since a later call replaces the one that waits. 1 and 2 are
+# those of the outlines.
+_ANNOTATIONS, _COUNTS, _BADGES = 0, 4, 5
+
+PAUSE = 0.3
+"""Seconds: changes of other images within it are counted together."""
+
+
+class ChangeFollower:
+    """Listens to the session and to its other annotators; reads what changed on the worker.
+
+    Parameters
+    ----------
+    session : AnnotatorSession
+    edit_state : EditState
+        Tells which drafts other annotators changed.
+    editor : Editor
+    annotations : AnnotationSet
+    palette : Palette
+    renderer : Renderer
+    worker : LatestOnlyWorker
+    """
+
+    def __init__(
+        self,
+        session: AnnotatorSession,
+        edit_state: EditState,
+        editor: Editor,
+        annotations: AnnotationSet,
+        palette: Palette,
+        renderer: Renderer,
+        worker: LatestOnlyWorker,
+    ):
+        self._session, self._edit_state, self._lock = session, edit_state, edit_state.lock
+        self._editor, self._annotations, self._palette = editor, annotations, palette
+        self._renderer, self._worker = renderer, worker
+        self._own_changes = 0
+
+    def start(self) -> None:
+        """Listen."""
+        self._session.changes.subscribe(self.annotations_changed)
+        self._edit_state.changes.subscribe(self._draft_changed)
+        self._session.encoding_changes.subscribe(self.encoding_changed)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._session.changes.unsubscribe(self.annotations_changed)
+        self._edit_state.changes.unsubscribe(self._draft_changed)
+        self._session.encoding_changes.unsubscribe(self.encoding_changed)
+
+    @contextmanager
+    def own_change(self) -> Iterator[None]:
+        """What happens inside is this annotator's doing: it is not read again."""
+        self._own_changes += 1
+        try:
+            yield
+        finally:
+            self._own_changes -= 1
+
+    def annotations_changed(self, image_id: str) -> None:
+        """Read the annotations of the image shown again, or count those of others; called on any thread."""
+        image, version = self._editor.image, self._annotations.version
+        if self._own_changes or image is None:
+            return
+        if image_id in ("", image.id):
+            work = partial(self._session.annotations, image=image)
+            self._worker.submit(work, partial(self._take_annotations, image, version), priority=_ANNOTATIONS)
+        else:
+            # An apply changes every image: the changes of a moment are counted together.
+            self._worker.submit(partial(time.sleep, PAUSE), self._count, priority=_COUNTS)
+
+    def _take_annotations(self, image: ImageRecord, version: int, found: Any, error: Exception | None) -> None:
+        if error is not None:
+            self._renderer.show_error("The annotations could not be read again", error)
+            return
+        with self._lock:
+            if version != self._annotations.version:
+                # Something was done here after they were read: they may lack it.
+                self.annotations_changed(image.id)
+            elif self._editor.image is not None and self._editor.image.id == image.id:
+                self._annotations.replace(found)
+                self._palette.renew(self._session.category_records())
+                self._renderer.apply(())
+
+    def _count(self, _: object, error: Exception | None) -> None:
+        with self._lock:
+            if error is None and self._editor.image is not None:
+                self._renderer.draw_header()
+
+    def _draft_changed(self, image_id: str) -> None:
+        """Another annotator of this session changed the draft on that image."""
+        with self._lock:
+            if not self._editor.notifying and self._editor.image is not None and self._editor.image.id == image_id:
+                self._editor.changed()
+
+    def encoding_changed(self, image: ImageRecord, state: str) -> None:
+        """An image was encoded, or will be: draw its badge when there is time; called on any thread."""
+        self._worker.submit(lambda: None, self._draw_badges, priority=_BADGES)
+
+    def _draw_badges(self, _: object, error: Exception | None) -> None:
+        self._renderer.draw_badges()
+        self._worker.submit(partial(time.sleep, PAUSE), self._count, priority=_COUNTS)

@@ -1,0 +1,145 @@
+"""What the widgets need of a session, as protocols; `samnb.Session` and the double of the tests provide it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..annotations.annotation import Annotation
+    from ..duplicates.gallery import NearDuplicateGroups
+    from ..duplicates.service import DeduplicationReport
+    from ..encoding.regions import Region
+    from ..ingest.add import AddJob
+    from ..models import Model
+    from ..prompts import Embedding, Prediction, Prompt
+    from ..records import CategoryRecord, DatasetRecord, ImageRecord, ImageRef
+    from ..templates import Template
+    from ..templates.evaluation import LabelledImage
+
+__all__ = [
+    "AnnotatorSession",
+    "DuplicateReviewSession",
+    "ReviewSession",
+    "Signal",
+    "TunerSession",
+    "UploadSession",
+    "WidgetSession",
+]
+
+
+class Signal(Protocol):
+    """Calls its listeners, on any thread, when something changed."""
+
+    def subscribe(self, listener: Callable[..., object]) -> None: ...
+    def unsubscribe(self, listener: Callable[..., object]) -> None: ...
+
+
+class WidgetSession(Protocol):
+    """What all widgets but `Upload` need: a name, images and their pixels, categories."""
+
+    @property
+    def name(self) -> str: ...
+    def images(self, dataset: str | None = None) -> list[ImageRecord]: ...
+    def image(self, image: ImageRef) -> ImageRecord: ...
+    def pixels(self, image: ImageRef) -> NDArray[np.uint8]: ...
+    def category_records(self) -> list[CategoryRecord]: ...
+
+
+class AnnotatorSession(WidgetSession, Protocol):
+    """What the annotator needs: predictions, annotations, categories, and notice of changes."""
+
+    @property
+    def changes(self) -> Signal:
+        """Called with the id of the image whose annotations changed; "" for any image."""
+
+    @property
+    def encoding_changes(self) -> Signal:
+        """Called with an image and its encoding state, after that may have changed."""
+
+    def datasets(self) -> list[DatasetRecord]: ...
+    def encoding_state(self, image: ImageRef) -> str: ...
+    def prefetch(self, image: ImageRef, *, neighbours: Iterable[ImageRef] = ()) -> None: ...
+    def is_cached(self, image: ImageRef, *, region: Region | None = None) -> bool: ...
+    def predict(
+        self,
+        image: ImageRef,
+        *,
+        prompt: Prompt | None = None,
+        multimask: bool = True,
+        mask_input: NDArray[np.float32] | None = None,
+        region: Region | None = None,
+    ) -> Prediction: ...
+    def annotations(self, *, image: ImageRef | None = None) -> Sequence[Annotation]: ...
+    def annotation_counts(self, dataset: str | None = None) -> dict[str, int]: ...
+    def accept(self, prediction: Prediction, *, category: str, index: int | None = None) -> Annotation: ...
+    def accept_mask(
+        self,
+        image: ImageRef,
+        mask: NDArray[np.bool_],
+        *,
+        category: str,
+        prompt: Prompt | None = None,
+        score: float = 1.0,
+    ) -> Annotation: ...
+    def update(
+        self,
+        annotation: Annotation | int,
+        *,
+        mask: NDArray[np.bool_] | None = None,
+        category: str | None = None,
+        layer: int | None = None,
+        prompt: Prompt | None = None,
+        score: float | None = None,
+    ) -> Annotation: ...
+    def remove(self, annotation: Annotation | int) -> bool: ...
+    def restore(self, annotations: Iterable[Annotation], *, changed_from: Iterable[Annotation] = ()) -> None: ...
+    def categories(self) -> list[str]: ...
+    def add_category(self, name: str, *, color: str | None = None) -> None: ...
+    def rename_category(self, name: str, new_name: str) -> None: ...
+
+
+class ReviewSession(AnnotatorSession, Protocol):
+    """What the review of a template's unsure objects needs; it opens an annotator too."""
+
+    def to_review(self, dataset: str | None = None, *, template: str | None = None) -> Sequence[Annotation]: ...
+    def approve(self, annotation: Annotation | int) -> Annotation: ...
+    def reject(self, annotation: Annotation | int) -> Annotation: ...
+    def unreview(self, annotation: Annotation | int) -> Annotation: ...
+
+
+class DuplicateReviewSession(WidgetSession, Protocol):
+    """What the review of look-alikes needs."""
+
+    def near_duplicates(self, threshold: int = ..., *, dataset: str | None = None) -> NearDuplicateGroups: ...
+    def say_same(self, first: ImageRef, second: ImageRef) -> None: ...
+    def say_different(self, first: ImageRef, second: ImageRef) -> None: ...
+    def unsay(self, first: ImageRef, second: ImageRef) -> bool: ...
+    def keep_one_of_each(
+        self,
+        dataset: str | None = None,
+        *,
+        into: str = ...,
+        only_confirmed: bool = False,
+        keep: Iterable[ImageRef] = (),
+    ) -> DeduplicationReport: ...
+
+
+class TunerSession(WidgetSession, Protocol):
+    """What the tuner needs: templates, embeddings, the model, and what was annotated by hand."""
+
+    @property
+    def model(self) -> Model: ...
+    def embedding(self, image: ImageRef) -> tuple[Embedding, bool]: ...
+    def find_template(self, template: Template | str) -> Template: ...
+    def save_template(self, template: Template) -> Template: ...
+    def annotated_by_hand(self, template: Template) -> list[LabelledImage]: ...
+
+
+class UploadSession(Protocol):
+    """What the upload needs."""
+
+    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddJob: ...
