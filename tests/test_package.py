@@ -6,8 +6,10 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import samnb
@@ -46,6 +48,13 @@ def test_importing_samnb_loads_nothing_heavy() -> None:
 def test_touching_the_public_names_loads_neither_torch_nor_widgets() -> None:
     names = ", ".join(set(samnb.__all__) - {"__version__"})
     assert loaded_after(f"from samnb import {names}").isdisjoint(HEAVY)
+
+
+def test_no_circles() -> None:
+    """Imports inside functions and under TYPE_CHECKING count too."""
+    graph = grimp.build_graph("samnb", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names a circle
 
 
 # -- public names -------------------------------------------------------------------------------------
