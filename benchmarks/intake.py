@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from samnb.images import read_picture
-from samnb.images.reading import _read_bytes
+from samnb.images.files import read_file
 from samnb.ingest.add import CHUNK, threads
 from samnb.session import Session
 
@@ -108,7 +108,7 @@ def file_digest(path: str) -> str:
 
 def content_hashes(paths: list[str]) -> list[str]:
     """What `read_picture` does of it: the bytes are kept, since they are decoded next."""
-    return [hashlib.sha256(_read_bytes(path)[0]).hexdigest() for path in paths]
+    return [hashlib.sha256(read_file(path)[0]).hexdigest() for path in paths]
 
 
 if __name__ == "__main__":

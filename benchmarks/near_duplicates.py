@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from samnb.duplicates import near as near_duplicates
 from samnb.duplicates.hamming import Words, as_words, within
 from samnb.duplicates.near import EXACT, THRESHOLD, near_groups
-from samnb.images.perceptual import FLAT, PERCEPTUAL_VERSION, looks_of
+from samnb.images.perceptual import MIN_DETAIL, PERCEPTUAL_VERSION, compute_perceptual_hash
 from samnb.records import ImageRecord
 
 THRESHOLDS = (20, 31, THRESHOLD, 70)
@@ -86,7 +86,9 @@ def _windows(picture: Image.Image) -> list[tuple[Image.Image, tuple[int, int]]]:
     width, height = picture.width // parts, picture.height // parts
     places = [(x * width, y * height) for x in range(parts) for y in range(parts)]
     windows = [(picture.crop((x, y, x + width, y + height)), (x, y)) for x, y in places]
-    return [(window, place) for window, place in windows if looks_of(np.asarray(window)).detail >= FLAT]
+    return [
+        (window, place) for window, place in windows if compute_perceptual_hash(np.asarray(window)).detail >= MIN_DETAIL
+    ]
 
 
 def _scene(seed: int) -> Image.Image:
@@ -139,7 +141,7 @@ def pan() -> None:
     print("\na pan of 60 frames")
     for step in (1, 2, 5):
         frames = [whole[60:380, step * number : step * number + 320] for number in range(60)]
-        hashes = [looks_of(frame).perceptual_hash for frame in frames]
+        hashes = [compute_perceptual_hash(frame).hex for frame in frames]
         following, ends = _distances(hashes[:-1], hashes[1:]), _distances(hashes[:1], hashes[-1:])
         groups = near_groups([_record(number, value) for number, value in enumerate(hashes)]).groups
         spans = [[image.position for image in group.images] for group in groups]
@@ -191,8 +193,8 @@ def same_groups() -> None:
     for name in ("astronaut", "coffee", "camera"):
         pixels = np.asarray(_picture(np.asarray(getattr(skimage.data, name)())))
         places = ((y, x) for y in range(0, pixels.shape[0] - 96, 4) for x in range(0, pixels.shape[1] - 96, 4))
-        looks = (looks_of(np.ascontiguousarray(pixels[y : y + 96, x : x + 96])) for y, x in places)
-        hashes += [each.perceptual_hash for each in looks if each.detail >= FLAT]
+        looks = (compute_perceptual_hash(np.ascontiguousarray(pixels[y : y + 96, x : x + 96])) for y, x in places)
+        hashes += [each.hex for each in looks if each.detail >= MIN_DETAIL]
     words = np.random.default_rng(0).permutation(as_words(hashes))
     took, exact = _timed(lambda: sorted(near_duplicates._stars(words, THRESHOLD, {})))
     less, found = _timed(lambda: sorted(near_duplicates._stars_of_clusters(words, THRESHOLD, {})))
@@ -242,7 +244,7 @@ def _record(number: int, perceptual_hash: str) -> ImageRecord:
 
 
 def _hash(picture: Image.Image) -> str:
-    return looks_of(np.asarray(picture.convert("RGB"))).perceptual_hash
+    return compute_perceptual_hash(np.asarray(picture.convert("RGB"))).hex
 
 
 def _distances(first: list[str], second: list[str]) -> list[int]:

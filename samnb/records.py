@@ -92,7 +92,7 @@ class NewImage:
     perceptual_version : int
         `samnb.images.perceptual.PERCEPTUAL_VERSION` when the perceptual hash was made, 0 when that is not known.
     perceptual_detail : float
-        How much the perceptual hash says, see `samnb.images.perceptual.Looks`.
+        How much the perceptual hash says, see `samnb.images.perceptual.PerceptualHash`.
     """
 
     path: str

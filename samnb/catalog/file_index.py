@@ -2,7 +2,7 @@
 
 A file is identified by computer, device, inode, size and time. If the time is a whole second (memory cards, unpacked
 archives), another file may have the same values, so then the path must be the same too. If a changed file is still
-taken for the old one, `samnb.encoding.encoder.read_checked` detects it before anything is encoded.
+taken for the old one, `samnb.images.pixel_cache.read_checked` detects it before anything is encoded.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _duplicates(arguments: argparse.Namespace, open_session: OpenSession) -> Non
 
 def _hash(arguments: argparse.Namespace) -> int:
     from ..images import read_picture
-    from ..images.perceptual import FLAT
+    from ..images.perceptual import MIN_DETAIL
 
     results: list[dict[str, Any]] = []
     failed = 0
@@ -97,7 +97,7 @@ def _hash(arguments: argparse.Namespace) -> int:
             continue
         names = ("content_hash", "pixel_hash", "perceptual_hash")
         result = {"path": str(file), **{name: getattr(picture, name) for name in names}}
-        result["flat"] = picture.perceptual_detail < FLAT
+        result["flat"] = picture.perceptual_detail < MIN_DETAIL
         results.append(result)
         if not arguments.json:
             print("\n".join(_lines(result)))

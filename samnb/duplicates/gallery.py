@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Iterable
-
-from PIL import Image
 
 from ..cards import BORDER, FONT_SIZE_SMALL, GAP, TEXT_SECONDARY, count_text, more_text, panel
 from ..errors import ImageError
 from ..images import read_pixels, thumbnail
+from ..images.thumbnails import jpeg_url
 from ..records import ImageRecord
 from .near import Lookalike, NearGroup, Search
 
@@ -114,10 +111,8 @@ def _row(row: list[tuple[ImageRecord, str]]) -> str:
 def _figure(image: ImageRecord, caption: str) -> str:
     name = html.escape(_name(image))
     try:
-        buffer = io.BytesIO()
-        Image.fromarray(thumbnail(read_pixels(image.path), SIDE)).save(buffer, format="JPEG", quality=80)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        picture = f"<img alt='{name}' style='{_PICTURE}' src='data:image/jpeg;base64,{data}'>"
+        source = jpeg_url(thumbnail(read_pixels(image.path), SIDE), quality=80)
+        picture = f"<img alt='{name}' style='{_PICTURE}' src='{source}'>"
     except ImageError as error:
         picture = f"<div title='{html.escape(str(error), quote=True)}'>⚠ cannot be read</div>"
     size = f"{image.width} × {image.height}"

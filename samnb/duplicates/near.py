@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..images.perceptual import FLAT, PERCEPTUAL_VERSION
+from ..images.perceptual import MIN_DETAIL, PERCEPTUAL_VERSION
 from ..records import ImageRecord
 from .hamming import Words, as_words, clusters, within
 
@@ -128,7 +128,7 @@ def near_groups(
         raise ValueError(f"threshold: expected 0 to 255 differing bits of 256; got {threshold}.")
     hashed = [image for image in images if image.perceptual_version == PERCEPTUAL_VERSION]
     distinct = list({image.pixel_hash: image for image in reversed(hashed)}.values())[::-1]
-    telling = [image for image in distinct if image.perceptual_detail >= FLAT]
+    telling = [image for image in distinct if image.perceptual_detail >= MIN_DETAIL]
     place = {image.id: number for number, image in enumerate(images)}
     # The largest first, so that the original is the representative of its thumbnails.
     telling.sort(key=lambda image: (image.pixel_hash not in first, *smallness(image), place[image.id]))

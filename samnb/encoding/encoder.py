@@ -8,15 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..cache import EmbeddingCache, make_key
 from ..catalog import Catalog
-from ..errors import ImageChanged, StoreError
-from ..images import pixel_hash, read_pixels
+from ..errors import StoreError
+from ..images.pixel_cache import read_checked
 from ..models import HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
 from ..records import ImageRecord
@@ -25,7 +23,7 @@ from .regions import Region, region_hash
 from .storage_check import encode_to_store
 from .tasks import EncodeTask, load_or_encode
 
-__all__ = ["Encoder", "RecentPixels", "read_checked"]
+__all__ = ["Encoder"]
 
 _log = logging.getLogger("samnb.encoding")
 
@@ -220,35 +218,3 @@ class Encoder:
             write()
         except StoreError as error:
             _log.warning("%s in the store, and the catalog could not be told: %s", what, error)
-
-
-class RecentPixels:
-    """Pixels of the recently requested images, read-only; each file is checked when it is read."""
-
-    def __init__(self, keep: int = 4):
-        self._keep = keep
-        self._held: dict[str, NDArray[np.uint8]] = {}
-
-    def of(self, image: ImageRecord) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8; raises as `read_checked` does."""
-        pixels = self._held.get(image.pixel_hash)
-        if pixels is None:
-            pixels = read_checked(image.path, image.pixel_hash, image.dataset)
-            # Shared with the next caller, so read-only.
-            pixels.setflags(write=False)
-            while len(self._held) >= self._keep:
-                self._held.pop(next(iter(self._held)), None)
-            self._held[image.pixel_hash] = pixels
-        return pixels
-
-
-def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
-    """Pixels of a file, if they are unchanged since it was added; else `ImageChanged`.
-
-    An embedding is stored under the pixel hash: encoding a changed file would store it
-    under the wrong hash, for every later session.
-    """
-    pixels = read_pixels(path)
-    if pixel_hash(pixels) != expected_hash:
-        raise ImageChanged(path, dataset)
-    return pixels

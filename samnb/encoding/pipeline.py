@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import ModelError
+from ..images.pixel_cache import read_checked
 from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
 from ..prompts import Embedding
 from ..settings import read
 from .autotune import MIN_IMAGES_TO_TUNE, AutoTuner, BatchSizeSearch, ResizableSemaphore, ThreadCountTrial, TuningResult
-from .encoder import Encoder, read_checked
+from .encoder import Encoder
 from .storage_check import check_refusal, check_stored
 from .tasks import EncodeTask, prepared_picture
 

@@ -1,9 +1,8 @@
-"""Cases from files: the pictures of a folder, found by name, and the objects of a COCO file."""
+"""Evaluation cases from a COCO file and the pictures it names."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,77 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
-from ..images import read_pixels
-from ..images.discovery import find_images
+from ..images.folder import PictureFolder
 from ..masks import decode_rle
 from ..masks.polygons import fill_polygon
 from ..masks.rle import decompress_counts
 from ..records import Failure
 from .cases import CaseList, CaseSource
 
-__all__ = ["PictureFolder", "read_coco"]
+__all__ = ["read_coco"]
 
 Mask = NDArray[np.bool_]
-
-
-class PictureFolder:
-    """The pictures of a folder and all folders below, found by name.
-
-    Parameters
-    ----------
-    folder : path
-    without : path, optional
-        A subfolder that is left out.
-
-    Raises
-    ------
-    ImageNotFound
-        No such folder, or no picture in it.
-    """
-
-    def __init__(self, folder: AnyPath, *, without: Path | None = None):
-        self.root = Path(folder).expanduser().absolute()
-        if not self.root.is_dir():
-            raise ImageNotFound(self.root, expected="a folder of pictures")
-        paths = [path for path in find_images(self.root) if without is None or without not in path.parents]
-        self._list({path: path.name for path in paths})
-
-    @classmethod
-    def of(cls, names: Mapping[Path, str]) -> PictureFolder:
-        """Pictures in any folders, by absolute path, with their file names."""
-        folder = cls.__new__(cls)
-        folder.root = Path(os.path.commonpath({path.parent for path in names}) if names else os.sep)
-        folder._list(names)
-        return folder
-
-    def _list(self, names: Mapping[Path, str]) -> None:
-        self.paths = list(names)
-        self._by_name: dict[str, list[Path]] = {}
-        self._by_stem: dict[str, list[Path]] = {}
-        for path, name in names.items():
-            self._by_name.setdefault(name, []).append(path)
-            self._by_stem.setdefault(Path(name).stem, []).append(path)
-
-    def pixels(self, name: str) -> NDArray[np.uint8]:
-        """The picture with that relative path, else the only one with that file name.
-
-        Raises
-        ------
-        ImageError
-            No picture, or several; or it cannot be read.
-        """
-        straight = self.root / name
-        if straight.is_file():
-            return read_pixels(straight)
-        found = self._by_name.get(Path(name).name, [])
-        if len(found) != 1:
-            several = f"there are {len(found)} of that name below {self.root}"
-            raise ImageNotFound(name, expected=f"one picture: {several}")
-        return read_pixels(found[0])
-
-    def of_stem(self, stem: str) -> list[Path]:
-        """All pictures whose file name without suffix is `stem`."""
-        return self._by_stem.get(stem, [])
 
 
 def read_coco(file: AnyPath, images: AnyPath) -> CaseList:

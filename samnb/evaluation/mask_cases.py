@@ -27,9 +27,9 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ..images import read_pixels
 from ..images.discovery import find_images
+from ..images.folder import PictureFolder
 from ..records import Failure
 from .cases import CaseList, CaseSource, failure_of
-from .coco_cases import PictureFolder
 
 __all__ = ["mask_number", "mask_of", "read_masks"]
 

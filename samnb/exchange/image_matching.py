@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ..errors import ImageError
-from ..evaluation.coco_cases import PictureFolder
 from ..images import content_hash, pixel_hash, read_pixels
 from ..images.discovery import is_picture_name
+from ..images.folder import PictureFolder
 from ..records import ImageRecord
 from .readers.objects import ImageReference
 from .writers.layout import distinct_names, safe

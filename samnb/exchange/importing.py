@@ -20,7 +20,7 @@ from ..annotations.rows import all_annotations_of
 from ..cards import count_text
 from ..errors import AnyPath, ImageError, ImageNotFound, UnknownName, UnknownOption
 from ..evaluation.cases import failure_of
-from ..evaluation.coco_cases import PictureFolder
+from ..images.folder import PictureFolder
 from ..ingest.library import ImageLibrary
 from ..ingest.report import AddReport
 from ..jobs import Event, Job, JobControl

@@ -1,24 +1,11 @@
 """Pictures: files and arrays to pixels, their names and their hashes."""
 
-from .reading import (
-    DECODER_VERSION,
-    IMAGE_SUFFIXES,
-    MAX_FILE_BYTES,
-    MAX_PIXELS,
-    Picture,
-    as_pixels,
-    content_hash,
-    encode_png,
-    find_images,
-    hash_of_upright,
-    perceptual_hash,
-    pixel_hash,
-    read_picture,
-    read_pixels,
-    read_upright,
-    suffix_for,
-    thumbnail,
-)
+from .discovery import IMAGE_SUFFIXES, find_images
+from .files import MAX_FILE_BYTES
+from .hashing import DECODER_VERSION, content_hash, hash_of_upright, pixel_hash
+from .perceptual import perceptual_hash
+from .reading import MAX_PIXELS, Picture, as_pixels, read_picture, read_pixels, read_upright, suffix_for
+from .thumbnails import encode_png, thumbnail
 
 __all__ = [
     "DECODER_VERSION",

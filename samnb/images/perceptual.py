@@ -1,4 +1,4 @@
-"""What a picture looks like in 256 bits, to find near duplicates by."""
+"""The perceptual hash: 256 bits that are alike for pictures that look alike."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["FLAT", "PERCEPTUAL_VERSION", "Looks", "looks_of", "perceptual_hash"]
+__all__ = ["MIN_DETAIL", "PERCEPTUAL_VERSION", "PerceptualHash", "compute_perceptual_hash", "perceptual_hash"]
 
 PERCEPTUAL_VERSION = 1
-"""Kept beside every perceptual hash: hashes of different versions are not compared."""
+"""Saved with every perceptual hash; hashes of different versions are not compared."""
 
-FLAT = 1.0
-"""Pictures with less `Looks.detail` are not compared: sky, paper, a gradient. Photographs have 4 and more."""
+MIN_DETAIL = 1.0
+"""Pictures with less `PerceptualHash.detail` are not compared, such as sky or paper; photographs have 4 or more."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What a picture looks like.
+class PerceptualHash:
+    """A perceptual hash, and how reliable it is.
 
     Parameters
     ----------
-    perceptual_hash : str
-        64 hexadecimal digits; compare two by the bits that differ.
+    hex : str
+        64 hexadecimal digits; two are compared by the number of bits that differ.
     detail : float
-        How far, in grey levels, its typical frequency is from flipping its bit. Where that is less than the noise of
-        a re-compression, the bits say nothing, and all such pictures are alike.
+        Median distance, in grey levels, of a frequency from the threshold of its bit. Below the noise of a
+        re-compression the bits are noise, and pictures without detail look alike anyway.
     """
 
-    perceptual_hash: str
+    hex: str
     detail: float
 
 
-def looks_of(pixels: Pixels | Image.Image) -> Looks:
-    """The signs, about their median, of the 16 x 16 lowest frequencies of a 32 x 32 grey version.
+def compute_perceptual_hash(pixels: Pixels | Image.Image) -> PerceptualHash:
+    """Which of the 16 x 16 lowest frequencies of a 32 x 32 grey version are above their median.
 
-    Resizing and re-compressing move few bits (about 20 or fewer), unrelated pictures differ in about half of them.
+    Resizing and re-compression change about 20 bits or fewer; unrelated pictures differ in about half of the bits.
 
     Parameters
     ----------
     pixels : (H, W, 3) uint8, or a PIL image of mode RGB
-        The image saves turning an array into one, which for small pictures is a third of the work.
+        With an image the conversion is saved, for small pictures a third of the time.
 
     Examples
     --------
-    >>> looks_of(np.full((40, 60, 3), 99, np.uint8)).detail < FLAT
+    >>> compute_perceptual_hash(np.full((40, 60, 3), 99, np.uint8)).detail < MIN_DETAIL
     True
     """
     picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    # First to at least 64 pixels by whole factors, which is several times faster and moves a bit or two.
+    # First to 64 pixels or more by a whole factor: several times faster, and changes a bit or two.
     factor = max(1, min(picture.size) // 64)
     grey = picture.reduce(factor).convert("L").resize((32, 32), Image.Resampling.BOX)
     low = _cosines()[:16] @ np.asarray(grey, np.float64) @ _cosines()[:16].T
     # Rounded, because the last bits of a matrix product depend on the machine and would decide ties.
     low = low.round(3).ravel()
-    middle = _middle(low[1:])
-    hexadecimal = np.packbits(low > middle).tobytes().hex()
-    return Looks(hexadecimal, _middle(np.abs(low[1:] - middle)))
+    median = _median(low[1:])
+    hexadecimal = np.packbits(low > median).tobytes().hex()
+    return PerceptualHash(hexadecimal, _median(np.abs(low[1:] - median)))
 
 
 def perceptual_hash(pixels: Pixels) -> str:
-    """The hash of `looks_of` alone: (H, W, 3) uint8 to 64 hexadecimal digits."""
-    return looks_of(pixels).perceptual_hash
+    """The perceptual hash of (H, W, 3) uint8 pixels, 64 hexadecimal digits."""
+    return compute_perceptual_hash(pixels).hex
 
 
-def _middle(values: NDArray[np.float64]) -> float:
+def _median(values: NDArray[np.float64]) -> float:
     """The median of an odd number of values; numpy's takes five times longer on so few."""
     return float(np.partition(values, len(values) // 2)[len(values) // 2])
 

@@ -1,4 +1,4 @@
-"""A picture from disk to pixels, and the three hashes it is known by.
+"""Picture files, PIL images and arrays read as pixels.
 
 Pixels are always a (H, W, 3) uint8 RGB array, upright (EXIF orientation applied), whatever the file held:
 
@@ -9,16 +9,14 @@ Pixels are always a (H, W, 3) uint8 RGB array, upright (EXIF orientation applied
   their least to their greatest value. Pillow reads them in grey only;
 - colour profiles are not applied.
 
-*content hash* is of the bytes, *pixel hash* of the pixels (so a lossless re-save keeps it), *perceptual hash*
-of what the picture looks like.
+`read_picture` also gives the three hashes of a picture: the *content hash* of its bytes, the *pixel hash* of its pixels
+(a lossless re-save keeps it), and the *perceptual hash*, which is alike for pictures that look alike.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
-import stat
 import struct
 import sys
 import threading
@@ -33,47 +31,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import AnyPath, ImageError, ImageNotFound, ImageTooLarge, ImageUnreadable
-from .discovery import IMAGE_SUFFIXES, find_images
-from .perceptual import looks_of, perceptual_hash
+from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
+from .files import read_file
+from .hashing import pixel_hash
+from .perceptual import compute_perceptual_hash
 
 __all__ = [
-    "DECODER_VERSION",
-    "IMAGE_SUFFIXES",
-    "MAX_FILE_BYTES",
     "MAX_PIXELS",
     "Picture",
     "as_pixels",
-    "content_hash",
-    "encode_png",
-    "find_images",
-    "hash_of_upright",
-    "perceptual_hash",
-    "pixel_hash",
     "read_picture",
     "read_pixels",
     "read_upright",
     "suffix_for",
-    "thumbnail",
 ]
 
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused by their header, before anything is decoded."""
 
-DECODER_VERSION = "px1"
-"""Part of every pixel hash: changes when the same file would give other pixels.
-
-Catalogs then have to be read anew: `samnb.encoding.tasks.prepared_picture` takes a file's bytes for its pixels.
-"""
-
-MAX_FILE_BYTES = 4 * 2**30
-"""Files with more bytes are refused: no picture within `MAX_PIXELS` has as many."""
 
 # Only formats that decode in-process: EPS, for one, would start Ghostscript on whatever the file says.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
 _SUFFIXES = {name: f".{name.lower()}" for name in _FORMATS} | {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
-_STRIP_PIXELS = 1 << 17  # so many stay in a processor's cache
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -104,7 +84,7 @@ class Picture:
     content_hash, pixel_hash, perceptual_hash : str
         64 hexadecimal digits each.
     perceptual_detail : float
-        `samnb.images.perceptual.Looks.detail`: how much the perceptual hash says.
+        `samnb.images.perceptual.PerceptualHash.detail`: how much the perceptual hash says.
     size_bytes, mtime_ns, inode : int
         Of the file when it was read: while they stay the same, the file is taken to be unchanged.
     """
@@ -136,12 +116,13 @@ def read_pixels(path: AnyPath) -> Pixels:
     Examples
     --------
     >>> import pathlib, tempfile
+    >>> from samnb.images import encode_png
     >>> file = pathlib.Path(tempfile.mkdtemp(), "grey.png")
     >>> _ = file.write_bytes(encode_png(np.full((4, 6, 3), 99, np.uint8)))
     >>> read_pixels(file).shape
     (4, 6, 3)
     """
-    return np.array(_decode(_read_bytes(path)[0], path))
+    return np.array(_decode(read_file(path)[0], path))
 
 
 def read_upright(path: AnyPath, *, content_hash: str = "") -> tuple[Image.Image, bool]:
@@ -149,7 +130,7 @@ def read_upright(path: AnyPath, *, content_hash: str = "") -> tuple[Image.Image,
 
     Also whether the file's bytes have that SHA-256: where the picture was read before, its pixels are known then.
     """
-    content = _read_bytes(path)[0]
+    content = read_file(path)[0]
     return _decode(content, path), hashlib.sha256(content).hexdigest() == content_hash
 
 
@@ -161,21 +142,21 @@ def read_picture(path: AnyPath) -> Picture:
     ImageNotFound, ImageUnreadable, ImageTooLarge
         As `read_pixels`.
     """
-    content, status = _read_bytes(path)
+    content, status = read_file(path)
     upright = _decode(content, path)
     pixels = np.asarray(upright)
-    looks = looks_of(upright)
+    perceptual = compute_perceptual_hash(upright)
     return Picture(
         path=Path(path),
         pixels=pixels,
         size_hw=pixels.shape[:2],
         content_hash=hashlib.sha256(content).hexdigest(),
         pixel_hash=pixel_hash(pixels),
-        perceptual_hash=looks.perceptual_hash,
+        perceptual_hash=perceptual.hex,
         size_bytes=len(content),
         mtime_ns=status.st_mtime_ns,
         inode=status.st_ino,
-        perceptual_detail=looks.detail,
+        perceptual_detail=perceptual.detail,
     )
 
 
@@ -223,15 +204,10 @@ def as_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
     return np.array(np.broadcast_to(values, (*values.shape[:2], 3)), order="C")
 
 
-def content_hash(path: AnyPath) -> str:
-    """SHA-256 of a file's bytes, 64 hexadecimal digits; of any regular file, picture or not."""
-    with _opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def suffix_for(content: bytes) -> str:
     """What the name of a file with this picture in it should end in, "" for what is no picture.
 
+    >>> from samnb.images import encode_png
     >>> suffix_for(encode_png(np.zeros((1, 1, 3), np.uint8))), suffix_for(b"text")
     ('.png', '')
     """
@@ -242,97 +218,7 @@ def suffix_for(content: bytes) -> str:
         return ""
 
 
-def pixel_hash(pixels: Pixels) -> str:
-    """SHA-256 of a header (decoder version, mode, dtype, H, W, C) and the (H, W, 3) uint8 pixels in C order.
-
-    Examples
-    --------
-    >>> pixel_hash(np.zeros((1, 2, 3), np.uint8))[:8]
-    '76cb6379'
-    """
-    height, width, channels = pixels.shape
-    digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|{pixels.dtype}|{height}|{width}|{channels}".encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
-
-
-def hash_of_upright(picture: Image.Image) -> str:
-    """`pixel_hash` of what `read_upright` gives, strip by strip: the whole picture is never copied.
-
-    Examples
-    --------
-    >>> hash_of_upright(Image.new("RGB", (2, 1))) == pixel_hash(np.zeros((1, 2, 3), np.uint8))
-    True
-    """
-    width, height = picture.size
-    digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|uint8|{height}|{width}|3".encode())
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        digest.update(picture.crop((0, top, width, min(height, top + rows))).tobytes())
-    return digest.hexdigest()
-
-
-def thumbnail(pixels: Pixels, longest_side: int = 96) -> Pixels:
-    """The picture with its longest side at most `longest_side` pixels; never enlarged.
-
-    Examples
-    --------
-    >>> thumbnail(np.zeros((300, 900, 3), np.uint8)).shape
-    (32, 96, 3)
-    """
-    height, width = pixels.shape[:2]
-    factor = longest_side / max(height, width)
-    if factor >= 1:
-        return pixels.copy()
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def encode_png(pixels: Pixels) -> bytes:
-    """A PNG file of (H, W, 3) RGB or (H, W, 4) RGBA uint8, as bytes.
-
-    Examples
-    --------
-    >>> encode_png(np.zeros((2, 2, 3), np.uint8))[1:4]
-    b'PNG'
-    """
-    buffer = io.BytesIO()
-    # Level 1: on photographs twice as fast as the default, and about 15 % larger.
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
 # ---------------------------------------------------------------- reading
-
-
-@contextmanager
-def _opened(path: AnyPath) -> Iterator[io.FileIO]:
-    """A regular file, open for reading; what goes wrong in the meantime is an `ImageError` too."""
-    try:
-        file = os.path.expanduser(os.fspath(path))
-        # Before opening: opening a named pipe would wait for its other end.
-        mode = os.stat(file).st_mode
-        if not stat.S_ISREG(mode):
-            raise ImageUnreadable(path, "this is a folder" if stat.S_ISDIR(mode) else "not a regular file")
-        with open(file, "rb", buffering=0) as stream:
-            yield stream
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ImageNotFound(path, expected="a picture file") from error
-    except ImageError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ImageUnreadable(path, f"cannot be read ({getattr(error, 'strerror', '') or error})") from error
-
-
-def _read_bytes(path: AnyPath) -> tuple[bytes, os.stat_result]:
-    with _opened(path) as file:
-        status = os.fstat(file.fileno())
-        if status.st_size > MAX_FILE_BYTES:
-            raise ImageUnreadable(path, f"{status.st_size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
-        content = file.read()
-    if not content:
-        raise ImageUnreadable(path, "the file is empty, zero bytes")
-    return content, status
 
 
 def _decode(content: bytes, path: AnyPath) -> Image.Image:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog import Catalog, ImageRecord
-from ..encoding.encoder import Encoder, RecentPixels
+from ..encoding.encoder import Encoder
 from ..errors import UnknownOption
 from ..images.perceptual import PERCEPTUAL_VERSION
+from ..images.pixel_cache import PixelCache
 from ..jobs import Job
 from ..records import ImageRef
 from . import legacy
@@ -47,7 +48,7 @@ class ImageLibrary:
     def __init__(self, catalog: Catalog, folder: Path, encoder: Encoder):
         self.catalog, self.folder = catalog, folder
         self._encoder = encoder
-        self._pixels = RecentPixels()
+        self._pixels = PixelCache()
 
     def image(self, image: ImageRef) -> ImageRecord:
         """One image by file name, "dataset/file name", id, path or hash. Raises `UnknownName`."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..cards import Html, card, count_text, html_table
+from ..images.thumbnails import jpeg_url
 from ..masks import overlay
 from ..records import Failure
 
@@ -218,7 +217,7 @@ class TemplateReport:
             said = f"{image.image}: {len(image.missed)} missed, {tally.kept - tally.found} false"
             yield (
                 f'<figure style="margin:0;max-width:240px;font-size:11px"><img alt="{html.escape(said, quote=True)}" '
-                f'src="data:image/jpeg;base64,{_jpeg(overlay(pixels, masks, colors=colors) if masks else pixels)}">'
+                f'src="{_small_jpeg(overlay(pixels, masks, colors=colors) if masks else pixels)}">'
                 f"<figcaption>{html.escape(said)}</figcaption></figure>"
             )
         yield "</div><div style='font-size:11px'>blue: missed · orange: made up</div>"
@@ -297,8 +296,7 @@ def _line(name: str, tally: DetectionCounts) -> str:
     )
 
 
-def _jpeg(pixels: NDArray[np.uint8], side: int = 240) -> str:
-    picture, buffer = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((side, side))
-    picture.save(buffer, format="JPEG", quality=85)
-    return base64.b64encode(buffer.getvalue()).decode()
+def _small_jpeg(pixels: NDArray[np.uint8]) -> str:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((240, 240))
+    return jpeg_url(np.asarray(picture), quality=85)

@@ -15,7 +15,7 @@ from samnb.duplicates import near as near_duplicates
 from samnb.duplicates.gallery import GROUPS, PICTURES, DuplicateGroups, NearDuplicateGroups
 from samnb.duplicates.hamming import as_words, within
 from samnb.duplicates.near import THRESHOLD, near_groups, pair
-from samnb.images.perceptual import FLAT, PERCEPTUAL_VERSION, looks_of
+from samnb.images.perceptual import MIN_DETAIL, PERCEPTUAL_VERSION, compute_perceptual_hash
 from samnb.records import ImageRecord
 from tests.support.adding import add_pictures
 
@@ -72,7 +72,7 @@ def test_what_is_left_out_is_counted() -> None:
     images = [
         record(0, with_bits()),
         record(1, with_bits(1), pixel_hash="0"),  # the same pixels: a duplicate, not a near one
-        record(2, with_bits(2), perceptual_detail=FLAT / 2),
+        record(2, with_bits(2), perceptual_detail=MIN_DETAIL / 2),
         record(3, with_bits(3), perceptual_version=0),
         record(4, with_bits(4)),
     ]
@@ -198,8 +198,8 @@ def test_pictures_with_nothing_in_them_say_so() -> None:
         halves,
         np.broadcast_to(np.linspace(120, 200, 300)[:, None, None], grey.shape),
     ):
-        assert looks_of(flat.clip(0, 255).astype(np.uint8)).detail < FLAT
-    assert looks_of(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).detail > FLAT
+        assert compute_perceptual_hash(flat.clip(0, 255).astype(np.uint8)).detail < MIN_DETAIL
+    assert compute_perceptual_hash(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).detail > MIN_DETAIL
 
 
 # -- showing ------------------------------------------------------------------------------------------

@@ -4,14 +4,12 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import samnb.encoding.encoder
 import samnb.encoding.tasks
+import samnb.images.pixel_cache
 import samnb.session
-from samnb.encoding.encoder import read_checked
-from samnb.errors import ImageChanged, StoreError
-from samnb.images import pixel_hash
+from samnb.errors import StoreError
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
 
@@ -34,16 +32,6 @@ def test_the_key_tells_pixels_models_and_storage_apart(session, tmp_path):
         other.model.embedding_spec = "numpy/2"
         keys.add(other._encoder.key(image.pixel_hash))
     assert len(keys) == 5
-
-
-def test_pixels_that_changed_are_not_filed_under_the_old_hash(tmp_path):
-    path = tmp_path / "a.png"
-    before = np.zeros((4, 4, 3), np.uint8)
-    Image.fromarray(before).save(path)
-    np.testing.assert_array_equal(read_checked(path, pixel_hash(before), "monday"), before)
-    Image.fromarray(before + 1).save(path)
-    with pytest.raises(ImageChanged, match=r"a\.png.*changed since it was added.*dataset='monday'"):
-        read_checked(path, pixel_hash(before), "monday")
 
 
 def test_the_first_and_the_second_answer_are_the_same_bits(session):
@@ -102,5 +90,5 @@ def test_the_first_look_at_an_unchanged_file_hashes_no_pixels(session, monkeypat
         raise AssertionError("its pixels were hashed")
 
     monkeypatch.setattr(samnb.encoding.tasks, "hash_of_upright", refuse_to_hash)
-    monkeypatch.setattr(samnb.encoding.encoder, "pixel_hash", refuse_to_hash)
+    monkeypatch.setattr(samnb.images.pixel_cache, "pixel_hash", refuse_to_hash)
     assert session.embedding(session.images()[0])[1] is False

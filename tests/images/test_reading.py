@@ -20,7 +20,6 @@ from samnb.errors import ImageError, ImageNotFound, ImageTooLarge, ImageUnreadab
 from samnb.images import (
     as_pixels,
     content_hash,
-    encode_png,
     perceptual_hash,
     pixel_hash,
     read_picture,
@@ -414,7 +413,7 @@ def test_a_truncated_pil_image_is_unreadable(noise, tmp_path):
         as_pixels(image)
 
 
-# ---------------------------------------------------------------- hashes
+# ---------------------------------------------------------------- one pass
 
 
 def test_picture_tells_about_its_file(noise, tmp_path):
@@ -430,62 +429,7 @@ def test_picture_tells_about_its_file(noise, tmp_path):
     assert "array" not in repr(picture)
 
 
-def test_content_hash_of_nothing(tmp_path):
-    (tmp_path / "empty").touch()
-    assert content_hash(tmp_path / "empty") == hashlib.sha256(b"").hexdigest()
-
-
-def test_pixel_hash_is_of_header_and_pixels(noise):
-    written_out = b"px1|RGB|uint8|48|64|3" + noise.tobytes()
-    assert pixel_hash(noise) == hashlib.sha256(written_out).hexdigest()
-    assert pixel_hash(np.asfortranarray(noise)) == pixel_hash(noise)
-    reshaped = noise.reshape(64, 48, 3)
-    assert pixel_hash(reshaped) != pixel_hash(noise)
-
-
-def bits_apart(one: str, other: str) -> int:
-    return (int(one, 16) ^ int(other, 16)).bit_count()
-
-
-def test_perceptual_hash_survives_resizing_and_recompression(scene, tmp_path):
-    whole = perceptual_hash(scene)
-    half = np.array(Image.fromarray(scene).resize((160, 120), Image.Resampling.BOX))
-    squeezed = read_pixels(save(scene, tmp_path / "a.jpg", quality=40))
-    brighter = (scene.astype(int) + 12).clip(0, 255).astype(np.uint8)
-    for version in (half, squeezed, brighter):
-        assert bits_apart(whole, perceptual_hash(version)) <= 32
-    assert bits_apart(whole, perceptual_hash(np.ascontiguousarray(scene[::-1]))) > 60
-    assert bits_apart(whole, perceptual_hash(np.ascontiguousarray(scene[:, ::-1]))) > 60
-
-
-def test_perceptual_hash_of_unrelated_noise_differs_in_half_the_bits():
-    rng = np.random.default_rng(0)
-    one, other = (perceptual_hash(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(2))
-    assert 90 < bits_apart(one, other) < 166
-
-
-def test_perceptual_hash_of_flat_pictures_is_not_noise():
-    hashes = {perceptual_hash(np.full((50, 70, 3), grey, np.uint8)) for grey in (1, 77, 128, 255)}
-    assert hashes == {"8" + "0" * 63}
-
-
-# ---------------------------------------------------------------- thumbnails
-
-
-def test_thumbnails_keep_the_shape_and_never_enlarge(scene):
-    assert thumbnail(scene).shape == (72, 96, 3)
-    assert thumbnail(scene, 32).shape == (24, 32, 3)
-    assert thumbnail(np.zeros((2, 4000, 3), np.uint8)).shape == (1, 96, 3)
-    small = thumbnail(scene, 1000)
-    np.testing.assert_array_equal(small, scene)
-    assert not np.shares_memory(small, scene)
-    assert np.abs(thumbnail(scene).mean((0, 1)) - scene.mean((0, 1))).max() < 2
-
-
-def test_encode_png_is_lossless(noise):
-    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(encode_png(noise)))), noise)
-    see_through = np.dstack([noise, noise[..., 0]])
-    assert Image.open(io.BytesIO(encode_png(see_through))).mode == "RGBA"
+# ---------------------------------------------------------------- threads
 
 
 def test_threads_read_at_once_and_pillows_limit_survives(noise, tmp_path):

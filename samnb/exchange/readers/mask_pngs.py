@@ -12,8 +12,8 @@ from typing import Any
 
 from ...errors import FormatError, ImageError
 from ...evaluation.cases import CaseSource
-from ...evaluation.coco_cases import PictureFolder
 from ...evaluation.mask_cases import mask_number, mask_of, read_masks
+from ...images.folder import PictureFolder
 from ...records import Failure
 from ..writers.layout import MANIFEST
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 
 import cv2
@@ -12,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...images import thumbnail
+from ...images.thumbnails import jpeg_url
 from ...masks.drawing import color_rgb, draw_masks
 
-__all__ = ["CSS", "closeup", "closeup_figure", "jpeg", "whereabouts", "window_round"]
+__all__ = ["CSS", "closeup", "closeup_figure", "whereabouts", "window_round"]
 
 SIDE = 560
 """The longest side, in pixels, of the object's picture as it is sent to the page; small ones are enlarged."""
@@ -80,13 +79,5 @@ def whereabouts(pixels: Pixels, window: Window, color: str) -> Pixels:
 
 def closeup_figure(pixels: Pixels, name: str, caption: str, kind: str) -> str:
     """One picture as HTML; `caption` is HTML already."""
-    source = f"data:image/jpeg;base64,{jpeg(pixels)}"
-    image = f'<img alt="{escape(name, quote=True)}" src="{source}">'
+    image = f'<img alt="{escape(name, quote=True)}" src="{jpeg_url(pixels)}">'
     return f'<figure class="samnb-{kind}">{image}<figcaption>{caption}</figcaption></figure>'
-
-
-def jpeg(pixels: Pixels, quality: int = 88) -> str:
-    """A JPEG file in base 64."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="JPEG", quality=quality)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...images import thumbnail
+from ...images.thumbnails import jpeg_url
 from ...records import ImageRecord
 
 __all__ = ["CSS", "difference", "figure", "side_by_side"]
@@ -100,14 +99,8 @@ def _figure(pixels: Pixels | Exception, alt: str, caption: str, *, stays: bool =
     if isinstance(pixels, Exception):
         shown = f'<div class="samnb-unread">⚠ {escape(str(pixels))}</div>'
     else:
-        shown = f'<img alt="{escape(alt)}" src="data:image/jpeg;base64,{_jpeg(pixels)}">'
+        shown = f'<img alt="{escape(alt)}" src="{jpeg_url(thumbnail(pixels, SIDE))}">'
     return f'<figure class="{"samnb-stays" if stays else ""}">{shown}<figcaption>{caption}</figcaption></figure>'
-
-
-def _jpeg(pixels: Pixels) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(thumbnail(pixels, SIDE)).save(buffer, format="JPEG", quality=88)
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _resized(pixels: Pixels, size: tuple[int, int]) -> NDArray[np.float64]:

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...images.thumbnails import jpeg_url
 from ...masks import category_color
 from ...masks.drawing import OutlineCache, draw_masks
 from ...templates.preview import Preview
-from ..common.closeup import jpeg
 
 __all__ = ["CSS", "figure", "overall", "waiting"]
 
@@ -81,7 +81,7 @@ def figure(
         _draw_mark(shown, preview.matches[index].mask, good)
     said = _said(preview, len(unsure), marks)
     name = escape(f"{preview.image.dataset}/{preview.image.filename}: {said}", quote=True)
-    image = f'<img data-sample="{number}" alt="{name}" src="data:image/jpeg;base64,{jpeg(shown, 80)}">'
+    image = f'<img data-sample="{number}" alt="{name}" src="{jpeg_url(shown, 80)}">'
     return f"<figure>{image}{_caption(preview.image.filename, said)}</figure>"
 
 

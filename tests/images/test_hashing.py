@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from samnb.images import content_hash, pixel_hash
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def test_content_hash_of_nothing(tmp_path):
+    (tmp_path / "empty").touch()
+    assert content_hash(tmp_path / "empty") == hashlib.sha256(b"").hexdigest()
+
+
+def test_pixel_hash_is_of_header_and_pixels(noise):
+    written_out = b"px1|RGB|uint8|48|64|3" + noise.tobytes()
+    assert pixel_hash(noise) == hashlib.sha256(written_out).hexdigest()
+    assert pixel_hash(np.asfortranarray(noise)) == pixel_hash(noise)
+    reshaped = noise.reshape(64, 48, 3)
+    assert pixel_hash(reshaped) != pixel_hash(noise)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samnb.images import perceptual_hash, read_pixels
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    """Something photograph-like: smooth, with a few shapes."""
+    y, x = np.mgrid[:240, :320].astype(float)
+    red = 120 + 80 * np.sin(x / 37) + 40 * np.cos(y / 53)
+    green = 90 + 60 * np.cos((x + y) / 61)
+    blue = np.where((x - 100) ** 2 + (y - 90) ** 2 < 50**2, 230, 60 + y / 4)
+    return np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8)
+
+
+def save(pixels: np.ndarray, path: Path, **options: object) -> Path:
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def bits_apart(one: str, other: str) -> int:
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+def test_perceptual_hash_survives_resizing_and_recompression(scene, tmp_path):
+    whole = perceptual_hash(scene)
+    half = np.array(Image.fromarray(scene).resize((160, 120), Image.Resampling.BOX))
+    squeezed = read_pixels(save(scene, tmp_path / "a.jpg", quality=40))
+    brighter = (scene.astype(int) + 12).clip(0, 255).astype(np.uint8)
+    for version in (half, squeezed, brighter):
+        assert bits_apart(whole, perceptual_hash(version)) <= 32
+    assert bits_apart(whole, perceptual_hash(np.ascontiguousarray(scene[::-1]))) > 60
+    assert bits_apart(whole, perceptual_hash(np.ascontiguousarray(scene[:, ::-1]))) > 60
+
+
+def test_perceptual_hash_of_unrelated_noise_differs_in_half_the_bits():
+    rng = np.random.default_rng(0)
+    one, other = (perceptual_hash(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(2))
+    assert 90 < bits_apart(one, other) < 166
+
+
+def test_perceptual_hash_of_flat_pictures_is_not_noise():
+    hashes = {perceptual_hash(np.full((50, 70, 3), grey, np.uint8)) for grey in (1, 77, 128, 255)}
+    assert hashes == {"8" + "0" * 63}

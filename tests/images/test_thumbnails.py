@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samnb.images import encode_png, thumbnail
+from samnb.images.thumbnails import jpeg_url
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    """Something photograph-like: smooth, with a few shapes."""
+    y, x = np.mgrid[:240, :320].astype(float)
+    red = 120 + 80 * np.sin(x / 37) + 40 * np.cos(y / 53)
+    green = 90 + 60 * np.cos((x + y) / 61)
+    blue = np.where((x - 100) ** 2 + (y - 90) ** 2 < 50**2, 230, 60 + y / 4)
+    return np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8)
+
+
+def test_thumbnails_keep_the_shape_and_never_enlarge(scene):
+    assert thumbnail(scene).shape == (72, 96, 3)
+    assert thumbnail(scene, 32).shape == (24, 32, 3)
+    assert thumbnail(np.zeros((2, 4000, 3), np.uint8)).shape == (1, 96, 3)
+    small = thumbnail(scene, 1000)
+    np.testing.assert_array_equal(small, scene)
+    assert not np.shares_memory(small, scene)
+    assert np.abs(thumbnail(scene).mean((0, 1)) - scene.mean((0, 1))).max() < 2
+
+
+def test_encode_png_is_lossless(noise):
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(encode_png(noise)))), noise)
+    see_through = np.dstack([noise, noise[..., 0]])
+    assert Image.open(io.BytesIO(encode_png(see_through))).mode == "RGBA"
+
+
+def test_a_jpeg_for_a_page_is_a_picture(scene):
+    kind, _, data = jpeg_url(scene).partition(",")
+    assert kind == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (320, 240))
+    assert len(jpeg_url(scene, quality=30)) < len(jpeg_url(scene))
