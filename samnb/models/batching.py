@@ -1,4 +1,4 @@
-"""Several images in one run of a net; where the memory is short, in smaller batches."""
+"""Several images in one run of a model; in smaller batches if memory is short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Batches:
-    """Runs batches, and remembers how large one may be on this device.
+    """Runs batches, and remembers the largest size that fits on this device.
 
     Examples
     --------
@@ -32,12 +32,12 @@ class Batches:
         """The most images that fitted after a batch did not; None: none has failed."""
 
     def run(self, run: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
-        """What `run` gives for all items, in their order; batches that the memory has no room for are halved.
+        """The results of `run` for all items, in their order; batches that do not fit into memory are halved.
 
         Raises
         ------
         Exception
-            What `run` raises, also when there is no room for one item alone.
+            Errors of `run`, also if a single item does not fit.
         """
         done: list[Result] = []
         while len(done) < len(items):
@@ -52,14 +52,14 @@ class Batches:
                 reason = str(error).partition("\n")[0]
             else:
                 continue
-            # Out here, since the error, while it is handled, holds the tensors of the run that failed.
+            # Outside the handler, since the error holds the tensors of the failed run while it is handled.
             _log.warning("no room for %d images at once (%s); from now on %d", size, reason, self.largest)
             _free()
         return done
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device had too little memory; MPS and older versions of torch say so in words only."""
+    """Whether a device ran out of memory; MPS and older versions of torch have only a message for it."""
     import torch
 
     kind = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)

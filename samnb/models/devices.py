@@ -1,4 +1,4 @@
-"""Which processor a model runs on, and in which precision: ``"auto"`` is cuda, else mps, else cpu."""
+"""The device and the precision of a model: ``"auto"`` is cuda, else mps, else cpu."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _seen = threading.local()
 
 
 def check_device(device: str) -> str:
-    """Give `device` back if it can name one; whether it is there is seen when it is used.
+    """Return `device` if the name is valid; whether it exists is checked on use.
 
     >>> check_device("cuda:1")
     'cuda:1'
@@ -42,7 +42,7 @@ def check_device(device: str) -> str:
 
 
 def resolve_device(wanted: str) -> str:
-    """Turn ``"auto"`` into a device that is here, and raise `ModelError` for one that is not; imports torch."""
+    """Resolve ``"auto"`` to an available device; raise `ModelError` for a missing one; imports torch."""
     import torch
 
     mps = torch.backends.mps.is_available()
@@ -59,7 +59,7 @@ def resolve_device(wanted: str) -> str:
 
 
 def check_precision(precision: str) -> str:
-    """Give `precision` back if it is one of `PRECISIONS`, else raise `UnknownName`.
+    """Return `precision` if it is one of `PRECISIONS`, else raise `UnknownName`.
 
     >>> check_precision("bfloat16")
     'bfloat16'
@@ -70,10 +70,10 @@ def check_precision(precision: str) -> str:
 
 
 def decide_precision(wanted: str, device: str) -> str:
-    """What ``"auto"`` means on a device: float16 on cuda, float32 anywhere else.
+    """The precision for ``"auto"`` on a device: float16 on cuda, float32 anywhere else.
 
     float16 and not bfloat16: any GPU of the last ten years has it, it keeps three more bits, and the cache stores it.
-    torch is imported only where an NVIDIA driver is at home, so that a key on other machines costs no import.
+    torch is imported only if there is an NVIDIA driver, so that a key on other machines needs no import.
 
     >>> decide_precision("auto", "cpu"), decide_precision("auto", "cuda:1"), decide_precision("bfloat16", "cpu")
     ('float32', 'float16', 'bfloat16')
@@ -107,9 +107,9 @@ def computing_as(precision: str, device: str) -> Iterator[None]:
 def on_threads(count: int | None) -> Iterator[None]:
     """Let torch use that many processor threads here, and this thread's own number afterwards; None changes nothing.
 
-    torch keeps a number for each thread, and a thread is born with the one that was set last, by whomever. So a thread
-    that comes here for the first time with a number that was lent to another one has the usual number of the process
-    as its own. A number that was set in here by somebody else stays.
+    torch keeps a number for each thread, and a new thread starts with the one that was set last, in any thread. So a
+    thread that comes here for the first time with a number that was set here for another one gets the usual number of
+    the process afterwards. A number that other code sets inside the block stays.
     """
     if count is None:
         yield

@@ -1,11 +1,11 @@
-"""From the logits of a mask to the mask at the size of its picture, as ``Sam.postprocess_masks`` does it, in one step.
+"""Upscales the logits of a mask to the size of its picture, as ``Sam.postprocess_masks`` does, in one step.
 
-``segment_anything`` scales the logits to the model's frame, cuts the padding off, scales what is left to the picture
-and asks what is above zero. Both scalings are bilinear, so a row of the picture is a mixture of two or three rows of
+``segment_anything`` scales the logits to the model's frame, cuts off the padding, scales the rest to the picture
+and thresholds at zero. Both scalings are bilinear, so a row of the picture is a mixture of two or three rows of
 the logits, and the same for columns: two narrow-banded matrices for each size of picture, made once. A mixture of
-values that are not above zero is not above zero, so only the rows and columns round an object are ever computed.
+values that are not above zero is not above zero, so only the rows and columns around an object are computed.
 
-The weights are torch's own, to the last bit; sums are rounded in another order, which turns a pixel whose logit is
+The weights are torch's own, to the last bit; sums are rounded in another order, which may flip a pixel whose logit is
 about 1e-7 of its neighbours'. Imports no torch.
 """
 
@@ -29,14 +29,14 @@ AT_ONCE = 64
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """How one axis of the picture is mixed from one of the logits.
+    """The weights that mix one axis of the picture from one of the logits.
 
     Parameters
     ----------
     first, last : (length,)
         The first cell each pixel depends on, and one after its last; neither ever falls.
     blocks : sequence of (AT_ONCE, k) float32
-        The weights of so many pixels each, for the cells they depend on; of the last block fewer.
+        The weights of `AT_ONCE` pixels each, for the cells they depend on; of the last block fewer.
     """
 
     first: NDArray[np.intp]
@@ -52,7 +52,7 @@ class _Axis:
         )
 
     def pieces(self, pixels: slice) -> Iterator[tuple[slice, Any, slice]]:
-        """Some pixels at a time: which, their weights, and the cells those are for."""
+        """Blocks of pixels: the pixels, their weights, and the cells of these weights."""
         import torch
 
         for number in range(pixels.start // AT_ONCE, -(-pixels.stop // AT_ONCE)):
@@ -71,7 +71,7 @@ def upscale_mask(
     original_size: tuple[int, int],
     out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """The mask that logits mean.
+    """The mask of some logits.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def _axis(side: int, frame: int, part: int, length: int) -> _Axis:
             np.add.at(weights, (pixels, lower[upper]), share * own[upper])
     there = weights > 0
     first, last = there.argmax(1), side - there[:, ::-1].argmax(1)
-    # Where a weight came out as nothing, its cell is left out; the next pixels need none before those of this one.
+    # A cell with weight zero is left out; the next pixels need no cells before those of this one.
     first, last = np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(last)
     blocks = []
     for start in range(0, length, AT_ONCE):

@@ -1,1 +1,1 @@
-"""What `samnb.cache.EmbeddingCache` is made of: entries, a folder of them, budgets, memory, remote tiers."""
+"""The parts of `samnb.cache.EmbeddingCache`: entries, a folder of them, eviction, memory, remote tiers."""

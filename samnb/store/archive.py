@@ -1,7 +1,6 @@
 """Export and import of a cache as one uncompressed tar file.
 
-What comes out of an archive is bytes until it is verified, and goes where its key says: a name in an archive is never
-used as a path.
+Entries of an archive are verified, and stored by their key: a name in an archive is never used as a path.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .stats import CacheStats
 __all__ = ["ArchiveReport", "EntryStore", "export_entries", "import_entries"]
 
 _NAME = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})\.safetensors")
-_LARGEST = 2 << 30  # no embedding is, and an archive may claim anything
+_LARGEST = 2 << 30  # no embedding is larger, and an archive may claim anything
 _FIRST = 20
 
 
@@ -54,7 +53,7 @@ class EntryStore(Protocol):
 
 @dataclass(frozen=True)
 class ArchiveReport:
-    """What was written into an archive, or taken from one.
+    """The result of an export into an archive, or of an import from one.
 
     Parameters
     ----------
@@ -62,13 +61,13 @@ class ArchiveReport:
     entries : int
         Sound ones, in the archive.
     added : int
-        Those that were not here before; of an export, all.
+        Entries that were not here before; of an export, all.
     rejected : tuple of (name, reason)
-        What is damaged, or no embedding.
+        Damaged entries, and files that are not embeddings.
     stopped : str
         Why not all of the archive was read; empty if it was.
     evicted : int
-        Embeddings that an import took away to make room, perhaps some of its own.
+        Embeddings that an import evicted to make room, possibly some of its own.
     """
 
     path: Path
@@ -80,7 +79,7 @@ class ArchiveReport:
 
     @property
     def ok(self) -> bool:
-        """True when all of the archive was read and all in it was sound."""
+        """True if the whole archive was read and all entries were sound."""
         return not self.rejected and not self.stopped
 
     def __str__(self) -> str:
@@ -97,7 +96,7 @@ class ArchiveReport:
 
 
 def export_entries(cache: EntryStore, path: Path | str, *, keys: Iterable[str] | None = None) -> ArchiveReport:
-    """Write embeddings into one file, which is there whole or not at all.
+    """Write embeddings into one file, which is complete or absent.
 
     Parameters
     ----------
@@ -140,9 +139,9 @@ def export_entries(cache: EntryStore, path: Path | str, *, keys: Iterable[str] |
 
 
 def import_entries(cache: EntryStore, path: Path | str) -> ArchiveReport:
-    """Take what is sound from an archive; what is here already is not written again. May be repeated.
+    """Import the sound entries of an archive; existing ones are not written again. May be repeated.
 
-    Where the budget is full, what was used longest ago is evicted, as by any other write; the report says how many.
+    If the budget is full, the entries used longest ago are evicted, as by any other write; the report has the number.
 
     Raises
     ------
@@ -202,7 +201,7 @@ def _bytes_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _cut_off(path: Path) -> str:
-    """A tar ends with two blocks of zeros; without them it was cut between two members, which reads as an end."""
+    """Whether the tar ends with two blocks of zeros; without them it was cut between two members."""
     with suppress(OSError), open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 1024))
         return "" if not any(file.read()) else "the archive has no end: it was cut off"

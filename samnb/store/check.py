@@ -1,4 +1,4 @@
-"""`check_folder`: verifies every file of a folder of entries, and says what it found in a `CacheReport`."""
+"""`check_folder`: verifies every file of a folder of entries, and returns a `CacheReport`."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ __all__ = ["CacheReport", "check_folder"]
 
 @dataclass(frozen=True)
 class CacheReport:
-    """What `EmbeddingCache.check` found.
+    """The result of `EmbeddingCache.check`.
 
     Parameters
     ----------
     entries : int
         Sound ones.
     damaged : tuple of (path, reason)
-        Entries that will be computed again; moved to quarantine when `fixed`.
+        Entries that will be computed again; moved to quarantine if `fixed`.
     unreadable : tuple of (path, reason)
-        Files that could not be opened, so nothing is known of them; never moved.
+        Files that could not be opened, so their state is unknown; never moved.
     stale_temporary : tuple of path
         Left by writers that died more than an hour ago; deleted when `fixed`.
     quarantined : int
-        Files in quarantine now. They are yours to look at; a collection deletes them after a month.
+        Files in quarantine now, for inspection; a collection deletes them after a month.
     fixed : bool
-        Whether it was asked to put right what it found.
+        Whether the findings were repaired.
     trash : int
-        Evicted files that nobody came to delete; deleted when `fixed`.
+        Evicted files that were not deleted yet; deleted if `fixed`.
     miscounted : int
-        Bytes by which the usage file was wrong, which a killed process may leave; put right when `fixed`.
+        Bytes by which the usage file was wrong, for example after a killed process; corrected if `fixed`.
     flags : int
-        Images whose `embedding_cached` said something else than the store; put right when `fixed`.
+        Images whose `embedding_cached` differed from the store; corrected if `fixed`.
     """
 
     entries: int
@@ -52,17 +52,17 @@ class CacheReport:
 
     @property
     def ok(self) -> bool:
-        """True when nothing is wrong, or nothing any more."""
+        """True if nothing is wrong, or everything was repaired."""
         return not self.unreadable and (self.fixed or not self._to_fix)
 
     @property
     def _to_fix(self) -> bool:
-        # what another process is writing or evicting just now may show as miscounted or in the trash
+        # files that another process is writing or evicting may show as miscounted or in the trash
         return bool(self.damaged or self.stale_temporary or self.flags)
 
     @property
     def rows(self) -> dict[str, str]:
-        """What the card shows, by name."""
+        """The rows of the card, by name."""
         return {
             "sound": f"{self.entries:,}",
             "damaged": f"{len(self.damaged):,}",

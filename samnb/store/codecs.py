@@ -1,8 +1,8 @@
-"""Bytes made smaller: the channels of a tensor as int8, and whole entries by byte-shuffle and zstd.
+"""Compression: the channels of a tensor as int8, and whole entries by byte-shuffle and zstd.
 
-int8 loses: one scale for each channel, because with one for the whole tensor a wide channel spoils the narrow ones.
-Shuffle and zstd lose nothing and are worth 15 to 20 % of a half-precision embedding, against 4 to 10 times the time
-of reading it from a local disk: for a network, not for the disk.
+int8 is lossy. It has one scale per channel, because with a single scale a wide channel spoils the narrow ones.
+Shuffle and zstd are lossless and save 15 to 20 % of a half-precision embedding, but take 4 to 10 times the time
+of reading it from a local disk: useful for a network, not for the disk.
 
 Shuffled by numpy and compressed by ``zstandard`` (Python 3.14's own ``compression.zstd`` does as well). Blosc2 gives
 the same ratio to the fourth digit, and brings pydantic, httpx and rich along.
@@ -23,12 +23,12 @@ from ..errors import PackageMissing, StoreError
 
 __all__ = ["can_compress", "compress", "expand", "from_int8", "is_compressed", "to_int8"]
 
-# Before the zstd frame: magic, width of the shuffle, and the length of what comes out. No entry can begin like
-# this: the first 8 bytes of one are the length of its header, and this would be an absurd one.
+# Before the zstd frame: magic, width of the shuffle, and the uncompressed length. No entry can begin like
+# this: its first 8 bytes are the length of its header, and this would be far too long.
 _MAGIC = b"samnb.z1"
 _HEAD = struct.Struct("<8sBQ")
 _LARGEST = 1 << 32
-_LEVEL = 1  # 3 takes twice as long for a percent
+_LEVEL = 1  # 3 takes twice as long and saves one percent
 
 
 def to_int8(tensor: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -62,7 +62,7 @@ def to_int8(tensor: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int8], NDArra
 
 
 def from_int8(values: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `to_int8` took apart, (C, ...) float32.
+    """The inverse of `to_int8`: (C, ...) float32.
 
     >>> from_int8(np.int8([[2, -3], [1, 0]]), np.float32([0.5, 10])).tolist()
     [[1.0, -1.5], [10.0, 0.0]]
@@ -77,17 +77,17 @@ def _channels(tensor: NDArray[Any], count: int) -> NDArray[Any]:
 
 
 def can_compress() -> bool:
-    """True when a zstd library is there."""
+    """True if a zstd library is installed."""
     return _zstd() is not None
 
 
 def is_compressed(raw: bytes) -> bool:
-    """True for what `compress` gave."""
+    """True for the output of `compress`."""
     return raw[: len(_MAGIC)] == _MAGIC
 
 
 def compress(raw: bytes, *, width: int = 2) -> bytes:
-    """The same bytes, shorter, for `expand`; without a zstd library, or when nothing is won, the bytes themselves.
+    """The bytes compressed, for `expand`; without a zstd library, or if that is not shorter, the bytes themselves.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def compress(raw: bytes, *, width: int = 2) -> bytes:
 
 
 def expand(raw: bytes) -> bytes:
-    """What went into `compress`; bytes that are not compressed come back as they are.
+    """The inverse of `compress`; bytes that are not compressed are returned unchanged.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _unshuffled(raw: bytes, width: int) -> bytes:
 
 @cache
 def _zstd() -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes], type[Exception]] | None:
-    """Compress, decompress to at most so many bytes, and the library's error; None without a library."""
+    """Functions to compress, and to decompress to a maximum size, and the library's error; None without a library."""
     try:
         library = import_module("zstandard")
     except ImportError:
@@ -158,7 +158,7 @@ def _zstd() -> tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes], ty
         return library.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(raw)
 
     def expand(raw: bytes, length: int) -> bytes:
-        # `decompress` makes room for whatever length a damaged frame claims.
+        # `decompress` would allocate any length that a damaged frame claims.
         if library.frame_content_size(raw) != length:
             raise ValueError("the frame is of another length")
         return library.ZstdDecompressor().decompress(raw)

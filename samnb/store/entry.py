@@ -72,7 +72,7 @@ def make_key(pixel_hash: str, model_fingerprint: str, recipe: str) -> str:
     Raises
     ------
     StoreError
-        A part is empty: embeddings of different images would be taken for each other.
+        A part is empty: embeddings of different images would be confused.
 
     Examples
     --------
@@ -104,7 +104,7 @@ class EntryDamaged(StoreError):
 
 
 def round_trip(embedding: Embedding, dtype: str) -> Embedding:
-    """The embedding as it reads back: through the storage dtype to float32, in arrays of its own, read-only.
+    """The embedding as it will be read: converted to the storage dtype and back to float32, new read-only arrays.
 
     Raises
     ------
@@ -160,12 +160,12 @@ def serialize(key: str, embedding: Embedding, *, dtype: str, metadata: Mapping[s
 
 
 def deserialize(raw: bytes, key: str) -> Embedding:
-    """Verify the bytes of one file and give the embedding: float32, read-only.
+    """Verify the bytes of one file and return the embedding: float32, read-only.
 
     Raises
     ------
     EntryDamaged
-        Anything but the complete, unaltered entry of `key`.
+        Anything but the complete, unchanged entry of `key`.
     """
     _check_digest(raw)
     try:
@@ -175,7 +175,7 @@ def deserialize(raw: bytes, key: str) -> Embedding:
 
 
 def verify(raw: bytes, key: str) -> None:
-    """Raise `EntryDamaged` unless these are the unaltered bytes of `key`'s entry; makes no tensors.
+    """Raise `EntryDamaged` unless these are the unchanged bytes of `key`'s entry; makes no tensors.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def verify(raw: bytes, key: str) -> None:
 
 
 def number_width(raw: bytes) -> int:
-    """How many bytes each number of a file takes, by what its header says; 2 if it cannot be told."""
+    """Bytes per number of a file, from its header; 2 if unknown."""
     start = raw[:1024]
     return next((_NUMPY[code].itemsize for name, code in DTYPES.items() if b'"dtype":"%b"' % name.encode() in start), 2)
 
@@ -209,7 +209,7 @@ def _check_digest(raw: bytes) -> None:
 
 
 def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Where the tensors start, what the file says of itself, and of each tensor."""
+    """The offset of the tensors, the metadata, and the header of each tensor."""
     start = 8 + struct.unpack_from("<Q", raw)[0]
     fields = json.loads(raw[8:start])
     metadata = fields.pop("__metadata__")
@@ -245,7 +245,7 @@ def _tensor(raw: bytes, start: int, end: int, name: str, field: Any) -> tuple[ND
 
 
 def _cast(embedding: Embedding, dtype: str) -> dict[str, NDArray[Any]]:
-    """What a file holds, in its order."""
+    """The tensors of a file, in its order."""
     if not embedding.tensors:
         raise ModelError("An embedding without tensors: expected at least one, as Model.encode gives.")
     if "__metadata__" in embedding.tensors:
@@ -267,9 +267,9 @@ def _quantised(sources: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 class _Tensors(Mapping[str, NDArray[np.float32]]):
-    """What a file holds; a tensor becomes float32 when it is first looked at.
+    """The tensors of a file; each is converted to float32 on first use.
 
-    Half of a read from disk would be that conversion, and who only moves an entry never looks.
+    The conversion takes half the time of a read from disk, and code that only moves an entry does not need it.
     """
 
     def __init__(self, order: list[str], stored: Mapping[str, NDArray[Any]]):
@@ -277,7 +277,7 @@ class _Tensors(Mapping[str, NDArray[np.float32]]):
         self._restored: dict[str, NDArray[np.float32]] = {}
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        stored = self._stored  # before the look below: another thread may be done with it after
+        stored = self._stored  # before the check below: another thread may finish it after
         if name not in self._restored:
             if name not in self._order:
                 raise KeyError(name)
@@ -294,7 +294,7 @@ class _Tensors(Mapping[str, NDArray[np.float32]]):
 
     @property
     def nbytes(self) -> int:
-        """Once all have been looked at."""
+        """After all tensors were converted."""
         held = (self._restored.get(name, self._stored.get(name)) for name in self._order)
         return sum(4 * tensor.size for tensor in held if tensor is not None)
 
@@ -309,7 +309,7 @@ def _is_finite(stored: NDArray[Any]) -> bool:
 
 
 def _restored(order: list[str], stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    """The tensors of an embedding, from what its file holds; read-only."""
+    """The tensors of an embedding, from those of its file; read-only."""
     tensors = {}
     for name in order:
         tensor = stored[name]

@@ -56,7 +56,7 @@ def shard_of(key: str) -> int:
 
 
 def read_entry(path: str, key: str | None) -> Embedding:
-    """Read one file and give the embedding of `key`; None: no key leads to it. Raises `EntryDamaged`, `OSError`."""
+    """Read one file and return the embedding of `key`; None: any key. Raises `EntryDamaged`, `OSError`."""
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         found = os.fstat(file)
@@ -80,7 +80,7 @@ def _read_all(file: int, size: int) -> bytes:
 
 
 def is_damaged(path: Path) -> bool:
-    """Whether a file is there that can be read and is not the entry it should be."""
+    """Whether there is a readable file that is not the entry it should be."""
     try:
         read_entry(str(path), key_in(str(path)))
     except EntryDamaged:
@@ -91,7 +91,7 @@ def is_damaged(path: Path) -> bool:
 
 
 def list_folder(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What is in a folder; nothing where there is none. Raises `StoreError`."""
+    """The contents of a folder; empty if there is none. Raises `StoreError`."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -113,7 +113,7 @@ def key_of(found: os.DirEntry[str]) -> str | None:
 
 
 def key_in(path: str) -> str | None:
-    """The key of a file that lies where its key says."""
+    """The key of a file that has the path of its key."""
     key = os.path.basename(path).removesuffix(SUFFIX)
     home = os.path.join(key[:2], key[2:4], key + SUFFIX)
     return key if _ENTRY.fullmatch(key + SUFFIX) and path.endswith(os.sep + home) else None
@@ -128,7 +128,7 @@ def is_stale(found: os.DirEntry[str]) -> bool:
 
 
 def stat_of(path: Path) -> os.stat_result | None:
-    """None where there is no file."""
+    """None if there is no file."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -136,18 +136,18 @@ def stat_of(path: Path) -> os.stat_result | None:
 
 
 def identity(found: os.stat_result) -> tuple[int, int]:
-    """What tells one file from another that took its place."""
-    # not the time of change, which says when it was last used
+    """Values that distinguish a file from another one with the same path."""
+    # not the time of change, which records the last use
     return found.st_ino, found.st_size
 
 
 def temporary_beside(path: Path, size: int) -> Path:
-    """A name nobody else has, in the same folder and so on the same disk; it says how large the file is to be."""
+    """A unique name in the same folder, and so on the same disk; it contains the size the file will have."""
     return path.with_name(f"{TEMPORARY}{size}-{_host()}-{os.getpid()}-{uuid.uuid4().hex}")
 
 
 def reserved_by(name: str) -> int | None:
-    """Bytes that a temporary file is to have, so that who counts a folder counts what is being written."""
+    """The final size of a temporary file, so that counting a folder includes files that are being written."""
     found = _RESERVED.match(name)
     return int(found[1]) if found else None
 

@@ -1,11 +1,11 @@
-"""Keeping a folder of entries within its limits: room is reserved before a file is written, and made by eviction.
+"""`Evictor`: keeps a folder of entries within its limits; space is reserved before a file is written.
 
-What goes first was used longest ago. The time of change of a file says when it was used, to within `TOUCH_AFTER`
-seconds. One listing gives a queue of the oldest entries; whatever was not in it is younger, so evicting from
-the queue, and leaving out what was used since, is exact until the queue is empty. Nothing else lists the folder.
+The entries used longest ago are evicted first. The time of change of a file is its last use, to within `TOUCH_AFTER`
+seconds. One listing gives a queue of the oldest entries; entries that are not in it are younger, so evicting from
+the queue, except entries used since, is exact until the queue is empty. Nothing else lists the folder.
 
-Eviction runs beside the work, from `HIGH_WATER` down to `LOW_WATER` of the budget, and takes nothing that was used in
-the last quarter of an hour. Only a write that finds no room at all evicts by itself, and then also young entries, but
+Eviction runs in the background, from `HIGH_WATER` down to `LOW_WATER` of the budget, and spares entries used in
+the last quarter of an hour. Only a write that finds no room at all evicts by itself, and then also recent entries, but
 never pinned ones.
 """
 
@@ -31,19 +31,19 @@ from .usage import SHARDS
 __all__ = ["CollectionReport", "Evictor"]
 
 HIGH_WATER, LOW_WATER = 0.95, 0.85
-GRACE = 900.0  # seconds since its last use in which an entry is only evicted where nothing else can make room
-TOUCH_AFTER = 600.0  # seconds after which another use of an entry is noted
+GRACE = 900.0  # seconds since its last use in which an entry is evicted only if nothing else can make room
+TOUCH_AFTER = 600.0  # seconds after which another use of an entry is recorded
 COLLECT_EVERY = 60.0  # seconds between two collections in the background that found too little
 PAUSE = 0.011  # seconds between two steps in the background: longer than others wait before they ask for the lock again
 AT_ONCE = 64  # entries that one step evicts, if no more are needed
-QUARANTINE_FOR = 30 * 86400.0  # seconds that a damaged file is kept to be looked at
+QUARANTINE_FOR = 30 * 86400.0  # seconds that a damaged file is kept for inspection
 
 _log = logging.getLogger("samnb.cache")
 
 
 @dataclass(frozen=True)
 class CollectionReport:
-    """What a collection took away."""
+    """The entries that a collection removed."""
 
     evicted: int = 0
     bytes: int = 0
@@ -61,15 +61,15 @@ OnEvicted = Callable[[Mapping[str, str]], object]
 
 
 class Evictor:
-    """The limits of one folder, and what keeps it within them.
+    """Keeps one folder within its limits.
 
     Parameters
     ----------
     disk : EntryFolder
     limits : Limits
     on_evicted : callable
-        Told after each eviction what is gone: pixel hashes, as the entries' headers give them, by key. May be called
-        from a thread of its own.
+        Called after each eviction with the evicted keys and the pixel hashes of their headers. May be called
+        from another thread.
     """
 
     def __init__(self, disk: EntryFolder, limits: Limits, on_evicted: OnEvicted):
@@ -90,23 +90,23 @@ class Evictor:
 
     @property
     def budget(self) -> int:
-        """What all entries may take; where nobody said, reckoned once from the disk's free space."""
+        """Bytes that all entries may take; by default computed once from the disk's free space."""
         if self._budget is None:
             self._budget = self.limits.budget(self.disk.folder, self.disk.usage.total().bytes)
         return self._budget
 
     @property
     def min_free(self) -> int:
-        """What is to stay free on the disk."""
+        """Bytes that must stay free on the disk."""
         return self.limits.to_leave_free(self.disk.folder)
 
     def write(self, key: str, raw: bytes) -> None:
-        """Reserve room, making some if need be, and publish one entry.
+        """Reserve room, by eviction if needed, and publish one entry.
 
         Raises
         ------
         NoRoom
-            It is larger than the budget, or all else is pinned, or others filled the disk.
+            It is larger than the budget, or all others are pinned, or other files filled the disk.
         SessionReadOnly, StoreError
             As `EntryFolder.write`.
         """
@@ -126,18 +126,18 @@ class Evictor:
         self._keep_below_high_water()
 
     def touch(self, key: str, found: os.stat_result) -> None:
-        """Note a use, unless one was noted lately."""
+        """Record a use, unless one was recorded recently."""
         if time.time() - found.st_mtime > TOUCH_AFTER:
             self.disk.touch(key)
 
     def collect(self, *, to_bytes: int | None = None) -> CollectionReport:
-        """Put in order now: delete what is left over or expired, count, and evict what is too much.
+        """Clean up now: delete leftovers and expired entries, count, and evict down to the budget.
 
         Parameters
         ----------
         to_bytes : int, optional
-            Evict until no more than this is left, young entries too; None: to the low-water mark if above
-            the high one, and nothing that is young.
+            Evict until at most this is left, recent entries too; None: to the low-water mark if above
+            the high one, without recent entries.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class Evictor:
         expired = [entry for entry in entries if self.limits.ttl and self._is_expired(entry)]
         with self._exclusive():
             gone = set(expired)
-            # what was used since the listing began may be older than something the listing missed
+            # an entry used since the listing began may be older than one that the listing missed
             self._queue = sorted((e for e in entries if e not in gone and e.used_ns < began), reverse=True)
             trash = self._trash_all(expired)
         self._finish(trash)
@@ -218,7 +218,7 @@ class Evictor:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Evict and count while no other thread and no other process does."""
+        """Evict and count, excluding all other threads and processes."""
         with self._working, self.disk.lock("gc", timeout=GC_TIMEOUT) as held:
             if not held:
                 raise StoreError(
@@ -247,7 +247,7 @@ class Evictor:
     # -- eviction, with the lock held
 
     def _evict(self, missing: int, wanted: int, *, keep_recent: bool, listed: bool = False) -> tuple[list[Path], int]:
-        """Move the entries used longest ago to the trash: `missing` bytes, and a few more if `wanted`; gives both."""
+        """Move the entries used longest ago to the trash: `missing` bytes, and more if `wanted`; returns both rests."""
         trash: list[Path] = []
         freed = 0
         pinned = self.pins.of_all_processes() if missing > 0 else set()
@@ -267,7 +267,7 @@ class Evictor:
         return trash, freed
 
     def _list(self, missing: int) -> None:
-        """Look at the whole folder: count it, and queue the oldest entries, at least `missing` bytes."""
+        """List the whole folder: count it, and queue the oldest entries, at least `missing` bytes."""
         entries = [entry for shard in range(SHARDS) for entry in self.disk.recount(shard)[0]]
         pinned = self.pins.of_all_processes()
         self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing)
@@ -284,20 +284,20 @@ class Evictor:
         return self.limits.expired(self.disk.metadata_of(entry.key))
 
     def _target(self, total: int) -> int:
-        """What may be left of `total` bytes."""
+        """Bytes that may be left of `total`."""
         missing = self.min_free - space(self.disk.folder).free
         allowed = int(LOW_WATER * self.budget) if total > HIGH_WATER * self.budget else total
         return min(allowed, total - max(0, missing))
 
     def _finish(self, trash: Collection[Path]) -> None:
-        """Delete what was taken away, and tell."""
+        """Delete evicted files, and notify."""
         gone = {path.name[:64]: read_header(path).get("pixel_hash", "") for path in trash}
         self.disk.delete(trash)
         self.evicted += len(trash)
         if gone:
             self._on_evicted(gone)
 
-    # -- beside the work
+    # -- in the background
 
     def _keep_below_high_water(self) -> None:
         now = time.monotonic()
@@ -321,7 +321,7 @@ class Evictor:
 
 
 def _oldest(entries: list[FoundEntry], size: int) -> list[FoundEntry]:
-    """The oldest quarter, or more where that is less than `size` bytes; the oldest last."""
+    """The oldest quarter, or more if that is less than `size` bytes; the oldest last."""
     entries.sort()
     count = total = 0
     while count < len(entries) and (count < len(entries) // 4 or total < size):

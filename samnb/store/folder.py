@@ -1,8 +1,8 @@
-"""A folder of entries: files that appear whole, are verified when read, and are never changed in place.
+"""A folder of entries: files are complete when they appear, verified when read, and never changed in place.
 
-``folder/ab/cd/<key>.safetensors`` the entries, two levels so that no folder grows too long; the time of change of
-a file is when it was last used. ``folder/quarantine/`` what was found damaged; ``folder/trash/`` what was evicted
-and is being deleted; ``folder/locks/`` a lock file for each first two digits; ``folder/usage`` how much there is.
+``folder/ab/cd/<key>.safetensors``: the entries, on two levels so that no folder grows too long; the time of change of
+a file is its last use. ``folder/quarantine/``: damaged files. ``folder/trash/``: evicted files before their
+deletion. ``folder/locks/``: a lock file for each first two digits. ``folder/usage``: the totals.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["GC_TIMEOUT", "LOCK_TIMEOUT", "EntryFolder"]
 
 GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
 LOCK_TIMEOUT = 600.0  # seconds to wait for another process to compute; then this one computes too
-KEEP_DAMAGED = 64  # files set aside to be looked at; older ones are deleted
+KEEP_DAMAGED = 64  # damaged files kept for inspection; older ones are deleted
 _log = logging.getLogger("samnb.cache")
 
 
@@ -59,11 +59,11 @@ class EntryFolder:
         self.usage = UsageFile(folder / "usage", self._count)
 
     def path_of(self, key: str) -> Path:
-        """Where the entry lies or would lie."""
+        """The path of the entry, whether it exists or not."""
         return Path(self._path(check_key(key)))
 
     def stat(self, key: str) -> os.stat_result | None:
-        """Size and last use of an entry, or None where there is no file."""
+        """Size and last use of an entry, or None if there is no file."""
         path = self._path(key)
         try:
             found = os.stat(path)
@@ -77,7 +77,7 @@ class EntryFolder:
         return self.stat(check_key(key)) is not None
 
     def entries(self) -> Iterator[FoundEntry]:
-        """Every entry, in no order; lists all folders."""
+        """Every entry, unsorted; lists all folders."""
         for shard in range(SHARDS):
             yield from self.entries_of(shard)
 
@@ -86,14 +86,14 @@ class EntryFolder:
         return iter(self._survey(shard)[0])
 
     def read(self, key: str) -> Embedding | None:
-        """The verified embedding, or None where there is no file.
+        """The verified embedding, or None if there is no file.
 
         Raises
         ------
         EntryDamaged
             The file was not what it should be, and has been moved to quarantine.
         StoreError
-            The file could not be opened: nothing is known of it, so it stays.
+            The file could not be opened: its state is unknown, so it stays.
         """
         path = self._path(key)
         try:
@@ -107,7 +107,7 @@ class EntryFolder:
             raise cannot_read(path, error) from error
 
     def read_raw(self, key: str) -> bytes | None:
-        """The bytes of the file as they are, not verified; None where there is none."""
+        """The bytes of the file, not verified; None if there is none."""
         try:
             return self.path_of(key).read_bytes()
         except FileNotFoundError:
@@ -116,11 +116,11 @@ class EntryFolder:
             raise cannot_read(self.path_of(key), error) from error
 
     def metadata_of(self, key: str) -> dict[str, str]:
-        """The header of an entry, not verified; empty where it cannot be read."""
+        """The header of an entry, not verified; empty if it cannot be read."""
         return read_header(self._path(key))
 
     def touch(self, key: str) -> None:
-        """Say that an entry is used now; where that may not be written it is left out."""
+        """Record a use of an entry; ignored without write access."""
         try:
             os.utime(self._path(key))
         except OSError as error:
@@ -132,8 +132,8 @@ class EntryFolder:
         Parameters
         ----------
         reserve : callable
-            Notes the entry in `usage`, or raises; called before anything is written, with what announces it: the
-            making of an empty temporary file that says how large it is to be.
+            Records the entry in `usage`, or raises. Called before anything is written, with a function that creates
+            an empty temporary file whose name contains the final size.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class EntryFolder:
         return True
 
     def trash(self, entry: FoundEntry) -> Path | None:
-        """Take an entry out of the cache, unless it was used since it was listed; the file waits to be deleted."""
+        """Evict an entry, unless it was used since it was listed; the file is deleted later."""
         path, aside = self.path_of(entry.key), self.folder / "trash" / f"{entry.key}.{uuid.uuid4().hex[:8]}"
         found = stat_of(path)
         if found is None or found.st_mtime_ns != entry.used_ns:
@@ -187,7 +187,7 @@ class EntryFolder:
         except FileNotFoundError:
             return None
         except PermissionError as error:
-            if os.name != "nt":  # where a file that somebody has open cannot be moved
+            if os.name != "nt":  # where an open file cannot be moved
                 raise self.cannot_write(path, error) from error
             return None
         except OSError as error:
@@ -196,11 +196,11 @@ class EntryFolder:
         return aside
 
     def in_trash(self) -> list[Path]:
-        """What waits to be deleted: normally nothing, unless a process died while it evicted."""
+        """Files waiting for deletion: normally none, unless a process died while it evicted."""
         return [Path(entry.path) for entry in list_folder(self.folder / "trash")]
 
     def delete(self, paths: Iterable[Path]) -> None:
-        """Delete files of the trash, or temporary ones; those that are gone are gone."""
+        """Delete files of the trash, or temporary ones; missing ones are ignored."""
         for path in paths:
             try:
                 path.unlink(missing_ok=True)
@@ -208,7 +208,7 @@ class EntryFolder:
                 raise self.cannot_write(path, error) from error
 
     def quarantined(self) -> list[Path]:
-        """What was found damaged."""
+        """The damaged files."""
         return [Path(entry.path) for entry in list_folder(self.folder / "quarantine")]
 
     @contextmanager
@@ -220,7 +220,7 @@ class EntryFolder:
             yield
 
     def try_one_process(self, key: str, *, until: ExitStack) -> StoreError | None:
-        """Enter `one_process`; the error where the folder takes no lock: a remote tier may have it."""
+        """Enter `one_process`; returns the error if the folder takes no lock: a remote tier may have the entry."""
         try:
             until.enter_context(self.one_process(key))
         except StoreError as error:
@@ -229,7 +229,7 @@ class EntryFolder:
 
     @contextmanager
     def lock(self, name: str, *, timeout: float) -> Iterator[bool]:
-        """Hold ``locks/<name>.lock`` against all other processes and threads; False where it was not free in time.
+        """Hold ``locks/<name>.lock`` against all other processes and threads; False if it was not free in time.
 
         Raises
         ------
@@ -247,7 +247,7 @@ class EntryFolder:
             yield False
             return
         except NotImplementedError as error:
-            # a file system without locks: two processes may compute the same, or both evict, which is only waste
+            # a file system without locks: two processes may compute the same, or both evict, which only wastes time
             _log.debug("%s: %s", path, error)
             yield True
             return
@@ -259,13 +259,13 @@ class EntryFolder:
             lock.release()
 
     def recount(self, shard: int) -> tuple[list[FoundEntry], list[Path]]:
-        """List a shard and put right what is noted of it: its entries, and temporary files of writers that died."""
+        """List a shard and correct its counts: its entries, and temporary files of writers that died."""
         before = self.usage.of(shard)
         entries, announced, stale = self._survey(shard)
         try:
             self.usage.correct(shard, _total(entries, announced), before)
         except FileNotFoundError:
-            pass  # nothing was ever noted here
+            pass  # nothing was ever counted here
         except OSError as error:
             raise self.cannot_write(self.folder / "usage", error) from error
         return entries, stale
@@ -278,7 +278,7 @@ class EntryFolder:
         return _total(entries, announced)
 
     def _survey(self, shard: int) -> tuple[list[FoundEntry], list[int], list[Path]]:
-        """The entries of a shard, the sizes of those that are being written, and what writers that died left."""
+        """The entries of a shard, the sizes of those being written, and the leftovers of writers that died."""
         entries: list[FoundEntry] = []
         announced: list[int] = []
         stale: list[Path] = []
@@ -292,7 +292,7 @@ class EntryFolder:
         return entries, announced, stale
 
     def quarantine(self, path: Path, error: EntryDamaged, *, must: bool = False) -> None:
-        """Set a damaged file aside, unless a sound one has taken its place; `must`: raise where it cannot be moved."""
+        """Quarantine a damaged file, unless a sound one has replaced it; `must`: raise if it cannot be moved."""
         aside = self.folder / "quarantine" / f"{path.name}.{uuid.uuid4().hex[:8]}"
         found = stat_of(path)
         if found is None or identity(found) != error.file_read or not is_damaged(path):
@@ -313,7 +313,7 @@ class EntryFolder:
         self._keep_few_damaged()
 
     def _keep_few_damaged(self) -> None:
-        """On a disk that damages all it is given, what is set aside would grow without end: no budget counts it."""
+        """Limit the quarantine: on a failing disk it would grow without end, since no budget counts it."""
         try:
             found = [(stat.st_mtime_ns, path) for path in self.quarantined() if (stat := stat_of(path)) is not None]
             self.delete(path for _, path in sorted(found)[:-KEEP_DAMAGED])
@@ -327,7 +327,7 @@ class EntryFolder:
                 yield from (entry for entry in list_folder(second.path) if entry.is_file())
 
     def cannot_write(self, path: Path, error: OSError) -> StoreError:
-        """The error to raise where a file here cannot be written."""
+        """The error to raise if a file here cannot be written."""
         return cannot_write(self.folder, path, error)
 
 

@@ -1,4 +1,4 @@
-"""What the file of an entry says of itself, read without its tensors."""
+"""The header of an entry's file, read without its tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGEST = 1 << 20
 
 
 def read_header(path: Path | str) -> dict[str, str]:
-    """The metadata of a file; empty for one that is gone, cannot be read or is no entry."""
+    """The metadata of a file; empty if it is gone, cannot be read or is not an entry."""
     try:
         with open(path, "rb", buffering=0) as file:
             start = file.read(_FIRST_READ)
@@ -28,7 +28,7 @@ def read_header(path: Path | str) -> dict[str, str]:
 
 
 def header_of(raw: bytes) -> dict[str, str]:
-    """The metadata in the first bytes of an entry; empty for bytes that are no entry. Nothing is verified."""
+    """The metadata in the first bytes of an entry; empty for other bytes. Nothing is verified."""
     try:
         metadata = json.loads(raw[8 : 8 + _length(raw)])["__metadata__"]
         return {str(name): str(value) for name, value in metadata.items()}
@@ -37,7 +37,7 @@ def header_of(raw: bytes) -> dict[str, str]:
 
 
 def created_at(header: Mapping[str, str]) -> float | None:
-    """When an embedding was computed, in seconds since 1970; None where its header does not say.
+    """When an embedding was computed, in seconds since 1970; None if its header does not contain it.
 
     Examples
     --------
@@ -52,6 +52,6 @@ def created_at(header: Mapping[str, str]) -> float | None:
 
 
 def _length(raw: bytes) -> int:
-    """Of the header, as the first 8 bytes say; 0 for what cannot be one."""
+    """The length of the header, from the first 8 bytes; 0 if invalid."""
     length = struct.unpack_from("<Q", raw)[0] if len(raw) >= 8 else 0
     return length if length <= _LARGEST else 0

@@ -1,4 +1,4 @@
-"""What a folder of entries may take of its disk, and for how long an entry is good."""
+"""`Limits`: the budget of a folder of entries on its disk, and the lifetime of an entry."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DEFAULT_FREE_SHARE, DEFAULT_FREE = 0.05, 2 * 10**9
 
 @dataclass(frozen=True)
 class Limits:
-    """What a folder of entries may take.
+    """The limits of a folder of entries.
 
     Parameters
     ----------
     disk_bytes : int or None
-        Of all entries. None: a fifth of what is free and what they take already, at most 50 GB.
+        Of all entries. None: a fifth of the free space plus what they already take, at most 50 GB.
     min_free_bytes : int or None
-        What is left free for others on that disk. None: 2 GB, or 5 % of a small disk.
+        Bytes left free for others on that disk. None: 2 GB, or 5 % of a small disk.
     ttl : float or None
-        Seconds after its computation in which an entry is used. None: for ever, since its content never gets old.
+        Seconds after its computation in which an entry is used. None: for ever, since its content never expires.
 
     Examples
     --------
@@ -57,13 +57,13 @@ class Limits:
         return min(DEFAULT_MOST, int(DEFAULT_SHARE * (space(folder).free + used)))
 
     def to_leave_free(self, folder: Path) -> int:
-        """Bytes that are to stay free on the disk of this folder."""
+        """Bytes that must stay free on the disk of this folder."""
         if self.min_free_bytes is not None:
             return self.min_free_bytes
         return min(DEFAULT_FREE, int(DEFAULT_FREE_SHARE * space(folder).total))
 
     def expired(self, header: Mapping[str, str]) -> bool:
-        """Whether an entry with this header is older than it may be."""
+        """Whether an entry with this header has expired."""
         if self.ttl is None:
             return False
         created = created_at(header)

@@ -27,7 +27,7 @@ class MemoryTier:
     Raises
     ------
     StoreError
-        A negative limit, or one that is no number.
+        A negative limit, or one that is not a number.
     """
 
     def __init__(self, limit: int, max_entries: int, on_drop: Callable[[str], object] = lambda key: None):
@@ -59,12 +59,12 @@ class MemoryTier:
             return list(self._entries)
 
     def get(self, key: str) -> Embedding | None:
-        """The very object that was put, or None."""
+        """The same object that was put, or None."""
         with self._lock:
             return self._entries.get(key)
 
     def put(self, key: str, embedding: Embedding) -> bool:
-        """Hold one; False where it is larger than the limit."""
+        """Hold one; False if it is larger than the limit."""
         with self._lock:
             self._entries.pop(key, None)
             if embedding.nbytes > self.limit:  # it would drop all others, then itself

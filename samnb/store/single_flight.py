@@ -1,4 +1,4 @@
-"""`SingleFlight`: threads that ask for the same key at the same time share one computation."""
+"""`SingleFlight`: threads that request the same key at the same time share one computation."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class SingleFlight(Generic[T]):
         self._running: dict[str, Future[T]] = {}
 
     def run(self, key: str, find: Callable[[], T | None], compute: Callable[[], tuple[T, bool]]) -> tuple[T, bool]:
-        """What `find` finds, or what one of the threads that ask computes.
+        """The result of `find`, or of `compute` in one of the threads that request the key.
 
         Parameters
         ----------
         find : callable
-            Gives what is there already, or None.
+            Returns an existing value, or None.
         compute : callable
-            Gives what was computed, and True if another process had done so meanwhile.
+            Returns the computed value, and True if another process computed it meanwhile.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""`CacheStats`: what a cache holds in all its tiers, and what it did; `read_stats` gathers it."""
+"""`CacheStats`: the contents of a cache in all its tiers, and counters; `read_stats` collects them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CacheStats", "TierUsage", "read_stats"]
 
 @dataclass(frozen=True)
 class TierUsage:
-    """One tier: how many entries it holds, their bytes, and how many it may hold; None where that is not known."""
+    """One tier: number of entries, their bytes, and its limits; None if not known."""
 
     name: str
     entries: int | None
@@ -35,11 +35,11 @@ class TierUsage:
 
 @dataclass(frozen=True)
 class CacheStats:
-    """What a cache holds and what it did.
+    """The contents of a cache, and counters of its work.
 
-    `entries` and `bytes` are of the folder (of memory where there is none). `hits`, `misses`, `computed`, `evicted`,
-    `quarantined` and `refused` (embeddings that found no room on the disk) count what this object did since it was
-    made. `models` says how many entries each model has; where there are thousands it is reckoned from a part of them,
+    `entries` and `bytes` are of the folder (of memory if there is none). `hits`, `misses`, `computed`, `evicted`,
+    `quarantined` and `refused` (embeddings without room on the disk) count since this object was
+    made. `models` has the number of entries of each model; if there are thousands it is estimated from a part of them,
     and then `models_sampled` is True.
     """
 
@@ -60,7 +60,7 @@ class CacheStats:
 
     @property
     def rows(self) -> dict[str, str]:
-        """What the card shows, by name."""
+        """The rows of the card, by name."""
         about = "about " if self.models_sampled else ""
         models = ", ".join(f"{name} {about}{count:,}" for name, count in self.models.items())
         return {
@@ -121,7 +121,7 @@ def _done_by(tier: TierStats) -> str:
 
 
 def _usage_now(disk: EntryFolder, exact_up_to: int) -> Usage:
-    """How much a folder holds: listed where it is small, else as noted."""
+    """The totals of a folder: from a listing if it is small, else from its usage file."""
     noted = disk.usage.total()
     if noted.entries > exact_up_to:
         return noted
@@ -130,7 +130,7 @@ def _usage_now(disk: EntryFolder, exact_up_to: int) -> Usage:
 
 
 def _count_by(disk: EntryFolder, name: str, entries: int, exact_up_to: int) -> tuple[Mapping[str, int], bool]:
-    """How many entries have each value of a metadatum, the most frequent first; True if reckoned from a part.
+    """The number of entries with each value of a metadata field, the most frequent first; True if estimated.
 
     Keys are hashes, so that any shard is a fair sample of the whole.
     """

@@ -1,9 +1,9 @@
-"""`UsageFile`: how much a folder of entries holds, without listing it.
+"""`UsageFile`: the totals of a folder of entries, without listing it.
 
 One file of 4096 bytes: for each first two digits of a key, the bytes and the number of its entries. A change is 16
-bytes written in place while the kernel holds the file for us, so a process killed at any moment leaves a
-whole number and no lock. What such a process had reserved and not written stays counted, which errs on the side of a
-folder that is not too full; counting a shard again puts it right. The file may be deleted at any time.
+bytes written in place under a kernel lock, so a process killed at any moment leaves a
+complete number and no lock. Space that such a process had reserved and not used stays counted, so that the folder
+never gets too full; counting a shard again corrects it. The file may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Usage(NamedTuple):
 
 
 class UsageFile:
-    """What each shard of a folder holds, shared by every process that uses the folder.
+    """The totals of each shard of a folder, shared by all processes that use the folder.
 
     Parameters
     ----------
     path : Path
         The file; its folder is made with the first change.
     count : callable
-        ``count(shard)`` lists one shard and gives its `Usage`; asked for shards that nobody counted yet.
+        ``count(shard)`` lists one shard and returns its `Usage`; called for shards that were not counted yet.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class UsageFile:
         self._path, self._count = str(path), count
 
     def total(self) -> Usage:
-        """Of all shards; those nobody counted yet are counted now."""
+        """The totals of all shards; uncounted shards are counted now."""
         data = self._read()
         usage = _sum(data)
         if usage is not None:
@@ -72,9 +72,9 @@ class UsageFile:
         return usage or _plus(*(self._count(shard) for shard in range(SHARDS)))
 
     def reserve(self, shard: int, size: int, *, limit: int, announce: Callable[[], object] = lambda: None) -> bool:
-        """Count one entry more, unless all entries would then be larger than `limit` bytes; True if counted.
+        """Count one more entry, unless all entries would then exceed `limit` bytes; True if counted.
 
-        `announce` is called just before, while nobody can count: to make the file that who lists the folder will see.
+        `announce` is called just before, under the lock: it creates the temporary file that a listing counts.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class UsageFile:
         return True
 
     def change(self, shard: int, entries: int, size: int) -> None:
-        """Count so many entries and bytes more, or less; a folder that cannot be written keeps no counts."""
+        """Add to the numbers of entries and bytes, or subtract; a folder without write access keeps no counts."""
         try:
             with self._held() as file:
                 _change(file, _all(file), shard, entries, size)
@@ -101,14 +101,14 @@ class UsageFile:
             _log.debug("%s: not counted: %s", self._path, error)
 
     def correct(self, shard: int, counted: Usage, before: Usage | None) -> None:
-        """Note what was `counted` of a shard, and what others changed since it was noted as `before`."""
+        """Save the counted totals of a shard, plus changes by others since it was `before`."""
         with self._held() as file:
             now = _one(_all(file), shard)
             meanwhile = Usage(0, 0) if now is None or before is None else _minus(now, before)
             _note(file, shard, _plus(counted, meanwhile))
 
     def of(self, shard: int) -> Usage | None:
-        """What is noted of one shard; None where nobody counted."""
+        """The saved totals of one shard; None if it was not counted."""
         try:
             with self._held() as file:
                 return _one(_all(file), shard)
@@ -119,7 +119,7 @@ class UsageFile:
         for shard in range(SHARDS):
             with self._held() as file:
                 if _one(_all(file), shard) is None:
-                    # while held: what another process reserves meanwhile must not be lost
+                    # under the lock: reservations of other processes must not be lost
                     usage = self._count(shard)
                     _note(file, shard, usage)
 
@@ -192,7 +192,7 @@ def _minus(one: Usage, other: Usage) -> Usage:
 
 
 def _hold(file: int) -> None:
-    """Wait for the file and keep it until `_let_go`, or the end of this process."""
+    """Lock the file until `_let_go`, or the end of this process."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -205,12 +205,12 @@ def _hold(file: int) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
-        # some network folders know no locks; two changes at once may then lose one, until the next count
+        # some network folders have no locks; two changes at once may then lose one, until the next count
         _log.debug("no lock on the usage of a folder: %s", error)
 
 
 def _let_go(file: int) -> None:
-    """Free the file. Closing it is not enough: a child forked meanwhile has it open too, and would keep it locked."""
+    """Unlock the file. Closing is not enough: a child forked meanwhile has it open too, and would keep it locked."""
     with suppress(OSError):  # where there are no locks
         if sys.platform == "win32":
             import msvcrt

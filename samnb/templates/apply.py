@@ -1,4 +1,4 @@
-"""A template over a dataset: what to decode, what to keep, what to resume; the stream of events."""
+"""Applies a template to a dataset: decodes, saves and resumes, and yields events."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def apply_events(
     embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
     control: JobControl | None = None,
 ) -> Iterator[Event]:
-    """Find a template's objects on every image and keep them; tell of every image.
+    """Find a template's objects on every image and save them; yields an event per image.
 
-    An image already done with this version and model is skipped, so a run that was cut off is resumed by
-    running it again; where only "review_score" is another one than in the version it was done with, it is not
-    searched again. Annotations made by hand are never touched, and an object that already has one is not annotated
+    An image that is finished with this version and model is skipped, so an interrupted run is resumed by
+    running it again. If only "review_score" differs from the version it was finished with, it is not
+    searched again. Annotations made by hand never change, and an object that already has one is not annotated
     twice: more than "max_overlap" with one of the same category, or an IoU above "max_iou_between" with any.
 
     Parameters
@@ -44,12 +44,12 @@ def apply_events(
     template : Template
     images : sequence of ImageRecord
     catalog : Catalog
-        Where annotations are kept; one transaction an image.
+        Stores the annotations; one transaction per image.
     model : Model
     embedding_of : callable
-        Gives an image's embedding and whether it was cached; encodes on the way what is missing.
+        Returns an image's embedding and whether it was cached; encodes it if it is missing.
     control : JobControl, optional
-        Asked between images.
+        Checked between images.
     """
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "unsure": 0, "encoded": 0}
@@ -94,8 +94,8 @@ def _apply_to(
     embedding, cached = embedding_of(image)
     matches = find_objects(template, embedding, model.decode, propose=proposer(model.decode, model))
     limits = template.parameters
-    # Read after the search, which takes a while: what a hand accepted meanwhile counts too. A mask of another size
-    # belongs to an earlier picture under this name. What a review rejected is not found again.
+    # Read after the search, which takes a while: annotations accepted meanwhile count too. A mask of another size
+    # belongs to an earlier picture under this name. Rejected annotations are not found again.
     there = all_annotations_of(catalog, image.id)
     others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
     masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
@@ -113,7 +113,7 @@ def _apply_to(
         for match in matches
         if not any(
             (category == match.category and overlap_of_smaller(mask, match.mask) > limits["max_overlap"])
-            # Also of other categories: one that was renamed is no longer called what the template calls it.
+            # Also of other categories: a renamed category no longer has the template's name for it.
             or mask_iou(mask, match.mask) > limits["max_iou_between"]
             for category, mask in masks
         )
@@ -130,7 +130,7 @@ def _finish(
 
 
 def _finds_the_same(template: Template, version: int, catalog: Catalog) -> bool:
-    """Whether that version finds what this one does, and only asks about others of it."""
+    """Whether that version finds the same objects, and only sends others of them to review."""
     before = catalog.template(template.name, version)
     asks = {"review_score": template.parameters["review_score"]}
     same = {**before, "parameters": {**DEFAULT_PARAMETERS, **before["parameters"], **asks}}
@@ -140,7 +140,7 @@ def _finds_the_same(template: Template, version: int, catalog: Catalog) -> bool:
 def _mark_again(
     template: Template, version: int, image: ImageRecord, catalog: Catalog, model: Model
 ) -> list[AnnotationRecord]:
-    """What an earlier version left, as this version's; who was asked about it is decided anew."""
+    """The annotations of an earlier version, as this version's; which need a review is decided again."""
     left = [
         a
         for a in catalog.annotations(image_id=image.id, source=f"template:{template.name}@{version}")
@@ -162,7 +162,7 @@ def _review_of(score: float, template: Template) -> str:
 
 
 def _is_of(source: str, template: str) -> bool:
-    """Whether any version of the template left it."""
+    """Whether any version of the template made it."""
     return source.partition("@")[0] == f"template:{template}"
 
 

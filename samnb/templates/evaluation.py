@@ -28,9 +28,9 @@ REMEMBERED = 256 * 2**20
 
 
 class PackedMasks(Mapping[str, list[NDArray[np.bool_]]]):
-    """The masks of one image by category, kept as run lengths and decoded each time they are asked for.
+    """The masks of one image by category, stored as run lengths and decoded on each access.
 
-    The hand masks of a thousand images of twelve megapixels are 12 GB an object each, their run lengths some megabytes.
+    One mask per image, for a thousand images of twelve megapixels, takes 12 GB; the run lengths some megabytes.
 
     Parameters
     ----------
@@ -60,15 +60,15 @@ class PackedMasks(Mapping[str, list[NDArray[np.bool_]]]):
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
-    """An image and the masks that are right, by category.
+    """An image and its true masks, by category.
 
     Parameters
     ----------
     image : ImageRecord
     embedding : callable
-        Gives its embedding.
+        Returns its embedding.
     wanted : mapping of str to list of (H, W) bool
-        `PackedMasks`, where there are many images.
+        `PackedMasks` for many images.
     """
 
     image: ImageRecord
@@ -77,7 +77,7 @@ class LabelledImage:
 
 
 def evaluate_image(template: Template, labelled: LabelledImage, model: Model, *, min_iou: float = 0.5) -> ImageFigures:
-    """What a template finds on one image.
+    """The objects that a template finds on one image.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def evaluate_image(template: Template, labelled: LabelledImage, model: Model, *,
     labelled : LabelledImage
     model : Model
     min_iou : float
-        From which a mask counts as the object, above 0 and up to 1.
+        The IoU from which a mask counts as the object, above 0 and up to 1.
     """
     return compare_with_labels(
         template,
@@ -105,7 +105,7 @@ def sweep(
 ) -> Sweep:
     """Try every combination of parameters.
 
-    What the model is asked twice on one image is decoded once, so that ten combinations take hardly longer than two.
+    Repeated prompts on one image are decoded once, so that ten combinations take hardly longer than two.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def sweep(
 def compare_with_labels(
     template: Template, labelled: LabelledImage, matches: Sequence[Match], min_iou: float
 ) -> ImageFigures:
-    """What of an image's objects is among these masks, missed and made up, category by category."""
+    """An image's objects among these masks: found, missed and false, by category."""
     tallies, scores, missed, false = {}, [], [], []
     for category in (examples.category for examples in template.categories):
         wanted = list(labelled.wanted.get(category, ()))
@@ -166,7 +166,7 @@ def _pairs(
 
 
 def memoized(propose: Propose, *, room: int = REMEMBERED) -> Propose:
-    """`propose` for one image; what was asked before is answered from memory, of so many bytes."""
+    """`propose` for one image, with a cache of a number of bytes."""
     answers: dict[Prompt, Proposal] = {}
 
     def asked(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:

@@ -1,8 +1,8 @@
-"""What an object looks like to the model: mean embeddings inside masks, and cells compared with them.
+"""Features of objects: mean embeddings inside masks, and the similarity of cells to them.
 
 The idea is PerSAM's (Zhang et al. 2023, arXiv:2305.03048, section 3.1): the mean embedding inside an example's mask,
-compared by cosine with every cell of another image. Here the mean of each image's embedding is taken off first, since
-what all cells share says nothing about the object.
+compared by cosine with every cell of another image. Here the mean of each image's embedding is subtracted first, since
+what all cells share does not describe the object.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """An embedding made ready for comparing: computed once, asked for every mask.
+    """An embedding prepared for comparisons: computed once, used for every mask.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ class Looked:
 
     @cached_property
     def features(self) -> NDArray[np.float32]:
-        """(C, h, w): the first tensor without its padding, less its mean over the image."""
+        """(C, h, w): the first tensor without its padding, minus its mean over the image."""
         embedding = self.embedding
         tensor = next(iter(embedding.tensors.values())).astype(np.float32)
-        # The frame is a square with the image in its top left corner; cells wholly in the padding go.
+        # The frame is a square with the image in its top left corner; cells entirely in the padding are removed.
         frame = max(embedding.input_size)
         rows, columns = (max(1, round(tensor.shape[1] * side / frame)) for side in embedding.input_size)
         features = tensor[:, :rows, :columns]
@@ -67,15 +67,15 @@ class Looked:
     def mean_inside(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """(C,) of length 1: the mean inside an (H, W) mask.
 
-        A cell counts when at least half of it is inside; an object smaller than a cell has none, then the cell with
-        the largest part of it stands for it.
+        A cell counts if at least half of it is inside. An object smaller than a cell has none; then the cell with
+        the largest part of it is used.
         """
         share = cells_of(mask, self.cells)
         inside = share >= min(0.5, float(share.max()))
         return _unit(self.features[:, inside].mean(axis=1)).astype(np.float32)
 
     def diameter_in_cells(self, examples: CategoryExamples) -> float:
-        """How many cells an object of the examples' median size is across."""
+        """The diameter, in cells, of an object of the examples' median size."""
         wanted = float(np.median([example.diameter for example in examples.examples]))
         return wanted * max(self.cells) / max(self.embedding.input_size)
 
@@ -100,7 +100,7 @@ def make_example(
     embedding : Embedding
         Of its image.
     place : bool
-        Also keep what the object and its surroundings look like, cell by cell, to find out how far it has moved.
+        Also store the features of the object and its surroundings, cell by cell, to find out how far it has moved.
     """
     looked, (height, width) = Looked(embedding), mask.shape
     return Example(
@@ -116,10 +116,11 @@ def make_example(
 
 
 def parts_of(looked: Looked, mask: NDArray[np.bool_], count: int = 5) -> tuple[NDArray[np.float32], ...]:
-    """What groups of cells inside an (H, W) mask look like: at most `count` (C,) of length 1, the largest group first.
+    """Mean features of groups of cells inside an (H, W) mask: at most `count` (C,) of length 1, largest group first.
 
-    P²SAM's part prompts (Zhao and Shen 2024, arXiv:2403.05433) are k-means clusters like these. Here the first centres
-    are the cell most like the mean and those farthest from the ones before, so that the same mask has the same parts.
+    P²SAM's part prompts (Zhao and Shen 2024, arXiv:2403.05433) are k-means clusters like these. Here the first centre
+    is the cell nearest the mean, the others are farthest from the ones before, so that a mask always has the same
+    parts.
     """
     share = cells_of(mask, looked.cells)
     cells = looked.unit[:, share >= min(0.5, float(share.max()))].T
@@ -150,7 +151,7 @@ def cells_at(embedding: Embedding, points: Sequence[Point]) -> tuple[NDArray[np.
 
 
 def place_of(looked: Looked, mask: NDArray[np.bool_]) -> Place:
-    """The cells of a mask's bounding box and two round it, in the eight directions in which they vary most."""
+    """The cells of a mask's bounding box and two around it, in the eight directions in which they vary most."""
     rows, columns = looked.cells
     inside = cells_of(mask, (rows, columns)) >= 0.5
     ys, xs = (
@@ -168,7 +169,7 @@ def place_of(looked: Looked, mask: NDArray[np.bool_]) -> Place:
 
 
 def shift_of(looked: Looked, place: Place, reach: float) -> tuple[float, float]:
-    """By how many cells (dx, dy) what was kept of a place has moved on another image of the same size.
+    """The shift in cells (dx, dy) of a stored place on another image of the same size.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def shift_of(looked: Looked, place: Place, reach: float) -> tuple[float, float]:
         The other image.
     place : Place
     reach : float
-        No farther than this share of the image's longest side.
+        The maximum shift, as a share of the image's longest side.
     """
     finer = 4  # than a cell: objects do not move by whole cells
     here = np.einsum("kc,chw->hwk", place.basis, looked.unit)
@@ -214,9 +215,9 @@ def similarity_map(
     embedding : Embedding
     examples : CategoryExamples
     background_weight : float
-        So much of the similarity with the nearest background example is taken off, where that is above 0.
+        The share of the similarity with the nearest background example that is subtracted, if that is above 0.
     parts : int
-        So many parts of each example count as examples too; 0 or 1: none.
+        The number of parts of each example that count as examples too; 0 or 1: none.
     """
     looked = embedding if isinstance(embedding, Looked) else Looked(embedding)
     wanted = [example.prototype for example in examples.examples]
@@ -230,7 +231,7 @@ def similarity_map(
 
 
 def cells_of(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """How much of each cell a mask covers, 0 to 1; never all zero for a mask that is not empty.
+    """The share of each cell that a mask covers, 0 to 1; never all zero unless the mask is empty.
 
     >>> cells_of(np.eye(4, dtype=bool), (2, 2)).round(1).tolist()
     [[0.5, 0.0], [0.0, 0.5]]
@@ -244,5 +245,5 @@ def _nearest(prototypes: list[NDArray[np.float32]], looked: Looked) -> NDArray[n
 
 
 def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Along the first axis of length 1."""
+    """Normalise to length 1 along the first axis."""
     return values / np.maximum(np.linalg.norm(values, axis=0, keepdims=True), 1e-6)

@@ -1,8 +1,8 @@
 """Finds a template's objects in another image, from its cached embedding alone.
 
-Where an object of the examples' size would be most similar, the model is prompted, and its masks are compared with
-the examples as wholes: single cells vary too much to tell an object by, the mean inside a mask hardly does. On the
-sets of ``benchmarks/template_transfer.py`` that is what separates objects from all else.
+The model is prompted where an object of the examples' size would be most similar, and its masks are compared with
+the examples as wholes: single cells vary too much to identify an object, the mean inside a mask hardly does. On the
+sets of ``benchmarks/template_transfer.py`` that separates objects from everything else.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ __all__ = [
     "similarity_map",
 ]
 
-#: How far round a place that was tried no other is tried, in diameters of an example.
+#: Radius around a tried place in which no other is tried, in diameters of an example.
 TRIED = 0.2
 
-#: After so many places in a row that gave nothing, the search of an image ends.
+#: The search of an image ends after this number of consecutive places without an object.
 MAX_MISSES = 8
 
 _SURE = 8.0  # a mask logit that leaves little doubt
@@ -49,7 +49,7 @@ Decode = Callable[..., Prediction]
 
 @dataclass(frozen=True)
 class Ask:
-    """How to ask the model: for one prompt, with whatever options, and for many points at once."""
+    """Decodes prompts: `decode` for one prompt with any options, `propose` for many points at once."""
 
     decode: Decode
     propose: Propose
@@ -64,10 +64,10 @@ class Match:
     category : str
     mask : (H, W) bool
     score : float
-        Cosine of the mask with the nearest example x predicted IoU, 0 to 1 (strategy "fixed": predicted IoU x how much
-        its mask is like the example's).
+        Cosine of the mask with the nearest example x predicted IoU, 0 to 1 (strategy "fixed": predicted IoU x the
+        similarity of its mask to the example's).
     prompt : Prompt
-        What was decoded, in image pixels.
+        The decoded prompt, in image pixels.
     """
 
     category: str
@@ -81,8 +81,8 @@ def find_objects(
 ) -> list[Match]:
     """All objects of all categories, category by category, the best score first.
 
-    Where masks of two categories are nearly the same (their IoU is above "max_iou_between"), the one with the lower
-    score goes; a part inside a whole stays.
+    If masks of two categories are nearly the same (their IoU is above "max_iou_between"), the one with the lower
+    score is dropped; a part inside a whole stays.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def find_objects(
     decode : callable
         `Model.decode`.
     propose : callable, optional
-        `Model.propose`, where the model has it: the same masks in less time.
+        `Model.propose`, if the model has it: the same masks in less time.
     """
     if template.strategy not in STRATEGIES:
         raise UnknownName("strategy", template.strategy, STRATEGIES)
@@ -118,7 +118,7 @@ def _find_fixed(template: Template, examples: CategoryExamples, looked: Looked, 
         first = ask.decode(looked.embedding, prompt)
         tries = [_like_the_example(first, shape, (dx, dy), examples.category)]
         if shape is not None:
-            # The example's clicks alone may mean something else here; its outline says more than they do.
+            # The example's clicks alone may mean something else here; its outline is more specific.
             drawn = _as_logits(_moved_mask(shape, dx, dy), looked.embedding, first.low_res_logits.shape[-1])
             again = ask.decode(looked.embedding, prompt, mask_input=drawn)
             tries.append(_like_the_example(again, shape, (dx, dy), examples.category))
@@ -139,7 +139,7 @@ def _shape_of(example: Example, size_hw: tuple[int, int]) -> NDArray[np.bool_] |
 
 
 def _moved(prompt: Prompt, dx: float, dy: float, size_hw: tuple[int, int]) -> Prompt:
-    """The prompt so many pixels on, its points kept inside the image."""
+    """The prompt shifted by (dx, dy) pixels, its points kept inside the image."""
     height, width = size_hw
     points = tuple((min(max(x + dx, 0.0), width), min(max(y + dy, 0.0), height)) for x, y in prompt.points)
     box = prompt.box
@@ -156,7 +156,7 @@ def _moved_mask(mask: NDArray[np.bool_], dx: float, dy: float) -> NDArray[np.boo
 
 
 def _as_logits(mask: NDArray[np.bool_], embedding: Embedding, side: int) -> NDArray[np.float32]:
-    """A mask as a model hands masks back: (side, side), its square frame, high inside and low outside."""
+    """A mask as logits, (side, side), in the model's square frame: high inside and low outside."""
     frame = max(embedding.input_size)
     rows, columns = (max(1, round(side * length / frame)) for length in embedding.input_size)
     logits = np.full((side, side), -_SURE, np.float32)
@@ -168,7 +168,7 @@ def _as_logits(mask: NDArray[np.bool_], embedding: Embedding, side: int) -> NDAr
 def _like_the_example(
     prediction: Prediction, shape: NDArray[np.bool_] | None, shift: tuple[float, float], category: str
 ) -> Match | None:
-    """The candidate that is most like the example's mask, moved; without one, the highest score."""
+    """The candidate most similar to the example's mask, moved; without one, the highest score."""
     if shape is None:
         best = prediction.best
         score = float(prediction.scores[best])
@@ -184,7 +184,7 @@ def _like_the_example(
     return Match(category, mask, score, prediction.prompt) if mask.any() else None
 
 
-# -- by what it looks like -----------------------------------------------------------------------------
+# -- by similarity -------------------------------------------------------------------------------------
 
 
 def _find_best(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
@@ -201,7 +201,7 @@ def _find_all(template: Template, examples: CategoryExamples, looked: Looked, as
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """An object of a search, its mask still as small as it was computed."""
+    """An object of a search, with its mask at the size of the logits."""
 
     mask: NDArray[np.bool_]
     score: float
@@ -224,11 +224,11 @@ def _search(template: Template, examples: CategoryExamples, looked: Looked, ask:
     places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
     found: list[_Found] = []
     misses = 0
-    # Places are tried from the most similar down, so a row of misses means that only worse ones are left.
+    # Places are tried from the most similar down, so several misses mean that only worse ones are left.
     while tries and misses < MAX_MISSES and places.max() >= limits["min_similarity"]:
         tries, misses = tries - 1, misses + 1
         row, column = divmod(int(np.argmax(places)), places.shape[1])
-        # Where the object is round, its middle is the better click; where it is not, its middle may lie beside it.
+        # For a round object its middle is the better click; for others the middle may be outside the object.
         cells = {(row, column), _brightest(bright, (row, column), max(1, round(diameter * 0.4)))}
         match = _decode_at(cells, limits, examples, looked, ask)
         cv2.circle(places, (column, row), tried, -1.0, thickness=-1)
@@ -242,10 +242,10 @@ def _search(template: Template, examples: CategoryExamples, looked: Looked, ask:
 
 
 def _guided(ask: Ask, similarity: NDArray[np.float32], weight: float) -> Ask:
-    """The same model, its attention drawn to similar cells.
+    """The same model, with its attention guided to similar cells.
 
-    PerSAM (section 3.2) adds the map to attention weights and takes a softmax once more. Weights of thousands of cells
-    are so small that this makes all of them nearly equal, so here they are multiplied by it.
+    PerSAM (section 3.2) adds the map to attention weights and applies a softmax once more. Weights of thousands of
+    cells are so small that this makes all of them nearly equal, so here they are multiplied by the map.
     """
     spread = float(similarity.std()) or 1.0
     guide = (1 / (1 + np.exp(-(similarity - similarity.mean()) / spread))) ** weight
@@ -267,7 +267,7 @@ def _guided(ask: Ask, similarity: NDArray[np.float32], weight: float) -> Ask:
 def _cascaded(
     match: _Found, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked, ask: Ask
 ) -> _Found:
-    """The mask given back to the model, then with its bounding box (PerSAM, section 3.3), while that is no worse."""
+    """The mask refined by the model, then with its bounding box (PerSAM, section 3.3), while that is not worse."""
     for turn in range(int(limits["cascade"])):
         prompt, logits = match.proposal.prompt, match.proposal.logits
         if logits is None:
@@ -286,10 +286,10 @@ def _cascaded(
 
 
 def _places(similarity: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
-    """Mean similarity of a disc as large as the examples round every cell: highest in the middle of an object.
+    """Mean similarity of a disc of the examples' size around every cell: highest in the middle of an object.
 
-    A single cell says little about an object of many, and the most similar one often lies at its rim, where a click
-    means the rim.
+    A single cell says little about an object of many, and the most similar one is often at its edge, where a click
+    means the edge.
     """
     side = 2 * max(1, round(diameter * 0.4)) + 1
     disc = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.float32)
@@ -297,7 +297,7 @@ def _places(similarity: NDArray[np.float32], diameter: float) -> NDArray[np.floa
 
 
 def _brightest(values: NDArray[np.float32], cell: tuple[int, int], radius: int) -> tuple[int, int]:
-    """The cell with the highest value, of those at most so many rows and columns away."""
+    """The cell with the highest value, of those at most `radius` rows and columns away."""
     top, left = max(0, cell[0] - radius), max(0, cell[1] - radius)
     part = values[top : cell[0] + radius + 1, left : cell[1] + radius + 1]
     row, column = divmod(int(np.argmax(part)), part.shape[1])
@@ -311,7 +311,7 @@ def _decode_at(
     looked: Looked,
     ask: Ask,
 ) -> _Found | None:
-    """Prompt at the centres of cells, then at the middle of what the best of them gave, while that is better."""
+    """Prompt at the centres of cells, then at the middle of the best mask, while that is better."""
     (height, width), (rows, columns) = looked.embedding.original_size, looked.cells
     prompts = [Prompt.of(points=[((x + 0.5) * width / columns, (y + 0.5) * height / rows)]) for y, x in sorted(cells)]
     tries = [_best_candidate(one, limits, examples, looked) for one in ask.propose(looked.embedding, prompts)]
@@ -319,7 +319,7 @@ def _decode_at(
     if match is None:
         return None
     for _ in range(int(limits["refine"])):
-        # A box round the mask was tried too: it raises the predicted IoU of whatever is in it, also of nothing.
+        # A box around the mask was tried too: it raises the predicted IoU of anything in it, also of nothing.
         x, y = _known(match.proposal, ("middle", match.index), partial(_middle, match.mask))
         centred = Prompt.of(points=[(x * width / match.mask.shape[1], y * height / match.mask.shape[0])])
         [proposal] = ask.propose(looked.embedding, [centred])
@@ -333,7 +333,7 @@ def _decode_at(
 def _best_candidate(
     proposal: Proposal, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked
 ) -> _Found | None:
-    """Of the candidate masks, the one most like the examples in look, size and the model's own estimate."""
+    """The candidate mask most similar to the examples in features, size and the model's own estimate."""
     area_of_frame = looked.embedding.input_size[0] * looked.embedding.input_size[1]
     wanted = float(np.median([example.diameter for example in examples.examples]))
     largest = limits["max_area_ratio"]
@@ -355,11 +355,11 @@ def _best_candidate(
 
 T = TypeVar("T", Match, _Found)
 
-# -- what lies on one another --------------------------------------------------------------------------
+# -- overlaps ------------------------------------------------------------------------------------------
 
 
 def _without_doubles(found: Sequence[T], max_overlap: float) -> list[T]:
-    """The best of those that lie on one another, in order of score."""
+    """Without overlapping masks of lower score, in order of score."""
     kept: list[T] = []
     for match in sorted(found, key=lambda match: -match.score):
         if all(overlap_of_smaller(match.mask, other.mask) <= max_overlap for other in kept):
@@ -368,14 +368,14 @@ def _without_doubles(found: Sequence[T], max_overlap: float) -> list[T]:
 
 
 def _known(proposal: Proposal, what: object, find_out: Callable[[], Any]) -> Any:
-    """What was found out about a proposal before, else now: nothing of it depends on the template."""
+    """A value about a proposal, cached: it does not depend on the template."""
     if what not in proposal.memo:
         proposal.memo[what] = find_out()
     return proposal.memo[what]
 
 
 def _without_rivals(found: list[Match], max_iou: float) -> list[Match]:
-    """Without those of which another category has nearly the same mask with a higher score; the order stays."""
+    """Without those for which another category has nearly the same mask with a higher score; the order stays."""
     kept: list[Match] = []
     for match in sorted(found, key=lambda match: -match.score):
         others = (other for other in kept if other.category != match.category)
@@ -386,7 +386,7 @@ def _without_rivals(found: list[Match], max_iou: float) -> list[Match]:
 
 
 def _smooth(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
-    # A single bright cell at a rim is a worse place to click than the middle of a bright patch.
+    # A single bright cell at an edge is a worse place to click than the middle of a bright patch.
     return np.asarray(cv2.GaussianBlur(similarity, (3, 3), 0.8), np.float32)
 
 
@@ -401,7 +401,7 @@ STRATEGIES: dict[str, Strategy] = {"fixed": _find_fixed, "match": _find_best, "m
 
 
 def add_strategy(name: str, find: Strategy) -> None:
-    """Let templates have a strategy of that name; the name once more replaces it.
+    """Register a strategy under a name; replaces an earlier one.
 
     Parameters
     ----------

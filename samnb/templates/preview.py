@@ -1,7 +1,7 @@
-"""A template tried on a few images again and again while its parameters move: nothing is decoded twice or written.
+"""Previews of a template on a few images while its parameters change: nothing is decoded twice or saved.
 
-Pictures and masks are those of a preview, some hundred pixels across: the model's own masks are no finer, and what is
-remembered of an image then fits a few dozen MB.
+Pictures and masks are some hundred pixels across: the model's own masks are no finer, and the cache of
+an image then fits in a few dozen MB.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ __all__ = ["SIDE", "Preview", "Sample", "samples_of"]
 #: The longest side of a preview, in pixels.
 SIDE = 320
 
-#: Bytes of masks that are remembered of one image.
+#: Bytes of cached masks per image.
 ROOM = 48 * 2**20
 
-#: Bytes of answers to single prompts that are remembered of one image: three of each of 50 objects, the most there are
-#: by default, from a model whose logits are 256 across.
+#: Bytes of cached predictions of single prompts per image: three for each of 50 objects, the default maximum,
+#: from a model whose logits are 256 across.
 DECODED_ROOM = 64 * 2**20
 
 
-#: So many searches of an image are remembered.
+#: The number of cached searches per image.
 _SEARCHES = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """What a template finds on one image.
+    """The objects that a template finds on one image.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ class Preview:
     matches : tuple of Match
         Masks of the same size.
     figures : ImageFigures or None
-        Against what was annotated by hand; None where nothing was.
+        Compared with annotations by hand; None if there are none.
     is_example : bool
-        The template's own examples are on it, which flatters it.
+        The template's own examples are on it, so its result is too good.
     candidates : tuple of Match
-        The matches, and what was tried on the way and scored less than "min_score".
+        The matches, and tried masks with a score below "min_score".
     settled : bool
-        False for what follows from an earlier search alone: a lower "min_score" may find more.
+        False for a result from an earlier search: with a lower "min_score" a new search may find more.
     """
 
     image: ImageRecord
@@ -75,13 +75,13 @@ class Preview:
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """Of the masks."""
+        """The size of the masks."""
         return tuple(match.score for match in self.matches)
 
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """A template, its least score, what it found, and all it could choose from."""
+    """A template, its minimum score, the objects it found, and all candidates."""
 
     template: Template
     min_score: float
@@ -89,7 +89,7 @@ class _Search:
     tried: tuple[Match, ...]
 
     def is_of(self, template: Template) -> bool:
-        """Whether nothing but thresholds differs."""
+        """Whether only thresholds differ."""
         mine, other = dict(self.template.parameters), dict(template.parameters)
         for name in ("min_score", "review_score"):
             mine.pop(name), other.pop(name)
@@ -98,17 +98,17 @@ class _Search:
 
 
 class Sample:
-    """One image that templates are tried on; what the model answered is remembered.
+    """One image for previews; the model's predictions are cached.
 
     Parameters
     ----------
     image : ImageRecord
     embedding : callable
-        Gives its embedding; called once.
+        Returns its embedding; called once.
     pixels : callable
-        Gives its picture, (H, W, 3) uint8; called once.
+        Returns its picture, (H, W, 3) uint8; called once.
     wanted : mapping of str to list of (H, W) bool
-        What was annotated by hand, by category.
+        Masks annotated by hand, by category.
     model : Model
     """
 
@@ -133,7 +133,7 @@ class Sample:
         self._measured: tuple[tuple[int, ...], ImageFigures] | None = None
 
     def look(self, template: Template, *, min_iou: float = 0.5) -> Preview:
-        """What the template finds here.
+        """The preview of the template on this image.
 
         Raises
         ------
@@ -150,19 +150,19 @@ class Sample:
                 if last is not None and asked == self._asked:
                     tried = last.tried
                 else:
-                    # The same search once more, of what was answered alone: it also gives what scored too little.
+                    # The same search once more, from cached predictions only: it also returns low scores.
                     all_of_it = template.with_parameters(min_score=0.0, cascade=0)
                     again = self._decoded_again if template.parameters["guidance"] else self._decode
                     tried = tuple(find_objects(all_of_it, embedding, again, propose=self._again))
                 last = _Search(template, least, matches, tried)
-            # Hands go back and forth: the last few searches are kept, one for each set of other parameters.
+            # Sliders go back and forth: the last few searches are kept, one for each set of other parameters.
             self._searches = [last, *(each for each in self._searches if not each.is_of(template))][:_SEARCHES]
             return self._preview(template, last, last.matches, min_iou, settled=True)
 
     def glance(self, template: Template, *, min_iou: float = 0.5) -> Preview | None:
-        """The same from what was found before, if only thresholds have moved since; at once, the model is not asked.
+        """The same from cached searches, if only thresholds have changed since; fast, without the model.
 
-        None where the template has to be searched for.
+        None if a search is needed.
         """
         with self._lock:
             last = self._search_of(template)
@@ -175,7 +175,7 @@ class Sample:
             return self._preview(template, last, matches, min_iou, settled=False)
 
     def prototype_of(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """(C,) of length 1: what the inside of a mask of a preview looks like to the model."""
+        """(C,) of length 1: the mean feature inside a mask of a preview."""
         with self._lock:
             return prototype(self._made_ready()[1], mask)
 
@@ -194,7 +194,7 @@ class Sample:
         pixels, _, known = self._made_ready()
         figures = None
         if any(known.wanted.get(examples.category) for examples in template.categories):
-            # By the masks themselves, which are kept as long as the sample: most moves leave them as they are.
+            # Keyed by the masks themselves, which live as long as the sample: most changes leave them as they are.
             what = (id(template.categories), *(id(match.mask) for match in matches))
             if self._measured is None or self._measured[0] != what:
                 self._measured = (what, compare_with_labels(template, known, matches, min_iou))
@@ -206,7 +206,7 @@ class Sample:
         return Preview(self.image, pixels, matches, figures, is_example, (*matches, *below), settled)
 
     def _propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
-        """`Model.propose`, remembered."""
+        """`Model.propose`, cached."""
         new = [prompt for prompt in prompts if prompt not in self._answers]
         fresh: dict[Prompt, Proposal] = {}
         if new:
@@ -226,14 +226,14 @@ class Sample:
         if self._ready is None:
             pixels = thumbnail(self._read_pixels(), SIDE)
             size_hw = (pixels.shape[0], pixels.shape[1])
-            # Masks are scaled up to what the embedding says its image is as large as.
+            # Masks are scaled up to the size in the embedding.
             embedding = replace(self._read_embedding(), original_size=size_hw)
             wanted = {name: [_shrunk(mask, size_hw) for mask in masks] for name, masks in self._wanted.items()}
             self._ready = (pixels, embedding, LabelledImage(self.image, lambda: embedding, wanted))
         return self._ready
 
     def _decode(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:
-        """`Model.decode`, remembered: the same few prompts are asked at every move."""
+        """`Model.decode`, cached: every change of a slider decodes the same few prompts."""
         asked = _what_was_asked(prompt, options)
         answer = self._decoded.get(asked)
         if answer is None:
@@ -255,7 +255,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """A prediction as it is remembered: masks as bits, logits of half the length."""
+    """A cached prediction: masks as bits, logits in half precision."""
 
     prompt: Prompt
     scores: NDArray[np.float32]
@@ -274,7 +274,7 @@ class _Answer:
         return self.bits.nbytes + self.logits.nbytes
 
     def prediction(self) -> Prediction:
-        """Always the same, to the bit: what is given back to be refined is recognised by its bytes."""
+        """Always identical to the bit: a mask input is recognised by its bytes."""
         bits = np.unpackbits(self.bits, count=int(np.prod(self.shape)))
         return Prediction(
             bits.reshape(self.shape).astype(bool), self.scores, self.logits.astype(np.float32), self.prompt
@@ -287,7 +287,7 @@ def _what_was_asked(prompt: Prompt, options: Mapping[str, Any]) -> tuple[Any, ..
 
 
 def samples_of(images: Sequence[ImageRecord], annotated: Mapping[str, Any], count: int) -> list[ImageRecord]:
-    """So many of the images: a third of those annotated by hand, the others evenly spaced, in their order.
+    """`count` of the images: a third of them annotated by hand, the others evenly spaced, in their order.
 
     Parameters
     ----------
@@ -307,13 +307,13 @@ def samples_of(images: Sequence[ImageRecord], annotated: Mapping[str, Any], coun
 
 
 def _light(proposal: Proposal) -> Proposal:
-    """The same without what its masks are scaled up from: at this size they are smaller, as bits far smaller."""
+    """The same without the logits: at this size the masks are smaller, as bits far smaller."""
     masks = [proposal.full(index) for index in range(len(proposal.scores))]
     packed = [(np.packbits(mask), mask.shape) for mask in masks]
     kept: dict[int, NDArray[np.bool_]] = {}
 
     def full(index: int) -> NDArray[np.bool_]:
-        # The same array every time: what was found out about it is found by it.
+        # The same array every time: cached values are keyed by it.
         if index not in kept:
             bits, (height, width) = packed[index]
             kept[index] = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)

@@ -1,4 +1,4 @@
-"""`TemplateReport` and `Sweep`: how much of what a hand annotated a template finds, and what it makes up."""
+"""`TemplateReport` and `Sweep`: how many hand-annotated objects a template finds, and how many false ones."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ WORST = 6
 
 @dataclass(frozen=True)
 class DetectionCounts:
-    """Counts over some images; the figures follow from them.
+    """Counts over some images, and the metrics computed from them.
 
     Parameters
     ----------
     wanted : int
         Objects annotated by hand.
     kept : int
-        Masks the template left.
+        Masks the template made.
     found : int
-        Pairs of the two whose IoU reaches the limit, each object and mask in one pair at most.
+        Pairs of the two with at least the minimum IoU, each object and mask in at most one pair.
     iou_sum : float
         Of the pairs.
 
@@ -62,33 +62,33 @@ class DetectionCounts:
 
     @property
     def precision(self) -> float:
-        """Share of the masks that are right; 1 where there are none and none are wanted."""
+        """Share of correct masks; 1 if there are none and none are wanted."""
         return self.found / self.kept if self.kept else float(not self.wanted)
 
     @property
     def recall(self) -> float:
-        """Share of the objects that were found; 1 where none are wanted."""
+        """Share of the objects that were found; 1 if none are wanted."""
         return self.found / self.wanted if self.wanted else 1.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of the two; 1 where nothing is wanted and nothing was kept."""
+        """Harmonic mean of the two; 1 if nothing is wanted and nothing was kept."""
         return 2 * self.found / (self.wanted + self.kept) if self.wanted + self.kept else 1.0
 
     @property
     def mean_iou(self) -> float:
-        """Of the pairs; 0 where there are none."""
+        """Mean IoU of the pairs; 0 if there are none."""
         return self.iou_sum / self.found if self.found else 0.0
 
     def as_dict(self) -> dict[str, float]:
-        """Counts and figures, plain."""
+        """Counts and metrics, as plain values."""
         names = ("wanted", "kept", "found", "precision", "recall", "f1", "mean_iou")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFigures:
-    """One image: its tallies by category, and the masks that were missed and made up.
+    """One image: its counts by category, and the missed and the false masks.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class ImageFigures:
     tallies : mapping of str to DetectionCounts
         By category.
     scores : tuple of (score, right)
-        Of every mask the template left.
+        Of every mask the template made.
     missed, false : tuple of (H, W) bool
     """
 
@@ -116,7 +116,7 @@ class ImageFigures:
 
 @dataclass(frozen=True, eq=False)
 class TemplateReport:
-    """What a template finds of what was annotated by hand; made by `Session.evaluate`.
+    """The evaluation of a template on objects annotated by hand; made by `Session.evaluate`.
 
     Parameters
     ----------
@@ -125,12 +125,12 @@ class TemplateReport:
     images : tuple of ImageFigures
         The worst first.
     min_iou : float
-        From which a mask counts as the object.
+        The IoU from which a mask counts as the object.
     left_out : int
-        Images that hold the template's own examples.
+        Images that contain the template's own examples.
     failed : tuple of Failure
     pictures : mapping of str to array
-        By image id, (H, W, 3) uint8, of the worst images: with them the report shows itself.
+        By image id, (H, W, 3) uint8, of the worst images, to show in the report.
     """
 
     template: str
@@ -167,7 +167,7 @@ class TemplateReport:
         }
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row an image and category."""
+        """One row per image and category."""
         import pandas
 
         rows = [
@@ -225,7 +225,7 @@ class TemplateReport:
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One set of parameters and what came of it."""
+    """One set of parameters and its result."""
 
     parameters: Mapping[str, float]
     tally: DetectionCounts
@@ -241,7 +241,7 @@ class Sweep:
         Name and version.
     rows : tuple of SweepRow
     images : int
-        So many were searched.
+        The number of searched images.
     """
 
     template: str
@@ -254,7 +254,7 @@ class Sweep:
         return dict(self.rows[0].parameters)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row a set of parameters."""
+        """One row per set of parameters."""
         import pandas
 
         return pandas.DataFrame([{**row.parameters, **row.tally.as_dict()} for row in self.rows])

@@ -30,7 +30,7 @@ __all__ = ["TemplateService"]
 
 
 class TemplateService:
-    """What `samnb.session.Session` does with templates; its methods say what the arguments mean.
+    """The template methods of `samnb.session.Session`, which documents the arguments.
 
     Parameters
     ----------
@@ -110,10 +110,10 @@ class TemplateService:
         return {f"{n}@{v}": Template.from_dict(self._catalog.template(n, v), version=v) for n, v in kept}
 
     def adopt(self, templates: Sequence[Template]) -> dict[str, str]:
-        """Save templates of another session under their versions; gives the name that each has here.
+        """Save templates of another session under their versions; returns the name that each has here.
 
-        Templates that are here stay as they are. Another template of the same name would take the masks of this one
-        for those of a version of its own, so then the name gets a number.
+        Existing templates stay as they are. Another template of the same name would treat the masks of this one
+        as those of its own version, so then the name gets a number.
         """
         names: dict[str, str] = {}
         for name in dict.fromkeys(template.name for template in templates):
@@ -129,18 +129,18 @@ class TemplateService:
     # -- applied -----------------------------------------------------------------------------------
 
     def apply(self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None) -> Job:
-        """A job, begun in the background, that finds a template's objects on images."""
+        """A job, started in the background, that finds a template's objects on images."""
         found, records = self.resolve_saved(template), self._library.select(dataset, images)
         return Job(f"apply {found.name}", lambda control: self._apply(found, records, control), total=len(records))
 
     def apply_stream(
         self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None
     ) -> Iterator[Event]:
-        """The same, done here while its events are read."""
+        """The same in this thread, while its events are read."""
         return self._apply(self.resolve_saved(template), self._library.select(dataset, images), JobControl())
 
     def undo_apply(self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None) -> int:
-        """Remove what any version of a template left; returns the number of annotations removed."""
+        """Remove the annotations of all versions of a template; returns their number."""
         name = template if isinstance(template, str) else template.name
         known = {name for name, _ in self._catalog.templates()}
         if isinstance(template, str) and name not in known:
@@ -170,7 +170,7 @@ class TemplateService:
         min_iou: float,
         on_examples: bool,
     ) -> TemplateReport:
-        """What a template finds of the annotations by hand, misses and makes up; nothing is written."""
+        """The found, missed and false objects of a template, against annotations by hand; nothing is written."""
         template, failed = self.resolve(template), []
         labelled, left_out = self._labelled(template, self._library.select(dataset, images), on_examples=on_examples)
         found: list[ImageFigures] = []

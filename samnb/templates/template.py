@@ -1,7 +1,7 @@
 """`Template`: categories with examples, tuned on a few images, applied to many.
 
-A template is a frozen value that can be written as JSON. It holds what an example looks like to the model
-(a prototype) and where it was (relative points), never pixels or masks, so it is small and can be shared.
+A template is a frozen value that can be written as JSON. It holds the features of each example
+(a prototype) and its position (relative points), never pixels, so it is small and can be shared.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from ..prompts import Prompt
 
 __all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
 
-#: Every parameter a template knows, with its default.
+#: Every parameter of a template, with its default.
 DEFAULT_PARAMETERS: Mapping[str, float] = {
     "min_similarity": 0.1,  # mean cosine of an object-sized disc with the examples, -1 to 1; below it none is tried
     "min_score": 0.3,  # cosine of the mask with the prototype x predicted IoU, 0 to 1; below it nothing is kept
-    "review_score": 0.5,  # below it an object is kept, and a person asked to look at it, 0 to 1
+    "review_score": 0.5,  # below it an object is kept, and waits for a review, 0 to 1
     "max_objects": 50,  # per category and image, for match_all
-    "max_overlap": 0.5,  # share of the smaller of two masks in the other, 0 to 1; above it the lower score goes
-    "max_iou_between": 0.8,  # IoU of two masks of different categories, 0 to 1; above it the lower score goes
+    "max_overlap": 0.5,  # share of the smaller of two masks in the other, 0 to 1; above it the lower score is dropped
+    "max_iou_between": 0.8,  # IoU of two masks of different categories, 0 to 1; above it the lower score is dropped
     "refine": 2,  # how often a found object is prompted again at its middle, while that gives a better mask
     "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
     "max_shift": 0.0,  # for fixed: how far the object may have moved, 0 to 1 of the image's longest side; 0: not at all
-    "background_weight": 1.0,  # how much similarity with background examples takes off, 0 to 1
-    "parts": 0,  # so many of an example's parts, the largest first, count as examples, 2 to 5; 0: its mean alone
-    "cascade": 0,  # 1: a found mask is given back to the model to be refined; 2: then with its bounding box, too
-    "guidance": 0.0,  # how much the model's attention is drawn to cells like the examples, 0 to 1
+    "background_weight": 1.0,  # share of the similarity with background examples that is subtracted, 0 to 1
+    "parts": 0,  # number of an example's parts, the largest first, that count as examples, 2 to 5; 0: only its mean
+    "cascade": 0,  # 1: the model refines a found mask; 2: then also with its bounding box
+    "guidance": 0.0,  # how strongly the model's attention is guided to cells like the examples, 0 to 1
 }
 
 FILE_VERSION = 1
-"""Of the files that `Template.save` writes."""
+"""Version of the files that `Template.save` writes."""
 
 _LIMITS: Mapping[str, tuple[float, float]] = {
     "min_similarity": (-1, 1),
@@ -60,13 +60,13 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
 
 _WHOLE = ("max_objects", "refine", "parts", "cascade")
 
-#: Those that a template may have; `samnb.templates.matching.add_strategy` adds to them.
+#: The strategies of templates; `samnb.templates.matching.add_strategy` adds to them.
 STRATEGY_NAMES = ["fixed", "match", "match_all"]
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """What an object and its surroundings look like, cell by cell.
+    """The features of an object and its surroundings, cell by cell.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Example:
     place : Place, optional
         For strategy "fixed", to find out how far the object has moved.
     parts : tuple of (C,) float32
-        What groups of cells inside the mask look like, each of length 1, the largest group first; () in templates of
+        Mean features of groups of cells inside the mask, each of length 1, the largest group first; () in templates of
         older versions.
     """
 
@@ -171,7 +171,7 @@ class CategoryExamples:
     category : str
     examples : tuple of Example
     background : tuple of (C,) float32
-        What is not of this category: embeddings of cells, each of length 1.
+        Background examples: embeddings of cells, each of length 1.
     """
 
     category: str
@@ -221,7 +221,7 @@ class Template:
 
     @property
     def source(self) -> str:
-        """What annotations made by this template carry as their source."""
+        """The source of annotations made by this template."""
         return f"template:{self.name}@{self.version}"
 
     def with_parameters(self, **parameters: float) -> Template:
@@ -248,12 +248,12 @@ class Template:
     def from_dict(cls, values: Mapping[str, Any], *, version: int = 1) -> Template:
         """Read what `as_dict` wrote."""
         categories = tuple(CategoryExamples.from_dict(category) for category in values["categories"])
-        # One of an older version knows fewer parameters.
+        # A template of an older version has fewer parameters.
         parameters = {**DEFAULT_PARAMETERS, **values["parameters"]}
         return cls(values["name"], values["strategy"], categories, values["model"], parameters, version)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write it as one JSON file, which `load` reads on any machine; a file that is there is replaced.
+        """Write it as one JSON file, which `load` reads on any machine; an existing file is replaced.
 
         Raises
         ------
@@ -276,12 +276,12 @@ class Template:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Template:
-        """Read what `save` wrote; `Session.save_template` takes it into a session.
+        """Read a file written by `save`; `Session.save_template` adds it to a session.
 
         Raises
         ------
         TemplateError
-            There is no such file, it is damaged or no template, or of a newer samnb.
+            The file is missing, damaged, not a template, or of a newer samnb.
         """
         expected = "Expected a file written by Template.save"
         try:
@@ -298,7 +298,7 @@ class Template:
             )
         try:
             read = cls.from_dict(values, version=int(values["version"]))
-            # What a hand may have changed in the file is checked as what it gives to a session.
+            # The file may have been edited, so it is checked like arguments of a session.
             return replace(
                 make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters),
                 version=read.version,

@@ -1,16 +1,16 @@
-"""An exact, leaner forward for segment-anything's image encoder (ViT-B, L and H) on a CPU.
+"""An exact forward with less memory traffic for segment-anything's image encoder (ViT-B, L and H) on a CPU.
 
-The official forward does the same arithmetic, but moves far more memory than it has to. What is done otherwise here:
+The official forward does the same arithmetic, but moves far more memory than necessary. The differences:
 
 * **Global attention.** The official code writes the whole attention matrix, for ViT-B 12 heads x 4096 x 4096 float32,
   805 MB, and four such matrices one after the other. Here one head and some image rows of queries are taken at a time,
   which the processor's cache can hold.
 * **Window attention.** 64 x 64 tokens are padded to 70 x 70 for windows of 14. A padded token is zero when it comes
   to the linear layer, so its query, key and value are that layer's bias: they are written, not computed. Its query is
-  never looked at. Windows in one strip of the image need nothing of other strips, so a strip goes through the whole
+  never used. Windows in one strip of the image do not depend on other strips, so a strip goes through the whole
   block while it is in the cache.
 * **Linear layers** take a block of tokens at a time, so that the hidden values, four times as wide, stay in the cache.
-* **Products** are oneDNN's where torch brings it, GELU in the same pass: on an AMD EPYC (Zen 4) a linear layer
+* **Products** are oneDNN's if torch includes it, GELU in the same pass: on an AMD EPYC (Zen 4) a linear layer
   takes 9 to 17 % less time than with MKL, which torch itself uses for float32, and attention 25 to 30 % less.
 * **Position tables** are indexed once for each block and size, not in every forward.
 
@@ -28,7 +28,7 @@ from ...settings import read
 
 __all__ = ["QUERIES", "TOKENS", "use_fast_encoder", "wants_fast_encoder"]
 
-# Smaller pieces are no faster, and each piece is a meeting of all threads.
+# Smaller pieces are not faster, and each piece synchronises all threads.
 QUERIES = 512
 """Queries of one head in one piece of global attention; whole image rows, at least one."""
 TOKENS = 512
@@ -45,16 +45,16 @@ def wants_fast_encoder(wanted: bool | None = None) -> bool:
 def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
     """Swap an image encoder's forward for the one in this file, or swap it back.
 
-    The weights must be in place: what is prepared of them is kept. Hooks of the encoder's parts are not called. Where
-    gradients are wanted, under autocast, on another device or in another precision than float32 the official forward
-    runs all the same.
+    The weights must be loaded: values prepared from them are kept. Hooks of the encoder's parts are not called. With
+    gradients, under autocast, on another device or in another precision than float32 the official forward
+    still runs.
 
     Parameters
     ----------
     encoder : torch.nn.Module
         A ``segment_anything`` ``ImageEncoderViT``; any other module, also a subclass, is left as it is.
     wanted : bool
-        False gives the official forward back.
+        False restores the official forward.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def _is_known(encoder: Any) -> bool:
     from segment_anything.modeling.image_encoder import Attention, Block, ImageEncoderViT
     from torch.nn import GELU, LayerNorm, Linear
 
-    # Nets are adapted by putting other modules in a part's place: such a net keeps its own forward.
+    # Networks are adapted by replacing parts with other modules: such a network keeps its own forward.
     expected = {
         **{
             "": Block,
@@ -96,7 +96,7 @@ def _is_known(encoder: Any) -> bool:
 
 
 class _Layer:
-    """One transformer block, and what is prepared of its weights."""
+    """One transformer block, and values prepared from its weights."""
 
     def __init__(self, block: Any):
         import torch
@@ -192,7 +192,7 @@ def _window_block(layer: _Layer, x: Any) -> None:
     height, width, dim = x.shape
     side = layer.window
     count = -(-width // side)
-    # (q k v, window, head, row, column, d): what no token is written to stays as a padded token has it.
+    # (q k v, window, head, row, column, d): places without a token keep the values of a padded token.
     windows = torch.empty((3, count, layer.heads, side, side, dim // layer.heads))
     padding = layer.qkv_bias.view(3, 1, layer.heads, 1, 1, -1)
     windows[:] = padding
@@ -257,7 +257,7 @@ def _plain(x: Any, weight: Any, bias: Any, *, gelu: bool) -> Any:
 
 
 def _onednn(x: Any, weight: Any, bias: Any, *, gelu: bool) -> Any:
-    # Weights in oneDNN's own order would be 2 to 5 % faster still, but they are a second copy of the net.
+    # Weights in oneDNN's own order would be 2 to 5 % faster, but they are a second copy of the network.
     import torch
 
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu" if gelu else "none", [], "none")

@@ -1,13 +1,13 @@
-"""segment-anything's attention by the flash kernels that torch brings for GPUs; the same function, other rounding.
+"""segment-anything's attention with torch's flash kernels for GPUs; the same function, other rounding.
 
-The relative positions are a bias on every pair of tokens, and a flash kernel takes none without the whole matrix being
-written down: 12 heads x 4096 x 4096 in a global block of ViT-B. But the bias of query i and key j is
+The relative positions are a bias on every pair of tokens, and a flash kernel takes a bias only as a whole
+matrix: 12 heads x 4096 x 4096 in a global block of ViT-B. But the bias of query i and key j is
 ``rel_h[i, row of j] + rel_w[i, column of j]``, and that is a dot product: with
 
     q' = [q * scale, rel_h, rel_w]        k' = [k, one-hot of the row, one-hot of the column]
 
-``q' k'`` is the official attention's matrix, and scaled_dot_product_attention needs to be told of no bias. Measured
-on no GPU by samnb itself; on a CPU the blockwise forward of `samnb.models.sam.fast_encoder` is faster.
+``q' k'`` is the official attention's matrix, and scaled_dot_product_attention needs no bias. Not measured
+on a GPU yet; on a CPU the blockwise forward of `samnb.models.sam.fast_encoder` is faster.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def use_gpu_attention(encoder: Any, *, wanted: bool = True) -> int:
     encoder : torch.nn.Module
         A ``segment_anything`` ``ImageEncoderViT``; any other module is left as it is.
     wanted : bool
-        False gives the official forward back.
+        False restores the official forward.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""MobileSAM: Segment Anything's prompt encoder and mask decoder behind a TinyViT of five million parameters.
+"""MobileSAM: Segment Anything's prompt encoder and mask decoder with a TinyViT of five million parameters.
 
 Zhang et al., "Faster Segment Anything" (2023); the encoder is TinyViT-5M of Wu et al., ECCV 2022, with the last
 downsampling left out so that 1024 pixels give 64 x 64 cells. Names of the modules are those of the official

@@ -1,9 +1,9 @@
-"""The one door to ``segment_anything``, the reference implementation whose classes samnb builds on.
+"""Imports ``segment_anything``, the reference implementation whose classes samnb builds on.
 
-Its nets need torch alone, and come alone: see `import_modeling`. The whole package imports torchvision, and torchvision
-fails to import beside a torch it was not built for: the usual case is a CUDA build of torchvision next to a CPU build
-of torch, whose compiled operators then never load. Nothing samnb does needs those operators, so in exactly that case
-their names are declared and the import is tried again.
+Its networks need only torch, and are imported alone: see `import_modeling`. The whole package imports torchvision, and
+torchvision fails to import beside a torch it was not built for. The usual case is a CUDA build of torchvision next to a
+CPU build of torch, whose compiled operators then never load. samnb does not need those operators, so in exactly that
+case their names are declared and the import is tried again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PACKAGE = "segment_anything"
 
 _importing = RLock()
 
-# The package, begun and not run yet.
+# The package, created and not executed yet.
 _waiting: list[ModuleType] = []
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -29,10 +29,10 @@ _declared: list[Any] = []
 
 
 def import_modeling() -> ModuleType:
-    """``segment_anything.modeling``: the nets, without the torchvision that the package imports beside them.
+    """``segment_anything.modeling``: the networks, without torchvision, which the package imports too.
 
-    torchvision brings torch's compiler along, which takes as long to import as torch itself, and only the package's
-    predictors use it. They come when somebody asks the package for them.
+    torchvision imports torch's compiler, which takes as long to import as torch itself, and only the package's
+    predictors use it. They are imported on first access.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def import_modeling() -> ModuleType:
 def import_segment_anything() -> ModuleType:
     """Import the whole of ``segment_anything`` and return it.
 
-    Takes about 2.5 s the first time (torch and torchvision come along): where the nets do, call `import_modeling`.
+    Takes about 2.5 s the first time (imports torch and torchvision). For the networks alone, call `import_modeling`.
 
     Returns
     -------
@@ -69,14 +69,14 @@ def import_segment_anything() -> ModuleType:
 
 
 def _begun() -> ModuleType:
-    """The package with nothing run of it, which is run when one of its names is asked for (PEP 562)."""
+    """The package, not executed yet; it is executed when one of its names is accessed (PEP 562)."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {_PACKAGE!r}: pip install segment-anything", name=_PACKAGE)
     package = importlib.util.module_from_spec(spec)
 
     def asked(name: str) -> Any:
-        # Tools look at every module for such names; `import *` asks for this one, and then takes what is there.
+        # Tools check every module for such names; `import *` reads this one, and then takes the existing names.
         if not name.startswith("__") or name == "__all__":
             _complete(package)
             if name in vars(package):
@@ -89,11 +89,11 @@ def _begun() -> ModuleType:
 
 
 def _complete(package: ModuleType) -> None:
-    """Run the package, if it was only begun; another thread that asks meanwhile waits."""
+    """Execute the package if it was only created; other threads wait meanwhile."""
     with _importing:
         if package not in _waiting:
             return
-        _waiting.remove(package)  # its own modules ask it for names while it runs
+        _waiting.remove(package)  # its own modules access its names while it runs
         assert package.__spec__ is not None
         loader: Any = package.__spec__.loader
         try:
@@ -111,12 +111,12 @@ def _complete(package: ModuleType) -> None:
 
 
 def is_missing_nms(error: BaseException) -> bool:
-    """Tell whether `error` is the one torchvision raises beside a torch it was not built for."""
+    """Whether `error` is the one torchvision raises beside a torch it was not built for."""
     return "operator torchvision::nms does not exist" in str(error)
 
 
 def _forget_half_imported() -> None:
-    """Drop the modules that the failed import left behind: a second import would take them for whole."""
+    """Remove the modules that the failed import left: a second import would use them as complete."""
     for name in list(sys.modules):
         if name.partition(".")[0] == "torchvision":
             del sys.modules[name]

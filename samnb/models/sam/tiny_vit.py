@@ -38,7 +38,7 @@ class Stem(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Wider by 1 x 1, each channel by itself 3 x 3, narrower by 1 x 1, added to what came in."""
+    """Wider by 1 x 1, each channel by itself 3 x 3, narrower by 1 x 1, added to the input."""
 
     def __init__(self, dim: int, expand: float):
         super().__init__()
@@ -53,7 +53,7 @@ class MBConv(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """From one stage to the next: other channels, and half the size where `stride` is 2."""
+    """From one stage to the next: other channels, and half the size if `stride` is 2."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()

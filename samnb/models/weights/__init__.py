@@ -1,1 +1,1 @@
-"""Weight files: where they are, what they must hash to, how they are downloaded."""
+"""Weight files: search folders, checks, hashes and downloads."""

@@ -1,7 +1,7 @@
-"""Weight files: where they lie, whether they are what they should be, what they hash to.
+"""Finds, checks and hashes weight files.
 
-Everything down to `WeightFile.read` works without torch, so a wrong or truncated file is named at once and not after
-seconds of imports. No file is ever unpickled freely: names are read off the pickle's opcodes, tensors come in with
+Everything down to `WeightFile.read` works without torch, so a wrong or truncated file is reported at once and not after
+seconds of imports. No file is ever unpickled freely: names are read from the pickle's opcodes, tensors with
 ``torch.load(weights_only=True)``.
 """
 
@@ -53,7 +53,7 @@ _OTHER_FAMILIES = {
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model before any file is opened.
+    """The description of a model, known before any file is opened.
 
     Parameters
     ----------
@@ -68,25 +68,25 @@ class ModelInfo:
     bundled : bool
         True when the weights ship with samnb.
     description : str
-        One line for a person who chooses.
+        One line that helps to choose a model.
     url : str
-        Where the published weight file can be downloaded; samnb does so when it is told to.
+        Address of the published weight file; samnb downloads it on request.
     licence : str
         Of the weights.
     layout : str or None
-        What `looks_like` says of its tensors' names, if it is not the model's name; "" for a layout of its own.
+        The result of `looks_like` for its tensors' names, if it is not the model's name; "" for another layout.
     files : tuple of str
-        Of weights that are a folder called `file_name`: what has to be in it, the tensors first.
+        For weights in a folder called `file_name`: the required files, the tensors first.
     packages : tuple of str
-        What has to be installed to run it, beside what samnb itself needs.
+        Packages needed to run it, besides those of samnb itself.
     extra : str
-        The extra of samnb that brings them.
+        The extra of samnb that installs them.
     parameters : int
-        About how many; 0 where `size_bytes` says enough.
+        Approximate number; 0 if `size_bytes` is enough.
     single : ModelInfo, optional
-        Of weights that are a folder: the same as one file, in their authors' own layout, which will do as well.
+        For weights in a folder: the same as one file, in the authors' own layout, which is accepted too.
     depths : dict
-        Which model a file is of by how many blocks its image encoder has, where one layout is that of several.
+        The model of a file by the number of blocks of its image encoder, if several models share one layout.
     """
 
     name: str
@@ -107,12 +107,12 @@ class ModelInfo:
     depths: Mapping[int, str] = field(default_factory=dict, repr=False)
 
     def of(self, path: Path) -> ModelInfo:
-        """What is known of the weights in this file: `single`, or the model itself."""
+        """The description of the weights in this file: `single`, or the model itself."""
         return self.single if self.single is not None and path.name not in self.files else self
 
     @property
     def published(self) -> ModelInfo:
-        """What can be fetched and checked: `single` where that has a SHA-256, or the model itself."""
+        """The file that can be fetched and checked: `single` if that has a SHA-256, or the model itself."""
         return self.single if self.single is not None and self.single.sha256 else self
 
 
@@ -139,22 +139,22 @@ class WeightFile:
         return self.stamp[2]
 
     def read(self, *, inside: str = "") -> Mapping[str, Any]:
-        """All tensors of the file by name, on the CPU and where possible mapped rather than read; imports torch.
+        """All tensors of the file by name, on the CPU and memory-mapped if possible; imports torch.
 
-        `inside`: under which name the file may have them, as one mapping.
+        `inside`: the name under which the file may have them, as one mapping.
 
         Raises
         ------
         CheckpointDamaged
             The file cannot be read to its end, or changed after it was hashed.
         CheckpointMismatch
-            It holds something else than tensors. Such a file is refused before any of its code could run.
+            It contains something other than tensors. Such a file is refused before any of its code could run.
         """
         self.check_unchanged()
         return _read_tensors(self.path, inside)
 
     def check_unchanged(self) -> None:
-        """Raise `CheckpointError` unless the file still is the one that was hashed."""
+        """Raise `CheckpointError` unless the file is still the one that was hashed."""
         if not self.path.is_file():
             raise CheckpointMissing(f"{self.path}: the weight file is gone. Put it back, or load the model again.")
         if file_stamp(self.path) != self.stamp:
@@ -177,7 +177,7 @@ def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None =
     Raises
     ------
     CheckpointMissing
-        No file there; the message names the file, its size and SHA-256, and where to put it.
+        No file found; the message names the file, its size and SHA-256, and where to put it.
     """
     if info.files:
         return _find_folder(info, checkpoint)
@@ -221,9 +221,9 @@ def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
     Raises
     ------
     CheckpointDamaged
-        Truncated, empty, or altered.
+        Truncated, empty, or changed.
     CheckpointMismatch
-        Not a weight file at all, or that of another model.
+        Not a weight file, or that of another model.
     """
     info = info.of(path)
     names = _tensor_names(info, path)
@@ -242,7 +242,7 @@ def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
 
 
 def check_names(info: ModelInfo, path: Path, names: Collection[str]) -> None:
-    """Raise `CheckpointMismatch` when tensor names tell that the file belongs to another model than `info`."""
+    """Raise `CheckpointMismatch` if the tensor names are those of another model than `info`."""
     if info.layout == "":
         return
     found, expected = looks_like(names), info.layout or info.name
@@ -265,7 +265,7 @@ def check_names(info: ModelInfo, path: Path, names: Collection[str]) -> None:
 
 
 def looks_like(names: Collection[str]) -> str | None:
-    """Tell from tensor names which model a file holds, or None.
+    """The model a file contains, by its tensor names, or None.
 
     Examples
     --------
@@ -288,7 +288,7 @@ def _blocks(names: Collection[str], encoder: str) -> int:
 
 
 def where_from(info: ModelInfo) -> str:
-    """For a message: which file is meant, where it can be had, and where it belongs."""
+    """For a message: the name of the file, its source, and where to put it."""
     if info.bundled:
         return f"The weights of {info.name!r} ship with samnb: leave checkpoint out, or reinstall samnb."
     place = checkpoint_folders()[0] / info.file_name
@@ -310,7 +310,7 @@ def where_from(info: ModelInfo) -> str:
 
 
 def _tensor_names(info: ModelInfo, path: Path) -> set[str] | None:
-    """Strings of the file that may be tensor names; None for a legacy torch file, which has to be loaded to tell."""
+    """Strings of the file that may be tensor names; None for a legacy torch file, which would have to be loaded."""
     with path.open("rb") as file:
         head = file.read(64)
     size = path.stat().st_size
@@ -333,8 +333,8 @@ def _names_in_zip(info: ModelInfo, path: Path, size: int) -> set[str]:
         with zipfile.ZipFile(path) as archive:
             pickles = [archive.read(name) for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
         names = [{v for _, v, _ in pickletools.genops(content) if isinstance(v, str)} for content in pickles]
-    # What damaged bytes lead zipfile and pickletools to: a bad checksum or deflate stream, a compression or an
-    # offset that cannot be. That the file may be read at all is known by now, so OSError is one of these too.
+    # Errors of zipfile and pickletools on damaged bytes: a bad checksum or deflate stream, an impossible compression
+    # or offset. The file is known to be readable by now, so OSError is one of these too.
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         expected = f", expected {info.size_bytes} for the published file" if info.size_bytes else ""
         raise CheckpointDamaged(

@@ -1,6 +1,6 @@
-"""Published weight files: fetched when somebody says so, taken up where they broke off, used when their hash is right.
+"""Downloads published weight files on request, resumes interrupted downloads, and checks their hashes.
 
-pooch does this in fewer lines, but begins a file of gigabytes anew after every hiccup of the network.
+pooch does this in fewer lines, but restarts a file of gigabytes after every network failure.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _log = logging.getLogger("samnb.models")
 _CHUNK = 1 << 20
 _HOPELESS = (400, 401, 403, 404, 405, 410, 451)
 PATIENCE = 5
-"""Tries in a row that bring nothing."""
+"""The number of consecutive tries without progress."""
 
 Progress = Callable[[int, int], Any]
 
 
 def source_of(info: ModelInfo) -> str:
-    """Where a weight file is fetched from: its published address, or the same file name under ``SAMNB_MIRROR``."""
+    """The URL of a weight file: its published address, or the same file name under ``SAMNB_MIRROR``."""
     mirror = read("SAMNB_MIRROR")
     return f"{mirror.rstrip('/')}/{info.file_name}" if mirror else info.url
 
@@ -48,7 +48,7 @@ def download_checkpoint(
     timeout: float = 30.0,
     pause: float = 1.0,
 ) -> Path:
-    """Fetch a published weight file and check its size and SHA-256; what is there already is not fetched.
+    """Fetch a published weight file and check its size and SHA-256; an existing file is not fetched.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ def download_checkpoint(
     folder : path, optional
         None: the first of `checkpoint_folders`.
     on_progress : callable, optional
-        Called with the bytes that are there and those there will be.
+        Called with the number of fetched bytes and the total.
     timeout : float
-        Seconds without a byte after which the connection is given up, and another one tried.
+        Seconds without a byte after which the connection is closed, and another one tried.
     pause : float
-        Seconds before the second try in a row that brought nothing; twice that before the next, and so on.
+        Seconds before the second consecutive try without progress; doubled for each further one.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def download_checkpoint(
     Raises
     ------
     DownloadFailed
-        The server does not have it, does not answer, or sends something else. What came of the right file stays
-        beside its place as ``….part``, and the next call goes on from there.
+        The server does not have it, does not answer, or sends something else. A partial download stays
+        as ``….part``, and the next call continues from there.
     """
     if info.files or (info.url and info.sha256 is None):
         raise DownloadFailed(info.name, info.url, f"samnb knows no SHA-256 to check them by. {where_from(info)}")
@@ -145,7 +145,7 @@ def _take_up(info: ModelInfo, url: str, part: Path, there: int, tell: Progress, 
         whole = (there if goes_on else 0) + int(length) if length and length.isdigit() else size
         if whole != size:
             raise DownloadFailed(info.name, url, f"the server has {whole:,} bytes, expected {size:,}: another file")
-        # A server that knows no ranges sends the file from its beginning.
+        # A server without range requests sends the file from its beginning.
         with part.open("ab" if goes_on else "wb") as file:
             tell(file.tell(), size)
             while chunk := _chunk(answer):
@@ -162,7 +162,7 @@ def _chunk(answer: HTTPResponse) -> bytes:
 
 @contextmanager
 def _network() -> Iterator[None]:
-    """Say of an error in here that the network made it, not the disk: a socket's are bare OSErrors, as a file's are."""
+    """Mark an error inside as a network error, not a disk error: sockets raise plain OSErrors, as files do."""
     try:
         yield
     except URLError:
@@ -172,7 +172,7 @@ def _network() -> Iterator[None]:
 
 
 def _cause(error: URLError | HTTPException) -> object:
-    """What lies behind it; an error without words, by its class."""
+    """The cause of an error; for an error without text, its class."""
     cause = getattr(error, "reason", None) or error
     return cause if str(cause) else type(cause).__name__
 

@@ -1,7 +1,7 @@
-"""SHA-256 of large files, remembered: a weight file of 2.5 GB is read once and not at every start.
+"""SHA-256 of large files, cached: a weight file of 2.5 GB is read once and not at every start.
 
-Remembered in memory and in one small JSON file in the user's cache folder, under device, inode, size and time of
-change; any other stamp means hashing again.
+Cached in memory and in one small JSON file in the user's cache folder, under device, inode, size and time of
+change; if one of them differs, the file is hashed again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def file_stamp(path: Path) -> Stamp:
 
 
 def file_sha256(path: Path, stamp: Stamp) -> str:
-    """Hash `path`, or recall the hash of the file that had this very stamp; 64 hex digits."""
+    """Hash `path`, or return the cached hash of the file with this stamp; 64 hex digits."""
     key = (str(path), stamp)
     if key not in _known:
         sha256 = _recall(path, stamp)

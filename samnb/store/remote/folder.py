@@ -23,7 +23,7 @@ T = TypeVar("T")
 class FolderTier:
     """A folder that several machines see, as a `Tier`.
 
-    It has to be there: one that is not may be a share that is not mounted, and making it would fill the disk below.
+    It must exist: a missing folder may be an unmounted share, and creating it would fill the disk below.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class FolderTier:
             raise StoreError(f"{folder}: expected an absolute path, such as file:///mnt/lab/embeddings.")
         self.name = f"file://{self.folder}"
         self._timeout = timeout
-        # Of somebody's own folder of embeddings: its budget has to know what comes and goes here.
+        # The folder may be another user's own embeddings: its budget has to count changes made here.
         self._usage = UsageFile(self.folder / "usage", lambda shard: Usage(0, 0))
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class FolderTier:
         return self._call(lambda: bool(self._path(key).stat()), False)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key[2:4] / f"{key}.safetensors"

@@ -91,7 +91,7 @@ class ObjectTier:
         return self._call(lambda: bool(files.info(path)), False)
 
     def close(self) -> None:
-        """Let go of the file system."""
+        """Release the file system."""
         self._made = None
 
     def _place(self, key: str) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""What a remote tier is asked to do, and what one did."""
+"""`Tier`: the protocol of a remote tier; `TierStats`: its counters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Tier", "TierStats"]
 
 @runtime_checkable
 class Tier(Protocol):
-    """A shared store of bytes under keys. What it cannot do now is a `TierUnavailable`, whatever its library raises."""
+    """A shared store of bytes under keys. Every failure of its library becomes a `TierUnavailable`."""
 
     name: str
     """Its address, without a password."""
@@ -20,7 +20,7 @@ class Tier(Protocol):
         ...
 
     def put(self, key: str, raw: bytes) -> bool:
-        """Publish; False when something is there already, which stays. `StoreError` for what it will never take."""
+        """Publish; False if there is an entry already, which stays. `StoreError` for entries it never accepts."""
         ...
 
     def discard(self, key: str) -> bool:
@@ -32,13 +32,13 @@ class Tier(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
 @dataclass(frozen=True)
 class TierStats:
-    """What one remote tier did for this process.
+    """The counters of one remote tier in this process.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class TierStats:
     failures : int
         Calls that failed.
     error : str
-        What went wrong last, if it is still so.
+        The last failure, if it persists.
     """
 
     name: str
