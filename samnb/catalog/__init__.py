@@ -1,8 +1,7 @@
-"""The database of a session: tables, migrations, queries by subject. It hands out frozen records."""
+"""The database of a session: `Catalog` and its frozen records."""
 
-from .catalog import (
+from ..records import (
     AnnotationRecord,
-    Catalog,
     CategoryRecord,
     DatasetRecord,
     ImageRecord,
@@ -11,6 +10,7 @@ from .catalog import (
     Removed,
     Verdict,
 )
+from .catalog import Catalog
 
 __all__ = [
     "AnnotationRecord",

@@ -1,4 +1,4 @@
-"""The catalog's queries about annotations and templates inside a transaction."""
+"""Queries about annotations and templates inside a transaction."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sqlalchemy import Connection, RowMapping, delete, func, select
 
 from ..errors import UnknownName
 from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
-from .image_queries import DATASET_NAME, batches, checked_image_ids, now, to_json
+from .image_queries import DATASET_NAME, checked_image_ids
 from .tables import annotation_table, dataset_table, image_table, template_table
+from .values import batches, now, to_json
 
 __all__ = [
     "annotation_record",
@@ -63,7 +64,7 @@ def _annotation_row(annotation: NewAnnotation) -> dict[str, Any]:
 
 
 def annotation_records(connection: Connection, *wanted: Any, rejected: bool = False) -> list[AnnotationRecord]:
-    """Annotations by id; those a review rejected only on request."""
+    """Annotations by id; rejected ones only with `rejected`."""
     query = select(*_COLUMNS).select_from(annotation_table).join(image_table).join(dataset_table)
     if not rejected:
         wanted = (*wanted, annotation_table.c.review != REJECTED)
@@ -102,13 +103,13 @@ def _row_as_it_was(record: AnnotationRecord) -> dict[str, Any]:
 
 
 def template_contents(connection: Connection, name: str) -> dict[int, str]:
-    """A template's kept values, as JSON, by version."""
+    """A template's saved values, as JSON, by version."""
     query = select(template_table.c.version, template_table.c.content).where(template_table.c.name == name)
     return {row.version: row.content for row in connection.execute(query)}
 
 
 def version_for(contents: Mapping[int, str], content: str) -> int:
-    """The version to keep these values under: the latest if they are the same, else the next."""
+    """The version for these values: the latest if its values are the same, else the next."""
     latest = max(contents, default=0)
     return latest if contents.get(latest) == content else latest + 1
 
@@ -121,7 +122,7 @@ def from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewA
 
 
 def remove_of_template(connection: Connection, source: str, *wanted: Any) -> int:
-    """Delete what any version of the template left and no review decided on; returns how many."""
+    """Delete what any version of the template made and no review decided on; returns the number."""
     column, versioned = annotation_table.c.source, f"{source}@"
     # Not LIKE, which ignores case in SQLite and takes % and _ in a name for wildcards.
     of_template = (column == source) | (func.substr(column, 1, len(versioned)) == versioned)

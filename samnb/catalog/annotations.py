@@ -1,4 +1,4 @@
-"""The annotation methods of the catalog: save, change, remove, restore."""
+"""`AnnotationCatalog`: the part of the catalog for annotations."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from sqlalchemy import case, delete, func, select, update
 from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
 from .annotation_queries import annotation_record, annotation_records, insert_annotations, put_back
 from .database import Database
-from .image_queries import TEMPLATE_SOURCE, batches, dataset_id_of, now, to_json
+from .image_queries import TEMPLATE_SOURCE, dataset_id_of
 from .tables import annotation_table, image_table
+from .values import batches, now, to_json
 
 __all__ = ["AnnotationCatalog"]
 
 
 class AnnotationCatalog:
-    """What a `Catalog` does with annotations."""
+    """Annotations of a `Catalog`."""
 
     _database: Database
 
@@ -83,7 +84,7 @@ class AnnotationCatalog:
             return {image: int(count) for image, count in connection.execute(query)}
 
     def remove_annotations(self, ids: Iterable[int]) -> int:
-        """Remove annotations, all in one transaction; returns how many of these ids there were."""
+        """Remove annotations in one transaction; returns the number of removed ones."""
         removed = 0
         with self._database.write() as connection:
             for batch in batches(list(ids)):
@@ -110,9 +111,10 @@ class AnnotationCatalog:
         Parameters
         ----------
         by_hand : bool
-            What a template left counts as accepted then: applying the template again leaves it alone.
+            A person made the change: what a template made counts as accepted then, and applying the template again
+            keeps it.
         rle, bbox, area
-            The mask, its box and its pixels: all three, or none.
+            The mask, its box and its number of pixels: all three, or none.
 
         Raises
         ------

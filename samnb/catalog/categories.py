@@ -1,7 +1,7 @@
-"""The category methods of the catalog: order, colours, names.
+"""`CategoryCatalog`: the part of the catalog for categories, with their order and colours.
 
-A category exists when it was saved, or when an annotation has it. As soon as one is saved, all that are in
-use are saved too, so that no place or colour changes because another category got one.
+A category exists when it was saved, or when an annotation is of it. Saving one saves all that are in use, so that
+the position or colour of one never changes because of another.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from sqlalchemy import Connection, delete, func, select, update
 from ..errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
 from ..records import REJECTED, CategoryRecord
 from .database import Database
-from .image_queries import now
 from .tables import annotation_table, category_table
+from .values import now
 
 __all__ = ["CategoryCatalog"]
 
@@ -23,7 +23,7 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class CategoryCatalog:
-    """What a `Catalog` does with categories."""
+    """Categories of a `Catalog`."""
 
     _database: Database
 
@@ -37,7 +37,7 @@ class CategoryCatalog:
             return _records(connection)
 
     def save_category(self, name: str, *, color: str | None = None, position: int | None = None) -> CategoryRecord:
-        """Add a category, or change its colour or place; omitted values stay.
+        """Add a category, or give one another colour or position; what is left out stays.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class CategoryCatalog:
             return records[names.index(name)]
 
     def have_categories(self, names: Iterable[str]) -> list[str]:
-        """Save those that are not saved yet, behind the others and in this order; returns the ones that are new."""
+        """Save those that are not saved yet, after the others and in this order; returns the new ones."""
         with self._database.write() as connection:
             colors = {record.name: record.color for record in _records(connection)}
             new = [name for name in dict.fromkeys(names) if name.strip() and name not in colors]
@@ -79,7 +79,7 @@ class CategoryCatalog:
             return new
 
     def rename_category(self, old: str, new: str) -> None:
-        """Rename a category, in its annotations too; its place and colour stay.
+        """Give a category another name, also in its annotations; its position and colour stay.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class CategoryCatalog:
 
     def _keep(self, connection: Connection, records: list[CategoryRecord]) -> None:
         rows = [{"name": r.name, "color": r.color, "position": r.position, "created_at": now()} for r in records]
-        self._database.upsert(connection, category_table, rows, key=["name"], fixed=["created_at"])
+        self._database.upsert(connection, category_table, rows, key=["name"], keep=["created_at"])
 
 
 def _records(connection: Connection) -> list[CategoryRecord]:

@@ -1,7 +1,7 @@
-"""The database of the catalog: engine, transactions, opening and upgrading, readable errors.
+"""`Database`: engine, transactions, opening, upgrading and error messages of the catalog's database.
 
-SQLite is used so that several threads, notebooks and processes can write at once: WAL, writes that say so
-when they begin (``BEGIN IMMEDIATE``), short transactions. Any other SQLAlchemy URL works if its driver is installed.
+SQLite is set up so that several threads, notebooks and processes can write: write-ahead log, write transactions that
+start with ``BEGIN IMMEDIATE``, short transactions. Any other SQLAlchemy URL works if its driver is installed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WRITE_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
 _FROM_SERVER = "server"
 _version = table("alembic_version", sql_column("version_num"))
 _SOUND_SQLITE = (3, 51, 3)  # the "WAL-reset" fault of 3.7.0 to 3.51.2
-_told: list[str] = []
+_warned: list[str] = []
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
@@ -56,14 +56,14 @@ class Database:
     url_or_path : path or SQLAlchemy URL
         A path is a SQLite file, made when missing, with its folder.
     shown : path, optional
-        What messages call it; default the file's folder, or the URL without password and query.
+        Its name in messages; default the file's folder, or the URL without password and query.
 
     Raises
     ------
     SessionReadOnly
         The folder or the file cannot be written.
     SessionTooNew
-        Written by a newer samnb, and what this one reads is not there; nothing was changed.
+        Written by a newer samnb, and lacks what this one reads; nothing was changed.
     NetworkFolder
         A SQLite file on a network file system.
     StoreError
@@ -72,9 +72,9 @@ class Database:
     Attributes
     ----------
     backup : Path or None
-        The copy of the file as it was, where opening it had to change its tables.
+        The copy of the file from before opening it changed its tables.
     newer : str
-        The schema of a newer samnb that this database has, which is then only read; else "".
+        Its schema, where a newer samnb wrote it and it is only read; else "".
     """
 
     backup: Path | None = None
@@ -107,7 +107,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection in a transaction that only reads: one state of the database from first to last."""
-        with self._errors_in_plain_words(), self._reader.begin() as connection:
+        with self._translate_errors(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
@@ -121,9 +121,9 @@ class Database:
         """
         if self.newer:
             raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
-        with self._errors_in_plain_words(), self._writer.begin() as connection:
+        with self._translate_errors(), self._writer.begin() as connection:
             if self._is_postgresql:
-                # One at a time, as in SQLite: row locks, taken in any order, would end in deadlocks.
+                # One writer at a time, as in SQLite: row locks taken in different orders would deadlock.
                 connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield connection
@@ -140,25 +140,25 @@ class Database:
         rows: Sequence[Mapping[str, Any]],
         *,
         key: Sequence[str],
-        fixed: Collection[str] = (),
+        keep: Collection[str] = (),
     ) -> None:
-        """Write many rows with the same columns, plain values and different keys; existing rows are updated.
+        """Insert or update many rows with the same columns, plain values and different keys.
 
-        This bypasses SQLAlchemy, which checks every value of every row: that takes longer than SQLite's own work.
+        Not through SQLAlchemy, which inspects every value: that takes longer than SQLite's own work.
 
         Parameters
         ----------
         key : sequence of str
             Columns of the primary key, or of another unique one.
-        fixed : collection of str
-            Columns that keep what they have.
+        keep : collection of str
+            Columns that keep their values in a row that exists.
         """
         if not rows:
             return
         columns = tuple(rows[0])
         kind = (target.name, *columns)
         if kind not in self._upserts:
-            self._upserts[kind] = self._upsert_sql(target, columns, key, fixed)
+            self._upserts[kind] = self._upsert_sql(target, columns, key, keep)
         values = list(map(itemgetter(*columns), rows))
         if self._is_postgresql:
             # One statement with a list for each column: a statement for each row takes several times as long.
@@ -166,10 +166,10 @@ class Database:
         else:
             connection.exec_driver_sql(self._upserts[kind], values)
 
-    def _upsert_sql(self, target: Table, columns: Sequence[str], key: Sequence[str], fixed: Collection[str]) -> str:
+    def _upsert_sql(self, target: Table, columns: Sequence[str], key: Sequence[str], keep: Collection[str]) -> str:
         dialect = self.engine.dialect
         quoted = dialect.identifier_preparer.quote
-        renewed = ", ".join(f"{quoted(n)} = excluded.{quoted(n)}" for n in columns if n not in {*key, *fixed})
+        renewed = ", ".join(f"{quoted(n)} = excluded.{quoted(n)}" for n in columns if n not in {*key, *keep})
         types = (target.c[name].type.compile(dialect) for name in columns)
         places = ", ".join(f"%s::{kind}[]" if self._is_postgresql else "?" for kind in types)
         source = f"SELECT * FROM unnest({places})" if self._is_postgresql else f"VALUES ({places})"
@@ -178,11 +178,11 @@ class Database:
             f"ON CONFLICT ({', '.join(map(quoted, key))}) DO UPDATE SET {renewed}"
         )
 
-    def has_grown(self, connection: Connection, before: int, after: int, *targets: Table) -> None:
-        """Run ANALYZE on databases that need it, whenever the number of rows has grown fourfold.
+    def analyze_if_grown(self, connection: Connection, before: int, after: int, *targets: Table) -> None:
+        """Update PostgreSQL's statistics whenever the number of rows has grown fourfold.
 
-        PostgreSQL does so by itself once a minute. Until then it assumes that a dataset has a handful of rows, and
-        scans all of them for every path.
+        PostgreSQL itself does so once a minute. Until then it takes a dataset for a few rows, and scans all of them for
+        every path.
         """
         if self._is_postgresql and after.bit_length() // 2 > max(before, 64).bit_length() // 2:
             connection.exec_driver_sql(f"ANALYZE {', '.join(target.name for target in targets)}")
@@ -195,7 +195,7 @@ class Database:
         with self.read() as connection:
             found = self._revision(connection)
             if _is_newer(found):
-                self._only_read(connection, str(found))
+                self._open_read_only(connection, str(found))
                 return
             up_to_date = found == HEAD and self._has_journal(connection)
         if up_to_date:
@@ -219,7 +219,7 @@ class Database:
         except OSError as error:
             raise SessionReadOnly(self.shown, error.strerror or error) from error
 
-    def _only_read(self, connection: Connection, found: str) -> None:
+    def _open_read_only(self, connection: Connection, found: str) -> None:
         there = inspect(connection).get_multi_columns()
         columns = {(name, column["name"]) for (_, name), some in there.items() for column in some}
         lacking = [
@@ -240,7 +240,7 @@ class Database:
                     return
                 if found is not None and self.path is not None:
                     self.backup = back_up(self.path, HEAD)
-                self._bring_up(connection, found)
+                self._migrate(connection, found)
         except BaseException:
             # Nothing was changed, so the copy is useless, and each new try would leave another.
             if self.backup is not None:
@@ -251,7 +251,7 @@ class Database:
             kept = f"as it was: {self.backup}" if self.backup else "the server has no copy of it as it was"
             _log.warning("%s: the catalog was upgraded to schema %s (%s)", self.shown, HEAD, kept)
 
-    def _bring_up(self, connection: Connection, found: str | None) -> None:
+    def _migrate(self, connection: Connection, found: str | None) -> None:
         if found != _FROM_SERVER:
             upgrade(connection)
             return
@@ -285,8 +285,8 @@ class Database:
         return (connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal") == (self._journal == "wal")
 
     def _use_journal(self) -> None:
-        # Stored in the file, so set once, and outside a transaction, where SQLite would ignore it.
-        with self._errors_in_plain_words():
+        # Kept in the file, so said once, and outside a transaction, where SQLite would ignore it.
+        with self._translate_errors():
             connection = self.engine.raw_connection()
             try:
                 connection.cursor().execute(f"PRAGMA journal_mode = {self._journal}")
@@ -294,15 +294,15 @@ class Database:
                 connection.close()
 
     @contextmanager
-    def _errors_in_plain_words(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             told = str(error)
             # A driver may quote the address it was given; then its own message must not be shown behind ours.
-            raise self._explained(error) from (error if without_secrets(told, self._url) == told else None)
+            raise self._as_store_error(error) from (error if without_secrets(told, self._url) == told else None)
 
-    def _explained(self, error: Exception) -> SamnbError:
+    def _as_store_error(self, error: Exception) -> SamnbError:
         reason = " ".join(without_secrets(getattr(error, "orig", None) or error, self._url).split())
         where = str(self.path or self.shown)
         if self._is_postgresql:
@@ -374,12 +374,12 @@ def _check_writable(path: Path, shown: str) -> None:
 
 
 def _warn_of_old_sqlite(path: Path) -> None:
-    """Warn once per process: another process has the file open too, and this SQLite has a fault that needs two."""
-    if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _told:
+    """Warn once where another process has the file open too, and this SQLite has a fault that needs two writers."""
+    if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _warned:
         return
     ours: Iterator[Any] = (engine.pool for engine in list(_engines) if engine.url.database == str(path))
     if not any(pool.checkedin() + pool.checkedout() for pool in ours) and Path(f"{path}-shm").exists():
-        _told.append(str(path))
+        _warned.append(str(path))
         _log.warning(
             "%s: another process has this catalog open, or was cut off. Python's SQLite here is %s; before %s it has a "
             "rare fault that can damage a database when two write at the very same instant. A newer Python, or a "

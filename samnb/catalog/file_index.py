@@ -1,4 +1,4 @@
-"""The index of files that were read: an unchanged file is not read again, under any name, in any dataset.
+"""`FileIndex`: what was read of every file; an unchanged file is not read again, under any name, in any dataset.
 
 A file is identified by computer, device, inode, size and time. If the time is a whole second (memory cards, unpacked
 archives), another file may have the same values, so then the path must be the same too. If a changed file is still
@@ -21,10 +21,10 @@ from ..images import DECODER_VERSION
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..records import ImageRecord, NewImage
 from .database import Database
-from .image_queries import batches, folded, path_text
 from .tables import dataset_table, file_table, image_table
+from .values import batches, folded, path_text
 
-__all__ = ["FileMemo", "FileStamp"]
+__all__ = ["FileIndex", "FileStat"]
 
 _VERSIONS = f"{DECODER_VERSION}/{PERCEPTUAL_VERSION}"
 _IMAGE_NAMES = [f.name for f in fields(ImageRecord) if f.name != "dataset"]
@@ -32,8 +32,8 @@ _IMAGE_COLUMNS = [image_table.c[name] for name in _IMAGE_NAMES]
 _READ = ("content_hash", "pixel_hash", "perceptual_hash", "perceptual_detail", "width", "height")
 
 
-class FileStamp(NamedTuple):
-    """The values that identify an unchanged file; ``device`` and ``inode`` modulo 2**63, as databases store them."""
+class FileStat(NamedTuple):
+    """What identifies an unchanged file; ``device`` and ``inode`` modulo 2**63, as databases hold them."""
 
     path: str
     device: int
@@ -42,33 +42,33 @@ class FileStamp(NamedTuple):
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: AnyPath) -> FileStamp:
+    def of(cls, path: AnyPath) -> FileStat:
         """The file as it is now. Raises `OSError`."""
         found = os.stat(path)
         return cls(os.fspath(path), folded(found.st_dev), folded(found.st_ino), found.st_size, found.st_mtime_ns)
 
     def is_of(self, read: ImageRecord | NewImage) -> bool:
-        """Whether the picture was read from the file in the state of this stamp."""
+        """Whether `read` was read from the file in this state."""
         same_file = self.mtime_ns == read.mtime_ns and self.size_bytes == read.size_bytes
         return same_file and self.inode == folded(read.inode)
 
 
-class FileMemo:
-    """The table of files that were read, for the computer this runs on.
+class FileIndex:
+    """The table of files that were read on this computer.
 
     Parameters
     ----------
     database : Database
     host : str, optional
-        Whose devices and numbers these are; default this computer's name.
+        Name of the computer that the devices and inodes belong to; default this one.
     """
 
     def __init__(self, database: Database, *, host: str | None = None):
         self._database = database
         self._host = (platform.node() if host is None else host)[:64]
 
-    def known(self, stamps: Sequence[FileStamp]) -> dict[str, NewImage]:
-        """The saved values of those files that are unchanged since, by path."""
+    def known(self, stamps: Sequence[FileStat]) -> dict[str, NewImage]:
+        """By path, what was read of the files that are unchanged since."""
         found: dict[tuple[int, int], RowMapping] = {}
         with self._database.read() as connection:
             for device in {stamp.device for stamp in stamps}:
@@ -96,8 +96,8 @@ class FileMemo:
                     found[record.path] = record
         return found
 
-    def remember(self, read: Mapping[FileStamp, NewImage]) -> None:
-        """Save what was read; a picture whose file changed between stamp and reading is left out."""
+    def remember(self, read: Mapping[FileStat, NewImage]) -> None:
+        """Save what was read; a picture whose file changed before it was read is left out."""
         rows = list(self._rows(read))
         for batch in batches(rows):
             with self._database.write() as connection:
@@ -106,7 +106,7 @@ class FileMemo:
                 insert = insert.on_conflict_do_update(index_elements=["host", "device", "inode"], set_=renewed)
                 connection.execute(insert, batch)
 
-    def _rows(self, read: Mapping[FileStamp, NewImage]) -> Iterator[dict[str, Any]]:
+    def _rows(self, read: Mapping[FileStat, NewImage]) -> Iterator[dict[str, Any]]:
         for stamp, picture in {(s.device, s.inode): (s, p) for s, p in read.items()}.values():
             if stamp.is_of(picture):
                 row = {**stamp._asdict(), "path": path_text(stamp.path), "host": self._host, "versions": _VERSIONS}
@@ -122,13 +122,13 @@ def _image_record(row: Row[Any], dataset: str) -> ImageRecord:
     return record
 
 
-def _is_same(stamp: FileStamp, row: RowMapping) -> bool:
+def _is_same(stamp: FileStat, row: RowMapping) -> bool:
     whole_second = stamp.mtime_ns % 1_000_000_000 == 0
     unchanged = (row["size_bytes"], row["mtime_ns"]) == (stamp.size_bytes, stamp.mtime_ns)
     return unchanged and row["versions"] == _VERSIONS and (not whole_second or row["path"] == stamp.path)
 
 
-def _picture(stamp: FileStamp, row: RowMapping) -> NewImage:
+def _picture(stamp: FileStat, row: RowMapping) -> NewImage:
     return NewImage(
         path=stamp.path,
         filename=Path(stamp.path).name,

@@ -1,57 +1,46 @@
-"""The catalog's queries about images inside a transaction: each function takes the connection it works on.
-
-Rows become records here and nowhere else.
-"""
+"""Queries about datasets and images inside a transaction: each function takes the connection it works on."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
 from os import PathLike
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
-from ..errors import AnyPath, ImageError, UnknownName, WorkWouldBeLost
+from ..errors import AnyPath, UnknownName, WorkWouldBeLost
 from ..records import ACCEPTED, REJECTED, DatasetRecord, ImageRecord, NewImage, Removed
 from .tables import annotation_table, dataset_table, image_table
+from .values import batches, folded, is_text, path_text
 
 __all__ = [
-    "BATCH",
     "DATASET_NAME",
     "ORDER",
     "SEED_COLUMNS",
-    "batches",
     "checked_image_ids",
     "count_cached",
-    "dataset_called",
     "dataset_id_of",
     "dataset_records",
     "file_names_near",
-    "folded",
-    "image_called",
+    "find_dataset",
+    "find_image",
     "image_record_of",
     "image_records",
     "image_values",
     "new_ids",
-    "now",
-    "path_text",
-    "removed",
-    "renew_image",
+    "remove_images",
     "set_cached",
-    "to_json",
+    "update_image",
 ]
 
-BATCH = 500
 KNOWN_NAMES = 500
 TEMPLATE_SOURCE = "template:"
-"""Prefix of the source of an annotation made by a template."""
+"""First part of the source of an annotation that a template made."""
 ORDER = (dataset_table.c.created_at, dataset_table.c.name, image_table.c.position)
 SEED_COLUMNS = tuple(
     image_table.c[name]
@@ -63,52 +52,6 @@ _IMAGE_COLUMNS = tuple(DATASET_NAME if f.name == "dataset" else image_table.c[f.
 _IMAGE_NAMES = [f.name for f in fields(ImageRecord)]
 _CACHED, _CONTENT = _IMAGE_NAMES.index("embedding_cached"), _IMAGE_NAMES.index("content_hash")
 _SHORT_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
-
-T = TypeVar("T")
-
-
-def now() -> str:
-    """UTC, ISO 8601, always with microseconds so that it sorts as text."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """`items` in pieces of at most `BATCH`."""
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
-
-
-def folded(inode: int) -> int:
-    """A file's number as a signed database integer: some file systems use all 64 bits, Windows 128."""
-    return inode % 2**63
-
-
-def path_text(path: AnyPath) -> str:
-    """A path as the catalog stores it, or `ImageError`: a name that is not Unicode cannot be stored as text."""
-    name = os.fspath(path)
-    if _is_text(name):
-        return name
-    raise ImageError(f"{name!r}: its name is not valid Unicode, which the catalog needs. Rename the file.")
-
-
-def _is_text(name: str) -> bool:
-    # Python stands lone surrogates for the bytes of a file name that are not UTF-8.
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def to_json(value: Any) -> str:
-    """Compact JSON; numpy's numbers and arrays become plain ones."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"expected numbers, text, lists and dicts; got {type(value).__name__}")
 
 
 # -- datasets
@@ -127,7 +70,7 @@ def dataset_records(connection: Connection, *wanted: Any) -> list[DatasetRecord]
     return [DatasetRecord(*row) for row in connection.execute(query)]
 
 
-def dataset_called(connection: Connection, name: str) -> DatasetRecord:
+def find_dataset(connection: Connection, name: str) -> DatasetRecord:
     """The dataset of that name, or `UnknownName`."""
     found = dataset_records(connection, dataset_table.c.name == name)
     if not found:
@@ -136,18 +79,18 @@ def dataset_called(connection: Connection, name: str) -> DatasetRecord:
 
 
 def dataset_id_of(connection: Connection, name: str) -> str:
-    """The id of the dataset of that name, or `UnknownName`; its images are not counted for it."""
+    """The id of the dataset of that name, or `UnknownName`; cheaper than `find_dataset`, which counts images."""
     found = connection.scalar(select(dataset_table.c.id).where(dataset_table.c.name == name))
-    return dataset_called(connection, name).id if found is None else found
+    return find_dataset(connection, name).id if found is None else found
 
 
-def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> Removed:
-    """Delete images of one dataset with their annotations; `WorkWouldBeLost` if some were made by hand."""
+def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> Removed:
+    """Delete images of one dataset and their annotations; `WorkWouldBeLost` where a person made some."""
     ids = select(image_table.c.id).where(*wanted)
     theirs = annotation_table.c.image_id.in_(ids)
-    # Annotations of a template can be made again in seconds.
+    # A template makes its annotations again in seconds.
     of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
-    # Annotations that a person reviewed are a person's work too.
+    # A person's decision is a person's work.
     by_hand = ~of_template | annotation_table.c.review.in_((ACCEPTED, REJECTED))
     count = select(func.count()).select_from(annotation_table).where(theirs)
     lost = connection.scalars(count.where(by_hand)).one()
@@ -161,16 +104,16 @@ def removed(connection: Connection, dataset: str, *wanted: Any, discard: bool) -
 
 
 def new_ids(count: int) -> list[str]:
-    """`number` new ids, each greater than the ones before: 48 bits of time, a counter, and random bits.
+    """New ids, each greater than the ones before: 48 bits of time, a count, and random digits.
 
-    Random ones would have every new row touch another page of the primary key's index.
+    With random ids every new row would touch another page of the primary key's index.
     """
     began, chance = f"{time.time_ns() // 1_000_000:012x}", os.urandom(8 * count).hex()
     return [f"{began}{number:04x}{chance[16 * number : 16 * number + 16]}" for number in range(count)]
 
 
 def image_values(picture: NewImage, path: str) -> dict[str, Any]:
-    """The values of a picture as columns; the path is as `path_text` gives it."""
+    """A picture's values as columns; the path is as `path_text` returns it."""
     return {
         "filename": picture.filename,
         "path": path,
@@ -189,12 +132,12 @@ def image_values(picture: NewImage, path: str) -> dict[str, Any]:
 
 
 def image_record_of(row: Mapping[str, Any], dataset: str) -> ImageRecord:
-    """The record of a row as it was written, of the dataset of that name."""
+    """The record of a row that was just written to the dataset of that name."""
     return _image_record([dataset if name == "dataset" else row[name] for name in _IMAGE_NAMES])
 
 
-def renew_image(connection: Connection, image_id: str, picture: NewImage) -> bool:
-    """Overwrite an image's values; False if there is no such image, or its dataset has that path already."""
+def update_image(connection: Connection, image_id: str, picture: NewImage) -> bool:
+    """Write a picture's values over an image's; False where there is none, or its dataset has that path already."""
     values = image_values(picture, path_text(picture.path))
     this_one = image_table.c.id == image_id
     others = image_table.alias()
@@ -223,9 +166,9 @@ def _image_record(row: Sequence[Any]) -> ImageRecord:
     return ImageRecord(*values)
 
 
-def image_called(connection: Connection, ref: AnyPath) -> ImageRecord:
-    """The image an id, name, path or hash means, or `UnknownName`; see `Catalog.image` for the order."""
-    if not isinstance(ref, str | PathLike) or not _is_text(os.fspath(ref)):
+def find_image(connection: Connection, ref: AnyPath) -> ImageRecord:
+    """The image with that id, name, path or hash, or `UnknownName`; see `Catalog.image` for the order."""
+    if not isinstance(ref, str | PathLike) or not is_text(os.fspath(ref)):
         raise UnknownName("image", ref, file_names_near(connection, ""))
     for condition in _ways_to_name_an_image(ref):
         found = image_records(connection, condition, limit=1)
@@ -265,7 +208,7 @@ def _image_with_short_hash(connection: Connection, name: str) -> ImageRecord:
 
 
 def file_names_near(connection: Connection, name: str) -> set[str]:
-    """File names to suggest one from, a limited number: some with the same beginning, some others."""
+    """Some file names to suggest one from: those with the same first letters, and others."""
     query = select(image_table.c.filename).distinct().order_by(image_table.c.filename).limit(KNOWN_NAMES)
     alike = query.where(image_table.c.filename.startswith(PurePath(name).name[:2], autoescape=True))
     return {*connection.scalars(query), *connection.scalars(alike)}
@@ -285,12 +228,12 @@ def checked_image_ids(connection: Connection, ids: Iterable[str]) -> dict[str, s
 
 
 def set_cached(connection: Connection, cached: bool, *wanted: Any) -> int:
-    """Write `embedding_cached`; returns how many images were meant."""
+    """Write `embedding_cached`; returns the number of images."""
     query = update(image_table).where(*wanted).values(embedding_cached=int(cached))
     return connection.execute(query).rowcount
 
 
 def count_cached(connection: Connection, *wanted: Any) -> int:
-    """How many images are cached."""
+    """Number of cached images."""
     query = select(func.count()).select_from(image_table).where(image_table.c.embedding_cached == 1, *wanted)
     return connection.scalars(query).one()

@@ -1,4 +1,4 @@
-"""The dataset and image methods of the catalog, and the flags of cached embeddings."""
+"""`ImageCatalog`: the part of the catalog for datasets and images, and which embeddings are cached."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from .database import Database
 from .image_queries import (
     ORDER,
     SEED_COLUMNS,
-    batches,
     checked_image_ids,
     count_cached,
-    dataset_called,
     dataset_id_of,
     dataset_records,
     file_names_near,
-    image_called,
+    find_dataset,
+    find_image,
     image_record_of,
     image_records,
     image_values,
     new_ids,
-    now,
-    path_text,
-    removed,
-    renew_image,
+    remove_images,
     set_cached,
+    update_image,
 )
 from .tables import dataset_table, file_table, image_table
+from .values import batches, now, path_text
 
 __all__ = ["ImageCatalog"]
 
@@ -41,17 +39,17 @@ PIECE = 2000
 
 
 class ImageCatalog:
-    """What a `Catalog` does with datasets and images."""
+    """Datasets and images of a `Catalog`."""
 
     _database: Database
 
     # -- datasets
 
     def add_dataset(self, name: str) -> DatasetRecord:
-        """The dataset of that name, made when there is none."""
+        """The dataset of that name, made where there is none."""
         with self._database.write() as connection:
             self._dataset_id(connection, name)
-            return dataset_called(connection, name)
+            return find_dataset(connection, name)
 
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, the oldest first."""
@@ -61,10 +59,10 @@ class ImageCatalog:
     def dataset(self, name: str) -> DatasetRecord:
         """The dataset of that name. Raises `UnknownName`."""
         with self._database.read() as connection:
-            return dataset_called(connection, name)
+            return find_dataset(connection, name)
 
     def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
-        """Rename a dataset; its images and annotations stay as they are.
+        """Give a dataset another name; its images and annotations stay as they are.
 
         Raises
         ------
@@ -72,12 +70,12 @@ class ImageCatalog:
             There is none of that name, or one of the new name.
         """
         with self._database.write() as connection:
-            found = dataset_called(connection, name)
+            found = find_dataset(connection, name)
             if dataset_records(connection, dataset_table.c.name == new_name, dataset_table.c.id != found.id):
                 raise NameTaken("dataset", new_name)
             this_one = dataset_table.c.id == found.id
             connection.execute(update(dataset_table).where(this_one).values(name=new_name))
-            return dataset_called(connection, new_name)
+            return find_dataset(connection, new_name)
 
     def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
         """Remove a dataset from the catalog, with its images and their annotations.
@@ -92,9 +90,9 @@ class ImageCatalog:
             It holds annotations that no template made, and `discard_annotations` is False.
         """
         with self._database.write() as connection:
-            found = dataset_called(connection, name)
+            found = find_dataset(connection, name)
             here = image_table.c.dataset_id == found.id
-            gone = removed(connection, name, here, discard=discard_annotations)
+            gone = remove_images(connection, name, here, discard=discard_annotations)
             connection.execute(delete(dataset_table).where(dataset_table.c.id == found.id))
             return gone
 
@@ -112,7 +110,7 @@ class ImageCatalog:
             checked_image_ids(connection, [image_id])
             this_one = image_table.c.id == image_id
             [image] = image_records(connection, this_one)
-            return removed(connection, image.dataset, this_one, discard=discard_annotations)
+            return remove_images(connection, image.dataset, this_one, discard=discard_annotations)
 
     def add_images(self, dataset: str, pictures: Sequence[NewImage]) -> list[ImageRecord]:
         """Add pictures to a dataset, made when missing; a path that is already there gets the new values.
@@ -139,7 +137,7 @@ class ImageCatalog:
         dataset : str, optional
             May raise `UnknownName`.
         start, count : int
-            At most `count` images, from index `start` on, counted from 0.
+            Position of the first one, from 0, and their largest number.
         """
         page: Any = {"offset": start or None, "limit": count}
         with self._database.read() as connection:
@@ -149,7 +147,7 @@ class ImageCatalog:
             return image_records(connection, here, order=[image_table.c.position], **page)
 
     def image(self, ref: AnyPath) -> ImageRecord:
-        """One image by name, id, path or hash.
+        """One image by its id, name, path or hash.
 
         Parameters
         ----------
@@ -164,7 +162,7 @@ class ImageCatalog:
             Nothing fits, or a short hash fits several.
         """
         with self._database.read() as connection:
-            return image_called(connection, ref)
+            return find_image(connection, ref)
 
     def unread_images(self, *, perceptual_version: int = 0) -> list[ImageRecord]:
         """Images from the earlier server whose files were not read since, by dataset and position.
@@ -176,23 +174,22 @@ class ImageCatalog:
             return image_records(connection, unread | (image_table.c.perceptual_version < perceptual_version))
 
     def renew_images(self, pictures: Mapping[str, NewImage]) -> list[ImageRecord]:
-        """Update images by id: the values read from their files, or their new paths.
+        """Give images, by id, new values: what was read of their files, or their new paths.
 
         Returns
         -------
         list of ImageRecord
-            Those that are there. One that was removed meanwhile is left out, as is one whose new path is another
-            image of its dataset.
+            Without those that were removed meanwhile, and those whose new path another image of the dataset has.
         """
         renewed: list[ImageRecord] = []
         for batch in batches(list(pictures.items())):
             with self._database.write() as connection:
-                ids = [image_id for image_id, picture in batch if renew_image(connection, image_id, picture)]
+                ids = [image_id for image_id, picture in batch if update_image(connection, image_id, picture)]
                 renewed += image_records(connection, image_table.c.id.in_(ids))
         return renewed
 
     def known_pixels(self, pixel_hashes: Collection[str]) -> set[str]:
-        """Those of the pixel hashes that an image of any dataset has."""
+        """The pixel hashes among these that an image of any dataset has."""
         column = image_table.c.pixel_hash
         with self._database.read() as connection:
             queries = (select(column).where(column.in_(batch)) for batch in batches(sorted(pixel_hashes)))
@@ -211,20 +208,20 @@ class ImageCatalog:
     # -- what is cached
 
     def refresh_cached(self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None) -> int:
-        """Set `embedding_cached` of every image to the result of `has`; returns how many are cached.
+        """Set `embedding_cached` of every image to what `has` returns; returns the number of cached images.
 
-        There is one flag per image. If sessions with other models share a catalog, it is about the model of the
-        session that updated it last. `Session.status` and `Session.is_cached` always ask the store.
+        There is one flag per image: where sessions with several models share a catalog, it is of the session that
+        compared last. `Session.status` and `Session.is_cached` always ask the store.
 
         `has` is called for every image (with these pixels, if given) before anything is locked, and again, inside the
-        one transaction that writes, for those whose flag changes.
+        one transaction that writes, for those whose flag is wrong.
         """
-        if self._database.newer:  # a flag is a note, not a user's work: no error is needed
+        if self._database.newer:  # a flag is not a person's work: it is left as it is, without an error
             with self._database.read() as connection:
                 return count_cached(connection)
-        news = [record.id for record in self._wrongly_flagged(has, pixel_hashes)]
+        wrong = [record.id for record in self._wrongly_flagged(has, pixel_hashes)]
         with self._database.write() as connection:
-            for batch in batches(news):
+            for batch in batches(wrong):
                 records = image_records(connection, image_table.c.id.in_(batch))
                 held = {record.id for record in records if has(record)}
                 set_cached(connection, True, image_table.c.id.in_(held))
@@ -234,7 +231,7 @@ class ImageCatalog:
     def wrongly_flagged(
         self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None
     ) -> list[ImageRecord]:
-        """Images whose `embedding_cached` is not what `has` says; all images, or those with these pixels."""
+        """Images whose `embedding_cached` differs from what `has` returns; of all, or of those with these pixels."""
         return list(self._wrongly_flagged(has, pixel_hashes))
 
     def _wrongly_flagged(
@@ -244,7 +241,7 @@ class ImageCatalog:
             yield from (record for record in piece if has(record) != record.embedding_cached)
 
     def _all_in_pieces(self) -> Iterator[list[ImageRecord]]:
-        """All images by id: never more than a piece in memory, and no transaction stays open between two."""
+        """All images by id, `PIECE` at a time; no transaction stays open between two pieces."""
         beyond: list[Any] = []
         while True:
             with self._database.read() as connection:
@@ -261,20 +258,20 @@ class ImageCatalog:
             yield piece
 
     def mark_pixels_cached(self, pixel_hash: str, cached: bool) -> int:
-        """Set whether the embedding of these pixels is cached, for every image that has them; returns their number."""
+        """Set `embedding_cached` of every image with these pixels; returns the number of images."""
         if self._database.newer:
             return 0
         with self._database.write() as connection:
             return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
 
     def mark_held(self, pixel_hashes: Collection[str]) -> int:
-        """Mark all images with any of these pixels as cached; returns how many were not marked before."""
+        """Mark all images with any of these pixels as cached; returns the number of changed ones."""
         if self._database.newer:
             return 0
-        news = func.coalesce(image_table.c.embedding_cached, 0) != 1
+        unmarked = func.coalesce(image_table.c.embedding_cached, 0) != 1
         with self._database.write() as connection:
             wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
-            return sum(set_cached(connection, True, news, batch) for batch in wanted)
+            return sum(set_cached(connection, True, unmarked, batch) for batch in wanted)
 
     def find_image_by_hash(self, content_hash: str) -> dict[str, Any] | None:
         """An image with these bytes, one that is cached if there is one.
@@ -292,7 +289,7 @@ class ImageCatalog:
         return None if row is None else {**row, "embedding_cached": bool(row["embedding_cached"])}
 
     def mark_embedding_cached(self, dataset_id: str, image_id: str, cached: bool) -> None:
-        """Set whether one image's embedding is cached. Raises `UnknownName`."""
+        """Set `embedding_cached` of one image. Raises `UnknownName`."""
         this_one = (image_table.c.dataset_id == dataset_id, image_table.c.id == image_id)
         with self._database.write() as connection:
             if not set_cached(connection, cached, *this_one):
@@ -300,7 +297,7 @@ class ImageCatalog:
                 raise UnknownName(f"image of dataset {dataset_id!r}:", image_id, known)
 
     def get_cached_images_count(self, dataset_id: str) -> int:
-        """How many images of that dataset (by id) are cached."""
+        """Number of cached images of that dataset, by id."""
         with self._database.read() as connection:
             return count_cached(connection, image_table.c.dataset_id == dataset_id)
 
@@ -315,7 +312,7 @@ class ImageCatalog:
         return found
 
     def _upsert(self, connection: Connection, dataset: str, batch: Sequence[tuple[str, NewImage]]) -> list[ImageRecord]:
-        """Write pictures, each with its path; the result need not be read again: this transaction has the lock."""
+        """Write pictures, each with its path; the records are not read back, as no other process writes meanwhile."""
         dataset_id = self._dataset_id(connection, dataset)
         here = image_table.c.dataset_id == dataset_id
         columns = (image_table.c.path, image_table.c.id, image_table.c.position)
@@ -328,6 +325,6 @@ class ImageCatalog:
             image_id, place = there.get(path, (new_id, position))
             position += path not in there
             rows.append({"id": image_id, "dataset_id": dataset_id, "position": place, **image_values(picture, path)})
-        self._database.upsert(connection, image_table, rows, key=("dataset_id", "path"), fixed=("id", "position"))
-        self._database.has_grown(connection, (last or 0) + 1, position, image_table, file_table)
+        self._database.upsert(connection, image_table, rows, key=("dataset_id", "path"), keep=("id", "position"))
+        self._database.analyze_if_grown(connection, (last or 0) + 1, position, image_table, file_table)
         return [image_record_of(row, dataset) for row in rows]

@@ -1,4 +1,4 @@
-"""The template methods of the catalog: versions, and the images they were applied to."""
+"""`TemplateCatalog`: the part of the catalog for templates and the images they were applied to."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from ..errors import TemplateError, UnknownName
 from ..records import AnnotationRecord, NewAnnotation
 from .annotation_queries import from_template, insert_annotations, remove_of_template, template_contents, version_for
 from .database import Database
-from .image_queries import batches, checked_image_ids, now, to_json
+from .image_queries import checked_image_ids
 from .tables import annotation_table, applied_table, image_table, template_table
+from .values import batches, now, to_json
 
 __all__ = ["TemplateCatalog"]
 
 
 class TemplateCatalog:
-    """What a `Catalog` does with templates."""
+    """Templates of a `Catalog`."""
 
     _database: Database
 
@@ -29,8 +30,7 @@ class TemplateCatalog:
         Parameters
         ----------
         version : int, optional
-            What is kept under it is replaced. Left out: the latest version if its values are the same ones,
-            else the next, 1 for the first.
+            Its values are replaced. Left out: the latest version if its values are the same, else the next, from 1.
         """
         content = to_json(values)
         with self._database.write() as connection:
@@ -43,7 +43,7 @@ class TemplateCatalog:
         return version
 
     def template(self, name: str, version: int | None = None) -> dict[str, Any]:
-        """The values saved as that version, or as the latest. Raises `UnknownName`."""
+        """The values of that version, or of the latest. Raises `UnknownName`."""
         with self._database.read() as connection:
             contents = template_contents(connection, name)
             if not contents:
@@ -54,17 +54,17 @@ class TemplateCatalog:
         return json.loads(contents[wanted])
 
     def templates(self) -> list[tuple[str, int]]:
-        """(name, version) of every template kept, in that order."""
+        """(name, version) of every template, in that order."""
         columns = (template_table.c.name, template_table.c.version)
         with self._database.read() as connection:
             return [(name, version) for name, version in connection.execute(select(*columns).order_by(*columns))]
 
     def applied(self, template: str, version: int, model: str) -> set[str]:
-        """Ids of the images this version and model were applied to, their pixels unchanged since."""
+        """Ids of the images with the results of this template, version and model, their pixels unchanged since."""
         return {image for image, last in self.applied_versions(template, model).items() if last == version}
 
     def applied_versions(self, template: str, model: str) -> dict[str, int]:
-        """The applied version by image id; only images whose pixels are unchanged since."""
+        """By image id, the version whose results it has; only images whose pixels are unchanged since."""
         same_image = image_table.c.id == applied_table.c.image_id
         same_pixels = image_table.c.pixel_hash == applied_table.c.pixel_hash
         run = {"template": template, "model": model}
@@ -83,11 +83,10 @@ class TemplateCatalog:
         *,
         pixel_hash: str | None = None,
     ) -> list[AnnotationRecord]:
-        """Replace this template's annotations on one image, and record it as applied, in one transaction.
+        """Replace this template's results on one image, and record it as applied, in one transaction.
 
-        Annotations of any version of the template (source ``template:<name>`` or ``template:<name>@…``) are removed.
-        All others stay, also those a review accepted or rejected. New ones have the source
-        ``template:<name>@<version>``. A repeated call only gives them other ids.
+        Results of any version of the template are removed (source ``template:<name>`` or ``template:<name>@…``). All
+        else stays, also what a review accepted or rejected. New ones have the source ``template:<name>@<version>``.
 
         Parameters
         ----------
@@ -123,7 +122,7 @@ class TemplateCatalog:
             return insert_annotations(connection, new)
 
     def forget_applied(self, template: str, image_ids: Collection[str] | None = None) -> int:
-        """Remove the annotations of all versions of a template, on these images or on all; returns their number.
+        """Remove the results of any version of a template, on these images or on all; returns their number.
 
         Annotations that a review accepted or rejected stay.
         """

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..catalog import Catalog, ImageRecord, NewImage
-from ..catalog.file_index import FileStamp
-from ..catalog.image_queries import path_text
+from ..catalog.file_index import FileStat
+from ..catalog.values import path_text
 from ..errors import ImageError
 from ..images import read_picture
 from ..images.perceptual import PERCEPTUAL_VERSION
@@ -60,7 +60,7 @@ class _Block:
     kept: dict[str, Kept]
     reads: dict[str, _Read] = field(default_factory=dict)
     there: dict[str, ImageRecord] = field(default_factory=dict)
-    stamps: dict[str, FileStamp] = field(default_factory=dict)
+    stamps: dict[str, FileStat] = field(default_factory=dict)
     memo: set[str] = field(default_factory=set)
     chunks: deque[Future[None]] = field(default_factory=deque)
 
@@ -208,10 +208,10 @@ class _Adding:
         """Find files that are unchanged in this dataset, or were read before under another name or dataset."""
         paths = [path for path in block.paths if path not in block.reads and _is_storable(path, block)]
         block.there = there = self._catalog.files.in_dataset(self._dataset, paths)
-        elsewhere: list[FileStamp] = []
+        elsewhere: list[FileStat] = []
         for path in paths:
             try:
-                stamp = block.stamps[path] = FileStamp.of(path)
+                stamp = block.stamps[path] = FileStat.of(path)
             except OSError as error:
                 block.reads[path] = _Read(path, reason=str(error))
                 continue
@@ -342,7 +342,7 @@ def _is_storable(path: str, block: _Block) -> bool:
         return False
 
 
-def _is_unchanged(image: ImageRecord, stamp: FileStamp) -> bool:
+def _is_unchanged(image: ImageRecord, stamp: FileStat) -> bool:
     return image.is_read and image.perceptual_version == PERCEPTUAL_VERSION and stamp.is_of(image)
 
 

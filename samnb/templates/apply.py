@@ -9,7 +9,7 @@ from typing import Any
 
 from ..annotations.rows import all_annotations_of, new_annotation
 from ..catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
-from ..catalog.image_queries import to_json
+from ..catalog.values import to_json
 from ..jobs import Event, JobControl
 from ..masks import decode_rle, mask_iou
 from ..masks.geometry import overlap_of_smaller

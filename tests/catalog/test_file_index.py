@@ -13,7 +13,7 @@ from PIL import Image
 import samnb.catalog.file_index
 import samnb.ingest.add
 from samnb.catalog import Catalog
-from samnb.catalog.file_index import FileMemo, FileStamp
+from samnb.catalog.file_index import FileIndex, FileStat
 from samnb.images import read_picture
 from samnb.ingest.add import new_image
 from samnb.ingest.report import AddReport
@@ -123,8 +123,8 @@ def test_a_coarse_time_counts_only_under_the_same_path(catalog: Catalog, tmp_pat
 
 
 def test_another_computer_has_its_own_numbers(catalog: Catalog, photos: Path) -> None:
-    stamp = FileStamp.of(photos / "0.png")
-    here, there = FileMemo(catalog._database), FileMemo(catalog._database, host="another computer")
+    stamp = FileStat.of(photos / "0.png")
+    here, there = FileIndex(catalog._database), FileIndex(catalog._database, host="another computer")
     here.remember({stamp: new_image(photos / "0.png")})
     assert set(here.known([stamp])) == {stamp.path}
     assert there.known([stamp]) == {}
@@ -140,10 +140,10 @@ def test_hashes_of_an_older_version_do_not_count(
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_remembered(catalog: Catalog, photos: Path) -> None:
-    stamp = FileStamp.of(photos / "0.png")
+    stamp = FileStat.of(photos / "0.png")
     picture_file(photos / "0.png", 5, time.time_ns())
     catalog.files.remember({stamp: new_image(photos / "0.png")})
-    assert catalog.files.known([stamp, FileStamp.of(photos / "0.png")]) == {}
+    assert catalog.files.known([stamp, FileStat.of(photos / "0.png")]) == {}
 
 
 def test_two_names_of_one_file(catalog: Catalog, photos: Path, read: list[str]) -> None:
@@ -156,7 +156,7 @@ def test_two_names_of_one_file(catalog: Catalog, photos: Path, read: list[str]) 
 
 def test_many_files_at_once(catalog: Catalog, photos: Path) -> None:
     one = new_image(photos / "0.png")
-    stamps = [FileStamp(f"/{n}.png", n % 2, 2**62 + n, 5, BETWEEN) for n in range(1200)]
+    stamps = [FileStat(f"/{n}.png", n % 2, 2**62 + n, 5, BETWEEN) for n in range(1200)]
     read = {
         s: type(one)(**{**vars(one), "path": s.path, "inode": s.inode, "size_bytes": 5, "mtime_ns": BETWEEN})
         for s in stamps

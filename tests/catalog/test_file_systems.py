@@ -135,7 +135,7 @@ def test_two_processes_on_an_old_sqlite_are_told_once(
     told: bool,
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    monkeypatch.setattr(samnb.catalog.database, "_told", [])
+    monkeypatch.setattr(samnb.catalog.database, "_warned", [])
     path = tmp_path / "catalog.db"
     with Catalog(path), Catalog(path):  # two of one process: nothing to tell
         pass

@@ -95,10 +95,10 @@ WRITES: dict[str, Callable[[Catalog], object]] = {
 
 
 def _stamp() -> Any:
-    from samnb.catalog.file_index import FileStamp
+    from samnb.catalog.file_index import FileStat
 
     new = picture(1)
-    return FileStamp(new.path, 1, new.inode, new.size_bytes, new.mtime_ns)
+    return FileStat(new.path, 1, new.inode, new.size_bytes, new.mtime_ns)
 
 
 def test_every_change_says_what_to_do(catalog_url: str) -> None:
