@@ -13,12 +13,12 @@ from uuid import uuid4
 
 from .errors import SessionReadOnly, StoreError
 
-__all__ = ["cannot_write", "clear_leftovers", "set_aside", "write_whole"]
+__all__ = ["cannot_write", "remove_stale", "staging_path", "write_atomic"]
 
 _ASIDE = re.compile(r"\.samnb-[0-9a-f]{32}\.part")
 
 
-def write_whole(path: Path, content: bytes) -> Path:
+def write_atomic(path: Path, content: bytes) -> Path:
     """Write under a hidden name and rename, creating the folder if needed; no partial file stays.
 
     The file is not flushed to the disk, so use this for data that can be made again. Embeddings have their own writer.
@@ -31,21 +31,21 @@ def write_whole(path: Path, content: bytes) -> Path:
     Examples
     --------
     >>> import tempfile
-    >>> write_whole(Path(tempfile.mkdtemp()) / "new" / "a.txt", b"whole").read_bytes()
+    >>> write_atomic(Path(tempfile.mkdtemp()) / "new" / "a.txt", b"whole").read_bytes()
     b'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with set_aside(path.parent) as temporary:
+    with staging_path(path.parent) as temporary:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     return path
 
 
 @contextlib.contextmanager
-def set_aside(near: Path, *, folder: bool = False) -> Iterator[Path]:
+def staging_path(near: Path, *, folder: bool = False) -> Iterator[Path]:
     """A new hidden file, or folder, in a folder, to be filled and renamed; gone at the end of the block if it is not.
 
-    It is locked meanwhile. A leftover of a killed process is not locked, and `clear_leftovers` deletes it.
+    It is locked meanwhile. A leftover of a killed process is not locked, and `remove_stale` deletes it.
 
     Raises
     ------
@@ -66,18 +66,18 @@ def set_aside(near: Path, *, folder: bool = False) -> Iterator[Path]:
         _unlock(lock)
 
 
-def clear_leftovers(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
     """Delete the leftovers of killed processes in a folder.
 
-    A leftover has a name such as `set_aside` gives and is not locked. Where there are no locks (Windows, some
+    A leftover has a name such as `staging_path` gives and is not locked. Where there are no locks (Windows, some
     network drives) nothing is deleted: the process that writes it may be alive.
 
     Examples
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> with set_aside(folder) as alive:
-    ...     clear_leftovers(folder)
+    >>> with staging_path(folder) as alive:
+    ...     remove_stale(folder)
     ...     alive.exists()
     True
     """

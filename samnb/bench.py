@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic_files import cannot_write, write_whole
+from .atomic_files import cannot_write, write_atomic
 from .errors import UnknownName
 from .prompts import Prompt
 
@@ -177,7 +177,7 @@ def _run(arguments: argparse.Namespace) -> None:
     print(f"\n{report}")
     place = arguments.json or Path(f"samnb-bench-{arguments.model}.json")
     try:
-        write_whole(place, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
+        write_atomic(place, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
     except OSError as error:
         raise cannot_write(place.parent, place, error) from error
     print(f"→ {place}")

@@ -25,7 +25,7 @@ __all__ = [
     "ImageRef",
     "NewAnnotation",
     "NewImage",
-    "Removed",
+    "RemovalReport",
     "Verdict",
 ]
 
@@ -58,7 +58,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovalReport:
     """The number of images removed from a dataset, and of annotations removed with them."""
 
     dataset: str

@@ -14,12 +14,11 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from . import settings
 from .annotations.annotation import Annotation, Annotations
 from .annotations.changes import AnnotationChanges
 from .annotations.service import AnnotationService
 from .cache import EmbeddingCache
-from .catalog import Catalog, DatasetRecord, ImageRecord, Removed
+from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
 from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
 from .duplicates.near import THRESHOLD
 from .duplicates.service import DeduplicationReport, DuplicateService
@@ -49,6 +48,7 @@ from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageR
 from .replay.recipe import Recipe
 from .replay.replay import Replayer
 from .replay.report import ReplayReport
+from .settings import setting
 from .status import Status
 from .templates import Template
 from .templates.evaluation import LabelledImage
@@ -226,7 +226,7 @@ class Session:
         """Rename a dataset. Raises `UnknownName` or `NameTaken`."""
         return self.catalog.rename_dataset(name, new_name)
 
-    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
+    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> RemovalReport:
         """Take a dataset out of the session: its images and their annotations.
 
         Files and embeddings stay, so adding it again needs no encoding. So do the same pictures in other datasets.
@@ -246,7 +246,7 @@ class Session:
         """
         return self.catalog.delete_dataset(name, discard_annotations=discard_annotations)
 
-    def remove_image(self, image: ImageRef, *, discard_annotations: bool = False) -> Removed:
+    def remove_image(self, image: ImageRef, *, discard_annotations: bool = False) -> RemovalReport:
         """Remove one image from its dataset; what stays, and what is raised, is as in `delete_dataset`."""
         return self.catalog.remove_image(self.image(image).id, discard_annotations=discard_annotations)
 
@@ -1066,7 +1066,7 @@ def session_folder(folder: str | Path | None) -> Path:
 
 def catalog_url(folder: Path, url: str | None) -> str | Path:
     """Where the catalog is: the URL that is passed, DATABASE_URL, or a file in the session folder."""
-    return url or settings.read("DATABASE_URL") or folder / "catalog.db"
+    return url or setting("DATABASE_URL") or folder / "catalog.db"
 
 
 def _one_prompt(prompt: Prompt | None, points: Any, point_labels: Any, box: Any) -> Prompt:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingError
-from .urls import safe_url
+from .urls import redacted_url
 
 __all__ = [
     "SETTINGS",
@@ -25,7 +25,7 @@ __all__ = [
     "markdown_table",
     "parse_seconds",
     "parse_size",
-    "read",
+    "setting",
     "settings_text",
 ]
 
@@ -325,10 +325,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_BY_NAME = {each.name: each for each in SETTINGS}
 
 
-def read(name: str, environment: Mapping[str, str] | None = None) -> Any:
+def setting(name: str, environment: Mapping[str, str] | None = None) -> Any:
     """The value of a variable, or None when it is not set or empty.
 
     Raises
@@ -338,17 +338,17 @@ def read(name: str, environment: Mapping[str, str] | None = None) -> Any:
 
     Examples
     --------
-    >>> read("SAMNB_CACHE_TTL", {"SAMNB_CACHE_TTL": "12h"}), read("EMBED_CACHE_MAX", {})
+    >>> setting("SAMNB_CACHE_TTL", {"SAMNB_CACHE_TTL": "12h"}), setting("EMBED_CACHE_MAX", {})
     (43200.0, None)
     """
-    setting = _BY_NAME[name]
+    known = _BY_NAME[name]
     text = (os.environ if environment is None else environment).get(name, "").strip()
     if not text:
         return None
     try:
-        return setting.parse(text)
+        return known.parse(text)
     except ValueError as error:
-        raise SettingError(name, _shown(setting, text), str(error)) from None
+        raise SettingError(name, _shown(known, text), str(error)) from None
 
 
 def cache_options(folder: Path | str | None = None, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -362,7 +362,7 @@ def cache_options(folder: Path | str | None = None, environment: Mapping[str, st
     Raises
     ------
     SettingError
-        As `read`.
+        As `setting`.
 
     Examples
     --------
@@ -370,42 +370,42 @@ def cache_options(folder: Path | str | None = None, environment: Mapping[str, st
     {'max_entries': 500, 'dtype': 'float32'}
     """
     options = {}
-    for setting in SETTINGS:
-        if setting.cache_option and (value := read(setting.name, environment)) is not None:
-            options[setting.cache_option] = _in_bytes(setting.cache_option, value, folder)
+    for each in SETTINGS:
+        if each.cache_option and (value := setting(each.name, environment)) is not None:
+            options[each.cache_option] = _in_bytes(each.cache_option, value, folder)
     return options
 
 
 def settings_text(environment: Mapping[str, str] | None = None) -> str:
     """The current values and where they come from, for a terminal; passwords are hidden."""
     environment = os.environ if environment is None else environment
-    width = max(len(setting.name) for setting in SETTINGS)
+    width = max(len(each.name) for each in SETTINGS)
     lines = []
-    for setting in SETTINGS:
-        text = environment.get(setting.name, "").strip()
+    for each in SETTINGS:
+        text = environment.get(each.name, "").strip()
         try:
-            read(setting.name, environment)
+            setting(each.name, environment)
         except SettingError as error:
-            value, source = _shown(setting, text), f"environment, not understood: expected {error.expected}"
+            value, source = _shown(each, text), f"environment, not understood: expected {error.expected}"
         else:
-            value = _shown(setting, text) if text else setting.default.replace("`", "")
+            value = _shown(each, text) if text else each.default.replace("`", "")
             source = "environment" if text else "default"
-        lines.append(f"{setting.name:<{width}}  {value}  ({source})")
+        lines.append(f"{each.name:<{width}}  {value}  ({source})")
     return "\n".join([*lines, "", "What each means: docs/settings.md. An argument goes before its variable."])
 
 
 def markdown_table() -> str:
     """The table of ``docs/settings.md``."""
     rows = ["| variable | decides | such as | without it | argument |", "|---|---|---|---|---|"]
-    for setting in SETTINGS:
-        option = f'`Session(cache={{"{setting.option}": …}})`' if setting.cache_option else f"`{setting.option}`"
-        cells = (f"`{setting.name}`", setting.meaning, f"`{setting.example}`", setting.default)
-        rows.append(f"| {' | '.join(cells)} | {option if setting.option else ''} |")
+    for each in SETTINGS:
+        option = f'`Session(cache={{"{each.option}": …}})`' if each.cache_option else f"`{each.option}`"
+        cells = (f"`{each.name}`", each.meaning, f"`{each.example}`", each.default)
+        rows.append(f"| {' | '.join(cells)} | {option if each.option else ''} |")
     return "\n".join(rows)
 
 
 def _shown(setting: Setting, text: str) -> str:
-    return ",".join(safe_url(part.strip()) for part in text.split(",")) if setting.secret else text
+    return ",".join(redacted_url(part.strip()) for part in text.split(",")) if setting.secret else text
 
 
 def _in_bytes(option: str, value: Any, folder: Path | str | None) -> Any:

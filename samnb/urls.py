@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-__all__ = ["safe_url", "secrets_of", "without_secrets"]
+__all__ = ["redact", "redacted_url", "secrets_of"]
 
 _HIDDEN = "***"
 # Shown after a "?"; any other option might be a secret under an unknown name.
@@ -14,14 +14,14 @@ _SHOWN = frozenset(
 )
 
 
-def safe_url(url: str) -> str:
+def redacted_url(url: str) -> str:
     """The address with passwords and unknown options hidden; for messages, cards and logs.
 
     Examples
     --------
-    >>> safe_url("redis://lab:s3cret@cache.example:6379/0")
+    >>> redacted_url("redis://lab:s3cret@cache.example:6379/0")
     'redis://lab:***@cache.example:6379/0'
-    >>> safe_url("s3://bucket/embeddings?endpoint_url=http://minio:9000&secret=s3cret")
+    >>> redacted_url("s3://bucket/embeddings?endpoint_url=http://minio:9000&secret=s3cret")
     's3://bucket/embeddings?endpoint_url=http://minio:9000&secret=***'
     """
     try:
@@ -38,7 +38,7 @@ def safe_url(url: str) -> str:
 
 
 def secrets_of(url: str) -> Iterator[str]:
-    """The texts that `safe_url` hides, percent-encoded and decoded."""
+    """The texts that `redacted_url` hides, percent-encoded and decoded."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -55,7 +55,7 @@ def secrets_of(url: str) -> Iterator[str]:
             yield from secrets_of(value)
 
 
-def without_secrets(text: object, url: str) -> str:
+def redact(text: object, url: str) -> str:
     """A text, such as a library's error, with the passwords of an address taken out."""
     clean = str(text)
     for secret in sorted(set(filter(None, secrets_of(url))), key=len, reverse=True):
@@ -66,4 +66,4 @@ def without_secrets(text: object, url: str) -> str:
 def _shown(name: str, value: str) -> str:
     if name not in _SHOWN:
         return _HIDDEN
-    return safe_url(value) if "://" in value else value
+    return redacted_url(value) if "://" in value else value

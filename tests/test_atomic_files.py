@@ -3,18 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from samnb.atomic_files import cannot_write, write_whole
+from samnb.atomic_files import cannot_write, write_atomic
 from samnb.errors import SessionReadOnly, StoreError
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_stays(tmp_path):
     for content in (b"first", b"second"):
-        assert write_whole(tmp_path / "new" / "a.bin", content).read_bytes() == content
+        assert write_atomic(tmp_path / "new" / "a.bin", content).read_bytes() == content
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.bin"]
 
 
 def test_what_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch):
-    path = write_whole(tmp_path / "a.bin", b"old")
+    path = write_atomic(tmp_path / "a.bin", b"old")
 
     def full(self, content):
         self.touch()
@@ -22,7 +22,7 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        write_whole(path, b"new")
+        write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -10,7 +10,7 @@ import pytest
 import samnb
 from samnb import cli, settings
 from samnb.errors import SettingError
-from samnb.settings import SETTINGS, Share, cache_options, markdown_table, parse_seconds, parse_size, read
+from samnb.settings import SETTINGS, Share, cache_options, markdown_table, parse_seconds, parse_size, setting
 
 PACKAGE = Path(samnb.__file__).parent
 TABLE = PACKAGE.parent / "docs" / "settings.md"
@@ -108,7 +108,7 @@ def test_the_memory_of_the_machine_is_known() -> None:
 )
 def test_an_error_names_the_variable_what_was_expected_and_what_came(name: str, text: str, expected: str) -> None:
     with pytest.raises(SettingError) as caught:
-        read(name, {name: text})
+        setting(name, {name: text})
     assert str(caught.value).startswith(f"{name}: expected ")
     assert expected in str(caught.value)
     assert repr(text) in str(caught.value)
@@ -117,14 +117,14 @@ def test_an_error_names_the_variable_what_was_expected_and_what_came(name: str, 
 
 def test_the_process_environment_is_read_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMBED_CACHE_MAX", raising=False)
-    assert read("EMBED_CACHE_MAX") is None
+    assert setting("EMBED_CACHE_MAX") is None
     monkeypatch.setenv("EMBED_CACHE_MAX", "7")
-    assert (read("EMBED_CACHE_MAX"), cache_options()["max_entries"]) == (7, 7)
+    assert (setting("EMBED_CACHE_MAX"), cache_options()["max_entries"]) == (7, 7)
 
 
 @pytest.mark.parametrize(("text", "on"), [("0", False), ("No", False), ("off", False), ("1", True), ("yes", True)])
 def test_switches(text: str, on: bool) -> None:
-    assert read("SAMNB_FAST_ATTENTION", {"SAMNB_FAST_ATTENTION": text}) is on
+    assert setting("SAMNB_FAST_ATTENTION", {"SAMNB_FAST_ATTENTION": text}) is on
 
 
 def test_samnb_settings_says_what_holds_and_from_where(
@@ -146,7 +146,7 @@ def test_samnb_settings_says_what_holds_and_from_where(
 
 def test_a_misspelt_remote_address_does_not_show_its_password() -> None:
     with pytest.raises(SettingError) as caught:
-        read("SAMNB_CACHE_REMOTE", {"SAMNB_CACHE_REMOTE": "redis://:s3cret@cache:6379/0,nonsense"})
+        setting("SAMNB_CACHE_REMOTE", {"SAMNB_CACHE_REMOTE": "redis://:s3cret@cache:6379/0,nonsense"})
     assert "s3cret" not in str(caught.value)
 
 
@@ -166,6 +166,6 @@ def test_every_variable_the_package_reads_is_in_the_table() -> None:
 
 
 def test_defaults_and_examples_are_what_the_code_does(tmp_path: Path) -> None:
-    for setting in SETTINGS:
-        assert read(setting.name, {setting.name: setting.example}) is not None
-    assert read("EMBED_CACHE_MAX", {"EMBED_CACHE_MAX": settings._BY_NAME["EMBED_CACHE_MAX"].default}) == 2000
+    for each in SETTINGS:
+        assert setting(each.name, {each.name: each.example}) is not None
+    assert setting("EMBED_CACHE_MAX", {"EMBED_CACHE_MAX": settings._BY_NAME["EMBED_CACHE_MAX"].default}) == 2000

@@ -7,7 +7,7 @@ from ..records import (
     ImageRecord,
     NewAnnotation,
     NewImage,
-    Removed,
+    RemovalReport,
     Verdict,
 )
 from .catalog import Catalog
@@ -20,6 +20,6 @@ __all__ = [
     "ImageRecord",
     "NewAnnotation",
     "NewImage",
-    "Removed",
+    "RemovalReport",
     "Verdict",
 ]

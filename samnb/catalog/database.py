@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
-from ..urls import without_secrets
+from ..urls import redact
 from .backup import back_up
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
@@ -300,10 +300,10 @@ class Database:
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             told = str(error)
             # A driver may quote the address it was given; then its own message must not be shown behind ours.
-            raise self._as_store_error(error) from (error if without_secrets(told, self._url) == told else None)
+            raise self._as_store_error(error) from (error if redact(told, self._url) == told else None)
 
     def _as_store_error(self, error: Exception) -> SamnbError:
-        reason = " ".join(without_secrets(getattr(error, "orig", None) or error, self._url).split())
+        reason = " ".join(redact(getattr(error, "orig", None) or error, self._url).split())
         where = str(self.path or self.shown)
         if self._is_postgresql:
             # Its messages come in the server's language and quote what they were sent; its codes do not.

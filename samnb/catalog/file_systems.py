@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NetworkFolder
-from ..settings import read
+from ..settings import setting
 
 __all__ = ["Mount", "check_local", "is_network", "mount_of", "mounts"]
 
@@ -98,6 +98,6 @@ def check_local(path: Path, table: Sequence[Mount] | None = None) -> bool:
     mount = mount_of(path, table)
     if mount is None or not is_network(mount.kind):
         return True
-    if not read("SAMNB_NETWORK_CATALOG"):
+    if not setting("SAMNB_NETWORK_CATALOG"):
         raise NetworkFolder(path, mount.kind, mount.point)
     return False

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
 from ..errors import AnyPath, UnknownName, WorkWouldBeLost
-from ..records import ACCEPTED, REJECTED, DatasetRecord, ImageRecord, NewImage, Removed
+from ..records import ACCEPTED, REJECTED, DatasetRecord, ImageRecord, NewImage, RemovalReport
 from .tables import annotation_table, dataset_table, image_table
 from .values import batches, folded, is_text, path_text
 
@@ -84,7 +84,7 @@ def dataset_id_of(connection: Connection, name: str) -> str:
     return find_dataset(connection, name).id if found is None else found
 
 
-def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> Removed:
+def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> RemovalReport:
     """Delete images of one dataset and their annotations; `WorkWouldBeLost` where a person made some."""
     ids = select(image_table.c.id).where(*wanted)
     theirs = annotation_table.c.image_id.in_(ids)
@@ -97,7 +97,7 @@ def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: b
     if lost and not discard:
         raise WorkWouldBeLost(f"dataset {dataset!r}", lost)
     annotations = connection.scalars(count).one()
-    return Removed(dataset, connection.execute(delete(image_table).where(*wanted)).rowcount, annotations)
+    return RemovalReport(dataset, connection.execute(delete(image_table).where(*wanted)).rowcount, annotations)
 
 
 # -- images

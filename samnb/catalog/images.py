@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, func, select, update
 
 from ..errors import AnyPath, NameTaken, UnknownName
-from ..records import UNREAD, DatasetRecord, ImageRecord, NewImage, Removed
+from ..records import UNREAD, DatasetRecord, ImageRecord, NewImage, RemovalReport
 from .database import Database
 from .image_queries import (
     ORDER,
@@ -77,7 +77,7 @@ class ImageCatalog:
             connection.execute(update(dataset_table).where(this_one).values(name=new_name))
             return find_dataset(connection, new_name)
 
-    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> Removed:
+    def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> RemovalReport:
         """Remove a dataset from the catalog, with its images and their annotations.
 
         Files, embeddings and the same pictures in other datasets stay.
@@ -98,7 +98,7 @@ class ImageCatalog:
 
     # -- images
 
-    def remove_image(self, image_id: str, *, discard_annotations: bool = False) -> Removed:
+    def remove_image(self, image_id: str, *, discard_annotations: bool = False) -> RemovalReport:
         """Remove one image, by id, from its dataset, with its annotations; its file and embedding stay.
 
         Raises

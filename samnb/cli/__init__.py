@@ -231,10 +231,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    from ..atomic_files import cannot_write, write_whole
+    from ..atomic_files import cannot_write, write_atomic
 
     try:
-        write_whole(path, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+        write_atomic(path, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise cannot_write(path.parent, path, error) from error
 

@@ -25,7 +25,7 @@ from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
 from ..prompts import Embedding
-from ..settings import read
+from ..settings import setting
 from .autotune import MIN_IMAGES_TO_TUNE, AutoTuner, BatchSizeSearch, ResizableSemaphore, ThreadCountTrial, TuningResult
 from .encoder import Encoder
 from .storage_check import check_refusal, check_stored
@@ -96,8 +96,8 @@ class Pipeline:
     ):
         self._tasks, self._encoder, self._control = tasks, encoder, control
         self.tuning: TuningResult | None = encoder.tuning
-        self._readers, self._batch = readers or read("SAMNB_READERS"), batch or read("SAMNB_BATCH")
-        self._read_ahead = read_ahead or read("SAMNB_READ_AHEAD") or READ_AHEAD
+        self._readers, self._batch = readers or setting("SAMNB_READERS"), batch or setting("SAMNB_BATCH")
+        self._read_ahead = read_ahead or setting("SAMNB_READ_AHEAD") or READ_AHEAD
         known = self.tuning
         self._reading = ResizableSemaphore(
             self._readers or (known.readers if known else min(MAX_READERS, os.cpu_count() or 1))

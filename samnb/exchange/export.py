@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..atomic_files import clear_leftovers
+from ..atomic_files import remove_stale
 from ..errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
 from ..records import AnnotationRecord, ImageRecord
 from .writers.coco import export_coco
@@ -95,7 +95,7 @@ def export(
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
     work, failed = gathered(images, annotations, categories)
-    clear_leftovers(place.parent)
+    remove_stale(place.parent)
     try:
         report = exporter(place, work, categories, **options)
     except SamnbError:

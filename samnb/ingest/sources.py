@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from PIL import Image
 
-from ..atomic_files import cannot_write, write_whole
+from ..atomic_files import cannot_write, write_atomic
 from ..errors import ImageError
 from ..images import as_pixels, encode_png, pixel_hash, suffix_for
 from ..images.discovery import iter_images
@@ -109,7 +109,7 @@ def keep(folder: Path, name: str, content: bytes) -> Kept:
     try:
         if path.is_file() and path.stat().st_size == len(content):
             return Kept(str(path), shown, False)
-        write_whole(path, content)
+        write_atomic(path, content)
     except OSError as error:
         raise cannot_write(folder, path, error) from error
     return Kept(str(path), shown, True)
@@ -184,7 +184,7 @@ def _keep_pixels(image: Image.Image | np.ndarray, folder: Path) -> str:
     path = folder / "images" / f"{pixel_hash(pixels)[:16]}.png"
     if not path.exists():
         try:
-            write_whole(path, encode_png(pixels))
+            write_atomic(path, encode_png(pixels))
         except OSError as error:
             raise cannot_write(folder, path, error) from error
     return str(path)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
-from ..settings import read
+from ..settings import setting
 from .batching import Batches
 from .decoding import Answer, BatchedDecoder
 from .devices import check_device, check_precision, computing_as, decide_precision, on_threads, resolve_device
@@ -57,7 +57,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         self.info, self.weights = info, weights
         self._requested_device = check_device(device)
         self._device: str | None = None
-        configured = read("SAMNB_PRECISION") if check_precision(precision) == "auto" else None
+        configured = setting("SAMNB_PRECISION") if check_precision(precision) == "auto" else None
         self._requested_precision: str = configured or precision
         self._precision: str | None = None
         self._batches = Batches()
@@ -130,7 +130,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
     @property
     def encoder_threads(self) -> int | None:
         """Number of processor threads of the image encoder; None leaves it to the caller."""
-        return read("SAMNB_THREADS") or self._own_threads
+        return setting("SAMNB_THREADS") or self._own_threads
 
     @property
     def encoder_built(self) -> bool:

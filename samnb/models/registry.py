@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointMissing, ModelError, PackageMissing, UnknownName
-from ..settings import read
+from ..settings import setting
 from . import tiny
 from .devices import check_device, check_precision
 from .huggingface import families
@@ -96,7 +96,7 @@ def load_model(
         raise ModelError(f"{name} computes in one precision only; leave precision={precision!r} out.")
     if missing := missing_packages(entry.info):
         raise PackageMissing(f"The model {name!r}", " and ".join(missing), entry.info.extra)
-    wanted = checkpoint is None and entry.info.published.sha256 is not None and read("SAMNB_DOWNLOAD")
+    wanted = checkpoint is None and entry.info.published.sha256 is not None and setting("SAMNB_DOWNLOAD")
     if wanted and installed(entry.info) is None:
         download(name)
     needs_weights = bool(entry.info.file_name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..annotations.rows import all_annotations_of
 from ..annotations.service import AnnotationService
-from ..atomic_files import write_whole
+from ..atomic_files import write_atomic
 from ..encoding.encoder import Encoder
 from ..errors import ImageError, RecipeError
 from ..exchange.export import ExportItem, ExportReport
@@ -67,7 +67,7 @@ class Replayer:
         """The exporter "recipe" of `samnb.exchange.export.export`."""
         annotations = sorted((one for item in items for one in item.annotations), key=lambda one: one.id)
         recipe = self.recipe([item.image for item in items], annotations)
-        write_whole(place, recipe.as_bytes())
+        write_atomic(place, recipe.as_bytes())
         note = (
             f"{recipe.count('prompt')} come from prompts, {recipe.count('template')} from templates, "
             f"{recipe.count('kept')} can only be copied"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic_files import write_whole
+from ..atomic_files import write_atomic
 from ..errors import TemplateError, UnknownName, UnknownOption
 from ..prompts import Prompt
 
@@ -269,7 +269,7 @@ class Template:
         """
         values = {"template": FILE_VERSION, "version": self.version, **self.as_dict()}
         try:
-            return write_whole(Path(path), json.dumps(values, indent=1).encode())
+            return write_atomic(Path(path), json.dumps(values, indent=1).encode())
         except OSError as error:
             reason = error.strerror or error
             raise TemplateError(f"{path}: cannot be written ({reason}). Give a file in a folder of yours.") from error

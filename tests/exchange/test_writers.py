@@ -449,9 +449,9 @@ def test_what_a_killed_export_left_is_taken_away_by_the_next(there, work, tmp_pa
         folder.mkdir()
     code = (
         "import os, pathlib, signal, sys\n"
-        "from samnb.atomic_files import set_aside\n"
+        "from samnb.atomic_files import staging_path\n"
         "from samnb.exchange.writers.layout import FolderWriter\n"
-        "with FolderWriter(pathlib.Path(sys.argv[1])) as writer, set_aside(pathlib.Path(sys.argv[2])) as file:\n"
+        "with FolderWriter(pathlib.Path(sys.argv[1])) as writer, staging_path(pathlib.Path(sys.argv[2])) as file:\n"
         "    writer.write('deep/a.png', b'half')\n"
         "    file.write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

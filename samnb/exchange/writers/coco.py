@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...atomic_files import write_whole
+from ...atomic_files import write_atomic
 from ...masks import decode_rle, mask_polygons
 from ...records import AnnotationRecord, Failure
 from .layout import ExportItem, ExportReport, FolderWriter, Names, each
@@ -47,7 +47,7 @@ def export_coco(
     failed: list[Failure] = []
     if not pictures:
         content = _document(items, categories, [item.name for item in items], polygons, tolerance)
-        return ExportReport("coco", path, len(items), _count(items), (write_whole(path, content),))
+        return ExportReport("coco", path, len(items), _count(items), (write_atomic(path, content),))
     if path.is_dir():
         raise IsADirectoryError(21, "a folder is in the way")
     # The list is beside the copies: files beside the COCO file do not belong to this export.

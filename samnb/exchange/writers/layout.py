@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...atomic_files import clear_leftovers, set_aside, write_whole
+from ...atomic_files import remove_stale, staging_path, write_atomic
 from ...cards import card, count_text, more_text
 from ...errors import ImageError, StoreError, UnknownName
 from ...records import AnnotationRecord, Failure, ImageRecord
@@ -280,8 +280,8 @@ class FolderWriter:
         # On the same file system as its place, so that moving is renaming.
         near = self.folder if self.folder.exists() else self.folder.parent
         for place in (self.folder, self.folder.parent):
-            clear_leftovers(place)
-        self._block = set_aside(near, folder=True)
+            remove_stale(place)
+        self._block = staging_path(near, folder=True)
         self._aside = self._block.__enter__()
         return self
 
@@ -308,7 +308,7 @@ class FolderWriter:
         if self._manifest is not None:
             # Both lists in one, first: after a crash the next export recognises all of these files.
             both = self._manifest.joined(self._earlier)
-            write_whole(self._listed_in / MANIFEST, both.as_bytes(()))
+            write_atomic(self._listed_in / MANIFEST, both.as_bytes(()))
         for file in self.files:
             file.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._aside / file.relative_to(self.folder), file)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...atomic_files import write_whole
+from ...atomic_files import write_atomic
 from ...errors import PackageMissing, UnknownName
 from .layout import ExportItem, ExportReport
 
@@ -41,7 +41,7 @@ def export_table(path: Path, items: Sequence[ExportItem], categories: Sequence[s
     rows = [row for item in items for row in _rows(item, categories)]
     content = _csv(rows) if path.suffix.lower() == ".csv" else _parquet(rows)
     written = sum(len(item.annotations) for item in items)
-    return ExportReport("table", path, len(items), written, (write_whole(path, content),))
+    return ExportReport("table", path, len(items), written, (write_atomic(path, content),))
 
 
 def _rows(item: ExportItem, categories: Sequence[str]) -> list[tuple[Any, ...]]:

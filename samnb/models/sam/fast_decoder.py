@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
-from ...settings import read
+from ...settings import setting
 
 __all__ = ["FastMaskDecoder", "ImageSide", "can_be_fast", "wants_fast_decoder"]
 
@@ -31,7 +31,7 @@ def wants_fast_decoder(wanted: bool | None = None) -> bool:
     """`wanted`, or when that is None: True unless the environment has ``SAMNB_FAST_DECODER=0``."""
     if wanted is not None:
         return wanted
-    return read("SAMNB_FAST_DECODER") is not False
+    return setting("SAMNB_FAST_DECODER") is not False
 
 
 def can_be_fast(mask_decoder: Any) -> bool:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
 
-from ...settings import read
+from ...settings import setting
 
 __all__ = ["QUERIES", "TOKENS", "use_fast_encoder", "wants_fast_encoder"]
 
@@ -39,7 +39,7 @@ def wants_fast_encoder(wanted: bool | None = None) -> bool:
     """`wanted`, or when that is None: True unless the environment has ``SAMNB_FAST_ATTENTION=0``."""
     if wanted is not None:
         return wanted
-    return read("SAMNB_FAST_ATTENTION") is not False
+    return setting("SAMNB_FAST_ATTENTION") is not False
 
 
 def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:

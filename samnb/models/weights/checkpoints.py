@@ -23,7 +23,7 @@ from typing import Any
 import platformdirs
 
 from ...errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
-from ...settings import read
+from ...settings import setting
 from .file_hashes import Stamp, file_sha256, file_stamp
 
 __all__ = [
@@ -166,7 +166,7 @@ class WeightFile:
 
 def checkpoint_folders() -> list[Path]:
     """Folders searched for a published file name: ``SAMNB_CHECKPOINTS`` when set, then the user's data folder."""
-    named = read("SAMNB_CHECKPOINTS")
+    named = setting("SAMNB_CHECKPOINTS")
     folders = [named] if named else []
     return [*folders, Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "checkpoints"]
 

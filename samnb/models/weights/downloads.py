@@ -19,7 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from ...errors import CheckpointError, DownloadFailed
-from ...settings import read
+from ...settings import setting
 from .checkpoints import ModelInfo, checkpoint_folders, where_from
 
 __all__ = ["download_checkpoint", "source_of"]
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], Any]
 
 def source_of(info: ModelInfo) -> str:
     """The URL of a weight file: its published address, or the same file name under ``SAMNB_MIRROR``."""
-    mirror = read("SAMNB_MIRROR")
+    mirror = setting("SAMNB_MIRROR")
     return f"{mirror.rstrip('/')}/{info.file_name}" if mirror else info.url
 
 

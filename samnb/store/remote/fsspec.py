@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from ...errors import PackageMissing, StoreError, TierUnavailable
-from ...urls import safe_url, without_secrets
+from ...urls import redact, redacted_url
 from .time_limit import call_within
 
 __all__ = ["ObjectTier"]
@@ -43,7 +43,7 @@ class ObjectTier:
 
     def __init__(self, url: str, *, timeout: float = 2.0):
         parts = urlsplit(url)
-        self.name = safe_url(url)
+        self.name = redacted_url(url)
         self._url, self._timeout = url, timeout
         self._protocol = parts.scheme
         self._options = _options(parts.scheme, parts.query, timeout)
@@ -146,7 +146,7 @@ class ObjectTier:
             raise TierUnavailable(self.name, self._reason(error)) from error
 
     def _reason(self, error: Exception) -> str:
-        return without_secrets(error, self._url) or type(error).__name__
+        return redact(error, self._url) or type(error).__name__
 
 
 def _check_installed(protocol: str, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import PackageMissing, StoreError, TierUnavailable
-from ...urls import safe_url, without_secrets
+from ...urls import redact, redacted_url
 
 __all__ = ["MAX_VALUE_BYTES", "RedisTier"]
 
@@ -48,7 +48,7 @@ class RedisTier:
     def __init__(
         self, url: str, *, ttl: float | None = None, timeout: float = 2.0, max_value_bytes: int = MAX_VALUE_BYTES
     ):
-        self.name = safe_url(url)
+        self.name = redacted_url(url)
         self._url, self._timeout = url, timeout
         self._ttl_ms = None if ttl is None else max(1, round(ttl * 1000))
         self._max_value_bytes = max_value_bytes
@@ -57,7 +57,7 @@ class RedisTier:
         try:
             _ = urlsplit(url).port
         except ValueError as error:
-            raise StoreError(f"{self.name}: not an address of Redis ({without_secrets(error, url)}).") from None
+            raise StoreError(f"{self.name}: not an address of Redis ({redact(error, url)}).") from None
 
     def __repr__(self) -> str:
         return f"<RedisTier {self.name}>"
@@ -102,6 +102,6 @@ class RedisTier:
         try:
             return command()
         except Exception as error:  # its own, the system's, and ValueError for an address that says nonsense
-            reason = without_secrets(error, self._url) or type(error).__name__
+            reason = redact(error, self._url) or type(error).__name__
             can_read = type(error).__name__ in _WRITE_ERRORS or reason.startswith(_CANNOT_WRITE)
             raise TierUnavailable(self.name, reason, can_read=can_read) from error

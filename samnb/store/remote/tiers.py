@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...errors import StoreError
-from ...urls import safe_url
+from ...urls import redacted_url
 from ..entry import check_key
 from .protocol import Tier, TierStats
 from .worker import TierWorker
@@ -167,7 +167,7 @@ def _tier(url: str, ttl: float | None, timeout: float) -> Tier:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise StoreError(f"{safe_url(url)}: not an address ({error}).") from None
+        raise StoreError(f"{redacted_url(url)}: not an address ({error}).") from None
     if parts.scheme in _REDIS:
         from .redis import RedisTier
 
