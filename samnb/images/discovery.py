@@ -1,4 +1,4 @@
-"""Which picture files a path, a folder, a glob or a list of these stands for. Names only: no file is opened."""
+"""Finds the picture files of a path, a folder, a glob or a list of these. Names only: no file is opened."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
     Returns
     -------
     list of Path
-        Never empty. In a list of several, a path that is not there is returned as it is: whoever reads it
+        Never empty. In a list of several, a missing path is returned as it is: the reader
         reports that one and keeps the others.
 
     Raises
@@ -64,13 +64,13 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
 
 
 def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Iterator[str]:
-    """As `find_images` for one path, folder or glob, while they are found: a large folder begins to come at once.
+    """`find_images` for one path, folder or glob, as an iterator: a large folder yields its first files at once.
 
     Parameters
     ----------
     source : path or glob
     unreadable : callable, optional
-        Told the path of a folder that cannot be listed, and why; its files are left out. Left out: logged.
+        Called with the path of a folder that cannot be listed, and the reason; its files are left out. Default: log it.
 
     Raises
     ------

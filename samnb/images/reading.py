@@ -2,7 +2,7 @@
 
 Pixels are always a (H, W, 3) uint8 RGB array, upright (EXIF orientation applied), whatever the file held:
 
-- transparency is laid on white, CMYK and palettes become RGB, the first frame stands for an animation;
+- transparency becomes white, CMYK and palettes become RGB, of an animation the first frame is used;
 - 16-bit grey is divided by 257, the same for every picture, so that equal values stay equal pixels across a
   dataset (stretching each picture to its own range would not); Pillow reduces 16-bit colour to its high byte;
 - float files hold 0..1. Other floats and 32-bit integers have no natural white: they are stretched from
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 MAX_PIXELS = 200_000_000
-"""Pictures with more pixels are refused by their header, before anything is decoded."""
+"""Pictures with more pixels are refused after reading the header, before anything is decoded."""
 
 
 # Only formats that decode in-process: EPS, for one, would start Ghostscript on whatever the file says.
@@ -205,7 +205,7 @@ def as_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
 
 
 def suffix_for(content: bytes) -> str:
-    """What the name of a file with this picture in it should end in, "" for what is no picture.
+    """The file name suffix of a picture's format, "" for other content.
 
     >>> from samnb.images import encode_png
     >>> suffix_for(encode_png(np.zeros((1, 1, 3), np.uint8))), suffix_for(b"text")

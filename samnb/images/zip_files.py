@@ -1,8 +1,7 @@
-"""Pictures in a zip file: read member by member, never unpacked to where their names say.
+"""Pictures in a zip file, read member by member; nothing is unpacked to the paths in its directory.
 
-A zip file comes from somebody else, so its directory is not believed: what would escape from a folder, is no plain
-file, is encrypted or unfolds to far more than it takes is refused with a reason, and no member is read beyond the
-size it declares.
+A zip file may be malicious, so its directory is not trusted. A member that would leave the folder, is not a plain
+file, is encrypted or expands too much is refused with a reason. No member is read beyond the size it declares.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ MAX_TOTAL_BYTES = 100 * 2**30
 """An archive whose pictures unpack to more is refused as a whole."""
 
 MAX_RATIO = 200
-"""A member that unpacks to so many times what it takes is refused, if it is large enough to matter."""
+"""A member with a higher compression ratio is refused, if it is large enough to matter."""
 
 _HARMLESS_BYTES = 16 * 2**20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2}
@@ -48,7 +47,7 @@ class Member:
     Parameters
     ----------
     archive, name : str
-        What messages call the zip file; the whole name inside it.
+        The zip file's name in messages; the whole name inside it.
     reason : str
         "" for a picture.
     """
@@ -86,7 +85,7 @@ class Member:
 
 
 def is_zip(source: AnyPath | bytes) -> bool:
-    """Whether a file, or bytes, begin as a zip file does; a picture with a zip file behind it does not.
+    """Whether a file, or bytes, begin like a zip file; a picture followed by a zip file does not.
 
     >>> is_zip(b"PK\\x05\\x06" + bytes(18)), is_zip(b"GIF89a")
     (True, False)
@@ -94,14 +93,14 @@ def is_zip(source: AnyPath | bytes) -> bool:
     if isinstance(source, bytes):
         return source.startswith(_BEGINNINGS)
     suffix = os.path.splitext(source)[1].lower()
-    # The suffixes of pictures are believed: no need to open a hundred thousand files that are named one by one.
+    # Picture suffixes are trusted, so that a hundred thousand listed files need not be opened.
     if suffix in IMAGE_SUFFIXES or not os.path.isfile(source):
         return False
     try:
         with open(source, "rb") as file:
             return suffix == ".zip" or file.read(4).startswith(_BEGINNINGS)
     except OSError:
-        return False  # whoever reads it as a picture says why it cannot be read
+        return False  # reading it as a picture gives the reason
 
 
 def members_of(source: AnyPath | bytes, name: str = "") -> Iterator[Member]:
@@ -191,7 +190,7 @@ def _check_total(infos: list[zipfile.ZipInfo], name: str) -> None:
 
 
 def _refusal(info: zipfile.ZipInfo, seen: set[str]) -> str:
-    """Why a member is not read, "" if nothing speaks against it."""
+    """The reason why a member is refused, or ""."""
     checks = (_escapes, _is_odd, partial(_is_second, seen=seen), _is_locked, _is_bomb)
     return next(filter(None, (check(info) for check in checks)), "")
 
