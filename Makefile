@@ -5,7 +5,7 @@ PIP_ARGS ?=
 LAB_ARGS ?=
 PYTEST_ARGS ?=
 MINUTES ?= 5
-BENCHMARKS ?= $(basename $(notdir $(wildcard benchmarks/*.py)))
+BENCHMARKS ?= $(filter-out compare_versions,$(basename $(notdir $(wildcard benchmarks/*.py))))
 TRAIN_ARGS ?=
 
 VENV := .venv
@@ -14,14 +14,15 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test lint bench train clean
+.PHONY: help lab demo check test lint unit bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
 	@echo
 	@echo '  make lab     open JupyterLab on $(NOTEBOOK)'
 	@echo '  make demo    the same job without a browser; ends by itself'
-	@echo '  make test    everything: ruff, mypy, unit tests, doctests, README, notebooks, browser tests'
+	@echo '  make check   while writing: lint, doctests and unit tests without what is slow or needs a browser (minutes)'
+	@echo '  make test    everything: lint, unit tests, doctests, README, notebooks, browser tests'
 	@echo
 	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
@@ -51,6 +52,13 @@ lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Side by side: mypy takes as long as half of the tests.
+check: $(VENV)/.stamp-test
+	@$(MAKE) --no-print-directory -j2 lint unit
+
+unit: $(VENV)/.stamp-test
+	$(BIN)/python -m pytest -m 'not slow and not browser' $(PYTEST_ARGS)
 
 test: lint
 	@./scripts/ensure_chromium.sh
