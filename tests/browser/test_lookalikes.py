@@ -44,9 +44,8 @@ class Reviewer:
         self.widget = self.page.locator(".samnb-review")
         self.widget.wait_for()
         self.until(r"1 of \d+")
-        self.widget.locator("img").first.hover()
-        # Keys are felt from the moment the widget has seen the pointer.
-        wait_until("the widget listens", lambda: "ipyevents-watched" in self.widget.get_attribute("class"))
+        self.page.locator('.samnb-key-listener[data-listens="yes"]').wait_for(state="attached")
+        self.widget.locator("img").first.click()
 
     def press(self, key):
         self.page.keyboard.press(key)
@@ -92,6 +91,15 @@ def test_pairs_are_reviewed_by_keyboard_and_the_catalog_knows(notebook, lab):
     wait_until("the other one stays", lambda: "★" in hand.widget.locator("figure").nth(1).inner_text())
     assert "★" not in hand.widget.locator("figure").first.inner_text()
 
+    # A key that is held down, or pressed with another, answers nothing.
+    hand.press("Control+s")
+    hand.page.keyboard.down("ArrowRight")
+    hand.until(r"3 of 6 · 1 same · 1 different")
+    hand.page.keyboard.down("ArrowRight")
+    hand.page.keyboard.up("ArrowRight")
+    hand.press("ArrowRight")
+    hand.until(r"4 of 6 · 1 same · 1 different")
+
     assert notebook.cells()[-1]["source"] == OPEN.format(folder="reviewed")  # no key reached the notebook
     with samnb.Session(lab.root / "reviewed") as session:
         said = {
@@ -102,6 +110,25 @@ def test_pairs_are_reviewed_by_keyboard_and_the_catalog_knows(notebook, lab):
             frozenset(session.image(name).pixel_hash for name in first): True,
             frozenset(session.image(name).pixel_hash for name in second): False,
         }
+
+
+def test_what_is_typed_into_a_cell_is_no_verdict(notebook, lab):
+    notebook.open("typed.ipynb", [OPEN.format(folder="typed")])
+    notebook.wait_until_run(seconds=120)
+    hand = Reviewer(notebook)
+    hand.page.locator(".jp-CodeCell .cm-content").first.click()
+    hand.page.keyboard.press("Control+End")
+    hand.widget.locator("img").first.hover()
+    hand.page.keyboard.type("sdsd")
+    wait_until("it is in the cell", lambda: notebook.cells()[-1]["source"].endswith("sdsd"))
+    hand.press("Escape")  # now keys are JupyterLab's commands, and the pointer is over the widget still
+    hand.press("s")
+    hand.press("ArrowRight")
+    hand.widget.locator("img").first.click()
+    hand.press("ArrowRight")
+    hand.until(r"2 of 6 · 0 same · 0 different")
+    with samnb.Session(lab.root / "typed") as session:
+        assert session.catalog.verdicts() == []
 
 
 def test_a_review_to_its_end_by_buttons_makes_one_of_each(notebook, lab):

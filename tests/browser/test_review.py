@@ -41,7 +41,7 @@ class Reviewer:
         self.widget = self.page.locator(".samnb-review")
         self.until(r"1 of \d+")
         self.page.locator('.samnb-key-listener[data-listens="yes"]').first.wait_for(state="attached")
-        self.widget.locator(".samnb-large img").hover()
+        self.widget.locator(".samnb-large img").click()
 
     def press(self, key):
         self.page.keyboard.press(key)

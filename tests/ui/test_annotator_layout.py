@@ -316,14 +316,14 @@ def test_ten_thousand_images_have_as_many_cells_as_twenty(hand):
     assert chosen._button.description == "img-07000.png"
     assert chosen._button.tooltip == "img-07000.png · shown now"
     assert strip._slider.max == 10_000 - strip._in_sight
-    assert strip._said.value.count("10,000 images") == 1
+    assert strip._count.value.count("10,000 images") == 1
 
 
 def test_scrolling_moves_the_window_and_nothing_else(hand):
     strip, image_list = film(hand, 100)
-    strip._on_event({"event": "mouseenter", "boundingRectWidth": 1100.0})
+    strip._listener._on_message(None, {"width": 1100.0}, [])
     assert strip._in_sight == 12
-    strip._on_event({"event": "wheel", "deltaY": 120, "boundingRectWidth": 1100.0})
+    strip._listener._on_message(None, {"turned": 120}, [])
     assert strip.window[0] == 2
     strip.page(+1)
     assert strip.window[0] == 13

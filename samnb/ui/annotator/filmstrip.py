@@ -1,4 +1,4 @@
-"""The images of a dataset in a row: a window of reused cells that slides over however many there are."""
+"""`Filmstrip`: the images of a dataset in a row, a window of reused cells that slides over all of them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import ipyevents
 import ipywidgets
 
 from ..common import style
 from ..common.thumbnails import BLANK, Thumbnails
 from .image_list import KINDS, ImageList
+from .scroll_listener import ScrollListener
 
 if TYPE_CHECKING:
     from ...records import ImageRecord
 
 __all__ = ["Filmstrip", "FilmstripActions"]
 
-# CSS pixels of a cell and the gap after it; cells there are, enough for the widest notebook.
+# CSS pixels of a cell and the gap after it; the number of cells, enough for the widest notebook.
 _CELL_WIDTH, _CELLS = 92, 18
-_WHEEL_EVERY_MS = 40
 
 
 class FilmstripActions(Protocol):
@@ -34,7 +33,7 @@ class FilmstripActions(Protocol):
 class Filmstrip(ipywidgets.VBox):
     """Thumbnails with names and badges (⚡ cached ⏳ waiting ✓ annotated ⚠ failed); a click goes there.
 
-    Ten thousand images are as quick as ten: only the cells in sight exist, and a thread reads only their pictures.
+    Ten thousand images are as fast as ten: only the cells in view exist, and a thread reads only their pictures.
 
     Parameters
     ----------
@@ -43,22 +42,22 @@ class Filmstrip(ipywidgets.VBox):
 
     def __init__(self, actions: FilmstripActions):
         self._actions = actions
-        # Clicks, the wheel and pictures that come may each be on a thread of their own.
+        # Clicks, the wheel and thumbnails that are ready may each come on a thread of their own.
         self._lock = threading.RLock()
         self._image_list: ImageList | None = None
         self._images: Sequence[ImageRecord] = ()
         self._current: ImageRecord | None = None
         self._first = 0
-        self._in_sight = 8
+        self._in_sight = 8  # fits a narrow notebook; the page tells how many do
         self._sliding = False
-        self.thumbnails = Thumbnails(self._pictures_came)
+        self.thumbnails = Thumbnails(self._thumbnails_ready)
         self._cells = [_Cell(self._go) for _ in range(_CELLS)]
-        self._strip = style.box(*(cell.widget for cell in self._cells), classes=("samnb-strip",))
+        self._listener = ScrollListener(self._on_turn, self._on_width)
+        self._strip = style.box(*(cell.widget for cell in self._cells), self._listener, classes=("samnb-strip",))
         self._left = style.tool("", lambda: self.page(-1), "Scroll back", icon="chevron-left")
         self._right = style.tool("", lambda: self.page(+1), "Scroll on", icon="chevron-right")
         reel = style.box(self._left, self._strip, self._right, classes=("samnb-reel",))
         super().__init__([reel, self._tools()])
-        self._listen()
 
     def _tools(self) -> ipywidgets.Box:
         self._kind = ipywidgets.Dropdown(options=[(f"{kind} images", kind) for kind in KINDS], value="all")
@@ -70,33 +69,33 @@ class Filmstrip(ipywidgets.VBox):
         self._slider = ipywidgets.IntSlider(0, 0, 1, readout=False)
         self._slider.tooltip = "Scroll through the images"
         self._slider.observe(self._on_slide, "value")
-        self._said = style.html("", "samnb-dim", "samnb-number")
-        return style.box(self._kind, self.name, self._slider, self._said, classes=("samnb-row", "samnb-reel-tools"))
+        self._count = style.html("", "samnb-dim", "samnb-number")
+        return style.box(self._kind, self.name, self._slider, self._count, classes=("samnb-row", "samnb-reel-tools"))
 
     # -- what is shown -----------------------------------------------------------------------------
 
     def show(self, image_list: ImageList) -> None:
-        """These images; the strip scrolls as little as brings the image in hand into sight."""
+        """Show these images; the strip scrolls just far enough to bring the current one into view."""
         moved = self._current is not image_list.current
         self._image_list, self._images, self._current = image_list, image_list.shown, image_list.current
         if moved and self._current is not None:
-            self._bring_into_sight(next((i for i, image in enumerate(self._images) if image is self._current), 0))
+            self._bring_into_view(next((i for i, image in enumerate(self._images) if image is self._current), 0))
         if self._kind.value != image_list.kind:
             self._kind.value = image_list.kind
         self._draw()
 
     def refresh(self) -> None:
-        """Badges as they are now."""
+        """Draw the badges again."""
         if self._image_list is not None:
             self._images = self._image_list.shown
             self._draw()
 
     def scroll(self, by: int) -> None:
-        """So many cells on."""
+        """Scroll by that many cells."""
         self._scroll_to(self._first + by)
 
     def page(self, by: int) -> None:
-        """So many windows on."""
+        """Scroll by that many windows."""
         self.scroll(by * max(self._in_sight - 1, 1))
 
     @property
@@ -105,13 +104,12 @@ class Filmstrip(ipywidgets.VBox):
         return self._first, min(self._first + _CELLS, len(self._images))
 
     def close(self) -> None:
-        """Let go of the browser's objects and the thread."""
+        """Release the browser's objects and the thread."""
         self.thumbnails.close()
-        self._wheel.close()
-        self._enter.close()
+        self._listener.close()
         super().close()
 
-    def _bring_into_sight(self, place: int) -> None:
+    def _bring_into_view(self, place: int) -> None:
         if place < self._first:
             self._first = max(place - 1, 0)
         elif place >= self._first + self._in_sight:
@@ -160,15 +158,15 @@ class Filmstrip(ipywidgets.VBox):
         self._slider.disabled = not most
         self._left.disabled, self._right.disabled = self._first == 0, self._first >= most
         kind = self._kind.value
-        self._said.value = f"{count:,} images" if kind == "all" else f"{count:,} shown"
+        self._count.value = f"{count:,} images" if kind == "all" else f"{count:,} shown"
 
-    def _pictures_came(self) -> None:
+    def _thumbnails_ready(self) -> None:
         with self._lock:
             for cell in self._cells:
                 if cell.image is not None and not cell.has_picture:
                     self._draw_cell(cell, cell.image)
 
-    # -- the hand ----------------------------------------------------------------------------------
+    # -- input ----------------------------------------------------------------------------------
 
     def _go(self, image: ImageRecord) -> None:
         self._actions.show(image)
@@ -187,28 +185,12 @@ class Filmstrip(ipywidgets.VBox):
         if not self._sliding:
             self._scroll_to(change["new"])
 
-    def _listen(self) -> None:
-        self._wheel = ipyevents.Event(
-            source=self._strip,
-            watched_events=["wheel"],
-            prevent_default_action=True,
-            throttle_or_debounce="throttle",
-            wait=_WHEEL_EVERY_MS,
-        )
-        self._enter = ipyevents.Event(source=self._strip, watched_events=["mouseenter"])
-        self._wheel.on_dom_event(self._on_event)
-        self._enter.on_dom_event(self._on_event)
+    def _on_turn(self, turned: float) -> None:
+        self.scroll(2 if turned > 0 else -2)
 
-    def _on_event(self, event: dict[str, Any]) -> None:
-        width = float(event.get("boundingRectWidth") or 0)
-        if width:
-            # Told by the page alone; until the first time, what fits a narrow notebook is taken for granted.
-            self._in_sight = max(1, min(_CELLS, int((width + 4) // _CELL_WIDTH)))
-        if event.get("event") == "wheel":
-            turned = float(event.get("deltaY") or 0) or float(event.get("deltaX") or 0)
-            self.scroll(2 if turned > 0 else -2)
-        else:
-            self._draw_tools()
+    def _on_width(self, width: float) -> None:
+        self._in_sight = max(1, min(_CELLS, int((width + 4) // _CELL_WIDTH)))
+        self._draw_tools()
 
 
 class _Cell:

@@ -138,7 +138,6 @@ function render({ model, el }) {
   on("contextmenu", (e) => { e.preventDefault(); e.stopPropagation(); });
   // JupyterLab selects cells and opens editors by these.
   for (const name of ["mousedown", "mouseup", "click", "dblclick"]) on(name, (e) => e.stopPropagation());
-  on("pointerenter", () => { over = true; });
   on("pointerleave", () => {
     over = space = false;
     ring.style.display = "none";

@@ -1,6 +1,6 @@
-"""A dismissible red line, and the decorator that puts the errors of handlers into it.
+"""`ErrorLine`: a dismissible red line; `show_errors`: puts the errors of handlers into it.
 
-ipywidgets shows nobody what a callback raises: without this a click that fails looks like a click that was not felt.
+ipywidgets does not show what a callback raises: without this a click that fails looks like a click that was lost.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class ErrorLine(ipywidgets.Box):
         self.dismiss()
 
     def show(self, what: str, error: BaseException) -> None:
-        """What failed, and the error's own letter; an error of somebody else also gets its class."""
-        letter = str(error) if isinstance(error, SamnbError) else f"{type(error).__name__}: {error}"
-        self.say(f"{what}: {letter}")
+        """Show what failed, and the error's message; an error that is not ours also gets its class."""
+        message = str(error) if isinstance(error, SamnbError) else f"{type(error).__name__}: {error}"
+        self.say(f"{what}: {message}")
 
     def say(self, text: str) -> None:
         """Show a line of text."""
@@ -52,21 +52,28 @@ class ErrorLine(ipywidgets.Box):
         self.layout.display = "none"
 
 
-class _HasNotice(Protocol):
+class _HasErrorLine(Protocol):
     def show_error(self, what: str, error: Exception) -> None: ...
 
 
 def show_errors(what: str) -> Callable[[Callable[..., Any]], Callable[..., None]]:
-    """Decorate a handler: what it raises is shown in its widget and logged, and the next click works."""
+    """Decorate a handler: its errors are shown in its widget and logged, and the next click works.
+
+    Parameters
+    ----------
+    what : str
+        What failed, for people; "{self.noun}" stands for an attribute.
+    """
 
     def decorate(method: Callable[..., Any]) -> Callable[..., None]:
         @wraps(method)
-        def handler(self: _HasNotice, *args: Any, **kwargs: Any) -> None:
+        def handler(self: _HasErrorLine, *args: Any, **kwargs: Any) -> None:
             try:
                 method(self, *args, **kwargs)
             except Exception as error:
-                _log.warning("%s: %s: %s", what, type(error).__name__, error, exc_info=error)
-                self.show_error(what, error)
+                text = what.format(self=self)
+                _log.warning("%s: %s: %s", text, type(error).__name__, error, exc_info=error)
+                self.show_error(text, error)
 
         return handler
 

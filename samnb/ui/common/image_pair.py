@@ -31,13 +31,6 @@ CSS = """
   overflow-wrap: anywhere; white-space: normal; }
 .samnb .samnb-pair figcaption { padding: 6px 8px; line-height: 18px; overflow-wrap: anywhere; }
 .samnb .samnb-pair .samnb-star { color: var(--samnb-accent); font-weight: 600; margin-left: 10px; white-space: nowrap; }
-.samnb.samnb-review:focus { outline: none; border-color: var(--samnb-accent); }
-.samnb.samnb-review .samnb-answer { flex: 1 1 0; min-width: 110px; }
-.samnb.samnb-review .samnb-status { margin-top: var(--samnb-gap); }
-.samnb .samnb-verdict { padding: 1px 8px; border-radius: 10px; font-weight: 600; border: 1px solid currentColor; }
-.samnb .samnb-yes { color: var(--samnb-accent); }
-.samnb .samnb-finished { padding: 36px 16px; text-align: center; background: var(--samnb-sunk);
-  border-radius: var(--samnb-radius); margin: var(--samnb-gap) 0; font-size: 15px; line-height: 24px; }
 """
 
 Pixels = NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""What hears the keys of a widget that has no stage: an invisible widget within it.
+"""`KeyListener`: the keys of a widget that has no stage; an invisible widget within it.
 
 Not ipyevents: it keeps every key from the page (Ctrl+S too), and JupyterLab still acts on the letters.
 """
@@ -21,40 +21,38 @@ const EDITABLE = "input, textarea, select, [contenteditable='true'], [role='slid
 
 function render({ model, el }) {
   el.classList.add("samnb-key-listener");
-  let over = false;
-  // A widget of ours inside this one hears for itself.
-  const inside = (node) => Boolean(node?.closest) && node.closest(".samnb") === el.closest(".samnb");
-  const onOver = (e) => { over = inside(e.target); };
-  const ours = () => {
-    const focused = document.activeElement;
-    if (focused?.matches?.(EDITABLE)) return false;
-    return inside(focused) || (over && !focused?.closest?.(".samnb"));
-  };
+  let root = null;
+  // A widget of ours inside this one has a listener of its own.
+  const ours = (node) => Boolean(node?.closest) && node.closest(".samnb") === root && !node.matches(EDITABLE);
   const onKey = (e) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing || !el.isConnected || !el.closest(".samnb")?.offsetParent)
-      return;
+    if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing || !el.isConnected || !root?.offsetParent) return;
     const name = e.key.toLowerCase();
-    if (!model.get("keys_kept").includes(name) || !ours()) return;
+    if (!model.get("keys_kept").includes(name) || !ours(document.activeElement)) return;
     e.preventDefault();
     e.stopImmediatePropagation();
-    // A key that is held down would answer what nobody saw.
+    // A key that is held down would answer what was never seen.
     if (!e.repeat) model.send({ key: name });
   };
   // Before JupyterLab's own, which listens on the document in the capture phase.
   window.addEventListener("keydown", onKey, true);
-  window.addEventListener("mouseover", onOver, true);
-  el.dataset.listens = "yes";
-  return () => {
-    window.removeEventListener("keydown", onKey, true);
-    window.removeEventListener("mouseover", onOver, true);
+  const start = () => {
+    root = el.closest(".samnb");
+    if (!root) return requestAnimationFrame(start);
+    // A click on anything in the widget that takes no focus of its own gives it the focus.
+    root.tabIndex = 0;
+    el.dataset.listens = "yes";
   };
+  start();
+  return () => window.removeEventListener("keydown", onKey, true);
 }
 export default { render };
 """
 
 
 class KeyListener(anywidget.AnyWidget):
-    """Keys struck while the pointer is over the widget round this one, or the focus in it; fields keep theirs.
+    """Keys pressed while the widget round this one has the focus; text fields keep theirs.
+
+    The pointer alone does not count: what is typed into a cell while it rests over the widget is meant for the cell.
 
     Parameters
     ----------

@@ -1,0 +1,78 @@
+"""`ScrollListener`: tells how wide the filmstrip is on the page, and when the wheel turns over it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+
+__all__ = ["ScrollListener"]
+
+_log = logging.getLogger("samnb.widgets")
+
+_ESM = """
+const EVERY_MS = 40;
+
+function render({ model, el }) {
+  el.classList.add("samnb-scroll-listener");
+  let strip = null, turned = 0, timer = 0;
+  const flush = () => {
+    timer = 0;
+    if (!turned) return;
+    model.send({ turned });
+    turned = 0;
+    timer = setTimeout(flush, EVERY_MS);
+  };
+  const onWheel = (e) => {
+    e.preventDefault();
+    e.stopPropagation();
+    turned += e.deltaY || e.deltaX;
+    if (!timer) flush();
+  };
+  const observer = new ResizeObserver(() => model.send({ width: strip.getBoundingClientRect().width }));
+  const start = () => {
+    strip = el.closest(".samnb-strip");
+    if (!strip) return requestAnimationFrame(start);
+    strip.addEventListener("wheel", onWheel, { passive: false });
+    observer.observe(strip);
+  };
+  start();
+  return () => {
+    clearTimeout(timer);
+    observer.disconnect();
+    strip?.removeEventListener("wheel", onWheel);
+  };
+}
+export default { render };
+"""
+
+
+class ScrollListener(anywidget.AnyWidget):
+    """An invisible child of the filmstrip.
+
+    Parameters
+    ----------
+    on_turn : callable
+        Called with how far the wheel turned, in pixels; positive: down, or to the right.
+    on_width : callable
+        Called with the strip's width in CSS pixels, when it is shown and when it changes.
+    """
+
+    _esm = _ESM
+    _css = ".samnb-scroll-listener { display: none; }"
+
+    def __init__(self, on_turn: Callable[[float], None], on_width: Callable[[float], None]):
+        super().__init__()
+        self._on_turn, self._on_width = on_turn, on_width
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        try:
+            if "turned" in content:
+                self._on_turn(float(content["turned"]))
+            elif content.get("width"):
+                self._on_width(float(content["width"]))
+        except Exception:
+            _log.exception("the filmstrip could not be scrolled")
