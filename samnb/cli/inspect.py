@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ..records import ImageRecord
     from ..session import Session
 
-__all__ = ["add_look_commands"]
+__all__ = ["add_inspect_commands"]
 
 OpenSession = Callable[[argparse.Namespace], "Session"]
 
 
-def add_look_commands(commands: Any, open_session: OpenSession) -> tuple[argparse.ArgumentParser, ...]:
+def add_inspect_commands(commands: Any, open_session: OpenSession) -> tuple[argparse.ArgumentParser, ...]:
     """Add the three to the sub-commands of a parser; returns those that work on a session."""
     status = commands.add_parser("status", help="a session at a glance")
     duplicates = commands.add_parser(

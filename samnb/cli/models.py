@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from ..models import available_models, broken_plugins, installed, missing_packages
-from ..models.weights.checkpoints import ModelInfo
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["models_text", "size_text", "state_of"]
+from ..errors import UnknownName
+
+if TYPE_CHECKING:
+    from ..models import ModelInfo
+
+__all__ = ["add_models_command", "models_text", "size_text", "state_of"]
+
+
+def add_models_command(commands: Any) -> None:
+    """Add it to the sub-commands of a parser."""
+    models = commands.add_parser("models", help="the models, their weight files and what they are good for")
+    models.add_argument("name", nargs="?", help="print the card of this one; or: download")
+    models.add_argument("what", nargs="?", metavar="MODEL", help="with download: whose weights to fetch")
+    models.add_argument("--folder", type=Path, help="with download: where to put them")
+    models.set_defaults(run=_models)
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    from ..models import available_models, download, model_card
+
+    if arguments.name == "download":
+        if not arguments.what:
+            raise UnknownName("model to download:", "", [info.name for info in available_models() if not info.bundled])
+        print(download(arguments.what, folder=arguments.folder))
+        return
+    print(model_card(arguments.name) if arguments.name else models_text())
 
 
 def models_text() -> str:
@@ -14,6 +40,8 @@ def models_text() -> str:
     >>> models_text().splitlines()[0].split()[:4]
     ['tiny', '8', 'MB', 'Apache-2.0']
     """
+    from ..models import available_models, broken_plugins
+
     known = available_models()
     width, wide = (max(map(len, texts)) + 2 for texts in ([info.name for info in known], map(_where, known)))
     lines = []
@@ -36,6 +64,8 @@ def size_text(info: ModelInfo) -> str:
 
 def state_of(info: ModelInfo) -> str:
     """``"installed"``, or ``"not installed"`` and which packages it needs."""
+    from ..models import installed, missing_packages
+
     missing = [] if installed(info) or not info.file_name else ["not installed"]
     if packages := missing_packages(info):
         missing.append(f'needs {" and ".join(packages)}: pip install "samnb[{info.extra}]"')

@@ -16,9 +16,10 @@ from typing import Any
 from ..atomic_files import remove_stale
 from ..errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
 from ..records import AnnotationRecord, ImageRecord
+from .report import ExportReport
 from .writers.coco import export_coco
 from .writers.labelme import export_labelme
-from .writers.layout import ExportItem, ExportReport, gathered
+from .writers.layout import ExportItem, gathered
 from .writers.mask_pngs import export_masks
 from .writers.table import export_table
 from .writers.voc import export_voc

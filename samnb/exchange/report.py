@@ -1,18 +1,60 @@
-"""`ImportReport`: the result of an import, as text and as a card."""
+"""`ExportReport` and `ImportReport`: what an export or an import did, as text and as a card."""
 
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..cards import card, count_text, more_text
 from ..records import Failure
 
-__all__ = ["ImportReport"]
+__all__ = ["ExportReport", "ImportReport"]
 
 _SHOWN = 20
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote.
+
+    Parameters
+    ----------
+    format : str
+        Name of the format, a key of `samnb.exchange.export.EXPORTERS`, or "recipe".
+    path : Path
+        The file or folder that was asked for.
+    images, annotations : int
+        Their numbers in it; images without annotations count.
+    files : tuple of Path
+        Every file written.
+    failed : tuple of Failure
+        What was left out, and why.
+    notes : tuple of str
+        What the format could not hold.
+    """
+
+    format: str
+    path: Path
+    images: int
+    annotations: int
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    failed: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        head = f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')} → {self.path}"
+        return _text(head, self.notes, self.failed)
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "written": f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')}",
+            "files": f"{len(self.files):,}",
+            "where": str(self.path),
+        }
+        return _card(f"{self.format} · {self.path.name}", rows, self.notes, self.failed, "left out")
 
 
 @dataclass(frozen=True)
@@ -24,7 +66,7 @@ class ImportReport:
     format : str
     path : Path
     added : int
-        Annotations that are new.
+        New annotations.
     already : int
         Annotations of the file that existed before; they are unchanged.
     images : int
@@ -61,15 +103,9 @@ class ImportReport:
         parts += [f"{self.already:,} there already"] if self.already else []
         parts += [f"{count_text(self.pictures_added, 'picture')} added"] if self.pictures_added else []
         parts += [f"{len(self.failed):,} not used"] if self.failed else []
-        lines = [" · ".join(parts), *(f"  {note}" for note in self.notes), *(f"  ⚠ {line}" for line in self._failures)]
-        return "\n".join(lines)
+        return _text(" · ".join(parts), self.notes, self.failed)
 
     __repr__ = __str__
-
-    @property
-    def _failures(self) -> list[str]:
-        lines = [f"{failure.path}: {failure.reason}" for failure in self.failed[:_SHOWN]]
-        return [*lines, *filter(None, [more_text(len(self.failed), _SHOWN, "in .failed")])]
 
     def _repr_html_(self) -> str:
         rows = {
@@ -80,9 +116,22 @@ class ImportReport:
         if self.categories_added:
             more = " …" if len(self.categories_added) > _SHOWN else ""
             rows["new categories"] = ", ".join(self.categories_added[:_SHOWN]) + more
-        if self.notes:
-            rows["note"] = "; ".join(self.notes)
-        if self.failed:
-            rows["not used"] = f"{len(self.failed):,}"
-        lines = "".join(f"<li>{html.escape(line)}</li>" for line in self._failures)
-        return card(f"{self.format} · {self.path.name}", rows) + (f"<ul>{lines}</ul>" if lines else "")
+        return _card(f"{self.format} · {self.path.name}", rows, self.notes, self.failed, "not used")
+
+
+def _text(head: str, notes: Sequence[str], failed: Sequence[Failure]) -> str:
+    return "\n".join([head, *(f"  {note}" for note in notes), *(f"  ⚠ {line}" for line in _failures(failed))])
+
+
+def _card(title: str, rows: dict[str, str], notes: Sequence[str], failed: Sequence[Failure], failed_label: str) -> str:
+    if notes:
+        rows["note"] = "; ".join(notes)
+    if failed:
+        rows[failed_label] = f"{len(failed):,}"
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in _failures(failed))
+    return card(title, rows) + (f"<ul>{lines}</ul>" if lines else "")
+
+
+def _failures(failed: Sequence[Failure]) -> list[str]:
+    lines = [f"{failure.path}: {failure.reason}" for failure in failed[:_SHOWN]]
+    return [*lines, *filter(None, [more_text(len(failed), _SHOWN, "in .failed")])]

@@ -1,19 +1,6 @@
 """Templates: objects tuned on a few images and found in many."""
 
-from .template import (
-    DEFAULT_PARAMETERS,
-    STRATEGY_NAMES,
-    CategoryExamples,
-    Example,
-    Template,
-    make_template,
-)
+from .parameters import DEFAULT_PARAMETERS
+from .template import STRATEGY_NAMES, CategoryExamples, Example, Template, make_template
 
-__all__ = [
-    "DEFAULT_PARAMETERS",
-    "STRATEGY_NAMES",
-    "CategoryExamples",
-    "Example",
-    "Template",
-    "make_template",
-]
+__all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]

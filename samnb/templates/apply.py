@@ -18,7 +18,8 @@ from ..models.proposals import proposer
 from ..prompts import Embedding
 from ..records import ACCEPTED, REJECTED, UNSURE
 from .matching import find_objects
-from .template import DEFAULT_PARAMETERS, Template
+from .parameters import DEFAULT_PARAMETERS
+from .template import Template
 
 __all__ = ["apply_events"]
 

@@ -20,7 +20,7 @@ from ..prompts import Embedding, Point, Prompt
 from .template import CategoryExamples, Example, Place
 
 __all__ = [
-    "Looked",
+    "ImageFeatures",
     "cells_at",
     "cells_of",
     "make_example",
@@ -33,7 +33,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class ImageFeatures:
     """An embedding prepared for comparisons: computed once, used for every mask.
 
     Parameters
@@ -102,28 +102,28 @@ def make_example(
     place : bool
         Also store the features of the object and its surroundings, cell by cell, to find out how far it has moved.
     """
-    looked, (height, width) = Looked(embedding), mask.shape
+    features, (height, width) = ImageFeatures(embedding), mask.shape
     return Example(
         pixel_hash,
         prompt.scaled(1 / width, 1 / height),
-        looked.mean_inside(mask),
+        features.mean_inside(mask),
         area=float(mask.mean()),
         diameter=float(np.sqrt(mask.sum()) * embedding.input_size[0] / height),
         rle=encode_rle(mask),
-        place=place_of(looked, mask) if place else None,
-        parts=parts_of(looked, mask),
+        place=place_of(features, mask) if place else None,
+        parts=parts_of(features, mask),
     )
 
 
-def parts_of(looked: Looked, mask: NDArray[np.bool_], count: int = 5) -> tuple[NDArray[np.float32], ...]:
+def parts_of(features: ImageFeatures, mask: NDArray[np.bool_], count: int = 5) -> tuple[NDArray[np.float32], ...]:
     """Mean features of groups of cells inside an (H, W) mask: at most `count` (C,) of length 1, largest group first.
 
     P²SAM's part prompts (Zhao and Shen 2024, arXiv:2403.05433) are k-means clusters like these. Here the first centre
     is the cell nearest the mean, the others are farthest from the ones before, so that a mask always has the same
     parts.
     """
-    share = cells_of(mask, looked.cells)
-    cells = looked.unit[:, share >= min(0.5, float(share.max()))].T
+    share = cells_of(mask, features.cells)
+    cells = features.unit[:, share >= min(0.5, float(share.max()))].T
     centres = [cells[int(np.argmax(cells @ cells.mean(axis=0)))]]
     while len(centres) < min(count, len(cells)):
         nearest = (cells @ np.stack(centres).T).max(axis=1)
@@ -144,15 +144,15 @@ def parts_of(looked: Looked, mask: NDArray[np.bool_], count: int = 5) -> tuple[N
 
 def cells_at(embedding: Embedding, points: Sequence[Point]) -> tuple[NDArray[np.float32], ...]:
     """The embedding under each (x, y) in image pixels: (C,) of length 1."""
-    looked, (height, width) = Looked(embedding), embedding.original_size
-    rows, columns = looked.cells
+    features, (height, width) = ImageFeatures(embedding), embedding.original_size
+    rows, columns = features.cells
     places = ((min(int(y * rows / height), rows - 1), min(int(x * columns / width), columns - 1)) for x, y in points)
-    return tuple(looked.unit[:, row, column].copy() for row, column in places)
+    return tuple(features.unit[:, row, column].copy() for row, column in places)
 
 
-def place_of(looked: Looked, mask: NDArray[np.bool_]) -> Place:
+def place_of(features: ImageFeatures, mask: NDArray[np.bool_]) -> Place:
     """The cells of a mask's bounding box and two around it, in the eight directions in which they vary most."""
-    rows, columns = looked.cells
+    rows, columns = features.cells
     inside = cells_of(mask, (rows, columns)) >= 0.5
     ys, xs = (
         np.nonzero(inside)
@@ -161,28 +161,28 @@ def place_of(looked: Looked, mask: NDArray[np.bool_]) -> Place:
     )
     top, bottom = max(0, int(ys.min()) - 2), min(rows, int(ys.max()) + 3)
     left, right = max(0, int(xs.min()) - 2), min(columns, int(xs.max()) + 3)
-    patch = looked.unit[:, top:bottom, left:right]
+    patch = features.unit[:, top:bottom, left:right]
     flat = patch.reshape(len(patch), -1)
     directions, _, _ = np.linalg.svd(flat - flat.mean(axis=1, keepdims=True), full_matrices=False)
     basis = directions[:, :8].T.astype(np.float32)
     return Place(top, left, basis, np.einsum("kc,chw->khw", basis, patch).astype(np.float32))
 
 
-def shift_of(looked: Looked, place: Place, reach: float) -> tuple[float, float]:
+def shift_of(features: ImageFeatures, place: Place, reach: float) -> tuple[float, float]:
     """The shift in cells (dx, dy) of a stored place on another image of the same size.
 
     Parameters
     ----------
-    looked : Looked
+    features : ImageFeatures
         The other image.
     place : Place
     reach : float
         The maximum shift, as a share of the image's longest side.
     """
     finer = 4  # than a cell: objects do not move by whole cells
-    here = np.einsum("kc,chw->hwk", place.basis, looked.unit)
+    here = np.einsum("kc,chw->hwk", place.basis, features.unit)
     patch = np.moveaxis(place.patch, 0, -1)
-    far = max(1, round(reach * max(looked.cells) * finer))
+    far = max(1, round(reach * max(features.cells) * finer))
     here, patch = (_enlarged(values, finer) for values in (here, patch))
     padded = cv2.copyMakeBorder(here, far, far, far, far, cv2.BORDER_REPLICATE)
     top, left = place.top * finer, place.left * finer
@@ -201,12 +201,12 @@ def _enlarged(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
 
 
 def prototype(embedding: Embedding, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean centred embedding inside a mask, (C,) of length 1; see `Looked.mean_inside`."""
-    return Looked(embedding).mean_inside(mask)
+    """Mean centred embedding inside a mask, (C,) of length 1; see `ImageFeatures.mean_inside`."""
+    return ImageFeatures(embedding).mean_inside(mask)
 
 
 def similarity_map(
-    embedding: Embedding | Looked, examples: CategoryExamples, *, background_weight: float = 1.0, parts: int = 0
+    embedding: Embedding | ImageFeatures, examples: CategoryExamples, *, background_weight: float = 1.0, parts: int = 0
 ) -> NDArray[np.float32]:
     """Cosine of every cell with its nearest example: (h, w), -1 to 1, without the padding.
 
@@ -219,13 +219,13 @@ def similarity_map(
     parts : int
         The number of parts of each example that count as examples too; 0 or 1: none.
     """
-    looked = embedding if isinstance(embedding, Looked) else Looked(embedding)
+    features = embedding if isinstance(embedding, ImageFeatures) else ImageFeatures(embedding)
     wanted = [example.prototype for example in examples.examples]
     if parts > 1:
         wanted += [part for example in examples.examples for part in example.parts[:parts]]
-    similarity = _nearest(wanted, looked)
+    similarity = _nearest(wanted, features)
     if examples.background and background_weight:
-        alike = np.maximum(_nearest(list(examples.background), looked), 0)
+        alike = np.maximum(_nearest(list(examples.background), features), 0)
         similarity = np.asarray(similarity - background_weight * alike, np.float32)
     return similarity
 
@@ -240,8 +240,8 @@ def cells_of(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.floa
     return np.asarray(share + 1e-9, np.float32)
 
 
-def _nearest(prototypes: list[NDArray[np.float32]], looked: Looked) -> NDArray[np.float32]:
-    return np.einsum("nc,chw->nhw", np.stack(prototypes), looked.unit).max(axis=0)
+def _nearest(prototypes: list[NDArray[np.float32]], features: ImageFeatures) -> NDArray[np.float32]:
+    return np.einsum("nc,chw->nhw", np.stack(prototypes), features.unit).max(axis=0)
 
 
 def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,23 +7,24 @@ sets of ``benchmarks/template_transfer.py`` that separates objects from everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TemplateError, UnknownName
-from ..masks import decode_rle, mask_bbox, mask_iou
+from ..masks import mask_bbox, mask_iou
 from ..masks.clicks import deepest_pixel
-from ..masks.geometry import overlap_of_smaller
 from ..models.proposals import Proposal, Propose, as_proposal, proposer
 from ..prompts import Embedding, Prediction, Prompt
-from .features import Looked, cells_of, make_example, prototype, shift_of, similarity_map
-from .template import STRATEGY_NAMES, CategoryExamples, Example, Template
+from .features import ImageFeatures, cells_of, make_example, prototype, similarity_map
+from .fixed_strategy import find_fixed
+from .match import Decode, Match, PromptDecoder, without_doubles
+from .template import STRATEGY_NAMES, CategoryExamples, Template
 
 __all__ = [
     "MAX_MISSES",
@@ -41,39 +42,6 @@ TRIED = 0.2
 
 #: The search of an image ends after this number of consecutive places without an object.
 MAX_MISSES = 8
-
-_SURE = 8.0  # a mask logit that leaves little doubt
-
-Decode = Callable[..., Prediction]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Decodes prompts: `decode` for one prompt with any options, `propose` for many points at once."""
-
-    decode: Decode
-    propose: Propose
-
-
-@dataclass(frozen=True, eq=False)
-class Match:
-    """One object found by a template.
-
-    Parameters
-    ----------
-    category : str
-    mask : (H, W) bool
-    score : float
-        Cosine of the mask with the nearest example x predicted IoU, 0 to 1 (strategy "fixed": predicted IoU x the
-        similarity of its mask to the example's).
-    prompt : Prompt
-        The decoded prompt, in image pixels.
-    """
-
-    category: str
-    mask: NDArray[np.bool_]
-    score: float
-    prompt: Prompt
 
 
 def find_objects(
@@ -96,106 +64,31 @@ def find_objects(
     """
     if template.strategy not in STRATEGIES:
         raise UnknownName("strategy", template.strategy, STRATEGIES)
-    find, looked, ask = STRATEGIES[template.strategy], Looked(embedding), Ask(decode, propose or proposer(decode))
-    found = [match for examples in template.categories for match in find(template, examples, looked, ask)]
+    find, features, decoder = (
+        STRATEGIES[template.strategy],
+        ImageFeatures(embedding),
+        PromptDecoder(decode, propose or proposer(decode)),
+    )
+    found = [match for examples in template.categories for match in find(template, examples, features, decoder)]
     return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
-
-
-# -- the same place on every image ---------------------------------------------------------------------
-
-
-def _find_fixed(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
-    """The examples' relative prompts; with "max_shift", moved to where the surroundings look like the example."""
-    height, width = looked.embedding.original_size
-    reach = template.parameters["max_shift"]
-    rows, columns = looked.cells
-    found = []
-    for example in examples.examples:
-        shape = _shape_of(example, (height, width))
-        across, down = shift_of(looked, example.place, reach) if reach and example.place is not None else (0.0, 0.0)
-        dx, dy = across * width / columns, down * height / rows
-        prompt = _moved(example.prompt.scaled(width, height), dx, dy, (height, width))
-        first = ask.decode(looked.embedding, prompt)
-        tries = [_like_the_example(first, shape, (dx, dy), examples.category)]
-        if shape is not None:
-            # The example's clicks alone may mean something else here; its outline is more specific.
-            drawn = _as_logits(_moved_mask(shape, dx, dy), looked.embedding, first.low_res_logits.shape[-1])
-            again = ask.decode(looked.embedding, prompt, mask_input=drawn)
-            tries.append(_like_the_example(again, shape, (dx, dy), examples.category))
-        match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
-        if match is not None and match.score >= template.parameters["min_score"]:
-            found.append(match)
-    return _without_doubles(found, template.parameters["max_overlap"])
-
-
-def _shape_of(example: Example, size_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """The example's mask at the size of this image."""
-    if not example.rle:
-        return None
-    mask = decode_rle(example.rle)
-    if mask.shape == size_hw:
-        return mask
-    return np.asarray(cv2.resize(mask.astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST) > 0)
-
-
-def _moved(prompt: Prompt, dx: float, dy: float, size_hw: tuple[int, int]) -> Prompt:
-    """The prompt shifted by (dx, dy) pixels, its points kept inside the image."""
-    height, width = size_hw
-    points = tuple((min(max(x + dx, 0.0), width), min(max(y + dy, 0.0), height)) for x, y in prompt.points)
-    box = prompt.box
-    if box is not None:
-        x0, x1 = (min(max(x + dx, 0.0), width) for x in (box[0], box[2]))
-        y0, y1 = (min(max(y + dy, 0.0), height) for y in (box[1], box[3]))
-        box = (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else prompt.box
-    return Prompt(points, prompt.point_labels, box)
-
-
-def _moved_mask(mask: NDArray[np.bool_], dx: float, dy: float) -> NDArray[np.bool_]:
-    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-    return np.asarray(cv2.warpAffine(mask.astype(np.uint8), matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST) > 0)
-
-
-def _as_logits(mask: NDArray[np.bool_], embedding: Embedding, side: int) -> NDArray[np.float32]:
-    """A mask as logits, (side, side), in the model's square frame: high inside and low outside."""
-    frame = max(embedding.input_size)
-    rows, columns = (max(1, round(side * length / frame)) for length in embedding.input_size)
-    logits = np.full((side, side), -_SURE, np.float32)
-    share = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
-    logits[:rows, :columns] = (share - 0.5) * 2 * _SURE
-    return logits
-
-
-def _like_the_example(
-    prediction: Prediction, shape: NDArray[np.bool_] | None, shift: tuple[float, float], category: str
-) -> Match | None:
-    """The candidate most similar to the example's mask, moved; without one, the highest score."""
-    if shape is None:
-        best = prediction.best
-        score = float(prediction.scores[best])
-    else:
-        there = _moved_mask(shape, *shift)
-        scores = [
-            float(np.clip(score, 0, 1)) * mask_iou(mask, there)
-            for mask, score in zip(prediction.masks, prediction.scores, strict=True)
-        ]
-        best = int(np.argmax(scores))
-        score = scores[best]
-    mask = prediction.masks[best]
-    return Match(category, mask, score, prediction.prompt) if mask.any() else None
 
 
 # -- by similarity -------------------------------------------------------------------------------------
 
 
-def _find_best(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
-    found = _search(template, examples, looked, ask, tries=5)
+def _find_best(
+    template: Template, examples: CategoryExamples, features: ImageFeatures, decoder: PromptDecoder
+) -> list[Match]:
+    found = _search(template, examples, features, decoder, tries=5)
     return [_whole(max(found, key=lambda one: one.score), examples)] if found else []
 
 
-def _find_all(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask) -> list[Match]:
+def _find_all(
+    template: Template, examples: CategoryExamples, features: ImageFeatures, decoder: PromptDecoder
+) -> list[Match]:
     most = int(template.parameters["max_objects"])
-    found = _search(template, examples, looked, ask, tries=2 * most)
-    kept = _without_doubles(found, template.parameters["max_overlap"])[:most]
+    found = _search(template, examples, features, decoder, tries=2 * most)
+    kept = without_doubles(found, template.parameters["max_overlap"])[:most]
     return [_whole(one, examples) for one in kept]
 
 
@@ -213,14 +106,16 @@ def _whole(found: _Found, examples: CategoryExamples) -> Match:
     return Match(examples.category, found.proposal.full(found.index), found.score, found.proposal.prompt)
 
 
-def _search(template: Template, examples: CategoryExamples, looked: Looked, ask: Ask, *, tries: int) -> list[_Found]:
+def _search(
+    template: Template, examples: CategoryExamples, features: ImageFeatures, decoder: PromptDecoder, *, tries: int
+) -> list[_Found]:
     """Prompt where an object of the examples' size would be most similar, then at the next place not yet covered."""
     limits = template.parameters
     weight, parts = limits["background_weight"], int(limits["parts"])
-    similarity = similarity_map(looked, examples, background_weight=weight, parts=parts)
+    similarity = similarity_map(features, examples, background_weight=weight, parts=parts)
     if limits["guidance"]:
-        ask = _guided(ask, similarity, limits["guidance"])
-    diameter = looked.diameter_in_cells(examples)
+        decoder = _guided(decoder, similarity, limits["guidance"])
+    diameter = features.diameter_in_cells(examples)
     places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
     found: list[_Found] = []
     misses = 0
@@ -230,18 +125,18 @@ def _search(template: Template, examples: CategoryExamples, looked: Looked, ask:
         row, column = divmod(int(np.argmax(places)), places.shape[1])
         # For a round object its middle is the better click; for others the middle may be outside the object.
         cells = {(row, column), _brightest(bright, (row, column), max(1, round(diameter * 0.4)))}
-        match = _decode_at(cells, limits, examples, looked, ask)
+        match = _decode_at(cells, limits, examples, features, decoder)
         cv2.circle(places, (column, row), tried, -1.0, thickness=-1)
         if match is None:
             continue
         places[cells_of(match.mask, places.shape) > 0.25] = -1.0
         if match.score >= limits["min_score"]:
             misses = 0
-            found.append(_cascaded(match, limits, examples, looked, ask))
+            found.append(_cascaded(match, limits, examples, features, decoder))
     return found
 
 
-def _guided(ask: Ask, similarity: NDArray[np.float32], weight: float) -> Ask:
+def _guided(decoder: PromptDecoder, similarity: NDArray[np.float32], weight: float) -> PromptDecoder:
     """The same model, with its attention guided to similar cells.
 
     PerSAM (section 3.2) adds the map to attention weights and applies a softmax once more. Weights of thousands of
@@ -252,7 +147,7 @@ def _guided(ask: Ask, similarity: NDArray[np.float32], weight: float) -> Ask:
 
     def decode(embedding: Embedding, prompt: Prompt) -> Prediction:
         try:
-            return ask.decode(embedding, prompt, guidance=guide)
+            return decoder.decode(embedding, prompt, guidance=guide)
         except TypeError as error:
             if "guidance" not in str(error):
                 raise
@@ -261,24 +156,28 @@ def _guided(ask: Ask, similarity: NDArray[np.float32], weight: float) -> Ask:
                 "one of segment-anything's own models."
             ) from error
 
-    return Ask(ask.decode, proposer(decode))
+    return PromptDecoder(decoder.decode, proposer(decode))
 
 
 def _cascaded(
-    match: _Found, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked, ask: Ask
+    match: _Found,
+    limits: Mapping[str, float],
+    examples: CategoryExamples,
+    features: ImageFeatures,
+    decoder: PromptDecoder,
 ) -> _Found:
     """The mask refined by the model, then with its bounding box (PerSAM, section 3.3), while that is not worse."""
     for turn in range(int(limits["cascade"])):
         prompt, logits = match.proposal.prompt, match.proposal.logits
         if logits is None:
-            logits = ask.decode(looked.embedding, prompt).low_res_logits.__getitem__
+            logits = decoder.decode(features.embedding, prompt).low_res_logits.__getitem__
         if turn:
             x, y, wide, high = mask_bbox(match.proposal.full(match.index))
             if not (wide and high):
                 break
             prompt = Prompt(prompt.points, prompt.point_labels, (x, y, x + wide, y + high))
-        prediction = ask.decode(looked.embedding, prompt, mask_input=logits(match.index))
-        again = _best_candidate(as_proposal(prediction, match.mask.shape), limits, examples, looked)
+        prediction = decoder.decode(features.embedding, prompt, mask_input=logits(match.index))
+        again = _best_candidate(as_proposal(prediction, match.mask.shape), limits, examples, features)
         if again is None or again.score < match.score:
             break
         match = again
@@ -308,22 +207,22 @@ def _decode_at(
     cells: Iterable[tuple[int, int]],
     limits: Mapping[str, float],
     examples: CategoryExamples,
-    looked: Looked,
-    ask: Ask,
+    features: ImageFeatures,
+    decoder: PromptDecoder,
 ) -> _Found | None:
     """Prompt at the centres of cells, then at the middle of the best mask, while that is better."""
-    (height, width), (rows, columns) = looked.embedding.original_size, looked.cells
+    (height, width), (rows, columns) = features.embedding.original_size, features.cells
     prompts = [Prompt.of(points=[((x + 0.5) * width / columns, (y + 0.5) * height / rows)]) for y, x in sorted(cells)]
-    tries = [_best_candidate(one, limits, examples, looked) for one in ask.propose(looked.embedding, prompts)]
+    tries = [_best_candidate(one, limits, examples, features) for one in decoder.propose(features.embedding, prompts)]
     match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
     if match is None:
         return None
     for _ in range(int(limits["refine"])):
         # A box around the mask was tried too: it raises the predicted IoU of anything in it, also of nothing.
-        x, y = _known(match.proposal, ("middle", match.index), partial(_middle, match.mask))
+        _, (x, y) = _known(match.proposal, ("middle", match.index), partial(deepest_pixel, match.mask, precise=False))
         centred = Prompt.of(points=[(x * width / match.mask.shape[1], y * height / match.mask.shape[0])])
-        [proposal] = ask.propose(looked.embedding, [centred])
-        again = _best_candidate(proposal, limits, examples, looked)
+        [proposal] = decoder.propose(features.embedding, [centred])
+        again = _best_candidate(proposal, limits, examples, features)
         if again is None or again.score <= match.score:
             break
         match = again
@@ -331,10 +230,10 @@ def _decode_at(
 
 
 def _best_candidate(
-    proposal: Proposal, limits: Mapping[str, float], examples: CategoryExamples, looked: Looked
+    proposal: Proposal, limits: Mapping[str, float], examples: CategoryExamples, features: ImageFeatures
 ) -> _Found | None:
     """The candidate mask most similar to the examples in features, size and the model's own estimate."""
-    area_of_frame = looked.embedding.input_size[0] * looked.embedding.input_size[1]
+    area_of_frame = features.embedding.input_size[0] * features.embedding.input_size[1]
     wanted = float(np.median([example.diameter for example in examples.examples]))
     largest = limits["max_area_ratio"]
     prototypes = np.stack([example.prototype for example in examples.examples])
@@ -343,7 +242,7 @@ def _best_candidate(
         area = _known(proposal, ("area", index), mask.mean) * area_of_frame
         if not area or not 1 / largest <= area / wanted**2 <= largest:
             continue
-        mean = _known(proposal, ("look", index), partial(looked.mean_inside, mask))
+        mean = _known(proposal, ("look", index), partial(features.mean_inside, mask))
         look = float((prototypes @ mean).max())
         if examples.background:
             look -= limits["background_weight"] * max(0.0, float(max(cell @ mean for cell in examples.background)))
@@ -353,18 +252,7 @@ def _best_candidate(
     return best
 
 
-T = TypeVar("T", Match, _Found)
-
 # -- overlaps ------------------------------------------------------------------------------------------
-
-
-def _without_doubles(found: Sequence[T], max_overlap: float) -> list[T]:
-    """Without overlapping masks of lower score, in order of score."""
-    kept: list[T] = []
-    for match in sorted(found, key=lambda match: -match.score):
-        if all(overlap_of_smaller(match.mask, other.mask) <= max_overlap for other in kept):
-            kept.append(match)
-    return kept
 
 
 def _known(proposal: Proposal, what: object, find_out: Callable[[], Any]) -> Any:
@@ -390,14 +278,10 @@ def _smooth(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(similarity, (3, 3), 0.8), np.float32)
 
 
-def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
-    return deepest_pixel(mask, precise=False)[1]
-
-
-Strategy = Callable[[Template, CategoryExamples, Looked, Ask], list[Match]]
+Strategy = Callable[[Template, CategoryExamples, ImageFeatures, PromptDecoder], list[Match]]
 
 #: Strategy name → function; `add_strategy` adds to it.
-STRATEGIES: dict[str, Strategy] = {"fixed": _find_fixed, "match": _find_best, "match_all": _find_all}
+STRATEGIES: dict[str, Strategy] = {"fixed": find_fixed, "match": _find_best, "match_all": _find_all}
 
 
 def add_strategy(name: str, find: Strategy) -> None:
@@ -407,8 +291,9 @@ def add_strategy(name: str, find: Strategy) -> None:
     ----------
     name : str
     find : callable
-        ``find(template, examples, looked, ask)``: the matches of one category on one image. `examples` are its
-        `CategoryExamples`, `looked` the image's embedding and its features, `ask.decode` and `ask.propose` the model's.
+        ``find(template, examples, features, decoder)``: the matches of one category on one image. `examples` are its
+        `CategoryExamples`, `features` the image's embedding and its features, `decoder` has the model's `decode` and
+        `propose`.
     """
     STRATEGIES[name] = find
     if name not in STRATEGY_NAMES:

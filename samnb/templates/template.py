@@ -17,48 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic_files import write_atomic
-from ..errors import TemplateError, UnknownName, UnknownOption
+from ..errors import TemplateError, UnknownName
 from ..prompts import Prompt
+from .parameters import DEFAULT_PARAMETERS, checked_parameters
 
-__all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
-
-#: Every parameter of a template, with its default.
-DEFAULT_PARAMETERS: Mapping[str, float] = {
-    "min_similarity": 0.1,  # mean cosine of an object-sized disc with the examples, -1 to 1; below it none is tried
-    "min_score": 0.3,  # cosine of the mask with the prototype x predicted IoU, 0 to 1; below it nothing is kept
-    "review_score": 0.5,  # below it an object is kept, and waits for a review, 0 to 1
-    "max_objects": 50,  # per category and image, for match_all
-    "max_overlap": 0.5,  # share of the smaller of two masks in the other, 0 to 1; above it the lower score is dropped
-    "max_iou_between": 0.8,  # IoU of two masks of different categories, 0 to 1; above it the lower score is dropped
-    "refine": 2,  # how often a found object is prompted again at its middle, while that gives a better mask
-    "max_area_ratio": 3.0,  # area of a found mask over the examples' median area (either way round), for match*
-    "max_shift": 0.0,  # for fixed: how far the object may have moved, 0 to 1 of the image's longest side; 0: not at all
-    "background_weight": 1.0,  # share of the similarity with background examples that is subtracted, 0 to 1
-    "parts": 0,  # number of an example's parts, the largest first, that count as examples, 2 to 5; 0: only its mean
-    "cascade": 0,  # 1: the model refines a found mask; 2: then also with its bounding box
-    "guidance": 0.0,  # how strongly the model's attention is guided to cells like the examples, 0 to 1
-}
+__all__ = ["STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
 
 FILE_VERSION = 1
 """Version of the files that `Template.save` writes."""
-
-_LIMITS: Mapping[str, tuple[float, float]] = {
-    "min_similarity": (-1, 1),
-    "min_score": (0, 1),
-    "review_score": (0, 1),
-    "max_objects": (1, 10_000),
-    "max_overlap": (0, 1),
-    "refine": (0, 10),
-    "max_area_ratio": (1, 1e9),
-    "max_iou_between": (0, 1),
-    "max_shift": (0, 1),
-    "background_weight": (0, 1),
-    "parts": (0, 5),
-    "cascade": (0, 2),
-    "guidance": (0, 1),
-}
-
-_WHOLE = ("max_objects", "refine", "parts", "cascade")
 
 #: The strategies of templates; `samnb.templates.matching.add_strategy` adds to them.
 STRATEGY_NAMES = ["fixed", "match", "match_all"]
@@ -232,7 +198,7 @@ class Template:
         UnknownOption
             For a parameter that is not in `DEFAULT_PARAMETERS`.
         """
-        return replace(self, parameters={**self.parameters, **_checked(parameters)})
+        return replace(self, parameters={**self.parameters, **checked_parameters(parameters)})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and the catalog; the version is kept beside it, not in it."""
@@ -336,19 +302,5 @@ def make_template(
         raise TemplateError(f"template name: expected some text without '@'; got {name!r}.")
     if strategy not in STRATEGY_NAMES:
         raise UnknownName("strategy", strategy, STRATEGY_NAMES)
-    merged = {**DEFAULT_PARAMETERS, **_checked(parameters or {})}
+    merged = {**DEFAULT_PARAMETERS, **checked_parameters(parameters or {})}
     return Template(name, strategy, tuple(categories), model, merged)
-
-
-def _checked(parameters: Mapping[str, float]) -> dict[str, float]:
-    unknown = set(parameters) - set(DEFAULT_PARAMETERS)
-    if unknown:
-        raise UnknownOption("template", unknown, DEFAULT_PARAMETERS)
-    for name, value in parameters.items():
-        least, most = _LIMITS[name]
-        # Written so that NaN is refused too.
-        if not (isinstance(value, (int, float)) and least <= value <= most):
-            raise TemplateError(f"{name}: expected a number from {least:g} to {most:g}; got {value!r}.")
-        if name in _WHOLE and value != int(value):
-            raise TemplateError(f"{name}: expected a whole number from {least:g} to {most:g}; got {value!r}.")
-    return {name: float(value) for name, value in parameters.items()}

@@ -138,3 +138,13 @@ def test_finding_a_template_by_name_writes_nothing(session, monkeypatch):
     newer = session.save_template(session.find_template("red").with_parameters(min_score=0.4))
     monkeypatch.setattr(session.catalog, "save_template", lambda *args, **options: pytest.fail("saved"))
     assert session.find_template("red").version == newer.version == 2
+
+
+def test_an_older_version_is_applied_as_itself(session):
+    older = session.template("red")
+    session.save_template(older.with_parameters(min_score=0.4))
+    assert session.find_template(older).version == 1
+    list(session.apply_stream(older))
+    assert {a.source for a in session.annotations() if a.source != BY_HAND} == {"template:red@1"}
+    assert session.catalog.templates() == [("red", 1), ("red", 2)]  # nothing was saved
+    assert session.find_template(older.with_parameters(min_score=0.5)).version == 3

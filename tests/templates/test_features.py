@@ -6,7 +6,15 @@ import pytest
 from samnb.masks import mask_iou
 from samnb.prompts import Prompt
 from samnb.templates import CategoryExamples, Template, make_template
-from samnb.templates.features import Looked, cells_at, make_example, place_of, prototype, shift_of, similarity_map
+from samnb.templates.features import (
+    ImageFeatures,
+    cells_at,
+    make_example,
+    place_of,
+    prototype,
+    shift_of,
+    similarity_map,
+)
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_matching import GREEN, GREY, MODEL, RED, example_of, found, scene, truth
 
@@ -29,8 +37,8 @@ def test_a_place_is_found_again_where_it_went(dx, dy):
     pixels = noisy((240, 240))
     mask = np.zeros((160, 160), bool)
     mask[60:100, 60:110] = True
-    place = place_of(Looked(MODEL.embed(window(pixels, 0, 0))), mask)
-    moved = shift_of(Looked(MODEL.embed(window(pixels, dx, dy))), place, 0.25)
+    place = place_of(ImageFeatures(MODEL.embed(window(pixels, 0, 0))), mask)
+    moved = shift_of(ImageFeatures(MODEL.embed(window(pixels, dx, dy))), place, 0.25)
     assert np.allclose(np.array(moved) * 10, (-dx, -dy), atol=2.5)
 
 
@@ -38,8 +46,8 @@ def test_a_place_is_not_sought_farther_than_told():
     pixels = noisy((240, 240))
     mask = np.zeros((160, 160), bool)
     mask[60:100, 60:100] = True
-    place = place_of(Looked(MODEL.embed(window(pixels, 0, 0))), mask)
-    moved = shift_of(Looked(MODEL.embed(window(pixels, 30, 30))), place, 0.05)
+    place = place_of(ImageFeatures(MODEL.embed(window(pixels, 0, 0))), mask)
+    moved = shift_of(ImageFeatures(MODEL.embed(window(pixels, 30, 30))), place, 0.05)
     assert max(map(abs, moved)) <= 0.05 * 16 + 0.25
 
 

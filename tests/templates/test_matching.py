@@ -123,8 +123,8 @@ def test_mistakes_are_named():
 
 
 def test_a_strategy_of_others_is_one_of_a_templates(monkeypatch):
-    def whole_image(template, examples, looked, ask):
-        height, width = looked.embedding.original_size
+    def whole_image(template, examples, features, decoder):
+        height, width = features.embedding.original_size
         return [Match(examples.category, np.ones((height, width), bool), 1.0, Prompt.of(points=[(1, 1)]))]
 
     monkeypatch.setattr(samnb.templates.matching, "STRATEGIES", dict(STRATEGIES))

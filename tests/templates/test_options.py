@@ -14,7 +14,7 @@ from samnb.models import load_model
 from samnb.models.proposals import as_proposal
 from samnb.prompts import Prediction, Prompt
 from samnb.templates import DEFAULT_PARAMETERS, CategoryExamples, Example, Template, make_template
-from samnb.templates.features import Looked, make_example, parts_of
+from samnb.templates.features import ImageFeatures, make_example, parts_of
 from samnb.templates.matching import find_objects, similarity_map
 from samnb.templates.preview import DECODED_ROOM, Sample
 from tests.support.export_work import image
@@ -32,24 +32,24 @@ def flag_examples():
 
 def test_an_object_of_two_colours_has_two_parts_the_larger_first():
     pixels = scene(FLAG)
-    looked = Looked(MODEL.embed(pixels))
-    parts = parts_of(looked, ~truth(pixels, GREY))
+    features = ImageFeatures(MODEL.embed(pixels))
+    parts = parts_of(features, ~truth(pixels, GREY))
     assert len(parts) == 2
     for part, (x, y) in zip(parts, [(40, 40), (75, 35)], strict=True):
-        assert part @ looked.unit[:, y * 16 // 160, x * 16 // 160] == pytest.approx(1, abs=1e-3)
+        assert part @ features.unit[:, y * 16 // 160, x * 16 // 160] == pytest.approx(1, abs=1e-3)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
 def test_parts_are_as_many_as_asked_of_length_one_and_always_the_same(seed, count):
     rng = np.random.default_rng(seed)
-    looked = Looked(MODEL.embed(rng.integers(0, 256, (80, 80, 3), np.uint8)))
+    features = ImageFeatures(MODEL.embed(rng.integers(0, 256, (80, 80, 3), np.uint8)))
     mask = np.zeros((80, 80), bool)
     side = int(rng.integers(1, 60))
     mask[10 : 10 + side, 5 : 5 + side] = True
-    parts = parts_of(looked, mask, count)
+    parts = parts_of(features, mask, count)
     assert 1 <= len(parts) <= count
     np.testing.assert_allclose(np.linalg.norm(parts, axis=1), 1, atol=1e-4)
-    np.testing.assert_array_equal(parts, parts_of(looked, mask, count))
+    np.testing.assert_array_equal(parts, parts_of(features, mask, count))
 
 
 def test_with_parts_both_colours_are_places_to_look_at():

@@ -10,7 +10,8 @@ from typing import Any
 from ...atomic_files import write_atomic
 from ...masks import decode_rle, mask_polygons
 from ...records import AnnotationRecord, Failure
-from .layout import ExportItem, ExportReport, FolderWriter, Names, each
+from ..report import ExportReport
+from .layout import ExportItem, FolderWriter, Names, each
 from .pictures import upright_copy
 from .single_ring import without_holes
 

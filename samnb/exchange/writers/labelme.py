@@ -14,7 +14,8 @@ from PIL import Image
 from ...errors import UnknownName
 from ...masks import decode_rle, mask_bbox, mask_polygons
 from ...records import AnnotationRecord, Failure
-from .layout import ExportItem, ExportReport, FolderWriter, Names, each
+from ..report import ExportReport
+from .layout import ExportItem, FolderWriter, Names, each
 from .mask_pngs import png_bytes
 from .pictures import upright_copy
 

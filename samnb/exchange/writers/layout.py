@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import re
@@ -13,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic_files import remove_stale, staging_path, write_atomic
-from ...cards import card, count_text, more_text
 from ...errors import ImageError, StoreError, UnknownName
 from ...records import AnnotationRecord, Failure, ImageRecord
 
 __all__ = [
     "MANIFEST",
     "ExportItem",
-    "ExportReport",
     "FolderWriter",
     "Names",
     "distinct_names",
@@ -31,61 +28,6 @@ __all__ = [
 
 MANIFEST = "samnb-export.json"
 """The list of files that an export wrote into a folder, so that the next one can delete stale ones."""
-
-_SHOWN = 20
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """The result of an export.
-
-    Parameters
-    ----------
-    format : str
-        Name of the format, a key of `EXPORTERS`.
-    path : Path
-        The requested file or folder.
-    images, annotations : int
-        How many are in it; images without annotations count.
-    files : tuple of Path
-        Every file written.
-    failed : tuple of Failure
-        What was left out, with the reason.
-    notes : tuple of str
-        What the format cannot store.
-    """
-
-    format: str
-    path: Path
-    images: int
-    annotations: int
-    files: tuple[Path, ...] = field(default=(), repr=False)
-    failed: tuple[Failure, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def _repr_html_(self) -> str:
-        rows = {
-            "written": f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')}",
-            "files": f"{len(self.files):,}",
-            "where": str(self.path),
-        }
-        if self.notes:
-            rows["note"] = "; ".join(self.notes)
-        if self.failed:
-            rows["left out"] = f"{len(self.failed):,}"
-        lines = "".join(f"<li>{html.escape(line)}</li>" for line in self._failures)
-        return card(f"{self.format} · {self.path.name}", rows) + (f"<ul>{lines}</ul>" if lines else "")
-
-    @property
-    def _failures(self) -> list[str]:
-        lines = [f"{failure.path}: {failure.reason}" for failure in self.failed[:_SHOWN]]
-        return [*lines, *filter(None, [more_text(len(self.failed), _SHOWN, "in .failed")])]
-
-    def __repr__(self) -> str:
-        lines = [f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')} → {self.path}"]
-        lines += [f"  {note}" for note in self.notes]
-        lines += [f"  ⚠ {line}" for line in self._failures]
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from PIL import Image
 
 from ...errors import UnknownName
 from ...masks import category_color, decode_rle
-from .layout import ExportItem, ExportReport, FolderWriter, Names, safe
+from ..report import ExportReport
+from .layout import ExportItem, FolderWriter, Names, safe
 
 __all__ = ["export_masks", "indexed_png", "png_bytes"]
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from ...atomic_files import write_atomic
 from ...errors import PackageMissing, UnknownName
-from .layout import ExportItem, ExportReport
+from ..report import ExportReport
+from .layout import ExportItem
 
 __all__ = ["COLUMNS", "export_table"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ...records import AnnotationRecord, Failure
-from .layout import ExportItem, ExportReport, FolderWriter, Names, each
+from ..report import ExportReport
+from .layout import ExportItem, FolderWriter, Names, each
 from .mask_pngs import indexed_png
 from .pictures import upright_copy
 

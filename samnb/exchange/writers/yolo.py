@@ -11,7 +11,8 @@ import numpy as np
 from ...cards import count_text
 from ...masks import decode_rle, mask_polygons
 from ...records import AnnotationRecord, Failure
-from .layout import ExportItem, ExportReport, FolderWriter, Names, each
+from ..report import ExportReport
+from .layout import ExportItem, FolderWriter, Names, each
 from .pictures import upright_copy
 from .single_ring import bridged
 

@@ -18,6 +18,7 @@ from ...masks.drawing import OutlineCache, draw_masks
 from ...templates import STRATEGY_NAMES, Template
 from ...templates.evaluation import sweep
 from ...templates.matching import Match
+from ...templates.parameters import PARAMETERS, Parameter
 from ...templates.preview import Preview, Sample, samples_of
 from ...templates.report import Sweep
 from ..common import style
@@ -42,24 +43,7 @@ SHOWN = 12
 _TOGETHER = 0.12
 """Seconds: what was found in this time is drawn together."""
 
-# Name, least, most, step, what it says.
-_SLIDERS: tuple[tuple[str, float, float, float, str], ...] = (
-    ("min_score", 0.0, 1.0, 0.01, "accept from: below it nothing is kept"),
-    ("review_score", 0.0, 1.0, 0.01, "sure from: below it a person is asked to look"),
-    ("min_similarity", -0.2, 0.9, 0.01, "below it no place is tried"),
-    ("max_area_ratio", 1.0, 20.0, 0.1, "largest area over the examples', either way round"),
-    ("max_overlap", 0.0, 1.0, 0.01, "share of the smaller mask that may lie in another"),
-    ("max_iou_between", 0.0, 1.0, 0.01, "IoU that masks of two categories may have"),
-    ("background_weight", 0.0, 1.0, 0.05, "how much background examples take off"),
-    ("max_shift", 0.0, 0.5, 0.01, "how far an object may have moved (fixed)"),
-    ("refine", 0, 6, 1, "how often an object is clicked again at its middle"),
-    ("max_objects", 1, 200, 1, "at most so many in an image"),
-    ("parts", 0, 5, 1, "so many parts of an example count as examples"),
-    ("cascade", 0, 2, 1, "how often a found mask is given back to be refined"),
-    ("guidance", 0.0, 1.0, 0.05, "how much attention is drawn to similar places"),
-)
-_ONLY_FIXED = {"max_shift"}
-_NOT_FIXED = {"min_similarity", "max_area_ratio", "refine", "max_objects", "parts", "cascade", "guidance"}
+_SLIDERS = sorted(PARAMETERS, key=lambda parameter: parameter.place)
 
 
 class Tuner(ipywidgets.VBox):
@@ -367,7 +351,7 @@ class Tuner(ipywidgets.VBox):
         self._thresholds = thresholds.Thresholds(lambda least, sure: self.set(min_score=least, review_score=sure))
         self._choice = ipywidgets.Dropdown(options=STRATEGY_NAMES, value=self._strategy, description="strategy")
         self._choice.observe(self._on_strategy, "value")
-        self._sliders = {spec[0]: self._slider(*spec[1:]) for spec in _SLIDERS}
+        self._sliders = {parameter.name: self._slider(parameter) for parameter in _SLIDERS}
         self._compare = style.tool("Before", self.toggle_before, "Show what the saved version finds")
         self._save = style.tool("Save", self.save, "A new version of the template", "samnb-primary")
         self._sweep = style.tool("Sweep", self.sweep, "Try values round these on what was annotated by hand")
@@ -415,10 +399,11 @@ class Tuner(ipywidgets.VBox):
             self.mark(image, number, True if now is None else False if now else None)
             self._feedback_row.objects.value = (image, number)
 
-    def _slider(self, least: float, most: float, step: float, says: str) -> Any:
-        kind = ipywidgets.IntSlider if isinstance(step, int) else ipywidgets.FloatSlider
-        options: dict[str, Any] = {} if isinstance(step, int) else {"readout_format": ".2f"}
-        slider = kind(min=least, max=most, step=step, tooltip=says, **options)
+    def _slider(self, parameter: Parameter) -> Any:
+        least, most, step = parameter.slider
+        kind = ipywidgets.IntSlider if parameter.integer else ipywidgets.FloatSlider
+        options: dict[str, Any] = {} if parameter.integer else {"readout_format": ".2f"}
+        slider = kind(min=least, max=most, step=step, tooltip=parameter.help, **options)
         slider.observe(self._on_slider, "value")
         return slider
 
@@ -427,12 +412,13 @@ class Tuner(ipywidgets.VBox):
         self._setting = True
         try:
             self._choice.value = self._strategy
-            for name, slider in self._sliders.items():
+            for parameter in _SLIDERS:
+                name, slider = parameter.name, self._sliders[parameter.name]
                 value = self._values[name]
                 slider.min, slider.max = min(slider.min, _like(slider, value)), max(slider.max, _like(slider, value))
                 slider.description, slider.value = name, _like(slider, value)
-                hidden = _NOT_FIXED if self._strategy == "fixed" else _ONLY_FIXED
-                style.show(slider, name not in hidden and self._matters(name))
+                unused = "match" if self._strategy == "fixed" else "fixed"
+                style.show(slider, parameter.used_by != unused and self._matters(name))
         finally:
             self._setting = False
 

@@ -1,0 +1,127 @@
+"""`samnb add`, `prewarm`, `export`, `import` and the other commands of a session folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StoreError
+from .evaluate import add_evaluate_command
+from .inspect import add_inspect_commands
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+__all__ = ["add_session_commands"]
+
+
+def add_session_commands(commands: Any) -> None:
+    """Add the commands that open a session to the sub-commands of a parser."""
+    inspect = add_inspect_commands(commands, _opened)
+    add = commands.add_parser("add", help="add pictures")
+    prewarm = commands.add_parser("prewarm", help="encode what is not cached yet")
+    export = commands.add_parser("export", help="write annotations for other tools")
+    take = commands.add_parser("import", help="take annotations from files of other tools")
+    evaluate = add_evaluate_command(commands, _opened)
+    for command in (*inspect, add, prewarm, export, take, evaluate):
+        command.add_argument(
+            "session", type=Path, help="the session folder", nargs="?" if command is evaluate else None
+        )
+        command.add_argument("--model", default="tiny")
+        command.add_argument("--checkpoint", type=Path)
+        command.add_argument("--device", default="auto")
+    add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
+    for command in (add, prewarm, export, take, evaluate):
+        command.add_argument("--dataset", default="default" if command is add else None)
+    export.add_argument("format", help="coco, labelme, masks, recipe, table, voc or yolo")
+    export.add_argument("path", type=Path, help="file or folder to write")
+    take.add_argument("format", help="coco, labelme or masks")
+    take.add_argument("path", type=Path, help="file or folder to read")
+    take.add_argument("--images", type=Path, metavar="DIR", help="add the pictures it names from there")
+    take.add_argument("--by-hand", action="store_true", help="they count as made by hand: for templates, evaluate")
+    for command in (export, take):
+        command.add_argument(
+            "--set", dest="options", metavar="NAME=VALUE", type=_option, action="append", default=[],
+            help="an option of the format, such as polygons=true; docs/exchange.md has them",
+        )  # fmt: skip
+    for command, run in ((add, _add), (prewarm, _prewarm), (export, _export), (take, _import)):
+        command.set_defaults(run=run)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """``polygons=true`` as a name and a value: JSON, or else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE; got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _opened(arguments: argparse.Namespace) -> Session:
+    # Late, so that `samnb --help` answers at once.
+    from ..session import Session
+
+    if (
+        arguments.run is not _add
+        and not (arguments.session / "catalog.db").exists()
+        and "DATABASE_URL" not in os.environ
+    ):
+        raise StoreError(
+            f"{arguments.session}: no session there. Make one with: samnb add {arguments.session} PICTURES"
+        )
+    options = {name: getattr(arguments, name) for name in ("model", "checkpoint", "device")}
+    return Session(arguments.session, **options)
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    with _opened(arguments) as session:
+        # A single missing source is an error; among several it is only reported.
+        source = arguments.sources[0] if len(arguments.sources) == 1 else arguments.sources
+        try:
+            report = session.add(source, dataset=arguments.dataset)
+        except KeyboardInterrupt as stopped:
+            print(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", file=sys.stderr)
+            return 130
+        print(report)
+        return 1 if report.failed and not report.images else 0
+
+
+def _prewarm(arguments: argparse.Namespace) -> int:
+    from ..jobs import summary_text
+
+    with _opened(arguments) as session:
+        job = session.prewarm(arguments.dataset)
+        try:
+            last = job.wait()
+        except KeyboardInterrupt:
+            job.cancel()
+            last = job.wait()
+        for event in job.events:
+            if event.status == "failed":
+                print(f"⚠ {event.filename}: {event['error']}", file=sys.stderr)
+        print(summary_text(last))
+        return 1 if last["failed"] else 0
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    with _opened(arguments) as session:
+        print(session.export(arguments.format, arguments.path, dataset=arguments.dataset, **dict(arguments.options)))
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    with _opened(arguments) as session:
+        named: dict[str, Any] = {name: getattr(arguments, name) for name in ("dataset", "images", "by_hand")}
+        named |= dict(arguments.options)
+        try:
+            report = session.import_(arguments.format, arguments.path, **named)
+        except KeyboardInterrupt as stopped:
+            print(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", file=sys.stderr)
+            return 130
+        print(report)
+        return 1 if report.failed and not report.images else 0

@@ -1,0 +1,109 @@
+"""The parameters of a template: defaults, ranges, and the sliders that the tuner shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import TemplateError, UnknownOption
+
+__all__ = ["DEFAULT_PARAMETERS", "PARAMETERS", "Parameter", "checked_parameters"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a template.
+
+    Parameters
+    ----------
+    name : str
+    default, min, max : float
+    place : int
+        Among the tuner's sliders, from the top.
+    used_by : {"all", "fixed", "match"}
+        The strategies that read it; "match": all but "fixed".
+    slider : (min, max, step)
+        The range of the slider, which may be narrower than `min` to `max`.
+    help : str
+        What the slider says.
+    """
+
+    name: str
+    default: float
+    min: float
+    max: float
+    place: int
+    used_by: Literal["all", "fixed", "match"]
+    slider: tuple[float, float, float]
+    help: str
+
+    @property
+    def integer(self) -> bool:
+        """True for whole numbers."""
+        return isinstance(self.slider[2], int)
+
+
+# In the order of their names in saved templates, which must not change: it is part of the content.
+# fmt: off
+PARAMETERS = (
+    # mean cosine of an object-sized disc with the examples
+    Parameter("min_similarity", 0.1, -1, 1, 2, "match", (-0.2, 0.9, 0.01), "below it no place is tried"),
+    # cosine of the mask with the prototype x predicted IoU
+    Parameter("min_score", 0.3, 0, 1, 0, "all", (0.0, 1.0, 0.01), "accept from: below it nothing is kept"),
+    Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01), "sure from: below it a person is asked to look"),
+    # per category and image, for "match_all"
+    Parameter("max_objects", 50, 1, 10_000, 9, "match", (1, 200, 1), "at most so many in an image"),
+    # of two masks above one of these two, the one with the lower score goes
+    Parameter("max_overlap", 0.5, 0, 1, 4, "all", (0.0, 1.0, 0.01),
+              "share of the smaller mask that may lie in another"),
+    Parameter("max_iou_between", 0.8, 0, 1, 5, "all", (0.0, 1.0, 0.01), "IoU that masks of two categories may have"),
+    # only while that gives a better mask
+    Parameter("refine", 2, 0, 10, 8, "match", (0, 6, 1), "how often an object is clicked again at its middle"),
+    # area of a found mask over the examples' median area
+    Parameter("max_area_ratio", 3.0, 1, 1e9, 3, "match", (1.0, 20.0, 0.1),
+              "largest area over the examples', either way round"),
+    # as a share of the image's longest side; 0: not at all
+    Parameter("max_shift", 0.0, 0, 1, 7, "fixed", (0.0, 0.5, 0.01), "how far an object may have moved (fixed)"),
+    # factor of the similarity with background examples
+    Parameter("background_weight", 1.0, 0, 1, 6, "all", (0.0, 1.0, 0.05), "how much background examples take off"),
+    # the largest groups of cells of an example, 2 to 5; 0: its mean alone
+    Parameter("parts", 0, 0, 5, 10, "match", (0, 5, 1), "so many parts of an example count as examples"),
+    # 1: a found mask is given back to the model; 2: then with its bounding box, too
+    Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1), "how often a found mask is given back to be refined"),
+    # exponent of the map that the model's attention is multiplied with
+    Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05), "how much attention is drawn to similar places"),
+)
+# fmt: on
+
+DEFAULT_PARAMETERS: Mapping[str, float] = {parameter.name: parameter.default for parameter in PARAMETERS}
+"""Every parameter of a template, with its default."""
+
+_BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+
+
+def checked_parameters(values: Mapping[str, float]) -> dict[str, float]:
+    """The values as floats.
+
+    Raises
+    ------
+    UnknownOption
+        An unknown parameter.
+    TemplateError
+        A value out of its range.
+
+    Examples
+    --------
+    >>> checked_parameters({"refine": 3})
+    {'refine': 3.0}
+    """
+    if unknown := values.keys() - _BY_NAME.keys():
+        raise UnknownOption("template", unknown, DEFAULT_PARAMETERS)
+    for name, value in values.items():
+        known = _BY_NAME[name]
+        # Written so that NaN is refused too.
+        if not (isinstance(value, (int, float)) and known.min <= value <= known.max):
+            raise TemplateError(f"{name}: expected a number from {known.min:g} to {known.max:g}; got {value!r}.")
+        if known.integer and value != int(value):
+            raise TemplateError(f"{name}: expected a whole number from {known.min:g} to {known.max:g}; got {value!r}.")
+    return {name: float(value) for name, value in values.items()}
