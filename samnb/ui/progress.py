@@ -1,4 +1,4 @@
-"""The Progress widget: how a prewarm or an apply goes on, and what it came to."""
+"""The Progress widget: the progress of a prewarm or an apply, and its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .common.error_line import ErrorLine
 
 __all__ = ["Progress"]
 
-# Seconds: faster redrawing only costs the page time; slower, and the time left stands still.
+# Seconds: faster redrawing only costs time in the page; with slower redrawing the time left does not move.
 _DRAW_EVERY, _TICK = 0.1, 0.5
 _FAILURES_SHOWN = 100
 
@@ -67,10 +67,10 @@ class Progress(ipywidgets.VBox):
         job.subscribe(self._on_event, finished=self._draw)
         self._tick()
 
-    # -- what the hand does ------------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------------------
 
     def toggle_pause(self) -> None:
-        """Pause the job after the image in hand, or go on."""
+        """Pause the job after the current image, or resume."""
         if self.job.state == "paused":
             self.job.resume()
         else:
@@ -78,15 +78,15 @@ class Progress(ipywidgets.VBox):
         self._draw()
 
     def cancel(self) -> None:
-        """Stop the job after the image in hand; what is finished is kept."""
+        """Stop the job after the current image; finished images are kept."""
         self.job.cancel()
         self._draw()
 
-    # -- what the job says -------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------
 
     @property
     def done(self) -> int:
-        """How many images are behind us, failed ones included."""
+        """The number of processed images, including failed ones."""
         return sum(self.counts.values())
 
     def _on_event(self, event: Event) -> None:
@@ -103,7 +103,7 @@ class Progress(ipywidgets.VBox):
             self._draw()
 
     def _tick(self) -> None:
-        """Draw now and then while the job runs: the last news of a burst, and the time left of a slow image."""
+        """Redraw regularly while the job runs: the last event of a burst, and the time left during a slow image."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -116,7 +116,7 @@ class Progress(ipywidgets.VBox):
 
         loop.call_later(_TICK, again)
 
-    # -- how it looks ------------------------------------------------------------------------------
+    # -- drawing -----------------------------------------------------------------------------------
 
     @property
     def _ended(self) -> bool:
@@ -139,13 +139,13 @@ class Progress(ipywidgets.VBox):
         paused = self.job.state == "paused"
         self._pause.description, self._pause.icon = ("Resume", "play") if paused else ("Pause", "pause")
         for button in (self._pause, self._cancel):
-            # While the work blocks the kernel, a click would not be felt: interrupting the kernel is.
+            # While the work blocks the kernel, clicks are not handled, but an interrupt of the kernel is.
             button.layout.display = "none" if self._ended or not self.job.in_background else None
             button.disabled = self.job.control.cancelled
 
     @property
     def _rate(self) -> float:
-        """Computed images a second since the start; skipped ones cost nothing and would flatter it."""
+        """Computed images per second since the start; skipped ones cost no time and are not counted."""
         seconds = (self._ended_at or time.monotonic()) - self.job.started
         return self.counts["computed"] / seconds if seconds > 0 else 0.0
 
@@ -154,7 +154,7 @@ class Progress(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
-        # What a saved notebook shows for good: no count, since it would stand still at the first one.
+        # The text in a saved notebook: no count, since it would stay at the first one.
         return {**bundle, "text/plain": f"{_doing(self.job.name)}: {self.job.total} images"}
 
 

@@ -1,4 +1,4 @@
-"""The Upload widget: pictures and zip files from the computer the browser runs on, into a dataset."""
+"""The Upload widget: adds pictures and zip files from the browser's computer to a dataset."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Upload"]
 
 
 class Upload(ipywidgets.VBox):
-    """Choose files in the browser; they are added at once, and what came of it is shown in place.
+    """Choose files in the browser; they are added at once, and the result is shown in place.
 
-    The bytes travel in one message: for more than some megabytes, dropping the files into JupyterLab's file browser
-    and `Session.add` of that folder is the better way.
+    The bytes are sent in one message: for more than some megabytes, drop the files into JupyterLab's file browser
+    and call `Session.add` on that folder.
 
     Parameters
     ----------
     session : Session
     dataset : str
-        Where the pictures go.
+        The dataset of the pictures.
     """
 
     def __init__(self, session: UploadSession, *, dataset: str = "default"):
@@ -56,12 +56,12 @@ class Upload(ipywidgets.VBox):
 
     @property
     def report(self) -> AddReport | None:
-        """What the last files came to; None while they are added."""
+        """The report of the last files; None while they are added."""
         return None if self.job is None else self.job.report
 
     @show_errors("These files were not added")
     def add(self, source: Any) -> None:
-        """Add files as `Session.add_job` does, and show how it goes; the button waits until it is done."""
+        """Add files as `Session.add_job` does, and show progress; the button waits until it is done."""
         self._error_line.dismiss()
         self._files.disabled = True
         try:
@@ -76,7 +76,7 @@ class Upload(ipywidgets.VBox):
         self.job.subscribe(lambda event: None, finished=self._ended)
 
     def show_error(self, what: str, error: BaseException) -> None:
-        """Put an error into the red line."""
+        """Show an error in the red line."""
         self._error_line.show(what, error)
 
     def _chosen(self, change: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ class Upload(ipywidgets.VBox):
             self.add(change["new"])
 
     def _ended(self) -> None:
-        # Emptied, so that the bytes are let go of, and choosing the same files again is news.
+        # Emptied, so that the bytes are released, and choosing the same files again is a change.
         self._files.value = ()
         self._files.disabled = False
 

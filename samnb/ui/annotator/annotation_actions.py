@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotationActions"]
 
-# The two clicks that make a double click lie this near to it, in CSS pixels.
+# Maximum distance of the two clicks of a double click from it, in CSS pixels.
 _DOUBLE_CLICK_NEAR = 8.0
 
 
@@ -78,7 +78,7 @@ class AnnotationActions(AnnotatorPart):
                     after = self.session.update(before, mask=mask, category=category, prompt=prompt, score=score)
                     return Change(before, after)
                 except UnknownName:
-                    # It was deleted elsewhere meanwhile: the draft is saved all the same, as a new annotation.
+                    # It was deleted elsewhere meanwhile: the draft is still saved, as a new annotation.
                     self.renderer.apply([Change(before, None)])
             if prediction is not None and not draft.is_painted:
                 return Change(None, self.session.accept(prediction, category=category, index=editor.chosen))
@@ -89,12 +89,12 @@ class AnnotationActions(AnnotatorPart):
 
     @show_errors("Undo failed")
     def undo(self) -> None:
-        """Take the last step back, whatever it was: a click, a stroke, an accept, a delete."""
+        """Undo the last step: a click, a stroke, an accept, a delete."""
         self._move(back=True)
 
     @show_errors("Redo failed")
     def redo(self) -> None:
-        """Do again what was undone last."""
+        """Redo the step that was undone last."""
         self._move(back=False)
 
     def _move(self, *, back: bool) -> None:
@@ -161,7 +161,7 @@ class AnnotationActions(AnnotatorPart):
             self.edit(found.id)
 
     def _forget_clicks(self, x: float, y: float) -> None:
-        """Take back the two clicks of a double click: they were not meant as points."""
+        """Undo the two clicks of a double click: they were not meant as points."""
         near, history = _DOUBLE_CLICK_NEAR / self.layout.stage.view.scale, self.editor.history
         for _ in range(2):
             last = history.last

@@ -12,7 +12,7 @@ from ..common import style
 
 __all__ = ["AnnotationList", "AnnotationListActions", "AnnotationRow"]
 
-# Rows are widgets: a page is fast with a few dozen at once. The others come when the list is turned.
+# Rows are widgets: a page is fast with a few dozen at once. The others are shown on paging.
 _ROWS = 40
 
 
@@ -28,7 +28,7 @@ class AnnotationRow:
 
 
 class AnnotationListActions(Protocol):
-    """What the list calls."""
+    """The calls that the list makes."""
 
     def select(self, annotation_id: int | None) -> None: ...
     def edit(self, annotation_id: int) -> None: ...
@@ -121,7 +121,7 @@ class _Row:
 
 
 class _Actions(ipywidgets.Box):
-    """What can be done with the selected annotation; hidden while none is."""
+    """The actions for the selected annotation; hidden if none is selected."""
 
     def __init__(self, actions: AnnotationListActions):
         self._actions = actions

@@ -19,13 +19,13 @@ __all__ = ["AnnotationOutlines", "Outlines"]
 
 Outlines = tuple[Polygon, ...]
 
-# An outline of a large picture takes a millisecond: that many are made at once, the others on the worker.
+# An outline of a large picture takes a millisecond: this number is computed at once, the others on the worker.
 _AT_ONCE = 50
 _REST, _FINER = 1, 2
 
 
 class AnnotationOutlines:
-    """Remembers the outlines of annotations for as long as these do not change.
+    """Caches the outlines of annotations as long as these do not change.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class AnnotationOutlines:
     lock : RLock
         Held while outlines that the worker made are taken over, and by the caller of every method.
     on_ready : callable
-        Called when the worker has made more.
+        Called when the worker has computed more.
     on_error : callable
         Called with the error of the worker.
     """
@@ -58,7 +58,7 @@ class AnnotationOutlines:
         return len(self._known)
 
     def clear(self) -> None:
-        """Forget everything, for another image."""
+        """Clear, for another image."""
         self._image += 1
         self._known: dict[int, tuple[object, Outlines]] = {}
         self._fine: set[int] = set()

@@ -20,7 +20,7 @@ class AnnotationSet:
     Attributes
     ----------
     version : int
-        Counts the changes made by this annotator, so that an older reading of the session can be told apart.
+        Counts the changes made by this annotator, so that an older reading of the session is recognised.
     """
 
     def __init__(self) -> None:

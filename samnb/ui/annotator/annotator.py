@@ -329,7 +329,7 @@ class Annotator(ipywidgets.VBox):
 
     def close(self) -> None:
         """Release the browser's objects."""
-        # ipywidgets also closes what never came into being, when a constructor raised.
+        # ipywidgets also closes a widget whose constructor raised.
         if hasattr(self, "_snapshot"):
             self._follower.stop()
             self._snapshot.close()

@@ -1,4 +1,4 @@
-"""The picture under everything else: drawn at once from what the page has, and sharp as soon as that part is there."""
+"""`Background`: the picture under everything else, drawn at once from what the page has, then sharp."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Background"]
 
 _log = logging.getLogger("samnb.widgets")
 
-# Pictures up to so many pixels are shrunk in a few hundredths of a second: not worth a coarse first look.
+# Pictures up to this number of pixels are shrunk in some hundredths of a second, so they need no coarse first version.
 _QUICK_PIXELS = 3_000_000
 
 
@@ -29,7 +29,7 @@ class Background:
     Parameters
     ----------
     layer : ipycanvas.Canvas
-        What is seen; cleared at each drawing.
+        The visible layer; cleared at each drawing.
     """
 
     def __init__(self, layer: ipycanvas.Canvas):
@@ -54,7 +54,7 @@ class Background:
                 self.draw(view, coarse=not quick)
 
     def draw(self, view: Viewport, *, coarse: bool = False) -> None:
-        """The picture in that view as well as it is known, and better as soon as it can be."""
+        """Draw the picture in that view as sharp as possible now, and sharper when more is loaded."""
         with LOCK, drawing():
             self._frame = view
             self._layer.clear()
@@ -66,18 +66,18 @@ class Background:
                 self._worker.submit(partial(_rendered, self._pyramid, view, coarse or self._stale(view)), self._came)
 
     def send_again(self) -> None:
-        """All files once more, for a page that was loaded anew."""
+        """Send all files again, for a reloaded page."""
         with LOCK, drawing():
             for tile in (self._whole, self._part):
                 if tile.raster is not None:
                     tile.put(tile.raster)
 
     def wait(self, timeout: float = 30.0) -> None:
-        """Block until the picture is as sharp as it can be; for scripts and tests."""
+        """Block until the picture is as sharp as possible; for scripts and tests."""
         self._worker.wait(timeout)
 
     def close(self) -> None:
-        """Let go of the browser's objects."""
+        """Release the browser's objects."""
         self._pyramid = None
         for tile in (self._whole, self._part, self._spare):
             tile.canvas.close()
@@ -110,9 +110,9 @@ def _rendered(pyramid: ImagePyramid, view: Viewport, whole: bool) -> tuple[Image
 
 
 class _Tile:
-    """A canvas that is not shown, to draw from: the page decodes a file once and not at each drawing.
+    """A hidden canvas to draw from: the page decodes a file once and not at each drawing.
 
-    Used again and again and not closed: a command that names a canvas the page no longer has would end all drawing.
+    It is reused and never closed: a command for a canvas that the page no longer has would stop all drawing.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class _Tile:
         self.raster: Raster | None = None
 
     def put(self, raster: Raster) -> None:
-        """Another file in here."""
+        """Load another file."""
         width, height = raster.size
         if (self.canvas.width, self.canvas.height) != (width, height):
             self.canvas.width, self.canvas.height = width, height
@@ -133,7 +133,7 @@ class _Tile:
             )
 
     def draw(self, layer: ipycanvas.Canvas, view: Viewport) -> None:
-        """Its part of the picture where that view has it."""
+        """Draw its part of the picture at the position in that view."""
         if self.raster is None:
             return
         (x, y), (right, bottom) = view.to_canvas([self.raster.box[:2], self.raster.box[2:]]).round(3).tolist()

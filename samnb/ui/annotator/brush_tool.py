@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BrushTool"]
 
-# A preview of a stroke goes over all pixels at each move of the mouse.
+# A preview of a stroke processes all pixels at each move of the mouse.
 _PREVIEW_PIXELS = 12_000_000
 
 
@@ -117,6 +117,6 @@ class BrushTool(AnnotatorPart):
 
 
 def _stroked(draft: Draft, touched: Mask, *, erase: bool) -> Draft:
-    """Paint needs no mask below it, so a stroke counts while the model is still computing."""
+    """Painting needs no mask below it, so a stroke is possible while the model is still computing."""
     nothing = np.zeros_like(touched)
     return draft.painted(touched, nothing) if erase else draft.painted(nothing, touched)

@@ -32,7 +32,7 @@ class CategoryActions(AnnotatorPart):
 
     @property
     def category(self) -> str:
-        """What the next accepted mask is; a new name becomes a new category."""
+        """The category of the next accepted mask; a new name becomes a new category."""
         return self.palette.chosen
 
     @category.setter
@@ -42,7 +42,7 @@ class CategoryActions(AnnotatorPart):
 
     @show_errors("No such category")
     def choose_category(self, name: str) -> None:
-        """Choose a category by its name, as the chips and the field of the categories do."""
+        """Choose a category by its name, as the chips and the text field do."""
         self.category = name
 
     @show_errors("No such category")
@@ -53,7 +53,7 @@ class CategoryActions(AnnotatorPart):
 
     @show_errors("No such category")
     def category_step(self, by: int) -> None:
-        """Choose the category `by` places further, round and round."""
+        """Choose the category `by` places further, cyclically."""
         self.category = self.palette.step(by)
 
     @show_errors("The category was not added")

@@ -15,7 +15,7 @@ __all__ = ["CategoryChips", "ChipActions"]
 
 
 class ChipActions(Protocol):
-    """What the chips call."""
+    """The calls that the chips make."""
 
     def choose_category(self, name: str) -> None: ...
     def rename_category(self, old: str, new: str) -> None: ...
@@ -66,7 +66,7 @@ class CategoryChips(ipywidgets.Box):
         self._draw()
 
     def show_counts(self, counts: Mapping[str, int]) -> None:
-        """How many annotations of each category the image has."""
+        """Show the number of annotations of each category."""
         self._counts = counts
         self._draw()
 
@@ -117,7 +117,7 @@ class CategoryChips(ipywidgets.Box):
 
 
 class _Editor(ipywidgets.Box):
-    """A colour and a name, in the row of the chips; each takes effect when it is left."""
+    """Fields for colour and name, in the row of the chips; each takes effect when it loses the focus."""
 
     def __init__(
         self, rename: Callable[[str, str], None], recolor: Callable[[str, str], None], close: Callable[[], None]

@@ -1,4 +1,4 @@
-"""CategoryChips in their order, each with its colour."""
+"""`Palette`: the categories in their order, each with its colour."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Palette:
     Parameters
     ----------
     categories : sequence of str or of records with `name` and `color`
-        In their order; with none at all, "object" stands in until a name is given. One without a colour gets the
-        first that no other has, out of colours which colour-blind people tell apart.
+        In their order; if there are none, "object" is used until a name is given. A category without a colour gets the
+        first unused one of a palette that colour-blind people can distinguish.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Palette:
         return tuple(Chip(name, color) for name, color in self._colors.items())
 
     def renew(self, categories: Sequence[Any]) -> None:
-        """What the session knows now; the chosen one stays chosen, known or not."""
+        """Update to the session's categories; the chosen one stays chosen, even if it is not among them."""
         kept = () if self._stands_in else (self.chosen,)
         known = {_name(each): _color(each) for each in categories}
         wanted = {**known, **{name: self._colors.get(name, "") for name in kept if name not in known}}
@@ -77,7 +77,7 @@ class Palette:
             self.chosen = self.names[0]
 
     def choose(self, name: str) -> None:
-        """Take that category, a new one if nobody knows it yet.
+        """Choose that category; a new one is added.
 
         Raises
         ------
@@ -91,11 +91,11 @@ class Palette:
         self.chosen = name
 
     def step(self, by: int) -> str:
-        """The category so many places on, round and round."""
+        """Choose the category `by` places further, cyclically."""
         return self.names[(self.names.index(self.chosen) + by) % len(self.names)]
 
     def rename(self, old: str, new: str) -> None:
-        """The same category under another name, at its place and in its colour.
+        """Rename a category; its place and colour stay.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class Palette:
         self._stands_in = False
 
     def recolor(self, name: str, color: str) -> None:
-        """Another colour.
+        """Change a colour.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Palette:
         self._colors[name] = color.lower()
 
     def index(self, name: str) -> int:
-        """The place of a category; one not seen before comes last."""
+        """The index of a category; a new one comes last."""
         self._stands_in = False
         if name not in self._colors:
             self._colors = _filled({**self._colors, name: ""})
@@ -134,7 +134,7 @@ class Palette:
 
 
 def _filled(colors: dict[str, str]) -> dict[str, str]:
-    """Colours for those without one: the first that is free, beginning at the category's own place."""
+    """Colours for those without one: the first free colour, starting at the category's own index."""
     taken = {color for color in colors.values() if color}
     filled = {}
     for index, (name, color) in enumerate(colors.items()):

@@ -59,20 +59,20 @@ class ChangeFollower:
         self._own_changes = 0
 
     def start(self) -> None:
-        """Listen."""
+        """Subscribe."""
         self._session.changes.subscribe(self.annotations_changed)
         self._edit_state.changes.subscribe(self._draft_changed)
         self._session.encoding_changes.subscribe(self.encoding_changed)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Unsubscribe."""
         self._session.changes.unsubscribe(self.annotations_changed)
         self._edit_state.changes.unsubscribe(self._draft_changed)
         self._session.encoding_changes.unsubscribe(self.encoding_changed)
 
     @contextmanager
     def own_change(self) -> Iterator[None]:
-        """What happens inside is this annotator's doing: it is not read again."""
+        """Changes inside the block are made by this annotator: they are not read again."""
         self._own_changes += 1
         try:
             yield

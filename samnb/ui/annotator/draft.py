@@ -1,4 +1,4 @@
-"""What is in hand and not kept yet, as one immutable value: prompt, choice, paint. No widgets."""
+"""`Draft`: the object being edited and not saved yet, as one immutable value: prompt, choice, paint. No widgets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Draft", "PackedLogits", "PackedMask", "Request"]
 
 @dataclass(frozen=True)
 class PackedMask:
-    """A mask in few bytes, equal to another by its pixels: a history holds hundreds.
+    """A mask in few bytes, compared by its pixels: a history holds hundreds.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class PackedMask:
 
     @property
     def mask(self) -> Mask:
-        """The (H, W) bool mask again."""
+        """The (H, W) bool mask."""
         x, y, width, height = self.bbox
         mask = np.zeros(self.size_hw, bool)
         bits = np.unpackbits(np.frombuffer(zlib.decompress(self.bits), np.uint8), count=width * height)
@@ -55,7 +55,7 @@ class PackedMask:
 
 @dataclass(frozen=True)
 class PackedLogits:
-    """Low-resolution logits that go back to the model with the next click, as float16."""
+    """Low-resolution logits that the model gets with the next click, as float16."""
 
     shape: tuple[int, ...]
     data: bytes
@@ -76,24 +76,24 @@ Request = tuple[Prompt, PackedLogits | None, Region | None]
 
 @dataclass(frozen=True)
 class Draft:
-    """One object in the making. Its mask is what the model answers, or `drawn`, with the paint on top.
+    """One object being edited. Its mask is the model's prediction, or `drawn`, with the paint on top.
 
     Parameters
     ----------
     prompt : Prompt
         Empty at the start.
     hint : PackedLogits, optional
-        Of the mask that was shown when the last point was added; the model gets them with the prompt.
+        Logits of the mask shown when the last point was added; the model gets them with the prompt.
     region : (x0, y0, x1, y1), optional
-        The part of the image that the model is shown; None: all of it.
+        The part of the image that the model gets; None: all of it.
     chosen : int, optional
         Candidate mask, counted from 0; None: the automatic choice.
     drawn : PackedMask, optional
-        Stands for the model's answer: the mask of an annotation that is edited, until its prompt changes.
+        Used instead of the model's prediction: the mask of an edited annotation, until its prompt changes.
     score : float
         Of `drawn`.
     added, removed : PackedMask, optional
-        What strokes and tools put on or took off; they stay when the prompt changes.
+        Pixels that strokes and tools added or removed; they stay when the prompt changes.
     replaces : int, optional
         Id of the annotation that is edited.
 
@@ -122,25 +122,25 @@ class Draft:
 
     @property
     def needs_model(self) -> bool:
-        """True when the mask is the model's to say."""
+        """True if the mask comes from the model."""
         return bool(self.prompt) and self.drawn is None
 
     @property
     def is_painted(self) -> bool:
-        """True when the mask is not just what the model said."""
+        """True if the mask differs from the model's."""
         return self.drawn is not None or self.added is not None or self.removed is not None
 
     @property
     def request(self) -> Request:
-        """What the model's answer depends on."""
+        """The values that the model's prediction depends on."""
         return self.prompt, self.hint, self.region
 
     def with_prompt(self, prompt: Prompt, *, hint: PackedLogits | None = None, region: Region | None = None) -> Draft:
-        """The same object, asked anew."""
+        """The same object with another prompt."""
         return replace(self, prompt=prompt, hint=hint, region=region, chosen=None, drawn=None)
 
     def painted(self, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Draft:
-        """What turns the mask `before`, which this draft composes, into `after`, becomes paint."""
+        """Add the difference between the mask `before`, which this draft composes, and `after` as paint."""
         plus, minus = after & ~before, before & ~after
         added = (self._paint(self.added, before) | plus) & ~minus
         removed = (self._paint(self.removed, before) | minus) & ~plus

@@ -47,7 +47,7 @@ class DecodedPrompt:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its masks; at most what is kept of all, so that the last one is always kept."""
+        """Bytes of its masks; at most the total limit, so that the last one is always kept."""
         return min(self.prediction.masks.nbytes, _KEPT_BYTES)
 
 
@@ -118,13 +118,13 @@ class Editor:
 
     @property
     def prediction(self) -> Prediction | None:
-        """The prediction of this very draft; None while there is none. `decoded` may still be an earlier one."""
+        """The prediction of exactly this draft; None while there is none. `decoded` may still be an earlier one."""
         draft, decoded = self.draft, self.decoded
         return decoded.prediction if decoded and draft.needs_model and decoded.request == draft.request else None
 
     @property
     def chosen(self) -> int:
-        """Which candidate is taken, counted from 0."""
+        """The chosen candidate, counted from 0."""
         if self.decoded is None:
             return 0
         taken, prediction = self.draft.chosen, self.decoded.prediction
@@ -134,7 +134,7 @@ class Editor:
 
     @property
     def is_ready(self) -> bool:
-        """True when `mask` is the mask of this draft, and not of an earlier one."""
+        """True if `mask` is the mask of this draft, and not of an earlier one."""
         draft = self.draft
         return bool(draft) and (not draft.needs_model or self.prediction is not None)
 
@@ -148,7 +148,7 @@ class Editor:
         return draft.composed(base, image.size_hw)
 
     def accept_is_pending(self) -> bool:
-        """True, and the user is told so, while an accepted mask is still computed: it must not get lost."""
+        """True, with a message to the user, while an accepted mask is still computed: it must not get lost."""
         if self.accept_when_ready:
             self._say("one moment: the mask you accepted is still computed (Esc lets it go)")
         return self.accept_when_ready
@@ -298,7 +298,7 @@ class Editor:
         _log.warning("no mask for %s on %s", draft.prompt, image.filename, exc_info=error)
         self.accept_when_ready = False
         last = self.history.last
-        # A prompt that never had a mask goes; one that had is work, and stays for another try.
+        # A prompt that never had a mask is removed; one that had a mask is work, and stays for another try.
         if last is not None and not last.changes and hash(draft.request) not in self.history.answered:
             self.history.take_back()
             self.changed(notify=True)
@@ -332,5 +332,5 @@ class Editor:
 
 
 def _key(image: ImageRecord, request: Request) -> tuple[object, ...]:
-    """With the pixels: another picture may come under the same name."""
+    """The key includes the pixels: another picture may get the same name."""
     return image.id, image.pixel_hash, request

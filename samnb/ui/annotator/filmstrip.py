@@ -23,7 +23,7 @@ _CELL_WIDTH, _CELLS = 92, 18
 
 
 class FilmstripActions(Protocol):
-    """What the filmstrip calls."""
+    """The calls that the filmstrip makes."""
 
     def show(self, image: Any) -> None: ...
     def filter(self, kind: str) -> None: ...
@@ -31,7 +31,7 @@ class FilmstripActions(Protocol):
 
 
 class Filmstrip(ipywidgets.VBox):
-    """Thumbnails with names and badges (⚡ cached ⏳ waiting ✓ annotated ⚠ failed); a click goes there.
+    """Thumbnails with names and badges (⚡ cached ⏳ waiting ✓ annotated ⚠ failed); a click opens an image.
 
     Ten thousand images are as fast as ten: only the cells in view exist, and a thread reads only their pictures.
 
@@ -100,7 +100,7 @@ class Filmstrip(ipywidgets.VBox):
 
     @property
     def window(self) -> tuple[int, int]:
-        """(first, last + 1) of the images that have a cell."""
+        """(first, last + 1) of the images with a cell."""
         return self._first, min(self._first + _CELLS, len(self._images))
 
     def close(self) -> None:
@@ -202,7 +202,7 @@ class _Cell:
         self.widget = style.box(self._picture, self._button, classes=("samnb-cell",))
 
     def show(self, image: ImageRecord, signs: str, words: str, picture: bytes | None, current: bool) -> None:
-        """This image in this cell."""
+        """Show this image in this cell."""
         if picture is not None or self.image is not image:
             self._set_picture(picture)
         self.image = image
@@ -212,7 +212,7 @@ class _Cell:
         style.show(self.widget, True)
 
     def hide(self) -> None:
-        """No image here."""
+        """Show no image."""
         self.image = None
         style.show(self.widget, False)
 

@@ -1,4 +1,4 @@
-"""From what a pointer did to what it means: a click, a box, a moved point, a stroke. No widgets here."""
+"""`Gestures`: turns pointer events into gestures: a click, a box, a moved point, a stroke. No widgets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = [
     *("Pan", "PointDrag", "PointRemove", "Stroke", "Zoom"),
 ]
 
-# CSS pixels: a hand moves a little while it clicks, from this on it drags; and how near to a point is on it.
+# CSS pixels: movement from which a press is a drag and not a click; and the radius of a point.
 DRAG_THRESHOLD = 5.0
 POINT_RADIUS = 9.0
 
@@ -41,7 +41,7 @@ class DoubleClick:
 
 @dataclass(frozen=True)
 class BoxDrag:
-    """A box drawn by dragging, in image pixels; `done` once the hand has let go."""
+    """A box drawn by dragging, in image pixels; `done` after the release."""
 
     x0: float
     y0: float
@@ -52,7 +52,7 @@ class BoxDrag:
 
 @dataclass(frozen=True)
 class PointDrag:
-    """A point of the prompt, counted from 0, taken to another place; `done` once the hand has let go."""
+    """A point of the prompt, counted from 0, moved to another place; `done` after the release."""
 
     index: int
     x: float
@@ -82,7 +82,7 @@ class HoverEnd:
 
 @dataclass(frozen=True)
 class Stroke:
-    """All the (x, y) a brush went over since it was pressed; `done` once the hand has let go."""
+    """All (x, y) of a brush since it was pressed; `done` after the release."""
 
     points: tuple[tuple[float, float], ...]
     done: bool
@@ -90,7 +90,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Pan:
-    """The picture is moved by so many CSS pixels."""
+    """The picture is moved by (dx, dy) CSS pixels."""
 
     dx: float
     dy: float
@@ -98,7 +98,7 @@ class Pan:
 
 @dataclass(frozen=True)
 class Zoom:
-    """The picture grows by `factor` round a place on the stage, CSS pixels."""
+    """The picture is enlarged by `factor` around a point of the stage, CSS pixels."""
 
     factor: float
     at: tuple[float, float]
@@ -108,7 +108,7 @@ Gesture = Click | DoubleClick | BoxDrag | PointDrag | PointRemove | Hover | Hove
 
 
 class Gestures:
-    """Reads what the page tells, in the order it comes.
+    """Reads the events of the page, in their order.
 
     An event is a dictionary with "event" (down, move, up, cancel, hover, leave, double, wheel) and "x", "y":
     fractions of the stage, less than 0 or more than 1 while a button is held outside of it.
@@ -134,7 +134,7 @@ class Gestures:
     def read(
         self, event: Mapping[str, Any], view: Viewport, points: Sequence[tuple[float, float]] = ()
     ) -> Gesture | None:
-        """What the event completes or changes, if anything; `points` are those of the prompt, in image pixels."""
+        """The gestures that the event completes or changes; `points` are those of the prompt, in image pixels."""
         kind = event.get("event")
         x, y = _number(event.get("x")), _number(event.get("y"))
         if kind == "down":
@@ -161,7 +161,7 @@ class Gestures:
 
 
 class _Press:
-    """What the hand began by pressing a button, until it lets go."""
+    """A gesture from the press of a button to its release."""
 
     def __init__(self, meaning: str, start: tuple[float, float], *, background: bool = False, index: int = -1):
         self.meaning = meaning
@@ -187,7 +187,7 @@ class _Press:
             return cls("nothing", (x, y))
         if tool in _PAINTING:
             return cls("stroke" if button == _LEFT else "pan", (x, y))
-        # Ctrl-click is the right click of a Mac.
+        # Ctrl-click is the right click on a Mac.
         right = button == _RIGHT or bool(event.get("ctrl"))
         index = _point_at(points, view, x * view.stage_size[0], y * view.stage_size[1])
         if index is not None and (right or event.get("alt")):
@@ -221,7 +221,7 @@ class _Press:
 
 
 def _point_at(points: Sequence[tuple[float, float]], view: Viewport, x: float, y: float) -> int | None:
-    """The point drawn nearest to that place of the stage, the later one of two, if it is under it."""
+    """The drawn point nearest to that place of the stage, the later one of two, if it is under it."""
     best, found = POINT_RADIUS, None
     for index, point in enumerate(points):
         px, py = view.to_stage(*point)

@@ -1,4 +1,4 @@
-"""The overlay behind `?`: what the mouse and the keys do, from the one table there is."""
+"""The help overlay (`?`): mouse and keys, from the table of key bindings."""
 
 from __future__ import annotations
 

@@ -22,28 +22,28 @@ _MOST_HINTS, _MOST_IMAGES = 40, 20
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """An annotation before and after; None: it was not there, it is gone."""
+    """An annotation before and after a change; None: it did not exist, or was deleted."""
 
     before: Any
     after: Any
 
     @property
     def backwards(self) -> Change:
-        """What takes it back."""
+        """The inverse change."""
         return Change(self.after, self.before)
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one action did.
+    """The effect of one action.
 
     Parameters
     ----------
     what : str
-        For people: "point", "accept", "stroke" …
+        The name to show: "point", "accept", "stroke" …
     before, after : Draft
     changes : tuple of Change
-        What happened to annotations.
+        Changes of annotations.
     """
 
     what: str
@@ -53,7 +53,7 @@ class Step:
 
 
 class History:
-    """The steps on one image; what is undone can be redone until something else is done.
+    """The steps on one image; undone steps can be redone until another step is added.
 
     Examples
     --------
@@ -79,17 +79,17 @@ class History:
 
     @property
     def following(self) -> Step | None:
-        """The step that `redo` would do again."""
+        """The step that `redo` would repeat."""
         return self._undone[-1] if self._undone else None
 
     @property
     def can_undo(self) -> bool:
-        """True unless nothing was done since the start."""
+        """True if there is a step to undo."""
         return bool(self._done)
 
     @property
     def can_redo(self) -> bool:
-        """True after an undo."""
+        """True if there is a step to redo."""
         return bool(self._undone)
 
     def do(self, what: str, after: Draft, changes: Iterable[Change] = ()) -> None:

@@ -22,7 +22,7 @@ _log = logging.getLogger("samnb.widgets")
 
 
 class HoverPreview:
-    """Request for the mask that a click would give, behind everything that the hand really does.
+    """Requests the mask that a click would give, with a lower priority than all real actions.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ __all__ = ["KINDS", "ImageList", "Kind"]
 Kind = Literal["all", "open", "annotated", "failed"]
 
 KINDS: tuple[Kind, ...] = ("all", "open", "annotated", "failed")
-"""What the filmstrip can be narrowed to; "open": without annotations."""
+"""Filters of the filmstrip; "open": without annotations."""
 
 
 class ImageList:
@@ -87,7 +87,7 @@ class ImageList:
         return None if place is None else self._move(place)
 
     def find(self, text: str) -> ImageRecord | None:
-        """An image by its name: the very name, else the next one that begins with the text, else that holds it."""
+        """An image by its name: the exact name, else the next that begins with the text, else that contains it."""
         self._refresh()
         wanted, count = text.strip().casefold(), len(self.images)
         if not wanted:

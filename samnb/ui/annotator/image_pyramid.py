@@ -1,4 +1,4 @@
-"""Pictures of any size on a stage: only what is seen, at the resolution of the screen, becomes a file and travels."""
+"""`ImagePyramid`: pictures of any size on a stage; only the visible part, at the screen's resolution, is sent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 
 
 class ImagePyramid:
-    """A picture, and smaller versions of it as soon as somebody needs them: a quarter, a sixteenth … of the side.
+    """A picture, and smaller versions of it on demand: a quarter, a sixteenth … of the side.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class ImagePyramid:
         return width, height
 
     def cost(self, box: Box, factor: float) -> float:
-        """How many pixels must be read to show that box at `factor` screen pixels for each image pixel."""
+        """The number of pixels to read for that box at `factor` screen pixels per image pixel."""
         share = min(1.0, max(factor, 1e-9) * _STEP) ** 2
         width, height = self.size
         building = 0.0 if factor * _STEP > 1 or len(self._levels) > 1 else float(width * height)
@@ -58,7 +58,7 @@ class ImagePyramid:
         level = self._level(shrink)
         fx, fy = level.shape[1] / self.size[0], level.shape[0] / self.size[1]
         x0, y0, x1, y1 = box[0] * fx, box[1] * fy, box[2] * fx, box[3] * fy
-        # The filter also looks at pixels beside the box.
+        # The filter also reads pixels beside the box.
         rim = ceil(3 * max((x1 - x0) / size[0], (y1 - y0) / size[1])) + 1
         left, top = max(floor(x0) - rim, 0), max(floor(y0) - rim, 0)
         right, bottom = min(ceil(x1) + rim, level.shape[1]), min(ceil(y1) + rim, level.shape[0])
@@ -72,11 +72,11 @@ class ImagePyramid:
         return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=inside, reducing_gap=2.0))
 
     def exact(self, box: tuple[int, int, int, int]) -> Pixels:
-        """The pixels themselves of a box of whole image pixels."""
+        """The original pixels of a box of whole image pixels."""
         return self._levels[0][box[1] : box[3], box[0] : box[2]]
 
     def _level(self, shrink: float) -> Pixels:
-        """The smallest version that still has as many pixels as are wanted."""
+        """The smallest version with enough pixels."""
         import cv2
 
         wanted, level = 0, shrink
@@ -112,16 +112,16 @@ class Raster:
     view: Viewport
 
     def suffices(self, view: Viewport) -> bool:
-        """True when that view cannot show more: it was made for it, or has every pixel of the picture.
+        """True if that view cannot show more: the file was made for it, or has every pixel of the picture.
 
-        From near a JPEG is told from the picture itself.
+        At high zoom a JPEG differs visibly from the picture itself.
         """
         exact = self.data.startswith(b"\x89PNG") or view.scale * view.backing < _PEERING
         return view == self.view or (self.size == view.image_size and exact)
 
 
 def render(pyramid: ImagePyramid, view: Viewport) -> Raster:
-    """What that view shows of the picture; canvas pixel for canvas pixel where it is shrunk, else image pixels."""
+    """The part of the picture in that view: in canvas pixels if it is shrunk, else in image pixels."""
     factor = view.scale * view.backing
     x0, y0, x1, y1 = view.visible
     if factor >= 1:
@@ -137,7 +137,7 @@ def render(pyramid: ImagePyramid, view: Viewport) -> Raster:
 
 
 def glance(pixels: Pixels, view: Viewport) -> Raster:
-    """The whole picture, coarse and at once: every so-many-th pixel."""
+    """The whole picture, coarse and at once: every n-th pixel."""
     step = max(1, max(pixels.shape[:2]) // _GLANCE_SIDE)
     few = np.ascontiguousarray(pixels[::step, ::step])
     box = (0.0, 0.0, float(few.shape[1] * step), float(few.shape[0] * step))

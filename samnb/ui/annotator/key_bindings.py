@@ -1,4 +1,4 @@
-"""The one table of the annotator's keys: the handler, the help overlay and the README read it. No widgets here."""
+"""The table of the annotator's keys, used by the handler, the help overlay and the documentation. No widgets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["GESTURES", "KEYS", "Command", "Key", "as_markdown", "command_for"]
 
 @dataclass(frozen=True)
 class Key:
-    """One line of the help, and what makes it happen.
+    """One line of the help, and its action.
 
     Parameters
     ----------
     group, shown, does : str
-        For people: where it stands, the keys, what they do.
+        Text of the help: the group, the keys, the effect.
     names : tuple of str
         `KeyboardEvent.key` in lower case; any of them.
     method : str
@@ -40,7 +40,7 @@ class Key:
     has_candidates: bool | None = None
 
     def holds(self, name: str, *, ctrl: bool, shift: bool, has_candidates: bool) -> bool:
-        """True when this stroke is meant."""
+        """True if the key and its modifiers match."""
         return (
             name.lower() in self.names
             and ctrl == self.ctrl
@@ -112,7 +112,7 @@ KEYS: tuple[Key, ...] = (
     Key(_VIEW, "", "", ("-", "_", "−"), "zoom_out"),
     Key(_VIEW, "?", "this help", ("?",), "toggle_help"),
 )
-"""In the order of the help; a line without text belongs to the one above it. The first that holds counts."""
+"""In the order of the help; a line without text belongs to the one above it. The first match counts."""
 
 GESTURES: tuple[tuple[str, str], ...] = (
     ("click", "a point on the object"),
@@ -127,7 +127,7 @@ GESTURES: tuple[tuple[str, str], ...] = (
 
 
 def command_for(name: str, *, ctrl: bool = False, shift: bool = False, has_candidates: bool = False) -> Command | None:
-    """What a stroke means; None: it is none of ours.
+    """The action of a key; None: it has none.
 
     Parameters
     ----------
@@ -160,6 +160,6 @@ def shown_lines() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def as_markdown() -> str:
-    """The table of the README, which a test holds against this one."""
+    """The table in docs/annotator.md; a test compares the two."""
     rows = [f"| {keys} | {does} |" for _, lines in shown_lines() for keys, does in lines]
     return "\n".join(["| mouse, key | does |", "| --- | --- |", *rows])

@@ -25,7 +25,7 @@ _HINT = "click adds · shift-click takes away · drag a box · Enter accepts · 
 
 
 class AnnotatorActions(ToolbarActions, MaskToolActions, ChipActions, AnnotationListActions, FilmstripActions, Protocol):
-    """What the parts of the layout call: the annotator."""
+    """The calls that the parts of the layout make: the annotator."""
 
     def accept(self) -> None: ...
     def clear(self) -> None: ...
@@ -36,7 +36,7 @@ class AnnotatorActions(ToolbarActions, MaskToolActions, ChipActions, AnnotationL
 
 
 class AnnotatorLayout:
-    """Header, tools, categories, stage, side panel, filmstrip, status, notice and help.
+    """Header, tools, categories, stage, side panel, filmstrip, status, error line and help.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class AnnotatorLayout:
         self.status = ""
         self.shapes: tuple[Shape, ...] = ()
         self.on_changed: Callable[[], None] = lambda: None
-        """Called when a snapshot of all this would look different."""
+        """Called when a snapshot would look different."""
         self.strip = Filmstrip(actions)
         self._header, self._status = style.html(), style.html()
         self._toolbar = Toolbar(actions)
@@ -87,15 +87,15 @@ class AnnotatorLayout:
         side.layout.max_height = f"{max(height, 380)}px"
         return side
 
-    # -- where we are ------------------------------------------------------------------------------
+    # -- header and filmstrip ----------------------------------------------------------------------
 
     def show_header(self, session_name: str, dataset: str, filename: str, counts: Counts) -> None:
-        """Where we are and how far."""
+        """Show session, dataset, image and counts."""
         self._header.value = header(session_name, dataset, filename, counts)
         self.on_changed()
 
     def show_strip(self, image_list: ImageList) -> None:
-        """The images and the current one; called when either changed, or an image's badges."""
+        """Show the images and the current one; called when either changed, or an image's badges."""
         self.strip.show(image_list)
 
     def ask_for_name(self) -> None:
@@ -105,12 +105,12 @@ class AnnotatorLayout:
     # -- the draft ---------------------------------------------------------------------------
 
     def show_candidates(self, scores: Sequence[float], thumbnails: Sequence[bytes] = (), chosen: int = 0) -> None:
-        """The candidate masks: scores, small PNGs (see `thumbnails.mask_thumbnail`), and which is chosen."""
+        """Show the candidate masks: scores, small PNGs (see `thumbnails.mask_thumbnail`), and the chosen one."""
         self._candidates.show(scores, chosen, thumbnails)
         self.on_changed()
 
     def allow(self, *, accept: bool, undo: bool, redo: bool, edit: bool | None = None) -> None:
-        """Enable what can be done: accept, undo, redo, correct a mask (None: as `accept`)."""
+        """Enable the possible actions: accept, undo, redo, correct a mask (None: as `accept`)."""
         self._accept.disabled = not accept
         self._mask_tools.allow(accept if edit is None else edit)
         self._toolbar.allow(undo=undo, redo=redo)
@@ -181,7 +181,7 @@ class AnnotatorLayout:
 
 
 def _reused(shapes: Sequence[Shape], before: Sequence[Shape]) -> tuple[Shape, ...]:
-    """The shapes, with those of before if nothing differs: they keep what they have computed of their outlines."""
+    """The shapes, reusing equal earlier ones, which have cached outlines."""
     known = {shape.id: shape for shape in before}
 
     def same(shape: Shape) -> Shape:

@@ -1,7 +1,7 @@
-"""What hears the hand: an invisible widget over the canvas.
+"""`PointerListener`: an invisible widget over the canvas that receives pointer, wheel and keys.
 
-Not ipyevents: it keeps every key from the page (Ctrl+S too), hears no release outside, rounds places to whole pixels,
-does not tell the device pixel ratio, and its moves pile up behind a slow answer.
+Not ipyevents: it takes every key from the page (Ctrl+S too), misses a release outside, rounds positions to whole
+pixels, does not report the device pixel ratio, and queues its moves behind a slow handler.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CSS = """
 
 
 class PointerListener(anywidget.AnyWidget):
-    """Hears pointer, wheel and keys in the page and tells them as dictionaries; see `Gestures`.
+    """Receives pointer, wheel and keys in the page and reports them as dictionaries; see `Gestures`.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ class PointerListener(anywidget.AnyWidget):
         except Exception:
             _log.exception("what the hand did was not understood")
         finally:
-            # Whatever happened: without this the page would wait for ever with the next move.
+            # In any case: without this the page would wait for ever with the next move.
             self.send({"view": content.get("view"), "ack": content.get("seq")})
 
 
 def _kept(keys: Iterable[Any]) -> Iterable[tuple[str, bool, bool | None]]:
     for key in keys:
         for name in key.names:
-            # Shift+Enter runs the cell, whatever the table says of Enter.
+            # Shift+Enter runs the cell, even if the table has Enter.
             yield name, key.ctrl, False if name == "enter" else key.shift

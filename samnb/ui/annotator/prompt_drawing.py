@@ -1,4 +1,4 @@
-"""How points, boxes and strokes look on a canvas; coordinates and widths are canvas pixels."""
+"""Draws points, boxes and strokes on a canvas; coordinates and widths are canvas pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def draw_box(canvas: ipycanvas.Canvas, corners: list[list[float]], unit: float, 
 def draw_point(
     canvas: ipycanvas.Canvas, place: list[float], unit: float, *, foreground: bool, active: bool = False
 ) -> None:
-    """A point of a prompt; plus and minus tell the two kinds apart without their colours."""
+    """A point of a prompt; plus and minus distinguish the two kinds without colours."""
     x, y = place
     if active:
         canvas.fill_style = style.ACCENT
@@ -42,12 +42,12 @@ def draw_point(
 
 
 def draw_trail(canvas: ipycanvas.Canvas, places: NDArray[np.float64], width: float, color: str) -> None:
-    """Where a brush went, (N, 2), before the mask follows."""
+    """The path of a brush, (N, 2), before the mask follows."""
     canvas.global_alpha = 0.45
     canvas.line_cap = canvas.line_join = "round"
     canvas.stroke_style = color
     canvas.line_width = float(width)
-    # A line of no length has no round ends either.
+    # A line of zero length has no round ends either.
     points = places if len(places) > 1 else np.concatenate([places, places + 0.01])
     canvas.stroke_lines(points.astype(np.float32))
     canvas.global_alpha = 1.0
@@ -55,7 +55,7 @@ def draw_trail(canvas: ipycanvas.Canvas, places: NDArray[np.float64], width: flo
 
 
 def draw_label(canvas: ipycanvas.Canvas, text: str, place: list[float], unit: float) -> None:
-    """Words with their lower left corner there, readable on any ground."""
+    """Text with its lower left corner there, readable on any background."""
     canvas.font = f"600 {round(12 * unit)}px system-ui, sans-serif"
     x, y = place[0], max(place[1] - 4 * unit, 13 * unit)
     canvas.line_join, canvas.line_width = "round", 3 * unit

@@ -46,7 +46,7 @@ class PromptTool(AnnotatorPart):
 
     @show_errors("This box was not used")
     def drag_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
-        """Put a box round the object, from any corner to the opposite one; replaces an earlier box."""
+        """Put a box around the object, from any corner to the opposite one; replaces an earlier box."""
         self.hover_preview.end()
         self.layout.stage.show_prompt(self._prompt)
         if not self.editor.accept_is_pending():
@@ -55,7 +55,7 @@ class PromptTool(AnnotatorPart):
 
     @show_errors("The point was not moved")
     def move_point(self, index: int, x: float, y: float) -> None:
-        """Put a point of the prompt, counted from 0, somewhere else."""
+        """Move a point of the prompt, counted from 0."""
         self.hover_preview.end()
         self.layout.stage.show_prompt(self._prompt)
         if self.editor.accept_is_pending():
@@ -65,7 +65,7 @@ class PromptTool(AnnotatorPart):
 
     @show_errors("The point was not removed")
     def remove_point(self, index: int) -> None:
-        """Take a point of the prompt, counted from 0, away."""
+        """Remove a point of the prompt, counted from 0."""
         self.hover_preview.end()
         if self.editor.accept_is_pending():
             return
@@ -86,16 +86,16 @@ class PromptTool(AnnotatorPart):
 
     @show_errors("No such mask")
     def choose(self, index: int) -> None:
-        """Take another one of the candidate masks, counted from 0."""
+        """Choose another candidate mask, counted from 0."""
         self.editor.choose(index)
 
     def choose_number(self, number: int) -> None:
-        """Take another one of the candidate masks, counted from 1, as the keys are."""
+        """Choose another candidate mask, counted from 1, as the keys are."""
         self.choose(number - 1)
 
     @show_errors("No such mask")
     def choose_step(self, by: int) -> None:
-        """Take the candidate mask `by` places further, round and round."""
+        """Choose the candidate mask `by` places further, cyclically."""
         prediction = self.editor.prediction
         if prediction is not None:
             self.editor.choose((self.editor.chosen + by) % len(prediction.masks))
@@ -108,7 +108,7 @@ class PromptTool(AnnotatorPart):
 
     @property
     def detail_on(self) -> bool:
-        """Whether the model is shown the part of the image that is on the screen, and not all of it."""
+        """Whether the model gets only the visible part of the image, and not all of it."""
         return self.settings.detail_on
 
     @detail_on.setter

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotatorPart", "Renderer"]
 
-# Outlines may lie that many image pixels off the edges of the pixels; from `_CLOSE` CSS pixels for an image pixel on,
-# they follow the edges exactly.
+# Maximum distance of outlines from the edges of the pixels, in image pixels; from `_CLOSE` CSS pixels per image pixel
+# on, they follow the edges exactly.
 _COARSE, _CLOSE = 0.75, 1.5
 
 
@@ -84,7 +84,7 @@ class Renderer:
         self._layout.say(text)
 
     def show_error(self, what: str, error: Exception) -> None:
-        """Show what failed, and why, in the error line."""
+        """Show the failed action, and the reason, in the error line."""
         with self._lock:
             self._layout.error_line.show(what, error)
 
@@ -144,7 +144,7 @@ class Renderer:
             self._layout.stage.show_hover(Shape(found, style.ACCENT) if found else None)
 
     def draw_buttons(self) -> None:
-        """Which buttons can be pressed."""
+        """Enable or disable the buttons."""
         history = self._editor.history if self._editor.image is not None else None
         editing = bool(self._editor.draft)
         self._layout.allow(
@@ -157,7 +157,7 @@ class Renderer:
     # -- annotations -----------------------------------------------------------------------------------
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Take over changes of annotations, and draw what they change."""
+        """Apply changes of annotations, and redraw what they affect."""
         assert self._editor.image is not None
         self._annotations.apply(changes)
         self._image_list.mark_annotated(self._editor.image, bool(self._annotations))

@@ -1,4 +1,4 @@
-"""Outlines on a canvas: thousands of them as a handful of commands, all of it or nothing."""
+"""Draws outlines on a canvas: thousands of them in a few commands, all or nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """The outlines of a mask, the colour it is drawn in, and whose it is.
+    """The outlines of a mask, its colour, and the id of its annotation.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class Shape:
     color : str
         "#rrggbb".
     id : int
-        Of the annotation; 0: of none.
+        Of the annotation; 0: none.
     label : str
-        Written beside it while it is selected.
+        Text beside it while it is selected.
     """
 
     polygons: tuple[Polygon, ...]
@@ -53,9 +53,9 @@ class Shape:
 
     @cached_property
     def keyholes(self) -> list[Points]:
-        """One outline for each part, its holes joined to it by a cut of no width.
+        """One outline for each part, its holes joined to it by a cut of zero width.
 
-        The page fills many polygons of one ring each in one command, but knows no holes there.
+        The page fills many polygons of one ring each in one command, but without holes.
         """
         joined = []
         for polygon in self.polygons:
@@ -83,7 +83,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Look:
-    """How masks are drawn.
+    """The style of masks.
 
     Parameters
     ----------
@@ -137,11 +137,11 @@ def _flat(
     lengths = np.array([len(ring) for ring, _ in rings])
     places = view.to_canvas(np.concatenate([ring for ring, _ in rings]))
     owner = np.repeat(np.arange(len(rings)), lengths)
-    # Of many small outlines nobody sees the half pixels of a HiDPI screen, and they double the message.
+    # In many small outlines the half pixels of a HiDPI screen are invisible, and double the message.
     pixel = np.rint(places / view.backing if len(rings) > _MANY else places)
     fresh = np.ones(len(places), bool)
     fresh[1:] = (pixel[1:] != pixel[:-1]).any(axis=1) | (owner[1:] != owner[:-1])
-    # What would be less than a triangle stays whole.
+    # An outline that would become less than a triangle is not reduced.
     left = np.bincount(owner, weights=fresh, minlength=len(rings))
     fresh |= (left < 3)[owner]
     sizes = np.bincount(owner[fresh], minlength=len(rings)).astype(np.int32)
@@ -151,7 +151,7 @@ def _flat(
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Send the drawing inside as one message, or none of it when it fails; may be nested.
+    """Send the drawing inside as one message, or none of it if it fails; may be nested.
 
     `hold_canvas` alone leaves the canvas held after an exception: all later drawing of every canvas is then
     queued and never sent.
@@ -171,6 +171,6 @@ def drawing() -> Iterator[None]:
 
 
 def page_is_new() -> None:
-    """Forget which layer the page drew on last: a new page does not know it (ipycanvas#322)."""
+    """Reset the layer that the page drew on last: a new page does not know it (ipycanvas#322)."""
     with LOCK:
         ipycanvas.canvas._CANVAS_MANAGER._current_canvas = None

@@ -1,4 +1,4 @@
-"""The parts beside the canvas: they show what they are told and call back; they know no session."""
+"""The parts beside the canvas: header and candidates. They know no session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMERALS = "①②③④⑤⑥⑦⑧⑨"
 
 @dataclass(frozen=True)
 class Counts:
-    """The figures of the header."""
+    """The numbers of the header."""
 
     position: int
     images: int
@@ -29,7 +29,7 @@ class Counts:
 
 
 def header(session_name: str, dataset: str, filename: str, counts: Counts) -> str:
-    """The header as HTML: where we are on the left, how far on the right."""
+    """The header as HTML: session, dataset and image on the left, counts on the right."""
     left = style.span(session_name, "strong")
     if dataset:
         left += style.span(f" · {dataset}", "dim")
@@ -40,7 +40,7 @@ def header(session_name: str, dataset: str, filename: str, counts: Counts) -> st
 
 
 class Candidates(ipywidgets.Box):
-    """The candidate masks of a prediction as toggles, with a small picture each: ① 0.94 ② 0.81 ③ 0.40."""
+    """The candidate masks of a prediction as toggles with thumbnails: ① 0.94 ② 0.81 ③ 0.40."""
 
     def __init__(self, on_choose: Callable[[int], None]):
         self._on_choose = on_choose
@@ -52,7 +52,7 @@ class Candidates(ipywidgets.Box):
         self.show((), 0)
 
     def show(self, scores: Sequence[float] | NDArray[Any], chosen: int, thumbnails: Sequence[bytes] = ()) -> None:
-        """One toggle for each score; three dead ones while there is no prediction.
+        """One toggle per score; three disabled ones while there is no prediction.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Candidates(ipywidgets.Box):
             number = len(self._cells)
             toggle = style.tool("", partial(self._on_choose, number), "")
             image = ipywidgets.Image(value=BLANK, format="png", layout=ipywidgets.Layout(width="100%"))
-            # What it shows is said by the button over it.
+            # The button above describes it.
             image.add_class("samnb-thumbnail")
             self._buttons.append(toggle)
             self._images.append(image)

@@ -31,7 +31,7 @@ __all__ = ["Snapshot", "draw_annotated", "draw_snapshot", "show_with_snapshot"]
 
 _log = logging.getLogger("samnb.widgets")
 
-# Seconds of quiet before the picture is made anew: each one is a message and a change of the notebook's file.
+# Seconds without a change before the picture is updated: each update is a message and changes the notebook's file.
 _QUIET = 1.5
 _LINE, _INK, _DIM, _PAPER = 22, (34, 34, 34), (110, 110, 110), (255, 255, 255)
 
@@ -100,7 +100,7 @@ def draw_snapshot(
 
 
 def _fill(pixels: NDArray[np.uint8], shape: Shape, factor: float) -> None:
-    # Sixteenths of a pixel, OpenCV's way to say where an outline runs between pixels.
+    # Sixteenths of a pixel: OpenCV's fixed-point coordinates.
     rings = [
         np.round(ring * factor * 16).astype(np.int32)
         for polygon in shape.polygons
@@ -144,8 +144,8 @@ def _with_words(pixels: NDArray[np.uint8], title: str, legend: Sequence[tuple[st
 def show_with_snapshot(bundle: dict[str, Any], snapshot: Snapshot) -> None:
     """Display a widget's bundle, and its snapshot as an output of its own where that can be hidden.
 
-    One output of both would be simpler; but it can only be renewed together with the widget, which would blink, and
-    lose what the hand is doing.
+    One output of both would be simpler; but it can only be updated together with the widget, which would flicker, and
+    interrupt a drag.
     """
     from IPython.display import publish_display_data
 
@@ -161,7 +161,7 @@ class Snapshot:
     Parameters
     ----------
     draw : callable
-        Gives the pixels; called on a thread of its own.
+        Returns the pixels; called on another thread.
     """
 
     def __init__(self, draw: Callable[[], NDArray[np.uint8]]):
@@ -178,7 +178,7 @@ class Snapshot:
 
     @staticmethod
     def is_hidden_here() -> bool:
-        """False where the page is none that the style sheet knows: there the picture would stand beside the widget."""
+        """False if the style sheet does not know the page: there the picture would be visible beside the widget."""
         return "google.colab" not in sys.modules and not any(name.startswith("VSCODE_") for name in os.environ)
 
     def display(self) -> None:
@@ -187,7 +187,7 @@ class Snapshot:
         self._publish(encode_png(self._draw()), update=False)
 
     def changed(self) -> None:
-        """Draw it anew once nothing has changed for a while; returns at once, on any thread."""
+        """Draw it again once nothing has changed for a while; returns at once, on any thread."""
         loop = self._loop
         if not self._displayed or loop is None:
             return
@@ -220,6 +220,6 @@ class Snapshot:
 
         self._shown = picture
         data: dict[str, Any] = {"image/png": b64encode(picture).decode(), "text/plain": "<the annotator, as it was>"}
-        # By this the style sheet tells it from a picture of the cell's own.
+        # With this the style sheet distinguishes it from other pictures of the cell.
         metadata = {"needs_background": "light"}
         publish_display_data(data, metadata, transient={"display_id": self._id}, update=update)

@@ -1,4 +1,4 @@
-"""The stage of the annotator: a picture with what lies on it, seen from near or far, and a hand on top."""
+"""`Stage`: a picture with masks and prompts on it, zoomed and moved, with a pointer listener on top."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _MOST_PIXELS = 6_000_000
 
 
 class Stage:
-    """Shows one picture with what lies on it, and tells what the hand does, in image pixels.
+    """Shows one picture with masks and prompts, and reports gestures in image pixels.
 
     Parameters
     ----------
     size : (width, height)
-        CSS pixels at least, where the page is wide enough; with more room it grows in proportion.
+        Minimum in CSS pixels, if the page is wide enough; with more room it grows in proportion.
     on_gesture : callable
         Called with a gesture of `samnb.ui.annotator.gestures`; drags and strokes come several times before they are
-        done. Zooming and moving the picture happen here and are not told.
+        done. Zooming and moving the picture are handled here and not reported.
     on_key : callable
         Called with a key's name, whether Ctrl or Cmd and whether Shift is down, while the annotator has the focus
         or the pointer is over the stage.
@@ -53,7 +53,7 @@ class Stage:
         on_view: Callable[[], None] | None = None,
     ):
         self.view = Viewport(size, size)
-        """Where the picture lies: scale, offset and the coordinates they give."""
+        """The view: scale, offset and the coordinates they give."""
         self._size = size
         self._on_gesture, self._on_key, self._on_view = on_gesture, on_key, on_view
         self._gestures = Gestures()
@@ -83,7 +83,7 @@ class Stage:
     # -- what is shown -----------------------------------------------------------------------------
 
     def show_picture(self, pixels: NDArray[np.uint8]) -> None:
-        """Another picture, fitted; everything that lay on the last one is gone."""
+        """Show another picture, fitted; everything on the last one is removed."""
         height, width = pixels.shape[:2]
         with LOCK, drawing():
             self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
@@ -94,33 +94,33 @@ class Stage:
         self._tell_view()
 
     def show_saved(self, shapes: Sequence[Shape], selected: int | None = None) -> None:
-        """The annotations of this picture in their order, the later above; the selected one, by its id, stands out."""
+        """Show the annotations of this picture in their order, the later above; the selected one, by id, stands out."""
         with LOCK:
             self._saved, self._selected = tuple(shapes), selected
             self._draw_saved()
 
     def show_mask(self, shape: Shape | None) -> None:
-        """The mask in hand, or none."""
+        """Show the mask being edited, or none."""
         with LOCK:
             self._mask, self._trail = shape, None
             self._draw_mask()
 
     def show_hover(self, shape: Shape | None) -> None:
-        """The mask that a click here would give, or none."""
+        """Show the mask that a click here would give, or none."""
         with LOCK:
             if shape is not self._hover:
                 self._hover = shape
                 self._draw_mask()
 
     def show_prompt(self, prompt: Prompt, *, band: BoxDrag | None = None, active: int | None = None) -> None:
-        """The points and box in hand; `band` is a box still being drawn, `active` a point that is being moved."""
+        """Show points and box; `band` is a box still being drawn, `active` a point that is being moved."""
         with LOCK:
             self._prompt, self._band, self._active = prompt, band, active
             self._draw_prompt()
 
     @property
     def brush_radius(self) -> float:
-        """Image pixels: of the ring that follows the pointer while a brush is the tool, and of the stroke's trail."""
+        """Radius in image pixels of the ring at the pointer while a brush is the tool, and of the stroke's trail."""
         return self._brush_radius
 
     @brush_radius.setter
@@ -129,15 +129,15 @@ class Stage:
         self._tell_look()
 
     def show_brush(self, x: float, y: float, radius: float) -> None:
-        """A ring of `radius` image pixels; where it is, the page sees to, without asking the kernel."""
+        """Show a ring of `radius` image pixels; the page moves it without the kernel."""
         self.brush_radius = radius
 
     def hide_brush(self) -> None:
-        """No ring."""
+        """Hide the ring."""
         self.brush_radius = 0.0
 
     def set_look(self, *, opacity: float | None = None, contour: bool | None = None, saved: bool | None = None) -> None:
-        """How masks are drawn; None leaves it as it is."""
+        """Set the style of masks; None keeps a value."""
         with LOCK:
             self._look = Look(
                 self._look.opacity if opacity is None else min(max(float(opacity), 0.0), 1.0),
@@ -149,7 +149,7 @@ class Stage:
                 self._draw_mask()
 
     def redraw(self) -> None:
-        """Everything again, for a page that was loaded anew and starts blank."""
+        """Draw everything again, for a reloaded page, which starts blank."""
         page_is_new()
         with LOCK, drawing():
             self._background.send_again()
@@ -166,11 +166,11 @@ class Stage:
         self._see(self.view.at_actual_size())
 
     def zoom(self, factor: float, at: tuple[float, float] | None = None) -> None:
-        """Larger by `factor` round a place of the stage, CSS pixels; None: its middle."""
+        """Zoom by `factor` around a point of the stage, CSS pixels; None: its middle."""
         self._see(self.view.zoomed(factor, at))
 
     def pan(self, dx: float, dy: float) -> None:
-        """The picture moved by so many CSS pixels."""
+        """Move the picture by (dx, dy) CSS pixels."""
         self._see(self.view.panned(dx, dy))
 
     def _see(self, view: Viewport) -> None:
@@ -186,11 +186,11 @@ class Stage:
         if self._on_view is not None:
             self._on_view()
 
-    # -- what the hand does ------------------------------------------------------------------------------
+    # -- input -------------------------------------------------------------------------------------------
 
     @property
     def tool(self) -> str:
-        """What a drag means: "prompt" a box, "brush" and "erase" a stroke, "select" moves the picture."""
+        """The meaning of a drag: "prompt" a box, "brush" and "erase" a stroke, "select" moves the picture."""
         return self._gestures.tool
 
     @tool.setter
@@ -201,7 +201,7 @@ class Stage:
 
     @property
     def wants_hover(self) -> bool:
-        """Whether the page tells of a pointer that moves without a button."""
+        """Whether the page reports a pointer that moves without a button."""
         return bool(self.listener.hover)
 
     @wants_hover.setter
@@ -241,7 +241,7 @@ class Stage:
             self._on_gesture(meant)
 
     def _resize(self, width: float, ratio: float) -> None:
-        """The stage is so wide on a page of that device pixel ratio: as many canvas pixels as the screen has."""
+        """Set width and device pixel ratio of the stage: it gets as many canvas pixels as the screen has."""
         if width < 1:
             return
         height = width * self._size[1] / self._size[0]
@@ -264,7 +264,7 @@ class Stage:
         self._background.wait(timeout)
 
     def close(self) -> None:
-        """Let go of the browser's objects."""
+        """Release the browser's objects."""
         self._background.close()
         for widget in (self.listener, self.canvas, self.widget):
             widget.close()

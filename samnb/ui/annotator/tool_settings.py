@@ -1,4 +1,4 @@
-"""`ToolSettings`: which tool is taken, and how it and the masks look."""
+"""`ToolSettings`: the chosen tool, its size, and the style of masks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ToolSettings:
 
     @property
     def tool(self) -> str:
-        """What a drag of the mouse does: "prompt", "brush", "erase" or "select"."""
+        """The effect of a drag: "prompt", "brush", "erase" or "select"."""
         return self._tool
 
     @tool.setter
@@ -72,7 +72,7 @@ class ToolSettings:
 
     @property
     def detail_on(self) -> bool:
-        """Whether the model is shown the part of the image that is on the screen, and not all of it."""
+        """Whether the model gets only the visible part of the image, and not all of it."""
         return self._detail_on
 
     @detail_on.setter

@@ -21,7 +21,7 @@ _BRUSH_SIZES = (1, 100)
 
 
 class ToolbarActions(Protocol):
-    """What the toolbar sets and calls."""
+    """The settings and calls of the toolbar."""
 
     tool: str
     hover_on: bool
@@ -43,7 +43,7 @@ class ToolbarActions(Protocol):
 
 
 class MaskToolActions(Protocol):
-    """What the mask tools call."""
+    """The calls that the mask tools make."""
 
     def fill_holes(self) -> None: ...
     def drop_specks(self) -> None: ...

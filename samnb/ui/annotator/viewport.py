@@ -1,4 +1,4 @@
-"""Where a picture lies on the canvas: coordinates are turned here and nowhere else."""
+"""`Viewport`: the position of a picture on the canvas; all coordinates are converted here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Viewport", "stage_size"]
 
-# CSS pixels for one image pixel: nobody needs to see one larger.
+# Maximum CSS pixels per image pixel.
 _LARGEST = 48.0
 
 
@@ -51,7 +51,7 @@ class Viewport:
 
     @property
     def fit_scale(self) -> float:
-        """CSS pixels for each image pixel when the picture just fits."""
+        """CSS pixels per image pixel when the picture just fits."""
         return min(s / i for s, i in zip(self.stage_size, self.image_size, strict=True))
 
     @property
@@ -61,7 +61,7 @@ class Viewport:
 
     @property
     def offset(self) -> tuple[float, float]:
-        """CSS pixels left of and above the picture, negative when it begins outside; whole canvas pixels."""
+        """CSS pixels left of and above the picture, negative if it starts outside; whole canvas pixels."""
         middle = self.center or (self.image_size[0] / 2, self.image_size[1] / 2)
         x, y = (
             round((stage / 2 - self.scale * at) * self.backing) / self.backing
@@ -82,7 +82,7 @@ class Viewport:
 
     @property
     def is_fit(self) -> bool:
-        """True while the whole picture is shown as large as it can be."""
+        """True while the whole picture is shown as large as possible."""
         return self.zoom == 1.0
 
     # -- other views of the same picture ---------------------------------------------------------------
@@ -92,7 +92,7 @@ class Viewport:
         return replace(self, zoom=1.0, center=None)
 
     def zoomed(self, factor: float, at: tuple[float, float] | None = None) -> Viewport:
-        """Larger by `factor`; the image pixel under `at`, CSS pixels of the stage, stays there. None: the middle."""
+        """Zoomed by `factor`; the image pixel under `at`, CSS pixels of the stage, stays there. None: the middle."""
         most = max(_LARGEST / self.fit_scale, 1.0)
         least = min(1.0, 1 / (self.fit_scale * self.backing))
         zoom = min(max(self.zoom * factor, least), most)
@@ -108,11 +108,11 @@ class Viewport:
         return replace(self, zoom=zoom)._centered(center)
 
     def at_actual_size(self) -> Viewport:
-        """One image pixel on one pixel of the screen, round the same middle."""
+        """One image pixel on one pixel of the screen, around the same middle."""
         return self.zoomed(1 / (self.scale * self.backing))
 
     def panned(self, dx: float, dy: float) -> Viewport:
-        """The picture moved by so many CSS pixels; its edges stop at those of the stage."""
+        """Moved by (dx, dy) CSS pixels; the picture's edges stop at those of the stage."""
         left, top = self.offset
         center = (
             (self.stage_size[0] / 2 - left - dx) / self.scale,
@@ -137,14 +137,14 @@ class Viewport:
     # -- coordinates ---------------------------------------------------------------------------------
 
     def to_image(self, x: float, y: float) -> tuple[float, float]:
-        """From fractions of the stage (0 to 1) to image pixels; places beside the picture go to its edge."""
+        """From fractions of the stage (0 to 1) to image pixels; points beside the picture are moved to its edge."""
         inside = []
         for fraction, stage, image, offset in zip((x, y), self.stage_size, self.image_size, self.offset, strict=True):
             inside.append(float(min(max((fraction * stage - offset) / self.scale, 0.0), image)))
         return inside[0], inside[1]
 
     def holds(self, x: float, y: float) -> bool:
-        """True where there is picture, not the ground beside it; fractions of the stage."""
+        """True if the point is on the picture, not beside it; fractions of the stage."""
         return all(
             0 <= fraction <= 1 and 0 <= (fraction * stage - offset) / self.scale < image
             for fraction, stage, image, offset in zip(
@@ -153,7 +153,7 @@ class Viewport:
         )
 
     def to_stage(self, x: float, y: float) -> tuple[float, float]:
-        """CSS pixels of the stage where that image pixel is."""
+        """The position of that image pixel on the stage, CSS pixels."""
         left, top = self.offset
         return x * self.scale + left, y * self.scale + top
 
@@ -164,7 +164,7 @@ class Viewport:
 
 
 def stage_size(image_sizes: Iterable[tuple[int, int]], most: tuple[int, int]) -> tuple[int, int]:
-    """The smallest stage, at most `most`, in which each of the (W, H) pictures is as large as `most` lets it be.
+    """The smallest stage, at most `most`, in which each of the (W, H) pictures is as large as `most` allows.
 
     One size for a whole dataset: resizing a canvas clears it, and the page would jump at each new picture.
 
@@ -179,5 +179,5 @@ def stage_size(image_sizes: Iterable[tuple[int, int]], most: tuple[int, int]) ->
     for size in image_sizes:
         scale = min(m / i for m, i in zip(most, size, strict=True))
         width, height = max(width, round(size[0] * scale)), max(height, round(size[1] * scale))
-    # An extreme panorama still gets a stage a hand can hit; nothing at all gets the full one.
+    # An extreme panorama still gets a usable stage; without pictures the stage has full size.
     return (max(width, most[0] // 4), max(height, most[1] // 4)) if width else most

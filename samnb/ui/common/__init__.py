@@ -1,1 +1,1 @@
-"""What several widgets share: style, errors, background work, thumbnails, key listener."""
+"""Shared by several widgets: style, errors, background work, thumbnails, key listener."""

@@ -1,4 +1,4 @@
-"""A worker thread for slow calls: one slot for each priority, the latest call wins, answers come on the event loop."""
+"""A worker thread for slow calls: one slot per priority, the latest call wins, callbacks run on the event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["LatestOnlyWorker"]
 
 _log = logging.getLogger("samnb.widgets")
 
-# How long an answer waits for the event loop to take it.
+# Maximum time that a callback waits for the event loop.
 _LOOP_SECONDS = 0.15
 
 Work = Callable[[], Any]
@@ -21,9 +21,9 @@ Answer = Callable[[Any, Exception | None], None]
 
 
 class LatestOnlyWorker:
-    """Runs one call at a time. Of the calls that wait, only the latest of each priority is kept.
+    """Runs one call at a time. Of the waiting calls, only the latest of each priority is kept.
 
-    Priority 0 goes before 1, so a click waits for one preview at most, however many moves of the mouse wait.
+    Priority 0 goes before 1, so a click waits for one preview at most, even with many waiting moves of the mouse.
 
     Coalescing in the kernel's event loop is not enough: after a burst of clicks it would still handle every one
     of them. Answers are called on the event loop that ran when this object was made, or on the worker's thread
@@ -115,16 +115,16 @@ class LatestOnlyWorker:
             try:
                 self._loop.call_soon_threadsafe(take)
             except RuntimeError:
-                # The loop was closed (kernel shutting down): nobody is left to look.
+                # The loop was closed: the kernel is shutting down.
                 _log.debug("event loop closed before an answer of the worker")
                 return
-        # A cell that blocks holds up the loop, and the clicks of some kernels come on other threads: they are answered.
+        # A blocking cell holds up the loop, but the clicks of some kernels come on other threads: they are handled.
         if not taken.wait(_LOOP_SECONDS if self._loop is not None else 0):
             self.flush()
 
 
 def _called(work: Work, answer: Answer) -> Callable[[], None]:
-    """Run the work; what is returned hands its outcome on, and keeps a failing answer from ending the thread."""
+    """Run the work; the returned function passes its result on, and keeps a failing callback from ending the thread."""
     value, error = None, None
     try:
         value = work()

@@ -1,4 +1,4 @@
-"""One object large, with its outline and what is round it, and where on its picture it is. No session, no widgets."""
+"""Close-up of one object with its outline and surroundings, and its place on the picture. No session, no widgets."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SMALL = 260
 """The longest side of the whole picture beside it."""
 
 ROUND = 0.75
-"""How much is shown round an object on every side, in lengths of its longer side."""
+"""The margin around an object on every side, in lengths of its longer side."""
 
 LEAST = 24
-"""At least so many pixels are shown round it."""
+"""The minimum margin in pixels."""
 
 CSS = """
 .samnb .samnb-closeup { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; }

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 
 
 class ErrorLine(ipywidgets.Box):
-    """Hidden until something went wrong."""
+    """Hidden until an error occurs."""
 
     def __init__(self) -> None:
         self.text = ""

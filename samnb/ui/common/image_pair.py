@@ -1,4 +1,4 @@
-"""Two pictures beside each other, and where they differ, as HTML. No session, no widgets."""
+"""Two pictures side by side, and their differences, as HTML. No session, no widgets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ...records import ImageRecord
 __all__ = ["CSS", "difference", "figure", "side_by_side"]
 
 SIDE = 640
-"""The longest side, in pixels, of what is sent to the page."""
+"""The longest side, in pixels, of pictures sent to the page."""
 
 GAIN = 4
-"""By how much a difference is made visible: a re-compression moves values by a few of 255."""
+"""Amplification of differences: a re-compression changes values by a few of 255."""
 
 CSS = """
 .samnb .samnb-pair { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; }
@@ -37,10 +37,10 @@ Pixels = NDArray[np.uint8]
 
 
 def difference(first: Pixels, second: Pixels) -> Pixels:
-    """Where two pictures differ: orange on a dark grey version of the first.
+    """The differences of two pictures: orange on a dark grey version of the first.
 
-    The second is stretched to the size of the first, and given its brightness and contrast: a picture made darker
-    would else differ everywhere.
+    The second is scaled to the size of the first, and gets its brightness and contrast: otherwise a darker picture
+    would differ everywhere.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def difference(first: Pixels, second: Pixels) -> Pixels:
         At most `SIDE` pixels wide and high.
     """
     small = thumbnail(first, SIDE)
-    # Of a picture made larger, the other one's sharpness would be the difference.
+    # Compared with an enlarged picture, the other one's sharpness would be the difference.
     size = (min(small.shape[1], second.shape[1]), min(small.shape[0], second.shape[0]))
     one, other = (_resized(pixels, size) for pixels in (first, second))
     middle, spread = other.mean(axis=(0, 1)), other.std(axis=(0, 1))
@@ -63,7 +63,7 @@ def difference(first: Pixels, second: Pixels) -> Pixels:
 
 
 def figure(image: ImageRecord, pixels: Pixels | Exception, *, stays: bool) -> str:
-    """One of the two: picture, name, size; what cannot be read says why."""
+    """One of the two: picture, name, size; for an unreadable one the reason."""
     name = f"{image.dataset}/{image.filename}"
     size = f"{image.width} × {image.height} px"
     star = _span("★ stays", "samnb-star") if stays else ""
@@ -72,7 +72,7 @@ def figure(image: ImageRecord, pixels: Pixels | Exception, *, stays: bool) -> st
 
 
 def difference_figure(first: Pixels | Exception, second: Pixels | Exception) -> str:
-    """The two laid over each other."""
+    """The difference of the two."""
     if isinstance(first, Exception) or isinstance(second, Exception):
         return _figure(ValueError("One of them cannot be read."), "", _span("Difference", "samnb-strong"))
     caption = _span("Difference", "samnb-strong") + "<br>" + _span("orange, brightness evened out", "samnb-dim")
@@ -80,7 +80,7 @@ def difference_figure(first: Pixels | Exception, second: Pixels | Exception) -> 
 
 
 def side_by_side(pixels: list[Pixels | Exception], height: int = 240) -> Pixels:
-    """(height, W, 3): the pictures in a row, for pages without a kernel; grey where one cannot be read."""
+    """(height, W, 3): the pictures in a row, for pages without a kernel; grey for an unreadable one."""
     shown = [np.full((height, height, 3), 200, np.uint8) if isinstance(each, Exception) else each for each in pixels]
     sizes = [(max(1, round(each.shape[1] * height / each.shape[0])), height) for each in shown]
     gap = np.full((height, 12, 3), 255, np.uint8)

@@ -1,6 +1,6 @@
 """`KeyListener`: the keys of a widget that has no stage; an invisible widget within it.
 
-Not ipyevents: it keeps every key from the page (Ctrl+S too), and JupyterLab still acts on the letters.
+Not ipyevents: it takes every key from the page (Ctrl+S too), and JupyterLab still reacts to the letters.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class KeyListener(anywidget.AnyWidget):
     Parameters
     ----------
     names : iterable of str
-        `KeyboardEvent.key` in lower case; all others, and all with Ctrl, Alt or Cmd, stay the page's.
+        `KeyboardEvent.key` in lower case; all others, and all with Ctrl, Alt or Cmd, reach the page.
     on_key : callable
         Called with the name.
     """

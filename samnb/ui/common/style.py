@@ -1,4 +1,4 @@
-"""The one place for the colours of all widgets, and the small parts they are made of; the sheet is in `sheet`."""
+"""Colours and small parts shared by all widgets; the style sheet is in `samnb.ui.common.stylesheet`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACCENT = "#1e88e5"
 FOREGROUND_POINT = "#1b9e57"
 BACKGROUND_POINT = "#d93f3f"
 
-# (width, height) in CSS pixels: the most a picture takes; wider does not fit a notebook beside the side panel.
+# (width, height) in CSS pixels: the maximum of a picture; wider does not fit a notebook beside the side panel.
 PICTURE_SIZE = (720, 540)
 
 
@@ -28,14 +28,14 @@ def _css() -> str:
 
 
 def sheet() -> ipywidgets.HTML:
-    """The style sheet as a widget; each outermost widget carries one, since a notebook has no other place for it."""
+    """The style sheet as a widget; each outermost widget contains one, since a notebook has no other place for it."""
     widget = html(f"<style>{_css()}</style>")
     widget.add_class("samnb-sheet")
     return widget
 
 
 def color_class(color: int | str) -> str:
-    """CSS class of the dot of a category: of its place, or of its "#rrggbb".
+    """CSS class of the dot of a category: by its index, or by its "#rrggbb".
 
     Examples
     --------
@@ -86,7 +86,7 @@ def box(*children: ipywidgets.Widget, classes: tuple[str, ...] = ()) -> ipywidge
 
 
 def set_class(widget: ipywidgets.DOMWidget, name: str, wanted: bool) -> None:
-    """Add or take away a CSS class; nothing is sent where nothing changes."""
+    """Add or remove a CSS class; nothing is sent if nothing changes."""
     if wanted:
         widget.add_class(name)
     else:
@@ -94,7 +94,7 @@ def set_class(widget: ipywidgets.DOMWidget, name: str, wanted: bool) -> None:
 
 
 def set_children(parent: Any, children: tuple[ipywidgets.Widget, ...]) -> None:
-    """Set the children of a box; the same ones again would make the page build all their views anew."""
+    """Set the children of a box if they differ; setting the same ones would rebuild all their views in the page."""
     if parent.children != children:
         parent.children = children
 

@@ -1,4 +1,4 @@
-"""Small pictures: of masks, and of images read from disk by a thread of its own. No widgets here."""
+"""Thumbnails: of masks, and of images read from disk by a background thread. No widgets."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CELL = (176, 120)
 _KEPT = 2000
 
 BLANK = encode_png(np.zeros((60, 88, 4), np.uint8))
-"""A transparent picture: a place without one."""
+"""A transparent picture, for an empty place."""
 
 
 def mask_thumbnail(
     pixels: NDArray[np.uint8], mask: NDArray[np.bool_], color: str, size: tuple[int, int] = CELL
 ) -> bytes:
-    """PNG of a mask on its part of (H, W, 3) pixels: the surroundings a little, so that one sees what it leaves out.
+    """PNG of a mask on its part of (H, W, 3) pixels, with some surroundings, so that missing parts are visible.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def read_thumbnail(path: str, size: tuple[int, int] = CELL) -> bytes:
 
 
 def _drafted(path: str, size: tuple[int, int]) -> Image.Image | None:
-    """A JPEG read the quick way; None for all else, which has more to go wrong and is read as any image is."""
+    """A JPEG read the fast way; None for other formats, which are read like any image."""
     try:
         with Image.open(path) as picture:
             if picture.format != "JPEG" or picture.mode not in ("RGB", "L"):
@@ -88,14 +88,14 @@ def _drafted(path: str, size: tuple[int, int]) -> Image.Image | None:
 
 
 class Thumbnails:
-    """Reads the thumbnails that are wanted now; of those wanted before, what has not begun is forgotten.
+    """Reads the requested thumbnails; earlier requests that have not started are dropped.
 
     Parameters
     ----------
     on_ready : callable
-        Told, on the event loop's thread where there was one at the start, that some have come.
+        Called when some are ready; on the event loop's thread if there was one at the start.
     read : callable
-        Gives the bytes for an image record; an error leaves the image without a picture, see `failed`.
+        Returns the bytes for an image record; an error leaves the image without a picture, see `failed`.
     """
 
     def __init__(self, on_ready: Callable[[], None], read: Callable[[Any], bytes] | None = None):
@@ -113,17 +113,17 @@ class Thumbnails:
             self._loop = None
 
     def of(self, image: Any) -> bytes | None:
-        """Its bytes, if they are there."""
+        """Its bytes, if they are ready."""
         with self._changed:
             return self._kept.get(image.id)
 
     def why(self, image: Any) -> str:
-        """Why it could not be read, "" where it was not tried or went well."""
+        """Why it could not be read; "" if it was not tried or succeeded."""
         with self._changed:
             return self._failed.get(image.id, "")
 
     def want(self, images: Iterable[Any]) -> None:
-        """Read these, in this order, instead of what was wanted before; returns at once."""
+        """Read these, in this order, instead of earlier requests; returns at once."""
         with self._changed:
             self._wanted = [i for i in images if i.id not in self._kept and i.id not in self._failed]
             if self._wanted and self._thread is None:
@@ -157,7 +157,7 @@ class Thumbnails:
         try:
             value = self._read(image)
         except Exception as error:
-            # Its cell shows the mark of failure; whoever opens the image gets the whole letter.
+            # Its cell shows a failure badge; opening the image shows the whole message.
             _log.info("no thumbnail of %s: %s", image.filename, error)
             with self._changed:
                 self._failed[image.id] = str(error) or type(error).__name__

@@ -1,1 +1,1 @@
-"""The widgets that review what a template found, and look-alikes."""
+"""The widgets that review objects of templates, and look-alikes."""

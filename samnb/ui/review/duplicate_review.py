@@ -28,7 +28,7 @@ _SAID = {True: "said to be the same", False: "said to be different"}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that look alike, the larger first, and in how many bits their hashes differ."""
+    """Two images that look alike, the larger first, and the number of bits in which their hashes differ."""
 
     first: ImageRecord
     second: ImageRecord
@@ -36,14 +36,14 @@ class Pair:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The pixel hashes, by which answers are remembered."""
+        """The pixel hashes, the key of a verdict."""
         return pair(self.first, self.second)
 
 
 class LookalikeReview(ReviewWidget):
     """Asks about the pairs of near-duplicate groups that have no verdict yet, one after the other.
 
-    Everything the keys do is a method here and works without a browser. Each answer is in the catalog when the method
+    Everything the keys do is a method here and works without a browser. Each verdict is in the catalog when the method
     returns. Only the pictures of the pair in view are read. Handlers never raise: errors are shown in a red line and
     logged to "samnb.widgets".
 
@@ -51,7 +51,7 @@ class LookalikeReview(ReviewWidget):
     ----------
     session : Session
     threshold : int
-        Bits of 256 that may differ, as in `Session.near_duplicates`.
+        The number of the 256 bits that may differ, as in `Session.near_duplicates`.
     dataset : str, optional
         None: all images.
 
@@ -95,7 +95,7 @@ class LookalikeReview(ReviewWidget):
 
     @show_errors("The choice was not changed")
     def swap_stays(self) -> None:
-        """Let the other one of the pair stay when one of each is kept; first it is the larger."""
+        """Choose the other one of the pair to stay when one of each is kept; by default the larger stays."""
         if self.shown is not None:
             both = (self.shown.first, self.shown.second)
             self._stays[self.shown.key] = next(image.id for image in both if image.id != self.stays)
@@ -103,13 +103,13 @@ class LookalikeReview(ReviewWidget):
 
     @show_errors("The difference cannot be shown")
     def toggle_difference(self) -> None:
-        """Show where the two differ, or no longer."""
+        """Show or hide the differences of the two."""
         self._difference = not self._difference
         self._draw()
 
     @show_errors("No dataset was made")
     def keep_one_of_each(self) -> None:
-        """Make a dataset of the same files without those said to be the same as another, or with the same pixels."""
+        """Make a dataset of the same files without those with the verdict "same", or with the same pixels."""
         here = {image.id for image in self.session.images(self.dataset)}
         options: Any = {"only_confirmed": True, "keep": [each for each in self._stays.values() if each in here]}
         name = self.dataset or self.session.name
@@ -128,17 +128,17 @@ class LookalikeReview(ReviewWidget):
 
     @property
     def shown(self) -> Pair | None:
-        """The pair in view; None past the last."""
+        """The current pair; None past the last."""
         shown: Pair | None = self._shown
         return shown
 
     @property
     def stays(self) -> str:
-        """The id of the image of the pair in view that stays when one of each is kept."""
+        """The id of the image of the current pair that stays when one of each is kept."""
         return "" if self.shown is None else self._stays.get(self.shown.key, self.shown.first.id)
 
     def snapshot(self) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB: the pair in view, side by side."""
+        """(H, W, 3) RGB: the current pair, side by side."""
         if self.shown is None:
             return np.full((64, 96, 3), 240, np.uint8)
         return side_by_side([self._pixels(self.shown.first), self._pixels(self.shown.second)])
@@ -148,7 +148,7 @@ class LookalikeReview(ReviewWidget):
         same, different = self._numbers()
         return f"<LookalikeReview {where}: {len(self.pairs)} pairs, {same} same, {different} different>"
 
-    # -- answers -----------------------------------------------------------------------------------
+    # -- verdicts ----------------------------------------------------------------------------------
 
     @show_errors("This answer was not kept")
     def _answer(self, same: bool) -> None:

@@ -136,7 +136,7 @@ class ReviewWidget(ipywidgets.VBox):
 
     def close(self) -> None:
         """Release the browser's objects."""
-        # ipywidgets also closes what never came into being, when a constructor raised.
+        # ipywidgets also closes a widget whose constructor raised.
         if hasattr(self, "_key_listener"):
             self._key_listener.close()
         super().close()

@@ -31,7 +31,7 @@ _SAID = {ACCEPTED: "accepted", REJECTED: "rejected"}
 class Review(ReviewWidget):
     """Asks about the annotations that templates left and were not sure of, the least sure first.
 
-    Everything the keys do is a method here and works without a browser. Each answer is in the catalog when the method
+    Everything the keys do is a method here and works without a browser. Each verdict is in the catalog when the method
     returns, so a review goes on where it was left. Only the picture in view is read. Handlers never raise: errors are
     shown in a red line and logged to "samnb.widgets".
 
@@ -41,7 +41,7 @@ class Review(ReviewWidget):
     dataset : str, optional
         None: all images.
     template : str, optional
-        Only what this one left.
+        Only annotations of this one.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class Review(ReviewWidget):
 
     @show_errors("The mask stays as it is")
     def toggle_mask(self) -> None:
-        """Show the object without its mask, or with it again."""
+        """Hide or show the mask of the object."""
         self._mask_on = not self._mask_on
         self._draw()
 
@@ -111,17 +111,17 @@ class Review(ReviewWidget):
 
     @property
     def shown(self) -> Annotation | None:
-        """The annotation in view; None past the last."""
+        """The current annotation; None past the last."""
         shown: Annotation | None = self._shown
         return shown
 
     @property
     def left(self) -> int:
-        """How many are without an answer."""
+        """The number without an answer."""
         return sum(each.id not in self.answers for each in self.objects)
 
     def snapshot(self) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB: the object in view, large."""
+        """(H, W, 3) RGB: the current object, large."""
         shown = self.shown
         if shown is None:
             return np.full((64, 96, 3), 240, np.uint8)
@@ -130,7 +130,7 @@ class Review(ReviewWidget):
 
     def close(self) -> None:
         """Release the browser's objects."""
-        # ipywidgets also closes what never came into being, when a constructor raised.
+        # ipywidgets also closes a widget whose constructor raised.
         if hasattr(self, "_key_listener"):
             self.session.changes.unsubscribe(self._annotations_changed)
             if self.annotator is not None:
@@ -141,7 +141,7 @@ class Review(ReviewWidget):
         where = " · ".join(filter(None, [self.session.name, self.dataset, self.template]))
         return f"<Review {where}: {len(self.objects)} unsure, {self._counts().replace(' ·', ',')}>"
 
-    # -- answers -----------------------------------------------------------------------------------
+    # -- verdicts ----------------------------------------------------------------------------------
 
     @show_errors("This answer was not kept")
     def _answer(self, review: str) -> None:
@@ -169,7 +169,7 @@ class Review(ReviewWidget):
             if fixed:
                 self.session.restore([before])
             else:
-                # Only the answer: what was changed elsewhere meanwhile stays changed.
+                # Only the answer: other changes made meanwhile stay.
                 before = self.session.unreview(before)
         place = next(place for place, each in enumerate(self.objects) if each.id == before.id)
         self.objects[place] = before
@@ -201,7 +201,7 @@ class Review(ReviewWidget):
         else:
             self._accept_fixed(now)
             self._undo = [step for step in self._undo if step[1].id != before.id]
-            # Undo brings back what was there before the annotator changed it.
+            # Undo restores the values before the annotator changed them.
             self._undo.append((place, before, True))
             said = "fixed, and accepted: → goes on"
         if now is not None:
@@ -299,5 +299,5 @@ class Review(ReviewWidget):
 
 
 def _kept(annotation: Annotation) -> tuple[object, str]:
-    """What a fix changes."""
+    """The values that a fix changes."""
     return annotation.rle, annotation.category

@@ -1,4 +1,4 @@
-"""What hears clicks on the tuner's pictures, and gives its sliders names for those who do not see them."""
+"""`ClickListener`: receives clicks on the tuner's pictures, and names its sliders for screen readers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ export default { render };
 
 
 class ClickListener(anywidget.AnyWidget):
-    """Clicks on pictures that carry a number, within the widget round this one.
+    """Clicks on numbered pictures, within the widget around this one.
 
     Parameters
     ----------

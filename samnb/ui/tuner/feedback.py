@@ -1,4 +1,4 @@
-"""What a person said of found objects in the tuner: good or bad; what follows for figures and for the template."""
+"""`Feedback`: marks of found objects in the tuner as good or bad, their precision, and their use as examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...templates.preview import Preview, Sample
 __all__ = ["Feedback", "Mark"]
 
 SAME = 0.5
-"""From this IoU a mask is the object that was marked; parameters change outlines a little."""
+"""The IoU from which a mask is the marked object; parameters change outlines a little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Mark:
     ----------
     image_id : str
     match : Match
-        As it was when it was marked.
+        The match at the time it was marked.
     good : bool
     """
 
@@ -42,7 +42,7 @@ class Mark:
 
 
 class Feedback:
-    """All marks of a tuner; they stay when parameters move.
+    """All marks of a tuner; they stay when parameters change.
 
     Examples
     --------
@@ -54,26 +54,26 @@ class Feedback:
         self.all: list[Mark] = []
 
     def set(self, preview: Preview, match: Match, good: bool | None) -> None:
-        """Mark an object as good or bad; None takes its mark away."""
+        """Mark an object as good or bad; None removes its mark."""
         self.all = [mark for mark in self.all if not mark.is_of(preview, match)]
         if good is not None:
             self.all.append(Mark(preview.image.id, match, good))
 
     def of(self, preview: Preview) -> dict[int, bool]:
-        """Which of the matches of a preview are marked, and how."""
+        """The marks of the matches of a preview."""
         own = [mark for mark in self.all if mark.image_id == preview.image.id]
         found = ((n, mark) for n, match in enumerate(preview.matches) for mark in own if mark.is_of(preview, match))
         return {number: mark.good for number, mark in found}
 
     def at(self, preview: Preview, x: float, y: float) -> Match | None:
-        """The smallest match at a place, 0 to 1 of the picture."""
+        """The smallest match at a point, 0 to 1 of the picture."""
         height, width = preview.pixels.shape[:2]
         row, column = min(int(y * height), height - 1), min(int(x * width), width - 1)
         there = [match for match in preview.matches if match.mask[row, column]]
         return min(there, key=lambda match: int(match.mask.sum()), default=None)
 
     def said(self, previews: Iterable[Preview]) -> str:
-        """Precision of what is marked and found, and what was marked as good and is not found any more."""
+        """The precision of marked objects that are found, and the good ones that are no longer found."""
         if not self.all:
             return ""
         found = [good for preview in previews for good in self.of(preview).values()]

@@ -1,4 +1,4 @@
-"""The row below the tuner's pictures: found objects by name, and buttons to mark them, for hands without a mouse."""
+"""`FeedbackRow`: found objects by name, and buttons to mark them without a mouse."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NONE = ("no object", None)
 
 
 class FeedbackRow(ipywidgets.Box):
-    """A choice of all found objects, Good, Bad, Unmark, Use marks, and what the marks say.
+    """A choice of all found objects, the buttons Good, Bad, Unmark, Use marks, and a summary of the marks.
 
     Parameters
     ----------
     on_mark : callable
-        Called with (image, match, good) for the chosen object: its numbers, and None to take its mark away.
+        Called with (image, match, good) for the chosen object: its numbers, and None to remove its mark.
     on_use : callable
-        Called when the marks are to be used in the template, or no more.
+        Called when the marks are to be used in the template, or not.
     """
 
     def __init__(self, on_mark: Callable[[int, int, bool | None], None], on_use: Callable[[], None]):
@@ -53,15 +53,15 @@ class FeedbackRow(ipywidgets.Box):
 
     @property
     def said(self) -> str:
-        """What the marks say, as HTML."""
+        """The summary of the marks, as HTML."""
         return str(self._said.value)
 
     def say(self, text: str, *, stale: bool) -> None:
-        """Show what the marks say."""
+        """Show the summary of the marks."""
         self._said.value = style.span(text, *(("stale",) if stale else ()))
 
     def show(self, previews: Sequence[object], marks: Feedback) -> None:
-        """All found objects by name, the least sure first; the chosen one stays chosen."""
+        """List all found objects by name, the least certain first; the chosen one stays chosen."""
         found = [
             (
                 match.score,

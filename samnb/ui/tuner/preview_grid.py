@@ -1,4 +1,4 @@
-"""What the tuner shows of one image and of all together, as HTML. No session, no widgets."""
+"""The previews and the summary of the tuner, as HTML. No session, no widgets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...templates.preview import Preview
 __all__ = ["CSS", "figure", "overall", "waiting"]
 
 WIDTH = 240
-"""Of a preview, in pixels."""
+"""Size of a preview, in pixels."""
 
 CSS = """
 .samnb .samnb-tuner { display: flex; flex-flow: row wrap; gap: 14px; margin: var(--samnb-gap) 0; overflow: hidden; }
@@ -55,13 +55,13 @@ def figure(
     outlines: OutlineCache,
     marks: Mapping[int, bool] | None = None,
 ) -> str:
-    """One image with what was found: in the category's colour, yellow where unsure, blue what was missed.
+    """One image with found objects: in the category's colour, uncertain ones yellow, missed ones blue.
 
     Parameters
     ----------
     preview : Preview
     number : int
-        Of the image in the gallery, for the hand that clicks on it.
+        Of the image in the grid, for clicks on it.
     review_score : float
     colors : mapping of str to "#rrggbb"
         By category.
@@ -97,12 +97,12 @@ def _draw_mark(shown: NDArray[np.uint8], mask: NDArray[np.bool_], good: bool) ->
 
 
 def waiting(filename: str, said: str) -> str:
-    """An image of which there is nothing to show: not yet, or because of what is said."""
+    """A placeholder for an image: not ready yet, or with the reason of a failure."""
     return f'<figure><div class="samnb-wait">{escape(said)}</div>{_caption(filename, "")}</figure>'
 
 
 def overall(previews: Sequence[Preview]) -> str:
-    """The figures over the images annotated by hand, without the template's examples if there are others."""
+    """The metrics over the images annotated by hand, without the template's examples if there are others."""
     measured = [each for each in previews if each.figures is not None]
     chosen = [each for each in measured if not each.is_example] or measured
     tallies = [each.figures.tally for each in chosen if each.figures is not None]

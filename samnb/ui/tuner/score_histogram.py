@@ -1,4 +1,4 @@
-"""The scores of all that was found as a histogram, with the thresholds as two handles in it."""
+"""`Thresholds`: the scores of all found objects, with the two thresholds as handles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..common import style
 
 __all__ = ["CSS", "Thresholds", "counted", "drawn"]
 
-# The handles are those of a range slider laid over the bars: they take mouse, touch and arrow keys as every slider
-# does. A canvas with handles of its own would have to hear and name all that itself.
+# The handles are those of a range slider over the bars: they take mouse, touch and arrow keys like every slider.
+# A canvas with its own handles would have to implement and label all of that itself.
 CSS = """
 .samnb .samnb-thresholds { position: relative; padding: 0 8px; overflow: hidden; flex: none; display: block; }
 .samnb .samnb-scores { display: block; width: 100%; height: 72px; background: var(--samnb-sunk); }
@@ -43,12 +43,12 @@ _BINS = 40
 
 
 class Thresholds(ipywidgets.VBox):
-    """The histogram, its two handles, and how many are accepted, to be reviewed, rejected.
+    """The histogram, its two handles, and the numbers of accepted, uncertain and rejected objects.
 
     Parameters
     ----------
     on_move : callable
-        Called with (min_score, review_score) when a hand moved one of them.
+        Called with (min_score, review_score) when the user moved one of them.
     """
 
     def __init__(self, on_move: Callable[[float, float], None]):
@@ -62,11 +62,11 @@ class Thresholds(ipywidgets.VBox):
         super().__init__([style.box(self._bars, self._handles, classes=("samnb-thresholds",)), self._said])
 
     def show(self, scores: Iterable[float], *, min_score: float, review_score: float) -> None:
-        """Draw scores, 0 to 1, rejected ones among them; nothing is asked of a model."""
+        """Draw scores, 0 to 1, including rejected ones; the model is not used."""
         self._scores = tuple(scores)
         self._setting = True
         try:
-            # The handles cannot pass one another; nothing is unsure where the second threshold is below the first.
+            # The handles cannot pass each other; no object is uncertain if the second threshold is below the first.
             self._handles.value = (min_score, max(min_score, review_score))
         finally:
             self._setting = False

@@ -1,4 +1,4 @@
-"""A sweep in the tuner: what is tried, its rows as text, its plot. No session, no widgets."""
+"""A sweep in the tuner: the tried values, its rows as text, its plot. No session, no widgets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHORT = {"min_score": "score", "max_overlap": "overlap", "max_area_ratio": "are
 
 
 def grid_round(template: Template) -> dict[str, Sequence[float]]:
-    """A few values round those a template has."""
+    """A few values around those of a template."""
     limits = template.parameters
     steps = [min(max(round(limits["min_score"] + by, 2), 0.0), 1.0) for by in (-0.1, 0.0, 0.1)]
     overlaps = sorted({0.3, limits["max_overlap"], 0.7})[:3]
@@ -36,7 +36,7 @@ def grid_round(template: Template) -> dict[str, Sequence[float]]:
 
 
 def head_text(row: SweepRow) -> str:
-    """What the columns of the table are: F1, precision, recall, and the parameters."""
+    """The columns of the table: F1, precision, recall, and the parameters."""
     return "   F1 prec  rec" + "".join(f"{_SHORT.get(name, name):>8}" for name in row.parameters)
 
 

@@ -1,4 +1,4 @@
-"""The tuner: a template's parameters on the left, and on the right what they find on a few images, as they move."""
+"""`Tuner`: a template's parameters on the left, and on the right the objects they find on a few images, live."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ if TYPE_CHECKING:
 __all__ = ["SHOWN", "Tuner"]
 
 SHOWN = 12
-"""So many images are tried."""
+"""The number of sample images."""
 
 _TOGETHER = 0.12
-"""Seconds: what was found in this time is drawn together."""
+"""Seconds: results within this time are drawn together."""
 
 _SLIDERS = sorted(PARAMETERS, key=lambda parameter: parameter.place)
 
 
 class Tuner(ipywidgets.VBox):
-    """Shows what a template finds on sample images while its parameters move; nothing is written until it is saved.
+    """Shows what a template finds on sample images while its parameters change; nothing is written until it is saved.
 
-    What the model was asked once on an image is remembered, so that most moves need no decoding: thresholds are drawn
-    from what was found before, then searched for where that may find more. The search runs off the kernel's main
-    thread, the first images first; a newer move ends an older one. Handlers never raise: what goes wrong is shown in a
+    Predictions are cached per image, so that most changes need no decoding: for a new threshold, cached
+    results are drawn first, and a search follows if it may find more. The search runs off the kernel's main
+    thread, the first images first; a newer change ends an older search. Handlers never raise: errors are shown in a
     red line and logged to "samnb.widgets".
 
-    A click on a found object marks it as good, another one as bad, a third takes the mark away. Marks feed the figures;
-    "Use marks" makes good ones further examples of the template, and bad ones its background examples.
+    A click on a found object marks it as good, a second one as bad, a third removes the mark. Marks count in the
+    metrics; "Use marks" makes good ones further examples of the template, and bad ones its background examples.
 
     Parameters
     ----------
@@ -89,18 +89,18 @@ class Tuner(ipywidgets.VBox):
         self._build()
         self._changed()
 
-    # -- what the hand does ------------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------------------
 
     @property
     def template(self) -> Template:
-        """The template as the sliders stand; not saved."""
-        # Only what differs: 2 and 2.0 are the same parameter and would be two versions.
+        """The template with the values of the sliders; not saved."""
+        # Only values that differ: 2 and 2.0 are the same parameter and would be two versions.
         moved = {name: value for name, value in self._values.items() if value != self.saved.parameters[name]}
         return replace(self.saved, strategy=self._strategy, categories=self._used).with_parameters(**moved)
 
     @show_errors("The parameters stay as they are")
     def set(self, *, strategy: str | None = None, **parameters: float) -> None:
-        """Move sliders; unknown names and values out of their range are refused."""
+        """Move sliders; unknown names and values out of range are refused."""
         self.saved.with_parameters(**parameters)
         if strategy is not None:
             if strategy not in STRATEGY_NAMES:
@@ -112,14 +112,14 @@ class Tuner(ipywidgets.VBox):
 
     @show_errors("The two cannot be compared")
     def toggle_before(self) -> None:
-        """Show what the saved version finds, or again what the sliders do."""
+        """Show the results of the saved version, or again those of the sliders."""
         self._before = not self._before
         style.set_class(self._compare, "samnb-chosen", self._before)
         self._changed()
 
     @show_errors("The object was not marked")
     def mark(self, image: int, match: int, good: bool | None) -> None:
-        """Say that a found object is right or wrong; None takes that back.
+        """Mark a found object as good or bad; None removes the mark.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class Tuner(ipywidgets.VBox):
 
     @show_errors("The marks were not used")
     def use_marks(self, wanted: bool = True) -> None:
-        """Make good marks further examples and bad ones background examples; False takes that back."""
+        """Make good marks further examples and bad ones background examples; False undoes that."""
         self._used = self.marks.applied(self.saved, self.samples).categories if wanted else self.saved.categories
         self._feedback_row.show_used(self._used is not self.saved.categories)
         self._show_values()
@@ -144,10 +144,10 @@ class Tuner(ipywidgets.VBox):
 
     @show_errors("The template was not saved")
     def save(self) -> None:
-        """Save the template as the sliders stand: its next version, if anything is different."""
+        """Save the template with the values of the sliders: its next version, if anything differs."""
         before = self.saved.version
         if self._used is not self.saved.categories:
-            # They are in the template now; used once more, they would count twice.
+            # They are in the template now; used again, they would count twice.
             self.marks.all.clear()
         self.saved = self.session.save_template(self.template)
         new, self._used = self.saved.version != before, self.saved.categories
@@ -161,7 +161,7 @@ class Tuner(ipywidgets.VBox):
 
     @show_errors("The sweep did not start")
     def sweep(self) -> None:
-        """Try values round those of the sliders on what was annotated by hand; pick a row to set the sliders."""
+        """Try values around those of the sliders on objects annotated by hand; pick a row to set the sliders."""
         template = self.template
         self._sweep.disabled = True
         self._say("sweep: trying 18 combinations on the images annotated by hand …")
@@ -179,11 +179,11 @@ class Tuner(ipywidgets.VBox):
             finally:
                 self._setting = False
 
-    # -- what there is to see ----------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     @property
     def previews(self) -> list[Preview]:
-        """What was found, image by image; those not there yet are left out."""
+        """The previews, image by image; those not ready yet are left out."""
         return [each for each in self._previews if isinstance(each, Preview)]
 
     @property
@@ -209,8 +209,8 @@ class Tuner(ipywidgets.VBox):
                 worker.wait(max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
-        """End the search and let go of the browser's objects."""
-        # ipywidgets also closes what never came into being, when a constructor raised.
+        """End the search and release the browser's objects."""
+        # ipywidgets also closes a widget whose constructor raised.
         if hasattr(self, "_cells"):
             self._turn += 1
             self._worker.cancel()
@@ -229,7 +229,7 @@ class Tuner(ipywidgets.VBox):
         tiles = [
             draw_masks(p.pixels.copy(), [m.mask for m in p.matches], "#e69f00", layered=True) for p in self.previews
         ]
-        # For pages without a kernel: what is there by now as a still picture.
+        # For pages without a kernel: the present results as a static picture.
         if tiles:
             names = [preview.image.filename for preview in self.previews]
             still = encode_png(contact_sheet(tiles, columns=4, tile=180, captions=names))
@@ -260,7 +260,7 @@ class Tuner(ipywidgets.VBox):
         return self.saved.parameters if self._before else self._values
 
     def _changed(self) -> None:
-        """Draw what is known at once, then search all images anew; the search for older values ends."""
+        """Draw cached results at once, then search all images again; the search for older values ends."""
         self._turn += 1
         self._started = time.perf_counter()
         self._draw_scores(stale=True)
@@ -273,7 +273,7 @@ class Tuner(ipywidgets.VBox):
             self._worker.submit(partial(self._found, template, turn, start), self._take)
 
     def _glanced(self, template: Template, turn: int) -> tuple[int, int, list[tuple[int, Any, str]]]:
-        """What follows from earlier searches, all images; on the worker's thread."""
+        """The results of earlier searches, all images; on the worker's thread."""
         found: list[tuple[int, Any, str]] = []
         for number, sample in enumerate(self.samples):
             if turn != self._turn:
@@ -283,7 +283,7 @@ class Tuner(ipywidgets.VBox):
         return turn, 0, found
 
     def _found(self, template: Template, turn: int, start: int) -> tuple[int, int, list[tuple[int, Any, str]]]:
-        """As many images as are searched in a moment, with their HTML; on the worker's thread."""
+        """Search images for a moment, and return them with their HTML; on the worker's thread."""
         found: list[tuple[int, Any, str]] = []
         until, number = time.perf_counter() + _TOGETHER, start
         for number, sample in enumerate(self.samples[start:], start):
@@ -291,7 +291,7 @@ class Tuner(ipywidgets.VBox):
                 preview = sample.look(template)
                 found.append((number, preview, self._drawn(number, preview, template.parameters["review_score"])))
             except Exception as error:
-                # One image that cannot be searched must not keep the others from being drawn.
+                # One image that cannot be searched must not stop the others.
                 found.append((number, error, gallery.waiting(sample.image.filename, f"⚠ {error}")))
             if turn != self._turn or time.perf_counter() > until:
                 break
@@ -317,7 +317,7 @@ class Tuner(ipywidgets.VBox):
         self._search(turn, end)
 
     def _swept(self, template: Template) -> Sweep:
-        # Not the session's own, which saves a template in hand.
+        # Not the session's method, which saves a passed template.
         known = self.session.annotated_by_hand(template)
         others = [one for one in known if not self._is_example(one.image)]
         return sweep(template, sweeping.grid_round(template), others or known, self.session.model)
@@ -408,7 +408,7 @@ class Tuner(ipywidgets.VBox):
         return slider
 
     def _show_values(self) -> None:
-        """Put the sliders where the values are, without taking that for a hand."""
+        """Set the sliders to the values, without handling that as user input."""
         self._setting = True
         try:
             self._choice.value = self._strategy
