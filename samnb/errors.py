@@ -1,7 +1,7 @@
-"""Every error samnb raises on purpose.
+"""All errors that samnb raises on purpose.
 
-Catch `SamnbError` to catch them all; each class also derives from the built-in error a Python
-programmer would expect, so ``except FileNotFoundError`` works too::
+Catch `SamnbError` to catch them all. Each class also derives from the matching built-in error, so
+``except FileNotFoundError`` works too::
 
     SamnbError
     ├── ImageError (ValueError)         a picture cannot be used
@@ -12,10 +12,10 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── PromptError (ValueError)        points or box that cannot be decoded
     │   └── PointOutsideImage
     ├── UnknownName (LookupError)       no model, dataset, category … of that name
-    ├── NameTaken (ValueError)          a new name that something else has
+    ├── NameTaken (ValueError)          a new name that is in use
     ├── SamePixels (ValueError)         a verdict on two images that cannot differ
-    ├── WorkWouldBeLost (ValueError)    annotations made by hand that would go too
-    ├── UnknownOption (TypeError)       a keyword nobody knows
+    ├── WorkWouldBeLost (ValueError)    annotations made by hand that would be deleted too
+    ├── UnknownOption (TypeError)       an unknown keyword
     ├── CheckpointError                 a weight file
     │   ├── CheckpointMissing (FileNotFoundError)
     │   ├── CheckpointDamaged (ValueError)
@@ -26,7 +26,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     │   ├── SessionTooNew
     │   ├── NetworkFolder               a catalog on another computer's disk
     │   ├── NoRoom                      an embedding that fits neither the budget nor the free disk
-    │   ├── SettingError (ValueError)   an environment variable that cannot be understood
+    │   ├── SettingError (ValueError)   an environment variable that cannot be parsed
     │   └── TierUnavailable             a Redis, bucket or shared folder that does not answer, or is full
     ├── TemplateError (ValueError)      a template that cannot be used
     │   └── TemplateMismatch            made with another model
@@ -36,7 +36,7 @@ programmer would expect, so ``except FileNotFoundError`` works too::
     ├── NothingToMeasure (ValueError)   an evaluation without a single known mask
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
 
-A message is a short letter: which thing, what was expected, what came, what to do next.
+A message says which thing failed, what was expected, what was found, and what to do next.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ AnyPath = str | PathLike[str]
 
 
 class SamnbError(Exception):
-    """Base of every error samnb raises on purpose."""
+    """Base of all errors that samnb raises on purpose."""
 
 
 class ImageError(SamnbError, ValueError):
@@ -93,7 +93,7 @@ class ImageError(SamnbError, ValueError):
 
 
 class ImageNotFound(ImageError, FileNotFoundError):
-    """There is no picture where one was asked for."""
+    """There is no picture at a path."""
 
     def __init__(self, path: AnyPath, *, expected: str = "a picture file, a folder of pictures or a glob"):
         self.path = str(path)
@@ -101,7 +101,7 @@ class ImageNotFound(ImageError, FileNotFoundError):
 
 
 class ImageUnreadable(ImageError):
-    """A file that is there and cannot be decoded into pixels."""
+    """A file that exists and cannot be decoded into pixels."""
 
     def __init__(self, path: AnyPath, reason: str):
         self.path = str(path)
@@ -162,7 +162,7 @@ class UnknownName(SamnbError, LookupError):
 
 
 class NameTaken(SamnbError, ValueError):
-    """A new name that something else has."""
+    """A new name that is in use."""
 
     def __init__(self, kind: str, name: str):
         super().__init__(f"There is a {kind} {name!r} already. Choose another name, or rename that one first.")
@@ -179,7 +179,7 @@ class SamePixels(SamnbError, ValueError):
 
 
 class WorkWouldBeLost(SamnbError, ValueError):
-    """Annotations made by hand that would go with their images, or with their category."""
+    """Annotations made by hand that would be deleted with their images or their category."""
 
     def __init__(self, what: str, annotations: int, way: str = ""):
         self.annotations = annotations
@@ -190,7 +190,7 @@ class WorkWouldBeLost(SamnbError, ValueError):
 
 
 class UnknownOption(SamnbError, TypeError):
-    """A keyword that the call does not know."""
+    """A keyword that the call does not have."""
 
     def __init__(self, call: str, options: Iterable[str], known: Iterable[str]):
         names = ", ".join(map(repr, sorted(options)))
@@ -214,7 +214,7 @@ class CheckpointMismatch(CheckpointError, ValueError):
 
 
 class DownloadFailed(CheckpointError, ConnectionError):
-    """A weight file that could not be fetched."""
+    """A weight file that could not be downloaded."""
 
     def __init__(self, model: str, url: str, reason: str):
         super().__init__(
@@ -239,7 +239,7 @@ class SessionReadOnly(StoreError, PermissionError):
 
 
 class SessionTooNew(StoreError):
-    """The session folder was written by a newer samnb: it is only read, or not even that."""
+    """The session folder was written by a newer samnb: it can only be read, or not be opened at all."""
 
     def __init__(self, folder: AnyPath, found: str, known: str, *, lacking: Sequence[str] = (), reading: bool = False):
         self.lacking = tuple(lacking)
@@ -277,7 +277,7 @@ class SettingError(StoreError, ValueError):
 
 
 class TierUnavailable(StoreError):
-    """A remote tier that does not answer, or that cannot be written; the cache goes on without it."""
+    """A remote tier that does not answer or cannot be written; the cache continues without it."""
 
     def __init__(self, tier: str, reason: object, *, can_read: bool = False):
         self.can_read = can_read
@@ -303,7 +303,7 @@ class RecipeError(SamnbError, ValueError):
 
 
 class FormatError(SamnbError, ValueError):
-    """A file to import that is not of the format it was taken for."""
+    """A file to import that is not of the expected format."""
 
     def __init__(self, path: AnyPath, expected: str, reason: str):
         self.path, self.reason = str(path), reason

@@ -20,7 +20,7 @@ IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
 )
-"""What counts as a picture inside a folder; a file named explicitly may have any suffix."""
+"""Suffixes of pictures inside a folder; a file that is named explicitly may have any suffix."""
 
 
 _NUMBERS = re.compile(r"(\d+)")
@@ -28,16 +28,16 @@ _OnError = Callable[[str, OSError], object]
 
 
 def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
-    """The picture files that a path, a folder, a glob or a list of these stands for.
+    """The picture files of a path, a folder, a glob or a list of these.
 
-    Folders are searched with all folders below, hidden ones left out, for files with one of `IMAGE_SUFFIXES`.
-    A file named explicitly is always returned, whatever its suffix. Each file comes once; a folder's files
-    come in natural order (2 before 10), a list keeps its own order.
+    Folders are searched recursively, without hidden ones, for files with one of `IMAGE_SUFFIXES`. A file that is
+    named explicitly is always returned. Each file is returned once; files of a folder are in natural order (2 before
+    10), a list keeps its own order.
 
     Parameters
     ----------
     source : path, glob or iterable of these
-        ``~`` stands for the home folder, ``**`` in a glob for any depth.
+        ``~`` is the home folder, ``**`` in a glob any depth.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
     Raises
     ------
     ImageNotFound
-        Nothing there, or nothing that is a picture.
+        Nothing exists there, or no picture.
     """
     if isinstance(source, str | os.PathLike):
         found = list(iter_images(source))
@@ -75,7 +75,7 @@ def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Itera
     Raises
     ------
     ImageNotFound
-        Nothing there, or nothing that is a picture.
+        Nothing exists there, or no picture.
     """
     none = True
     for path in _expand(source, unreadable or _warn):
@@ -86,7 +86,7 @@ def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Itera
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a file of that name, inside a folder, counts as a picture.
+    """True for the name of a picture inside a folder.
 
     >>> is_picture_name("a.JPG"), is_picture_name("a.txt"), is_picture_name(".hidden.png")
     (True, False, False)
@@ -118,8 +118,8 @@ def _expand(source: AnyPath, unreadable: _OnError) -> Iterator[str]:
 
 
 def _walk(folder: str, unreadable: _OnError) -> Iterator[str]:
-    # As text: a Path for every step would take longer than the disk does. Open folders are a list of their own, since
-    # a tree may be deeper than Python's stack.
+    # With strings: a Path for every step would take longer than the disk does. With a list of open folders, because a
+    # tree may be deeper than Python's stack.
     seen: set[tuple[int, int]] = set()
     stack = [_entries(folder, seen, unreadable)]
     while stack:
@@ -133,7 +133,7 @@ def _walk(folder: str, unreadable: _OnError) -> Iterator[str]:
 
 
 def _entries(folder: str, seen: set[tuple[int, int]], unreadable: _OnError) -> Iterator[tuple[str, bool]]:
-    """Folders and pictures in a folder, in natural order; nothing where a link leads back to one that was seen."""
+    """Folders and pictures in a folder, in natural order; none in a folder that was visited through a link already."""
     try:
         status = os.stat(folder)
         with os.scandir(folder) as entries:
@@ -150,10 +150,10 @@ def _entries(folder: str, seen: set[tuple[int, int]], unreadable: _OnError) -> I
 
 
 def _kind(entry: os.DirEntry[str]) -> tuple[bool, ...]:
-    """(True,) for a folder, (False,) for a picture, () for what is left out."""
+    """(True,) for a folder, (False,) for a picture, () for anything else."""
     if entry.name.startswith("."):
         return ()
-    # The entry itself knows without asking the disk, except of links: those may lead anywhere, or nowhere.
+    # The entry answers without a disk access, except for links.
     if entry.is_symlink():
         if os.path.isdir(entry.path):
             return (True,)
@@ -173,7 +173,7 @@ def _natural(path: str) -> tuple[list[list[Any]], str]:
 
 
 def _key(part: str) -> list[Any]:
-    """Text and numbers in turn, so that two keys can always be compared."""
+    """Text and numbers alternate, so that any two keys can be compared."""
     pieces: list[Any] = _NUMBERS.split(part.lower())
     pieces[1::2] = map(int, pieces[1::2])
     return pieces

@@ -1,12 +1,12 @@
 """Picture files, PIL images and arrays read as pixels.
 
-Pixels are always a (H, W, 3) uint8 RGB array, upright (EXIF orientation applied), whatever the file held:
+Pixels are always an (H, W, 3) uint8 RGB array, upright (EXIF orientation applied):
 
 - transparency becomes white, CMYK and palettes become RGB, of an animation the first frame is used;
-- 16-bit grey is divided by 257, the same for every picture, so that equal values stay equal pixels across a
-  dataset (stretching each picture to its own range would not); Pillow reduces 16-bit colour to its high byte;
-- float files hold 0..1. Other floats and 32-bit integers have no natural white: they are stretched from
-  their least to their greatest value. Pillow reads them in grey only;
+- 16-bit grey is divided by 257 in every picture, so that equal values are equal pixels across a dataset (scaling
+  each picture to its own range would break this); Pillow reduces 16-bit colour to its high byte;
+- float files hold 0..1. Other floats and 32-bit integers have no defined white: they are scaled from their
+  smallest to their largest value. Pillow reads them in grey only;
 - colour profiles are not applied.
 
 `read_picture` also gives the three hashes of a picture: the *content hash* of its bytes, the *pixel hash* of its pixels
@@ -50,7 +50,7 @@ MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused after reading the header, before anything is decoded."""
 
 
-# Only formats that decode in-process: EPS, for one, would start Ghostscript on whatever the file says.
+# Only formats that decode in-process: EPS, for example, would run the file's program in Ghostscript.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
 _SUFFIXES = {name: f".{name.lower()}" for name in _FORMATS} | {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
@@ -76,7 +76,7 @@ class Picture:
     Parameters
     ----------
     path : Path
-        As it was given.
+        As given.
     pixels : (H, W, 3) uint8
         RGB, upright; read-only.
     size_hw : (H, W)
@@ -84,9 +84,9 @@ class Picture:
     content_hash, pixel_hash, perceptual_hash : str
         64 hexadecimal digits each.
     perceptual_detail : float
-        `samnb.images.perceptual.PerceptualHash.detail`: how much the perceptual hash says.
+        `samnb.images.perceptual.PerceptualHash.detail`: how reliable the perceptual hash is.
     size_bytes, mtime_ns, inode : int
-        Of the file when it was read: while they stay the same, the file is taken to be unchanged.
+        Of the file when it was read; while they stay the same, the file counts as unchanged.
     """
 
     path: Path
@@ -126,16 +126,16 @@ def read_pixels(path: AnyPath) -> Pixels:
 
 
 def read_upright(path: AnyPath, *, content_hash: str = "") -> tuple[Image.Image, bool]:
-    """The picture as Pillow holds it, RGB and upright: `read_pixels` without the copy; raises as that does.
+    """The picture as an RGB, upright PIL image: `read_pixels` without the copy; raises the same errors.
 
-    Also whether the file's bytes have that SHA-256: where the picture was read before, its pixels are known then.
+    Also True when the file's bytes have that SHA-256: then the pixels are those of an earlier reading.
     """
     content = read_file(path)[0]
     return _decode(content, path), hashlib.sha256(content).hexdigest() == content_hash
 
 
 def read_picture(path: AnyPath) -> Picture:
-    """Read a picture file once: its pixels, its hashes and what identifies the unchanged file.
+    """Read a picture file once: its pixels, its hashes, and the values that identify the unchanged file.
 
     Raises
     ------
@@ -161,13 +161,13 @@ def read_picture(path: AnyPath) -> Picture:
 
 
 def as_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
-    """Turn a PIL image or an array into pixels; always a fresh array.
+    """Pixels of a PIL image or an array; always a new array.
 
     Parameters
     ----------
     image : PIL.Image.Image or ndarray
         A PIL image of any mode, its EXIF orientation applied. An array is (H, W), (H, W, 1), (H, W, 3) RGB or
-        (H, W, 4) RGBA of uint8, bool, uint16 (divided by 257) or float in 0..1; alpha is laid on white.
+        (H, W, 4) RGBA of uint8, bool, uint16 (divided by 257) or float in 0..1; alpha is blended with white.
 
     Returns
     -------
@@ -235,22 +235,22 @@ def _opened_picture(content: bytes, path: AnyPath) -> Image.Image:
     except UnidentifiedImageError as error:
         raise ImageUnreadable(path, f"not a picture that can be decoded ({_beginning(content)})") from error
     except Exception as error:
-        # Pillow's plugins raise a dozen unrelated classes on damaged files; all mean the same here.
+        # Pillow's plugins raise a dozen unrelated classes on damaged files; all have the same meaning here.
         raise ImageUnreadable(path, f"the header is damaged ({error})") from error
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those of `_FORMATS` that this build of Pillow can open."""
+    """The formats of `_FORMATS` that this build of Pillow can open."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 @contextmanager
 def _own_limit() -> Iterator[None]:
-    """Pillow's own pixel limit is off while a header is read: `_check_size` follows at once.
+    """Turn Pillow's own pixel limit off while a header is read; `_check_size` follows at once.
 
-    It is one global of the process, hence the lock; left on, it would refuse pictures below `MAX_PIXELS`.
+    The limit is a global of the process, hence the lock; it would refuse pictures below `MAX_PIXELS`.
     """
     with _limit_lock:
         theirs = Image.MAX_IMAGE_PIXELS
@@ -262,7 +262,7 @@ def _own_limit() -> Iterator[None]:
 
 
 def _check_scans(content: bytes, image: Image.Image, path: AnyPath) -> None:
-    """Each scan of a progressive JPEG goes over all its pixels, however few bytes it has: kilobytes take hours."""
+    """Each scan of a progressive JPEG decodes all pixels, even with few bytes: kilobytes could take hours."""
     if image.format != "JPEG":
         return
     scans = content.count(b"\xff\xda")
@@ -272,7 +272,7 @@ def _check_scans(content: bytes, image: Image.Image, path: AnyPath) -> None:
 
 def _check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:
     height, width = size_hw
-    # Of the package, where a user raises it.
+    # Of the package, because users set it there.
     limit = sys.modules[__package__].MAX_PIXELS
     if height * width > limit:
         raise ImageTooLarge(path, (height, width), limit)
@@ -284,7 +284,7 @@ def _decoded(image: Image.Image, path: AnyPath) -> Image.Image:
     """RGB, upright."""
     try:
         image.load()
-        # After load: for TIFF Pillow itself turns the picture upright there, and drops the tag.
+        # After load, because there Pillow itself turns a TIFF upright and drops the tag.
         turn = _UPRIGHT.get(_orientation(image))
         rgb = _as_rgb(image, path)
         return rgb if turn is None else rgb.transpose(turn)
@@ -298,7 +298,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except (SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error):
-        return 1  # every viewer shows pictures with damaged EXIF, as they lie in the file
+        return 1  # as every viewer does with damaged EXIF
     return value if isinstance(value, int) else 1
 
 

@@ -42,7 +42,7 @@ _END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One member of a zip file: a picture that can be read, or a reason why not.
+    """One member of a zip file: a picture, or the reason why it cannot be read.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ class Member:
         return f"{self.archive}/{self.name}"
 
     def read(self) -> bytes:
-        """Its bytes; from several threads at once if need be.
+        """The member's bytes; for any thread.
 
         Raises
         ------
         ImageUnreadable
-            Damaged, or not what the directory declares.
+            Damaged, or different from what the directory declares.
         """
         if self.reason:
             raise ImageUnreadable(self.label, self.reason)
@@ -104,22 +104,22 @@ def is_zip(source: AnyPath | bytes) -> bool:
 
 
 def members_of(source: AnyPath | bytes, name: str = "") -> Iterator[Member]:
-    """The pictures in a zip file, and what was refused; folders, hidden files and other files are left out.
+    """The pictures in a zip file and the refused members; folders, hidden files and other files are left out.
 
-    The zip file stays open while a member of it lives.
+    The zip file stays open as long as one of its members exists.
 
     Parameters
     ----------
     source : path or bytes
     name : str
-        What messages call it; default the path.
+        Its name in messages; default: the path.
 
     Raises
     ------
     ImageNotFound
-        No picture in it.
+        It has no picture.
     ImageUnreadable
-        Not a zip file, damaged, or too much in it.
+        Not a zip file, damaged, or too large.
     """
     name = name or (os.fspath(source) if not isinstance(source, bytes) else "<zip from memory>")
     file = _open(source, name)
@@ -159,18 +159,18 @@ def _open(source: AnyPath | bytes, name: str) -> zipfile.ZipFile:
 
 
 def _directory_size(stream: BinaryIO) -> int:
-    """Bytes of the list of members, by its end record; zipfile reads that list in one piece."""
+    """Size in bytes of the list of members, from the end record; zipfile reads this list in one piece."""
     length = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, length - 65557 - 20))
     tail = stream.read()
-    # As zipfile looks for it: without a comment it is the very end, whatever its numbers look like.
+    # As zipfile finds it: without a comment the record is the very end of the file.
     at = len(tail) - 22 if tail[-22:].startswith(_END) and tail.endswith(b"\0\0") else tail.rfind(_END)
     if at < 0 or len(tail) < at + 22:
         return 0
     (size,) = struct.unpack_from("<L", tail, at + 12)
     if tail[max(0, at - 20) : at].startswith(_LOCATOR64):
         (place,) = struct.unpack_from("<Q", tail, at - 20 + 8)
-        # Where the locator says it is, and right before the locator, where some versions of zipfile look.
+        # At the locator's position, and right before the locator, where some versions of zipfile look.
         for start in (place, length - len(tail) + at - 20 - 56):
             stream.seek(min(max(0, start), length))
             record = stream.read(56)
@@ -182,7 +182,7 @@ def _directory_size(stream: BinaryIO) -> int:
 def _check_total(infos: list[zipfile.ZipInfo], name: str) -> None:
     pictures = [info for info in infos if _is_picture(info)]
     total, packed = sum(info.file_size for info in pictures), sum(info.compress_size for info in pictures)
-    # Members may share their bytes, so that a small file holds a large one many times over.
+    # Members may share bytes, so that a small file can hold a large one many times.
     if total > MAX_TOTAL_BYTES or (total > MAX_RATIO * max(packed, 1) and total > 64 * _HARMLESS_BYTES):
         raise ImageUnreadable(
             name, f"its pictures would unpack from {packed:,} to {total:,} bytes, which looks like a bomb"
@@ -196,7 +196,7 @@ def _refusal(info: zipfile.ZipInfo, seen: set[str]) -> str:
 
 
 def _escapes(info: zipfile.ZipInfo) -> str:
-    # `filename` is cut at a null byte and has its backslashes turned; `orig_filename` is what stands there.
+    # `filename` ends at a null byte and has its backslashes replaced; `orig_filename` is unchanged.
     name = info.orig_filename.replace("\\", "/")
     absolute = name.startswith("/") or name[1:2] == ":"
     if absolute or ".." in name.split("/") or "\0" in name:
@@ -207,7 +207,7 @@ def _escapes(info: zipfile.ZipInfo) -> str:
 def _is_odd(info: zipfile.ZipInfo) -> str:
     mode = info.external_attr >> 16
     kind = stat.S_IFMT(mode)
-    # A member without any kind comes from a system that has none.
+    # A member without a file type comes from a system without file types.
     if kind and not stat.S_ISREG(mode):
         return "refused, a link" if stat.S_ISLNK(mode) else "refused, not a regular file"
     if info.filename.lower().endswith(_ARCHIVES):
