@@ -182,7 +182,7 @@ class Job:
         Raises
         ------
         TimeoutError
-            After `timeout` seconds; the work goes on.
+            After `timeout` seconds; the work continues.
         Exception
             The error that ended the work early.
         """

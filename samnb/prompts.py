@@ -145,7 +145,7 @@ class Embedding:
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors together."""
-        told = getattr(self.tensors, "nbytes", None)  # by those who make their tensors only when asked
+        told = getattr(self.tensors, "nbytes", None)  # of mappings that create their tensors on demand
         return sum(tensor.nbytes for tensor in self.tensors.values()) if told is None else told
 
 

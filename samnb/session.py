@@ -151,7 +151,7 @@ class Session:
     # -- images and datasets -----------------------------------------------------------------------
 
     def add(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddReport:
-        """Add pictures to a dataset; a bad one is reported and the rest goes on.
+        """Add pictures to a dataset; a bad one is reported and the rest continues.
 
         What is written stays written, also when this is interrupted: the same call continues from there.
 
@@ -267,7 +267,7 @@ class Session:
 
         Those are images that came from the earlier server, and images whose perceptual hash was made by an older
         version. Without this call, `prewarm`, `predict` and `add` read the former when they need them. A file that is
-        gone or changed is reported in its event, and the rest goes on.
+        gone or changed is reported in its event, and the rest continues.
 
         Parameters
         ----------
@@ -365,7 +365,7 @@ class Session:
         return self._duplicates.keep_one_of_each(dataset, **options)
 
     def review_lookalikes(self, threshold: int = THRESHOLD, *, dataset: str | None = None) -> LookalikeReview:
-        """A widget that shows similar pictures side by side and asks: the same, or different?
+        """A widget that shows similar pictures side by side and takes verdicts: the same, or different.
 
         For the last line of a notebook cell; for the parameters see `near_duplicates`.
         """
@@ -606,7 +606,7 @@ class Session:
         Raises
         ------
         UnknownName
-            It is gone.
+            It was deleted.
         PromptError
             A mask of another size, an empty mask, an empty category.
         """
@@ -630,7 +630,7 @@ class Session:
         Raises
         ------
         UnknownName
-            An image of theirs is gone.
+            Their image was deleted.
         """
         self._annotations.restore(annotations, changed_from=changed_from)
 
@@ -931,7 +931,7 @@ class Session:
         show: bool = True,
         **options: Any,
     ) -> ImportReport:
-        """Take annotations from a file of another tool; what cannot be used is in the report, and the rest goes on.
+        """Add annotations from a file of another tool; failures are in the report, and the rest continues.
 
         Annotations that are there never change: the same object again, or one that was edited by hand since, is left
         out. So the same call again adds nothing, and continues where it was interrupted. New ones have the source
@@ -1021,7 +1021,7 @@ class Session:
         return evaluate_annotations(by_hand, self.model, **source, **options, on_case=on_case)
 
     def status(self) -> Status:
-        """The session at a glance; the numbers of the cache are read from the store now."""
+        """A summary of the session; the numbers of the cache are read from the store now."""
         return Status.read(self._encoder, self.folder)
 
     def annotate(self, image: ImageRef | None = None, *, dataset: str | None = None) -> Annotator:

@@ -119,7 +119,7 @@ class AnnotationCatalog:
         Raises
         ------
         UnknownName
-            It is gone.
+            It was deleted.
         """
         if len({value is None for value in (rle, bbox, area)}) > 1:
             raise TypeError("update_annotation: rle, bbox and area say one thing; give all three, or none.")
@@ -142,7 +142,7 @@ class AnnotationCatalog:
         Raises
         ------
         UnknownName
-            An image of theirs is gone.
+            Their image was deleted.
         """
         insert = self._database.insert(annotation_table)
         with self._database.write() as connection:

@@ -28,7 +28,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
     ----------
     url_or_path : path or SQLAlchemy URL
         A path is a SQLite file; it and its folder are made when missing. An older one, or one made by the earlier
-        server, is upgraded: what it was is kept beside it, see `backup`.
+        server, is upgraded; a copy of the old file is kept beside it, see `backup`.
     folder_for_messages : path, optional
         What error messages call it; default the file's folder.
 

@@ -24,7 +24,7 @@ def prewarm_events(
     control: JobControl | None = None,
     executor: Executor | None = None,
 ) -> Generator[Event]:
-    """Encode what is missing, with one event for every image; a failed one is reported and the rest goes on.
+    """Encode what is missing, with one event for every image; a failed one is reported and the rest continues.
 
     Parameters
     ----------

@@ -143,7 +143,7 @@ def evaluate_annotations(
     baselines : sequence of str
         Other methods under the same clicks, keys of `samnb.evaluation.baselines.BASELINES`.
     limit : int, optional
-        At most so many objects, drawn with `seed`.
+        The maximum number of objects, drawn with `seed`.
     seed : int
         Also of the intervals.
     on_case : callable, optional

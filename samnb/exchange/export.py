@@ -2,7 +2,7 @@
 
 A format is an entry of `EXPORTERS`. Sizes and coordinates are those of the upright pictures. Images without
 annotations are exported too. Every file is complete or not there, and so is a new folder: written beside its place,
-then moved. One annotation or picture that cannot be exported is reported, and the rest goes on.
+then moved. An annotation or picture that cannot be exported is reported, and the rest continues.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def fill_events(
     is_cached: Callable[[str], bool],
     control: JobControl | None = None,
 ) -> Iterator[Event]:
-    """Read the files of these images and save their hashes; a missing file is reported and the rest goes on.
+    """Read the files of these images and save their hashes; a missing file is reported and the rest continues.
 
     Parameters
     ----------

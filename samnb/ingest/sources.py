@@ -157,7 +157,7 @@ def _items_of_path(path: str) -> Iterator[Item]:
 
 
 def _named_bytes(source: Any) -> tuple[str, Bytes] | None:
-    """Name ("" for none) and content of whatever bytes can come as, None for everything else."""
+    """Name ("" for none) and content of a source of bytes, None for other sources."""
     if _is_bytes(source):
         return "", source
     if hasattr(source, "read") and not isinstance(source, Image.Image):

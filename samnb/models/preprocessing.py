@@ -1,4 +1,4 @@
-"""From pixels to the square frame an image encoder sees; the same numbers as ``segment_anything``'s transforms.
+"""Preprocessing: pixels to the square input of an image encoder, with the numbers of ``segment_anything``'s transforms.
 
 Sizes are (H, W).
 """
@@ -40,7 +40,7 @@ class Prepared:
 def prepare(picture: Any, longest: int) -> Prepared:
     """Check (H, W, 3) uint8 pixels, or an upright RGB picture of Pillow's, and scale it.
 
-    A picture that is still in Pillow's hands is scaled there, which saves two copies of it.
+    A Pillow image is scaled by Pillow, which saves two copies of it.
 
     Examples
     --------

@@ -205,7 +205,7 @@ def installed(info: ModelInfo) -> Path | None:
 
 
 def _entry(name: str) -> ModelEntry:
-    """An entry by name; what other packages registered is only looked at when the name is not samnb's own."""
+    """An entry by name; entries of other packages are only loaded if the name is not samnb's own."""
     if name in REGISTRY:
         return REGISTRY[name]
     plugins = find_plugins(REGISTRY)

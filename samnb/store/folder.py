@@ -91,7 +91,7 @@ class EntryFolder:
         Raises
         ------
         EntryDamaged
-            The file was not what it should be, and has been moved to quarantine.
+            The file was damaged, and has been moved to quarantine.
         StoreError
             The file could not be opened: its state is unknown, so it stays.
         """

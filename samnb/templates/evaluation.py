@@ -1,4 +1,4 @@
-"""Evaluation of a template on labelled images: what it finds, misses and makes up; nothing is written."""
+"""Evaluates a template on labelled images: found, missed and false objects; nothing is written."""
 
 from __future__ import annotations
 

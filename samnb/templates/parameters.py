@@ -51,10 +51,10 @@ PARAMETERS = (
     Parameter("min_similarity", 0.1, -1, 1, 2, "match", (-0.2, 0.9, 0.01), "below it no place is tried"),
     # cosine of the mask with the prototype x predicted IoU
     Parameter("min_score", 0.3, 0, 1, 0, "all", (0.0, 1.0, 0.01), "accept from: below it nothing is kept"),
-    Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01), "sure from: below it a person is asked to look"),
+    Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01), "sure from: below it an object waits for a review"),
     # per category and image, for "match_all"
-    Parameter("max_objects", 50, 1, 10_000, 9, "match", (1, 200, 1), "at most so many in an image"),
-    # of two masks above one of these two, the one with the lower score goes
+    Parameter("max_objects", 50, 1, 10_000, 9, "match", (1, 200, 1), "the maximum in an image"),
+    # of two masks above one of these two, the one with the lower score is dropped
     Parameter("max_overlap", 0.5, 0, 1, 4, "all", (0.0, 1.0, 0.01),
               "share of the smaller mask that may lie in another"),
     Parameter("max_iou_between", 0.8, 0, 1, 5, "all", (0.0, 1.0, 0.01), "IoU that masks of two categories may have"),
@@ -66,13 +66,13 @@ PARAMETERS = (
     # as a share of the image's longest side; 0: not at all
     Parameter("max_shift", 0.0, 0, 1, 7, "fixed", (0.0, 0.5, 0.01), "how far an object may have moved (fixed)"),
     # factor of the similarity with background examples
-    Parameter("background_weight", 1.0, 0, 1, 6, "all", (0.0, 1.0, 0.05), "how much background examples take off"),
+    Parameter("background_weight", 1.0, 0, 1, 6, "all", (0.0, 1.0, 0.05), "how much background examples subtract"),
     # the largest groups of cells of an example, 2 to 5; 0: its mean alone
-    Parameter("parts", 0, 0, 5, 10, "match", (0, 5, 1), "so many parts of an example count as examples"),
-    # 1: a found mask is given back to the model; 2: then with its bounding box, too
-    Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1), "how often a found mask is given back to be refined"),
+    Parameter("parts", 0, 0, 5, 10, "match", (0, 5, 1), "number of parts of an example that count as examples"),
+    # 1: the model refines a found mask; 2: then also with its bounding box
+    Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1), "how often the model refines a found mask"),
     # exponent of the map that the model's attention is multiplied with
-    Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05), "how much attention is drawn to similar places"),
+    Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05), "how strongly attention is guided to similar places"),
 )
 # fmt: on
 

@@ -55,7 +55,7 @@ class Progress(ipywidgets.VBox):
         self._bar = style.html()
         self._details = style.html()
         self._error_line = ErrorLine()
-        self._pause = style.button("Pause", icon="pause", tooltip="Stop after the image in hand")
+        self._pause = style.button("Pause", icon="pause", tooltip="Stop after the current image")
         self._cancel = style.button("Cancel", icon="stop", tooltip="Stop for good; what is finished is kept")
         self._pause.on_click(lambda _: self.toggle_pause())
         self._cancel.on_click(lambda _: self.cancel())
@@ -212,9 +212,9 @@ def _line(job: Job, counts: Counter[str], rate: float, masks: int, pace: str) ->
     now = ""
     if job.summary is None and job.error is None:
         if job.control.cancelled:
-            now = "stopping after the image in hand …"
+            now = "stopping after the current image …"
         elif job.state == "paused":
-            now = "paused after the image in hand"
+            now = "paused after the current image"
         elif rate and left > 0:
             now = f"about {_duration(max(left / rate, 1))} left"
         if not job.in_background:

@@ -72,13 +72,13 @@ def test_pause_resume_and_cancel(notebook, lab):
     permit(notebook)
     progress_says(notebook, rf"1/{IMAGES}")
     button.filter(has_text="Pause").click()
-    progress_says(notebook, "paused after the image in hand")
+    progress_says(notebook, "paused after the current image")
     permit(notebook, 3)
     progress_says(notebook, rf"2/{IMAGES}")
     button.filter(has_text="Resume").click()
     progress_says(notebook, rf"4/{IMAGES}")
     button.filter(has_text="Cancel").click()
-    progress_says(notebook, "stopping after the image in hand")
+    progress_says(notebook, "stopping after the current image")
     permit(notebook)
     progress_says(notebook, r"Stopped \(cache: 5 embeddings, computed: 5, skipped: 0\)")
     with samnb.Session(lab.root / "pause", cache={"dtype": "float32"}) as session:
@@ -100,8 +100,8 @@ def test_a_click_is_answered_while_a_prewarm_awaits(notebook):
     hand.until(r"score 0\.94 · \d+ ms · cache hit")
     hand.until_colours("a mask", lambda now: now["blue"] > 500)
     notebook.page.get_by_role("button").filter(has_text="Cancel").click()
-    # A slow machine may not have an image in hand yet: then it stops at once.
-    progress_says(notebook, r"stopping after the image in hand|Stopped \(cache: 1 embeddings, computed: 0")
+    # A slow machine may not have a current image yet: then it stops at once.
+    progress_says(notebook, r"stopping after the current image|Stopped \(cache: 1 embeddings, computed: 0")
 
 
 def place_of_coin(hand):

@@ -443,7 +443,7 @@ def test_progress_shows_the_seeds_title_while_it_runs():
     first, paused, resumed, stopping, title = asyncio.run(asyncio.wait_for(main(), 20))
     assert first == "⏳ Pre-warming cache... 1/50"
     assert paused[:2] == ("paused", "Resume")
-    assert "paused after the image in hand" in paused[2]
+    assert "paused after the current image" in paused[2]
     assert resumed == "Pause"
     assert "stopping" in stopping
     assert title.startswith("Stopped (cache: 2 embeddings")

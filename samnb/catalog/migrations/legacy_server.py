@@ -91,7 +91,7 @@ def carry_over(connection: Connection, renamed: Mapping[str, str]) -> CarriedOve
 
 
 def _rows(connection: Connection, name: str) -> list[Row]:
-    # As text, not reflected: whatever types that server gave its columns, the values come as they lie there.
+    # As text, not reflected: the server's column types vary, and the values are read as they are stored.
     quoted = connection.dialect.identifier_preparer.quote(name)
     return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {quoted}").mappings()]
 

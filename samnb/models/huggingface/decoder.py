@@ -1,4 +1,4 @@
-"""From embeddings and prompts to masks by the decoder of a net of ``transformers``.
+"""Masks from embeddings and prompts, by the decoder of a model of ``transformers``.
 
 Sizes are (H, W), points (x, y) in image pixels.
 """

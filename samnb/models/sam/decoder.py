@@ -1,4 +1,4 @@
-"""From embeddings and prompts to masks: ``segment_anything.SamPredictor.predict`` without its image encoder.
+"""Masks from embeddings and prompts: ``segment_anything.SamPredictor.predict`` without its image encoder.
 
 Logits differ from the predictor's by roundings (about 1e-6 of the largest; measured 3e-7 at logits of 0.3), and so do
 masks in pixels whose logit is nothing beside its neighbours'. With ``SAMNB_FAST_DECODER=0`` the official layers run,

@@ -30,8 +30,8 @@ class ObjectTier:
         ``s3://lab/embeddings?endpoint_url=http://minio:9000``. Credentials come from where the store's own
         library finds them.
     timeout : float
-        Seconds to wait for a connection and for each piece of an answer, where the store can be told (S3); reading
-        one entry may take four times as long in all.
+        Seconds to wait for a connection and for each piece of an answer, if the store supports it (S3); reading
+        one entry may take four times as long in total.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class ChangeFollower:
     ----------
     session : AnnotatorSession
     edit_state : EditState
-        Tells which drafts other annotators changed.
+        Notifies of drafts that other annotators changed.
     editor : Editor
     annotations : AnnotationSet
     palette : Palette

@@ -66,7 +66,7 @@ class Editor:
     on_thumbnails : callable
         Called when the thumbnails of the candidates are there.
     on_failure : callable
-        Called with the error of a prompt that cannot be decoded; its step is already taken back.
+        Called with the error of a prompt that cannot be decoded; its step is already undone.
     say : callable
         Called with a text for the user.
 

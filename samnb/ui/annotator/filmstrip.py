@@ -48,7 +48,7 @@ class Filmstrip(ipywidgets.VBox):
         self._images: Sequence[ImageRecord] = ()
         self._current: ImageRecord | None = None
         self._first = 0
-        self._in_sight = 8  # fits a narrow notebook; the page tells how many do
+        self._in_sight = 8  # fits a narrow notebook; the page reports the real number
         self._sliding = False
         self.thumbnails = Thumbnails(self._thumbnails_ready)
         self._cells = [_Cell(self._go) for _ in range(_CELLS)]

@@ -74,7 +74,7 @@ class History:
 
     @property
     def last(self) -> Step | None:
-        """The step that `undo` would take back."""
+        """The step that `undo` would undo."""
         return self._done[-1] if self._done else None
 
     @property

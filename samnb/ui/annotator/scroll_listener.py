@@ -1,4 +1,4 @@
-"""`ScrollListener`: tells how wide the filmstrip is on the page, and when the wheel turns over it."""
+"""`ScrollListener`: reports the width of the filmstrip on the page, and the wheel over it."""
 
 from __future__ import annotations
 

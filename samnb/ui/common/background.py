@@ -86,7 +86,7 @@ class LatestOnlyWorker:
         Raises
         ------
         TimeoutError
-            After `timeout` seconds; the call goes on.
+            After `timeout` seconds; the call continues.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._thread is None, timeout):

@@ -203,7 +203,7 @@ class LookalikeReview(ReviewWidget):
         except ImageError as error:
             return error
 
-    # -- what the base asks for --------------------------------------------------------------------
+    # -- methods that the base calls ---------------------------------------------------------------
 
     @property
     def _items(self) -> list[Pair]:

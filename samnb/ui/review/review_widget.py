@@ -94,7 +94,7 @@ class ReviewWidget(ipywidgets.VBox):
 
     @show_errors("Undo failed")
     def undo(self) -> None:
-        """Take the last answer back and show what it was about."""
+        """Undo the last answer and show its object."""
         if self._undo:
             self._take_back()
         else:

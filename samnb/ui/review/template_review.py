@@ -32,7 +32,7 @@ class Review(ReviewWidget):
     """Asks about the annotations that templates left and were not sure of, the least sure first.
 
     Everything the keys do is a method here and works without a browser. Each verdict is in the catalog when the method
-    returns, so a review goes on where it was left. Only the picture in view is read. Handlers never raise: errors are
+    returns, so a review continues where it stopped. Only the current picture is read. Handlers never raise: errors are
     shown in a red line and logged to "samnb.widgets".
 
     Parameters
@@ -231,7 +231,7 @@ class Review(ReviewWidget):
         self.answers.pop(before.id, None)
         self._go(place)
 
-    # -- what the base asks for --------------------------------------------------------------------
+    # -- methods that the base calls ---------------------------------------------------------------
 
     @property
     def _items(self) -> list[Annotation]:
