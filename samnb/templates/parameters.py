@@ -51,7 +51,7 @@ PARAMETERS = (
     Parameter("min_similarity", 0.1, -1, 1, 2, "match", (-0.2, 0.9, 0.01), "below it no place is tried"),
     # cosine of the mask with the prototype x predicted IoU
     Parameter("min_score", 0.3, 0, 1, 0, "all", (0.0, 1.0, 0.01), "accept from: below it nothing is kept"),
-    Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01), "sure from: below it an object waits for a review"),
+    Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01), "sure from: below it an object waits for review"),
     # per category and image, for "match_all"
     Parameter("max_objects", 50, 1, 10_000, 9, "match", (1, 200, 1), "the maximum in an image"),
     # of two masks above one of these two, the one with the lower score is dropped
@@ -72,7 +72,7 @@ PARAMETERS = (
     # 1: the model refines a found mask; 2: then also with its bounding box
     Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1), "how often the model refines a found mask"),
     # exponent of the map that the model's attention is multiplied with
-    Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05), "how strongly attention is guided to similar places"),
+    Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05), "how strongly attention follows similar places"),
 )
 # fmt: on
 
