@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from samnb.catalog import Catalog
+from samnb.catalog import AnnotationRecord, Catalog, NewAnnotation
 from samnb.errors import UnknownName
 from tests.support.made_up import coin, picture
 
@@ -97,3 +98,64 @@ def test_annotations_are_counted_by_image_without_the_rejected_ones(catalog: Cat
     assert catalog.count_annotations("monday") == {one.id: 2}
     with pytest.raises(UnknownName, match="dataset"):
         catalog.count_annotations("sunday")
+
+
+def test_annotations_come_out_as_they_went_in(catalog: Catalog) -> None:
+    [image] = catalog.add_images("monday", [picture(1)])
+    [kept] = catalog.add_annotations([coin(image)])
+    assert isinstance(kept, AnnotationRecord)
+    assert catalog.annotations() == [kept]
+    assert (kept.image, kept.dataset, kept.image_id) == ("img1.jpg", "monday", image.id)
+    for name in NewAnnotation.__dataclass_fields__:
+        assert getattr(kept, name) == getattr(coin(image), name), name
+    assert kept.created_at.endswith("+00:00")
+
+
+def test_values_of_numpy_are_kept_as_plain_ones(catalog: Catalog) -> None:
+    [image] = catalog.add_images("monday", [picture(1)])
+    rle = {"size": np.array([4, 3]), "counts": [np.int64(5), np.int64(7)]}
+    new = coin(image, rle=rle, bbox=tuple(np.arange(4)), area=np.int64(7), score=np.float32(0.5))
+    [kept] = catalog.add_annotations([new])
+    assert (kept.rle, kept.bbox, kept.area, kept.score) == ({"size": [4, 3], "counts": [5, 7]}, (0, 1, 2, 3), 7, 0.5)
+    assert {type(v) for v in kept.bbox} == {int}
+
+
+def test_annotations_are_ordered_and_narrowed(catalog: Catalog) -> None:
+    one, two = catalog.add_images("monday", [picture(1), picture(2)])
+    [three] = catalog.add_images("tuesday", [picture(3)])
+    new = [coin(three), coin(one, category="rim"), coin(two), coin(one, source="import")]
+    kept = catalog.add_annotations(new)
+    assert [a.id for a in kept] == sorted(a.id for a in kept)
+    assert [a.image_id for a in kept] == [a.image_id for a in new]
+    assert catalog.annotations() == kept
+    assert catalog.annotations(category="coin") == [kept[0], kept[2], kept[3]]
+    assert catalog.annotations(image_id=one.id) == [kept[1], kept[3]]
+    assert catalog.annotations(dataset="monday", source="hand") == [kept[1], kept[2]]
+    assert catalog.annotations(category="nothing") == []
+    assert catalog.categories() == ["coin", "rim"]
+    with pytest.raises(UnknownName, match="dataset"):
+        catalog.annotations(dataset="munday")
+
+
+def test_many_annotations_keep_their_order(catalog: Catalog) -> None:
+    images = catalog.add_images("monday", [picture(n) for n in range(7)])
+    new = [coin(images[n % 7], area=n) for n in range(1100)]
+    assert [a.area for a in catalog.add_annotations(new)] == list(range(1100))
+    assert catalog.add_annotations([]) == []
+
+
+def test_one_unknown_image_and_nothing_is_saved(catalog: Catalog) -> None:
+    [image] = catalog.add_images("monday", [picture(1)])
+    with pytest.raises(UnknownName, match="Unknown image 'nobody'"):
+        catalog.add_annotations([coin(image), coin(image, image_id="nobody")])
+    assert catalog.annotations() == []
+
+
+def test_removed_ids_are_not_given_again(catalog: Catalog) -> None:
+    [image] = catalog.add_images("monday", [picture(1)])
+    one, two = catalog.add_annotations([coin(image), coin(image)])
+    assert catalog.remove_annotations([two.id, two.id, 999]) == 1
+    assert catalog.remove_annotations([]) == 0
+    [three] = catalog.add_annotations([coin(image)])
+    assert three.id > two.id
+    assert catalog.annotations() == [one, three]
