@@ -65,6 +65,15 @@ def test_every_module_a_page_names_is_there(page: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_every_name_of_a_change_is_in_its_file() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)` in `(samnb/[\w/.]+\.py)`|`(\w+)` of `(samnb/[\w/.]+\.py)`", text)
+    pairs = [(first or third, second or fourth) for first, second, third, fourth in named]
+    assert len(pairs) >= 10
+    missing = [(name, path) for name, path in pairs if not re.search(rf"\b{name}\b", (ROOT / path).read_text())]
+    assert missing == []
+
+
 def test_every_command_of_the_readme_is_a_target() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     commands = set(re.findall(r"(?:^|`)make ([a-z]+)\b", README.read_text(encoding="utf-8"), re.MULTILINE))
