@@ -20,6 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samnb.bench._pictures, "__defaults__", ((150, 200),))
 
 
+@pytest.mark.slow
 def test_tiny_beside_the_reference(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -586,6 +586,7 @@ def _reap(pid: int, status: list[int]) -> bool:
 # --- crashes, full disks, permissions
 
 
+@pytest.mark.slow
 @posix_only
 def test_killed_writers_leave_no_torn_entry(tmp_path: Path) -> None:
     folder, chance = tmp_path / "embeddings", random.Random(1)

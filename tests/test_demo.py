@@ -63,6 +63,7 @@ def test_a_missing_package_is_named_with_its_cure(
     assert "scikit-image" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_second_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path / "out") == 0
     first = capsys.readouterr().out

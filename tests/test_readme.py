@@ -36,6 +36,7 @@ async def run(blocks: list[tuple[Path, int, str]]) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_the_code_of_the_readme_runs(
     tmp_path: Path, demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,7 @@ def assert_applied_whole(catalog: Catalog) -> None:
     assert sorted(images) == sorted([*applied] * 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_killed_in_the_middle(path: Path) -> None:
     Catalog(path).close()

@@ -45,6 +45,7 @@ def pictures(folder, count):
     return folder
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_nothing_that_was_finished(open_session, tmp_path):
     log = tmp_path / "log"
     with open_session() as session:

@@ -63,6 +63,7 @@ def nursery(folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.wait(30) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kills_at_any_moment_of_an_apply_cost_nothing(
     folder: Path, tmp_path: Path, nursery: subprocess.Popen[str]

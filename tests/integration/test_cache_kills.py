@@ -27,6 +27,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(samnb.__file__).parents[1])}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kills_at_any_moment_leave_a_sound_store_within_its_budget(tmp_path: Path) -> None:
     folder, chance = tmp_path / "embeddings", random.Random(0)
@@ -91,6 +92,7 @@ def encodes(log: Path) -> Counter[str]:
     return Counter(line for line in log.read_text().splitlines() if line.startswith("encode"))
 
 
+@pytest.mark.slow
 def test_four_processes_encode_forty_images_forty_times(session_folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     children = [start_prewarm(session_folder, log, 0.02) for _ in range(4)]
@@ -100,6 +102,7 @@ def test_four_processes_encode_forty_images_forty_times(session_folder: Path, tm
     assert EmbeddingCache(session_folder / "embeddings").check() == CacheReport(entries=40)
 
 
+@pytest.mark.slow
 def test_one_of_four_killed_in_the_middle_costs_at_most_what_it_has_in_hand(
     session_folder: Path, tmp_path: Path
 ) -> None:
