@@ -1,4 +1,4 @@
-"""`Job`, slow work in a background thread, and `Event`, one step of it.
+"""`Job`, slow work in a background thread; `Event`, one step of it; `Signal`, which calls listeners.
 
 A `Job` runs a generator of `Event`s in its own thread. It returns at once and can be awaited: while
 a cell awaits, JupyterLab handles clicks; while a cell blocks (`Job.wait`), it does not.
@@ -11,12 +11,13 @@ import logging
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Event", "Job", "JobControl", "summary_text"]
+__all__ = ["Event", "Job", "JobControl", "Signal", "summary_text"]
 
 _log = logging.getLogger("samnb.jobs")
 
@@ -373,6 +374,49 @@ def _guarded(call: Callable[..., None], *args: Any) -> Callable[[], None]:
             _log.exception("a listener of a job failed")
 
     return run
+
+
+class Signal:
+    """Calls its listeners, on the thread that emits and without a lock. Methods are held weakly.
+
+    A signal of psygnal would call listeners under a lock, and stop at the first one that fails.
+
+    Examples
+    --------
+    >>> signal, seen = Signal(), []
+    >>> signal.subscribe(seen.append)
+    >>> signal.emit("0123")
+    >>> seen
+    ['0123']
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._references: list[Callable[[], Callable[..., object] | None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._references)
+
+    def subscribe(self, listener: Callable[..., object]) -> None:
+        """Call it with the values of each `emit`."""
+        bound = hasattr(listener, "__self__") and hasattr(listener, "__func__")
+        with self._lock:
+            self._references.append(weakref.WeakMethod(listener) if bound else lambda: listener)  # type: ignore[arg-type]
+
+    def unsubscribe(self, listener: Callable[..., object]) -> None:
+        """Stop calling it."""
+        with self._lock:
+            self._references = [other for other in self._references if other() not in (None, listener)]
+
+    def emit(self, *values: object) -> None:
+        """Call the listeners; an error in one is logged, and the others are called all the same."""
+        with self._lock:
+            listeners = [reference() for reference in self._references]
+        for listener in filter(None, listeners):
+            try:
+                listener(*values)
+            except Exception:
+                _log.exception("a listener failed")
 
 
 def summary_text(event: Event) -> str:

@@ -40,7 +40,7 @@ from .ingest.add import AddJob
 from .ingest.library import ImageLibrary
 from .ingest.relocate import RelocationReport, relocate
 from .ingest.report import AddReport
-from .jobs import Event, Job
+from .jobs import Event, Job, Signal
 from .models import load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
@@ -402,9 +402,9 @@ class Session:
     lamp = encoding_state
 
     @property
-    def encoding_changes(self) -> Prefetcher:
-        """Its `subscribe` takes a function that is called with an image and its encoding state when that may change."""
-        return self._prefetcher
+    def encoding_changes(self) -> Signal:
+        """Calls its listeners with an image and its encoding state when that may have changed."""
+        return self._prefetcher.changes
 
     def check_storage(
         self,

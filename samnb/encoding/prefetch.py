@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from ..jobs import Signal
 from ..records import ImageRecord
 from .encoder import Encoder
 
@@ -29,6 +30,11 @@ class Prefetcher:
     read : callable, optional
         Returns the record of an image whose file was not read yet; called on the thread.
 
+    Attributes
+    ----------
+    changes : Signal
+        Called, on any thread, with an image and its state when that may have changed.
+
     Examples
     --------
     >>> import tempfile, numpy as np, samnb
@@ -44,11 +50,11 @@ class Prefetcher:
 
     def __init__(self, encoder: Encoder, *, read: Callable[[ImageRecord], ImageRecord] = lambda image: image):
         self._encoder, self._read = encoder, read
+        self.changes = Signal()
         self._changed = threading.Condition()
         self._queue: list[ImageRecord] = []
         self._current: ImageRecord | None = None
         self._failed: dict[str, str] = {}
-        self._listeners: list[Callable[[ImageRecord, EncodingState], object]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -67,7 +73,7 @@ class Prefetcher:
                 self._thread = threading.Thread(target=self._run, name="samnb ahead", daemon=True)
                 self._thread.start()
         for record in (*dropped, *missing):
-            self._notify(record)
+            self.notify(record)
 
     def state(self, image: ImageRecord) -> EncodingState:
         """The state of the image's embedding now."""
@@ -85,21 +91,10 @@ class Prefetcher:
         with self._changed:
             return self._failed.get(image.id, "")
 
-    def subscribe(self, listener: Callable[[ImageRecord, EncodingState], object]) -> None:
-        """Call `listener`, on any thread, when the state of an image may have changed."""
-        with self._changed:
-            self._listeners.append(listener)
-
-    def unsubscribe(self, listener: Callable[[ImageRecord, EncodingState], object]) -> None:
-        """Stop calling `listener`."""
-        with self._changed:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
     def notify(self, image: ImageRecord | None) -> None:
-        """Call the listeners: a prewarm has finished that image."""
-        if image is not None and self._listeners:
-            self._notify(image)
+        """Call the listeners of `changes`: the state of that image may have changed."""
+        if image is not None and self.changes:
+            self.changes.emit(image, self.state(image))
 
     def wait(self, timeout: float = 60.0) -> None:
         """Block until nothing is being encoded ahead. Raises `TimeoutError`."""
@@ -121,9 +116,9 @@ class Prefetcher:
         try:
             with self._encoder.priority():
                 while (image := self._take()) is not None:
-                    self._notify(image)
+                    self.notify(image)
                     self._encode(image)
-                    self._notify(image)
+                    self.notify(image)
         except Exception as error:
             # A store that does not answer: a click raises the same; the next request tries again.
             _log.warning("nothing more is encoded ahead for now: %s", error)
@@ -153,13 +148,3 @@ class Prefetcher:
             self._current = self._thread = None
             self._changed.notify_all()
             return None
-
-    def _notify(self, image: ImageRecord) -> None:
-        with self._changed:
-            listeners = list(self._listeners)
-        state = self.state(image)
-        for listener in listeners:
-            try:
-                listener(image, state)
-            except Exception:
-                _log.exception("a listener failed")

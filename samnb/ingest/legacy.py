@@ -60,6 +60,8 @@ def with_hashes(
 ) -> list[ImageRecord]:
     """The same images; files that were never read are read now. One that cannot be read is returned as it was."""
     unread = [record for record in records if not record.is_read]
+    if not unread:
+        return list(records)
     outcomes: dict[str, ImageRecord | str] = {}
     for start in range(0, len(unread), BATCH):
         outcomes |= _fill(catalog, unread[start : start + BATCH], is_cached)

@@ -72,7 +72,8 @@ class ImageLibrary:
 
     def read(self, image: ImageRef) -> ImageRecord:
         """One image with its hashes; see `with_hashes`."""
-        return self.with_hashes([self.image(image)])[0]
+        record = self.image(image)
+        return record if record.is_read else self.with_hashes([record])[0]
 
     def with_hashes(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
         """The same images; the files of those that came from the earlier server are read where they were not yet."""

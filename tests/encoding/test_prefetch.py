@@ -102,7 +102,7 @@ def test_a_failure_is_told_and_the_rest_goes_on(session, model, tmp_path):
     images = session.images()
     (session.folder / "images" / images[2].filename).unlink()
     told = []
-    session._prefetcher.subscribe(lambda image, lamp: told.append((image.id, lamp)))
+    session._prefetcher.changes.subscribe(lambda image, lamp: told.append((image.id, lamp)))
     model.gate.release(100)
     session.look_at(images[2], neighbours=[images[3]])
     session._prefetcher.wait()
@@ -117,7 +117,7 @@ def test_a_listener_that_fails_stops_nothing(session, model, caplog):
     def listener(image, lamp):
         raise RuntimeError("no")
 
-    session._prefetcher.subscribe(listener)
+    session._prefetcher.changes.subscribe(listener)
     model.gate.release(100)
     session.look_at(session.images()[0])
     session._prefetcher.wait()
@@ -142,7 +142,7 @@ def test_a_store_that_does_not_answer_ends_this_round_only(session, model, monke
 
     def broken(image):
         asked.append(image)
-        if len(asked) == 3:  # in the thread, after both were found missing
+        if len(asked) == 2:  # in the thread, after it was found missing
             raise OSError("stale file handle")
         return has(image)
 
