@@ -1,5 +1,5 @@
-// What the hand does over the stage, told to the kernel: presses at once; moves, wheel and hover one message at a time,
-// the latest wins. A message waits until the kernel has acknowledged the one before, so none can pile up behind a slow one.
+// Sends pointer, wheel and keys over the stage to the kernel: presses at once; moves, wheel and hover one message at a
+// time, the latest wins. A message waits until the kernel has acknowledged the one before, so none can queue up.
 
 const LAZY_EVERY_MS = 16;
 const BUSY_AFTER_MS = 700;
@@ -136,7 +136,7 @@ function render({ model, el }) {
   on("pointercancel", release("cancel"));
   on("dblclick", (e) => urgent({ event: "double", ...at(e), ...held(e) }));
   on("contextmenu", (e) => { e.preventDefault(); e.stopPropagation(); });
-  // JupyterLab selects cells and opens editors by these.
+  // With these JupyterLab selects cells and opens editors.
   for (const name of ["mousedown", "mouseup", "click", "dblclick"]) on(name, (e) => e.stopPropagation());
   on("pointerleave", () => {
     over = space = false;
@@ -147,7 +147,7 @@ function render({ model, el }) {
     }
   });
   on("wheel", (e) => {
-    // Where there is nothing to zoom out of, the page scrolls on.
+    // If zooming out is not possible, the page scrolls.
     if (e.deltaY > 0 && !model.get("zoomed")) return;
     e.preventDefault();
     e.stopPropagation();
@@ -155,7 +155,7 @@ function render({ model, el }) {
     lazy({ event: "wheel", delta: e.deltaY * unit * (e.ctrlKey ? 4 : 1), ...at(e) });
   }, { passive: false });
 
-  // -- keys: only those of the table are kept from the page ---------------------------------------------------------
+  // -- keys: the page does not get those of the table ---------------------------------------------------------------
 
   const editing = () => document.activeElement?.matches?.(EDITABLE);
   const ours = () => {
@@ -166,7 +166,7 @@ function render({ model, el }) {
   };
   const wanted = (e) => {
     const name = e.key.toLowerCase(), ctrl = e.ctrlKey || e.metaKey;
-    // A focused button is pressed by these.
+    // These press a focused button.
     if ((name === "enter" || name === " ") && document.activeElement?.matches?.("button, summary, a")) return false;
     return !e.altKey && model.get("keys_kept").some(([key, withCtrl, withShift]) =>
       key === name && withCtrl === ctrl && (withShift === null || withShift === e.shiftKey));
@@ -192,9 +192,9 @@ function render({ model, el }) {
     }
   };
   const onFocus = (e) => {
-    // Typing elsewhere ends what a parked pointer means, until it moves again.
+    // Typing elsewhere ends the effect of a resting pointer, until it moves again.
     if (!el.contains(e.target) && e.target.matches?.(EDITABLE)) over = false;
-    // ipycanvas's own canvas would keep every key to itself, Tab too: nobody gets out of it.
+    // ipycanvas's own canvas would take every key, Tab too: the focus could not leave it.
     if (e.target.matches?.("canvas") && e.target.closest(".samnb-stage")?.contains(el)) {
       e.target.tabIndex = -1;
       el.focus({ preventScroll: true });
@@ -205,7 +205,7 @@ function render({ model, el }) {
   window.addEventListener("keyup", onKeyUp, true);
   window.addEventListener("focusin", onFocus, true);
 
-  // -- how large the stage is ------------------------------------------------------------------------------------
+  // -- size of the stage ----------------------------------------------------------------------------------------
 
   let told = "", settle = 0;
   const measure = () => {
@@ -215,7 +215,7 @@ function render({ model, el }) {
     told = now;
     lazy({ event: "size", width: box.width, ratio });
     clearTimeout(settle);
-    // Sizes and drawings are told apart; once both are there a last drawing makes sure.
+    // Sizes and drawings come in separate messages; a last drawing follows when both are there.
     settle = setTimeout(() => lazy({ event: "settled" }), 400);
   };
   const observer = new ResizeObserver(measure);

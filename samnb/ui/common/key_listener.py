@@ -22,7 +22,7 @@ const EDITABLE = "input, textarea, select, [contenteditable='true'], [role='slid
 function render({ model, el }) {
   el.classList.add("samnb-key-listener");
   let root = null;
-  // A widget of ours inside this one has a listener of its own.
+  // A samnb widget inside this one has its own listener.
   const ours = (node) => Boolean(node?.closest) && node.closest(".samnb") === root && !node.matches(EDITABLE);
   const onKey = (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing || !el.isConnected || !root?.offsetParent) return;
@@ -30,7 +30,7 @@ function render({ model, el }) {
     if (!model.get("keys_kept").includes(name) || !ours(document.activeElement)) return;
     e.preventDefault();
     e.stopImmediatePropagation();
-    // A key that is held down would answer what was never seen.
+    // A key that is held down would answer unseen items.
     if (!e.repeat) model.send({ key: name });
   };
   // Before JupyterLab's own, which listens on the document in the capture phase.

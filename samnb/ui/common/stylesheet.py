@@ -27,7 +27,7 @@ _BASE = """
 .samnb .widget-html-content { width: 100%; }
 .samnb .samnb-sheet { display: none; }
 .samnb .samnb-row { display: flex; flex-flow: row wrap; align-items: center; gap: var(--samnb-gap); overflow: hidden;
-  /* room for the focus ring, which a box that hides its overflow would cut */ padding: 3px; margin: 0 -3px; }
+  /* space for the focus ring, which a box with hidden overflow would cut */ padding: 3px; margin: 0 -3px; }
 .samnb .samnb-spread { display: flex; flex-flow: row wrap; justify-content: space-between; gap: 0 16px; }
 .samnb .samnb-status { display: flex; justify-content: space-between; gap: 16px; white-space: nowrap; }
 .samnb .samnb-status .samnb-number { flex: none; }
@@ -148,7 +148,7 @@ _BOARD = """
 """
 
 _NEWS = """
-/* The still picture under the annotator is for pages without a kernel; those that nbconvert makes show it alone. */
+/* The static picture under the annotator is for pages without a kernel; those of nbconvert show only this picture. */
 :is(.jp-NotebookPanel, .jp-LinkedOutputView) .jp-OutputArea-child:has(.samnb-stage)
   + .jp-OutputArea-child:has(img.jp-needs-light-background) { display: none; }
 body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; }
