@@ -62,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """What `bench` measured.
+    """The result of `bench`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class BenchReport:
         Processor, threads, versions.
     comparisons : tuple of Comparison
     notes : tuple of str
-        What was measured beside it, or could not be.
+        Additional measurements, and those that were not possible.
     """
 
     model: str
@@ -302,7 +302,7 @@ def _each(name: str, model: SamModel, predictor: Any, pictures: list[Any], round
 
 
 def _prewarm(name: str, model: SamModel, predictor: Any, pictures: list[Any], rounds: int) -> Comparison:
-    """From files on the disk to embeddings on the disk."""
+    """Measure a prewarm, from files on the disk to embeddings on the disk."""
     from PIL import Image
 
     from .session import Session

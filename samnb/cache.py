@@ -409,7 +409,7 @@ class EmbeddingCache:
         self._count("refused")
 
     def _fetch(self, key: str) -> Embedding | None:
-        """From a remote tier, which has verified it, into the folder."""
+        """Copy an entry from a remote tier, which has verified it, into the folder."""
         if (found := self._remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
             return None
         embedding = deserialize(found[0], key)

@@ -105,7 +105,7 @@ def count_text(number: int, noun: str, plural: str = "") -> str:
 
 
 def more_text(total: int, shown: int, where: str = "") -> str:
-    """How many items are not shown, and where they are; "" when all are shown.
+    """The number of items that are not shown, and where to find them; "" if all are shown.
 
     >>> more_text(30, 20, "in .failed"), more_text(20, 20)
     ('… and 10 more in .failed', '')

@@ -98,7 +98,7 @@ def run(folder: str | Path | None = None) -> int:
     Parameters
     ----------
     folder : path, optional
-        Where pictures, session and exports go; None: "demo-output". A second run on the same folder finds
+        Folder for pictures, session and exports; None: "demo-output". A second run on the same folder finds
         everything cached and computes nothing.
 
     Returns

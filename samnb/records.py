@@ -163,7 +163,7 @@ class ImageRecord:
 
 
 ImageRef = str | Path | ImageRecord
-"""How a caller names an image: file name, "dataset/file name", id, path or hash, or its record."""
+"""A reference to an image: file name, "dataset/file name", id, path or hash, or its record."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ class NewAnnotation:
     score : float
         The model's own IoU estimate, about 0 to 1; 1 for a mask drawn by hand.
     source : str
-        Where it came from: ``"prompt"``, ``"import"``, ``"template:<name>@<version>"`` …
+        Its origin: ``"prompt"``, ``"import"``, ``"template:<name>@<version>"`` …
     prompt : mapping
-        What `Prompt.as_dict` gives; empty when there was none.
+        As of `Prompt.as_dict`; empty if there was none.
     model : str
         Fingerprint of the model, "" when there was none.
     layer : int

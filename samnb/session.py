@@ -153,7 +153,7 @@ class Session:
     def add(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddReport:
         """Add pictures to a dataset; a bad one is reported and the rest continues.
 
-        What is written stays written, also when this is interrupted: the same call continues from there.
+        Written rows stay, also after an interrupt: the same call continues from there.
 
         Parameters
         ----------
@@ -413,7 +413,7 @@ class Session:
         dtypes: Sequence[str] = ("float16", "int8"),
         prompts: int = 32,
     ) -> StorageReport:
-        """How storing embeddings in fewer bytes changes this model's masks; encodes the images anew.
+        """Measure how storing embeddings in fewer bytes changes this model's masks; encodes the images again.
 
         Parameters
         ----------
@@ -778,7 +778,7 @@ class Session:
     ) -> int:
         """Remove what any version of a template made; returns the number of annotations removed.
 
-        What a review accepted or rejected stays, and so does all that was done by hand.
+        Annotations that a review accepted or rejected stay, and so do those made by hand.
 
         Parameters
         ----------
@@ -1065,7 +1065,7 @@ def session_folder(folder: str | Path | None) -> Path:
 
 
 def catalog_url(folder: Path, url: str | None) -> str | Path:
-    """Where the catalog is: the URL that is passed, DATABASE_URL, or a file in the session folder."""
+    """Path or URL of the catalog: the argument, DATABASE_URL, or a file in the session folder."""
     return url or setting("DATABASE_URL") or folder / "catalog.db"
 
 

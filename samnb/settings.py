@@ -60,7 +60,7 @@ class Setting:
     ----------
     name : str
     meaning : str
-        What it decides, in a sentence or two.
+        Its effect, in a sentence or two.
     example : str
         A value it could have.
     default : str
@@ -420,7 +420,7 @@ def _disk_bytes(folder: Path) -> int:
 
 
 def _memory_bytes() -> int:
-    """Of the machine."""
+    """Memory of the machine."""
     if hasattr(os, "sysconf"):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     expected = "a size such as 4GB; this system does not tell how much memory it has"

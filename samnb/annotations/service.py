@@ -28,7 +28,7 @@ _CHANGING = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "rev
 
 
 class AnnotationService:
-    """What `samnb.session.Session` does with annotations; its methods say what the arguments mean.
+    """The annotation methods of `samnb.session.Session`, which documents the arguments.
 
     Parameters
     ----------

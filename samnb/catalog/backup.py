@@ -18,7 +18,7 @@ def back_up(path: Path, before: str) -> Path:
     ----------
     path : Path
     before : str
-        What is going to happen, for the name.
+        The coming change, as part of the file name.
 
     Returns
     -------

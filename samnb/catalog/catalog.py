@@ -30,7 +30,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
         A path is a SQLite file; it and its folder are made when missing. An older one, or one made by the earlier
         server, is upgraded; a copy of the old file is kept beside it, see `backup`.
     folder_for_messages : path, optional
-        What error messages call it; default the file's folder.
+        The name in error messages; default the file's folder.
 
     Raises
     ------

@@ -33,7 +33,7 @@ _READ = ("content_hash", "pixel_hash", "perceptual_hash", "perceptual_detail", "
 
 
 class FileStat(NamedTuple):
-    """What identifies an unchanged file; ``device`` and ``inode`` modulo 2**63, as databases hold them."""
+    """The values that identify an unchanged file; ``device`` and ``inode`` modulo 2**63, as databases store them."""
 
     path: str
     device: int

@@ -1,4 +1,4 @@
-"""Which file system a path is on, and whether SQLite's write-ahead log is safe there.
+"""The file system of a path, and whether SQLite's write-ahead log is safe there.
 
 The log needs memory that all processes share. On a network file system two computers, and on some two processes of
 one computer, do not share it: "locking protocol" errors are the good outcome, a damaged database the bad one.
@@ -29,7 +29,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True)
 class Mount:
-    """Where a file system is in the tree, and its type, such as ``ext4`` or ``nfs4``."""
+    """The path of a mounted file system, and its type, such as ``ext4`` or ``nfs4``."""
 
     point: str
     kind: str
@@ -41,7 +41,7 @@ def mounts(text: str | None = None) -> list[Mount]:
     Parameters
     ----------
     text : str, optional
-        What ``/proc/self/mountinfo`` holds; read when left out.
+        The contents of ``/proc/self/mountinfo``; None: read it.
 
     Examples
     --------

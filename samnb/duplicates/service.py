@@ -27,7 +27,7 @@ class ExcludedImage:
 
 @dataclass(frozen=True)
 class DeduplicationReport:
-    """Which images stay, and which are left out.
+    """The images that stay, and those that are left out.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class DeduplicationReport:
 
 
 class DuplicateService:
-    """What `samnb.session.Session` does with duplicates; its methods say what the arguments mean."""
+    """The duplicate methods of `samnb.session.Session`, which documents the arguments."""
 
     def __init__(self, catalog: Catalog, library: ImageLibrary):
         self._catalog, self._library = catalog, library

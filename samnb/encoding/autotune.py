@@ -266,7 +266,7 @@ class AutoTuner:
 
     @property
     def threads(self) -> int | None:
-        """Of the encoder's next run; None: its own choice."""
+        """Threads of the encoder's next run; None: its own choice."""
         return self._threads if self.trial is None else self.trial.threads
 
     def record(self, count: int, seconds: float) -> None:

@@ -72,7 +72,7 @@ class Pipeline:
     tasks : sequence of EncodeTask
     encoder : Encoder
     control : JobControl
-        Asked before each run of the encoder; a cancel keeps what the encoder is working on.
+        Checked before each run of the encoder; a cancel finishes and keeps the current batch.
     readers : int, optional
         Number of images read at the same time; ``SAMNB_READERS``, else one for each processor.
     batch : int, optional
@@ -80,7 +80,7 @@ class Pipeline:
     read_ahead : int, optional
         Bytes of pictures read and not encoded yet; ``SAMNB_READ_AHEAD``, else `READ_AHEAD`. One is always read.
 
-    What is not given is tuned on the first images of a run of `MIN_IMAGES_TO_TUNE` or more, and kept in the encoder
+    Omitted values are tuned on the first images of a run of `MIN_IMAGES_TO_TUNE` or more, and kept in the encoder
     for the next run; on a CPU only for models whose `encoder_threads` is None.
     """
 
@@ -385,7 +385,7 @@ class Pipeline:
             return [result for slot in batch for result in self._encode([slot])]
 
     def _threads(self) -> int | None:
-        """Of the encoder's next run; None: the model's own choice."""
+        """Threads of the encoder's next run; None: the model's own choice."""
         if self._tuner is not None:
             return self._tuner.threads
         return None if self.tuning is None or not self._threads_are_free() else self.tuning.threads

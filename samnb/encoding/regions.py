@@ -59,7 +59,7 @@ def region_around(box: Sequence[float], size_hw: tuple[int, int]) -> Region | No
 
 
 def _start(low: float, high: float, side: int, length: int) -> int | None:
-    """Where a region of that side begins that holds low to high, the middle nearest to theirs; None: there is none."""
+    """The start of the region of that side that contains low to high, with the nearest middle; None: there is none."""
     if side >= length:
         return 0
     step = side // _STEPS

@@ -133,7 +133,7 @@ def evaluate_annotations(
         Their masks are the ground truth. Their groups are their categories.
     model : Model
     name : str
-        Where the annotations are, for messages.
+        The place of the annotations, for messages.
     pixels : callable
         (H, W, 3) uint8 RGB of an image, by its id.
     embedding : callable

@@ -41,7 +41,7 @@ class ImageMatcher:
 
     @cached_property
     def pictures(self) -> PictureFolder:
-        """Where the pictures of masks are searched: the folder, or else the images' files."""
+        """The place to search the pictures of masks: the folder, or else the images' files."""
         if self.folder is not None:
             return self.folder
         return PictureFolder.of({Path(record.path): record.filename for record in self.records})
@@ -96,7 +96,7 @@ class ImageMatcher:
         return same_bytes or self._by_pixels.get(pixel_hash(read_pixels(file)), [])
 
     def _one(self, found: Sequence[ImageRecord], named: ImageReference) -> ImageRecord:
-        """Of images with the same pixels that of the name; of several in one dataset the first."""
+        """The image with that name among those with the same pixels; of several in one dataset the first."""
         last = PurePosixPath(named.name).name
         for some in (
             [record for record in found if self._exported[record.id] in (named.name, named.original)],

@@ -18,7 +18,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export wrote.
+    """The result of an export.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class ExportReport:
     files : tuple of Path
         Every file written.
     failed : tuple of Failure
-        What was left out, and why.
+        What was left out, with the reason.
     notes : tuple of str
-        What the format could not hold.
+        Values that the format cannot store.
     """
 
     format: str

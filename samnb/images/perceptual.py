@@ -39,7 +39,7 @@ class PerceptualHash:
 
 
 def compute_perceptual_hash(pixels: Pixels | Image.Image) -> PerceptualHash:
-    """Which of the 16 x 16 lowest frequencies of a 32 x 32 grey version are above their median.
+    """The perceptual hash: which of the 16 x 16 lowest frequencies of a 32 x 32 grey version exceed their median.
 
     Resizing and re-compression change about 20 bits or fewer; unrelated pictures differ in about half of the bits.
 

@@ -37,7 +37,7 @@ def fill_events(
     is_cached : callable
         True for a pixel hash whose embedding the store holds.
     control : JobControl, optional
-        Asked every `BATCH` files. What is saved stays, so the next call continues from there.
+        Checked every `BATCH` files. Saved values stay, so the next call continues from there.
     """
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0}

@@ -144,7 +144,7 @@ def draw_masks(
     width : int
         Of the outlines, in pixels.
     layered : bool
-        Where masks overlap: True draws one mask over the other, False tints the pixels once, below all outlines.
+        For overlapping masks: True draws one mask over the other, False tints the pixels once, below all outlines.
         True also cuts fractions of a grey level off, where False rounds them.
     outlines : OutlineCache, optional
         For masks that are drawn again and again.

@@ -73,7 +73,7 @@ def mask_iou(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def overlap_of_smaller(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """How much of the smaller of two masks lies in the other, 0 to 1.
+    """The share of the smaller of two masks that is in the other, 0 to 1.
 
     Not the IoU: half of an object found beside the whole of it is a double, and has an IoU of only 0.5.
 

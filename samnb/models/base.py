@@ -115,7 +115,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
 
     @property
     def precision(self) -> str:
-        """Of the encoder: ``"float32"``, ``"float16"`` or ``"bfloat16"``."""
+        """Precision of the encoder: ``"float32"``, ``"float16"`` or ``"bfloat16"``."""
         if self._precision is None:
             self._precision = decide_precision(self._requested_precision, self._requested_device)
         return self._precision

@@ -134,7 +134,7 @@ def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: b
 
 
 def available_models() -> list[ModelInfo]:
-    """What `load_model` knows by name, whether or not the weights are on this machine.
+    """The models that `load_model` knows by name, whether or not their weights are on this machine.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def missing_packages(info: ModelInfo) -> list[str]:
 
 
 def model_card(name: str) -> str:
-    """What should be known before trusting a model: for the embedded one the card that ships with its weights.
+    """The card of a model, with its limits: for the embedded one the file that comes with its weights.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def _as_one_file(single: ModelInfo) -> list[str]:
 
 
 def installed(info: ModelInfo) -> Path | None:
-    """Where a model's weights are on this machine, by name and without opening them; None: they are not."""
+    """The path of a model's weights on this machine, by name and without opening them; None: not found."""
     try:
         return find_checkpoint(info) if info.file_name else None
     except CheckpointMissing:

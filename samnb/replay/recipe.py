@@ -98,7 +98,7 @@ class RecipeMask:
         COCO run lengths.
     way : Provenance
     prompt : mapping
-        What `Prompt.as_dict` gives.
+        As of `Prompt.as_dict`.
     score, source, review, layer
         As an annotation has them.
     """
@@ -116,7 +116,7 @@ class RecipeMask:
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """How the masks of a session were made; see `make_recipe`.
+    """The record of how a session's masks were made; see `make_recipe`.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ _NAMED = 5
 
 
 class Replayer:
-    """What `samnb.session.Session` does with recipes; its methods say what the arguments mean.
+    """The recipe methods of `samnb.session.Session`, which documents the arguments.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Replayer:
         self._encoder, self._catalog, self._model = encoder, library.catalog, encoder.model
 
     def recipe(self, images: Sequence[ImageRecord], annotations: Sequence[AnnotationRecord]) -> Recipe:
-        """How these masks were made."""
+        """The recipe of these masks."""
         return make_recipe(
             self._library.with_hashes(images),
             annotations,

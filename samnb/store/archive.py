@@ -30,7 +30,7 @@ _FIRST = 20
 
 
 class EntryStore(Protocol):
-    """What an archive needs of a cache; `samnb.EmbeddingCache` has it."""
+    """The protocol of a cache for an archive; `samnb.EmbeddingCache` implements it."""
 
     folder: Path | None
 

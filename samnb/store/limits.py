@@ -71,7 +71,7 @@ class Limits:
 
 
 def space(folder: Path) -> shutil._ntuple_diskusage:
-    """Of the disk a folder is on, or would be on."""
+    """Disk usage of the disk of a folder, which need not exist yet."""
     for place in (folder, *folder.parents):
         try:
             return shutil.disk_usage(place)

@@ -50,7 +50,7 @@ class MemoryTier:
 
     @property
     def bytes(self) -> int:
-        """Of the tensors held now."""
+        """Bytes of the tensors held now."""
         return int(self._entries.currsize)
 
     def keys(self) -> list[str]:

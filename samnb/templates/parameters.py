@@ -26,7 +26,7 @@ class Parameter:
     slider : (min, max, step)
         The range of the slider, which may be narrower than `min` to `max`.
     help : str
-        What the slider says.
+        The label of the slider.
     """
 
     name: str

@@ -92,7 +92,7 @@ class TemplateService:
         return template
 
     def resolve_saved(self, template: Template | str) -> Template:
-        """As `resolve`; a template that is passed and is none of the saved versions is saved as a new one."""
+        """As `resolve`; a passed template that is not a saved version is saved as a new one."""
         found = self.resolve(template)
         # What is saved is only read: written again, it would become the newest version.
         return found if isinstance(template, str) else self._as_saved(found) or self.save(found)

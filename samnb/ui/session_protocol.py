@@ -1,4 +1,4 @@
-"""What the widgets need of a session, as protocols; `samnb.Session` and the double of the tests provide it."""
+"""The protocols of a session for the widgets; `samnb.Session` and the test double implement them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Signal(Protocol):
 
 
 class WidgetSession(Protocol):
-    """What all widgets but `Upload` need: a name, images and their pixels, categories."""
+    """For all widgets but `Upload`: a name, images and their pixels, categories."""
 
     @property
     def name(self) -> str: ...
@@ -50,7 +50,7 @@ class WidgetSession(Protocol):
 
 
 class AnnotatorSession(WidgetSession, Protocol):
-    """What the annotator needs: predictions, annotations, categories, and notice of changes."""
+    """For the annotator: predictions, annotations, categories, and notifications of changes."""
 
     @property
     def changes(self) -> Signal:
@@ -103,7 +103,7 @@ class AnnotatorSession(WidgetSession, Protocol):
 
 
 class ReviewSession(AnnotatorSession, Protocol):
-    """What the review of a template's unsure objects needs; it opens an annotator too."""
+    """For the review of a template's uncertain objects, which also opens an annotator."""
 
     def to_review(self, dataset: str | None = None, *, template: str | None = None) -> Sequence[Annotation]: ...
     def approve(self, annotation: Annotation | int) -> Annotation: ...
@@ -112,7 +112,7 @@ class ReviewSession(AnnotatorSession, Protocol):
 
 
 class DuplicateReviewSession(WidgetSession, Protocol):
-    """What the review of look-alikes needs."""
+    """For the review of look-alikes."""
 
     def near_duplicates(self, threshold: int = ..., *, dataset: str | None = None) -> NearDuplicateGroups: ...
     def say_same(self, first: ImageRef, second: ImageRef) -> None: ...
@@ -129,7 +129,7 @@ class DuplicateReviewSession(WidgetSession, Protocol):
 
 
 class TunerSession(WidgetSession, Protocol):
-    """What the tuner needs: templates, embeddings, the model, and what was annotated by hand."""
+    """For the tuner: templates, embeddings, the model, and objects annotated by hand."""
 
     @property
     def model(self) -> Model: ...
@@ -140,6 +140,6 @@ class TunerSession(WidgetSession, Protocol):
 
 
 class UploadSession(Protocol):
-    """What the upload needs."""
+    """For the upload."""
 
     def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddJob: ...

@@ -35,7 +35,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class CarriedOver:
-    """What came over, and how many rows did not: a second row for a file that its dataset has already."""
+    """The counts of an upgrade: copied rows, and skipped ones (a second row for one file of a dataset)."""
 
     datasets: int
     images: int

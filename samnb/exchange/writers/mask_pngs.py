@@ -47,7 +47,7 @@ def export_masks(
     objects : bool
         False: no PNG for each annotation.
     labels : {"category", "object", "none"}
-        What the numbers in ``labels`` are: the categories', or the annotations' of that image, as in the other
+        The numbers in ``labels``: those of the categories, or of the annotations of that image, as in the other
         files' names; or no such files.
     """
     if labels not in _LABELS:

@@ -27,7 +27,7 @@ _IGNORED = ("_name_or_path", "transformers_version", "architectures", "dtype", "
 
 @dataclass(frozen=True)
 class Family:
-    """How one family is built, and its inputs and outputs.
+    """The configuration of one family: its classes, inputs and outputs.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def can_be_fast(mask_decoder: Any) -> bool:
 
 
 class ImageSide:
-    """What the decoder computes of one image, the same for all prompts.
+    """The decoder's values for one image, the same for all prompts.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class ImageSide:
 
     @property
     def nbytes(self) -> int:
-        """Of all its tensors."""
+        """Bytes of all its tensors."""
         return sum(tensor.numel() * tensor.element_size() for tensor in (self.cells, *(self.first or ())))
 
 

@@ -112,7 +112,7 @@ class _Layer:
         out.copy_(_linear(self.block.norm1(x), self.attention.qkv.weight, self.qkv_bias))
 
     def bias(self, q: Any, size: tuple[int, int]) -> tuple[Any, ...]:
-        """What queries (n, rows, columns, d) add for a key's row, (n, rows, columns, h, 1), and its column.
+        """Position bias of queries (n, rows, columns, d): of a key's row, (n, rows, columns, h, 1), and its column.
 
         The second is (n, rows, columns, 1, w), for keys on a grid (h, w) whose first rows and columns are the
         queries'. Nothing where the net has no position tables.
@@ -127,7 +127,7 @@ class _Layer:
         return rows[..., None], columns[..., None, :]
 
     def _table(self, size: tuple[int, int]) -> tuple[Any, Any]:
-        """Of each distance along one side: (h, h, d) and (w, w, d)."""
+        """The position embedding of each distance along one side: (h, h, d) and (w, w, d)."""
         from segment_anything.modeling.image_encoder import get_rel_pos
 
         if size not in self._tables:

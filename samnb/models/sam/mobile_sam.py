@@ -31,7 +31,7 @@ MODEL = ModelInfo(
 
 
 def sam_config() -> SamConfig:
-    """How to build MobileSAM; builds nothing and imports no torch."""
+    """The configuration of MobileSAM; builds nothing and imports no torch."""
     return SamConfig(
         image_size=IMAGE_SIZE,
         embedding_shape=(DIM, GRID_SIZE, GRID_SIZE),

@@ -33,7 +33,7 @@ __all__ = ["SamConfig", "SamModel"]
 
 @dataclass(frozen=True)
 class SamConfig:
-    """How to build the parts of a `segment_anything` net; every callable may import torch.
+    """The configuration of a `segment_anything` network: functions that build its parts, and may import torch.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class SamConfig:
     threads : int, optional
         How many processor threads it runs on; None leaves torch's own choice.
     fused_decoder : callable, optional
-        Given the mask decoder with its weights, makes what answers prompts in its stead: the same answers, sooner.
+        Given the mask decoder with its weights, returns a faster replacement with the same results.
     """
 
     image_size: int

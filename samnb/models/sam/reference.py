@@ -37,7 +37,7 @@ def import_modeling() -> ModuleType:
     Raises
     ------
     ImportError
-        Where the package (or torch) is not installed.
+        If the package (or torch) is not installed.
     """
     with _importing:
         if _PACKAGE not in sys.modules:
@@ -58,9 +58,9 @@ def import_segment_anything() -> ModuleType:
     Raises
     ------
     ImportError
-        Where the package (or torch) is not installed.
+        If the package (or torch) is not installed.
     RuntimeError
-        Where torchvision fails for any other reason than its missing ``nms`` operator.
+        If torchvision fails for any other reason than its missing ``nms`` operator.
     """
     import_modeling()
     package = sys.modules[_PACKAGE]

@@ -355,7 +355,7 @@ class TinyMaskDecoder(MaskDecoder):
             (B, FILL_MAPS, 2 H, 2 W), see `flood_fill_maps`: a mask that equals a fill ends where colours do. Zero maps
             at the end may be left out.
         chosen
-            Which of the decoder's masks these are.
+            Indices of these masks among the decoder's.
         """
         soft = torch.sigmoid(logits)
         hard, halved = soft.round(), _halve(soft)

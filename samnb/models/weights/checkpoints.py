@@ -135,7 +135,7 @@ class WeightFile:
 
     @property
     def size_bytes(self) -> int:
-        """Of the whole file."""
+        """Size of the whole file."""
         return self.stamp[2]
 
     def read(self, *, inside: str = "") -> Mapping[str, Any]:

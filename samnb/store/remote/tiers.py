@@ -84,7 +84,7 @@ class RemoteTiers:
 
     @property
     def damaged(self) -> int:
-        """How many entries failed verification, and were deleted where they were found."""
+        """The number of entries that failed verification, and were deleted in their tier."""
         return sum(stats.damaged for stats in self.stats())
 
     def fetch(self, key: str) -> tuple[bytes, str] | None:
@@ -119,7 +119,7 @@ class RemoteTiers:
         return sum([worker.flush(until) for worker in self._workers])
 
     def stats(self) -> tuple[TierStats, ...]:
-        """What each tier did, in their order."""
+        """The counters of each tier, in their order."""
         return tuple(worker.stats() for worker in self._workers)
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> None:

@@ -153,7 +153,7 @@ class TierWorker:
             _log.info("%s: while closing: %r", self.tier.name, error)
 
     def stats(self) -> TierStats:
-        """What the tier did, and its state."""
+        """The counters of the tier, and its state."""
         with self._changed:
             return TierStats(
                 self.tier.name,

@@ -39,7 +39,7 @@ class AnnotationSet:
 
     @property
     def in_drawing_order(self) -> list[Annotation]:
-        """From the lowest to the topmost: by layer, then by id."""
+        """All annotations from the lowest to the topmost: by layer, then by id."""
         return sorted(self._by_id.values(), key=lambda a: (a.layer, a.id))
 
     @property

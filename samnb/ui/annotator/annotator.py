@@ -82,7 +82,7 @@ class Annotator(ipywidgets.VBox):
     Parameters
     ----------
     session : Session
-        Where images come from and annotations go to.
+        The session with the images, which stores the annotations.
     image : str, path or ImageRecord, optional
         The first one shown; None: the first of the dataset.
     dataset : str, optional
@@ -224,7 +224,7 @@ class Annotator(ipywidgets.VBox):
 
     @show_errors("This was not understood")
     def gesture(self, gesture: Any) -> None:
-        """What the mouse did on the stage, see `samnb.ui.annotator.gestures`."""
+        """Handle a gesture on the stage, see `samnb.ui.annotator.gestures`."""
         match gesture:
             case Click() if self.tool == "select":
                 self.select_at(gesture.x, gesture.y)
@@ -251,7 +251,7 @@ class Annotator(ipywidgets.VBox):
 
     @show_errors("This key did nothing")
     def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None:
-        """What a key does while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
+        """Handle a key while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
         command = command_for(name, ctrl=ctrl, shift=shift, has_candidates=self.prediction is not None)
         if command is not None:
             getattr(self, command.method)(*command.arguments)

@@ -170,7 +170,7 @@ class ImageList:
         return self.kind == "all" or (image.id in self._annotated) == (self.kind == "annotated")
 
     def _refresh(self) -> int:
-        """How many images are cached; the list is fetched again only when their number changed."""
+        """The number of cached images; the list is fetched again only when the number changed."""
         datasets = [d for d in self._session.datasets() if self._dataset in (None, d.name)]
         if sum(d.images for d in datasets) != len(self.images):
             current = self.current

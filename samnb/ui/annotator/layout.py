@@ -148,7 +148,7 @@ class AnnotatorLayout:
         self._toolbar.show_brush_size(radius)
 
     def show_look(self, opacity: float, contour: bool) -> None:
-        """How masks are drawn."""
+        """Set the style of masks."""
         self._toolbar.show_look(opacity, contour)
 
     # -- words -------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class Renderer:
     palette : Palette
     image_list : ImageList
     layout : AnnotatorLayout
-        What is drawn on.
+        The layout to draw on.
     worker : LatestOnlyWorker
         Makes outlines that are not needed at once.
     """

@@ -88,7 +88,7 @@ class ToolSettings:
 
     @property
     def brush_radius(self) -> float:
-        """Of brush and eraser, in image pixels."""
+        """Radius of brush and eraser, in image pixels."""
         return self._brush_radius
 
     @brush_radius.setter
@@ -107,7 +107,7 @@ class ToolSettings:
 
     @property
     def opacity(self) -> float:
-        """Of masks, 0 to 1."""
+        """Opacity of masks, 0 to 1."""
         return self._opacity
 
     @opacity.setter

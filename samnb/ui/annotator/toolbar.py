@@ -117,7 +117,7 @@ class Toolbar(ipywidgets.Box):
         self._fill(self._size, min(max(round(radius), _BRUSH_SIZES[0]), _BRUSH_SIZES[1]))
 
     def show_look(self, opacity: float, contour: bool) -> None:
-        """How masks are drawn: opacity 0 to 1, outlines alone or filled."""
+        """Show the style of masks: opacity 0 to 1, outlines alone or filled."""
         self._fill(self._opacity, round(100 * opacity))
         self._fill(self._contour, contour)
 

@@ -137,7 +137,7 @@ class Viewport:
     # -- coordinates ---------------------------------------------------------------------------------
 
     def to_image(self, x: float, y: float) -> tuple[float, float]:
-        """From fractions of the stage (0 to 1) to image pixels; points beside the picture are moved to its edge."""
+        """Convert fractions of the stage (0 to 1) to image pixels; points beside the picture are moved to its edge."""
         inside = []
         for fraction, stage, image, offset in zip((x, y), self.stage_size, self.image_size, self.offset, strict=True):
             inside.append(float(min(max((fraction * stage - offset) / self.scale, 0.0), image)))

@@ -62,7 +62,7 @@ def show_errors(what: str) -> Callable[[Callable[..., Any]], Callable[..., None]
     Parameters
     ----------
     what : str
-        What failed, for people; "{self.noun}" stands for an attribute.
+        The failed action, as text; "{self.noun}" is replaced by an attribute.
     """
 
     def decorate(method: Callable[..., Any]) -> Callable[..., None]:

@@ -35,7 +35,7 @@ class ReviewWidget(ipywidgets.VBox):
     """The keys, on the right of the status line."""
 
     noun: ClassVar[str]
-    """What an item is called."""
+    """The noun for an item."""
 
     css: ClassVar[str]
     """Style rules of its own."""
@@ -51,19 +51,19 @@ class ReviewWidget(ipywidgets.VBox):
 
     @property
     def _items(self) -> Sequence[Any]:
-        """What is reviewed, one after the other."""
+        """The items to review, in their order."""
         raise NotImplementedError
 
     def _key_of(self, item: Any) -> Hashable:
-        """Under what the answer to an item is stored in `answers`."""
+        """The key of an item's answer in `answers`."""
         raise NotImplementedError
 
     def _actions(self) -> dict[str, Callable[[], None]]:
-        """What each key does, besides arrows and U."""
+        """The action of each key, besides arrows and U."""
         raise NotImplementedError
 
     def _take_back(self) -> None:
-        """Take the last answer back and show its item; `_undo` is not empty."""
+        """Undo the last answer and show its item; `_undo` is not empty."""
         raise NotImplementedError
 
     def _show(self, item: Any) -> tuple[str, str]:
@@ -71,7 +71,7 @@ class ReviewWidget(ipywidgets.VBox):
         raise NotImplementedError
 
     def _titles(self) -> list[str | None]:
-        """What follows the session's name in the header; empty ones are left out."""
+        """The texts after the session's name in the header; empty ones are left out."""
         raise NotImplementedError
 
     def _verdict(self, answer: Any) -> tuple[str, bool]:
@@ -79,11 +79,11 @@ class ReviewWidget(ipywidgets.VBox):
         raise NotImplementedError
 
     def _counts(self) -> str:
-        """How many answers there are of each kind."""
+        """The number of answers of each kind."""
         raise NotImplementedError
 
     def _finished_text(self) -> str:
-        """What is shown after the last item, as HTML."""
+        """The summary after the last item, as HTML."""
         raise NotImplementedError
 
     def _picture(self) -> NDArray[np.uint8]:
@@ -94,7 +94,7 @@ class ReviewWidget(ipywidgets.VBox):
 
     @show_errors("Undo failed")
     def undo(self) -> None:
-        """Undo the last answer and show its object."""
+        """Undo the last answer and show its item."""
         if self._undo:
             self._take_back()
         else:
@@ -102,17 +102,17 @@ class ReviewWidget(ipywidgets.VBox):
 
     @show_errors("The next {self.noun} cannot be shown")
     def next(self) -> None:
-        """Show the next item, answered or not; after the last, what the review came to."""
+        """Show the next item, answered or not; after the last, a summary."""
         self._go(self._place + 1)
 
     @show_errors("The previous {self.noun} cannot be shown")
     def previous(self) -> None:
-        """Show the item before."""
+        """Show the previous item."""
         self._go(self._place - 1)
 
     @show_errors("This key did nothing")
     def key(self, name: str) -> None:
-        """What a key does while the widget has the focus."""
+        """Handle a key while the widget has the focus."""
         keys = {"arrowleft": self.previous, "arrowright": self.next, "u": self.undo, **self._actions()}
         action = keys.get(name.lower())
         if action is not None:
