@@ -51,10 +51,15 @@ class DatasetRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that was not added, and why."""
+    """A file, or a record in one, that was not used, and why."""
 
     path: str
     reason: str
+
+    @classmethod
+    def of(cls, place: str, error: Exception) -> Failure:
+        """An error about a place, which its message need not name again."""
+        return cls(place, str(error).removeprefix(f"{place}: "))
 
 
 @dataclass(frozen=True)

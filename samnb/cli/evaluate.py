@@ -86,9 +86,8 @@ def _of_session(
 
 def _of_files(arguments: argparse.Namespace, on_case: Callable[[Case], object]) -> ModelReport:
     from ..evaluation.baselines import make_baseline
-    from ..evaluation.coco_cases import read_coco
     from ..evaluation.evaluate import evaluate
-    from ..evaluation.mask_cases import read_masks
+    from ..evaluation.file_cases import read_coco, read_masks
     from ..models import load_model
 
     if arguments.coco:

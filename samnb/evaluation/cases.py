@@ -13,7 +13,7 @@ from ..errors import ImageError, SamnbError, UnknownName
 from ..masks import decode_rle
 from ..records import AnnotationRecord, Failure
 
-__all__ = ["Case", "CaseList", "CaseSource", "annotated_cases", "failure_of"]
+__all__ = ["Case", "CaseList", "CaseSource", "annotated_cases"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,20 +132,15 @@ class CaseList:
                 try:
                     pixels = source.read_pixels()
                 except SamnbError as error:
-                    yield failure_of(source.image, error)
+                    yield Failure.of(source.image, error)
             if pixels is None:
                 continue
             try:
                 case = Case(source.image, pixels, source.read_mask(), source.category, source.group, source.id)
             except SamnbError as error:
-                yield failure_of(source.place, error)
+                yield Failure.of(source.place, error)
                 continue
             yield case
-
-
-def failure_of(place: str, error: SamnbError) -> Failure:
-    """An error as a line of a report; its message need not name the place again."""
-    return Failure(place, str(error).removeprefix(f"{place}: "))
 
 
 def annotated_cases(annotations: Iterable[AnnotationRecord], pixels_of: Callable[[str], NDArray[np.uint8]]) -> CaseList:

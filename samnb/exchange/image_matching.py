@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from ..errors import ImageError
+from ..errors import AnyPath, ImageError
 from ..images import content_hash, pixel_hash, read_pixels
 from ..images.discovery import is_picture_name
 from ..images.folder import PictureFolder
@@ -16,7 +16,7 @@ from ..records import ImageRecord
 from .readers.objects import ImageReference
 from .writers.layout import distinct_names, safe
 
-__all__ = ["ImageMatcher"]
+__all__ = ["ImageMatcher", "picture_folder"]
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class ImageMatcher:
         ImageError
             None, or several.
         """
-        file = self._file(named)
+        file = self.file_of(named)
         if file is None:
             return self._by_names(named)
         found = self._of_file(file)
@@ -66,20 +66,28 @@ class ImageMatcher:
             f"{file} is there, but no image of the session has its pixels. Add it, or say images={str(file.parent)!r}."
         )
 
-    # -- available pictures ------------------------------------------------------------------------
+    def file_of(self, named: ImageReference) -> Path | None:
+        """The picture in the folder, or where the file says; None if there is none.
 
-    def _file(self, named: ImageReference) -> Path | None:
+        Raises
+        ------
+        ImageError
+            Several pictures of the folder match.
+        """
         if os.path.isabs(named.name) and os.path.isfile(named.name):
             return Path(named.name)
         if self.folder is not None:
             found = _ending_in(named.name, self._in_folder) or _ending_in(named.original, self._in_folder)
-            if len(found) > 1:
+            exact = self.folder.root / named.name
+            if len(found) > 1 and exact not in found:
                 places = ", ".join(str(path) for path in found[:3])
                 raise ImageError(f"could be several pictures: {places}. Import them a folder at a time.")
             if found:
-                return found[0]
+                return exact if exact in found else found[0]
         beside = named.near / named.name
         return Path(os.path.abspath(beside)) if os.path.isfile(beside) else None
+
+    # -- available pictures ------------------------------------------------------------------------
 
     @cached_property
     def _in_folder(self) -> dict[str, list[tuple[tuple[str, ...], Path]]]:
@@ -185,3 +193,9 @@ def _ending_in(name: str, by_last: dict[str, list[tuple[tuple[str, ...], T]]]) -
         if found:
             return found
     return []
+
+
+def picture_folder(images: AnyPath, path: AnyPath) -> PictureFolder:
+    """The folder of pictures for a file or folder of annotations, without the latter if that is inside it."""
+    root, place = Path(path).expanduser().absolute(), Path(images).expanduser().absolute()
+    return PictureFolder(place, without=root if place in root.parents else None)

@@ -13,27 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from ..annotations.rows import all_annotations_of
 from ..cards import count_text
 from ..errors import AnyPath, ImageError, ImageNotFound, UnknownName, UnknownOption
-from ..evaluation.cases import failure_of
-from ..images.folder import PictureFolder
 from ..ingest.library import ImageLibrary
 from ..ingest.report import AddReport
 from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from ..records import BY_HAND, AnnotationRecord, Failure, ImageRecord, NewAnnotation
-from .image_matching import ImageMatcher
+from .image_matching import ImageMatcher, picture_folder
 from .readers.coco import read_coco
 from .readers.labelme import read_labelme
 from .readers.mask_pngs import read_mask_pictures
 from .readers.objects import Contents, ImageReference, ImportedObject, Mask, plain
+from .readers.upright import upright_mask
 from .report import ImportReport
 
-__all__ = ["READERS", "SAME", "ImportRun", "Reader", "import_job", "picture_folder", "read_contents"]
+__all__ = ["READERS", "SAME", "ImportRun", "Reader", "import_job", "read_contents"]
 
 Reader = Callable[..., Contents]
 """Takes the path and, if it has such a parameter, the available pictures; its options are keywords."""
@@ -45,15 +41,6 @@ SAME = 0.9
 
 _MENDED = 0.5
 _BATCH = 500
-
-# How to turn a mask that was drawn on the picture as stored in the file; by EXIF orientation.
-_TURNS = {
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_ORIENTATION_TAG = 0x0112
 
 
 def read_contents(format: str, path: AnyPath, matcher: ImageMatcher, **options: Any) -> Contents:
@@ -106,7 +93,7 @@ def import_job(
     on_changed : callable
         Called with the id of each image whose annotations changed.
     """
-    folder, catalog = picture_folder(images, path), library.catalog
+    folder, catalog = None if images is None else picture_folder(images, path), library.catalog
     is_new = dataset is not None and folder is not None and dataset not in {each.name for each in catalog.datasets()}
     matcher = ImageMatcher([] if is_new else catalog.images(dataset=dataset), folder)
     contents = read_contents(format, path, matcher, **options)
@@ -209,11 +196,12 @@ class ImportRun:
 
     def _row(self, found: ImportedObject, image: ImageRecord) -> NewAnnotation | None:
         try:
-            mask = self._upright(found, image)
+            mask, turned = upright_mask(found, image.size_hw, Path(image.path), image.filename)
+            self.turned += turned
             if not mask.any() and not found.may_be_empty:
                 raise ImageError("an empty mask: it covers the middle of no pixel of the image.")
         except ImageError as error:
-            self.failed.append(failure_of(found.place, error))
+            self.failed.append(Failure.of(found.place, error))
             return None
         if not mask.any():
             return None
@@ -226,21 +214,6 @@ class ImportRun:
             score=found.score,
             source=BY_HAND if self.by_hand else f"import:{self.format}",
         )
-
-    def _upright(self, found: ImportedObject, image: ImageRecord) -> Mask:
-        """The mask on the upright picture."""
-        size = found.picture.size_hw or image.size_hw
-        turn = _turn(image) if size == image.size_hw[::-1] != image.size_hw else None
-        if size != image.size_hw and turn is None:
-            raise _other_size(size, image)
-        mask = found.read_mask(size)
-        if mask.shape == image.size_hw:
-            return mask
-        turn = _turn(image) if mask.shape == image.size_hw[::-1] else None
-        if turn is None:
-            raise _other_size(mask.shape, image)
-        self.turned += 1
-        return np.asarray(Image.fromarray(mask).transpose(turn))
 
     def _missing(self, rows: Sequence[NewAnnotation], there: Sequence[AnnotationRecord]) -> list[NewAnnotation]:
         """Those that are not there yet; each existing one matches only one of the file."""
@@ -316,27 +289,3 @@ def _shared(one: Sequence[float], other: Sequence[float]) -> float:
     wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     return max(0, wide) * max(0, high)
-
-
-def _turn(image: ImageRecord) -> Image.Transpose | None:
-    """The picture's EXIF orientation if it swaps the sides; None if it does not, or cannot be read."""
-    try:
-        with Image.open(image.path) as picture:
-            return _TURNS.get(picture.getexif().get(_ORIENTATION_TAG, 1))
-    except (OSError, SyntaxError, ValueError):
-        return None
-
-
-def _other_size(size: tuple[int, ...], image: ImageRecord) -> ImageError:
-    return ImageError(
-        f"made for a picture of size (H, W) {tuple(size)}; {image.filename} has {image.size_hw}. "
-        "Was one of them scaled or turned?"
-    )
-
-
-def picture_folder(images: AnyPath | None, path: AnyPath) -> PictureFolder | None:
-    """The folder of pictures to add from, without the imported folder if that is inside it."""
-    if images is None:
-        return None
-    root, place = Path(path).expanduser().absolute(), Path(images).expanduser().absolute()
-    return PictureFolder(place, without=root if place in root.parents else None)

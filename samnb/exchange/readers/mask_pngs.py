@@ -1,21 +1,30 @@
-"""Mask pictures: the output of `samnb export masks`, and masks of others, identified by their names."""
+"""Folders of mask pictures: the output of ``samnb export masks``, and masks of others, identified by their names.
+
+Three layouts are accepted:
+
+- a folder with the ``index.csv`` that ``samnb export masks`` writes: its masks, categories and pictures;
+- one object each: ``photo.png``, ``photo_3.png``, ``photo__2_coin.png`` for ``photo.jpg``, or any name in a folder
+  ``photo/``. After two underscores and a number comes the category;
+- label maps of the same names; see `samnb.exchange.readers.mask_values`.
+
+Unusable files are reported, with the reason, and the rest continues.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from ...errors import FormatError, ImageError
-from ...evaluation.cases import CaseSource
-from ...evaluation.mask_cases import mask_number, mask_of, read_masks
+from ...errors import FormatError, ImageError, ImageNotFound
+from ...images.discovery import find_images
 from ...images.folder import PictureFolder
 from ...records import Failure
 from ..writers.layout import MANIFEST
+from .mask_values import is_lossy, labels_of, mask_number, mask_of
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json
 
 __all__ = ["read_mask_pictures"]
@@ -28,8 +37,12 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Seque
 
     Parameters
     ----------
+    path : path
+        The folder. `pictures` may lie in it, or it in `pictures`; or they are the same folder when masks lie beside
+        their pictures: there a mask's name is its picture's with something after it, or the same with a lossless
+        suffix.
     pictures : PictureFolder
-        The available pictures; `samnb.evaluation.mask_cases` lists the accepted names of masks.
+        The available pictures.
     categories : sequence of str
         Names of the numbers 1, 2, … of label maps; default "label 1", "label 2", ….
 
@@ -40,39 +53,100 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Seque
     FormatError
         Its index.csv cannot be read.
     """
+    if not path.is_dir():
+        raise ImageNotFound(path, expected="a folder of mask pictures")
     rows = _index(path / "index.csv")
     if rows is not None:
         return _exported(path, rows)
-    cases = read_masks(path, pictures)
-    objects = []
-    for source in cases.sources:
-        number = _number(source) if categories else 0
-        category = categories[number - 1] if 0 < number <= len(categories) else source.category
-        read_mask = partial(_read, source.read_mask)
-        objects.append(
-            ImportedObject(ImageReference(source.id, path), source.place, category, read_mask, may_be_empty=True)
+    objects, failed = _by_names(path, pictures, categories)
+    order = {str(picture): place for place, picture in enumerate(pictures.paths)}
+    objects.sort(key=lambda found: order[found.picture.name])
+    named = dict.fromkeys(found.picture for found in objects)
+    used = sorted(found.category for found in objects if found.category)
+    return Contents(tuple(named), tuple(objects), tuple(dict.fromkeys([*categories, *used])), tuple(failed))
+
+
+# -- identified by their names --------------------------------------------------------------------------
+
+
+def _by_names(
+    root: Path, pictures: PictureFolder, categories: Sequence[str]
+) -> tuple[list[ImportedObject], list[Failure]]:
+    objects: list[ImportedObject] = []
+    failed: list[Failure] = []
+    beside, around = root.resolve() == pictures.root.resolve(), root in pictures.root.parents
+    for path in find_images(root):
+        if (beside and is_lossy(path)) or (around and pictures.root in path.parents):
+            continue
+        try:
+            picture = _picture_of(path, root, pictures)
+            # In one folder, a file that belongs to no picture is a picture.
+            if picture is None and not beside:
+                failed.append(
+                    Failure(str(path), "no picture of that name; docs/exchange.md lists the names understood")
+                )
+            if picture is not None:
+                objects += _objects(path, ImageReference(str(picture), root), categories)
+        except ImageError as error:
+            failed.append(Failure.of(str(path), error))
+    return objects, failed
+
+
+def _picture_of(mask: Path, root: Path, pictures: PictureFolder) -> Path | None:
+    """The picture that a mask's name, or its folder's name, refers to; of several the one in the matching folder."""
+    inside = mask.relative_to(root).parent
+    for stem in (*_stems(mask.stem), inside.name):
+        found = [path for path in pictures.of_stem(stem) if path != mask]
+        near = [path for path in found if path.parent.relative_to(pictures.root) in (inside, inside.parent)]
+        if len(near or found) > 1:
+            raise ImageError(f"could belong to several pictures: {', '.join(map(str, found[:3]))}. Rename one.")
+        if found:
+            return (near or found)[0]
+    return None
+
+
+def _stems(stem: str) -> Iterator[str]:
+    """The stem, then what is left when pieces after "_", "-" or "." are taken off its end, the longest first."""
+    yield stem
+    for cut in sorted((m.start() for m in re.finditer(r"[_.-]+", stem) if m.start()), reverse=True):
+        yield stem[:cut]
+
+
+def _objects(path: Path, picture: ImageReference, categories: Sequence[str]) -> Iterator[ImportedObject]:
+    """One object for each label of a mask file."""
+    named = re.search(r"__\d+_(.+)$", path.stem)
+    for label in labels_of(path):
+        number = label or 0
+        if label is None:
+            category, place = named[1] if named else "", str(path)
+            if not category and categories:
+                number = _only_number(path)
+        else:
+            category, place = named[1] if named else f"label {label}", f"{path}, label {label}"
+        if 0 < number <= len(categories) and not named:
+            category = categories[number - 1]
+        yield ImportedObject(
+            picture,
+            place,
+            category,
+            partial(_read, path, label),
+            may_be_empty=True,
+            is_number=label is not None and not named,
         )
-    named = dict.fromkeys([*(found.picture for found in objects)])
-    used = [found.category for found in objects if found.category]
-    return Contents(tuple(named), tuple(objects), tuple(dict.fromkeys([*categories, *sorted(used)])), cases.failed)
 
 
-def _number(source: CaseSource) -> int:
-    """The number of an object in its label map; 0 if its file is a single mask."""
-    label = re.fullmatch(r"label (\d+)", source.category)
-    if label or source.category:
-        return int(label[1]) if label else 0
-    try:
-        highest = mask_number(Path(source.place))
-    except ImageError:  # reported when its mask is read
-        return 0
+def _only_number(path: Path) -> int:
+    """The number of the only object of a label map; 0 where its file is a mask alone."""
+    highest = mask_number(path)
     # Only single masks have white.
     return 0 if highest == 255 else highest
 
 
-def _read(read: Any, size_hw: Size) -> Mask:
-    mask: Mask = read()
-    return mask
+def _read(path: Path, label: int | None, size_hw: Size) -> Mask:
+    return mask_of(path, label)
+
+
+# -- exported by samnb -----------------------------------------------------------------------------
 
 
 def _index(path: Path) -> list[dict[str, str]] | None:

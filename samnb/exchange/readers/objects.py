@@ -72,6 +72,8 @@ class ImportedObject:
     score : float
     may_be_empty : bool
         An empty mask means that there is no object, and is not an error.
+    is_number : bool
+        The category is only the number of a label map.
     """
 
     picture: ImageReference
@@ -80,6 +82,7 @@ class ImportedObject:
     read_mask: Callable[[Size], Mask]
     score: float = 1.0
     may_be_empty: bool = False
+    is_number: bool = False
 
 
 @dataclass(frozen=True)

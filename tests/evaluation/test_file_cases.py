@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from samnb.errors import ImageNotFound, ImageUnreadable
+from samnb.errors import FormatError, ImageNotFound
 from samnb.evaluation.cases import Case
-from samnb.evaluation.coco_cases import read_coco
-from samnb.evaluation.mask_cases import read_masks
+from samnb.evaluation.file_cases import read_coco, read_masks
 from samnb.masks import encode_rle
 from samnb.records import Failure
 from samnb.session import Session
@@ -88,8 +87,8 @@ def test_a_category_of_a_coco_file_without_a_name_is_named_and_has_no_name_made_
     document = json.loads(place.read_text())
     place.write_text(json.dumps(document | {"categories": [{"id": 7, "name": None}]}))
     cases, failed = split(read_coco(place, tmp_path / "pictures"))
-    assert [case.category for case in cases] == [""]
-    assert [failure.path for failure in failed] == ["c.json, category 7"]
+    assert cases == []  # an import has no name for it, either
+    assert [failure.path for failure in failed] == ["c.json, category 7", "c.json, annotation 1"]
     assert "got None" in failed[0].reason
 
 
@@ -122,18 +121,60 @@ def test_what_is_wrong_in_a_coco_file_is_named_and_the_rest_is_read(tmp_path):
     assert "torn.png" in told["torn.png"]
     assert "there are 0 of that name" in told["gone.png"]
     assert "99" in told["c.json, annotation 6"]
-    assert told["c.json, annotation 7"] == "no segmentation"
+    assert told["c.json, annotation 7"] == "it has no segmentation; a box alone is no mask"
     assert "do not fill" in told["c.json, annotation 8"]
-    assert "neither polygons nor run lengths" in told["c.json, annotation 9"]
-    assert "empty mask" in told["c.json, annotation 10"]
+    assert "a broken polygon" in told["c.json, annotation 9"]
+    assert "no segmentation" in told["c.json, annotation 10"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [{"id": 1}], "annotations": []}', '{"images": 3}'])
+def test_an_image_without_a_name_is_reported_as_an_import_reports_it(tmp_path):
+    save_picture(tmp_path / "pictures" / "a.png")
+    place = coco_file(tmp_path / "c.json", [{"segmentation": encode_rle(blob(1))}], [{"id": 1}])
+    cases, failed = split(read_coco(place, tmp_path / "pictures"))
+    assert cases == []
+    assert [failure.path for failure in failed] == ["c.json, image 1", "c.json, annotation 1"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{", '{"images": 3}'])
 def test_a_file_that_is_no_coco_file_is_refused(tmp_path, text):
     save_picture(tmp_path / "pictures" / "a.png")
     (tmp_path / "c.json").write_text(text)
-    with pytest.raises(ImageUnreadable, match="not a COCO file"):
+    with pytest.raises(FormatError, match="expected a COCO file") as refused:
         read_coco(tmp_path / "c.json", tmp_path / "pictures")
+    assert "picture file" not in str(refused.value)
+
+
+SQUARE = [10, 10, 30, 10, 30, 20, 10, 20]
+IMAGE = {"id": 1, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"annotations": [None, {"id": 2, "image_id": 1, "category_id": 7, "segmentation": [SQUARE]}]},
+        {"annotations": [{"id": 1, "image_id": 1, "category_id": 7, "segmentation": SQUARE}]},  # no list around it
+        {"annotations": [{"id": 1, "image_id": 1, "segmentation": [SQUARE]}], "categories": None},
+        {"categories": [{"name": "x"}, {"id": 7, "name": "coin"}]},
+        {"images": [IMAGE | {"file_name": "below\\a.png"}]},
+        {"images": [{"id": 1, "file_name": "a.png"}]},  # no size
+        {"images": [IMAGE | {"height": float(SIZE[0]), "width": float(SIZE[1])}]},
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_coco_file_is_evaluated_as_it_is_imported(tmp_path, changed, mark):
+    save_picture(tmp_path / "pictures" / "below" / "a.png")
+    whole = {
+        "images": [IMAGE],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 7, "segmentation": [SQUARE]}],
+        "categories": [{"id": 7, "name": "coin"}],
+    }
+    place = tmp_path / "c.json"
+    place.write_bytes(mark + json.dumps(whole | changed).encode())
+    cases, failed = split(read_coco(place, tmp_path / "pictures"))
+    with Session(tmp_path / "session") as session:
+        report = session.import_("coco", place, images=tmp_path / "pictures", show=False)
+        assert [int(case.mask.sum()) for case in cases] == [one.area for one in session.annotations()] == [200]
+    assert failed == list(report.failed)
 
 
 def test_a_missing_file_or_folder_is_refused(tmp_path):

@@ -1,0 +1,99 @@
+"""Mask files: (H, W) integers as they are stored, the labels among them, and one object as a mask.
+
+A mask file shows one object, anything above 0, or it is a label map of 8 or 16 bits or with a palette: 0 is nothing,
+every other value one object. 255 beside other values is void, as in Pascal VOC. A picture of few plain colours is read
+as a label map, too.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from ...errors import ImageNotFound, ImageUnreadable
+from .objects import Mask
+
+__all__ = ["is_lossy", "labels_of", "mask_number", "mask_of"]
+
+_LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k"}
+_MOST_LABELS = 4096
+
+
+def labels_of(path: Path) -> list[int | None]:
+    """The labels of a mask file, each an object; [None] for a single object. Raises `ImageError`."""
+    values, counts = np.unique(_values(path), return_counts=True)
+    sizes = {int(v): int(c) for v, c in zip(values, counts, strict=True) if v}
+    # White mostly, with bright greys that no label map with a void of 255 has: one mask with a soft edge.
+    bright = sum(size for value, size in sizes.items() if 127 < value < 255)
+    white = sizes.get(255, 0)
+    soft = bright and white == max(sizes.values()) and 2 * (bright + white) >= sum(sizes.values())
+    if len(sizes) <= 1 or soft:
+        return [None]
+    return [value for value in sizes if value != 255 or values.max() > 255]
+
+
+def mask_of(path: Path, label: int | None) -> Mask:
+    """(H, W) bool: the pixels with that label; None: the bright pixels. Raises `ImageError`."""
+    values = _values(path)
+    if label is not None:
+        return np.asarray(values == label)
+    return np.asarray(values > (127 if values.max() == 255 else 0))
+
+
+def mask_number(path: Path) -> int:
+    """The highest number a mask file holds. Raises `ImageError`."""
+    return int(_values(path).max(initial=0))
+
+
+def _values(path: Path) -> NDArray[Any]:
+    """(H, W) integers of a mask file, as they are stored: a palette's numbers, not its colours."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ImageNotFound(path, expected="a mask picture") from error
+    return _read_values(str(path), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read_values(path: str, mtime_ns: int, size_bytes: int) -> NDArray[Any]:
+    if is_lossy(Path(path)):
+        raise ImageUnreadable(path, "is stored in a lossy format, which no mask survives; save masks as PNG")
+    try:
+        with Image.open(path) as opened:
+            values = np.asarray(opened)
+    except UnidentifiedImageError as error:
+        raise ImageUnreadable(path, "is no picture, or a damaged one") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageUnreadable(path, f"cannot be read to its end ({error})") from error
+    if values.dtype == bool:  # black and white, not the numbers 0 and 1
+        values = values.astype(np.uint8) * np.uint8(255)
+    if values.ndim == 3:
+        values = _of_colours(values, path)
+    if values.dtype.kind == "f" or len(np.unique(values)) > _MOST_LABELS:
+        raise ImageUnreadable(path, f"has more than {_MOST_LABELS:,} values: that is a photograph, not a mask")
+    return values.astype(np.int32)
+
+
+def _of_colours(values: NDArray[Any], path: str) -> NDArray[Any]:
+    """Grey values of a grey picture stored in colour; a number for each colour of a plain one; what is clear is 0."""
+    channels = values.astype(np.int32)
+    if channels.shape[2] in (2, 4):
+        channels, clear = channels[..., :-1], channels[..., -1] == 0
+        channels = np.where(clear[..., None], 0, channels)
+    if (channels == channels[..., :1]).all():
+        return channels[..., 0]
+    packed = (channels * [65536, 256, 1]).sum(axis=2)
+    colours, numbers = np.unique(packed, return_inverse=True)
+    if len(colours) > 256:
+        raise ImageUnreadable(path, f"has {len(colours):,} colours: that is a photograph, not a mask")
+    return numbers.reshape(packed.shape) + (colours[0] != 0)
+
+
+def is_lossy(path: Path) -> bool:
+    """True for file types that change the values of a mask."""
+    return path.suffix.lower() in _LOSSY
