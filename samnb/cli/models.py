@@ -63,7 +63,7 @@ def size_text(info: ModelInfo) -> str:
 
 
 def state_of(info: ModelInfo) -> str:
-    """``"installed"``, or ``"not installed"`` and which packages it needs."""
+    """``"installed"``, or ``"not installed"`` and the packages it needs."""
     from ..models import installed, missing_packages
 
     missing = [] if installed(info) or not info.file_name else ["not installed"]

@@ -1,4 +1,4 @@
-"""Several images in one run of a model; in smaller batches if memory is short."""
+"""`Batches`: several images in one run of a net, in smaller batches where the memory is short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Batches:
-    """Runs batches, and remembers the largest size that fits on this device.
+    """Runs batches, and remembers the largest size that fits this device.
 
     Examples
     --------
@@ -29,15 +29,15 @@ class Batches:
 
     def __init__(self) -> None:
         self.largest: int | None = None
-        """The most images that fitted after a batch did not; None: none has failed."""
+        """The size that batches were reduced to; None: none has failed."""
 
     def run(self, run: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
-        """The results of `run` for all items, in their order; batches that do not fit into memory are halved.
+        """Call `run` with batches of the items; one that does not fit the memory is halved. Results keep their order.
 
         Raises
         ------
         Exception
-            Errors of `run`, also if a single item does not fit.
+            Any error of `run`, also if a single item does not fit.
         """
         done: list[Result] = []
         while len(done) < len(items):
@@ -52,14 +52,14 @@ class Batches:
                 reason = str(error).partition("\n")[0]
             else:
                 continue
-            # Outside the handler, since the error holds the tensors of the failed run while it is handled.
+            # Outside of the handler: the error, while it is handled, holds the tensors of the run that failed.
             _log.warning("no room for %d images at once (%s); from now on %d", size, reason, self.largest)
             _free()
         return done
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device ran out of memory; MPS and older versions of torch have only a message for it."""
+    """Whether a device had too little memory; MPS and older versions of torch have only the message."""
     import torch
 
     kind = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
@@ -67,7 +67,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def on_host(batch: Any) -> list[NDArray[np.float32]]:
-    """(B, …) of any device and precision as B arrays of their own, float32."""
+    """Split a tensor (B, …) of any device and precision into B independent float32 arrays."""
     import torch
 
     batch = batch.float()

@@ -38,25 +38,17 @@ class BatchedDecoder(ABC):
     device : str
     image_size : int
         Side of the model's square input frame, in pixels.
+    batch_size : int
+        Largest number of prompts in one call.
+    mixes_images : bool
+        Whether one call may take prompts on several images.
+    threads : int or None
+        Number of torch's threads for one call; None leaves it to torch.
     """
 
-    def __init__(self, *, device: str, image_size: int):
+    def __init__(self, device: str, image_size: int, *, batch_size: int, mixes_images: bool, threads: int | None):
         self.device, self.image_size = device, image_size
-
-    @property
-    @abstractmethod
-    def batch_size(self) -> int:
-        """Largest number of prompts in one call."""
-
-    @property
-    @abstractmethod
-    def mixes_images(self) -> bool:
-        """Whether one call may take prompts on several images."""
-
-    @property
-    @abstractmethod
-    def threads(self) -> int | None:
-        """Number of torch's threads for one call; None leaves it to torch."""
+        self.batch_size, self.mixes_images, self.threads = batch_size, mixes_images, threads
 
     @abstractmethod
     def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
@@ -72,9 +64,9 @@ class BatchedDecoder(ABC):
         No prompt is padded to the length of another: that would change its masks.
         """
         groups: dict[tuple[int, ...], list[int]] = {}
-        mixed, size = self.mixes_images, self.batch_size
+        size = self.batch_size
         for number, (embedding, prompt) in enumerate(pairs):
-            shape = (len(prompt.points), prompt.box is not None, 0 if mixed else id(embedding))
+            shape = (len(prompt.points), prompt.box is not None, 0 if self.mixes_images else id(embedding))
             groups.setdefault(shape, []).append(number)
         for numbers in groups.values():
             yield from (numbers[start : start + size] for start in range(0, len(numbers), size))

@@ -1,4 +1,4 @@
-"""The device and the precision of a model: ``"auto"`` is cuda, else mps, else cpu."""
+"""Devices, precisions and thread counts of models: ``"auto"`` is cuda, else mps, else cpu."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = [
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 _usual_threads = 0
-_lent: set[int] = set()  # all that were ever set here
-_lending = threading.Lock()
-_seen = threading.local()
+_temporary_counts: set[int] = set()  # all that were ever set by `on_threads`
+_counts_lock = threading.Lock()
+_thread = threading.local()
 
 
 def check_device(device: str) -> str:
-    """Return `device` if the name is valid; whether it exists is checked on use.
+    """Return `device` if it can name one; whether this machine has it is checked when it is used.
 
     >>> check_device("cuda:1")
     'cuda:1'
@@ -41,21 +41,21 @@ def check_device(device: str) -> str:
     return str(device)
 
 
-def resolve_device(wanted: str) -> str:
-    """Resolve ``"auto"`` to an available device; raise `ModelError` for a missing one; imports torch."""
+def resolve_device(device: str) -> str:
+    """Resolve ``"auto"`` to a device of this machine; raise `ModelError` for one that it lacks. Imports torch."""
     import torch
 
     mps = torch.backends.mps.is_available()
-    if wanted == "auto":
+    if device == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    kind, _, index = wanted.partition(":")
+    kind, _, index = device.partition(":")
     count = {"cpu": 1, "mps": int(mps), "cuda": torch.cuda.device_count()}[kind]
     if int(index or 0) >= count:
         raise ModelError(
-            f"device={wanted!r}: this machine has {count} of kind {kind!r} that torch {torch.__version__} can use. "
+            f"device={device!r}: this machine has {count} of kind {kind!r} that torch {torch.__version__} can use. "
             "Use device='auto', or install a torch built for it."
         )
-    return wanted
+    return device
 
 
 def check_precision(precision: str) -> str:
@@ -69,17 +69,17 @@ def check_precision(precision: str) -> str:
     return precision
 
 
-def decide_precision(wanted: str, device: str) -> str:
-    """The precision for ``"auto"`` on a device: float16 on cuda, float32 anywhere else.
+def decide_precision(precision: str, device: str) -> str:
+    """Resolve ``"auto"`` for a device: float16 on cuda, float32 anywhere else.
 
     float16 and not bfloat16: any GPU of the last ten years has it, it keeps three more bits, and the cache stores it.
-    torch is imported only if there is an NVIDIA driver, so that a key on other machines needs no import.
+    torch is imported only where an NVIDIA driver is installed, so that computing a key costs no import elsewhere.
 
     >>> decide_precision("auto", "cpu"), decide_precision("auto", "cuda:1"), decide_precision("bfloat16", "cpu")
     ('float32', 'float16', 'bfloat16')
     """
-    if check_precision(wanted) != "auto":
-        return wanted
+    if check_precision(precision) != "auto":
+        return precision
     if device == "auto" and _has_nvidia_driver():
         device = resolve_device(device)
     return "float16" if device.startswith("cuda") else "float32"
@@ -93,7 +93,7 @@ def _has_nvidia_driver() -> bool:
 
 @contextmanager
 def computing_as(precision: str, device: str) -> Iterator[None]:
-    """Let torch multiply matrices in this precision here; float32 changes nothing."""
+    """Make torch multiply matrices in this precision within the context; float32 changes nothing."""
     if precision == "float32":
         yield
         return
@@ -105,11 +105,12 @@ def computing_as(precision: str, device: str) -> Iterator[None]:
 
 @contextmanager
 def on_threads(count: int | None) -> Iterator[None]:
-    """Let torch use that many processor threads here, and this thread's own number afterwards; None changes nothing.
+    """Make torch use `count` processor threads within the context; None changes nothing.
 
-    torch keeps a number for each thread, and a new thread starts with the one that was set last, in any thread. So a
-    thread that comes here for the first time with a number that was set here for another one gets the usual number of
-    the process afterwards. A number that other code sets inside the block stays.
+    Afterwards the calling thread has its earlier count again. torch keeps a count for each thread, and a new thread
+    starts with the count that was set last by any thread. So a thread that enters for the first time with a count that
+    another thread set temporarily gets the usual count of the process afterwards. A count that other code sets within
+    the context stays.
     """
     if count is None:
         yield
@@ -118,17 +119,17 @@ def on_threads(count: int | None) -> Iterator[None]:
 
     global _usual_threads
     own = torch.get_num_threads()
-    with _lending:
-        if own in _lent and not hasattr(_seen, "before"):
+    with _counts_lock:
+        if own in _temporary_counts and not hasattr(_thread, "entered"):
             own = _usual_threads
-        elif not getattr(_seen, "depth", 0):
+        elif not getattr(_thread, "depth", 0):
             _usual_threads = own
-        _lent.add(count)
-    _seen.before, _seen.depth = True, getattr(_seen, "depth", 0) + 1
+        _temporary_counts.add(count)
+    _thread.entered, _thread.depth = True, getattr(_thread, "depth", 0) + 1
     torch.set_num_threads(count)
     try:
         yield
     finally:
-        _seen.depth -= 1
+        _thread.depth -= 1
         if torch.get_num_threads() == count:
             torch.set_num_threads(own)

@@ -1,4 +1,4 @@
-"""Preprocessing: pixels to the square input of an image encoder, with the numbers of ``segment_anything``'s transforms.
+"""Preprocessing: from pixels to the square input of an image encoder, as ``segment_anything``'s transforms do it.
 
 Sizes are (H, W).
 """
@@ -19,12 +19,12 @@ __all__ = ["Prepared", "check_pixels", "input_size_of", "normalised", "prepare",
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """An image as far as it can be brought towards an encoder without the net.
+    """An image, checked and scaled, as `encode_prepared` of a model takes it.
 
     Parameters
     ----------
     resized : (h, w, 3) uint8
-        Scaled so that the longer side is that of the model's frame.
+        Scaled so that the longer side is that of the model's square input.
     original_size : (H, W)
     """
 
@@ -37,10 +37,10 @@ class Prepared:
         return self.resized.nbytes
 
 
-def prepare(picture: Any, longest: int) -> Prepared:
-    """Check (H, W, 3) uint8 pixels, or an upright RGB picture of Pillow's, and scale it.
+def prepare(image: Any, longest: int) -> Prepared:
+    """Check (H, W, 3) uint8 pixels, or an upright RGB image of Pillow's, and scale it.
 
-    A Pillow image is scaled by Pillow, which saves two copies of it.
+    An image of Pillow's is scaled by Pillow, which saves two copies of it.
 
     Examples
     --------
@@ -48,10 +48,10 @@ def prepare(picture: Any, longest: int) -> Prepared:
     >>> prepared.resized.shape, prepared.original_size
     ((30, 40, 3), (60, 80))
     """
-    if isinstance(picture, Image.Image) and picture.mode == "RGB":
-        return Prepared(_scaled(picture, longest), (picture.height, picture.width))
-    check_pixels(picture)
-    return Prepared(resize_longest_side(picture, longest), picture.shape[:2])
+    if isinstance(image, Image.Image) and image.mode == "RGB":
+        return Prepared(_scaled(image, longest), (image.height, image.width))
+    check_pixels(image)
+    return Prepared(resize_longest_side(image, longest), image.shape[:2])
 
 
 def check_pixels(pixels: Any) -> None:
@@ -80,11 +80,11 @@ def resize_longest_side(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.u
     return _scaled(Image.fromarray(np.ascontiguousarray(pixels)), longest)
 
 
-def _scaled(picture: Image.Image, longest: int) -> NDArray[np.uint8]:
-    height, width = input_size_of((picture.height, picture.width), longest)
-    if picture.size == (width, height):
-        return np.array(picture)
-    return np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+def _scaled(image: Image.Image, longest: int) -> NDArray[np.uint8]:
+    height, width = input_size_of((image.height, image.width), longest)
+    if image.size == (width, height):
+        return np.array(image)
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def normalised(
@@ -95,11 +95,11 @@ def normalised(
     std: tuple[float, float, float],
     device: str,
 ) -> Any:
-    """(1, 3, side, side) float32 on `device`: mean and std taken out, then padded right and below with zeros."""
+    """(1, 3, side, side) float32 on `device`: normalised by mean and std, then padded right and below with zeros."""
     import torch
 
     if device.startswith("cuda"):
-        # from memory that the card reads by itself: the copy runs beside what the card is doing
+        # pinned memory: the copy runs while the GPU computes
         tensor = torch.from_numpy(resized).pin_memory().to(device, non_blocking=True)
     else:
         tensor = torch.tensor(resized, device=device)

@@ -78,7 +78,7 @@ class SupportsBatches(Protocol):
 
 @runtime_checkable
 class HasThreads(Protocol):
-    """A `Model` that says on how many processor threads its image encoder runs."""
+    """A `Model` with a number of processor threads for its image encoder."""
 
     @property
     def encoder_threads(self) -> int | None:

@@ -1,4 +1,4 @@
-"""The registry of models: what is known by name, and how a model is loaded, downloaded and described."""
+"""The registry of models: loading, downloading and describing them by name."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def load_model(
     CheckpointMissing, CheckpointDamaged, CheckpointMismatch
         The weight file is not there, truncated or altered, or of another model.
     PackageMissing
-        The model runs through a package that is not installed.
+        The model needs a package that is not installed.
     ModelError
-        Another package registers the model, and fails to.
+        Another package failed to register the model.
     """
     entry = _entry(name)
     check_device(device)
@@ -96,8 +96,8 @@ def load_model(
         raise ModelError(f"{name} computes in one precision only; leave precision={precision!r} out.")
     if missing := missing_packages(entry.info):
         raise PackageMissing(f"The model {name!r}", " and ".join(missing), entry.info.extra)
-    wanted = checkpoint is None and entry.info.published.sha256 is not None and setting("SAMNB_DOWNLOAD")
-    if wanted and installed(entry.info) is None:
+    downloads = checkpoint is None and entry.info.published.sha256 is not None and setting("SAMNB_DOWNLOAD")
+    if downloads and installed(entry.info) is None:
         download(name)
     needs_weights = bool(entry.info.file_name)
     weights = open_checkpoint(entry.info, find_checkpoint(entry.info, checkpoint)) if needs_weights else None
@@ -105,7 +105,7 @@ def load_model(
 
 
 def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: bool = True) -> Path:
-    """Fetch the published weights of a model, checked by their SHA-256; what broke off is taken up.
+    """Download the published weights of a model, checked by SHA-256; an interrupted download is resumed.
 
     Parameters
     ----------
@@ -114,27 +114,27 @@ def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: b
     folder : path, optional
         None: ``SAMNB_CHECKPOINTS``, or the user's data folder, where `load_model` finds them.
     show : bool
-        Draw a bar.
+        Show a progress bar.
 
     Raises
     ------
     UnknownName
         No model of that name.
     DownloadFailed
-        Not there, out of reach, or not what was published.
+        Not found, not reachable, or not the published file.
     """
-    info, place = _entry(name).info.published, None if folder is None else Path(folder).expanduser()
+    info, target = _entry(name).info.published, None if folder is None else Path(folder).expanduser()
     if info.bundled:
         return find_checkpoint(info)
     from tqdm.auto import tqdm
 
     options: Any = {"total": info.size_bytes, "unit": "B", "unit_scale": True, "desc": info.file_name}
     with tqdm(**options, disable=None if show else True) as bar:
-        return download_checkpoint(info, place, on_progress=lambda there, total: bar.update(there - bar.n))
+        return download_checkpoint(info, target, on_progress=lambda received, total: bar.update(received - bar.n))
 
 
 def available_models() -> list[ModelInfo]:
-    """The models that `load_model` knows by name, whether or not their weights are on this machine.
+    """List the models that `load_model` knows, whether or not their weights are on this machine.
 
     Examples
     --------
@@ -147,17 +147,17 @@ def available_models() -> list[ModelInfo]:
 
 
 def broken_plugins() -> dict[str, str]:
-    """Models that other packages tried to register, by name, and why they are not there."""
+    """Models that other packages failed to register, by name, with the reason."""
     return find_plugins(REGISTRY).broken
 
 
 def missing_packages(info: ModelInfo) -> list[str]:
-    """Packages that a model runs through and that are not installed."""
+    """Packages that a model needs and that are not installed."""
     return [package for package in info.packages if find_spec(package) is None]
 
 
 def model_card(name: str) -> str:
-    """The card of a model, with its limits: for the embedded one the file that comes with its weights.
+    """Describe a model: for the embedded one the card that ships with its weights.
 
     Raises
     ------
@@ -172,8 +172,8 @@ def model_card(name: str) -> str:
     info = _entry(name).info
     if info == tiny.MODEL:
         return tiny.WEIGHTS.with_name("MODEL_CARD.md").read_text(encoding="utf-8")
-    place = installed(info)
-    where = f"at {place}" if place else f"not on this machine; {where_from(info)}"
+    path = installed(info)
+    where = f"at {path}" if path else f"not on this machine; {where_from(info)}"
     size = f", {info.size_bytes:,} bytes" if info.size_bytes else ""
     missing = missing_packages(info)
     return "\n".join(
@@ -197,7 +197,7 @@ def _as_one_file(single: ModelInfo) -> list[str]:
 
 
 def installed(info: ModelInfo) -> Path | None:
-    """The path of a model's weights on this machine, by name and without opening them; None: not found."""
+    """Path of a model's weights on this machine, found by name and not opened; None if they are not there."""
     try:
         return find_checkpoint(info) if info.file_name else None
     except CheckpointMissing:
@@ -205,7 +205,7 @@ def installed(info: ModelInfo) -> Path | None:
 
 
 def _entry(name: str) -> ModelEntry:
-    """An entry by name; entries of other packages are only loaded if the name is not samnb's own."""
+    """Find an entry by name; other packages are only asked for names that are not samnb's own."""
     if name in REGISTRY:
         return REGISTRY[name]
     plugins = find_plugins(REGISTRY)

@@ -1,12 +1,12 @@
-"""Upscales the logits of a mask to the size of its picture, as ``Sam.postprocess_masks`` does, in one step.
+"""From the logits of a mask to the mask at the size of its image, as ``Sam.postprocess_masks``, but in one step.
 
-``segment_anything`` scales the logits to the model's frame, cuts off the padding, scales the rest to the picture
-and thresholds at zero. Both scalings are bilinear, so a row of the picture is a mixture of two or three rows of
-the logits, and the same for columns: two narrow-banded matrices for each size of picture, made once. A mixture of
+``segment_anything`` scales the logits to the model's square input, cuts the padding off, scales the rest to the image
+and compares with zero. Both scalings are bilinear, so a row of the image is a mixture of two or three rows of the
+logits, and the same holds for columns: two narrow-banded matrices for each size of image, computed once. A mixture of
 values that are not above zero is not above zero, so only the rows and columns around an object are computed.
 
-The weights are torch's own, to the last bit; sums are rounded in another order, which may flip a pixel whose logit is
-about 1e-7 of its neighbours'. Imports no torch.
+The weights are torch's own, to the last bit; sums are rounded in another order, which changes a pixel whose logit is
+about 1e-7 of its neighbours'. Importing this module imports no torch.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from .devices import on_threads
 __all__ = ["official_mask", "small_mask", "upscale_mask"]
 
 AT_ONCE = 64
-"""Rows or columns of the picture at a time: they depend on few cells, and stay in the processor's cache."""
+"""Rows or columns of the image at a time: they depend on few cells, and stay in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """The weights that mix one axis of the picture from one of the logits.
+    """The weights that mix one axis of the image from one of the logits.
 
     Parameters
     ----------
     first, last : (length,)
         The first cell each pixel depends on, and one after its last; neither ever falls.
     blocks : sequence of (AT_ONCE, k) float32
-        The weights of `AT_ONCE` pixels each, for the cells they depend on; of the last block fewer.
+        The weights of `AT_ONCE` pixels each, fewer in the last block, for the cells they depend on.
     """
 
     first: NDArray[np.intp]
     last: NDArray[np.intp]
     blocks: Sequence[NDArray[np.float32]]
 
-    def touched(self, there: NDArray[np.intp]) -> slice:
-        """The pixels that depend on any of these cells, given from first to last, or lie between such."""
-        if not len(there):
+    def touched(self, cells: NDArray[np.intp]) -> slice:
+        """The range of pixels that depend on any of these cells, which are in ascending order."""
+        if not len(cells):
             return slice(0, 0)
         return slice(
-            int(np.searchsorted(self.last, there[0], "right")), int(np.searchsorted(self.first, there[-1], "right"))
+            int(np.searchsorted(self.last, cells[0], "right")), int(np.searchsorted(self.first, cells[-1], "right"))
         )
 
     def pieces(self, pixels: slice) -> Iterator[tuple[slice, Any, slice]]:
-        """Blocks of pixels: the pixels, their weights, and the cells of these weights."""
+        """Split a range of pixels: each piece, its weights, and the cells of these weights."""
         import torch
 
         for number in range(pixels.start // AT_ONCE, -(-pixels.stop // AT_ONCE)):
@@ -71,18 +71,18 @@ def upscale_mask(
     original_size: tuple[int, int],
     out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """The mask of some logits.
+    """Scale logits up to the image and compare them with zero.
 
     Parameters
     ----------
     logits : (h, w) float32
-        Of the whole frame, padding included.
+        Of the whole square, padding included.
     frame : int
-        Side of the model's square frame, in pixels.
+        Side of the model's square input, in pixels.
     input_size, original_size : (H, W)
-        Of the picture in the frame, and of the picture.
+        Of the image within that square, and of the image.
     out : (H, W) bool, optional
-        All False: where to write it.
+        All False: where to write the mask.
 
     Examples
     --------
@@ -105,13 +105,15 @@ def upscale_mask(
     rows, columns = down.touched(np.flatnonzero(above.any(1))), across.touched(np.flatnonzero(above.any(0)))
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return mask
-    with on_threads(1):  # pieces so small take two threads longer to share out than to compute
-        given, wide = torch.from_numpy(logits), torch.empty((len(logits), columns.stop - columns.start))
+    with on_threads(1):  # sharing pieces so small among threads takes longer than computing them
+        cell_logits, wide = torch.from_numpy(logits), torch.empty((len(logits), columns.stop - columns.start))
         downwards = list(down.pieces(rows))
         cells = slice(downwards[0][2].start, downwards[-1][2].stop)
         for part, weights, near in across.pieces(columns):
             torch.mm(
-                given[cells, near], weights.t(), out=wide[cells, part.start - columns.start : part.stop - columns.start]
+                cell_logits[cells, near],
+                weights.t(),
+                out=wide[cells, part.start - columns.start : part.stop - columns.start],
             )
         room = torch.empty((AT_ONCE, wide.shape[1]))
         for part, weights, near in downwards:
@@ -128,17 +130,17 @@ def official_mask(
     original_size: tuple[int, int],
     out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """The same by torch, in the two steps of ``Sam.postprocess_masks``; for the parameters see `upscale_mask`."""
+    """Do the same by torch, in the two steps of ``Sam.postprocess_masks``; for the parameters see `upscale_mask`."""
     import torch
 
-    given, (height, width) = torch.tensor(logits, dtype=torch.float32)[None, None], input_size
+    tensor, (height, width) = torch.tensor(logits, dtype=torch.float32)[None, None], input_size
     scale = partial(torch.nn.functional.interpolate, mode="bilinear", align_corners=False)
-    image = scale(scale(given, (frame, frame))[..., :height, :width], original_size)
+    image = scale(scale(tensor, (frame, frame))[..., :height, :width], original_size)
     return np.greater(image[0, 0].numpy(), 0, out=out)
 
 
 def small_mask(logits: NDArray[np.float32], *, frame: int, input_size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Masks (..., h, w) of the picture at the size of its logits, without the frame's padding."""
+    """Masks (..., h, w) of the image at the size of its logits, without the padding."""
     rows, columns = (
         max(1, round(side * length / frame)) for side, length in zip(logits.shape[-2:], input_size, strict=True)
     )
@@ -153,9 +155,9 @@ def _axis(side: int, frame: int, part: int, length: int) -> _Axis:
     for upper, share in _mix(part, length):
         for lower, own in _mix(side, frame):
             np.add.at(weights, (pixels, lower[upper]), share * own[upper])
-    there = weights > 0
-    first, last = there.argmax(1), side - there[:, ::-1].argmax(1)
-    # A cell with weight zero is left out; the next pixels need no cells before those of this one.
+    used = weights > 0
+    first, last = used.argmax(1), side - used[:, ::-1].argmax(1)
+    # A cell whose weight is zero is left out; the next pixels need no cell before those of this one.
     first, last = np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(last)
     blocks = []
     for start in range(0, length, AT_ONCE):

@@ -37,9 +37,9 @@ def test_matrices_are_multiplied_in_the_precision_asked_for():
 def threads(monkeypatch):
     """Three threads are usual here, and nobody has lent any."""
     before = torch.get_num_threads()
-    monkeypatch.setattr(devices, "_lent", set())
+    monkeypatch.setattr(devices, "_temporary_counts", set())
     monkeypatch.setattr(devices, "_usual_threads", 0)
-    monkeypatch.setattr(devices, "_seen", threading.local())
+    monkeypatch.setattr(devices, "_thread", threading.local())
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(before)

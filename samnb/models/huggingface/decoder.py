@@ -36,23 +36,15 @@ class FamilyDecoder(BatchedDecoder):
     """
 
     def __init__(self, net: Any, config: FamilyConfig, image_processor: Callable[[], Any], device: str):
-        super().__init__(device=device, image_size=config.image_size)
+        on_cpu = device == "cpu"
+        super().__init__(
+            device,
+            config.image_size,
+            batch_size=CPU_BATCH if on_cpu else GPU_BATCH,
+            mixes_images=not on_cpu,  # on a processor that saves nothing
+            threads=1 if on_cpu else None,  # a layer takes a millisecond: threads that share it wait for each other
+        )
         self.net, self.family, self._image_processor = net, config.family, image_processor
-
-    @property
-    def batch_size(self) -> int:
-        """Largest number of prompts in one call."""
-        return CPU_BATCH if self.device == "cpu" else GPU_BATCH
-
-    @property
-    def mixes_images(self) -> bool:
-        """Whether one call may take prompts on several images: on a processor that saves nothing."""
-        return self.device != "cpu"
-
-    @property
-    def threads(self) -> int | None:
-        """One on a processor: a layer takes a millisecond, and threads that share it lose more time than they gain."""
-        return 1 if self.device == "cpu" else None
 
     def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
         """Decode one of the `batches`; call it within ``torch.inference_mode``.

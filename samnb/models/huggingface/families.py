@@ -39,7 +39,7 @@ class Family:
     tensors : tuple of str
         Of its embeddings.
     stretched : bool
-        The picture fills the square frame; else its longest side does, and the rest is padded.
+        The image fills the square input; else its longest side does, and the rest is padded.
     to_tensors : callable
         From the result of ``get_image_embeddings`` to tensors by name, each with the batch axis.
     to_arguments : callable
@@ -236,51 +236,39 @@ def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _tensors_of_sam(given: Any) -> dict[str, Any]:
-    return {"image_embedding": given}
-
-
-def _tensors_of_sam_hq(given: Any) -> dict[str, Any]:
-    # Of the encoder's intermediate layers the decoder uses the first only.
-    return {"image_embedding": given[0], "intermediate": given[1][0]}
-
-
-def _tensors_of_sam2(given: Any) -> dict[str, Any]:
+_SAM2: dict[str, Any] = {
+    "tensors": ("image_embedding", "high_res_0", "high_res_1"),
+    "stretched": True,
     # The coarse one first: it describes what is at each place.
-    return {"image_embedding": given[2], "high_res_0": given[0], "high_res_1": given[1]}
-
-
-def _arguments_of_sam(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {"image_embeddings": tensors["image_embedding"]}
-
-
-def _arguments_of_sam_hq(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {"image_embeddings": tensors["image_embedding"], "intermediate_embeddings": [tensors["intermediate"]]}
-
-
-def _arguments_of_sam2(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return {"image_embeddings": [tensors[name] for name in ("high_res_0", "high_res_1", "image_embedding")]}
-
-
-_SAM2_TENSORS = ("image_embedding", "high_res_0", "high_res_1")
+    "to_tensors": lambda given: {"image_embedding": given[2], "high_res_0": given[0], "high_res_1": given[1]},
+    "to_arguments": lambda tensors: {
+        "image_embeddings": [tensors[name] for name in ("high_res_0", "high_res_1", "image_embedding")]
+    },
+}
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family(
             *("sam_transformers", "SamModel", "SamConfig", "SamImageProcessor", ("sam",)),
-            *(("image_embedding",), False, _tensors_of_sam, _arguments_of_sam),
+            tensors=("image_embedding",),
+            stretched=False,
+            to_tensors=lambda given: {"image_embedding": given},
+            to_arguments=lambda tensors: {"image_embeddings": tensors["image_embedding"]},
         ),
         Family(
             *("sam_hq", "SamHQModel", "SamHQConfig", "SamImageProcessor", ("sam_hq",)),
-            *(("image_embedding", "intermediate"), False, _tensors_of_sam_hq, _arguments_of_sam_hq),
+            tensors=("image_embedding", "intermediate"),
+            stretched=False,
+            # Of the encoder's intermediate layers the decoder uses the first only.
+            to_tensors=lambda given: {"image_embedding": given[0], "intermediate": given[1][0]},
+            to_arguments=lambda tensors: {
+                "image_embeddings": tensors["image_embedding"],
+                "intermediate_embeddings": [tensors["intermediate"]],
+            },
         ),
+        Family(*("sam2", "Sam2Model", "Sam2Config", "Sam2ImageProcessor", ("sam2", "sam2_video")), **_SAM2),
         Family(
-            *("sam2", "Sam2Model", "Sam2Config", "Sam2ImageProcessor", ("sam2", "sam2_video")),
-            *(_SAM2_TENSORS, True, _tensors_of_sam2, _arguments_of_sam2),
-        ),
-        Family(
-            *("edgetam", "EdgeTamModel", "EdgeTamConfig", "Sam2ImageProcessor", ("edgetam", "edgetam_video")),
-            *(_SAM2_TENSORS, True, _tensors_of_sam2, _arguments_of_sam2),
+            *("edgetam", "EdgeTamModel", "EdgeTamConfig", "Sam2ImageProcessor", ("edgetam", "edgetam_video")), **_SAM2
         ),
     )
 }

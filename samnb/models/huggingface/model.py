@@ -98,7 +98,7 @@ class HuggingFaceSam(LazyTorchModel[FamilyDecoder]):
         return FamilyDecoder(self._build(with_encoder=False), self.config, self._image_processor, self.device)
 
     def _scaled(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(h, w, 3) as the family's processor scales it, before it takes out the mean."""
+        """(h, w, 3) as the family's processor scales it, before normalisation."""
         import torch
 
         processor = self._image_processor()
@@ -113,16 +113,16 @@ class HuggingFaceSam(LazyTorchModel[FamilyDecoder]):
             half = {"do_rescale": False, "do_normalize": False, "do_pad": False}
             given = {"return_tensors": "pt", "input_data_format": "channels_last"}
             scaled = processor(images=np.ascontiguousarray(pixels), **given, **half)["pixel_values"][0]
-        found: NDArray[np.uint8] = np.ascontiguousarray(scaled.permute(1, 2, 0).numpy())
-        return found
+        resized: NDArray[np.uint8] = np.ascontiguousarray(scaled.permute(1, 2, 0).numpy())
+        return resized
 
     def _frames(self, resized: Sequence[NDArray[np.uint8]]) -> Any:
-        """(B, 3, side, side) float32 on the device: the rest of what the family's processor does."""
+        """(B, 3, side, side) float32 on the device: the remaining steps of the family's processor."""
         import torch
 
         frames = [torch.from_numpy(one) for one in resized]
         if self.device.startswith("cuda"):
-            # from memory that the card reads by itself: the copy runs beside what the card is doing
+            # pinned memory: the copy runs while the GPU computes
             frames = [one.pin_memory().to(self.device, non_blocking=True) for one in frames]
         return self._image_processor()(
             images=[one.permute(2, 0, 1) for one in frames],
@@ -132,8 +132,8 @@ class HuggingFaceSam(LazyTorchModel[FamilyDecoder]):
 
     def _encode_batch(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
         given = self._encoder.get_image_embeddings(self._frames(resized))
-        kept = {name: on_host(tensor) for name, tensor in self.family.to_tensors(given).items()}
-        return [{name: values[place] for name, values in kept.items()} for place in range(len(resized))]
+        tensors = {name: on_host(tensor) for name, tensor in self.family.to_tensors(given).items()}
+        return [{name: values[place] for name, values in tensors.items()} for place in range(len(resized))]
 
     def _image_processor(self) -> Any:
         with self._processor_lock:

@@ -1,7 +1,7 @@
 """Masks from embeddings and prompts: ``segment_anything.SamPredictor.predict`` without its image encoder.
 
 Logits differ from the predictor's by roundings (about 1e-6 of the largest; measured 3e-7 at logits of 0.3), and so do
-masks in pixels whose logit is nothing beside its neighbours'. With ``SAMNB_FAST_DECODER=0`` the official layers run,
+masks in pixels whose logit is far smaller than its neighbours'. With ``SAMNB_FAST_DECODER=0`` the official layers run,
 and all bits are the predictor's.
 """
 
@@ -70,37 +70,25 @@ class Decoder(BatchedDecoder):
         fast: bool = True,
         fused_decoder: Callable[..., Any] | None = None,
     ):
-        super().__init__(device=device, image_size=image_size)
         self.prompt_encoder, self.mask_decoder, self.fused_decoder = prompt_encoder, mask_decoder, fused_decoder
         self.embedding_shape, self.fast = embedding_shape, fast
         self.position = prompt_encoder.get_dense_pe()
         self._layers: FastMaskDecoder | None = None
         if fast and can_be_fast(mask_decoder):
             self._layers = FastMaskDecoder(mask_decoder, self.position, prompt_encoder.no_mask_embed.weight[0])
+        on_cpu = device == "cpu"
+        super().__init__(
+            device,
+            image_size,
+            batch_size=1 if fused_decoder is not None else CPU_BATCH if on_cpu else GPU_BATCH,
+            mixes_images=self._layers is not None and not on_cpu,
+            # On a processor one: a layer takes a millisecond, and threads that share each layer wait for each other
+            # hundreds of times a prompt. On two idle cores two took 24 ms where one takes 35; where other processes
+            # kept both busy, two took 3,000 and one 140.
+            threads=1 if self._layers is not None and on_cpu else None,
+        )
         self._image_sides: list[_CachedImageSide] = []
         self._image_sides_lock = Lock()
-
-    @property
-    def batch_size(self) -> int:
-        """Largest number of prompts in one call."""
-        if self.fused_decoder is not None:
-            return 1
-        return CPU_BATCH if self.device == "cpu" else GPU_BATCH
-
-    @property
-    def mixes_images(self) -> bool:
-        """Whether one call may take prompts on several images: on a processor that saves nothing."""
-        return self._layers is not None and self.device != "cpu"
-
-    @property
-    def threads(self) -> int | None:
-        """Number of torch's threads for one call; None leaves it to torch.
-
-        On a processor one: a layer takes a millisecond, and threads that share each layer wait for each other hundreds
-        of times a prompt. On two idle cores two took 24 ms where one takes 35; where other processes kept both busy,
-        two took 3,000 and one 140.
-        """
-        return None if self._layers is None or self.device != "cpu" else 1
 
     def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
         """Decode one of the `batches`, or one prompt with a mask; call it within ``torch.inference_mode``."""

@@ -29,9 +29,7 @@ CELLS = 1024
 
 def wants_fast_decoder(wanted: bool | None = None) -> bool:
     """`wanted`, or when that is None: True unless the environment has ``SAMNB_FAST_DECODER=0``."""
-    if wanted is not None:
-        return wanted
-    return setting("SAMNB_FAST_DECODER") is not False
+    return setting("SAMNB_FAST_DECODER") is not False if wanted is None else wanted
 
 
 def can_be_fast(mask_decoder: Any) -> bool:

@@ -1,14 +1,14 @@
-"""An exact forward with less memory traffic for segment-anything's image encoder (ViT-B, L and H) on a CPU.
+"""A faster, exact forward for segment-anything's image encoder (ViT-B, L and H) on a CPU.
 
-The official forward does the same arithmetic, but moves far more memory than necessary. The differences:
+The official forward does the same arithmetic, but moves far more memory than needed. The differences:
 
 * **Global attention.** The official code writes the whole attention matrix, for ViT-B 12 heads x 4096 x 4096 float32,
   805 MB, and four such matrices one after the other. Here one head and some image rows of queries are taken at a time,
   which the processor's cache can hold.
 * **Window attention.** 64 x 64 tokens are padded to 70 x 70 for windows of 14. A padded token is zero when it comes
   to the linear layer, so its query, key and value are that layer's bias: they are written, not computed. Its query is
-  never used. Windows in one strip of the image do not depend on other strips, so a strip goes through the whole
-  block while it is in the cache.
+  never used. Windows in one strip of the image do not depend on other strips, so a strip goes through the
+  whole block while it is in the cache.
 * **Linear layers** take a block of tokens at a time, so that the hidden values, four times as wide, stay in the cache.
 * **Products** are oneDNN's if torch includes it, GELU in the same pass: on an AMD EPYC (Zen 4) a linear layer
   takes 9 to 17 % less time than with MKL, which torch itself uses for float32, and attention 25 to 30 % less.
@@ -28,7 +28,7 @@ from ...settings import setting
 
 __all__ = ["QUERIES", "TOKENS", "use_fast_encoder", "wants_fast_encoder"]
 
-# Smaller pieces are not faster, and each piece synchronises all threads.
+# Smaller pieces are no faster, and each piece synchronises all threads.
 QUERIES = 512
 """Queries of one head in one piece of global attention; whole image rows, at least one."""
 TOKENS = 512
@@ -37,17 +37,14 @@ TOKENS = 512
 
 def wants_fast_encoder(wanted: bool | None = None) -> bool:
     """`wanted`, or when that is None: True unless the environment has ``SAMNB_FAST_ATTENTION=0``."""
-    if wanted is not None:
-        return wanted
-    return setting("SAMNB_FAST_ATTENTION") is not False
+    return setting("SAMNB_FAST_ATTENTION") is not False if wanted is None else wanted
 
 
 def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
-    """Swap an image encoder's forward for the one in this file, or swap it back.
+    """Replace an image encoder's forward by the one in this module, or restore it.
 
-    The weights must be loaded: values prepared from them are kept. Hooks of the encoder's parts are not called. With
-    gradients, under autocast, on another device or in another precision than float32 the official forward
-    still runs.
+    The weights must be in place: values computed from them are kept. Hooks of the encoder's parts are not called. With
+    gradients, under autocast, on another device or in another precision than float32 the official forward runs.
 
     Parameters
     ----------
@@ -59,7 +56,7 @@ def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
     Returns
     -------
     bool
-        Whether it is one whose forward can be swapped.
+        Whether the forward of this encoder can be replaced.
     """
     if not _is_known(encoder):
         return False
@@ -74,7 +71,7 @@ def _is_known(encoder: Any) -> bool:
     from segment_anything.modeling.image_encoder import Attention, Block, ImageEncoderViT
     from torch.nn import GELU, LayerNorm, Linear
 
-    # Networks are adapted by replacing parts with other modules: such a network keeps its own forward.
+    # An adapted net has other modules in place of some parts: it keeps its own forward.
     expected = {
         **{
             "": Block,
@@ -96,7 +93,7 @@ def _is_known(encoder: Any) -> bool:
 
 
 class _Layer:
-    """One transformer block, and values prepared from its weights."""
+    """One transformer block, and values computed from its weights."""
 
     def __init__(self, block: Any):
         import torch
@@ -112,10 +109,10 @@ class _Layer:
         out.copy_(_linear(self.block.norm1(x), self.attention.qkv.weight, self.qkv_bias))
 
     def bias(self, q: Any, size: tuple[int, int]) -> tuple[Any, ...]:
-        """Position bias of queries (n, rows, columns, d): of a key's row, (n, rows, columns, h, 1), and its column.
+        """Position bias of queries (n, rows, columns, d) for a key's row, (n, rows, columns, h, 1), and its column.
 
         The second is (n, rows, columns, 1, w), for keys on a grid (h, w) whose first rows and columns are the
-        queries'. Nothing where the net has no position tables.
+        queries'. Empty where the net has no position tables.
         """
         import torch
 
@@ -127,7 +124,7 @@ class _Layer:
         return rows[..., None], columns[..., None, :]
 
     def _table(self, size: tuple[int, int]) -> tuple[Any, Any]:
-        """The position embedding of each distance along one side: (h, h, d) and (w, w, d)."""
+        """Position vectors of each distance along one side: (h, h, d) and (w, w, d)."""
         from segment_anything.modeling.image_encoder import get_rel_pos
 
         if size not in self._tables:
@@ -192,7 +189,7 @@ def _window_block(layer: _Layer, x: Any) -> None:
     height, width, dim = x.shape
     side = layer.window
     count = -(-width // side)
-    # (q k v, window, head, row, column, d): places without a token keep the values of a padded token.
+    # (q k v, window, head, row, column, d): positions without a token keep the values of a padded token.
     windows = torch.empty((3, count, layer.heads, side, side, dim // layer.heads))
     padding = layer.qkv_bias.view(3, 1, layer.heads, 1, 1, -1)
     windows[:] = padding
@@ -210,7 +207,7 @@ def _window_block(layer: _Layer, x: Any) -> None:
             if group.start == group.stop:
                 continue
             part = slice(group.start * side, group.start * side + (group.stop - group.start) * columns)
-            # (row, window, column, q k v, head, d) is how they come
+            # the axes of qkv: (row, window, column, q k v, head, d)
             windows[:, group, :, :rows, :columns] = qkv[:, part].unflatten(1, (-1, columns)).permute(3, 1, 4, 0, 2, 5)
             q, k, v = windows[:, group].flatten(1, 2)
             out = _attend(layer, q[:, :rows, :columns], k, v)
@@ -245,7 +242,7 @@ def _after_attention(layer: _Layer, tokens: Any, attended: Any) -> None:
 
 
 def _linear(x: Any, weight: Any, bias: Any = None, *, gelu: bool = False) -> Any:
-    """A linear layer on (n, in), its weight (out, in), and the exact GELU behind it."""
+    """A linear layer on (n, in) with weight (out, in), and then the exact GELU if `gelu`."""
     return (_onednn if _has_onednn() else _plain)(x, weight, bias, gelu=gelu)
 
 
@@ -265,20 +262,20 @@ def _onednn(x: Any, weight: Any, bias: Any, *, gelu: bool) -> Any:
 
 @lru_cache(maxsize=1)
 def _has_onednn() -> bool:
-    """Whether torch has oneDNN's linear layer, none of its public names, and it computes what is wanted."""
+    """Whether torch has oneDNN's linear layer, which is no public name, and it computes the same."""
     import torch
 
-    # Elsewhere torch may bring it without the routines that make it fast.
+    # On other machines torch may have it without the routines that make it fast.
     if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
         return False
     x, weight, bias = torch.linspace(-2, 2, 96).view(6, 16), torch.linspace(-1, 1, 128).view(8, 16), torch.ones(8)
-    ways = [(weight, bias, False), (weight, bias, True), (weight.t().contiguous().t(), None, False)]
+    cases = [(weight, bias, False), (weight, bias, True), (weight.t().contiguous().t(), None, False)]
     try:
-        found = [_onednn(x, each, add, gelu=gelu) for each, add, gelu in ways]
+        found = [_onednn(x, each, add, gelu=gelu) for each, add, gelu in cases]
     except (AttributeError, RuntimeError, TypeError):  # a torch without it, or with other arguments
         return False
-    wanted = [_plain(x, each, add, gelu=gelu) for each, add, gelu in ways]
-    return all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, wanted, strict=True))
+    expected = [_plain(x, each, add, gelu=gelu) for each, add, gelu in cases]
+    return all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, expected, strict=True))
 
 
 def _pieces(length: int, size: int) -> Iterator[slice]:

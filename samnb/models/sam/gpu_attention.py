@@ -1,13 +1,13 @@
-"""segment-anything's attention with torch's flash kernels for GPUs; the same function, other rounding.
+"""segment-anything's attention by the flash kernels that torch has for GPUs; the same function, other rounding.
 
-The relative positions are a bias on every pair of tokens, and a flash kernel takes a bias only as a whole
-matrix: 12 heads x 4096 x 4096 in a global block of ViT-B. But the bias of query i and key j is
+The relative positions are a bias on every pair of tokens, and a flash kernel takes a bias only as the whole matrix:
+12 heads x 4096 x 4096 in a global block of ViT-B. But the bias of query i and key j is
 ``rel_h[i, row of j] + rel_w[i, column of j]``, and that is a dot product: with
 
     q' = [q * scale, rel_h, rel_w]        k' = [k, one-hot of the row, one-hot of the column]
 
-``q' k'`` is the official attention's matrix, and scaled_dot_product_attention needs no bias. Not measured
-on a GPU yet; on a CPU the blockwise forward of `samnb.models.sam.fast_encoder` is faster.
+``q' k'`` is the official attention's matrix, and scaled_dot_product_attention needs no bias. samnb itself measured it
+on no GPU; on a CPU the blockwise forward of `samnb.models.sam.fast_encoder` is faster.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 __all__ = ["use_gpu_attention"]
 
 _MULTIPLE = 8
-"""Flash kernels want the length of q, k and v the same and a multiple of this."""
+"""Flash kernels need q, k and v of the same length, a multiple of this."""
 
 
 def use_gpu_attention(encoder: Any, *, wanted: bool = True) -> int:
-    """Swap the forward of an encoder's attention, global and in windows, or swap it back.
+    """Replace the forward of an encoder's attention, global and in windows, or restore it.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def use_gpu_attention(encoder: Any, *, wanted: bool = True) -> int:
     Returns
     -------
     int
-        How many blocks were swapped.
+        Number of blocks changed.
     """
     from segment_anything.modeling.image_encoder import Attention
 

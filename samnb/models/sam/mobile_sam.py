@@ -2,7 +2,7 @@
 
 Zhang et al., "Faster Segment Anything" (2023); the encoder is TinyViT-5M of Wu et al., ECCV 2022, with the last
 downsampling left out so that 1024 pixels give 64 x 64 cells. Names of the modules are those of the official
-``mobile_sam.pt``. Two of them, `norm_head` and `head`, are left over from ImageNet: they are in the file and never run.
+``mobile_sam.pt``. Two of them, `norm_head` and `head`, are left over from ImageNet: in the file, never executed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODEL = ModelInfo(
 
 
 def sam_config() -> SamConfig:
-    """The configuration of MobileSAM; builds nothing and imports no torch."""
+    """Describe how MobileSAM is built; builds nothing and imports no torch."""
     return SamConfig(
         image_size=IMAGE_SIZE,
         embedding_shape=(DIM, GRID_SIZE, GRID_SIZE),

@@ -33,23 +33,23 @@ __all__ = ["SamConfig", "SamModel"]
 
 @dataclass(frozen=True)
 class SamConfig:
-    """The configuration of a `segment_anything` network: functions that build its parts, and may import torch.
+    """How the parts of a `segment_anything` net are built; every callable may import torch.
 
     Parameters
     ----------
     image_size : int
         Side of the model's square input frame, in pixels.
     embedding_shape : (C, h, w)
-        Of what the image encoder gives for one image.
+        Of the image encoder's output for one image.
     image_encoder, prompt_encoder, mask_decoder : callable
-        Without arguments, giving a ``torch.nn.Module`` whose state-dict names, with ``image_encoder.`` and so on in
+        Without arguments, returning a ``torch.nn.Module`` whose state-dict names, with ``image_encoder.`` and so on in
         front, are those of the weight file.
     pixel_mean, pixel_std : (R, G, B)
         On the scale 0 to 255.
     threads : int, optional
-        How many processor threads it runs on; None leaves torch's own choice.
+        Number of processor threads; None leaves it to torch.
     fused_decoder : callable, optional
-        Given the mask decoder with its weights, returns a faster replacement with the same results.
+        Given the mask decoder with its weights, returns a faster one with the same results, for one prompt in a call.
     """
 
     image_size: int
@@ -74,10 +74,10 @@ class SamModel(LazyTorchModel[Decoder]):
     device, precision : str
         See `LazyTorchModel`.
     fast_attention : bool or None
-        The exact, leaner image encoder of `samnb.models.sam.fast_encoder`, on a CPU. None: yes, unless
+        The exact, faster image encoder of `samnb.models.sam.fast_encoder`, on a CPU. None: yes, unless
         the environment has ``SAMNB_FAST_ATTENTION=0``.
     fast_decoder : bool or None
-        The leaner mask decoder and scaling of `samnb.models.sam.fast_decoder` and `samnb.models.upscaling`, or a
+        The faster mask decoder and scaling of `samnb.models.sam.fast_decoder` and `samnb.models.upscaling`, or a
         model's own fused decoder. None: yes, unless the environment has ``SAMNB_FAST_DECODER=0``.
     """
 

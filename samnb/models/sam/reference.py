@@ -1,9 +1,9 @@
-"""Imports ``segment_anything``, the reference implementation whose classes samnb builds on.
+"""Import of ``segment_anything``, the reference implementation whose classes samnb builds on.
 
-Its networks need only torch, and are imported alone: see `import_modeling`. The whole package imports torchvision, and
-torchvision fails to import beside a torch it was not built for. The usual case is a CUDA build of torchvision next to a
-CPU build of torch, whose compiled operators then never load. samnb does not need those operators, so in exactly that
-case their names are declared and the import is tried again.
+Its nets need torch alone, and can be imported alone: see `import_modeling`. The whole package imports torchvision, and
+that fails beside a torch it was not built for: usually a CUDA build of torchvision next to a CPU build of torch, whose
+compiled operators then never load. samnb does not need those operators, so in exactly that case their names are
+declared and the import is tried again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _PACKAGE = "segment_anything"
 
 _importing = RLock()
 
-# The package, created and not executed yet.
-_waiting: list[ModuleType] = []
+# The package while it is created but not executed.
+_deferred: list[ModuleType] = []
 
 _NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -29,10 +29,10 @@ _declared: list[Any] = []
 
 
 def import_modeling() -> ModuleType:
-    """``segment_anything.modeling``: the networks, without torchvision, which the package imports too.
+    """Import ``segment_anything.modeling``, the nets, without the torchvision that the package imports too.
 
-    torchvision imports torch's compiler, which takes as long to import as torch itself, and only the package's
-    predictors use it. They are imported on first access.
+    torchvision imports torch's compiler, which takes as long as torch itself, and only the package's predictors use it.
+    These are imported when one of them is read from the package.
 
     Raises
     ------
@@ -41,14 +41,14 @@ def import_modeling() -> ModuleType:
     """
     with _importing:
         if _PACKAGE not in sys.modules:
-            sys.modules[_PACKAGE] = _begun()
+            sys.modules[_PACKAGE] = _deferred_package()
     return importlib.import_module(f"{_PACKAGE}.modeling")
 
 
 def import_segment_anything() -> ModuleType:
     """Import the whole of ``segment_anything`` and return it.
 
-    Takes about 2.5 s the first time (imports torch and torchvision). For the networks alone, call `import_modeling`.
+    Takes about 2.5 s the first time (with torch and torchvision): where the nets suffice, call `import_modeling`.
 
     Returns
     -------
@@ -68,32 +68,32 @@ def import_segment_anything() -> ModuleType:
     return package
 
 
-def _begun() -> ModuleType:
-    """The package, not executed yet; it is executed when one of its names is accessed (PEP 562)."""
+def _deferred_package() -> ModuleType:
+    """Create the package without executing it; reading one of its names executes it (PEP 562)."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {_PACKAGE!r}: pip install segment-anything", name=_PACKAGE)
     package = importlib.util.module_from_spec(spec)
 
-    def asked(name: str) -> Any:
-        # Tools check every module for such names; `import *` reads this one, and then takes the existing names.
+    def get(name: str) -> Any:
+        # Tools read dunder names of every module; `import *` reads `__all__`, and then all names.
         if not name.startswith("__") or name == "__all__":
             _complete(package)
             if name in vars(package):
                 return vars(package)[name]
         raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
 
-    vars(package)["__getattr__"] = asked
-    _waiting.append(package)
+    vars(package)["__getattr__"] = get
+    _deferred.append(package)
     return package
 
 
 def _complete(package: ModuleType) -> None:
-    """Execute the package if it was only created; other threads wait meanwhile."""
+    """Execute the package, if it was deferred; other threads wait meanwhile."""
     with _importing:
-        if package not in _waiting:
+        if package not in _deferred:
             return
-        _waiting.remove(package)  # its own modules access its names while it runs
+        _deferred.remove(package)  # its own modules read names from it meanwhile
         assert package.__spec__ is not None
         loader: Any = package.__spec__.loader
         try:
@@ -102,11 +102,11 @@ def _complete(package: ModuleType) -> None:
             except RuntimeError as error:
                 if not is_missing_nms(error):
                     raise
-                _forget_half_imported()
+                _remove_partial_import()
                 _declare_missing_operators()
                 loader.exec_module(package)
         except BaseException:
-            _waiting.append(package)
+            _deferred.append(package)
             raise
 
 
@@ -115,8 +115,8 @@ def is_missing_nms(error: BaseException) -> bool:
     return "operator torchvision::nms does not exist" in str(error)
 
 
-def _forget_half_imported() -> None:
-    """Remove the modules that the failed import left: a second import would use them as complete."""
+def _remove_partial_import() -> None:
+    """Remove the modules that the failed import left behind: a second import would take them for complete."""
     for name in list(sys.modules):
         if name.partition(".")[0] == "torchvision":
             del sys.modules[name]

@@ -38,7 +38,7 @@ class Stem(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Wider by 1 x 1, each channel by itself 3 x 3, narrower by 1 x 1, added to the input."""
+    """1 x 1 convolution to more channels, 3 x 3 depthwise, 1 x 1 back, added to the input."""
 
     def __init__(self, dim: int, expand: float):
         super().__init__()
@@ -53,7 +53,7 @@ class MBConv(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """From one stage to the next: other channels, and half the size if `stride` is 2."""
+    """Between two stages: another number of channels, and half the size where `stride` is 2."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -119,7 +119,7 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
     def _in_windows(self, x: Tensor) -> Tensor:
-        """Attention on every window of (B, H, W, C); zeros fill the last ones up and are seen, as in training."""
+        """Attention on every window of (B, H, W, C); zeros pad the last ones and take part, as in training."""
         batch, height, width, dim = x.shape
         side = self.window
         down, right = -height % side, -width % side
@@ -131,7 +131,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks and, but for the last stage, what leads to the next one."""
+    """Blocks and, in all but the last stage, the downsampling to the next one."""
 
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None, *, channels_last: bool):
         super().__init__()

@@ -56,7 +56,7 @@ MODELS: tuple[ModelInfo, ...] = (
 
 
 def sam_config(name: str) -> SamConfig:
-    """The configuration of ``"vit_b"``, ``"vit_l"`` or ``"vit_h"``; builds nothing and imports no torch."""
+    """Describe how ``"vit_b"``, ``"vit_l"`` or ``"vit_h"`` is built; builds nothing and imports no torch."""
     return SamConfig(
         image_size=IMAGE_SIZE,
         embedding_shape=(DIM, GRID_SIZE, GRID_SIZE),

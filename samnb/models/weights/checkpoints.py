@@ -1,7 +1,7 @@
-"""Finds, checks and hashes weight files.
+"""Weight files: finding them, checking that they are the right ones, hashing and reading them.
 
 Everything down to `WeightFile.read` works without torch, so a wrong or truncated file is reported at once and not after
-seconds of imports. No file is ever unpickled freely: names are read from the pickle's opcodes, tensors with
+seconds of imports. No file is ever unpickled freely: names are read from the pickle's opcodes, tensors by
 ``torch.load(weights_only=True)``.
 """
 
@@ -53,7 +53,7 @@ _OTHER_FAMILIES = {
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The description of a model, known before any file is opened.
+    """The facts about a model that are known before any file is opened.
 
     Parameters
     ----------
@@ -70,23 +70,23 @@ class ModelInfo:
     description : str
         One line that helps to choose a model.
     url : str
-        Address of the published weight file; samnb downloads it on request.
+        Where the published weight file can be downloaded; samnb does so on request.
     licence : str
         Of the weights.
     layout : str or None
-        The result of `looks_like` for its tensors' names, if it is not the model's name; "" for another layout.
+        The result of `looks_like` for its tensors' names, if it is not the model's name; "" for any other layout.
     files : tuple of str
-        For weights in a folder called `file_name`: the required files, the tensors first.
+        If the weights are a folder called `file_name`: the files it must hold, the tensors first.
     packages : tuple of str
-        Packages needed to run it, besides those of samnb itself.
+        Packages it needs beside those that samnb itself needs.
     extra : str
         The extra of samnb that installs them.
     parameters : int
-        Approximate number; 0 if `size_bytes` is enough.
+        Approximate number; 0 where `size_bytes` is known.
     single : ModelInfo, optional
-        For weights in a folder: the same as one file, in the authors' own layout, which is accepted too.
+        If the weights are a folder: the same weights as one file in their authors' own layout, which works too.
     depths : dict
-        The model of a file by the number of blocks of its image encoder, if several models share one layout.
+        Model name by the number of blocks of the image encoder, where several models share one layout.
     """
 
     name: str
@@ -107,12 +107,12 @@ class ModelInfo:
     depths: Mapping[int, str] = field(default_factory=dict, repr=False)
 
     def of(self, path: Path) -> ModelInfo:
-        """The description of the weights in this file: `single`, or the model itself."""
+        """Return the facts about the weights in this file: `single`, or the model itself."""
         return self.single if self.single is not None and path.name not in self.files else self
 
     @property
     def published(self) -> ModelInfo:
-        """The file that can be fetched and checked: `single` if that has a SHA-256, or the model itself."""
+        """The weights that can be downloaded and checked: `single` where that has a SHA-256, or the model itself."""
         return self.single if self.single is not None and self.single.sha256 else self
 
 
@@ -141,14 +141,14 @@ class WeightFile:
     def read(self, *, inside: str = "") -> Mapping[str, Any]:
         """All tensors of the file by name, on the CPU and memory-mapped if possible; imports torch.
 
-        `inside`: the name under which the file may have them, as one mapping.
+        `inside`: the name under which the file may hold them, as one mapping.
 
         Raises
         ------
         CheckpointDamaged
             The file cannot be read to its end, or changed after it was hashed.
         CheckpointMismatch
-            It contains something other than tensors. Such a file is refused before any of its code could run.
+            It holds other things than tensors. Such a file is refused before any of its code can run.
         """
         self.check_unchanged()
         return _read_tensors(self.path, inside)
@@ -177,7 +177,7 @@ def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None =
     Raises
     ------
     CheckpointMissing
-        No file found; the message names the file, its size and SHA-256, and where to put it.
+        No such file; the message names the file, its size and SHA-256, and where to put it.
     """
     if info.files:
         return _find_folder(info, checkpoint)
@@ -194,7 +194,7 @@ def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None =
 
 
 def _find_folder(info: ModelInfo, checkpoint: str | os.PathLike[str] | None) -> Path:
-    """The file with the tensors, in a folder that also has the others."""
+    """The file with the tensors, in a folder that holds the others too."""
     if checkpoint is None:
         folders = [folder / info.file_name for folder in checkpoint_folders()]
     else:
@@ -310,7 +310,7 @@ def where_from(info: ModelInfo) -> str:
 
 
 def _tensor_names(info: ModelInfo, path: Path) -> set[str] | None:
-    """Strings of the file that may be tensor names; None for a legacy torch file, which would have to be loaded."""
+    """Strings of the file that may be tensor names; None for a legacy torch file, which must be loaded to know."""
     with path.open("rb") as file:
         head = file.read(64)
     size = path.stat().st_size
@@ -334,7 +334,7 @@ def _names_in_zip(info: ModelInfo, path: Path, size: int) -> set[str]:
             pickles = [archive.read(name) for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
         names = [{v for _, v, _ in pickletools.genops(content) if isinstance(v, str)} for content in pickles]
     # Errors of zipfile and pickletools on damaged bytes: a bad checksum or deflate stream, an impossible compression
-    # or offset. The file is known to be readable by now, so OSError is one of these too.
+    # or offset. The file was read before, so OSError is one of these too.
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         expected = f", expected {info.size_bytes} for the published file" if info.size_bytes else ""
         raise CheckpointDamaged(

@@ -1,6 +1,6 @@
-"""Downloads published weight files on request, resumes interrupted downloads, and checks their hashes.
+"""Download of published weight files: on request, resumed after an interruption, checked by SHA-256.
 
-pooch does this in fewer lines, but restarts a file of gigabytes after every network failure.
+pooch does this in fewer lines, but starts a file of gigabytes from the beginning after every interruption.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ __all__ = ["download_checkpoint", "source_of"]
 _log = logging.getLogger("samnb.models")
 
 _CHUNK = 1 << 20
-_HOPELESS = (400, 401, 403, 404, 405, 410, 451)
+_PERMANENT_ERRORS = (400, 401, 403, 404, 405, 410, 451)
 PATIENCE = 5
-"""The number of consecutive tries without progress."""
+"""Successive tries without a new byte after which a download fails."""
 
 Progress = Callable[[int, int], Any]
 
 
 def source_of(info: ModelInfo) -> str:
-    """The URL of a weight file: its published address, or the same file name under ``SAMNB_MIRROR``."""
+    """The address of a weight file: the published one, or the same file name under ``SAMNB_MIRROR``."""
     mirror = setting("SAMNB_MIRROR")
     return f"{mirror.rstrip('/')}/{info.file_name}" if mirror else info.url
 
@@ -48,7 +48,7 @@ def download_checkpoint(
     timeout: float = 30.0,
     pause: float = 1.0,
 ) -> Path:
-    """Fetch a published weight file and check its size and SHA-256; an existing file is not fetched.
+    """Download a published weight file and check its size and SHA-256, unless it is there already.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ def download_checkpoint(
     folder : path, optional
         None: the first of `checkpoint_folders`.
     on_progress : callable, optional
-        Called with the number of fetched bytes and the total.
+        Called with the number of bytes downloaded and the total.
     timeout : float
         Seconds without a byte after which the connection is closed, and another one tried.
     pause : float
-        Seconds before the second consecutive try without progress; doubled for each further one.
+        Seconds before the next try after one without a new byte; twice that before the one after, and so on.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def download_checkpoint(
     Raises
     ------
     DownloadFailed
-        The server does not have it, does not answer, or sends something else. A partial download stays
-        as ``….part``, and the next call continues from there.
+        The server does not have it, does not answer, or sends another file. The bytes of the right file are kept as
+        ``….part`` beside its place, and the next call resumes from there.
     """
     if info.files or (info.url and info.sha256 is None):
         raise DownloadFailed(info.name, info.url, f"samnb knows no SHA-256 to check them by. {where_from(info)}")
@@ -83,10 +83,10 @@ def download_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         from filelock import FileLock
 
-        with FileLock(f"{path}.lock"):  # two notebooks that begin at once share one download
+        with FileLock(f"{path}.lock"):  # two notebooks that start at once share one download
             if path.exists() and path.stat().st_size == info.size_bytes and _sha256(path) == info.sha256:
                 return path
-            _fetch(info, url, Path(f"{path}.part"), on_progress or (lambda there, total: None), timeout, pause)
+            _fetch(info, url, Path(f"{path}.part"), on_progress or (lambda received, total: None), timeout, pause)
             os.replace(f"{path}.part", path)
     except CheckpointError:
         raise
@@ -95,7 +95,7 @@ def download_checkpoint(
     return path
 
 
-def _fetch(info: ModelInfo, url: str, part: Path, tell: Progress, timeout: float, pause: float) -> None:
+def _fetch(info: ModelInfo, url: str, part: Path, on_progress: Progress, timeout: float, pause: float) -> None:
     size, tries, reason = info.size_bytes or 0, 0, ""
     while (there := _size(part)) != size:
         if there > size:
@@ -108,12 +108,12 @@ def _fetch(info: ModelInfo, url: str, part: Path, tell: Progress, timeout: float
             time.sleep(pause * 2 ** (tries - 1))
         _check_room(info, url, part, size - there)
         try:
-            _take_up(info, url, part, there, tell, timeout)
-        except DownloadFailed:  # also a ConnectionError, and no reason to try again
+            _resume(info, url, part, there, on_progress, timeout)
+        except DownloadFailed:  # also a ConnectionError, but not one to try again
             raise
         except HTTPError as error:
             error.close()
-            if error.code in _HOPELESS:
+            if error.code in _PERMANENT_ERRORS:
                 raise DownloadFailed(info.name, url, f"the server answers {error.code} {error.reason}") from error
             reason = f"the server answers {error.code} {error.reason}"
         except (URLError, HTTPException) as error:
@@ -132,37 +132,37 @@ def _fetch(info: ModelInfo, url: str, part: Path, tell: Progress, timeout: float
         )
 
 
-def _take_up(info: ModelInfo, url: str, part: Path, there: int, tell: Progress, timeout: float) -> None:
+def _resume(info: ModelInfo, url: str, part: Path, there: int, on_progress: Progress, timeout: float) -> None:
     headers = {"User-Agent": "samnb", "Accept-Encoding": "identity"}
     if there:
         headers["Range"] = f"bytes={there}-"
-    answer: HTTPResponse
+    response: HTTPResponse
     with _network():
-        answer = urlopen(Request(url, headers=headers), timeout=timeout)
-    with answer:
-        goes_on = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {there}-")
-        length, size = answer.headers.get("Content-Length"), info.size_bytes or 0
-        whole = (there if goes_on else 0) + int(length) if length and length.isdigit() else size
+        response = urlopen(Request(url, headers=headers), timeout=timeout)
+    with response:
+        resumed = response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {there}-")
+        length, size = response.headers.get("Content-Length"), info.size_bytes or 0
+        whole = (there if resumed else 0) + int(length) if length and length.isdigit() else size
         if whole != size:
             raise DownloadFailed(info.name, url, f"the server has {whole:,} bytes, expected {size:,}: another file")
-        # A server without range requests sends the file from its beginning.
-        with part.open("ab" if goes_on else "wb") as file:
-            tell(file.tell(), size)
-            while chunk := _chunk(answer):
+        # A server without support for ranges sends the file from its beginning.
+        with part.open("ab" if resumed else "wb") as file:
+            on_progress(file.tell(), size)
+            while chunk := _chunk(response):
                 file.write(chunk)
-                tell(file.tell(), size)
+                on_progress(file.tell(), size)
                 if file.tell() > size:
                     break
 
 
-def _chunk(answer: HTTPResponse) -> bytes:
+def _chunk(response: HTTPResponse) -> bytes:
     with _network():
-        return answer.read(_CHUNK)
+        return response.read(_CHUNK)
 
 
 @contextmanager
 def _network() -> Iterator[None]:
-    """Mark an error inside as a network error, not a disk error: sockets raise plain OSErrors, as files do."""
+    """Mark an error as one of the network, not the disk: sockets and files both raise bare OSErrors."""
     try:
         yield
     except URLError:
@@ -172,7 +172,7 @@ def _network() -> Iterator[None]:
 
 
 def _cause(error: URLError | HTTPException) -> object:
-    """The cause of an error; for an error without text, its class."""
+    """The reason of an error, or its class where it has no message."""
     cause = getattr(error, "reason", None) or error
     return cause if str(cause) else type(cause).__name__
 

@@ -1,7 +1,7 @@
 """SHA-256 of large files, cached: a weight file of 2.5 GB is read once and not at every start.
 
-Cached in memory and in one small JSON file in the user's cache folder, under device, inode, size and time of
-change; if one of them differs, the file is hashed again.
+Hashes are kept in memory and in one small JSON file in the user's cache folder, by device, inode, size and time of
+change; a file with another stamp is hashed again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Stamp", "file_sha256", "file_stamp", "memo_path"]
 log = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int, int]
-_known: dict[tuple[str, Stamp], str] = {}
+_hashes: dict[tuple[str, Stamp], str] = {}
 
 
 def file_stamp(path: Path) -> Stamp:
@@ -31,16 +31,16 @@ def file_stamp(path: Path) -> Stamp:
 
 
 def file_sha256(path: Path, stamp: Stamp) -> str:
-    """Hash `path`, or return the cached hash of the file with this stamp; 64 hex digits."""
+    """Hash `path`, or read the cached hash of the file with this stamp; 64 hex digits."""
     key = (str(path), stamp)
-    if key not in _known:
-        sha256 = _recall(path, stamp)
+    if key not in _hashes:
+        sha256 = _cached(path, stamp)
         if sha256 is None:
             with path.open("rb") as file:
                 sha256 = file_digest(file, "sha256").hexdigest()
-            _remember(path, stamp, sha256)
-        _known[key] = sha256
-    return _known[key]
+            _store(path, stamp, sha256)
+        _hashes[key] = sha256
+    return _hashes[key]
 
 
 def memo_path() -> Path:
@@ -57,14 +57,14 @@ def _entries() -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
-def _recall(path: Path, stamp: Stamp) -> str | None:
+def _cached(path: Path, stamp: Stamp) -> str | None:
     entry = _entries().get(str(path))
     if isinstance(entry, dict) and entry.get("stamp") == list(stamp):
         return str(entry["sha256"]) if "sha256" in entry else None
     return None
 
 
-def _remember(path: Path, stamp: Stamp, sha256: str) -> None:
+def _store(path: Path, stamp: Stamp, sha256: str) -> None:
     entries = {**_entries(), str(path): {"stamp": list(stamp), "sha256": sha256}}
     memo = memo_path()
     temporary = memo.with_suffix(f".{os.getpid()}-{get_ident()}.tmp")

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import samnb.models
+import samnb.models.registry
 from samnb import Session
 from samnb.cache import EmbeddingCache
 from samnb.errors import (
@@ -29,6 +29,7 @@ from samnb.errors import (
     PromptError,
 )
 from samnb.models import REGISTRY, Model, download, load_model
+from samnb.models.huggingface.decoder import CPU_BATCH, GPU_BATCH
 from samnb.models.huggingface.model import HuggingFaceSam
 from samnb.models.sam.reference import import_segment_anything
 from samnb.models.weights.checkpoints import checkpoint_folders, open_checkpoint
@@ -186,8 +187,8 @@ def test_many_prompts_on_many_images_get_what_each_gets_alone(
     alone = [model.decode(embedding, prompt) for embedding, prompt in pairs]
     decoder = model._built()
     for mixes in (False, True):  # as on a processor, and as on a GPU
-        decoder.mixes = mixes
-        calls = [{id(pairs[number][0]) for number in numbers} for numbers in decoder.portions(pairs)]
+        decoder.mixes_images, decoder.batch_size = mixes, GPU_BATCH if mixes else CPU_BATCH
+        calls = [{id(pairs[number][0]) for number in numbers} for numbers in decoder.batches(pairs)]
         assert max(map(len, calls)) == (3 if mixes else 1)
         for (_, prompt), answer, single in zip(pairs, model.decode_many(pairs), alone, strict=True):
             assert answer.prompt == prompt
@@ -547,8 +548,8 @@ def test_prompts_and_embeddings_that_do_not_fit(folders: dict[str, Path], embedd
 def test_without_the_package_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]
 ) -> None:
-    there = samnb.models.find_spec
-    monkeypatch.setattr(samnb.models, "find_spec", lambda name: None if name == "timm" else there(name))
+    there = samnb.models.registry.find_spec
+    monkeypatch.setattr(samnb.models.registry, "find_spec", lambda name: None if name == "timm" else there(name))
     with pytest.raises(PackageMissing, match=r"edgetam.*timm.*pip install \"samnb\[huggingface\]\""):
         load_model("edgetam", checkpoint=folders["edgetam"])
     assert load_model("sam_vit_base", checkpoint=folders["sam_vit_base"])

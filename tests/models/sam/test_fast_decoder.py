@@ -277,8 +277,7 @@ def test_as_many_beside_each_other_as_torch_has_threads(
     for threads, workers in ((1, 1), (2, 2), (64, MAX_WORKERS)):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert (decoder.workers, plain.workers) == (workers, 1)
-    decoder.device = "cuda"
-    assert decoder.workers == 1
+    assert Decoder(*parts, **{**sizes, "device": "cuda"}).workers == 1
 
 
 @pytest.mark.parametrize(("fast", "expected"), [(True, 1), (False, 2)])
@@ -307,9 +306,7 @@ def test_portions_hold_prompts_of_one_shape(parts: tuple[Any, Any]) -> None:
     pairs = [(images[number % 2], prompt) for number, prompt in enumerate([*PROMPTS.values()] * 7)]
     sizes = {"image_size": FRAME, "embedding_shape": (DIM, GRID, GRID)}
     here = list(Decoder(*parts, device="cpu", **sizes).batches(pairs))  # type: ignore[arg-type]
-    there = Decoder(*parts, device="cpu", **sizes)  # type: ignore[arg-type]
-    there.device = "cuda"
-    elsewhere = list(there.batches(pairs))
+    elsewhere = list(Decoder(*parts, device="cuda", **sizes).batches(pairs))  # type: ignore[arg-type]
     for batches in (here, elsewhere):
         assert sorted(number for batch in batches for number in batch) == list(range(len(pairs)))
         for batch in batches:

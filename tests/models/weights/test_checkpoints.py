@@ -244,7 +244,7 @@ class TestHashing:
     def hashed(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         """Names of the files that are really read for hashing."""
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.setattr(file_hashes, "_known", {})
+        monkeypatch.setattr(file_hashes, "_hashes", {})
         names: list[str] = []
         digest = file_hashes.file_digest
 
@@ -263,7 +263,7 @@ class TestHashing:
     ) -> None:
         first = self.fingerprint(weights)
         assert first == self.fingerprint(weights) == f"sam-{sha256(weights.read_bytes()).hexdigest()}"
-        monkeypatch.setattr(file_hashes, "_known", {})  # as another process would start
+        monkeypatch.setattr(file_hashes, "_hashes", {})  # as another process would start
         assert self.fingerprint(weights) == first
         assert hashed == ["sam.pth"]
 

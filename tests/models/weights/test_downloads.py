@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-import samnb.models
+import samnb.models.registry
 from samnb.cli import main
 from samnb.errors import DownloadFailed, UnknownName
 from samnb.models import REGISTRY, Entry, download, load_model
@@ -202,10 +202,12 @@ def known(info, monkeypatch, tmp_path):
     """The registry knows vit_x, and this machine has no weights."""
     loaded = []
     entry = Entry(info, lambda info, weights, device: loaded.append(weights) or "the model")
-    checked = samnb.models.open_checkpoint
+    checked = samnb.models.registry.open_checkpoint
     monkeypatch.setitem(REGISTRY, "vit_x", entry)
     monkeypatch.setattr(
-        samnb.models, "open_checkpoint", lambda info, path: path if info.name == "vit_x" else checked(info, path)
+        samnb.models.registry,
+        "open_checkpoint",
+        lambda info, path: path if info.name == "vit_x" else checked(info, path),
     )
     monkeypatch.setenv("SAMNB_CHECKPOINTS", str(tmp_path / "weights"))
     return loaded
