@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..cards import more_text
 from ..catalog import Catalog, ImageRecord
 from ..errors import NameTaken, SamePixels
 from ..ingest.library import ImageLibrary
@@ -45,9 +46,8 @@ class DeduplicationReport:
         lines = [f"{len(self.kept)} kept in {self.dataset!r} · {len(self.left_out)} left out; no file was touched"]
         for gone in self.left_out[:20]:
             lines.append(f"  {_name(gone.image)} left out for {_name(gone.instead)}: {gone.why}")
-        if len(self.left_out) > 20:
-            lines.append(f"  … and {len(self.left_out) - 20} more in .left_out")
-        return "\n".join(lines)
+        more = more_text(len(self.left_out), 20, "in .left_out")
+        return "\n".join([*lines, *([f"  {more}"] if more else [])])
 
     __repr__ = __str__
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..cards import more_text
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..errors import AnyPath, ImageError
 from ..images import content_hash, find_images
@@ -34,9 +35,8 @@ class RelocationReport:
             return "No file is missing."
         lines = [f"{len(self.found)} of {total} missing files found in {self.folder}"]
         lines += [f"  ⚠ {image.dataset}/{image.filename}: was {image.path}" for image in self.missing[:20]]
-        if len(self.missing) > 20:
-            lines.append(f"  … and {len(self.missing) - 20} more in .missing")
-        return "\n".join(lines)
+        more = more_text(len(self.missing), 20, "in .missing")
+        return "\n".join([*lines, *([f"  {more}"] if more else [])])
 
     __repr__ = __str__
 

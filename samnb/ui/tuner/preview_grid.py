@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cards import count_text
 from ...images.thumbnails import jpeg_url
 from ...masks import category_color
 from ...masks.drawing import OutlineCache, draw_masks
@@ -112,7 +113,7 @@ def overall(previews: Sequence[Preview]) -> str:
     what = (
         "the examples' own images"
         if all(each.is_example for each in chosen)
-        else f"{len(chosen)} image{'s' * (len(chosen) != 1)} by hand"
+        else f"{count_text(len(chosen), 'image')} by hand"
     )
     figures = f"F1 {total.f1:.2f} · precision {total.precision:.2f} · recall {total.recall:.2f}"
     return f"{figures} · IoU {total.mean_iou:.2f} ({what})"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from ...cards import count_text
 from ...errors import UnknownName
 from ...images import encode_png
 from ...masks import contact_sheet
@@ -338,7 +339,7 @@ class Tuner(ipywidgets.VBox):
         style.show(self._plot, True)
         known = self.session.annotated_by_hand(self.saved)
         own = all(self._is_example(one.image) for one in known)
-        on = "the examples' own images" if own else f"{result.images} image{'s' * (result.images != 1)}"
+        on = "the examples' own images" if own else count_text(result.images, "image")
         self._say(f"sweep: {len(result.rows)} combinations on {on}, the best F1 {result.rows[0].tally.f1:.3f}")
 
     # -- drawing -----------------------------------------------------------------------------------
