@@ -15,7 +15,7 @@ from .errors import SessionReadOnly, StoreError
 
 __all__ = ["cannot_write", "remove_stale", "staging_path", "write_atomic"]
 
-_ASIDE = re.compile(r"\.samnb-[0-9a-f]{32}\.part")
+_STAGING_NAME = re.compile(r"\.samnb-[0-9a-f]{32}\.part")
 
 
 def write_atomic(path: Path, content: bytes) -> Path:
@@ -43,7 +43,7 @@ def write_atomic(path: Path, content: bytes) -> Path:
 
 @contextlib.contextmanager
 def staging_path(near: Path, *, folder: bool = False) -> Iterator[Path]:
-    """A new hidden file, or folder, in a folder, to be filled and renamed; gone at the end of the block if it is not.
+    """A new hidden file, or folder, to write into and rename; what is not renamed is deleted at the end of the block.
 
     It is locked meanwhile. A leftover of a killed process is not locked, and `remove_stale` deletes it.
 
@@ -58,11 +58,11 @@ def staging_path(near: Path, *, folder: bool = False) -> Iterator[Path]:
         lock = _locked(path, wait=True)
         if path.exists():
             break
-        _unlock(lock)  # taken for a leftover before it was locked
+        _unlock(lock)  # deleted as a leftover before it was locked
     try:
         yield path
     finally:
-        _take_away(path)
+        _delete(path)
         _unlock(lock)
 
 
@@ -83,14 +83,14 @@ def remove_stale(folder: Path) -> None:
     """
     try:
         with os.scandir(folder) as entries:
-            left = [entry for entry in entries if _ASIDE.fullmatch(entry.name) and not entry.is_symlink()]
-    except OSError:  # not there, or not to be listed: nothing of ours can be in the way
+            left = [entry for entry in entries if _STAGING_NAME.fullmatch(entry.name) and not entry.is_symlink()]
+    except OSError:  # the folder is missing or cannot be listed: then it holds no leftovers that matter
         return
     for entry in left:
         if entry.is_dir() or entry.is_file():
             lock = _locked(Path(entry.path), wait=False)
             if lock is not None:
-                _take_away(Path(entry.path))
+                _delete(Path(entry.path))
                 _unlock(lock)
 
 
@@ -117,7 +117,7 @@ def _unlock(lock: int | None) -> None:
         os.close(lock)
 
 
-def _take_away(path: Path) -> None:
+def _delete(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -145,8 +145,8 @@ class Embedding:
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors together."""
-        told = getattr(self.tensors, "nbytes", None)  # of mappings that create their tensors on demand
-        return sum(tensor.nbytes for tensor in self.tensors.values()) if told is None else told
+        nbytes = getattr(self.tensors, "nbytes", None)  # of mappings that create their tensors on demand
+        return sum(tensor.nbytes for tensor in self.tensors.values()) if nbytes is None else nbytes
 
 
 class LazyMasks:

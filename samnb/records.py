@@ -41,7 +41,7 @@ UNREAD = "unread:"
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """A named list of images: how many there are, and how many have their embedding cached."""
+    """A named list of images, with the number of images and of those whose embedding is cached."""
 
     id: str
     name: str
@@ -87,7 +87,7 @@ class NewImage:
     filename : str
         The name to show.
     content_hash, pixel_hash, perceptual_hash : str
-        64 hexadecimal digits each: of the bytes, of the pixels, of the look.
+        64 hexadecimal digits each: of the bytes, of the pixels, and the perceptual one.
     width, height : int
         Upright, in pixels.
     size_bytes, mtime_ns, inode : int
@@ -97,7 +97,7 @@ class NewImage:
     perceptual_version : int
         `samnb.images.perceptual.PERCEPTUAL_VERSION` when the perceptual hash was made, 0 when that is not known.
     perceptual_detail : float
-        How much the perceptual hash says, see `samnb.images.perceptual.PerceptualHash`.
+        How reliable the perceptual hash is, see `samnb.images.perceptual.PerceptualHash`.
     """
 
     path: str
@@ -126,12 +126,12 @@ class ImageRecord:
     dataset : str
         Name of the dataset.
     inode : int
-        The file's number modulo 2**63, which is what every database can hold.
+        The file's number modulo 2**63, because every database can hold that.
     position : int
-        Place in the dataset, from 0 in the order of adding.
+        Position in the dataset, from 0, in the order in which images were added.
 
-    The rest is as in `NewImage`. An image from the earlier server that was not read since has "" for what is not
-    known of it, and a pixel hash that is no hash: see `is_read`.
+    The other fields are those of `NewImage`. For an image from the earlier server that was not read since, unknown
+    fields are "", and the pixel hash is no hash: see `is_read`.
     """
 
     id: str
