@@ -13,6 +13,7 @@ import os
 import time
 import weakref
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -159,6 +160,9 @@ def open_tiers(
     StoreError
         An address that no tier has.
     """
+    if urls:
+        # The clients import it on a worker's thread, which fails once a short program has come to its end.
+        import_module("concurrent.futures.thread")
     return RemoteTiers([_tier(str(url), ttl, timeout) for url in urls], compress=compress, **options)
 
 
