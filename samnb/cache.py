@@ -287,7 +287,7 @@ class EmbeddingCache:
                     return embedding, True
                 if refused is not None:
                     raise refused
-                return self._put_or_hold(key, compute(), about), False
+                return self._put_or_keep_in_memory(key, compute(), about), False
 
         embedding, hit = self._flights.run(key, lambda: self._find(key), compute_here)
         self._count(*(("hits",) if hit else ("misses", "computed")))
@@ -392,15 +392,15 @@ class EmbeddingCache:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _put_or_hold(self, key: str, embedding: Embedding, about: Mapping[str, str]) -> Embedding:
+    def _put_or_keep_in_memory(self, key: str, embedding: Embedding, about: Mapping[str, str]) -> Embedding:
         try:
             return self.put(key, embedding, about=about)
         except NoRoom as error:
             kept = round_trip(embedding, self.dtype)
-            self._hold(key, kept, error)
+            self._keep_in_memory(key, kept, error)
             return kept
 
-    def _hold(self, key: str, kept: Embedding, error: StoreError) -> None:
+    def _keep_in_memory(self, key: str, kept: Embedding, error: StoreError) -> None:
         """Keep it in memory only, since the disk refused it."""
         self._unstored.add(key)
         self._memory.put(key, kept)
@@ -417,7 +417,7 @@ class EmbeddingCache:
             if self._evictor is not None:
                 self._evictor.write(key, found[0])
         except StoreError as error:  # the answer is here all the same
-            self._hold(key, embedding, error)
+            self._keep_in_memory(key, embedding, error)
         else:
             self._remember(key, embedding, found[0])
         return embedding

@@ -298,9 +298,9 @@ class Database:
         try:
             yield
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
-            told = str(error)
+            message = str(error)
             # A driver may quote the address it was given; then its own message must not be shown behind ours.
-            raise self._as_store_error(error) from (error if redact(told, self._url) == told else None)
+            raise self._as_store_error(error) from (error if redact(message, self._url) == message else None)
 
     def _as_store_error(self, error: Exception) -> SamnbError:
         reason = " ".join(redact(getattr(error, "orig", None) or error, self._url).split())

@@ -134,7 +134,7 @@ def serialize(key: str, embedding: Embedding, *, dtype: str, metadata: Mapping[s
     if reserved := _OWN & set(metadata):
         raise StoreError(f"about: the store itself writes {', '.join(sorted(reserved))}; choose other names.")
     tensors = _cast(embedding, dtype)
-    said = {
+    header_metadata = {
         "xxh3_128": "0" * _DIGITS,
         "schema": str(SCHEMA),
         "key": key,
@@ -146,7 +146,7 @@ def serialize(key: str, embedding: Embedding, *, dtype: str, metadata: Mapping[s
         "samnb": _version(),
         **{_readable(name): _readable(value) for name, value in metadata.items()},
     }
-    header: dict[str, Any] = {"__metadata__": said}
+    header: dict[str, Any] = {"__metadata__": header_metadata}
     end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.nbytes

@@ -84,7 +84,7 @@ class UsageFile:
         self._prepare()
         if _sum(self._read()) is None:
             self._count_unknown()
-        with self._held() as file:
+        with self._locked() as file:
             data = _all(file)
             if (_sum(data) or Usage(0, 0)).bytes + size > limit:
                 return False
@@ -95,14 +95,14 @@ class UsageFile:
     def change(self, shard: int, entries: int, size: int) -> None:
         """Add to the numbers of entries and bytes, or subtract; a folder without write access keeps no counts."""
         try:
-            with self._held() as file:
+            with self._locked() as file:
                 _change(file, _all(file), shard, entries, size)
         except OSError as error:
             _log.debug("%s: not counted: %s", self._path, error)
 
     def correct(self, shard: int, counted: Usage, before: Usage | None) -> None:
         """Save the counted totals of a shard, plus changes by others since it was `before`."""
-        with self._held() as file:
+        with self._locked() as file:
             now = _one(_all(file), shard)
             meanwhile = Usage(0, 0) if now is None or before is None else _minus(now, before)
             _note(file, shard, _plus(counted, meanwhile))
@@ -110,14 +110,14 @@ class UsageFile:
     def of(self, shard: int) -> Usage | None:
         """The saved totals of one shard; None if it was not counted."""
         try:
-            with self._held() as file:
+            with self._locked() as file:
                 return _one(_all(file), shard)
         except OSError:
             return _one(self._read(), shard)
 
     def _count_unknown(self) -> None:
         for shard in range(SHARDS):
-            with self._held() as file:
+            with self._locked() as file:
                 if _one(_all(file), shard) is None:
                     # under the lock: reservations of other processes must not be lost
                     usage = self._count(shard)
@@ -134,21 +134,21 @@ class UsageFile:
     def _prepare(self) -> None:
         if not os.path.exists(self._path):
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            with self._held(create=True):
+            with self._locked(create=True):
                 pass
 
     @contextmanager
-    def _held(self, *, create: bool = False) -> Iterator[int]:
+    def _locked(self, *, create: bool = False) -> Iterator[int]:
         flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | (os.O_CREAT if create else 0)
         file = os.open(self._path, flags, 0o666)
         try:
-            _hold(file)
+            _lock(file)
             if os.fstat(file).st_size != _SIZE:
                 os.ftruncate(file, 0)
                 os.write(file, _UNKNOWN)
             yield file
         finally:
-            _let_go(file)
+            _unlock(file)
             os.close(file)
 
 
@@ -191,8 +191,8 @@ def _minus(one: Usage, other: Usage) -> Usage:
     return Usage(one.entries - other.entries, one.bytes - other.bytes)
 
 
-def _hold(file: int) -> None:
-    """Lock the file until `_let_go`, or the end of this process."""
+def _lock(file: int) -> None:
+    """Lock the file until `_unlock`, or the end of this process."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -209,7 +209,7 @@ def _hold(file: int) -> None:
         _log.debug("no lock on the usage of a folder: %s", error)
 
 
-def _let_go(file: int) -> None:
+def _unlock(file: int) -> None:
     """Unlock the file. Closing is not enough: a child forked meanwhile has it open too, and would keep it locked."""
     with suppress(OSError):  # where there are no locks
         if sys.platform == "win32":

@@ -122,7 +122,7 @@ def test_two_that_reserve_at_once_do_not_both_get_the_last_room(usage: UsageFile
 def test_a_child_forked_during_a_change_keeps_nobody_waiting(usage: UsageFile) -> None:
     assert usage.reserve(1, 10, limit=100)
     ends, end = os.pipe()
-    with usage._held():
+    with usage._locked():
         child = os.fork()
         if child == 0:
             os.close(end)

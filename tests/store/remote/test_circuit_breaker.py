@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from samnb.errors import TierUnavailable
-from samnb.store.remote import RemoteTiers
+from samnb.store.remote import RemoteTiers, circuit_breaker
 from samnb.store.remote import folder as folder_tier
+from samnb.store.remote.circuit_breaker import CircuitBreaker
 from tests.support.fake_tier import ENTRY, KEY, FakeTier, entry_of, key_of, remote_of
 from tests.support.remote_servers import S3Server, silent_server
 from tests.support.waiting import wait_until
@@ -128,3 +129,34 @@ def test_an_entry_that_only_ever_fails_does_not_hold_up_the_rest(fake: FakeTier)
     remote.publish(key_of(1), entry_of(1))
     wait_until("the next is published", lambda: key_of(1) in fake.entries)
     remote.close()
+
+
+@pytest.fixture
+def breaker(monkeypatch: pytest.MonkeyPatch) -> CircuitBreaker:
+    monkeypatch.setattr(circuit_breaker.time, "monotonic", lambda: 1000.0)
+    return CircuitBreaker(first_rest=5, longest_rest=30)
+
+
+def test_each_failed_attempt_doubles_the_rest_up_to_the_longest(breaker: CircuitBreaker) -> None:
+    rests = []
+    for attempt in range(5):
+        breaker.trip("down", retried=attempt > 0)
+        rests.append(breaker.retry_at - 1000)
+    assert rests == [5, 10, 20, 30, 30]
+
+
+def test_only_the_first_of_many_failures_opens_it(breaker: CircuitBreaker) -> None:
+    assert breaker.trip("timed out", retried=False)
+    assert not breaker.trip("refused", retried=False)
+    assert (breaker.is_open, breaker.reason, breaker.retry_at) == (True, "timed out", 1005)
+    assert not breaker.trip("refused", retried=True)
+    assert (breaker.reason, breaker.retry_at) == ("refused", 1010)
+
+
+def test_a_reset_forgets_all_failures(breaker: CircuitBreaker) -> None:
+    for attempt in range(4):
+        breaker.trip("down", retried=attempt > 0)
+    breaker.reset()
+    assert (breaker.is_open, breaker.reason, breaker.retry_at) == (False, "", 0)
+    assert breaker.trip("down", retried=False)
+    assert breaker.retry_at == 1005
