@@ -52,7 +52,7 @@ def answers() -> list[Answer]:
 
 
 def tile(answer: Answer) -> np.ndarray:
-    """(TILE, TILE, 3) uint8: a square round the object, with room to see what leaked."""
+    """(TILE, TILE, 3) uint8: a square around the object, with space to show leaks."""
     case = answer.case
     x, y, w, h = cv2.boundingRect((case.mask | (answer.mask & (case.mask.mean() > 0.05))).astype(np.uint8))
     side = int(min(max(w, h) * 1.5 + 20, max(case.mask.shape)))

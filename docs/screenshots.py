@@ -1,4 +1,4 @@
-"""Take the pictures in docs/images anew: `python docs/screenshots.py`, with Chromium and the test extra installed."""
+"""Take the pictures in docs/images again: `python docs/screenshots.py`, with Chromium and the test extra installed."""
 
 from __future__ import annotations
 

@@ -409,7 +409,7 @@ class Signal:
             self._references = [other for other in self._references if other() not in (None, listener)]
 
     def emit(self, *values: object) -> None:
-        """Call the listeners; an error in one is logged, and the others are called all the same."""
+        """Call the listeners; an error in one is logged, and the others are still called."""
         with self._lock:
             listeners = [reference() for reference in self._references]
         for listener in filter(None, listeners):

@@ -292,7 +292,7 @@ class Session:
         """Groups of images that look alike and have different pixels: suggestions, nothing is merged.
 
         Re-compressed, resized, slightly cropped or brightened copies are found; turned or mirrored ones are not. A
-        picture and its grey version count as alike. Groups are made round a representative, the largest picture, and
+        picture and its grey version count as alike. Groups are made around a representative, the largest picture, and
         never chained from neighbour to neighbour. Pictures with hardly anything in them are left out, and so are pairs
         that `say_different` names; what `say_same` confirmed is marked.
 

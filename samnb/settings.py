@@ -166,7 +166,7 @@ def _on(text: str) -> bool:
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "DATABASE_URL",
-        "Where the catalog is, as a SQLAlchemy URL: a SQLite file, or a PostgreSQL "
+        "URL of the catalog, as in SQLAlchemy: a SQLite file, or a PostgreSQL "
         '(`postgresql+psycopg://user:password@host/name`, after `pip install "samnb[postgresql]"`).',
         "sqlite:///data/app.db",
         "`catalog.db` in the session folder",
@@ -176,7 +176,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_NETWORK_CATALOG",
-        "1 opens a SQLite catalog on a network file system all the same, without the write-ahead log: slower, and for "
+        "1 opens a SQLite catalog on a network file system, without the write-ahead log: slower, and for "
         "one process at a time.",
         "1",
         "such a catalog is refused",
@@ -184,7 +184,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "EMBED_CACHE_MAX",
-        "How many embeddings are kept in memory at most.",
+        "Maximum number of embeddings in memory.",
         "5000",
         "2000",
         _whole,
@@ -192,15 +192,15 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "DOWNSCALE_MAX",
-        "Known from the earlier server, and without effect: a model scales every picture to its own frame before it "
-        "encodes, so no embedding grows with its picture. Less memory: the two lines for memory.",
+        "A variable of the earlier server, without effect: a model scales every picture to its own input size before "
+        "it encodes, so no embedding grows with its picture. To use less memory, see `SAMNB_CACHE_MEMORY_BYTES`.",
         "1024",
         "no effect",
         str,
     ),
     Setting(
         "SAMNB_CACHE_MEMORY_BYTES",
-        "How much memory embeddings may take; a share is of the machine's memory.",
+        "Maximum memory of embeddings; a share is of the machine's memory.",
         "4GB",
         "1 GiB",
         parse_size,
@@ -208,7 +208,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_CACHE_DISK_BYTES",
-        "How much disk a session's embeddings may take; a share is of the whole disk.",
+        "Maximum disk space of a session's embeddings; a share is of the whole disk.",
         "20%",
         "a fifth of what is free, at most 50 GB",
         parse_size,
@@ -216,7 +216,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_CACHE_MIN_FREE_BYTES",
-        "How much of the disk stays free whatever the budget says; a share is of the whole disk.",
+        "Disk space that stays free, whatever the budget; a share is of the whole disk.",
         "10GB",
         "2 GB, or 5 % of a small disk",
         parse_size,
@@ -224,8 +224,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_CACHE_TTL",
-        "How long after its computation an embedding is used, here and in Redis. Embeddings do not go stale: this is "
-        "for those who have to forget.",
+        "Lifetime of an embedding after its computation, here and in Redis. Embeddings do not become stale: use it "
+        "only if data has to be deleted after a time.",
         "30d",
         "for ever",
         parse_seconds,
@@ -233,7 +233,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_CACHE_DTYPE",
-        "How embeddings are stored: float16, float32 or int8 (half the size again; try it with "
+        "Storage format of embeddings: float16, float32 or int8 (half the size of float16; check it with "
         "`Session.check_storage` first).",
         "int8",
         "float16",
@@ -242,7 +242,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_CACHE_REMOTE",
-        "Where embeddings are shared: addresses with commas between, asked in this order. See "
+        "Places that share embeddings: addresses separated by commas, read in this order. See "
         "[sharing.md](sharing.md).",
         "redis://cache:6379/0,s3://lab/embeddings",
         "nowhere",
@@ -260,36 +260,35 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_MIRROR",
-        "An address under which weight files are fetched by their published names, and not where they were published.",
+        "An address to fetch weight files from, by their published names, instead of the published addresses.",
         "https://files.example.org/weights",
         "the published addresses",
         str,
     ),
     Setting(
         "SAMNB_DOWNLOAD",
-        "1 fetches the weights of a model when it is first asked for and they are not there; otherwise "
-        "`samnb models download NAME` does.",
+        "1 fetches missing weights of a model when it is first used; otherwise `samnb models download NAME` does.",
         "1",
         "nothing is fetched unasked",
         _on,
     ),
     Setting(
         "SAMNB_FAST_ATTENTION",
-        "0 runs segment-anything's own image encoder, instead of the leaner one that does the same sums.",
+        "0 runs segment-anything's own image encoder, instead of the faster one with the same arithmetic.",
         "0",
         "1",
         _on,
     ),
     Setting(
         "SAMNB_FAST_DECODER",
-        "0 runs segment-anything's own mask decoder and scaling of masks, instead of the leaner ones.",
+        "0 runs segment-anything's own mask decoder and scaling of masks, instead of the faster ones.",
         "0",
         "1",
         _on,
     ),
     Setting(
         "SAMNB_PRECISION",
-        "In which precision the image encoder computes: float32, float16 or bfloat16. Each has embeddings of its own.",
+        "Precision of the image encoder: float32, float16 or bfloat16. Each has its own embeddings.",
         "bfloat16",
         "float16 on cuda, float32 elsewhere",
         _precision,
@@ -297,28 +296,28 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_BATCH",
-        "How many images the encoder takes at once in a prewarm.",
+        "Number of images that the encoder takes at once in a prewarm.",
         "8",
         "1 on a CPU; on a GPU found: doubled as long as images go faster",
         _count,
     ),
     Setting(
         "SAMNB_READERS",
-        "How many threads read pictures ahead of the encoder in a prewarm.",
+        "Number of threads that read pictures ahead of the encoder in a prewarm.",
         "4",
         "found on the first images; before that one for each processor, at most 8",
         _count,
     ),
     Setting(
         "SAMNB_THREADS",
-        "On how many processor threads the image encoder runs.",
+        "Number of processor threads of the image encoder.",
         "4",
         "1 for `tiny`; for others found by a prewarm: all that torch takes, or one",
         _count,
     ),
     Setting(
         "SAMNB_READ_AHEAD",
-        "How much memory pictures may take that a prewarm has read and not encoded yet; one is always read.",
+        "Maximum memory of pictures that a prewarm has read and not encoded yet; one is always read.",
         "2GB",
         "512 MiB",
         _bytes,
@@ -396,7 +395,7 @@ def settings_text(environment: Mapping[str, str] | None = None) -> str:
 
 def markdown_table() -> str:
     """The table of ``docs/settings.md``."""
-    rows = ["| variable | decides | such as | without it | argument |", "|---|---|---|---|---|"]
+    rows = ["| variable | meaning | example | default | argument |", "|---|---|---|---|---|"]
     for each in SETTINGS:
         option = f'`Session(cache={{"{each.option}": …}})`' if each.cache_option else f"`{each.option}`"
         cells = (f"`{each.name}`", each.meaning, f"`{each.example}`", each.default)

@@ -44,7 +44,7 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = T
         filling the polygons then gives the exact mask.
     exact : bool
         False: outlines for display. They take a tenth of the time, lie up to a quarter of a pixel beside the exact
-        ones, and parts that touch at a corner are one part. With a tolerance of 0 they are exact all the same.
+        ones, and parts that touch at a corner are one part. With a tolerance of 0 they are still exact.
 
     Returns
     -------

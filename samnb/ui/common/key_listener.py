@@ -50,7 +50,7 @@ export default { render };
 
 
 class KeyListener(anywidget.AnyWidget):
-    """Keys pressed while the widget round this one has the focus; text fields keep theirs.
+    """Keys pressed while the widget around this one has the focus; text fields keep theirs.
 
     The pointer alone does not count: what is typed into a cell while it rests over the widget is meant for the cell.
 
