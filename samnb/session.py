@@ -36,7 +36,7 @@ from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
 from .exchange.report import ImportReport
 from .images import thumbnail
-from .ingest.add import AddJob
+from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
 from .ingest.relocate import RelocationReport, relocate
 from .ingest.report import AddReport
@@ -174,7 +174,7 @@ class Session:
         """
         return run_shown(self._library.add(source, dataset=dataset, start=False), show=show)
 
-    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddJob:
+    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob:
         """Add pictures as `add` does, in the background; `await` it, or call `.wait()`. Then it has a `report`.
 
         Parameters

@@ -96,17 +96,17 @@ def evaluate(
     for clicks in (max_clicks, max_clicks if baseline_clicks is None else baseline_clicks):
         if clicks < 1:
             raise PromptError(f"max_clicks: expected at least 1; got {clicks}.")
-    players = [_Player(model, max_clicks, multimask, embed)]
-    players += [_Player(other, baseline_clicks or max_clicks, multimask, None) for other in baselines]
+    simulations = [_ClickSimulation(model, max_clicks, multimask, embed)]
+    simulations += [_ClickSimulation(other, baseline_clicks or max_clicks, multimask, None) for other in baselines]
     for case in cases:
         if isinstance(case, Failure):
-            players[0].failed.append(case)
+            simulations[0].failed.append(case)
             continue
-        for player in players:
-            player.play(case)
+        for simulation in simulations:
+            simulation.run(case)
         if on_case is not None:
             on_case(case)
-    report, *others = (player.report(seed) for player in players)
+    report, *others = (simulation.report(seed) for simulation in simulations)
     return report.with_baselines(others)
 
 
@@ -178,7 +178,7 @@ def evaluate_annotations(
 
 
 @dataclass(eq=False)
-class _Player:
+class _ClickSimulation:
     """The evaluation of one model over all cases."""
 
     model: Model
@@ -191,7 +191,7 @@ class _Player:
     decode_ms: list[float] = field(default_factory=list)
     _encoded: tuple[Any, Embedding | None] = (None, None)
 
-    def play(self, case: Case) -> None:
+    def run(self, case: Case) -> None:
         """Simulate all clicks of one case; a case the model fails on is noted and left out."""
         try:
             embedding = self._embedding(case)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CaseResult", "Figures", "summarise"]
+__all__ = ["CaseResult", "Metrics", "summarise"]
 
 RESAMPLES = 2000
 """The number of bootstrap samples for an interval."""
@@ -89,7 +89,7 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """Means over some cases; the top of this file explains the names. NaN: unknown.
 
     Parameters
@@ -122,21 +122,21 @@ class Figures:
         return {name: _plain(getattr(self, name)) for name in names} | {"intervals": intervals}
 
 
-def summarise(rows: Sequence[CaseResult], *, seed: int = 0) -> Figures:
+def summarise(rows: Sequence[CaseResult], *, seed: int = 0) -> Metrics:
     """The means of some cases and their intervals; the same rows and seed give the same result.
 
     Examples
     --------
     >>> rows = [CaseResult("a.png", "coin", "", 9, (iou,), (iou,), (0.9,), 1) for iou in (0.4, 0.8)]
-    >>> figures = summarise(rows)
-    >>> round(figures.iou_1, 3), figures.intervals["iou_1"], figures.nof_85
+    >>> metrics = summarise(rows)
+    >>> round(metrics.iou_1, 3), metrics.intervals["iou_1"], metrics.nof_85
     (0.6, (0.4, 0.8), 2)
     """
     table = np.array([[row.values[name] for name in _MEANS] for row in rows], float).reshape(len(rows), len(_MEANS))
     means = table.mean(axis=0) if len(rows) else np.full(len(_MEANS), np.nan)
     scores = np.array([score for row in rows for score in row.candidate_scores], float)
     ious = np.array([iou for row in rows for iou in row.candidate_ious], float)
-    return Figures(
+    return Metrics(
         cases=len(rows),
         **dict(zip(_MEANS, means.tolist(), strict=True)),
         nof_85=sum(row.clicks_to(0.85) is None for row in rows),

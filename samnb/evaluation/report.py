@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cards import card, count_text, html_table, more_text
 from ..records import Failure
-from .metrics import CaseResult, Figures, summarise
+from .metrics import CaseResult, Metrics, summarise
 
 if TYPE_CHECKING:
     import pandas
@@ -40,9 +40,9 @@ class ModelReport:
         Whether refining clicks decoded three candidates.
     seed : int
         Of the intervals.
-    overall : Figures
+    overall : Metrics
         Over all cases.
-    groups : mapping of str to Figures
+    groups : mapping of str to Metrics
         For each group alone; empty when there is only one.
     cases : tuple of CaseResult
         One for each case, in order.
@@ -62,8 +62,8 @@ class ModelReport:
     max_clicks: int
     multimask: bool
     seed: int
-    overall: Figures
-    groups: Mapping[str, Figures]
+    overall: Metrics
+    groups: Mapping[str, Metrics]
     cases: tuple[CaseResult, ...] = field(repr=False)
     encode_ms: float | None = None
     decode_ms: float | None = None
@@ -102,7 +102,7 @@ class ModelReport:
         return {
             **{name: getattr(self, name) for name in plain},
             "overall": self.overall.as_dict(),
-            "groups": {name: figures.as_dict() for name, figures in self.groups.items()},
+            "groups": {name: metrics.as_dict() for name, metrics in self.groups.items()},
             "cases": [case.as_dict() for case in self.cases],
             "failed": [asdict(failure) for failure in self.failed],
             "notes": list(self.notes),
@@ -181,9 +181,9 @@ class ModelReport:
         heads = ["group", "cases", *(label for label, _ in _SHORT), "to 0.85", "to 0.90", "score gap"]
         heads += [f"{other.model}, 1 / 5" for other in self.baselines]
         rows = [heads]
-        for name, figures in self.groups.items():
-            row = [name or "–", str(figures.cases), *(_number(getattr(figures, key), ".3f") for _, key in _SHORT)]
-            row += [_number(figures.noc_85, ".2f"), _number(figures.noc_90, ".2f"), _number(figures.score_gap, ".3f")]
+        for name, metrics in self.groups.items():
+            row = [name or "–", str(metrics.cases), *(_number(getattr(metrics, key), ".3f") for _, key in _SHORT)]
+            row += [_number(metrics.noc_85, ".2f"), _number(metrics.noc_90, ".2f"), _number(metrics.score_gap, ".3f")]
             rows.append(row + [_one_and_five(other.groups.get(name)) for other in self.baselines])
         return rows
 
@@ -195,16 +195,16 @@ class ModelReport:
         return rows
 
 
-def _with_interval(figures: Figures, name: str, form: str) -> str:
-    text = _number(getattr(figures, name), form)
-    if name not in figures.intervals:
+def _with_interval(metrics: Metrics, name: str, form: str) -> str:
+    text = _number(getattr(metrics, name), form)
+    if name not in metrics.intervals:
         return text
-    low, high = figures.intervals[name]
+    low, high = metrics.intervals[name]
     return f"{text} ({low:.2f}–{high:.2f})"
 
 
-def _one_and_five(figures: Figures | None) -> str:
-    return "–" if figures is None else f"{_number(figures.iou_1, '.2f')} / {_number(figures.iou_5, '.2f')}"
+def _one_and_five(metrics: Metrics | None) -> str:
+    return "–" if metrics is None else f"{_number(metrics.iou_1, '.2f')} / {_number(metrics.iou_5, '.2f')}"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -28,9 +28,9 @@ from ..images.zip_files import Member
 from ..jobs import Event, Job, JobControl
 from ..records import Failure
 from .report import AddReport
-from .sources import Item, Kept, Refused, items_of, keep
+from .sources import Item, Rejected, StoredFile, items_of, store_bytes
 
-__all__ = ["AddJob", "new_image", "threads"]
+__all__ = ["IngestJob", "new_image", "threads"]
 
 _log = logging.getLogger("samnb.intake")
 
@@ -57,7 +57,7 @@ class _Block:
     """Up to `BATCH` sources in progress: those known from the catalog, and those being read."""
 
     paths: list[str]
-    kept: dict[str, Kept]
+    kept: dict[str, StoredFile]
     reads: dict[str, _Read] = field(default_factory=dict)
     there: dict[str, ImageRecord] = field(default_factory=dict)
     stamps: dict[str, FileStat] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class _Block:
     chunks: deque[Future[None]] = field(default_factory=deque)
 
 
-class AddJob(Job):
+class IngestJob(Job):
     """A `Job` that adds pictures; the result is in `report`.
 
     Parameters
@@ -91,7 +91,7 @@ class AddJob(Job):
         is_cached: Callable[[str], bool],
         start: bool = True,
     ):
-        adding = _Adding(catalog, folder, dataset, is_cached)
+        adding = _Ingest(catalog, folder, dataset, is_cached)
         super().__init__(f"add {dataset!r}", partial(adding.events, source), start=start)
 
     @property
@@ -105,7 +105,7 @@ def threads() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-class _Adding:
+class _Ingest:
     """One running call of `Session.add`."""
 
     def __init__(self, catalog: Catalog, folder: Path, dataset: str, is_cached: Callable[[str], bool]):
@@ -172,12 +172,12 @@ class _Adding:
         for item in pool.map(self._keep, items) if any(isinstance(i, Member) for i in items) else items:
             if isinstance(item, str):
                 block.paths.append(item)
-            elif isinstance(item, Kept):
+            elif isinstance(item, StoredFile):
                 if item.path in self._seen:
-                    _unkeep(item)  # a source that was read before and was stored again failed to be read
+                    _discard_stored(item)  # a source that was read before and was stored again failed to be read
                 block.paths.append(item.path)
                 block.kept.setdefault(item.path, item)
-            elif isinstance(item, Refused):
+            elif isinstance(item, Rejected):
                 # Two refused sources may have one name; a path cannot contain a NUL.
                 self._refused += 1
                 key = f"{item.name}\0{self._refused}"
@@ -200,9 +200,9 @@ class _Adding:
         if not self._control.go_on():
             return None
         try:
-            return replace(keep(self._folder, item.name, item.read()), name=item.label)
+            return replace(store_bytes(self._folder, item.name, item.read()), name=item.label)
         except ImageError as error:
-            return Refused(item.label, item.reason or str(error))
+            return Rejected(item.label, item.reason or str(error))
 
     def _look_up(self, block: _Block) -> None:
         """Find files that are unchanged in this dataset, or were read before under another name or dataset."""
@@ -296,7 +296,7 @@ class _Adding:
         kept = block.kept.get(read.path)
         if kept is None:
             return Failure(_printable(read.path), _printable(read.reason))
-        _unkeep(kept)
+        _discard_stored(kept)
         return Failure(_printable(kept.name), _printable(read.reason.replace(kept.path, kept.name)))
 
     def _row(self, read: _Read) -> ImageRecord | NewImage | None:
@@ -321,7 +321,7 @@ class _Adding:
         )
 
 
-def _unkeep(kept: Kept) -> None:
+def _discard_stored(kept: StoredFile) -> None:
     """Delete a file from the session folder that was just stored and is not needed."""
     if kept.is_new:
         path = Path(kept.path)

@@ -18,7 +18,7 @@ from ..images.pixel_cache import PixelCache
 from ..jobs import Job
 from ..records import ImageRef
 from . import legacy
-from .add import AddJob
+from .add import IngestJob
 
 __all__ = ["ImageLibrary"]
 
@@ -83,7 +83,7 @@ class ImageLibrary:
         """(H, W, 3) upright RGB, read-only; the last few are kept in memory. Raises `ImageError`."""
         return self._pixels.of(self.read(image))
 
-    def add(self, source: Any, *, dataset: str = "default", start: bool = True) -> AddJob:
+    def add(self, source: Any, *, dataset: str = "default", start: bool = True) -> IngestJob:
         """A job that adds pictures to a dataset; see `samnb.session.Session.add`.
 
         Parameters
@@ -93,7 +93,7 @@ class ImageLibrary:
         start : bool
             Begin at once in the background. False: `run_to_report` does the work.
         """
-        return AddJob(self.catalog, self.folder, source, dataset=dataset, is_cached=self._is_cached, start=start)
+        return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=self._is_cached, start=start)
 
     def fill_hashes(self) -> Job:
         """A job, begun in the background, that reads the files of images whose hashes are not known."""

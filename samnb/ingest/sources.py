@@ -21,7 +21,7 @@ from ..images import as_pixels, encode_png, pixel_hash, suffix_for
 from ..images.discovery import iter_images
 from ..images.zip_files import Member, is_zip, members_of
 
-__all__ = ["Item", "Kept", "Refused", "items_of", "keep", "name_of"]
+__all__ = ["Item", "Rejected", "StoredFile", "items_of", "name_of", "store_bytes"]
 
 Bytes = bytes | bytearray | memoryview
 
@@ -31,7 +31,7 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*]|[\ud800-\udfff]')
 
 
 @dataclass(frozen=True, eq=False)
-class Refused:
+class Rejected:
     """A source that cannot be added: its name in reports, and the reason; two with one name are unequal."""
 
     name: str
@@ -39,7 +39,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredFile:
     """A picture file in the session folder: its path, its name in reports, and whether it is new."""
 
     path: str
@@ -47,14 +47,14 @@ class Kept:
     is_new: bool
 
 
-Item = str | Member | Kept | Refused
+Item = str | Member | StoredFile | Rejected
 """The absolute path of a file; a member of a zip file, not stored yet; a stored file; a refused source."""
 
 
 def items_of(source: Any, folder: Path) -> Iterator[Item]:
     """The pictures of a source, as an iterator.
 
-    In a list or an iterator, a missing element gives a `Refused` and does not end the iteration.
+    In a list or an iterator, a missing element gives a `Rejected` and does not end the iteration.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def items_of(source: Any, folder: Path) -> Iterator[Item]:
         try:
             yield from _items_of_one(element, folder)
         except ImageError as error:
-            yield Refused(name_of(element), str(error))
+            yield Rejected(name_of(element), str(error))
 
 
 def name_of(element: Any) -> str:
@@ -85,7 +85,7 @@ def name_of(element: Any) -> str:
     return (named and named[0]) or f"<{type(element).__name__} from memory>"
 
 
-def keep(folder: Path, name: str, content: bytes) -> Kept:
+def store_bytes(folder: Path, name: str, content: bytes) -> StoredFile:
     """Store a picture file in the session folder, unchanged.
 
     The same bytes under the same name have the same path, so adding them again adds nothing.
@@ -108,11 +108,11 @@ def keep(folder: Path, name: str, content: bytes) -> Kept:
     shown = name or "<bytes from memory>"
     try:
         if path.is_file() and path.stat().st_size == len(content):
-            return Kept(str(path), shown, False)
+            return StoredFile(str(path), shown, False)
         write_atomic(path, content)
     except OSError as error:
         raise cannot_write(folder, path, error) from error
-    return Kept(str(path), shown, True)
+    return StoredFile(str(path), shown, True)
 
 
 # -- inside ----------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def _items_of_one(source: Any, folder: Path) -> Iterator[Item]:
     if is_zip(content):
         yield from members_of(content, name)
     elif content:
-        yield keep(folder, name, content)
+        yield store_bytes(folder, name, content)
     else:
         raise ImageError(f"{name or '<bytes from memory>'}: empty, zero bytes. Expected the bytes of a picture file.")
 
@@ -145,10 +145,10 @@ def _items_of_path(path: str) -> Iterator[Item]:
     if is_zip(path):
         yield from members_of(os.path.abspath(path), path)
         return
-    refused: list[Refused] = []
+    refused: list[Rejected] = []
 
     def unreadable(folder: str, error: OSError) -> None:
-        refused.append(Refused(folder, f"this folder cannot be listed ({error.strerror or error})"))
+        refused.append(Rejected(folder, f"this folder cannot be listed ({error.strerror or error})"))
 
     for found in iter_images(path, unreadable=unreadable):
         # Without "..": the same file reached on two ways is one image.

@@ -17,7 +17,7 @@ from ..models.proposals import Proposal, Propose, proposer
 from ..prompts import Embedding, Prompt
 from ..records import ImageRecord
 from .matching import Match, find_objects
-from .report import DetectionCounts, ImageFigures, Sweep, SweepRow
+from .report import DetectionCounts, ImageMetrics, Sweep, SweepRow
 from .template import Template
 
 __all__ = ["LabelledImage", "PackedMasks", "compare_with_labels", "evaluate_image", "memoized", "sweep"]
@@ -76,7 +76,7 @@ class LabelledImage:
     wanted: Mapping[str, Sequence[NDArray[np.bool_]]]
 
 
-def evaluate_image(template: Template, labelled: LabelledImage, model: Model, *, min_iou: float = 0.5) -> ImageFigures:
+def evaluate_image(template: Template, labelled: LabelledImage, model: Model, *, min_iou: float = 0.5) -> ImageMetrics:
     """The objects that a template finds on one image.
 
     Parameters
@@ -139,7 +139,7 @@ def sweep(
 
 def compare_with_labels(
     template: Template, labelled: LabelledImage, matches: Sequence[Match], min_iou: float
-) -> ImageFigures:
+) -> ImageMetrics:
     """An image's objects among these masks: found, missed and false, by category."""
     tallies, scores, missed, false = {}, [], [], []
     for category in (examples.category for examples in template.categories):
@@ -151,7 +151,7 @@ def compare_with_labels(
         scores += [(match.score, number in right) for number, match in enumerate(kept)]
         missed += [mask for number, mask in enumerate(wanted) if number not in {n for _, n, _ in pairs}]
         false += [match.mask for number, match in enumerate(kept) if number not in right]
-    return ImageFigures(labelled.image.id, labelled.image.filename, tallies, tuple(scores), tuple(missed), tuple(false))
+    return ImageMetrics(labelled.image.id, labelled.image.filename, tallies, tuple(scores), tuple(missed), tuple(false))
 
 
 def _pairs(

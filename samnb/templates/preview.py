@@ -24,7 +24,7 @@ from ..records import ImageRecord
 from .evaluation import LabelledImage, compare_with_labels
 from .features import make_example, prototype
 from .matching import Match, find_objects
-from .report import ImageFigures
+from .report import ImageMetrics
 from .template import Example, Template
 
 __all__ = ["SIDE", "Preview", "Sample", "samples_of"]
@@ -55,7 +55,7 @@ class Preview:
         The picture, at most `SIDE` pixels across.
     matches : tuple of Match
         Masks of the same size.
-    figures : ImageFigures or None
+    figures : ImageMetrics or None
         Compared with annotations by hand; None if there are none.
     is_example : bool
         The template's own examples are on it, so its result is too good.
@@ -68,7 +68,7 @@ class Preview:
     image: ImageRecord
     pixels: NDArray[np.uint8]
     matches: tuple[Match, ...] = field(repr=False)
-    figures: ImageFigures | None
+    figures: ImageMetrics | None
     is_example: bool
     candidates: tuple[Match, ...] = field(default=(), repr=False)
     settled: bool = True
@@ -130,7 +130,7 @@ class Sample:
         self._decoded_room = DECODED_ROOM
         self._answers: dict[Prompt, Proposal] = {}
         self._searches: list[_Search] = []
-        self._measured: tuple[tuple[int, ...], ImageFigures] | None = None
+        self._measured: tuple[tuple[int, ...], ImageMetrics] | None = None
 
     def look(self, template: Template, *, min_iou: float = 0.5) -> Preview:
         """The preview of the template on this image.

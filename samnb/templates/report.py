@@ -19,7 +19,7 @@ from ..records import Failure
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["DetectionCounts", "ImageFigures", "Sweep", "SweepRow", "TemplateReport"]
+__all__ = ["DetectionCounts", "ImageMetrics", "Sweep", "SweepRow", "TemplateReport"]
 
 WORST = 6
 """Images that a report shows."""
@@ -87,7 +87,7 @@ class DetectionCounts:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageFigures:
+class ImageMetrics:
     """One image: its counts by category, and the missed and the false masks.
 
     Parameters
@@ -122,7 +122,7 @@ class TemplateReport:
     ----------
     template : str
         Name and version.
-    images : tuple of ImageFigures
+    images : tuple of ImageMetrics
         The worst first.
     min_iou : float
         The IoU from which a mask counts as the object.
@@ -134,7 +134,7 @@ class TemplateReport:
     """
 
     template: str
-    images: tuple[ImageFigures, ...] = field(repr=False)
+    images: tuple[ImageMetrics, ...] = field(repr=False)
     min_iou: float
     left_out: int = 0
     failed: tuple[Failure, ...] = ()

@@ -23,7 +23,7 @@ from ..records import BY_HAND, Failure, ImageRef
 from .apply import apply_events
 from .evaluation import LabelledImage, PackedMasks, evaluate_image, sweep
 from .features import cells_at, make_example
-from .report import WORST, ImageFigures, Sweep, TemplateReport
+from .report import WORST, ImageMetrics, Sweep, TemplateReport
 from .template import CategoryExamples, Example, Template, make_template
 
 __all__ = ["TemplateService"]
@@ -173,7 +173,7 @@ class TemplateService:
         """The found, missed and false objects of a template, against annotations by hand; nothing is written."""
         template, failed = self.resolve(template), []
         labelled, left_out = self._labelled(template, self._library.select(dataset, images), on_examples=on_examples)
-        found: list[ImageFigures] = []
+        found: list[ImageMetrics] = []
         for one in labelled:
             try:
                 found.append(evaluate_image(template, one, self._model, min_iou=min_iou))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..duplicates.gallery import NearDuplicateGroups
     from ..duplicates.service import DeduplicationReport
     from ..encoding.regions import Region
-    from ..ingest.add import AddJob
+    from ..ingest.add import IngestJob
     from ..models import Model
     from ..prompts import Embedding, Prediction, Prompt
     from ..records import CategoryRecord, DatasetRecord, ImageRecord, ImageRef
@@ -142,4 +142,4 @@ class TunerSession(WidgetSession, Protocol):
 class UploadSession(Protocol):
     """For the upload."""
 
-    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddJob: ...
+    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob: ...

@@ -12,7 +12,7 @@ from .common.error_line import ErrorLine, show_errors
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..ingest.add import AddJob
+    from ..ingest.add import IngestJob
     from ..ingest.report import AddReport
     from .session_protocol import UploadSession
 
@@ -34,7 +34,7 @@ class Upload(ipywidgets.VBox):
 
     def __init__(self, session: UploadSession, *, dataset: str = "default"):
         self.session, self.dataset = session, dataset
-        self.job: AddJob | None = None
+        self.job: IngestJob | None = None
         self._files = ipywidgets.FileUpload(
             accept=",".join([*sorted(IMAGE_SUFFIXES), ".zip"]),
             multiple=True,

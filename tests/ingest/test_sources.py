@@ -16,7 +16,7 @@ from PIL import Image
 import samnb.session
 from samnb.errors import ImageError, SessionReadOnly
 from samnb.images import content_hash
-from samnb.ingest.sources import Kept, Refused, items_of, keep
+from samnb.ingest.sources import Rejected, StoredFile, items_of, store_bytes
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
 
@@ -125,25 +125,25 @@ def test_a_list_of_two_names_is_no_name_and_bytes(session: Session, tmp_path: Pa
 
 def test_things_in_a_list_that_are_no_picture(tmp_path: Path) -> None:
     items = list(items_of([None, 5, ("a.jpg", "text"), ("e.png", b""), object()], tmp_path))
-    assert {type(item) for item in items} == {Refused}
-    assert [item.name for item in items if isinstance(item, Refused)][3] == "e.png"
+    assert {type(item) for item in items} == {Rejected}
+    assert [item.name for item in items if isinstance(item, Rejected)][3] == "e.png"
     with pytest.raises(ImageError, match="zero bytes"):
         list(items_of(b"", tmp_path))
 
 
 def test_a_kept_file_that_was_torn_is_written_anew(tmp_path: Path) -> None:
-    first = keep(tmp_path, "a.jpg", A)
+    first = store_bytes(tmp_path, "a.jpg", A)
     assert first.is_new
     Path(first.path).write_bytes(A[:10])
-    assert keep(tmp_path, "a.jpg", A) == Kept(first.path, "a.jpg", True)
+    assert store_bytes(tmp_path, "a.jpg", A) == StoredFile(first.path, "a.jpg", True)
     assert Path(first.path).read_bytes() == A
-    assert not keep(tmp_path, "a.jpg", A).is_new
+    assert not store_bytes(tmp_path, "a.jpg", A).is_new
 
 
 def test_a_session_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("a file in the way")
     with pytest.raises((SessionReadOnly, OSError), match="images"):
-        keep(tmp_path, "a.jpg", A)
+        store_bytes(tmp_path, "a.jpg", A)
 
 
 def test_a_folder_that_cannot_be_listed_is_reported(

@@ -194,7 +194,7 @@ def test_the_widget_follows_work_that_blocks_the_kernel(
     titles: list[str] = []
 
     async def cell() -> Progress:
-        job = samnb.ingest.add.AddJob(
+        job = samnb.ingest.add.IngestJob(
             session.catalog, session.folder, photos, dataset="monday", is_cached=lambda _: False, start=False
         )
         progress = Progress(job)
