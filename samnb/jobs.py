@@ -43,7 +43,7 @@ class Event:
         Milliseconds this image took.
     details : dict
         More fields, merged into `as_dict`: the error of a failed image, counts of the last event. ``images``: the
-        number of images that the event stands for, where it is not 1.
+        number of images that the event represents, if it is not 1.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Event:
 
     @property
     def images(self) -> int:
-        """Number of images that the event stands for; 0 for "found" and "done"."""
+        """Number of images that the event represents; 0 for "found" and "done"."""
         return 0 if self.status in ("found", "done") else self.details.get("images", 1)
 
     def __repr__(self) -> str:
@@ -107,7 +107,7 @@ class JobControl:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Let `go_on` return False, also where a thread waits in it."""
+        """Let `go_on` return False, also in a thread that waits in it."""
         self._cancelled.set()
         self._may_run.set()
 
@@ -334,7 +334,7 @@ def _calls_on_this_loop() -> Callable[[Callable[[], None]], None]:
     except RuntimeError:
         return lambda call: call()
     here = threading.get_ident()
-    # Where `Job.run` blocks the loop's own thread, the call is made at once; the loop would make it after the end.
+    # If `Job.run` blocks the loop's own thread, the call is made at once; the loop would make it after the end.
     return lambda call: call() if threading.get_ident() == here else _call_soon(loop, call)
 
 
@@ -342,13 +342,13 @@ def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Non
     try:
         loop.call_soon_threadsafe(call)
     except RuntimeError:
-        # The kernel is shutting down: its loop was closed while the work went on.
+        # The kernel is shutting down: its loop was closed during the work.
         _log.debug("event loop closed before the last event of a job")
 
 
 @contextmanager
 def _ctrl_c_cancels(control: JobControl) -> Iterator[None]:
-    """The first Ctrl+C lets the current image be finished, the second raises `KeyboardInterrupt`."""
+    """The first Ctrl+C finishes the current image and stops, the second raises `KeyboardInterrupt`."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # the program handles this signal itself

@@ -17,7 +17,7 @@ __all__ = ["in_notebook", "run_shown", "show_bar", "show_job"]
 def show_job(job: Job) -> None:
     """The Progress widget when this is a Jupyter kernel, a tqdm bar when not."""
     if in_notebook():
-        # By name at run time: the core knows no widgets, and a script must not pay for importing them.
+        # Imported at run time: the core knows no widgets, and scripts do not need them.
         importlib.import_module("samnb.widgets").show_progress(job)
     else:
         show_bar(job)

@@ -1,4 +1,4 @@
-"""`Session`, the facade: everything that the widgets do with a mouse is a method here."""
+"""`Session`: every action of the widgets is a method here."""
 
 from __future__ import annotations
 
@@ -163,14 +163,14 @@ class Session:
             ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
         dataset : str
         show : bool
-            Draw the progress (a tqdm bar outside a notebook) when it takes longer than a second.
+            Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
 
         Raises
         ------
         ImageNotFound
             A single path or glob without a picture.
         KeyboardInterrupt
-            After the current image is finished; its message says how far it came. A second Ctrl+C stops at once.
+            After the current image is finished; its message has the progress. A second Ctrl+C stops at once.
         """
         return run_shown(self._library.add(source, dataset=dataset, start=False), show=show)
 
@@ -227,7 +227,7 @@ class Session:
         return self.catalog.rename_dataset(name, new_name)
 
     def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> RemovalReport:
-        """Take a dataset out of the session: its images and their annotations.
+        """Remove a dataset from the session: its images and their annotations.
 
         Files and embeddings stay, so adding it again needs no encoding. So do the same pictures in other datasets.
 
@@ -253,7 +253,7 @@ class Session:
     def relocate(self, folder: str | Path) -> RelocationReport:
         """Find files that were moved or renamed, by their bytes, in this folder and those below.
 
-        Images keep their ids, annotations and embeddings. Files that are where they were do not change.
+        Images keep their ids, annotations and embeddings. Files that did not move are not read.
 
         Raises
         ------
@@ -265,7 +265,7 @@ class Session:
     def fill_hashes(self, *, show: bool = True) -> Job:
         """Read the files of images whose hashes are not known, in the background; `await` it, or call `.wait()`.
 
-        Those are images that came from the earlier server, and images whose perceptual hash was made by an older
+        These are images from the earlier server, and images whose perceptual hash was made by an older
         version. Without this call, `prewarm`, `predict` and `add` read the former when they need them. A file that is
         gone or changed is reported in its event, and the rest continues.
 
@@ -293,8 +293,8 @@ class Session:
 
         Re-compressed, resized, slightly cropped or brightened copies are found; turned or mirrored ones are not. A
         picture and its grey version count as alike. Groups are made around a representative, the largest picture, and
-        never chained from neighbour to neighbour. Pictures with hardly anything in them are left out, and so are pairs
-        that `say_different` names; what `say_same` confirmed is marked.
+        never chained from neighbour to neighbour. Pictures with hardly any detail are left out, and so are pairs
+        marked by `say_different`; pairs confirmed by `say_same` are marked.
 
         Parameters
         ----------
@@ -307,7 +307,7 @@ class Session:
         return self._duplicates.near_duplicates(threshold, dataset=dataset)
 
     def say_same(self, first: ImageRef, second: ImageRef) -> None:
-        """Save that two images show the same picture, in all datasets; a later statement replaces it.
+        """Save that two images show the same picture, in all datasets; a later verdict replaces it.
 
         Raises
         ------
@@ -323,7 +323,7 @@ class Session:
         self._duplicates.set_verdict(first, second, same=False)
 
     def unsay(self, first: ImageRef, second: ImageRef) -> bool:
-        """Delete what `say_same` or `say_different` saved for two images; False if there was nothing."""
+        """Remove the verdict of `say_same` or `say_different` on two images; False if there was none."""
         return self._duplicates.clear_verdict(first, second)
 
     def keep_one_of_each(
@@ -337,8 +337,8 @@ class Session:
     ) -> DeduplicationReport:
         """Make a dataset of the same files without duplicates.
 
-        One image stays of those with the same pixels, of those said to be the same, and of those that look alike: the
-        largest in pixels, of several as large the one with the larger file, else the first. The datasets they come
+        One image stays of those with the same pixels, of those with the verdict "same", and of those that look alike:
+        the one with the most pixels, then with the larger file, then the first. The datasets they come
         from, and all files, stay as they are.
 
         Parameters
@@ -352,7 +352,7 @@ class Session:
         only_confirmed : bool
             Leave out only images with the same pixels or the verdict "same", not those that only look alike.
         keep : iterable of images
-            These stay rather than a larger one.
+            These stay instead of a larger one.
 
         Raises
         ------
@@ -386,7 +386,7 @@ class Session:
     def prefetch(self, image: ImageRef, *, neighbours: Iterable[ImageRef] = ()) -> None:
         """Encode an image in the background before anything else, and then those that may be needed next.
 
-        Returns at once. A prewarm of this session waits meanwhile. What an earlier call asked for and is not begun is
+        Returns at once. A prewarm of this session waits meanwhile. Images of an earlier call that have not started are
         dropped. `look_at` is the earlier name.
         """
         self._prefetcher.prefetch(self.image(image), [self.image(other) for other in neighbours])
@@ -588,7 +588,7 @@ class Session:
         prompt: Prompt | None = None,
         score: float | None = None,
     ) -> Annotation:
-        """Change an annotation and keep its id; what is left out stays.
+        """Change an annotation and keep its id; omitted values stay.
 
         An annotation that a template made counts as accepted when its mask, category or prompt is changed here.
 
@@ -693,8 +693,8 @@ class Session:
         strategy : {"match_all", "match", "fixed"}
             Every instance, the best one, or the same relative prompt on every image.
         background : mapping of image to (N, 2), optional
-            (x, y) in image pixels, on things that are mistaken for the object: what looks more like them than like the
-            examples is left out.
+            (x, y) in image pixels, on things that are mistaken for the object: places more similar to them than to the
+            examples are left out.
         **parameters
             See `samnb.templates.DEFAULT_PARAMETERS`.
 
@@ -725,7 +725,7 @@ class Session:
         return self._templates.save(template)
 
     def tune(self, template: Template | str, images: Iterable[ImageRef] | None = None) -> Tuner:
-        """A widget with a template's parameters, and what they find on 12 images as they move.
+        """A widget with a template's parameters, and the objects they find on 12 images, live.
 
         For the last line of a notebook cell. Nothing is written until "Save", which makes a new version.
 
@@ -776,7 +776,7 @@ class Session:
     def undo_apply(
         self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
     ) -> int:
-        """Remove what any version of a template made; returns the number of annotations removed.
+        """Remove the annotations of all versions of a template; returns their number.
 
         Annotations that a review accepted or rejected stay, and so do those made by hand.
 
@@ -804,7 +804,7 @@ class Session:
         return self._annotations.to_review(dataset=dataset, template=template)
 
     def review(self, dataset: str | None = None, *, template: str | None = None) -> Review:
-        """A widget that shows what `to_review` gives, one object after the other: A accepts, R rejects, F fixes.
+        """A widget that shows the objects of `to_review` one after the other: A accepts, R rejects, F fixes.
 
         For the last line of a notebook cell. Answers are saved, and not asked for again.
         """
@@ -822,7 +822,7 @@ class Session:
         return self._annotations.review(annotation, REJECTED)
 
     def unreview(self, annotation: Annotation | int) -> Annotation:
-        """Take an `approve` or `reject` back: the annotation is among `to_review` again."""
+        """Undo an `approve` or `reject`: the annotation is in `to_review` again."""
         return self._annotations.review(annotation, UNSURE)
 
     def evaluate(
@@ -850,7 +850,7 @@ class Session:
         min_iou : float
             Lowest IoU at which a mask counts as the object, above 0 and up to 1.
         on_examples : bool
-            Also on the images that hold the template's own examples, which gives too good a result.
+            Also on the images with the template's own examples, which gives too good a result.
 
         Raises
         ------
@@ -933,8 +933,8 @@ class Session:
     ) -> ImportReport:
         """Add annotations from a file of another tool; failures are in the report, and the rest continues.
 
-        Annotations that are there never change: the same object again, or one that was edited by hand since, is left
-        out. So the same call again adds nothing, and continues where it was interrupted. New ones have the source
+        Existing annotations never change: an object that is there already, or was edited by hand since, is left
+        out. So a second call adds nothing, and an interrupted one continues. New ones have the source
         "import:<format>".
 
         Parameters
@@ -950,7 +950,7 @@ class Session:
             New ones count as made by hand: their source is "hand", so that templates are made from them and evaluated
             on them. For masks that a person has checked, not those of a program.
         show : bool
-            Draw the progress (a tqdm bar outside a notebook) when it takes longer than a second.
+            Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
         **options
             For "coco", ``crowds=False`` leaves out objects marked ``iscrowd``. For "masks", ``categories=["coin", …]``
             names the numbers 1, 2, … of label maps.
@@ -976,14 +976,14 @@ class Session:
     def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
         """Make a recipe's masks again from pictures in a folder, save them here, and report where they differ.
 
-        Pictures are found by their pixels: they may have other names. What is here already is not added twice: a
-        picture that the recipe's dataset holds under another path is used as it is there.
+        Pictures are found by their pixels: they may have other names. Existing images are not added twice: a
+        picture that the recipe's dataset has under another path is used as it is there.
 
         Parameters
         ----------
         recipe : Recipe or path
         images : path
-            A folder with the pictures, searched with those below it.
+            A folder with the pictures, searched with its subfolders.
         any_model : bool
             Also with another model than the recipe's; masks will differ.
 
@@ -1084,5 +1084,5 @@ def _shown(job: AnyJob, show: bool) -> AnyJob:
 
 
 def _widget(name: str, *arguments: Any, **options: Any) -> Any:
-    # By name at run time: a script must not pay for importing widgets.
+    # Imported at run time: scripts do not need the widgets.
     return getattr(importlib.import_module("samnb.widgets"), name)(*arguments, **options)
