@@ -14,6 +14,7 @@ from tests.support.postgres_server import PostgresServer
 from tests.support.remote_servers import RedisServer, S3Server
 
 if TYPE_CHECKING:
+    from samnb.cache import EmbeddingCache
     from samnb.catalog import Catalog
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -117,3 +118,11 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
 def both_databases(catalog_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every session of the test has its catalog there, whatever its folder."""
     monkeypatch.setenv("DATABASE_URL", catalog_url)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EmbeddingCache:
+    """An empty embedding cache in a folder."""
+    from samnb.cache import EmbeddingCache
+
+    return EmbeddingCache(tmp_path / "embeddings")

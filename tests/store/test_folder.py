@@ -1,0 +1,275 @@
+"""A folder of entries: damage, kills, full disks and permissions."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from samnb.cache import CacheReport, EmbeddingCache
+from samnb.errors import SessionReadOnly, StoreError
+from samnb.store import folder as entry_folder
+from samnb.store.entry import EntryDamaged, deserialize, serialize
+from samnb.store.entry_files import read_entry
+from tests.support.cache_child import embedding_of, key_of
+from tests.support.embeddings import KEY, damage, same, some, start
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX users, limits or fork")
+
+
+def test_no_changed_byte_goes_unnoticed() -> None:
+    raw = serialize(KEY, some((2, 3)), dtype="float16", metadata={"filename": "a.jpg"})
+    deserialize(raw, KEY)
+    for position in range(len(raw)):
+        changed = bytearray(raw)
+        changed[position] ^= 1 << position % 8
+        with pytest.raises(EntryDamaged):
+            deserialize(bytes(changed), KEY)
+    for length in range(len(raw)):
+        with pytest.raises(EntryDamaged):
+            deserialize(raw[:length], KEY)
+    with pytest.raises(EntryDamaged):
+        deserialize(raw + b"\0", KEY)
+
+
+def zero_a_page(raw: bytearray) -> None:
+    raw[8192:12288] = bytes(4096)
+
+
+def flip_a_byte(raw: bytearray) -> None:
+    raw[len(raw) // 2] ^= 0x10
+
+
+def truncate(raw: bytearray) -> None:
+    del raw[-1000:]
+
+
+@pytest.mark.parametrize("change", [flip_a_byte, zero_a_page, truncate, bytearray.clear])
+def test_a_damaged_entry_is_a_miss_set_aside_and_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Callable[[bytearray], object]
+) -> None:
+    good = EmbeddingCache(tmp_path).put(KEY, some((16, 32, 32)), about={})
+    cache = EmbeddingCache(tmp_path)
+    damage(cache.path_of(KEY), change)
+    with caplog.at_level(logging.WARNING, "samnb.cache"):
+        assert cache.get(KEY) is None
+    assert str(cache.path_of(KEY)) in caplog.text
+    assert "checksum" in caplog.text or "not an embedding" in caplog.text
+    assert KEY not in cache
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1
+    again, hit = cache.get_or_compute(KEY, lambda: some((16, 32, 32)), about={})
+    assert not hit
+    assert same(again, good)
+    assert same(EmbeddingCache(tmp_path).get(KEY), good)
+    assert (cache.stats().quarantined, cache.stats().computed, cache.stats().misses) == (1, 1, 2)
+
+
+def test_an_entry_under_another_key_is_not_served(cache: EmbeddingCache) -> None:
+    cache.put(KEY, some(), about={})
+    other = cache.path_of(key_of(1))
+    other.parent.mkdir(parents=True)
+    os.replace(cache.path_of(KEY), other)
+    assert cache.get(key_of(1)) is None
+    assert cache.get(KEY) is None
+    assert cache.check().quarantined == 1
+
+
+def test_a_sound_entry_published_meanwhile_is_not_set_aside(tmp_path: Path) -> None:
+    # two readers met the damage; the first has moved it and published again before the second gets to it
+    cache = EmbeddingCache(tmp_path, memory_bytes=0)
+    cache.put(KEY, some(), about={})
+    damage(cache.path_of(KEY), flip_a_byte)
+    folder = entry_folder.EntryFolder(tmp_path)
+    with pytest.raises(EntryDamaged) as caught:
+        read_entry(str(cache.path_of(KEY)), KEY)
+    assert cache.get(KEY) is None
+    cache.put(KEY, some(), about={})
+    folder.quarantine(cache.path_of(KEY), caught.value)
+    assert cache.get(KEY) is not None
+
+
+def test_check_finds_and_mends(cache: EmbeddingCache) -> None:
+    for index in range(5):
+        cache.put(key_of(index), some(), about={})
+    assert cache.check() == CacheReport(entries=5)
+    damage(cache.path_of(key_of(1)), flip_a_byte)
+    misplaced = cache.path_of(key_of(2)).with_name(f"{key_of(3)}.safetensors")
+    shutil.copy(cache.path_of(key_of(3)), misplaced)
+    stale, fresh = (cache.path_of(key_of(4)).with_name(f".tmp-host-1-{name}") for name in ("stale", "fresh"))
+    stale.write_bytes(b"half")
+    fresh.write_bytes(b"half")
+    os.utime(stale, (time.time() - 3700,) * 2)
+
+    report = cache.check()
+    assert not report.ok
+    assert {path for path, _ in report.damaged} == {cache.path_of(key_of(1)), misplaced}
+    assert (report.entries, report.stale_temporary, report.quarantined) == (4, (stale,), 0)
+    assert len(cache) == 5  # looking changes nothing
+
+    mended = cache.check(fix=True)
+    assert mended.ok
+    assert (mended.damaged, mended.stale_temporary, mended.quarantined) == (report.damaged, (stale,), 2)
+    assert "fixed" in mended._repr_html_()
+    assert not stale.exists()
+    assert fresh.exists()
+    assert cache.check() == CacheReport(entries=4, quarantined=2)
+    assert cache.get(key_of(1)) is None
+
+
+@pytest.mark.slow
+@posix_only
+def test_killed_writers_leave_no_torn_entry(tmp_path: Path) -> None:
+    folder, chance = tmp_path / "embeddings", random.Random(1)
+    reader = EmbeddingCache(folder, memory_bytes=0)
+    index_of: dict[str, int] = {}
+    for run in range(20):
+        index_of |= {key_of(index): index for index in range(run * 1000, run * 1000 + 200)}
+        child = start("write", folder, run * 1000)
+        assert child.stdout.readline() == "writing\n"
+        end = time.monotonic() + chance.uniform(0, 0.06)
+        while time.monotonic() < end:  # read what the child is writing
+            key = key_of(run * 1000 + chance.randrange(10))
+            if (embedding := reader.get(key)) is not None:
+                assert same(embedding, embedding_of(index_of[key]))
+        child.kill()
+        assert child.wait() == -9
+    keys = list(reader.keys())
+    assert len(keys) >= 20
+    for key in keys:
+        assert same(reader.get(key), embedding_of(index_of[key]))
+    assert reader.stats().quarantined == 0
+    for left in folder.glob("??/??/.tmp-*"):
+        os.utime(left, (time.time() - 7200,) * 2)
+    assert reader.check(fix=True).ok
+    assert reader.check() == CacheReport(entries=len(keys))
+    assert not list(folder.glob("??/??/.tmp-*"))
+
+
+@posix_only
+def test_a_full_disk_is_said_and_leaves_no_trace(cache: EmbeddingCache) -> None:
+    import resource
+
+    cache.put(KEY, some(), about={})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # a write fails half way
+    try:
+        with pytest.raises(StoreError, match="cannot be written"):
+            cache.put(key_of(1), some((256, 64, 64)), about={})
+        with pytest.raises(StoreError, match="free some space"):
+            cache.get_or_compute(key_of(1), lambda: some((256, 64, 64)), about={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert key_of(1) not in cache
+    assert cache.get(key_of(1)) is None
+    assert not list(cache.folder.glob("??/??/.tmp-*"))
+    assert cache.check() == CacheReport(entries=1)  # and no room stays reserved for what was not written
+    assert same(EmbeddingCache(cache.folder).get(KEY), cache.get(KEY))
+    assert cache.get_or_compute(key_of(1), some, about={})[1] is False
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    # pytest's own folders are closed to other users
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def locked(mode: int, *paths: Path) -> Iterator[None]:
+    """With `paths` at `mode`, and without root's power to ignore that."""
+    before = [path.stat().st_mode for path in paths]
+    for path in paths:
+        path.chmod(mode)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for path, old in zip(paths, before, strict=True):
+            path.chmod(old)
+
+
+@posix_only
+def test_a_folder_that_cannot_be_written_can_be_read(open_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = open_folder / "embeddings"
+    told = EmbeddingCache(folder).put(KEY, some(), about={})
+    EmbeddingCache(folder).put(key_of(1), some(), about={})
+    cache = EmbeddingCache(folder)
+    damage(cache.path_of(key_of(1)), flip_a_byte)
+    computed = []
+    folders = [folder, *folder.glob("??"), *folder.glob("??/??")]
+    with locked(0o555, *folders), caplog.at_level(logging.WARNING, "samnb.cache"):
+        assert same(cache.get(KEY), told)
+        assert cache.get_or_compute(KEY, some, about={})[1] is True
+        assert cache.get(key_of(1)) is None  # damaged, and must stay where it is
+        with pytest.raises(SessionReadOnly, match=str(folder)):
+            cache.put(key_of(2), some(), about={})
+        with pytest.raises(SessionReadOnly):
+            cache.get_or_compute(key_of(2), lambda: computed.append(1) or some(), about={})
+        with pytest.raises(SessionReadOnly):
+            cache.check(fix=True)
+        assert not cache.check().ok
+    assert "cannot be moved" in caplog.text
+    assert not computed
+    assert len(cache) == 2
+
+
+@posix_only
+def test_a_file_that_may_not_be_read_is_not_damage(open_folder: Path) -> None:
+    folder = open_folder / "embeddings"
+    told = EmbeddingCache(folder).put(KEY, some(), about={})
+    cache = EmbeddingCache(folder)
+    path = cache.path_of(KEY)
+    with locked(0o000, path):
+        with pytest.raises(StoreError, match="cannot be read"):
+            cache.get(KEY)
+        with pytest.raises(StoreError, match="cannot be read"):
+            cache.get_or_compute(KEY, some, about={})
+        report = cache.check()
+        assert (report.ok, report.damaged, [where for where, _ in report.unreadable]) == (False, (), [path])
+    with locked(0o000, path.parent), pytest.raises(StoreError, match="cannot be read"):
+        assert KEY in cache
+    assert same(cache.get(KEY), told)
+    assert cache.stats().quarantined == 0
+
+
+def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "embeddings").write_text("not a folder")
+    cache = EmbeddingCache(tmp_path / "embeddings")
+    assert KEY not in cache
+    with pytest.raises(StoreError, match="cannot be written"):
+        cache.put(KEY, some(), about={})
+
+
+@posix_only
+def test_what_a_remote_tier_has_is_served_where_nothing_can_be_kept(
+    open_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = open_folder / "remote"
+    remote.mkdir()
+    with closing(EmbeddingCache(open_folder / "first", remote=[remote.as_uri()])) as first:
+        told = [first.put(key_of(number), some(), about={}) for number in range(2)]
+    (open_folder / "second").mkdir()
+    second, computed = EmbeddingCache(open_folder / "second", remote=[remote.as_uri()]), []
+    with closing(second), locked(0o555, open_folder / "second"), caplog.at_level(logging.WARNING, "samnb.cache"):
+        for number, expected in enumerate(told):
+            found, hit = second.get_or_compute(key_of(number), lambda: computed.append(1) or some(), about={})
+            assert same(found, expected)
+            assert hit
+        with pytest.raises(SessionReadOnly):
+            second.get_or_compute(key_of(9), lambda: computed.append(1) or some(), about={})
+    assert caplog.text.count("is kept in memory only") == 1
+    assert not computed
