@@ -416,7 +416,7 @@ class EmbeddingCache:
         try:
             if self._evictor is not None:
                 self._evictor.write(key, found[0])
-        except StoreError as error:  # the answer is here all the same
+        except StoreError as error:  # the result is available anyway
             self._keep_in_memory(key, embedding, error)
         else:
             self._remember(key, embedding, found[0])

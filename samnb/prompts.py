@@ -192,7 +192,7 @@ class LazyMasks:
         return frozenset(self._made)
 
     def one(self, index: int) -> NDArray[np.bool_]:
-        """The (H, W) mask of that index; IndexError where there is none."""
+        """The (H, W) mask of that index; IndexError if there is none."""
         index = range(self.shape[0])[index]
         with self._lock:
             if self._masks is None:

@@ -225,7 +225,7 @@ class AnnotationRecord:
     image : str
         File name of the image.
     created_at, updated_at : str
-        UTC, ISO 8601; `updated_at` None where it was never changed.
+        UTC, ISO 8601; `updated_at` None if it was never changed.
     """
 
     id: int

@@ -738,7 +738,7 @@ class Session:
         return _widget("Tuner", self, template, images=images)
 
     def annotated_by_hand(self, template: Template) -> list[LabelledImage]:
-        """The images with annotations by hand of a template's categories, and their masks; [] where there are none."""
+        """The images with annotations by hand of a template's categories, and their masks; [] if there are none."""
         return self._templates.labelled_images(template)
 
     def apply(

@@ -81,7 +81,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
 
     @property
     def read_only(self) -> bool:
-        """True where a newer samnb wrote the database: reading works, every change raises `SessionTooNew`.
+        """True if a newer samnb wrote the database: reading works, every change raises `SessionTooNew`.
 
         `refresh_cached` and the like then write nothing.
         """

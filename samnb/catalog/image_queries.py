@@ -137,7 +137,7 @@ def image_record_of(row: Mapping[str, Any], dataset: str) -> ImageRecord:
 
 
 def update_image(connection: Connection, image_id: str, picture: NewImage) -> bool:
-    """Write a picture's values over an image's; False where there is none, or its dataset has that path already."""
+    """Write a picture's values over an image's; False if there is none, or its dataset has that path already."""
     values = image_values(picture, path_text(picture.path))
     this_one = image_table.c.id == image_id
     others = image_table.alias()

@@ -46,7 +46,7 @@ class ImageCatalog:
     # -- datasets
 
     def add_dataset(self, name: str) -> DatasetRecord:
-        """The dataset of that name, made where there is none."""
+        """The dataset of that name, made if there is none."""
         with self._database.write() as connection:
             self._dataset_id(connection, name)
             return find_dataset(connection, name)

@@ -43,7 +43,7 @@ class VerdictCatalog:
             return [Verdict(**{**row, "same": bool(row["same"])}) for row in rows]
 
     def forget_verdict(self, first: str, second: str) -> bool:
-        """Delete the verdict on two pictures; False where there is none."""
+        """Delete the verdict on two pictures; False if there is none."""
         columns = verdict_table.c
         pair = columns.first_hash == min(first, second), columns.second_hash == max(first, second)
         with self._database.write() as connection:

@@ -41,7 +41,7 @@ EXACT = 20_000
 _ROWS = 64
 
 Verdicts = Mapping[tuple[str, str], bool]
-"""By `pair` of the pixel hashes of two pictures: True where they are the same picture, False where not."""
+"""By `pair` of the pixel hashes of two pictures: True if they are the same picture, False if not."""
 
 Apart = Mapping[int, set[int]]
 Star = tuple[int, list[tuple[int, int]]]  # center, [(distance, other)]

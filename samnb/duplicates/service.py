@@ -79,7 +79,7 @@ class DuplicateService:
         self._catalog.save_verdict(one.pixel_hash, other.pixel_hash, same=same, distance=bits_apart(one, other))
 
     def clear_verdict(self, first: ImageRef, second: ImageRef) -> bool:
-        """Delete what was said of two images; False where nothing was."""
+        """Remove the verdict on two images; False if there was none."""
         one, other = self._library.image(first), self._library.image(second)
         return self._catalog.forget_verdict(one.pixel_hash, other.pixel_hash)
 

@@ -46,7 +46,7 @@ class TuningResult:
     batch : int
         Images in one run of the encoder.
     threads : int or None
-        Processor threads of the encoder; None where they do not matter.
+        Processor threads of the encoder; None if they do not matter.
     readers : int
         Threads that read pictures.
 

@@ -413,7 +413,7 @@ class Pipeline:
             self._tuner = None
 
     def _new_tuner(self) -> AutoTuner | None:
-        """A tuner for this model; None where there is nothing to tune."""
+        """A tuner for this model; None if there is nothing to tune."""
         model, cores = self._encoder.model, os.cpu_count() or 1
         given: dict[str, Any] = {"reads": self._reads, "readers": self._readers}
         if not isinstance(model, SupportsBatches):

@@ -1,4 +1,4 @@
-"""`Prefetcher`: encodes the image on screen in the background, then its neighbours, before a prewarm goes on."""
+"""`Prefetcher`: encodes the image on screen in the background, then its neighbours, before a prewarm continues."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Prefetcher:
             return "failed" if image.id in self._failed else "unknown"
 
     def failure_of(self, image: ImageRecord) -> str:
-        """Why encoding the image failed; "" where it did not fail."""
+        """Why encoding the image failed; "" if it did not fail."""
         with self._changed:
             return self._failed.get(image.id, "")
 

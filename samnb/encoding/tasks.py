@@ -102,7 +102,7 @@ def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
 
 
 def _checked_picture(task: EncodeTask) -> Image:
-    # The bytes of a JPEG are a tenth of its pixels; pixels are hashed only where the bytes changed.
+    # The bytes of a JPEG are a tenth of its pixels; pixels are hashed only if the bytes changed.
     picture, unchanged = read_upright(task.path, content_hash=task.content_hash)
     if not unchanged and hash_of_upright(picture) != task.pixel_hash:
         raise ImageChanged(task.path, task.dataset)

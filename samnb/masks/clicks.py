@@ -100,7 +100,7 @@ def deepest_pixel(region: NDArray[Any], taken: Iterable[Point] = (), *, precise:
     Returns
     -------
     depth : float
-        Distance to the outside in pixels; 0 where no pixel is left.
+        Distance to the outside in pixels; 0 if no pixel is left.
     point : (x, y)
         The pixel's centre; of equally deep ones the topmost, of these the leftmost.
 

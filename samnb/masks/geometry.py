@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 
 def as_mask(mask: NDArray[Any]) -> Mask:
-    """The mask as an (H, W) bool array, a view where it is one already; numbers count as True where they are not 0.
+    """The mask as an (H, W) bool array, a view if it is one already; numbers count as True if they are not 0.
 
     Raises
     ------

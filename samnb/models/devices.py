@@ -73,7 +73,7 @@ def decide_precision(precision: str, device: str) -> str:
     """Resolve ``"auto"`` for a device: float16 on cuda, float32 anywhere else.
 
     float16 and not bfloat16: any GPU of the last ten years has it, it keeps three more bits, and the cache stores it.
-    torch is imported only where an NVIDIA driver is installed, so that computing a key costs no import elsewhere.
+    torch is imported only if an NVIDIA driver is installed, so that computing a key costs no import elsewhere.
 
     >>> decide_precision("auto", "cpu"), decide_precision("auto", "cuda:1"), decide_precision("bfloat16", "cpu")
     ('float32', 'float16', 'bfloat16')

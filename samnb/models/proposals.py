@@ -36,7 +36,7 @@ class Proposal:
     memo : dict
         Results that a search keeps for these masks: a sweep sends the same prompts many times.
     logits : callable, optional
-        Returns the logits of an index, which the model takes as `mask_input`; None where they were not kept.
+        Returns the logits of an index, which the model takes as `mask_input`; None if they were not kept.
     """
 
     prompt: Prompt

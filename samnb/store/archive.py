@@ -43,7 +43,7 @@ class EntryStore(Protocol):
         ...
 
     def add_raw(self, key: str, raw: bytes) -> bool:
-        """Verify and keep the bytes of an entry; False where it is here already."""
+        """Verify and keep the bytes of an entry; False if it is here already."""
         ...
 
     def stats(self) -> CacheStats:

@@ -155,7 +155,7 @@ class TemplateService:
     # -- evaluated ---------------------------------------------------------------------------------
 
     def labelled_images(self, template: Template) -> list[LabelledImage]:
-        """The images with annotations by hand of a template's categories; [] where there are none."""
+        """The images with annotations by hand of a template's categories; [] if there are none."""
         try:
             return self._labelled(template, self._library.select(), on_examples=True)[0]
         except NothingToMeasure:
@@ -234,7 +234,7 @@ class TemplateService:
         return self._encoder.embedding(image)[0]
 
     def _as_saved(self, template: Template) -> Template | None:
-        """The saved version that a template is; None where it was changed since, or was never saved."""
+        """The saved version that a template is; None if it was changed since, or was never saved."""
         name, version = template.name, template.version
         if (name, version) not in self._catalog.templates():
             return None

@@ -136,7 +136,7 @@ def _objects(path: Path, picture: ImageReference, categories: Sequence[str]) -> 
 
 
 def _only_number(path: Path) -> int:
-    """The number of the only object of a label map; 0 where its file is a mask alone."""
+    """The number of the only object of a label map; 0 if its file is a mask alone."""
     highest = mask_number(path)
     # Only single masks have white.
     return 0 if highest == 255 else highest

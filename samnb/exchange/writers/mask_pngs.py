@@ -37,7 +37,7 @@ def export_masks(
     """A folder of PNG files.
 
     - ``<image>__<number>_<category>.png``: one annotation, 255 on the object and 0 elsewhere;
-    - ``labels/<image>.png``: one image, each pixel the number of its category from 1, 0 where there is none,
+    - ``labels/<image>.png``: one image, each pixel the number of its category from 1, 0 if there is none,
       with a palette of the category colours (16-bit grey for numbers above 255). Where annotations
       overlap, the one of the higher layer lies on top, and of one layer the later;
     - ``index.csv``: a row for each annotation, in UTF-8; ``label`` is its number in ``labels``.

@@ -112,7 +112,7 @@ class _Layer:
         """Position bias of queries (n, rows, columns, d) for a key's row, (n, rows, columns, h, 1), and its column.
 
         The second is (n, rows, columns, 1, w), for keys on a grid (h, w) whose first rows and columns are the
-        queries'. Empty where the net has no position tables.
+        queries'. Empty if the net has no position tables.
         """
         import torch
 

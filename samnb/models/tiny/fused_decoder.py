@@ -175,7 +175,7 @@ class FusedMaskDecoder:
         size = image_embeddings.shape[-2:]
         image = self._image_of(image_embeddings)
         dense, marks = dense_prompt_embeddings.split([config.DECODER_DIM + SEED_MAPS, MARK_MAPS], 1)
-        # Maps of background clicks are zero where there are none: their rows are left out.
+        # Maps of background clicks are zero if there are none: their rows are left out.
         kinds = 2 if bool(marks[:, MARK_MAPS // 2 :].any()) else 1
         fills = flood_fill_maps(image.colours, marks)[:, : kinds * FILL_MAPS // 2]
         corners = [fills[0, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]

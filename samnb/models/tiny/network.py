@@ -1,4 +1,4 @@
-"""The layers of the embedded model. Imports torch: import this only where a network is built.
+"""The layers of the embedded model. Imports torch: import it only to build a network.
 
 The encoder is a small convolutional pyramid; prompt encoder and decoder are those of Segment Anything (Kirillov et al.,
 ICCV 2023) with five changes that a small network trained for minutes needs:

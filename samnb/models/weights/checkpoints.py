@@ -82,7 +82,7 @@ class ModelInfo:
     extra : str
         The extra of samnb that installs them.
     parameters : int
-        Approximate number; 0 where `size_bytes` is known.
+        Approximate number; 0 if `size_bytes` is known.
     single : ModelInfo, optional
         If the weights are a folder: the same weights as one file in their authors' own layout, which works too.
     depths : dict

@@ -94,7 +94,7 @@ class TierWorker:
         return raw
 
     def contains(self, key: str) -> bool:
-        """Whether it is there; False where the tier does not answer."""
+        """Whether it is there; False if the tier does not answer."""
         return self._call(lambda: self.tier.contains(key), False)
 
     def discard(self, key: str) -> bool:

@@ -69,7 +69,7 @@ def closeup(pixels: Pixels, mask: Mask, window: Window, color: str, *, with_mask
 
 
 def whereabouts(pixels: Pixels, window: Window, color: str) -> Pixels:
-    """(h, w, 3): the whole picture, small, with a frame round that part."""
+    """(h, w, 3): the whole picture, small, with a frame around that part."""
     small = thumbnail(pixels, SMALL).copy()
     scale = small.shape[1] / pixels.shape[1]
     x0, y0, x1, y1 = (round(value * scale) for value in window)
