@@ -159,7 +159,7 @@ class Session:
         ----------
         source : path, glob, zip file, PIL image, array, bytes, or a list of these
             Folders are searched recursively; zip files in them are left out. Images and arrays from memory are saved
-            as PNG in the session folder, pictures in zip files and bytes as they are. Bytes may come with a name:
+            as PNG in the session folder, pictures in zip files and bytes unchanged. Bytes may have a name:
             ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
         dataset : str
         show : bool

@@ -135,7 +135,7 @@ class AnnotationService:
         return Annotations(Annotation(record) for record in sorted(own, key=lambda record: record.score))
 
     def review(self, annotation: Annotation | int, verdict: str) -> Annotation:
-        """Set what a review said: `samnb.records.ACCEPTED`, `REJECTED` or `UNSURE`."""
+        """Set the review state: `samnb.records.ACCEPTED`, `REJECTED` or `UNSURE`."""
         return self._changed(annotation, review=verdict)
 
     # -- categories --------------------------------------------------------------------------------

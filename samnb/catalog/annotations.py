@@ -106,7 +106,7 @@ class AnnotationCatalog:
         review: str | None = None,
         by_hand: bool = False,
     ) -> AnnotationRecord:
-        """Change an annotation under its id; what is left out stays, and `updated_at` says when.
+        """Change an annotation under its id; omitted values stay, and `updated_at` gets the time.
 
         Parameters
         ----------

@@ -285,7 +285,7 @@ class Database:
         return (connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal") == (self._journal == "wal")
 
     def _use_journal(self) -> None:
-        # Kept in the file, so said once, and outside a transaction, where SQLite would ignore it.
+        # Stored in the file, so set once, and outside a transaction, where SQLite would ignore it.
         with self._translate_errors():
             connection = self.engine.raw_connection()
             try:

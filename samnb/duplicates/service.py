@@ -1,4 +1,4 @@
-"""`DuplicateService`: groups of equal and similar images, what the user said of them, and datasets without copies."""
+"""`DuplicateService`: groups of equal and similar images, verdicts on them, and datasets without copies."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class Prefetcher:
         try:
             self._encoder.embedding(self._read(image))
         except Exception as error:
-            # No caller waits for it: the image's state says so, and a click on it raises the same again.
+            # No caller waits for it: the image's state shows it, and a click on it raises the same error again.
             _log.info("%s was not encoded ahead: %s", image.filename, error)
             failure = str(error) or type(error).__name__
         with self._changed:

@@ -2,7 +2,7 @@
 
 A model's input has a fixed size (1024 pixels, for segment-anything): of a picture of 8,000 pixels it
 gets every eighth, and an object of 40 pixels becomes 5 wide. Regions are on a grid, so that the next object nearby
-finds its region encoded already.
+finds its finds its region encoded already.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _start(low: float, high: float, side: int, length: int) -> int | None:
     if side >= length:
         return 0
     step = side // _STEPS
-    # The last one ends with the image, wherever the grid would put it.
+    # The last one ends with the image, off the grid.
     starts = {*range(0, length - side, step), length - side}
     fitting = [start for start in starts if start <= low and high <= start + side]
     return min(fitting, key=lambda start: (abs(2 * start + side - low - high), start), default=None)

@@ -27,9 +27,9 @@ def read_coco(file: AnyPath, images: AnyPath) -> CaseList:
     Parameters
     ----------
     file : path
-        JSON as of COCO's instances, `Session.export("coco", …)` among them.
+        JSON in COCO's format for instances, such as `Session.export("coco", …)` writes.
     images : path
-        The folder ``file_name`` is relative to; a file of that name anywhere below is found, too.
+        The folder ``file_name`` is relative to; a file of that name in a subfolder is found too.
 
     Raises
     ------

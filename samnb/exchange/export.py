@@ -1,7 +1,7 @@
 """`export`: annotations written for other tools, in the formats of `samnb.exchange.writers`.
 
 A format is an entry of `EXPORTERS`. Sizes and coordinates are those of the upright pictures. Images without
-annotations are exported too. Every file is complete or not there, and so is a new folder: written beside its place,
+annotations are exported too. Every file, and every new folder, is complete or absent: it is written under another
 then moved. An annotation or picture that cannot be exported is reported, and the rest continues.
 """
 

@@ -1,6 +1,6 @@
 """`import_job`: annotations of other tools taken into a session, from the formats of `samnb.exchange.readers`.
 
-What is in the session is never changed. An object that is there already is left out, so the same import again adds
+Existing annotations never change. An object that is there already is left out, so a second import adds
 nothing; so is one that was edited by hand since. A record that cannot be used is reported, and the rest continues.
 """
 

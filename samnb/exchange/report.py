@@ -25,7 +25,7 @@ class ExportReport:
     format : str
         Name of the format, a key of `samnb.exchange.export.EXPORTERS`, or "recipe".
     path : Path
-        The file or folder that was asked for.
+        The requested file or folder.
     images, annotations : int
         Their numbers in it; images without annotations count.
     files : tuple of Path

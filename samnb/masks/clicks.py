@@ -50,7 +50,7 @@ def first_click(mask: NDArray[np.bool_]) -> Point:
 def next_click(
     mask: NDArray[np.bool_], answer: NDArray[np.bool_], taken: Iterable[Point] = ()
 ) -> tuple[Point, int] | None:
-    """The next correcting click: the middle of the largest mistake, and 1 for "this too" or 0 for "not this".
+    """The next correcting click: the middle of the largest error, and 1 for foreground or 0 for background.
 
     Missed and wrongly added pixels are searched apart. The kind that reaches deeper decides; equally deep, the wrongly
     added pixels do, as in RITM's code.

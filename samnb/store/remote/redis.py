@@ -101,7 +101,7 @@ class RedisTier:
     def _call(self, command: Callable[[], T]) -> T:
         try:
             return command()
-        except Exception as error:  # its own, the system's, and ValueError for an address that says nonsense
+        except Exception as error:  # its own, the system's, and ValueError for an invalid address
             reason = redact(error, self._url) or type(error).__name__
             can_read = type(error).__name__ in _WRITE_ERRORS or reason.startswith(_CANNOT_WRITE)
             raise TierUnavailable(self.name, reason, can_read=can_read) from error
