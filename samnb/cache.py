@@ -281,7 +281,7 @@ class EmbeddingCache:
 
         def compute_here() -> tuple[Embedding, bool]:
             with ExitStack() as alone:
-                refused = None if self._disk is None else self._disk.try_one_process(key, until=alone)
+                refused = None if self._disk is None else self._disk.lock_key(key, until=alone)
                 embedding = self._find(key) or self._fetch(key)  # another process may have published it since
                 if embedding is not None:
                     return embedding, True

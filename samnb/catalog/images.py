@@ -219,7 +219,7 @@ class ImageCatalog:
         if self._database.newer:  # a flag is not a person's work: it is left as it is, without an error
             with self._database.read() as connection:
                 return count_cached(connection)
-        wrong = [record.id for record in self._wrongly_flagged(has, pixel_hashes)]
+        wrong = [record.id for record in self.wrongly_flagged(has, pixel_hashes=pixel_hashes)]
         with self._database.write() as connection:
             for batch in batches(wrong):
                 records = image_records(connection, image_table.c.id.in_(batch))
@@ -230,13 +230,8 @@ class ImageCatalog:
 
     def wrongly_flagged(
         self, has: Callable[[ImageRecord], bool], *, pixel_hashes: Collection[str] | None = None
-    ) -> list[ImageRecord]:
-        """Images whose `embedding_cached` differs from what `has` returns; of all, or of those with these pixels."""
-        return list(self._wrongly_flagged(has, pixel_hashes))
-
-    def _wrongly_flagged(
-        self, has: Callable[[ImageRecord], bool], pixel_hashes: Collection[str] | None
     ) -> Iterator[ImageRecord]:
+        """Images whose `embedding_cached` differs from what `has` returns; of all, or of those with these pixels."""
         for piece in self._all_in_pieces() if pixel_hashes is None else self._with_pixels(pixel_hashes):
             yield from (record for record in piece if has(record) != record.embedding_cached)
 

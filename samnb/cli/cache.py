@@ -162,7 +162,7 @@ class CatalogFlagSync:
         def has(image: ImageRecord) -> bool:
             return image.pixel_hash in held and (fix or image.embedding_cached)
 
-        wrong = len(self.catalog.wrongly_flagged(has, pixel_hashes=pixel_hashes))
+        wrong = sum(1 for _ in self.catalog.wrongly_flagged(has, pixel_hashes=pixel_hashes))
         if wrong and fix:
             self.catalog.refresh_cached(has, pixel_hashes=pixel_hashes)
         return wrong

@@ -185,7 +185,7 @@ class Encoder:
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
         """Compare the catalog's flags with the store; see `samnb.store.observers`."""
-        wrong = len(self.catalog.wrongly_flagged(self.has, pixel_hashes=pixel_hashes))
+        wrong = sum(1 for _ in self.catalog.wrongly_flagged(self.has, pixel_hashes=pixel_hashes))
         if wrong and fix:
             self.catalog.refresh_cached(self.has, pixel_hashes=pixel_hashes)
         return wrong

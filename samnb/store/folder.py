@@ -126,7 +126,7 @@ class EntryFolder:
         except OSError as error:
             _log.debug("%s: its use is not noted: %s", key, error)
 
-    def write(self, key: str, raw: bytes, *, reserve: Callable[[Callable[[], None]], None] | None = None) -> None:
+    def write(self, key: str, raw: bytes, *, reserve: Callable[[Callable[[], None]], None]) -> None:
         """Publish one file whole, or leave no trace.
 
         Parameters
@@ -145,7 +145,7 @@ class EntryFolder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                (reserve or _reserve_nothing)(lambda: open(temporary, "xb").close())
+                reserve(lambda: open(temporary, "xb").close())
                 with open(temporary, "r+b") as file:
                     file.write(raw)
                     file.flush()
@@ -211,18 +211,14 @@ class EntryFolder:
         """The damaged files."""
         return [Path(entry.path) for entry in list_folder(self.folder / "quarantine")]
 
-    @contextmanager
-    def one_process(self, key: str) -> Iterator[None]:
-        """Hold the lock that `key` shares with a 256th of all keys; it is freed when its holder dies."""
-        with self.lock(check_key(key)[:2], timeout=LOCK_TIMEOUT) as held:
-            if not held:
-                _log.warning("%s: held by another process for %g s; computing anyway", key, LOCK_TIMEOUT)
-            yield
+    def lock_key(self, key: str, *, until: ExitStack) -> StoreError | None:
+        """Hold the lock that `key` shares with a 256th of all keys; the kernel frees it when its holder ends.
 
-    def try_one_process(self, key: str, *, until: ExitStack) -> StoreError | None:
-        """Enter `one_process`; returns the error if the folder takes no lock: a remote tier may have the entry."""
+        Returns the error if the folder takes no lock: a remote tier may have the entry.
+        """
         try:
-            until.enter_context(self.one_process(key))
+            if not until.enter_context(self.lock(check_key(key)[:2], timeout=LOCK_TIMEOUT)):
+                _log.warning("%s: held by another process for %g s; computing anyway", key, LOCK_TIMEOUT)
         except StoreError as error:
             return error
         return None
@@ -329,10 +325,6 @@ class EntryFolder:
     def cannot_write(self, path: Path, error: OSError) -> StoreError:
         """The error to raise if a file here cannot be written."""
         return cannot_write(self.folder, path, error)
-
-
-def _reserve_nothing(announce: Callable[[], None]) -> None:
-    announce()
 
 
 def _entry_at(found: os.DirEntry[str]) -> FoundEntry | None:
