@@ -51,10 +51,27 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
     precision : str
         Of the encoder: "float32", "float16", "bfloat16", or "auto": the one ``SAMNB_PRECISION`` names, else float16 on
         cuda and float32 elsewhere. Each has keys of its own in a cache.
+    identity : str
+        64 hex digits of the weights, for the fingerprint.
+    preparation : str
+        How images are prepared, for the embedding spec.
+    threads : int, optional
+        Number of processor threads that suits the net; None for no preference.
     """
 
-    def __init__(self, info: ModelInfo, weights: WeightFile, *, device: str, precision: str):
+    def __init__(
+        self,
+        info: ModelInfo,
+        weights: WeightFile,
+        *,
+        device: str,
+        precision: str,
+        identity: str,
+        preparation: str,
+        threads: int | None = None,
+    ):
         self.info, self.weights = info, weights
+        self._identity, self._preparation, self._own_threads = identity, preparation, threads
         self._requested_device = check_device(device)
         self._device: str | None = None
         configured = setting("SAMNB_PRECISION") if check_precision(precision) == "auto" else None
@@ -68,19 +85,20 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
 
     # -- what a family has of its own ---------------------------------------------------------------------
 
-    @property
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """``<family>-<SHA-256>`` of the weights; known before torch is imported."""
-
-    @property
-    @abstractmethod
-    def embedding_spec(self) -> str:
-        """What else an embedding depends on: preprocessing, its version, and the precision of the encoder."""
-
     @abstractmethod
     def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
-        """Check and scale an image for `encode_prepared`, without the net, on any thread."""
+        """Check and scale an image for `encode_prepared`, without the net, on any thread.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8, or PIL.Image.Image
+            Upright RGB.
+
+        Raises
+        ------
+        ModelError
+            Pixels of another shape or type, or a failure in transformers (its error is the cause).
+        """
 
     @abstractmethod
     def _build_encoder(self) -> Any: ...
@@ -96,17 +114,22 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
     def _input_size(self, prepared: Prepared) -> tuple[int, int]:
         """Size of an image in the model's frame."""
 
-    @property
-    def _own_threads(self) -> int | None:
-        """Number of processor threads that suits the net; None for no preference."""
-        return None
-
     # -- what it is ---------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
         """The name in the registry."""
         return self.info.name
+
+    @property
+    def fingerprint(self) -> str:
+        """``<family>-<SHA-256>`` of the weights; known before torch is imported."""
+        return f"{self.info.family}-{self._identity}"
+
+    @property
+    def embedding_spec(self) -> str:
+        """What else an embedding depends on: preprocessing, its version, and the precision of the encoder."""
+        return f"{self.info.family}/1:{self._preparation}:compute={self.precision}"
 
     @property
     def recipe(self) -> str:

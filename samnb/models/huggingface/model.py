@@ -52,35 +52,15 @@ class HuggingFaceSam(LazyTorchModel[FamilyDecoder]):
     """
 
     def __init__(self, info: ModelInfo, weights: WeightFile, *, device: str = "auto", precision: str = "auto"):
-        super().__init__(info, weights, device=device, precision=precision)
         self.family: Family = FAMILIES[info.family]
         self.config = self.family.read_config(info, weights.path)
+        own: dict[str, Any] = {"identity": self.config.identity(weights.sha256), "preparation": self.config.preparation}
+        super().__init__(info, weights, device=device, precision=precision, **own)
         self._processor_lock = Lock()
         self._processor: Any = None
 
-    @property
-    def fingerprint(self) -> str:
-        """``<family>-<SHA-256 of the weight file's SHA-256 and of config.json>``: the latter describes the net."""
-        return f"{self.info.family}-{self.config.identity(self.weights.sha256)}"
-
-    @property
-    def embedding_spec(self) -> str:
-        """Family, how images are prepared, and the precision of the encoder."""
-        return f"{self.info.family}/1:{self.config.preparation}:compute={self.precision}"
-
     def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
-        """Check an image, and scale it as the family does, for `encode_prepared`: without the net, on any thread.
-
-        Parameters
-        ----------
-        pixels : (H, W, 3) uint8, or PIL.Image.Image
-            Upright RGB.
-
-        Raises
-        ------
-        ModelError
-            Pixels of another shape or type, or a failure in transformers (its error is the cause).
-        """
+        """Check an image, and scale it as the family does; see `LazyTorchModel.prepare`."""
         array: Any = np.asarray(pixels) if isinstance(pixels, Image) and pixels.mode == "RGB" else pixels
         check_pixels(array)
         size = (array.shape[0], array.shape[1])

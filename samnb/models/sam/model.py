@@ -92,37 +92,13 @@ class SamModel(LazyTorchModel[Decoder]):
         fast_decoder: bool | None = None,
         precision: str = "auto",
     ):
-        super().__init__(info, weights, device=device, precision=precision)
+        own: dict[str, Any] = {"identity": weights.sha256, "preparation": f"longest={config.image_size}"}
+        super().__init__(info, weights, device=device, precision=precision, threads=config.threads, **own)
         self.config = config
         self._fast_attention, self._fast_decoder = fast_attention, fast_decoder
 
-    @property
-    def fingerprint(self) -> str:
-        """``<family>-<SHA-256 of the weight file>``."""
-        return f"{self.info.family}-{self.weights.sha256}"
-
-    @property
-    def embedding_spec(self) -> str:
-        """What else an embedding depends on: preprocessing, its version, and the precision of the encoder."""
-        return f"{self.info.family}/1:longest={self.config.image_size}:compute={self.precision}"
-
-    @property
-    def _own_threads(self) -> int | None:
-        return self.config.threads
-
     def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
-        """Check and scale an image for `encode_prepared`, without the net, on any thread.
-
-        Parameters
-        ----------
-        pixels : (H, W, 3) uint8, or PIL.Image.Image
-            Upright RGB.
-
-        Raises
-        ------
-        ModelError
-            Pixels of another shape or type.
-        """
+        """Check an image, and scale its longer side to the model's; see `LazyTorchModel.prepare`."""
         return prepare(pixels, self.config.image_size)
 
     def decode(
