@@ -244,7 +244,7 @@ def test_where_memory_is_short_a_batch_is_halved(
 ) -> None:
     model: Any = load_model("edgetam", checkpoint=folders["edgetam"])
     sizes: list[int] = []
-    run = model._encode_frames
+    run = model._encode_batch
 
     def small_device(resized: Any) -> Any:
         sizes.append(len(resized))
@@ -252,7 +252,7 @@ def test_where_memory_is_short_a_batch_is_halved(
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return run(resized)
 
-    monkeypatch.setattr(model, "_encode_frames", small_device)
+    monkeypatch.setattr(model, "_encode_batch", small_device)
     assert len(model.encode_prepared([model.prepare(coffee)] * 5)) == 5
     assert sizes == [5, 2, 2, 1]
 
