@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +28,7 @@ from samnb.catalog.tables import metadata
 from samnb.errors import SessionReadOnly, StoreError, UnknownName
 from tests.support.concurrency import PACKAGE, in_threads, output_of, run
 from tests.support.made_up import coin, picture
+from tests.support.waiting import wait_until
 
 # -- opening and upgrading ----------------------------------------------------------------------------
 
@@ -196,9 +196,7 @@ Catalog(Path(sys.argv[1], "catalog.db")).add_dataset(sys.argv[2])
 """
     folder = path.parent
     processes = [run(code, folder, name) for name in "abc"]
-    while sum((folder / name).exists() for name in "abc") < 3:
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.01)
+    wait_until("all three have started", lambda: all((folder / name).exists() for name in "abc"))
     (folder / "go").touch()
     assert "".join(map(output_of, processes)) == "upgraded\n"
     with Catalog(path) as catalog:

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +26,7 @@ from samnb.jobs import JobControl
 from samnb.records import UNREAD
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
+from tests.support.waiting import wait_until
 
 # The server's tables as its documentation gives them: `im['id']` is one of its dataset, so both make the key.
 TABLES = """
@@ -243,9 +243,7 @@ def test_two_processes_open_it_at_once_and_one_upgrades(old: Path) -> None:
         )
         for name in "ab"
     ]
-    while not all((old.parent / name).exists() for name in "ab"):
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.01)
+    wait_until("both have started", lambda: all((old.parent / name).exists() for name in "ab"))
     (old.parent / "go").touch()
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert sorted(said) == ["4 False\n", "4 True\n"]

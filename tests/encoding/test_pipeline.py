@@ -75,21 +75,13 @@ def in_background(events):
 
 
 def test_an_image_is_read_while_the_one_before_it_is_encoded(start):
-    missed = []
-
     def wait_for_the_next(numbers):
         following = numbers[-1] + 1
-        deadline = time.monotonic() + LONG
-        while following < 6 and following not in model.prepared:
-            if time.monotonic() > deadline:
-                missed.append(following)
-                return
-            time.sleep(0.002)
+        wait_until("the next one is read", lambda: following == 6 or following in model.prepared)
 
     model = PreparingModel(at_encode=wait_for_the_next)
     _, pipeline = start(model, 6)
     assert [event.status for event in pipeline.events()] == ["computed"] * 6
-    assert missed == []
 
 
 def test_an_image_is_encoded_while_the_one_before_it_is_written(start, monkeypatch):

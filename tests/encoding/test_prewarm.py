@@ -16,6 +16,7 @@ from samnb.encoding.prewarm import prewarm_events
 from samnb.jobs import JobControl
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
+from tests.support.waiting import wait_until
 
 CHILD = Path(__file__).parents[1] / "support" / "prewarm_child.py"
 KILLS = 20
@@ -80,11 +81,7 @@ def test_twenty_kills_lose_nothing_that_was_finished(open_session, tmp_path):
 def kill_at_a_random_moment(folder, log, rng):
     before = log.read_text().count("ready") if log.exists() else 0
     child = subprocess.Popen([sys.executable, CHILD, folder, log, "0.01"])
-    deadline = time.monotonic() + 60
-    while child.poll() is None and time.monotonic() < deadline:
-        if log.exists() and log.read_text().count("ready") > before:
-            break
-        time.sleep(0.002)
+    wait_until("it is ready", lambda: log.exists() and log.read_text().count("ready") > before, every=0.002)
     time.sleep(rng.random() * 0.1)
     child.send_signal(signal.SIGKILL)
     child.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import ipycanvas.canvas
 import numpy as np
@@ -17,6 +16,7 @@ from samnb.ui.annotator.rendering import Renderer
 from samnb.widgets import Annotator
 from tests.support.fake_session import FakeSession
 from tests.support.own_loop import in_own_loop
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -541,11 +541,7 @@ def test_a_click_on_a_cached_image_does_not_wait_for_the_encoding_of_another(ann
     annotator.click(60, 40)
     annotator.next()
     annotator.click(30, 30)
-    deadline = time.monotonic() + 30
-    while annotator.prediction is None:
-        annotator._editor.worker.flush()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until("the click is answered", lambda: annotator._editor.worker.flush() or annotator.prediction)
     gate.set()
     annotator.wait()
     annotator.previous()
@@ -558,10 +554,7 @@ def test_a_click_is_answered_while_a_cell_holds_up_the_loop(session):
         # On another thread, as some kernels do it.
         hand = threading.Thread(target=annotator.click, args=(60, 40))
         hand.start()
-        deadline = time.monotonic() + 30
-        while not annotator.status.startswith("score"):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until("the click is answered", lambda: annotator.status.startswith("score"))
         hand.join()
         return annotator
 
