@@ -39,7 +39,7 @@ READERS: dict[str, Reader] = {"coco": read_coco, "labelme": read_labelme, "masks
 SAME = 0.9
 """From this IoU on two masks of a category are one object: a conversion to polygons changes an outline."""
 
-_MENDED = 0.5
+_EDITED = 0.5
 _BATCH = 500
 
 
@@ -268,11 +268,11 @@ def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: boo
     mask: Mask | None = None
     for record in there:
         imported = record.source.startswith("import:") or (by_hand and record.source == BY_HAND)
-        mended = imported and record.updated_at is not None
-        least = _MENDED if mended else SAME
+        edited = imported and record.updated_at is not None
+        least = _EDITED if edited else SAME
         sizes = sorted((row.area, record.area))
         # The IoU is at most the ratio of the areas, and what the boxes share over the larger area.
-        if (record.category != row.category and not mended) or sizes[0] < least * sizes[1]:
+        if (record.category != row.category and not edited) or sizes[0] < least * sizes[1]:
             continue
         if _shared(row.bbox, record.bbox) < least * sizes[1]:
             continue

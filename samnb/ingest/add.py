@@ -40,7 +40,7 @@ BATCH, CHUNK = 500, 8
 WRITE_EVERY = 0.25
 """Seconds after which read files are written: the most work that a crash can lose."""
 
-_TELL_EVERY = 0.2
+_REPORT_EVERY = 0.2
 
 
 class _Read(NamedTuple):
@@ -137,11 +137,11 @@ class _Ingest:
 
     def _find(self, source: Any, items: list[Item]) -> Iterator[Event]:
         found: dict[Item, None] = {}
-        told = time.monotonic()
+        reported = time.monotonic()
         for item in items_of(source, self._folder):
             found[item] = None
-            if time.monotonic() - told > _TELL_EVERY:
-                told = time.monotonic()
+            if time.monotonic() - reported > _REPORT_EVERY:
+                reported = time.monotonic()
                 yield Event("found", index=len(found))
                 if not self._control.go_on():
                     break
@@ -259,21 +259,21 @@ class _Ingest:
 
     def _write(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
         rows = [row for row in (self._row(read) for read in reads) if row is not None]
-        news = [row for row in rows if isinstance(row, NewImage)]
+        new_rows = [row for row in rows if isinstance(row, NewImage)]
         self._remember(reads, block)
-        self._duplicates += _tell_duplicates([new for new in news if new.path not in block.there], self._catalog)
-        written = self._catalog.add_images(self._dataset, news) if news else []
+        self._duplicates += _log_duplicates([new for new in new_rows if new.path not in block.there], self._catalog)
+        written = self._catalog.add_images(self._dataset, new_rows) if new_rows else []
         by_path = {image.path: image for image in written}
         self._images += [row if isinstance(row, ImageRecord) else by_path[row.path] for row in rows]
-        self._added += sum(new.path not in block.there for new in news)
+        self._added += sum(new.path not in block.there for new in new_rows)
         self._changed += sum(_changed(block.there.get(image.path), image) for image in written)
-        yield from self._news(reads, block)
+        yield from self._events_of(reads, block)
 
     def _remember(self, reads: Iterable[_Read], block: _Block) -> None:
         fresh = (read.new for read in reads if read.new is not None and read.path not in block.memo)
         self._catalog.files.remember({block.stamps[new.path]: new for new in fresh})
 
-    def _news(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
+    def _events_of(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
         """An event for each picture that was read or failed, and one for each sequence of known ones."""
         known = 0
         for read in reads:
@@ -353,11 +353,11 @@ def _read(path: str) -> _Read:
         return _Read(path, reason=str(error))
 
 
-def _tell_duplicates(news: Sequence[NewImage], catalog: Catalog) -> int:
+def _log_duplicates(new_rows: Sequence[NewImage], catalog: Catalog) -> int:
     """The number of these whose pixels are in the catalog, or earlier among these; each is logged."""
-    seen = catalog.known_pixels({new.pixel_hash for new in news}) if news else set()
+    seen = catalog.known_pixels({new.pixel_hash for new in new_rows}) if new_rows else set()
     count = 0
-    for new in news:
+    for new in new_rows:
         if new.pixel_hash in seen:
             count += 1
             _log.info(

@@ -174,8 +174,8 @@ class Recipe:
         form = values.get("samnb_recipe") if isinstance(values, dict) else None
         if form != FORMAT:
             other = "none" if form is None else f"version {form!r}"
-            told = "Give a file that session.export('recipe', …) wrote." if form is None else _written_by(values)
-            raise RecipeError(f"{place}: expected a recipe of version {FORMAT}; got {other}. {told}")
+            hint = "Give a file that session.export('recipe', …) wrote." if form is None else _written_by(values)
+            raise RecipeError(f"{place}: expected a recipe of version {FORMAT}; got {other}. {hint}")
         try:
             if new := next(_unknown_fields(values), ""):
                 raise RecipeError(f"{place}: {new} that this samnb does not know. {_written_by(values)}")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import samnb
-from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
 from samnb.prompts import Prompt
 from tests.support.numpy_model import NumpyModel
@@ -140,25 +139,3 @@ def test_listeners_are_told_of_what_an_apply_adds(session, monkeypatch):
     events = list(session.apply_stream(template, images=[second, first]))
     assert [event.status for event in events] == ["computed", "computed", "done"]
     assert told == [second.id, first.id]
-
-
-def test_a_listener_that_fails_hinders_nobody(caplog):
-    changes, heard = AnnotationChanges(), []
-    changes.subscribe(lambda image_id: 1 / 0)
-    changes.subscribe(heard.append)
-    changes.emit("a")
-    assert heard == ["a"]
-    assert "ZeroDivisionError" in caplog.text
-
-
-def test_a_listener_is_not_kept_alive():
-    class Somebody:
-        def hears(self, image_id):
-            heard.append(image_id)
-
-    changes, heard, somebody = AnnotationChanges(), [], Somebody()
-    changes.subscribe(somebody.hears)
-    changes.emit("a")
-    del somebody
-    changes.emit("b")
-    assert heard == ["a"]
