@@ -23,7 +23,7 @@ from .template import Template
 __all__ = ["LabelledImage", "PackedMasks", "compare_with_labels", "evaluate_image", "memoized", "sweep"]
 
 
-REMEMBERED = 256 * 2**20
+MEMO_BYTES = 256 * 2**20
 """Bytes of masks that a sweep keeps of one image."""
 
 
@@ -165,7 +165,7 @@ def _pairs(
         ious[row], ious[:, column] = -1, -1
 
 
-def memoized(propose: Propose, *, room: int = REMEMBERED) -> Propose:
+def memoized(propose: Propose, *, room: int = MEMO_BYTES) -> Propose:
     """`propose` for one image, with a cache of a number of bytes."""
     answers: dict[Prompt, Proposal] = {}
 

@@ -132,7 +132,7 @@ class Sample:
         self._searches: list[_Search] = []
         self._measured: tuple[tuple[int, ...], ImageMetrics] | None = None
 
-    def look(self, template: Template, *, min_iou: float = 0.5) -> Preview:
+    def search(self, template: Template, *, min_iou: float = 0.5) -> Preview:
         """The preview of the template on this image.
 
         Raises
@@ -159,7 +159,7 @@ class Sample:
             self._searches = [last, *(each for each in self._searches if not each.is_of(template))][:_SEARCHES]
             return self._preview(template, last, last.matches, min_iou, settled=True)
 
-    def glance(self, template: Template, *, min_iou: float = 0.5) -> Preview | None:
+    def search_cached(self, template: Template, *, min_iou: float = 0.5) -> Preview | None:
         """The same from cached searches, if only thresholds have changed since; fast, without the model.
 
         None if a search is needed.

@@ -172,14 +172,14 @@ def test_a_preview_shows_what_a_search_finds(parameters, tiny_model, coins):
     sample = Sample(
         image(1, "coins.png"), embedding=lambda: embedding, pixels=lambda: coins, wanted={}, model=tiny_model
     )
-    preview = sample.look(template)
+    preview = sample.search(template)
     assert [match.score for match in preview.matches] == pytest.approx([match.score for match in found], abs=1e-3)
     for shown, match in zip(preview.matches, found, strict=True):
         assert mask_iou(shown.mask, match.mask) > 0.98
     assert len(found) == 3
     asked = sample._asked
-    assert [m.score for m in sample.look(template).matches] == [m.score for m in preview.matches]
-    assert sample.glance(template.with_parameters(min_score=0.99)) is not None
+    assert [m.score for m in sample.search(template).matches] == [m.score for m in preview.matches]
+    assert sample.search_cached(template.with_parameters(min_score=0.99)) is not None
     assert sample._asked == asked
 
 

@@ -130,7 +130,7 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_others(session):
     def broken(template, **options):
         raise OSError("gone <away>")
 
-    tuner.samples[1].look = broken
+    tuner.samples[1].search = broken
     tuner.set(min_score=0.5)
     tuner.wait()
     assert "gone &lt;away&gt;" in tuner._cells[1].value
@@ -194,15 +194,15 @@ def test_the_counts_follow_a_threshold_at_once(session, tuner):
     assert sum(len(p.matches) for p in tuner.previews) == accepted + unsure
 
 
-def test_a_glance_finds_what_a_search_finds(session, tuner):
+def test_a_cached_search_finds_what_a_search_finds(session, tuner):
     for least in (0.2, 0.6, 0.9, 0.3):
         template = tuner.saved.with_parameters(min_score=least)
         for sample in tuner.samples:
-            glance, look = sample.glance(template), sample.look(template)
-            assert [m.score for m in look.matches] == [m.score for m in glance.matches]
-            assert (glance.figures is None) == (look.figures is None)
-            assert look.settled
-    assert tuner.samples[0].glance(tuner.saved.with_parameters(refine=0)) is None
+            cached, searched = sample.search_cached(template), sample.search(template)
+            assert [m.score for m in searched.matches] == [m.score for m in cached.matches]
+            assert (cached.figures is None) == (searched.figures is None)
+            assert searched.settled
+    assert tuner.samples[0].search_cached(tuner.saved.with_parameters(refine=0)) is None
 
 
 def test_marks_feed_the_figures_and_stay_when_parameters_move(tuner):

@@ -266,20 +266,20 @@ class Tuner(ipywidgets.VBox):
         self._started = time.perf_counter()
         self._draw_scores(stale=True)
         template = self.saved if self._before else self.template
-        self._worker.submit(partial(self._glanced, template, self._turn), self._take)
+        self._worker.submit(partial(self._searched_cached, template, self._turn), self._take)
 
     def _search(self, turn: int, start: int) -> None:
         if start < len(self.samples):
             template = self.saved if self._before else self.template
             self._worker.submit(partial(self._found, template, turn, start), self._take)
 
-    def _glanced(self, template: Template, turn: int) -> tuple[int, int, list[tuple[int, Any, str]]]:
+    def _searched_cached(self, template: Template, turn: int) -> tuple[int, int, list[tuple[int, Any, str]]]:
         """The results of earlier searches, all images; on the worker's thread."""
         found: list[tuple[int, Any, str]] = []
         for number, sample in enumerate(self.samples):
             if turn != self._turn:
                 break
-            if (preview := sample.glance(template)) is not None:
+            if (preview := sample.search_cached(template)) is not None:
                 found.append((number, preview, self._drawn(number, preview, template.parameters["review_score"])))
         return turn, 0, found
 
@@ -289,7 +289,7 @@ class Tuner(ipywidgets.VBox):
         until, number = time.perf_counter() + _TOGETHER, start
         for number, sample in enumerate(self.samples[start:], start):
             try:
-                preview = sample.look(template)
+                preview = sample.search(template)
                 found.append((number, preview, self._drawn(number, preview, template.parameters["review_score"])))
             except Exception as error:
                 # One image that cannot be searched must not stop the others.
