@@ -10,7 +10,7 @@ The loop gets the very prompts that the search asked the model on each image, in
 in its memory, and writes nothing: one `predict` a prompt, which gives three masks at the size of the image. So it is
 spared the search, the comparing, the disk and the catalog. For each mask that was kept the loop's candidates are
 looked through: the highest IoU says whether both made the same masks. The model of the loop is the official code with
-the same weights; for `tiny`, which is samnb's own, that is its plain (not its lean) decoder behind `SamPredictor`.
+the same weights; for `tiny`, which is samnb's own, that is its plain (not its fused) decoder behind `SamPredictor`.
 
 The two alternate within one run, a part of the images at a time; the first part is done once more before, to warm up.
 A part's ratio says how far a busy machine can be trusted. ViT-B's weights are random without a checkpoint, and a

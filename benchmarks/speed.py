@@ -1,6 +1,6 @@
 """How long a picture of one megapixel takes to encode, and a click on it to decode: tiny beside vit_b.
 
-`tiny_plain` is tiny with its decoder's layers run as they are written and masks scaled by torch: what the lean decoder
+`tiny_plain` is tiny with its decoder's layers run as they are written and masks scaled by torch: what the fused decoder
 is measured against.
 
     python -m benchmarks.speed [--rounds 5] [--checkpoint sam_vit_b_01ec64.pth] [--no-vit-b] [--json F]
@@ -63,9 +63,9 @@ def measure(models: dict[str, Model], rounds: int) -> dict[str, dict[str, float]
 
 def tiny_models() -> dict[str, Model]:
     """The embedded model, and the same without what was done for its speed."""
-    lean = load_model("tiny")
-    assert isinstance(lean, SamModel)
-    return {"tiny": lean, "tiny_plain": SamModel(lean.info, lean.weights, lean.config, fast_decoder=False)}
+    fused = load_model("tiny")
+    assert isinstance(fused, SamModel)
+    return {"tiny": fused, "tiny_plain": SamModel(fused.info, fused.weights, fused.config, fast_decoder=False)}
 
 
 def random_vit_b(folder: Path) -> Path:

@@ -205,7 +205,7 @@ def installed(info: ModelInfo) -> Path | None:
 
 
 def _entry(name: str) -> ModelEntry:
-    """Find an entry by name; other packages are only asked for names that are not samnb's own."""
+    """Find an entry by name; other packages are only searched for names that are not samnb's own."""
     if name in REGISTRY:
         return REGISTRY[name]
     plugins = find_plugins(REGISTRY)

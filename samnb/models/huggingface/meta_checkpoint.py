@@ -2,7 +2,7 @@
 
 ``sam2.1_hiera_tiny.pt`` and its like hold ``{"model": tensors}``, for images and for videos. The net is the one of
 ``transformers``; this module maps its tensor names to those of such a file, and knows the sizes of the four nets, which
-no file tells.
+are in no file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lean mask decoder against `SamPredictor`, without an image encoder: its features are set by hand.
+"""The fast mask decoder against `SamPredictor`, without an image encoder: its features are set by hand.
 
 Small nets of the official classes for the algebra, with weights drawn at random so that norms and biases matter; once
 the decoder in its real size.

@@ -1,4 +1,4 @@
-"""The leaner encoder gives the official numbers."""
+"""The fast encoder gives the official numbers."""
 
 from __future__ import annotations
 

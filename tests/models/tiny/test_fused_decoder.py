@@ -1,4 +1,4 @@
-"""The lean decoder answers as the plain one does; the kept room for scaling is nobody's mask."""
+"""The fused decoder answers as the plain one does; the kept room for scaling is nobody's mask."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="module")
-def lean() -> SamModel:
+def fused() -> SamModel:
     model = load_model("tiny")
     assert isinstance(model, SamModel)
     return model
 
 
 @pytest.fixture(scope="module")
-def plain(lean: SamModel) -> SamModel:
+def plain(fused: SamModel) -> SamModel:
     """The layers as they are written, masks scaled by torch."""
-    return SamModel(lean.info, lean.weights, lean.config, fast_decoder=False)
+    return SamModel(fused.info, fused.weights, fused.config, fast_decoder=False)
 
 
 @pytest.fixture(scope="module")
-def embedding(lean: SamModel) -> Embedding:
-    return lean.encode(skimage.data.astronaut())
+def embedding(fused: SamModel) -> Embedding:
+    return fused.encode(skimage.data.astronaut())
 
 
 @pytest.mark.parametrize("multimask", [True, False])
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS.keys())
 def test_it_answers_as_the_plain_decoder(
-    lean: SamModel, plain: SamModel, embedding: Embedding, prompt: Prompt, multimask: bool
+    fused: SamModel, plain: SamModel, embedding: Embedding, prompt: Prompt, multimask: bool
 ) -> None:
-    fast, slow = (model.decode(embedding, prompt, multimask=multimask) for model in (lean, plain))
+    fast, slow = (model.decode(embedding, prompt, multimask=multimask) for model in (fused, plain))
     np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
     np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-4)
     for mask, expected in zip(fast.masks, slow.masks, strict=True):
         assert mask_iou(mask, expected) >= 0.999
 
 
-def test_it_takes_an_earlier_answer(lean: SamModel, plain: SamModel, embedding: Embedding) -> None:
+def test_it_takes_an_earlier_answer(fused: SamModel, plain: SamModel, embedding: Embedding) -> None:
     first = plain.decode(embedding, PROMPTS["a click"]).low_res_logits[:1]
-    fast, slow = (model.decode(embedding, PROMPTS["a click"], mask_input=first) for model in (lean, plain))
+    fast, slow = (model.decode(embedding, PROMPTS["a click"], mask_input=first) for model in (fused, plain))
     np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
 
 
@@ -89,15 +89,15 @@ def test_it_is_the_algebra_not_the_weights(seed: int, labels: list[float]) -> No
 
 
 def test_what_it_keeps_of_an_image_is_not_taken_for_another(
-    lean: SamModel, plain: SamModel, embedding: Embedding
+    fused: SamModel, plain: SamModel, embedding: Embedding
 ) -> None:
-    other = lean.encode(skimage.data.astronaut()[::-1])
+    other = fused.encode(skimage.data.astronaut()[::-1])
     for image in (embedding, other, embedding):
-        fast, slow = (model.decode(image, PROMPTS["a click"]) for model in (lean, plain))
+        fast, slow = (model.decode(image, PROMPTS["a click"]) for model in (fused, plain))
         np.testing.assert_allclose(fast.low_res_logits, slow.low_res_logits, atol=1e-3)
 
 
-def test_numbers_changed_in_place_are_seen(lean: SamModel) -> None:
+def test_numbers_changed_in_place_are_seen(fused: SamModel) -> None:
     """Who a tensor is does not say what it holds."""
     torch.manual_seed(0)
     sam: Any = tiny.build_sam(None)
@@ -118,16 +118,16 @@ def test_numbers_changed_in_place_are_seen(lean: SamModel) -> None:
     assert not torch.allclose(before, after)
 
 
-def test_a_mask_is_not_overwritten_by_the_next(lean: SamModel, embedding: Embedding) -> None:
-    first = lean.decode(embedding, PROMPTS["a click"])
+def test_a_mask_is_not_overwritten_by_the_next(fused: SamModel, embedding: Embedding) -> None:
+    first = fused.decode(embedding, PROMPTS["a click"])
     kept = first.masks.copy()
-    lean.decode(embedding, PROMPTS["a corner"])
+    fused.decode(embedding, PROMPTS["a corner"])
     np.testing.assert_array_equal(first.masks, kept)
 
 
-def test_large_pictures(lean: SamModel, plain: SamModel) -> None:
+def test_large_pictures(fused: SamModel, plain: SamModel) -> None:
     pixels = np.zeros((2100, 2000, 3), np.uint8)
     pixels[500:1500, 400:1200] = 200
-    large = lean.encode(pixels)
-    fast, slow = (model.decode(large, Prompt.of(points=[(800, 1000)])) for model in (lean, plain))
+    large = fused.encode(pixels)
+    fast, slow = (model.decode(large, Prompt.of(points=[(800, 1000)])) for model in (fused, plain))
     assert mask_iou(fast.mask, slow.mask) >= 0.999
