@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import re
 import shutil
+import tomllib
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ def test_every_name_of_a_change_is_in_its_file() -> None:
     assert len(pairs) >= 10
     missing = [(name, path) for name, path in pairs if not re.search(rf"\b{name}\b", (ROOT / path).read_text())]
     assert missing == []
+
+
+def test_the_packages_are_listed_in_the_order_of_their_layers() -> None:
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    height = {name.strip(): -place for place, layer in enumerate(layers) for name in layer.split("|")}
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## The packages")[1].split("## ")[0]
+    listed = [
+        name for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)/?`", row)
+    ]
+    assert sorted(listed) == sorted(height)
+    assert [height[name] for name in listed] == sorted(height[name] for name in listed)
 
 
 def test_every_command_of_the_readme_is_a_target() -> None:
