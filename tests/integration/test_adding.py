@@ -126,7 +126,7 @@ def test_a_job_can_be_awaited(session: Session, photos: Path) -> None:
 def test_looking_for_files_shows_life_and_can_be_cancelled(
     session: Session, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samnb.ingest.add, "_TELL_EVERY", -1.0)
+    monkeypatch.setattr(samnb.ingest.add, "_REPORT_EVERY", -1.0)
     job = session.add_job(photos, show=False)
     job.wait(30)
     assert [e.index for e in job.events if e.status == "found"] == list(range(1, FILES + 1))
@@ -179,7 +179,7 @@ def test_only_what_takes_long_is_shown(session: Session, photos: Path, monkeypat
 def test_a_bar_in_a_terminal(session: Session, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(samnb.ingest.add, "_TELL_EVERY", -1.0)
+    monkeypatch.setattr(samnb.ingest.add, "_REPORT_EVERY", -1.0)
     session.add_job(photos).wait(30)
     assert f"{FILES}/{FILES}" in terminal.getvalue()
     assert f"{FILES} images in 'default'" in terminal.getvalue()
