@@ -310,19 +310,19 @@ def test_ten_thousand_images_have_as_many_cells_as_twenty(hand):
     strip.show(image_list)
     strip.thumbnails.wait()
     first, _last = strip.window
-    assert first <= 7000 < first + strip._in_sight
+    assert first <= 7000 < first + strip._in_view
     assert len(read) == 36
     [chosen] = [cell for cell in cells(strip) if "samnb-chosen" in cell._button._dom_classes]
     assert chosen._button.description == "img-07000.png"
     assert chosen._button.tooltip == "img-07000.png · shown now"
-    assert strip._slider.max == 10_000 - strip._in_sight
+    assert strip._slider.max == 10_000 - strip._in_view
     assert strip._count.value.count("10,000 images") == 1
 
 
 def test_scrolling_moves_the_window_and_nothing_else(hand):
     strip, image_list = film(hand, 100)
     strip._listener._on_message(None, {"width": 1100.0}, [])
-    assert strip._in_sight == 12
+    assert strip._in_view == 12
     strip._listener._on_message(None, {"turned": 120}, [])
     assert strip.window[0] == 2
     strip.page(+1)

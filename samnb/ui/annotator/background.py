@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.background import LatestOnlyWorker
-from .image_pyramid import ImagePyramid, Raster, glance, render
+from .image_pyramid import ImagePyramid, Raster, render, render_coarse
 from .shapes import LOCK, drawing
 from .viewport import Viewport
 
@@ -45,7 +45,7 @@ class Background:
         """Another picture."""
         pyramid = ImagePyramid(pixels)
         quick = pixels.shape[0] * pixels.shape[1] <= _QUICK_PIXELS
-        raster = render(pyramid, view.fitted()) if quick else glance(pixels, view.fitted())
+        raster = render(pyramid, view.fitted()) if quick else render_coarse(pixels, view.fitted())
         with LOCK:
             self._pyramid = pyramid
             self._part.raster = None
@@ -63,7 +63,7 @@ class Background:
             for tile in (self._whole, self._part):
                 tile.draw(self._layer, view)
             if self._pyramid is not None and (coarse or not self._sharp(view)):
-                self._worker.submit(partial(_rendered, self._pyramid, view, coarse or self._stale(view)), self._came)
+                self._worker.submit(partial(_rendered, self._pyramid, view, coarse or self._stale(view)), self._take)
 
     def send_again(self) -> None:
         """Send all files again, for a reloaded page."""
@@ -88,7 +88,7 @@ class Background:
     def _stale(self, view: Viewport) -> bool:
         return self._whole.raster is None or not self._whole.raster.suffices(view.fitted())
 
-    def _came(self, found: tuple[ImagePyramid, Raster | None, Raster | None] | None, error: Exception | None) -> None:
+    def _take(self, found: tuple[ImagePyramid, Raster | None, Raster | None] | None, error: Exception | None) -> None:
         if error is not None or found is None:
             _log.warning("a part of the picture could not be drawn", exc_info=error)
             return

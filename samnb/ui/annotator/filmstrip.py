@@ -48,7 +48,7 @@ class Filmstrip(ipywidgets.VBox):
         self._images: Sequence[ImageRecord] = ()
         self._current: ImageRecord | None = None
         self._first = 0
-        self._in_sight = 8  # fits a narrow notebook; the page reports the real number
+        self._in_view = 8  # fits a narrow notebook; the page reports the real number
         self._sliding = False
         self.thumbnails = Thumbnails(self._thumbnails_ready)
         self._cells = [_Cell(self._go) for _ in range(_CELLS)]
@@ -96,7 +96,7 @@ class Filmstrip(ipywidgets.VBox):
 
     def page(self, by: int) -> None:
         """Scroll by that many windows."""
-        self.scroll(by * max(self._in_sight - 1, 1))
+        self.scroll(by * max(self._in_view - 1, 1))
 
     @property
     def window(self) -> tuple[int, int]:
@@ -112,8 +112,8 @@ class Filmstrip(ipywidgets.VBox):
     def _bring_into_view(self, place: int) -> None:
         if place < self._first:
             self._first = max(place - 1, 0)
-        elif place >= self._first + self._in_sight:
-            self._first = place - self._in_sight + 2
+        elif place >= self._first + self._in_view:
+            self._first = place - self._in_view + 2
         self._clamp()
 
     def _scroll_to(self, first: int) -> None:
@@ -122,7 +122,7 @@ class Filmstrip(ipywidgets.VBox):
         self._draw()
 
     def _clamp(self) -> None:
-        self._first = max(0, min(self._first, len(self._images) - self._in_sight))
+        self._first = max(0, min(self._first, len(self._images) - self._in_view))
 
     def _draw(self) -> None:
         with self._lock:
@@ -146,7 +146,7 @@ class Filmstrip(ipywidgets.VBox):
 
     def _draw_tools(self) -> None:
         count = len(self._images)
-        most = max(count - self._in_sight, 0)
+        most = max(count - self._in_view, 0)
         self._sliding = True
         try:
             if self._slider.max != most:
@@ -189,7 +189,7 @@ class Filmstrip(ipywidgets.VBox):
         self.scroll(2 if turned > 0 else -2)
 
     def _on_width(self, width: float) -> None:
-        self._in_sight = max(1, min(_CELLS, int((width + 4) // _CELL_WIDTH)))
+        self._in_view = max(1, min(_CELLS, int((width + 4) // _CELL_WIDTH)))
         self._draw_tools()
 
 

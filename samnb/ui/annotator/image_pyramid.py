@@ -14,13 +14,13 @@ from PIL import Image
 from ...images import encode_png
 from .viewport import Viewport
 
-__all__ = ["ImagePyramid", "Raster", "glance", "render"]
+__all__ = ["ImagePyramid", "Raster", "render", "render_coarse"]
 
 # PNG keeps small pictures exact; above this many pixels it takes hundreds of milliseconds and JPEG looks the same.
 _PNG_PIXELS = 400_000
-_PEERING = 2.0
+_ENLARGED = 2.0
 _STEP = 4
-_GLANCE_SIDE = 480
+_COARSE_SIDE = 480
 
 Box = tuple[float, float, float, float]
 Pixels = NDArray[np.uint8]
@@ -116,7 +116,7 @@ class Raster:
 
         At high zoom a JPEG differs visibly from the picture itself.
         """
-        exact = self.data.startswith(b"\x89PNG") or view.scale * view.backing < _PEERING
+        exact = self.data.startswith(b"\x89PNG") or view.scale * view.backing < _ENLARGED
         return view == self.view or (self.size == view.image_size and exact)
 
 
@@ -136,9 +136,9 @@ def render(pyramid: ImagePyramid, view: Viewport) -> Raster:
     return Raster(_encoded(pixels), (pixels.shape[1], pixels.shape[0]), box, view)
 
 
-def glance(pixels: Pixels, view: Viewport) -> Raster:
+def render_coarse(pixels: Pixels, view: Viewport) -> Raster:
     """The whole picture, coarse and at once: every n-th pixel."""
-    step = max(1, max(pixels.shape[:2]) // _GLANCE_SIDE)
+    step = max(1, max(pixels.shape[:2]) // _COARSE_SIDE)
     few = np.ascontiguousarray(pixels[::step, ::step])
     box = (0.0, 0.0, float(few.shape[1] * step), float(few.shape[0] * step))
     return Raster(_encoded(few), (few.shape[1], few.shape[0]), box, view)

@@ -192,7 +192,7 @@ class Snapshot:
         if not self._displayed or loop is None:
             return
         try:
-            loop.call_soon_threadsafe(self._wait, loop)
+            loop.call_soon_threadsafe(self._restart_timer, loop)
         except RuntimeError:
             _log.debug("event loop closed before a snapshot was drawn")
 
@@ -200,15 +200,15 @@ class Snapshot:
         """Leave the picture as it is."""
         self._displayed = False
 
-    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _restart_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_later(_QUIET, self._renew)
 
     def _renew(self) -> None:
-        self._worker.submit(lambda: encode_png(self._draw()), self._came)
+        self._worker.submit(lambda: encode_png(self._draw()), self._take)
 
-    def _came(self, picture: bytes | None, error: Exception | None) -> None:
+    def _take(self, picture: bytes | None, error: Exception | None) -> None:
         if error is not None:
             # The widget itself shows what is wrong with an image.
             _log.info("no snapshot: %s", error)

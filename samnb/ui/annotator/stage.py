@@ -91,7 +91,7 @@ class Stage:
             self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
             self._background.show(pixels, self.view)
             self._draw_above()
-        self._tell_view()
+        self._view_changed()
 
     def show_saved(self, shapes: Sequence[Shape], selected: int | None = None) -> None:
         """Show the annotations of this picture in their order, the later above; the selected one, by id, stands out."""
@@ -126,7 +126,7 @@ class Stage:
     @brush_radius.setter
     def brush_radius(self, radius: float) -> None:
         self._brush_radius = max(float(radius), 0.0)
-        self._tell_look()
+        self._update_listener()
 
     def show_brush(self, x: float, y: float, radius: float) -> None:
         """Show a ring of `radius` image pixels; the page moves it without the kernel."""
@@ -159,30 +159,30 @@ class Stage:
 
     def fit(self) -> None:
         """The whole picture."""
-        self._see(self.view.fitted())
+        self._set_view(self.view.fitted())
 
     def actual_size(self) -> None:
         """One image pixel on one pixel of the screen."""
-        self._see(self.view.at_actual_size())
+        self._set_view(self.view.at_actual_size())
 
     def zoom(self, factor: float, at: tuple[float, float] | None = None) -> None:
         """Zoom by `factor` around a point of the stage, CSS pixels; None: its middle."""
-        self._see(self.view.zoomed(factor, at))
+        self._set_view(self.view.zoomed(factor, at))
 
     def pan(self, dx: float, dy: float) -> None:
         """Move the picture by (dx, dy) CSS pixels."""
-        self._see(self.view.panned(dx, dy))
+        self._set_view(self.view.panned(dx, dy))
 
-    def _see(self, view: Viewport) -> None:
+    def _set_view(self, view: Viewport) -> None:
         with LOCK:
             if view == self.view:
                 return
             self.view = view
             self._draw_all()
-        self._tell_view()
+        self._view_changed()
 
-    def _tell_view(self) -> None:
-        self._tell_look()
+    def _view_changed(self) -> None:
+        self._update_listener()
         if self._on_view is not None:
             self._on_view()
 
@@ -197,7 +197,7 @@ class Stage:
     def tool(self, name: str) -> None:
         self._gestures.tool = name
         self.listener.tool = name
-        self._tell_look()
+        self._update_listener()
 
     @property
     def wants_hover(self) -> bool:
@@ -208,7 +208,7 @@ class Stage:
     def wants_hover(self, wanted: bool) -> None:
         self.listener.hover = bool(wanted)
 
-    def _tell_look(self) -> None:
+    def _update_listener(self) -> None:
         self.listener.zoomed = not self.view.is_fit
         painting = self.tool in ("brush", "erase")
         width = self.view.stage_size[0]
@@ -254,7 +254,7 @@ class Stage:
             if (self.canvas.width, self.canvas.height) != view.canvas_size:
                 self.canvas.width, self.canvas.height = view.canvas_size
             self._draw_all()
-        self._tell_view()
+        self._view_changed()
 
     def _on_client_ready(self) -> None:
         self.redraw()

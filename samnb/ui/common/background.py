@@ -102,9 +102,9 @@ class LatestOnlyWorker:
                     return
                 work, answer = self._slots.pop(min(self._slots))
             self._answers.append(_called(work, answer))
-            self._tell()
+            self._deliver()
 
-    def _tell(self) -> None:
+    def _deliver(self) -> None:
         taken = threading.Event()
 
         def take() -> None:
@@ -131,10 +131,10 @@ def _called(work: Work, answer: Answer) -> Callable[[], None]:
     except Exception as problem:
         error = problem
 
-    def tell() -> None:
+    def call() -> None:
         try:
             answer(value, error)
         except Exception:
             _log.exception("an answer of the widget's worker failed")
 
-    return tell
+    return call

@@ -6,11 +6,11 @@ import asyncio
 import io
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -103,10 +103,10 @@ class Thumbnails:
         self._read = read or (lambda image: read_thumbnail(image.path))
         self._changed = threading.Condition()
         self._wanted: list[Any] = []
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._kept: LRUCache[str, bytes] = LRUCache(_KEPT)
         self._failed: dict[str, str] = {}
         self._thread: threading.Thread | None = None
-        self._told = False
+        self._notified = False
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
@@ -151,7 +151,7 @@ class Thumbnails:
                     break
                 image = self._wanted.pop(0)
             self._keep(image)
-            self._tell()
+            self._notify()
 
     def _keep(self, image: Any) -> None:
         try:
@@ -164,17 +164,15 @@ class Thumbnails:
             return
         with self._changed:
             self._kept[image.id] = value
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._loop is None:
             self._on_ready()
             return
         with self._changed:
-            if self._told:
+            if self._notified:
                 return
-            self._told = True
+            self._notified = True
         try:
             self._loop.call_soon_threadsafe(self._flush)
         except RuntimeError:
@@ -182,5 +180,5 @@ class Thumbnails:
 
     def _flush(self) -> None:
         with self._changed:
-            self._told = False
+            self._notified = False
         self._on_ready()
