@@ -138,6 +138,7 @@ function render({ model, el }) {
   on("contextmenu", (e) => { e.preventDefault(); e.stopPropagation(); });
   // With these JupyterLab selects cells and opens editors.
   for (const name of ["mousedown", "mouseup", "click", "dblclick"]) on(name, (e) => e.stopPropagation());
+  on("pointerenter", () => { over = true; });
   on("pointerleave", () => {
     over = space = false;
     ring.style.display = "none";
