@@ -8,6 +8,8 @@ weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -97,12 +99,12 @@ def flood_fill_maps(colours: np.ndarray, marks: Tensor) -> Tensor:
         picture = colours[i if len(colours) > 1 else 0]
         for kind in range(2):
             if clicked[kind].any():
-                _fill(picture, clicked[kind], maps[i, kind * half : (kind + 1) * half])
+                fill(picture, clicked[kind], maps[i, kind * half : (kind + 1) * half])
     return torch.from_numpy(maps).to(marks.device)
 
 
-def _fill(picture: np.ndarray, clicked: np.ndarray, maps: np.ndarray) -> None:
-    """Write the (len(TOLERANCES) + 1, h, w) maps of one kind of click; `picture` (3, h, w) levels, `clicked` (h, w)."""
+def fill(picture: np.ndarray, clicked: np.ndarray, maps: np.ndarray, tolerances: Sequence[float] = TOLERANCES) -> None:
+    """Write the (len(tolerances) + 1, h, w) maps of one kind of click; `picture` (3, h, w) levels, `clicked` (h, w)."""
     rows = picture.reshape(3, -1)
     marks = [(int(x), int(y)) for y, x in zip(*np.nonzero(clicked), strict=True)]
     squares = np.stack([((rows - picture[:, y, x][:, None]) ** 2).sum(0) for x, y in marks]).min(0)
@@ -110,7 +112,7 @@ def _fill(picture: np.ndarray, clicked: np.ndarray, maps: np.ndarray) -> None:
     far = np.sqrt(squares / max(float(squares[inside].mean()) if inside.any() else 0.0, 1e-3))
     far[~inside] = np.inf
     distance = far.reshape(clicked.shape)
-    for tolerance, target in zip(TOLERANCES, maps, strict=False):
+    for tolerance, target in zip(tolerances, maps, strict=False):
         near = (distance <= tolerance).view(np.uint8)
         for mark in marks:
             if near[mark[1], mark[0]] == 1:
