@@ -46,6 +46,7 @@ class Reviewer:
         self.until(r"1 of \d+")
         self.page.locator('.samnb-key-listener[data-listens="yes"]').wait_for(state="attached")
         self.widget.locator("img").first.click()
+        self.page.locator(".samnb-review:focus-within").wait_for()
 
     def press(self, key):
         self.page.keyboard.press(key)
@@ -84,7 +85,7 @@ def test_pairs_are_reviewed_by_keyboard_and_the_catalog_knows(notebook, lab):
     hand.until(r"3 of 6 · 1 same · 1 different")
     hand.press("ArrowLeft")
     hand.until(r"said to be different.*2 of 6")
-    assert hand.pictures() == second
+    wait_until("the pair is drawn again", lambda: hand.pictures() == second)
     hand.press("x")
     wait_until("the difference is drawn", lambda: "where they differ" in hand.pictures())
     hand.press("k")
