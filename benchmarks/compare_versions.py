@@ -34,7 +34,7 @@ wall, cpu = time.perf_counter(), time.process_time()
 import samnb
 print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 """
-IMPORTS, READS, CLICKS, APPLIED = 5, 60, 40, 4
+IMPORTS, READS, CLICKS, APPLIED = 15, 60, 40, 4
 SPOTS = ((50, 50), (130, 60), (220, 50), (70, 140), (180, 150))
 
 
