@@ -18,9 +18,13 @@ def _missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
-    """Chromium; a browser of Playwright's own if there is none on the PATH."""
+    """Chromium; a browser of Playwright's own if there is none on the PATH.
+
+    Closed after the last browser test: until then Playwright keeps an event loop running in this thread, where no other
+    test could run its own.
+    """
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
