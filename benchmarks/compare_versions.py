@@ -5,9 +5,10 @@
 
 Measured are importing samnb, a verified read of an embedding from the disk, a prewarm of images that are all cached, a
 click through `Session.predict` on a cached image, and a template applied to cached images, the last two with `tiny`.
-Of both states only the public API is used. Before and after take turns, and the order changes each time, so that a busy
-moment of the machine hits both; the ratio is the median of the turns' ratios. Beside the wall clock's
-seconds stand those of the processor, which other work on the machine disturbs less. About four minutes.
+Of both states only the public API is used. A process of each state runs at the same time, and they take turns at single
+calls, so that a busy moment of the machine hits both; a round has two new processes, because processes differ too. The
+ratio is the median over all pairs of calls, the range is that of the rounds' medians. Beside the wall clock's seconds
+stand those of the processor, which other work on the machine disturbs less. About four minutes.
 
 Latency of clicks in a browser: `python -m benchmarks.click_latency`, once in each of the two trees.
 """
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -34,11 +35,18 @@ wall, cpu = time.perf_counter(), time.process_time()
 import samnb
 print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 """
-IMPORTS, READS, CLICKS, APPLIED = 15, 60, 40, 4
+IMPORTS, APPLIED = 15, 2
+REPEATS = {"disk hit, verified": 60, "prewarm": 6, "click": 25, "apply": 4}
+"""Pairs of calls in a round, by the first words of the measure; one more at first warms up."""
+
 SPOTS = ((50, 50), (130, 60), (220, 50), (70, 140), (180, 150))
 
 
-Found = dict[str, dict[str, dict[str, list[float]]]]
+Seconds = list[float]
+"""Wall clock and processor."""
+
+Found = dict[str, list[list[tuple[Seconds, Seconds]]]]
+"""By measure: for each round the pairs of calls, old and new."""
 
 
 # -- the two sides take turns
@@ -51,44 +59,85 @@ def in_tree(tree: Path, *arguments: str) -> str:
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, cwd=tree).stdout
 
 
+class Side:
+    """A process of one state that waits to be told what to time."""
+
+    def __init__(self, tree: Path, place: Path, images: int) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(tree)}
+        command = [sys.executable, __file__, "--serve", str(place), str(images)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._process = subprocess.Popen(command, env=environment, text=True, cwd=tree, **pipes)
+        self.measures: list[str] = self._read()
+
+    def call(self, measure: str) -> Seconds:
+        """Seconds of one call."""
+        assert self._process.stdin is not None
+        print(measure, file=self._process.stdin, flush=True)
+        return self._read()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _read(self):
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a measuring process ended with status {self._process.wait()}")
+        return json.loads(line)
+
+
 def compare(old: Path, new: Path, *, rounds: int, images: int) -> Found:
-    """Seconds by measure, clock and side, a value for each round."""
+    """Seconds of every pair of calls."""
     found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
-        sides = {"old": (old, Path(folder) / "old"), "new": (new, Path(folder) / "new")}
-        for tree, place in sides.values():
+        trees = [old, new]
+        places = [Path(folder) / "old", Path(folder) / "new"]
+        for tree, place in zip(trees, places, strict=True):
             in_tree(tree, __file__, "--prepare", str(place), str(images))
             in_tree(tree, "-c", IMPORT)  # bytecode and disk cache
-        for turn in range(rounds):
-            for side in ("old", "new") if turn % 2 else ("new", "old"):
-                tree, place = sides[side]
-                values = {"import samnb": medians([json.loads(in_tree(tree, "-c", IMPORT)) for _ in range(IMPORTS)])}
-                values |= json.loads(in_tree(tree, __file__, "--measure", str(place), str(images)).splitlines()[-1])
-                for measure, by_clock in values.items():
-                    clocks = found.setdefault(measure, {clock: {"old": [], "new": []} for clock in CLOCKS})
-                    for clock, seconds in zip(CLOCKS, by_clock, strict=True):
-                        clocks[clock][side].append(seconds)
-            print(f"turn {turn + 1} of {rounds}", file=sys.stderr)
+        for number in range(rounds):
+            imports = [lambda tree=tree: json.loads(in_tree(tree, "-c", IMPORT)) for tree in trees]
+            found.setdefault("import samnb", []).append(in_turns(imports, IMPORTS))
+            sides = [Side(tree, place, images) for tree, place in zip(trees, places, strict=True)]
+            for measure in sides[0].measures:
+                times = next(times for words, times in REPEATS.items() if measure.startswith(words))
+                calls = [lambda side=side, measure=measure: side.call(measure) for side in sides]
+                found.setdefault(measure, []).append(in_turns(calls, times))
+            for side in sides:
+                side.close()
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
     return found
 
 
+def in_turns(calls: Sequence[Callable[[], Seconds]], times: int) -> list[tuple[Seconds, Seconds]]:
+    """Pairs of what two calls return, every other one made by the second call first; the first pair is left out."""
+    pairs = []
+    for number in range(times + 1):
+        order = (0, 1) if number % 2 else (1, 0)
+        pair = {which: calls[which]() for which in order}
+        pairs.append((pair[0], pair[1]))
+    return pairs[1:]
+
+
 def summary(found: Found) -> dict[str, dict[str, dict[str, float]]]:
-    """By measure and clock: medians in milliseconds, the ratio new/old, its range over the turns."""
+    """By measure and clock: medians in milliseconds, the ratio new/old, its range over the rounds."""
     return {
-        measure: {clock: _row(sides["old"], sides["new"]) for clock, sides in clocks.items()}
-        for measure, clocks in found.items()
+        measure: {clock: _row([[(a[i], b[i]) for a, b in pairs] for pairs in rounds]) for i, clock in enumerate(CLOCKS)}
+        for measure, rounds in found.items()
     }
 
 
-def _row(old: list[float], new: list[float]) -> dict[str, float]:
-    ratios = [after / before for before, after in zip(old, new, strict=True)]
+def _row(rounds: list[list[tuple[float, float]]]) -> dict[str, float]:
+    old, new = zip(*(pair for pairs in rounds for pair in pairs), strict=True)
+    ratios = [[after / before for before, after in pairs] for pairs in rounds]
+    by_round = [median(values) for values in ratios]
     return {
         "old_ms": round(median(old) * 1000, 3),
         "new_ms": round(median(new) * 1000, 3),
-        "ratio": round(median(ratios), 3),
-        "lowest": round(min(ratios), 3),
-        "highest": round(max(ratios), 3),
-        "ratio_of_fastest": round(min(new) / min(old), 3),
+        "ratio": round(median([ratio for values in ratios for ratio in values]), 3),
+        "lowest": round(min(by_round), 3),
+        "highest": round(max(by_round), 3),
     }
 
 
@@ -139,44 +188,31 @@ def prepare(place: Path, images: int) -> None:
         session.template("discs")
 
 
-def measure(place: Path, images: int) -> dict[str, list[float]]:
-    """Seconds of each piece of work by clock; the first of several repetitions warms up."""
+def serve(place: Path, images: int) -> None:
+    """Print the measures, then the seconds of one call for each measure that is read."""
     import samnb
 
-    found = {}
     entry = max((place / "discs" / "embeddings").glob("??/??/*.safetensors"))
     cache = samnb.EmbeddingCache(place / "discs" / "embeddings", memory_bytes=0)
-    found["disk hit, verified"] = repeated(lambda: expect(cache.get(entry.stem) is not None), READS)
-    with samnb.Session(place / "many") as session:
-        job = f"prewarm of {images:,} cached"
-        found[job] = repeated(lambda: expect(list(session.prewarm_stream())[-1]["skipped"] == images), 3)
-    with samnb.Session(place / "discs") as session:
-        image, *_ = session.images()
-        found["click on a cached image"] = repeated(
-            lambda: expect(session.predict(image, points=[SPOTS[2]]).cache_hit), CLICKS
-        )
-        found[f"apply to {APPLIED} cached"] = repeated(
-            lambda: expect(list(session.apply_stream("discs"))[-1]["computed"] == APPLIED),
-            2,
-            before=lambda: session.undo_apply("discs"),
-        )
-    return found
-
-
-def repeated(work: Callable[[], object], times: int, *, before: Callable[[], object] = lambda: None) -> list[float]:
-    """Median seconds of the work by clock, done once more at first."""
-    seconds = []
-    for _ in range(times + 1):
-        before()
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        seconds.append([time.perf_counter() - wall, time.process_time() - cpu])
-    return medians(seconds[1:])
-
-
-def medians(seconds: list[list[float]]) -> list[float]:
-    """Of each clock."""
-    return [median(clock) for clock in zip(*seconds, strict=True)]
+    with samnb.Session(place / "many") as many, samnb.Session(place / "discs") as discs:
+        image, *_ = discs.images()
+        apply = f"apply to {APPLIED} cached"
+        calls = {
+            "disk hit, verified": lambda: cache.get(entry.stem) is not None,
+            f"prewarm of {images:,} cached": lambda: list(many.prewarm_stream())[-1]["skipped"] == images,
+            "click on a cached image": lambda: discs.predict(image, points=[SPOTS[2]]).cache_hit,
+            apply: lambda: list(discs.apply_stream("discs"))[-1]["computed"] == APPLIED,
+        }
+        print(json.dumps(list(calls)), flush=True)
+        for line in sys.stdin:
+            measure = line.strip()
+            if measure == apply:
+                discs.undo_apply("discs")
+            wall, cpu = time.perf_counter(), time.process_time()
+            done = calls[measure]()
+            seconds = [time.perf_counter() - wall, time.process_time() - cpu]
+            expect(done)
+            print(json.dumps(seconds), flush=True)
 
 
 def expect(true: bool) -> None:
@@ -190,12 +226,12 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["--prepare"]:
         return prepare(Path(given[1]), int(given[2]))
-    if given[:1] == ["--measure"]:
-        return print(json.dumps(measure(Path(given[1]), int(given[2]))))
+    if given[:1] == ["--serve"]:
+        return serve(Path(given[1]), int(given[2]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", type=Path, help="a tree with the package samnb in it")
     parser.add_argument("new", type=Path, help="another")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1000, help="of the cached prewarm")
     parser.add_argument("--json", type=Path, default=RESULTS)
     options = parser.parse_args(given)
@@ -204,12 +240,12 @@ def main(arguments: list[str] | None = None) -> None:
     rows = summary(found)
     machine = {"processor": processor(), "cores": os.cpu_count(), "load": [before, os.getloadavg()[0]]}
     print(f"{machine['processor']}, {machine['cores']} cores, load {before:.1f} before")
-    print(f"{'':<34}{'old':>11}{'new':>11}{'new/old':>9}  over the turns   of the fastest")
+    print(f"{'':<34}{'old':>11}{'new':>11}{'new/old':>9}  over the rounds")
     for name, clocks in rows.items():
         for clock, row in clocks.items():
             print(
                 f"{name if clock == 'wall' else '':<28}{clock:<6}{row['old_ms']:>8,.1f} ms{row['new_ms']:>8,.1f} ms"
-                f"{row['ratio']:>9.2f}  {row['lowest']:.2f} to {row['highest']:.2f}{row['ratio_of_fastest']:>15.2f}"
+                f"{row['ratio']:>9.2f}  {row['lowest']:.2f} to {row['highest']:.2f}"
             )
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"machine": machine, "measures": rows, "seconds": found}, indent=1) + "\n")
