@@ -22,7 +22,8 @@ from samnb.masks import mask_iou
 from samnb.models import load_model
 from samnb.prompts import Prompt
 from samnb.templates import CategoryExamples, make_template
-from samnb.templates.matching import find_objects, make_example
+from samnb.templates.features import make_example
+from samnb.templates.strategies import find_objects
 
 TRUTH = Path(__file__).resolve().parent.parent / "tests" / "data" / "coins" / "coins_masks.png"
 

@@ -38,7 +38,8 @@ from samnb.masks.clicks import first_click, next_click
 from samnb.models import load_model
 from samnb.prompts import Prompt
 from samnb.templates import CategoryExamples, make_template
-from samnb.templates.matching import find_objects, make_example
+from samnb.templates.features import make_example
+from samnb.templates.strategies import find_objects
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]

@@ -44,7 +44,7 @@ _ALIASES = {
     "cache_archive": "store.archive",
     "clicks": "masks.clicks",
     "exports": "exchange.export",
-    "matching": "templates.matching",
+    "matching": "templates.strategies",
     "prewarm": "encoding.prewarm",
     "yardstick": "evaluation.evaluate",
 }

@@ -15,8 +15,6 @@ from ..records import AnnotationRecord
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Annotation", "Annotations"]
-
 
 class Annotation:
     """One accepted object, saved.

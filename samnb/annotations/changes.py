@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..jobs import Event, Signal
 from ..records import ImageRecord
 
-__all__ = ["AnnotationChanges"]
-
 
 class AnnotationChanges(Signal):
     """Calls its listeners with the id of the image whose annotations changed, or "" for any image.

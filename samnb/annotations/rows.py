@@ -11,8 +11,6 @@ from ..masks import encode_rle, mask_area, mask_bbox
 from ..prompts import Prediction, Prompt
 from ..records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
 
-__all__ = ["all_annotations_of", "category_name", "checked_mask", "chosen_annotation", "new_annotation"]
-
 
 def new_annotation(
     image: ImageRecord,

@@ -21,7 +21,6 @@ from .rows import category_name, checked_mask, chosen_annotation, new_annotation
 if TYPE_CHECKING:
     from ..models import Model
 
-__all__ = ["AnnotationService"]
 
 # Fields that may change while an annotation keeps its id.
 _CHANGING = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "review")

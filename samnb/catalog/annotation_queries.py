@@ -15,17 +15,6 @@ from .image_queries import DATASET_NAME, checked_image_ids
 from .tables import annotation_table, dataset_table, image_table, template_table
 from .values import batches, now, to_json
 
-__all__ = [
-    "annotation_record",
-    "annotation_records",
-    "from_template",
-    "insert_annotations",
-    "put_back",
-    "remove_of_template",
-    "template_contents",
-    "version_for",
-]
-
 _ELSEWHERE = {"dataset": DATASET_NAME, "image": image_table.c.filename.label("image")}
 _COLUMNS = tuple(
     _ELSEWHERE[f.name] if f.name in _ELSEWHERE else annotation_table.c[f.name] for f in fields(AnnotationRecord)

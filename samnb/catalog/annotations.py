@@ -14,8 +14,6 @@ from .image_queries import TEMPLATE_SOURCE, dataset_id_of
 from .tables import annotation_table, image_table
 from .values import batches, now, to_json
 
-__all__ = ["AnnotationCatalog"]
-
 
 class AnnotationCatalog:
     """Annotations of a `Catalog`."""

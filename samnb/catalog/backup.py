@@ -8,8 +8,6 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["back_up"]
-
 
 def back_up(path: Path, before: str) -> Path:
     """Copy a SQLite file in its present state, including its log; others may read and write meanwhile.

@@ -18,8 +18,6 @@ from .images import ImageCatalog
 from .templates import TemplateCatalog
 from .verdicts import VerdictCatalog
 
-__all__ = ["Catalog"]
-
 
 class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog, VerdictCatalog):
     """Images by their content, annotations, templates and what was applied, in one database.

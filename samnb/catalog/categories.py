@@ -17,8 +17,6 @@ from .database import Database
 from .tables import annotation_table, category_table
 from .values import now
 
-__all__ = ["CategoryCatalog"]
-
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 

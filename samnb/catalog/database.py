@@ -31,8 +31,6 @@ from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.legacy_server import carry_over, is_from_server, set_aside
 from .tables import metadata
 
-__all__ = ["BUSY_TIMEOUT_MS", "Database"]
-
 _log = logging.getLogger("samnb.database")
 
 BUSY_TIMEOUT_MS = 10_000

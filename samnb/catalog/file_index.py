@@ -24,8 +24,6 @@ from .database import Database
 from .tables import dataset_table, file_table, image_table
 from .values import batches, folded, path_text
 
-__all__ = ["FileIndex", "FileStat"]
-
 _VERSIONS = f"{DECODER_VERSION}/{PERCEPTUAL_VERSION}"
 _IMAGE_NAMES = [f.name for f in fields(ImageRecord) if f.name != "dataset"]
 _IMAGE_COLUMNS = [image_table.c[name] for name in _IMAGE_NAMES]

@@ -15,8 +15,6 @@ from pathlib import Path
 from ..errors import NetworkFolder
 from ..settings import setting
 
-__all__ = ["Mount", "check_local", "is_network", "mount_of", "mounts"]
-
 MOUNTINFO = "/proc/self/mountinfo"
 
 # Not 9p and virtiofs: containers have them for their own, local root.

@@ -18,26 +18,6 @@ from ..records import ACCEPTED, REJECTED, DatasetRecord, ImageRecord, NewImage, 
 from .tables import annotation_table, dataset_table, image_table
 from .values import batches, folded, is_text, path_text
 
-__all__ = [
-    "DATASET_NAME",
-    "ORDER",
-    "SEED_COLUMNS",
-    "checked_image_ids",
-    "count_cached",
-    "dataset_id_of",
-    "dataset_records",
-    "file_names_near",
-    "find_dataset",
-    "find_image",
-    "image_record_of",
-    "image_records",
-    "image_values",
-    "new_ids",
-    "remove_images",
-    "set_cached",
-    "update_image",
-]
-
 KNOWN_NAMES = 500
 TEMPLATE_SOURCE = "template:"
 """First part of the source of an annotation that a template made."""

@@ -32,9 +32,6 @@ from .image_queries import (
 from .tables import dataset_table, file_table, image_table
 from .values import batches, now, path_text
 
-__all__ = ["ImageCatalog"]
-
-
 PIECE = 2000
 
 

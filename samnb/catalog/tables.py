@@ -15,18 +15,6 @@ from sqlalchemy import (
     text,
 )
 
-__all__ = [
-    "annotation_table",
-    "applied_table",
-    "category_table",
-    "dataset_table",
-    "file_table",
-    "image_table",
-    "metadata",
-    "template_table",
-    "verdict_table",
-]
-
 metadata = MetaData()
 
 dataset_table = Table(

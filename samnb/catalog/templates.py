@@ -16,8 +16,6 @@ from .image_queries import checked_image_ids
 from .tables import annotation_table, applied_table, image_table, template_table
 from .values import batches, now, to_json
 
-__all__ = ["TemplateCatalog"]
-
 
 class TemplateCatalog:
     """Templates of a `Catalog`."""

@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 from ..errors import AnyPath, ImageError
 
-__all__ = ["BATCH", "batches", "folded", "is_text", "now", "path_text", "to_json"]
-
 BATCH = 500
 """Number of rows in one statement or transaction."""
 

@@ -10,8 +10,6 @@ from .database import Database
 from .tables import verdict_table
 from .values import now
 
-__all__ = ["VerdictCatalog"]
-
 
 class VerdictCatalog:
     """Verdicts of a `Catalog`: whether two pictures that look alike are the same."""

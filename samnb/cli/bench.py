@@ -10,8 +10,6 @@ from typing import Any
 from ..atomic_files import cannot_write, write_atomic
 from ..bench import PICTURES, bench
 
-__all__ = ["add_bench_command"]
-
 
 def add_bench_command(commands: Any) -> None:
     """Add it to the sub-commands of a parser."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..cache import EmbeddingCache
     from ..catalog import Catalog, ImageRecord
 
-__all__ = ["add_cache_commands"]
-
 
 def add_cache_commands(commands: Any) -> None:
     """Add `cache` and its commands to the sub-commands of a parser."""

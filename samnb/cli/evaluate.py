@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..evaluation.cases import Case
     from ..evaluation.report import ModelReport
 
-__all__ = ["add_evaluate_command"]
-
 
 def add_evaluate_command(commands: Any, open_session: OpenSession) -> argparse.ArgumentParser:
     """Add it to the sub-commands of a parser, without the arguments that name a session."""

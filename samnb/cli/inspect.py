@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..records import ImageRecord
     from ..session import Session
 
-__all__ = ["add_inspect_commands"]
 
 OpenSession = Callable[[argparse.Namespace], "Session"]
 

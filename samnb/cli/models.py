@@ -11,8 +11,6 @@ from ..errors import UnknownName
 if TYPE_CHECKING:
     from ..models import ModelInfo
 
-__all__ = ["add_models_command", "models_text", "size_text", "state_of"]
-
 
 def add_models_command(commands: Any) -> None:
     """Add it to the sub-commands of a parser."""

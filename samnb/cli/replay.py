@@ -12,8 +12,6 @@ from typing import Any
 
 from ..errors import UnknownName
 
-__all__ = ["add_replay_command"]
-
 
 def add_replay_command(commands: Any) -> None:
     """Add it to the sub-commands of a parser."""

@@ -16,8 +16,6 @@ from .inspect import add_inspect_commands
 if TYPE_CHECKING:
     from ..session import Session
 
-__all__ = ["add_session_commands"]
-
 
 def add_session_commands(commands: Any) -> None:
     """Add the commands that open a session to the sub-commands of a parser."""

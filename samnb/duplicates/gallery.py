@@ -12,8 +12,6 @@ from ..images.thumbnails import jpeg_url
 from ..records import ImageRecord
 from .near import Lookalike, NearGroup, Search
 
-__all__ = ["DuplicateGroups", "NearDuplicateGroups", "gallery"]
-
 GROUPS, PICTURES, SIDE = 12, 8, 120
 """Limits of a gallery: groups, pictures per group, and their longest side. A notebook stores them in its file."""
 

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Words", "as_words", "clusters", "within"]
-
 _ROWS, _COLUMNS = 64, 4096  # a block of 64-bit words that fits a processor's cache
 
 # The work is n log n for any hashes, and 160 orders find 99 of 100 pairs that are 51 bits apart among a million random

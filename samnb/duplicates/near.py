@@ -15,20 +15,6 @@ from ..images.perceptual import MIN_DETAIL, PERCEPTUAL_VERSION
 from ..records import ImageRecord
 from .hamming import Words, as_words, clusters, within
 
-__all__ = [
-    "EXACT",
-    "SURE",
-    "THRESHOLD",
-    "Lookalike",
-    "NearGroup",
-    "Search",
-    "Verdicts",
-    "in_words",
-    "near_groups",
-    "pair",
-    "smallness",
-]
-
 THRESHOLD = 51
 """The number of the 256 bits in which two near duplicates may differ."""
 

@@ -14,8 +14,6 @@ from .gallery import DuplicateGroups, NearDuplicateGroups
 from .hamming import as_words
 from .near import THRESHOLD, Verdicts, near_groups, smallness
 
-__all__ = ["DeduplicationReport", "DuplicateService", "ExcludedImage", "bits_apart", "one_of_each"]
-
 
 @dataclass(frozen=True)
 class ExcludedImage:

@@ -15,17 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = [
-    "MIN_IMAGES_TO_TUNE",
-    "AutoTuner",
-    "BatchSizeSearch",
-    "ResizableSemaphore",
-    "ThreadCountTrial",
-    "TuningResult",
-    "readers_needed",
-    "seconds_an_image",
-]
-
 MAX_BATCH = 64
 MIN_IMAGES_TO_TUNE = 8
 """Number of images; a shorter run ends before tuning pays."""

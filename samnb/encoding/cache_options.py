@@ -9,8 +9,6 @@ from typing import Any
 from ..cache import EmbeddingCache
 from ..errors import UnknownOption
 
-__all__ = ["check_cache_options", "open_cache"]
-
 CACHE_OPTIONS = ("dtype", "memory_bytes", "max_entries", "disk_bytes", "min_free_bytes", "ttl", "remote")
 
 

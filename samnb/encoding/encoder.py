@@ -23,8 +23,6 @@ from .regions import Region, region_hash
 from .storage_check import encode_to_store
 from .tasks import EncodeTask, load_or_encode
 
-__all__ = ["Encoder"]
-
 _log = logging.getLogger("samnb.encoding")
 
 PINNED_RECENT = 8

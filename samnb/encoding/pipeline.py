@@ -31,8 +31,6 @@ from .encoder import Encoder
 from .storage_check import check_refusal, check_stored
 from .tasks import EncodeTask, prepared_picture
 
-__all__ = ["Pipeline", "reason_of"]
-
 READ_AHEAD = 512 << 20  # bytes
 MAX_READERS, MAX_READERS_GPU = 8, 16
 _BYTES_PER_PIXEL = 8  # while it is read: four in Pillow, and four more where the picture is turned upright

@@ -15,8 +15,6 @@ from ..records import ImageRecord
 from .encoder import Encoder
 from .regions import Region, check_region, in_region, whole
 
-__all__ = ["Predictor"]
-
 _log = logging.getLogger("samnb.session")
 
 

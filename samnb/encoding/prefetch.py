@@ -11,8 +11,6 @@ from ..jobs import Signal
 from ..records import ImageRecord
 from .encoder import Encoder
 
-__all__ = ["EncodingState", "Prefetcher"]
-
 _log = logging.getLogger("samnb.ahead")
 
 EncodingState = Literal["cached", "waiting", "encoding", "failed", "unknown"]

@@ -14,8 +14,6 @@ from .encoder import Encoder
 from .pipeline import Pipeline, reason_of
 from .tasks import EncodeOutcome, EncodeTask, encode_into_store
 
-__all__ = ["prewarm_events"]
-
 
 def prewarm_events(
     tasks: Sequence[EncodeTask],

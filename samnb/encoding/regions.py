@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from ..errors import PromptError
 from ..prompts import LazyMasks, Prediction, Prompt
 
-__all__ = ["LEAST_SIDE", "Region", "check_region", "holds", "in_region", "region_around", "region_hash", "whole"]
-
 Region = tuple[int, int, int, int]
 """(x0, y0, x1, y1), whole image pixels, inside the image."""
 

@@ -21,17 +21,6 @@ from ..models import Model, embedding_spec_of
 from ..prompts import Embedding, Prompt
 from ..store.entry import make_key, round_trip, serialize
 
-__all__ = [
-    "MIN_MEAN_IOU",
-    "StorageFigures",
-    "StorageReport",
-    "check_refusal",
-    "check_stored",
-    "compare_storage",
-    "encode_to_store",
-    "random_prompts",
-]
-
 MIN_MEAN_IOU = 0.995
 """Mean IoU with the masks of float32 storage that a storage dtype needs to pass."""
 

@@ -24,8 +24,6 @@ from .storage_check import encode_to_store
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["EncodeOutcome", "EncodeTask", "encode_into_store", "load_or_encode", "prepared_picture"]
-
 
 @dataclass(frozen=True)
 class EncodeTask:

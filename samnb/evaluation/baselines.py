@@ -33,8 +33,6 @@ from ..errors import PackageMissing, PromptError, UnknownName
 from ..masks import clean_mask
 from ..prompts import Embedding, Prediction, Prompt
 
-__all__ = ["BASELINES", "Baseline", "make_baseline"]
-
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 Cell = tuple[int, int]

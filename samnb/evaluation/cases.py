@@ -13,8 +13,6 @@ from ..errors import ImageError, SamnbError, UnknownName
 from ..masks import decode_rle
 from ..records import AnnotationRecord, Failure
 
-__all__ = ["Case", "CaseList", "CaseSource", "annotated_cases"]
-
 
 @dataclass(frozen=True, eq=False)
 class Case:

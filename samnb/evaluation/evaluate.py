@@ -25,8 +25,6 @@ from .cases import Case, annotated_cases
 from .metrics import CaseResult
 from .report import ModelReport
 
-__all__ = ["evaluate", "evaluate_annotations"]
-
 Embed = Callable[[Case], tuple[Embedding, bool]]
 
 _ALWAYS = 5

@@ -18,8 +18,6 @@ from ..images import read_pixels
 from ..images.folder import PictureFolder
 from .cases import CaseList, CaseSource
 
-__all__ = ["read_coco", "read_masks"]
-
 
 def read_coco(file: AnyPath, images: AnyPath) -> CaseList:
     """The objects of a COCO file, without crowds; see `samnb.exchange.readers.coco`.

@@ -22,8 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CaseResult", "Metrics", "summarise"]
-
 RESAMPLES = 2000
 """The number of bootstrap samples for an interval."""
 

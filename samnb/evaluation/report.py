@@ -13,7 +13,6 @@ from .metrics import CaseResult, Metrics, summarise
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["ModelReport"]
 
 _LINES = (
     ("1 click", "iou_1", ".3f"),

@@ -19,13 +19,11 @@ from ..records import AnnotationRecord, ImageRecord
 from .report import ExportReport
 from .writers.coco import export_coco
 from .writers.labelme import export_labelme
-from .writers.layout import ExportItem, gathered
+from .writers.layout import gathered
 from .writers.mask_pngs import export_masks
 from .writers.table import export_table
 from .writers.voc import export_voc
 from .writers.yolo import export_yolo
-
-__all__ = ["EXPORTERS", "ExportItem", "ExportReport", "Exporter", "export"]
 
 Exporter = Callable[..., ExportReport]
 """Takes the path, the items and the categories; its options are keywords."""

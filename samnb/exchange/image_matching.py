@@ -16,8 +16,6 @@ from ..records import ImageRecord
 from .readers.objects import ImageReference
 from .writers.layout import distinct_names, safe
 
-__all__ = ["ImageMatcher", "picture_folder"]
-
 T = TypeVar("T")
 
 

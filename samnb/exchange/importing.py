@@ -29,8 +29,6 @@ from .readers.objects import Contents, ImageReference, ImportedObject, Mask, pla
 from .readers.upright import upright_mask
 from .report import ImportReport
 
-__all__ = ["READERS", "SAME", "ImportRun", "Reader", "import_job", "read_contents"]
-
 Reader = Callable[..., Contents]
 """Takes the path and, if it has such a parameter, the available pictures; its options are keywords."""
 

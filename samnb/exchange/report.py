@@ -11,8 +11,6 @@ from typing import Any
 from ..cards import card, count_text, more_text
 from ..records import Failure
 
-__all__ = ["ExportReport", "ImportReport"]
-
 _SHOWN = 20
 
 

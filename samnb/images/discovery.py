@@ -12,8 +12,6 @@ from typing import Any
 
 from ..errors import AnyPath, ImageNotFound
 
-__all__ = ["IMAGE_SUFFIXES", "find_images", "is_picture_name", "iter_images"]
-
 _log = logging.getLogger("samnb.finding")
 
 IMAGE_SUFFIXES = frozenset(

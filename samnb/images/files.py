@@ -10,8 +10,6 @@ from contextlib import contextmanager
 
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 
-__all__ = ["MAX_FILE_BYTES", "open_file", "read_file"]
-
 MAX_FILE_BYTES = 4 * 2**30
 """Files with more bytes are refused: no picture within `samnb.images.MAX_PIXELS` is larger."""
 

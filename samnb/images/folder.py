@@ -9,8 +9,6 @@ from pathlib import Path
 from ..errors import AnyPath, ImageNotFound
 from .discovery import find_images
 
-__all__ = ["PictureFolder"]
-
 
 class PictureFolder:
     """The pictures of a folder and of all folders below.

@@ -11,8 +11,6 @@ from PIL import Image
 from ..errors import AnyPath
 from .files import open_file
 
-__all__ = ["DECODER_VERSION", "content_hash", "hash_of_upright", "pixel_hash"]
-
 DECODER_VERSION = "px1"
 """Part of every pixel hash; it changes when the same file gives other pixels.
 

@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["MIN_DETAIL", "PERCEPTUAL_VERSION", "PerceptualHash", "compute_perceptual_hash", "perceptual_hash"]
-
 PERCEPTUAL_VERSION = 1
 """Saved with every perceptual hash; hashes of different versions are not compared."""
 

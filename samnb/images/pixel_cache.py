@@ -14,8 +14,6 @@ from ..records import ImageRecord
 from .hashing import pixel_hash
 from .reading import read_pixels
 
-__all__ = ["PixelCache", "read_checked"]
-
 
 class PixelCache:
     """Pixels of the images that were read last, read-only; each file is checked when it is read. For any thread.

@@ -36,16 +36,6 @@ from .files import read_file
 from .hashing import pixel_hash
 from .perceptual import compute_perceptual_hash
 
-__all__ = [
-    "MAX_PIXELS",
-    "Picture",
-    "as_pixels",
-    "read_picture",
-    "read_pixels",
-    "read_upright",
-    "suffix_for",
-]
-
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused after reading the header, before anything is decoded."""
 

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["encode_png", "jpeg_url", "thumbnail"]
-
 
 def thumbnail(pixels: NDArray[np.uint8], longest_side: int = 96) -> NDArray[np.uint8]:
     """The picture with its longest side at most `longest_side` pixels; never enlarged.

@@ -19,8 +19,6 @@ from typing import BinaryIO
 from ..errors import AnyPath, ImageNotFound, ImageUnreadable
 from .discovery import IMAGE_SUFFIXES, is_picture_name
 
-__all__ = ["MAX_MEMBERS", "MAX_MEMBER_BYTES", "MAX_RATIO", "MAX_TOTAL_BYTES", "Member", "is_zip", "members_of"]
-
 MAX_MEMBERS = 200_000
 """Archives with more members are refused before they are listed."""
 

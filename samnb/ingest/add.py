@@ -30,8 +30,6 @@ from ..records import Failure
 from .report import AddReport
 from .sources import Item, Rejected, StoredFile, items_of, store_bytes
 
-__all__ = ["IngestJob", "new_image", "threads"]
-
 _log = logging.getLogger("samnb.intake")
 
 BATCH, CHUNK = 500, 8

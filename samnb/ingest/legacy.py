@@ -13,8 +13,6 @@ from ..errors import ImageChanged, ImageError
 from ..jobs import Event, JobControl
 from .add import new_image, threads
 
-__all__ = ["fill_events", "with_hashes"]
-
 _log = logging.getLogger("samnb.upkeep")
 
 BATCH = 32

@@ -20,8 +20,6 @@ from ..records import ImageRef
 from . import legacy
 from .add import IngestJob
 
-__all__ = ["ImageLibrary"]
-
 
 class ImageLibrary:
     """The images of one catalog: found, read, added.

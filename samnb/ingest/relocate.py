@@ -16,8 +16,6 @@ from ..errors import AnyPath, ImageError
 from ..images import content_hash, find_images
 from .add import threads
 
-__all__ = ["RelocationReport", "relocate"]
-
 _log = logging.getLogger("samnb.upkeep")
 
 

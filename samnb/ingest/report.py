@@ -8,8 +8,6 @@ from typing import Any
 from ..cards import count_text, more_text
 from ..records import Failure, ImageRecord
 
-__all__ = ["AddReport"]
-
 
 @dataclass(frozen=True)
 class AddReport:

@@ -21,8 +21,6 @@ from ..images import as_pixels, encode_png, pixel_hash, suffix_for
 from ..images.discovery import iter_images
 from ..images.zip_files import Member, is_zip, members_of
 
-__all__ = ["Item", "Rejected", "StoredFile", "items_of", "name_of", "store_bytes"]
-
 Bytes = bytes | bytearray | memoryview
 
 _MAX_NAME_BYTES = 180

@@ -19,8 +19,6 @@ from ..errors import ImageError, PromptError
 from ..prompts import BACKGROUND, FOREGROUND, Point
 from .geometry import mask_bbox
 
-__all__ = ["deepest_pixel", "first_click", "next_click"]
-
 
 def first_click(mask: NDArray[np.bool_]) -> Point:
     """The middle of an object: the (x, y) of its pixel farthest from the outline, see `deepest_pixel`.

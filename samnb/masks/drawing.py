@@ -18,16 +18,6 @@ from ..images.reading import Pixels
 from .geometry import Mask, as_mask, mask_bbox
 from .polygons import mask_polygons
 
-__all__ = [
-    "CATEGORY_COLORS",
-    "OutlineCache",
-    "category_color",
-    "color_rgb",
-    "contact_sheet",
-    "draw_masks",
-    "overlay",
-]
-
 Rings = list[NDArray[np.int32]]
 
 CATEGORY_COLORS = (

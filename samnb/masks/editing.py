@@ -18,8 +18,6 @@ from ..errors import PromptError
 from ..prompts import FOREGROUND, Point, Prompt
 from .geometry import Mask, clean_mask, mask_bbox
 
-__all__ = ["SPECK", "brush", "drop_specks", "erase", "fill_holes", "smooth", "stroke_mask", "tidy"]
-
 SPECK = 0.01
 """Parts smaller than this share of the largest one are specks."""
 

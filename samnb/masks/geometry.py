@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError
 
-__all__ = ["Mask", "as_mask", "clean_mask", "mask_area", "mask_bbox", "mask_iou", "overlap_of_smaller"]
-
 Mask = NDArray[np.bool_]
 
 

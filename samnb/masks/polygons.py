@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from .geometry import Mask, as_mask, mask_bbox
 
-__all__ = ["Polygon", "fill_polygon", "mask_polygons"]
-
 # Edge crossings computed at a time: with all at once, a polygon of many long edges takes more memory than its image.
 _MAX_CROSSINGS = 1_000_000
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from .geometry import Mask, as_mask
 
-__all__ = ["decode_rle", "decompress_counts", "encode_rle"]
-
 
 def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
     """COCO's uncompressed run lengths: column by column, zeros first.

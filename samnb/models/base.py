@@ -28,7 +28,6 @@ from .weights.checkpoints import ModelInfo, WeightFile
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["BUILDING", "LazyTorchModel"]
 
 BUILDING = Lock()
 """Held while a net is built, which draws random initial weights and may import torch: one at a time in a process."""

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batches", "is_out_of_memory", "on_host"]
-
 _log = logging.getLogger("samnb.models")
 
 Item = TypeVar("Item")

@@ -18,8 +18,6 @@ from ..prompts import Embedding, LazyMasks, Prompt
 from .devices import on_threads
 from .upscaling import small_mask
 
-__all__ = ["MAX_WORKERS", "Answer", "BatchedDecoder", "Pairs"]
-
 MAX_WORKERS = 8
 """Batches decoded in parallel; each takes about 100 MB."""
 

@@ -12,16 +12,6 @@ from pathlib import Path
 
 from ..errors import ModelError, UnknownName
 
-__all__ = [
-    "PRECISIONS",
-    "check_device",
-    "check_precision",
-    "computing_as",
-    "decide_precision",
-    "on_threads",
-    "resolve_device",
-]
-
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 _usual_threads = 0

@@ -12,8 +12,6 @@ from importlib.metadata import EntryPoint, entry_points
 
 from .protocol import ModelEntry
 
-__all__ = ["GROUP", "Plugins", "find_plugins"]
-
 GROUP = "samnb.models"
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,6 @@ from PIL import Image
 
 from ..errors import ModelError
 
-__all__ = ["Prepared", "check_pixels", "input_size_of", "normalised", "prepare", "resize_longest_side"]
-
 
 @dataclass(frozen=True, eq=False)
 class Prepared:

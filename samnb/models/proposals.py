@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from ..prompts import Embedding, Prediction, Prompt
 
-__all__ = ["Proposal", "Propose", "SupportsProposals", "as_proposal", "proposer"]
-
 
 @dataclass(frozen=True, eq=False)
 class Proposal:

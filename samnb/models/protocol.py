@@ -17,8 +17,6 @@ from .weights.checkpoints import ModelInfo
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["HasPrecision", "HasThreads", "Model", "ModelEntry", "SupportsBatches", "embedding_spec_of"]
-
 
 @runtime_checkable
 class Model(Protocol):

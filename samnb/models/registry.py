@@ -22,17 +22,6 @@ from .sam.model import SamConfig, SamModel
 from .weights.checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
 from .weights.downloads import download_checkpoint
 
-__all__ = [
-    "REGISTRY",
-    "available_models",
-    "broken_plugins",
-    "download",
-    "installed",
-    "load_model",
-    "missing_packages",
-    "model_card",
-]
-
 
 def _sam_entry(info: ModelInfo, config: SamConfig) -> ModelEntry:
     def load(info: ModelInfo, weights: WeightFile, *, device: str, precision: str = "auto") -> Model:

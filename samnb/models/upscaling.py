@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from .devices import on_threads
 
-__all__ = ["official_mask", "small_mask", "upscale_mask"]
-
 AT_ONCE = 64
 """Rows or columns of the image at a time: they depend on few cells, and stay in the processor's cache."""
 

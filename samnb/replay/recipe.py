@@ -27,19 +27,8 @@ from ..models.proposals import proposer
 from ..prompts import Embedding, Prediction, Prompt
 from ..records import AnnotationRecord, CategoryRecord, ImageRecord
 from ..templates import Template
-from ..templates.matching import Match, find_objects
-
-__all__ = [
-    "MAX_BYTES",
-    "Provenance",
-    "Recipe",
-    "RecipeDecoder",
-    "RecipeImage",
-    "RecipeMask",
-    "decode_as_recorded",
-    "make_recipe",
-    "packages_here",
-]
+from ..templates.match import Match
+from ..templates.strategies import find_objects
 
 FORMAT = 1
 MAX_BYTES = 512 * 2**20

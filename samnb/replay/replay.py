@@ -16,7 +16,8 @@ from ..annotations.service import AnnotationService
 from ..atomic_files import write_atomic
 from ..encoding.encoder import Encoder
 from ..errors import ImageError, RecipeError
-from ..exchange.export import ExportItem, ExportReport
+from ..exchange.report import ExportReport
+from ..exchange.writers.layout import ExportItem
 from ..images import content_hash, pixel_hash, read_pixels
 from ..images.discovery import iter_images
 from ..ingest.library import ImageLibrary
@@ -27,8 +28,6 @@ from ..templates import Template
 from ..templates.service import TemplateService
 from .recipe import Recipe, RecipeDecoder, RecipeImage, RecipeMask, decode_as_recorded, make_recipe, packages_here
 from .report import Difference, ReplayReport
-
-__all__ = ["Replayer", "find_pictures"]
 
 _NAMED = 5
 

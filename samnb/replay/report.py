@@ -8,8 +8,6 @@ from typing import Any
 from ..cards import card
 from ..records import Failure
 
-__all__ = ["Difference", "ReplayReport"]
-
 
 @dataclass(frozen=True)
 class Difference:

@@ -22,8 +22,6 @@ from ..errors import NoRoom, StoreError
 from .entry import EntryDamaged, verify
 from .stats import CacheStats
 
-__all__ = ["ArchiveReport", "EntryStore", "export_entries", "import_entries"]
-
 _NAME = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})\.safetensors")
 _LARGEST = 2 << 30  # no embedding is larger, and an archive may claim anything
 _FIRST = 20

@@ -11,8 +11,6 @@ from .entry_files import SUFFIX, is_stale, key_of, read_entry, reserved_by
 from .folder import GC_TIMEOUT, EntryFolder
 from .usage import SHARDS
 
-__all__ = ["CacheReport", "check_folder"]
-
 
 @dataclass(frozen=True)
 class CacheReport:

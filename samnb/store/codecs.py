@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from ..errors import PackageMissing, StoreError
 
-__all__ = ["can_compress", "compress", "expand", "from_int8", "is_compressed", "to_int8"]
-
 # Before the zstd frame: magic, width of the shuffle, and the uncompressed length. No entry can begin like
 # this: its first 8 bytes are the length of its header, and this would be far too long.
 _MAGIC = b"samnb.z1"

@@ -31,19 +31,6 @@ from ..errors import ModelError, StoreError
 from ..prompts import Embedding
 from .codecs import from_int8, to_int8
 
-__all__ = [
-    "DTYPES",
-    "SCHEMA",
-    "EntryDamaged",
-    "check_key",
-    "deserialize",
-    "make_key",
-    "number_width",
-    "round_trip",
-    "serialize",
-    "verify",
-]
-
 SCHEMA = 1
 DTYPES = {"float16": "F16", "float32": "F32", "int8": "I8"}
 

@@ -15,25 +15,6 @@ from ..prompts import Embedding
 from .entry import EntryDamaged, deserialize
 from .header import header_of
 
-__all__ = [
-    "STALE_AFTER",
-    "SUFFIX",
-    "TEMPORARY",
-    "FoundEntry",
-    "cannot_read",
-    "identity",
-    "is_damaged",
-    "is_stale",
-    "key_in",
-    "key_of",
-    "list_folder",
-    "read_entry",
-    "reserved_by",
-    "shard_of",
-    "stat_of",
-    "temporary_beside",
-]
-
 STALE_AFTER = 3600.0  # seconds after which a temporary file belongs to a writer that died
 SUFFIX = ".safetensors"
 TEMPORARY = ".tmp-"

@@ -28,8 +28,6 @@ from .limits import Limits, space
 from .pins import Pins
 from .usage import SHARDS
 
-__all__ = ["CollectionReport", "Evictor"]
-
 HIGH_WATER, LOW_WATER = 0.95, 0.85
 GRACE = 900.0  # seconds since its last use in which an entry is evicted only if nothing else can make room
 TOUCH_AFTER = 600.0  # seconds after which another use of an entry is recorded

@@ -39,8 +39,6 @@ from .entry_files import (
 from .header import read_header
 from .usage import SHARDS, Usage, UsageFile
 
-__all__ = ["GC_TIMEOUT", "LOCK_TIMEOUT", "EntryFolder"]
-
 GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
 LOCK_TIMEOUT = 600.0  # seconds to wait for another process to compute; then this one computes too
 KEEP_DAMAGED = 64  # damaged files kept for inspection; older ones are deleted

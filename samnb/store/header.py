@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["created_at", "header_of", "read_header"]
-
 _FIRST_READ = 4096
 _LARGEST = 1 << 20
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from ..errors import StoreError
 from .header import created_at
 
-__all__ = ["Limits", "space"]
-
 DEFAULT_SHARE, DEFAULT_MOST = 0.2, 50 * 10**9
 DEFAULT_FREE_SHARE, DEFAULT_FREE = 0.05, 2 * 10**9
 

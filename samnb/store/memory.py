@@ -10,8 +10,6 @@ from cachetools import LRUCache
 from ..errors import StoreError
 from ..prompts import Embedding
 
-__all__ = ["MemoryTier"]
-
 
 class MemoryTier:
     """Embeddings by key within a number of bytes and of entries; threads may share it.

@@ -9,8 +9,6 @@ from typing import Protocol
 
 from ..errors import StoreError
 
-__all__ = ["StoreObserver", "StoreObservers"]
-
 _log = logging.getLogger("samnb.cache")
 
 

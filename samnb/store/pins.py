@@ -18,8 +18,6 @@ from typing import Any
 
 from .entry import check_key
 
-__all__ = ["Pins"]
-
 _log = logging.getLogger("samnb.cache")
 
 

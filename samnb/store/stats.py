@@ -13,8 +13,6 @@ from .memory import MemoryTier
 from .remote import TierStats
 from .usage import SHARDS, Usage
 
-__all__ = ["CacheStats", "TierUsage", "read_stats"]
-
 
 @dataclass(frozen=True)
 class TierUsage:

@@ -19,8 +19,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["SHARDS", "Usage", "UsageFile"]
-
 SHARDS = 256
 
 _PAIR = struct.Struct("<qq")

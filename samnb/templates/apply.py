@@ -17,11 +17,9 @@ from ..models import Model
 from ..models.proposals import proposer
 from ..prompts import Embedding
 from ..records import ACCEPTED, REJECTED, UNSURE
-from .matching import find_objects
 from .parameters import DEFAULT_PARAMETERS
+from .strategies import find_objects
 from .template import Template
-
-__all__ = ["apply_events"]
 
 
 def apply_events(

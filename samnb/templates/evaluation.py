@@ -16,12 +16,10 @@ from ..models import Model
 from ..models.proposals import Proposal, Propose, proposer
 from ..prompts import Embedding, Prompt
 from ..records import ImageRecord
-from .matching import Match, find_objects
+from .match import Match
 from .report import DetectionCounts, ImageMetrics, Sweep, SweepRow
+from .strategies import find_objects
 from .template import Template
-
-__all__ = ["LabelledImage", "PackedMasks", "compare_with_labels", "evaluate_image", "memoized", "sweep"]
-
 
 MEMO_BYTES = 256 * 2**20
 """Bytes of masks that a sweep keeps of one image."""

@@ -19,18 +19,6 @@ from ..masks import encode_rle
 from ..prompts import Embedding, Point, Prompt
 from .template import CategoryExamples, Example, Place
 
-__all__ = [
-    "ImageFeatures",
-    "cells_at",
-    "cells_of",
-    "make_example",
-    "parts_of",
-    "place_of",
-    "prototype",
-    "shift_of",
-    "similarity_map",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:

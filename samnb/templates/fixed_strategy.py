@@ -12,8 +12,6 @@ from .features import ImageFeatures, shift_of
 from .match import Match, PromptDecoder, without_doubles
 from .template import CategoryExamples, Example, Template
 
-__all__ = ["find_fixed"]
-
 _SURE = 8.0  # a mask logit that leaves little doubt
 
 

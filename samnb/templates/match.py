@@ -13,8 +13,6 @@ from ..masks.geometry import overlap_of_smaller
 from ..models.proposals import Propose
 from ..prompts import Prediction, Prompt
 
-__all__ = ["Decode", "Match", "PromptDecoder", "without_doubles"]
-
 Decode = Callable[..., Prediction]
 
 

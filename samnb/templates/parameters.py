@@ -8,8 +8,6 @@ from typing import Literal
 
 from ..errors import TemplateError, UnknownOption
 
-__all__ = ["DEFAULT_PARAMETERS", "PARAMETERS", "Parameter", "checked_parameters"]
-
 
 @dataclass(frozen=True)
 class Parameter:

@@ -23,11 +23,10 @@ from ..prompts import Embedding, Prediction, Prompt
 from ..records import ImageRecord
 from .evaluation import LabelledImage, compare_with_labels
 from .features import make_example, prototype
-from .matching import Match, find_objects
+from .match import Match
 from .report import ImageMetrics
+from .strategies import find_objects
 from .template import Example, Template
-
-__all__ = ["SIDE", "Preview", "Sample", "samples_of"]
 
 #: The longest side of a preview, in pixels.
 SIDE = 320

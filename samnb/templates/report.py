@@ -19,7 +19,6 @@ from ..records import Failure
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["DetectionCounts", "ImageMetrics", "Sweep", "SweepRow", "TemplateReport"]
 
 WORST = 6
 """Images that a report shows."""

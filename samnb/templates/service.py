@@ -26,8 +26,6 @@ from .features import cells_at, make_example
 from .report import WORST, ImageMetrics, Sweep, TemplateReport
 from .template import CategoryExamples, Example, Template, make_template
 
-__all__ = ["TemplateService"]
-
 
 class TemplateService:
     """The template methods of `samnb.session.Session`, which documents the arguments.

@@ -21,12 +21,10 @@ from ..errors import TemplateError, UnknownName
 from ..prompts import Prompt
 from .parameters import DEFAULT_PARAMETERS, checked_parameters
 
-__all__ = ["STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
-
 FILE_VERSION = 1
 """Version of the files that `Template.save` writes."""
 
-#: The strategies of templates; `samnb.templates.matching.add_strategy` adds to them.
+#: The strategies of templates; `samnb.templates.strategies.add_strategy` adds to them.
 STRATEGY_NAMES = ["fixed", "match", "match_all"]
 
 

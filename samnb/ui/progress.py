@@ -15,8 +15,6 @@ from ..jobs import Event, Job, summary_text
 from .common import style
 from .common.error_line import ErrorLine
 
-__all__ = ["Progress"]
-
 # Seconds: faster redrawing only costs time in the page; with slower redrawing the time left does not move.
 _DRAW_EVERY, _TICK = 0.1, 0.5
 _FAILURES_SHOWN = 100

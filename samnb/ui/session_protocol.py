@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from ..templates import Template
     from ..templates.evaluation import LabelledImage
 
-__all__ = [
-    "AnnotatorSession",
-    "DuplicateReviewSession",
-    "ReviewSession",
-    "Signal",
-    "TunerSession",
-    "UploadSession",
-    "WidgetSession",
-]
-
 
 class Signal(Protocol):
     """Calls its listeners, on any thread, when something changed."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..ingest.report import AddReport
     from .session_protocol import UploadSession
 
-__all__ = ["Upload"]
-
 
 class Upload(ipywidgets.VBox):
     """Choose files in the browser; they are added at once, and the result is shown in place.

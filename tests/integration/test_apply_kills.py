@@ -25,7 +25,7 @@ import samnb.session
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
 from tests.support.waiting import wait_until
-from tests.templates.test_matching import RED, scene, truth
+from tests.templates.test_strategies import RED, scene, truth
 
 KILLS = int(os.environ.get("SAMNB_TEST_APPLY_KILLS", "6"))
 SUPPORT = Path(__file__).parents[1] / "support"

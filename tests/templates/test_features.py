@@ -16,7 +16,7 @@ from samnb.templates.features import (
     similarity_map,
 )
 from tests.support.numpy_model import NumpyModel
-from tests.templates.test_matching import GREEN, GREY, MODEL, RED, example_of, found, scene, truth
+from tests.templates.test_strategies import GREEN, GREY, MODEL, RED, example_of, found, scene, truth
 
 ORANGE = (200, 60, 40)
 

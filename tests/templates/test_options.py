@@ -14,11 +14,11 @@ from samnb.models import load_model
 from samnb.models.proposals import as_proposal
 from samnb.prompts import Prediction, Prompt
 from samnb.templates import DEFAULT_PARAMETERS, CategoryExamples, Example, Template, make_template
-from samnb.templates.features import ImageFeatures, make_example, parts_of
-from samnb.templates.matching import find_objects, similarity_map
+from samnb.templates.features import ImageFeatures, make_example, parts_of, similarity_map
 from samnb.templates.preview import DECODED_ROOM, Sample
+from samnb.templates.strategies import find_objects
 from tests.support.export_work import image
-from tests.templates.test_matching import GREEN, GREY, MODEL, RED, example_of, red_template, scene, truth
+from tests.templates.test_strategies import GREEN, GREY, MODEL, RED, example_of, red_template, scene, truth
 
 FLAG = [(20, 20, 40, RED), (60, 20, 30, GREEN)]
 

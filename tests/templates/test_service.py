@@ -22,7 +22,7 @@ from samnb.templates import Template
 from samnb.templates.evaluation import PackedMasks
 from samnb.templates.report import DetectionCounts
 from tests.support.numpy_model import NumpyModel
-from tests.templates.test_matching import GREEN, RED, scene, truth
+from tests.templates.test_strategies import GREEN, RED, scene, truth
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from samnb.ui.annotator.category_palette import Chip, Palette
 from samnb.ui.annotator.filmstrip import Filmstrip
 from samnb.ui.annotator.image_list import ImageList
 from samnb.ui.annotator.layout import AnnotatorActions, AnnotatorLayout
+from samnb.ui.annotator.shapes import Shape
 from samnb.ui.annotator.side_panel import Candidates
 from samnb.ui.annotator.snapshot import Snapshot, draw_snapshot, show_with_snapshot
-from samnb.ui.annotator.stage import Shape
 from samnb.ui.common import style
 from samnb.ui.common.thumbnails import BLANK, Thumbnails, mask_thumbnail, read_thumbnail
 

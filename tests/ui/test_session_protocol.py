@@ -9,7 +9,7 @@ from samnb.ui import session_protocol
 from samnb.ui.session_protocol import AnnotatorSession, Signal
 from tests.support.fake_session import FakeSession
 
-PROTOCOLS = [getattr(session_protocol, name) for name in session_protocol.__all__ if name.endswith("Session")]
+PROTOCOLS = [value for name, value in vars(session_protocol).items() if name.endswith("Session")]
 
 
 def members(protocol):

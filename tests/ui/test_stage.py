@@ -25,7 +25,8 @@ from samnb.ui.annotator.gestures import (
 )
 from samnb.ui.annotator.image_pyramid import ImagePyramid, render
 from samnb.ui.annotator.pointer_listener import PointerListener
-from samnb.ui.annotator.stage import Shape, Stage, drawing
+from samnb.ui.annotator.shapes import Shape, drawing
+from samnb.ui.annotator.stage import Stage
 from samnb.ui.annotator.viewport import Viewport, stage_size
 
 NUMBERS = ipycanvas.canvas.COMMANDS

@@ -12,7 +12,7 @@ from samnb.session import Session
 from samnb.ui.common.closeup import closeup, whereabouts, window_round
 from samnb.ui.review.template_review import Review
 from tests.support.numpy_model import NumpyModel
-from tests.templates.test_matching import RED, scene, truth
+from tests.templates.test_strategies import RED, scene, truth
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 import samnb.session
 from samnb.errors import UnknownName
 from samnb.session import Session
-from samnb.templates.matching import find_objects
 from samnb.templates.preview import SIDE, samples_of
+from samnb.templates.strategies import find_objects
 from samnb.ui.tuner.score_histogram import counted, drawn
 from samnb.ui.tuner.tuner import SHOWN, Tuner
 from tests.support.numpy_model import NumpyModel
-from tests.templates.test_matching import GREEN, RED, scene, truth
+from tests.templates.test_strategies import GREEN, RED, scene, truth
 
 
 class CountingModel(NumpyModel):

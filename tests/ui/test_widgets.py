@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from samnb.errors import ModelError, PromptError, UnknownName
 from samnb.jobs import Event, Job
 from samnb.prompts import Prompt
-from samnb.ui.annotator.stage import drawing
+from samnb.ui.annotator.shapes import drawing
 from samnb.ui.common.background import LatestOnlyWorker
 from samnb.widgets import Annotator, Progress
 from tests.support.fake_session import FakeSession

@@ -24,7 +24,6 @@ from ..tables import dataset_table, image_table, metadata
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["CarriedOver", "carry_over", "is_from_server", "set_aside"]
 
 NEEDED = frozenset({"id", "dataset_id", "filename", "path"})
 _HASH = re.compile(r"[0-9a-f]{64}")

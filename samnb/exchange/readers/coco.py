@@ -17,8 +17,6 @@ from ...masks.rle import decompress_counts
 from ...records import Failure
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, read_json, ring_mask, value_of
 
-__all__ = ["read_coco"]
-
 _KIND = "a COCO file of instances"
 
 

@@ -20,8 +20,6 @@ from ...records import Failure
 from ..writers.layout import MANIFEST
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, read_json, ring_mask, value_of
 
-__all__ = ["read_labelme"]
-
 _KIND = "a file of labelme"
 
 

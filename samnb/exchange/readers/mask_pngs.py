@@ -27,8 +27,6 @@ from ..writers.layout import MANIFEST
 from .mask_values import is_lossy, labels_of, mask_number, mask_of
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json
 
-__all__ = ["read_mask_pictures"]
-
 _KIND = "a folder of masks that samnb exported"
 
 

@@ -18,8 +18,6 @@ from PIL import Image, UnidentifiedImageError
 from ...errors import ImageNotFound, ImageUnreadable
 from .objects import Mask
 
-__all__ = ["is_lossy", "labels_of", "mask_number", "mask_of"]
-
 _LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k"}
 _MOST_LABELS = 4096
 

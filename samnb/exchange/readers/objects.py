@@ -15,18 +15,6 @@ from ...errors import FormatError, ImageError
 from ...masks.polygons import fill_polygon
 from ...records import Failure
 
-__all__ = [
-    "Contents",
-    "ImageReference",
-    "ImportedObject",
-    "Mask",
-    "Size",
-    "plain",
-    "read_json",
-    "ring_mask",
-    "value_of",
-]
-
 Mask = NDArray[np.bool_]
 Size = tuple[int, int]
 

@@ -10,8 +10,6 @@ from PIL import Image
 from ...errors import ImageError
 from .objects import ImportedObject, Mask, Size
 
-__all__ = ["upright_mask"]
-
 # How to turn a mask that was drawn on the picture as stored in the file; by EXIF orientation.
 _TURNS = {
     5: Image.Transpose.TRANSPOSE,

@@ -15,8 +15,6 @@ from .layout import ExportItem, FolderWriter, Names, each
 from .pictures import upright_copy
 from .single_ring import without_holes
 
-__all__ = ["export_coco"]
-
 
 def export_coco(
     path: Path,

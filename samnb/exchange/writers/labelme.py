@@ -19,8 +19,6 @@ from .layout import ExportItem, FolderWriter, Names, each
 from .mask_pngs import png_bytes
 from .pictures import upright_copy
 
-__all__ = ["export_labelme"]
-
 _SHAPES = ("auto", "polygon", "mask")
 # Mask shapes came with 5.3; later versions read this, too.
 _VERSION = "5.4.1"

@@ -15,17 +15,6 @@ from ...atomic_files import remove_stale, staging_path, write_atomic
 from ...errors import ImageError, StoreError, UnknownName
 from ...records import AnnotationRecord, Failure, ImageRecord
 
-__all__ = [
-    "MANIFEST",
-    "ExportItem",
-    "FolderWriter",
-    "Names",
-    "distinct_names",
-    "each",
-    "gathered",
-    "safe",
-]
-
 MANIFEST = "samnb-export.json"
 """The list of files that an export wrote into a folder, so that the next one can delete stale ones."""
 

@@ -17,8 +17,6 @@ from ...masks import category_color, decode_rle
 from ..report import ExportReport
 from .layout import ExportItem, FolderWriter, Names, safe
 
-__all__ = ["export_masks", "indexed_png", "png_bytes"]
-
 _INDEX_COLUMNS = (
     *("mask", "labels", "label", "image", "dataset", "width", "height", "category", "category_id"),
     *("x", "y", "w", "h", "area", "score", "source", "annotation_id"),

@@ -12,8 +12,6 @@ from ...errors import ImageChanged
 from ...images import encode_png, pixel_hash, read_pixels, suffix_for
 from ...records import ImageRecord
 
-__all__ = ["upright_copy"]
-
 # Formats that every reader of training pictures opens, without turning them.
 _PLAIN = {".jpg", ".png", ".bmp"}
 _ORIENTATION_TAG = 0x0112

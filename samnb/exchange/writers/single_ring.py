@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from ...masks import Polygon
 
-__all__ = ["bridged", "without_holes"]
-
 Ring = NDArray[np.float64]
 
 

@@ -14,8 +14,6 @@ from ...errors import PackageMissing, UnknownName
 from ..report import ExportReport
 from .layout import ExportItem
 
-__all__ = ["COLUMNS", "export_table"]
-
 COLUMNS = (
     *("dataset", "image", "path", "width", "height", "content_hash", "pixel_hash"),
     *("annotation_id", "category", "category_id", "x", "y", "w", "h", "area", "score", "layer"),

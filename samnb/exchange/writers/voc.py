@@ -15,8 +15,6 @@ from .layout import ExportItem, FolderWriter, Names, each
 from .mask_pngs import indexed_png
 from .pictures import upright_copy
 
-__all__ = ["export_voc", "voc_color"]
-
 _VOID = 255
 
 _NOT_IN_XML = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

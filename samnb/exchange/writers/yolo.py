@@ -16,8 +16,6 @@ from .layout import ExportItem, FolderWriter, Names, each
 from .pictures import upright_copy
 from .single_ring import bridged
 
-__all__ = ["export_yolo"]
-
 
 def export_yolo(
     path: Path,

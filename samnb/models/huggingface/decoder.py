@@ -16,8 +16,6 @@ from ...prompts import Embedding, Prompt
 from ..decoding import Answer, BatchedDecoder, Pairs
 from .families import FamilyConfig
 
-__all__ = ["FamilyDecoder"]
-
 CPU_BATCH, GPU_BATCH = 2, 32
 """Prompts in one call: more do not fit a processor's cache (SAM 2.1 tiny, one thread: 160 ms a prompt alone, 120 two at
 once, 140 to 170 four); other devices need many to be busy."""

@@ -17,8 +17,6 @@ from ...errors import CheckpointDamaged, CheckpointMismatch
 from ..weights.checkpoints import META_SAM2, TRANSFORMERS, ModelInfo, WeightFile
 from . import meta_checkpoint
 
-__all__ = ["FAMILIES", "MODELS", "Family", "FamilyConfig"]
-
 FILES = ("model.safetensors", "config.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 # Written by transformers at every saving, and without effect on the numbers.

@@ -11,8 +11,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["DEPTHS", "SIZES", "config_of", "meta_names", "rename", "unknown_names"]
-
 _BACKBONE = {"model_type": "sam2_hiera_det_model"}
 _POINTS = 4  # points that are not the object, points that are, and two corners of a box: one tensor each
 

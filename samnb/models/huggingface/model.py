@@ -29,8 +29,6 @@ from ..weights.checkpoints import ModelInfo, WeightFile
 from .decoder import FamilyDecoder
 from .families import FAMILIES, Family
 
-__all__ = ["HuggingFaceSam"]
-
 log = logging.getLogger(__name__)
 
 

@@ -23,8 +23,6 @@ from ..upscaling import official_mask, upscale_mask
 from .fast_decoder import FastMaskDecoder, ImageSide, can_be_fast
 from .guided_attention import guided_attention
 
-__all__ = ["Decoder"]
-
 CPU_BATCH, GPU_BATCH = 4, 32
 """Prompts in one call: more of them do not fit a processor's cache; other devices need many to be busy."""
 

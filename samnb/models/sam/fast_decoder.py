@@ -21,8 +21,6 @@ from typing import Any
 
 from ...settings import setting
 
-__all__ = ["FastMaskDecoder", "ImageSide", "can_be_fast", "wants_fast_decoder"]
-
 CELLS = 1024
 """Cells in one step of the upscaling."""
 

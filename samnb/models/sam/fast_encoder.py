@@ -26,8 +26,6 @@ from typing import Any
 
 from ...settings import setting
 
-__all__ = ["QUERIES", "TOKENS", "use_fast_encoder", "wants_fast_encoder"]
-
 # Smaller pieces are no faster, and each piece synchronises all threads.
 QUERIES = 512
 """Queries of one head in one piece of global attention; whole image rows, at least one."""

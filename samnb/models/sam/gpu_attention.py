@@ -15,8 +15,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-__all__ = ["use_gpu_attention"]
-
 _MULTIPLE = 8
 """Flash kernels need q, k and v of the same length, a multiple of this."""
 

@@ -13,8 +13,6 @@ from functools import partial
 from math import sqrt
 from typing import Any
 
-__all__ = ["guided_attention"]
-
 
 @contextmanager
 def guided_attention(mask_decoder: Any, weights: Any) -> Iterator[Any]:

@@ -16,7 +16,6 @@ from .variants import DIM, GRID_SIZE, IMAGE_SIZE, build_mask_decoder, build_prom
 if TYPE_CHECKING:
     from .tiny_vit import TinyViT
 
-__all__ = ["MODEL", "build_image_encoder", "sam_config"]
 
 MODEL = ModelInfo(
     name="mobile_sam",

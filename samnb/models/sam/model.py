@@ -28,8 +28,6 @@ from .fast_decoder import wants_fast_decoder
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SamConfig", "SamModel"]
-
 
 @dataclass(frozen=True)
 class SamConfig:

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["TinyViT"]
-
 CLASSES = 1000  # of ImageNet; the official file still has that head
 
 

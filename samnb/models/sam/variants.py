@@ -12,8 +12,6 @@ from ..weights.checkpoints import ModelInfo
 from .model import SamConfig
 from .reference import import_modeling
 
-__all__ = ["MODELS", "sam_config"]
-
 IMAGE_SIZE, PATCH_SIZE, DIM = 1024, 16, 256
 GRID_SIZE = IMAGE_SIZE // PATCH_SIZE
 

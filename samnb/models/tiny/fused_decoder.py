@@ -23,8 +23,6 @@ from . import config
 from .flood_fill import FILL_MAPS, colour_levels, flood_fill_maps
 from .network import MARK_MAPS, SEED_MAPS, SIMILARITY_HEADS, TinyMaskDecoder
 
-__all__ = ["FusedMaskDecoder"]
-
 CELLS = 576
 """Cells in one go of the upscaling: what is made of them stays in the processor's cache."""
 

@@ -26,17 +26,6 @@ from ...errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
 from ...settings import setting
 from .file_hashes import Stamp, file_sha256, file_stamp
 
-__all__ = [
-    "ModelInfo",
-    "WeightFile",
-    "check_names",
-    "checkpoint_folders",
-    "find_checkpoint",
-    "looks_like",
-    "open_checkpoint",
-    "where_from",
-]
-
 _BUNDLED = Path(__file__).parents[1] / "tiny" / "weights"
 _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch files from before the zip format begin with this pickle
 _SAM_DEPTHS = {12: "vit_b", 24: "vit_l", 32: "vit_h"}

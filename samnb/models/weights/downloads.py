@@ -22,8 +22,6 @@ from ...errors import CheckpointError, DownloadFailed
 from ...settings import setting
 from .checkpoints import ModelInfo, checkpoint_folders, where_from
 
-__all__ = ["download_checkpoint", "source_of"]
-
 _log = logging.getLogger("samnb.models")
 
 _CHUNK = 1 << 20

@@ -16,8 +16,6 @@ from typing import Any
 
 import platformdirs
 
-__all__ = ["Stamp", "file_sha256", "file_stamp", "memo_path"]
-
 log = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int, int]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["CircuitBreaker"]
-
 
 class CircuitBreaker:
     """Open from the first failure until `reset`. It has no lock of its own: its owner's guards it.

@@ -15,8 +15,6 @@ from ..entry_files import shard_of, temporary_beside
 from ..usage import Usage, UsageFile
 from .time_limit import call_within
 
-__all__ = ["FolderTier"]
-
 T = TypeVar("T")
 
 

@@ -12,8 +12,6 @@ from ...errors import PackageMissing, StoreError, TierUnavailable
 from ...urls import redact, redacted_url
 from .time_limit import call_within
 
-__all__ = ["ObjectTier"]
-
 _S3 = ("s3", "s3a")
 # Stores without folders; in the others a folder has to be made before a file.
 _FLAT = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "memory"))

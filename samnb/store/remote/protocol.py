@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Tier", "TierStats"]
-
 
 @runtime_checkable
 class Tier(Protocol):

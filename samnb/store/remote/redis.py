@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from ...errors import PackageMissing, StoreError, TierUnavailable
 from ...urls import redact, redacted_url
 
-__all__ = ["MAX_VALUE_BYTES", "RedisTier"]
-
 MAX_VALUE_BYTES = 64 << 20  # Redis takes 512 MiB, and stops for everybody while it moves such a value
 
 _PREFIX = "samnb:"

@@ -24,8 +24,6 @@ from ..entry import check_key
 from .protocol import Tier, TierStats
 from .worker import TierWorker
 
-__all__ = ["CLOSE_TIMEOUT", "TIMEOUT", "RemoteTiers", "open_tiers"]
-
 TIMEOUT = 2.0
 """Seconds to wait for a remote tier."""
 CLOSE_TIMEOUT = 30.0

@@ -8,8 +8,6 @@ from typing import TypeVar
 
 from ...errors import TierUnavailable
 
-__all__ = ["call_within"]
-
 T = TypeVar("T")
 
 

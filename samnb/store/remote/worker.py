@@ -21,8 +21,6 @@ from ..entry import number_width, verify
 from .circuit_breaker import CircuitBreaker
 from .protocol import Tier, TierStats
 
-__all__ = ["FIRST_REST", "LONGEST_REST", "MAX_WAITING_BYTES", "TierWorker"]
-
 FIRST_REST, LONGEST_REST = 5.0, 300.0  # seconds before a tier that failed is tried again
 MAX_WAITING_BYTES = 256 << 20  # of entries that wait to be written
 

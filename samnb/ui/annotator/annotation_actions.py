@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .hover import HoverPreview
     from .layout import AnnotatorLayout
 
-__all__ = ["AnnotationActions"]
 
 # Maximum distance of the two clicks of a double click from it, in CSS pixels.
 _DOUBLE_CLICK_NEAR = 8.0

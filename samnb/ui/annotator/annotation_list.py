@@ -10,8 +10,6 @@ import ipywidgets
 
 from ..common import style
 
-__all__ = ["AnnotationList", "AnnotationListActions", "AnnotationRow"]
-
 # Rows are widgets: a page is fast with a few dozen at once. The others are shown on paging.
 _ROWS = 40
 

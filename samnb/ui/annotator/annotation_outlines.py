@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ...masks.geometry import Mask
     from ..common.background import LatestOnlyWorker
 
-__all__ = ["AnnotationOutlines", "Outlines"]
 
 Outlines = tuple[Polygon, ...]
 

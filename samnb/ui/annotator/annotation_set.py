@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
     from .history import Change
 
-__all__ = ["AnnotationSet"]
-
 
 class AnnotationSet:
     """Annotations by id, and the selected one.

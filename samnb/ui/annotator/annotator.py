@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from ...records import ImageRecord
     from ..session_protocol import AnnotatorSession
 
-__all__ = ["Annotator"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,8 +15,6 @@ from .image_pyramid import ImagePyramid, Raster, render, render_coarse
 from .shapes import LOCK, drawing
 from .viewport import Viewport
 
-__all__ = ["Background"]
-
 _log = logging.getLogger("samnb.widgets")
 
 # Pictures up to this number of pixels are shrunk in some hundredths of a second, so they need no coarse first version.

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .editor import Editor
     from .tool_settings import ToolSettings
 
-__all__ = ["BrushTool"]
 
 # A preview of a stroke processes all pixels at each move of the mouse.
 _PREVIEW_PIXELS = 12_000_000

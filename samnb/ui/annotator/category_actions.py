@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .editor import Editor
     from .history import EditState
 
-__all__ = ["CategoryActions"]
-
 
 @dataclass(eq=False)
 class CategoryActions(AnnotatorPart):

@@ -11,8 +11,6 @@ import ipywidgets
 from ..common import style
 from .category_palette import Chip, Palette
 
-__all__ = ["CategoryChips", "ChipActions"]
-
 
 class ChipActions(Protocol):
     """The calls that the chips make."""

@@ -10,8 +10,6 @@ from typing import Any
 from ...errors import PromptError
 from ...masks import CATEGORY_COLORS, category_color
 
-__all__ = ["Chip", "Palette", "is_color"]
-
 _STAND_IN = "object"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 

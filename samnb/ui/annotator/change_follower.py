@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .history import EditState
     from .rendering import Renderer
 
-__all__ = ["PAUSE", "ChangeFollower"]
 
 # Priorities of the worker: each call has one of its own, since a later call replaces the one that waits. 1 and 2 are
 # those of the outlines.

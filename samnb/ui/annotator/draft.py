@@ -13,8 +13,6 @@ from ...masks import mask_bbox
 from ...masks.geometry import Mask
 from ...prompts import Prompt
 
-__all__ = ["Draft", "PackedLogits", "PackedMask", "Request"]
-
 
 @dataclass(frozen=True)
 class PackedMask:

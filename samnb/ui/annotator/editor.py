@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ...records import ImageRecord
     from ..session_protocol import AnnotatorSession
 
-__all__ = ["HOVER", "DecodedPrompt", "Editor"]
 
 _log = logging.getLogger("samnb.widgets")
 

@@ -16,7 +16,6 @@ from .scroll_listener import ScrollListener
 if TYPE_CHECKING:
     from ...records import ImageRecord
 
-__all__ = ["Filmstrip", "FilmstripActions"]
 
 # CSS pixels of a cell and the gap after it; the number of cells, enough for the widest notebook.
 _CELL_WIDTH, _CELLS = 92, 18

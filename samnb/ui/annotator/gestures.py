@@ -9,11 +9,6 @@ from typing import Any
 
 from .viewport import Viewport
 
-__all__ = [
-    *("BoxDrag", "Click", "DoubleClick", "Gesture", "Gestures", "Hover", "HoverEnd"),
-    *("Pan", "PointDrag", "PointRemove", "Stroke", "Zoom"),
-]
-
 # CSS pixels: movement from which a press is a drag and not a click; and the radius of a point.
 DRAG_THRESHOLD = 5.0
 POINT_RADIUS = 9.0

@@ -10,8 +10,6 @@ import ipywidgets
 from ..common import style
 from .key_bindings import shown_lines
 
-__all__ = ["HelpOverlay"]
-
 
 class HelpOverlay(ipywidgets.Box):
     """Covers the annotator until it is closed."""

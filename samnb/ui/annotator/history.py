@@ -12,8 +12,6 @@ from weakref import WeakKeyDictionary
 from ...annotations.changes import AnnotationChanges
 from .draft import Draft
 
-__all__ = ["Change", "EditState", "History", "Step", "edit_state_of"]
-
 _MOST_STEPS = 1000
 # Logits are 128 kB a click for the largest models. Older steps, and images edited long ago, keep none: their masks are
 # computed without them. 100 MB at most.

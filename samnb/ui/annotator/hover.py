@@ -16,7 +16,6 @@ from .editor import HOVER, Editor
 if TYPE_CHECKING:
     from ...records import ImageRecord
 
-__all__ = ["HoverPreview"]
 
 _log = logging.getLogger("samnb.widgets")
 

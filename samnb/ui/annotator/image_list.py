@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from ...records import ImageRecord
     from ..session_protocol import AnnotatorSession
 
-__all__ = ["KINDS", "ImageList", "Kind"]
 
 Kind = Literal["all", "open", "annotated", "failed"]
 

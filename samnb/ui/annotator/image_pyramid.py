@@ -14,8 +14,6 @@ from PIL import Image
 from ...images import encode_png
 from .viewport import Viewport
 
-__all__ = ["ImagePyramid", "Raster", "render", "render_coarse"]
-
 # PNG keeps small pictures exact; above this many pixels it takes hundreds of milliseconds and JPEG looks the same.
 _PNG_PIXELS = 400_000
 _ENLARGED = 2.0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["GESTURES", "KEYS", "Command", "Key", "as_markdown", "command_for"]
-
 
 @dataclass(frozen=True)
 class Key:

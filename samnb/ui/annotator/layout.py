@@ -15,11 +15,10 @@ from .category_chips import CategoryChips, ChipActions
 from .filmstrip import Filmstrip, FilmstripActions
 from .help_overlay import HelpOverlay
 from .image_list import ImageList
+from .shapes import Shape
 from .side_panel import Candidates, Counts, header
-from .stage import Shape, Stage
+from .stage import Stage
 from .toolbar import MaskToolActions, MaskTools, Toolbar, ToolbarActions
-
-__all__ = ["AnnotatorActions", "AnnotatorLayout"]
 
 _HINT = "click adds · shift-click takes away · drag a box · Enter accepts · ? all keys"
 

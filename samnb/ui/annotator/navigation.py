@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .image_list import ImageList
     from .layout import AnnotatorLayout
 
-__all__ = ["Navigator"]
-
 
 @dataclass(eq=False)
 class Navigator(AnnotatorPart):

@@ -16,8 +16,6 @@ import traitlets
 
 from .key_bindings import KEYS
 
-__all__ = ["PointerListener"]
-
 _log = logging.getLogger("samnb.widgets")
 
 _CSS = """

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from ..common import style
 
-__all__ = ["draw_box", "draw_label", "draw_point", "draw_trail"]
-
 
 def draw_box(canvas: ipycanvas.Canvas, corners: list[list[float]], unit: float, *, dashed: bool) -> None:
     """A box from its two corners; dashed while it is still being drawn."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .layout import AnnotatorLayout
     from .tool_settings import ToolSettings
 
-__all__ = ["PromptTool"]
-
 
 @dataclass(eq=False)
 class PromptTool(AnnotatorPart):

@@ -16,8 +16,8 @@ from ..common import style
 from ..common.error_line import show_errors
 from .annotation_list import AnnotationRow
 from .annotation_outlines import AnnotationOutlines, Outlines
+from .shapes import Shape
 from .snapshot import draw_annotated, draw_snapshot
-from .stage import Shape
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .image_list import ImageList
     from .layout import AnnotatorLayout
 
-__all__ = ["AnnotatorPart", "Renderer"]
 
 # Maximum distance of outlines from the edges of the pixels, in image pixels; from `_CLOSE` CSS pixels per image pixel
 # on, they follow the edges exactly.

@@ -8,8 +8,6 @@ from typing import Any
 
 import anywidget
 
-__all__ = ["ScrollListener"]
-
 _log = logging.getLogger("samnb.widgets")
 
 _ESM = """

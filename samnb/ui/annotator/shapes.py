@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from ...masks import Polygon
 from .viewport import Viewport
 
-__all__ = ["LOCK", "Look", "Shape", "draw_shapes", "drawing", "page_is_new"]
-
 # hold_canvas is one switch for all canvases of the kernel: two threads drawing at once paint on each other's layers.
 LOCK = threading.RLock()
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from ..common import style
 from ..common.thumbnails import BLANK
 
-__all__ = ["Candidates", "Counts", "header"]
-
 _NUMERALS = "①②③④⑤⑥⑦⑧⑨"
 
 

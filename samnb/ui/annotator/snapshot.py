@@ -25,9 +25,7 @@ from ...masks.drawing import color_rgb
 from ...prompts import FOREGROUND, Prompt
 from ..common import style
 from ..common.background import LatestOnlyWorker
-from .stage import Shape
-
-__all__ = ["Snapshot", "draw_annotated", "draw_snapshot", "show_with_snapshot"]
+from .shapes import Shape
 
 _log = logging.getLogger("samnb.widgets")
 

@@ -19,8 +19,6 @@ from .prompt_drawing import draw_box, draw_label, draw_point, draw_trail
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
 from .viewport import Viewport
 
-__all__ = ["Shape", "Stage", "drawing"]
-
 PICTURE, SAVED, MASK, PROMPT = range(4)
 
 # Canvas pixels: enough for a large stage on a HiDPI screen; more only makes every drawing slow.

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from .layout import AnnotatorLayout
     from .rendering import Renderer
 
-__all__ = ["TOOLS", "ToolSettings"]
 
 TOOLS = ("prompt", "brush", "erase", "select")
 

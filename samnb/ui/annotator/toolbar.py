@@ -9,8 +9,6 @@ import ipywidgets
 
 from ..common import style
 
-__all__ = ["MaskToolActions", "MaskTools", "Toolbar", "ToolbarActions"]
-
 _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
     ("brush", "paint-brush", "Brush: add to the mask by hand (B)"),

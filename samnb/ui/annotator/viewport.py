@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Viewport", "stage_size"]
-
 # Maximum CSS pixels per image pixel.
 _LARGEST = 48.0
 

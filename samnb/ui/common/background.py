@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LatestOnlyWorker"]
-
 _log = logging.getLogger("samnb.widgets")
 
 # Maximum time that a callback waits for the event loop.

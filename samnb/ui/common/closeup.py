@@ -13,8 +13,6 @@ from ...images import thumbnail
 from ...images.thumbnails import jpeg_url
 from ...masks.drawing import color_rgb, draw_masks
 
-__all__ = ["CSS", "closeup", "closeup_figure", "whereabouts", "window_round"]
-
 SIDE = 560
 """The longest side, in pixels, of the object's picture as it is sent to the page; small ones are enlarged."""
 

@@ -16,8 +16,6 @@ import ipywidgets
 from ...errors import SamnbError
 from . import style
 
-__all__ = ["ErrorLine", "show_errors"]
-
 _log = logging.getLogger("samnb.widgets")
 
 P = ParamSpec("P")

@@ -12,8 +12,6 @@ from ...images import thumbnail
 from ...images.thumbnails import jpeg_url
 from ...records import ImageRecord
 
-__all__ = ["CSS", "difference", "figure", "side_by_side"]
-
 SIDE = 640
 """The longest side, in pixels, of pictures sent to the page."""
 

@@ -12,8 +12,6 @@ from typing import Any
 import anywidget
 import traitlets
 
-__all__ = ["KeyListener"]
-
 _log = logging.getLogger("samnb.widgets")
 
 _ESM = """

@@ -12,8 +12,6 @@ import ipywidgets
 from ...masks import CATEGORY_COLORS, category_color
 from .stylesheet import CSS
 
-__all__ = ["ACCENT", "BACKGROUND_POINT", "FOREGROUND_POINT", "PICTURE_SIZE", "button", "html", "sheet"]
-
 ACCENT = "#1e88e5"
 FOREGROUND_POINT = "#1b9e57"
 BACKGROUND_POINT = "#d93f3f"

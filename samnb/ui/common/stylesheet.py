@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from ... import cards
 
-__all__ = ["CSS"]
-
 _THEME = f"""
 .samnb {{ --samnb-text: {cards.TEXT}; --samnb-dim: {cards.TEXT_SECONDARY}; --samnb-line: {cards.BORDER};
   --samnb-sunk: {cards.BACKGROUND_ALT}; --samnb-face: {cards.BACKGROUND}; }}

@@ -16,8 +16,6 @@ from PIL import Image, ImageOps
 
 from ...images import encode_png, read_pixels, thumbnail
 
-__all__ = ["BLANK", "Thumbnails", "mask_thumbnail", "read_thumbnail"]
-
 _log = logging.getLogger("samnb.widgets")
 
 # (width, height) of a cell of the filmstrip, twice its CSS pixels: sharp on a HiDPI screen.

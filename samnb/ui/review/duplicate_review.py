@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ...records import ImageRecord
     from ..session_protocol import DuplicateReviewSession
 
-__all__ = ["LookalikeReview"]
 
 _SAID = {True: "said to be the same", False: "said to be different"}
 

@@ -15,8 +15,6 @@ from ..common import style
 from ..common.error_line import ErrorLine, show_errors
 from ..common.key_listener import KeyListener
 
-__all__ = ["ReviewWidget"]
-
 _CSS = """
 .samnb.samnb-review:focus { outline: none; border-color: var(--samnb-accent); }
 .samnb.samnb-review .samnb-answer { flex: 1 1 0; min-width: 110px; }

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
     from ..session_protocol import ReviewSession
 
-__all__ = ["Review"]
 
 _SAID = {ACCEPTED: "accepted", REJECTED: "rejected"}
 

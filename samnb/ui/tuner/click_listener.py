@@ -8,8 +8,6 @@ from typing import Any
 
 import anywidget
 
-__all__ = ["ClickListener"]
-
 _log = logging.getLogger("samnb.widgets")
 
 _ESM = """

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from ...masks import mask_iou
 from ...templates import Template
-from ...templates.matching import Match
+from ...templates.match import Match
 from ...templates.preview import Preview, Sample
-
-__all__ = ["Feedback", "Mark"]
 
 SAME = 0.5
 """The IoU from which a mask is the marked object; parameters change outlines a little."""

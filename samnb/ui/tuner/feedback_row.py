@@ -11,8 +11,6 @@ from ...templates.preview import Preview
 from ..common import style
 from .feedback import Feedback
 
-__all__ = ["FeedbackRow"]
-
 _SIGN = {True: " ✓", False: " ✗", None: ""}
 _NONE = ("no object", None)
 

@@ -15,8 +15,6 @@ from ...masks import category_color
 from ...masks.drawing import OutlineCache, draw_masks
 from ...templates.preview import Preview
 
-__all__ = ["CSS", "figure", "overall", "waiting"]
-
 WIDTH = 240
 """Size of a preview, in pixels."""
 

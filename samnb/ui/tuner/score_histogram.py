@@ -10,8 +10,6 @@ import numpy as np
 
 from ..common import style
 
-__all__ = ["CSS", "Thresholds", "counted", "drawn"]
-
 # The handles are those of a range slider over the bars: they take mouse, touch and arrow keys like every slider.
 # A canvas with its own handles would have to implement and label all of that itself.
 CSS = """

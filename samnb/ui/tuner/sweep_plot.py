@@ -9,8 +9,6 @@ from ...masks import CATEGORY_COLORS
 from ...templates import Template
 from ...templates.report import Sweep, SweepRow
 
-__all__ = ["CSS", "grid_round", "head_text", "plot", "row_text"]
-
 CSS = """
 .samnb .samnb-plot { display: block; width: 100%; height: auto; }
 .samnb .samnb-plot text { font-size: 9px; fill: var(--samnb-dim); }

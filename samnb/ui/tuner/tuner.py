@@ -18,7 +18,7 @@ from ...masks import contact_sheet
 from ...masks.drawing import OutlineCache, draw_masks
 from ...templates import STRATEGY_NAMES, Template
 from ...templates.evaluation import sweep
-from ...templates.matching import Match
+from ...templates.match import Match
 from ...templates.parameters import PARAMETERS, Parameter
 from ...templates.preview import Preview, Sample, samples_of
 from ...templates.report import Sweep
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ...records import ImageRecord, ImageRef
     from ..session_protocol import TunerSession
 
-__all__ = ["SHOWN", "Tuner"]
 
 SHOWN = 12
 """The number of sample images."""

@@ -21,21 +21,10 @@ from ..masks import mask_bbox, mask_iou
 from ..masks.clicks import deepest_pixel
 from ..models.proposals import Proposal, Propose, as_proposal, proposer
 from ..prompts import Embedding, Prediction, Prompt
-from .features import ImageFeatures, cells_of, make_example, prototype, similarity_map
+from .features import ImageFeatures, cells_of, similarity_map
 from .fixed_strategy import find_fixed
 from .match import Decode, Match, PromptDecoder, without_doubles
 from .template import STRATEGY_NAMES, CategoryExamples, Template
-
-__all__ = [
-    "MAX_MISSES",
-    "STRATEGIES",
-    "Match",
-    "add_strategy",
-    "find_objects",
-    "make_example",
-    "prototype",
-    "similarity_map",
-]
 
 #: Radius around a tried place in which no other is tried, in diameters of an example.
 TRIED = 0.2

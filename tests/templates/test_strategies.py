@@ -3,21 +3,15 @@
 import numpy as np
 import pytest
 
-import samnb.templates.matching
+import samnb.templates.strategies
 import samnb.templates.template
 from samnb.errors import UnknownName, UnknownOption
 from samnb.masks import mask_iou
 from samnb.prompts import Prompt
 from samnb.templates import STRATEGY_NAMES, CategoryExamples, Template, make_template
-from samnb.templates.matching import (
-    STRATEGIES,
-    Match,
-    add_strategy,
-    find_objects,
-    make_example,
-    prototype,
-    similarity_map,
-)
+from samnb.templates.features import make_example, prototype, similarity_map
+from samnb.templates.match import Match
+from samnb.templates.strategies import STRATEGIES, add_strategy, find_objects
 from tests.support.numpy_model import NumpyModel
 
 RED, GREEN, GREY = (220, 30, 30), (30, 200, 40), (120, 120, 120)
@@ -127,15 +121,15 @@ def test_a_strategy_of_others_is_one_of_a_templates(monkeypatch):
         height, width = features.embedding.original_size
         return [Match(examples.category, np.ones((height, width), bool), 1.0, Prompt.of(points=[(1, 1)]))]
 
-    monkeypatch.setattr(samnb.templates.matching, "STRATEGIES", dict(STRATEGIES))
-    monkeypatch.setattr(samnb.templates.matching, "STRATEGY_NAMES", list(STRATEGY_NAMES))
-    monkeypatch.setattr(samnb.templates.template, "STRATEGY_NAMES", samnb.templates.matching.STRATEGY_NAMES)
+    monkeypatch.setattr(samnb.templates.strategies, "STRATEGIES", dict(STRATEGIES))
+    monkeypatch.setattr(samnb.templates.strategies, "STRATEGY_NAMES", list(STRATEGY_NAMES))
+    monkeypatch.setattr(samnb.templates.template, "STRATEGY_NAMES", samnb.templates.strategies.STRATEGY_NAMES)
     with pytest.raises(UnknownName, match="strategy"):
         red_template("whole_image")
     add_strategy("whole_image", whole_image)
     template = red_template("whole_image")
     assert found(template, scene([]))[0].mask.all()
     assert found(Template.from_dict(template.as_dict()), scene([]))[0].score == 1
-    monkeypatch.delitem(samnb.templates.matching.STRATEGIES, "whole_image")
+    monkeypatch.delitem(samnb.templates.strategies.STRATEGIES, "whole_image")
     with pytest.raises(UnknownName, match="whole_image"):  # a file from where it is known
         found(template, scene([]))
