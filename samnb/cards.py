@@ -114,11 +114,13 @@ def more_text(total: int, shown: int, where: str = "") -> str:
 
 
 def size_text(size: int) -> str:
-    """A number of bytes, in MiB or GiB.
+    """A number of bytes, in KiB, MiB or GiB.
 
-    >>> size_text(2**21), size_text(50 * 10**9), size_text(0)
-    ('2.0 MiB', '46.6 GiB', '0.0 MiB')
+    >>> size_text(2**21), size_text(50 * 10**9), size_text(5000), size_text(0)
+    ('2.0 MiB', '46.6 GiB', '5 KiB', '0.0 MiB')
     """
+    if 0 < abs(size) < 2**20:
+        return f"{max(1, round(size / 2**10)):,d} KiB"
     return f"{size / 2**30:,.1f} GiB" if abs(size) >= 2**30 else f"{size / 2**20:,.1f} MiB"
 
 

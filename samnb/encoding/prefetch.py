@@ -52,7 +52,7 @@ class Prefetcher:
         self._changed = threading.Condition()
         self._queue: list[ImageRecord] = []
         self._current: ImageRecord | None = None
-        self._failed: dict[str, str] = {}
+        self._failed: set[str] = set()
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -66,7 +66,7 @@ class Prefetcher:
             dropped = [record for record in self._queue if record.id not in {other.id for other in missing}]
             running = self._current.id if self._current else ""
             self._queue = [record for record in missing if record.id != running]
-            self._failed.pop(image.id, None)  # a new request is a new attempt
+            self._failed.discard(image.id)  # a new request is a new attempt
             if self._queue and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="samnb ahead", daemon=True)
                 self._thread.start()
@@ -83,11 +83,6 @@ class Prefetcher:
             if any(record.id == image.id for record in self._queue):
                 return "waiting"
             return "failed" if image.id in self._failed else "unknown"
-
-    def failure_of(self, image: ImageRecord) -> str:
-        """Why encoding the image failed; "" if it did not fail."""
-        with self._changed:
-            return self._failed.get(image.id, "")
 
     def notify(self, image: ImageRecord | None) -> None:
         """Call the listeners of `changes`: the state of that image may have changed."""
@@ -125,17 +120,17 @@ class Prefetcher:
                 self._changed.notify_all()
 
     def _encode(self, image: ImageRecord) -> None:
-        failure = ""
+        failed = False
         try:
             self._encoder.embedding(self._read(image))
         except Exception as error:
             # No caller waits for it: the image's state shows it, and a click on it raises the same error again.
             _log.info("%s was not encoded ahead: %s", image.filename, error)
-            failure = str(error) or type(error).__name__
+            failed = True
         with self._changed:
             self._current = None
-            if failure:
-                self._failed[image.id] = failure
+            if failed:
+                self._failed.add(image.id)
 
     def _take(self) -> ImageRecord | None:
         with self._changed:

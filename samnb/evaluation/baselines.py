@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from ..errors import PackageMissing, PromptError, UnknownName
 from ..masks import clean_mask
+from ..masks.geometry import Mask
 from ..prompts import Embedding, Prediction, Prompt
 
-Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 Cell = tuple[int, int]
 Method = Callable[[Pixels, Sequence[Cell], Sequence[Cell], Mask | None], Mask]

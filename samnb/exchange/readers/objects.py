@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import FormatError, ImageError
+from ...masks.geometry import Mask
 from ...masks.polygons import fill_polygon
 from ...records import Failure
 
-Mask = NDArray[np.bool_]
 Size = tuple[int, int]
 
 # A corner beyond it is invalid, and sums of floats are no longer exact to a pixel.

@@ -12,6 +12,7 @@ from PIL import Image
 from ...images import thumbnail
 from ...images.thumbnails import jpeg_url
 from ...masks.drawing import color_rgb, draw_masks
+from ...masks.geometry import Mask
 
 SIDE = 560
 """The longest side, in pixels, of the object's picture as it is sent to the page; small ones are enlarged."""
@@ -38,7 +39,6 @@ CSS = """
 """
 
 Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Window = tuple[int, int, int, int]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...cards import size_text
 from ...images import thumbnail
 from ...images.thumbnails import jpeg_url
 from ...records import ImageRecord
@@ -65,7 +66,7 @@ def figure(image: ImageRecord, pixels: Pixels | Exception, *, stays: bool) -> st
     name = f"{image.dataset}/{image.filename}"
     size = f"{image.width} × {image.height} px"
     star = _span("★ stays", "samnb-star") if stays else ""
-    caption = f"{_span(name, 'samnb-strong')}<br>{_span(f'{size} · {_bytes(image.size_bytes)}', 'samnb-dim')}{star}"
+    caption = f"{_span(name, 'samnb-strong')}<br>{_span(f'{size} · {size_text(image.size_bytes)}', 'samnb-dim')}{star}"
     return _figure(pixels, name, caption, stays=stays)
 
 
@@ -100,7 +101,3 @@ def _resized(pixels: Pixels, size: tuple[int, int]) -> NDArray[np.float64]:
 
 def _span(text: str, name: str) -> str:
     return f'<span class="{name}">{escape(text)}</span>'
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{max(1, round(size / 2**10)):,d} KiB"
