@@ -14,6 +14,8 @@ from samnb.masks import mask_iou
 from samnb.models import Model
 from samnb.prompts import Prompt
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=sorted(BASELINES))
 def baseline(request):

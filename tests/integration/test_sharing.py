@@ -19,6 +19,8 @@ from samnb.store.remote import RemoteTiers, open_tiers
 from tests.support.numpy_model import NumpyModel
 from tests.support.remote_servers import RedisServer, S3Server, silent_server
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("redis", "s3", "folder")
 AGAIN_SOON = {"first_rest": 0.05, "longest_rest": 0.2}
 

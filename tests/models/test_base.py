@@ -18,6 +18,8 @@ from samnb.models import Model, load_model
 from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
 
+pytestmark = pytest.mark.slow
+
 CLICK = Prompt.of(points=[(120, 80)])
 
 

@@ -21,6 +21,8 @@ from samnb.errors import ImageNotFound, RecipeError, UnknownOption
 from samnb.masks import encode_rle
 from samnb.replay.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:

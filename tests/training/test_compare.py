@@ -11,6 +11,8 @@ from training.compare import train_variant
 from training.samples import STAGES, Samples, Size
 from training.variants import VARIANTS, at_stride
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:

@@ -25,6 +25,8 @@ from training.lite.model import LiteModel, is_lite_file
 from training.lite.net import LiteImageEncoder, shaded
 from training.lite.predictor import stability
 
+pytestmark = pytest.mark.slow
+
 INFO = ModelInfo(
     name="tiny", family="tiny_lite0", file_name="tiny.safetensors", size_bytes=None, sha256=None, bundled=True,
     description="",

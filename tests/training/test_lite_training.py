@@ -19,6 +19,8 @@ from training.lite.crop import Refined
 from training.lite.losses import crop_ious, crop_targets
 from training.lite.samples import LiteSamples, draw_object
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from training.pictures import Pictures, collect
 from training.report import write_report
 from training.samples import STAGES, Batch, Samples, Size
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:

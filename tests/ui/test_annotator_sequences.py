@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import ipycanvas.canvas
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, Hove
 from samnb.ui.annotator.key_bindings import KEYS
 from samnb.widgets import Annotator
 from tests.support.fake_session import FakeSession
+
+pytestmark = pytest.mark.slow
 
 anywhere = st.floats(-50, 200) | st.sampled_from([float("nan"), float("inf"), -0.0, 0.0, 80.0, 120.0, 1e300])
 inside = st.floats(0, 60)

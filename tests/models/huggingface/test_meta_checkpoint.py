@@ -24,7 +24,10 @@ from samnb.models.weights.checkpoints import find_checkpoint, open_checkpoint
 from samnb.prompts import Prompt
 from tests.support import small_families as small
 
-pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="needs samnb[huggingface]")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("transformers") is None, reason="needs samnb[huggingface]"),
+]
 
 NAME = "sam2.1_hiera_tiny"
 PROMPTS = (

@@ -37,9 +37,12 @@ from samnb.prompts import Embedding, Prompt
 from samnb.store.entry import make_key
 from tests.support import small_families as small
 
-pytestmark = pytest.mark.skipif(
-    any(find_spec(package) is None for package in ("transformers", "timm")), reason="needs samnb[huggingface]"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        any(find_spec(package) is None for package in ("transformers", "timm")), reason="needs samnb[huggingface]"
+    ),
+]
 
 PROMPTS = (
     Prompt.of(points=[(150.5, 100)]),

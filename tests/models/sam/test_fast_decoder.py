@@ -30,6 +30,8 @@ from samnb.models.sam.reference import import_segment_anything
 from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
 from samnb.prompts import Embedding, Prediction, Prompt
 
+pytestmark = pytest.mark.slow
+
 DIM, GRID, FRAME = 32, 8, 128
 SIZE = (90, 120)
 PROMPTS = {

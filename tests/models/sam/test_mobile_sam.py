@@ -17,6 +17,8 @@ from samnb.models.sam.variants import build_mask_decoder, build_prompt_encoder
 from samnb.prompts import Prompt
 from samnb.store.entry import make_key
 
+pytestmark = pytest.mark.slow
+
 PROMPT = Prompt.of(points=[(150, 100), (500, 300)], point_labels=[1, 0], box=(60, 40, 420, 330))
 
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NETS_ALONE = """
 import sys
 import numpy as np

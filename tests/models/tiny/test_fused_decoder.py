@@ -15,6 +15,8 @@ from samnb.models.sam.model import SamModel
 from samnb.models.tiny.fused_decoder import FusedMaskDecoder
 from samnb.prompts import Embedding, Prompt
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = {
     "a click": Prompt.of(points=[(215, 150)]),
     "a corner": Prompt.of(points=[(0, 0)]),

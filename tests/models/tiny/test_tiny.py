@@ -14,6 +14,8 @@ from safetensors import safe_open
 from samnb.models import tiny
 from samnb.models.sam.reference import import_segment_anything, is_missing_nms
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sam() -> Any:
