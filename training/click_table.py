@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,24 @@ from benchmarks.evaluate_model import load_sets
 from benchmarks.evaluation_set import SETS
 from samnb.evaluation.cases import Case
 from samnb.evaluation.evaluate import evaluate
-from samnb.models import Model, load_model
-from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
+from samnb.models import Model, load_model, tiny
+from samnb.models.tiny_lite0.model import FAMILY, LiteModel
+from samnb.models.weights.checkpoints import open_checkpoint
 from samnb.prompts import Prompt
 from training.feature_cache import is_validation, read_labelled, real_images
-from training.lite.model import LiteModel
 
 LEAST_SHARE = 5e-4
 """Objects smaller than this share of their picture are left out."""
 
-LITE = ModelInfo(
-    name="tiny",
-    family="tiny_lite0",
-    file_name="tiny.safetensors",
-    size_bytes=None,
-    sha256=None,
-    bundled=True,
-    description="",
-)
-
 
 def open_model(what: str, **options: Any) -> Model:
-    """A model of the registry by its name, or the new net by its weight file."""
+    """A model of the registry by its name, or the embedded one by its weight file."""
     if not what.endswith(".safetensors"):
         return load_model(what)
-    return LiteModel(LITE, open_checkpoint(LITE, Path(what)), device="cpu", **options)
+    if not options:
+        return load_model("tiny", checkpoint=what, device="cpu")
+    info = replace(tiny.MODEL, family=FAMILY)
+    return LiteModel(info, open_checkpoint(info, Path(what)), device="cpu", **options)
 
 
 def real_cases(folder: Path, most: int) -> list[Case]:

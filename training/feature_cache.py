@@ -31,8 +31,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from training.lite.backbone import LiteBackbone, fold_pretrained
-from training.lite.config import BACKBONE_DIMS, FRAME, PIXEL_MEAN, PIXEL_SCALE, SHADES
+from samnb.models.tiny_lite0.backbone import LiteBackbone, fold_pretrained
+from samnb.models.tiny_lite0.config import BACKBONE_DIMS, FRAME, PIXEL_MEAN, PIXEL_SCALE, SHADES
 from training.render import load_shards
 from training.samples import augment, draw_crop
 

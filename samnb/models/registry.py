@@ -19,6 +19,7 @@ from .plugins import find_plugins
 from .protocol import Model, ModelEntry
 from .sam import mobile_sam, variants
 from .sam.model import SamConfig, SamModel
+from .tiny_lite0.model import FAMILY, LiteModel, is_lite_file
 from .weights.checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
 from .weights.downloads import download_checkpoint
 
@@ -30,8 +31,15 @@ def _sam_entry(info: ModelInfo, config: SamConfig) -> ModelEntry:
     return ModelEntry(info, load)
 
 
+def _load_tiny(info: ModelInfo, weights: WeightFile, *, device: str, precision: str = "auto") -> Model:
+    """Load the shipped weights, or a file of the next net."""
+    if is_lite_file(weights.path):
+        return LiteModel(replace(info, family=FAMILY), weights, device=device, precision=precision)
+    return SamModel(info, weights, tiny.sam_config(), device=device, precision=precision)
+
+
 REGISTRY: dict[str, ModelEntry] = {
-    "tiny": _sam_entry(tiny.MODEL, tiny.sam_config()),
+    "tiny": ModelEntry(tiny.MODEL, _load_tiny),
     **{info.name: _sam_entry(info, variants.sam_config(info.name)) for info in variants.MODELS},
     "mobile_sam": _sam_entry(mobile_sam.MODEL, mobile_sam.sam_config()),
     **{info.name: ModelEntry(info, HuggingFaceSam) for info in families.MODELS},

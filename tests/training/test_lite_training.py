@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from samnb.models.tiny_lite0.backbone import LiteBackbone
+from samnb.models.tiny_lite0.config import FRAME
+from samnb.models.tiny_lite0.crop_pass import Refined
 from training.feature_cache import ShardWriter, few_numbers, is_validation, real_samples, real_variant
 from training.lite import train as lite_train
-from training.lite.backbone import LiteBackbone
-from training.lite.config import FRAME
-from training.lite.crop import Refined
 from training.lite.losses import crop_ious, crop_targets
 from training.lite.samples import LiteSamples, draw_object
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.lite.crop import Refined
-from training.lite.decoder import Answer
+from samnb.models.tiny_lite0.answer import Answer
+from samnb.models.tiny_lite0.crop_pass import Refined
 from training.losses import SHOWN_SHARE, SHOWN_WIDTH, mask_losses, true_ious
 
 

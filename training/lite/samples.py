@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samnb.models.tiny_lite0.config import SHADES
+from samnb.models.tiny_lite0.layers import Prompts
 from training.feature_cache import STRIDES
-from training.lite.config import SHADES
-from training.lite.layers import Prompts
 from training.samples import draw_box, draw_click
 
 SOURCE_WEIGHTS = {

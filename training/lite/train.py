@@ -23,12 +23,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from samnb.models.tiny_lite0 import fills
+from samnb.models.tiny_lite0.answer import Answer, ImageSide
+from samnb.models.tiny_lite0.crop_pass import windows_of
+from samnb.models.tiny_lite0.image_encoder import Pyramid
+from samnb.models.tiny_lite0.mask_decoder import MaskDecoder
 from training.feature_cache import load_backbone
-from training.lite import fills as lite_fills
-from training.lite.crop import windows_of
-from training.lite.decoder import Answer, ImageSide, LiteDecoder
 from training.lite.losses import first_pass_loss, second_pass_loss
-from training.lite.net import Pyramid
 from training.lite.samples import Batch, LiteSamples
 from training.losses import next_clicks
 
@@ -59,14 +60,14 @@ class LiteNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pyramid, self.decoder = Pyramid(), LiteDecoder()
+        self.pyramid, self.decoder = Pyramid(), MaskDecoder()
 
-    def look_at(self, batch: Batch) -> ImageSide:
+    def image_side(self, batch: Batch) -> ImageSide:
         """The image side of a batch."""
         maps = [values.contiguous(memory_format=torch.channels_last) for values in batch.maps]
         semantic, middle, fine = self.pyramid(maps)
         entry = {"semantic": semantic, "middle": middle, "fine": fine, "colours": batch.colours}
-        return self.decoder.look_at(entry)
+        return self.decoder.image_side(entry)
 
 
 def choose_masks(rng: np.random.Generator, answer: Answer, ious: Tensor) -> Tensor:
@@ -98,7 +99,7 @@ def training_windows(rng: np.random.Generator, answer: Answer, which: Tensor, ta
 
 def batch_loss(net: LiteNet, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
     """Run one batch through one to three rounds of prompts, both passes each."""
-    images, prompts = net.look_at(batch), batch.prompts
+    images, prompts = net.image_side(batch), batch.prompts
     chances = rng.random(3)
     rounds = 1 + (chances[0] < SECOND_ROUND_SHARE) + (chances[0] < THIRD_ROUND_SHARE)
     device = batch.targets.device
@@ -164,7 +165,7 @@ class Trainer:
             self._load()
         sizes = arguments.images, arguments.objects
         self.samples = LiteSamples(arguments.cache, arguments.seed, *sizes, real=not arguments.no_real)
-        lite_fills.THREADS = arguments.workers
+        fills.THREADS = arguments.workers
         self._ahead: dict[int, Future[Batch]] = {}
         self._pool = ThreadPoolExecutor(arguments.workers) if arguments.workers > 1 else None
 

@@ -17,9 +17,9 @@ import torch
 from samnb.evaluation.cases import Case
 from samnb.masks import mask_iou
 from samnb.masks.clicks import first_click
+from samnb.models.tiny_lite0.decoder import stability
 from samnb.prompts import Embedding, Prompt
 from training.click_table import all_sets, open_model
-from training.lite.predictor import stability
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "one pass": {"refine": False},

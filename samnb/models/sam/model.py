@@ -9,19 +9,19 @@ roundings: see `samnb.models.sam.decoder`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import CheckpointMismatch
 from ...prompts import Embedding, Prediction, Prompt
 from ..base import BUILDING, LazyTorchModel
 from ..batching import on_host
 from ..preprocessing import Prepared, normalised, prepare
 from ..weights.checkpoints import ModelInfo, WeightFile, check_names
+from ..weights.parts import part_of
 from .decoder import Decoder
 from .fast_decoder import wants_fast_decoder
 
@@ -175,34 +175,6 @@ class SamModel(LazyTorchModel[Decoder]):
             state = self.weights.read()
             check_names(self.info, self.weights.path, state)
             for part, module in modules.items():
-                module.load_state_dict(self._part_of(state, part, module.state_dict()))
+                module.load_state_dict(part_of(self.weights.path, self.name, state, part, module.state_dict()))
                 module.eval().requires_grad_(False).to(self.device)
         return list(modules.values())
-
-    def _part_of(self, state: Mapping[str, Any], part: str, expected: Mapping[str, Any]) -> dict[str, Any]:
-        prefix = part + "."
-        found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-        shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-        wrong = [
-            f"{prefix}{name} is {tuple(found[name].shape)}, expected {shape}"
-            for name, shape in shapes.items()
-            if name in found and tuple(found[name].shape) != shape
-        ]
-        problems = [
-            _some("missing", [prefix + name for name in shapes if name not in found]),
-            _some("unexpected", [prefix + name for name in found if name not in shapes]),
-            _some("of another shape", wrong),
-        ]
-        if any(problems):
-            raise CheckpointMismatch(
-                f"{self.weights.path}: does not hold the weights of {self.name}: {'; '.join(filter(None, problems))}. "
-                "Give the checkpoint of this model, or load this one under its own name."
-            )
-        return found
-
-
-def _some(what: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return f"{len(names)} {what} ({', '.join(names[:4])}{more})"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.lite.config import CROP_CELLS, CROP_DIM, DRAW_DIM, LOGIT_STRIDE, MASKS
-from training.lite.fills import FINE_FILLS, fill_maps
-from training.lite.layers import LOGIT_SCALE, Block, Film, Pointwise, Prompts, conv_norm, draw_boxes, draw_spots
-
-if TYPE_CHECKING:
-    from training.lite.decoder import Answer, ImageSide
+from .answer import Answer, ImageSide, mask_facts
+from .config import CROP_CELLS, CROP_DIM, DRAW_DIM, LOGIT_STRIDE, MASKS
+from .fills import FINE_FILLS, fill_maps
+from .layers import LOGIT_SCALE, Block, Film, Pointwise, Prompts, conv_norm, draw_boxes, draw_spots
 
 MARGIN, SMALLEST = 0.2, 40.0
 """Room round a mask, as a share of its longer side; smallest side of a crop in pixels of the frame."""
@@ -77,8 +75,8 @@ class CropPass(nn.Module):
         self.draw = Pointwise(CROP_DIM, 4)
         self.believe = nn.Linear(vector_dim + CROP_VECTOR_DIM, FINE_FILLS)
         for layer in (self.draw, self.believe):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
         seen = 2 * CROP_DIM + vector_dim + CROP_VECTOR_DIM + 5 + FINE_FILLS // 2
         self.score = nn.Sequential(nn.Linear(seen, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 1))
 
@@ -90,7 +88,7 @@ class CropPass(nn.Module):
         windows: Tensor | None = None,
         cells: int | None = None,
     ) -> Refined:
-        """Draw masks anew, see `LiteDecoder.second_pass`.
+        """Draw masks anew, see `MaskDecoder.second_pass`.
 
         Parameters
         ----------
@@ -137,11 +135,13 @@ class CropPass(nn.Module):
 
     def _tell(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """`self.tell` of maps with finer ones packed 2x2 in front, without packing them: a convolution of stride 2."""
+        first: Any
         first, *norm = self.tell if isinstance(self.tell, nn.Sequential) else [self.tell]
         packed, rest = first.weight.split([4 * fine.shape[1], coarse.shape[1]], 1)
         told = F.conv2d(fine, packed[:, :, 0, 0].unflatten(1, (-1, 2, 2)), first.bias, stride=2)
         told = told + F.conv2d(coarse, rest)
-        return norm[0](told) if norm else told
+        whole: Tensor = norm[0](told) if norm else told
+        return whole
 
     def _fine_maps(self, images: ImageSide, answer: Answer) -> Tensor:
         """(P, 1 + FINE_FILLS + 3, H, W) at stride 2: the earlier answer, fills, colours."""
@@ -154,9 +154,7 @@ class CropPass(nn.Module):
         return torch.cat([earlier, fills, colours], 1)
 
     def _score(self, logits: Tensor, before: Tensor, x: Tensor, fills: Tensor, vector: Tensor, guess: Tensor) -> Tensor:
-        """Estimate the IoU of K masks, (K,) logits, from the crop; see `training.lite.decoder.mask_facts`."""
-        from training.lite.decoder import mask_facts
-
+        """Estimate the IoU of K masks, (K,) logits, from the crop; see `mask_facts`."""
         facts, coverage = mask_facts(logits, fills[..., ::2, ::2])
         facts, coverage = facts[:, 0], coverage[:, 0]
         flat = x.flatten(2)

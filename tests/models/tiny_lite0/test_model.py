@@ -10,20 +10,19 @@ import torch
 from safetensors.torch import save_file
 
 from samnb.errors import CheckpointMismatch, ModelError, PromptError
-from samnb.models import Model, tiny
+from samnb.models import Model, load_model, tiny
+from samnb.models.tiny_lite0.backbone import LiteBackbone, SameConv, fold_pretrained
+from samnb.models.tiny_lite0.config import BACKBONE_DIMS, FRAME, SHADES
+from samnb.models.tiny_lite0.crop_pass import Refined, windows_of
+from samnb.models.tiny_lite0.decoder import stability
+from samnb.models.tiny_lite0.fills import FINE_FILLS, fill_maps, shades_of
+from samnb.models.tiny_lite0.image_encoder import ImageEncoder, shaded
+from samnb.models.tiny_lite0.layers import Prompts, draw_prompts, fold_norms, seeds_of
+from samnb.models.tiny_lite0.mask_decoder import MaskDecoder
+from samnb.models.tiny_lite0.model import LiteModel, is_lite_file
 from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
 from samnb.prompts import Embedding, Prompt
 from samnb.store.codecs import from_int8, to_int8
-from training.lite.backbone import LiteBackbone, SameConv, fold_pretrained
-from training.lite.config import BACKBONE_DIMS, FRAME, SHADES
-from training.lite.crop import Refined, windows_of
-from training.lite.decoder import LiteDecoder
-from training.lite.fills import FINE_FILLS, fill_maps, shades_of
-from training.lite.fused import fold_norms
-from training.lite.layers import Prompts, draw_prompts, seeds_of
-from training.lite.model import LiteModel, is_lite_file
-from training.lite.net import LiteImageEncoder, shaded
-from training.lite.predictor import stability
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +40,7 @@ def one_click(x: float, y: float, label: float = 1.0) -> Prompts:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights, as a file; normalisations have seen something."""
     torch.manual_seed(0)
-    parts = {"image_encoder": LiteImageEncoder(), "decoder": LiteDecoder()}
+    parts = {"image_encoder": ImageEncoder(), "decoder": MaskDecoder()}
     tensors = {}
     for part, module in parts.items():
         for name, value in module.state_dict().items():
@@ -142,7 +141,7 @@ def test_a_box_stands_for_a_click_where_there_is_none() -> None:
     assert float(seeds[0, 1].sum()) == 0
 
 
-def test_padding_a_prompt_changes_nothing(model: LiteModel, embedding: Embedding) -> None:
+def test_prompts_of_other_shapes_beside_it_change_nothing(model: LiteModel, embedding: Embedding) -> None:
     one, two = Prompt.of(points=[(100, 60)]), Prompt.of(points=[(100, 60), (10, 10)], point_labels=[1, 0])
     alone = model.decode(embedding, one)
     beside = model.decode_many([(embedding, one), (embedding, two)])[0]
@@ -203,7 +202,14 @@ def test_another_models_entry_or_weights_are_refused(model: LiteModel, weights: 
         wrong.encode(np.zeros((8, 8, 3), np.uint8))
 
 
-def test_a_mask_that_hangs_on_its_threshold_is_not_steady() -> None:
+def test_the_registry_opens_it_by_its_file(model: LiteModel, weights: Path) -> None:
+    by_file = load_model("tiny", checkpoint=weights, device="cpu")
+    assert isinstance(by_file, LiteModel)
+    assert by_file.fingerprint == model.fingerprint
+    assert not isinstance(load_model("tiny"), LiteModel)
+
+
+def test_a_mask_that_depends_on_its_threshold_is_not_stable() -> None:
     logits = np.full((2, 8, 8), -5, np.float32)
     logits[:, 2:6, 2:6] = 5
     logits[1, 2:6, 4:6] = 0.5
@@ -219,7 +225,7 @@ def test_a_weight_file_tells_which_net_it_is_of(weights: Path, tmp_path: Path) -
 
 def test_folding_norms_changes_no_answer() -> None:
     torch.manual_seed(2)
-    decoder = LiteDecoder().eval()
+    decoder = MaskDecoder().eval()
     for name, buffer in decoder.named_buffers():
         if name.endswith("running_var"):
             buffer.mul_(2.3)
@@ -232,7 +238,7 @@ def test_folding_norms_changes_no_answer() -> None:
         }
         found = []
         for net in (decoder, fold_norms(decoder)):
-            images = net.look_at(entry)
+            images = net.image_side(entry)
             answer = net.first_pass(images, torch.zeros(1, dtype=torch.long), one_click(90.0, 90.0))
             found.append(net.second_pass(images, answer, torch.tensor([[1, 2]])).in_frame())
     assert torch.allclose(found[0], found[1], atol=1e-3)

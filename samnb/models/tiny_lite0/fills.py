@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from samnb.models.tiny.flood_fill import TOLERANCES, fill
-from training.lite.config import SHADES
-from training.lite.layers import Prompts
+from ..tiny.flood_fill import TOLERANCES, fill
+from .config import SHADES
+from .layers import Prompts
 
 FINE_LEVELS = (0.15, 0.3, 0.5, 0.8)
 """Tolerances of the fills at stride 2."""

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.lite.backbone import LiteBackbone
-from training.lite.config import BACKBONE_DIMS, FINE_DIM, MIDDLE_DIM, SEMANTIC_DIM, SHADES
-from training.lite.layers import Block, conv_norm
+from .backbone import LiteBackbone
+from .config import BACKBONE_DIMS, FINE_DIM, MIDDLE_DIM, SEMANTIC_DIM, SHADES
+from .layers import Block, conv_norm
 
 Entry = dict[str, Tensor]
-"""``semantic``, ``middle``, ``fine`` and ``colours`` of B images, see `training.lite.config`."""
+"""``semantic``, ``middle``, ``fine`` and ``colours`` of B images, see `samnb.models.tiny_lite0.config`."""
 
 WIDTHS = (24, 56, 128)
 """Channels of the pyramid at strides 4, 8, and 16 and 32."""
@@ -49,7 +49,7 @@ class Pyramid(nn.Module):
         return self.semantic(x16), self.middle(x8), self.fine(x4)
 
 
-class LiteImageEncoder(nn.Module):
+class ImageEncoder(nn.Module):
     """Pixels to entry."""
 
     def __init__(self) -> None:

@@ -7,14 +7,12 @@ prompt and mask is what an image encoder that knows no prompt cannot do (FocalCl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.lite.config import (
+from .answer import Answer, ImageSide, mask_facts
+from .config import (
     CROP_DIM,
     DRAW_DIM,
     FINE_DIM,
@@ -25,9 +23,10 @@ from training.lite.config import (
     SEMANTIC_DIM,
     TRUNK_DIM,
 )
-from training.lite.crop import CropPass, Refined
-from training.lite.fills import COARSE_FILLS, fill_maps, shades_of
-from training.lite.layers import (
+from .crop_pass import CropPass, Refined
+from .fills import COARSE_FILLS, fill_maps, shades_of
+from .image_encoder import Entry
+from .layers import (
     PROMPT_MAPS,
     Block,
     Film,
@@ -38,7 +37,6 @@ from training.lite.layers import (
     draw_prompts,
     seeds_of,
 )
-from training.lite.net import Entry
 
 VECTOR_DIM = 2 * TRUNK_DIM + 4
 """What pooled clicks say: features of foreground and background clicks, and which kinds of prompt there are."""
@@ -50,64 +48,7 @@ FIRST_FILLS = (3, 1, 3, 5)
 """The fill that each mask begins as."""
 
 
-@dataclass(frozen=True, eq=False)
-class ImageSide:
-    """What the decoder makes of I entries, whatever the prompt."""
-
-    trunk: Tensor
-    draw: Tensor
-    looks16: Tensor
-    looks8: Tensor
-    crop: Tensor
-    looks4: Tensor
-    coarse: np.ndarray
-    fine: np.ndarray
-
-    def of(self, owners: Tensor) -> ImageSide:
-        """The same for B prompts, each on the image of its number; the colours stay those of the images."""
-        if len(owners) == len(self.trunk) == 1:
-            return self
-        parts = (self.trunk, self.draw, self.looks16, self.looks8, self.crop, self.looks4)
-        return ImageSide(*(part[owners] for part in parts), self.coarse, self.fine)
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """The first pass's answer to B prompts.
-
-    Parameters
-    ----------
-    logits
-        (B, MASKS, H, W) at stride 4.
-    scores
-        (B, MASKS) logits of the estimated IoU.
-    cells
-        (B, DRAW_DIM, H / 2, W / 2), what the first pass knows of each cell.
-    vector
-        (B, VECTOR_DIM), see `VECTOR_DIM`.
-    side, prompts, fills
-        What it was made of, prompt by prompt; `fills` at stride 4.
-    owners
-        (B,) the image of each prompt.
-    """
-
-    logits: Tensor
-    scores: Tensor
-    cells: Tensor
-    vector: Tensor
-    side: ImageSide
-    prompts: Prompts
-    fills: Tensor
-    owners: Tensor
-
-    def of(self, chosen: Tensor) -> Answer:
-        """The answer to some of the prompts, by their numbers."""
-        parts = (self.logits, self.scores, self.cells, self.vector)
-        rest = self.side.of(chosen), self.prompts.of(chosen), self.fills[chosen], self.owners[chosen]
-        return Answer(*(part[chosen] for part in parts), *rest)
-
-
-class LiteDecoder(nn.Module):
+class MaskDecoder(nn.Module):
     """Entries and prompts to masks and scores."""
 
     def __init__(self) -> None:
@@ -149,7 +90,7 @@ class LiteDecoder(nn.Module):
         assert self.masks.bias is not None
         self.masks.bias.fill_(-2.0)
 
-    def look_at(self, entry: Entry) -> ImageSide:
+    def image_side(self, entry: Entry) -> ImageSide:
         """What is the same for all prompts on these images."""
         semantic, middle, fine = entry["semantic"], entry["middle"], entry["fine"]
         risen = F.interpolate(self.crop_middle(middle), scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -220,34 +161,3 @@ def kinds_of(prompts: Prompts) -> Tensor:
     if prompts.logits is not None:
         known = (prompts.logits != 0).flatten(1).any(1).float()
     return torch.stack([clicks, away, prompts.boxed, known], 1)
-
-
-def mask_facts(logits: Tensor, fills: Tensor) -> tuple[Tensor, Tensor]:
-    """Figures that tell how good a mask is.
-
-    Parameters
-    ----------
-    logits
-        (B, M, 2 H, 2 W).
-    fills
-        (B, F, H, W) in 0..1; the first half, those of foreground clicks, count.
-
-    Returns
-    -------
-    tuple
-        (B, M, 3 + F / 2): expected IoU, root of the share of the frame, decidedness inside, IoU with each fill; and
-        (B, M, H * W) the cells each mask covers, adding up to 1.
-    """
-    soft = torch.sigmoid(logits)
-    hard = (logits > 0).to(soft)
-    area, overlap, total = hard.sum((2, 3)), (soft * hard).sum((2, 3)), soft.sum((2, 3))
-    expected = overlap / (area + total - overlap + 1e-3)
-    inside = overlap / (area + 1e-3)
-    share = area / hard[0, 0].numel()
-    halved = F.avg_pool2d(soft, 2).flatten(2)
-    reached = fills[:, : fills.shape[1] // 2].flatten(2)
-    common = torch.einsum("bmn,bfn->bmf", halved, reached)
-    joined = halved.sum(2)[:, :, None] + reached.sum(2)[:, None] - common
-    agreed = common / (joined + 1e-3)
-    coverage = halved / (halved.sum(2, keepdim=True) + 1e-3)
-    return torch.cat([torch.stack([expected, share.sqrt(), inside], 2), agreed], 2), coverage

@@ -1,0 +1,140 @@
+"""From an entry and prompts in image pixels to logits and scores: `MaskDecoder` behind `BatchedDecoder`."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ModelError
+from ...prompts import Embedding, Prompt
+from ..decoding import Answer, BatchedDecoder, Pairs
+from ..upscaling import upscale_mask
+from .config import FINE_DIM, LOGIT_STRIDE, MASKS, MIDDLE_DIM, SEMANTIC_DIM
+
+if TYPE_CHECKING:
+    from .layers import Prompts
+    from .mask_decoder import ImageSide, MaskDecoder
+
+STABLE = 1.0
+"""The threshold on logits is raised and lowered by this much to see how stable a mask is."""
+
+BATCH = 4
+"""Prompts in one call: more of them do not fit a processor's cache."""
+
+KEPT_IMAGES = 4
+"""Images whose side of the decoder is kept: 3 MB each."""
+
+
+class Decoder(BatchedDecoder):
+    """The prompt side, with what it computed of the last few images.
+
+    Parameters
+    ----------
+    net : MaskDecoder
+    frame : int
+        Side of the square that images were scaled to, in pixels.
+    refine : bool
+        Whether the second pass is taken.
+    device : str
+    """
+
+    def __init__(self, net: MaskDecoder, *, frame: int, refine: bool, device: str):
+        self.net, self.refine = net, refine
+        threads = 1 if device == "cpu" else None  # its layers are small: threads wait for each other
+        super().__init__(device, frame, batch_size=BATCH, mixes_images=False, threads=threads)
+        self._sides: list[tuple[weakref.ref[Embedding], ImageSide]] = []
+        self._sides_lock = Lock()
+
+    def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
+        """Decode prompts of one shape on one image; call it within ``torch.inference_mode``."""
+        import torch
+
+        embedding, prompts = pairs[0][0], [prompt for _, prompt in pairs]
+        side = self.image_size // LOGIT_STRIDE
+        given = self._prompts(embedding, prompts, self._mask_tensor(mask_input, (side, side)))
+        images = self._side_of(embedding)
+        owners = torch.zeros(len(prompts), dtype=torch.long, device=self.device)
+        answer = self.net.first_pass(images, owners, given)
+        wanted = list(range(1, MASKS)) if multimask else [0]
+        count = len(wanted)
+        if self.refine:
+            which = torch.tensor([wanted], device=self.device).expand(len(prompts), -1)
+            drawn = self.net.second_pass(images, answer, which)
+            logits, scores = drawn.in_frame()[:, 0], drawn.scores
+        else:
+            logits = torch.nn.functional.interpolate(answer.logits[:, wanted], scale_factor=2.0, mode="bilinear")
+            logits, scores = logits.flatten(0, 1), answer.scores[:, wanted].flatten()
+        masks = logits.float().cpu().numpy().reshape(len(prompts), count, side, side)
+        estimates = torch.sigmoid(scores).float().cpu().numpy().reshape(len(prompts), count)
+        stable = stability(masks)
+        estimates *= stable / np.maximum(stable.max(1, keepdims=True), 1e-6)
+        return list(zip(masks, estimates, strict=True))
+
+    def full_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> Callable[..., NDArray[np.bool_]]:
+        """Return a function that computes the (H, W) mask of an index."""
+        sizes: Any = {"input_size": embedding.input_size, "original_size": embedding.original_size}
+
+        def full(index: int, out: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+            return upscale_mask(logits[index], frame=self.image_size, out=out, **sizes)
+
+        return full
+
+    def _side_of(self, embedding: Embedding) -> ImageSide:
+        """The image side of an embedding, kept for the last few images."""
+        with self._sides_lock:
+            for owner, side in self._sides:
+                if owner() is embedding:
+                    return side
+            side = self.net.image_side(self._entry(embedding))
+            self._sides = [(weakref.ref(embedding), side), *self._sides[: KEPT_IMAGES - 1]]
+            return side
+
+    def _entry(self, embedding: Embedding) -> dict[str, Any]:
+        import torch
+
+        cells = self.image_size // 16
+        expected = {
+            "semantic": (SEMANTIC_DIM, cells, cells),
+            "middle": (MIDDLE_DIM, 2 * cells, 2 * cells),
+            "fine": (FINE_DIM, 4 * cells, 4 * cells),
+            "colours": (3, 8 * cells, 8 * cells),
+        }
+        got = {name: tuple(values.shape) for name, values in embedding.tensors.items()}
+        if got != expected:
+            raise ModelError(
+                f"The embedding is another model's: expected {expected}; got {got}. Encode the image with this model."
+            )
+        return {
+            name: torch.tensor(np.asarray(embedding.tensors[name], np.float32), device=self.device)[None]
+            for name in expected
+        }
+
+    def _prompts(self, embedding: Embedding, prompts: Sequence[Prompt], earlier: Any) -> Prompts:
+        """Prompts of one shape in pixels of the frame."""
+        import torch
+
+        from .layers import Prompts
+
+        scale = np.array(embedding.input_size[::-1], float) / np.array(embedding.original_size[::-1], float)
+        points = np.stack([(np.asarray(prompt.points, float).reshape(-1, 2) + 0.5) * scale for prompt in prompts])
+        labels = np.stack([np.asarray(prompt.point_labels, float) for prompt in prompts])
+        boxes = np.full((len(prompts), 4), -1.0)
+        for row, prompt in zip(boxes, prompts, strict=True):
+            if prompt.box is not None:
+                row[:] = np.asarray(prompt.box) * np.tile(scale, 2)
+        at, kinds, corners = (torch.from_numpy(values).float().to(self.device) for values in (points, labels, boxes))
+        return Prompts(at, kinds, corners, earlier)
+
+
+def stability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How little masks (..., h, w) depend on where the threshold lies: IoU of a raised and a lowered one, (...).
+
+    A small net's estimate of IoU ranks masks less well than this does (EdgeSAM, 2023); both together rank best here.
+    """
+    high, low = (logits > STABLE).sum((-2, -1)), (logits > -STABLE).sum((-2, -1))
+    return (high / np.maximum(low, 1)).astype(np.float32)
