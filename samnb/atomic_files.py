@@ -1,4 +1,8 @@
-"""Atomic file writes: a file is complete or absent. Also the error to raise when a file cannot be written."""
+"""Atomic file writes: a file is complete or absent, also after a power cut.
+
+A file system may keep the new name of a file and lose its bytes, so the bytes go to the disk before the rename, and the
+name after it. Also the error to raise when a file cannot be written.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,28 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
 from .errors import SessionReadOnly, StoreError
+from .file_locks import LockState, try_lock, unlock
 
-__all__ = ["cannot_write", "remove_stale", "staging_path", "write_atomic"]
+__all__ = [
+    "another_users",
+    "cannot_write",
+    "file_in_the_way",
+    "make_folder",
+    "publish",
+    "remove_stale",
+    "staging_path",
+    "sync",
+    "write_atomic",
+]
+
+_AT_ONCE = 8  # a disk takes many requests at once, and each waits
+_NO_SYNC = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 _STAGING_NAME = re.compile(r"\.samnb-[0-9a-f]{32}\.part")
 
@@ -21,7 +40,7 @@ _STAGING_NAME = re.compile(r"\.samnb-[0-9a-f]{32}\.part")
 def write_atomic(path: Path, content: bytes) -> Path:
     """Write under a hidden name and rename, creating the folder if needed; no partial file stays.
 
-    The file is not flushed to the disk, so use this for data that can be made again. Embeddings have their own writer.
+    When it returns, the disk has the file. Embeddings have their own writer.
 
     Raises
     ------
@@ -34,11 +53,73 @@ def write_atomic(path: Path, content: bytes) -> Path:
     >>> write_atomic(Path(tempfile.mkdtemp()) / "new" / "a.txt", b"whole").read_bytes()
     b'whole'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with staging_path(path.parent) as temporary:
         temporary.write_bytes(content)
-        os.replace(temporary, path)
+        publish(temporary, path)
     return path
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a finished file, or a folder of them, to its place; then the disk has it.
+
+    Raises
+    ------
+    OSError
+        As it comes; the place is then as it was before.
+    """
+    sync(_all_in(temporary))
+    os.replace(temporary, path)
+    sync([path.parent])
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Have the disk write these files and folders now.
+
+    Raises
+    ------
+    OSError
+        The disk cannot. A place that has no such command (a folder on Windows, some network drives) is left out.
+    """
+    paths = list(paths)
+    if len(paths) == 1:
+        _sync_one(paths[0])
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in pool.map(_sync_one, paths):
+            pass
+
+
+def _sync_one(path: Path) -> None:
+    is_folder = path.is_dir()
+    if os.name == "nt" and is_folder:
+        return
+    file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(file)
+
+
+def _all_in(path: Path) -> list[Path]:
+    """A file; or the files and folders in a folder, and the folder itself."""
+    if not path.is_dir():
+        return [path]
+    return [Path(folder, name) for folder, _, names in os.walk(path) for name in (*names, ".")]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it; the disk then has them. Raises `OSError`."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        sync([new.parent])
 
 
 @contextlib.contextmanager
@@ -95,25 +176,26 @@ def remove_stale(folder: Path) -> None:
 
 
 def _locked(path: Path, *, wait: bool) -> int | None:
-    """An open, locked file descriptor, which ends with the process; None if locking is not possible."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    """An open, locked file descriptor, which ends with the process; None if it is in use, or has no lock."""
+    if os.name == "nt":  # where a locked file cannot be renamed
         return None
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:  # another user's, or gone
         return None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # in use, or a drive without locks
+        if try_lock(file, wait=wait) is LockState.MINE:
+            return file
+    except OSError:
         os.close(file)
         return None
-    return file
+    os.close(file)
+    return None
 
 
 def _unlock(lock: int | None) -> None:
     if lock is not None:
+        unlock(lock)
         os.close(lock)
 
 
@@ -128,8 +210,36 @@ def _delete(path: Path) -> None:
 def cannot_write(folder: Path, path: Path, error: OSError) -> StoreError:
     """The error to raise: no permission concerns the folder, a full disk or a file in the way concerns the path."""
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return SessionReadOnly(folder, error.strerror or error)
+        return SessionReadOnly(folder, f"{error.strerror or error}{another_users(path)}")
+    if in_the_way := file_in_the_way(path, error):
+        return StoreError(
+            f"{path}: cannot be written: {in_the_way}. Nothing was changed: choose another folder, or move the file "
+            "away."
+        )
     return StoreError(
         f"{path}: cannot be written ({error.strerror or error}). Nothing of it was kept and what was there "
         "before is as it was: free some space or choose another folder, then run again."
     )
+
+
+def file_in_the_way(path: Path, error: OSError) -> str:
+    """Part of a message: the file that is where a path needs a folder; "" if the error is another one."""
+    if not isinstance(error, FileExistsError | NotADirectoryError):
+        return ""
+    files = (place for place in (path, *path.parents) if place.exists() and not place.is_dir())
+    return next((f"{file} is a file, not a folder" for file in files), "")
+
+
+def another_users(path: Path) -> str:
+    """Part of a message: what of a path that cannot be written is another user's; "" if nothing is."""
+    if not hasattr(os, "geteuid"):
+        return ""
+    try:
+        place = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        place = place if not os.access(place, os.W_OK) else place.parent
+        found = place.stat()
+    except (StopIteration, OSError):
+        return ""
+    if found.st_uid == os.geteuid():
+        return ""
+    return f", {place} is another user's: to share a folder, both need one group, and umask 002"

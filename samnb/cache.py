@@ -191,10 +191,7 @@ class EmbeddingCache:
     def get(self, key: str) -> Embedding | None:
         """The embedding, float32 and read-only, or None. A damaged file goes to quarantine and is a miss.
 
-        Raises
-        ------
-        StoreError
-            The file is there and cannot be opened; it is left as it is.
+        So is a file that cannot be opened, which is logged; if the disk fails to read it again, it goes there too.
         """
         embedding = self._find(key) or self._fetch(key)
         self._count("misses" if embedding is None else "hits")
@@ -275,8 +272,8 @@ class EmbeddingCache:
         Exception
             The error of `compute`, here and in every thread that waited for it; the next call tries again.
         SessionReadOnly, StoreError
-            As `put`; an unwritable folder is detected before computing. An entry without room in the budget
-            is not an error here: it stays in memory, with a warning.
+            As `put`; an unwritable folder is detected before computing. An entry without room in the budget, or whose
+            place is blocked by a file that cannot be read, is not an error here: it stays in memory, with a warning.
         """
 
         def compute_here() -> tuple[Embedding, bool]:
@@ -395,7 +392,9 @@ class EmbeddingCache:
     def _put_or_keep_in_memory(self, key: str, embedding: Embedding, about: Mapping[str, str]) -> Embedding:
         try:
             return self.put(key, embedding, about=about)
-        except NoRoom as error:
+        except StoreError as error:
+            if not isinstance(error, NoRoom) and not (self._disk is not None and self._disk.is_blocked(key)):
+                raise
             kept = round_trip(embedding, self.dtype)
             self._keep_in_memory(key, kept, error)
             return kept

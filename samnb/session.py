@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .annotations.annotation import Annotation, Annotations
 from .annotations.changes import AnnotationChanges
 from .annotations.service import AnnotationService
+from .atomic_files import file_in_the_way
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
 from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
@@ -133,7 +134,8 @@ class Session:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SessionReadOnly(self.folder, error.strerror) from error
+            reason = file_in_the_way(self.folder, error) or error.strerror
+            raise SessionReadOnly(self.folder, reason) from error
         self.catalog = Catalog(catalog_url(self.folder, database_url), folder_for_messages=self.folder)
         self.cache = open_cache(self.folder, cache)
         self.changes = AnnotationChanges()

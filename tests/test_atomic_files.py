@@ -1,9 +1,10 @@
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from samnb.atomic_files import cannot_write, write_atomic
+from samnb.atomic_files import cannot_write, publish, staging_path, write_atomic
 from samnb.errors import SessionReadOnly, StoreError
 
 
@@ -34,3 +35,66 @@ def test_a_full_disk_is_no_question_of_permissions():
     assert "free some space" in str(full)
     for number in (errno.EACCES, errno.EROFS):
         assert isinstance(cannot_write(Path("session"), path, OSError(number, "no")), SessionReadOnly)
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, bytes]]:
+    """The files and folders that were synced, in that order; of a file, the bytes it had then."""
+    found: list[tuple[Path, bytes]] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{file}"))
+        found.append((path, path.read_bytes() if path.is_file() else b""))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_written_file_is_on_the_disk_before_its_name_and_its_new_folders_are_too(
+    tmp_path: Path, synced: list[tuple[Path, bytes]]
+) -> None:
+    write_atomic(tmp_path / "new" / "deep" / "a.txt", b"whole")
+    names = [path for path, _ in synced]
+    assert names[:2] == [tmp_path, tmp_path / "new"]
+    assert synced[2][1] == b"whole"
+    assert names[2].name.startswith(".samnb-")
+    assert names[3:] == [tmp_path / "new" / "deep"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_published_folder_is_on_the_disk_with_all_in_it(tmp_path: Path, synced: list[tuple[Path, bytes]]) -> None:
+    with staging_path(tmp_path, folder=True) as aside:
+        (aside / "masks").mkdir()
+        for name in ("a", "masks/b"):
+            (aside / name).write_bytes(name.encode())
+        publish(aside, tmp_path / "out")
+    assert {content for _, content in synced} == {b"", b"a", b"masks/b"}
+    assert {path.name for path, _ in synced} >= {"a", "b", "masks", tmp_path.name}
+
+
+def test_a_disk_that_cannot_keep_a_file_is_said_and_the_old_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_atomic(tmp_path / "a.txt", b"old")
+
+    def fsync(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"):
+        write_atomic(tmp_path / "a.txt", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_bytes() == b"old"
+
+
+def test_a_drive_that_cannot_sync_folders_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(file: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert write_atomic(tmp_path / "a.txt", b"new").read_bytes() == b"new"

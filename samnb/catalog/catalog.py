@@ -85,6 +85,10 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
         """
         return bool(self._database.newer)
 
+    def sync(self) -> None:
+        """Make durable what was written with ``durable=False``. Raises `StoreError` where the disk refuses."""
+        self._database.sync()
+
     def close(self) -> None:
         """Close the database. Safe to call twice."""
         self._database.close()

@@ -23,7 +23,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ..atomic_files import another_users, cannot_write, file_in_the_way, sync
 from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
+from ..file_locks import FileLock
 from ..urls import redact
 from .backup import back_up
 from .file_systems import check_local
@@ -87,9 +89,13 @@ class Database:
             self._journal = "wal" if check_local(self.path) else "delete"
             _check_writable(self.path, self.shown)
             _warn_of_old_sqlite(self.path)
+            _make_file(self.path, self.shown)
             url = url.set(database=str(self.path))
         self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
         self._reader, self._writer = self.engine, self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
+        self._bulk_writer = self._writer
+        if self.path is not None and self._journal == "wal":
+            self._bulk_writer = self._writer.execution_options(samnb_synchronous="NORMAL")
         self._is_postgresql = self.engine.dialect.name == "postgresql"
         if self._is_postgresql:
             one_state = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -109,8 +115,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """A connection in a transaction that writes: committed at the end, undone if an exception leaves it.
+
+        Parameters
+        ----------
+        durable : bool
+            After the commit, a power cut loses nothing of it. False: until `sync` it may lose the last commits as a
+            whole; for what is compared with the store anyway, and for many small commits that are reported together.
 
         Raises
         ------
@@ -119,12 +131,24 @@ class Database:
         """
         if self.newer:
             raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
-        with self._translate_errors(), self._writer.begin() as connection:
+        writer = self._writer if durable else self._bulk_writer
+        with self._translate_errors(), writer.begin() as connection:
             if self._is_postgresql:
                 # One writer at a time, as in SQLite: row locks taken in different orders would deadlock.
                 connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield connection
+
+    def sync(self) -> None:
+        """Make all commits durable that were not; see `write`. Raises `StoreError`."""
+        log = Path(f"{self.path}-wal")
+        if self.path is not None and log.exists():
+            try:
+                sync([log])
+            except FileNotFoundError:  # another process closed the database, which writes and syncs it all
+                return
+            except OSError as error:
+                raise cannot_write(Path(self.shown), log, error) from error
 
     def insert(self, target: Table) -> Any:
         """An INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
@@ -201,19 +225,20 @@ class Database:
         if self.path is None:
             self._upgrade()
             return
-        from filelock import FileLock, Timeout
-
         try:
-            with FileLock(f"{self.path}.lock", timeout=UPGRADE_TIMEOUT_S):
+            lock = FileLock(f"{self.path}.lock")
+            if not lock.acquire(timeout=UPGRADE_TIMEOUT_S):
+                raise StoreError(
+                    f"{self.path}: another process has been upgrading this catalog for {UPGRADE_TIMEOUT_S} s. "
+                    "Wait for it, or end it, and open the session again."
+                )
+            try:
                 self._upgrade()
                 self._use_journal()
+            finally:
+                lock.release()
         except SamnbError:  # some of which are also the OSError below
             raise
-        except Timeout as error:
-            raise StoreError(
-                f"{self.path}: another process has been upgrading this catalog for {UPGRADE_TIMEOUT_S} s. "
-                "Wait for it, or end it, and open the session again."
-            ) from error
         except OSError as error:
             raise SessionReadOnly(self.shown, error.strerror or error) from error
 
@@ -362,13 +387,24 @@ def _check_writable(path: Path, shown: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SessionReadOnly(shown, error.strerror or error) from error
+        reason = file_in_the_way(path.parent, error) or error.strerror or error
+        raise SessionReadOnly(shown, reason) from error
     if path.is_dir():
         raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise SessionReadOnly(shown)
+        raise SessionReadOnly(shown, another_users(path.parent).removeprefix(", "))
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise SessionReadOnly(shown, f"{path.name} is read-only")
+        raise SessionReadOnly(shown, f"{path.name} is read-only{another_users(path)}")
+
+
+def _make_file(path: Path, shown: str) -> None:
+    """Make the file with the permissions of the user's umask: SQLite itself would let only its owner write it."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise cannot_write(Path(shown), path, error) from error
 
 
 def _warn_of_old_sqlite(path: Path) -> None:
@@ -427,7 +463,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA synchronous = NORMAL")
     # Hashes are random: a new row touches pages all over the indexes. Many are kept, and moved out of the log together.
     cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
     cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
@@ -438,7 +473,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and then writes fails at once when another wrote in between,
     # whatever the timeout; asking for the write lock at the start waits instead.
-    connection.exec_driver_sql(connection.get_execution_options().get("samnb_begin", "BEGIN"))
+    options = connection.get_execution_options()
+    begin = options.get("samnb_begin", "BEGIN")
+    if begin != "BEGIN":
+        # With a write-ahead log, FULL syncs each commit, and NORMAL only when the log is moved into the database.
+        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('samnb_synchronous', 'FULL')}")
+    connection.exec_driver_sql(begin)
 
 
 def _forget_connections() -> None:

@@ -98,7 +98,7 @@ class FileIndex:
         """Save what was read; a picture whose file changed before it was read is left out."""
         rows = list(self._rows(read))
         for batch in batches(rows):
-            with self._database.write() as connection:
+            with self._database.write(durable=False) as connection:  # a file that is forgotten is read again
                 insert = self._database.insert(file_table)
                 renewed = {name: insert.excluded[name] for name in batch[0].keys() - {"host", "device", "inode"}}
                 insert = insert.on_conflict_do_update(index_elements=["host", "device", "inode"], set_=renewed)

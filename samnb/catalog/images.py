@@ -217,7 +217,7 @@ class ImageCatalog:
             with self._database.read() as connection:
                 return count_cached(connection)
         wrong = [record.id for record in self.wrongly_flagged(has, pixel_hashes=pixel_hashes)]
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             for batch in batches(wrong):
                 records = image_records(connection, image_table.c.id.in_(batch))
                 held = {record.id for record in records if has(record)}
@@ -253,7 +253,7 @@ class ImageCatalog:
         """Set `embedding_cached` of every image with these pixels; returns the number of images."""
         if self._database.newer:
             return 0
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             return set_cached(connection, cached, image_table.c.pixel_hash == pixel_hash)
 
     def mark_held(self, pixel_hashes: Collection[str]) -> int:
@@ -261,7 +261,7 @@ class ImageCatalog:
         if self._database.newer:
             return 0
         unmarked = func.coalesce(image_table.c.embedding_cached, 0) != 1
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             wanted = (image_table.c.pixel_hash.in_(batch) for batch in batches(sorted(pixel_hashes)))
             return sum(set_cached(connection, True, unmarked, batch) for batch in wanted)
 
@@ -283,7 +283,7 @@ class ImageCatalog:
     def mark_embedding_cached(self, dataset_id: str, image_id: str, cached: bool) -> None:
         """Set `embedding_cached` of one image. Raises `UnknownName`."""
         this_one = (image_table.c.dataset_id == dataset_id, image_table.c.id == image_id)
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             if not set_cached(connection, cached, *this_one):
                 known = file_names_near(connection, image_id)
                 raise UnknownName(f"image of dataset {dataset_id!r}:", image_id, known)

@@ -83,6 +83,8 @@ class TemplateCatalog:
     ) -> list[AnnotationRecord]:
         """Replace this template's results on one image, and record it as applied, in one transaction.
 
+        Until `Catalog.sync`, a power cut may lose it as a whole; the image is then searched again.
+
         Results of any version of the template are removed (source ``template:<name>`` or ``template:<name>@…``). All
         else stays, also what a review accepted or rejected. New ones have the source ``template:<name>@<version>``.
 
@@ -100,7 +102,7 @@ class TemplateCatalog:
         """
         source = f"template:{template}"
         new = [from_template(annotation, image_id, f"{source}@{version}") for annotation in annotations]
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             here = checked_image_ids(connection, [image_id])[image_id]
             if pixel_hash not in (None, here):
                 raise TemplateError(

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..atomic_files import cannot_write, write_atomic
 from ..errors import ImageError
-from ..images import as_pixels, encode_png, pixel_hash, suffix_for
+from ..images import as_pixels, encode_png, pixel_hash, read_pixels, suffix_for
 from ..images.discovery import iter_images
 from ..images.zip_files import Member, is_zip, members_of
 
@@ -86,7 +86,8 @@ def name_of(element: Any) -> str:
 def store_bytes(folder: Path, name: str, content: bytes) -> StoredFile:
     """Store a picture file in the session folder, unchanged.
 
-    The same bytes under the same name have the same path, so adding them again adds nothing.
+    The same bytes under the same name have the same path, so adding them again adds nothing. A file that a failing disk
+    or a power cut has altered is written again.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def store_bytes(folder: Path, name: str, content: bytes) -> StoredFile:
     path = folder / "images" / digest / (_file_name(name) or f"{digest}{suffix_for(content)}")
     shown = name or "<bytes from memory>"
     try:
-        if path.is_file() and path.stat().st_size == len(content):
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return StoredFile(str(path), shown, False)
         write_atomic(path, content)
     except OSError as error:
@@ -177,15 +178,22 @@ def _is_bytes(value: Any) -> TypeGuard[Bytes]:
 
 
 def _keep_pixels(image: Image.Image | np.ndarray, folder: Path) -> str:
-    """Write a picture from memory into the session folder, under its pixels' hash."""
+    """Write a picture from memory into the session folder, under its pixels' hash; again if it was altered."""
     pixels = as_pixels(image)
     path = folder / "images" / f"{pixel_hash(pixels)[:16]}.png"
-    if not path.exists():
+    if not _holds(path, pixels):
         try:
             write_atomic(path, encode_png(pixels))
         except OSError as error:
             raise cannot_write(folder, path, error) from error
     return str(path)
+
+
+def _holds(path: Path, pixels: np.ndarray) -> bool:
+    try:
+        return np.array_equal(read_pixels(path), pixels)
+    except ImageError:
+        return False
 
 
 def _file_name(name: str) -> str:

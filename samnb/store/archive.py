@@ -5,7 +5,6 @@ Entries of an archive are verified, and stored by their key: a name in an archiv
 
 from __future__ import annotations
 
-import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -14,16 +13,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol
-from uuid import uuid4
 
-from ..atomic_files import cannot_write
+from ..atomic_files import cannot_write, make_folder, publish, remove_stale, staging_path
 from ..cards import more_text
 from ..errors import NoRoom, StoreError
-from .entry import EntryDamaged, verify
+from .entry import LARGEST, EntryDamaged, verify
 from .stats import CacheStats
 
 _NAME = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})\.safetensors")
-_LARGEST = 2 << 30  # no embedding is larger, and an archive may claim anything
 _FIRST = 20
 
 
@@ -111,10 +108,10 @@ def export_entries(cache: EntryStore, path: Path | str, *, keys: Iterable[str] |
     path = Path(path).expanduser().absolute()
     rejected: list[tuple[str, str]] = []
     written = 0
-    temporary = path.with_name(f".{uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
+        make_folder(path.parent)
+        remove_stale(path.parent)
+        with staging_path(path.parent) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
             for key in sorted(cache.keys() if keys is None else keys):
                 if (raw := cache.raw(key)) is None:
                     continue  # evicted since it was listed
@@ -125,14 +122,12 @@ def export_entries(cache: EntryStore, path: Path | str, *, keys: Iterable[str] |
                 else:
                     _append(archive, key, raw)
                     written += 1
-        os.replace(temporary, path)
+            archive.close()  # before it is renamed
+            publish(temporary, path)
     except StoreError:  # which is an OSError too
         raise
     except OSError as error:
         raise cannot_write(path.parent, path, error) from error
-    finally:
-        with suppress(OSError):  # where it could not even be made
-            temporary.unlink(missing_ok=True)
     return ArchiveReport(path, written, written, tuple(rejected))
 
 
@@ -157,7 +152,7 @@ def import_entries(cache: EntryStore, path: Path | str) -> ArchiveReport:
                 if member.size < 0:  # which would lead back to what was read already, for ever
                     raise tarfile.ReadError(f"{member.name!r} claims {member.size} bytes")
                 name = _NAME.fullmatch(member.name)
-                if not name or not member.isreg() or member.issparse() or member.size > _LARGEST:
+                if not name or not member.isreg() or member.issparse() or member.size > LARGEST:
                     rejected.append((repr(member.name), "not an embedding of this store"))
                     continue
                 try:

@@ -25,7 +25,7 @@ from ..errors import PackageMissing, StoreError
 # this: its first 8 bytes are the length of its header, and this would be far too long.
 _MAGIC = b"samnb.z1"
 _HEAD = struct.Struct("<8sBQ")
-_LARGEST = 1 << 32
+_LARGEST = 1 << 31  # as in `samnb.store.entry`: what is shared may claim anything
 _LEVEL = 1  # 3 takes twice as long and saves one percent
 
 

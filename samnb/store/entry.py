@@ -32,6 +32,8 @@ from ..prompts import Embedding
 from .codecs import from_int8, to_int8
 
 SCHEMA = 1
+LARGEST = 2 << 30
+"""The bytes of the largest file that is read: no embedding is larger, and a file may claim anything."""
 DTYPES = {"float16": "F16", "float32": "F32", "int8": "I8"}
 
 _NUMPY: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I8": np.dtype("i1")}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import StoreError
 from ..prompts import Embedding
-from .entry import EntryDamaged, deserialize
+from .entry import LARGEST, EntryDamaged, deserialize
 from .header import header_of
 
 STALE_AFTER = 3600.0  # seconds after which a temporary file belongs to a writer that died
@@ -38,15 +38,18 @@ def shard_of(key: str) -> int:
 
 def read_entry(path: str, key: str | None) -> Embedding:
     """Read one file and return the embedding of `key`; None: any key. Raises `EntryDamaged`, `OSError`."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    # not waiting: a named pipe in its place would have no other end
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         found = os.fstat(file)
-        raw = _read_all(file, found.st_size)
+        raw = _read_all(file, found.st_size) if found.st_size <= LARGEST else b""
     finally:
         os.close(file)
     try:
         if key is None:
             raise EntryDamaged("it lies where no key looks for it")
+        if found.st_size > LARGEST:
+            raise EntryDamaged(f"{found.st_size:,} bytes, more than any embedding has")
         return deserialize(raw, key)
     except EntryDamaged as error:
         error.file_read, error.metadata = identity(found), header_of(raw)

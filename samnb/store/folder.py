@@ -7,6 +7,7 @@ deletion. ``folder/locks/``: a lock file for each first two digits. ``folder/usa
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from ..atomic_files import cannot_write
 from ..errors import StoreError
+from ..file_locks import FileLock
 from ..prompts import Embedding
 from .entry import EntryDamaged, check_key
 from .entry_files import (
@@ -37,10 +39,10 @@ from .entry_files import (
     temporary_beside,
 )
 from .header import read_header
+from .key_locks import KeyLocks
 from .usage import SHARDS, Usage, UsageFile
 
 GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
-LOCK_TIMEOUT = 600.0  # seconds to wait for another process to compute; then this one computes too
 KEEP_DAMAGED = 64  # damaged files kept for inspection; older ones are deleted
 _log = logging.getLogger("samnb.cache")
 
@@ -55,20 +57,23 @@ class EntryFolder:
         self.folder = folder
         self._root = str(folder)
         self.usage = UsageFile(folder / "usage", self._count)
+        self._key_locks = KeyLocks(folder / "locks")
+        self._failing: dict[str, int] = {}  # by path, how often it could not be looked at
 
     def path_of(self, key: str) -> Path:
         """The path of the entry, whether it exists or not."""
         return Path(self._path(check_key(key)))
 
     def stat(self, key: str) -> os.stat_result | None:
-        """Size and last use of an entry, or None if there is no file."""
+        """Size and last use of an entry, or None if there is no file, or none that can be looked at."""
         path = self._path(key)
         try:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise cannot_read(path, error) from error
+            self._note_failing(path, error)
+            return None
         return found if stat.S_ISREG(found.st_mode) else None
 
     def __contains__(self, key: str) -> bool:
@@ -84,14 +89,15 @@ class EntryFolder:
         return iter(self._survey(shard)[0])
 
     def read(self, key: str) -> Embedding | None:
-        """The verified embedding, or None if there is no file.
+        """The verified embedding, or None if there is no file, or none that can be opened.
+
+        A bad sector, or a colleague's file that nobody else may read, is a miss, logged once. A file that the disk
+        fails to read again is moved to quarantine.
 
         Raises
         ------
         EntryDamaged
             The file was damaged, and has been moved to quarantine.
-        StoreError
-            The file could not be opened: its state is unknown, so it stays.
         """
         path = self._path(key)
         try:
@@ -102,7 +108,13 @@ class EntryFolder:
             self.quarantine(Path(path), error)
             raise
         except OSError as error:
-            raise cannot_read(path, error) from error
+            self._note_failing(path, error)
+            return None
+
+    def is_blocked(self, key: str) -> bool:
+        """Whether the place of this entry holds what could not be looked at, or what is no file."""
+        path = self._path(key)
+        return path in self._failing or (os.path.lexists(path) and not os.path.isfile(path))
 
     def read_raw(self, key: str) -> bytes | None:
         """The bytes of the file, not verified; None if there is none."""
@@ -120,7 +132,7 @@ class EntryFolder:
     def touch(self, key: str) -> None:
         """Record a use of an entry; ignored without write access."""
         try:
-            os.utime(self._path(key))
+            os.utime(self._path(key), follow_symlinks=os.utime not in os.supports_follow_symlinks)
         except OSError as error:
             _log.debug("%s: its use is not noted: %s", key, error)
 
@@ -142,6 +154,7 @@ class EntryFolder:
         temporary = temporary_beside(path, len(raw))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._check_inside(path)
             try:
                 reserve(lambda: open(temporary, "xb").close())
                 with open(temporary, "r+b") as file:
@@ -165,6 +178,7 @@ class EntryFolder:
         path = self.path_of(key)
         found = stat_of(path)
         try:
+            self._check_inside(path)
             path.unlink()
         except FileNotFoundError:
             return False
@@ -180,8 +194,7 @@ class EntryFolder:
         if found is None or found.st_mtime_ns != entry.used_ns:
             return None
         try:
-            aside.parent.mkdir(exist_ok=True)
-            os.replace(path, aside)
+            self._move_aside(path, aside)
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -195,7 +208,7 @@ class EntryFolder:
 
     def in_trash(self) -> list[Path]:
         """Files waiting for deletion: normally none, unless a process died while it evicted."""
-        return [Path(entry.path) for entry in list_folder(self.folder / "trash")]
+        return self._inside("trash")
 
     def delete(self, paths: Iterable[Path]) -> None:
         """Delete files of the trash, or temporary ones; missing ones are ignored."""
@@ -207,7 +220,7 @@ class EntryFolder:
 
     def quarantined(self) -> list[Path]:
         """The damaged files."""
-        return [Path(entry.path) for entry in list_folder(self.folder / "quarantine")]
+        return self._inside("quarantine")
 
     def lock_key(self, key: str, *, until: ExitStack) -> StoreError | None:
         """Hold the lock that `key` shares with a 256th of all keys; the kernel frees it when its holder ends.
@@ -215,10 +228,9 @@ class EntryFolder:
         Returns the error if the folder takes no lock: a remote tier may have the entry.
         """
         try:
-            if not until.enter_context(self.lock(check_key(key)[:2], timeout=LOCK_TIMEOUT)):
-                _log.warning("%s: held by another process for %g s; computing anyway", key, LOCK_TIMEOUT)
-        except StoreError as error:
-            return error
+            self._key_locks.hold(check_key(key), until=until)
+        except OSError as error:
+            return self.cannot_write(self._key_locks.folder / f"{key[:2]}.lock", error)
         return None
 
     @contextmanager
@@ -230,25 +242,14 @@ class EntryFolder:
         SessionReadOnly, StoreError
             The folder cannot be written.
         """
-        from filelock import FileLock, Timeout  # 60 ms that reading alone need not pay
-
-        path = self.folder / "locks" / f"{name}.lock"
-        lock = FileLock(path)
+        lock = FileLock(self.folder / "locks" / f"{name}.lock")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=timeout, poll_interval=0.01)
-        except Timeout:
-            yield False
-            return
-        except NotImplementedError as error:
-            # a file system without locks: two processes may compute the same, or both evict, which only wastes time
-            _log.debug("%s: %s", path, error)
-            yield True
-            return
+            lock.path.parent.mkdir(parents=True, exist_ok=True)
+            held = lock.acquire(timeout=timeout)
         except OSError as error:
-            raise self.cannot_write(path, error) from error
+            raise self.cannot_write(lock.path, error) from error
         try:
-            yield True
+            yield held
         finally:
             lock.release()
 
@@ -277,10 +278,13 @@ class EntryFolder:
         announced: list[int] = []
         stale: list[Path] = []
         for found in self.files(shard):
-            if (entry := _entry_at(found)) is not None:
-                entries.append(entry)
-            elif is_stale(found):
-                stale.append(Path(found.path))
+            try:
+                if (entry := _entry_at(found)) is not None:
+                    entries.append(entry)
+                elif is_stale(found):
+                    stale.append(Path(found.path))
+            except OSError as error:
+                self._note_failing(found.path, error)
             if (size := reserved_by(found.name)) is not None:
                 announced.append(size)
         return entries, announced, stale
@@ -292,8 +296,7 @@ class EntryFolder:
         if found is None or identity(found) != error.file_read or not is_damaged(path):
             return  # another process has moved it, and perhaps published a sound one since
         try:
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, aside)
+            self._move_aside(path, aside)
         except FileNotFoundError:
             return
         except OSError as failure:
@@ -315,10 +318,57 @@ class EntryFolder:
             _log.debug("%s", error)
 
     def files(self, shard: int) -> Iterator[os.DirEntry[str]]:
-        """Every file two levels down; folders may come and go meanwhile."""
-        for second in list_folder(f"{self._root}/{shard:02x}"):
-            if re.fullmatch("[0-9a-f]{2}", second.name) and second.is_dir():
-                yield from (entry for entry in list_folder(second.path) if entry.is_file())
+        """Every file two levels down; folders may come and go meanwhile.
+
+        Links are left out: what they lead to is not of this folder. So are folders that cannot be listed.
+        """
+        first = f"{self._root}/{shard:02x}"
+        for second in self._listed(first):
+            if re.fullmatch("[0-9a-f]{2}", second.name) and second.is_dir(follow_symlinks=False):
+                yield from (entry for entry in self._listed(second.path) if entry.is_file(follow_symlinks=False))
+
+    def _listed(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            return [] if os.path.islink(folder) else list_folder(folder)
+        except StoreError as error:
+            self._note_failing(folder, error.__cause__ if isinstance(error.__cause__, OSError) else error)
+            return []
+
+    def _inside(self, name: str) -> list[Path]:
+        """The files of one of its own folders, which may all be deleted."""
+        return [Path(entry.path) for entry in self._listed(str(self.folder / name)) if not entry.is_dir()]
+
+    def _check_inside(self, path: Path) -> None:
+        """Refuse to change a file behind a link: whoever may write here could have it deleted anywhere."""
+        for folder in (path.parent, path.parent.parent):
+            if folder != self.folder and folder.is_symlink():
+                raise StoreError(
+                    f"{folder}: a link, where a folder of embeddings is expected. Nothing behind it is changed: delete "
+                    "the link, and the embeddings are computed again."
+                )
+
+    def _move_aside(self, path: Path, aside: Path) -> None:
+        """Move a file to the trash or to quarantine."""
+        self._check_inside(path)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        self._check_inside(aside)
+        os.replace(path, aside)
+
+    def _note_failing(self, path: str, error: OSError) -> None:
+        """Log once that a file or folder cannot be looked at; move a file aside that the disk fails to read again."""
+        times = self._failing[path] = self._failing.get(path, 0) + 1
+        if times == 1:
+            reason = error.strerror or error
+            _log.warning("%s: cannot be read (%s), and is not used: check permissions and disk.", path, reason)
+        elif error.errno in (errno.EIO, errno.ELOOP) and key_in(path):
+            aside = self.folder / "quarantine" / f"{os.path.basename(path)}.{uuid.uuid4().hex[:8]}"
+            try:
+                self._move_aside(Path(path), aside)
+            except OSError as failure:
+                _log.debug("%s: cannot be moved aside: %s", path, failure)
+            else:
+                del self._failing[path]
+                _log.warning("%s: cannot be read (%s); moved to %s", path, error.strerror, aside)
 
     def cannot_write(self, path: Path, error: OSError) -> StoreError:
         """The error to raise if a file here cannot be written."""

@@ -14,8 +14,8 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from ..file_locks import FileLock, LockState
 from .entry import check_key
 
 _log = logging.getLogger("samnb.cache")
@@ -68,22 +68,25 @@ class Pins:
 
     def of_all_processes(self) -> set[str]:
         """Keys that any running process has pinned; files of ended processes are deleted."""
-        from filelock import FileLock, Timeout
-
         kept = set(self._own)
         try:
+            if self._folder.is_symlink():  # what it leads to is not of this folder
+                return kept
             files = [path for path in self._folder.iterdir() if path.suffix == ".pins" and path != self._file]
         except FileNotFoundError:
             return kept
         for path in files:
             lock = FileLock(path.with_suffix(".lock"))
             try:
-                lock.acquire(timeout=0)
-            except (Timeout, PermissionError):  # another user's process, which may be running
-                kept |= _keys_in(path)
-            else:
+                free = lock.acquire(timeout=0) and lock.state is LockState.MINE
+            except PermissionError:  # another user's process, which may be running
+                free = False
+            if free:
                 with suppress(PermissionError):  # another user's file, in a folder where only its owner may delete
                     self._release(lock, path)
+            else:  # also where there are no locks
+                lock.release()
+                kept |= _keys_in(path)
         return kept
 
     def _set(self, keys: set[str]) -> None:
@@ -102,26 +105,24 @@ class Pins:
         self._own = keys
 
     def _start(self) -> None:
-        from filelock import FileLock
-
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.pins"
-        lock = FileLock(file.with_suffix(".lock"), thread_local=False)
+        lock = FileLock(file.with_suffix(".lock"))
         lock.acquire()
         self._file, self._finalizer = file, weakref.finalize(self, Pins._release_in, os.getpid(), lock, file)
 
     @staticmethod
-    def _release_in(pid: int, lock: Any, file: Path) -> None:
+    def _release_in(pid: int, lock: FileLock, file: Path) -> None:
         if pid == os.getpid():  # a forked child ends without taking its parent's pins away
             Pins._release(lock, file)
 
     @staticmethod
-    def _release(lock: Any, file: Path | None) -> None:
+    def _release(lock: FileLock, file: Path | None) -> None:
         if file is not None:
             for path in (file, file.with_suffix(".new")):
                 path.unlink(missing_ok=True)
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.path.unlink(missing_ok=True)
 
 
 def _keys_in(path: Path) -> set[str]:

@@ -8,16 +8,17 @@ never gets too full; counting a shard again corrects it. The file may be deleted
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from ..file_locks import open_own_file, try_lock, unlock
 
 SHARDS = 256
 
@@ -137,16 +138,16 @@ class UsageFile:
 
     @contextmanager
     def _locked(self, *, create: bool = False) -> Iterator[int]:
-        flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | (os.O_CREAT if create else 0)
-        file = os.open(self._path, flags, 0o666)
+        file = open_own_file(self._path, create=create)
         try:
-            _lock(file)
+            # Where there are no locks, two changes at once may lose one, until the next count.
+            try_lock(file, wait=True)
             if os.fstat(file).st_size != _SIZE:
                 os.ftruncate(file, 0)
                 os.write(file, _UNKNOWN)
             yield file
         finally:
-            _unlock(file)
+            unlock(file)
             os.close(file)
 
 
@@ -187,35 +188,3 @@ def _plus(*usages: Usage) -> Usage:
 
 def _minus(one: Usage, other: Usage) -> Usage:
     return Usage(one.entries - other.entries, one.bytes - other.bytes)
-
-
-def _lock(file: int) -> None:
-    """Lock the file until `_unlock`, or the end of this process."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file, msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
-            raise
-        # some network folders have no locks; two changes at once may then lose one, until the next count
-        _log.debug("no lock on the usage of a folder: %s", error)
-
-
-def _unlock(file: int) -> None:
-    """Unlock the file. Closing is not enough: a child forked meanwhile has it open too, and would keep it locked."""
-    with suppress(OSError):  # where there are no locks
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(file, 0, os.SEEK_SET)
-            msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_UN)

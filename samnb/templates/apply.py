@@ -80,6 +80,7 @@ def apply_events(
         counts["unsure"] += sum(a.review == UNSURE for a in kept)
         details = {"masks": len(kept), "score": round(_mean([a.score for a in kept]), 3), "cache_hit": cached}
         yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
+    catalog.sync()
     yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
 
 

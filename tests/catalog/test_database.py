@@ -18,7 +18,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Connection, create_engine, inspect
 
 import samnb
 import samnb.catalog
@@ -65,13 +65,30 @@ def test_an_empty_file_is_an_empty_catalog(path: Path) -> None:
         assert catalog.images() == []
 
 
+def pragmas(connection: Connection, *names: str) -> dict[str, object]:
+    return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+
+
 def test_connections_wait_write_ahead_and_check_references(in_file: Catalog) -> None:
     with in_file._database.read() as connection:
-        values = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "busy_timeout", "synchronous", "foreign_keys")
-        }
-    assert values == {"journal_mode": "wal", "busy_timeout": 10_000, "synchronous": 1, "foreign_keys": 1}
+        values = pragmas(connection, "journal_mode", "busy_timeout", "foreign_keys")
+    assert values == {"journal_mode": "wal", "busy_timeout": 10_000, "foreign_keys": 1}
+
+
+def test_what_a_person_saves_is_on_the_disk_at_once(in_file: Catalog) -> None:
+    for durable, synchronous in ((True, 2), (False, 1), (True, 2)):
+        with in_file._database.write(durable=durable) as connection:
+            assert pragmas(connection, "synchronous") == {"synchronous": synchronous}
+
+
+def test_many_small_commits_are_made_durable_together(
+    in_file: Catalog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(samnb.catalog.database, "sync", synced.extend)
+    in_file.mark_pixels_cached("a" * 64, True)
+    in_file.sync()
+    assert synced == [Path(f"{path}-wal")]
 
 
 def test_a_copy_without_the_log_gets_it_back(in_file: Catalog, path: Path, tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
-import filelock
 import numpy as np
 import pytest
 
 from samnb.cache import EmbeddingCache
 from samnb.errors import NoRoom, StoreError
+from samnb.file_locks import FileLock
 from samnb.prompts import Embedding
 from samnb.store import eviction, limits
 from samnb.store import folder as entry_folder
@@ -302,13 +302,15 @@ def test_what_a_remote_tier_has_is_answered_though_the_disk_has_no_room(tmp_path
     here.close()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="locks are made otherwise")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_locks_is_used_without_them(
-    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    def no_locks(*args: object, **options: object) -> None:
-        raise NotImplementedError("FileSystem does not appear to support flock")
+    def no_locks(*args: object) -> None:
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("filelock.FileLock.acquire", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     for index in range(30):
         assert cache.get_or_compute(key_of(index), lambda index=index: small(index), about=about(index))[1] is False
     cache.pin([key_of(29)])
@@ -464,13 +466,13 @@ def test_pins_that_may_not_be_looked_at_count_and_hinder_no_eviction(
     def forbidden(self: object, *args: object, **options: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    real = filelock.FileLock.acquire
+    real = FileLock.acquire
 
-    def acquire(self: filelock.FileLock, *args: object, **options: object) -> object:
-        call = forbidden if Path(self.lock_file).parent.name == "pins" else real
+    def acquire(self: FileLock, *args: object, **options: object) -> object:
+        call = forbidden if self.path.parent.name == "pins" else real
         return call(self, *args, **options)
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    monkeypatch.setattr(FileLock, "acquire", acquire)
     cache.collect(to_bytes=0)
     assert indexes(cache) == [1]
 

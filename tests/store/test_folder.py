@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -228,22 +229,112 @@ def test_a_folder_that_cannot_be_written_can_be_read(open_folder: Path, caplog: 
 
 
 @posix_only
-def test_a_file_that_may_not_be_read_is_not_damage(open_folder: Path) -> None:
+def test_a_file_that_may_not_be_read_is_a_miss_and_not_damage(
+    open_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = open_folder / "embeddings"
     told = EmbeddingCache(folder).put(KEY, some(), about={})
     cache = EmbeddingCache(folder)
     path = cache.path_of(KEY)
-    with locked(0o000, path):
-        with pytest.raises(StoreError, match="cannot be read"):
-            cache.get(KEY)
-        with pytest.raises(StoreError, match="cannot be read"):
-            cache.get_or_compute(KEY, some, about={})
+    with locked(0o000, path), caplog.at_level(logging.WARNING, "samnb.cache"):
+        assert cache.get(KEY) is None
+        assert cache.get(KEY) is None
         report = cache.check()
         assert (report.ok, report.damaged, [where for where, _ in report.unreadable]) == (False, (), [path])
-    with locked(0o000, path.parent), pytest.raises(StoreError, match="cannot be read"):
-        assert KEY in cache
+    assert caplog.text.count("cannot be read") == 1
+    with locked(0o000, path.parent):
+        assert KEY not in EmbeddingCache(folder)
+        assert EmbeddingCache(folder).stats().entries == 0
     assert same(cache.get(KEY), told)
     assert cache.stats().quarantined == 0
+
+
+@posix_only
+def test_a_colleagues_file_that_may_not_be_read_is_computed_again(open_folder: Path) -> None:
+    cache = EmbeddingCache(open_folder / "embeddings")
+    told = cache.put(KEY, some(), about={})
+    for folder in (cache.folder, *(path for path in cache.folder.rglob("*"))):
+        folder.chmod(0o777)
+    with locked(0o000, cache.path_of(KEY).parent):
+        again, hit = EmbeddingCache(cache.folder).get_or_compute(KEY, some, about={})
+        assert not hit
+        assert same(again, told)
+
+
+def _answering(code: int, path: Path) -> Callable[..., object]:
+    real = os.open
+
+    def answer(name: object, *args: object, **options: object) -> object:
+        if str(name) == str(path):
+            raise OSError(code, os.strerror(code), str(name))
+        return real(name, *args, **options)
+
+    return answer
+
+
+def test_a_file_on_a_bad_sector_is_a_miss_and_is_set_aside(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.put(KEY, some(), about={})
+    cache.clear_memory()
+    path = cache.path_of(KEY)
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING, "samnb.cache"):
+        patched.setattr(os, "open", _answering(errno.EIO, path))
+        assert cache.get(KEY) is None
+        assert path.exists()
+        assert cache.get(KEY) is None
+    assert not path.exists()
+    assert cache.check().quarantined == 1
+    assert "moved to" in caplog.text
+    assert cache.get_or_compute(KEY, some, about={})[1] is False
+
+
+@posix_only
+def test_links_in_the_folder_lead_to_no_file_that_is_changed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    theirs = EmbeddingCache(outside)
+    theirs.put(KEY, some(), about={})
+    for name in ("trash", "quarantine"):
+        (outside / name).mkdir(exist_ok=True)
+        (outside / name / "letter.txt").write_text("kept")
+    (tmp_path / "victim").write_text("a long text")
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file() and path.name != "usage"}
+
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for name in (KEY[:2], "trash", "quarantine"):
+        (folder / name).symlink_to(outside / name, target_is_directory=True)
+    (folder / "usage").symlink_to(tmp_path / "victim")
+    (folder / "locks").mkdir()
+    (folder / "locks" / "gc.lock").symlink_to(tmp_path / "victim")
+    cache = EmbeddingCache(folder)
+    cache.collect(to_bytes=0)
+    cache.check(fix=True)
+    with pytest.raises(StoreError, match="a link"):
+        cache.remove(KEY)
+    cache.put(key_of(3), some(), about={})
+    assert (tmp_path / "victim").read_text() == "a long text"
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@posix_only
+def test_a_count_that_is_a_hard_link_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"x" * 4096)
+    (tmp_path / "shared").mkdir()
+    os.link(tmp_path / "victim", tmp_path / "shared" / "usage")
+    cache = EmbeddingCache(tmp_path / "shared")
+    cache.put(KEY, some(), about={})
+    assert (tmp_path / "victim").read_bytes() == b"x" * 4096
+    assert cache.stats().entries == 1
+
+
+def test_a_file_that_claims_gigabytes_is_damage(cache: EmbeddingCache) -> None:
+    path = cache.path_of(KEY)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(30 << 30)
+    assert cache.get(KEY) is None
+    assert cache.check().quarantined == 1
 
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:

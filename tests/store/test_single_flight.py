@@ -11,13 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from samnb.cache import CacheReport, EmbeddingCache
 from samnb.errors import ModelError
+from samnb.file_locks import FileLock
 from samnb.prompts import Embedding
-from samnb.store import folder as entry_folder
-from samnb.store import single_flight
+from samnb.store import key_locks, single_flight
 from tests.support.embeddings import KEY, same, some, start
 from tests.support.waiting import wait_until
 
@@ -141,7 +140,7 @@ def test_a_process_killed_while_computing_blocks_nobody(tmp_path: Path) -> None:
 def test_a_lock_held_too_long_is_passed_by(
     cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(entry_folder, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(key_locks, "LOCK_TIMEOUT", 0.1)
     locks = cache.folder / "locks"
     locks.mkdir(parents=True)
     with FileLock(locks / f"{KEY[:2]}.lock"), caplog.at_level(logging.WARNING, "samnb.cache"):
@@ -149,6 +148,58 @@ def test_a_lock_held_too_long_is_passed_by(
     assert not hit
     assert "computing anyway" in caplog.text
     assert KEY in cache
+
+
+@posix_only
+def test_a_stopped_holder_is_said_and_passed_by(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(key_locks, "SAY_AFTER", 0.2)
+    monkeypatch.setattr(key_locks, "STOPPED_AFTER", 0.5)
+    locks = cache.folder / "locks"
+    locks.mkdir(parents=True)
+    other = KEY[:2] + "0" * 62
+    with FileLock(locks / f"{KEY[:2]}.lock") as stopped, caplog.at_level(logging.WARNING, "samnb.cache"):
+        assert cache.get_or_compute(KEY, some, about={})[1] is False
+        assert "waiting for another process" in caplog.text
+        assert "is stopped; computing anyway" in caplog.text
+        began = time.monotonic()
+        assert cache.get_or_compute(other, some, about={})[1] is False
+        assert time.monotonic() - began < 0.4  # it is known to be stopped
+        stopped.touch()
+    assert cache.check() == CacheReport(entries=2)
+
+
+@posix_only
+def test_a_holder_that_lives_is_waited_for(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_locks, "STOPPED_AFTER", 0.5)
+    (cache.folder / "locks").mkdir(parents=True)
+    lock, released = FileLock(cache.folder / "locks" / f"{KEY[:2]}.lock"), []
+
+    def live() -> None:
+        for _ in range(8):
+            lock.touch()
+            time.sleep(0.15)
+        released.append(1)
+        lock.release()
+
+    lock.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(live)
+        cache.get_or_compute(KEY, lambda: some() if released else pytest.fail("it did not wait"), about={})
+
+
+@posix_only
+def test_the_holder_of_a_lock_gives_signs_of_life(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_locks, "BEAT_EVERY", 0.05)
+    path = cache.folder / "locks" / f"{KEY[:2]}.lock"
+    seen: set[int] = set()
+
+    def compute() -> Embedding:
+        wait_until("it was touched", lambda: seen.add(path.stat().st_mtime_ns) or len(seen) > 2)
+        return some()
+
+    cache.get_or_compute(KEY, compute, about={})
 
 
 @posix_only

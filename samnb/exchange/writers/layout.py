@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...atomic_files import remove_stale, staging_path, write_atomic
+from ...atomic_files import make_folder, publish, remove_stale, staging_path, sync, write_atomic
 from ...errors import ImageError, StoreError, UnknownName
 from ...records import AnnotationRecord, Failure, ImageRecord
 
@@ -210,6 +210,7 @@ class FolderWriter:
             raise NotADirectoryError(20, "a file is in the way")
         # On the same file system as its place, so that moving is renaming.
         near = self.folder if self.folder.exists() else self.folder.parent
+        make_folder(near)
         for place in (self.folder, self.folder.parent):
             remove_stale(place)
         self._block = staging_path(near, folder=True)
@@ -234,8 +235,9 @@ class FolderWriter:
 
     def _move(self) -> None:
         if not self.folder.exists():
-            os.replace(self._aside, self.folder)
+            publish(self._aside, self.folder)
             return
+        sync(self._aside / file.relative_to(self.folder) for file in self.files)
         if self._manifest is not None:
             # Both lists in one, first: after a crash the next export recognises all of these files.
             both = self._manifest.joined(self._earlier)
@@ -243,8 +245,12 @@ class FolderWriter:
         for file in self.files:
             file.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._aside / file.relative_to(self.folder), file)
+        sync({place for file in self.files for place in (file.parent, *file.parent.parents) if self._is_inside(place)})
         for file in self.stale - set(self.files):
             file.unlink(missing_ok=True)
+
+    def _is_inside(self, place: Path) -> bool:
+        return place == self.folder or self.folder in place.parents
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,9 @@ class _Manifest:
         try:
             values = json.loads((folder / MANIFEST).read_bytes())
             lists = {**values.get("others", {}), values["format"]: values["files"]}
-            files = {format: {folder / name for name in names if _inside(name)} for format, names in lists.items()}
+            files = {
+                format: {folder / name for name in names if _is_inside(folder, name)} for format, names in lists.items()
+            }
             return cls(folder, values["format"], files)
         except (FileNotFoundError, NotADirectoryError):
             return cls(folder)
@@ -285,9 +293,12 @@ class _Manifest:
         return json.dumps(values, indent=1).encode("ascii")
 
 
-def _inside(name: str) -> bool:
+def _is_inside(folder: Path, name: str) -> bool:
+    """Whether it is a file of the folder: listed files are deleted, and anybody may have written the list."""
     path = Path(name)
-    return not path.is_absolute() and ".." not in path.parts
+    if path.is_absolute() or ".." in path.parts:
+        return False
+    return Path(os.path.realpath((folder / path).parent)).is_relative_to(os.path.realpath(folder))
 
 
 def each(

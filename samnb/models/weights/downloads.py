@@ -18,7 +18,9 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from ...atomic_files import publish
 from ...errors import CheckpointError, DownloadFailed
+from ...file_locks import FileLock
 from ...settings import setting
 from .checkpoints import ModelInfo, checkpoint_folders, where_from
 
@@ -79,13 +81,13 @@ def download_checkpoint(
         raise DownloadFailed(info.name, "nothing to download", "its weights are not published, or ship with samnb")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        from filelock import FileLock
-
         with FileLock(f"{path}.lock"):  # two notebooks that start at once share one download
             if path.exists() and path.stat().st_size == info.size_bytes and _sha256(path) == info.sha256:
                 return path
+            if os.path.islink(f"{path}.part"):  # what it leads to is not of this folder
+                os.unlink(f"{path}.part")
             _fetch(info, url, Path(f"{path}.part"), on_progress or (lambda received, total: None), timeout, pause)
-            os.replace(f"{path}.part", path)
+            publish(Path(f"{path}.part"), path)
     except CheckpointError:
         raise
     except OSError as error:
