@@ -20,20 +20,15 @@ class AnnotationCatalog:
 
     _database: Database
 
-    def add_annotations(self, new: Sequence[NewAnnotation], *, durable: bool = True) -> list[AnnotationRecord]:
+    def add_annotations(self, new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
         """Save annotations, all or none; the records are in the order given.
-
-        Parameters
-        ----------
-        durable : bool
-            They survive a power cut from now on. False: from the next `Catalog.sync` on, for many calls in a row.
 
         Raises
         ------
         UnknownName
             An image id that is not in the catalog.
         """
-        with self._database.write(durable=durable) as connection:
+        with self._database.write() as connection:
             return insert_annotations(connection, new)
 
     def annotations(

@@ -86,7 +86,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
         return bool(self._database.newer)
 
     def sync(self) -> None:
-        """Make durable what was written with ``durable=False``. Raises `StoreError` where the disk refuses."""
+        """Have the disk keep what `finish_applied` wrote. Raises `StoreError` where it refuses."""
         self._database.sync()
 
     def close(self) -> None:

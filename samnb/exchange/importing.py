@@ -144,7 +144,6 @@ class ImportRun:
         details: dict[str, Any] = {"report": report, "summary": str(report).splitlines()[0]}
         if control.cancelled and done < len(of_image):
             details |= {"cancelled": True, "left": len(of_image) - done}
-        self.library.catalog.sync()
         yield Event("done", total=len(of_image), details=details)
 
     # -- pictures ----------------------------------------------------------------------------------
@@ -189,7 +188,7 @@ class ImportRun:
             return
         new = self._missing(rows, all_annotations_of(self.library.catalog, image.id))
         for start in range(0, len(new), _BATCH):
-            self.added += len(self.library.catalog.add_annotations(new[start : start + _BATCH], durable=False))
+            self.added += len(self.library.catalog.add_annotations(new[start : start + _BATCH]))
         if new:
             self.on_changed(image.id)
 
