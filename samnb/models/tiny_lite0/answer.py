@@ -78,7 +78,7 @@ def mask_facts(logits: Tensor, fills: Tensor) -> tuple[Tensor, Tensor]:
     logits
         (B, M, 2 H, 2 W).
     fills
-        (B, F, H, W) in 0..1; the first half, those of foreground clicks, count.
+        (B, F, H, W) in 0..1, from foreground clicks.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def mask_facts(logits: Tensor, fills: Tensor) -> tuple[Tensor, Tensor]:
     inside = overlap / (area + 1e-3)
     share = area / hard[0, 0].numel()
     halved = F.avg_pool2d(soft, 2).flatten(2)
-    reached = fills[:, : fills.shape[1] // 2].flatten(2)
+    reached = fills.flatten(2)
     common = torch.einsum("bmn,bfn->bmf", halved, reached)
     joined = halved.sum(2)[:, :, None] + reached.sum(2)[:, None] - common
     agreed = common / (joined + 1e-3)

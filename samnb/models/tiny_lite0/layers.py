@@ -155,7 +155,11 @@ def draw_spots(prompts: Prompts, y: Tensor, x: Tensor, sigmas: tuple[float, ...]
     across = torch.exp((x - points[..., 0, None, None]).square() * scale)
     spots = []
     for kind in (1, 0):
-        rows = down * (prompts.labels == kind).to(down)[..., None, None]
+        chosen = prompts.labels == kind
+        if not bool(chosen.any()):
+            spots.append(points.new_zeros(len(points), radii.shape[-1], y.shape[-1], x.shape[-1]))
+            continue
+        rows = down * chosen.to(down)[..., None, None]
         # A sum of products over clicks, cut at 1: near clicks of one kind are as good as one.
         spots.append(torch.einsum("bnsh,bnsw->bshw", rows, across).clamp(max=1))
     return torch.cat(spots, 1)
@@ -163,6 +167,8 @@ def draw_spots(prompts: Prompts, y: Tensor, x: Tensor, sigmas: tuple[float, ...]
 
 def draw_boxes(prompts: Prompts, y: Tensor, x: Tensor, stride: float) -> Tensor:
     """(B, 3, H, W): inside, near the outline, and whether there is a box at all."""
+    if not bool(prompts.boxed.any()):
+        return prompts.boxes.new_zeros(len(prompts.boxes), 3, y.shape[-1], x.shape[-1])
     boxes, boxed = prompts.boxes, prompts.boxed[:, None, None]
     y, x = y.expand(len(boxes), -1)[:, :, None], x.expand(len(boxes), -1)[:, None]
     x0, y0, x1, y1 = (side[:, None, None] for side in boxes.unbind(1))

@@ -146,7 +146,7 @@ class MaskDecoder(nn.Module):
 
     def _score(self, logits: Tensor, cells: Tensor, vector: Tensor, fills8: Tensor) -> Tensor:
         """Estimate IoUs, (B, MASKS) logits, from what the masks cover and how decided they are."""
-        facts, coverage = mask_facts(logits, fills8)
+        facts, coverage = mask_facts(logits, fills8[:, : COARSE_FILLS // 2])
         covered = torch.einsum("bmn,bcn->bmc", coverage, cells.flatten(2))
         own = torch.eye(MASKS, device=logits.device).expand(len(logits), -1, -1)
         seen = torch.cat([covered, vector[:, None].expand(-1, MASKS, -1), facts, own], 2)
