@@ -39,7 +39,7 @@ from .exchange.report import ImportReport
 from .images import thumbnail
 from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
-from .ingest.relocate import RelocationReport, relocate
+from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
 from .jobs import Event, Job, Signal
 from .models import load_model
@@ -148,6 +148,7 @@ class Session:
         self._templates = TemplateService(self.catalog, self._library, self._encoder, self.changes)
         self._duplicates = DuplicateService(self.catalog, self._library)
         self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
+        follow_folder(self.catalog, self.folder)
         self.catalog.refresh_cached(self._encoder.has)
 
     # -- images and datasets -----------------------------------------------------------------------

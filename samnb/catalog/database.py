@@ -31,6 +31,7 @@ from .backup import back_up
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.legacy_server import carry_over, is_from_server, set_aside
+from .stored_paths import StoredPath, set_folder
 from .tables import metadata
 
 _log = logging.getLogger("samnb.database")
@@ -75,6 +76,8 @@ class Database:
         The copy of the file from before opening it changed its tables.
     newer : str
         Its schema, where a newer samnb wrote it and it is only read; else "".
+    stores_relative : bool
+        Whether the file is in the session folder, so that paths of stored pictures are relative to it.
     """
 
     backup: Path | None = None
@@ -92,6 +95,9 @@ class Database:
             _make_file(self.path, self.shown)
             url = url.set(database=str(self.path))
         self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
+        self.stores_relative = self.path is not None and self.path.parent == Path(self.shown)
+        if self.path is not None:
+            set_folder(self.engine.dialect, self.path.parent)
         self._reader, self._writer = self.engine, self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")
         self._bulk_writer = self._writer
         if self.path is not None and self._journal == "wal":
@@ -181,6 +187,10 @@ class Database:
         kind = (target.name, *columns)
         if kind not in self._upserts:
             self._upserts[kind] = self._upsert_sql(target, columns, key, keep)
+        for name in columns:
+            if isinstance(kind_of := target.c[name].type, StoredPath):
+                as_text = kind_of.bind_processor(self.engine.dialect)
+                rows = [{**row, name: as_text(row[name])} for row in rows] if as_text else rows
         values = list(map(itemgetter(*columns), rows))
         if self._is_postgresql:
             # One statement with a list for each column: a statement for each row takes several times as long.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from ..errors import AnyPath, NameTaken, UnknownName
 from ..records import UNREAD, DatasetRecord, ImageRecord, NewImage, RemovalReport
@@ -29,6 +29,7 @@ from .image_queries import (
     set_cached,
     update_image,
 )
+from .stored_paths import PREFIX
 from .tables import dataset_table, file_table, image_table
 from .values import batches, now, path_text
 
@@ -184,6 +185,18 @@ class ImageCatalog:
                 ids = [image_id for image_id, picture in batch if update_image(connection, image_id, picture)]
                 renewed += image_records(connection, image_table.c.id.in_(ids))
         return renewed
+
+    def images_stored_elsewhere(self, folder: str) -> list[ImageRecord]:
+        """Images with an absolute path that contains the first 16 digits of a hash of theirs, as stored pictures have.
+
+        If the catalog is not in the session folder, only those whose path does not begin with `folder`.
+        """
+        path = image_table.c.path
+        begins = PREFIX if self._database.stores_relative else folder
+        hashes = (func.substr(column, 1, 16) for column in (image_table.c.content_hash, image_table.c.pixel_hash))
+        with self._database.read() as connection:
+            elsewhere = func.substr(path, 1, len(begins)) != begins
+            return image_records(connection, elsewhere, or_(*(path.contains(digits) for digits in hashes)))
 
     def known_pixels(self, pixel_hashes: Collection[str]) -> set[str]:
         """The pixel hashes among these that an image of any dataset has."""

@@ -15,6 +15,8 @@ from sqlalchemy import (
     text,
 )
 
+from .stored_paths import StoredPath
+
 metadata = MetaData()
 
 dataset_table = Table(
@@ -32,7 +34,7 @@ image_table = Table(
     Column("dataset_id", String(32), ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("filename", Text, nullable=False),
-    Column("path", Text, nullable=False),
+    Column("path", StoredPath, nullable=False),
     Column("content_hash", String(64)),
     Column("pixel_hash", String(64), nullable=False),
     Column("perceptual_hash", String(64), nullable=False),

@@ -1,9 +1,13 @@
-"""`relocate`: files of a catalog that were moved or renamed, found again by their bytes."""
+"""`relocate`: files of a catalog that were moved or renamed, found again by their bytes.
+
+`follow_folder`: the same for the pictures that a session stores itself, when its folder was moved, renamed or copied.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,6 +21,7 @@ from ..images import content_hash, find_images
 from .add import threads
 
 _log = logging.getLogger("samnb.upkeep")
+_STORED = re.compile(r"[\\/]images[\\/](([0-9a-f]{16})(\.png|[\\/][^\\/]+))")  # as `samnb.ingest.sources` names them
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,6 +79,32 @@ def relocate(catalog: Catalog, folder: AnyPath) -> RelocationReport:
     found = {image.id: image for image in catalog.renew_images(moved)}
     still_missing = tuple(image for image in missing if image.id not in found)
     return RelocationReport(str(folder), tuple(found.values()), still_missing)
+
+
+def follow_folder(catalog: Catalog, folder: Path) -> int:
+    """Save where a session's stored pictures are now, if its folder had another path; returns their number.
+
+    The names of stored pictures begin with their hash. So the file of that name in this folder is the same picture,
+    also where the folder is a copy and the first one still exists.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    folder : Path
+        The session's; its stored pictures are in "images".
+    """
+    if catalog.read_only:
+        return 0
+    here = folder / "images"
+    moved = {}
+    for image in catalog.images_stored_elsewhere(f"{here}{os.sep}"):
+        name = _STORED.search(image.path)
+        if name is None or name.end() != len(image.path):
+            continue
+        path = here.joinpath(*re.split(r"[\\/]", name[1]))
+        if name[2] in (image.content_hash[:16], image.pixel_hash[:16]) and path.is_file():
+            moved[image.id] = replace(image.as_new(), path=str(path))
+    return len(catalog.renew_images(moved))
 
 
 def _places(files: Sequence[Path], missing: Sequence[ImageRecord]) -> dict[str, list[Path]]:

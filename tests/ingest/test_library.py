@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import shutil
+import sqlite3
+import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from PIL import Image
 
 import samnb.session
 from samnb.errors import ImageNotFound, NameTaken, UnknownName, WorkWouldBeLost
+from samnb.images import encode_png
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
 
@@ -211,3 +216,83 @@ def test_hashes_of_an_older_version_are_made_again(session: Session, photos: Pat
     last = session.fill_hashes(show=False).wait(60)
     assert (last["computed"], last["failed"]) == (2, 1)  # another picture by now: for `add` to tell
     assert session.near_duplicates().unhashed == 1
+
+
+# -- a session folder elsewhere ------------------------------------------------------------------------
+
+
+def _with_stored_pictures(folder: Path) -> list[str]:
+    """A session with an array, bytes and a member of a zip file, each with an annotation; their pixel hashes."""
+    pixels = [np.random.default_rng(seed).integers(0, 255, (30, 40, 3), np.uint8) for seed in range(3)]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("deep/münze 1.png", encode_png(pixels[2]))
+    with Session(folder) as session:
+        for source in (pixels[0], ("b.png", encode_png(pixels[1])), ("in.zip", archive.getvalue())):
+            session.add(source, show=False)
+        for image in session.images():
+            session.accept_mask(image, np.ones((30, 40), bool), category="coin")
+        return [image.pixel_hash for image in session.images()]
+
+
+@pytest.mark.parametrize("how", ["renamed", "copied", "copied and the first deleted", "seen by another path"])
+def test_a_session_folder_elsewhere_has_its_stored_pictures(tmp_path: Path, how: str) -> None:
+    before, after = tmp_path / "before", tmp_path / "new" / "after"
+    hashes = _with_stored_pictures(before)
+    after.parent.mkdir()
+    if how == "renamed":
+        before.rename(after)
+    elif how == "seen by another path":
+        after.symlink_to(before, target_is_directory=True)
+    else:
+        shutil.copytree(before, after)
+    if how == "copied and the first deleted":
+        shutil.rmtree(before)
+    with Session(after) as session:
+        assert [image.pixel_hash for image in session.images()] == hashes
+        assert all(Path(image.path).is_relative_to(after) for image in session.images())
+        assert [session.pixels(image).shape for image in session.images()] == [(30, 40, 3)] * 3
+        assert len(session.annotations()) == 3
+        assert session.add(session.pixels(session.images()[0]), show=False).added == 0
+    if how == "copied":  # and the first one is as it was
+        with Session(before) as session:
+            assert all(Path(image.path).is_relative_to(before) for image in session.images())
+
+
+def test_pictures_of_the_user_are_not_taken_for_stored_ones(tmp_path: Path) -> None:
+    content = encode_png(np.zeros((9, 9, 3), np.uint8))
+    theirs = tmp_path / "images" / "0123456789abcdef" / "a.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(content)
+    ours = tmp_path / "s" / "images" / theirs.relative_to(tmp_path / "images")
+    ours.parent.mkdir(parents=True)
+    ours.write_bytes(encode_png(np.ones((9, 9, 3), np.uint8)))
+    with Session(tmp_path / "s") as session:
+        session.add(theirs, show=False)
+    with Session(tmp_path / "s") as session:
+        assert session.images()[0].path == str(theirs)
+
+
+def test_a_session_of_before_with_absolute_paths_follows_its_folder(tmp_path: Path) -> None:
+    hashes = _with_stored_pictures(tmp_path / "before")
+    with closing(sqlite3.connect(tmp_path / "before" / "catalog.db")) as database, database:
+        stored = "replace(path, 'session:', ?)"
+        assert database.execute(f"UPDATE images SET path = {stored}", [f"{tmp_path}/before/"]).rowcount == 3
+        assert database.execute("SELECT count(*) FROM images WHERE path LIKE '/%'").fetchone() == (3,)
+    for before, after in (("before", "after"), ("after", "last")):
+        (tmp_path / before).rename(tmp_path / after)
+        with Session(tmp_path / after) as session:
+            assert [image.pixel_hash for image in session.images()] == hashes
+            assert [session.pixels(image).shape for image in session.images()] == [(30, 40, 3)] * 3
+            assert session.image(session.images()[0].path) == session.images()[0]
+
+
+def test_a_catalog_elsewhere_keeps_absolute_paths_and_follows_the_folder(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    with Session(tmp_path / "before", database_url=url) as session:
+        session.add(np.zeros((9, 9, 3), np.uint8), show=False)
+    (tmp_path / "before").rename(tmp_path / "after")
+    with Session(tmp_path / "other", database_url=url) as session:
+        assert session.images()[0].path.startswith(str(tmp_path / "before"))
+    with Session(tmp_path / "after", database_url=url) as session:
+        assert session.pixels(session.images()[0]).shape == (9, 9, 3)
