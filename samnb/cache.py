@@ -5,8 +5,7 @@ Rules
 The folder is authoritative: an entry is in the cache if its file exists, and memory only saves reading it.
 So a file that is deleted is a miss at once, in every process. Without a folder, memory is authoritative.
 
-Each entry is verified when it is read from a file or a remote tier (see
-`samnb.store.entry`). A damaged file is moved to ``quarantine/``, logged, and a miss.
+Each entry is verified when it is read (see `samnb.store.entry`). A damaged file goes to ``quarantine/``, and is a miss.
 
 The folder stays within its budget (see `samnb.store.eviction`). A budget may prevent storing, never answering: an
 entry without room is kept in memory, with one warning.
@@ -191,7 +190,7 @@ class EmbeddingCache:
     def get(self, key: str) -> Embedding | None:
         """The embedding, float32 and read-only, or None. A damaged file goes to quarantine and is a miss.
 
-        So is a file that cannot be opened, which is logged; if the disk fails to read it again, it goes there too.
+        A file that cannot be opened is logged, and a miss; the second time it goes there too.
         """
         embedding = self._find(key) or self._fetch(key)
         self._count("misses" if embedding is None else "hits")
@@ -296,10 +295,16 @@ class EmbeddingCache:
         if self._disk is None:
             return in_memory
         about = self._disk.metadata_of(key) if self._observers else {}
-        removed = self._disk.remove(key)
-        if removed:
+        if removed := self._disk.remove(key):
             self._on_evicted({key: about.get("pixel_hash", "")})
         return removed
+
+    def set_aside(self, key: str, reason: str) -> None:
+        """Move an entry to quarantine that is sound and not what its key says; remote tiers delete theirs."""
+        self._forget(check_key(key))
+        self._remote.discard(key)
+        if self._disk is not None and self._disk.set_aside(key, reason):
+            self._count("quarantined")
 
     def clear_memory(self) -> None:
         """Free the memory; the folder keeps its entries. Without a folder this empties the cache."""
@@ -379,10 +384,7 @@ class EmbeddingCache:
 
     def close(self) -> None:
         """Finish background work, release pins and close remote tiers; the folder can still be used."""
-        if self._owns_remote:
-            self._remote.close()
-        else:
-            self._remote.flush()
+        self._remote.close() if self._owns_remote else self._remote.flush()
         if self._evictor is not None:
             self._evictor.wait(timeout=10)
             self._evictor.pins.clear()

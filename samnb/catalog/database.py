@@ -31,7 +31,7 @@ from .backup import back_up
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.legacy_server import carry_over, is_from_server, set_aside
-from .stored_paths import StoredPath, set_folder
+from .stored_paths import set_folder
 from .tables import metadata
 
 _log = logging.getLogger("samnb.database")
@@ -187,10 +187,8 @@ class Database:
         kind = (target.name, *columns)
         if kind not in self._upserts:
             self._upserts[kind] = self._upsert_sql(target, columns, key, keep)
-        for name in columns:
-            if isinstance(kind_of := target.c[name].type, StoredPath):
-                as_text = kind_of.bind_processor(self.engine.dialect)
-                rows = [{**row, name: as_text(row[name])} for row in rows] if as_text else rows
+        if "path" in columns and (as_text := target.c.path.type.bind_processor(self.engine.dialect)):
+            rows = [{**row, "path": as_text(row["path"])} for row in rows]
         values = list(map(itemgetter(*columns), rows))
         if self._is_postgresql:
             # One statement with a list for each column: a statement for each row takes several times as long.
@@ -399,7 +397,7 @@ def _check_writable(path: Path, shown: str) -> None:
     except OSError as error:
         reason = file_in_the_way(path.parent, error) or error.strerror or error
         raise SessionReadOnly(shown, reason) from error
-    if path.is_dir():
+    if os.path.isdir(path):
         raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SessionReadOnly(shown, another_users(path.parent).removeprefix(", "))
@@ -412,7 +410,7 @@ def _make_file(path: Path, shown: str) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
     except FileExistsError:
-        return
+        pass  # the rule, and another process may just have made it
     except OSError as error:
         raise cannot_write(Path(shown), path, error) from error
 

@@ -21,7 +21,7 @@ from ..records import ImageRecord
 from .autotune import TuningResult
 from .regions import Region, region_hash
 from .storage_check import encode_to_store
-from .tasks import EncodeTask, load_or_encode
+from .tasks import EncodeTask, load_or_encode, of_size
 
 _log = logging.getLogger("samnb.encoding")
 
@@ -94,6 +94,7 @@ class Encoder:
             limits=self.cache.limits,
             pixels=image.size_hw[0] * image.size_hw[1],
             content_hash=image.content_hash,
+            size_hw=image.size_hw if all(image.size_hw) else None,
             precision=self._precision,
         )
 
@@ -134,7 +135,7 @@ class Encoder:
 
         metadata = {"pixel_hash": pixels_hash, "filename": f"{image.filename} {region}", "model": self.model.name}
         with self.priority(), self._requesting(self.key(pixels_hash)):
-            return self.cache.get_or_compute(self.key(pixels_hash), compute, about=metadata)
+            return of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
 
     def priority_lock_prefixes(self) -> frozenset[str] | None:
         """First two digits of the keys that callers wait for (their locks); None while no caller has priority."""

@@ -7,6 +7,7 @@ It looks in the store, computes, publishes and returns the key. Doing it twice o
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ class EncodeTask:
         Precision of the encoder, as in the key.
     content_hash : str
         Of the file's bytes when it was added: the same bytes have the same pixels. "" if not known.
+    size_hw : (H, W), optional
+        Of the image; None: not known.
     """
 
     key: str
@@ -63,6 +66,7 @@ class EncodeTask:
     pixels: int = 0
     precision: str = "auto"
     content_hash: str = ""
+    size_hw: tuple[int, int] | None = None
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -113,7 +117,25 @@ def load_or_encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tup
     def compute() -> Embedding:
         return encode_to_store(model, np.asarray(_checked_picture(task)), cache.dtype)
 
-    return cache.get_or_compute(task.key, compute, about=task.metadata)
+    return of_size(task.size_hw, cache, task.key, compute, task.metadata)
+
+
+def of_size(
+    size_hw: tuple[int, int] | None,
+    cache: EmbeddingCache,
+    key: str,
+    compute: Callable[[], Embedding],
+    about: Mapping[str, str],
+) -> tuple[Embedding, bool]:
+    """`EmbeddingCache.get_or_compute` for a picture of (H, W); None: not known.
+
+    An entry of another size is set aside: it is whole, and whoever wrote it gave it the key of another picture.
+    """
+    embedding, hit = cache.get_or_compute(key, compute, about=about)
+    if hit and size_hw not in (None, embedding.original_size):
+        cache.set_aside(key, f"of a picture of (H, W) {embedding.original_size}, expected {size_hw}")
+        embedding, hit = cache.get_or_compute(key, compute, about=about)
+    return embedding, hit
 
 
 @lru_cache(maxsize=2)

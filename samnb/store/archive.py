@@ -113,11 +113,11 @@ def export_entries(cache: EntryStore, path: Path | str, *, keys: Iterable[str] |
         remove_stale(path.parent)
         with staging_path(path.parent) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
             for key in sorted(cache.keys() if keys is None else keys):
-                if (raw := cache.raw(key)) is None:
-                    continue  # evicted since it was listed
                 try:
+                    if (raw := cache.raw(key)) is None:
+                        continue  # evicted since it was listed
                     verify(raw, key)
-                except EntryDamaged as error:
+                except StoreError as error:  # damaged, or on a bad sector
                     rejected.append((key, str(error)))
                 else:
                     _append(archive, key, raw)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
+import stat
 import time
 import uuid
 from pathlib import Path
@@ -38,8 +40,7 @@ def shard_of(key: str) -> int:
 
 def read_entry(path: str, key: str | None) -> Embedding:
     """Read one file and return the embedding of `key`; None: any key. Raises `EntryDamaged`, `OSError`."""
-    # not waiting: a named pipe in its place would have no other end
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    file = _open_to_read(path)
     try:
         found = os.fstat(file)
         raw = _read_all(file, found.st_size) if found.st_size <= LARGEST else b""
@@ -54,6 +55,23 @@ def read_entry(path: str, key: str | None) -> Embedding:
     except EntryDamaged as error:
         error.file_read, error.metadata = identity(found), header_of(raw)
         raise
+
+
+def read_bounded(path: str | Path) -> bytes:
+    """The bytes of one file, not verified. Raises `OSError`, also for more bytes than any entry has."""
+    file = _open_to_read(path)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
+            raise OSError(errno.EFBIG, "not the file of an embedding", str(path))
+        return _read_all(file, found.st_size)
+    finally:
+        os.close(file)
+
+
+def _open_to_read(path: str | Path) -> int:
+    # Not waiting: a named pipe in its place may have no other end.
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_all(file: int, size: int) -> bytes:

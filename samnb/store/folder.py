@@ -32,6 +32,7 @@ from .entry_files import (
     key_in,
     key_of,
     list_folder,
+    read_bounded,
     read_entry,
     reserved_by,
     shard_of,
@@ -119,7 +120,7 @@ class EntryFolder:
     def read_raw(self, key: str) -> bytes | None:
         """The bytes of the file, not verified; None if there is none."""
         try:
-            return self.path_of(key).read_bytes()
+            return read_bounded(self.path_of(key))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -308,6 +309,21 @@ class EntryFolder:
             self.usage.change(shard_of(path.stem), -1, -found.st_size)
         _log.warning("%s: damaged (%s); moved to %s, it will be computed again", path, error, aside)
         self._keep_few_damaged()
+
+    def set_aside(self, key: str, reason: str) -> bool:
+        """Move a file to quarantine that is sound and not what it should be; False if there is none, or it stays."""
+        path = self.path_of(key)
+        aside = self.folder / "quarantine" / f"{path.name}.{uuid.uuid4().hex[:8]}"
+        try:
+            size = path.stat().st_size
+            self._move_aside(path, aside)
+        except OSError as error:
+            _log.warning("%s: %s; not used, and cannot be moved: %s", path, reason, error.strerror or error)
+            return False
+        self.usage.change(shard_of(key), -1, -size)
+        _log.warning("%s: %s; moved to %s, it will be computed again", path, reason, aside)
+        self._keep_few_damaged()
+        return True
 
     def _keep_few_damaged(self) -> None:
         """Limit the quarantine: on a failing disk it would grow without end, since no budget counts it."""

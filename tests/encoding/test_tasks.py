@@ -1,5 +1,6 @@
 import pickle
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,10 @@ from PIL import Image
 
 import samnb.encoding.tasks
 import samnb.session
-from samnb.encoding.tasks import encode_into_store, prepared_picture
+from samnb.cache import EmbeddingCache
+from samnb.encoding.tasks import encode_into_store, of_size, prepared_picture
 from samnb.errors import ImageChanged
+from samnb.prompts import Embedding
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
 
@@ -59,3 +62,16 @@ def test_a_file_written_anew_is_told_by_its_pixels(tmp_path):
     Image.fromarray(pixels + 1).save(path)
     with pytest.raises(ImageChanged, match=r"a\.png.*dataset='monday'"):
         prepared_picture(task, prepare)
+
+
+def test_an_entry_of_another_picture_under_the_key_is_set_aside(tmp_path: Path) -> None:
+    cache, key = EmbeddingCache(tmp_path / "embeddings"), "ab" * 32
+    wrong, right = (
+        Embedding({"t": np.full((2, 2), value, np.float32)}, size, (4, 4)) for value, size in ((1, (9, 9)), (2, (6, 8)))
+    )
+    cache.put(key, wrong, about={})
+    found, hit = of_size((6, 8), cache, key, lambda: right, {})
+    assert (found.original_size, hit) == ((6, 8), False)
+    assert of_size((6, 8), EmbeddingCache(cache.folder), key, lambda: wrong, {})[0].tensors["t"].max() == 2
+    assert of_size(None, cache, key, lambda: wrong, {})[1] is True
+    assert cache.check().quarantined == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import StoreError, TierUnavailable
-from ..entry_files import shard_of, temporary_beside
+from ..entry_files import read_bounded, shard_of, temporary_beside
 from ..usage import Usage, UsageFile
 from .time_limit import call_within
 
@@ -49,7 +49,7 @@ class FolderTier:
 
     def get(self, key: str) -> bytes | None:
         """The bytes, or None."""
-        return self._call(lambda: self._path(key).read_bytes(), None)
+        return self._call(lambda: read_bounded(self._path(key)), None)
 
     def put(self, key: str, raw: bytes) -> bool:
         """Publish the file whole; False when one is there already."""
@@ -61,6 +61,7 @@ class FolderTier:
             self._must_be_there()
             for folder in (path.parent.parent, path.parent):
                 folder.mkdir(exist_ok=True)
+            self._check_inside(path)
             try:
                 with open(temporary, "xb") as file:
                     file.write(raw)
@@ -83,6 +84,7 @@ class FolderTier:
 
         def unlink() -> bool:
             size = path.stat().st_size
+            self._check_inside(path)
             try:
                 path.unlink()
             except FileNotFoundError:
@@ -103,6 +105,12 @@ class FolderTier:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key[2:4] / f"{key}.safetensors"
+
+    def _check_inside(self, path: Path) -> None:
+        """Refuse to change a file behind a link: others write here too, and could have it deleted anywhere."""
+        for folder in (path.parent, path.parent.parent):
+            if folder.is_symlink():
+                raise TierUnavailable(self.name, f"{folder} is a link out of it", can_read=True)
 
     def _must_be_there(self) -> None:
         if not self.folder.is_dir():

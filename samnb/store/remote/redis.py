@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 from ...errors import PackageMissing, StoreError, TierUnavailable
 from ...urls import redact, redacted_url
+from .bounded_socket import bounded
 
 MAX_VALUE_BYTES = 64 << 20  # Redis takes 512 MiB, and stops for everybody while it moves such a value
 
 _PREFIX = "samnb:"
+_PIECES = 4
+_AROUND = 1 << 20  # bytes of an answer beside the value, and of what is read ahead
 # Answers of a server that can still be read: no memory left, a disk it cannot save to, a replica, a reader's account.
 _CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "NOPERM", "NOREPLICAS")
 # Classes of redis-py that take that word out of their message.
@@ -31,7 +34,7 @@ class RedisTier:
     ttl : float, optional
         Seconds after which an entry is gone; None leaves that to the server's own ``maxmemory-policy``.
     timeout : float
-        Seconds to wait for a connection, and for each piece of an answer.
+        Seconds to wait for a connection, and for each piece of an answer; four times as long for all of it.
     max_value_bytes : int
         Larger entries are refused.
 
@@ -94,7 +97,10 @@ class RedisTier:
         # again has; never after a time-out. redis-py's own default tries for several seconds.
         retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))
         waits = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
-        return redis.Redis.from_url(self._url, retry=retry, decode_responses=False, **waits)
+        pool = redis.ConnectionPool.from_url(self._url, retry=retry, decode_responses=False, **waits)
+        seconds, max_bytes = _PIECES * self._timeout, self._max_value_bytes + _AROUND
+        pool.connection_class = bounded(pool.connection_class, seconds=seconds, max_bytes=max_bytes)
+        return redis.Redis.from_pool(pool)
 
     def _call(self, command: Callable[[], T]) -> T:
         try:

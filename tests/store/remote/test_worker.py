@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -189,3 +192,53 @@ def test_a_forked_child_uses_the_tiers_as_its_parent_does(
             os._exit(sound)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert remote.fetch(key_of(1))[0] == entry_of(1)
+
+
+def _answers(behave: Callable[[socket.socket], None]) -> int:
+    """The port of a server that answers GET in its own way, and all else as Redis does."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while data := connection.recv(65536):
+                if b"HELLO" in data:
+                    connection.sendall(b"%1\r\n+proto\r\n:3\r\n" + b"+OK\r\n" * (data.count(b"*") - 1))
+                elif b"\r\nGET\r\n" in data:
+                    behave(connection)
+                else:
+                    connection.sendall(b"+OK\r\n" * max(1, data.count(b"*")))
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listening.getsockname()[1]
+
+
+def _drip(connection: socket.socket) -> None:
+    connection.sendall(b"$1000000\r\n")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
+def _flood(connection: socket.socket) -> None:
+    connection.sendall(b"$40000000000\r\n")
+    while True:
+        connection.sendall(bytes(1 << 16))
+
+
+def _nest(connection: socket.socket) -> None:
+    connection.sendall(b"*1\r\n" * 100_000)
+
+
+@pytest.mark.parametrize("behave", [_drip, _flood, _nest])
+def test_an_answer_of_redis_has_a_limit_of_time_and_of_size(behave: Callable[[socket.socket], None]) -> None:
+    tier = redis_tier.RedisTier(f"redis://127.0.0.1:{_answers(behave)}/0", timeout=0.3, max_value_bytes=1 << 20)
+    began = time.monotonic()
+    with pytest.raises(TierUnavailable):
+        tier.get(KEY)
+    assert time.monotonic() - began < 10
+    tier.close()
