@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping
 
+from .printable import printable
+
 __all__ = [
     *("BACKGROUND", "BACKGROUND_ALT", "BORDER", "FONT", "FONT_SIZE", "FONT_SIZE_SMALL", "GAP", "RADIUS"),
     *("TEXT", "TEXT_SECONDARY"),
@@ -66,7 +68,7 @@ def text_rows(rows: Mapping[str, str], width: int) -> str:
       annotations 12
     """
     width = max(width, *(len(name) + 1 for name in rows))
-    return "\n".join(f"  {name:<{width}}{text}" for name, text in rows.items())
+    return "\n".join(f"  {name:<{width}}{printable(text, lines=True)}" for name, text in rows.items())
 
 
 def html_table(heads: Iterable[str], rows: Iterable[Iterable[object]], *, caption: str = "", style: str = "") -> str:

@@ -134,7 +134,7 @@ def _add(session: Session, pictures: Path) -> None:
     images, new = (sum(n) for n in zip(*((len(r.images), r.added) for r in reports), strict=True))
     print(f"images added     {images} ({new} new) in {len(reports)} datasets")
     for failure in (f for report in reports for f in report.failed):
-        print(f"  not added      {failure.path}: {failure.reason}")
+        print(f"  not added      {failure}")
     print(f"duplicates found {sum(len(group) - 1 for group in session.duplicates())}")
     for group in session.duplicates():
         print("  same pixels    " + " = ".join(image.filename for image in group))

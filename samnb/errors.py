@@ -46,6 +46,8 @@ from difflib import get_close_matches
 from os import PathLike
 from typing import Any
 
+from .printable import printable
+
 __all__ = [
     "CheckpointDamaged",
     "CheckpointError",
@@ -86,6 +88,9 @@ AnyPath = str | PathLike[str]
 
 class SamnbError(Exception):
     """Base of all errors that samnb raises on purpose."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), lines=True)
 
 
 class ImageError(SamnbError, ValueError):

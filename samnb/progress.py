@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .jobs import Event, Job, summary_text
+from .printable import printable
 
 __all__ = ["in_notebook", "run_shown", "show_bar", "show_job"]
 
@@ -62,7 +63,7 @@ def show_bar(job: Job) -> tqdm:
     is_adding = job.name.startswith("add ")
     skipped, computed = ("⚡ unchanged", "⏳ read") if is_adding else ("⚡ skipped (cached)", "⏳ computing")
     icons = {"skipped": skipped, "computed": computed, "failed": "⚠ failed"}
-    bar = tqdm(total=job.total or None, desc=job.name, unit="image", disable=None)
+    bar = tqdm(total=job.total or None, desc=printable(job.name), unit="image", disable=None)
 
     def draw(event: Event) -> None:
         if event.status == "done":
@@ -72,7 +73,7 @@ def show_bar(job: Job) -> tqdm:
         else:
             bar.total = job.total
             # Not drawn at once: a terminal takes longer for a line than a small file takes to be read.
-            bar.set_postfix_str(f"{icons[event.status]} {event.filename}", refresh=False)
+            bar.set_postfix_str(f"{icons[event.status]} {printable(event.filename)}", refresh=False)
             bar.update(event.images)
 
     job.subscribe(draw, finished=bar.close)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .printable import printable
+
 __all__ = [
     "ACCEPTED",
     "BY_HAND",
@@ -59,7 +61,10 @@ class Failure:
     @classmethod
     def of(cls, place: str, error: Exception) -> Failure:
         """An error about a place, which its message need not name again."""
-        return cls(place, str(error).removeprefix(f"{place}: "))
+        return cls(place, str(error).removeprefix(f"{printable(place)}: "))
+
+    def __str__(self) -> str:
+        return printable(f"{self.path}: {self.reason}")
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
+import glob
 import os
 import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+
+from ..atomic_files import publish
 
 
 def back_up(path: Path, before: str) -> Path:
@@ -21,7 +25,8 @@ def back_up(path: Path, before: str) -> Path:
     Returns
     -------
     Path
-        Beside the file: ``catalog.before-0002-20261122-221931.db``. Whole, or not there.
+        Beside the file: ``catalog.before-0002-20261122-221931.db``. Whole, or not there. An earlier one, if it is the
+        same.
 
     Raises
     ------
@@ -40,6 +45,7 @@ def back_up(path: Path, before: str) -> Path:
     stem = f"{path.stem}.before-{before}-{datetime.now():%Y%m%d-%H%M%S}"
     stems = (stem, *(f"{stem}-{number}" for number in range(2, 100)))
     copy = next(copy for copy in (path.with_name(stem + path.suffix) for stem in stems) if not copy.exists())
+    _delete_leftovers(path)
     partial = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
     try:
         # Not VACUUM INTO: that refuses to run beside a transaction, and this runs inside the one that upgrades.
@@ -50,7 +56,16 @@ def back_up(path: Path, before: str) -> Path:
             source.backup(target)
             # The copy of a file with a log would create a log of its own even when it is only read.
             target.execute("PRAGMA journal_mode = DELETE")
-        os.replace(partial, copy)
+        for earlier in path.parent.glob(f"{glob.escape(path.stem)}.before-{before}-*{path.suffix}"):
+            if filecmp.cmp(earlier, partial, shallow=False):  # of an upgrade that was killed, or undone by hand
+                return earlier
+        publish(partial, copy)
     finally:
         partial.unlink(missing_ok=True)
     return copy
+
+
+def _delete_leftovers(path: Path) -> None:
+    """Delete what killed upgrades left; the caller has the lock of the upgrade, so no other one is running."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.before-*.tmp*"):
+        left.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """`FileIndex`: what was read of every file; an unchanged file is not read again, under any name, in any dataset.
 
-A file is identified by computer, device, inode, size and time. If the time is a whole second (memory cards, unpacked
+A file is identified by computer, device, inode, size and times. If the time is a whole second (memory cards, unpacked
 archives), another file may have the same values, so then the path must be the same too. If a changed file is still
 taken for the old one, `samnb.images.pixel_cache.read_checked` detects it before anything is encoded.
 """
@@ -25,25 +25,31 @@ from .tables import dataset_table, file_table, image_table
 from .values import batches, folded, path_text
 
 _VERSIONS = f"{DECODER_VERSION}/{PERCEPTUAL_VERSION}"
+_CHANGED = "@"  # in the column of the versions, before the time of change: rows of before have none
 _IMAGE_NAMES = [f.name for f in fields(ImageRecord) if f.name != "dataset"]
 _IMAGE_COLUMNS = [image_table.c[name] for name in _IMAGE_NAMES]
 _READ = ("content_hash", "pixel_hash", "perceptual_hash", "perceptual_detail", "width", "height")
 
 
 class FileStat(NamedTuple):
-    """The values that identify an unchanged file; ``device`` and ``inode`` modulo 2**63, as databases store them."""
+    """The values that identify an unchanged file; ``device`` and ``inode`` modulo 2**63, as databases store them.
+
+    The time of change, ``ctime_ns``, shows what times that were put back hide (``rsync --inplace -t``).
+    """
 
     path: str
     device: int
     inode: int
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int = 0
 
     @classmethod
     def of(cls, path: AnyPath) -> FileStat:
         """The file as it is now. Raises `OSError`."""
         found = os.stat(path)
-        return cls(os.fspath(path), folded(found.st_dev), folded(found.st_ino), found.st_size, found.st_mtime_ns)
+        numbers = folded(found.st_dev), folded(found.st_ino), found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return cls(os.fspath(path), *numbers)
 
     def is_of(self, read: ImageRecord | NewImage) -> bool:
         """Whether `read` was read from the file in this state."""
@@ -107,7 +113,8 @@ class FileIndex:
     def _rows(self, read: Mapping[FileStat, NewImage]) -> Iterator[dict[str, Any]]:
         for stamp, picture in {(s.device, s.inode): (s, p) for s, p in read.items()}.values():
             if stamp.is_of(picture):
-                row = {**stamp._asdict(), "path": path_text(stamp.path), "host": self._host, "versions": _VERSIONS}
+                row = {**stamp._asdict(), "path": path_text(stamp.path), "host": self._host}
+                row["versions"] = f"{_VERSIONS}{_CHANGED}{row.pop('ctime_ns'):x}"
                 yield row | {name: getattr(picture, name) for name in _READ}
 
 
@@ -123,7 +130,11 @@ def _image_record(row: Row[Any], dataset: str) -> ImageRecord:
 def _is_same(stamp: FileStat, row: RowMapping) -> bool:
     whole_second = stamp.mtime_ns % 1_000_000_000 == 0
     unchanged = (row["size_bytes"], row["mtime_ns"]) == (stamp.size_bytes, stamp.mtime_ns)
-    return unchanged and row["versions"] == _VERSIONS and (not whole_second or row["path"] == stamp.path)
+    versions, _, changed = row["versions"].partition(_CHANGED)
+    same_path = row["path"] == stamp.path
+    # A rename is a change too; in place, times that were put back hide another content.
+    unchanged = unchanged and (not same_path or changed in ("", f"{stamp.ctime_ns:x}"))
+    return unchanged and versions == _VERSIONS and (not whole_second or same_path)
 
 
 def _picture(stamp: FileStat, row: RowMapping) -> NewImage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from .cache import add_cache_commands
 from .models import add_models_command
 from .replay import add_replay_command
 from .session import add_session_commands
+from .terminal import LogFormatter, say
 
 __all__ = ["main"]
 
@@ -21,11 +21,13 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 for a `SamnbError`, 2 for wrong usage."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, handlers=[handler])
     try:
         return arguments.run(arguments) or 0
     except SamnbError as error:
-        print(f"samnb: {error}", file=sys.stderr)
+        say(f"samnb: {error}", error=True)
         return 1
 
 
@@ -58,4 +60,4 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> None:
     from ..settings import settings_text
 
-    print(settings_text())
+    say(settings_text())

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..atomic_files import cannot_write, write_atomic
 from ..bench import PICTURES, bench
+from .terminal import say
 
 
 def add_bench_command(commands: Any) -> None:
@@ -33,12 +34,12 @@ def _run(arguments: argparse.Namespace) -> None:
         checkpoint=arguments.checkpoint,
         rounds=max(1, arguments.rounds),
         pictures=max(1, arguments.pictures),
-        on_step=lambda name: print(f"… {name}", flush=True),
+        on_step=lambda name: say(f"… {name}"),
     )
-    print(f"\n{report}")
+    say(f"\n{report}")
     place = arguments.json or Path(f"samnb-bench-{arguments.model}.json")
     try:
         write_atomic(place, (json.dumps(report.as_dict(), indent=1) + "\n").encode())
     except OSError as error:
         raise cannot_write(place.parent, place, error) from error
-    print(f"→ {place}")
+    say(f"→ {place}")

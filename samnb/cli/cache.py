@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..cache import EmbeddingCache
@@ -50,27 +51,27 @@ def add_cache_commands(commands: Any) -> None:
 
 def _stats(arguments: argparse.Namespace) -> None:
     with _opened(arguments, flags=False) as cache:
-        print(cache)
+        say(cache)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     with _opened(arguments) as cache:
         report = cache.check()
-    print(report)
+    say(report)
     return 0 if report.ok else 1
 
 
 def _repair(arguments: argparse.Namespace) -> int:
     with _opened(arguments) as cache:
         report = cache.check(fix=True)
-    print(report)
+    say(report)
     return 0 if report.ok else 1
 
 
 def _gc(arguments: argparse.Namespace) -> None:
     with _opened(arguments, afterwards=True) as cache:
-        print(cache.collect(to_bytes=None if arguments.to is None else _size(arguments.to)))
-        print(cache)
+        say(cache.collect(to_bytes=None if arguments.to is None else _size(arguments.to)))
+        say(cache)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -78,7 +79,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
     with _opened(arguments, flags=False) as cache:
         report = export_entries(cache, arguments.file)
-    print(report)
+    say(report)
     return 0 if report.ok else 1
 
 
@@ -87,7 +88,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
     with _opened(arguments, new=True, afterwards=True) as cache:
         report = import_entries(cache, arguments.file)
-    print(report)
+    say(report)
     return 0 if report.ok else 1
 
 

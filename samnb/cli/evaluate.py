@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NothingToMeasure
 from .inspect import OpenSession
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..evaluation.cases import Case
@@ -52,7 +53,7 @@ def _evaluate(arguments: argparse.Namespace, open_session: OpenSession) -> int:
             return bar.update()
 
         report = _of_session(arguments, open_session, on_case) if arguments.session else _of_files(arguments, on_case)
-    print(report)
+    say(report)
     if arguments.json:
         _write_json(arguments.json, report.as_dict())
     return 0 if report.overall.cases else 1

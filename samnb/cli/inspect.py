@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError
+from ..printable import printable
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..records import ImageRecord
@@ -50,7 +51,7 @@ def add_inspect_commands(commands: Any, open_session: OpenSession) -> tuple[argp
 def _status(arguments: argparse.Namespace, open_session: OpenSession) -> None:
     with open_session(arguments) as session:
         status = session.status()
-    print(_json(status.as_dict()) if arguments.json else status)
+    say(_json(status.as_dict()) if arguments.json else status)
 
 
 def _duplicates(arguments: argparse.Namespace, open_session: OpenSession) -> None:
@@ -61,12 +62,12 @@ def _duplicates(arguments: argparse.Namespace, open_session: OpenSession) -> Non
     with open_session(arguments) as session:
         if not arguments.near:
             same = session.duplicates(arguments.dataset)
-            print(_json([[_image(image) for image in group] for group in same]) if arguments.json else same)
+            say(_json([[_image(image) for image in group] for group in same]) if arguments.json else same)
             return
         threshold = THRESHOLD if arguments.threshold is None else arguments.threshold
         near = session.near_duplicates(threshold, dataset=arguments.dataset)
     if not arguments.json:
-        print(near)
+        say(near)
         return
     groups = [
         {
@@ -78,7 +79,7 @@ def _duplicates(arguments: argparse.Namespace, open_session: OpenSession) -> Non
         for group in near
     ]
     names = ("threshold", "compared", "flat", "unhashed", "exact")
-    print(_json({"groups": groups, **{name: getattr(near, name) for name in names}}))
+    say(_json({"groups": groups, **{name: getattr(near, name) for name in names}}))
 
 
 def _hash(arguments: argparse.Namespace) -> int:
@@ -92,21 +93,21 @@ def _hash(arguments: argparse.Namespace) -> int:
             picture = read_picture(file)
         except ImageError as error:
             failed += 1
-            print(f"samnb: {error}", file=sys.stderr)
+            say(f"samnb: {error}", error=True)
             continue
         names = ("content_hash", "pixel_hash", "perceptual_hash")
         result = {"path": str(file), **{name: getattr(picture, name) for name in names}}
         result["flat"] = picture.perceptual_detail < MIN_DETAIL
         results.append(result)
         if not arguments.json:
-            print("\n".join(_lines(result)))
+            say("\n".join(_lines(result)))
     if arguments.json:
-        print(_json(results))
+        say(_json(results))
     return 1 if failed else 0
 
 
 def _lines(result: dict[str, Any]) -> Iterable[str]:
-    yield result["path"]
+    yield printable(result["path"])
     yield f"  content     {result['content_hash']}"
     yield f"  pixels      {result['pixel_hash']}"
     yield f"  perceptual  {result['perceptual_hash']}" + ("  (too flat to compare)" if result["flat"] else "")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownName
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..models import ModelInfo
@@ -27,9 +28,9 @@ def _models(arguments: argparse.Namespace) -> None:
     if arguments.name == "download":
         if not arguments.what:
             raise UnknownName("model to download:", "", [info.name for info in available_models() if not info.bundled])
-        print(download(arguments.what, folder=arguments.folder))
+        say(download(arguments.what, folder=arguments.folder))
         return
-    print(model_card(arguments.name) if arguments.name else models_text())
+    say(model_card(arguments.name) if arguments.name else models_text())
 
 
 def models_text() -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from ..errors import UnknownName
+from .terminal import say
 
 
 def add_replay_command(commands: Any) -> None:
@@ -51,7 +51,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         cache = {} if arguments.session and (arguments.session / "catalog.db").exists() else {"dtype": stored}
         with Session(folder, cache=cache, **options) as session:
             report = session.replay(recipe, arguments.images, any_model=arguments.any_model)
-    print(json.dumps(report.as_dict(), indent=1) if arguments.json else report)
+    say(json.dumps(report.as_dict(), indent=1) if arguments.json else report)
     if not report.ok and not arguments.json:
-        print("samnb: not all is as it was, see above", file=sys.stderr)
+        say("samnb: not all is as it was, see above", error=True)
     return 0 if report.ok else 1

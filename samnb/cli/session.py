@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from .evaluate import add_evaluate_command
 from .inspect import add_inspect_commands
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -84,9 +84,9 @@ def _add(arguments: argparse.Namespace) -> int:
         try:
             report = session.add(source, dataset=arguments.dataset)
         except KeyboardInterrupt as stopped:
-            print(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", file=sys.stderr)
+            say(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", error=True)
             return 130
-        print(report)
+        say(report)
         return 1 if report.failed and not report.images else 0
 
 
@@ -102,14 +102,14 @@ def _prewarm(arguments: argparse.Namespace) -> int:
             last = job.wait()
         for event in job.events:
             if event.status == "failed":
-                print(f"⚠ {event.filename}: {event['error']}", file=sys.stderr)
-        print(summary_text(last))
+                say(f"⚠ {event.filename}: {event['error']}", error=True)
+        say(summary_text(last))
         return 1 if last["failed"] else 0
 
 
 def _export(arguments: argparse.Namespace) -> None:
     with _opened(arguments) as session:
-        print(session.export(arguments.format, arguments.path, dataset=arguments.dataset, **dict(arguments.options)))
+        say(session.export(arguments.format, arguments.path, dataset=arguments.dataset, **dict(arguments.options)))
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -119,7 +119,7 @@ def _import(arguments: argparse.Namespace) -> int:
         try:
             report = session.import_(arguments.format, arguments.path, **named)
         except KeyboardInterrupt as stopped:
-            print(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", file=sys.stderr)
+            say(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", error=True)
             return 130
-        print(report)
+        say(report)
         return 1 if report.failed and not report.images else 0

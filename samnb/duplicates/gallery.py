@@ -9,6 +9,7 @@ from ..cards import BORDER, FONT_SIZE_SMALL, GAP, TEXT_SECONDARY, count_text, mo
 from ..errors import ImageError
 from ..images import read_pixels, thumbnail
 from ..images.thumbnails import jpeg_url
+from ..printable import printable
 from ..records import ImageRecord
 from .near import Lookalike, NearGroup, Search
 
@@ -123,4 +124,4 @@ def _distance(other: Lookalike) -> str:
 
 
 def _name(image: ImageRecord) -> str:
-    return f"{image.dataset}/{image.filename}"
+    return printable(f"{image.dataset}/{image.filename}")

@@ -9,6 +9,7 @@ from ..cards import more_text
 from ..catalog import Catalog, ImageRecord
 from ..errors import NameTaken, SamePixels
 from ..ingest.library import ImageLibrary
+from ..printable import printable
 from ..records import ImageRef
 from .gallery import DuplicateGroups, NearDuplicateGroups
 from .hamming import as_words
@@ -192,4 +193,4 @@ def _sorted(one: str, other: str) -> tuple[str, str]:
 
 
 def _name(image: ImageRecord) -> str:
-    return f"{image.dataset}/{image.filename}"
+    return printable(f"{image.dataset}/{image.filename}")

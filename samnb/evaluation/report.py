@@ -122,7 +122,7 @@ class ModelReport:
         if self.cases:
             blocks.append("worst at one click\n" + _aligned(self._worst_table()))
         lines = [f"note: {note}" for note in self.notes]
-        lines += [f"⚠ {failure.path}: {failure.reason}" for failure in self._all_failed[:20]]
+        lines += [f"⚠ {failure}" for failure in self._all_failed[:20]]
         lines += filter(None, [more_text(len(self._all_failed), 20, "in .failed")])
         return "\n\n".join([*blocks, *(["\n".join(lines)] if lines else [])])
 
@@ -139,7 +139,7 @@ class ModelReport:
         if self.notes:
             rows["note"] = " · ".join(self.notes)
         if self._all_failed:
-            rows["failed"] = " · ".join(f"{failure.path}: {failure.reason}" for failure in self._all_failed[:5])
+            rows["failed"] = " · ".join(str(failure) for failure in self._all_failed[:5])
         return card(f"samnb · {self.model} measured", rows) + "".join(tables)
 
     @property

@@ -131,5 +131,5 @@ def _card(title: str, rows: dict[str, str], notes: Sequence[str], failed: Sequen
 
 
 def _failures(failed: Sequence[Failure]) -> list[str]:
-    lines = [f"{failure.path}: {failure.reason}" for failure in failed[:_SHOWN]]
+    lines = [str(failure) for failure in failed[:_SHOWN]]
     return [*lines, *filter(None, [more_text(len(failed), _SHOWN, "in .failed")])]

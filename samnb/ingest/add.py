@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.file_index import FileStat
+from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
 from ..errors import ImageError
 from ..images import read_picture
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.zip_files import Member
 from ..jobs import Event, Job, JobControl
+from ..printable import printable
 from ..records import Failure
 from .report import AddReport
 from .sources import Item, Rejected, StoredFile, items_of, store_bytes
@@ -293,9 +295,9 @@ class _Ingest:
         """The result for reports; a stored picture has the name it came with."""
         kept = block.kept.get(read.path)
         if kept is None:
-            return Failure(_printable(read.path), _printable(read.reason))
+            return Failure(printable(read.path), printable(read.reason))
         _discard_stored(kept)
-        return Failure(_printable(kept.name), _printable(read.reason.replace(kept.path, kept.name)))
+        return Failure(printable(kept.name), printable(read.reason.replace(kept.path, kept.name)))
 
     def _row(self, read: _Read) -> ImageRecord | NewImage | None:
         """The image if it is unchanged; the row to write; None for a failure."""
@@ -341,7 +343,10 @@ def _is_storable(path: str, block: _Block) -> bool:
 
 
 def _is_unchanged(image: ImageRecord, stamp: FileStat) -> bool:
-    return image.is_read and image.perceptual_version == PERCEPTUAL_VERSION and stamp.is_of(image)
+    if not (image.is_read and image.perceptual_version == PERCEPTUAL_VERSION and stamp.is_of(image)):
+        return False
+    # Changed since it was added, with its times put back: the index of files knows whether it was read since.
+    return stamp.ctime_ns <= added_ns(image.id)
 
 
 def _read(path: str) -> _Read:
@@ -384,8 +389,3 @@ def new_image(path: Path) -> NewImage:
         perceptual_version=PERCEPTUAL_VERSION,
         perceptual_detail=picture.perceptual_detail,
     )
-
-
-def _printable(text: str) -> str:
-    """A printable file name: a name that is not UTF-8 has lone surrogates, which no terminal accepts."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -18,6 +18,7 @@ from ..cards import more_text
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..errors import AnyPath, ImageError
 from ..images import content_hash, find_images
+from ..printable import printable
 from .add import threads
 
 _log = logging.getLogger("samnb.upkeep")
@@ -37,7 +38,9 @@ class RelocationReport:
         if not total:
             return "No file is missing."
         lines = [f"{len(self.found)} of {total} missing files found in {self.folder}"]
-        lines += [f"  ⚠ {image.dataset}/{image.filename}: was {image.path}" for image in self.missing[:20]]
+        lines += [
+            "  ⚠ " + printable(f"{image.dataset}/{image.filename}: was {image.path}") for image in self.missing[:20]
+        ]
         more = more_text(len(self.missing), 20, "in .missing")
         return "\n".join([*lines, *([f"  {more}"] if more else [])])
 

@@ -67,7 +67,7 @@ class AddReport:
             parts.append(count_text(self.duplicates, "duplicate"))
         if self.failed:
             parts.append(f"{len(self.failed):,} failed")
-        lines = [" · ".join(parts), *(f"  ⚠ {f.path}: {f.reason}" for f in self.failed[:20])]
+        lines = [" · ".join(parts), *(f"  ⚠ {f}" for f in self.failed[:20])]
         more = more_text(len(self.failed), 20, "in .failed")
         return "\n".join([*lines, *([f"  {more}"] if more else [])])
 

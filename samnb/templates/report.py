@@ -183,7 +183,7 @@ class TemplateReport:
             lines.append(_line("all", self.overall))
         if self.left_out:
             lines.append(f"{count_text(self.left_out, 'image')} left out: the template's examples are on them")
-        lines += [f"⚠ {failure.path}: {failure.reason}" for failure in self.failed]
+        lines += [f"⚠ {failure}" for failure in self.failed]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -201,7 +201,7 @@ class TemplateReport:
             rows += [(name, f"F1 {t.f1:.3f}, {t.found} of {t.wanted}") for name, t in self.categories.items()]
         if self.left_out:
             rows.append(("left out", f"{count_text(self.left_out, 'image')} with the template's examples"))
-        rows += [("⚠", f"{failure.path}: {failure.reason}") for failure in self.failed]
+        rows += [("⚠", str(failure)) for failure in self.failed]
         return card(count_text(len(self.images), "image"), dict(rows)) + "".join(self._worst())
 
     def _worst(self) -> Iterator[str]:

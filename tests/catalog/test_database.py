@@ -24,11 +24,14 @@ import samnb
 import samnb.catalog
 import samnb.catalog.database
 from samnb.catalog import Catalog, migrations
+from samnb.catalog.backup import back_up
 from samnb.catalog.tables import metadata
 from samnb.errors import SessionReadOnly, StoreError, UnknownName
 from tests.support.concurrency import PACKAGE, in_threads, output_of, run
 from tests.support.made_up import coin, picture
 from tests.support.waiting import wait_until
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 
 # -- opening and upgrading ----------------------------------------------------------------------------
 
@@ -151,6 +154,38 @@ def test_any_upgrade_keeps_a_copy(path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM annotations").fetchall() == [(1,)]
     connection.close()
     assert [file.name for file in path.parent.glob("*before*")] == [copy.name]
+
+
+def test_killed_upgrades_leave_one_copy_and_nothing_else(path: Path) -> None:
+    with Catalog(path) as catalog:
+        catalog.add_images("monday", [picture(1)])
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        settings = migrations.config()
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0001")
+    engine.dispose()
+    killed = back_up(path, migrations.HEAD)  # and then the process that made it was killed
+    path.with_name(f".catalog.before-{migrations.HEAD}-20260101-000000.db.4711.tmp").write_bytes(b"half a copy")
+    path.with_name(f".catalog.before-{migrations.HEAD}-20260101-000000.db.4711.tmp-journal").touch()
+    with Catalog(path) as catalog:
+        assert catalog.backup == killed
+        assert len(catalog.images()) == 1
+    left = {file.name for file in path.parent.iterdir()}
+    assert left <= {path.name, f"{path.name}.lock", killed.name}
+
+
+@posix_only
+def test_two_users_of_one_group_share_a_catalog(path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with Catalog(path) as catalog:
+            catalog.add_dataset("monday")
+            modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert set(modes.values()) == {0o664}
+    assert path.name in modes
 
 
 def test_an_upgrade_that_fails_leaves_an_empty_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,3 +164,28 @@ def test_many_files_at_once(catalog: Catalog, photos: Path) -> None:
     catalog.files.remember(read)
     catalog.files.remember(read)
     assert set(catalog.files.known(stamps)) == {stamp.path for stamp in stamps}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the time of change")
+@pytest.mark.parametrize("mtime_ns", [WHOLE_SECOND, BETWEEN])
+def test_a_file_changed_in_place_with_its_time_put_back_is_read_again(
+    catalog: Catalog, tmp_path: Path, read: list[str], mtime_ns: int
+) -> None:
+    path = tmp_path / "a.bmp"
+    pictures = [np.full((20, 30, 3), grey, np.uint8) for grey in (10, 200)]
+    Image.fromarray(pictures[0]).save(path)
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+    add(catalog, path)
+    time.sleep(0.02)  # a file system counts time in steps
+    other = tmp_path / "b.bmp"
+    Image.fromarray(pictures[1]).save(other)
+    with path.open("r+b") as file:
+        file.write(other.read_bytes())
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+    report = add(catalog, path)
+    assert report.changed == 1
+    assert report.images[0].pixel_hash == read_picture(other).pixel_hash
+    assert add(catalog, path, "tuesday").images[0].pixel_hash == read_picture(other).pixel_hash
+    read.clear()
+    assert add(catalog, path).changed == 0
+    assert read == []

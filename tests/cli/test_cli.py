@@ -1,4 +1,5 @@
 import json
+import logging
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from samnb import Session, cli
+from samnb.cli.terminal import LogFormatter
 
 
 @pytest.fixture
@@ -195,3 +197,30 @@ def test_models_shows_the_card_of_one(capsys):
     assert "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912" in told
     assert cli.main(["models", "vit_x"]) == 1
     assert "Did you mean" in capsys.readouterr().err
+
+
+def test_no_name_of_a_file_is_acted_on_by_a_terminal(tmp_path, capsys):
+    evil, red = "\x1b]0;title\x07\x1b[2K0 failed\x1b[8m.png", "\x1b[31mred\r\nfake line\u202e.png"
+    (tmp_path / evil).write_bytes(b"no picture")
+    for name in (red, "a.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    session = str(tmp_path / "s")
+    for arguments in (
+        ["add", session, str(tmp_path)],
+        ["duplicates", session],
+        ["duplicates", "--near", session],
+        ["status", session],
+        ["hash", str(tmp_path / evil), str(tmp_path / red)],
+        ["export", session, "coco", str(tmp_path / "\x1b[31m.json")],
+        ["prewarm", session],
+    ):
+        cli.main(arguments)
+        said = capsys.readouterr()
+        found = said.out + said.err
+        assert not [letter for letter in found if not letter.isprintable() and letter not in "\n\t"], arguments
+        assert not any(line.startswith("fake line") for line in found.splitlines()), arguments
+
+
+def test_a_warning_of_the_log_is_not_acted_on_by_a_terminal():
+    record = logging.makeLogRecord({"msg": "%s is damaged", "args": ("\x1b[31mred",)})
+    assert LogFormatter("%(message)s").format(record) == "\\x1b[31mred is damaged"
