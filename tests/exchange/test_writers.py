@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -381,6 +382,25 @@ def test_again_into_the_same_folder(work, tmp_path, format):
     (tmp_path / "victim").write_text("there")
     export(format, folder, **work)
     assert (tmp_path / "victim").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+@pytest.mark.parametrize("format", FOLDERS)
+def test_no_file_behind_a_link_is_replaced_or_deleted(work, tmp_path, format):
+    folder, outside = tmp_path / "out", tmp_path / "outside"
+    report = export(format, folder, **work)
+    shutil.copytree(folder, outside)
+    for path in outside.rglob("*"):
+        if path.is_file():
+            path.write_text("theirs")
+    for inside in [path for path in folder.iterdir() if path.is_dir()]:
+        shutil.rmtree(inside)
+        inside.symlink_to(outside / inside.name, target_is_directory=True)
+    work["images"], work["annotations"] = work["images"][:1], work["annotations"][:1]
+    with contextlib.suppress(StoreError):  # that such a file is there already
+        export(format, folder, **work)
+    assert report.files
+    assert {path.read_text() for path in outside.rglob("*") if path.is_file()} == {"theirs"}
 
 
 @pytest.mark.parametrize("format", [*FOLDERS, "masks"])
