@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, RowMapping, select
+from sqlalchemy import Row, RowMapping, delete, select, update
 
 from ..errors import AnyPath
 from ..images import DECODER_VERSION
@@ -109,6 +109,18 @@ class FileIndex:
                 renewed = {name: insert.excluded[name] for name in batch[0].keys() - {"host", "device", "inode"}}
                 insert = insert.on_conflict_do_update(index_elements=["host", "device", "inode"], set_=renewed)
                 connection.execute(insert, batch)
+
+    def forget(self, path: str) -> None:
+        """Forget what was read of a file, and when: adding it reads it again, whatever its size and time say."""
+        with self._database.write(durable=False) as connection:
+            connection.execute(update(image_table).where(image_table.c.path == path).values(mtime_ns=-1))
+            connection.execute(delete(file_table).where(file_table.c.path == path))
+            try:
+                stamp = FileStat.of(path)
+            except OSError:  # gone: its row cannot be found for another file, which has another time
+                return
+            same = file_table.c.device == stamp.device, file_table.c.inode == stamp.inode
+            connection.execute(delete(file_table).where(file_table.c.host == self._host, *same))
 
     def _rows(self, read: Mapping[FileStat, NewImage]) -> Iterator[dict[str, Any]]:
         for stamp, picture in {(s.device, s.inode): (s, p) for s, p in read.items()}.values():

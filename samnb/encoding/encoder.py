@@ -13,7 +13,8 @@ import numpy as np
 
 from ..cache import EmbeddingCache, make_key
 from ..catalog import Catalog
-from ..errors import StoreError
+from ..errors import ImageChanged, StoreError
+from ..images.change_check import ChangeCheck
 from ..images.pixel_cache import read_checked
 from ..models import HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
@@ -62,6 +63,8 @@ class Encoder:
         self._recent_lock = threading.Lock()
         self._priority_lock = threading.Lock()
         self._priority_count = 0
+        self.changes = ChangeCheck()
+        """Whether files are what was added; shared by all that use what is kept of them."""
         self._requested: list[str] = []
         cache.subscribe(self)
 
@@ -117,8 +120,10 @@ class Encoder:
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
         task = self.task(image)
-        with self.priority() if urgent else nullcontext(), self._requesting(task.key):
+        with self.priority() if urgent else nullcontext(), self._requesting(task.key), self.forgets_changed(image):
             embedding, hit = load_or_encode(task, self.model, self.cache)
+            if hit:
+                self.changes.check(image)
         self._pin_recent(task.key)
         if not image.embedding_cached:
             self._note_cached(task)
@@ -134,8 +139,24 @@ class Encoder:
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
         metadata = {"pixel_hash": pixels_hash, "filename": f"{image.filename} {region}", "model": self.model.name}
-        with self.priority(), self._requesting(self.key(pixels_hash)):
-            return of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
+        with self.priority(), self._requesting(self.key(pixels_hash)), self.forgets_changed(image):
+            embedding, hit = of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
+            if hit:
+                self.changes.check(image)
+            return embedding, hit
+
+    @contextmanager
+    def forgets_changed(self, image: ImageRecord) -> Iterator[None]:
+        """Inside the block, `ImageChanged` makes the catalog forget what it knows of the file: adding reads it again."""
+        try:
+            yield
+        except ImageChanged:
+            self.forget_file(image.path)
+            raise
+
+    def forget_file(self, path: str) -> None:
+        """Make the catalog forget what it knows of a file that changed."""
+        self._note(f"{path}: its pixels changed", lambda: self.catalog.files.forget(path))
 
     def priority_lock_prefixes(self) -> frozenset[str] | None:
         """First two digits of the keys that callers wait for (their locks); None while no caller has priority."""
@@ -179,7 +200,7 @@ class Encoder:
         """Keys of the tasks whose embeddings the store has now; the catalog records all of them at once."""
         held = {task.key for task in tasks if task.key in self.cache}
         hashes = {task.pixel_hash for task in tasks if task.key in held}
-        self._note(f"{len(held)} embeddings are", lambda: self.catalog.mark_held(hashes))
+        self._note(f"{len(held)} embeddings are in the store", lambda: self.catalog.mark_held(hashes))
         return held
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
@@ -209,11 +230,11 @@ class Encoder:
                 self.cache.unpin([self._recent_keys.popleft()])
 
     def _note_cached(self, task: EncodeTask) -> None:
-        self._note(f"{task.filename}: its embedding is", lambda: self.catalog.mark_pixels_cached(task.pixel_hash, True))
+        self._note(f"{task.filename}: its embedding is in the store", lambda: self.catalog.mark_pixels_cached(task.pixel_hash, True))
 
     def _note(self, what: str, write: Callable[[], object]) -> None:
-        """Write a flag of the catalog; a failure is only logged, and the next comparison with the store sets it."""
+        """Write what was found to the catalog; a failure is only logged, and the next comparison finds it again."""
         try:
             write()
         except StoreError as error:
-            _log.warning("%s in the store, and the catalog could not be told: %s", what, error)
+            _log.warning("%s, and the catalog could not be told: %s", what, error)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..errors import ModelError
+from ..errors import ImageChanged, ModelError
 from ..images.pixel_cache import read_checked
 from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
@@ -267,6 +267,8 @@ class Pipeline:
 
     def _finish(self, slot: _Slot, *, hit: bool = False, error: Exception | None = None) -> None:
         place: dict[str, Any] = {"index": slot.index, "total": len(self._tasks), "filename": slot.task.filename}
+        if isinstance(error, ImageChanged):
+            self._encoder.forget_file(slot.task.path)
         if error is not None:
             event = Event("failed", **place, ms=slot.seconds * 1000, details=reason_of(error))
         else:

@@ -24,6 +24,7 @@ from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
 from ..errors import ImageError
 from ..images import read_picture
+from ..images.hashing import content_hash
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.zip_files import Member
 from ..jobs import Event, Job, JobControl
@@ -115,7 +116,7 @@ class _Ingest:
         self._failed: list[Failure] = []
         self._added = self._changed = self._duplicates = 0
         self._done = self._total = self._refused = 0
-        self._broken_off = False
+        self._broken_off = self._alone = False
         self._seen: set[str] = set()
 
     def events(self, source: Any, control: JobControl) -> Iterator[Event]:
@@ -123,7 +124,7 @@ class _Ingest:
         self._control = control
         items: list[Item] = []
         yield from self._find(source, items)
-        self._total = len(items)
+        self._total, self._alone = len(items), len(items) == 1
         if control.go_on():
             self._catalog.add_dataset(self._dataset)
             yield from self._add(items)
@@ -223,6 +224,21 @@ class _Ingest:
         known = self._catalog.files.known(elsewhere) if elsewhere else {}
         block.memo.update(known)
         block.reads.update((path, _Read(path, new=picture)) for path, picture in known.items())
+        if self._alone:
+            self._check_content(block)
+
+    def _check_content(self, block: _Block) -> None:
+        """Read files again whose bytes changed while size and time stayed; only for a file that is added by itself."""
+        for path, read in list(block.reads.items()):
+            known = read.record or read.new
+            try:
+                if known is None or content_hash(path) == known.content_hash:
+                    continue
+            except ImageError as error:
+                block.reads[path] = _Read(path, reason=str(error))
+                continue
+            del block.reads[path]
+            block.memo.discard(path)
 
     def _read_all(self, paths: Sequence[str], block: _Block) -> None:
         """Read files until cancelled; each result is available at once, since eight large files take seconds."""

@@ -79,7 +79,10 @@ class ImageLibrary:
 
     def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
         """(H, W, 3) upright RGB, read-only; the last few are kept in memory. Raises `ImageError`."""
-        return self._pixels.of(self.read(image))
+        record = self.read(image)
+        with self._encoder.forgets_changed(record):
+            self._encoder.changes.check(record)
+            return self._pixels.of(record)
 
     def add(self, source: Any, *, dataset: str = "default", start: bool = True) -> IngestJob:
         """A job that adds pictures to a dataset; see `samnb.session.Session.add`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import shutil
 import sqlite3
 import zipfile
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 import samnb.session
-from samnb.errors import ImageNotFound, NameTaken, UnknownName, WorkWouldBeLost
+from samnb.errors import ImageChanged, ImageNotFound, NameTaken, UnknownName, WorkWouldBeLost
 from samnb.images import encode_png
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
@@ -296,3 +297,47 @@ def test_a_catalog_elsewhere_keeps_absolute_paths_and_follows_the_folder(tmp_pat
         assert session.images()[0].path.startswith(str(tmp_path / "before"))
     with Session(tmp_path / "after", database_url=url) as session:
         assert session.pixels(session.images()[0]).shape == (9, 9, 3)
+
+
+# -- files that change ----------------------------------------------------------------------------------
+
+
+def overwrite(file: Path, *, number: int) -> None:
+    """Other pixels of the same size, with the same inode, size and time."""
+    before = file.stat()
+    Image.fromarray(np.full((20, 30, 3), number, np.uint8)).save(file, format="bmp")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_pixels_and_predictions_of_a_file_that_changed_are_refused(session: Session, photos: Path) -> None:
+    session.predict("0.png", points=[(5, 5)])
+    session.predict("0.png", points=[(5, 5)], region=(0, 0, 20, 20))
+    session.pixels("0.png")
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(photos / "0.png")
+    with pytest.raises(ImageChanged):
+        session.predict("0.png", points=[(5, 5)])
+    with pytest.raises(ImageChanged):
+        session.predict("0.png", points=[(5, 5)], region=(0, 0, 20, 20))
+    with pytest.raises(ImageChanged):
+        session.pixels("0.png")
+    session.add(photos / "0.png", dataset="monday")
+    assert not session.pixels("0.png").any()
+
+
+def test_what_the_error_advises_helps_when_size_and_time_stayed(session: Session, photos: Path) -> None:
+    file = photos / "a.bmp"
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(file)
+    session.add(file, dataset="monday")
+    overwrite(file, number=1)
+    assert session.add(file, dataset="monday").changed == 1
+    assert (session.pixels("a.bmp") == 1).all()
+
+
+def test_a_change_found_by_a_prewarm_is_read_when_its_folder_is_added(session: Session, photos: Path) -> None:
+    file = photos / "a.bmp"
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(file)
+    session.add(photos, dataset="monday")
+    overwrite(file, number=2)
+    session.prewarm(show=False).wait()
+    assert session.add(photos, dataset="monday").changed == 1
+    assert (session.pixels("a.bmp") == 2).all()

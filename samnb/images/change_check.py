@@ -1,0 +1,50 @@
+"""`ChangeCheck`: whether an image's file is still what was added, before anything kept of it is used."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+
+from cachetools import LRUCache
+
+from ..records import ImageRecord
+from .hashing import content_hash
+from .pixel_cache import read_checked
+
+_KEPT = 10_000
+_INODES = 2**63  # as catalogs store them
+
+
+class ChangeCheck:
+    """Compares files with the catalog: by size, time and inode first, and by content only if these differ.
+
+    A file with other values and the same content is read once. For any thread.
+    """
+
+    def __init__(self) -> None:
+        self._same: LRUCache[tuple[str, str], tuple[int, int, int]] = LRUCache(_KEPT)
+        self._lock = Lock()
+
+    def check(self, image: ImageRecord) -> None:
+        """Return if the file has the pixels it was added with, or is not there: what is kept then serves for it.
+
+        Raises
+        ------
+        ImageError
+            The file holds other pixels now (`ImageChanged`), or cannot be read.
+        """
+        try:
+            found = os.stat(image.path)
+        except OSError:  # a disk that is not connected: annotating goes on with what was encoded
+            return
+        stamp = (found.st_size, found.st_mtime_ns, found.st_ino % _INODES)
+        if stamp == (image.size_bytes, image.mtime_ns, image.inode % _INODES):
+            return
+        key = (image.path, image.pixel_hash)
+        with self._lock:
+            if self._same.get(key) == stamp:
+                return
+        if content_hash(image.path) != image.content_hash:
+            read_checked(image.path, image.pixel_hash, image.dataset)
+        with self._lock:
+            self._same[key] = stamp
