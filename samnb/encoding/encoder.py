@@ -147,7 +147,7 @@ class Encoder:
 
     @contextmanager
     def forgets_changed(self, image: ImageRecord) -> Iterator[None]:
-        """Inside the block, `ImageChanged` makes the catalog forget what it knows of the file: adding reads it again."""
+        """Inside the block, `ImageChanged` makes the catalog forget the file, so that adding it reads it again."""
         try:
             yield
         except ImageChanged:
@@ -230,7 +230,8 @@ class Encoder:
                 self.cache.unpin([self._recent_keys.popleft()])
 
     def _note_cached(self, task: EncodeTask) -> None:
-        self._note(f"{task.filename}: its embedding is in the store", lambda: self.catalog.mark_pixels_cached(task.pixel_hash, True))
+        what = f"{task.filename}: its embedding is in the store"
+        self._note(what, lambda: self.catalog.mark_pixels_cached(task.pixel_hash, True))
 
     def _note(self, what: str, write: Callable[[], object]) -> None:
         """Write what was found to the catalog; a failure is only logged, and the next comparison finds it again."""

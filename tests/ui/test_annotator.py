@@ -766,3 +766,43 @@ def test_news_of_other_images_do_not_displace_outlines_still_to_be_made(session)
     annotator.wait()
     assert len(annotator._renderer.annotation_outlines) == 60
     annotator.close()
+
+
+# -- categories that others change ----------------------------------------------------------------------------------
+
+
+def without_notice(session, change):
+    """A change of which the annotators hear nothing, such as another program's."""
+    told, session.changes = session.changes, type(session.changes)()
+    change()
+    session.changes = told
+
+
+def test_a_category_renamed_elsewhere_is_accepted_under_its_new_name(annotator, session):
+    session.add_category("coin", color="#111111")
+    annotator.category = "coin"
+    annotator.click(30, 30)
+    annotator.wait()
+    without_notice(session, lambda: session.rename_category("coin", "euro"))
+    annotator.accept()
+    assert [a.category for a in session.kept] == ["euro"]
+    assert session.categories() == ["euro"]
+
+
+def test_a_category_removed_elsewhere_does_not_come_back_with_an_accept(annotator, session):
+    session.add_category("coin", color="#111111")
+    session.add_category("key", color="#222222")
+    annotator.category = "coin"
+    annotator.click(30, 30)
+    annotator.wait()
+    without_notice(session, lambda: session.named.pop("coin"))
+    annotator.accept()
+    assert (session.kept, annotator.category) == ([], "key")
+    assert "coin" in annotator.error
+    annotator.accept()
+    assert [a.category for a in session.kept] == ["key"]
+
+
+def test_a_new_category_is_in_the_session_before_its_first_annotation(annotator, session):
+    annotator.choose_category("coin")
+    assert session.categories() == ["coin"]

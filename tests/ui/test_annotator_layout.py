@@ -134,12 +134,24 @@ def test_a_palette_gives_free_colours_to_those_without():
     assert len(set(colors)) == 4
     assert all(len(color) == 7 for color in colors)
     palette.renew([Chip("b", "#000001"), "e"])
-    assert palette.names == ("b", "e", "a")  # "a" is chosen, and stays
-    assert (palette.step(+1), palette.step(-1)) == ("b", "e")
+    assert (palette.names, palette.chosen) == (("b", "e"), "b")  # "a" was chosen, and was removed
+    assert (palette.step(+1), palette.step(-1)) == ("e", "e")
     with pytest.raises(PromptError, match="expected one such as"):
         palette.recolor("b", "red")
     with pytest.raises(PromptError, match="empty"):
         palette.rename("b", " ")
+
+
+def test_a_renamed_category_stays_chosen_and_one_not_saved_yet_stays():
+    palette = Palette([Chip("a", "#111111"), Chip("b", "#222222")])
+    palette.choose("b")
+    assert palette.renew([Chip("a", "#111111"), Chip("c", "#222222"), Chip("d", "#333333")]) == {"b": "c"}
+    assert (palette.names, palette.chosen) == (("a", "c", "d"), "c")
+    palette.choose("new")
+    assert palette.renew([Chip("a", "#111111")]) == {}
+    assert (palette.names, palette.chosen) == (("a", "new"), "new")
+    assert palette.is_saved("a")
+    assert not palette.is_saved("new")
 
 
 def test_forty_categories_have_colours():

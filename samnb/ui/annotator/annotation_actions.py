@@ -59,10 +59,28 @@ class AnnotationActions(AnnotatorPart):
             editor.accept_when_ready, editor.accept_as = True, category or self.palette.chosen
             self.layout.say("will be accepted when its mask is there …")
         else:
-            change = self._save(editor.draft, category or self.palette.chosen)
+            name = self._checked(category or self.palette.chosen)
+            change = self._save(editor.draft, name)
             editor.do("accept", Draft(), [change])
             self.renderer.apply([change])
             self.layout.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
+
+    def _checked(self, category: str) -> str:
+        """A category under the name that it has in the session now.
+
+        Raises
+        ------
+        UnknownName
+            It was removed there: saving would bring it back.
+        """
+        was_saved = self.palette.is_saved(category)
+        renamed = self.follower.renew_categories()
+        if was_saved and category not in renamed and not self.palette.is_saved(category):
+            self.renderer.draw_categories()
+            raise UnknownName("category", category, self.palette.names)
+        if renamed:
+            self.renderer.draw_categories()
+        return renamed.get(category, category)
 
     def _save(self, draft: Draft, category: str) -> Change:
         """Save the draft's mask; the annotation it replaces keeps its id."""
@@ -98,6 +116,7 @@ class AnnotationActions(AnnotatorPart):
 
     def _move(self, *, back: bool) -> None:
         self.hover.end()
+        self.follower.renew_categories()
         history = self.editor.history if self.editor.image is not None else None
         step = None if history is None else history.last if back else history.following
         if history is None or step is None:
@@ -121,6 +140,7 @@ class AnnotationActions(AnnotatorPart):
                     self.session.remove(change.before)
                 else:
                     self.session.restore([change.after], changed_from=[change.before] if change.before else [])
+        self.palette.note_saved(self.session.category_records())
 
     # -- annotations -----------------------------------------------------------------------------------
 
@@ -175,6 +195,7 @@ class AnnotationActions(AnnotatorPart):
         annotation = self.annotations.find(annotation_id)
         with self.follower.own_change():
             self.session.remove(annotation)
+        self.palette.note_saved(self.session.category_records())
         self._done("delete", Change(annotation, None))
 
     def remove_selected(self) -> None:
@@ -189,7 +210,7 @@ class AnnotationActions(AnnotatorPart):
         """Give an annotation another category."""
         annotation = self.annotations.find(annotation_id)
         if name != annotation.category:
-            self.change("category", annotation, category=name)
+            self.change("category", annotation, category=self._checked(name))
 
     @show_errors("The annotation was not moved up")
     def raise_(self, annotation_id: int) -> None:

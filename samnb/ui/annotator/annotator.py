@@ -125,14 +125,16 @@ class Annotator(ipywidgets.VBox):
         hover = HoverPreview(editor, outline=renderer.outlines, show=renderer.draw_preview)
         settings = ToolSettings(renderer, layout, hover)
         editor.detail = lambda: layout.stage.view.visible if settings.detail_on else None
-        follower = ChangeFollower(session, self._edit_state, editor, annotations, palette, renderer, self._worker)
+        follower = ChangeFollower(
+            session, self._edit_state, editor, annotations, palette, renderer, self._worker, say=layout.say
+        )
         actions = AnnotationActions(renderer, session, editor, annotations, palette, follower, hover, layout)
         self._renderer, self._hover, self._settings, self._follower = renderer, hover, settings, follower
         self._actions = actions
         self._prompts = PromptTool(renderer, editor, annotations, settings, hover, layout)
         self._categories = CategoryActions(renderer, session, palette, self._edit_state, editor, annotations, follower)
         self._brush = BrushTool(renderer, editor, annotations, actions, settings)
-        self._navigator = Navigator(renderer, session, images, editor, annotations, palette, hover, layout)
+        self._navigator = Navigator(renderer, session, images, editor, annotations, follower, hover, layout)
 
     # -- actions: each is a method of a part ---------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ..common.error_line import show_errors
+from .change_follower import with_new_name
 from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
@@ -36,6 +38,11 @@ class CategoryActions(AnnotatorPart):
     @category.setter
     def category(self, name: str) -> None:
         self.palette.choose(name)
+        if not self.palette.is_saved(self.palette.chosen):
+            # At once, not with its first annotation: until then it would be lost with the kernel.
+            with self.follower.own_change():
+                self.session.add_category(self.palette.chosen)
+            self.follower.renew_categories()
         self.renderer.draw_categories()
 
     @show_errors("No such category")
@@ -59,7 +66,7 @@ class CategoryActions(AnnotatorPart):
         """Add a category, and choose it."""
         with self.follower.own_change():
             self.session.add_category(name, color=color)
-        self.palette.renew(self.session.category_records())
+        self.follower.renew_categories()
         self.category = name
 
     @show_errors("The category was not renamed")
@@ -73,7 +80,7 @@ class CategoryActions(AnnotatorPart):
                 self.session.rename_category(old, new)
             if self.editor.image is not None:
                 self.annotations.replace(self.session.annotations(image=self.editor.image))
-            self.edit_state.rewrite(lambda annotation: _renamed(annotation, old, new))
+            self.edit_state.rewrite(partial(with_new_name, {old: new}))
         self.palette.rename(old, new)
         self.renderer.draw_annotations()
 
@@ -84,9 +91,3 @@ class CategoryActions(AnnotatorPart):
         with self.follower.own_change():
             self.session.add_category(name, color=color)
         self.renderer.draw_annotations()
-
-
-def _renamed(annotation: Any, old: str, new: str) -> Any:
-    if annotation.category != old:
-        return annotation
-    return type(annotation)(replace(annotation.record, category=new))

@@ -50,6 +50,7 @@ class Palette:
 
     def __init__(self, categories: Sequence[Any]):
         self._colors: dict[str, str] = {}
+        self._saved: tuple[Chip, ...] = ()
         self.chosen = _STAND_IN
         self._stands_in = True
         self.renew(categories)
@@ -64,15 +65,39 @@ class Palette:
         """The categories with their colours."""
         return tuple(Chip(name, color) for name, color in self._colors.items())
 
-    def renew(self, categories: Sequence[Any]) -> None:
-        """Update to the session's categories; the chosen one stays chosen, even if it is not among them."""
-        kept = () if self._stands_in else (self.chosen,)
+    def is_saved(self, name: str) -> bool:
+        """Whether the session had that category when it was last read."""
+        return any(chip.name == name for chip in self._saved)
+
+    def renew(self, categories: Sequence[Any]) -> dict[str, str]:
+        """Update to the session's categories; returns the new names of those that were renamed there.
+
+        A renamed category stays chosen. One that was removed there does not: accepted, it would come back. A new one
+        that the session does not have yet stays.
+        """
         known = {_name(each): _color(each) for each in categories}
+        before = self._saved
+        self.note_saved(categories)
+        gone = {chip.name for chip in before} - known.keys()
+        new = known.keys() - {chip.name for chip in before}
+        # A rename keeps place and colour.
+        renamed = {
+            old.name: there.name
+            for old, there in zip(before, self._saved, strict=False)
+            if old.name in gone and there.name in new and old.color == there.color
+        }
+        self.chosen = renamed.get(self.chosen, self.chosen)
+        kept = () if self._stands_in or self.chosen in gone else (self.chosen,)
         wanted = {**known, **{name: self._colors.get(name, "") for name in kept if name not in known}}
         self._stands_in = not wanted
         self._colors = _filled(wanted or {_STAND_IN: ""})
         if self.chosen not in self._colors:
             self.chosen = self.names[0]
+        return renamed
+
+    def note_saved(self, categories: Sequence[Any]) -> None:
+        """The session's categories after a change made here: one that is gone with its last annotation stays here."""
+        self._saved = tuple(Chip(_name(each), _color(each)) for each in categories)
 
     def choose(self, name: str) -> None:
         """Choose that category; a new one is added.
@@ -102,6 +127,7 @@ class Palette:
         """
         new = _checked(new)
         self._colors = {new if name == old else name: color for name, color in self._colors.items()}
+        self._saved = tuple(Chip(new, chip.color) if chip.name == old else chip for chip in self._saved)
         self.chosen = new if self.chosen == old else self.chosen
         self._stands_in = False
 
@@ -117,6 +143,7 @@ class Palette:
             raise PromptError(f"color of {name!r}: expected one such as '#e69f00'; got {color!r}.")
         self.index(name)
         self._colors[name] = color.lower()
+        self._saved = tuple(Chip(name, color.lower()) if chip.name == name else chip for chip in self._saved)
 
     def index(self, name: str) -> int:
         """The index of a category; a new one comes last."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ class ChangeFollower:
     palette : Palette
     renderer : Renderer
     worker : LatestOnlyWorker
+    say : callable
+        Shows a text in the status line.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class ChangeFollower:
         palette: Palette,
         renderer: Renderer,
         worker: LatestOnlyWorker,
+        *,
+        say: Callable[[str], None],
     ):
         self._session, self._edit_state, self._lock = session, edit_state, edit_state.lock
         self._editor, self._annotations, self._palette = editor, annotations, palette
         self._renderer, self._worker = renderer, worker
-        self._own_changes = 0
+        self._own_changes, self._say = 0, say
 
     def start(self) -> None:
         """Subscribe."""
@@ -77,6 +82,17 @@ class ChangeFollower:
             yield
         finally:
             self._own_changes -= 1
+
+    def renew_categories(self) -> dict[str, str]:
+        """Read the categories again; returns the new names of those renamed elsewhere, also in the steps to undo."""
+        chosen = self._palette.chosen
+        renamed = self._palette.renew(self._session.category_records())
+        if renamed:
+            self._edit_state.rewrite(partial(with_new_name, renamed))
+        if chosen != self._palette.chosen and self._editor.image is not None:
+            what = "renamed" if chosen in renamed else "removed"
+            self._say(f"{chosen} was {what} elsewhere: {self._palette.chosen} is chosen now")
+        return renamed
 
     def annotations_changed(self, image_id: str) -> None:
         """Read the annotations of the image shown again, or count those of others; called on any thread."""
@@ -100,7 +116,7 @@ class ChangeFollower:
                 self.annotations_changed(image.id)
             elif self._editor.image is not None and self._editor.image.id == image.id:
                 self._annotations.replace(found)
-                self._palette.renew(self._session.category_records())
+                self.renew_categories()
                 self._renderer.apply(())
 
     def _count(self, _: object, error: Exception | None) -> None:
@@ -121,3 +137,10 @@ class ChangeFollower:
     def _draw_badges(self, _: object, error: Exception | None) -> None:
         self._renderer.draw_badges()
         self._worker.submit(partial(time.sleep, PAUSE), self._count, priority=_COUNTS)
+
+
+def with_new_name(renamed: Mapping[str, str], annotation: Any) -> Any:
+    """An annotation, of the new name of its category if that was renamed."""
+    if annotation.category not in renamed:
+        return annotation
+    return type(annotation)(replace(annotation.record, category=renamed[annotation.category]))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...records import ImageRecord
     from ..session_protocol import AnnotatorSession
     from .annotation_set import AnnotationSet
-    from .category_palette import Palette
+    from .change_follower import ChangeFollower
     from .editor import Editor
     from .hover import HoverPreview
     from .image_list import ImageList
@@ -27,7 +27,7 @@ class Navigator(AnnotatorPart):
     image_list: ImageList
     editor: Editor
     annotations: AnnotationSet
-    palette: Palette
+    follower: ChangeFollower
     hover: HoverPreview
     layout: AnnotatorLayout
 
@@ -95,7 +95,7 @@ class Navigator(AnnotatorPart):
         annotations = self.session.annotations(image=record)
         self.session.prefetch(record, neighbours=self.image_list.around())
         self.hover.end()
-        self.palette.renew(self.session.category_records())
+        self.follower.renew_categories()
         self.annotations.replace(annotations)
         self.annotations.selected = None
         self.renderer.annotation_outlines.clear()
