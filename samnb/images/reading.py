@@ -45,6 +45,7 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM
 _SUFFIXES = {name: f".{name.lower()}" for name in _FORMATS} | {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
 _ORIENTATION_TAG = 0x0112
+_STRIP = 4_000_000  # pixels that are blended at once
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -304,8 +305,14 @@ def _as_rgb(image: Image.Image, path: AnyPath) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
+    """An RGBA picture blended with white, in strips: whole copies of a large one would take gigabytes."""
+    rgb, rows = Image.new("RGB", image.size), max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(image.height, top + rows))
+        strip = image.crop(box)
+        white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
+        rgb.paste(Image.alpha_composite(white, strip).convert("RGB"), box)
+    return rgb
 
 
 def _grey_bytes(grey: NDArray[Any], path: AnyPath) -> Pixels:

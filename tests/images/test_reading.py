@@ -24,6 +24,7 @@ from samnb.images import (
     pixel_hash,
     read_picture,
     read_pixels,
+    reading,
     thumbnail,
 )
 
@@ -443,3 +444,14 @@ def test_threads_read_at_once_and_pillows_limit_survives(noise, tmp_path):
         thread.join()
     assert read == [pixel_hash(noise)] * 160
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_transparency_is_blended_alike_in_strips_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (37, 53, 4), np.uint8)
+    at_once = as_pixels(rgba)
+    for strip in (1, 53, 200, 37 * 53):
+        monkeypatch.setattr(reading, "_STRIP", strip)
+        assert np.array_equal(as_pixels(rgba), at_once)
+    white = np.full_like(rgba, 255)
+    blended = Image.alpha_composite(Image.fromarray(white), Image.fromarray(rgba)).convert("RGB")
+    assert np.array_equal(at_once, np.asarray(blended))
