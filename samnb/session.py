@@ -1051,7 +1051,8 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Session {self.name}: {len(self.images())} images, model {self.model.name}>"
+        images = sum(dataset.images for dataset in self.datasets())
+        return f"<Session {self.name}: {images} images, model {self.model.name}>"
 
     def _repr_html_(self) -> str:
         return self.status()._repr_html_()

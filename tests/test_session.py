@@ -497,3 +497,10 @@ def test_a_session_folder_that_takes_no_pictures_is_named(session):
     (session.folder / "images").write_text("in the way")
     with pytest.raises(errors.StoreError, match=r"images.*cannot be written"):
         session.add(np.zeros((4, 4, 3), np.uint8))
+
+
+def test_a_session_counts_its_images_without_reading_them(tmp_path, monkeypatch):
+    with Session(tmp_path / "s") as session:
+        session.add([picture(0), picture(1)], show=False)
+        monkeypatch.setattr(type(session.catalog), "images", None)
+        assert "2 images" in repr(session)

@@ -581,3 +581,20 @@ def test_originals_in_the_folder_are_neither_replaced_nor_taken_away(format, tmp
         export(format, place, images=[plain, picture(2, deep)], annotations=[], categories=[], pictures=True)
     assert deep.read_bytes() == before
     assert sorted(tmp_path.rglob("*")) == there
+
+
+def test_a_table_tells_no_folders_unless_asked_and_holds_no_formulas(work, tmp_path):
+    import pandas
+
+    formula = "=HYPERLINK(1)"
+    renamed = {**work, "categories": [formula, *work["categories"][1:]]}
+    first = work["categories"][0]
+    renamed["annotations"] = [replace(a, category=formula) if a.category == first else a for a in work["annotations"]]
+    plain = pandas.read_csv(export("table", tmp_path / "a.csv", **renamed).path)
+    told = pandas.read_csv(export("table", tmp_path / "b.csv", **renamed, paths=True).path)
+    assert plain["path"].isna().all()
+    assert told["path"].notna().all()
+    assert f"'{formula}" in set(plain["category"])
+    assert not [text for text in plain["category"].dropna() if text[0] in "=+-@"]
+    parquet = pandas.read_parquet(export("table", tmp_path / "a.parquet", **renamed).path)
+    assert formula in set(parquet["category"].dropna())

@@ -23,6 +23,7 @@ from ...errors import FormatError, ImageError, ImageNotFound
 from ...images.discovery import find_images
 from ...images.folder import PictureFolder
 from ...records import Failure
+from ..csv_text import unquoted
 from ..writers.layout import MANIFEST
 from .mask_values import is_lossy, labels_of, mask_number, mask_of
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json
@@ -154,7 +155,7 @@ def _index(path: Path) -> list[dict[str, str]] | None:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             reader = csv.DictReader(stream, restval="")
-            rows = list(reader)
+            rows = [{name: unquoted(text) for name, text in row.items() if isinstance(text, str)} for row in reader]
     except (OSError, csv.Error) as error:
         raise FormatError(path.parent, _KIND, f"its index.csv cannot be read ({error})") from error
     return rows if {"mask", "image", "category"} <= set(reader.fieldnames or ()) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 
 from ...errors import UnknownName
 from ...masks import category_color, decode_rle
+from ..csv_text import csv_bytes
 from ..report import ExportReport
 from .layout import ExportItem, FolderWriter, Names, safe
 
@@ -72,9 +72,7 @@ def export_masks(
                 highest = len(categories) if labels == "category" else len(numbers)
                 colors = [category_color(number) for number in range(min(highest, 255))]
                 folder.write(label_name, indexed_png(item, numbers, colors, highest=highest))
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([_INDEX_COLUMNS, *index])
-        folder.write("index.csv", text.getvalue().encode(errors="surrogateescape"))
+        folder.write("index.csv", csv_bytes([_INDEX_COLUMNS, *index]))
         folder.write_manifest("masks", images=[item.name for item in items])
     return ExportReport("masks", path, len(items), len(index), tuple(folder.files))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from ...atomic_files import write_atomic
 from ...errors import PackageMissing, UnknownName
+from ..csv_text import csv_bytes
 from ..report import ExportReport
 from .layout import ExportItem
 
@@ -22,11 +21,19 @@ COLUMNS = (
 _SUFFIXES = (".csv", ".parquet")
 
 
-def export_table(path: Path, items: Sequence[ExportItem], categories: Sequence[str]) -> ExportReport:
+def export_table(
+    path: Path, items: Sequence[ExportItem], categories: Sequence[str], *, paths: bool = False
+) -> ExportReport:
     """One table, CSV or Parquet by the suffix of its name: a row for each annotation, the topmost of an image last.
 
     An image without annotations has one row, empty from ``annotation_id`` on. ``rle`` and ``prompt`` are JSON: the
-    run lengths hold the mask exactly. CSV is UTF-8; Parquet needs pyarrow.
+    run lengths hold the mask exactly. CSV is UTF-8, and text in it that a spreadsheet would run as a formula begins
+    with an apostrophe; Parquet needs pyarrow.
+
+    Parameters
+    ----------
+    paths : bool
+        Fill the column ``path``. It tells whoever gets the table users and folders of this computer.
 
     Raises
     ------
@@ -37,15 +44,15 @@ def export_table(path: Path, items: Sequence[ExportItem], categories: Sequence[s
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise UnknownName(f"kind of table in {path.name!r}:", path.suffix, _SUFFIXES)
-    rows = [row for item in items for row in _rows(item, categories)]
-    content = _csv(rows) if path.suffix.lower() == ".csv" else _parquet(rows)
+    rows = [row for item in items for row in _rows(item, categories, paths=paths)]
+    content = csv_bytes([COLUMNS, *rows]) if path.suffix.lower() == ".csv" else _parquet(rows)
     written = sum(len(item.annotations) for item in items)
     return ExportReport("table", path, len(items), written, (write_atomic(path, content),))
 
 
-def _rows(item: ExportItem, categories: Sequence[str]) -> list[tuple[Any, ...]]:
+def _rows(item: ExportItem, categories: Sequence[str], *, paths: bool) -> list[tuple[Any, ...]]:
     image = item.image
-    of_image = (image.dataset, image.filename, image.path, image.width, image.height)
+    of_image = (image.dataset, image.filename, image.path if paths else "", image.width, image.height)
     hashes = (image.content_hash, image.pixel_hash if image.is_read else "")
     empty = (None,) * (len(COLUMNS) - len(of_image) - len(hashes))
     rows = [
@@ -58,12 +65,6 @@ def _rows(item: ExportItem, categories: Sequence[str]) -> list[tuple[Any, ...]]:
         for found in item.annotations
     ]
     return rows or [(*of_image, *hashes, *empty)]
-
-
-def _csv(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([COLUMNS, *rows])
-    return text.getvalue().encode(errors="surrogateescape")
 
 
 def _parquet(rows: Sequence[tuple[Any, ...]]) -> bytes:
