@@ -6,6 +6,7 @@ Nothing is ever written into a lock file, and a link in its place is not followe
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import os
 import stat
@@ -20,6 +21,7 @@ __all__ = ["FileLock", "LockState", "open_own_file", "try_lock", "unlock"]
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK, errno.EWOULDBLOCK}
 _POLL = 0.01  # seconds between two tries
+_log = logging.getLogger("samnb.cache")
 
 
 class LockState(Enum):
@@ -69,9 +71,8 @@ def unlock(file: int) -> None:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_UN)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS | _HELD:
-            raise
+    except OSError as error:  # where there are no locks, or the disk fails: the end of the process frees it
+        _log.debug("a lock is not freed: %s", error)
 
 
 def open_own_file(path: str | Path, *, create: bool = True) -> int:

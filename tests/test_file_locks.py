@@ -54,6 +54,20 @@ def test_another_failure_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @posix_only
+def test_a_lock_that_cannot_be_freed_fails_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = FileLock(tmp_path / "a.lock")
+    lock.acquire()
+
+    def flock(file: int, how: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fcntl.flock", flock)
+        lock.release()
+    assert FileLock(tmp_path / "a.lock").acquire(timeout=0)
+
+
+@posix_only
 @pytest.mark.parametrize("make", [os.symlink, os.link])
 def test_a_link_is_deleted_and_not_followed(tmp_path: Path, make: object) -> None:
     (tmp_path / "victim").write_text("a long text")
