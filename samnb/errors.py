@@ -100,9 +100,12 @@ class ImageError(SamnbError, ValueError):
 class ImageNotFound(ImageError, FileNotFoundError):
     """There is no picture at a path."""
 
-    def __init__(self, path: AnyPath, *, expected: str = "a picture file, a folder of pictures or a glob"):
+    def __init__(
+        self, path: AnyPath, *, expected: str = "a picture file, a folder of pictures or a glob", found: str = ""
+    ):
         self.path = str(path)
-        super().__init__(f"{self.path}: nothing found. Expected {expected}. Check the path and the working directory.")
+        found = found or "Check the path and the working directory"
+        super().__init__(f"{self.path}: nothing found. Expected {expected}. {found}.")
 
 
 class ImageUnreadable(ImageError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import SupportsFloat
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog import Catalog
-from ..errors import PromptError
+from ..errors import ImageError, PromptError
 from ..masks import encode_rle, mask_area, mask_bbox
+from ..masks.geometry import as_mask
 from ..prompts import Prediction, Prompt
 from ..records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
 
@@ -68,7 +72,9 @@ def chosen_annotation(
 
 def category_name(category: str) -> str:
     """The name without spaces around it. Raises `PromptError` for an empty one."""
-    name = str(category).strip()
+    if not isinstance(category, str):
+        raise PromptError(f"category: expected a name, a text such as 'coin'; got {category!r}. str(…) makes one.")
+    name = category.strip()
     if not name:
         raise PromptError("category: expected a name such as 'coin'; got an empty one.")
     return name
@@ -76,12 +82,25 @@ def category_name(category: str) -> str:
 
 def checked_mask(mask: NDArray[np.bool_], image: ImageRecord) -> NDArray[np.bool_]:
     """The mask as (H, W) bool. Raises `PromptError` when it is empty or has not the image's size."""
-    checked = np.asarray(mask, bool)
+    values = np.asarray(mask)
+    # Other packages hand out 0.0 and 1.0, which leave nothing to decide.
+    certain = values.dtype.kind == "f" and bool(((values == 0) | (values == 1)).all())
+    try:
+        checked = as_mask(values.astype(bool) if certain else values)
+    except ImageError as error:
+        raise PromptError(f"mask: {error}") from error
     if checked.shape != image.size_hw:
         raise PromptError(f"mask: expected shape {image.size_hw}, that of {image.filename}; got {checked.shape}.")
     if not checked.any():
         raise PromptError("The mask is empty: nothing to keep. Paint something, or delete the annotation.")
     return checked
+
+
+def checked_score(score: float) -> float:
+    """The score as a number. Raises `PromptError` for NaN, infinity, and what is no number."""
+    if isinstance(score, bool) or not isinstance(score, SupportsFloat) or not math.isfinite(value := float(score)):
+        raise PromptError(f"score: expected a finite number, the mask's quality from 0 to 1; got {score!r}.")
+    return value
 
 
 def all_annotations_of(catalog: Catalog, image_id: str) -> list[AnnotationRecord]:

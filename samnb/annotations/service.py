@@ -16,7 +16,7 @@ from ..prompts import Prediction, Prompt
 from ..records import BY_HAND, UNSURE, ImageRecord, ImageRef, NewAnnotation
 from .annotation import Annotation, Annotations
 from .changes import AnnotationChanges
-from .rows import category_name, checked_mask, chosen_annotation, new_annotation
+from .rows import category_name, checked_mask, checked_score, chosen_annotation, new_annotation
 
 if TYPE_CHECKING:
     from ..models import Model
@@ -56,7 +56,7 @@ class AnnotationService:
         model = self._model.fingerprint if prompt else ""
         used = prompt or Prompt()
         row = new_annotation(
-            record, checked, category=name, score=float(score), prompt=used, source=BY_HAND, model=model
+            record, checked, category=name, score=checked_score(score), prompt=used, source=BY_HAND, model=model
         )
         return self._save(row)
 
@@ -80,7 +80,7 @@ class AnnotationService:
         score: float | None,
     ) -> Annotation:
         """Change an annotation and keep its id; what is None stays."""
-        values: dict[str, Any] = {"layer": layer, "score": score}
+        values: dict[str, Any] = {"layer": layer, "score": None if score is None else checked_score(score)}
         if category is not None:
             values["category"] = category_name(category)
         if mask is not None:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cache import EmbeddingCache
-from ..errors import ImageChanged
-from ..images import hash_of_upright, read_upright
+from ..images import read_known
 from ..models import Model, SupportsBatches, load_model
 from ..prompts import Embedding
 from ..store.limits import Limits
@@ -105,10 +104,7 @@ def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
 
 def _checked_picture(task: EncodeTask) -> Image:
     # The bytes of a JPEG are a tenth of its pixels; pixels are hashed only if the bytes changed.
-    picture, unchanged = read_upright(task.path, content_hash=task.content_hash)
-    if not unchanged and hash_of_upright(picture) != task.pixel_hash:
-        raise ImageChanged(task.path, task.dataset)
-    return picture
+    return read_known(task.path, task.pixel_hash, task.dataset, content_hash=task.content_hash)
 
 
 def load_or_encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tuple[Embedding, bool]:

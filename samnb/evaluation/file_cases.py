@@ -59,7 +59,7 @@ def read_masks(masks: AnyPath, images: AnyPath) -> CaseList:
     if not root.is_dir():
         raise ImageNotFound(root, expected="a folder of mask pictures")
     folder = picture_folder(images, root)
-    return _cases(read_mask_pictures(root, folder), folder)
+    return _cases(read_mask_pictures(root, folder, categories=None), folder)
 
 
 class _Picture:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ..errors import AnyPath, ImageError
-from ..images import content_hash, pixel_hash, read_pixels
+from ..images import content_hash, pixel_hashes
 from ..images.discovery import is_picture_name
 from ..images.folder import PictureFolder
+from ..images.names import name_key, parts_of, readings, shared_end, without_layout
 from ..records import ImageRecord
+from .readers.labelme import embedded_picture
 from .readers.objects import ImageReference
 from .writers.layout import distinct_names, safe
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EmbeddedPicture:
+    """A picture inside a JSON file of labelme, to be added: the file, and the picture's name."""
+
+    file: Path
+    name: str
+
+    def content(self) -> bytes:
+        """The bytes of the picture file. Raises `ImageError`."""
+        return embedded_picture(self.file)
 
 
 class ImageMatcher:
@@ -44,8 +61,8 @@ class ImageMatcher:
             return self.folder
         return PictureFolder.of({Path(record.path): record.filename for record in self.records})
 
-    def match(self, named: ImageReference) -> ImageRecord | Path:
-        """The image that a file refers to, or the picture in the folder that would have to be added.
+    def match(self, named: ImageReference) -> ImageRecord | Path | EmbeddedPicture:
+        """The image that a file refers to, or the picture that would have to be added: of the folder, or in the file.
 
         Raises
         ------
@@ -53,43 +70,97 @@ class ImageMatcher:
             None, or several.
         """
         file = self.file_of(named)
-        if file is None:
+        if file is not None:
+            found = self._of_file(file) or self._shown_like(file, named)
+            if found:
+                return self._one(found, named)
+            if self.folder is not None and self.folder.root in file.parents:
+                return file
+            raise ImageError(
+                f"{file} is there, but no image of the session has its pixels. Add it, or say "
+                f"images={str(file.parent)!r}."
+            )
+        if named.embedded is None:
             return self._by_names(named)
-        found = self._of_file(file)
+        picture = EmbeddedPicture(named.embedded, parts_of(readings(named.name)[-1])[-1])
+        found = self._of_content(picture.content())
         if found:
             return self._one(found, named)
-        if self.folder is not None and self.folder.root in file.parents:
-            return file
-        raise ImageError(
-            f"{file} is there, but no image of the session has its pixels. Add it, or say images={str(file.parent)!r}."
-        )
+        if self.folder is None:
+            raise ImageError(
+                "its picture is only inside the JSON file (imageData), and no image of the session has its pixels. "
+                "Say images= with any folder, and it is added from there."
+            )
+        return picture
 
     def file_of(self, named: ImageReference) -> Path | None:
         """The picture in the folder, or where the file says; None if there is none.
 
+        The exact path and the neighbour come before any search.
+
         Raises
         ------
         ImageError
-            Several pictures of the folder match.
+            Several pictures of the folder match, or only one that lies in another folder than the file says.
         """
-        if os.path.isabs(named.name) and os.path.isfile(named.name):
-            return Path(named.name)
+        names = readings(named.name)
+        absolute = [Path(name) for name in names if os.path.isabs(name)]
+        exact = [Path(os.path.abspath(self.folder.root / name)) for name in names] if self.folder else []
+        exact = [path for path in exact if self.folder and self.folder.root in path.parents]
+        beside = [Path(os.path.abspath(named.near / name)) for name in names]
+        ours = [path for path in beside if self._is_ours(path)]
+        for path in (*absolute, *ours, *exact):
+            if _is_picture(path):
+                return path
         if self.folder is not None:
-            found = _ending_in(named.name, self._in_folder) or _ending_in(named.original, self._in_folder)
-            exact = self.folder.root / named.name
-            if len(found) > 1 and exact not in found:
-                places = ", ".join(str(path) for path in found[:3])
-                raise ImageError(f"could be several pictures: {places}. Import them a folder at a time.")
-            if found:
-                return exact if exact in found else found[0]
-        beside = named.near / named.name
-        return Path(os.path.abspath(beside)) if os.path.isfile(beside) else None
+            found = self._search([*names, *([named.original] if named.original else [])])
+            if found is not None:
+                return found
+        return next((path for path in beside if _is_picture(path)), None)
+
+    def agreement(self, named: ImageReference, image: ImageRecord) -> tuple[int, bool, bool]:
+        """How a file's name for an image agrees with its path: in how many parts, in all, and in upper and lower case."""
+        if named.original and self._exported_as(image) == named.original:
+            return len(Path(image.path).parts), True, True
+        path = _shown_parts(image)
+        agreed = []
+        for name in readings(named.name):
+            parts = parts_of(name)
+            same = shared_end(parts, path)
+            cased = bool(parts) and unicodedata.normalize("NFC", parts[-1]) == unicodedata.normalize("NFC", path[-1])
+            agreed.append((same, same == len(parts), cased))
+        return max(agreed, default=(0, False, False))
+
+    def _exported_as(self, image: ImageRecord) -> str:
+        return self._exported.get(image.id, "")
 
     # -- available pictures ------------------------------------------------------------------------
 
     @cached_property
-    def _in_folder(self) -> dict[str, list[tuple[tuple[str, ...], Path]]]:
-        return _by_last((path, path) for path in (self.folder.paths if self.folder else ()))
+    def _in_folder(self) -> dict[str, list[Path]]:
+        return _grouped((name_key(path.name), path) for path in (self.folder.paths if self.folder else ()))
+
+    def _is_ours(self, path: Path) -> bool:
+        return str(path) in self._by_path or (self.folder is None or self.folder.root in path.parents)
+
+    def _search(self, names: Sequence[str]) -> Path | None:
+        folder = self.folder
+        elsewhere: list[Path] = []
+        assert folder is not None
+        for name in names:
+            parts = parts_of(name)
+            candidates = self._in_folder.get(name_key(parts[-1]), []) if parts else []
+            fit = [path for path in candidates if folder.agrees(path, parts[:-1])]
+            elsewhere += [path for path in candidates if path not in fit]
+            found = _nearest(parts, fit, lambda path: path.parts)
+            if len(found) > 1:
+                places = ", ".join(str(path) for path in found[:3])
+                raise ImageError(f"could be several pictures: {places}. Import them a folder at a time.")
+            if found:
+                return found[0]
+        if elsewhere and not any(parts_of(name) and name in self._by_exported for name in names):
+            raise _other_folder(str(elsewhere[0]), str(elsewhere[0].parent))
+        return None
 
     def _of_file(self, file: Path) -> list[ImageRecord]:
         for path in dict.fromkeys((str(file), os.path.realpath(file))):
@@ -99,14 +170,32 @@ class ImageMatcher:
             return []
         same_bytes = self._by_content.get(content_hash(file))
         # An upright copy, or one re-saved without loss, has other bytes.
-        return same_bytes or self._by_pixels.get(pixel_hash(read_pixels(file)), [])
+        hashes = [] if same_bytes else pixel_hashes(file)
+        return same_bytes or next((self._by_pixels[one] for one in hashes if one in self._by_pixels), [])
+
+    def _shown_like(self, file: Path, named: ImageReference) -> list[ImageRecord]:
+        """Images exported under that name whose 8 bits are the file's: an export has no more."""
+        names = [*readings(named.name), named.original]
+        records = [record for name in names for record in self._by_exported.get(name, [])]
+        stems = [record for name in names for record in self._by_stem.get(os.path.splitext(name)[0], [])]
+        likely = {record.id: record for record in (*records, *stems)}.values()
+        if not likely:
+            return []
+        shown = pixel_hashes(file)[0]
+        return [record for record in likely if os.path.isfile(record.path) and shown in pixel_hashes(record.path)]
+
+    def _of_content(self, content: bytes) -> list[ImageRecord]:
+        same_bytes = self._by_content.get(hashlib.sha256(content).hexdigest())
+        hashes = [] if same_bytes or not self.records else pixel_hashes(content)
+        return same_bytes or next((self._by_pixels[one] for one in hashes if one in self._by_pixels), [])
 
     def _one(self, found: Sequence[ImageRecord], named: ImageReference) -> ImageRecord:
         """The image with that name among those with the same pixels; of several in one dataset the first."""
-        last = PurePosixPath(named.name).name
+        names = {*readings(named.name), named.original}
+        last = {name_key(PurePosixPath(name).name) for name in names}
         for some in (
-            [record for record in found if self._exported[record.id] in (named.name, named.original)],
-            [record for record in found if record.filename == last],
+            [record for record in found if self._exported[record.id] in names],
+            [record for record in found if name_key(record.filename) in last],
             found,
         ):
             if len({record.dataset_id for record in some}) == 1:
@@ -116,19 +205,36 @@ class ImageMatcher:
     # -- names alone -------------------------------------------------------------------------------
 
     def _by_names(self, named: ImageReference) -> ImageRecord:
-        last = PurePosixPath(named.name).name
-        stem = safe(os.path.splitext(named.name)[0] if is_picture_name(last) else named.name, "image")
-        for found in (
-            self._by_exported.get(named.original or named.name, []),
-            _ending_in(named.name, self._records_by_last),
-            _ending_in(named.original, self._records_by_last),
-            self._by_stem.get(stem, []),
-        ):
-            if len(found) > 1:
-                raise _several(found)
-            if found:
-                return found[0]
+        elsewhere: list[ImageRecord] = []
+        for name in (*([named.original] if named.original else []), *readings(named.name)):
+            parts = parts_of(name)
+            last = parts[-1] if parts else ""
+            stem = safe(os.path.splitext(name)[0] if is_picture_name(last) else name, "image")
+            candidates = self._records_by_last.get(name_key(last), [])
+            fit = [record for record in candidates if self._fits(record, name)]
+            elsewhere += [record for record in candidates if record not in fit]
+            for found in (
+                self._by_exported.get(name, []),
+                _nearest(parts, fit, _shown_parts),
+                self._by_stem.get(stem, []),
+            ):
+                if len(found) > 1:
+                    raise _several(found)
+                if found:
+                    return found[0]
+        if elsewhere:
+            raise _other_folder(elsewhere[0].path, str(Path(elsewhere[0].path).parent))
         raise ImageError("no image of that name. Add its picture first, or say where it is with images=.")
+
+    def _fits(self, record: ImageRecord, name: str) -> bool:
+        """False if the folders of a name contradict those of an image's path."""
+        folders, path = parts_of(name)[:-1], _shown_parts(record)[:-1]
+        meant = without_layout(folders)
+        # A stored picture lies in a folder named by its bytes; on another computer, the upper folders are others.
+        if not meant or _is_stored(record):
+            return True
+        same = shared_end(meant, without_layout(path))
+        return same == len(meant) or (same > 0 and (os.path.isabs(name) or name[1:2] == ":"))
 
     @cached_property
     def _exported(self) -> dict[str, str]:
@@ -140,9 +246,8 @@ class ImageMatcher:
         return _grouped((self._exported[record.id], record) for record in self.records)
 
     @cached_property
-    def _records_by_last(self) -> dict[str, list[tuple[tuple[str, ...], ImageRecord]]]:
-        # A picture added from memory or a zip file is stored under another name than it is shown with.
-        return _by_last((Path(record.path).with_name(Path(record.filename).name), record) for record in self.records)
+    def _records_by_last(self) -> dict[str, list[ImageRecord]]:
+        return _grouped((name_key(_shown_parts(record)[-1]), record) for record in self.records)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[ImageRecord]]:
@@ -173,24 +278,43 @@ def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
     return groups
 
 
-def _by_last(pairs: Iterable[tuple[Path, T]]) -> dict[str, list[tuple[tuple[str, ...], T]]]:
-    """By the last part of their path: all its parts, and the value."""
-    groups: dict[str, list[tuple[tuple[str, ...], T]]] = {}
-    for path, thing in pairs:
-        groups.setdefault(path.name, []).append((path.parts, thing))
-    return groups
+def _nearest(parts: Sequence[str], candidates: Sequence[T], path_of: Callable[[T], Sequence[str]]) -> list[T]:
+    """Those whose paths share the longest end with a name, and of these those that are written like it."""
+    if not candidates:
+        return []
+    longest = max(shared_end(parts, path_of(one)) for one in candidates)
+    found = [one for one in candidates if shared_end(parts, path_of(one)) == longest]
+    for alike in (str, partial(unicodedata.normalize, "NFC")):
+        end = [alike(part) for part in parts[-longest:]]
+        same = [one for one in found if [alike(part) for part in path_of(one)[-longest:]] == end]
+        if same:
+            return same
+    return found
 
 
-def _ending_in(name: str, by_last: dict[str, list[tuple[tuple[str, ...], T]]]) -> list[T]:
-    """Those whose paths share the longest end with the name."""
-    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-    candidates = by_last.get(parts[-1], []) if parts else []
-    for length in range(len(parts), 0, -1):
-        end = tuple(parts[-length:])
-        found = [thing for path, thing in candidates if path[-length:] == end]
-        if found:
-            return found
-    return []
+def _shown_parts(record: ImageRecord) -> tuple[str, ...]:
+    # A picture added from memory or a zip file is stored under another name than it is shown with.
+    return (*Path(record.path).parts[:-1], Path(record.filename).name)
+
+
+def _is_stored(record: ImageRecord) -> bool:
+    path = Path(record.path)
+    return path.parent.parent.name == "images" and path.parent.name == record.content_hash[:16]
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        # labelme's own examples name the JSON file itself.
+        return path.is_file() and path.suffix.lower() != ".json"
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _other_folder(place: str, folder: str) -> ImageError:
+    return ImageError(
+        f"no image of that name in that folder. {place} has the name and lies in another one: if it is meant, "
+        f"say images={folder!r}."
+    )
 
 
 def picture_folder(images: AnyPath, path: AnyPath) -> PictureFolder:

@@ -21,7 +21,7 @@ from ..ingest.report import AddReport
 from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from ..records import BY_HAND, AnnotationRecord, Failure, ImageRecord, NewAnnotation
-from .image_matching import ImageMatcher, picture_folder
+from .image_matching import EmbeddedPicture, ImageMatcher, picture_folder
 from .readers.coco import read_coco
 from .readers.labelme import read_labelme
 from .readers.mask_pngs import read_mask_pictures
@@ -71,7 +71,7 @@ def import_job(
     path: AnyPath,
     library: ImageLibrary,
     *,
-    add: Callable[[list[Path]], AddReport],
+    add: Callable[[list[Any]], AddReport],
     on_changed: Callable[[str], object],
     dataset: str | None = None,
     images: AnyPath | None = None,
@@ -108,7 +108,7 @@ class ImportRun:
     library: ImageLibrary
     matcher: ImageMatcher
     contents: Contents
-    add: Callable[[list[Path]], AddReport]
+    add: Callable[[list[Any]], AddReport]
     on_changed: Callable[[str], object]
     by_hand: bool = False
     added: int = 0
@@ -118,6 +118,7 @@ class ImportRun:
     pictures_added: int = 0
     categories_added: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def events(self, control: JobControl) -> Iterator[Event]:
         """Add what is missing, image after image; the last event has the report in its details."""
@@ -150,22 +151,55 @@ class ImportRun:
 
     def _images(self, of_picture: Mapping[ImageReference, list[ImportedObject]]) -> dict[ImageReference, ImageRecord]:
         """The images of the file, in its order; those in the folder are added, others reported."""
-        images: dict[ImageReference, ImageRecord | Path] = {}
+        images: dict[ImageReference, ImageRecord | Path | EmbeddedPicture] = {}
         for named, objects in of_picture.items():
             try:
                 images[named] = self.matcher.match(named)
             except ImageError as error:
-                lost = f" ({count_text(len(objects), 'object')})" if objects else ""
-                self.failed.append(Failure(f"{named.name}{lost}", str(error).removeprefix(f"{named.name}: ")))
+                self._lost(named, objects, str(error))
         new = list(dict.fromkeys(found for found in images.values() if isinstance(found, Path)))
-        added = self._added(new) if new else {}
+        added: dict[Path | EmbeddedPicture, ImageRecord] = {**self._added(new)} if new else {}
+        for embedded in dict.fromkeys(found for found in images.values() if isinstance(found, EmbeddedPicture)):
+            # One at a time: a picture in a file of text takes a third more memory than its own file.
+            report = self.add([(embedded.name, embedded.content())])
+            self.pictures_added += report.added
+            self.failed += report.failed
+            added |= {embedded: image for image in report.images[:1]}
         certain = {
             named: image
             for named, found in images.items()
             if (image := found if isinstance(found, ImageRecord) else added.get(found)) is not None
         }
         filled = self.library.with_hashes(list(certain.values()))
-        return dict(zip(certain, filled, strict=True))
+        return self._without_contradictions(dict(zip(certain, filled, strict=True)), of_picture)
+
+    def _without_contradictions(
+        self, certain: dict[ImageReference, ImageRecord], of_picture: Mapping[ImageReference, list[ImportedObject]]
+    ) -> dict[ImageReference, ImageRecord]:
+        """Of several names for one image those that agree with its path best; the others are reported."""
+        together: dict[str, list[ImageReference]] = {}
+        for named, image in certain.items():
+            together.setdefault(image.id, []).append(named)
+        otherwise = 0
+        for several in together.values():
+            agreed = {named: self.matcher.agreement(named, certain[named]) for named in several}
+            otherwise += sum(same > 0 and not cased for same, _, cased in agreed.values())
+            best = max(agreed.values())
+            for named, (same, whole, cased) in agreed.items():
+                if 0 < same and (same, cased) < (best[0], best[2]) and not (whole and cased):
+                    path = certain.pop(named).path
+                    self._lost(named, of_picture[named], f"another record of the file is {path}, and this one is not.")
+            left = [named for named in several if named in certain]
+            if len(left) > 1:
+                listed = ", ".join(f"{n.name} (no. {n.number})" if n.number is not None else n.name for n in left[:3])
+                self.notes.append(f"{len(left)} records of one picture, whose objects are all on it: {listed}")
+        if otherwise:
+            self.notes.append(f"{count_text(otherwise, 'name')} found in another spelling of upper and lower case")
+        return certain
+
+    def _lost(self, named: ImageReference, objects: Sequence[ImportedObject], reason: str) -> None:
+        lost = f" ({count_text(len(objects), 'object')})" if objects else ""
+        self.failed.append(Failure(f"{named.name}{lost}", reason.removeprefix(f"{named.name}: ")))
 
     def _added(self, paths: list[Path]) -> dict[Path, ImageRecord]:
         report = self.add(paths)
@@ -196,6 +230,7 @@ class ImportRun:
         try:
             mask, turned = upright_mask(found, image.size_hw, Path(image.path), image.filename)
             self.turned += turned
+            self.failed += [Failure(found.place, f"a part of it is left out: {reason}") for reason in found.lost]
             if not mask.any() and not found.may_be_empty:
                 raise ImageError("an empty mask: it covers the middle of no pixel of the image.")
         except ImageError as error:
@@ -235,7 +270,7 @@ class ImportRun:
         return new
 
     def _report(self, images: int) -> ImportReport:
-        notes = [*self.contents.notes]
+        notes = [*self.contents.notes, *self.notes]
         if self.like:
             notes.append(f"{count_text(self.like, 'object')} there with another outline or category: left as they are")
         if self.turned:

@@ -3,8 +3,9 @@
 from .discovery import IMAGE_SUFFIXES, find_images
 from .files import MAX_FILE_BYTES
 from .hashing import DECODER_VERSION, content_hash, hash_of_upright, pixel_hash
+from .opening import MAX_PIXELS, open_picture
 from .perceptual import perceptual_hash
-from .reading import MAX_PIXELS, Picture, as_pixels, read_picture, read_pixels, read_upright, suffix_for
+from .reading import Picture, as_pixels, pixel_hashes, read_known, read_picture, read_pixels, read_upright, suffix_for
 from .thumbnails import encode_png, thumbnail
 
 __all__ = [
@@ -18,8 +19,11 @@ __all__ = [
     "encode_png",
     "find_images",
     "hash_of_upright",
+    "open_picture",
     "perceptual_hash",
     "pixel_hash",
+    "pixel_hashes",
+    "read_known",
     "read_picture",
     "read_pixels",
     "read_upright",

@@ -6,6 +6,7 @@ import glob
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,16 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Suffixes of pictures inside a folder; a file that is named explicitly may have any suffix."""
 
+OTHER_PICTURES = frozenset(
+    {".arw", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".exr", ".heic", ".heif", ".ico", ".jxl", ".lif", ".nd2", ".ndpi"}
+    | {".nef", ".orf", ".psd", ".raf", ".rw2", ".svg", ".svs", ".tga", ".xcf"}
+)
+"""Suffixes of pictures that samnb does not decode; of those in a folder it is said that they are left out."""
+
 
 _NUMBERS = re.compile(r"(\d+)")
 _OnError = Callable[[str, OSError], object]
+_OnOther = Callable[[str], object]
 
 
 def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
@@ -61,7 +69,9 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
     return [Path(path) for path in first.values()]
 
 
-def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Iterator[str]:
+def iter_images(
+    source: AnyPath, *, unreadable: _OnError | None = None, left_out: _OnOther | None = None
+) -> Iterator[str]:
     """`find_images` for one path, folder or glob, as an iterator: a large folder yields its first files at once.
 
     Parameters
@@ -69,6 +79,8 @@ def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Itera
     source : path or glob
     unreadable : callable, optional
         Called with the path of a folder that cannot be listed, and the reason; its files are left out. Default: log it.
+    left_out : callable, optional
+        Called with the path of each picture of a folder that has one of `OTHER_PICTURES`.
 
     Raises
     ------
@@ -76,11 +88,35 @@ def iter_images(source: AnyPath, *, unreadable: _OnError | None = None) -> Itera
         Nothing exists there, or no picture.
     """
     none = True
-    for path in _expand(source, unreadable or _warn):
+    others: list[str] = []
+
+    def other(path: str) -> None:
+        others.append(path)
+        if left_out is not None:
+            left_out(path)
+
+    for path in _expand(source, unreadable or _warn, other):
         none = False
         yield path
     if none:
-        raise ImageNotFound(source)
+        raise ImageNotFound(source, found=other_pictures_text(others))
+
+
+def other_pictures_text(names: Iterable[str]) -> str:
+    """A line about pictures of `OTHER_PICTURES`; "" for none.
+
+    >>> other_pictures_text(["a.HEIC", "b.heic"])
+    '2 pictures left out, of formats that are not decoded: 2 HEIC. Convert them to JPEG, PNG or TIFF'
+    """
+    kinds = Counter(name[name.rfind(".") + 1 :].upper() for name in names)
+    if not kinds:
+        return ""
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    what = "picture" if kinds.total() == 1 else "pictures"
+    return (
+        f"{kinds.total():,} {what} left out, of formats that are not decoded: {listed}. "
+        "Convert them to JPEG, PNG or TIFF"
+    )
 
 
 def is_picture_name(name: str) -> bool:
@@ -92,11 +128,16 @@ def is_picture_name(name: str) -> bool:
     return not name.startswith(".") and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
-def _expand(source: AnyPath, unreadable: _OnError) -> Iterator[str]:
+def is_other_picture(name: str) -> bool:
+    """True for the name of a picture of `OTHER_PICTURES`."""
+    return not name.startswith(".") and name[name.rfind(".") :].lower() in OTHER_PICTURES
+
+
+def _expand(source: AnyPath, unreadable: _OnError, other: _OnOther | None = None) -> Iterator[str]:
     path = os.path.expanduser(os.fspath(source))
     try:
         if os.path.isdir(path):
-            yield from _walk(str(Path(path)), unreadable)
+            yield from _walk(str(Path(path)), unreadable, other)
             return
         if os.path.exists(path):
             yield str(Path(path))
@@ -110,32 +151,34 @@ def _expand(source: AnyPath, unreadable: _OnError) -> Iterator[str]:
     for match in sorted(glob.iglob(str(pattern), recursive=True), key=_natural):
         if os.path.isdir(match):
             if pattern.name != "**":
-                yield from _walk(match, unreadable)
+                yield from _walk(match, unreadable, other)
         elif named or is_picture_name(os.path.basename(match)):
             yield match
 
 
-def _walk(folder: str, unreadable: _OnError) -> Iterator[str]:
+def _walk(folder: str, unreadable: _OnError, other: _OnOther | None) -> Iterator[str]:
     # With strings: a Path for every step would take longer than the disk does. With a list of open folders, because a
     # tree may be deeper than Python's stack.
     seen: set[tuple[int, int]] = set()
-    stack = [_entries(folder, seen, unreadable)]
+    stack = [_entries(folder, seen, unreadable, other)]
     while stack:
         for path, is_folder in stack[-1]:
             if is_folder:
-                stack.append(_entries(path, seen, unreadable))
+                stack.append(_entries(path, seen, unreadable, other))
                 break
             yield path
         else:
             stack.pop()
 
 
-def _entries(folder: str, seen: set[tuple[int, int]], unreadable: _OnError) -> Iterator[tuple[str, bool]]:
+def _entries(
+    folder: str, seen: set[tuple[int, int]], unreadable: _OnError, other: _OnOther | None
+) -> Iterator[tuple[str, bool]]:
     """Folders and pictures in a folder, in natural order; none in a folder that was visited through a link already."""
     try:
         status = os.stat(folder)
         with os.scandir(folder) as entries:
-            found = [(_key(entry.name), entry.path, is_folder) for entry in entries for is_folder in _kind(entry)]
+            found = [(_key(entry.name), entry.path, is_folder) for entry in entries for is_folder in _kind(entry, other)]
     except OSError as error:
         unreadable(folder, error)
         return iter(())
@@ -147,7 +190,7 @@ def _entries(folder: str, seen: set[tuple[int, int]], unreadable: _OnError) -> I
     return iter([(path, is_folder) for _, path, is_folder in found])
 
 
-def _kind(entry: os.DirEntry[str]) -> tuple[bool, ...]:
+def _kind(entry: os.DirEntry[str], other: _OnOther | None) -> tuple[bool, ...]:
     """(True,) for a folder, (False,) for a picture, () for anything else."""
     if entry.name.startswith("."):
         return ()
@@ -158,7 +201,11 @@ def _kind(entry: os.DirEntry[str]) -> tuple[bool, ...]:
         return (False,) if is_picture_name(entry.name) and os.path.isfile(entry.path) else ()
     if entry.is_dir():
         return (True,)
-    return (False,) if is_picture_name(entry.name) and entry.is_file() else ()
+    if is_picture_name(entry.name):
+        return (False,) if entry.is_file() else ()
+    if other is not None and is_other_picture(entry.name) and entry.is_file():
+        other(entry.path)
+    return ()
 
 
 def _warn(folder: str, error: OSError) -> None:

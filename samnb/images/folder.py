@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import AnyPath, ImageNotFound
 from .discovery import find_images
+from .names import name_key, shared_end, without_layout
 
 
 class PictureFolder:
@@ -31,6 +33,9 @@ class PictureFolder:
         No such folder, or no picture in it.
     """
 
+    chosen = True
+    """False for pictures of any folders: `root` is then only what they have in common."""
+
     def __init__(self, folder: AnyPath, *, without: Path | None = None):
         root = Path(folder).expanduser().absolute()
         if not root.is_dir():
@@ -44,14 +49,29 @@ class PictureFolder:
         folder = cls.__new__(cls)
         root = os.path.commonpath({path.parent for path in names}) if names else os.sep
         folder._set(Path(root), names)
+        folder.chosen = False
         return folder
 
     def of_stem(self, stem: str) -> list[Path]:
-        """All pictures whose name without suffix is `stem`."""
-        return self._by_stem.get(stem, [])
+        """All pictures whose name without suffix is `stem`; if none is, those that differ only in upper or lower case."""
+        found = self._by_stem.get(name_key(stem), [])
+        key = unicodedata.normalize("NFC", stem)
+        return [path for path in found if unicodedata.normalize("NFC", Path(self._names[path]).stem) == key] or found
+
+    def agrees(self, path: Path, folders: Sequence[str]) -> bool:
+        """False if the folders before a picture's name in a file contradict those it lies in.
+
+        Folders above a chosen `root` are the user's affair: only those below it count.
+        """
+        meant = without_layout(folders)
+        where = path.parent.relative_to(self.root).parts if self.chosen else path.parent.parts
+        if not self.chosen:
+            return shared_end(meant, where) == len(meant)
+        inside = without_layout(where)
+        return shared_end(meant, inside) == min(len(meant), len(inside))
 
     def _set(self, root: Path, names: Mapping[Path, str]) -> None:
-        self.root, self.paths = root, list(names)
+        self.root, self.paths, self._names = root, list(names), names
         self._by_stem: dict[str, list[Path]] = {}
         for path, name in names.items():
-            self._by_stem.setdefault(Path(name).stem, []).append(path)
+            self._by_stem.setdefault(name_key(Path(name).stem), []).append(path)

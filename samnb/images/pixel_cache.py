@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from ..errors import ImageChanged
+from ..errors import AnyPath
 from ..records import ImageRecord
-from .hashing import pixel_hash
-from .reading import read_pixels
+from .reading import read_known
 
 
 class PixelCache:
@@ -41,18 +39,12 @@ class PixelCache:
         return pixels
 
 
-def read_checked(path: str | Path, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
+def read_checked(path: AnyPath, expected_hash: str, dataset: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 pixels of a file that has not changed since it was added.
-
-    The key of an embedding holds the pixels' hash: with the pixels of a changed file, a wrong embedding would be saved
-    for every later session.
 
     Raises
     ------
     ImageError
         The file cannot be read, or holds other pixels now (`ImageChanged`).
     """
-    pixels = read_pixels(path)
-    if pixel_hash(pixels) != expected_hash:
-        raise ImageChanged(path, dataset)
-    return pixels
+    return np.array(read_known(path, expected_hash, dataset))

@@ -3,47 +3,35 @@
 Pixels are always an (H, W, 3) uint8 RGB array, upright (EXIF orientation applied):
 
 - transparency becomes white, CMYK and palettes become RGB, of an animation the first frame is used;
-- 16-bit grey is divided by 257 in every picture, so that equal values are equal pixels across a dataset (scaling
-  each picture to its own range would break this); Pillow reduces 16-bit colour to its high byte;
-- float files hold 0..1. Other floats and 32-bit integers have no defined white: they are scaled from their
-  smallest to their largest value. Pillow reads them in grey only;
+- pictures of more than 8 bits are scaled by their depth, see `samnb.images.depth`;
 - colour profiles are not applied.
 
 `read_picture` also gives the three hashes of a picture: the *content hash* of its bytes, the *pixel hash* of its pixels
-(a lossless re-save keeps it), and the *perceptual hash*, which is alike for pictures that look alike.
+(a lossless re-save keeps it), and the *perceptual hash*, which is alike for pictures that look alike. Two pictures that
+differ in values which 8 bits cannot show have different pixel hashes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
+from ..errors import AnyPath, ImageChanged, ImageError, ImageUnreadable
+from . import depth
 from .files import read_file
-from .hashing import pixel_hash
+from .frames import count_frames
+from .hashing import hash_of_upright, pixel_hash
+from .opening import check_size, open_picture
 from .perceptual import compute_perceptual_hash
 
-MAX_PIXELS = 200_000_000
-"""Pictures with more pixels are refused after reading the header, before anything is decoded."""
-
-
-# Only formats that decode in-process: EPS, for example, would run the file's program in Ghostscript.
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
-_SUFFIXES = {name: f".{name.lower()}" for name in _FORMATS} | {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
-_MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
+_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _ORIENTATION_TAG = 0x0112
 _STRIP = 4_000_000  # pixels that are blended at once
 _UPRIGHT = {
@@ -55,7 +43,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_limit_lock = threading.Lock()
 
 Pixels = NDArray[np.uint8]
 
@@ -78,6 +65,8 @@ class Picture:
         `samnb.images.perceptual.PerceptualHash.detail`: how reliable the perceptual hash is.
     size_bytes, mtime_ns, inode : int
         Of the file when it was read; while they stay the same, the file counts as unchanged.
+    frames : int
+        Pages or frames of the file, counted to 1,000; the picture is the first.
     """
 
     path: Path
@@ -90,6 +79,33 @@ class Picture:
     mtime_ns: int
     inode: int
     perceptual_detail: float
+    frames: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """A decoded picture: RGB and upright; the hash of values that 8 bits do not hold, or ""; how it once was read."""
+
+    image: Image.Image
+    deeper: str = ""
+    earlier: Image.Image | None = None
+    frames: int = 1
+
+    @property
+    def has_earlier(self) -> bool:
+        """True if an earlier version knows it by another pixel hash."""
+        return bool(self.deeper) or self.earlier is not None
+
+    @property
+    def pixel_hash(self) -> str:
+        return self.deeper or hash_of_upright(self.image)
+
+    def known_as(self, expected_hash: str) -> Image.Image | None:
+        """The picture as it was when its pixel hash was that; None if it never was."""
+        if self.pixel_hash == expected_hash:
+            return self.image
+        seen = (self.image, self.earlier) if self.deeper else (self.earlier,)
+        return next((one for one in seen if one is not None and hash_of_upright(one) == expected_hash), None)
 
 
 def read_pixels(path: AnyPath) -> Pixels:
@@ -113,7 +129,7 @@ def read_pixels(path: AnyPath) -> Pixels:
     >>> read_pixels(file).shape
     (4, 6, 3)
     """
-    return np.array(_decode(read_file(path)[0], path))
+    return np.array(_decode(read_file(path)[0], path).image)
 
 
 def read_upright(path: AnyPath, *, content_hash: str = "") -> tuple[Image.Image, bool]:
@@ -122,7 +138,45 @@ def read_upright(path: AnyPath, *, content_hash: str = "") -> tuple[Image.Image,
     Also True when the file's bytes have that SHA-256: then the pixels are those of an earlier reading.
     """
     content = read_file(path)[0]
-    return _decode(content, path), hashlib.sha256(content).hexdigest() == content_hash
+    decoded = _decode(content, path)
+    return decoded.image, not decoded.has_earlier and hashlib.sha256(content).hexdigest() == content_hash
+
+
+def read_known(path: AnyPath, expected_hash: str, dataset: str, *, content_hash: str = "") -> Image.Image:
+    """The RGB, upright PIL image of a file that has not changed since it was added.
+
+    The key of an embedding holds the pixels' hash: with the pixels of a changed file, a wrong embedding would be saved
+    for every later session.
+
+    Parameters
+    ----------
+    expected_hash : str
+        The pixel hash it was added with, by this or an earlier version.
+    dataset : str
+        Its dataset in messages.
+    content_hash : str
+        The SHA-256 of its bytes, if known: the pixels of the same bytes need not be hashed.
+
+    Raises
+    ------
+    ImageError
+        The file cannot be read, or holds other pixels now (`ImageChanged`).
+    """
+    content = read_file(path)[0]
+    decoded = _decode(content, path)
+    if not decoded.has_earlier and content_hash and hashlib.sha256(content).hexdigest() == content_hash:
+        return decoded.image
+    known = decoded.known_as(expected_hash)
+    if known is None:
+        raise ImageChanged(path, dataset)
+    return known
+
+
+def pixel_hashes(source: AnyPath | bytes) -> tuple[str, ...]:
+    """The pixel hash of a file, then others by which earlier versions, or copies of 8 bits, may know it."""
+    decoded = _decode(source, "") if isinstance(source, bytes) else _decode(read_file(source)[0], source)
+    shown = [hash_of_upright(one) for one in (decoded.image, decoded.earlier) if one is not None]
+    return tuple(dict.fromkeys([decoded.pixel_hash, *shown]))
 
 
 def read_picture(path: AnyPath) -> Picture:
@@ -134,20 +188,21 @@ def read_picture(path: AnyPath) -> Picture:
         As `read_pixels`.
     """
     content, status = read_file(path)
-    upright = _decode(content, path)
-    pixels = np.asarray(upright)
-    perceptual = compute_perceptual_hash(upright)
+    decoded = _decode(content, path)
+    pixels = np.asarray(decoded.image)
+    perceptual = compute_perceptual_hash(decoded.image)
     return Picture(
         path=Path(path),
         pixels=pixels,
         size_hw=pixels.shape[:2],
         content_hash=hashlib.sha256(content).hexdigest(),
-        pixel_hash=pixel_hash(pixels),
+        pixel_hash=decoded.deeper or pixel_hash(pixels),
         perceptual_hash=perceptual.hex,
         size_bytes=len(content),
         mtime_ns=status.st_mtime_ns,
         inode=status.st_ino,
         perceptual_detail=perceptual.detail,
+        frames=decoded.frames,
     )
 
 
@@ -178,15 +233,15 @@ def as_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
     (2, 5, 3)
     """
     if isinstance(image, Image.Image):
-        _check_size((image.height, image.width), "the PIL image")
-        return np.array(_decoded(image, getattr(image, "filename", "") or "the PIL image"))
+        check_size((image.height, image.width), "the PIL image")
+        return np.array(_decoded(image, getattr(image, "filename", "") or "the PIL image").image)
     if not isinstance(image, np.ndarray):
         raise ImageError(
             f"Expected a PIL image or a NumPy array, got {type(image).__name__}. "
             "Read a file with samnb.images.read_pixels(path); turn other containers into an array first."
         )
     _check_shape(image.shape)
-    _check_size(image.shape[:2], "the array")
+    check_size(image.shape[:2], "the array")
     values = _bytes_of(image)
     if values.ndim == 2:
         values = values[..., None]
@@ -203,8 +258,9 @@ def suffix_for(content: bytes) -> str:
     ('.png', '')
     """
     try:
-        with _opened_picture(content, "") as image:
-            return _SUFFIXES.get(image.format or "", "")
+        with open_picture(content) as image:
+            form = image.format or ""
+            return _SUFFIXES.get(form, f".{form.lower()}")
     except ImageError:
         return ""
 
@@ -212,80 +268,52 @@ def suffix_for(content: bytes) -> str:
 # ---------------------------------------------------------------- reading
 
 
-def _decode(content: bytes, path: AnyPath) -> Image.Image:
-    with _opened_picture(content, path) as image:
-        _check_size((image.height, image.width), path)
-        _check_scans(content, image, path)
-        return _decoded(image, path)
+def _decode(content: bytes, path: AnyPath) -> _Decoded:
+    with open_picture(content, path) as image:
+        if image.format == "TIFF":
+            depth.check_tiff(image, path)
+        deep = depth.deep_colour(content, image)
+        frames = count_frames(content, image)
+        decoded = _decoded(image, path, frames=frames)
+        if not deep:
+            return decoded
+        brighter = depth.low_colour(content, np.asarray(_as_rgb(image)))
+        earlier = None if brighter is None else decoded.image
+        rgb = decoded.image if brighter is None else _turned(Image.fromarray(brighter), image)
+        return _Decoded(rgb, depth.hash_of_file(content), earlier, frames)
 
 
-def _opened_picture(content: bytes, path: AnyPath) -> Image.Image:
-    try:
-        with _own_limit():
-            return Image.open(io.BytesIO(content), formats=_formats())
-    except UnidentifiedImageError as error:
-        raise ImageUnreadable(path, f"not a picture that can be decoded ({_beginning(content)})") from error
-    except Exception as error:
-        # Pillow's plugins raise a dozen unrelated classes on damaged files; all have the same meaning here.
-        raise ImageUnreadable(path, f"the header is damaged ({error})") from error
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    """The formats of `_FORMATS` that this build of Pillow can open."""
-    Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
-
-
-@contextmanager
-def _own_limit() -> Iterator[None]:
-    """Turn Pillow's own pixel limit off while a header is read; `_check_size` follows at once.
-
-    The limit is a global of the process, hence the lock; it would refuse pictures below `MAX_PIXELS`.
-    """
-    with _limit_lock:
-        theirs = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = theirs
-
-
-def _check_scans(content: bytes, image: Image.Image, path: AnyPath) -> None:
-    """Each scan of a progressive JPEG decodes all pixels, even with few bytes: kilobytes could take hours."""
-    if image.format != "JPEG":
-        return
-    scans = content.count(b"\xff\xda")
-    if scans > _MANY_SCANS and scans * image.width * image.height > _SCANNED_PIXELS:
-        raise ImageUnreadable(path, f"a JPEG of {scans:,} scans, made to be slow")
-
-
-def _check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:
-    height, width = size_hw
-    # Of the package, because users set it there.
-    limit = sys.modules[__package__].MAX_PIXELS
-    if height * width > limit:
-        raise ImageTooLarge(path, (height, width), limit)
-    if height * width == 0:
-        raise ImageUnreadable(path, f"{width} x {height} holds no pixels")
-
-
-def _decoded(image: Image.Image, path: AnyPath) -> Image.Image:
-    """RGB, upright."""
+def _decoded(image: Image.Image, path: AnyPath, *, frames: int = 1) -> _Decoded:
+    """RGB, upright, and the hash of what 8 bits do not hold."""
     try:
         image.load()
-        # After load, because there Pillow itself turns a TIFF upright and drops the tag.
-        turn = _UPRIGHT.get(_orientation(image))
-        rgb = _as_rgb(image, path)
-        return rgb if turn is None else rgb.transpose(turn)
+        if not depth.is_deep_grey(image):
+            signed = depth.signed_grey(image)
+            earlier = None if signed is None else _turned(_as_rgb(image), image)
+            return _Decoded(_turned(_as_rgb(signed or image), image), "", earlier, frames)
+        shown, before = depth.grey_of(image, path), depth.earlier_grey(image)
+        deeper = depth.hash_of_values(image, shown)
+        if before is not None and (before == shown).all():
+            before = None
+        rgb, earlier = (
+            None if grey is None else _turned(Image.fromarray(grey).convert("RGB"), image) for grey in (shown, before)
+        )
+        assert rgb is not None
+        return _Decoded(rgb, deeper, earlier, frames)
     except ImageError:
         raise
     except Exception as error:
         raise ImageUnreadable(path, f"truncated or damaged ({error or type(error).__name__})") from error
 
 
-def _orientation(image: Image.Image) -> int:
+def _turned(rgb: Image.Image, image: Image.Image) -> Image.Image:
+    """Upright, by the EXIF tag of the loaded picture: Pillow itself turns a TIFF while loading, and drops the tag."""
+    turn = _UPRIGHT.get(orientation_of(image))
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 if there is none, or EXIF is damaged."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except (SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error):
@@ -293,10 +321,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _as_rgb(image: Image.Image, path: AnyPath) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = np.asarray(image)
-        return Image.fromarray(_grey_bytes(grey, path)).convert("RGB")
+def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.has_transparency_data or image.mode in ("La", "RGBa"):
@@ -313,23 +338,6 @@ def _on_white(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
         rgb.paste(Image.alpha_composite(white, strip).convert("RGB"), box)
     return rgb
-
-
-def _grey_bytes(grey: NDArray[Any], path: AnyPath) -> Pixels:
-    """Grey values of a file with more than 8 bits, (H, W) of integers or floats, as (H, W) uint8."""
-    if not np.isfinite(grey).all():
-        raise ImageUnreadable(path, "holds values that are not finite (NaN or infinity)")
-    low, high = float(grey.min()), float(grey.max())
-    if grey.dtype.kind == "f":
-        low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
-    elif low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    scaled = (grey.astype(np.float64) - low) * (255 / ((high - low) or 1))
-    return scaled.round().astype(np.uint8)
-
-
-def _beginning(content: bytes) -> str:
-    return "begins with " + repr(content[:8])[1:]
 
 
 # ---------------------------------------------------------------- arrays

@@ -17,7 +17,7 @@ from functools import partial
 from typing import BinaryIO
 
 from ..errors import AnyPath, ImageNotFound, ImageUnreadable
-from .discovery import IMAGE_SUFFIXES, is_picture_name
+from .discovery import IMAGE_SUFFIXES, is_other_picture, is_picture_name
 
 MAX_MEMBERS = 200_000
 """Archives with more members are refused before they are listed."""
@@ -208,6 +208,8 @@ def _is_odd(info: zipfile.ZipInfo) -> str:
     # A member without a file type comes from a system without file types.
     if kind and not stat.S_ISREG(mode):
         return "refused, a link" if stat.S_ISLNK(mode) else "refused, not a regular file"
+    if is_other_picture(info.filename.rpartition("/")[2]):
+        return "a picture in a format that is not decoded: convert it to JPEG, PNG or TIFF"
     if info.filename.lower().endswith(_ARCHIVES):
         return "an archive inside an archive: unpack it and add its pictures"
     return ""

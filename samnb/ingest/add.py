@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.file_index import FileStat
+from ..cards import count_text
 from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
 from ..errors import ImageError
-from ..images import read_picture
+from ..images import Picture, read_picture
+from ..images.discovery import other_pictures_text
 from ..images.hashing import content_hash
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.zip_files import Member
@@ -31,7 +33,7 @@ from ..jobs import Event, Job, JobControl
 from ..printable import printable
 from ..records import Failure
 from .report import AddReport
-from .sources import Item, Rejected, StoredFile, items_of, store_bytes
+from .sources import Item, LeftOut, Rejected, StoredFile, items_of, store_bytes
 
 _log = logging.getLogger("samnb.intake")
 
@@ -51,6 +53,7 @@ class _Read(NamedTuple):
     record: ImageRecord | None = None
     new: NewImage | None = None
     reason: str = ""
+    frames: int = 1
 
 
 @dataclass
@@ -117,6 +120,8 @@ class _Ingest:
         self._added = self._changed = self._duplicates = 0
         self._done = self._total = self._refused = 0
         self._broken_off = self._alone = False
+        self._left_out: set[str] = set()
+        self._pages: list[str] = []
         self._seen: set[str] = set()
 
     def events(self, source: Any, control: JobControl) -> Iterator[Event]:
@@ -140,6 +145,9 @@ class _Ingest:
         found: dict[Item, None] = {}
         reported = time.monotonic()
         for item in items_of(source, self._folder):
+            if isinstance(item, LeftOut):
+                self._left_out.add(item.path)
+                continue
             found[item] = None
             if time.monotonic() - reported > _REPORT_EVERY:
                 reported = time.monotonic()
@@ -294,6 +302,8 @@ class _Ingest:
         known = 0
         for read in reads:
             self._done += 1
+            if read.frames > 1:
+                self._pages.append(f"{printable(os.path.basename(read.path))}, {read.frames:,}")
             if read.reason:
                 failure = self._failure(read, block)
                 self._failed.append(failure)
@@ -334,6 +344,7 @@ class _Ingest:
             duplicates=self._duplicates,
             changed=self._changed,
             failed=tuple(self._failed),
+            notes=tuple(filter(None, [_pages_text(self._pages), other_pictures_text(self._left_out)])),
         )
 
 
@@ -354,7 +365,7 @@ def _is_storable(path: str, block: _Block) -> bool:
     try:
         return bool(path.isascii() or path_text(path))
     except ImageError as error:
-        block.reads[path] = _Read(path, reason=str(error))
+        block.reads[path] = _Read(path, reason=Failure.of(path, error).reason)
         return False
 
 
@@ -367,9 +378,10 @@ def _is_unchanged(image: ImageRecord, stamp: FileStat) -> bool:
 
 def _read(path: str) -> _Read:
     try:
-        return _Read(path, new=new_image(Path(path)))
+        picture = read_picture(path)
+        return _Read(path, new=_as_new(picture), frames=picture.frames)
     except (ImageError, OSError) as error:
-        return _Read(path, reason=str(error))
+        return _Read(path, reason=Failure.of(path, error).reason)
 
 
 def _log_duplicates(new_rows: Sequence[NewImage], catalog: Catalog) -> int:
@@ -389,7 +401,11 @@ def _log_duplicates(new_rows: Sequence[NewImage], catalog: Catalog) -> int:
 
 def new_image(path: Path) -> NewImage:
     """Read and hash one picture file. Raises `ImageError`."""
-    picture = read_picture(path)
+    return _as_new(read_picture(path))
+
+
+def _as_new(picture: Picture) -> NewImage:
+    path = picture.path
     height, width = picture.size_hw
     return NewImage(
         path=str(path),
@@ -405,3 +421,10 @@ def new_image(path: Path) -> NewImage:
         perceptual_version=PERCEPTUAL_VERSION,
         perceptual_detail=picture.perceptual_detail,
     )
+
+
+def _pages_text(files: Sequence[str]) -> str:
+    if not files:
+        return ""
+    shown = "; ".join(files[:3]) + (" …" if len(files) > 3 else "")
+    return f"{count_text(len(files), 'file')} of several pages or frames, of which the first was taken: {shown}"

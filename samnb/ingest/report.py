@@ -27,6 +27,8 @@ class AddReport:
     failed : tuple of Failure
     changed : int
         How many had the same path with other pixels before. Annotations stay, and belong to the old picture.
+    notes : tuple of str
+        What was left out of the files read: further pages, pictures in formats that are not decoded.
     """
 
     dataset: str
@@ -36,6 +38,7 @@ class AddReport:
     duplicates: int
     failed: tuple[Failure, ...] = ()
     changed: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def duplicates_message(self) -> str:
@@ -67,7 +70,7 @@ class AddReport:
             parts.append(count_text(self.duplicates, "duplicate"))
         if self.failed:
             parts.append(f"{len(self.failed):,} failed")
-        lines = [" · ".join(parts), *(f"  ⚠ {f}" for f in self.failed[:20])]
+        lines = [" · ".join(parts), *(f"  {note}" for note in self.notes), *(f"  ⚠ {f}" for f in self.failed[:20])]
         more = more_text(len(self.failed), 20, "in .failed")
         return "\n".join([*lines, *([f"  {more}"] if more else [])])
 

@@ -20,6 +20,7 @@ from ..errors import ImageError
 from ..images import as_pixels, encode_png, pixel_hash, read_pixels, suffix_for
 from ..images.discovery import iter_images
 from ..images.zip_files import Member, is_zip, members_of
+from ..records import Failure
 
 Bytes = bytes | bytearray | memoryview
 
@@ -37,6 +38,13 @@ class Rejected:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A picture of a folder in a format that is not decoded."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class StoredFile:
     """A picture file in the session folder: its path, its name in reports, and whether it is new."""
 
@@ -45,8 +53,8 @@ class StoredFile:
     is_new: bool
 
 
-Item = str | Member | StoredFile | Rejected
-"""The absolute path of a file; a member of a zip file, not stored yet; a stored file; a refused source."""
+Item = str | Member | StoredFile | Rejected | LeftOut
+"""The absolute path of a file; a member of a zip file, not stored yet; a stored file; a refused source; one left out."""
 
 
 def items_of(source: Any, folder: Path) -> Iterator[Item]:
@@ -72,7 +80,7 @@ def items_of(source: Any, folder: Path) -> Iterator[Item]:
         try:
             yield from _items_of_one(element, folder)
         except ImageError as error:
-            yield Rejected(name_of(element), str(error))
+            yield Rejected(name_of(element), Failure.of(name_of(element), error).reason)
 
 
 def name_of(element: Any) -> str:
@@ -144,12 +152,12 @@ def _items_of_path(path: str) -> Iterator[Item]:
     if is_zip(path):
         yield from members_of(os.path.abspath(path), path)
         return
-    refused: list[Rejected] = []
+    refused: list[Rejected | LeftOut] = []
 
     def unreadable(folder: str, error: OSError) -> None:
         refused.append(Rejected(folder, f"this folder cannot be listed ({error.strerror or error})"))
 
-    for found in iter_images(path, unreadable=unreadable):
+    for found in iter_images(path, unreadable=unreadable, left_out=lambda other: refused.append(LeftOut(other))):
         # Without "..": the same file reached on two ways is one image.
         yield found if os.path.isabs(found) and ".." not in found else os.path.abspath(found)
     yield from refused

@@ -18,20 +18,38 @@ Mask = NDArray[np.bool_]
 
 
 def as_mask(mask: NDArray[Any]) -> Mask:
-    """The mask as an (H, W) bool array, a view if it is one already; numbers count as True if they are not 0.
+    """The mask as an (H, W) bool array, a view if it is one already; whole numbers, 0 and one other, count as one.
 
     Raises
     ------
     ImageError
-        Another number of axes, or floating-point values.
+        Another number of axes; probabilities, logits, NaN, None; the numbers of several objects.
     """
     values = np.asarray(mask)
-    if values.ndim != 2 or values.dtype.kind not in "bui":
+    if values.ndim != 2 or values.dtype.kind not in "buif":
         raise ImageError(
             f"Expected a mask of shape (H, W) and dtype bool, got shape {values.shape} and dtype {values.dtype}. "
             "Take one mask of several with masks[0]; turn logits into a mask with logits > 0."
         )
-    return cast(Mask, values.astype(np.bool_, copy=False))
+    if values.dtype.kind == "b" or not values.size:
+        return cast(Mask, values.astype(np.bool_, copy=False))
+    other = values.max() or values.min()
+    if values.dtype.kind == "f" or not ((values == 0) | (values == other)).all():
+        raise ImageError(f"Expected a mask of dtype bool, or of 0 and one other whole number; {_how_to_decide(values)}")
+    return cast(Mask, values != 0)
+
+
+def _how_to_decide(values: NDArray[Any]) -> str:
+    """What values that are no mask seem to be, and the comparison that makes one of them."""
+    if values.dtype.kind in "ui":
+        low, high = int(values.min()), int(values.max())
+        return f"got whole numbers from {low} to {high}. One object of a label map is labels == {high}."
+    if np.isnan(values).any():
+        return "got NaN. Say what is on the object: values > 0.5 is False for NaN."
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return f"got numbers from {low:g} to {high:g}, as of probabilities. A threshold decides: probabilities > 0.5, logits > 0."
+    return f"got numbers from {low:g} to {high:g}, as of logits. A threshold decides: logits > 0."
 
 
 def mask_bbox(mask: NDArray[Any]) -> tuple[int, int, int, int]:

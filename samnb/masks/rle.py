@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from .geometry import Mask, as_mask
 
+_MOST_BITS = 60
+
 
 def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
     """COCO's uncompressed run lengths: column by column, zeros first.
@@ -78,6 +80,11 @@ def decompress_counts(counts: str | bytes) -> list[int]:
     A character has five bits of a number, the lowest first, and one that says whether more follow. From the fourth
     number on, each is the difference to the number two places before (cocoapi, ``rleFrString``).
 
+    Raises
+    ------
+    ImageError
+        A number that is longer than any mask.
+
     Examples
     --------
     >>> decompress_counts("2452")
@@ -90,6 +97,9 @@ def decompress_counts(counts: str | bytes) -> list[int]:
         value |= (code & 31) << bits
         bits += 5
         if code & 32:
+            # A number without end would take time by the square of its length.
+            if bits > _MOST_BITS:
+                raise ImageError("Expected compressed run lengths, got a number of more than 60 bits: they are damaged.")
             continue
         if code & 16:
             value -= 1 << bits

@@ -18,7 +18,7 @@ from ..encoding.encoder import Encoder
 from ..errors import ImageError, RecipeError
 from ..exchange.report import ExportReport
 from ..exchange.writers.layout import ExportItem
-from ..images import content_hash, pixel_hash, read_pixels
+from ..images import content_hash, pixel_hashes
 from ..images.discovery import iter_images
 from ..ingest.library import ImageLibrary
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
@@ -300,7 +300,8 @@ def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[di
         if path.name not in names and hashes <= found.keys():
             break
         try:
-            found.setdefault(pixel_hash(read_pixels(path)), []).append(path)
+            for known_as in pixel_hashes(path):
+                found.setdefault(known_as, []).append(path)
         except ImageError as error:
             unread[path.name] = str(error)
     places: dict[int, Path] = {}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import samnb.encoding.tasks
+import samnb.images.reading
 import samnb.session
 from samnb.cache import EmbeddingCache
 from samnb.encoding.tasks import encode_into_store, of_size, prepared_picture
@@ -46,7 +46,7 @@ def test_a_file_with_the_bytes_that_were_added_is_not_hashed_by_its_pixels(sessi
     def refuse(picture):
         raise AssertionError("its pixels were hashed")
 
-    monkeypatch.setattr(samnb.encoding.tasks, "hash_of_upright", refuse)
+    monkeypatch.setattr(samnb.images.reading, "hash_of_upright", refuse)
     assert prepared_picture(task, prepare) == expected
 
 

@@ -405,7 +405,9 @@ def test_the_report_is_frozen_and_shows_itself(first, tmp_path):
         report.added = 5  # type: ignore[misc]
     assert str(report).splitlines()[0] == "1 annotation from a.json on 1 image · 30 not used"
     assert str(report).splitlines()[-1].endswith("… and 10 more in .failed")
-    assert report.failed[0] == Failure("a.json, annotation 2", "it has no segmentation; a box alone is no mask")
+    assert report.failed[0] == Failure(
+        "a.json, annotation 2", "its segmentation is a str, expected polygons or run lengths"
+    )
     page = report._repr_html_()
     assert "coco · a.json" in page
     assert "a.json, annotation 2" in page

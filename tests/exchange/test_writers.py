@@ -31,7 +31,7 @@ from samnb.exchange.export import EXPORTERS, export
 from samnb.exchange.writers.layout import MANIFEST, FolderWriter
 from samnb.exchange.writers.single_ring import bridged
 from samnb.exchange.writers.voc import voc_color
-from samnb.images import encode_png, read_picture
+from samnb.images import encode_png, pixel_hashes, read_picture
 from samnb.masks import mask_iou, mask_polygons
 from samnb.masks.polygons import fill_polygon
 from samnb.records import ImageRecord
@@ -548,7 +548,7 @@ def test_an_image_of_another_mode_becomes_a_png(tmp_path):
     folder = export("yolo", tmp_path / "y", images=images, annotations=[], categories=[]).path
     for record in images:
         copy = folder / "images" / record.filename
-        assert read_picture(copy).pixel_hash == record.pixel_hash
+        assert read_picture(copy).pixel_hash in pixel_hashes(record.path)
         with Image.open(copy) as opened:
             assert opened.mode == "RGB"
 

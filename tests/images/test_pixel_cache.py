@@ -5,6 +5,7 @@ from PIL import Image
 from samnb.errors import ImageChanged
 from samnb.images import pixel_cache, pixel_hash, read_pixels
 from samnb.images.pixel_cache import PixelCache, read_checked
+from samnb.images.reading import read_known
 from samnb.records import ImageRecord
 
 
@@ -31,7 +32,7 @@ def image(folder, number):
 
 def test_the_images_that_were_read_last_are_kept_read_only(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(pixel_cache, "read_pixels", lambda path: read.append(path) or read_pixels(path))
+    monkeypatch.setattr(pixel_cache, "read_known", lambda path, *about: read.append(path) or read_known(path, *about))
     images, cache = [image(tmp_path, number) for number in range(3)], PixelCache(size=2)
     first = cache.of(images[0])
     assert (first == 0).all()

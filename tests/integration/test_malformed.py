@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-import samnb.images.reading
+import samnb.images.opening
 import samnb.ingest.add
 from samnb.catalog import Catalog
 from samnb.catalog.tables import image_table
@@ -181,7 +181,7 @@ def test_a_jpeg_of_very_many_scans_is_refused(tmp_path: Path, monkeypatch: pytes
     scan = content[last:-2]
     bomb = tmp_path / "scans.jpg"
     bomb.write_bytes(content[:last] + scan * 5000 + content[-2:])
-    monkeypatch.setattr(samnb.images.reading, "_SCANNED_PIXELS", 96 * 64 * 1000)
+    monkeypatch.setattr(samnb.images.opening, "_SCANNED_PIXELS", 96 * 64 * 1000)
     began = time.perf_counter()
     with pytest.raises(ImageUnreadable, match=r"a JPEG of 5,0\d\d scans, made to be slow"):
         read_picture(bomb)

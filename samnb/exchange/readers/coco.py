@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import math
+import ast
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...cards import count_text
 from ...errors import FormatError, ImageError
+from ...json_files import parse_json
 from ...masks import decode_rle
 from ...masks.rle import decompress_counts
 from ...records import Failure
-from .objects import Contents, ImageReference, ImportedObject, Mask, Size, read_json, ring_mask, value_of
+from .objects import (
+    Contents,
+    ImageReference,
+    ImportedObject,
+    Mask,
+    Size,
+    joined,
+    read_json,
+    ring_mask,
+    score_of,
+    size_of,
+    value_of,
+)
 
 _KIND = "a COCO file of instances"
 
@@ -51,13 +62,13 @@ def read_coco(path: Path, *, crowds: bool = True) -> Contents:
     for number, record in _by_id(path, "image", document["images"], failed).items():
         name = value_of(record, "file_name")
         if isinstance(name, str) and name.strip():
-            pictures[number] = ImageReference(name.replace("\\", "/"), path.parent, _size(record))
+            pictures[number] = ImageReference(name, path.parent, size_of(record), number=number)
         else:
             failed.append(Failure(f"{path.name}, image {number}", "it has no file_name"))
     objects: list[ImportedObject] = []
     marked = 0
     for place, record in enumerate(document["annotations"], 1):
-        if value_of(record, "iscrowd"):
+        if value_of(record, "iscrowd") in (1, "1", "true"):
             marked += 1
             if not crowds:
                 continue
@@ -76,7 +87,7 @@ def _by_id(path: Path, kind: str, records: list[Any], failed: list[Failure]) -> 
     by_id: dict[Any, Any] = {}
     for place, record in enumerate(records, 1):
         number = value_of(record, "id")
-        if not isinstance(number, int | str):
+        if not _is_id(number):
             failed.append(Failure(f"{path.name}, {kind} no. {place}", f"expected an id; got {number!r}"))
         elif number in by_id:
             failed.append(Failure(f"{path.name}, {kind} no. {place}", f"its id {number!r} is there already"))
@@ -85,47 +96,52 @@ def _by_id(path: Path, kind: str, records: list[Any], failed: list[Failure]) -> 
     return by_id
 
 
-def _size(record: Any) -> Size | None:
-    height, width = value_of(record, "height"), value_of(record, "width")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+def _is_id(value: Any) -> bool:
+    # Tables of numbers make 1.0 of 1, and both are one key.
+    return isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
 
 
 def _found(
     path: Path, number: int, record: Any, pictures: Mapping[Any, ImageReference], categories: Mapping[Any, str]
 ) -> ImportedObject | Failure:
     identity = value_of(record, "id")
-    place = f"{path.name}, annotation {identity if isinstance(identity, int | str) else f'no. {number}'}"
+    place = f"{path.name}, annotation {identity if _is_id(identity) else f'no. {number}'}"
     image, kind = value_of(record, "image_id"), value_of(record, "category_id")
-    if not isinstance(image, int | str) or image not in pictures:
+    if not _is_id(image) or image not in pictures:
         return Failure(place, f"its image {image!r} is not in the file")
-    if kind is not None and (not isinstance(kind, int | str) or kind not in categories):
+    if kind is not None and (not _is_id(kind) or kind not in categories):
         return Failure(place, f"its category {kind!r} is not in the file, or has no name there")
-    segmentation = value_of(record, "segmentation")
-    if not isinstance(segmentation, Mapping | list) or not segmentation:
+    given = value_of(record, "segmentation")
+    segmentation = _segmentation(given)
+    if segmentation is None:
+        if given:
+            return Failure(place, f"its segmentation is a {type(given).__name__}, expected polygons or run lengths")
         return Failure(place, "it has no segmentation; a box alone is no mask")
-    category = categories.get(kind, "")
-    return ImportedObject(
-        pictures[image], place, category, partial(_mask, segmentation), _score(value_of(record, "score"))
-    )
+    lost: list[str] = []
+    read = partial(_mask, segmentation, lost)
+    return ImportedObject(pictures[image], place, categories.get(kind, ""), read, score_of(record), lost=lost)
 
 
-def _score(value: Any) -> float:
-    try:
-        score = float(value) if isinstance(value, int | float) else 1.0
-    except OverflowError:  # JSON's whole numbers have no end
-        return 1.0
-    return score if math.isfinite(score) else 1.0
-
-
-def _mask(segmentation: Any, size_hw: Size) -> Mask:
-    if isinstance(segmentation, Mapping):
-        return _of_run_lengths(segmentation, size_hw)
-    mask = np.zeros(size_hw, bool)
+def _segmentation(value: Any) -> Any:
+    """The segmentation as a list of parts, or run lengths, also where a text has it; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = parse_json(value)
+        except ValueError:
+            return None
     # Some tools write a single polygon without the list around it.
-    rings = [segmentation] if isinstance(segmentation[0], int | float) else segmentation
-    for ring in rings:
-        mask |= ring_mask(ring, size_hw)
-    return mask
+    if isinstance(value, list) and value and isinstance(value[0], int | float):
+        return [value]
+    return value if isinstance(value, Mapping | list) and value else None
+
+
+def _mask(segmentation: Any, lost: list[str], size_hw: Size) -> Mask:
+    parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
+    return joined((partial(_part, part, size_hw) for part in parts), size_hw, lost)
+
+
+def _part(part: Any, size_hw: Size) -> Mask:
+    return _of_run_lengths(part, size_hw) if isinstance(part, Mapping) and part else ring_mask(part, size_hw)
 
 
 def _of_run_lengths(segmentation: Mapping[str, Any], size_hw: Size) -> Mask:
@@ -135,9 +151,12 @@ def _of_run_lengths(segmentation: Mapping[str, Any], size_hw: Size) -> Mask:
             f"its run lengths are of size [H, W] {segmentation.get('size')!r}, its picture {list(size_hw)}."
         )
     try:
+        # Python's text of bytes, written by accident.
+        if isinstance(counts, str) and counts[:2] in ("b'", 'b"') and counts.endswith(counts[1]):
+            counts = ast.literal_eval(counts).decode("ascii")
         plain = decompress_counts(counts) if isinstance(counts, str) else counts
         return decode_rle({"size": size_hw, "counts": plain})
     except ImageError:
         raise
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
+    except (TypeError, ValueError, IndexError, OverflowError, SyntaxError, MemoryError) as error:
         raise ImageError(f"its run lengths cannot be read ({error}).") from error

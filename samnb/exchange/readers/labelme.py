@@ -1,26 +1,44 @@
-"""labelme's JSON files, one for each picture."""
+"""labelme's JSON files, one for each picture, and those of X-AnyLabeling, which are nearly the same."""
 
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from ...cards import count_text
 from ...errors import FormatError, ImageError, ImageNotFound
+from ...images import open_picture
+from ...images.discovery import is_picture_name
 from ...records import Failure
 from ..writers.layout import MANIFEST
-from .objects import Contents, ImageReference, ImportedObject, Mask, Size, read_json, ring_mask, value_of
+from .objects import (
+    Contents,
+    ImageReference,
+    ImportedObject,
+    Mask,
+    Size,
+    joined,
+    read_json,
+    ring_mask,
+    score_of,
+    size_of,
+    value_of,
+)
 
 _KIND = "a file of labelme"
+# X-AnyLabeling's names for polygons of four corners are among them.
+_POLYGONS = ("polygon", "oriented_rectangle", "rotation", "quadrilateral")
+_AREAS = (*_POLYGONS, "rectangle", "circle", "mask")
+_NO_OBJECTS = ("__ignore__", "_background_")
 
 
 def read_labelme(path: Path) -> Contents:
@@ -45,7 +63,7 @@ def read_labelme(path: Path) -> Contents:
 def _labels(file: Path) -> list[str]:
     """The labels of a ``labels.txt`` for labelme; those with underscores are not objects."""
     try:
-        lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except OSError:  # most have none
         return []
     return [name for line in lines if (name := line.strip()) and not (name.startswith("_") and name.endswith("_"))]
@@ -55,6 +73,7 @@ def _contents(files: list[Path], *, strict: bool) -> Contents:
     pictures: list[ImageReference] = []
     objects: list[ImportedObject] = []
     failed: list[Failure] = []
+    ignored: list[str] = []
     for file in files:
         try:
             picture, shapes = _opened(file)
@@ -64,9 +83,10 @@ def _contents(files: list[Path], *, strict: bool) -> Contents:
             failed.append(Failure(str(file), error.reason))
             continue
         pictures.append(picture)
-        objects += _objects(file, picture, shapes, failed)
+        objects += _objects(file, picture, shapes, failed, ignored)
     categories = tuple(dict.fromkeys(found.category for found in objects))
-    return Contents(tuple(pictures), tuple(objects), categories, tuple(failed))
+    notes = (f"{count_text(len(ignored), 'shape')} marked as no object, left out: {ignored[0]} …",) if ignored else ()
+    return Contents(tuple(pictures), tuple(objects), categories, tuple(failed), notes)
 
 
 def _opened(file: Path) -> tuple[ImageReference, list[Any]]:
@@ -74,47 +94,71 @@ def _opened(file: Path) -> tuple[ImageReference, list[Any]]:
     name, shapes = document.get("imagePath"), document.get("shapes")
     if not isinstance(name, str) or not name.strip() or not isinstance(shapes, list):
         raise FormatError(file, _KIND, "it lacks an imagePath, or a list of shapes")
-    height, width = document.get("imageHeight"), document.get("imageWidth")
-    size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     original = document.get("samnb_image")
-    # Written on Windows, the path has backslashes.
-    named = ImageReference(name.replace("\\", "/"), file.parent, size, original if isinstance(original, str) else "")
+    named = ImageReference(
+        _beside(file, name),
+        file.parent,
+        size_of(document, "imageHeight", "imageWidth"),
+        original if isinstance(original, str) else "",
+        embedded=file if isinstance(document.get("imageData"), str) and document["imageData"] else None,
+    )
     return named, shapes
 
 
-def _objects(file: Path, picture: ImageReference, shapes: list[Any], failed: list[Failure]) -> list[ImportedObject]:
+def _beside(file: Path, name: str) -> str:
+    """The picture beside a file that names itself, as labelme 4 wrote; else the name."""
+    if not name.lower().endswith(".json"):
+        return name
+    stem = name.replace("\\", "/").rpartition("/")[2][: -len(".json")]
+    found = [path.name for path in file.parent.glob(f"{escape(stem)}.*") if is_picture_name(path.name)]
+    return found[0] if len(found) == 1 else name
+
+
+def embedded_picture(file: Path) -> bytes:
+    """The bytes of the picture inside a JSON file of labelme. Raises `ImageError`."""
+    try:
+        return base64.b64decode(str(read_json(file, _KIND).get("imageData")), validate=True)
+    except (FormatError, ValueError) as error:
+        raise ImageError(f"{file}: its imageData is no picture in base64 ({error}).") from error
+
+
+def _objects(
+    file: Path, picture: ImageReference, shapes: list[Any], failed: list[Failure], ignored: list[str]
+) -> list[ImportedObject]:
     together: dict[Any, list[tuple[int, Mapping[str, Any]]]] = {}
     for number, shape in enumerate(shapes, 1):
         label, group = value_of(shape, "label"), value_of(shape, "group_id")
+        # Some tools number their classes, and write the number as the label.
+        label = str(label) if isinstance(label, int) and not isinstance(label, bool) else label
         if not isinstance(label, str) or not label.strip():
             failed.append(Failure(f"{file.name}, shape {number}", "it has no label"))
             continue
+        if label.strip() in _NO_OBJECTS:
+            ignored.append(f"{label.strip()} in {file.name}")
+            continue
         key = (label, "alone", number) if group is None else (label, "group", str(group))
         together.setdefault(key, []).append((number, shape))
-    return [
-        ImportedObject(
-            picture,
-            f"{file.name}, shape {', '.join(str(number) for number, _ in members)}",
-            label.strip(),
-            partial(_of_shapes, [shape for _, shape in members]),
-        )
-        for (label, *_), members in together.items()
-    ]
+    objects = []
+    for (label, *_), members in together.items():
+        place = f"{file.name}, shape {', '.join(str(number) for number, _ in members)}"
+        lost: list[str] = []
+        read = partial(_of_shapes, members, lost)
+        score = min(score_of(shape) for _, shape in members)
+        objects.append(ImportedObject(picture, place, label.strip(), read, score, lost=lost))
+    return objects
 
 
-def _of_shapes(shapes: list[Mapping[str, Any]], size_hw: Size) -> Mask:
-    mask = np.zeros(size_hw, bool)
-    for shape in shapes:
-        mask |= _of_shape(shape, size_hw)
-    return mask
+def _of_shapes(members: list[tuple[int, Mapping[str, Any]]], lost: list[str], size_hw: Size) -> Mask:
+    return joined((partial(_of_shape, shape, size_hw) for _, shape in members), size_hw, lost)
 
 
 def _of_shape(shape: Mapping[str, Any], size_hw: Size) -> Mask:
     kind, points = shape.get("shape_type") or "polygon", shape.get("points")
-    if kind in ("polygon", "oriented_rectangle"):
+    # X-AnyLabeling writes rectangles by all four corners.
+    if kind in _POLYGONS or (kind == "rectangle" and isinstance(points, list) and len(points) == 4):
         return ring_mask(points, size_hw)
-    if kind not in ("rectangle", "circle", "mask"):
-        raise ImageError(f"a {kind!r} covers no area; understood are polygon, rectangle, circle and mask.")
+    if kind not in _AREAS:
+        raise ImageError(f"a {kind!r} covers no area; understood are {', '.join(_AREAS)}.")
     try:
         (x0, y0), (x1, y1) = np.asarray(points, np.float64).tolist()
         numbers = math.isfinite(x0 + y0 + x1 + y1)
@@ -144,13 +188,13 @@ def _pasted(content: Any, corners: tuple[int, int, int, int], size_hw: Size) -> 
 
 def _png(content: Any, size_hw: Size) -> NDArray[Any]:
     try:
-        with Image.open(io.BytesIO(base64.b64decode(content, validate=True)), formats=["PNG"]) as opened:
+        with open_picture(base64.b64decode(content, validate=True), "its mask", only=("PNG",)) as opened:
             # Before it is decoded: a small file can be a huge picture.
             if opened.size != size_hw[::-1]:
                 raise ImageError(f"its mask is of size (H, W) {opened.size[::-1]}, its corners say {size_hw}.")
             part = np.asarray(opened).astype(bool)
     except ImageError:
         raise
-    except (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (TypeError, ValueError) as error:
         raise ImageError(f"its mask is no PNG in base64 ({error}).") from error
     return np.asarray(part.any(axis=2)) if part.ndim == 3 else part

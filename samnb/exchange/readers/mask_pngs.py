@@ -15,7 +15,8 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +26,14 @@ from ...images.folder import PictureFolder
 from ...records import Failure
 from ..csv_text import unquoted
 from ..writers.layout import MANIFEST
-from .mask_values import is_lossy, labels_of, mask_number, mask_of
+from .mask_colours import Categories, colours_of, number_of
+from .mask_values import is_coloured, is_lossy, labels_of, mask_number, mask_of, palette_of
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json
 
 _KIND = "a folder of masks that samnb exported"
 
 
-def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Sequence[str] = ()) -> Contents:
+def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Categories | None = ()) -> Contents:
     """The contents of a folder of mask pictures: one object per file, or one number per pixel.
 
     Parameters
@@ -42,8 +44,9 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Seque
         suffix.
     pictures : PictureFolder
         The available pictures.
-    categories : sequence of str
-        Names of the numbers 1, 2, … of label maps; default "label 1", "label 2", ….
+    categories : sequence of str, or mapping
+        Names of the numbers 1, 2, … of label maps; default "label 1", "label 2", …. Or a mapping of names to colours,
+        see `samnb.exchange.readers.mask_colours`. None: categories do not matter.
 
     Raises
     ------
@@ -57,22 +60,23 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Seque
     rows = _index(path / "index.csv")
     if rows is not None:
         return _exported(path, rows)
-    objects, failed = _by_names(path, pictures, categories)
+    objects, failed = _by_names(path, pictures, categories or (), any_colour=categories is None)
     order = {str(picture): place for place, picture in enumerate(pictures.paths)}
     objects.sort(key=lambda found: order[found.picture.name])
     named = dict.fromkeys(found.picture for found in objects)
     used = sorted(found.category for found in objects if found.category)
-    return Contents(tuple(named), tuple(objects), tuple(dict.fromkeys([*categories, *used])), tuple(failed))
+    return Contents(tuple(named), tuple(objects), tuple(dict.fromkeys([*(categories or ()), *used])), tuple(failed))
 
 
 # -- identified by their names --------------------------------------------------------------------------
 
 
 def _by_names(
-    root: Path, pictures: PictureFolder, categories: Sequence[str]
+    root: Path, pictures: PictureFolder, categories: Categories, *, any_colour: bool
 ) -> tuple[list[ImportedObject], list[Failure]]:
     objects: list[ImportedObject] = []
     failed: list[Failure] = []
+    meanings = _Meanings(categories, {} if any_colour else colours_of(root, categories), any_colour)
     beside, around = root.resolve() == pictures.root.resolve(), root in pictures.root.parents
     for path in find_images(root):
         if (beside and is_lossy(path)) or (around and pictures.root in path.parents):
@@ -85,22 +89,85 @@ def _by_names(
                     Failure(str(path), "no picture of that name; docs/exchange.md lists the names understood")
                 )
             if picture is not None:
-                objects += _objects(path, ImageReference(str(picture), root), categories)
+                objects += _objects(path, ImageReference(str(picture), root), meanings)
         except ImageError as error:
             failed.append(Failure.of(str(path), error))
+    if any(found.is_number for found in objects):
+        # Beside label maps, a file with one number is one of them.
+        numbers = ((found, meanings.alone.get(found.place, 0)) for found in objects)
+        objects = [replace(one, category=f"label {n}", is_number=True) if n else one for one, n in numbers]
     return objects, failed
+
+
+@dataclass
+class _Meanings:
+    """What numbers and colours mean in all files of a folder.
+
+    Parameters
+    ----------
+    categories : sequence of str, or mapping
+    colours : dict of int to str
+    any_colour : bool
+        Categories do not matter.
+    alone : dict of str to int
+        The only number of files without a category, by the place in messages.
+    palette : dict of int to (colour, Path)
+        The colour of each number in a palette, and the first file that has it.
+    """
+
+    categories: Categories
+    colours: dict[int, str]
+    any_colour: bool = False
+    alone: dict[str, int] = field(default_factory=dict)
+    palette: dict[int, tuple[int, Path]] = field(default_factory=dict)
+
+    def of_colour(self, colour: int) -> tuple[str, bool]:
+        """The category of a colour, "" for no object, and True if it is only a number. Raises `ImageError`."""
+        if self.any_colour:
+            return f"#{colour:06x}", True
+        if self.colours:
+            if colour not in self.colours and colour:
+                raise ImageError(f"its colour #{colour:06x} is not among those that have a category.")
+            return self.colours.get(colour, ""), False
+        number = number_of(colour)
+        return self.of_number(number) if number else ("", False)
+
+    def of_number(self, number: int) -> tuple[str, bool]:
+        """The category of a number, and True if it is only a number."""
+        names = list(self.categories)
+        return (names[number - 1] if 0 < number <= len(names) else f"label {number}"), True
+
+    def check_palette(self, path: Path, numbers: Iterable[int]) -> None:
+        """Raise `ImageError` if a number had another colour in an earlier file: then it means something else."""
+        palette = {} if self.any_colour else palette_of(path)
+        for number in numbers:
+            colour, first = self.palette.setdefault(number, (palette.get(number, -1), path))
+            if palette.get(number, -1) not in (colour, -1) and colour != -1:
+                raise ImageError(
+                    f"its number {number} is the colour #{palette[number]:06x}, in {first.name} it is #{colour:06x}: "
+                    "each file has a palette of its own. Save all masks with one palette, or as RGB with "
+                    "categories={'coin': '#ff0000', …}."
+                )
 
 
 def _picture_of(mask: Path, root: Path, pictures: PictureFolder) -> Path | None:
     """The picture that a mask's name, or its folder's name, refers to; of several the one in the matching folder."""
     inside = mask.relative_to(root).parent
-    for stem in (*_stems(mask.stem), inside.name):
-        found = [path for path in pictures.of_stem(stem) if path != mask]
+    elsewhere: list[Path] = []
+    for stem, place in (*((stem, inside) for stem in _stems(mask.stem)), (inside.name, inside.parent)):
+        of_stem = [path for path in pictures.of_stem(stem) if path != mask]
+        found = [path for path in of_stem if pictures.agrees(path, place.parts)]
+        elsewhere += of_stem if stem == mask.stem else []
         near = [path for path in found if path.parent.relative_to(pictures.root) in (inside, inside.parent)]
         if len(near or found) > 1:
             raise ImageError(f"could belong to several pictures: {', '.join(map(str, found[:3]))}. Rename one.")
         if found:
             return (near or found)[0]
+    if elsewhere:
+        raise ImageError(
+            f"no picture of that name in that folder. {elsewhere[0]} has the name and lies in another one: if it is "
+            f"meant, say images={str(elsewhere[0].parent)!r}."
+        )
     return None
 
 
@@ -111,27 +178,31 @@ def _stems(stem: str) -> Iterator[str]:
         yield stem[:cut]
 
 
-def _objects(path: Path, picture: ImageReference, categories: Sequence[str]) -> Iterator[ImportedObject]:
+def _objects(path: Path, picture: ImageReference, meanings: _Meanings) -> Iterator[ImportedObject]:
     """One object for each label of a mask file."""
-    named = re.search(r"__\d+_(.+)$", path.stem)
-    for label in labels_of(path):
-        number = label or 0
-        if label is None:
-            category, place = named[1] if named else "", str(path)
-            if not category and categories:
-                number = _only_number(path)
-        else:
-            category, place = named[1] if named else f"label {label}", f"{path}, label {label}"
-        if 0 < number <= len(categories) and not named:
-            category = categories[number - 1]
-        yield ImportedObject(
-            picture,
-            place,
-            category,
-            partial(_read, path, label),
-            may_be_empty=True,
-            is_number=label is not None and not named,
-        )
+    found = re.search(r"__\d+_(.+)$", path.stem)
+    named = found[1] if found else ""
+    labels, coloured = labels_of(path), is_coloured(path)
+    if not named and not coloured:
+        meanings.check_palette(path, (label or _only_number(path) for label in labels))
+    for label in labels:
+        category, is_number = named, False
+        place = str(path) if label is None else f"{path}, label {label}"
+        if coloured and label is not None:
+            place = f"{path}, colour #{label & 0xFFFFFF:06x}"
+            if not named:
+                category, is_number = meanings.of_colour(label & 0xFFFFFF)
+                if not category:
+                    continue
+        elif not named and label is not None:
+            category, is_number = meanings.of_number(label)
+        elif not named and (number := _only_number(path)):
+            if meanings.categories:
+                category, is_number = meanings.of_number(number)[0], False
+            else:
+                meanings.alone[place] = number
+        read = partial(_read, path, label)
+        yield ImportedObject(picture, place, category, read, may_be_empty=True, is_number=is_number)
 
 
 def _only_number(path: Path) -> int:

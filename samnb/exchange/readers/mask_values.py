@@ -1,8 +1,8 @@
 """Mask files: (H, W) integers as they are stored, the labels among them, and one object as a mask.
 
 A mask file shows one object, anything above 0, or it is a label map of 8 or 16 bits or with a palette: 0 is nothing,
-every other value one object. 255 beside other values is void, as in Pascal VOC. A picture of few plain colours is read
-as a label map, too.
+every other value one object. 255 beside other values is void, as in Pascal VOC. In a picture of few plain colours the
+labels are its colours, 0x1RRGGBB.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from ...errors import ImageNotFound, ImageUnreadable
+from ...images import open_picture
 from .objects import Mask
 
 _LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k"}
 _MOST_LABELS = 4096
+_MOST_NUMBER, _COLOUR = 0xFFFF, 1 << 24
 
 
 def labels_of(path: Path) -> list[int | None]:
     """The labels of a mask file, each an object; [None] for a single object. Raises `ImageError`."""
     values, counts = np.unique(_values(path), return_counts=True)
     sizes = {int(v): int(c) for v, c in zip(values, counts, strict=True) if v}
+    if is_coloured(path):
+        return list(sizes)
     # White mostly, with bright greys that no label map with a void of 255 has: one mask with a soft edge.
     bright = sum(size for value, size in sizes.items() if 127 < value < 255)
     white = sizes.get(255, 0)
@@ -33,6 +36,20 @@ def labels_of(path: Path) -> list[int | None]:
     if len(sizes) <= 1 or soft:
         return [None]
     return [value for value in sizes if value != 255 or values.max() > 255]
+
+
+def is_coloured(path: Path) -> bool:
+    """True if the labels of a mask file are colours. Raises `ImageError`."""
+    return int(_values(path).max(initial=0)) > _MOST_NUMBER
+
+
+def palette_of(path: Path) -> dict[int, int]:
+    """The colours, 0xRRGGBB, of a palette's numbers; empty for a file without one. Raises `ImageError`."""
+    with open_picture(path) as opened:
+        if opened.mode != "P" or not opened.palette:
+            return {}
+        rgb = opened.palette.tobytes() if opened.palette.mode == "RGB" else b""
+    return {number: int.from_bytes(rgb[3 * number : 3 * number + 3]) for number in range(len(rgb) // 3)}
 
 
 def mask_of(path: Path, label: int | None) -> Mask:
@@ -61,13 +78,8 @@ def _values(path: Path) -> NDArray[Any]:
 def _read_values(path: str, mtime_ns: int, size_bytes: int) -> NDArray[Any]:
     if is_lossy(Path(path)):
         raise ImageUnreadable(path, "is stored in a lossy format, which no mask survives; save masks as PNG")
-    try:
-        with Image.open(path) as opened:
-            values = np.asarray(opened)
-    except UnidentifiedImageError as error:
-        raise ImageUnreadable(path, "is no picture, or a damaged one") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageUnreadable(path, f"cannot be read to its end ({error})") from error
+    with open_picture(path) as opened:
+        values = np.asarray(opened)
     if values.dtype == bool:  # black and white, not the numbers 0 and 1
         values = values.astype(np.uint8) * np.uint8(255)
     if values.ndim == 3:
@@ -78,7 +90,7 @@ def _read_values(path: str, mtime_ns: int, size_bytes: int) -> NDArray[Any]:
 
 
 def _of_colours(values: NDArray[Any], path: str) -> NDArray[Any]:
-    """Grey values of a grey picture stored in colour; a number for each colour of a plain one; what is clear is 0."""
+    """Grey values of a grey picture stored in colour; 0x1RRGGBB in a plain one; what is clear is 0."""
     channels = values.astype(np.int32)
     if channels.shape[2] in (2, 4):
         channels, clear = channels[..., :-1], channels[..., -1] == 0
@@ -86,10 +98,11 @@ def _of_colours(values: NDArray[Any], path: str) -> NDArray[Any]:
     if (channels == channels[..., :1]).all():
         return channels[..., 0]
     packed = (channels * [65536, 256, 1]).sum(axis=2)
-    colours, numbers = np.unique(packed, return_inverse=True)
-    if len(colours) > 256:
-        raise ImageUnreadable(path, f"has {len(colours):,} colours: that is a photograph, not a mask")
-    return numbers.reshape(packed.shape) + (colours[0] != 0)
+    count = len(np.unique(packed))
+    if count > 256:
+        raise ImageUnreadable(path, f"has {count:,} colours: that is a photograph, not a mask")
+    # Beyond all numbers, so that blue alone is no number.
+    return np.where(packed, packed | _COLOUR, 0)
 
 
 def is_lossy(path: Path) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import FormatError, ImageError
+from ...json_files import read_json as read_json_file
 from ...masks.geometry import Mask
 from ...masks.polygons import fill_polygon
 from ...records import Failure
@@ -28,19 +29,25 @@ class ImageReference:
     Parameters
     ----------
     name : str
-        A file name, or a path with slashes.
+        As the file has it; `samnb.images.names.readings` tells what it may mean.
     near : Path
         The folder of the file; the name may be relative to it.
     size_hw : (H, W) or None
         None if the file does not contain it.
     original : str
         The name before it was copied; "" if the file does not contain it.
+    number : object
+        Tells apart two records of one name.
+    embedded : Path or None
+        The JSON file that contains the picture, too.
     """
 
     name: str
     near: Path
     size_hw: Size | None = None
     original: str = ""
+    number: Any = None
+    embedded: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +68,8 @@ class ImportedObject:
         An empty mask means that there is no object, and is not an error.
     is_number : bool
         The category is only the number of a label map.
+    lost : list of str
+        Filled by `read_mask`: why some parts of the object are not in its mask.
     """
 
     picture: ImageReference
@@ -70,6 +79,7 @@ class ImportedObject:
     score: float = 1.0
     may_be_empty: bool = False
     is_number: bool = False
+    lost: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -115,11 +125,10 @@ def read_json(path: Path, format: str) -> dict[str, Any]:
         The file contains something else, or cannot be read.
     """
     try:
-        # Some editors put a byte order mark before UTF-8.
-        document = json.loads(path.read_bytes().decode("utf-8-sig"))
+        document = read_json_file(path)
     except OSError as error:
         raise FormatError(path, format, f"it cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FormatError(path, format, f"it is no JSON ({error})") from error
     if not isinstance(document, dict):
         raise FormatError(path, format, f"it holds a {type(document).__name__}, expected an object {{…}}")
@@ -129,6 +138,47 @@ def read_json(path: Path, format: str) -> dict[str, Any]:
 def value_of(record: Any, name: str, default: Any = None) -> Any:
     """A value of a record of unknown type."""
     return record.get(name, default) if isinstance(record, Mapping) else default
+
+
+def size_of(record: Any, height: str = "height", width: str = "width") -> Size | None:
+    """The (H, W) that a record has under these names; None if they are no whole numbers."""
+    sides = [value_of(record, name) for name in (height, width)]
+    if any(isinstance(side, bool) or not isinstance(side, int | float) or side % 1 for side in sides):
+        return None
+    return int(sides[0]), int(sides[1])
+
+
+def score_of(record: Any) -> float:
+    """The score of a record; 1.0 if it has none, or one that is no finite number."""
+    value = value_of(record, "score")
+    try:
+        score = float(value) if isinstance(value, int | float) else 1.0
+    except OverflowError:  # JSON's whole numbers have no end
+        return 1.0
+    return score if math.isfinite(score) else 1.0
+
+
+def joined(parts: Iterable[Callable[[], Mask]], size_hw: Size, lost: list[str]) -> Mask:
+    """The (H, W) mask of all parts that can be read; why others cannot goes to `lost`.
+
+    Raises
+    ------
+    ImageError
+        None can be read.
+    """
+    mask, good = np.zeros(size_hw, bool), 0
+    lost.clear()
+    for read in parts:
+        try:
+            mask |= read()
+            good += 1
+        except ImageError as error:
+            lost.append(str(error))
+    if lost and not good:
+        reason = lost.pop(0)
+        lost.clear()
+        raise ImageError(reason)
+    return mask
 
 
 def ring_mask(corners: Any, size_hw: Size) -> Mask:

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import ImageError
+from ...images import open_picture
+from ...images.reading import orientation_of
 from .objects import ImportedObject, Mask, Size
 
 # How to turn a mask that was drawn on the picture as stored in the file; by EXIF orientation.
@@ -17,7 +19,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ORIENTATION_TAG = 0x0112
 
 
 def upright_mask(found: ImportedObject, size_hw: Size, file: Path, name: str) -> tuple[Mask, bool]:
@@ -54,11 +55,8 @@ def _turn(size: tuple[int, ...], size_hw: Size, file: Path) -> Image.Transpose |
     """The turn by the picture's EXIF orientation if it makes one size the other; else None."""
     if size != size_hw[::-1]:
         return None
-    try:
-        with Image.open(file) as picture:
-            return _TURNS.get(picture.getexif().get(_ORIENTATION_TAG, 1))
-    except (OSError, SyntaxError, ValueError):
-        return None
+    with open_picture(file) as picture:
+        return _TURNS.get(orientation_of(picture))
 
 
 def _other_size(size: tuple[int, ...], size_hw: Size, name: str) -> ImageError:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from pathlib import Path
-
-from PIL import Image
 
 from ...errors import ImageChanged
-from ...images import encode_png, pixel_hash, read_pixels, suffix_for
+from ...images import encode_png, open_picture, read_pixels, suffix_for
+from ...images.files import read_file
+from ...images.pixel_cache import read_checked
+from ...images.reading import orientation_of
 from ...records import ImageRecord
 
 # Formats that every reader of training pictures opens, without turning them.
 _PLAIN = {".jpg", ".png", ".bmp"}
-_ORIENTATION_TAG = 0x0112
 
 
 def upright_copy(image: ImageRecord) -> tuple[str, bytes]:
@@ -28,10 +26,10 @@ def upright_copy(image: ImageRecord) -> tuple[str, bytes]:
     ImageError
         The file is gone, or no longer holds the pixels it was added with.
     """
-    pixels = read_pixels(image.path)
-    if pixels.shape[:2] != image.size_hw or (image.is_read and pixel_hash(pixels) != image.pixel_hash):
+    pixels = read_checked(image.path, image.pixel_hash, image.dataset) if image.is_read else read_pixels(image.path)
+    if pixels.shape[:2] != image.size_hw:
         raise ImageChanged(image.path, image.dataset)
-    content = Path(image.path).read_bytes()
+    content = read_file(image.path)[0]
     if hashlib.sha256(content).hexdigest() == image.content_hash:
         suffix = suffix_for(content)
         if suffix in _PLAIN and _is_plain(content):
@@ -40,7 +38,7 @@ def upright_copy(image: ImageRecord) -> tuple[str, bytes]:
 
 
 def _is_plain(content: bytes) -> bool:
-    with Image.open(io.BytesIO(content)) as picture:
-        frames = getattr(picture, "n_frames", 1)
-        turned = picture.getexif().get(_ORIENTATION_TAG, 1)
-        return picture.mode in ("L", "RGB") and frames == 1 and turned in (0, 1) and not picture.has_transparency_data
+    with open_picture(content) as picture:
+        upright = orientation_of(picture) in (0, 1)
+        plain = picture.mode in ("L", "RGB") and not picture.has_transparency_data
+        return plain and upright and getattr(picture, "n_frames", 1) == 1

@@ -14,7 +14,8 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ...images import encode_png, read_pixels, thumbnail
+from ...errors import ImageError
+from ...images import encode_png, open_picture, read_pixels, thumbnail
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -75,12 +76,12 @@ def read_thumbnail(path: str, size: tuple[int, int] = CELL) -> bytes:
 def _drafted(path: str, size: tuple[int, int]) -> Image.Image | None:
     """A JPEG read the fast way; None for other formats, which are read like any image."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             if picture.format != "JPEG" or picture.mode not in ("RGB", "L"):
                 return None
             picture.draft("RGB", (2 * size[0], 2 * size[1]))
             return ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except ImageError as error:
         _log.debug("%s is read in full: %s", path, error)
         return None
 

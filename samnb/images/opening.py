@@ -1,0 +1,137 @@
+"""`open_picture`: the one way into a picture file, for pixels, masks and thumbnails alike.
+
+A file is opened in formats that decode inside this process, and refused by its header if it has too many pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
+from .files import read_file
+
+MAX_PIXELS = 200_000_000
+"""Pictures with more pixels are refused after reading the header, before anything is decoded."""
+
+# EPS, for example, would run the file's program in Ghostscript.
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
+_MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
+_limit_lock = threading.Lock()
+_limit_off = 0
+_theirs: int | None = None
+# By the brand in the first 12 bytes of an ISO media file.
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+@contextmanager
+def open_picture(source: bytes | AnyPath, name: AnyPath = "", *, only: tuple[str, ...] = ()) -> Iterator[Image.Image]:
+    """A picture file, open and not decoded yet; whatever goes wrong in the block is an `ImageError`.
+
+    Parameters
+    ----------
+    source : bytes or path
+    name : path
+        Its name in messages; default: the path.
+    only : tuple of str
+        Pillow's names of the formats to accept; default: all that decode in this process.
+
+    Raises
+    ------
+    ImageNotFound
+        There is no such file.
+    ImageUnreadable
+        It is empty, truncated, not a picture, or may not be read.
+    ImageTooLarge
+        More than `samnb.images.MAX_PIXELS` pixels.
+
+    Examples
+    --------
+    >>> from samnb.images import encode_png
+    >>> import numpy as np
+    >>> with open_picture(encode_png(np.zeros((2, 3, 3), np.uint8)), "a.png") as picture:
+    ...     picture.size
+    (3, 2)
+    """
+    content, name = (source, name) if isinstance(source, bytes) else (read_file(source)[0], name or source)
+    with _own_limit():
+        try:
+            opened = Image.open(io.BytesIO(content), formats=[f for f in _formats() if not only or f in only])
+        except UnidentifiedImageError as error:
+            raise ImageUnreadable(name, f"not a picture that can be decoded ({beginning(content)})") from error
+        except Exception as error:
+            # Pillow's plugins raise a dozen unrelated classes on damaged files; all have the same meaning here.
+            raise ImageUnreadable(name, f"the header is damaged ({error})") from error
+        with opened as image:
+            check_size((image.height, image.width), name)
+            _check_scans(content, image, name)
+            try:
+                yield image
+            except ImageError:
+                raise
+            except Exception as error:
+                raise ImageUnreadable(name, f"truncated or damaged ({error or type(error).__name__})") from error
+
+
+def check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:
+    """Raise an `ImageError` for more than `samnb.images.MAX_PIXELS` pixels, and for none."""
+    height, width = size_hw
+    # Of the package, because users set it there.
+    limit = sys.modules[__package__].MAX_PIXELS
+    if height * width > limit:
+        raise ImageTooLarge(path, (height, width), limit)
+    if height * width == 0:
+        raise ImageUnreadable(path, f"{width} x {height} holds no pixels")
+
+
+def beginning(content: bytes) -> str:
+    """The first bytes of a file that is no picture, and their format if it is a known one."""
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
+        return (
+            'it is HEIC, a format of phones that samnb does not decode. Convert it to JPEG or PNG: the "pillow-heif" '
+            "package does, and so does sharing it from the phone as JPEG"
+        )
+    return "begins with " + repr(content[:8])[1:]
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The formats of `_FORMATS` that this build of Pillow can open."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def _own_limit() -> Iterator[None]:
+    """Turn Pillow's own pixel limit off while pictures are open; `check_size` follows the header at once.
+
+    It would refuse pictures below `MAX_PIXELS`, TIFF files also while they are decoded. It is a global of the process:
+    the first reader turns it off, the last one restores it, so that threads decode side by side.
+    """
+    global _limit_off, _theirs
+    with _limit_lock:
+        if not _limit_off:
+            _theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _limit_off += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _limit_off -= 1
+            if not _limit_off and Image.MAX_IMAGE_PIXELS is None:  # set by others meanwhile, it stays theirs
+                Image.MAX_IMAGE_PIXELS = _theirs
+
+
+def _check_scans(content: bytes, image: Image.Image, path: AnyPath) -> None:
+    """Each scan of a progressive JPEG decodes all pixels, even with few bytes: kilobytes could take hours."""
+    if image.format != "JPEG":
+        return
+    scans = content.count(b"\xff\xda")
+    if scans > _MANY_SCANS and scans * image.width * image.height > _SCANNED_PIXELS:
+        raise ImageUnreadable(path, f"a JPEG of {scans:,} scans, made to be slow")

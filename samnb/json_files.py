@@ -1,0 +1,57 @@
+"""`read_json`: JSON files that come from anywhere, within bounds of size and depth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 2**30
+"""Larger files are refused: the values of a file take several times its bytes in memory."""
+
+_PIECE = 2**24
+
+
+def read_json(path: Path, *, limit: int | None = None) -> Any:
+    """The value in a JSON file of UTF-8, with or without a mark before it.
+
+    Parameters
+    ----------
+    path : Path
+    limit : int, optional
+        The most bytes to read; default: `MAX_BYTES`.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no JSON, nested too deeply, or too large; the message is a reason without the path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "a.json")
+    >>> _ = file.write_bytes(b'\\xef\\xbb\\xbf{"a": 1}')
+    >>> read_json(file)
+    {'a': 1}
+    """
+    limit = MAX_BYTES if limit is None else limit
+    content = bytearray()
+    with open(path, "rb") as file:
+        # Not by the size in the file system: a pipe or a device has none.
+        while len(content) <= limit and (more := file.read(_PIECE)):
+            content += more
+    if len(content) > limit:
+        raise ValueError(f"it has more than the limit of {limit:,} bytes")
+    return parse_json(bytes(content))
+
+
+def parse_json(content: bytes | str) -> Any:
+    """The value of a JSON text; raises `ValueError` for anything else, and for one that is nested too deeply."""
+    try:
+        # Some editors put a mark before UTF-8.
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
