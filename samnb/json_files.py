@@ -12,6 +12,10 @@ MAX_BYTES = 2**30
 _PIECE = 2**24
 
 
+class TooLarge(ValueError):
+    """A file of more bytes than the limit."""
+
+
 def read_json(path: Path, *, limit: int | None = None) -> Any:
     """The value in a JSON file of UTF-8, with or without a mark before it.
 
@@ -43,7 +47,7 @@ def read_json(path: Path, *, limit: int | None = None) -> Any:
         while len(content) <= limit and (more := file.read(_PIECE)):
             content += more
     if len(content) > limit:
-        raise ValueError(f"it has more than the limit of {limit:,} bytes")
+        raise TooLarge(f"it has more than the limit of {limit:,} bytes")
     return parse_json(bytes(content))
 
 

@@ -119,7 +119,7 @@ class ImageMatcher:
         return next((path for path in beside if _is_picture(path)), None)
 
     def agreement(self, named: ImageReference, image: ImageRecord) -> tuple[int, bool, bool]:
-        """How a file's name for an image agrees with its path: in how many parts, in all, and in upper and lower case."""
+        """How a file's name for an image agrees with its path: in how many parts, in all, and in case."""
         if named.original and self._exported_as(image) == named.original:
             return len(Path(image.path).parts), True, True
         path = _shown_parts(image)

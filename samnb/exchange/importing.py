@@ -26,7 +26,7 @@ from .readers.coco import read_coco
 from .readers.labelme import read_labelme
 from .readers.mask_pngs import read_mask_pictures
 from .readers.objects import Contents, ImageReference, ImportedObject, Mask, plain
-from .readers.upright import upright_mask
+from .readers.upright import may_be_turned, upright_mask
 from .report import ImportReport
 
 Reader = Callable[..., Contents]
@@ -119,6 +119,7 @@ class ImportRun:
     categories_added: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    uncertain: list[str] = field(default_factory=list)
 
     def events(self, control: JobControl) -> Iterator[Event]:
         """Add what is missing, image after image; the last event has the report in its details."""
@@ -158,13 +159,14 @@ class ImportRun:
             except ImageError as error:
                 self._lost(named, objects, str(error))
         new = list(dict.fromkeys(found for found in images.values() if isinstance(found, Path)))
-        added: dict[Path | EmbeddedPicture, ImageRecord] = {**self._added(new)} if new else {}
+        added: dict[Path | EmbeddedPicture, ImageRecord] = dict(self._added(new).items()) if new else {}
         for embedded in dict.fromkeys(found for found in images.values() if isinstance(found, EmbeddedPicture)):
             # One at a time: a picture in a file of text takes a third more memory than its own file.
             report = self.add([(embedded.name, embedded.content())])
             self.pictures_added += report.added
             self.failed += report.failed
-            added |= {embedded: image for image in report.images[:1]}
+            if report.images:
+                added[embedded] = report.images[0]
         certain = {
             named: image
             for named, found in images.items()
@@ -186,7 +188,7 @@ class ImportRun:
             otherwise += sum(same > 0 and not cased for same, _, cased in agreed.values())
             best = max(agreed.values())
             for named, (same, whole, cased) in agreed.items():
-                if 0 < same and (same, cased) < (best[0], best[2]) and not (whole and cased):
+                if same > 0 and (same, cased) < (best[0], best[2]) and not (whole and cased):
                     path = certain.pop(named).path
                     self._lost(named, of_picture[named], f"another record of the file is {path}, and this one is not.")
             left = [named for named in several if named in certain]
@@ -220,6 +222,8 @@ class ImportRun:
         rows = [row for found in objects if (row := self._row(found, image)) is not None]
         if not rows:
             return
+        if not self.contents.upright and may_be_turned(image.size_hw, Path(image.path)):
+            self.uncertain.append(image.filename)
         new = self._missing(rows, all_annotations_of(self.library.catalog, image.id))
         for start in range(0, len(new), _BATCH):
             self.added += len(self.library.catalog.add_annotations(new[start : start + _BATCH]))
@@ -276,6 +280,12 @@ class ImportRun:
         if self.turned:
             notes.append(
                 f"{count_text(self.turned, 'mask')} drawn on pictures as they lie in their files: turned upright"
+            )
+        if self.uncertain:
+            shown = ", ".join(self.uncertain[:3]) + (" …" if len(self.uncertain) > 3 else "")
+            notes.append(
+                f"{count_text(len(self.uncertain), 'picture')} turned by EXIF as sizes do not show ({shown}): "
+                "their masks count as drawn upright. Look at one; if it lies wrong, draw on pictures without EXIF"
             )
         return ImportReport(
             format=self.format,

@@ -108,7 +108,7 @@ def deep_colour(content: bytes, image: Image.Image) -> bool:
         return _tag(image, _BITS) > 8
     if image.format == "PPM":
         # The highest value is in the header, after comments; Pillow has it in the decoder's arguments.
-        return any(value > 255 for tile in image.tile for value in _numbers(tile[-1]))
+        return any(value > 255 for tile in getattr(image, "tile", ()) for value in _numbers(tile[-1]))
     if image.format == "JPEG2000":
         start = content.find(b"\xff\x51")
         return start >= 0 and any((depth & 127) + 1 > 8 for depth in content[start + 40 : start + 41])
@@ -150,9 +150,9 @@ def _scaled(values: NDArray[Any], low: float, high: float) -> Pixels:
 def _no_data(image: Image.Image, values: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Where the values mark missing data: by GDAL's tag, or one extreme float such as -9999 or -3.4e38."""
     try:
-        marked = values == float(str(image.tag_v2[_NO_DATA]).strip("\0 "))  # type: ignore[attr-defined]
-        if marked.any():
-            return np.asarray(marked)
+        tagged = np.asarray(values == float(str(image.tag_v2[_NO_DATA]).strip("\0 ")))  # type: ignore[attr-defined]
+        if tagged.any():
+            return tagged
     except (AttributeError, KeyError, ValueError):
         pass  # most pictures have no such tag
     if values.dtype.kind != "f":
@@ -161,7 +161,10 @@ def _no_data(image: Image.Image, values: NDArray[Any]) -> NDArray[np.bool_] | No
         marked = values == extreme
         rest = values[~marked]
         if np.count_nonzero(marked) > 1 and rest.size:
-            inside, gap = float(rest.max()) - float(rest.min()), sign * (float(rest.min() if sign > 0 else rest.max()) - float(extreme))
+            inside, gap = (
+                float(rest.max()) - float(rest.min()),
+                sign * (float(rest.min() if sign > 0 else rest.max()) - float(extreme)),
+            )
             if gap > _FAR * inside > 0 and abs(float(extreme)) > 1:
                 return np.asarray(marked)
     return None

@@ -178,7 +178,9 @@ def _entries(
     try:
         status = os.stat(folder)
         with os.scandir(folder) as entries:
-            found = [(_key(entry.name), entry.path, is_folder) for entry in entries for is_folder in _kind(entry, other)]
+            found = [
+                (_key(entry.name), entry.path, is_folder) for entry in entries for is_folder in _kind(entry, other)
+            ]
     except OSError as error:
         unreadable(folder, error)
         return iter(())

@@ -53,7 +53,7 @@ class PictureFolder:
         return folder
 
     def of_stem(self, stem: str) -> list[Path]:
-        """All pictures whose name without suffix is `stem`; if none is, those that differ only in upper or lower case."""
+        """All pictures whose name without suffix is `stem`; if none is, those that differ only in case."""
         found = self._by_stem.get(name_key(stem), [])
         key = unicodedata.normalize("NFC", stem)
         return [path for path in found if unicodedata.normalize("NFC", Path(self._names[path]).stem) == key] or found

@@ -69,8 +69,7 @@ def _readings(name: str) -> Iterator[str]:
         except ValueError:  # brackets that are no host
             return
         # Label Studio serves files of a disk by an address whose query has the path.
-        for query in parse_qs(address.query).get("d", []):
-            yield query
+        yield from parse_qs(address.query).get("d", [])
         yield unquote(address.path).lstrip("/") if address.scheme else unquote(address.path)
     elif "%" in slashed:
         yield unquote(slashed)

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import IO, cast
 
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
-from .files import read_file
+from .files import open_file, read_file
 
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused after reading the header, before anything is decoded."""
@@ -60,17 +61,31 @@ def open_picture(source: bytes | AnyPath, name: AnyPath = "", *, only: tuple[str
     (3, 2)
     """
     content, name = (source, name) if isinstance(source, bytes) else (read_file(source)[0], name or source)
+    with _opened(io.BytesIO(content), name, only) as image:
+        _check_scans(content, image, name)
+        yield image
+
+
+@contextmanager
+def open_header(path: AnyPath) -> Iterator[Image.Image]:
+    """`open_picture` for what is in the header: a file is not read to its end."""
+    with open_file(path) as file, _opened(cast(IO[bytes], io.BufferedReader(file)), path, ()) as image:
+        yield image
+
+
+@contextmanager
+def _opened(stream: IO[bytes], name: AnyPath, only: tuple[str, ...]) -> Iterator[Image.Image]:
     with _own_limit():
         try:
-            opened = Image.open(io.BytesIO(content), formats=[f for f in _formats() if not only or f in only])
+            opened = Image.open(stream, formats=[f for f in _formats() if not only or f in only])
         except UnidentifiedImageError as error:
-            raise ImageUnreadable(name, f"not a picture that can be decoded ({beginning(content)})") from error
+            stream.seek(0)
+            raise ImageUnreadable(name, f"not a picture that can be decoded ({beginning(stream.read(16))})") from error
         except Exception as error:
             # Pillow's plugins raise a dozen unrelated classes on damaged files; all have the same meaning here.
             raise ImageUnreadable(name, f"the header is damaged ({error})") from error
         with opened as image:
             check_size((image.height, image.width), name)
-            _check_scans(content, image, name)
             try:
                 yield image
             except ImageError:

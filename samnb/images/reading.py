@@ -28,7 +28,7 @@ from . import depth
 from .files import read_file
 from .frames import count_frames
 from .hashing import hash_of_upright, pixel_hash
-from .opening import check_size, open_picture
+from .opening import check_size, open_header, open_picture
 from .perceptual import compute_perceptual_hash
 
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
@@ -310,6 +310,12 @@ def _turned(rgb: Image.Image, image: Image.Image) -> Image.Image:
     """Upright, by the EXIF tag of the loaded picture: Pillow itself turns a TIFF while loading, and drops the tag."""
     turn = _UPRIGHT.get(orientation_of(image))
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def orientation_in(path: AnyPath) -> int:
+    """EXIF's orientation of a picture file, by its header alone. Raises `ImageError`."""
+    with open_header(path) as image:
+        return orientation_of(image)
 
 
 def orientation_of(image: Image.Image) -> int:

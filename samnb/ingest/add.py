@@ -18,9 +18,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..cards import count_text
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.file_index import FileStat
-from ..cards import count_text
 from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
 from ..errors import ImageError

@@ -54,7 +54,7 @@ class StoredFile:
 
 
 Item = str | Member | StoredFile | Rejected | LeftOut
-"""The absolute path of a file; a member of a zip file, not stored yet; a stored file; a refused source; one left out."""
+"""A file's absolute path; a member of a zip file, not stored yet; a stored file; a refused source; one left out."""
 
 
 def items_of(source: Any, folder: Path) -> Iterator[Item]:

@@ -46,10 +46,11 @@ def _how_to_decide(values: NDArray[Any]) -> str:
         return f"got whole numbers from {low} to {high}. One object of a label map is labels == {high}."
     if np.isnan(values).any():
         return "got NaN. Say what is on the object: values > 0.5 is False for NaN."
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
-        return f"got numbers from {low:g} to {high:g}, as of probabilities. A threshold decides: probabilities > 0.5, logits > 0."
-    return f"got numbers from {low:g} to {high:g}, as of logits. A threshold decides: logits > 0."
+    least, most = float(values.min()), float(values.max())
+    if least >= 0 and most <= 1:
+        how = "A threshold decides: probabilities > 0.5, logits > 0."
+        return f"got numbers from {least:g} to {most:g}, as of probabilities. {how}"
+    return f"got numbers from {least:g} to {most:g}, as of logits. A threshold decides: logits > 0."
 
 
 def mask_bbox(mask: NDArray[Any]) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import images as picture_files
 from ..errors import ImageError
 from .geometry import Mask, as_mask
 
@@ -57,7 +58,7 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
         )
     counts = np.asarray(rle["counts"])
     # Cut to whole numbers, fractions could still fill the size, with another mask.
-    if counts.dtype.kind == "f" and not (whole := counts % 1 == 0).all():
+    if counts.dtype.kind == "f" and not (whole := np.isfinite(counts) & (counts == counts.round())).all():
         where = int(np.argmin(whole))
         raise ImageError(
             f"Expected run lengths that are whole numbers, got {counts.flat[where]} as number {where + 1} of "
@@ -72,6 +73,15 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
         )
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape((height, width), order="F")
+
+
+def check_rle(rle: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if run lengths do not fill their size, or it is no picture's; the mask is not decoded."""
+    (height, width), counts = rle["size"], rle["counts"]
+    if not isinstance(counts, list) or not all(type(one) is int and one >= 0 for one in [*counts, height, width]):
+        raise ValueError("run lengths that are no list of whole numbers")
+    if sum(counts) != height * width or height * width > picture_files.MAX_PIXELS:
+        raise ValueError(f"run lengths of {sum(counts):,} pixels for a mask of {height} x {width}")
 
 
 def decompress_counts(counts: str | bytes) -> list[int]:
@@ -99,7 +109,7 @@ def decompress_counts(counts: str | bytes) -> list[int]:
         if code & 32:
             # A number without end would take time by the square of its length.
             if bits > _MOST_BITS:
-                raise ImageError("Expected compressed run lengths, got a number of more than 60 bits: they are damaged.")
+                raise ImageError("Expected compressed run lengths, got a number of over 60 bits: damaged.")
             continue
         if code & 16:
             value -= 1 << bits

@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from .. import images as picture_files
 from ..errors import RecipeError
+from ..json_files import TooLarge, read_json
 from ..masks import decode_rle
+from ..masks.rle import check_rle
 from ..models import Model
 from ..models.proposals import proposer
 from ..prompts import Embedding, Prediction, Prompt
 from ..records import AnnotationRecord, CategoryRecord, ImageRecord
 from ..templates import Template
+from ..templates.checks import check_template
 from ..templates.match import Match
 from ..templates.strategies import find_objects
 
@@ -155,10 +158,15 @@ class Recipe:
         """
         place = Path(path).expanduser()
         try:
-            values = json.loads(_content(place))
+            values = read_json(place, limit=MAX_BYTES)
         except OSError as error:
             raise RecipeError(f"{place}: cannot be read ({error.strerror or error}). Give a recipe file.") from error
-        except (ValueError, RecursionError) as error:
+        except TooLarge as error:
+            raise RecipeError(
+                f"{place}: expected a recipe of {MAX_BYTES:,} bytes at most; it has more. Export a dataset at a "
+                "time, or raise samnb.replay.recipe.MAX_BYTES if it is a recipe and the memory is there."
+            ) from error
+        except ValueError as error:
             raise RecipeError(f"{place}: expected JSON, as session.export('recipe', …) writes it; {error}.") from error
         form = values.get("samnb_recipe") if isinstance(values, dict) else None
         if form != FORMAT:
@@ -186,10 +194,10 @@ class Recipe:
             one = images[mask.image]
             if list(mask.rle["size"]) != [one.height, one.width]:
                 raise ValueError(f"a mask of another size than {one.filename}")
-            _check_runs(mask.rle)
+            check_rle(mask.rle)
         templates = tuple(Template.from_dict(template, version=template["version"]) for template in values["templates"])
-        for rle in (e.rle for t in templates for category in t.categories for e in category.examples if e.rle):
-            _check_runs(rle)
+        for template in templates:
+            check_template(template)
         _check_provenances(masks, templates)
         for mask in masks:
             whole = isinstance(mask.layer, int) and abs(mask.layer) < 2**31
@@ -201,20 +209,6 @@ class Recipe:
             raise ValueError("made_with is no object {…}")
         categories = tuple((category["name"], category["color"]) for category in values["categories"])
         return cls(images, masks, templates, categories, values["model"], values["made_with"])
-
-
-def _content(place: Path) -> bytes:
-    with open(place, "rb") as file:
-        content = bytearray()
-        # Not by the size in the file system: a pipe or a device has none.
-        while len(content) <= MAX_BYTES and (more := file.read(_PIECE)):
-            content += more
-    if len(content) > MAX_BYTES:
-        raise RecipeError(
-            f"{place}: expected a recipe of {MAX_BYTES:,} bytes at most; it has more. Export a dataset at a time, or "
-            "raise samnb.replay.recipe.MAX_BYTES if it is a recipe and the memory is there."
-        )
-    return bytes(content)
 
 
 def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
@@ -247,15 +241,6 @@ def _check_size(image: RecipeImage) -> None:
         raise ValueError(
             f"{image.filename!r} of size {list(sides)}, expected at most {picture_files.MAX_PIXELS:,} pixels"
         )
-
-
-def _check_runs(rle: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if run lengths do not fill their size; the mask itself is not decoded."""
-    (height, width), counts = rle["size"], rle["counts"]
-    if not isinstance(counts, list) or not all(type(one) is int and one >= 0 for one in [*counts, height, width]):
-        raise ValueError("run lengths that are no list of whole numbers")
-    if sum(counts) != height * width or height * width > picture_files.MAX_PIXELS:
-        raise ValueError(f"run lengths of {sum(counts):,} pixels for a mask of {height} x {width}")
 
 
 def _check_provenances(masks: Iterable[RecipeMask], templates: Iterable[Template]) -> None:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from ..atomic_files import write_atomic
 from ..errors import TemplateError, UnknownName
+from ..json_files import read_json
 from ..prompts import Prompt
+from .checks import check_template
 from .parameters import DEFAULT_PARAMETERS, checked_parameters
 
 FILE_VERSION = 1
@@ -249,7 +251,7 @@ class Template:
         """
         expected = "Expected a file written by Template.save"
         try:
-            values = json.loads(Path(path).read_bytes())
+            values = read_json(Path(path))
         except OSError as error:
             raise TemplateError(f"{path}: cannot be read ({error.strerror or error}). {expected}.") from error
         except ValueError as error:
@@ -263,11 +265,14 @@ class Template:
         try:
             read = cls.from_dict(values, version=int(values["version"]))
             # The file may have been edited, so it is checked like arguments of a session.
+            check_template(read)
             return replace(
                 make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters),
                 version=read.version,
             )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except TemplateError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise TemplateError(f"{path}: not whole ({what}). {expected}: copy it again.") from error
 

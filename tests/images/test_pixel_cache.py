@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from samnb.errors import ImageChanged
-from samnb.images import pixel_cache, pixel_hash, read_pixels
+from samnb.images import pixel_cache, pixel_hash
 from samnb.images.pixel_cache import PixelCache, read_checked
 from samnb.images.reading import read_known
 from samnb.records import ImageRecord

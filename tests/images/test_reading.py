@@ -104,8 +104,11 @@ def test_16_bit_grey_is_divided_by_257(tmp_path):
 
 
 def test_16_bit_grey_is_not_stretched(tmp_path):
-    dark = np.full((4, 4), 514, np.uint16)
-    assert read_pixels(save(dark, tmp_path / "dark.png")).max() == 2
+    """It is scaled by its depth, so that equal values are equal pixels."""
+    dark, bright = np.full((4, 4), 514, np.uint16), np.full((4, 4), 514, np.uint16)
+    bright[0, 0] = 4000
+    assert read_pixels(save(dark, tmp_path / "dark.png"))[1, 1, 0] == 32
+    assert read_pixels(save(bright, tmp_path / "bright.png"))[1, 1, 0] == 32
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])

@@ -298,7 +298,7 @@ def test_a_damaged_member_leaves_nothing_behind(session: Session) -> None:
     report = session.add(("mixed.zip", content))
     assert [i.filename for i in report.images] == ["good.png"]
     assert {f.path for f in report.failed} == {"mixed.zip/torn.png", "mixed.zip/text.jpg"}
-    assert not any("torn.png" in f.reason or "text.jpg" in f.reason for f in report.failed), "named once, as the user knows it"
+    assert not any(".png" in f.reason or ".jpg" in f.reason for f in report.failed), "named once"
     images = session.folder / "images"
     assert {p.name for p in everything_below(images)} == {"good.png"}
     assert len(list(images.iterdir())) == 1

@@ -14,6 +14,7 @@ from ...json_files import parse_json
 from ...masks import decode_rle
 from ...masks.rle import decompress_counts
 from ...records import Failure
+from ..writers.coco import MADE_WITH
 from .objects import (
     Contents,
     ImageReference,
@@ -77,9 +78,10 @@ def read_coco(path: Path, *, crowds: bool = True) -> Contents:
             failed.append(found)
         else:
             objects.append(found)
+    upright = value_of(document.get("info"), "description") == MADE_WITH
     taken = "taken for objects of their category" if crowds else "left out"
     notes = (f"{count_text(marked, 'object')} marked as crowds: {taken}",) if marked else ()
-    return Contents(tuple(pictures.values()), tuple(objects), tuple(categories.values()), tuple(failed), notes)
+    return Contents(tuple(pictures.values()), tuple(objects), tuple(categories.values()), tuple(failed), notes, upright)
 
 
 def _by_id(path: Path, kind: str, records: list[Any], failed: list[Failure]) -> dict[Any, Any]:

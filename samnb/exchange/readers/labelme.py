@@ -86,7 +86,9 @@ def _contents(files: list[Path], *, strict: bool) -> Contents:
         objects += _objects(file, picture, shapes, failed, ignored)
     categories = tuple(dict.fromkeys(found.category for found in objects))
     notes = (f"{count_text(len(ignored), 'shape')} marked as no object, left out: {ignored[0]} …",) if ignored else ()
-    return Contents(tuple(pictures), tuple(objects), categories, tuple(failed), notes)
+    return Contents(
+        tuple(pictures), tuple(objects), categories, tuple(failed), notes, all(picture.original for picture in pictures)
+    )
 
 
 def _opened(file: Path) -> tuple[ImageReference, list[Any]]:

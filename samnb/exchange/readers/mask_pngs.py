@@ -31,6 +31,7 @@ from .mask_values import is_coloured, is_lossy, labels_of, mask_number, mask_of,
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json
 
 _KIND = "a folder of masks that samnb exported"
+_LONGEST_HEAD = 10_000
 
 
 def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Categories | None = ()) -> Contents:
@@ -224,8 +225,11 @@ def _index(path: Path) -> list[dict[str, str]] | None:
     if not path.is_file():
         return None
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            reader = csv.DictReader(stream, restval="")
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            head = stream.readline(_LONGEST_HEAD)
+            stream.seek(0)
+            # A spreadsheet saves a table with semicolons where the comma is in numbers.
+            reader = csv.DictReader(stream, restval="", delimiter=max(",;\t", key=head.count))
             rows = [{name: unquoted(text) for name, text in row.items() if isinstance(text, str)} for row in reader]
     except (OSError, csv.Error) as error:
         raise FormatError(path.parent, _KIND, f"its index.csv cannot be read ({error})") from error
@@ -258,7 +262,9 @@ def _exported(root: Path, rows: Sequence[Mapping[str, str]]) -> Contents:
     # An image without annotations has no row.
     pictures = {**{name: ImageReference(name, root) for name in _names(root / MANIFEST)}, **of_name}
     named = pictures.values()
-    return Contents(tuple(named), tuple(objects), tuple(sorted(categories, key=categories.__getitem__)), tuple(failed))
+    return Contents(
+        tuple(named), tuple(objects), tuple(sorted(categories, key=categories.__getitem__)), tuple(failed), upright=True
+    )
 
 
 def _names(manifest: Path) -> list[str]:
@@ -294,7 +300,7 @@ def _size(row: Mapping[str, str]) -> Size | None:
 
 def _score(text: str | None) -> float:
     try:
-        score = float(text or "")
+        score = float((text or "").replace(",", "."))
     except ValueError:
         return 1.0
     return score if math.isfinite(score) else 1.0

@@ -98,6 +98,8 @@ class Contents:
         Records that could not be read.
     notes : tuple of str
         Records that may have been meant in another way.
+    upright : bool
+        samnb wrote it: all masks are those of upright pictures.
     """
 
     pictures: tuple[ImageReference, ...]
@@ -105,6 +107,7 @@ class Contents:
     categories: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    upright: bool = False
 
 
 def plain(text: str) -> str:

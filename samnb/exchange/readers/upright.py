@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import ImageError
-from ...images import open_picture
-from ...images.reading import orientation_of
+from ...images.reading import orientation_in
 from .objects import ImportedObject, Mask, Size
 
 # How to turn a mask that was drawn on the picture as stored in the file; by EXIF orientation.
@@ -55,8 +54,16 @@ def _turn(size: tuple[int, ...], size_hw: Size, file: Path) -> Image.Transpose |
     """The turn by the picture's EXIF orientation if it makes one size the other; else None."""
     if size != size_hw[::-1]:
         return None
-    with open_picture(file) as picture:
-        return _TURNS.get(orientation_of(picture))
+    return _TURNS.get(orientation_in(file))
+
+
+def may_be_turned(size_hw: Size, file: Path) -> bool:
+    """True for a picture that EXIF turns without changing its size: masks of it do not show how they were drawn."""
+    try:
+        orientation = orientation_in(file)
+    except ImageError:  # said where its pixels are needed
+        return False
+    return orientation in (2, 3, 4) or (orientation in _TURNS and size_hw[0] == size_hw[1])
 
 
 def _other_size(size: tuple[int, ...], size_hw: Size, name: str) -> ImageError:

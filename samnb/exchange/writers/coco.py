@@ -15,6 +15,8 @@ from .layout import ExportItem, FolderWriter, Names, each
 from .pictures import upright_copy
 from .single_ring import without_holes
 
+MADE_WITH = "Annotations made with samnb"
+
 
 def export_coco(
     path: Path,
@@ -76,7 +78,7 @@ def _document(
     numbers = {category: number for number, category in enumerate(categories, 1)}
     found = [(image_id, annotation) for image_id, item in enumerate(items, 1) for annotation in item.annotations]
     document = {
-        "info": {"description": "Annotations made with samnb"},
+        "info": {"description": MADE_WITH},
         "licenses": [],
         "images": [
             {"id": number, "file_name": name, "height": item.image.height, "width": item.image.width}

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...atomic_files import make_folder, publish, remove_stale, staging_path, sync, write_atomic
 from ...errors import ImageError, StoreError, UnknownName
+from ...json_files import read_json
 from ...records import AnnotationRecord, Failure, ImageRecord
 
 MANIFEST = "samnb-export.json"
@@ -265,7 +266,7 @@ class _Manifest:
     def read(cls, folder: Path) -> _Manifest:
         """The list of a folder; empty if there is none, or the file is not samnb's."""
         try:
-            values = json.loads((folder / MANIFEST).read_bytes())
+            values = read_json(folder / MANIFEST)
             lists = {**values.get("others", {}), values["format"]: values["files"]}
             files = {
                 format: {folder / name for name in names if _is_inside(folder, name)} for format, names in lists.items()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from ...cards import count_text
 from ...masks import decode_rle, mask_polygons
@@ -80,7 +80,8 @@ def _line(
 
 
 def _data(categories: Sequence[str]) -> bytes:
-    # JSON's strings are valid YAML. No path: readers then use the folder this file is in, also after a move.
-    names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(categories)) or "  {}\n"
-    head = f"train: images\nval: images\nnc: {len(categories)}\n"
-    return f"{head}names:\n{names}".encode("ascii")
+    # No path: readers then use the folder this file is in, also after a move.
+    document = {"train": "images", "val": "images", "nc": len(categories), "names": dict(enumerate(categories))}
+    # A line for each name, in ASCII: some readers open the file in the system's encoding, or by lines.
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=10**9)
+    return text.encode("ascii")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointDamaged, CheckpointMismatch
+from ...json_files import read_json
 from ..weights.checkpoints import META_SAM2, TRANSFORMERS, ModelInfo, WeightFile
 from . import meta_checkpoint
 
@@ -219,7 +220,7 @@ def _by_name(weights: WeightFile, wanted: Mapping[str, Any]) -> tuple[dict[str, 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except ValueError as error:
         raise CheckpointDamaged(
             f"{path}: is not JSON ({error}). Fetch it again, with the weights beside it."

@@ -7,7 +7,6 @@ seconds of imports. No file is ever unpickled freely: names are read from the pi
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import pickletools
@@ -23,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from ...errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
+from ...json_files import parse_json
 from ...settings import setting
 from .file_hashes import Stamp, file_sha256, file_stamp
 
@@ -338,7 +338,7 @@ def _names_in_safetensors(info: ModelInfo, path: Path, size: int) -> set[str]:
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
         try:
-            header: Any = json.loads(file.read(length)) if length < size else None
+            header: Any = parse_json(file.read(length)) if length < size else None
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             end = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values())
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -16,6 +16,8 @@ from typing import Any
 
 import platformdirs
 
+from ...json_files import read_json
+
 log = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int, int]
@@ -48,7 +50,7 @@ def memo_path() -> Path:
 
 def _entries() -> dict[str, Any]:
     try:
-        entries = json.loads(memo_path().read_text())
+        entries = read_json(memo_path())
     except (OSError, ValueError) as error:
         log.debug("no remembered hashes: %s", error)
         return {}

@@ -1,0 +1,65 @@
+"""`check_template`: what a template from a file must hold, before it is saved or applied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..masks.rle import check_rle
+
+if TYPE_CHECKING:
+    from .template import Example, Template
+
+_LONGEST_NAME = 1000
+
+
+def check_template(template: Template) -> None:
+    """Raise `ValueError` for values that no template of samnb has."""
+    _check_name("the name", template.name)
+    _check_name("the model", template.model)
+    if not isinstance(template.version, int) or not 1 <= template.version < 2**31:
+        raise ValueError(f"version: expected a whole number from 1; got {template.version!r}")
+    lengths: set[int] = set()
+    for category in template.categories:
+        _check_name("a category", category.category)
+        for example in category.examples:
+            _check_example(category.category, example)
+        vectors = [*category.background, *(vector for one in category.examples for vector in _vectors(one))]
+        lengths |= _lengths(category.category, vectors)
+    if len(lengths - {0}) > 1:
+        raise ValueError(f"features of different lengths, {sorted(lengths)}")
+
+
+def _check_name(what: str, name: Any) -> None:
+    if not isinstance(name, str) or not name.strip() or len(name) > _LONGEST_NAME:
+        raise ValueError(f"{what}: expected a text of 1 to {_LONGEST_NAME:,} characters; got {str(name)[:40]!r}")
+    if "\0" in name or (not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name)):
+        raise ValueError(f"{what}: expected a text without null characters and lone surrogates; got {name[:40]!r}")
+
+
+def _check_example(category: str, example: Example) -> None:
+    for name in ("area", "diameter"):
+        value = getattr(example, name)
+        if not math.isfinite(value) or not 0 <= value < 1e9:
+            raise ValueError(f"an example of {category!r}: expected a finite {name} from 0; got {value!r}")
+    if not isinstance(example.pixel_hash, str):
+        raise ValueError(f"an example of {category!r}: expected its pixel hash; got {example.pixel_hash!r}")
+    if example.rle:
+        check_rle(example.rle)
+
+
+def _vectors(example: Example) -> list[NDArray[np.float32]]:
+    return [example.prototype, *example.parts]
+
+
+def _lengths(category: str, vectors: Iterable[NDArray[np.float32]]) -> set[int]:
+    lengths = set()
+    for vector in vectors:
+        if vector.ndim != 1 or not np.isfinite(vector).all():
+            raise ValueError(f"features of {category!r}: expected lists of finite numbers")
+        lengths.add(len(vector))
+    return lengths

@@ -1,0 +1,111 @@
+"""Pictures of more than 8 bits: shown by their depth, told apart by their values, refused where tags say otherwise."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from samnb.errors import ImageUnreadable
+from samnb.images import pixel_hash, pixel_hashes, read_known, read_picture, read_pixels
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def tiff(path: Path, content: bytes, mode: str, **tags: int) -> Path:
+    """A TIFF of 16 x 16 whose tags say something else than its mode."""
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for name, value in tags.items():
+        info[int(name[1:])] = value
+    Image.frombytes(mode, (16, 16), content).save(path, tiffinfo=info)
+    return path
+
+
+@pytest.mark.parametrize(("highest", "white"), [(120, 255), (255, 255), (900, 4095), (4095, 4095), (60000, 65535)])
+def test_16_bit_grey_counts_as_8_12_or_16_bits(tmp_path, highest, white):
+    values = np.linspace(0, highest, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_pixels(tmp_path / "a.png")[..., 0], values * (255 / white), atol=0.51)
+
+
+def test_pictures_that_8_bits_cannot_tell_apart_have_different_pixel_hashes(tmp_path):
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 60000, (16, 16), dtype=np.uint16)
+    colour = rng.integers(0, 60000, (16, 16, 3), dtype=np.uint16)
+    floats = rng.uniform(0, 100, (16, 16)).astype(np.float32)
+    pictures = {
+        "grey.png": (grey, grey ^ 1), "colour.png": (colour, colour ^ 1), "floats.tif": (floats, floats * 2),
+        "constant.tif": (np.full((4, 4), 5, np.float32), np.full((4, 4), 7, np.float32)),
+        "int.tif": (grey.astype(np.int32) - 9, (grey.astype(np.int32) - 9) * 2),
+    }  # fmt: skip
+    for name, both in pictures.items():
+        hashes = []
+        for number, values in enumerate(both):
+            file = tmp_path / f"{number}{name}"
+            Image.fromarray(values).save(file) if values.ndim == 2 else cv2.imwrite(str(file), values)
+            hashes.append(read_picture(file).pixel_hash)
+        assert hashes[0] != hashes[1], name
+
+
+def test_a_lossless_save_keeps_the_hash_of_16_bits_and_of_8_bits_in_16(tmp_path):
+    grey = np.random.default_rng(1).integers(0, 60000, (16, 16), dtype=np.uint16)
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(grey).save(tmp_path / name)
+    assert read_picture(tmp_path / "a.png").pixel_hash == read_picture(tmp_path / "a.tif").pixel_hash
+    Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / "wide.png")
+    assert read_picture(tmp_path / "wide.png").pixel_hash == pixel_hash(np.repeat(RAMP[..., None], 3, 2))
+
+
+def test_an_image_added_by_an_earlier_version_is_read_as_it_was(tmp_path):
+    grey = np.random.default_rng(1).integers(0, 4000, (16, 16), dtype=np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    before = np.repeat((grey.astype(float) / 257).round().astype(np.uint8)[..., None], 3, 2)
+    assert pixel_hash(before) in pixel_hashes(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_known(tmp_path / "a.png", pixel_hash(before), "monday"), before)
+    assert not (read_pixels(tmp_path / "a.png") == before).all()
+
+
+def test_colour_of_12_bits_is_not_black(tmp_path):
+    values = np.random.default_rng(1).integers(0, 4096, (6, 9, 3), dtype=np.uint16)
+    values[0, 0] = 4095
+    assert cv2.imwrite(str(tmp_path / "a.png"), values[..., ::-1])
+    np.testing.assert_allclose(read_pixels(tmp_path / "a.png"), values * (255 / 4095), atol=0.51)
+
+
+def test_signed_bytes_keep_their_order(tmp_path):
+    file = tiff(tmp_path / "a.tif", RAMP.tobytes(), "L", _339=2)
+    order = np.argsort(RAMP.view(np.int8).ravel(), kind="stable")
+    shown = read_pixels(file)[..., 0].ravel()[order]
+    assert all(one < other for one, other in itertools.pairwise(shown.tolist()))
+
+
+def test_white_is_zero_where_the_tag_says_so(tmp_path):
+    values = RAMP.astype(np.uint16) * 257
+    content = Image.fromarray(values)
+    content.save(tmp_path / "a.tif")
+    raw = bytearray((tmp_path / "a.tif").read_bytes())
+    place = raw.index(b"\x06\x01\x03\x00\x01\x00\x00\x00\x01")  # PhotometricInterpretation, one short: 1
+    raw[place + 8] = 0
+    (tmp_path / "a.tif").write_bytes(raw)
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif")[..., 0], 255 - RAMP)
+
+
+def test_values_for_missing_data_do_not_stretch_the_rest(tmp_path):
+    height = np.linspace(200, 300, 256, dtype=np.float32).reshape(16, 16)
+    height[0, :5] = -9999
+    Image.fromarray(height).save(tmp_path / "a.tif")
+    shown = read_pixels(tmp_path / "a.tif")[..., 0]
+    assert (shown[0, :5] == 0).all()
+    assert len(np.unique(shown)) > 200
+
+
+def test_planes_of_16_bits_are_refused(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    planes = np.zeros((3, 8, 9), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(ImageUnreadable, match="interleaved"):
+        read_pixels(tmp_path / "a.tif")

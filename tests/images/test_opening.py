@@ -1,0 +1,72 @@
+"""One door for picture files: formats, limits, and what is said of the others."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import samnb
+from samnb.errors import ImageNotFound, ImageUnreadable
+from samnb.images import encode_png, open_picture, read_pixels
+from samnb.images.frames import count_frames
+
+HEIC = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
+SOURCES = Path(samnb.__file__).parent
+
+
+def test_every_picture_is_opened_by_one_function():
+    """Elsewhere Pillow would take formats that start programs, and its own limit of pixels."""
+    direct = {
+        file.relative_to(SOURCES).as_posix()
+        for file in SOURCES.rglob("*.py")
+        if re.search(r"\bImage\.open\(", file.read_text(encoding="utf-8"))
+    }
+    assert direct <= {"images/opening.py", "images/frames.py", "bench.py", "demo.py"}
+
+
+def test_pillows_limit_is_off_while_pixels_are_decoded_and_on_again(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+    content = encode_png(np.zeros((9, 9, 3), np.uint8))
+    with open_picture(content, "a") as one:
+        with open_picture(content, "b") as other:
+            other.load()
+        assert Image.MAX_IMAGE_PIXELS is None
+        one.load()
+    assert Image.MAX_IMAGE_PIXELS == 4
+
+
+def test_a_tiff_between_the_limits_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for compression in (None, "tiff_lzw", "tiff_adobe_deflate"):
+        Image.new("L", (40, 30)).save(tmp_path / "a.tif", compression=compression)
+        assert read_pixels(tmp_path / "a.tif").shape == (30, 40, 3)
+
+
+def test_heic_is_named_and_a_folder_says_what_it_leaves_out(tmp_path):
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "1.HEIC").write_bytes(HEIC)
+    with pytest.raises(ImageUnreadable, match="HEIC, a format of phones"):
+        read_pixels(tmp_path / "phone" / "1.HEIC")
+    with samnb.Session(tmp_path / "s") as session:
+        with pytest.raises(ImageNotFound, match=r"1 picture left out.*1 HEIC"):
+            session.add(tmp_path / "phone", show=False)
+        (tmp_path / "phone" / "a.png").write_bytes(encode_png(np.zeros((9, 9, 3), np.uint8)))
+        assert "1 HEIC" in str(session.add(tmp_path / "phone", show=False))
+
+
+def test_further_pages_and_frames_are_said_and_a_reason_has_the_path_once(tmp_path):
+    pages = [Image.new("L", (9, 9), value) for value in (1, 100, 200)]
+    for name in ("a.tif", "a.gif", "a.webp", "a.png"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        with Image.open(tmp_path / name) as opened:
+            assert count_frames((tmp_path / name).read_bytes(), opened) == 3
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    with samnb.Session(tmp_path / "s") as session:
+        report = str(session.add(tmp_path, show=False))
+    assert "4 files of several pages or frames, of which the first was taken" in report
+    assert report.count("bad.png") == 1
