@@ -378,7 +378,7 @@ def _is_unchanged(image: ImageRecord, stamp: FileStat) -> bool:
 
 def _read(path: str) -> _Read:
     try:
-        picture = read_picture(path)
+        picture = read_picture(Path(path))
         return _Read(path, new=_as_new(picture), frames=picture.frames)
     except (ImageError, OSError) as error:
         return _Read(path, reason=Failure.of(path, error).reason)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..masks.rle import check_rle
 
-if TYPE_CHECKING:
-    from .template import Example, Template
-
 _LONGEST_NAME = 1000
 
 
-def check_template(template: Template) -> None:
-    """Raise `ValueError` for values that no template of samnb has."""
+def check_template(template: Any) -> None:
+    """Raise `ValueError` for values that no `samnb.templates.template.Template` has."""
     _check_name("the name", template.name)
     _check_name("the model", template.model)
     if not isinstance(template.version, int) or not 1 <= template.version < 2**31:
@@ -41,7 +38,7 @@ def _check_name(what: str, name: Any) -> None:
         raise ValueError(f"{what}: expected a text without null characters and lone surrogates; got {name[:40]!r}")
 
 
-def _check_example(category: str, example: Example) -> None:
+def _check_example(category: str, example: Any) -> None:
     for name in ("area", "diameter"):
         value = getattr(example, name)
         if not math.isfinite(value) or not 0 <= value < 1e9:
@@ -52,7 +49,7 @@ def _check_example(category: str, example: Example) -> None:
         check_rle(example.rle)
 
 
-def _vectors(example: Example) -> list[NDArray[np.float32]]:
+def _vectors(example: Any) -> list[NDArray[np.float32]]:
     return [example.prototype, *example.parts]
 
 

@@ -1,4 +1,4 @@
-"""Folders and files as labelme, X-AnyLabeling and CVAT write them, made by hand, are imported without a refused object."""
+"""Folders and files as labelme, X-AnyLabeling and CVAT write them, made by hand: no object is refused."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ def test_a_tree_of_labelme(opened, tmp_path):
         picture = drawn(tree / folder / "data" / "2011_000003.png", seed=number)
         labelme_file(
             tree / folder / "data" / "2011_000003.json",
-            [shape("person", group_id=3), shape("person", points=[[30, 5], [40, 5], [40, 9]], group_id=3)]
-            + [shape("__ignore__", points=[[50, 5], [55, 5], [55, 9]])],
+            [
+                shape("person", group_id=3), shape("person", points=[[30, 5], [40, 5], [40, 9]], group_id=3),
+                shape("__ignore__", points=[[50, 5], [55, 5], [55, 9]]),
+            ],
             imagePath="2011_000003.png", imageData=embedded(picture) if number == 2 else None,
         )  # fmt: skip
         (tree / folder / "labels.txt").write_text("\ufeff__ignore__\n_background_\nperson\n", encoding="utf-8")
