@@ -3,6 +3,7 @@
     python -m benchmarks.evaluate_model                       # all sets, about five minutes
     python -m benchmarks.evaluate_model --no-baselines        # the model alone, about a minute
     python -m benchmarks.evaluate_model --weights new.safetensors --sets coins,cells --no-baselines
+    python -m benchmarks.evaluate_model --sets everyday --jitter 5     # also with the first click at random
 
 Prints a table for each set and writes the figures as JSON. Baselines get five clicks, to save time, so their
 `noc` figures have another cap than the model's.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from benchmarks import evaluation_set
 from samnb.evaluation.baselines import BASELINES, make_baseline
 from samnb.evaluation.cases import Case
 from samnb.evaluation.evaluate import evaluate
+from samnb.evaluation.jitter import Jitter, evaluate_jittered
 from samnb.evaluation.report import ModelReport
 from samnb.models import Model, load_model
 from samnb.prompts import Prompt
@@ -61,7 +63,9 @@ def evaluate_sets(
     }
 
 
-def as_json(reports: dict[str, ModelReport], cpu_minutes: float) -> dict[str, Any]:
+def as_json(
+    reports: dict[str, ModelReport], cpu_minutes: float, jitter: Mapping[str, Jitter] | None = None
+) -> dict[str, Any]:
     """The figures of every set, without the rows of single cases but with the worst five."""
     sets = {}
     for name, report in reports.items():
@@ -69,6 +73,8 @@ def as_json(reports: dict[str, ModelReport], cpu_minutes: float) -> dict[str, An
         for part in (values, *values["baselines"]):
             del part["cases"]
         sets[name] = values | {"worst": [case.as_dict() for case in report.worst()]}
+        if jitter:
+            sets[name]["jitter"] = jitter[name].as_dict()
     return {"cpu_minutes": round(cpu_minutes, 1), "sets": sets}
 
 
@@ -80,6 +86,7 @@ def main() -> None:
     parser.add_argument("--sets", help="names with commas between; all unless given")
     parser.add_argument("--max-clicks", type=int, default=20)
     parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--jitter", type=int, default=0, metavar="SEEDS", help="also with the first click at random")
     parser.add_argument("--json", type=Path, help="where the figures go (a full run: benchmarks/results)")
     arguments = parser.parse_args()
     started = time.process_time()
@@ -89,12 +96,15 @@ def main() -> None:
     reports = evaluate_sets(model, sets, baselines, max_clicks=arguments.max_clicks)
     for name, report in reports.items():
         print(f"== {name}\n{report}\n")
+    jitter = {name: evaluate_jittered(model, sets[name], seeds=arguments.jitter) for name in sets if arguments.jitter}
+    for name, result in jitter.items():
+        print(f"{name}: {result}")
     minutes = (time.process_time() - started) / 60
     whole = baselines and not arguments.sets and not arguments.weights and arguments.model == "tiny"
     place = arguments.json or (RESULTS if whole else None)
     if place is not None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(json.dumps(as_json(reports, minutes), indent=1) + "\n")
+        place.write_text(json.dumps(as_json(reports, minutes, jitter), indent=1) + "\n")
     print(f"{minutes:.1f} minutes of processor time{f'; figures in {place}' if place else ''}")
 
 

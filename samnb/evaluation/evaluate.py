@@ -18,7 +18,7 @@ from ..errors import NothingToMeasure, PromptError, SamnbError
 from ..masks import mask_area, mask_iou
 from ..masks.clicks import first_click, next_click
 from ..models import Model
-from ..prompts import Embedding, Prompt
+from ..prompts import Embedding, Point, Prompt
 from ..records import AnnotationRecord, Failure
 from .baselines import make_baseline
 from .cases import Case, annotated_cases
@@ -26,6 +26,7 @@ from .metrics import CaseResult
 from .report import ModelReport
 
 Embed = Callable[[Case], tuple[Embedding, bool]]
+First = Callable[[NDArray[np.bool_]], Point]
 
 _ALWAYS = 5
 """The minimum number of clicks, for `iou_5`; further ones only until an IoU of 0.90 was reached."""
@@ -40,6 +41,7 @@ def evaluate(
     baseline_clicks: int | None = None,
     multimask: bool = True,
     embed: Embed | None = None,
+    first: First = first_click,
     seed: int = 0,
     on_case: Callable[[Case], object] | None = None,
 ) -> ModelReport:
@@ -67,6 +69,8 @@ def evaluate(
         segment-anything recommends once there is more than one click.
     embed : callable, optional
         Returns a case's embedding, and True if it was cached; None: `model.encode`.
+    first : callable
+        Returns the place of the first click for a case's mask; by default the middle. Called once per case.
     seed : int
         Of the bootstrap intervals.
     on_case : callable, optional
@@ -100,8 +104,9 @@ def evaluate(
         if isinstance(case, Failure):
             simulations[0].failed.append(case)
             continue
+        click = first(case.mask)
         for simulation in simulations:
-            simulation.run(case)
+            simulation.run(case, click)
         if on_case is not None:
             on_case(case)
     report, *others = (simulation.report(seed) for simulation in simulations)
@@ -189,12 +194,12 @@ class _ClickSimulation:
     decode_ms: list[float] = field(default_factory=list)
     _encoded: tuple[Any, Embedding | None] = (None, None)
 
-    def run(self, case: Case) -> None:
+    def run(self, case: Case, click: Point) -> None:
         """Simulate all clicks of one case; a case the model fails on is noted and left out."""
         try:
             embedding = self._embedding(case)
             if embedding is not None:
-                self.results.append(self._clicks(case, embedding))
+                self.results.append(self._clicks(case, embedding, click))
         except SamnbError as error:
             self.failed.append(Failure(case.image, f"{self.model.name}: {error}"))
 
@@ -224,8 +229,8 @@ class _ClickSimulation:
             self._encoded = (case.pixels, embedding)
         return self._encoded[1]
 
-    def _clicks(self, case: Case, embedding: Embedding) -> CaseResult:
-        prompt = Prompt.of(points=[first_click(case.mask)])
+    def _clicks(self, case: Case, embedding: Embedding, start: Point) -> CaseResult:
+        prompt = Prompt.of(points=[start])
         first = shown = self._decode(embedding, prompt, True, None)
         ious = [mask_iou(shown.mask, case.mask)]
         while len(ious) < self.max_clicks and (len(ious) < _ALWAYS or max(ious) < 0.90):

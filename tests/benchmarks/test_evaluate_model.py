@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("skimage", reason="the evaluation set's pictures come with scikit-image")
 
 from benchmarks import evaluate_model
+from samnb.evaluation.jitter import evaluate_jittered
 from samnb.models import load_model
 
 
@@ -29,3 +30,14 @@ def test_two_coins_beside_a_baseline():
 def test_an_unknown_set_is_named():
     with pytest.raises(SystemExit, match="No set coin"):
         evaluate_model.load_sets(["coin"])
+
+
+def test_jittered_clicks_stand_in_the_figures():
+    sets = {"coins": evaluate_model.load_sets(["coins"])["coins"][:2]}
+    model = load_model("tiny")
+    reports = evaluate_model.evaluate_sets(model, sets, max_clicks=1)
+    jitter = {"coins": evaluate_jittered(model, sets["coins"], seeds=2)}
+    figures = json.loads(json.dumps(evaluate_model.as_json(reports, 0.1, jitter)))["sets"]["coins"]["jitter"]
+    assert (figures["cases"], figures["seeds"]) == (2, 2)
+    assert figures["iou_1"] > 0.6
+    assert "jitter" not in evaluate_model.as_json(reports, 0.1)["sets"]["coins"]
