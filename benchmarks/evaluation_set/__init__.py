@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.evaluation_set import labelled, made
+from benchmarks.evaluation_set.everyday import CREDITS
 from benchmarks.evaluation_set.pictures import HERE, read_picture
 from benchmarks.evaluation_set.polygons import masks_of, read_outlines
 
@@ -50,7 +51,7 @@ class Case:
 
 
 def traced(names: Sequence[str]) -> Found:
-    """Yield picture, label, pixels and mask of every hand-drawn object of the named pictures."""
+    """Yield picture, label, pixels and mask of every hand-drawn object in the named files of outlines."""
     for name in names:
         image, objects = read_outlines(HERE / "outlines" / f"{name}.json")
         pixels = read_picture(image)
@@ -71,6 +72,7 @@ _LOADERS: dict[str, Callable[[], Found]] = {
     "phantom": made.phantom,
     "silhouettes": made.silhouettes,
     "photographs": _photographs,
+    "everyday": lambda: traced([f"everyday/{name}" for name in CREDITS]),
 }
 
 SETS = tuple(_LOADERS)

@@ -1,7 +1,7 @@
 """The pictures of the evaluation set: where each lies in an installed package, whose it is, and its licence.
 
-"None stated" means that the package says nothing beyond its own licence. Only `nuclei` is stored here; the others are
-read where they are installed.
+"None stated" means that the package says nothing beyond its own licence. `nuclei` and those of `everyday.py` are stored
+here; the others are read where they are installed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from benchmarks.evaluation_set.everyday import CREDITS
 
 HERE = Path(__file__).parent
 
@@ -46,6 +48,7 @@ PICTURES = {
     "retina": (_SKIMAGE, "retina.jpg", "Mikael Häggström, Wikimedia Commons", "CC0"),
     "rocket": (_SKIMAGE, "rocket.jpg", "SpaceX: DSCOVR on Falcon 9", "public domain"),
     "text": (_SKIMAGE, "text.png", "Wikipedia, Corner.png", "public domain"),
+    **{name: ("", f"everyday/{name}.jpg", credit.author, credit.licence) for name, credit in CREDITS.items()},
 }
 
 

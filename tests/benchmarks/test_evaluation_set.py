@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 
 from benchmarks.evaluation_set import SETS, Case, draw, leaks, load_cases, manifest, polygons
+from benchmarks.evaluation_set.everyday import CREDITS
 from benchmarks.evaluation_set.pictures import HERE, PICTURES, read_picture
 
 ROOT = Path(__file__).parents[2]
-COUNTS = {"coins": 24, "cells": 29, "glyphs": 30, "phantom": 11, "silhouettes": 12, "photographs": 55}
+COUNTS = {"coins": 24, "cells": 29, "glyphs": 30, "phantom": 11, "silhouettes": 12, "photographs": 55, "everyday": 70}
 KILOBYTES = 300
+EVERYDAY_KILOBYTES = 2500
 
 # In parts because something stands in front of them.
-IN_PARTS = {"spoon": 0.85, "front mudguard": 0.75, "man": 0.95, "saucer": 0.95}
+IN_PARTS = {"spoon": 0.85, "front mudguard": 0.75, "man": 0.95, "saucer": 0.95, "owl": 0.7, "pink shirt": 0.9}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,7 @@ def test_every_set_has_its_masks(cases: list[Case]) -> None:
     assert Counter(case.set_name for case in cases) == COUNTS
     assert tuple(COUNTS) == SETS
     assert COUNTS["photographs"] >= 40
+    assert COUNTS["everyday"] >= 60
 
 
 def test_labels_are_unique_within_an_image(cases: list[Case]) -> None:
@@ -96,6 +99,20 @@ def test_files_stay_small() -> None:
     files = [path for path in HERE.rglob("*") if path.is_file() and path.suffix in {".json", ".png", ".md", ".py"}]
     assert len(files) > 20
     assert sum(path.stat().st_size for path in files) < KILOBYTES * 1024
+
+
+def test_the_everyday_pictures_are_small_copies_with_package_and_source() -> None:
+    files = sorted((HERE / "everyday").iterdir())
+    assert [path.stem for path in files] == sorted(CREDITS)
+    assert sum(path.stat().st_size for path in files) < EVERYDAY_KILOBYTES * 1024
+    for path in files:
+        assert max(read_picture(path.stem).shape) <= 640, path.name
+    outlines = (HERE / "outlines" / "everyday").glob("*.json")
+    assert sorted(polygons.read_outlines(path)[0] for path in outlines) == sorted(CREDITS)
+    stored = json.loads(manifest.MANIFEST.read_text(encoding="utf-8"))["pictures"]
+    for name, credit in CREDITS.items():
+        assert all(credit), name
+        assert (stored[name]["package"], stored[name]["source"]) == (credit.package, credit.source)
 
 
 def test_training_reads_none_of_these_pictures() -> None:
