@@ -806,3 +806,14 @@ def test_a_category_removed_elsewhere_does_not_come_back_with_an_accept(annotato
 def test_a_new_category_is_in_the_session_before_its_first_annotation(annotator, session):
     annotator.choose_category("coin")
     assert session.categories() == ["coin"]
+
+
+def test_closing_closes_every_widget(session):
+    from ipywidgets.widgets import widget
+
+    first = Annotator(session)
+    first.close()
+    before = len(widget._instances)
+    for _ in range(3):
+        Annotator(session).close()
+    assert len(widget._instances) - before <= 3 * 2

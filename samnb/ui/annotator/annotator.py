@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...images import encode_png, thumbnail
 from ..common import style
 from ..common.background import LatestOnlyWorker
+from ..common.closing import close_tree
 from ..common.error_line import show_errors
 from .annotation_actions import AnnotationActions
 from .annotation_set import AnnotationSet
@@ -335,6 +336,7 @@ class Annotator(ipywidgets.VBox):
             self._follower.stop()
             self._snapshot.close()
             self._layout.close()
+            close_tree(self)
         super().close()
 
     def __repr__(self) -> str:

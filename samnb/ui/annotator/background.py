@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.background import LatestOnlyWorker
+from ..common.closing import close_tree
 from .image_pyramid import ImagePyramid, Raster, render, render_coarse
 from .shapes import LOCK, drawing
 from .viewport import Viewport
@@ -78,7 +79,7 @@ class Background:
         """Release the browser's objects."""
         self._pyramid = None
         for tile in (self._whole, self._part, self._spare):
-            tile.canvas.close()
+            close_tree(tile.canvas)
 
     def _sharp(self, view: Viewport) -> bool:
         return any(tile.raster is not None and tile.raster.suffices(view) for tile in (self._whole, self._part))

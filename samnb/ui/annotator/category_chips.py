@@ -26,10 +26,12 @@ class CategoryChips(ipywidgets.Box):
     Parameters
     ----------
     actions : ChipActions
+    on_entered : callable
+        Called after a new name was entered.
     """
 
-    def __init__(self, actions: ChipActions):
-        self._actions = actions
+    def __init__(self, actions: ChipActions, *, on_entered: Callable[[], None] = lambda: None):
+        self._actions, self._on_entered = actions, on_entered
         self._chips: list[ipywidgets.Button] = []
         self._shown: tuple[Chip, ...] = ()
         self._chosen = ""
@@ -112,6 +114,7 @@ class CategoryChips(ipywidgets.Box):
         if name:
             self._new.value = ""
             self._actions.choose_category(name)
+            self._on_entered()
 
 
 class _Editor(ipywidgets.Box):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets
@@ -37,10 +37,12 @@ class Filmstrip(ipywidgets.VBox):
     Parameters
     ----------
     actions : FilmstripActions
+    on_entered : callable
+        Called after a name was entered and found.
     """
 
-    def __init__(self, actions: FilmstripActions):
-        self._actions = actions
+    def __init__(self, actions: FilmstripActions, *, on_entered: Callable[[], None] = lambda: None):
+        self._actions, self._on_entered = actions, on_entered
         # Clicks, the wheel and thumbnails that are ready may each come on a thread of their own.
         self._lock = threading.RLock()
         self._image_list: ImageList | None = None
@@ -178,7 +180,8 @@ class Filmstrip(ipywidgets.VBox):
         text = change["new"].strip()
         if text:
             self.name.value = ""
-            self._actions.jump(text)
+            if self._actions.jump(text):
+                self._on_entered()
 
     def _on_slide(self, change: dict[str, Any]) -> None:
         if not self._sliding:

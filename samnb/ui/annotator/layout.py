@@ -55,11 +55,11 @@ class AnnotatorLayout:
         self.shapes: tuple[Shape, ...] = ()
         self.on_changed: Callable[[], None] = lambda: None
         """Called when a snapshot would look different."""
-        self.strip = Filmstrip(actions)
+        self.strip = Filmstrip(actions, on_entered=self._entered)
         self._header, self._status = style.html(), style.html()
         self._toolbar = Toolbar(actions)
         self._candidates = Candidates(lambda index: actions.choose(index))
-        self._chips = CategoryChips(actions)
+        self._chips = CategoryChips(actions, on_entered=self._entered)
         self._list = AnnotationList(actions)
         self._mask_tools = MaskTools(actions)
         self._help = HelpOverlay(self.toggle_help)
@@ -171,6 +171,10 @@ class AnnotatorLayout:
         """Release the browser's objects."""
         self.stage.close()
         self.strip.close()
+
+    def _entered(self) -> None:
+        """A text field is done with: the next keys are meant for the picture."""
+        self.stage.listener.focus_picture()
 
     def _on_key(self, name: str, *modifiers: bool) -> None:
         if self._help.is_open and name == "Escape":

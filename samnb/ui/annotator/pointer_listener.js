@@ -159,10 +159,10 @@ function render({ model, el }) {
   // -- keys: the page does not get those of the table ---------------------------------------------------------------
 
   const editing = () => document.activeElement?.matches?.(EDITABLE);
+  const home = () => el.closest(".samnb") || el;
   const ours = () => {
     const focused = document.activeElement;
-    const home = el.closest(".samnb") || el;
-    if (focused && home.contains(focused)) return !focused.matches(EDITABLE);
+    if (focused && home().contains(focused)) return !focused.matches(EDITABLE);
     return over && !editing();
   };
   const wanted = (e) => {
@@ -192,6 +192,20 @@ function render({ model, el }) {
       if (pressed === null) el.style.cursor = "";
     }
   };
+  // A button that was clicked keeps no focus: Enter then accepts, and does not press the button once more.
+  const onClick = (e) => {
+    const button = e.target.closest?.("button");
+    if (e.detail && button && home()?.contains(button) && document.activeElement === button)
+      el.focus({ preventScroll: true });
+  };
+  // What the kernel finished with a text field: its keys are for the picture again, also if the field was drawn anew.
+  let lately = 0;
+  const onFocusRequest = (message) => {
+    if (!message.focus || !el.isConnected || performance.now() - lately > 5000) return;
+    const focused = document.activeElement;
+    if (!focused || focused === document.body || home()?.contains(focused)) el.focus({ preventScroll: true });
+  };
+  model.on("msg:custom", onFocusRequest);
   const onFocus = (e) => {
     // Typing elsewhere ends the effect of a resting pointer, until it moves again.
     if (!el.contains(e.target) && e.target.matches?.(EDITABLE)) over = false;
@@ -202,6 +216,9 @@ function render({ model, el }) {
     }
   };
   // Before JupyterLab's own, which listens on the document in the capture phase.
+  const onHomeKey = (e) => { if (home().contains(e.target)) lately = performance.now(); };
+  window.addEventListener("keydown", onHomeKey, true);
+  window.addEventListener("click", onClick);
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keyup", onKeyUp, true);
   window.addEventListener("focusin", onFocus, true);
@@ -233,6 +250,9 @@ function render({ model, el }) {
 
   return () => {
     model.off("msg:custom", onAnswer);
+    model.off("msg:custom", onFocusRequest);
+    window.removeEventListener("keydown", onHomeKey, true);
+    window.removeEventListener("click", onClick);
     model.off("change:ring", onLook);
     model.off("change:tool", onLook);
     observer.disconnect();

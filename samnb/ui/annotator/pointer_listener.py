@@ -58,6 +58,10 @@ class PointerListener(anywidget.AnyWidget):
         self._on_events = on_events
         self.on_msg(self._on_message)
 
+    def focus_picture(self) -> None:
+        """Give the keys back to the picture, if they were used in this annotator just now."""
+        self.send({"focus": True})
+
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         try:
             self._on_events([event for event in content.get("events", ()) if isinstance(event, dict)])

@@ -29,17 +29,33 @@ function render({ model, el }) {
     turned += e.deltaY || e.deltaX;
     if (!timer) flush();
   };
-  const observer = new ResizeObserver(() => model.send({ width: strip.getBoundingClientRect().width }));
+  // Cells out of view take no focus by Tab: the browser would shift the strip to show them.
+  const fit = () => {
+    for (const cell of strip.querySelectorAll(".samnb-cell")) {
+      const button = cell.querySelector("button");
+      if (button) button.tabIndex = cell.offsetLeft + cell.offsetWidth - strip.offsetLeft <= strip.clientWidth ? 0 : -1;
+    }
+  };
+  const onShift = () => { strip.scrollLeft = 0; };
+  const observer = new ResizeObserver(() => {
+    fit();
+    model.send({ width: strip.getBoundingClientRect().width });
+  });
+  const changes = new MutationObserver(fit);
   const start = () => {
     strip = el.closest(".samnb-strip");
     if (!strip) return requestAnimationFrame(start);
     strip.addEventListener("wheel", onWheel, { passive: false });
+    strip.addEventListener("scroll", onShift);
+    changes.observe(strip, { childList: true, subtree: true });
     observer.observe(strip);
   };
   start();
   return () => {
     clearTimeout(timer);
     observer.disconnect();
+    changes.disconnect();
+    strip?.removeEventListener("scroll", onShift);
     strip?.removeEventListener("wheel", onWheel);
   };
 }

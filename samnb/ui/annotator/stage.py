@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...prompts import FOREGROUND, Prompt
 from ..common import style
+from ..common.closing import close_tree
 from .background import Background
 from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom
 from .pointer_listener import PointerListener
@@ -55,6 +56,7 @@ class Stage:
         self._size = size
         self._on_gesture, self._on_key, self._on_view = on_gesture, on_key, on_view
         self._gestures = Gestures()
+        self._closed = False  # a command for a canvas that the page no longer has would stop all drawing
         self._look = Look()
         self._saved: Sequence[Shape] = ()
         self._selected: int | None = None
@@ -263,13 +265,17 @@ class Stage:
 
     def close(self) -> None:
         """Release the browser's objects."""
-        self._background.close()
-        for widget in (self.listener, self.canvas, self.widget):
-            widget.close()
+        with LOCK:
+            self._closed = True
+            self._background.close()
+            close_tree(self.widget)
+            close_tree(self.canvas)
 
     # -- drawing -----------------------------------------------------------------------------------
 
     def _draw_all(self) -> None:
+        if self._closed:
+            return
         with drawing():
             self._background.draw(self.view)
             self._draw_above()
@@ -281,6 +287,8 @@ class Stage:
         self._draw_prompt()
 
     def _draw_saved(self) -> None:
+        if self._closed:
+            return
         canvas, alpha = self.canvas[SAVED], 0.0 if self._look.contour else 0.9 * self._look.opacity
         with drawing():
             canvas.clear()
@@ -295,6 +303,8 @@ class Stage:
                     draw_label(canvas, shape.label, place, self.view.backing)
 
     def _draw_mask(self) -> None:
+        if self._closed:
+            return
         canvas, alpha = self.canvas[MASK], 0.0 if self._look.contour else self._look.opacity
         with drawing():
             canvas.clear()
@@ -304,6 +314,8 @@ class Stage:
                 draw_shapes(canvas, (self._mask,), self.view, alpha=min(1.1 * alpha, 1.0), line=2.0, halo=True)
 
     def _draw_prompt(self) -> None:
+        if self._closed:
+            return
         now = (self._prompt, self._band, self._active, self._trail, self.view)
         if now == self._drawn:
             return

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...images import encode_png
 from ..common import style
+from ..common.closing import close_tree
 from ..common.error_line import ErrorLine, show_errors
 from ..common.key_listener import KeyListener
 
@@ -136,7 +137,7 @@ class ReviewWidget(ipywidgets.VBox):
         """Release the browser's objects."""
         # ipywidgets also closes a widget whose constructor raised.
         if hasattr(self, "_key_listener"):
-            self._key_listener.close()
+            close_tree(self)
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

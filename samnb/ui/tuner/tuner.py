@@ -24,6 +24,7 @@ from ...templates.preview import Preview, Sample, samples_of
 from ...templates.report import Sweep
 from ..common import style
 from ..common.background import LatestOnlyWorker
+from ..common.closing import close_tree
 from ..common.error_line import ErrorLine, show_errors
 from . import preview_grid as gallery
 from . import score_histogram as thresholds
@@ -153,7 +154,9 @@ class Tuner(ipywidgets.VBox):
         new, self._used = self.saved.version != before, self.saved.categories
         self._feedback_row.show_used(False)
         self._say(
-            f"saved as {self.saved.name} v{self.saved.version}" if new else "nothing has changed since it was saved"
+            f"saved as {self.saved.name} v{self.saved.version}: session.apply({self.saved.name!r}) uses it"
+            if new
+            else "nothing has changed since it was saved"
         )
         self._draw_header()
         self._show_values()
@@ -214,6 +217,7 @@ class Tuner(ipywidgets.VBox):
         if hasattr(self, "_cells"):
             self._turn += 1
             self._worker.cancel()
+            close_tree(self)
         super().close()
 
     def show_error(self, what: str, error: Exception) -> None:
