@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
 from .files import open_file, read_file
+from .memory import decoding
 
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused after reading the header, before anything is decoded."""
@@ -61,7 +62,7 @@ def open_picture(source: bytes | AnyPath, name: AnyPath = "", *, only: tuple[str
     (3, 2)
     """
     content, name = (source, name) if isinstance(source, bytes) else (read_file(source)[0], name or source)
-    with _opened(io.BytesIO(content), name, only) as image:
+    with _opened(io.BytesIO(content), name, only) as image, decoding((image.height, image.width), name):
         _check_scans(content, image, name)
         yield image
 
@@ -88,7 +89,7 @@ def _opened(stream: IO[bytes], name: AnyPath, only: tuple[str, ...]) -> Iterator
             check_size((image.height, image.width), name)
             try:
                 yield image
-            except ImageError:
+            except (ImageError, MemoryError):
                 raise
             except Exception as error:
                 raise ImageUnreadable(name, f"truncated or damaged ({error or type(error).__name__})") from error

@@ -300,7 +300,7 @@ def _decoded(image: Image.Image, path: AnyPath, *, frames: int = 1) -> _Decoded:
         )
         assert rgb is not None
         return _Decoded(rgb, deeper, earlier, frames)
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:
         raise ImageUnreadable(path, f"truncated or damaged ({error or type(error).__name__})") from error

@@ -1,0 +1,92 @@
+"""`decoding`: bounds the memory that pictures take while they are decoded, and says so where it runs out.
+
+A file of a few kilobytes may hold two hundred million pixels. Decoding one takes gigabytes, and several threads decode
+at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import AnyPath, ImageError
+
+BYTES_PER_PIXEL = 16
+"""While a picture is decoded: four in Pillow, and up to three copies with other channels, turned, or as an array."""
+
+_SMALL = 16_000_000  # pixels of a picture that waits for nobody
+
+
+def _budget() -> int:
+    """A quarter of the computer's memory, 1 GiB if that is unknown."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    except (AttributeError, OSError, ValueError):  # Windows has no such function
+        return 1 << 30
+
+
+class Room:
+    """Bytes that several threads share; a thread that finds too few waits, unless nobody has any.
+
+    Examples
+    --------
+    >>> room = Room(100)
+    >>> with room.taken(500):
+    ...     room.used
+    500
+    """
+
+    def __init__(self, size: int):
+        self.size, self.used = size, 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Inside the block, that much is taken."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.used or self.used + size <= self.size)
+            self.used += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.used -= size
+                self._changed.notify_all()
+
+
+_room = Room(_budget())
+
+
+@contextmanager
+def decoding(size_hw: tuple[int, int], path: AnyPath) -> Iterator[None]:
+    """Inside the block, a picture of (H, W) is decoded, with others as far as there is memory.
+
+    Raises
+    ------
+    ImageError
+        There is not enough memory. Nothing is said about the file, which may be sound.
+    """
+    height, width = size_hw
+    need = BYTES_PER_PIXEL * height * width
+    try:
+        if height * width <= _SMALL:
+            yield
+        else:
+            with _room.taken(need):
+                yield
+    except MemoryError as error:
+        raise ImageError(
+            f"{path}: not enough memory to decode {width} x {height} pixels, which may take {need / 2**30:.1f} GiB. "
+            "The file may be sound: free memory, or add it alone."
+        ) from error
+
+
+def _reset_after_fork() -> None:
+    global _room
+    _room = Room(_room.size)  # the threads that took of it are the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)
