@@ -382,6 +382,8 @@ def _read(path: str) -> _Read:
         return _Read(path, new=_as_new(picture), frames=picture.frames)
     except (ImageError, OSError) as error:
         return _Read(path, reason=Failure.of(path, error).reason)
+    except MemoryError:
+        return _Read(path, reason="not enough memory to hash its pixels. Free memory, or add it alone.")
 
 
 def _log_duplicates(new_rows: Sequence[NewImage], catalog: Catalog) -> int:
