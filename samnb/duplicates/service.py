@@ -43,6 +43,9 @@ class DeduplicationReport:
 
     def __str__(self) -> str:
         lines = [f"{len(self.kept)} kept in {self.dataset!r} · {len(self.left_out)} left out; no file was touched"]
+        if self.dataset and self.kept:
+            # Without a dataset, duplicates, prewarm and the annotator have both rows of a picture.
+            lines.append(f"  they are in their earlier datasets too: annotate each once with dataset={self.dataset!r}")
         for gone in self.left_out[:20]:
             lines.append(f"  {_name(gone.image)} left out for {_name(gone.instead)}: {gone.why}")
         more = more_text(len(self.left_out), 20, "in .left_out")

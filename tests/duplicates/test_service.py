@@ -158,6 +158,7 @@ def test_one_of_each_is_a_dataset_of_the_same_files(session: Session) -> None:
     assert [image.filename for image in made.kept] == ["0-copy.bmp", "1.png"]
     assert len(made.left_out) == 5
     assert str(made).splitlines()[0] == "2 kept in 'clean' · 5 left out; no file was touched"
+    assert "in their earlier datasets too" in str(made).splitlines()[1]
     assert session.images("monday") == before
     assert session.images("clean") == list(made.kept)
     assert {image.path for image in made.kept} <= {image.path for image in before}
