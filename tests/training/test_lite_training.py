@@ -17,7 +17,7 @@ from samnb.models.tiny_lite0.crop_pass import Refined
 from training.feature_cache import ShardWriter, few_numbers, is_validation, real_samples, real_variant
 from training.lite import train as lite_train
 from training.lite.losses import crop_ious, crop_targets
-from training.lite.samples import LiteSamples, draw_object
+from training.lite.samples import LiteSamples, draw_object, draw_patch
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +146,15 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert rates[0] < 1e-5
     assert rates[1] == rates[2] == pytest.approx(1e-3)
     assert rates[3] < 2e-5
+
+
+def test_a_patch_is_a_part_of_its_object_and_of_one_colour() -> None:
+    mask, colours = np.zeros((96, 96), np.uint8), np.zeros((3, 48, 48), np.int8)
+    mask[16:80, 16:80] = 1
+    colours[:, 10:25, 10:25] = 60
+    seen = set()
+    for seed in range(40):
+        patch = draw_patch(np.random.default_rng(seed), mask, colours)
+        assert not (patch & (1 - mask)).any()
+        seen.add(int(patch.sum()))
+    assert seen == {900, 64 * 64}  # the square; where it was not hit, what is left is no small part
