@@ -270,8 +270,8 @@ class Template:
                 make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters),
                 version=read.version,
             )
-        except TemplateError:
-            raise
+        except TemplateError as error:
+            raise TemplateError(f"{path}: {error}") from error
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise TemplateError(f"{path}: not whole ({what}). {expected}: copy it again.") from error

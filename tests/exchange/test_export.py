@@ -257,7 +257,7 @@ def test_unknown_format_and_option(work, tmp_path):
         export("coco", tmp_path / "a", **work, polygon=True)
     with pytest.raises(UnknownOption, match="labels, objects"):
         export("masks", tmp_path / "a", **work, polygons=True)
-    with pytest.raises(UnknownOption, match="none"):
+    with pytest.raises(UnknownOption, match="paths"):
         export("table", tmp_path / "a.csv", **work, polygons=True)
     assert list(tmp_path.iterdir()) == []
 

@@ -94,7 +94,8 @@ def test_a_job_tells_of_every_picture_and_ends_with_the_report(session: Session,
     assert [i.filename for i in job.report.images] == [f"{n}.png" for n in range(FILES)]
     statuses = [event.status for event in job.events]
     assert (statuses.count("computed"), statuses.count("failed")) == (FILES, 1)
-    assert "bad.png" in next(e for e in job.events if e.status == "failed")["error"]
+    failed = next(e for e in job.events if e.status == "failed")
+    assert (failed["filename"], "not a picture" in failed["error"]) == ("bad.png", True)
     assert (job.total, job.state) == (FILES + 1, "done")
     assert {name: last[name] for name in ("computed", "skipped", "failed")} == {
         "computed": FILES,

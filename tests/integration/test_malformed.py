@@ -104,8 +104,8 @@ def test_hundreds_of_damaged_files(tmp_path: Path, catalog: Catalog, monkeypatch
     assert GOOD in added, "the rest went on"
     assert len(failed) > MANY / 2
     for name, reason in failed.items():
-        assert name in reason, "the reason names the file"
-        assert len(reason) > len(str(files / name)) + 20, reason
+        assert name not in reason, "the report names the file beside the reason"
+        assert len(reason) > 20, reason
     slow = {name: seconds for name, seconds in clock.seconds.items() if seconds > SECONDS_EACH}
     assert slow == {}
     assert {i.filename for i in catalog.images()} == added

@@ -77,7 +77,7 @@ def test_a_folder_that_hangs_costs_its_timeout_once(
     tmp_path: Path, open_remote: Callable[..., RemoteTiers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = threading.Event()
-    monkeypatch.setattr(folder_tier.Path, "read_bytes", lambda path: hung.wait(20) and b"")
+    monkeypatch.setattr(folder_tier, "read_bounded", lambda path: hung.wait(20) and b"")
     remote = open_remote(tmp_path.as_uri(), timeout=0.2, first_rest=60)
     began = time.monotonic()
     assert [remote.fetch(key_of(index)) for index in range(20)] == [None] * 20
