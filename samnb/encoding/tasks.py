@@ -125,7 +125,7 @@ def of_size(
 ) -> tuple[Embedding, bool]:
     """`EmbeddingCache.get_or_compute` for a picture of (H, W); None: not known.
 
-    An entry of another size is set aside: it is whole, and whoever wrote it gave it the key of another picture.
+    An entry of another size is set aside: it is whole, and was written under the key of another picture.
     """
     embedding, hit = cache.get_or_compute(key, compute, about=about)
     if hit and size_hw not in (None, embedding.original_size):

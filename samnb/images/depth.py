@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 _DEPTHS = (255, 4095, 65535)
 _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT, _NO_DATA = 258, 262, 284, 339, 42113
 _SIGNED, _COMPLEX = 2, (5, 6)
-# A range that one value makes so many times longer is not the picture's.
+# A range that a single value makes this many times longer is not the picture's.
 _FAR = 50
 
 

@@ -355,7 +355,7 @@ class EntryFolder:
         return [Path(entry.path) for entry in self._listed(str(self.folder / name)) if not entry.is_dir()]
 
     def _check_inside(self, path: Path) -> None:
-        """Refuse to change a file behind a link: whoever may write here could have it deleted anywhere."""
+        """Refuse to change a file behind a link: users who may write here could have it deleted anywhere."""
         for folder in (path.parent, path.parent.parent):
             if folder != self.folder and folder.is_symlink():
                 raise StoreError(

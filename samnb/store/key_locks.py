@@ -128,7 +128,7 @@ class _Heart:
     def _touch(lock: FileLock) -> None:
         try:
             lock.touch()
-        except OSError as error:  # another user's file: whoever waits passes this process by after a while
+        except OSError as error:  # another user's file: waiting processes pass this one by after a while
             _log.debug("%s: no sign of life: %s", lock.path, error)
 
 

@@ -33,7 +33,7 @@ def export_table(
     Parameters
     ----------
     paths : bool
-        Fill the column ``path``. It tells whoever gets the table users and folders of this computer.
+        Fill the column ``path``. It shows users and folders of this computer.
 
     Raises
     ------

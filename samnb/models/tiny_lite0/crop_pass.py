@@ -25,7 +25,7 @@ CROP_MAPS = 4 * (2 + FINE_FILLS + 3) + 10 + 3 + 2
 """Maps of the crop: the first pass's and earlier logits, fills and colours in 2x2; spots, box, likeness."""
 
 CROP_VECTOR_DIM = 2 * DRAW_DIM + MASKS + 1
-"""What is told of the mask beside the clicks: features in and just outside it, its number, the crop's size."""
+"""Values of the mask beside those of the clicks: features in and just outside it, its number, the crop's size."""
 
 
 LEVELS = FINE_FILLS // 2

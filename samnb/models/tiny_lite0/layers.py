@@ -56,7 +56,7 @@ class Prompts:
         return Prompts(self.points[chosen], self.labels[chosen], self.boxes[chosen], logits)
 
     def repeated(self, count: int) -> Prompts:
-        """Each prompt so many times behind one another, without its earlier answer."""
+        """Each prompt `count` times in a row, without its earlier answer."""
         return Prompts(*(part.repeat_interleave(count, 0) for part in (self.points, self.labels, self.boxes)))
 
     def with_click(self, points: Tensor, labels: Tensor, logits: Tensor | None) -> Prompts:

@@ -1,7 +1,7 @@
 """The embedded net's prompt side: an entry and prompts to masks and scores, in two passes.
 
 The first pass looks at the whole frame and draws all masks at stride 4. The second pass looks at a crop of the same
-maps round one of these masks, is told what is in the mask, and draws the mask anew with finer cells: conditioning on
+maps round one of these masks, gets the features in it, and draws it anew with finer cells: conditioning on
 prompt and mask is what an image encoder that knows no prompt cannot do (FocalClick, CVPR 2022; FocSAM, CVPR 2024).
 """
 

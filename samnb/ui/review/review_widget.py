@@ -46,6 +46,7 @@ class ReviewWidget(ipywidgets.VBox):
         self._place = 0
         self._said = ""
 
+    # Not an abc.ABC: its metaclass and that of widgets exclude each other.
     # -- what a subclass provides ------------------------------------------------------------------
 
     @property
