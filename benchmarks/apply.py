@@ -38,8 +38,8 @@ from benchmarks.decode import _model, _predictor
 from benchmarks.evaluation_set.pictures import read_picture
 from samnb.masks import mask_iou
 from samnb.models import load_model, tiny
+from samnb.models.candidates import Candidates
 from samnb.models.preprocessing import input_size_of
-from samnb.models.proposals import Proposal
 from samnb.models.sam import variants
 from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
@@ -170,7 +170,7 @@ def _noting(model: Any, embeddings: dict[str, Embedding], asked: Asked) -> Itera
     """While inside, the prompts of searches are noted by image id."""
     propose, ids = model.propose, {_known_by(embedding): image for image, embedding in embeddings.items()}
 
-    def noting(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+    def noting(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
         asked.setdefault(ids[_known_by(embedding)], []).extend(prompts)
         return propose(embedding, prompts)
 

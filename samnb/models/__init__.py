@@ -9,7 +9,7 @@ encoded or the first prompt decoded; a prompt on a cached embedding never builds
 entries of `REGISTRY`; other packages add theirs by the entry point group ``samnb.models`` (docs/models.md).
 """
 
-from .proposals import Proposal, SupportsProposals
+from .candidates import Candidates, SupportsProposals
 from .protocol import HasPrecision, HasThreads, Model, ModelEntry, SupportsBatches, embedding_spec_of
 from .registry import (
     REGISTRY,
@@ -26,8 +26,12 @@ from .weights.checkpoints import ModelInfo
 Entry = ModelEntry
 """The older name of `ModelEntry`."""
 
+Proposal = Candidates
+"""The older name of `Candidates`."""
+
 __all__ = [
     "REGISTRY",
+    "Candidates",
     "Entry",
     "HasPrecision",
     "HasThreads",

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,10 +20,10 @@ from ..errors import ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
 from ..settings import setting
 from .batching import Batches
+from .candidates import Candidates
 from .decoding import Answer, BatchedDecoder
 from .devices import check_device, check_precision, computing_as, decide_precision, on_threads, resolve_device
 from .preprocessing import Prepared
-from .proposals import Proposal
 from .weights.checkpoints import ModelInfo, WeightFile
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
             for (embedding, prompt), (logits, scores) in zip(pairs, answers, strict=True)
         ]
 
-    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
         """Compute candidate masks of many prompts on one image, scaled up only on request; see `decode_many`.
 
         Parameters
@@ -320,12 +321,13 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         """
         decoder, answers = self._decode_batches([(embedding, prompt) for prompt in prompts], True)
         return [
-            Proposal(
+            Candidates(
                 prompt,
                 scores,
                 decoder.small_masks(logits, embedding),
                 decoder.full_masks(logits, embedding),
                 logits=logits.__getitem__,
+                above=partial(_above, decoder, logits, embedding),
             )
             for prompt, (logits, scores) in zip(prompts, answers, strict=True)
         ]
@@ -390,6 +392,13 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
                 f"{self.name} on {self._device or self._requested_device} failed to {verb} an image of "
                 f"{size[0]} x {size[1]} (H x W): {type(error).__name__}: {error}"
             ) from error
+
+
+def _above(
+    decoder: BatchedDecoder, logits: NDArray[np.float32], embedding: Embedding, index: int, level: float
+) -> NDArray[np.bool_]:
+    # Scaling up makes weighted means, so a level may be subtracted before.
+    return decoder.full_masks(logits[index, None] - np.float32(level), embedding)(0)
 
 
 def _check(prompt: Prompt, embedding: Embedding) -> None:

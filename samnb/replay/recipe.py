@@ -25,7 +25,7 @@ from ..json_files import TooLarge, read_json
 from ..masks import decode_rle
 from ..masks.rle import check_rle
 from ..models import Model
-from ..models.proposals import proposer
+from ..models.candidates import proposer
 from ..prompts import Embedding, Prediction, Prompt
 from ..records import AnnotationRecord, CategoryRecord, ImageRecord
 from ..templates import Template

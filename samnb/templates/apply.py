@@ -14,7 +14,7 @@ from ..jobs import Event, JobControl
 from ..masks import decode_rle, mask_iou
 from ..masks.geometry import overlap_of_smaller
 from ..models import Model
-from ..models.proposals import proposer
+from ..models.candidates import proposer
 from ..prompts import Embedding
 from ..records import ACCEPTED, REJECTED, UNSURE
 from .parameters import DEFAULT_PARAMETERS

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import NothingToMeasure, TemplateError
 from ..masks import decode_rle, mask_iou
 from ..models import Model
-from ..models.proposals import Proposal, Propose, proposer
+from ..models.candidates import Candidates, Propose, proposer
 from ..prompts import Embedding, Prompt
 from ..records import ImageRecord
 from .match import Match
@@ -165,17 +165,17 @@ def _pairs(
 
 def memoized(propose: Propose, *, room: int = MEMO_BYTES) -> Propose:
     """`propose` for one image, with a cache of a number of bytes."""
-    answers: dict[Prompt, Proposal] = {}
+    answers: dict[Prompt, Candidates] = {}
 
-    def asked(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+    def asked(embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
         nonlocal room
         new = [prompt for prompt in prompts if prompt not in answers]
         fresh = dict(zip(new, propose(embedding, new), strict=True)) if new else {}
         found = [answers.get(prompt) or fresh[prompt] for prompt in prompts]
-        for prompt, proposal in fresh.items():
-            size = 5 * proposal.small.nbytes  # with the logits that it can be scaled up from
+        for prompt, candidates in fresh.items():
+            size = 5 * candidates.small.nbytes  # with the logits that it can be scaled up from
             if size <= room:
-                answers[prompt] = proposal
+                answers[prompt] = candidates
                 room -= size
         return found
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..masks.geometry import overlap_of_smaller
-from ..models.proposals import Propose
+from ..models.candidates import Propose
 from ..prompts import Prediction, Prompt
 
 Decode = Callable[..., Prediction]

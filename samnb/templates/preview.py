@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..images import thumbnail
 from ..models import Model
-from ..models.proposals import Proposal, proposer
+from ..models.candidates import Candidates, proposer
 from ..prompts import Embedding, Prediction, Prompt
 from ..records import ImageRecord
 from .evaluation import LabelledImage, compare_with_labels
@@ -127,7 +127,7 @@ class Sample:
         self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
         self._decoded: dict[tuple[Any, ...], _Answer] = {}
         self._decoded_room = DECODED_ROOM
-        self._answers: dict[Prompt, Proposal] = {}
+        self._answers: dict[Prompt, Candidates] = {}
         self._searches: list[_Search] = []
         self._measured: tuple[tuple[int, ...], ImageMetrics] | None = None
 
@@ -204,21 +204,21 @@ class Sample:
         is_example = self.image.pixel_hash in hashes
         return Preview(self.image, pixels, matches, figures, is_example, (*matches, *below), settled)
 
-    def _propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+    def _propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
         """`Model.propose`, cached."""
         new = [prompt for prompt in prompts if prompt not in self._answers]
-        fresh: dict[Prompt, Proposal] = {}
+        fresh: dict[Prompt, Candidates] = {}
         if new:
             self._asked += 1
             fresh = dict(zip(new, map(_light, self._ask_model(embedding, new)), strict=True))
         answers = [self._answers.get(prompt) or fresh[prompt] for prompt in prompts]
-        for prompt, proposal in fresh.items():
-            if proposal.small.nbytes <= self._room:
-                self._answers[prompt] = proposal
-                self._room -= proposal.small.nbytes
+        for prompt, candidates in fresh.items():
+            if candidates.small.nbytes <= self._room:
+                self._answers[prompt] = candidates
+                self._room -= candidates.small.nbytes
         return answers
 
-    def _again(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
+    def _again(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
         return [self._answers.get(prompt) or _no_answer(prompt) for prompt in prompts]
 
     def _made_ready(self) -> tuple[NDArray[np.uint8], Embedding, LabelledImage]:
@@ -305,9 +305,9 @@ def samples_of(images: Sequence[ImageRecord], annotated: Mapping[str, Any], coun
     return [image for image in images if image.id in taken]
 
 
-def _light(proposal: Proposal) -> Proposal:
+def _light(candidates: Candidates) -> Candidates:
     """The same without the logits: at this size the masks are smaller, as bits far smaller."""
-    masks = [proposal.full(index) for index in range(len(proposal.scores))]
+    masks = [candidates.full(index) for index in range(len(candidates.scores))]
     packed = [(np.packbits(mask), mask.shape) for mask in masks]
     kept: dict[int, NDArray[np.bool_]] = {}
 
@@ -318,12 +318,12 @@ def _light(proposal: Proposal) -> Proposal:
             kept[index] = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
         return kept[index]
 
-    return Proposal(proposal.prompt, proposal.scores, proposal.small.copy(), full)
+    return Candidates(candidates.prompt, candidates.scores, candidates.small.copy(), full)
 
 
-def _no_answer(prompt: Prompt) -> Proposal:
+def _no_answer(prompt: Prompt) -> Candidates:
     none: dict[int, NDArray[np.bool_]] = {}
-    return Proposal(prompt, np.zeros(0, np.float32), np.zeros((0, 1, 1), bool), none.__getitem__)
+    return Candidates(prompt, np.zeros(0, np.float32), np.zeros((0, 1, 1), bool), none.__getitem__)
 
 
 def _shrunk(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:

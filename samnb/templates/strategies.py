@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import TemplateError, UnknownName
 from ..masks import mask_bbox, mask_iou
 from ..masks.clicks import deepest_pixel
-from ..models.proposals import Proposal, Propose, as_proposal, proposer
+from ..models.candidates import Candidates, Propose, as_candidates, proposer
 from ..prompts import Embedding, Prediction, Prompt
 from .features import ImageFeatures, cells_of, similarity_map
 from .fixed_strategy import find_fixed
@@ -87,12 +87,12 @@ class _Found:
 
     mask: NDArray[np.bool_]
     score: float
-    proposal: Proposal
+    candidates: Candidates
     index: int
 
 
 def _whole(found: _Found, examples: CategoryExamples) -> Match:
-    return Match(examples.category, found.proposal.full(found.index), found.score, found.proposal.prompt)
+    return Match(examples.category, found.candidates.full(found.index), found.score, found.candidates.prompt)
 
 
 def _search(
@@ -157,16 +157,16 @@ def _cascaded(
 ) -> _Found:
     """The mask refined by the model, then with its bounding box (PerSAM, section 3.3), while that is not worse."""
     for turn in range(int(limits["cascade"])):
-        prompt, logits = match.proposal.prompt, match.proposal.logits
+        prompt, logits = match.candidates.prompt, match.candidates.logits
         if logits is None:
             logits = decoder.decode(features.embedding, prompt).low_res_logits.__getitem__
         if turn:
-            x, y, wide, high = mask_bbox(match.proposal.full(match.index))
+            x, y, wide, high = mask_bbox(match.candidates.full(match.index))
             if not (wide and high):
                 break
             prompt = Prompt(prompt.points, prompt.point_labels, (x, y, x + wide, y + high))
         prediction = decoder.decode(features.embedding, prompt, mask_input=logits(match.index))
-        again = _best_candidate(as_proposal(prediction, match.mask.shape), limits, examples, features)
+        again = _best_candidate(as_candidates(prediction, match.mask.shape), limits, examples, features)
         if again is None or again.score < match.score:
             break
         match = again
@@ -208,10 +208,10 @@ def _decode_at(
         return None
     for _ in range(int(limits["refine"])):
         # A box around the mask was tried too: it raises the predicted IoU of anything in it, also of nothing.
-        _, (x, y) = _known(match.proposal, ("middle", match.index), partial(deepest_pixel, match.mask, precise=False))
+        _, (x, y) = _known(match.candidates, ("middle", match.index), partial(deepest_pixel, match.mask, precise=False))
         centred = Prompt.of(points=[(x * width / match.mask.shape[1], y * height / match.mask.shape[0])])
-        [proposal] = decoder.propose(features.embedding, [centred])
-        again = _best_candidate(proposal, limits, examples, features)
+        [candidates] = decoder.propose(features.embedding, [centred])
+        again = _best_candidate(candidates, limits, examples, features)
         if again is None or again.score <= match.score:
             break
         match = again
@@ -219,7 +219,7 @@ def _decode_at(
 
 
 def _best_candidate(
-    proposal: Proposal, limits: Mapping[str, float], examples: CategoryExamples, features: ImageFeatures
+    candidates: Candidates, limits: Mapping[str, float], examples: CategoryExamples, features: ImageFeatures
 ) -> _Found | None:
     """The candidate mask most similar to the examples in features, size and the model's own estimate."""
     area_of_frame = features.embedding.input_size[0] * features.embedding.input_size[1]
@@ -227,28 +227,28 @@ def _best_candidate(
     largest = limits["max_area_ratio"]
     prototypes = np.stack([example.prototype for example in examples.examples])
     best: _Found | None = None
-    for index, (mask, predicted_iou) in enumerate(zip(proposal.small, proposal.scores, strict=True)):
-        area = _known(proposal, ("area", index), mask.mean) * area_of_frame
+    for index, (mask, predicted_iou) in enumerate(zip(candidates.small, candidates.scores, strict=True)):
+        area = _known(candidates, ("area", index), mask.mean) * area_of_frame
         if not area or not 1 / largest <= area / wanted**2 <= largest:
             continue
-        mean = _known(proposal, ("look", index), partial(features.mean_inside, mask))
+        mean = _known(candidates, ("look", index), partial(features.mean_inside, mask))
         look = float((prototypes @ mean).max())
         if examples.background:
             look -= limits["background_weight"] * max(0.0, float(max(cell @ mean for cell in examples.background)))
         score = max(look, 0.0) * float(np.clip(predicted_iou, 0, 1))
         if best is None or score > best.score:
-            best = _Found(mask, score, proposal, index)
+            best = _Found(mask, score, candidates, index)
     return best
 
 
 # -- overlaps ------------------------------------------------------------------------------------------
 
 
-def _known(proposal: Proposal, what: object, find_out: Callable[[], Any]) -> Any:
-    """A value about a proposal, cached: it does not depend on the template."""
-    if what not in proposal.memo:
-        proposal.memo[what] = find_out()
-    return proposal.memo[what]
+def _known(candidates: Candidates, what: object, find_out: Callable[[], Any]) -> Any:
+    """A value about candidate masks, cached: it does not depend on the template."""
+    if what not in candidates.memo:
+        candidates.memo[what] = find_out()
+    return candidates.memo[what]
 
 
 def _without_rivals(found: list[Match], max_iou: float) -> list[Match]:

@@ -11,7 +11,7 @@ from benchmarks.evaluation_set.pictures import read_picture
 from samnb.errors import TemplateError
 from samnb.masks import mask_bbox, mask_iou
 from samnb.models import load_model
-from samnb.models.proposals import as_proposal
+from samnb.models.candidates import as_candidates
 from samnb.prompts import Prediction, Prompt
 from samnb.templates import DEFAULT_PARAMETERS, CategoryExamples, Example, Template, make_template
 from samnb.templates.features import ImageFeatures, make_example, parts_of, similarity_map
@@ -144,10 +144,12 @@ def test_small_masks_of_a_prediction_are_those_scaled_down():
     mask = np.zeros((40, 40), bool)
     mask[:20, :30] = True
     logits = np.ones((1, 4, 4), np.float32)
-    proposal = as_proposal(Prediction(mask[None], np.ones(1, np.float32), logits, Prompt.of(points=[(1, 1)])), (4, 8))
-    np.testing.assert_array_equal(proposal.small[0], mask[::10, ::5])
-    np.testing.assert_array_equal(proposal.full(0), mask)
-    np.testing.assert_array_equal(proposal.logits(0), logits[0])
+    candidates = as_candidates(
+        Prediction(mask[None], np.ones(1, np.float32), logits, Prompt.of(points=[(1, 1)])), (4, 8)
+    )
+    np.testing.assert_array_equal(candidates.small[0], mask[::10, ::5])
+    np.testing.assert_array_equal(candidates.full(0), mask)
+    np.testing.assert_array_equal(candidates.logits(0), logits[0])
 
 
 @pytest.mark.parametrize("name", ["max_objects", "refine", "parts", "cascade"])

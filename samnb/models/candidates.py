@@ -18,7 +18,7 @@ from ..prompts import Embedding, Prediction, Prompt
 
 
 @dataclass(frozen=True, eq=False)
-class Proposal:
+class Candidates:
     """The candidate masks of one prompt.
 
     Parameters
@@ -35,6 +35,8 @@ class Proposal:
         Results that a search keeps for these masks: a sweep sends the same prompts many times.
     logits : callable, optional
         Returns the logits of an index, which the model takes as `mask_input`; None if they were not kept.
+    above : callable, optional
+        Returns the (H, W) bool mask of an index where its logits are above a level; None if only masks are known.
     """
 
     prompt: Prompt
@@ -43,17 +45,18 @@ class Proposal:
     full: Callable[[int], NDArray[np.bool_]] = field(repr=False)
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
     logits: Callable[[int], NDArray[np.float32]] | None = field(default=None, repr=False)
+    above: Callable[[int, float], NDArray[np.bool_]] | None = field(default=None, repr=False)
 
 
-Propose = Callable[[Embedding, Sequence[Prompt]], list[Proposal]]
+Propose = Callable[[Embedding, Sequence[Prompt]], list[Candidates]]
 
 
 @runtime_checkable
 class SupportsProposals(Protocol):
     """A `Model` that answers many prompts on one image in fewer calls of its net."""
 
-    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Proposal]:
-        """Compute one proposal for each prompt, in their order."""
+    def propose(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
+        """Compute the candidate masks of each prompt, in their order."""
 
 
 def proposer(decode: Callable[..., Prediction], model: object = None) -> Propose:
@@ -67,15 +70,15 @@ def proposer(decode: Callable[..., Prediction], model: object = None) -> Propose
     """
     if isinstance(model, SupportsProposals):
         return model.propose
-    return lambda embedding, prompts: [as_proposal(decode(embedding, prompt)) for prompt in prompts]
+    return lambda embedding, prompts: [as_candidates(decode(embedding, prompt)) for prompt in prompts]
 
 
-def as_proposal(prediction: Prediction, small: tuple[int, ...] | None = None) -> Proposal:
-    """Make a proposal of a prediction, with small masks of size `small` (h, w), or of the image's size."""
+def as_candidates(prediction: Prediction, small: tuple[int, ...] | None = None) -> Candidates:
+    """The candidate masks of a prediction, with small ones of size `small` (h, w), or of the image's size."""
     masks = prediction.masks
     shrunk = masks if small is None else np.stack([_shrunk(mask, small) for mask in masks])
     logits = prediction.low_res_logits
-    return Proposal(
+    return Candidates(
         prediction.prompt, prediction.scores, shrunk, lambda index: masks[index], logits=lambda index: logits[index]
     )
 
