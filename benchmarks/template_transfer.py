@@ -1,7 +1,7 @@
 """One example to many images: what a template finds, misses and makes up, on six sets. Trained `tiny` unless named.
 
     python -m benchmarks.template_transfer [--model NAME --checkpoint FILE] [--set parts=3 cascade=1]
-                                           [--draw FOLDER] [--json FILE]
+                                           [--features NAME --features-checkpoint FILE] [--draw FOLDER] [--json FILE]
 
 One object is annotated with one to three clicks (its mask is the model's own), all else is searched for. An object
 counts as found when a kept mask has an IoU of at least 0.7 with it. A kept mask is false when it has less than 0.5 with
@@ -39,6 +39,7 @@ from samnb.models import load_model
 from samnb.prompts import Prompt
 from samnb.templates import CategoryExamples, make_template
 from samnb.templates.features import make_example
+from samnb.templates.image_features import ImageFeatures
 from samnb.templates.strategies import find_objects
 
 Mask = npt.NDArray[np.bool_]
@@ -194,11 +195,14 @@ class Figures:
     example_iou: float
 
 
-def run(trial: Trial, model: Any, drawn: list[Pixels] | None = None, **parameters: float) -> Figures:
-    """Make the template from one click, search every scene."""
+def run(
+    trial: Trial, model: Any, drawn: list[Pixels] | None = None, *, features: Any = None, **parameters: float
+) -> Figures:
+    """Make the template from one click, search every scene; compare the features of another model if there is one."""
     embedding = model.encode(trial.pixels)
+    compared = ImageFeatures(embedding, features and features.encode(trial.pixels))
     prompt, mask = _annotated(trial.example, model, embedding)
-    examples = (make_example("0" * 64, prompt, mask, embedding, place=trial.strategy == "fixed"),)
+    examples = (make_example("0" * 64, prompt, mask, compared, place=trial.strategy == "fixed"),)
     template = make_template(
         "benchmark",
         trial.strategy,
@@ -209,7 +213,7 @@ def run(trial: Trial, model: Any, drawn: list[Pixels] | None = None, **parameter
     wanted = found = kept = false = 0
     seconds = 0.0
     for scene in trial.scenes:
-        searched = model.encode(scene.pixels)
+        searched = ImageFeatures(model.encode(scene.pixels), features and features.encode(scene.pixels))
         started = time.perf_counter()
         masks = [match.mask for match in find_objects(template, searched, model.decode, propose=model.propose)]
         seconds += time.perf_counter() - started
@@ -259,6 +263,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=list(SETS))
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--features", help="another model, whose features are compared")
+    parser.add_argument("--features-checkpoint", type=Path)
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=NUMBER", help="parameters of the templates"
     )
@@ -266,10 +272,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     model, results = load_model(arguments.model, checkpoint=arguments.checkpoint), {}
+    features = None
+    if arguments.features:
+        features = load_model(arguments.features, checkpoint=arguments.features_checkpoint)
     parameters = {name: float(value) for name, _, value in (one.partition("=") for one in arguments.set)}
     for name in arguments.sets:
         drawn: list[Pixels] = []
-        results[name] = run(SETS[name](), model, drawn, **parameters)
+        results[name] = run(SETS[name](), model, drawn, features=features, **parameters)
         if arguments.draw:
             arguments.draw.mkdir(parents=True, exist_ok=True)
             for number, picture in enumerate(drawn):

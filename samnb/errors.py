@@ -299,9 +299,13 @@ class TemplateError(SamnbError, ValueError):
 class TemplateMismatch(TemplateError):
     """A template whose prototypes were made with another model."""
 
-    def __init__(self, name: str, template_model: str, session_model: str):
+    def __init__(self, name: str, template_model: str, session_model: str, *, features: str = ""):
         super().__init__(
-            f"Template {name!r} was made with model {template_model}, this session runs {session_model}. "
+            f"Template {name!r} compares features of {features!r} as {template_model}, here that is {session_model}. "
+            f"Open the one it was made with: session.use_features({features!r}, checkpoint=…), or make the template "
+            f"again: session.template({name!r}, features={features!r})."
+            if features
+            else f"Template {name!r} was made with model {template_model}, this session runs {session_model}. "
             f"Prototypes cannot be compared across models: make it again with session.template({name!r})."
         )
 

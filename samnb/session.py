@@ -25,9 +25,10 @@ from .duplicates.near import THRESHOLD
 from .duplicates.service import DeduplicationReport, DuplicateService
 from .encoding.cache_options import check_cache_options, open_cache
 from .encoding.encoder import Encoder
+from .encoding.other_models import OtherModels
 from .encoding.predict import Predictor
 from .encoding.prefetch import EncodingState, Prefetcher
-from .encoding.prewarm import prewarm_events
+from .encoding.prewarm import prewarm_models
 from .encoding.regions import Region, region_hash
 from .encoding.storage_check import StorageReport, compare_storage
 from .encoding.tasks import EncodeTask
@@ -42,7 +43,7 @@ from .ingest.library import ImageLibrary
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
 from .jobs import Event, Job, Signal
-from .models import load_model
+from .models import check_draws, load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
 from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
@@ -53,6 +54,7 @@ from .settings import setting
 from .status import Status
 from .templates import Template
 from .templates.evaluation import LabelledImage
+from .templates.image_features import ImageFeatures
 from .templates.report import Sweep, TemplateReport
 from .templates.service import TemplateService
 
@@ -131,6 +133,7 @@ class Session:
         check_cache_options(cache)
         self.folder = session_folder(folder)
         self.model = load_model(model, checkpoint=checkpoint, device=device, precision=precision)
+        check_draws(self.model)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -141,11 +144,12 @@ class Session:
         self.changes = AnnotationChanges()
         opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
+        self._others = OtherModels(self._encoder)
         self._predictor = Predictor(self._encoder, self.model)
         self._library = ImageLibrary(self.catalog, self.folder, self._encoder)
         self._prefetcher = Prefetcher(self._encoder, read=self._library.read)
         self._annotations = AnnotationService(self.catalog, self._library, self.model, self.changes)
-        self._templates = TemplateService(self.catalog, self._library, self._encoder, self.changes)
+        self._templates = TemplateService(self.catalog, self._library, self._encoder, self._others, self.changes)
         self._duplicates = DuplicateService(self.catalog, self._library)
         self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
         follow_folder(self.catalog, self.folder)
@@ -436,6 +440,7 @@ class Session:
         dataset: str | None = None,
         *,
         images: Iterable[ImageRef] | None = None,
+        features: Iterable[str] | None = None,
         executor: Executor | None = None,
         show: bool = True,
     ) -> Job:
@@ -447,6 +452,9 @@ class Session:
             None: all images.
         images : iterable, optional
             Only these, in this order.
+        features : iterable of str, optional
+            Other models whose embeddings are computed too, after those of the session's model; their events have the
+            model's name as "features". None: those that saved templates compare; (): none.
         executor : Executor, optional
             Any `concurrent.futures` executor; its workers load the model themselves and need the
             files and the store under the same paths. None: one after the other in this process.
@@ -454,8 +462,10 @@ class Session:
             Show a progress widget (a tqdm bar outside a notebook).
         """
         records = self._library.select(dataset, images)
-        work = partial(prewarm_events, encoder=self._encoder, executor=executor)
-        job = Job("prewarm", lambda control: work(self._tasks(records), control=control), total=len(records))
+        encoders, left_out = self._others.chosen(features, self._templates.other_models)
+        work = partial(prewarm_models, executor=executor, left_out=left_out)
+        total = len(records) * len(encoders)
+        job = Job("prewarm", lambda control: work(self._tasks(encoders, records), control=control), total=total)
         by_name = {record.filename: record for record in records}
         job.subscribe(lambda event: self._prefetcher.notify(by_name.get(event.filename)))
         return _shown(job, show)
@@ -465,11 +475,13 @@ class Session:
         dataset: str | None = None,
         *,
         images: Iterable[ImageRef] | None = None,
+        features: Iterable[str] | None = None,
         executor: Executor | None = None,
     ) -> Iterator[Event]:
         """The same as `prewarm`, in this thread: an iterator of its events."""
-        tasks = self._tasks(self._library.select(dataset, images))
-        return prewarm_events(tasks, encoder=self._encoder, executor=executor)
+        encoders, left_out = self._others.chosen(features, self._templates.other_models)
+        tasks = self._tasks(encoders, self._library.select(dataset, images))
+        return prewarm_models(tasks, executor=executor, left_out=left_out)
 
     # -- prompts and annotations -------------------------------------------------------------------
 
@@ -684,6 +696,7 @@ class Session:
         categories: Sequence[str] | None = None,
         strategy: str = "match_all",
         background: Mapping[ImageRef, Sequence[Sequence[float]]] | None = None,
+        features: str | None = None,
         **parameters: float,
     ) -> Template:
         """A template made from the annotations by hand, saved under its name.
@@ -698,18 +711,46 @@ class Session:
         background : mapping of image to (N, 2), optional
             (x, y) in image pixels, on things that are mistaken for the object: places more similar to them than to the
             examples are left out.
+        features : str, optional
+            The name of another model: its features are compared, and the session's model draws the masks. Such an image
+            has two embeddings, each computed once. None or "": the session's model.
         **parameters
             See `samnb.templates.DEFAULT_PARAMETERS`.
 
         Raises
         ------
         UnknownName
-            A category without annotations by hand, or an unknown strategy.
+            A category without annotations by hand, an unknown strategy, or no such model.
         UnknownOption
             An unknown parameter.
         """
         options: Any = {"categories": categories, "strategy": strategy, "background": background}
+        options["features"] = features
         return self._templates.make(name, self.catalog.annotations(source=BY_HAND), **options, parameters=parameters)
+
+    def use_features(self, model: str, *, checkpoint: str | Path | None = None) -> str:
+        """Open another model for the features of templates, with weights of your own; returns its fingerprint.
+
+        Models whose weights are found by their name are opened when a template needs them.
+
+        Parameters
+        ----------
+        model : str
+            Registry name, as templates call it from now on.
+        checkpoint : path, optional
+
+        Raises
+        ------
+        UnknownName
+            No such model.
+        CheckpointError
+            Its weights are missing, damaged or of another model.
+        """
+        return self._others.open(model, checkpoint=checkpoint).fingerprint
+
+    def template_features(self, image: ImageRef, template: Template) -> ImageFeatures:
+        """What a template compares on an image; encodes what is missing. Raises `TemplateMismatch`."""
+        return self._templates.features.read(self._library.read(image), template).features
 
     def find_template(self, template: Template | str) -> Template:
         """A saved template by its name, in its latest version; one that is passed and not saved yet is saved.
@@ -1039,6 +1080,7 @@ class Session:
     def close(self) -> None:
         """Wait for unfinished writes, and close the catalog; the session cannot be used afterwards."""
         self._prefetcher.close()
+        self._others.close()
         self._encoder.close()
         self.catalog.close()
 
@@ -1057,8 +1099,11 @@ class Session:
     def _repr_html_(self) -> str:
         return self.status()._repr_html_()
 
-    def _tasks(self, records: Sequence[ImageRecord]) -> list[EncodeTask]:
-        return [self._encoder.task(record) for record in self._library.with_hashes(records)]
+    def _tasks(
+        self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]
+    ) -> list[tuple[Encoder, list[EncodeTask]]]:
+        images = self._library.with_hashes(records)
+        return [(encoder, [encoder.task(image) for image in images]) for encoder in encoders]
 
 
 def session_folder(folder: str | Path | None) -> Path:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..models import HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
 from ..records import ImageRecord
 from .autotune import TuningResult
+from .priority import Priority
 from .regions import Region, region_hash
 from .storage_check import encode_to_store
 from .tasks import EncodeTask, load_or_encode, of_size
@@ -61,11 +62,10 @@ class Encoder:
         """The fastest settings of a prewarm here, once a prewarm has found them."""
         self._recent_keys: deque[str] = deque()
         self._recent_lock = threading.Lock()
-        self._priority_lock = threading.Lock()
-        self._priority_count = 0
+        self.waiting = Priority()
+        """Who waits for an embedding; shared with the session's other models."""
         self.changes = ChangeCheck()
         """Whether files are what was added; shared by all that use what is kept of them."""
-        self._requested: list[str] = []
         cache.subscribe(self)
 
     @property
@@ -120,7 +120,11 @@ class Encoder:
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
         task = self.task(image)
-        with self.priority() if urgent else nullcontext(), self._requesting(task.key), self.forgets_changed(image):
+        with (
+            self.priority() if urgent else nullcontext(),
+            self.waiting.requesting(task.key),
+            self.forgets_changed(image),
+        ):
             embedding, hit = load_or_encode(task, self.model, self.cache)
             if hit:
                 self.changes.check(image)
@@ -139,7 +143,7 @@ class Encoder:
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
         metadata = {"pixel_hash": pixels_hash, "filename": f"{image.filename} {region}", "model": self.model.name}
-        with self.priority(), self._requesting(self.key(pixels_hash)), self.forgets_changed(image):
+        with self.priority(), self.waiting.requesting(self.key(pixels_hash)), self.forgets_changed(image):
             embedding, hit = of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
             if hit:
                 self.changes.check(image)
@@ -160,29 +164,11 @@ class Encoder:
 
     def priority_lock_prefixes(self) -> frozenset[str] | None:
         """First two digits of the keys that callers wait for (their locks); None while no caller has priority."""
-        with self._priority_lock:
-            return frozenset(key[:2] for key in self._requested) if self._priority_count else None
+        return self.waiting.lock_prefixes()
 
-    @contextmanager
-    def _requesting(self, key: str) -> Iterator[None]:
-        with self._priority_lock:
-            self._requested.append(key)
-        try:
-            yield
-        finally:
-            with self._priority_lock:
-                self._requested.remove(key)
-
-    @contextmanager
-    def priority(self) -> Iterator[None]:
+    def priority(self) -> AbstractContextManager[None]:
         """Inside the block, a prewarm of this process encodes only what this caller waits for."""
-        with self._priority_lock:
-            self._priority_count += 1
-        try:
-            yield
-        finally:
-            with self._priority_lock:
-                self._priority_count -= 1
+        return self.waiting.held()
 
     def record_cached(self, task: EncodeTask) -> None:
         """Record in the catalog that the store holds the task's embedding. Raises `StoreError` if it does not."""

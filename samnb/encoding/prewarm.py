@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +13,8 @@ from ..jobs import Event, JobControl
 from .encoder import Encoder
 from .pipeline import Pipeline, reason_of
 from .tasks import EncodeOutcome, EncodeTask, encode_into_store
+
+_COUNTED = ("computed", "skipped", "failed")
 
 
 def prewarm_events(
@@ -39,7 +41,7 @@ def prewarm_events(
     if executor is not None and encoder.cache.folder is None:
         raise StoreError("An executor's workers publish into a folder, and this session's cache is memory only.")
     control = control or JobControl()
-    counts = {"computed": 0, "skipped": 0, "failed": 0}
+    counts = dict.fromkeys(_COUNTED, 0)
     if executor is None:
         events = _with_tuning(Pipeline(tasks, encoder, control))
     else:
@@ -50,6 +52,47 @@ def prewarm_events(
             yield event
     details = {**counts, "cache_size": encoder.cache.approximate_len()}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
+
+
+def prewarm_models(
+    models: Sequence[tuple[Encoder, Sequence[EncodeTask]]],
+    *,
+    control: JobControl | None = None,
+    executor: Executor | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> Generator[Event]:
+    """Encode for several models, one after the other, as one piece of work; see `prewarm_events`.
+
+    Parameters
+    ----------
+    models : sequence of (Encoder, sequence of EncodeTask)
+        The session's own first. Events of the others have the name of their model as "features".
+    control, executor
+        As for `prewarm_events`.
+    left_out : mapping of str to str, optional
+        Models that cannot be opened here, with the reason; in the details of the last event.
+    """
+    control = control or JobControl()
+    total, before, counts = sum(len(tasks) for _, tasks in models), 0, dict.fromkeys(_COUNTED, 0)
+    last: dict[str, Any] = {}
+    features: dict[str, dict[str, int]] = {}
+    for number, (encoder, tasks) in enumerate(models):
+        if number and control.cancelled:
+            break
+        named = {"features": encoder.model.name} if number else {}
+        with closing(prewarm_events(tasks, encoder=encoder, control=control, executor=executor)) as events:
+            for event in events:
+                if event.status != "done":
+                    yield replace(event, index=before + event.index, total=total, details=event.details | named)
+                    continue
+                last = event.details
+                for name in _COUNTED:
+                    counts[name] += last[name]
+                if number:
+                    features[encoder.model.name] = {name: last[name] for name in _COUNTED}
+        before += len(tasks)
+    more = ({"features": features} if features else {}) | ({"features_left_out": dict(left_out)} if left_out else {})
+    yield Event("done", total=total, details=last | counts | more)
 
 
 def _with_tuning(pipeline: Pipeline) -> Generator[Event]:

@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from ..cards import html_table
 from ..errors import ModelError
 from ..masks import mask_iou
-from ..models import Model, embedding_spec_of
+from ..models import Model, check_draws, draws, embedding_spec_of
 from ..prompts import Embedding, Prompt
 from ..store.entry import make_key, round_trip, serialize
 
 MIN_MEAN_IOU = 0.995
 """Mean IoU with the masks of float32 storage that a storage dtype needs to pass."""
+
+MIN_LIKENESS = 0.995
+"""Cosine with the features of float32 storage that a storage dtype needs to pass, for a model that draws no masks."""
 
 TRIAL_PROMPTS, MIN_TRIAL_IOU = 12, 0.98  # below `MIN_MEAN_IOU`: one odd prompt of twelve is no reason to refuse
 _log = logging.getLogger("samnb.cache")
@@ -135,6 +138,7 @@ def compare_storage(
     ModelError
         No embedding, or one that a dtype cannot hold.
     """
+    check_draws(model)
     compared: dict[str, list[_Compared]] = {dtype: [] for dtype in dtypes}
     sizes: dict[str, int] = {}
     images = 0
@@ -185,6 +189,8 @@ def check_stored(model: Model, embedding: Embedding, dtype: str) -> Embedding:
 
 
 def _refusal(model: Model, embedding: Embedding, dtype: str) -> str:
+    if not draws(model):
+        return _refusal_of_features(model, embedding, dtype)
     figures = compare_storage(model, [embedding], dtypes=[dtype], prompts=TRIAL_PROMPTS)[dtype]
     if figures.mean_iou >= MIN_TRIAL_IOU:
         _log.info("%s: stored as %s, mask IoU %.4f on %d prompts", model.name, dtype, figures.mean_iou, TRIAL_PROMPTS)
@@ -194,6 +200,22 @@ def _refusal(model: Model, embedding: Embedding, dtype: str) -> str:
         f"float32 on {TRIAL_PROMPTS} prompts, expected {MIN_TRIAL_IOU} or more. Open the session with "
         'cache={"dtype": "float16"}; session.check_storage() measures both on your images.'
     )
+
+
+def _refusal_of_features(model: Model, embedding: Embedding, dtype: str) -> str:
+    stored = round_trip(embedding, dtype)
+    likeness = min(_cosine(values, stored.tensors[name]) for name, values in embedding.tensors.items())
+    if likeness >= MIN_LIKENESS:
+        return ""
+    return (
+        f"{model.name}: features stored as {dtype} have a cosine of {likeness:.3f} with those of float32, expected "
+        f'{MIN_LIKENESS} or more. Open the session with cache={{"dtype": "float16"}}.'
+    )
+
+
+def _cosine(values: NDArray[Any], other: NDArray[Any]) -> float:
+    a, b = (np.asarray(one, np.float64).ravel() for one in (values, other))
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
 
 
 def random_prompts(size_hw: tuple[int, int], count: int, *, seed: int = 0) -> list[Prompt]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import NothingToMeasure, PromptError, SamnbError
 from ..masks import mask_area, mask_iou
 from ..masks.clicks import first_click, next_click
-from ..models import Model
+from ..models import Model, check_draws
 from ..prompts import Embedding, Point, Prompt
 from ..records import AnnotationRecord, Failure
 from .baselines import make_baseline
@@ -95,6 +95,7 @@ def evaluate(
     >>> report.overall.iou_1 > 0.9, report.overall.noc_90
     (True, 1.0)
     """
+    check_draws(model)
     for clicks in (max_clicks, max_clicks if baseline_clicks is None else baseline_clicks):
         if clicks < 1:
             raise PromptError(f"max_clicks: expected at least 1; got {clicks}.")

@@ -10,7 +10,16 @@ entries of `REGISTRY`; other packages add theirs by the entry point group ``samn
 """
 
 from .candidates import Candidates, SupportsProposals
-from .protocol import HasPrecision, HasThreads, Model, ModelEntry, SupportsBatches, embedding_spec_of
+from .protocol import (
+    HasPrecision,
+    HasThreads,
+    Model,
+    ModelEntry,
+    SupportsBatches,
+    check_draws,
+    draws,
+    embedding_spec_of,
+)
 from .registry import (
     REGISTRY,
     available_models,
@@ -43,7 +52,9 @@ __all__ = [
     "SupportsProposals",
     "available_models",
     "broken_plugins",
+    "check_draws",
     "download",
+    "draws",
     "embedding_spec_of",
     "installed",
     "load_model",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ModelError
 from ..prompts import Embedding, Prediction, Prompt
 from .preprocessing import Prepared
 from .weights.checkpoints import ModelInfo
@@ -102,6 +103,20 @@ class ModelEntry:
 
     info: ModelInfo
     load: Callable[..., Model]
+
+
+def draws(model: object) -> bool:
+    """Whether a model draws masks; some give features only, for templates to compare."""
+    return callable(getattr(model, "decode", None))
+
+
+def check_draws(model: Model) -> None:
+    """Raise `ModelError` for a model that gives features only, where masks are wanted."""
+    if not draws(model):
+        raise ModelError(
+            f"{model.name} gives features only and draws no masks. Open the session with a model that does, such as "
+            f"'tiny', and let templates compare its features: session.template(…, features={model.name!r})."
+        )
 
 
 def embedding_spec_of(model: Model) -> str:

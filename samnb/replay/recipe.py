@@ -30,6 +30,7 @@ from ..prompts import Embedding, Prediction, Prompt
 from ..records import AnnotationRecord, CategoryRecord, ImageRecord
 from ..templates import Template
 from ..templates.checks import check_template
+from ..templates.image_features import ImageFeatures
 from ..templates.match import Match
 from ..templates.strategies import find_objects
 
@@ -261,6 +262,7 @@ def make_recipe(
     model: Model,
     stored_as: str,
     embedding_of: Callable[[ImageRecord], Embedding],
+    features_of: Callable[[ImageRecord, Template], ImageFeatures],
 ) -> Recipe:
     """Find out how annotations were made, by trying, and record it.
 
@@ -271,21 +273,22 @@ def make_recipe(
         On these images; one of another size than its image is left out.
     categories : iterable of CategoryRecord
     templates : mapping
-        By ``"<name>@<version>"``; those made with another model are skipped.
+        By ``"<name>@<version>"``, those that can be applied here.
     model : Model
     stored_as : str
         The recipe of the embeddings, with the precision they are stored in.
     embedding_of : callable
         An image's embedding.
+    features_of : callable
+        What a template compares on an image.
     """
     places = {image.id: index for index, image in enumerate(images)}
-    usable = {name: template for name, template in templates.items() if template.model == model.fingerprint}
     by_image: dict[str, list[AnnotationRecord]] = {image.id: [] for image in images}
     for annotation in annotations:
         by_image[annotation.image_id].append(annotation)
     masks = []
     for image in images:
-        decoder = RecipeDecoder(model, usable, image, embedding_of)
+        decoder = RecipeDecoder(model, templates, image, embedding_of, features_of)
         for annotation in by_image[image.id]:
             if tuple(annotation.rle["size"]) == image.size_hw:
                 masks.append(_written(annotation, places[image.id], decoder))
@@ -293,7 +296,7 @@ def make_recipe(
     return Recipe(
         images=tuple(RecipeImage(**{n: getattr(i, n) for n in RecipeImage.__dataclass_fields__}) for i in images),
         masks=tuple(masks),
-        templates=tuple(template for name, template in usable.items() if name in used),
+        templates=tuple(template for name, template in templates.items() if name in used),
         categories=tuple((category.name, category.color) for category in categories),
         model={"name": model.name, "fingerprint": model.fingerprint, "recipe": stored_as},
         made_with=packages_here(),
@@ -320,9 +323,10 @@ class RecipeDecoder:
         templates: Mapping[str, Template],
         image: ImageRecord,
         embedding_of: Callable[[ImageRecord], Embedding],
+        features_of: Callable[[ImageRecord, Template], ImageFeatures],
     ):
         self.model, self.templates = model, templates
-        self._image, self._embedding_of = image, embedding_of
+        self._image, self._embedding_of, self._features_of = image, embedding_of, features_of
         self._embedding: Embedding | None = None
         self._found: dict[str, list[Match]] = {}
 
@@ -336,10 +340,9 @@ class RecipeDecoder:
     def found(self, template: str, category: str) -> list[NDArray[np.bool_]]:
         """The masks of a category that ``"<name>@<version>"`` finds."""
         if template not in self._found:
-            decode = self.model.decode
-            self._found[template] = find_objects(
-                self.templates[template], self.embedding, decode, propose=proposer(decode, self.model)
-            )
+            decode, wanted = self.model.decode, self.templates[template]
+            features = self._features_of(self._image, wanted)
+            self._found[template] = find_objects(wanted, features, decode, propose=proposer(decode, self.model))
         return [match.mask for match in self._found[template] if match.category == category]
 
 

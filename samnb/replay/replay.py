@@ -25,6 +25,7 @@ from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from ..prompts import Embedding, Prompt
 from ..records import AnnotationRecord, Failure, ImageRecord, NewAnnotation
 from ..templates import Template
+from ..templates.image_features import ImageFeatures
 from ..templates.service import TemplateService
 from .recipe import Recipe, RecipeDecoder, RecipeImage, RecipeMask, decode_as_recorded, make_recipe, packages_here
 from .report import Difference, ReplayReport
@@ -56,10 +57,11 @@ class Replayer:
             self._library.with_hashes(images),
             annotations,
             categories=self._catalog.category_records(),
-            templates=self._templates.all(),
+            templates=self._templates.usable(),
             model=self._model,
             stored_as=self._encoder.embedding_spec,
             embedding_of=self._embedding_of,
+            features_of=self._features_of,
         )
 
     def export(self, place: Path, items: Sequence[ExportItem], categories: Sequence[str]) -> ExportReport:
@@ -111,6 +113,9 @@ class Replayer:
 
     def _embedding_of(self, image: ImageRecord) -> Embedding:
         return self._encoder.embedding(image)[0]
+
+    def _features_of(self, image: ImageRecord, template: Template) -> ImageFeatures:
+        return self._templates.features.read(image, template).features
 
     def _added(self, recipe: Recipe, paths: Mapping[int, Path]) -> tuple[dict[int, ImageRecord], list[Failure]]:
         """The recipe's images in this session, by their index in it."""
@@ -177,7 +182,7 @@ class Replayer:
     def _made_again(
         self, recipe: Recipe, place: int, record: ImageRecord, templates: Mapping[str, Template]
     ) -> Iterator[tuple[int, RecipeMask, NDArray[np.bool_] | None]]:
-        decoder = RecipeDecoder(self._model, templates, record, self._embedding_of)
+        decoder = RecipeDecoder(self._model, templates, record, self._embedding_of, self._features_of)
         for number, mask in enumerate(recipe.masks):
             if mask.image == place:
                 yield number, mask, _MAKE[mask.way.kind](mask, decoder)

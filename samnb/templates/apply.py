@@ -15,8 +15,8 @@ from ..masks import decode_rle, mask_iou
 from ..masks.geometry import overlap_of_smaller
 from ..models import Model
 from ..models.candidates import proposer
-from ..prompts import Embedding
 from ..records import ACCEPTED, REJECTED, UNSURE
+from .other_features import ReadFeatures
 from .parameters import DEFAULT_PARAMETERS
 from .strategies import find_objects
 from .template import Template
@@ -28,7 +28,7 @@ def apply_events(
     *,
     catalog: Catalog,
     model: Model,
-    embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
+    features_of: Callable[[ImageRecord], ReadFeatures],
     control: JobControl | None = None,
 ) -> Iterator[Event]:
     """Find a template's objects on every image and save them; yields an event per image.
@@ -45,8 +45,8 @@ def apply_events(
     catalog : Catalog
         Stores the annotations; one transaction per image.
     model : Model
-    embedding_of : callable
-        Returns an image's embedding and whether it was cached; encodes it if it is missing.
+    features_of : callable
+        Returns what the template compares on an image; encodes it if it is missing.
     control : JobControl, optional
         Checked between images.
     """
@@ -65,9 +65,9 @@ def apply_events(
             continue
         try:
             if done.get(image.id) in alike:
-                kept, cached = _mark_again(template, done[image.id], image, catalog, model), True
+                kept, encodes = _mark_again(template, done[image.id], image, catalog, model), 0
             else:
-                kept, cached = _apply_to(template, image, catalog, model, embedding_of)
+                kept, encodes = _apply_to(template, image, catalog, model, features_of)
         except Exception as error:
             # One failing image must not stop the batch; the event carries the reason to the user.
             counts["failed"] += 1
@@ -76,9 +76,9 @@ def apply_events(
             continue
         counts["computed"] += 1
         counts["masks"] += len(kept)
-        counts["encoded"] += not cached
+        counts["encoded"] += encodes
         counts["unsure"] += sum(a.review == UNSURE for a in kept)
-        details = {"masks": len(kept), "score": round(_mean([a.score for a in kept]), 3), "cache_hit": cached}
+        details = {"masks": len(kept), "score": round(_mean([a.score for a in kept]), 3), "cache_hit": not encodes}
         yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
     catalog.sync()
     yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
@@ -89,10 +89,10 @@ def _apply_to(
     image: ImageRecord,
     catalog: Catalog,
     model: Model,
-    embedding_of: Callable[[ImageRecord], tuple[Embedding, bool]],
-) -> tuple[list[AnnotationRecord], bool]:
-    embedding, cached = embedding_of(image)
-    matches = find_objects(template, embedding, model.decode, propose=proposer(model.decode, model))
+    features_of: Callable[[ImageRecord], ReadFeatures],
+) -> tuple[list[AnnotationRecord], int]:
+    read = features_of(image)
+    matches = find_objects(template, read.features, model.decode, propose=proposer(model.decode, model))
     limits = template.parameters
     # Read after the search, which takes a while: annotations accepted meanwhile count too. A mask of another size
     # belongs to an earlier picture under this name. Rejected annotations are not found again.
@@ -118,7 +118,7 @@ def _apply_to(
             for category, mask in masks
         )
     ]
-    return _finish(template, image, catalog, model, new), cached
+    return _finish(template, image, catalog, model, new), read.encodes
 
 
 def _finish(

@@ -18,17 +18,23 @@ def check_template(template: Any) -> None:
     """Raise `ValueError` for values that no `samnb.templates.template.Template` has."""
     _check_name("the name", template.name)
     _check_name("the model", template.model)
+    if template.features or template.features_model:
+        _check_name("the model of its features", template.features)
+        _check_name("the fingerprint of that model", template.features_model)
     if not isinstance(template.version, int) or not 1 <= template.version < 2**31:
         raise ValueError(f"version: expected a whole number from 1; got {template.version!r}")
     lengths: set[int] = set()
+    cells: set[int] = set()
     for category in template.categories:
         _check_name("a category", category.category)
         for example in category.examples:
             _check_example(category.category, example)
-        vectors = [*category.background, *(vector for one in category.examples for vector in _vectors(one))]
+        vectors = [*category.background, *(one.prototype for one in category.examples)]
         lengths |= _lengths(category.category, vectors)
-    if len(lengths - {0}) > 1:
-        raise ValueError(f"features of different lengths, {sorted(lengths)}")
+        cells |= _lengths(category.category, [vector for one in category.examples for vector in _of_cells(one)])
+    # Cells are compared on one map of an embedding, means on all: the lengths are the same where there is one map.
+    if len(lengths - {0}) > 1 or len(cells) > 1 or (cells and max(cells) > max(lengths)):
+        raise ValueError(f"features of different lengths, {sorted(lengths | cells)}")
 
 
 def _check_name(what: str, name: Any) -> None:
@@ -49,8 +55,8 @@ def _check_example(category: str, example: Any) -> None:
         check_rle(example.rle)
 
 
-def _vectors(example: Any) -> list[NDArray[np.float32]]:
-    return [example.prototype, *example.parts]
+def _of_cells(example: Any) -> list[NDArray[np.float32]]:
+    return [*example.parts, *example.around]
 
 
 def _lengths(category: str, vectors: Iterable[NDArray[np.float32]]) -> set[int]:

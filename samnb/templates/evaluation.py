@@ -16,6 +16,7 @@ from ..models import Model
 from ..models.candidates import Candidates, Propose, proposer
 from ..prompts import Embedding, Prompt
 from ..records import ImageRecord
+from .image_features import ImageFeatures, as_features
 from .match import Match
 from .report import DetectionCounts, ImageMetrics, Sweep, SweepRow
 from .strategies import find_objects
@@ -64,13 +65,13 @@ class LabelledImage:
     ----------
     image : ImageRecord
     embedding : callable
-        Returns its embedding.
+        Returns its embedding, or what a template compares on it.
     wanted : mapping of str to list of (H, W) bool
         `PackedMasks` for many images.
     """
 
     image: ImageRecord
-    embedding: Callable[[], Embedding]
+    embedding: Callable[[], Embedding | ImageFeatures]
     wanted: Mapping[str, Sequence[NDArray[np.bool_]]]
 
 
@@ -124,9 +125,9 @@ def sweep(
     tallies, images = [DetectionCounts() for _ in templates], 0
     for one in labelled:
         images += 1
-        embedding, propose = one.embedding(), memoized(proposer(model.decode, model))
+        features, propose = as_features(one.embedding()), memoized(proposer(model.decode, model))
         for number, candidate in enumerate(templates):
-            matches = find_objects(candidate, embedding, model.decode, propose=propose)
+            matches = find_objects(candidate, features, model.decode, propose=propose)
             tallies[number] += compare_with_labels(candidate, one, matches, min_iou).tally
     if not images:
         raise NothingToMeasure(f"template {template.name!r}")

@@ -8,8 +8,6 @@ what all cells share does not describe the object.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -17,62 +15,15 @@ from numpy.typing import NDArray
 
 from ..masks import encode_rle
 from ..prompts import Embedding, Point, Prompt
+from .image_features import ImageFeatures, as_features, cells_of, inside, unit
 from .template import CategoryExamples, Example, Place
-
-
-@dataclass(frozen=True, eq=False)
-class ImageFeatures:
-    """An embedding prepared for comparisons: computed once, used for every mask.
-
-    Parameters
-    ----------
-    embedding : Embedding
-    """
-
-    embedding: Embedding
-
-    @cached_property
-    def features(self) -> NDArray[np.float32]:
-        """(C, h, w): the first tensor without its padding, minus its mean over the image."""
-        embedding = self.embedding
-        tensor = next(iter(embedding.tensors.values())).astype(np.float32)
-        # The frame is a square with the image in its top left corner; cells entirely in the padding are removed.
-        frame = max(embedding.input_size)
-        rows, columns = (max(1, round(tensor.shape[1] * side / frame)) for side in embedding.input_size)
-        features = tensor[:, :rows, :columns]
-        return features - features.mean(axis=(1, 2), keepdims=True)
-
-    @cached_property
-    def unit(self) -> NDArray[np.float32]:
-        """(C, h, w): the features, each cell of length 1."""
-        return _unit(self.features)
-
-    @property
-    def cells(self) -> tuple[int, int]:
-        """(h, w) of the image in cells."""
-        return (self.features.shape[1], self.features.shape[2])
-
-    def mean_inside(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """(C,) of length 1: the mean inside an (H, W) mask.
-
-        A cell counts if at least half of it is inside. An object smaller than a cell has none; then the cell with
-        the largest part of it is used.
-        """
-        share = cells_of(mask, self.cells)
-        inside = share >= min(0.5, float(share.max()))
-        return _unit(self.features[:, inside].mean(axis=1)).astype(np.float32)
-
-    def diameter_in_cells(self, examples: CategoryExamples) -> float:
-        """The diameter, in cells, of an object of the examples' median size."""
-        wanted = float(np.median([example.diameter for example in examples.examples]))
-        return wanted * max(self.cells) / max(self.embedding.input_size)
 
 
 def make_example(
     pixel_hash: str,
     prompt: Prompt,
     mask: NDArray[np.bool_],
-    embedding: Embedding,
+    embedding: Embedding | ImageFeatures,
     *,
     place: bool = False,
 ) -> Example:
@@ -85,33 +36,53 @@ def make_example(
     prompt : Prompt
         In image pixels.
     mask : (H, W) bool
-    embedding : Embedding
-        Of its image.
+    embedding : Embedding or ImageFeatures
+        Of its image; with features of another model, those are compared.
     place : bool
         Also store the features of the object and its surroundings, cell by cell, to find out how far it has moved.
     """
-    features, (height, width) = ImageFeatures(embedding), mask.shape
+    features, (height, width) = as_features(embedding), mask.shape
     return Example(
         pixel_hash,
         prompt.scaled(1 / width, 1 / height),
         features.mean_inside(mask),
         area=float(mask.mean()),
-        diameter=float(np.sqrt(mask.sum()) * embedding.input_size[0] / height),
+        diameter=float(np.sqrt(mask.sum()) * features.embedding.input_size[0] / height),
         rle=encode_rle(mask),
         place=place_of(features, mask) if place else None,
         parts=parts_of(features, mask),
+        around=around_of(features, mask),
     )
 
 
 def parts_of(features: ImageFeatures, mask: NDArray[np.bool_], count: int = 5) -> tuple[NDArray[np.float32], ...]:
     """Mean features of groups of cells inside an (H, W) mask: at most `count` (C,) of length 1, largest group first.
 
-    P²SAM's part prompts (Zhao and Shen 2024, arXiv:2403.05433) are k-means clusters like these. Here the first centre
-    is the cell nearest the mean, the others are farthest from the ones before, so that a mask always has the same
-    parts.
+    P²SAM's part prompts (Zhao and Shen 2024, arXiv:2403.05433) are k-means clusters like these.
     """
-    share = cells_of(mask, features.cells)
-    cells = features.unit[:, share >= min(0.5, float(share.max()))].T
+    return _grouped(features.unit[:, inside(mask, features.cells)].T, count)
+
+
+def around_of(features: ImageFeatures, mask: NDArray[np.bool_], count: int = 16) -> tuple[NDArray[np.float32], ...]:
+    """Mean features of groups of cells outside an (H, W) mask, as `parts_of`.
+
+    Cells as similar to the object as nine tenths of its own are left out: they may be of other objects of its kind.
+    """
+    own = inside(mask, features.cells)
+    mean = unit(features.features[:, own].mean(axis=1))
+    least = float(np.quantile(mean @ features.unit[:, own], 0.1))
+    outside = features.unit[:, cells_of(mask, features.cells) < 0.05].T
+    return _grouped(outside[outside @ mean < least], count)
+
+
+def _grouped(cells: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], ...]:
+    """Centres of k-means on cells (N, C), the largest group first.
+
+    The first centre is the cell nearest the mean, the others are farthest from the ones before, so that the same cells
+    always have the same centres.
+    """
+    if not len(cells):
+        return ()
     centres = [cells[int(np.argmax(cells @ cells.mean(axis=0)))]]
     while len(centres) < min(count, len(cells)):
         nearest = (cells @ np.stack(centres).T).max(axis=1)
@@ -122,7 +93,7 @@ def parts_of(features: ImageFeatures, mask: NDArray[np.bool_], count: int = 5) -
     for _ in range(20):
         groups = np.argmax(cells @ found.T, axis=1)
         sums = np.stack([cells[groups == number].sum(axis=0) for number in range(len(found))])
-        moved = np.where(np.linalg.norm(sums, axis=1, keepdims=True) > 1e-6, _unit(sums.T).T, found)
+        moved = np.where(np.linalg.norm(sums, axis=1, keepdims=True) > 1e-6, unit(sums.T).T, found)
         if np.allclose(moved, found, atol=1e-5):
             break
         found = moved
@@ -130,12 +101,10 @@ def parts_of(features: ImageFeatures, mask: NDArray[np.bool_], count: int = 5) -
     return tuple(found[number].astype(np.float32) for number in np.argsort(-sizes, kind="stable"))
 
 
-def cells_at(embedding: Embedding, points: Sequence[Point]) -> tuple[NDArray[np.float32], ...]:
-    """The embedding under each (x, y) in image pixels: (C,) of length 1."""
-    features, (height, width) = ImageFeatures(embedding), embedding.original_size
-    rows, columns = features.cells
-    places = ((min(int(y * rows / height), rows - 1), min(int(x * columns / width), columns - 1)) for x, y in points)
-    return tuple(features.unit[:, row, column].copy() for row, column in places)
+def cells_at(embedding: Embedding | ImageFeatures, points: Sequence[Point]) -> tuple[NDArray[np.float32], ...]:
+    """The features under each (x, y) in image pixels: of length 1, as those of an example's mean."""
+    features = as_features(embedding)
+    return tuple(features.at(x, y) for x, y in points)
 
 
 def place_of(features: ImageFeatures, mask: NDArray[np.bool_]) -> Place:
@@ -188,9 +157,9 @@ def _enlarged(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(np.ascontiguousarray(values), size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def prototype(embedding: Embedding, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean centred embedding inside a mask, (C,) of length 1; see `ImageFeatures.mean_inside`."""
-    return ImageFeatures(embedding).mean_inside(mask)
+def prototype(embedding: Embedding | ImageFeatures, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Mean centred embedding inside a mask, of length 1; see `ImageFeatures.mean_inside`."""
+    return as_features(embedding).mean_inside(mask)
 
 
 def similarity_map(
@@ -200,38 +169,44 @@ def similarity_map(
 
     Parameters
     ----------
-    embedding : Embedding
+    embedding : Embedding or ImageFeatures
     examples : CategoryExamples
     background_weight : float
         The share of the similarity with the nearest background example that is subtracted, if that is above 0.
     parts : int
         The number of parts of each example that count as examples too; 0 or 1: none.
     """
-    features = embedding if isinstance(embedding, ImageFeatures) else ImageFeatures(embedding)
-    wanted = [example.prototype for example in examples.examples]
+    features = as_features(embedding)
+    wanted = [features.searched(example.prototype) for example in examples.examples]
     if parts > 1:
         wanted += [part for example in examples.examples for part in example.parts[:parts]]
     similarity = _nearest(wanted, features)
     if examples.background and background_weight:
-        alike = np.maximum(_nearest(list(examples.background), features), 0)
+        alike = np.maximum(_nearest([features.searched(cell) for cell in examples.background], features), 0)
         similarity = np.asarray(similarity - background_weight * alike, np.float32)
     return similarity
 
 
-def cells_of(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The share of each cell that a mask covers, 0 to 1; never all zero unless the mask is empty.
+def share_matched_back(features: ImageFeatures, mask: NDArray[np.bool_], examples: CategoryExamples) -> float:
+    """The share of a mask's cells that are more similar to an example than to what surrounds the examples.
 
-    >>> cells_of(np.eye(4, dtype=bool), (2, 2)).round(1).tolist()
-    [[0.5, 0.0], [0.0, 0.5]]
+    Matcher (Liu et al. 2023, arXiv:2305.13310) matches cells forward and back, and keeps those whose partner lies in
+    the example's mask. Here the partners are groups of cells, which a template can hold: no picture is needed.
+
+    Parameters
+    ----------
+    features : ImageFeatures
+    mask : (H, W) bool
+    examples : CategoryExamples
+        Without surroundings, as in templates of older versions, all cells match back.
     """
-    share = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(share + 1e-9, np.float32)
+    around = [cell for example in examples.examples for cell in example.around]
+    if not around:
+        return 1.0
+    own = [vector for one in examples.examples for vector in (features.searched(one.prototype), *one.parts)]
+    cells = features.unit[:, inside(mask, features.cells)]
+    return float(((np.stack(own) @ cells).max(axis=0) > (np.stack(around) @ cells).max(axis=0)).mean())
 
 
 def _nearest(prototypes: list[NDArray[np.float32]], features: ImageFeatures) -> NDArray[np.float32]:
     return np.einsum("nc,chw->nhw", np.stack(prototypes), features.unit).max(axis=0)
-
-
-def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalise to length 1 along the first axis."""
-    return values / np.maximum(np.linalg.norm(values, axis=0, keepdims=True), 1e-6)

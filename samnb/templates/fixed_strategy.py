@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ..masks import decode_rle, mask_iou
 from ..prompts import Embedding, Prediction, Prompt
-from .features import ImageFeatures, shift_of
+from .features import shift_of
+from .image_features import ImageFeatures
 from .match import Match, PromptDecoder, without_doubles
 from .template import CategoryExamples, Example, Template
 

@@ -71,6 +71,9 @@ PARAMETERS = (
     Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1), "how often the model refines a found mask"),
     # exponent of the map that the model's attention is multiplied with
     Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05), "how strongly attention follows similar places"),
+    # of the mask's cells, those nearer to a part of an example than to what surrounds the examples; 0: not at all
+    Parameter("reverse_check", 0.0, 0, 1, 13, "match", (0.0, 1.0, 0.05),
+              "share of a mask that has to match back into an example"),
 )
 # fmt: on
 

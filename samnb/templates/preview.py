@@ -23,6 +23,7 @@ from ..prompts import Embedding, Prediction, Prompt
 from ..records import ImageRecord
 from .evaluation import LabelledImage, compare_with_labels
 from .features import make_example, prototype
+from .image_features import ImageFeatures, as_features
 from .match import Match
 from .report import ImageMetrics
 from .strategies import find_objects
@@ -103,7 +104,7 @@ class Sample:
     ----------
     image : ImageRecord
     embedding : callable
-        Returns its embedding; called once.
+        Returns its embedding, or what the template compares on it; called once.
     pixels : callable
         Returns its picture, (H, W, 3) uint8; called once.
     wanted : mapping of str to list of (H, W) bool
@@ -115,7 +116,7 @@ class Sample:
         self,
         image: ImageRecord,
         *,
-        embedding: Callable[[], Embedding],
+        embedding: Callable[[], Embedding | ImageFeatures],
         pixels: Callable[[], NDArray[np.uint8]],
         wanted: Mapping[str, Sequence[NDArray[np.bool_]]],
         model: Model,
@@ -123,7 +124,7 @@ class Sample:
         self.image, self._model = image, model
         self._read_embedding, self._read_pixels, self._wanted = embedding, pixels, wanted
         self._lock = threading.Lock()
-        self._ready: tuple[NDArray[np.uint8], Embedding, LabelledImage] | None = None
+        self._ready: tuple[NDArray[np.uint8], ImageFeatures, LabelledImage] | None = None
         self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
         self._decoded: dict[tuple[Any, ...], _Answer] = {}
         self._decoded_room = DECODED_ROOM
@@ -140,19 +141,19 @@ class Sample:
             The picture cannot be read, or encoded.
         """
         with self._lock:
-            _, embedding, _ = self._made_ready()
+            _, features, _ = self._made_ready()
             least = template.parameters["min_score"]
             last = self._search_of(template)
             if last is None or last.min_score != least:
                 asked = self._asked
-                matches = tuple(find_objects(template, embedding, self._decode, propose=self._propose))
+                matches = tuple(find_objects(template, features, self._decode, propose=self._propose))
                 if last is not None and asked == self._asked:
                     tried = last.tried
                 else:
                     # The same search once more, from cached predictions only: it also returns low scores.
                     all_of_it = template.with_parameters(min_score=0.0, cascade=0)
                     again = self._decoded_again if template.parameters["guidance"] else self._decode
-                    tried = tuple(find_objects(all_of_it, embedding, again, propose=self._again))
+                    tried = tuple(find_objects(all_of_it, features, again, propose=self._again))
                 last = _Search(template, least, matches, tried)
             # Sliders go back and forth: the last few searches are kept, one for each set of other parameters.
             self._searches = [last, *(each for each in self._searches if not each.is_of(template))][:_SEARCHES]
@@ -181,8 +182,8 @@ class Sample:
     def example_of(self, match: Match, *, place: bool) -> Example:
         """An example of a template from a match of a preview."""
         with self._lock:
-            embedding = self._made_ready()[1]
-            return make_example(self.image.pixel_hash, match.prompt, match.mask, embedding, place=place)
+            features = self._made_ready()[1]
+            return make_example(self.image.pixel_hash, match.prompt, match.mask, features, place=place)
 
     def _search_of(self, template: Template) -> _Search | None:
         return next((each for each in self._searches if each.is_of(template)), None)
@@ -221,14 +222,15 @@ class Sample:
     def _again(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
         return [self._answers.get(prompt) or _no_answer(prompt) for prompt in prompts]
 
-    def _made_ready(self) -> tuple[NDArray[np.uint8], Embedding, LabelledImage]:
+    def _made_ready(self) -> tuple[NDArray[np.uint8], ImageFeatures, LabelledImage]:
         if self._ready is None:
             pixels = thumbnail(self._read_pixels(), SIDE)
             size_hw = (pixels.shape[0], pixels.shape[1])
             # Masks are scaled up to the size in the embedding.
-            embedding = replace(self._read_embedding(), original_size=size_hw)
+            features = as_features(self._read_embedding())
+            features = ImageFeatures(replace(features.embedding, original_size=size_hw), features.compared)
             wanted = {name: [_shrunk(mask, size_hw) for mask in masks] for name, masks in self._wanted.items()}
-            self._ready = (pixels, embedding, LabelledImage(self.image, lambda: embedding, wanted))
+            self._ready = (pixels, features, LabelledImage(self.image, lambda: features, wanted))
         return self._ready
 
     def _decode(self, embedding: Embedding, prompt: Prompt, **options: Any) -> Prediction:

@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from ..annotations.changes import AnnotationChanges
 from ..catalog import AnnotationRecord, Catalog, ImageRecord
 from ..encoding.encoder import Encoder
-from ..errors import NothingToMeasure, TemplateError, TemplateMismatch, UnknownName
+from ..encoding.other_models import OtherModels
+from ..errors import NothingToMeasure, TemplateError, UnknownName
 from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle
 from ..masks.clicks import first_click
-from ..prompts import Embedding, Prompt
+from ..prompts import Prompt
 from ..records import BY_HAND, Failure, ImageRef
 from .apply import apply_events
 from .evaluation import LabelledImage, PackedMasks, evaluate_image, sweep
 from .features import cells_at, make_example
+from .image_features import ImageFeatures
+from .other_features import FeatureReader
 from .report import WORST, ImageMetrics, Sweep, TemplateReport
 from .template import CategoryExamples, Example, Template, make_template
 
@@ -36,13 +39,22 @@ class TemplateService:
     library : ImageLibrary
     encoder : Encoder
         Its model is the one that templates are made for.
+    others : OtherModels
+        Those whose features a template may compare instead.
     changes : AnnotationChanges
         Notified of every image on which annotations change.
     """
 
-    def __init__(self, catalog: Catalog, library: ImageLibrary, encoder: Encoder, changes: AnnotationChanges):
+    def __init__(
+        self,
+        catalog: Catalog,
+        library: ImageLibrary,
+        encoder: Encoder,
+        others: OtherModels,
+        changes: AnnotationChanges,
+    ):
         self._catalog, self._library, self._changes = catalog, library, changes
-        self._encoder, self._model = encoder, encoder.model
+        self._model, self._others, self.features = encoder.model, others, FeatureReader(encoder, others)
 
     # -- made, found, saved ------------------------------------------------------------------------
 
@@ -55,6 +67,7 @@ class TemplateService:
         strategy: str,
         background: Mapping[ImageRef, Sequence[Sequence[float]]] | None,
         parameters: Mapping[str, float],
+        features: str | None = None,
     ) -> Template:
         """A template from annotations by hand; it is saved."""
         records = [(self._library.read(image), points) for image, points in (background or {}).items()]
@@ -62,15 +75,26 @@ class TemplateService:
         wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
         if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
             raise UnknownName("category", unknown[0], known)
-        not_this = tuple(cell for record, points in records for cell in self._background(record, points))
+        other = self.features.chosen(features)
+        not_this = tuple(cell for record, points in records for cell in self._background(record, points, other))
         place = strategy == "fixed"
         made = [
             CategoryExamples(
-                category, tuple(self._example(a, place=place) for a in by_hand if a.category == category), not_this
+                category,
+                tuple(self._example(a, other, place=place) for a in by_hand if a.category == category),
+                not_this,
             )
             for category in wanted
         ]
-        return self.save(make_template(name, strategy, made, model=self._model.fingerprint, parameters=parameters))
+        models = {"model": self._model.fingerprint, "features": other[0], "features_model": other[1]}
+        return self.save(make_template(name, strategy, made, parameters=parameters, **models))
+
+    def other_models(self) -> list[str]:
+        """Names of the models whose features the latest versions of this model's templates compare."""
+        latest = dict(self._catalog.templates()).items()
+        values = (self._catalog.template(name, version) for name, version in latest)
+        own = (one.get("features") for one in values if one["model"] == self._model.fingerprint)
+        return sorted({other["name"] for other in own if other})
 
     def resolve(self, template: Template | str) -> Template:
         """The latest saved template of that name, or the template that is passed; nothing is written.
@@ -85,8 +109,7 @@ class TemplateService:
         if isinstance(template, str):
             latest = max((version for name, version in self._catalog.templates() if name == template), default=None)
             template = Template.from_dict(self._catalog.template(template, latest), version=latest or 1)
-        if template.model != self._model.fingerprint:
-            raise TemplateMismatch(template.name, template.model, self._model.fingerprint)
+        self.features.check(template)
         return template
 
     def resolve_saved(self, template: Template | str) -> Template:
@@ -106,6 +129,10 @@ class TemplateService:
         """Every version of every template by ``"<name>@<version>"``."""
         kept = self._catalog.templates()
         return {f"{n}@{v}": Template.from_dict(self._catalog.template(n, v), version=v) for n, v in kept}
+
+    def usable(self) -> dict[str, Template]:
+        """Those of `all` that were made with the models of this session."""
+        return {name: template for name, template in self.all().items() if self.features.has_models_of(template)}
 
     def adopt(self, templates: Sequence[Template]) -> dict[str, str]:
         """Save templates of another session under their versions; returns the name that each has here.
@@ -207,17 +234,19 @@ class TemplateService:
             images,
             catalog=self._catalog,
             model=self._model,
-            embedding_of=self._encoder.embedding,
+            features_of=partial(self.features.read, template=template),
             control=control,
         )
         return self._changes.emit_for(images, events)
 
-    def _background(self, image: ImageRecord, points: Sequence[Sequence[float]]) -> tuple[NDArray[np.float32], ...]:
+    def _background(
+        self, image: ImageRecord, points: Sequence[Sequence[float]], other: tuple[str, str]
+    ) -> tuple[NDArray[np.float32], ...]:
         prompt = Prompt.of(points=points)
         prompt.check_inside(image.size_hw, image.filename)
-        return cells_at(self._embedding_of(image), prompt.points)
+        return cells_at(self.features.of(image, *other).features, prompt.points)
 
-    def _example(self, annotation: AnnotationRecord, *, place: bool) -> Example:
+    def _example(self, annotation: AnnotationRecord, other: tuple[str, str], *, place: bool) -> Example:
         record, mask = self._catalog.image(annotation.image_id), decode_rle(annotation.rle)
         if mask.shape != record.size_hw:
             raise TemplateError(
@@ -226,10 +255,10 @@ class TemplateService:
             )
         # A mask drawn by hand comes without a prompt: strategy "fixed" then clicks its middle.
         prompt = Prompt.from_dict(annotation.prompt) or Prompt.of(points=[first_click(mask)])
-        return make_example(record.pixel_hash, prompt, mask, self._embedding_of(record), place=place)
+        return make_example(record.pixel_hash, prompt, mask, self.features.of(record, *other).features, place=place)
 
-    def _embedding_of(self, image: ImageRecord) -> Embedding:
-        return self._encoder.embedding(image)[0]
+    def _features_of(self, image: ImageRecord, template: Template) -> ImageFeatures:
+        return self.features.read(image, template).features
 
     def _as_saved(self, template: Template) -> Template | None:
         """The saved version that a template is; None if it was changed since, or was never saved."""
@@ -264,7 +293,7 @@ class TemplateService:
             hint = " other than the template's own examples (on_examples=True measures on them)" if annotated else ""
             raise NothingToMeasure(f"images annotated by hand{hint}")
         labelled = [
-            LabelledImage(record, partial(self._embedding_of, record), PackedMasks(rles[record.id]))
+            LabelledImage(record, partial(self._features_of, record, template), PackedMasks(rles[record.id]))
             for record in chosen
         ]
         return labelled, len(annotated) - len(chosen)

@@ -21,8 +21,9 @@ from ..masks import mask_bbox, mask_iou
 from ..masks.clicks import deepest_pixel
 from ..models.candidates import Candidates, Propose, as_candidates, proposer
 from ..prompts import Embedding, Prediction, Prompt
-from .features import ImageFeatures, cells_of, similarity_map
+from .features import share_matched_back, similarity_map
 from .fixed_strategy import find_fixed
+from .image_features import ImageFeatures, as_features, cells_of
 from .match import Decode, Match, PromptDecoder, without_doubles
 from .template import STRATEGY_NAMES, CategoryExamples, Template
 
@@ -34,7 +35,7 @@ MAX_MISSES = 8
 
 
 def find_objects(
-    template: Template, embedding: Embedding, decode: Decode, *, propose: Propose | None = None
+    template: Template, embedding: Embedding | ImageFeatures, decode: Decode, *, propose: Propose | None = None
 ) -> list[Match]:
     """All objects of all categories, category by category, the best score first.
 
@@ -44,22 +45,43 @@ def find_objects(
     Parameters
     ----------
     template : Template
-    embedding : Embedding
-        Of the image to search.
+    embedding : Embedding or ImageFeatures
+        Of the image to search. With the features of another model where the template compares those.
     decode : callable
         `Model.decode`.
     propose : callable, optional
         `Model.propose`, if the model has it: the same masks in less time.
+
+    Raises
+    ------
+    UnknownName
+        A strategy that is not known in this process.
+    TemplateError
+        Features of another length than those of the template.
     """
     if template.strategy not in STRATEGIES:
         raise UnknownName("strategy", template.strategy, STRATEGIES)
     find, features, decoder = (
         STRATEGIES[template.strategy],
-        ImageFeatures(embedding),
+        as_features(embedding),
         PromptDecoder(decode, propose or proposer(decode)),
     )
+    _check_length(template, features)
     found = [match for examples in template.categories for match in find(template, examples, features, decoder)]
     return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
+
+
+def _check_length(template: Template, features: ImageFeatures) -> None:
+    """Raise `TemplateError` for features that cannot be compared with the template's."""
+    examples = [example for each in template.categories for example in each.examples]
+    means = {len(example.prototype) for example in examples} - {0}
+    cells = {len(cell) for example in examples for cell in (*example.parts, *example.around)}
+    expected = (features.length, len(features.features))
+    if means - {expected[0]} or cells - {expected[1]}:
+        raise TemplateError(
+            f"Template {template.name!r}: its examples have {sorted(means | cells)} features, expected "
+            f"{sorted(set(expected))}, those of this image. Make it again: session.template({template.name!r})."
+        )
 
 
 # -- by similarity -------------------------------------------------------------------------------------
@@ -103,7 +125,7 @@ def _search(
     weight, parts = limits["background_weight"], int(limits["parts"])
     similarity = similarity_map(features, examples, background_weight=weight, parts=parts)
     if limits["guidance"]:
-        decoder = _guided(decoder, similarity, limits["guidance"])
+        decoder = _guided(decoder, features.on_own_cells(similarity), limits["guidance"])
     diameter = features.diameter_in_cells(examples)
     places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
     found: list[_Found] = []
@@ -119,10 +141,17 @@ def _search(
         if match is None:
             continue
         places[cells_of(match.mask, places.shape) > 0.25] = -1.0
-        if match.score >= limits["min_score"]:
+        if match.score >= limits["min_score"] and _matches_back(match.mask, limits, examples, features):
             misses = 0
             found.append(_cascaded(match, limits, examples, features, decoder))
     return found
+
+
+def _matches_back(
+    mask: NDArray[np.bool_], limits: Mapping[str, float], examples: CategoryExamples, features: ImageFeatures
+) -> bool:
+    least = limits["reverse_check"]
+    return not least or share_matched_back(features, mask, examples) >= least
 
 
 def _guided(decoder: PromptDecoder, similarity: NDArray[np.float32], weight: float) -> PromptDecoder:

@@ -88,6 +88,8 @@ class Example:
     parts : tuple of (C,) float32
         Mean features of groups of cells inside the mask, each of length 1, the largest group first; () in templates of
         older versions.
+    around : tuple of (C,) float32
+        The same of cells outside the mask that look different, for "reverse_check"; () in templates of older versions.
     """
 
     pixel_hash: str
@@ -98,10 +100,15 @@ class Example:
     rle: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
     parts: tuple[NDArray[np.float32], ...] = ()
+    around: tuple[NDArray[np.float32], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        parts = {"parts": [[round(float(v), 4) for v in part] for part in self.parts]} if self.parts else {}
+        groups = {
+            name: [cell.astype(float).round(4).tolist() for cell in cells]
+            for name, cells in (("parts", self.parts), ("around", self.around))
+            if cells
+        }
         return {
             "pixel_hash": self.pixel_hash,
             "prompt": self.prompt.as_dict(),
@@ -110,7 +117,7 @@ class Example:
             "diameter": self.diameter,
             "rle": dict(self.rle),
             "place": None if self.place is None else self.place.as_dict(),
-            **parts,
+            **groups,
         }
 
     @classmethod
@@ -124,7 +131,7 @@ class Example:
             float(values["diameter"]),
             values.get("rle", {}),
             Place.from_dict(values["place"]) if values.get("place") else None,
-            tuple(np.asarray(part, np.float32) for part in values.get("parts", ())),
+            *(tuple(np.asarray(cell, np.float32) for cell in values.get(name, ())) for name in ("parts", "around")),
         )
 
 
@@ -175,7 +182,11 @@ class Template:
     parameters : mapping
         See `DEFAULT_PARAMETERS`.
     model : str
-        Fingerprint of the model the prototypes were made with.
+        Fingerprint of the model that draws the masks.
+    features : str
+        Name of another model whose features are compared; "": those of the model that draws.
+    features_model : str
+        Its fingerprint.
     """
 
     name: str
@@ -184,6 +195,8 @@ class Template:
     model: str
     parameters: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_PARAMETERS))
     version: int = 1
+    features: str = ""
+    features_model: str = ""
 
     @property
     def source(self) -> str:
@@ -208,6 +221,7 @@ class Template:
             "model": self.model,
             "parameters": dict(self.parameters),
             "categories": [category.as_dict() for category in self.categories],
+            **({"features": {"name": self.features, "model": self.features_model}} if self.features else {}),
         }
 
     @classmethod
@@ -216,7 +230,17 @@ class Template:
         categories = tuple(CategoryExamples.from_dict(category) for category in values["categories"])
         # A template of an older version has fewer parameters.
         parameters = {**DEFAULT_PARAMETERS, **values["parameters"]}
-        return cls(values["name"], values["strategy"], categories, values["model"], parameters, version)
+        other = values.get("features") or {"name": "", "model": ""}
+        return cls(
+            values["name"],
+            values["strategy"],
+            categories,
+            values["model"],
+            parameters,
+            version,
+            features=other["name"],
+            features_model=other["model"],
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it as one JSON file, which `load` reads on any machine; an existing file is replaced.
@@ -266,10 +290,8 @@ class Template:
             read = cls.from_dict(values, version=int(values["version"]))
             # The file may have been edited, so it is checked like arguments of a session.
             check_template(read)
-            return replace(
-                make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters),
-                version=read.version,
-            )
+            make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters)
+            return replace(read, parameters={**DEFAULT_PARAMETERS, **checked_parameters(read.parameters)})
         except TemplateError as error:
             raise TemplateError(f"{path}: {error}") from error
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -288,8 +310,10 @@ def make_template(
     *,
     model: str,
     parameters: Mapping[str, float] | None = None,
+    features: str = "",
+    features_model: str = "",
 ) -> Template:
-    """Check and freeze.
+    """Check and freeze; for the arguments see `Template`.
 
     Raises
     ------
@@ -306,4 +330,4 @@ def make_template(
     if strategy not in STRATEGY_NAMES:
         raise UnknownName("strategy", strategy, STRATEGY_NAMES)
     merged = {**DEFAULT_PARAMETERS, **checked_parameters(parameters or {})}
-    return Template(name, strategy, tuple(categories), model, merged)
+    return Template(name, strategy, tuple(categories), model, merged, features=features, features_model=features_model)

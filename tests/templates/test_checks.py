@@ -28,7 +28,8 @@ def written(path):
         ((*EXAMPLE, "prototype"), [float("nan")] * 4), ((*EXAMPLE, "prototype"), [[1.0] * 4] * 2),
         ((*EXAMPLE, "area"), float("nan")), ((*EXAMPLE, "area"), -1), ((*EXAMPLE, "diameter"), 1e308),
         ((*EXAMPLE, "rle"), "x"), ((*EXAMPLE, "rle"), {"size": [10**9, 10**9], "counts": [10**18]}),
-        ((*EXAMPLE, "parts"), [[float("inf")] * 4]), ((*EXAMPLE, "parts"), [[1.0] * 3]),
+        ((*EXAMPLE, "parts"), [[float("inf")] * 4]), ((*EXAMPLE, "parts"), [[1.0] * 5]),
+        ((*EXAMPLE, "parts"), [[1.0] * 4, [1.0] * 3]), ((*EXAMPLE, "around"), [[1.0] * 4, [1.0] * 3]),
         (("categories", 0, "background"), [[1.0, 2.0]]),
     ],
 )  # fmt: skip

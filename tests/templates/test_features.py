@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from samnb.masks import mask_iou
-from samnb.prompts import Prompt
+from samnb.prompts import Embedding, Prompt
 from samnb.templates import CategoryExamples, Template, make_template
 from samnb.templates.features import (
     ImageFeatures,
@@ -121,3 +121,42 @@ def test_an_object_smaller_than_a_cell_has_a_look():
     mask = np.zeros((160, 160), bool)
     mask[52:55, 52:55] = True
     assert np.linalg.norm(prototype(NumpyModel.embed(pixels), mask)) == pytest.approx(1)
+
+
+def two_maps(pixels):
+    """The colours twice: coarse as "semantic", finer and darker as "middle"; and a map that is not compared."""
+    grid = MODEL.embed(pixels).tensors["image_embedding"]
+    coarse = grid.reshape(3, 8, 2, 8, 2).mean(axis=(2, 4))
+    return Embedding({"fine": grid * 0, "semantic": coarse, "middle": grid[:2] * 0.1}, pixels.shape[:2], (64, 64))
+
+
+def test_a_model_that_knows_meaning_is_searched_on_that_map_and_scored_on_both():
+    pixels = scene([(20, 20, 40, RED), (100, 100, 40, GREEN)])
+    features = ImageFeatures(two_maps(pixels))
+    assert (features.cells, features.length) == ((8, 8), 5)
+    mean = features.mean_inside(truth(pixels, RED))
+    assert np.linalg.norm(mean) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(mean[:3]) == pytest.approx(np.sqrt(0.5), abs=1e-5)  # neither map outweighs the other
+    np.testing.assert_allclose(
+        features.searched(mean), features.maps[0][:, 2, 2] / np.linalg.norm(features.maps[0][:, 2, 2]), atol=1e-5
+    )
+    example = make_example("0" * 64, Prompt.of(points=[(40, 40)]), truth(pixels, RED), two_maps(pixels))
+    assert {len(part) for part in (*example.parts, *example.around)} == {3}
+    there = similarity_map(two_maps(pixels), CategoryExamples("red", (example,)))
+    assert there.shape == (8, 8)
+    assert there[2, 2] > 0.99 > 0 > there[6, 6]
+    (cell,) = cells_at(two_maps(pixels), [(120, 120)])
+    np.testing.assert_allclose(cell, features.mean_inside(truth(pixels, GREEN)), atol=1e-5)
+
+
+def test_features_of_another_model_are_searched_and_masks_are_of_the_first():
+    pixels = scene([(20, 20, 40, RED), (100, 100, 40, GREEN)])
+    own, other = MODEL.embed(pixels), two_maps(pixels)
+    features = ImageFeatures(own, other)
+    np.testing.assert_array_equal(features.unit, ImageFeatures(other).unit)
+    example = make_example("0" * 64, Prompt.of(points=[(40, 40)]), truth(pixels, RED), features)
+    assert example.diameter == make_example("0" * 64, example.prompt, truth(pixels, RED), own).diameter
+    assert features.diameter_in_cells(CategoryExamples("red", (example,))) == pytest.approx(2)
+    values = np.arange(64, dtype=np.float32).reshape(8, 8)
+    assert features.on_own_cells(values).shape == (16, 16)
+    assert ImageFeatures(own).on_own_cells(values) is values

@@ -14,7 +14,14 @@ from samnb.models import load_model
 from samnb.models.candidates import as_candidates
 from samnb.prompts import Prediction, Prompt
 from samnb.templates import DEFAULT_PARAMETERS, CategoryExamples, Example, Template, make_template
-from samnb.templates.features import ImageFeatures, make_example, parts_of, similarity_map
+from samnb.templates.features import (
+    ImageFeatures,
+    cells_at,
+    make_example,
+    parts_of,
+    share_matched_back,
+    similarity_map,
+)
 from samnb.templates.preview import DECODED_ROOM, Sample
 from samnb.templates.strategies import find_objects
 from tests.support.export_work import image
@@ -280,3 +287,40 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path):
 def test_examples_are_made_with_their_parts():
     assert len(example_of(scene(FLAG), 40, 40).parts) == 1
     assert len(flag_examples().examples[0].parts) == 2
+
+
+def share_back(example, pixels, color):
+    features = ImageFeatures(MODEL.embed(pixels))
+    return share_matched_back(features, truth(pixels, color), CategoryExamples("red", (example,)))
+
+
+def test_what_matches_the_surroundings_better_than_the_example_does_not_match_back():
+    example = example_of(scene([(40, 40, 40, RED), (100, 100, 40, GREEN)]), 60, 60)
+    pixels = scene([(20, 20, 40, RED), (100, 20, 40, GREEN)])
+    assert share_back(example, pixels, RED) == 1
+    assert share_back(example, pixels, GREEN) == 0
+    values = json.loads(json.dumps(example.as_dict()))
+    np.testing.assert_allclose(Example.from_dict(values).around, example.around, atol=1e-4)
+    del values["around"]
+    assert share_back(Example.from_dict(values), pixels, GREEN) == 1  # of an older version: it knows no surroundings
+
+
+def test_other_objects_of_the_kind_beside_an_example_are_no_surroundings():
+    example = example_of(scene([(40, 40, 40, RED), (100, 100, 40, RED)]), 60, 60)
+    alone = example_of(scene([(40, 40, 40, RED)]), 60, 60)
+    features = ImageFeatures(MODEL.embed(scene([(40, 40, 40, RED)])))
+    (red,) = cells_at(features.embedding, [(60, 60)])
+    assert max(red @ cell for cell in alone.around) < 0.5
+    pixels = scene([(40, 40, 40, RED), (100, 100, 40, RED)])
+    assert share_back(example, pixels, RED) == 1
+
+
+def test_a_mask_that_does_not_match_back_is_dropped():
+    template = red_template("match_all", min_score=0.05, min_similarity=-1, max_area_ratio=4)
+    checked = template.with_parameters(reverse_check=0.5)
+    more_like_green = MODEL.embed(scene([(100, 20, 40, (110, 150, 60))]))
+    found = [find_objects(one, more_like_green, MODEL.decode) for one in (template, checked)]
+    assert [len(matches) for matches in found] == [1, 0]
+    red = scene([(100, 20, 40, RED)])
+    (match,) = find_objects(checked.with_parameters(reverse_check=1), MODEL.embed(red), MODEL.decode)
+    assert mask_iou(match.mask, truth(red, RED)) > 0.9

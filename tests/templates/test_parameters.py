@@ -13,6 +13,7 @@ def test_the_order_of_names_is_part_of_saved_templates() -> None:
     assert [*DEFAULT_PARAMETERS] == [
         *("min_similarity", "min_score", "review_score", "max_objects", "max_overlap", "max_iou_between", "refine"),
         *("max_area_ratio", "max_shift", "background_weight", "parts", "cascade", "guidance"),
+        "reverse_check",
     ]
 
 

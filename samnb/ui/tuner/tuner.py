@@ -251,7 +251,7 @@ class Tuner(ipywidgets.VBox):
         return [
             Sample(
                 record,
-                embedding=lambda record=record: session.embedding(record)[0],  # type: ignore[misc]
+                embedding=partial(session.template_features, record, self.saved),
                 pixels=partial(session.pixels, record),
                 wanted=known.get(record.id, {}),
                 model=session.model,
