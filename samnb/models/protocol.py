@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """An image encoder that runs once for each image, and a decoder that answers each prompt.
 
-    A model owns its net, device and locks; the image is always an argument.
+    A model owns its net, device and locks; the image is always an argument. A model that gives features only, for
+    templates to compare, has no `decode`.
     """
 
     @property

@@ -14,7 +14,10 @@ from samnb.cli import main
 from samnb.cli.models import state_of
 from samnb.errors import ModelError, UnknownName
 from samnb.models import Model, available_models, broken_plugins, load_model, plugins
+from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
+from samnb.session import Session
+from samnb.templates.image_features import ImageFeatures
 
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 Install = Callable[..., None]
@@ -37,16 +40,16 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return put
 
 
-def code_of_the_docs() -> str:
+def code_of_the_docs(which: str) -> str:
     blocks = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    (code,) = [block for block in blocks if "Entry(" in block]
+    (code,) = [block for block in blocks if f"class {which}" in block]
     return code
 
 
 def test_the_example_of_the_docs_registers_a_model(
     install: Install, random_tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = code_of_the_docs()
+    code = code_of_the_docs("Brightness")
     assert len(code.splitlines()) <= 30
     toml = re.search(
         r'^\[project\.entry-points\."samnb\.models"\]\n(\w+) = "(\w+):(\w+)"', DOCS.read_text(), re.MULTILINE
@@ -65,6 +68,63 @@ def test_the_example_of_the_docs_registers_a_model(
     assert main(["models"]) == 0
     assert name in capsys.readouterr().out
     assert main(["models", name]) == 0
+
+
+@pytest.fixture
+def dinov2(install: Install, tmp_path: Path) -> Path:
+    """The plug-in of the docs, installed, and a folder with the real class, small, with random weights."""
+    import_segment_anything()  # so that torchvision imports beside any torch
+    import torch
+    from transformers import Dinov2Config, Dinov2Model
+
+    install("dinov2", code_of_the_docs("Dinov2"), dinov2_small="entry")
+    torch.manual_seed(0)
+    small = Dinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=112, patch_size=14
+    )
+    Dinov2Model(small).save_pretrained(tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def test_dinov2_of_the_docs_gives_the_features_of_its_class(dinov2: Path) -> None:
+    import torch
+    from transformers import Dinov2Model
+
+    pixels = np.random.default_rng(0).integers(0, 256, (84, 112, 3), np.uint8)
+    model = load_model("dinov2_small", checkpoint=dinov2)
+    embedding = model.encode(pixels)
+    assert embedding.original_size == embedding.input_size == (84, 112)
+    frame = np.zeros((112, 112, 3), np.float32)
+    frame[:84] = (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    net = Dinov2Model.from_pretrained(dinov2).eval()
+    with torch.inference_mode():
+        expected = net(pixel_values=torch.from_numpy(frame).permute(2, 0, 1)[None]).last_hidden_state[0, 1:]
+    given = embedding.tensors["semantic"]
+    assert given.shape == (32, 8, 8)
+    np.testing.assert_allclose(given.reshape(32, 64).T, expected.numpy(), atol=1e-4)
+    assert ImageFeatures(embedding).cells == (6, 8)
+
+
+def test_dinov2_of_the_docs_is_compared_prewarmed_with_the_rest_and_draws_nothing(
+    dinov2: Path, random_tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    pictures = [np.random.default_rng(seed).integers(0, 256, (60, 80, 3), np.uint8) for seed in (0, 1)]
+    mask = np.zeros((60, 80), bool)
+    mask[10:40, 20:60] = True
+    with Session(tmp_path / "session", checkpoint=random_tiny_checkpoint) as session:
+        images = session.add(pictures).images
+        session.accept_mask(images[0], mask, category="noise")
+        session.use_features("dinov2_small", checkpoint=dinov2)
+        template = session.template("noise", features="dinov2_small", min_score=0)
+        assert template.features_model == load_model("dinov2_small", checkpoint=dinov2).fingerprint
+        last = list(session.prewarm_stream())[-1]
+        assert last["features"] == {"dinov2_small": {"computed": 1, "skipped": 1, "failed": 0}}
+        assert list(session.apply_stream(template))[-1]["encoded"] == 0
+        assert session.template_features(images[1], template).cells == (6, 8)
+        assert session.cache.stats().entries == 4
+    with pytest.raises(ModelError, match="dinov2_small gives features only and draws no masks"):
+        Session(tmp_path / "session", model="dinov2_small", checkpoint=dinov2)
+    assert main(["models", "dinov2_small"]) == 0
 
 
 def test_a_model_with_weights_of_its_own(install: Install, random_tiny_checkpoint: Path) -> None:
