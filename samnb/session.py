@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -1110,7 +1111,7 @@ def session_folder(folder: str | Path | None) -> Path:
     """The session's folder, absolute; None means the user's data folder."""
     if folder is None:
         return Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "default"
-    return Path(folder).expanduser().absolute()
+    return Path(os.path.abspath(Path(folder).expanduser()))  # without "..": else its pictures would not be below it
 
 
 def catalog_url(folder: Path, url: str | None) -> str | Path:

@@ -85,6 +85,11 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
         """
         return bool(self._database.newer)
 
+    @property
+    def in_session_folder(self) -> bool:
+        """True for the SQLite file of one session, in its folder; other catalogs may be shared by several."""
+        return self._database.in_session_folder
+
     def sync(self) -> None:
         """Have the disk keep what `finish_applied` wrote. Raises `StoreError` where it refuses."""
         self._database.sync()

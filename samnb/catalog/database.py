@@ -76,8 +76,8 @@ class Database:
         The copy of the file from before opening it changed its tables.
     newer : str
         Its schema, where a newer samnb wrote it and it is only read; else "".
-    stores_relative : bool
-        Whether the file is in the session folder, so that paths of stored pictures are relative to it.
+    in_session_folder : bool
+        Whether it is the file of one session, in its folder; else several may share it.
     """
 
     backup: Path | None = None
@@ -95,7 +95,7 @@ class Database:
             _make_file(self.path, self.shown)
             url = url.set(database=str(self.path))
         self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
-        self.stores_relative = self.path is not None and self.path.parent == Path(self.shown)
+        self.in_session_folder = self.path is not None and self.path.parent == Path(self.shown)
         if self.path is not None:
             set_folder(self.engine.dialect, self.path.parent)
         self._reader, self._writer = self.engine, self.engine.execution_options(samnb_begin="BEGIN IMMEDIATE")

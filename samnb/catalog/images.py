@@ -189,21 +189,21 @@ class ImageCatalog:
     def images_stored_elsewhere(self, folder: str) -> list[ImageRecord]:
         """Images with an absolute path that contains the first 16 digits of a hash of theirs, as stored pictures have.
 
-        If the catalog is not in the session folder, only those whose path does not begin with `folder`.
+        Without those whose path begins with `folder`.
         """
         path = image_table.c.path
-        begins = PREFIX if self._database.stores_relative else folder
         hashes = (func.substr(column, 1, 16) for column in (image_table.c.content_hash, image_table.c.pixel_hash))
         with self._database.read() as connection:
-            elsewhere = func.substr(path, 1, len(begins)) != begins
-            return image_records(connection, elsewhere, or_(*(path.contains(digits) for digits in hashes)))
+            elsewhere = (func.substr(path, 1, len(begins)) != begins for begins in (PREFIX, folder))
+            return image_records(connection, *elsewhere, or_(*(path.contains(digits) for digits in hashes)))
+
+    def known_paths(self, paths: Collection[str]) -> set[str]:
+        """The paths among these that an image of any dataset has."""
+        return self._known(image_table.c.path, paths)
 
     def known_pixels(self, pixel_hashes: Collection[str]) -> set[str]:
         """The pixel hashes among these that an image of any dataset has."""
-        column = image_table.c.pixel_hash
-        with self._database.read() as connection:
-            queries = (select(column).where(column.in_(batch)) for batch in batches(sorted(pixel_hashes)))
-            return {found for query in queries for found in connection.scalars(query)}
+        return self._known(image_table.c.pixel_hash, pixel_hashes)
 
     def duplicates(self) -> list[tuple[ImageRecord, ...]]:
         """Groups of two or more images with the same pixels, each by dataset and position."""
@@ -306,7 +306,12 @@ class ImageCatalog:
         with self._database.read() as connection:
             return count_cached(connection, image_table.c.dataset_id == dataset_id)
 
-    # -- inside a transaction
+    # -- inside
+
+    def _known(self, column: Any, values: Collection[str]) -> set[str]:
+        with self._database.read() as connection:
+            queries = (select(column).where(column.in_(batch)) for batch in batches(sorted(values)))
+            return {found for query in queries for found in connection.scalars(query)}
 
     def _dataset_id(self, connection: Connection, name: str) -> str:
         query = select(dataset_table.c.id).where(dataset_table.c.name == name)

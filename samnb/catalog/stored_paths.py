@@ -1,13 +1,14 @@
-"""`StoredPath`: the column type of image paths; that of a picture in the session folder is relative to the folder.
+"""`StoredPath`: the column type of image paths; that of a picture that samnb stores is relative to the session folder.
 
 The folder may be renamed, moved, copied, or seen by two computers under two paths. Outside the database, paths are
-absolute. They are relative to the folder of the SQLite file. A catalog elsewhere, which several sessions may share,
-has absolute paths only.
+absolute. In a SQLite file, those of stored pictures in "images" beside the file are relative to its folder. All other
+paths are absolute: of pictures that the user keeps in "images" too, and in a catalog that is not in a session folder.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -15,6 +16,9 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Dialect, Text
 
 PREFIX = "session:"
+
+STORED_NAME = re.compile(r"([0-9a-f]{16})(\.png|[\\/][^\\/]+)")
+"""The path of a stored picture in "images", as `samnb.ingest.sources` gives it; first the digits of a hash of it."""
 
 _folders: WeakKeyDictionary[Dialect, str] = WeakKeyDictionary()
 
@@ -35,7 +39,7 @@ class StoredPath(Text):
         inside = f"{folder}images{os.sep}"
 
         def relative(path: str | None) -> str | None:
-            if path is None or not path.startswith(inside):
+            if path is None or not path.startswith(inside) or not STORED_NAME.fullmatch(path, len(inside)):
                 return path
             return PREFIX + path[len(folder) :].replace(os.sep, "/")
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from ..cards import more_text
 from ..catalog import Catalog, ImageRecord, NewImage
+from ..catalog.stored_paths import STORED_NAME
 from ..errors import AnyPath, ImageError
 from ..images import content_hash, find_images
 from ..printable import printable
 from .add import threads
 
 _log = logging.getLogger("samnb.upkeep")
-_STORED = re.compile(r"[\\/]images[\\/](([0-9a-f]{16})(\.png|[\\/][^\\/]+))")  # as `samnb.ingest.sources` names them
+_STORED = re.compile(rf"[\\/]images[\\/]({STORED_NAME.pattern})$")
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,7 +89,8 @@ def follow_folder(catalog: Catalog, folder: Path) -> int:
     """Save where a session's stored pictures are now, if its folder had another path; returns their number.
 
     The names of stored pictures begin with their hash. So the file of that name in this folder is the same picture,
-    also where the folder is a copy and the first one still exists.
+    also where the folder is a copy and the first one still exists. A catalog that several sessions share has their
+    pictures too: of another session's, none is taken over.
 
     Parameters
     ----------
@@ -99,15 +101,27 @@ def follow_folder(catalog: Catalog, folder: Path) -> int:
     if catalog.read_only:
         return 0
     here = folder / "images"
-    moved = {}
-    for image in catalog.images_stored_elsewhere(f"{here}{os.sep}"):
-        name = _STORED.search(image.path)
-        if name is None or name.end() != len(image.path):
-            continue
-        path = here.joinpath(*re.split(r"[\\/]", name[1]))
-        if name[2] in (image.content_hash[:16], image.pixel_hash[:16]) and path.is_file():
-            moved[image.id] = replace(image.as_new(), path=str(path))
+    elsewhere = catalog.images_stored_elsewhere(f"{here}{os.sep}")
+    places = {image: str(path) for image in elsewhere if (path := _place_in(here, image)) is not None}
+    known = catalog.known_paths(set(places.values()))
+    # What another session stored exists, and this one has an image of its own for its file of that name. An own
+    # catalog may be a copied folder's: then the first folder's files exist, and no image has the copy's.
+    all_or_any = all if catalog.in_session_folder else any
+    moved = {
+        image.id: replace(image.as_new(), path=path)
+        for image, path in places.items()
+        if not all_or_any((os.path.exists(image.path), path in known))
+    }
     return len(catalog.renew_images(moved))
+
+
+def _place_in(here: Path, image: ImageRecord) -> Path | None:
+    """The file in this folder of stored pictures that has the image's name, if its name is one that samnb gave."""
+    name = _STORED.search(image.path)
+    if name is None or name[2] not in (image.content_hash[:16], image.pixel_hash[:16]):
+        return None
+    path = here.joinpath(*re.split(r"[\\/]", name[1]))
+    return path if path.is_file() else None
 
 
 def _places(files: Sequence[Path], missing: Sequence[ImageRecord]) -> dict[str, list[Path]]:

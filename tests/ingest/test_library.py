@@ -277,6 +277,7 @@ def test_pictures_of_the_user_are_not_taken_for_stored_ones(tmp_path: Path) -> N
 def test_a_session_of_before_with_absolute_paths_follows_its_folder(tmp_path: Path) -> None:
     hashes = _with_stored_pictures(tmp_path / "before")
     with closing(sqlite3.connect(tmp_path / "before" / "catalog.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '0004'")
         stored = "replace(path, 'session:', ?)"
         assert database.execute(f"UPDATE images SET path = {stored}", [f"{tmp_path}/before/"]).rowcount == 3
         assert database.execute("SELECT count(*) FROM images WHERE path LIKE '/%'").fetchone() == (3,)
@@ -297,6 +298,88 @@ def test_a_catalog_elsewhere_keeps_absolute_paths_and_follows_the_folder(tmp_pat
         assert session.images()[0].path.startswith(str(tmp_path / "before"))
     with Session(tmp_path / "after", database_url=url) as session:
         assert session.pixels(session.images()[0]).shape == (9, 9, 3)
+
+
+def test_the_users_own_pictures_in_images_are_added_once(tmp_path: Path) -> None:
+    folder = tmp_path / "project" / "images"
+    folder.mkdir(parents=True)
+    names = ("a.png", "0123456789abcdef.png", "0123456789abcdef/b.png", "deep/0123456789abcdef/c.png")
+    for value, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encode_png(np.full((9, 9, 3), value, np.uint8)))
+
+    def stored(*statements: str) -> list[str]:
+        with closing(sqlite3.connect(folder.parent / "catalog.db")) as database, database:
+            for statement in statements:
+                database.execute(statement)
+            return sorted(path for (path,) in database.execute("SELECT path FROM images"))
+
+    def add_again() -> None:
+        with Session(folder.parent) as session:
+            assert session.add(folder, dataset="monday", show=False).added == 0
+            assert sorted(image.path for image in session.images()) == sorted(str(folder / name) for name in names)
+
+    with Session(folder.parent) as session:
+        session.add(folder, dataset="monday", show=False)
+        for image in session.images():
+            session.accept_mask(image, np.ones((9, 9), bool), category="coin")
+    kept = stored()
+    assert {str(folder / "a.png"), "session:images/0123456789abcdef.png"} <= set(kept)
+    before = "UPDATE alembic_version SET version_num = '0004'"
+    # As samnb stored all of them before there were relative paths; and as it stored all for a while.
+    absolute = f"UPDATE images SET path = replace(path, 'session:', '{folder.parent}/')"
+    for as_then in (absolute, f"UPDATE images SET path = replace(path, '{folder.parent}/', 'session:')"):
+        stored(absolute, as_then, before)
+        add_again()
+        assert stored() == kept
+    # Then, adding the folder again gave each image a second one.
+    columns = "position, filename, content_hash, pixel_hash, perceptual_hash, width, height, size_bytes, mtime_ns"
+    columns += ", inode"
+    doubled = f"INSERT INTO images (id, dataset_id, path, {columns}) SELECT 'second' || position, dataset_id, "
+    doubled += f"replace(path, '{folder.parent}/', 'session:'), {columns} FROM images"
+    assert len(stored(absolute, doubled, before)) == 2 * len(names)
+    add_again()
+    assert stored() == kept
+    with Session(folder.parent) as session:
+        assert [len(session.annotations(image=image)) for image in session.images()] == [1] * len(names)
+
+
+def test_an_earlier_samnb_does_not_take_a_relative_path_for_a_files(tmp_path: Path) -> None:
+    _with_stored_pictures(tmp_path / "s")
+    with closing(sqlite3.connect(tmp_path / "s" / "catalog.db")) as database:
+        assert database.execute("SELECT version_num >= '0005' FROM alembic_version").fetchone() == (1,)
+        assert database.execute("SELECT count(*) FROM images WHERE path LIKE 'session:%'").fetchone() == (3,)
+
+
+def test_a_folder_with_two_dots_is_the_folder_itself(tmp_path: Path) -> None:
+    with Session(tmp_path / "other" / ".." / "s") as session:
+        session.add(np.zeros((9, 9, 3), np.uint8), show=False)
+    (tmp_path / "s").rename(tmp_path / "moved")
+    with Session(tmp_path / "moved") as session:
+        assert session.pixels(session.images()[0]).shape == (9, 9, 3)
+
+
+@pytest.mark.parametrize("catalog", ["a/catalog.db", "shared.db"])
+def test_sessions_that_share_a_catalog_keep_their_stored_pictures(tmp_path: Path, catalog: str) -> None:
+    url, same = f"sqlite:///{tmp_path}/{catalog}", np.zeros((9, 9, 3), np.uint8)
+    (tmp_path / "a").mkdir()
+    for name in "ab":
+        with Session(tmp_path / name, database_url=url) as session:
+            assert session.add(same, dataset=name, show=False).added == 1
+    for name in "abab":
+        with Session(tmp_path / name, database_url=url) as session:
+            assert session.add(same, dataset=name, show=False).added == 0
+            assert [image.path.split("/")[-3] for image in session.images()] == ["a", "b"]
+
+
+def test_a_catalog_beside_pictures_of_the_user_has_their_absolute_paths(tmp_path: Path) -> None:
+    url, theirs = f"sqlite:///{tmp_path}/shared.db", tmp_path / "images" / "a.png"
+    theirs.parent.mkdir()
+    theirs.write_bytes(encode_png(np.zeros((9, 9, 3), np.uint8)))
+    with Session(tmp_path / "s", database_url=url) as session:
+        session.add(theirs, show=False)
+    with closing(sqlite3.connect(tmp_path / "shared.db")) as database:
+        assert database.execute("SELECT path FROM images").fetchall() == [(str(theirs),)]
 
 
 # -- files that change ----------------------------------------------------------------------------------
