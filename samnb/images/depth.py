@@ -8,7 +8,8 @@
 - Colour of 16 bits keeps its high byte, as Pillow reads it; where all values are below 12 bits, these are scaled.
 - TIFF files whose tags say what Pillow does not heed are decoded by the tags, or refused.
 
-Rounding to 8 bits must not make two pictures one. So the hash of such a picture is that of its own values.
+Rounding to 8 bits must not make two pictures one. So the hash of such a picture is that of its own values, upright.
+Where a file's values of colour cannot be had for certain, it is that of the file's bytes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ Pixels = NDArray[np.uint8]
 _DEPTHS = (255, 4095, 65535)
 _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT, _NO_DATA = 258, 262, 284, 339, 42113
 _SIGNED, _COMPLEX = 2, (5, 6)
+# By EXIF's orientation: whether rows and columns change places, then the direction of the rows, and of the columns.
+_TURNS = {
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, 1, -1),
+    7: (True, -1, -1),
+    8: (True, -1, 1),
+}
 # A range that a single value makes this many times longer is not the picture's.
 _FAR = 50
 
@@ -89,13 +100,31 @@ def earlier_grey(image: Image.Image) -> Pixels | None:
     return _scaled(values, 0.0, 65535.0)
 
 
-def hash_of_values(image: Image.Image, shown: Pixels) -> str:
-    """The pixel hash of a loaded picture of `is_deep_grey`; "" if its 8 bits hold the same values."""
-    values = np.ascontiguousarray(image)
-    if values.dtype.kind in "ui" and not _is_min_white(image) and (values == shown.astype(np.int64) * 257).all():
+def hash_of_values(image: Image.Image, shown: Pixels, orientation: int) -> str:
+    """The pixel hash of a loaded picture of `is_deep_grey`; "" if its 8 bits hold the same values.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Not turned yet, as `shown`, its 8 bits.
+    orientation : int
+        EXIF's.
+    """
+    values = np.asarray(image)
+    min_white = _is_min_white(image)
+    if values.dtype.kind in "ui" and not min_white and (values == shown.astype(np.int64) * 257).all():
         return ""
-    about = f"{DECODER_VERSION}|{image.mode[:1]}|{values.dtype.newbyteorder('=')}|{values.shape}|{_is_min_white(image)}"
-    return hashlib.sha256(f"{about}|".encode() + values.astype(values.dtype.newbyteorder("<")).tobytes()).hexdigest()
+    return _hash_of(turned(values, orientation), f"{image.mode[:1]}|", f"|{min_white}")
+
+
+def turned(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A view of (H, W) or (H, W, C) values that is upright, by EXIF's orientation.
+
+    >>> turned(np.array([[1, 2], [3, 4]]), 6).tolist()
+    [[3, 1], [4, 2]]
+    """
+    swapped, down, right = _TURNS.get(orientation, (False, 1, 1))
+    return (values.swapaxes(0, 1) if swapped else values)[::down, ::right]
 
 
 def deep_colour(content: bytes, image: Image.Image) -> bool:
@@ -118,28 +147,56 @@ def deep_colour(content: bytes, image: Image.Image) -> bool:
     return False
 
 
+def colour_values(content: bytes, upright: Image.Image, orientation: int) -> NDArray[np.uint16] | None:
+    """(H, W, 3 or 4) uint16, RGB or RGBA, upright: the values of a file of `deep_colour`.
+
+    None for a format that OpenCV does not read, or where what it reads has other high bytes than what Pillow reads.
+
+    Parameters
+    ----------
+    content : bytes
+    upright : PIL.Image.Image
+        As Pillow reads it, its alpha kept, turned.
+    orientation : int
+        EXIF's, before Pillow loaded the file.
+    """
+    if upright.format not in ("PNG", "TIFF") or upright.mode not in ("RGB", "RGBA"):
+        return None
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    values = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    if values is None or values.dtype != np.uint16 or values.ndim != 3:
+        return None
+    values = cv2.cvtColor(values, cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    if upright.format == "PNG":  # a TIFF is turned by OpenCV, whatever its flags
+        values = turned(values, orientation)
+    high = np.asarray(upright)
+    return values if values.shape == high.shape and (values >> 8 == high).all() else None
+
+
+def hash_of_colour(values: NDArray[np.uint16]) -> str:
+    """The pixel hash of `colour_values`; "" if 8 bits hold the same."""
+    if values.shape[2] == 3 and (values >> 8 == values & 255).all():
+        return ""
+    return _hash_of(values, "", "")
+
+
 def hash_of_file(content: bytes) -> str:
     """The pixel hash of a picture whose values are not at hand: that of its bytes."""
     return hashlib.sha256(f"{DECODER_VERSION}|file|".encode() + content).hexdigest()
 
 
-def low_colour(content: bytes, rgb: Pixels) -> Pixels | None:
-    """(H, W, 3) uint8 of colour of 16 bits that uses 12 at most; None if it uses more, or is of another kind.
+def low_colour(values: NDArray[np.uint16]) -> Pixels | None:
+    """(H, W, 3) uint8 of `colour_values` that use 12 bits at most; None if they use more, or have alpha."""
+    highest = int(values.max(initial=0))
+    if values.shape[2] != 3 or highest > _DEPTHS[1]:
+        return None
+    return _scaled(values, 0.0, float(next(white for white in _DEPTHS if highest <= white)))
 
-    Parameters
-    ----------
-    content : bytes
-        A file of `deep_colour`.
-    rgb : (H, W, 3) uint8
-        Its high bytes.
-    """
-    if rgb.max(initial=0) > _DEPTHS[1] >> 8:
-        return None
-    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if values is None or values.dtype != np.uint16 or values.shape != rgb.shape:
-        return None
-    white = next(white for white in _DEPTHS if int(values.max(initial=0)) <= white)
-    return np.ascontiguousarray(_scaled(values[..., ::-1], 0.0, float(white)))
+
+def _hash_of(values: NDArray[Any], before: str, after: str) -> str:
+    kind = values.dtype.newbyteorder("=")
+    about = f"{DECODER_VERSION}|{before}{kind}|{values.shape}{after}|".encode()
+    return hashlib.sha256(about + values.astype(values.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 
 def _scaled(values: NDArray[Any], low: float, high: float) -> Pixels:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,13 @@ class _Decoded:
     deeper: str = ""
     earlier: Image.Image | None = None
     frames: int = 1
+    content: bytes = field(default=b"", repr=False)
+    """The file, where an earlier version took its hash."""
 
     @property
     def has_earlier(self) -> bool:
         """True if an earlier version knows it by another pixel hash."""
-        return bool(self.deeper) or self.earlier is not None
+        return bool(self.deeper or self.content) or self.earlier is not None
 
     @property
     def pixel_hash(self) -> str:
@@ -102,7 +104,7 @@ class _Decoded:
 
     def known_as(self, expected_hash: str) -> Image.Image | None:
         """The picture as it was when its pixel hash was that; None if it never was."""
-        if self.pixel_hash == expected_hash:
+        if self.pixel_hash == expected_hash or (self.content and depth.hash_of_file(self.content) == expected_hash):
             return self.image
         seen = (self.image, self.earlier) if self.deeper else (self.earlier,)
         return next((one for one in seen if one is not None and hash_of_upright(one) == expected_hash), None)
@@ -176,7 +178,8 @@ def pixel_hashes(source: AnyPath | bytes) -> tuple[str, ...]:
     """The pixel hash of a file, then others by which earlier versions, or copies of 8 bits, may know it."""
     decoded = _decode(source, "") if isinstance(source, bytes) else _decode(read_file(source)[0], source)
     shown = [hash_of_upright(one) for one in (decoded.image, decoded.earlier) if one is not None]
-    return tuple(dict.fromkeys([decoded.pixel_hash, *shown]))
+    of_file = [depth.hash_of_file(decoded.content)] if decoded.content else []
+    return tuple(dict.fromkeys([decoded.pixel_hash, *shown, *of_file]))
 
 
 def read_picture(path: AnyPath) -> Picture:
@@ -272,15 +275,24 @@ def _decode(content: bytes, path: AnyPath) -> _Decoded:
     with open_picture(content, path) as image:
         if image.format == "TIFF":
             depth.check_tiff(image, path)
-        deep = depth.deep_colour(content, image)
+        deep, orientation = depth.deep_colour(content, image), orientation_of(image)
         frames = count_frames(content, image)
         decoded = _decoded(image, path, frames=frames)
-        if not deep:
-            return decoded
-        brighter = depth.low_colour(content, np.asarray(_as_rgb(image)))
-        earlier = None if brighter is None else decoded.image
-        rgb = decoded.image if brighter is None else _turned(Image.fromarray(brighter), image)
-        return _Decoded(rgb, depth.hash_of_file(content), earlier, frames)
+        return _deeper(content, image, decoded, orientation) if deep else decoded
+
+
+def _deeper(content: bytes, image: Image.Image, decoded: _Decoded, orientation: int) -> _Decoded:
+    """A loaded picture of `depth.deep_colour`, with the hash of its values and, of 12 bits, their brightness."""
+    upright = _turned(image, image)
+    upright.format = image.format
+    values = depth.colour_values(content, upright, orientation)
+    if values is None:
+        return replace(decoded, deeper=depth.hash_of_file(content))
+    decoded = replace(decoded, deeper=depth.hash_of_colour(values), content=content)
+    brighter = depth.low_colour(values)
+    if brighter is None:
+        return decoded
+    return replace(decoded, image=Image.fromarray(brighter), earlier=decoded.image)
 
 
 def _decoded(image: Image.Image, path: AnyPath, *, frames: int = 1) -> _Decoded:
@@ -292,7 +304,7 @@ def _decoded(image: Image.Image, path: AnyPath, *, frames: int = 1) -> _Decoded:
             earlier = None if signed is None else _turned(_as_rgb(image), image)
             return _Decoded(_turned(_as_rgb(signed or image), image), "", earlier, frames)
         shown, before = depth.grey_of(image, path), depth.earlier_grey(image)
-        deeper = depth.hash_of_values(image, shown)
+        deeper = depth.hash_of_values(image, shown, orientation_of(image))
         if before is not None and (before == shown).all():
             before = None
         rgb, earlier = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,7 +13,8 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from samnb.errors import ImageUnreadable
-from samnb.images import pixel_hash, pixel_hashes, read_known, read_picture, read_pixels
+from samnb.images import Picture, pixel_hash, pixel_hashes, read_known, read_picture, read_pixels
+from samnb.images.depth import hash_of_file, turned
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -58,6 +61,84 @@ def test_a_lossless_save_keeps_the_hash_of_16_bits_and_of_8_bits_in_16(tmp_path)
     assert read_picture(tmp_path / "a.png").pixel_hash == read_picture(tmp_path / "a.tif").pixel_hash
     Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / "wide.png")
     assert read_picture(tmp_path / "wide.png").pixel_hash == pixel_hash(np.repeat(RAMP[..., None], 3, 2))
+
+
+def test_a_lossless_save_keeps_the_hash_of_16_bit_colour(tmp_path):
+    rng = np.random.default_rng(2)
+    for channels, highest in ((3, 60000), (4, 60000), (3, 3000)):
+        values = rng.integers(0, highest, (16, 24, channels), dtype=np.uint16)
+        files = [tmp_path / name for name in ("a.png", "b.png", "a.tif")]
+        cv2.imwrite(str(files[0]), values)
+        cv2.imwrite(str(files[1]), values, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        cv2.imwrite(str(files[2]), values, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+        assert len({file.read_bytes() for file in files}) == 3
+        hashes = {file.suffix: read_picture(file).pixel_hash for file in files}
+        assert read_picture(files[0]).pixel_hash == hashes[".png"]
+        if channels == 3:  # what alpha is in a TIFF of OpenCV, it does not say
+            assert len(set(hashes.values())) == 1
+        cv2.imwrite(str(files[0]), values ^ 1)
+        assert read_picture(files[0]).pixel_hash != hashes[".png"]
+    wide = np.repeat(RAMP[..., None], 3, 2)
+    cv2.imwrite(str(tmp_path / "wide.png"), wide.astype(np.uint16) * 257)
+    assert read_picture(tmp_path / "wide.png").pixel_hash == pixel_hash(wide)
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "colour.png", "colour.tif", "floats.tif"])
+def test_pictures_that_only_their_orientation_tells_apart(tmp_path, name):
+    """Each has its own hash, and the same as the upright values without a tag."""
+    values = np.random.default_rng(3).integers(0, 60000, (4, 6, 3), dtype=np.uint16)
+    if not name.startswith("colour"):
+        values = values[..., 0].astype(np.float32 if name.startswith("floats") else np.uint16)
+    plain = tmp_path / f"plain{Path(name).suffix}"
+    hashes = []
+    for orientation in range(1, 9):
+        upright = _write(plain, turned(values, orientation)).pixel_hash
+        tagged = _write(tmp_path / name, values, orientation)
+        assert tagged.pixel_hash == upright, orientation
+        assert (tagged.pixels == read_pixels(plain)).all()
+        assert read_known(tmp_path / name, upright, "monday").size == tagged.size_hw[::-1]
+        hashes.append(upright)
+    assert len(set(hashes)) == 8
+
+
+def _write(path: Path, values: np.ndarray, orientation: int = 1) -> Picture:
+    """Write a picture of more than 8 bits with an orientation, and read it."""
+    if values.ndim == 2:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        tags = {"tiffinfo": {0x0112: orientation}} if path.suffix == ".tif" else {"exif": exif}
+        Image.fromarray(np.ascontiguousarray(values)).save(path, **tags)
+    else:
+        cv2.imwrite(str(path), values[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+        if path.suffix == ".tif":
+            content = _with_tag(path.read_bytes(), orientation)
+        else:
+            block = b"eXIf" + b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x0112, 3, 1, orientation, 0)
+            chunk = struct.pack(">I", len(block) - 4) + block + struct.pack(">I", zlib.crc32(block))
+            content = path.read_bytes()
+            content = content[:33] + chunk + content[33:]
+        path.write_bytes(content)
+    return read_picture(path)
+
+
+def _with_tag(content: bytes, orientation: int) -> bytes:
+    """A little-endian TIFF with its tag of the orientation: a new list of tags at its end."""
+    [start] = struct.unpack_from("<I", content, 4)
+    [count] = struct.unpack_from("<H", content, start)
+    entries = [content[start + 2 + 12 * n : start + 14 + 12 * n] for n in range(count)]
+    entries = [entry for entry in entries if entry[:2] != b"\x12\x01"] + [
+        struct.pack("<HHII", 0x0112, 3, 1, orientation)
+    ]
+    tags = struct.pack("<H", len(entries)) + b"".join(sorted(entries, key=lambda e: e[1::-1])) + bytes(4)
+    return content[:4] + struct.pack("<I", len(content)) + content[8:] + tags
+
+
+def test_16_bit_colour_added_by_its_bytes_is_still_known(tmp_path):
+    values = np.random.default_rng(4).integers(0, 60000, (8, 8, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), values)
+    by_bytes = hash_of_file((tmp_path / "a.png").read_bytes())
+    assert by_bytes in pixel_hashes(tmp_path / "a.png")[1:]
+    assert read_known(tmp_path / "a.png", by_bytes, "monday").size == (8, 8)
 
 
 def test_an_image_added_by_an_earlier_version_is_read_as_it_was(tmp_path):
