@@ -1,6 +1,6 @@
 """The records of the catalog: frozen values, never live database rows.
 
-`NewImage` and `NewAnnotation` go in, all else comes out.
+`NewImage`, `NewAnnotation` and `NewProposal` go in, all else comes out.
 A record is a snapshot: it does not change when the catalog does.
 """
 
@@ -27,6 +27,8 @@ __all__ = [
     "ImageRef",
     "NewAnnotation",
     "NewImage",
+    "NewProposal",
+    "ProposalRecord",
     "RemovalReport",
     "Verdict",
 ]
@@ -249,6 +251,71 @@ class AnnotationRecord:
     layer: int = 0
     updated_at: str | None = None
     review: str = ""
+
+
+@dataclass(frozen=True)
+class NewProposal:
+    """A mask that a search offers and nobody accepted yet.
+
+    Parameters
+    ----------
+    rle : mapping
+        ``{"size": [H, W], "counts": [...]}``, COCO run lengths of the mask.
+    bbox : (x, y, w, h)
+        Image pixels, XYWH.
+    area : int
+        Pixels inside the mask.
+    score : float
+        What the search ranks by: the model's IoU estimate, for `samnb.proposals.Like` similarity x that estimate.
+    prompt : mapping
+        As of `Prompt.as_dict`; empty where the model found the mask without one.
+    stability : float
+        IoU of the mask with a raised and with a lowered threshold, 0 to 1; 1 where it was not asked for.
+    """
+
+    rle: Mapping[str, Any]
+    bbox: tuple[float, float, float, float]
+    area: int
+    score: float
+    prompt: Mapping[str, Any] = field(default_factory=dict)
+    stability: float = 1.0
+
+
+@dataclass(frozen=True)
+class ProposalRecord:
+    """One saved proposal: `NewProposal`'s values, its id, and the search it comes from.
+
+    Parameters
+    ----------
+    id : int
+        Grows with each proposal; the id of a removed one is not used again.
+    pixel_hash : str
+        Of the image: a proposal belongs to the picture, in whichever datasets it is.
+    model : str
+        Fingerprint of the model.
+    search : str
+        Key of the query, 64 hex digits; see `samnb.proposals.query_key`.
+    query : dict
+        The query itself, with its "kind".
+    review : str
+        "", "accepted" or "rejected": what a person decided.
+    created_at : str
+        UTC, ISO 8601.
+    """
+
+    id: int
+    pixel_hash: str
+    model: str
+    search: str
+    query: dict[str, Any]
+    rle: dict[str, Any]
+    bbox: tuple[float, float, float, float]
+    area: int
+    score: float
+    prompt: dict[str, Any]
+    stability: float
+    review: str
+    created_at: str
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ from .jobs import Event, Job, Signal
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
+from .proposals import Everything, Proposal, Proposals, Query
+from .proposals.service import ProposalService
 from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
 from .replay.recipe import Recipe
 from .replay.replay import Replayer
@@ -151,6 +153,8 @@ class Session:
         self._prefetcher = Prefetcher(self._encoder, read=self._library.read)
         self._annotations = AnnotationService(self.catalog, self._library, self.model, self.changes)
         self._templates = TemplateService(self.catalog, self._library, self._encoder, self._others, self.changes)
+        made_of = self.catalog, self._library, self._encoder, self._templates.features, self._annotations
+        self._proposals = ProposalService(*made_of)
         self._duplicates = DuplicateService(self.catalog, self._library)
         self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
         follow_folder(self.catalog, self.folder)
@@ -687,6 +691,134 @@ class Session:
             There are annotations of it.
         """
         self._annotations.remove_category(name)
+
+    # -- proposals ---------------------------------------------------------------------------------
+
+    def segment_everything(self, image: ImageRef, **parameters: Any) -> Proposals:
+        """All masks that a grid of clicks finds on one image, the best first: proposals, kept in the catalog.
+
+        Asked again with the same parameters, they are read from the catalog. The image is encoded only if it never was.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+        **parameters
+            Those of segment-anything's ``SamAutomaticMaskGenerator``, see `samnb.proposals.Everything`:
+            points_per_side, pred_iou_thresh, stability_score_thresh, crop_n_layers, min_mask_region_area, …
+
+        Raises
+        ------
+        UnknownName, UnknownOption, PromptError
+            No such image or parameter, a value out of its range.
+        """
+        return self._proposals.on_image(self.everything(**parameters), image)
+
+    def everything(self, **parameters: Any) -> Everything:
+        """The query of `segment_everything`, with the defaults that suit the session's model."""
+        return Everything.of(self.model, **parameters)
+
+    def segment_everything_stream(
+        self, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None, **parameters: Any
+    ) -> Iterator[Event]:
+        """`segment_everything` on many images, in this thread: an iterator of events. A second call goes on."""
+        return self._proposals.stream(self.everything(**parameters), dataset, images)
+
+    def propose(
+        self,
+        query: Query,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        show: bool = True,
+    ) -> Job:
+        """Ask a query on images, in the background; `await` it, or `.wait()`. Then `proposals` lists what it found.
+
+        Pictures that were searched with this query are skipped, so the same call resumes a run that was stopped.
+
+        Parameters
+        ----------
+        query : Query
+            Such as ``session.everything(points_per_side=16)``.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these, in this order.
+        show : bool
+            Show a progress widget (a tqdm bar outside a notebook).
+        """
+        return _shown(self._proposals.propose(query, dataset, images), show)
+
+    def propose_stream(
+        self, query: Query, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
+    ) -> Iterator[Event]:
+        """The same as `propose`, in this thread: an iterator of its events."""
+        return self._proposals.stream(query, dataset, images)
+
+    def proposals(
+        self,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        query: Query | None = None,
+        kind: str | None = None,
+        annotated: bool = False,
+        rejected: bool = False,
+    ) -> Proposals:
+        """Proposals that were found with the session's model, image by image, the best first.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only of these.
+        query : Query, optional
+            Only of this one.
+        kind : str, optional
+            Only of queries of this kind, such as "everything".
+        annotated : bool
+            Also those that show an object with an annotation.
+        rejected : bool
+            Also those that `reject_proposals` marked as wrong.
+        """
+        narrow: Any = {"query": query, "kind": kind, "annotated": annotated, "rejected": rejected}
+        return self._proposals.find(dataset=dataset, images=images, **narrow)
+
+    def accept_proposals(self, proposals: Proposal | Iterable[Proposal], *, category: str) -> Annotations:
+        """Save proposals as annotations by hand; they are in the catalog when this returns.
+
+        Raises
+        ------
+        PromptError
+            An empty category.
+        ImageChanged
+            Another picture came under the name of an image.
+        """
+        return self._proposals.accept(proposals, category)
+
+    def reject_proposals(self, proposals: Proposal | Iterable[Proposal]) -> int:
+        """Mark proposals as wrong: they are not offered again; returns their number."""
+        return self._proposals.reject(proposals)
+
+    def unreview_proposals(self, proposals: Proposal | Iterable[Proposal]) -> int:
+        """Undo `reject_proposals`: they are offered again; returns their number."""
+        return self._proposals.unreview(proposals)
+
+    def forget_proposals(
+        self,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        query: Query | None = None,
+    ) -> int:
+        """Remove the proposals of the session's model, so that they are searched again; annotations stay.
+
+        Returns
+        -------
+        int
+            Number of removed searches: one for each picture and query.
+        """
+        return self._proposals.forget(query, dataset, images)
 
     # -- templates ---------------------------------------------------------------------------------
 

@@ -120,10 +120,11 @@ class AnnotationService:
         for image_id in dict.fromkeys(record.image_id for record in records):
             self._changes.emit(image_id)
 
-    def save_all(self, rows: Sequence[NewAnnotation]) -> None:
-        """Save rows of one image."""
-        self._catalog.add_annotations(rows)
+    def save_all(self, rows: Sequence[NewAnnotation]) -> Annotations:
+        """Save rows of one image, all or none."""
+        records = self._catalog.add_annotations(rows)
         self._changes.emit(rows[0].image_id)
+        return Annotations(Annotation(record) for record in records)
 
     # -- review ------------------------------------------------------------------------------------
 

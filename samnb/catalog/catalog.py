@@ -1,4 +1,4 @@
-"""`Catalog`: images, annotations, categories, templates and verdicts in one database.
+"""`Catalog`: images, annotations, categories, templates, proposals and verdicts in one database.
 
 It returns frozen records, never live rows. Every call is one short transaction (`add_images`: one for each 500
 images), so threads, notebooks and processes can use one catalog at the same time.
@@ -15,11 +15,12 @@ from .categories import CategoryCatalog
 from .database import Database
 from .file_index import FileIndex
 from .images import ImageCatalog
+from .proposals import ProposalCatalog
 from .templates import TemplateCatalog
 from .verdicts import VerdictCatalog
 
 
-class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog, VerdictCatalog):
+class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog, ProposalCatalog, VerdictCatalog):
     """Images by their content, annotations, templates and what was applied, in one database.
 
     Parameters
@@ -91,7 +92,7 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
         return self._database.in_session_folder
 
     def sync(self) -> None:
-        """Have the disk keep what `finish_applied` wrote. Raises `StoreError` where it refuses."""
+        """Have the disk keep what `finish_applied` and `finish_search` wrote. Raises `StoreError` where it refuses."""
         self._database.sync()
 
     def close(self) -> None:

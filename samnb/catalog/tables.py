@@ -5,6 +5,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -114,6 +115,41 @@ applied_table = Table(
     Column("model", Text, nullable=False),
     Column("pixel_hash", String(64), nullable=False),
     Column("applied_at", String(32), nullable=False),
+)
+
+search_table = Table(
+    "searches",
+    metadata,
+    Column("pixel_hash", String(64), primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("search", String(64), primary_key=True),
+    Column("query", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+proposal_table = Table(
+    "proposals",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("pixel_hash", String(64), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("search", String(64), nullable=False),
+    Column("rle", Text, nullable=False),
+    Column("bbox", Text, nullable=False),
+    Column("area", BigInteger, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("stability", Float, nullable=False),
+    Column("review", String(16), nullable=False, server_default=text("''")),
+    ForeignKeyConstraint(
+        ["pixel_hash", "model", "search"],
+        ["searches.pixel_hash", "searches.model", "searches.search"],
+        name="fk_proposals_search",
+        ondelete="CASCADE",
+    ),
+    Index("idx_proposals_search", "pixel_hash", "model", "search"),
+    # As for annotations: ids are not used again.
+    sqlite_autoincrement=True,
 )
 
 file_table = Table(

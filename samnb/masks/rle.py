@@ -37,6 +37,40 @@ def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": [0, *counts] if starts_on else counts}
 
 
+def encode_part_rle(part: NDArray[Any], corner: tuple[int, int], size_hw: tuple[int, int]) -> dict[str, Any]:
+    """`encode_rle` of a mask that is empty outside one rectangle, in time that depends on the rectangle alone.
+
+    Parameters
+    ----------
+    part : (h, w) bool
+        The mask inside the rectangle.
+    corner : (x, y)
+        Of the rectangle's first pixel.
+    size_hw : (H, W)
+        Of the whole mask.
+
+    Examples
+    --------
+    >>> encode_part_rle(np.array([[True, True]]), (1, 0), (2, 3)) == encode_rle(np.array([[0, 1, 1], [0, 0, 0]], bool))
+    True
+    """
+    on, (x, y), (height, width) = as_mask(part), corner, size_hw
+    rows = on.shape[0]
+    # A row of zeros below separates the columns, so that no run goes on into the next one.
+    columns = np.zeros((on.shape[1], rows + 2), np.int8)
+    columns[:, 1:-1] = on.T
+    changes = np.flatnonzero(np.diff(columns.ravel()))
+    places = (x + changes // (rows + 2)) * height + y + changes % (rows + 2)
+    starts, ends = places[::2], places[1::2]
+    # Where the rectangle is as high as the mask, a run may end where the next column's begins.
+    apart = starts[1:] != ends[:-1]
+    some = [np.ones(min(len(starts), 1), bool)]
+    runs = np.stack([starts[np.concatenate([*some, apart])], ends[np.concatenate([apart, *some])]], 1)
+    borders = np.concatenate(([0], runs.ravel(), [height * width]))
+    counts = np.diff(borders).tolist()
+    return {"size": [height, width], "counts": counts[:-1] if counts[-1] == 0 else counts}
+
+
 def decode_rle(rle: Mapping[str, Any]) -> Mask:
     """The (H, W) bool mask of COCO's uncompressed run lengths.
 

@@ -328,6 +328,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
                 decoder.full_masks(logits, embedding),
                 logits=logits.__getitem__,
                 above=partial(_above, decoder, logits, embedding),
+                stable=partial(decoder.stable_mask, logits, embedding),
             )
             for prompt, (logits, scores) in zip(prompts, answers, strict=True)
         ]

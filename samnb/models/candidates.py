@@ -37,6 +37,9 @@ class Candidates:
         Returns the logits of an index, which the model takes as `mask_input`; None if they were not kept.
     above : callable, optional
         Returns the (H, W) bool mask of an index where its logits are above a level; None if only masks are known.
+    stable : callable, optional
+        Returns the (H, W) bool mask of an index and its stability, 0 to 1, for an offset of the threshold on logits:
+        the IoU of the masks above the offset and above its negative. None if only masks are known.
     """
 
     prompt: Prompt
@@ -46,6 +49,7 @@ class Candidates:
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
     logits: Callable[[int], NDArray[np.float32]] | None = field(default=None, repr=False)
     above: Callable[[int, float], NDArray[np.bool_]] | None = field(default=None, repr=False)
+    stable: Callable[[int, float], tuple[NDArray[np.bool_], float]] | None = field(default=None, repr=False)
 
 
 Propose = Callable[[Embedding, Sequence[Prompt]], list[Candidates]]

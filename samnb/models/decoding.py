@@ -100,6 +100,15 @@ class BatchedDecoder(ABC):
 
         return LazyMasks(len(logits), embedding.original_size, make)
 
+    def stable_mask(
+        self, logits: NDArray[np.float32], embedding: Embedding, index: int, offset: float
+    ) -> tuple[NDArray[np.bool_], float]:
+        """The (H, W) mask of an index, and the IoU of the masks above `offset` and above its negative, 0 to 1."""
+        mask, high, low = (
+            self.full_masks(logits[index, None] - np.float32(level), embedding)(0) for level in (0, offset, -offset)
+        )
+        return mask, float(high.sum() / max(1, low.sum()))
+
     def small_masks(self, logits: NDArray[np.float32], embedding: Embedding) -> NDArray[np.bool_]:
         """Masks (..., h, w) of the image at the size of the logits, without the frame's padding."""
         return small_mask(logits, frame=self.image_size, input_size=embedding.input_size)

@@ -91,18 +91,80 @@ def upscale_mask(
            [0, 0, 1, 1],
            [0, 0, 1, 1]])
     """
+    mask = np.zeros(original_size, bool) if out is None else out
+    for place, blended in _blended(logits, frame, input_size, original_size, level=0.0):
+        np.greater(blended, 0, out=mask[place])
+    return mask
+
+
+def upscale_with_stability(
+    logits: NDArray[np.float32],
+    offset: float,
+    *,
+    frame: int,
+    input_size: tuple[int, int],
+    original_size: tuple[int, int],
+) -> tuple[NDArray[np.bool_], float]:
+    """Scale logits up to the image: the mask, and how stable it is.
+
+    Stability is the IoU of the masks above `offset` and above its negative, as segment-anything's
+    ``calculate_stability_score`` has it, on the image's pixels.
+
+    Parameters
+    ----------
+    logits : (h, w) float32
+        Of the whole square, padding included.
+    offset : float
+        At least 0, in units of the logits.
+    frame, input_size, original_size
+        As for `upscale_mask`.
+
+    Returns
+    -------
+    mask : (H, W) bool
+    stability : float
+        0 to 1; 0 where nothing is above the negative offset.
+
+    Examples
+    --------
+    >>> logits = np.full((4, 4), -4, "f")
+    >>> logits[1:, 1:] = 4
+    >>> mask, stability = upscale_with_stability(logits, 3.0, frame=8, input_size=(8, 8), original_size=(8, 8))
+    >>> int(mask.sum()), round(stability, 2)
+    (36, 0.52)
+    """
+    mask = np.zeros(original_size, bool)
+    high = low = 0
+    for place, blended in _blended(logits, frame, input_size, original_size, level=-offset):
+        np.greater(blended, 0, out=mask[place])
+        high += int(np.count_nonzero(blended > offset))
+        low += int(np.count_nonzero(blended > -offset))
+    return mask, high / low if low else 0.0
+
+
+def _blended(
+    logits: NDArray[np.float32],
+    frame: int,
+    input_size: tuple[int, int],
+    original_size: tuple[int, int],
+    *,
+    level: float,
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
+    """Strips of the scaled logits wherever one may be above `level`: (rows, columns) and their values.
+
+    The next strip overwrites the values.
+    """
     import torch
 
     logits = np.ascontiguousarray(logits, np.float32)
-    mask = np.zeros(original_size, bool) if out is None else out
     down, across = (
         _axis(side, frame, part, length)
         for side, part, length in zip(logits.shape, input_size, original_size, strict=True)
     )
-    above = np.asarray(logits > 0)
+    above = np.asarray(logits > level)
     rows, columns = down.touched(np.flatnonzero(above.any(1))), across.touched(np.flatnonzero(above.any(0)))
     if rows.start >= rows.stop or columns.start >= columns.stop:
-        return mask
+        return
     with on_threads(1):  # sharing pieces so small among threads takes longer than computing them
         cell_logits, wide = torch.from_numpy(logits), torch.empty((len(logits), columns.stop - columns.start))
         downwards = list(down.pieces(rows))
@@ -116,8 +178,7 @@ def upscale_mask(
         room = torch.empty((AT_ONCE, wide.shape[1]))
         for part, weights, near in downwards:
             blended = torch.mm(weights, wide[near], out=room[: part.stop - part.start])
-            np.greater(blended.numpy(), 0, out=mask[part, columns])
-    return mask
+            yield (part, columns), blended.numpy()
 
 
 def official_mask(

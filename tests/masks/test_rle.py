@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 
 from samnb.errors import ImageError
 from samnb.masks import decode_rle, encode_rle, mask_area, mask_bbox
-from samnb.masks.rle import decompress_counts
+from samnb.masks.rle import decompress_counts, encode_part_rle
 
 any_mask = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14))
 
@@ -70,3 +71,10 @@ def test_compressed_run_lengths_are_pycocotools_own(seed):
     code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     assert decompress_counts(code["counts"]) == encode_rle(mask)["counts"]
     assert decompress_counts(code["counts"].decode()) == encode_rle(mask)["counts"]
+
+
+@given(any_mask, st.tuples(*[st.integers(0, 3)] * 4))
+def test_run_lengths_of_a_part_are_those_of_the_whole(part, margins):
+    left, above, right, below = margins
+    whole = np.pad(part, ((above, below), (left, right)))
+    assert encode_part_rle(part, (left, above), whole.shape) == encode_rle(whole)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from samnb.models.preprocessing import input_size_of
-from samnb.models.upscaling import _axis, small_mask, upscale_mask
+from samnb.models.upscaling import _axis, small_mask, upscale_mask, upscale_with_stability
 
 SIZES = [
     (400, 600),
@@ -94,3 +96,16 @@ def test_small_masks_leave_the_padding_out() -> None:
     logits = np.ones((2, 256, 256), np.float32)
     assert small_mask(logits, frame=1024, input_size=(683, 1024)).shape == (2, 171, 256)
     assert small_mask(logits, frame=1024, input_size=(1, 1024)).shape == (2, 1, 256)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [(400, 600), (1536, 2048), (1, 1), (50, 70)], ids=str)
+@pytest.mark.parametrize("offset", [0.0, 0.5, 3.0])
+def test_stability_is_that_of_segment_anything(kind: str, size: tuple[int, int], offset: float) -> None:
+    logits, side = logits_of(kind, 256), 1024
+    expected = official(logits, side, size)
+    high, low = int((expected > offset).sum()), int((expected > -offset).sum())
+    sizes: Any = {"frame": side, "input_size": input_size_of(size, side), "original_size": size}
+    mask, stability = upscale_with_stability(logits, offset, **sizes)
+    np.testing.assert_array_equal(mask, upscale_mask(logits, **sizes))
+    assert stability == pytest.approx(high / low if low else 0.0, abs=4 / max(low, 4))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...errors import ModelError, PromptError
 from ...prompts import Embedding, Prompt
 from ..decoding import Answer, BatchedDecoder, Pairs
-from ..upscaling import official_mask, upscale_mask
+from ..upscaling import official_mask, upscale_mask, upscale_with_stability
 from .fast_decoder import FastMaskDecoder, ImageSide, can_be_fast
 from .guided_attention import guided_attention
 
@@ -119,6 +119,15 @@ class Decoder(BatchedDecoder):
             return scale(logits[index], frame=frame, input_size=input_size, original_size=original_size, out=out)
 
         return full
+
+    def stable_mask(
+        self, logits: NDArray[np.float32], embedding: Embedding, index: int, offset: float
+    ) -> tuple[NDArray[np.bool_], float]:
+        """The mask and its stability in one pass; see `BatchedDecoder.stable_mask`."""
+        if not self.fast:
+            return super().stable_mask(logits, embedding, index, offset)
+        sizes: Any = {"input_size": embedding.input_size, "original_size": embedding.original_size}
+        return upscale_with_stability(logits[index], offset, frame=self.image_size, **sizes)
 
     def _cell_weights(self, guidance: NDArray[Any]) -> Any:
         """Weights of all cells of the grid; those beyond the image get the smallest weight of the image."""

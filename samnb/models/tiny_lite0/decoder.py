@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import ModelError
 from ...prompts import Embedding, Prompt
 from ..decoding import Answer, BatchedDecoder, Pairs
-from ..upscaling import upscale_mask
+from ..upscaling import upscale_mask, upscale_with_stability
 from .config import FINE_DIM, LOGIT_STRIDE, MASKS, MIDDLE_DIM, SEMANTIC_DIM
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ class Decoder(BatchedDecoder):
             return upscale_mask(logits[index], frame=self.image_size, out=out, **sizes)
 
         return full
+
+    def stable_mask(
+        self, logits: NDArray[np.float32], embedding: Embedding, index: int, offset: float
+    ) -> tuple[NDArray[np.bool_], float]:
+        """The mask and its stability in one pass; see `BatchedDecoder.stable_mask`."""
+        sizes: Any = {"input_size": embedding.input_size, "original_size": embedding.original_size}
+        return upscale_with_stability(logits[index], offset, frame=self.image_size, **sizes)
 
     def _side_of(self, embedding: Embedding) -> ImageSide:
         """The image side of an embedding, kept for the last few images."""

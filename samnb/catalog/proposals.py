@@ -1,0 +1,130 @@
+"""`ProposalCatalog`: the part of the catalog for proposals and the searches that made them.
+
+Both belong to a picture, by its pixel hash, and not to an image of a dataset: like embeddings, they are made once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, select, update
+
+from ..errors import UnknownName
+from ..records import REJECTED, NewProposal, ProposalRecord
+from .database import Database
+from .tables import proposal_table, search_table
+from .values import batches, now, to_json
+
+_KEY = ("pixel_hash", "model", "search")
+_COLUMNS = (*proposal_table.c, search_table.c.query, search_table.c.created_at)
+_AS_JSON = ("rle", "bbox", "prompt", "query")
+
+
+class ProposalCatalog:
+    """Proposals of a `Catalog`."""
+
+    _database: Database
+
+    def finish_search(
+        self, pixel_hash: str, model: str, search: str, query: Mapping[str, Any], found: Sequence[NewProposal]
+    ) -> bool:
+        """Save what a search found on one picture, and that it is done, in one transaction.
+
+        Until `Catalog.sync`, a power cut may lose it as a whole; the picture is then searched again.
+
+        Returns
+        -------
+        bool
+            False if the search was done there already, by another process for example: nothing is written then.
+        """
+        key = dict(zip(_KEY, (pixel_hash, model, search), strict=True))
+        row = {**key, "query": to_json(query), "created_at": now()}
+        insert = self._database.insert(search_table).values(row).on_conflict_do_nothing(index_elements=list(_KEY))
+        # Not rowcount, which PostgreSQL's driver leaves open here.
+        insert = insert.returning(search_table.c.search)
+        with self._database.write(durable=False) as connection:
+            if connection.scalar(insert) is None:
+                return False
+            for batch in batches(found):
+                connection.execute(proposal_table.insert(), [key | _values(one) for one in batch])
+        return True
+
+    def searched(self, model: str, search: str) -> set[str]:
+        """Pixel hashes of the pictures on which a search is done."""
+        query = select(search_table.c.pixel_hash).where(search_table.c.model == model, search_table.c.search == search)
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
+    def proposals(
+        self,
+        *,
+        pixel_hashes: Collection[str] | None = None,
+        model: str | None = None,
+        search: str | None = None,
+        rejected: bool = False,
+    ) -> list[ProposalRecord]:
+        """Proposals in the order they were found; each keyword that is not None narrows. Rejected ones on request."""
+        columns = {"model": model, "search": search}
+        wanted = [proposal_table.c[name] == value for name, value in columns.items() if value is not None]
+        if not rejected:
+            wanted.append(proposal_table.c.review != REJECTED)
+        some = [None] if pixel_hashes is None else list(batches(sorted(pixel_hashes)))
+        with self._database.read() as connection:
+            here = ([] if batch is None else [proposal_table.c.pixel_hash.in_(batch)] for batch in some)
+            records = [record for narrow in here for record in _records(connection, *wanted, *narrow)]
+        return sorted(records, key=lambda record: record.id)
+
+    def review_proposals(self, ids: Iterable[int], review: str) -> list[ProposalRecord]:
+        """Set what a person decided on proposals: "", "accepted" or "rejected".
+
+        Raises
+        ------
+        UnknownName
+            One of them is gone; nothing is changed then.
+        """
+        numbers = sorted(set(ids))
+        with self._database.write() as connection:
+            for batch in batches(numbers):
+                these = proposal_table.c.id.in_(batch)
+                connection.execute(update(proposal_table).where(these).values(review=review))
+            records = [r for batch in batches(numbers) for r in _records(connection, proposal_table.c.id.in_(batch))]
+            if gone := set(numbers) - {record.id for record in records}:
+                raise UnknownName("proposal", min(gone), [str(record.id) for record in records])
+        return records
+
+    def forget_proposals(
+        self, *, pixel_hashes: Collection[str] | None = None, model: str | None = None, search: str | None = None
+    ) -> int:
+        """Remove searches with all their proposals, so that they are done again; returns the number of searches."""
+        columns = {"model": model, "search": search}
+        wanted = [search_table.c[name] == value for name, value in columns.items() if value is not None]
+        some = [None] if pixel_hashes is None else list(batches(sorted(pixel_hashes)))
+        gone = 0
+        with self._database.write() as connection:
+            for batch in some:
+                here = [] if batch is None else [search_table.c.pixel_hash.in_(batch)]
+                gone += connection.execute(delete(search_table).where(*wanted, *here)).rowcount
+        return gone
+
+
+def _values(found: NewProposal) -> dict[str, Any]:
+    return {
+        "rle": to_json(found.rle),
+        "bbox": to_json(found.bbox),
+        "area": int(found.area),
+        "score": float(found.score),
+        "prompt": to_json(found.prompt),
+        "stability": float(found.stability),
+    }
+
+
+def _records(connection: Connection, *wanted: Any) -> list[ProposalRecord]:
+    query = select(*_COLUMNS).select_from(proposal_table.join(search_table)).where(*wanted)
+    return [_record(row) for row in connection.execute(query.order_by(proposal_table.c.id)).mappings()]
+
+
+def _record(row: RowMapping) -> ProposalRecord:
+    from_json = {name: json.loads(row[name]) for name in _AS_JSON}
+    return ProposalRecord(**{**row, **from_json, "bbox": tuple(from_json["bbox"])})
