@@ -65,14 +65,12 @@ class Search:
 class Query(Protocol):
     """What is searched for: "everything", objects like an example, a phrase.
 
-    Attributes
-    ----------
-    kind : str
-        Names the query; a part of its key.
+    Values only: two that are equal have the same key, and the second one is answered from the catalog.
     """
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Names the query; a part of its key."""
 
     def as_dict(self) -> dict[str, Any]:
         """All that the result depends on besides the image and the model, for JSON."""
