@@ -47,8 +47,8 @@ from .jobs import Event, Job, Signal
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
-from .proposals import Everything, Proposal, Proposals, Query
-from .proposals.service import ProposalService
+from .proposals import Everything, Like, Proposal, Proposals, Query
+from .proposals.service import ProposalService, Shown
 from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
 from .replay.recipe import Recipe
 from .replay.replay import Replayer
@@ -153,7 +153,7 @@ class Session:
         self._prefetcher = Prefetcher(self._encoder, read=self._library.read)
         self._annotations = AnnotationService(self.catalog, self._library, self.model, self.changes)
         self._templates = TemplateService(self.catalog, self._library, self._encoder, self._others, self.changes)
-        made_of = self.catalog, self._library, self._encoder, self._templates.features, self._annotations
+        made_of = self.catalog, self._library, self._encoder, self._templates, self._annotations
         self._proposals = ProposalService(*made_of)
         self._duplicates = DuplicateService(self.catalog, self._library)
         self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
@@ -722,6 +722,72 @@ class Session:
     ) -> Iterator[Event]:
         """`segment_everything` on many images, in this thread: an iterator of events. A second call goes on."""
         return self._proposals.stream(self.everything(**parameters), dataset, images)
+
+    def find_like(
+        self,
+        example: Shown | Iterable[Shown] | Like,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        strategy: str = "match_all",
+        features: str | None = None,
+        show: bool = True,
+        **parameters: float,
+    ) -> Proposals:
+        """All objects like an example: proposals, the best of all images first.
+
+        Parameters
+        ----------
+        example
+            An annotation, a proposal or a prediction (of its mask with the highest score), or several. A `Like`: its
+            examples, with its accepted proposals as further examples and its rejected ones as background.
+        dataset : str, optional
+            None: all images.
+        images : iterable, optional
+            Only these.
+        strategy : {"match_all", "match", "fixed"}
+            Every instance, the best one, or the same place on every image.
+        features : str, optional
+            The name of another model whose features are compared; see `template`.
+        show : bool
+            Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
+        **parameters
+            See `samnb.templates.DEFAULT_PARAMETERS`.
+
+        Raises
+        ------
+        PromptError
+            No example, an empty mask.
+        ImageChanged
+            Another picture came under the name of an example's image.
+        KeyboardInterrupt
+            After the current image is finished; the same call goes on from there.
+        """
+        query = self.like(example, strategy=strategy, features=features, **parameters)
+        run_shown(self._proposals.propose(query, dataset, images, start=False), show=show)
+        found = self._proposals.find(query=query, dataset=dataset, images=images)
+        return Proposals(sorted(found, key=lambda one: -one.score))
+
+    def like(
+        self,
+        example: Shown | Iterable[Shown] | Like,
+        *,
+        strategy: str = "match_all",
+        features: str | None = None,
+        **parameters: float,
+    ) -> Like:
+        """The query of `find_like`, for `propose` and `propose_stream`."""
+        return self._proposals.like(example, strategy=strategy, features=features, parameters=parameters)
+
+    def save_like(self, like: Like, name: str, *, category: str) -> Template:
+        """Save a query as a template: its examples, its accepted proposals, and its rejected ones as background.
+
+        Raises
+        ------
+        TemplateError, PromptError
+            A name that is empty or has an "@", an empty category.
+        """
+        return self._proposals.as_template(like, name, category)
 
     def propose(
         self,

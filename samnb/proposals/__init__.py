@@ -1,7 +1,8 @@
 """Proposals: masks that a search offers and nobody accepted yet, found on cached embeddings."""
 
 from .everything import Everything
+from .like import Like
 from .proposal import Proposal, Proposals
 from .query import Query, Search, query_key
 
-__all__ = ["Everything", "Proposal", "Proposals", "Query", "Search", "query_key"]
+__all__ = ["Everything", "Like", "Proposal", "Proposals", "Query", "Search", "query_key"]

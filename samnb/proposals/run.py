@@ -68,7 +68,9 @@ def propose_events(
         details = {"masks": found, "cache_hit": not here.encodes}
         yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
     catalog.sync()
-    yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
+    report = f"{counts['masks']} proposals on {counts['computed']} images, {counts['skipped']} searched before"
+    ended = {"report": report, **({"cancelled": True} if control.cancelled else {})}
+    yield Event("done", total=len(images), details=counts | ended)
 
 
 def search_image(query: Query, search: Search, catalog: Catalog) -> int:

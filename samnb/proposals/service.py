@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from ..annotations.annotation import Annotation, Annotations
 from ..annotations.rows import category_name
@@ -11,15 +14,22 @@ from ..annotations.service import AnnotationService
 from ..catalog import Catalog
 from ..catalog.values import to_json
 from ..encoding.encoder import Encoder
-from ..errors import ImageChanged
+from ..errors import ImageChanged, PromptError
 from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
+from ..masks.clicks import first_click
+from ..prompts import Prediction, Prompt
 from ..records import ACCEPTED, BY_HAND, REJECTED, ImageRecord, ImageRef, NewAnnotation, ProposalRecord
-from ..templates.other_features import FeatureReader
+from ..templates.service import ShownMask, TemplateService
+from ..templates.template import CategoryExamples, Template
 from .covered import uncovered
+from .like import NAME, Like
 from .proposal import Proposal, Proposals
 from .query import Query, Search, query_key
 from .run import propose_events, search_image
+
+Shown = Annotation | Proposal | Prediction
+"""What may be an example: a mask on an image."""
 
 
 class ProposalService:
@@ -31,8 +41,8 @@ class ProposalService:
     library : ImageLibrary
     encoder : Encoder
         Its model draws the masks.
-    features : FeatureReader
-        Reads what a query compares.
+    templates : TemplateService
+        Makes examples, and reads what a query compares.
     annotations : AnnotationService
         Saves what is accepted.
     """
@@ -42,18 +52,21 @@ class ProposalService:
         catalog: Catalog,
         library: ImageLibrary,
         encoder: Encoder,
-        features: FeatureReader,
+        templates: TemplateService,
         annotations: AnnotationService,
     ):
         self._catalog, self._library, self._encoder = catalog, library, encoder
-        self._features, self._annotations = features, annotations
+        self._templates, self._annotations = templates, annotations
 
     # -- search ------------------------------------------------------------------------------------
 
-    def propose(self, query: Query, dataset: str | None, images: Iterable[ImageRef] | None) -> Job:
-        """A job, started in the background, that asks a query on images."""
-        records = self._library.select(dataset, images)
-        return Job(f"find {query.kind}", lambda control: self._events(query, records, control), total=len(records))
+    def propose(
+        self, query: Query, dataset: str | None, images: Iterable[ImageRef] | None, *, start: bool = True
+    ) -> Job:
+        """A job that asks a query on images; begun in the background, or with `start` False by its caller."""
+        records, name = self._library.select(dataset, images), f"find {query.kind}"
+        work = partial(self._events, query, records)
+        return Job(name, lambda control: work(control), total=len(records), start=start)
 
     def stream(self, query: Query, dataset: str | None, images: Iterable[ImageRef] | None) -> Iterator[Event]:
         """The same in this thread: an iterator of its events."""
@@ -66,6 +79,54 @@ class ProposalService:
             search_image(query, self._search(record), self._catalog)
             self._catalog.sync()
         return self.find(query=query, images=[record], annotated=True)
+
+    # -- like an example ---------------------------------------------------------------------------
+
+    def like(
+        self,
+        example: Shown | Iterable[Shown] | Like,
+        *,
+        strategy: str,
+        features: str | None,
+        parameters: Mapping[str, float],
+    ) -> Like:
+        """A query for all objects like an example; for a `Like` its own, and what was decided on its proposals."""
+        options: Any = {"strategy": strategy, "parameters": parameters, "features": features}
+        if not isinstance(example, Like):
+            shown = [self._shown(one) for one in _as_list(example)]
+            if not shown:
+                raise PromptError("like: expected an annotation, a proposal or a prediction, or several; got none.")
+            return Like(self._templates.of_masks(NAME, NAME, shown, **options))
+        made, [before] = example.template, example.template.categories
+        values = {**made.parameters, **parameters}
+        options = {"strategy": made.strategy, "features": made.features, "parameters": values}
+        decided = self.find(query=example, annotated=True, rejected=True)
+        accepted, rejected = ([self._shown(p) for p in decided if p.review == r] for r in (ACCEPTED, REJECTED))
+        learnt = self._templates.of_masks(NAME, NAME, accepted, rejected, **options)
+        [new] = learnt.categories
+        known = {(one.pixel_hash, to_json(one.rle)) for one in before.examples}
+        more = tuple(one for one in new.examples if (one.pixel_hash, to_json(one.rle)) not in known)
+        all_of_it = CategoryExamples(NAME, before.examples + more, before.background + new.background)
+        return Like(replace(learnt, categories=(all_of_it,)))
+
+    def as_template(self, like: Like, name: str, category: str) -> Template:
+        """Save the examples of a query, and what was decided on its proposals, as a template."""
+        learnt = self.like(like, strategy=like.template.strategy, features=like.template.features, parameters={})
+        [found] = learnt.template.categories
+        named = replace(learnt.template, name=name, categories=(replace(found, category=category_name(category)),))
+        return self._templates.save(named)
+
+    def _shown(self, example: Shown) -> ShownMask:
+        if not example.image_id:
+            raise PromptError("like: a prediction without a session says of no image. Use session.predict(image, …).")
+        record = self._library.read(example.image_id)
+        prompt = example.prompt if isinstance(example, Prediction) else Prompt.from_dict(example.prompt)
+        mask = example.mask
+        if mask.shape != record.size_hw:
+            raise ImageChanged(record.path, record.dataset)
+        if not mask.any():
+            raise PromptError(f"like: the mask on {record.filename} is empty. Add a point, or take another example.")
+        return ShownMask(record, mask, prompt or Prompt.of(points=[first_click(mask)]))
 
     # -- what is kept ------------------------------------------------------------------------------
 
@@ -149,7 +210,13 @@ class ProposalService:
         )
 
     def _search(self, image: ImageRecord) -> Search:
-        return Search(image, self._encoder, self._features)
+        return Search(image, self._encoder, self._templates.features)
+
+
+def _as_list(example: Shown | Iterable[Shown]) -> list[Shown]:
+    if isinstance(example, Annotation | Proposal | Prediction):
+        return [example]
+    return list(example)
 
 
 def _as_annotation(proposal: Proposal, category: str) -> NewAnnotation:

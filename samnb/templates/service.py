@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,15 @@ from .image_features import ImageFeatures
 from .other_features import FeatureReader
 from .report import WORST, ImageMetrics, Sweep, TemplateReport
 from .template import CategoryExamples, Example, Template, make_template
+
+
+@dataclass(frozen=True, eq=False)
+class ShownMask:
+    """An (H, W) mask on an image, and the prompt it was made with."""
+
+    image: ImageRecord
+    mask: NDArray[np.bool_]
+    prompt: Prompt
 
 
 class TemplateService:
@@ -88,6 +98,36 @@ class TemplateService:
         ]
         models = {"model": self._model.fingerprint, "features": other[0], "features_model": other[1]}
         return self.save(make_template(name, strategy, made, parameters=parameters, **models))
+
+    def of_masks(
+        self,
+        name: str,
+        category: str,
+        shown: Sequence[ShownMask],
+        background: Sequence[ShownMask] = (),
+        *,
+        strategy: str,
+        parameters: Mapping[str, float],
+        features: str | None = None,
+    ) -> Template:
+        """A template with one category, from masks that need not be annotations; it is not saved.
+
+        Parameters
+        ----------
+        name, category : str
+        shown, background : sequence of ShownMask
+            Masks of the object, and of what is mistaken for it.
+        strategy, parameters, features
+            As `make` has them.
+        """
+        other, place = self.features.chosen(features), strategy == "fixed"
+        examples = CategoryExamples(
+            category,
+            tuple(self._example_of(one, other, place=place) for one in shown),
+            tuple(cell for one in background for cell in self._background(one.image, [first_click(one.mask)], other)),
+        )
+        models = {"model": self._model.fingerprint, "features": other[0], "features_model": other[1]}
+        return make_template(name, strategy, [examples], parameters=parameters, **models)
 
     def other_models(self) -> list[str]:
         """Names of the models whose features the latest versions of this model's templates compare."""
@@ -255,7 +295,11 @@ class TemplateService:
             )
         # A mask drawn by hand comes without a prompt: strategy "fixed" then clicks its middle.
         prompt = Prompt.from_dict(annotation.prompt) or Prompt.of(points=[first_click(mask)])
-        return make_example(record.pixel_hash, prompt, mask, self.features.of(record, *other).features, place=place)
+        return self._example_of(ShownMask(record, mask, prompt), other, place=place)
+
+    def _example_of(self, shown: ShownMask, other: tuple[str, str], *, place: bool) -> Example:
+        features = self.features.of(shown.image, *other).features
+        return make_example(shown.image.pixel_hash, shown.prompt, shown.mask, features, place=place)
 
     def _features_of(self, image: ImageRecord, template: Template) -> ImageFeatures:
         return self.features.read(image, template).features
