@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ __all__ = [
     "another_users",
     "cannot_write",
     "file_in_the_way",
+    "keep_names",
     "make_folder",
     "publish",
     "remove_stale",
@@ -30,6 +32,8 @@ __all__ = [
     "sync",
     "write_atomic",
 ]
+
+_log = logging.getLogger("samnb.upkeep")
 
 _AT_ONCE = 8  # a disk takes many requests at once, and each waits
 _NO_SYNC = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -70,7 +74,7 @@ def publish(temporary: Path, path: Path) -> None:
     """
     sync(_all_in(temporary))
     os.replace(temporary, path)
-    sync([path.parent])
+    keep_names([path.parent])
 
 
 def sync(paths: Iterable[Path]) -> None:
@@ -79,7 +83,8 @@ def sync(paths: Iterable[Path]) -> None:
     Raises
     ------
     OSError
-        The disk cannot. A place that has no such command (a folder on Windows, some network drives) is left out.
+        The disk cannot. What has no such command (a folder on Windows, on some network drives, or one that may be
+        written and not read) is left out.
     """
     paths = list(paths)
     if len(paths) == 1:
@@ -90,11 +95,24 @@ def sync(paths: Iterable[Path]) -> None:
             pass
 
 
+def keep_names(folders: Iterable[Path]) -> None:
+    """Have the disk keep the new names in folders; what is in its place by now is reported as done in any case."""
+    try:
+        sync(folders)
+    except OSError as error:
+        _log.warning("a new name may not survive a power cut: %s", error)
+
+
 def _sync_one(path: Path) -> None:
     is_folder = path.is_dir()
     if os.name == "nt" and is_folder:
         return
-    file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    except PermissionError:
+        if not is_folder:
+            raise
+        return
     try:
         os.fsync(file)
     except OSError as error:
@@ -119,7 +137,7 @@ def make_folder(folder: Path) -> None:
         folder = folder.parent
     for new in reversed(missing):
         new.mkdir(exist_ok=True)
-        sync([new.parent])
+        keep_names([new.parent])
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-__all__ = ["FileLock", "LockState", "open_own_file", "try_lock", "unlock"]
+__all__ = ["FileLock", "LockState", "open_own_file", "open_to_read", "try_lock", "unlock"]
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK, errno.EWOULDBLOCK}
@@ -104,6 +104,24 @@ def open_own_file(path: str | Path, *, create: bool = True) -> int:
         os.unlink(path)  # the name in this folder; the file outside has another
         flags |= os.O_CREAT
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def open_to_read(path: str | Path) -> int:
+    """A file descriptor to read a regular file of a shared folder: nothing in its place makes opening wait.
+
+    Raises
+    ------
+    OSError
+        As it comes; also for a named pipe, a device or a folder.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"):
+        flags |= getattr(os, name, 0)
+    file = os.open(path, flags)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 class FileLock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ def read_json(path: Path, *, limit: int | None = None) -> Any:
     """
     limit = MAX_BYTES if limit is None else limit
     content = bytearray()
-    with open(path, "rb") as file:
+    # Without waiting for the other end of a named pipe, which may never come.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if os.name != "nt":
+            os.set_blocking(file.fileno(), True)
         # Not by the size in the file system: a pipe or a device has none.
         while len(content) <= limit and (more := file.read(_PIECE)):
             content += more

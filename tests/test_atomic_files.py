@@ -1,11 +1,13 @@
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from samnb.atomic_files import cannot_write, publish, staging_path, write_atomic
 from samnb.errors import SessionReadOnly, StoreError
+from samnb.exchange.writers.layout import FolderWriter
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_stays(tmp_path):
@@ -98,3 +100,32 @@ def test_a_drive_that_cannot_sync_folders_is_written_all_the_same(
 
     monkeypatch.setattr(os, "fsync", fsync)
     assert write_atomic(tmp_path / "a.txt", b"new").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("what", ["may not be read", "fails"])
+def test_what_is_in_its_place_is_no_failure_when_its_folder_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    """A folder of others may allow to write and not to list; a disk may fail after the file has its name."""
+    really_open, really_sync = os.open, os.fsync
+
+    def opened(path: object, flags: int, *more: int) -> int:
+        if what == "may not be read" and os.path.isdir(path):  # type: ignore[arg-type]
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return really_open(path, flags, *more)  # type: ignore[arg-type]
+
+    def synced(file: int) -> None:
+        if what == "fails" and stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        really_sync(file)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "fsync", synced)
+    assert write_atomic(tmp_path / "new" / "a.txt", b"new").read_bytes() == b"new"
+    (tmp_path / "export").mkdir()
+    for content in (b"first", b"second"):
+        with FolderWriter(tmp_path / "export") as writer:
+            writer.write("a.txt", content)
+            writer.write_manifest("voc")
+        assert (tmp_path / "export" / "a.txt").read_bytes() == content
+    assert ("may not survive a power cut" in caplog.text) == (what == "fails")

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from samnb.file_locks import FileLock, LockState, open_own_file
+from samnb.exchange.writers.layout import MANIFEST, FolderWriter
+from samnb.file_locks import FileLock, LockState, open_own_file, open_to_read
+from samnb.json_files import read_json
+from samnb.store.header import read_header
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs flock and links")
 
@@ -94,3 +97,16 @@ def test_files_are_made_with_the_permissions_of_the_umask(tmp_path: Path) -> Non
     finally:
         os.umask(before)
     assert (tmp_path / "a.lock").stat().st_mode & 0o777 == 0o664
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_named_pipes_in_the_place_of_files_make_nothing_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert read_header(tmp_path / "pipe") == {}
+    with pytest.raises(OSError, match="not a regular file"):
+        open_to_read(tmp_path / "pipe")
+    with pytest.raises(ValueError, match=r"\w"):
+        read_json(tmp_path / "pipe")
+    os.mkfifo(tmp_path / MANIFEST)
+    with FolderWriter(tmp_path) as writer:
+        writer.write("a.txt", b"a")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from ..images import content_hash, pixel_hashes
 from ..images.discovery import is_picture_name
 from ..images.folder import PictureFolder
 from ..images.names import name_key, parts_of, readings, shared_end, without_layout
+from ..images.path_ends import PathEnds, nearest
 from ..records import ImageRecord
 from .readers.labelme import embedded_picture
 from .readers.objects import ImageReference
@@ -82,7 +83,8 @@ class ImageMatcher:
             )
         if named.embedded is None:
             return self._by_names(named)
-        picture = EmbeddedPicture(named.embedded, parts_of(readings(named.name)[-1])[-1])
+        parts = parts_of((readings(named.name) or [""])[-1])
+        picture = EmbeddedPicture(named.embedded, parts[-1] if parts else named.embedded.stem)
         found = self._of_content(picture.content())
         if found:
             return self._one(found, named)
@@ -137,30 +139,38 @@ class ImageMatcher:
     # -- available pictures ------------------------------------------------------------------------
 
     @cached_property
-    def _in_folder(self) -> dict[str, list[Path]]:
-        return _grouped((name_key(path.name), path) for path in (self.folder.paths if self.folder else ()))
+    def _in_folder(self) -> PathEnds[Path]:
+        """The pictures of the folder by their names and those folders below it that no layout prescribes."""
+        if self.folder is None:
+            return PathEnds(())
+        inside = ((path.parent.relative_to(self.folder.root).parts, path) for path in self.folder.paths)
+        return PathEnds(((*without_layout(folders), path.name), path) for folders, path in inside)
 
     def _is_ours(self, path: Path) -> bool:
         return str(path) in self._by_path or (self.folder is None or self.folder.root in path.parents)
 
     def _search(self, names: Sequence[str]) -> Path | None:
-        folder = self.folder
-        elsewhere: list[Path] = []
-        assert folder is not None
-        for name in names:
-            parts = parts_of(name)
-            candidates = self._in_folder.get(name_key(parts[-1]), []) if parts else []
-            fit = [path for path in candidates if folder.agrees(path, parts[:-1])]
-            elsewhere += [path for path in candidates if path not in fit]
-            found = _nearest(parts, fit, lambda path: path.parts)
+        elsewhere: Path | None = None
+        for parts in filter(None, map(parts_of, names)):
+            found = self._in_folder_named(parts)
             if len(found) > 1:
                 places = ", ".join(str(path) for path in found[:3])
                 raise ImageError(f"could be several pictures: {places}. Import them a folder at a time.")
             if found:
                 return found[0]
+            elsewhere = elsewhere or _any_called(parts[-1], self._in_folder)
         if elsewhere and not any(parts_of(name) and name in self._by_exported for name in names):
-            raise _other_folder(str(elsewhere[0]), str(elsewhere[0].parent))
+            raise _other_folder(str(elsewhere), str(elsewhere.parent))
         return None
+
+    def _in_folder_named(self, parts: Sequence[str]) -> list[Path]:
+        """The pictures of the folder whose folders do not contradict a name's, the nearest of them."""
+        meant = (*without_layout(parts[:-1]), parts[-1])
+        along = [one for one in self._in_folder.along(meant) if one.shared]
+        if along and along[-1].shared == len(meant):
+            return nearest(parts, along[-1].regrouped(lambda path: path.parts))
+        # Those that the name has folders above.
+        return nearest(parts, PathEnds((path.parts, path) for one in along for path in one.ended))
 
     def _of_file(self, file: Path) -> list[ImageRecord]:
         for path in dict.fromkeys((str(file), os.path.realpath(file))):
@@ -205,36 +215,34 @@ class ImageMatcher:
     # -- names alone -------------------------------------------------------------------------------
 
     def _by_names(self, named: ImageReference) -> ImageRecord:
-        elsewhere: list[ImageRecord] = []
+        elsewhere: ImageRecord | None = None
         for name in (*([named.original] if named.original else []), *readings(named.name)):
             parts = parts_of(name)
-            last = parts[-1] if parts else ""
-            stem = safe(os.path.splitext(name)[0] if is_picture_name(last) else name, "image")
-            candidates = self._records_by_last.get(name_key(last), [])
-            fit = [record for record in candidates if self._fits(record, name)]
-            elsewhere += [record for record in candidates if record not in fit]
-            for found in (
-                self._by_exported.get(name, []),
-                _nearest(parts, fit, _shown_parts),
-                self._by_stem.get(stem, []),
-            ):
-                if len(found) > 1:
-                    raise _several(found)
-                if found:
-                    return found[0]
+            if not parts:
+                continue
+            stem = safe(os.path.splitext(name)[0] if is_picture_name(parts[-1]) else name, "")
+            # One after the other: an exported name is there at once, and so decides.
+            found = self._by_exported.get(name, []) or self._named(name, parts) or self._by_stem.get(stem, [])
+            if len(found) > 1:
+                raise _several(found)
+            if found:
+                return found[0]
+            elsewhere = elsewhere or _any_called(parts[-1], self._by_end)
         if elsewhere:
-            raise _other_folder(elsewhere[0].path, str(Path(elsewhere[0].path).parent))
+            raise _other_folder(elsewhere.path, str(Path(elsewhere.path).parent))
         raise ImageError("no image of that name. Add its picture first, or say where it is with images=.")
 
-    def _fits(self, record: ImageRecord, name: str) -> bool:
-        """False if the folders of a name contradict those of an image's path."""
-        folders, path = parts_of(name)[:-1], _shown_parts(record)[:-1]
-        meant = without_layout(folders)
-        # A stored picture lies in a folder named by its bytes; on another computer, the upper folders are others.
-        if not meant or _is_stored(record):
-            return True
-        same = shared_end(meant, without_layout(path))
-        return same == len(meant) or (same > 0 and (os.path.isabs(name) or name[1:2] == ":"))
+    def _named(self, name: str, parts: Sequence[str]) -> list[ImageRecord]:
+        """The images of that name whose folders do not contradict the name's, the nearest of them."""
+        meant = without_layout(parts[:-1])
+        if not meant:
+            return nearest(parts, self._by_end)
+        inside = self._by_folders.deepest((*meant, parts[-1]))
+        # On another computer, the upper folders are others.
+        elsewhere = os.path.isabs(name) or name[1:2] == ":"
+        if inside.shared > len(meant) or (inside.shared > 1 and elsewhere):
+            return nearest(parts, inside.regrouped(_shown_parts), self._stored_by_end)
+        return nearest(parts, self._stored_by_end)
 
     @cached_property
     def _exported(self) -> dict[str, str]:
@@ -246,8 +254,19 @@ class ImageMatcher:
         return _grouped((self._exported[record.id], record) for record in self.records)
 
     @cached_property
-    def _records_by_last(self) -> dict[str, list[ImageRecord]]:
-        return _grouped((name_key(_shown_parts(record)[-1]), record) for record in self.records)
+    def _by_end(self) -> PathEnds[ImageRecord]:
+        return PathEnds((_shown_parts(record), record) for record in self.records)
+
+    @cached_property
+    def _by_folders(self) -> PathEnds[ImageRecord]:
+        """By the name and the folders that no layout prescribes, without stored pictures."""
+        shown = ((_shown_parts(record), record) for record in self.records if not _is_stored(record))
+        return PathEnds(((*without_layout(parts[:-1]), parts[-1]), record) for parts, record in shown)
+
+    @cached_property
+    def _stored_by_end(self) -> PathEnds[ImageRecord]:
+        """Stored pictures: they lie in folders named by their bytes, which contradict no name's."""
+        return PathEnds((_shown_parts(record), record) for record in self.records if _is_stored(record))
 
     @cached_property
     def _by_stem(self) -> dict[str, list[ImageRecord]]:
@@ -278,18 +297,10 @@ def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
     return groups
 
 
-def _nearest(parts: Sequence[str], candidates: Sequence[T], path_of: Callable[[T], Sequence[str]]) -> list[T]:
-    """Those whose paths share the longest end with a name, and of these those that are written like it."""
-    if not candidates:
-        return []
-    longest = max(shared_end(parts, path_of(one)) for one in candidates)
-    found = [one for one in candidates if shared_end(parts, path_of(one)) == longest]
-    for alike in (str, partial(unicodedata.normalize, "NFC")):
-        end = [alike(part) for part in parts[-longest:]]
-        same = [one for one in found if [alike(part) for part in path_of(one)[-longest:]] == end]
-        if same:
-            return same
-    return found
+def _any_called(name: str, those: PathEnds[T]) -> T | None:
+    """One of that name, in whatever folder."""
+    found = those.deepest([name])
+    return found.things[0] if found.shared else None
 
 
 def _shown_parts(record: ImageRecord) -> tuple[str, ...]:

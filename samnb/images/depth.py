@@ -15,6 +15,7 @@ Where a file's values of colour cannot be had for certain, it is that of the fil
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -40,6 +41,7 @@ _TURNS = {
     7: (True, -1, -1),
     8: (True, -1, 1),
 }
+_STRIP = 1 << 20  # values that are converted at once
 # A range that a single value makes this many times longer is not the picture's.
 _FAR = 50
 
@@ -112,8 +114,10 @@ def hash_of_values(image: Image.Image, shown: Pixels, orientation: int) -> str:
     """
     values = np.asarray(image)
     min_white = _is_min_white(image)
-    if values.dtype.kind in "ui" and not min_white and (values == shown.astype(np.int64) * 257).all():
-        return ""
+    if values.dtype.kind in "ui" and not min_white:
+        strips = _strips(values)
+        if all((values[rows] == shown[rows].astype(np.int64) * 257).all() for rows in strips):
+            return ""
     return _hash_of(turned(values, orientation), f"{image.mode[:1]}|", f"|{min_white}")
 
 
@@ -163,19 +167,21 @@ def colour_values(content: bytes, upright: Image.Image, orientation: int) -> NDA
     if upright.format not in ("PNG", "TIFF") or upright.mode not in ("RGB", "RGBA"):
         return None
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    values = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    if values is None or values.dtype != np.uint16 or values.ndim != 3:
+    read = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    if read is None or read.dtype != np.uint16 or read.ndim != 3:
         return None
-    values = cv2.cvtColor(values, cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    values: NDArray[Any] = cv2.cvtColor(read, cv2.COLOR_BGR2RGB if read.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     if upright.format == "PNG":  # a TIFF is turned by OpenCV, whatever its flags
         values = turned(values, orientation)
     high = np.asarray(upright)
-    return values if values.shape == high.shape and (values >> 8 == high).all() else None
+    if values.shape != high.shape or not all((values[rows] >> 8 == high[rows]).all() for rows in _strips(values)):
+        return None
+    return values
 
 
 def hash_of_colour(values: NDArray[np.uint16]) -> str:
     """The pixel hash of `colour_values`; "" if 8 bits hold the same."""
-    if values.shape[2] == 3 and (values >> 8 == values & 255).all():
+    if values.shape[2] == 3 and all((values[rows] >> 8 == values[rows] & 255).all() for rows in _strips(values)):
         return ""
     return _hash_of(values, "", "")
 
@@ -196,12 +202,24 @@ def low_colour(values: NDArray[np.uint16]) -> Pixels | None:
 def _hash_of(values: NDArray[Any], before: str, after: str) -> str:
     kind = values.dtype.newbyteorder("=")
     about = f"{DECODER_VERSION}|{before}{kind}|{values.shape}{after}|".encode()
-    return hashlib.sha256(about + values.astype(values.dtype.newbyteorder("<")).tobytes()).hexdigest()
+    found = hashlib.sha256(about)
+    for rows in _strips(values):
+        found.update(values[rows].astype(values.dtype.newbyteorder("<")).tobytes())
+    return found.hexdigest()
 
 
 def _scaled(values: NDArray[Any], low: float, high: float) -> Pixels:
-    scaled = (values.astype(np.float64) - low) * (255 / ((high - low) or 1))
-    return scaled.clip(0, 255).round().astype(np.uint8)
+    shown = np.empty(values.shape, np.uint8)
+    for rows in _strips(values):
+        scaled = (values[rows].astype(np.float64) - low) * (255 / ((high - low) or 1))
+        shown[rows] = scaled.clip(0, 255).round()
+    return shown
+
+
+def _strips(values: NDArray[Any]) -> Iterator[slice]:
+    """Rows of a picture, a few million values at a time: a wide copy of all would take many times its memory."""
+    height = max(1, _STRIP * len(values) // max(1, values.size))
+    return (slice(top, top + height) for top in range(0, len(values), height))
 
 
 def _no_data(image: Image.Image, values: NDArray[Any]) -> NDArray[np.bool_] | None:

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from ..errors import AnyPath, ImageError
 
-BYTES_PER_PIXEL = 16
-"""While a picture is decoded: four in Pillow, and up to three copies with other channels, turned, or as an array."""
+BYTES_PER_PIXEL, DEEP_BYTES_PER_PIXEL = 16, 36
+"""The most that was measured while a picture, or one of more than 8 bits, was read and hashed, and a little more."""
 
 _SMALL = 16_000_000  # pixels of a picture that waits for nobody
 
@@ -60,8 +60,8 @@ _room = Room(_budget())
 
 
 @contextmanager
-def decoding(size_hw: tuple[int, int], path: AnyPath) -> Iterator[None]:
-    """Inside the block, a picture of (H, W) is decoded, with others as far as there is memory.
+def decoding(size_hw: tuple[int, int], path: AnyPath, *, deep: bool = False) -> Iterator[None]:
+    """Inside the block, a picture of (H, W), `deep` if of more than 8 bits, is read, with others as far as memory goes.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def decoding(size_hw: tuple[int, int], path: AnyPath) -> Iterator[None]:
         There is not enough memory. Nothing is said about the file, which may be sound.
     """
     height, width = size_hw
-    need = BYTES_PER_PIXEL * height * width
+    need = (DEEP_BYTES_PER_PIXEL if deep else BYTES_PER_PIXEL) * height * width
     try:
         if height * width <= _SMALL:
             yield

@@ -16,6 +16,7 @@ from typing import IO, cast
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
+from .depth import deep_colour, is_deep_grey
 from .files import open_file, read_file
 from .memory import decoding
 
@@ -62,9 +63,10 @@ def open_picture(source: bytes | AnyPath, name: AnyPath = "", *, only: tuple[str
     (3, 2)
     """
     content, name = (source, name) if isinstance(source, bytes) else (read_file(source)[0], name or source)
-    with _opened(io.BytesIO(content), name, only) as image, decoding((image.height, image.width), name):
+    with _opened(io.BytesIO(content), name, only) as image:
         _check_scans(content, image, name)
-        yield image
+        with decoding((image.height, image.width), name, deep=is_deep_grey(image) or deep_colour(content, image)):
+            yield image
 
 
 @contextmanager
@@ -146,7 +148,7 @@ def _own_limit() -> Iterator[None]:
 
 def _check_scans(content: bytes, image: Image.Image, path: AnyPath) -> None:
     """Each scan of a progressive JPEG decodes all pixels, even with few bytes: kilobytes could take hours."""
-    if image.format != "JPEG":
+    if image.format not in ("JPEG", "MPO"):  # Pillow calls a JPEG of several pictures MPO
         return
     scans = content.count(b"\xff\xda")
     if scans > _MANY_SCANS and scans * image.width * image.height > _SCANNED_PIXELS:

@@ -31,7 +31,7 @@ from .hashing import hash_of_upright, pixel_hash
 from .opening import check_size, open_header, open_picture
 from .perceptual import compute_perceptual_hash
 
-_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _ORIENTATION_TAG = 0x0112
 _STRIP = 4_000_000  # pixels that are blended at once
 _UPRIGHT = {

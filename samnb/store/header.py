@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..file_locks import open_to_read
+
 _FIRST_READ = 4096
 _LARGEST = 1 << 20
 
@@ -15,7 +17,7 @@ _LARGEST = 1 << 20
 def read_header(path: Path | str) -> dict[str, str]:
     """The metadata of a file; empty if it is gone, cannot be read or is not an entry."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(open_to_read(path), "rb", buffering=0) as file:
             start = file.read(_FIRST_READ)
             length = _length(start)
             if 8 + length > len(start):

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ..file_locks import FileLock, LockState
+from ..file_locks import FileLock, LockState, open_to_read
 from .entry import check_key
 
+_LARGEST = 1 << 26  # bytes of a file of pins: a million keys
 _log = logging.getLogger("samnb.cache")
 
 
@@ -82,7 +83,7 @@ class Pins:
             except PermissionError:  # another user's process, which may be running
                 free = False
             if free:
-                with suppress(PermissionError):  # another user's file, in a folder where only its owner may delete
+                with suppress(OSError):  # another user's, in a folder where only its owner may delete; or a folder
                     self._release(lock, path)
             else:  # also where there are no locks
                 lock.release()
@@ -118,15 +119,20 @@ class Pins:
 
     @staticmethod
     def _release(lock: FileLock, file: Path | None) -> None:
-        if file is not None:
-            for path in (file, file.with_suffix(".new")):
+        try:
+            for path in () if file is None else (file, file.with_suffix(".new")):
                 path.unlink(missing_ok=True)
-        lock.release()
+        finally:
+            lock.release()
         lock.path.unlink(missing_ok=True)
 
 
 def _keys_in(path: Path) -> set[str]:
     try:
-        return set(path.read_text().split())
-    except (FileNotFoundError, PermissionError):
+        with open(open_to_read(path), "rb", buffering=0) as file:
+            text = file.read(_LARGEST + 1).decode("ascii")
+    except (OSError, ValueError) as error:  # gone, another user's, or none that a cache object wrote
+        if not isinstance(error, FileNotFoundError):
+            _log.debug("%s: not read: %s", path, error)
         return set()
+    return set(text.split()) if len(text) <= _LARGEST else set()

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ..file_locks import open_own_file, try_lock, unlock
+from ..file_locks import open_own_file, open_to_read, try_lock, unlock
 
 SHARDS = 256
 
@@ -124,7 +124,7 @@ class UsageFile:
 
     def _read(self) -> bytes | None:
         try:
-            with open(self._path, "rb", buffering=0) as file:
+            with open(open_to_read(self._path), "rb", buffering=0) as file:
                 data = file.read(_SIZE + 1)
         except OSError:
             return None

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from pycocotools import mask as coco_mask
 
+from samnb.errors import ImageError
+from samnb.exchange.image_matching import ImageMatcher
+from samnb.exchange.readers.objects import ImageReference
+from samnb.exchange.writers.layout import Names
+from samnb.images import path_ends
 from tests.support.export_work import SIZE, square
 from tests.support.import_work import coco_file, drawn, labelme_file, polygon
 
@@ -171,3 +179,49 @@ def test_categories_in_yaml_are_read_back(first, tmp_path):
     document = yaml.safe_load((tmp_path / "y" / "data.yaml").read_text(encoding="ascii"))
     assert list(document["names"].values()) == first.categories()
     assert document["nc"] == len(first.categories())
+
+
+@pytest.mark.parametrize("name", ["..", "/", ".", "./", "../..", "\\", "\\..\\", "%2e%2e", "a/.."])
+def test_a_name_that_names_no_file_does_not_end_the_import(opened, tmp_path, name):
+    first, second = drawn(tmp_path / "p" / "image.png", seed=1), drawn(tmp_path / "q" / "b.png", seed=2)
+    labelme_file(tmp_path / "j" / "1.json", [shape()], imagePath=name, imageData=embedded(second))
+    labelme_file(tmp_path / "j" / "2.json", [shape()], imagePath=name, imageData=None)
+    labelme_file(tmp_path / "j" / "3.json", [shape()], imagePath="image.png", imageData=None)
+    session = opened("s")
+    report = session.import_("labelme", tmp_path / "j", images=first.parent)
+    assert (report.added, report.pictures_added) == (2, 2)
+    assert ["no image of that name" in failure.reason for failure in report.failed] == [True]
+    assert "image.png" in {image.filename for image in session.images()}
+    coco = coco_file(tmp_path / "c.json", [], images=[{"id": 1, "file_name": name, "width": 9, "height": 9}])
+    assert len(session.import_("coco", coco).failed) == (name != "a/..")
+
+
+def test_many_images_of_one_name_cost_each_reference_the_same(opened, monkeypatch):
+    """Of 400 patients' `session/scan.png`, 400 references are found, and as many wrong ones refused."""
+    record = opened("s").add(np.zeros((4, 4, 3), np.uint8), show=False).images[0]
+    places = [f"/data/p{number}/session/scan.png" for number in range(400)]
+    records = [replace(record, id=place, path=place, filename="scan.png", content_hash="") for place in places]
+    count, plain = 0, path_ends.name_key
+
+    def counting(name):
+        nonlocal count
+        count += 1
+        return plain(name)
+
+    monkeypatch.setattr(path_ends, "name_key", counting)
+    matcher = ImageMatcher(records)
+    for place in places:
+        assert matcher.match(ImageReference(f"/home/other{place}", Path("/none"))).path == place
+        with pytest.raises(ImageError, match="could be several"):
+            matcher.match(ImageReference(f"/home{place}".replace("/p", "/q"), Path("/none")))
+    assert count < 50 * len(places)
+    assert matcher.match(ImageReference("p7/session/scan.png", Path("/none"))).path == places[7]
+    with pytest.raises(ImageError, match="lies in another one"):
+        matcher.match(ImageReference("p7/last/scan.png", Path("/none")))
+
+
+def test_many_files_of_one_name_get_names_of_their_own_at_once():
+    names = Names()
+    began = time.perf_counter()
+    assert len({names.free("session/scan.png") for _ in range(20_000)}) == 20_000
+    assert time.perf_counter() - began < 5  # trying all numbers for each took minutes

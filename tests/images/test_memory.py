@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from samnb.errors import ImageError, ImageUnreadable
-from samnb.images import memory, read_picture, read_pixels
+from samnb.images import memory, open_picture, read_picture, read_pixels
 from samnb.images.memory import Room, decoding
 from tests.support.waiting import wait_until
 
@@ -73,3 +76,54 @@ def test_memory_that_runs_out_is_not_blamed_on_the_file(
             read(tmp_path / "a.png")
         assert not isinstance(caught.value, ImageUnreadable)
     assert read(tmp_path / "a.png") is not None
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from samnb.exchange.readers.mask_values import labels_of
+from samnb.images import read_picture
+
+def highest():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
+
+for name in sys.argv[1:]:
+    read = labels_of if Path(name).name.startswith("mask") else read_picture
+    read(Path(name).with_suffix(".small.png"))
+    Path("/proc/self/clear_refs").write_text("5")
+    before = highest()
+    read(Path(name))
+    print(Path(name).name, (highest() - before) / 9e6)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's own count")
+def test_reading_takes_no_more_than_is_reserved(tmp_path: Path) -> None:
+    for side, suffix in ((30, ".small.png"), (3000, ".png")):
+        ramp = np.broadcast_to(np.linspace(0, 60000, side).astype(np.uint16), (side, side))
+        colour = np.dstack([ramp, ramp // 2, ramp // 3])
+        stripes = (ramp[..., None] // 20000 * np.array([80, 40, 20], np.uint16)).astype(np.uint8)
+        pictures = {"deep_12": colour // 20, "deep_alpha": np.dstack([colour, ramp]), "deep_grey": ramp}
+        pictures |= {"plain": (colour >> 8).astype(np.uint8), "mask_colour": stripes}
+        for name, values in pictures.items():
+            cv2.imwrite(str(tmp_path / f"{name}{suffix}"), values, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    names = [str(tmp_path / f"{name}.png") for name in pictures]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *names], capture_output=True, text=True, check=True)
+    for name, size in (line.split() for line in done.stdout.splitlines()):
+        reserved = memory.DEEP_BYTES_PER_PIXEL if name.startswith("deep") else memory.BYTES_PER_PIXEL
+        assert 3 < float(size) <= reserved, name
+
+
+def test_more_is_reserved_for_deep_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(1)
+    monkeypatch.setattr(memory, "_room", room)
+    monkeypatch.setattr(memory, "_SMALL", 0)
+    grey = np.zeros((10, 10), np.uint16)
+    for name, values in {
+        "grey.png": grey,
+        "colour.png": np.dstack([grey] * 3),
+        "plain.png": grey.astype(np.uint8),
+    }.items():
+        cv2.imwrite(str(tmp_path / name), values)
+        with open_picture(tmp_path / name):
+            assert room.used == 100 * (16 if name == "plain.png" else 36)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import samnb
 from samnb.errors import ImageNotFound, ImageUnreadable
-from samnb.images import encode_png, open_picture, read_pixels
+from samnb.images import encode_png, open_picture, read_pixels, suffix_for
 from samnb.images.frames import count_frames
 
 HEIC = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
@@ -70,3 +70,14 @@ def test_further_pages_and_frames_are_said_and_a_reason_has_the_path_once(tmp_pa
         report = str(session.add(tmp_path, show=False))
     assert "4 files of several pages or frames, of which the first was taken" in report
     assert report.count("bad.png") == 1
+
+
+def test_the_limit_of_scans_holds_for_a_jpeg_of_several_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(samnb.images.opening, "_SCANNED_PIXELS", 20 * 30 * 50)
+    pictures = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
+    pictures[0].save(tmp_path / "a.mpo", format="MPO", save_all=True, append_images=pictures[1:])
+    assert read_pixels(tmp_path / "a.mpo").shape == (20, 30, 3)
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.mpo").read_bytes() + b"\xff\xda" * 101)
+    with pytest.raises(ImageUnreadable, match="made to be slow"):
+        read_pixels(tmp_path / "b.jpg")
+    assert suffix_for((tmp_path / "a.mpo").read_bytes()) == ".jpg"

@@ -162,6 +162,26 @@ def test_pins_of_another_process_hold_while_it_lives(cache: EmbeddingCache) -> N
     assert not [path for path in (cache.folder / "pins").iterdir() if path.suffix == ".pins"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_others_put_among_the_pins_hinders_nothing(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samnb.store.pins._LARGEST", 1000)
+    cache.pin([put(cache, 0)])
+    pins = cache.folder / "pins"
+    held = []
+    for name, content in {"large": b"a" * 1001, "bytes": b"\xff\xfe", "fine": key_of(7).encode()}.items():
+        (pins / f"{name}.pins").write_bytes(content)
+        held.append(FileLock(pins / f"{name}.lock"))
+    os.mkfifo(pins / "pipe.pins")
+    (pins / "folder.pins").mkdir()
+    held += [FileLock(pins / f"{name}.lock") for name in ("pipe", "folder")]
+    for lock in held:
+        lock.acquire()
+    assert Pins(cache.folder).of_all_processes() == {key_of(0), key_of(7)}
+    for lock in held:
+        lock.release()
+    assert Pins(cache.folder).of_all_processes() == {key_of(0)}  # what is left of them was of ended processes
+
+
 def test_pins_of_two_objects_are_seen_by_both(tmp_path: Path) -> None:
     one, two = Pins(tmp_path), Pins(tmp_path)
     one.add([key_of(1)])

@@ -62,9 +62,11 @@ def read_labelme(path: Path) -> Contents:
 
 def _labels(file: Path) -> list[str]:
     """The labels of a ``labels.txt`` for labelme; those with underscores are not objects."""
+    if not file.is_file():  # most have none
+        return []
     try:
         lines = file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    except OSError:  # most have none
+    except OSError:
         return []
     return [name for line in lines if (name := line.strip()) and not (name.startswith("_") and name.endswith("_"))]
 

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from ...errors import FormatError, ImageError, ImageNotFound
@@ -154,16 +155,20 @@ class _Meanings:
 def _picture_of(mask: Path, root: Path, pictures: PictureFolder) -> Path | None:
     """The picture that a mask's name, or its folder's name, refers to; of several the one in the matching folder."""
     inside = mask.relative_to(root).parent
-    elsewhere: list[Path] = []
     for stem, place in (*((stem, inside) for stem in _stems(mask.stem)), (inside.name, inside.parent)):
-        of_stem = [path for path in pictures.of_stem(stem) if path != mask]
-        found = [path for path in of_stem if pictures.agrees(path, place.parts)]
-        elsewhere += of_stem if stem == mask.stem else []
-        near = [path for path in found if path.parent.relative_to(pictures.root) in (inside, inside.parent)]
-        if len(near or found) > 1:
-            raise ImageError(f"could belong to several pictures: {', '.join(map(str, found[:3]))}. Rename one.")
-        if found:
-            return (near or found)[0]
+        found = pictures.agreeing(stem, place.parts)
+        near = [
+            path
+            for folder in dict.fromkeys((inside, inside.parent))
+            for path in pictures.of_stem_in(pictures.root / folder, stem)
+            if path != mask and path in found
+        ]
+        several = near or list(islice((path for path in found if path != mask), 3))
+        if len(several) > 1:
+            raise ImageError(f"could belong to several pictures: {', '.join(map(str, several))}. Rename one.")
+        if several:
+            return several[0]
+    elsewhere = [path for path in pictures.of_stem(mask.stem) if path != mask]
     if elsewhere:
         raise ImageError(
             f"no picture of that name in that folder. {elsewhere[0]} has the name and lies in another one: if it is "

@@ -78,31 +78,34 @@ def _values(path: Path) -> NDArray[Any]:
 def _read_values(path: str, mtime_ns: int, size_bytes: int) -> NDArray[Any]:
     if is_lossy(Path(path)):
         raise ImageUnreadable(path, "is stored in a lossy format, which no mask survives; save masks as PNG")
-    with open_picture(path) as opened:
+    with open_picture(path) as opened:  # to its end: what is made of the picture takes memory too
         values = np.asarray(opened)
-    if values.dtype == bool:  # black and white, not the numbers 0 and 1
-        values = values.astype(np.uint8) * np.uint8(255)
-    if values.ndim == 3:
-        values = _of_colours(values, path)
-    if values.dtype.kind == "f" or len(np.unique(values)) > _MOST_LABELS:
-        raise ImageUnreadable(path, f"has more than {_MOST_LABELS:,} values: that is a photograph, not a mask")
-    return values.astype(np.int32)
+        if values.dtype == bool:  # black and white, not the numbers 0 and 1
+            values = values.astype(np.uint8) * np.uint8(255)
+        if values.ndim == 3:
+            values = _of_colours(values, path)
+        if values.dtype.kind == "f" or len(np.unique(values)) > _MOST_LABELS:
+            raise ImageUnreadable(path, f"has more than {_MOST_LABELS:,} values: that is a photograph, not a mask")
+        return values.astype(np.int32, copy=False)
 
 
 def _of_colours(values: NDArray[Any], path: str) -> NDArray[Any]:
     """Grey values of a grey picture stored in colour; 0x1RRGGBB in a plain one; what is clear is 0."""
-    channels = values.astype(np.int32)
-    if channels.shape[2] in (2, 4):
-        channels, clear = channels[..., :-1], channels[..., -1] == 0
-        channels = np.where(clear[..., None], 0, channels)
-    if (channels == channels[..., :1]).all():
-        return channels[..., 0]
-    packed = (channels * [65536, 256, 1]).sum(axis=2)
+    clear = values[..., -1] == 0 if values.shape[2] in (2, 4) else np.zeros((), bool)
+    colours = values[..., :-1] if values.shape[2] in (2, 4) else values
+    if all(((colours[..., 0] == colours[..., other]) | clear).all() for other in range(1, colours.shape[2])):
+        return np.where(clear, 0, colours[..., 0])
+    packed = np.zeros(values.shape[:2], np.int32)
+    for channel in range(3):
+        packed <<= 8
+        packed |= colours[..., channel]
+    packed[np.broadcast_to(clear, packed.shape)] = 0
     count = len(np.unique(packed))
     if count > 256:
         raise ImageUnreadable(path, f"has {count:,} colours: that is a photograph, not a mask")
     # Beyond all numbers, so that blue alone is no number.
-    return np.where(packed, packed | _COLOUR, 0)
+    packed[packed != 0] |= _COLOUR
+    return packed
 
 
 def is_lossy(path: Path) -> bool:

@@ -8,10 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from ...atomic_files import make_folder, publish, remove_stale, staging_path, sync, write_atomic
+from ...atomic_files import keep_names, make_folder, publish, remove_stale, staging_path, sync, write_atomic
 from ...errors import ImageError, StoreError, UnknownName
 from ...json_files import read_json
 from ...records import AnnotationRecord, Failure, ImageRecord
@@ -93,14 +93,17 @@ class Names:
 
     def __init__(self) -> None:
         self._used: set[str] = set()
+        self._numbers: dict[str, int] = {}  # the last one of a name, so that many of one name take no longer each
 
     def free(self, name: str) -> str:
         """The name, with a number before its suffix if it is taken; reserves the result."""
         stem, suffix = os.path.splitext(name)
-        number, free = 1, name
+        key = name.casefold()
+        number, free = self._numbers.get(key, 1), name
         while free.casefold() in self._used:
             number += 1
             free = f"{stem}~{number}{suffix}"
+        self._numbers[key] = number
         self._used.add(free.casefold())
         return free
 
@@ -246,7 +249,8 @@ class FolderWriter:
         for file in self.files:
             file.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._aside / file.relative_to(self.folder), file)
-        sync({place for file in self.files for place in (file.parent, *file.parent.parents) if self._is_inside(place)})
+        places = {file.parent for file in self.files}
+        keep_names({above for place in places for above in (place, *place.parents) if self._is_inside(above)})
         for file in self.stale - set(self.files):
             file.unlink(missing_ok=True)
 
@@ -268,9 +272,8 @@ class _Manifest:
         try:
             values = read_json(folder / MANIFEST)
             lists = {**values.get("others", {}), values["format"]: values["files"]}
-            files = {
-                format: {folder / name for name in names if _is_inside(folder, name)} for format, names in lists.items()
-            }
+            inside = _Inside(folder)
+            files = {format: {folder / name for name in names if inside(name)} for format, names in lists.items()}
             return cls(folder, values["format"], files)
         except (FileNotFoundError, NotADirectoryError):
             return cls(folder)
@@ -294,12 +297,26 @@ class _Manifest:
         return json.dumps(values, indent=1).encode("ascii")
 
 
-def _is_inside(folder: Path, name: str) -> bool:
-    """Whether it is a file of the folder: listed files are deleted, and anybody may have written the list."""
-    path = Path(name)
-    if path.is_absolute() or ".." in path.parts:
-        return False
-    return Path(os.path.realpath((folder / path).parent)).is_relative_to(os.path.realpath(folder))
+class _Inside:
+    """Whether a name is a file of a folder: listed files are deleted, and anybody may have written the list.
+
+    Links are followed once for each folder of the names.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._root = os.path.join(os.path.realpath(folder), "")
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, name: str) -> bool:
+        path = PurePath(name)
+        if path.is_absolute() or path.drive or ".." in path.parts:
+            return False
+        parent = os.path.dirname(name)
+        if parent not in self._known:
+            real = os.path.join(os.path.realpath(self._folder / parent), "")
+            self._known[parent] = real.startswith(self._root)
+        return self._known[parent]
 
 
 def each(
