@@ -10,6 +10,7 @@ entries of `REGISTRY`; other packages add theirs by the entry point group ``samn
 """
 
 from .candidates import Candidates, SupportsProposals
+from .phrases import Exemplar, ExemplarTokens, FoundObjects, SupportsPhrases
 from .protocol import (
     HasPrecision,
     HasThreads,
@@ -24,6 +25,7 @@ from .registry import (
     REGISTRY,
     available_models,
     broken_plugins,
+    check_phrases,
     download,
     installed,
     load_model,
@@ -42,6 +44,9 @@ __all__ = [
     "REGISTRY",
     "Candidates",
     "Entry",
+    "Exemplar",
+    "ExemplarTokens",
+    "FoundObjects",
     "HasPrecision",
     "HasThreads",
     "Model",
@@ -49,10 +54,12 @@ __all__ = [
     "ModelInfo",
     "Proposal",
     "SupportsBatches",
+    "SupportsPhrases",
     "SupportsProposals",
     "available_models",
     "broken_plugins",
     "check_draws",
+    "check_phrases",
     "download",
     "draws",
     "embedding_spec_of",

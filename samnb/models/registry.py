@@ -15,6 +15,8 @@ from . import tiny
 from .devices import check_device, check_precision
 from .huggingface import families
 from .huggingface.model import HuggingFaceSam
+from .huggingface.sam3 import Sam3
+from .phrases import SupportsPhrases
 from .plugins import find_plugins
 from .protocol import Model, ModelEntry
 from .sam import mobile_sam, variants
@@ -42,7 +44,7 @@ REGISTRY: dict[str, ModelEntry] = {
     "tiny": ModelEntry(tiny.MODEL, _load_tiny),
     **{info.name: _sam_entry(info, variants.sam_config(info.name)) for info in variants.MODELS},
     "mobile_sam": _sam_entry(mobile_sam.MODEL, mobile_sam.sam_config()),
-    **{info.name: ModelEntry(info, HuggingFaceSam) for info in families.MODELS},
+    **{info.name: ModelEntry(info, Sam3 if info.phrases else HuggingFaceSam) for info in families.MODELS},
 }
 """samnb's own models by name."""
 
@@ -141,6 +143,30 @@ def available_models() -> list[ModelInfo]:
     """
     known = {**REGISTRY, **find_plugins(REGISTRY).entries}
     return [_measured(entry.info) if entry.info is tiny.MODEL else entry.info for entry in known.values()]
+
+
+def check_phrases(model: Model) -> SupportsPhrases:
+    """The model, if it finds objects by words.
+
+    Raises
+    ------
+    ModelError
+        It does not; the message names the registered models that do.
+
+    Examples
+    --------
+    >>> check_phrases(load_model("tiny"))
+    Traceback (most recent call last):
+        ...
+    samnb.errors.ModelError: tiny knows no words. Open the session with a model that does: 'sam3'; samnb models sam3.
+    """
+    if isinstance(model, SupportsPhrases):
+        return model
+    names = [info.name for info in available_models() if info.phrases]
+    raise ModelError(
+        f"{model.name} knows no words. Open the session with a model that does: {', '.join(map(repr, names))}; samnb "
+        f"models {names[0]}."
+    )
 
 
 def broken_plugins() -> dict[str, str]:

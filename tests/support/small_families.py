@@ -90,6 +90,71 @@ def _hiera() -> dict[str, Any]:
     }
 
 
+SAM3_PATCH = 14
+SAM3_GRID = 8
+SAM3_SIDE = SAM3_PATCH * SAM3_GRID
+
+
+def sam3() -> Any:
+    from transformers import Sam3VideoConfig, Sam3VideoModel
+
+    backbone = {
+        **{"model_type": "sam3_vit_model", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2},
+        **{"num_attention_heads": 2, "image_size": SAM3_SIDE, "patch_size": SAM3_PATCH, "window_size": 4},
+        **{"global_attn_indexes": [1], "pretrain_image_size": SAM3_SIDE // 2},
+    }
+    vision = {
+        **{"model_type": "sam3_vision_model", "backbone_config": backbone, "fpn_hidden_size": 32},
+        "backbone_feature_sizes": [[4 * SAM3_GRID] * 2, [2 * SAM3_GRID] * 2, [SAM3_GRID] * 2],
+    }
+    text = {
+        **{"model_type": "clip_text_model", "vocab_size": len(sam3_words()), "hidden_size": 32},
+        **{"intermediate_size": 64, "projection_dim": 32, "num_hidden_layers": 2, "num_attention_heads": 2},
+        **{"max_position_embeddings": 32, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1},
+    }
+    part = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "num_layers": 1}
+    detector = {
+        **{"model_type": "sam3", "vision_config": vision, "text_config": text, "geometry_encoder_config": part},
+        **{"detr_encoder_config": part, "detr_decoder_config": part | {"num_layers": 2, "num_queries": 20}},
+        "mask_decoder_config": {"hidden_size": 32, "num_attention_heads": 2},
+    }
+    memory = {
+        **{"memory_attention_hidden_size": 32, "memory_attention_feed_forward_hidden_size": 64},
+        **{"memory_attention_num_layers": 1, "memory_encoder_hidden_size": 32, "memory_encoder_output_channels": 8},
+        **{"mask_downsampler_embed_dim": 32, "memory_fuser_embed_dim": 32, "memory_fuser_intermediate_dim": 64},
+        **{"memory_fuser_num_layers": 1, "memory_attention_rope_feat_sizes": [SAM3_GRID, SAM3_GRID]},
+    }
+    tracker = {
+        **{"model_type": "sam3_tracker_video", "vision_config": vision, "image_size": SAM3_SIDE},
+        "prompt_encoder_config": _PROMPTS | {"image_size": SAM3_SIDE, "patch_size": SAM3_PATCH},
+        "mask_decoder_config": _DECODER,
+    }
+    return Sam3VideoModel(Sam3VideoConfig(detector_config=detector, tracker_config=tracker | memory))
+
+
+def sam3_words() -> dict[str, int]:
+    """A vocabulary in which every word is spelled letter by letter."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    return {name: number for number, name in enumerate(names)}
+
+
+def save_sam3(folder: Path, *, seed: int = 0) -> Path:
+    """A small SAM 3 with the files and the tensor names of the published folder."""
+    from safetensors.torch import load_file, save_file
+    from transformers import CLIPTokenizer, Sam3ImageProcessor, Sam3Processor
+
+    save(sam3, folder, seed=seed)
+    # transformers 5.23 saves the tracker's names with their prefix twice; the published file has it once.
+    path = folder / "model.safetensors"
+    double = "tracker_model.tracker_model."
+    tensors = {name.replace(double, "tracker_model."): tensor for name, tensor in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+    images = Sam3ImageProcessor(size={"height": SAM3_SIDE, "width": SAM3_SIDE})
+    Sam3Processor(images, CLIPTokenizer(vocab=sam3_words(), merges=[])).save_pretrained(folder)
+    return folder
+
+
 SMALL = {"sam_vit_base": sam, "sam_hq_vit_b": sam_hq, "sam2.1_hiera_tiny": sam2, "edgetam": edgetam}
 """By one registry name of each family."""
 

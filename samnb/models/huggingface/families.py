@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import CheckpointDamaged, CheckpointMismatch
 from ...json_files import read_json
-from ..weights.checkpoints import META_SAM2, TRANSFORMERS, ModelInfo, WeightFile
+from ..weights.checkpoints import META_SAM2, SAM3, TRANSFORMERS, ModelInfo, WeightFile
 from . import meta_checkpoint
 
 FILES = ("model.safetensors", "config.json")
@@ -269,6 +269,11 @@ FAMILIES: dict[str, Family] = {
         Family(
             *("edgetam", "EdgeTamModel", "EdgeTamConfig", "Sam2ImageProcessor", ("edgetam", "edgetam_video")), **_SAM2
         ),
+        # One tensor, before both necks; the three maps that a click needs are made of it when it is decoded.
+        Family(
+            *("sam3", "Sam3TrackerModel", "Sam3TrackerConfig", "Sam3ImageProcessor", ("sam3_video",)),
+            **{**_SAM2, "tensors": ("image_embedding",), "to_tensors": lambda given: {"image_embedding": given}},
+        ),
     )
 }
 """By the name of the family."""
@@ -310,6 +315,13 @@ def _sam2(version: str, size: str, millions: float) -> ModelInfo:
     return replace(info, single=single)
 
 
+def _sam3() -> ModelInfo:
+    words = "SAM 3: finds objects by phrases and by examples, and answers clicks"
+    info = _info("sam3", "sam3", 848, "facebook/sam3", words)
+    own: dict[str, Any] = {"files": (*FILES, "tokenizer.json"), "layout": SAM3, "phrases": True}
+    return replace(info, licence="SAM License; access on request", gated=True, **own)
+
+
 def _sam_hq(letter: str, size: str, millions: float) -> ModelInfo:
     source = f"syscv-community/sam-hq-vit-{size}"
     return _info(f"sam_hq_vit_{letter}", "sam_hq", millions, source, f"SAM-HQ ViT-{letter.upper()}, for fine outlines")
@@ -341,5 +353,6 @@ MODELS: tuple[ModelInfo, ...] = (
     *(_sam2(version, size, millions) for version in ("2.1", "2") for size, millions in _SIZES),
     _info("edgetam", "edgetam", 13.9, "yonigozlan/EdgeTAM-hf", "EdgeTAM: SAM 2's decoder, a light encoder", "timm"),
     *(_sam_hq(*which) for which in (("b", "base", 95), ("l", "large", 314), ("h", "huge", 643))),
+    _sam3(),
     *(_sam(*which) for which in (("base", 94), ("large", 312), ("huge", 641))),
 )

@@ -27,7 +27,7 @@ from ..preprocessing import Prepared, check_pixels, input_size_of
 from ..sam.reference import import_segment_anything
 from ..weights.checkpoints import ModelInfo, WeightFile
 from .decoder import FamilyDecoder
-from .families import FAMILIES, Family
+from .families import FAMILIES, Family, FamilyConfig
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class HuggingFaceSam(LazyTorchModel[FamilyDecoder]):
 
     def __init__(self, info: ModelInfo, weights: WeightFile, *, device: str = "auto", precision: str = "auto"):
         self.family: Family = FAMILIES[info.family]
-        self.config = self.family.read_config(info, weights.path)
+        self.config = self._read_config(info, weights.path)
         own: dict[str, Any] = {"identity": self.config.identity(weights.sha256), "preparation": self.config.preparation}
         super().__init__(info, weights, device=device, precision=precision, **own)
         self._processor_lock = Lock()
@@ -64,6 +64,9 @@ class HuggingFaceSam(LazyTorchModel[FamilyDecoder]):
         size = (array.shape[0], array.shape[1])
         with self._errors_of("prepare", size):
             return Prepared(self._scaled(array), size)
+
+    def _read_config(self, info: ModelInfo, path: Path) -> FamilyConfig:
+        return self.family.read_config(info, path)
 
     def _input_size(self, prepared: Prepared) -> tuple[int, int]:
         side = self.config.image_size

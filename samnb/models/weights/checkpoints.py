@@ -31,12 +31,14 @@ _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch files from before t
 _SAM_DEPTHS = {12: "vit_b", 24: "vit_l", 32: "vit_h"}
 TRANSFORMERS = "a transformers model"
 META_SAM2 = "SAM 2 as Meta published it"
+SAM3 = "SAM 3 of transformers"
 _OTHER_FAMILIES = {
     "image_encoder.trunk.": META_SAM2,
     "sam_mask_decoder.": META_SAM2,
     "mask_decoder.hf_token.": "SAM-HQ as its authors published it",
     "image_encoder.layers.": "mobile_sam",
     "vision_encoder.": TRANSFORMERS,
+    "detector_model.": SAM3,
 }
 
 
@@ -76,6 +78,10 @@ class ModelInfo:
         If the weights are a folder: the same weights as one file in their authors' own layout, which works too.
     depths : dict
         Model name by the number of blocks of the image encoder, where several models share one layout.
+    gated : bool
+        Its owners give access on request.
+    phrases : bool
+        It finds objects by words: a `samnb.models.SupportsPhrases`.
     """
 
     name: str
@@ -94,6 +100,8 @@ class ModelInfo:
     parameters: int = 0
     single: ModelInfo | None = None
     depths: Mapping[int, str] = field(default_factory=dict, repr=False)
+    gated: bool = False
+    phrases: bool = False
 
     def of(self, path: Path) -> ModelInfo:
         """Return the facts about the weights in this file: `single`, or the model itself."""
@@ -286,6 +294,7 @@ def where_from(info: ModelInfo) -> str:
             f"Put {' and '.join(info.files)}, as transformers saves them, into the folder {place}, or name another "
             f"folder: Session(checkpoint=…). They are at {info.url}; "
             f"`hf download {info.url.removeprefix('https://huggingface.co/')} --local-dir {place}` fetches them."
+            + (" Ask for access there first, and log in: `hf auth login`." if info.gated else "")
             + (f" {info.single.file_name}, as one file, will do too: {where_from(info.single)}" if info.single else "")
         )
     source = f" from {info.url}" if info.url else ""
