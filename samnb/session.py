@@ -58,6 +58,7 @@ from .status import Status
 from .templates import Template
 from .templates.evaluation import LabelledImage
 from .templates.image_features import ImageFeatures
+from .templates.phrase_examples import ExampleBoxes, check_goes_with_phrase
 from .templates.report import Sweep, TemplateReport
 from .templates.service import TemplateService
 
@@ -893,26 +894,34 @@ class Session:
         name: str,
         *,
         categories: Sequence[str] | None = None,
-        strategy: str = "match_all",
+        strategy: str | None = None,
         background: Mapping[ImageRef, Sequence[Sequence[float]]] | None = None,
         features: str | None = None,
+        phrase: str | Mapping[str, str] | None = None,
+        examples: ExampleBoxes | None = None,
         **parameters: float,
     ) -> Template:
-        """A template made from the annotations by hand, saved under its name.
+        """A template made from the annotations by hand, or by a phrase, saved under its name.
 
         Parameters
         ----------
         name : str
         categories : sequence of str, optional
-            None: all that have annotations by hand.
-        strategy : {"match_all", "match", "fixed"}
-            Every instance, the best one, or the same relative prompt on every image.
+            None: all that have annotations by hand. With one phrase: the name of its category; None: the phrase.
+        strategy : {"match_all", "match", "fixed", "phrase"}, optional
+            Every instance, the best one, the same relative prompt on every image, or all that a phrase or `examples`
+            name. None: "phrase" with one of these two, else "match_all".
         background : mapping of image to (N, 2), optional
             (x, y) in image pixels, on things that are mistaken for the object: places more similar to them than to the
             examples are left out.
         features : str, optional
             The name of another model: its features are compared, and the session's model draws the masks. Such an image
             has two embeddings, each computed once. None or "": the session's model.
+        phrase : str or mapping of category to str, optional
+            A short noun phrase, such as "yellow taxi", for a model that knows words.
+        examples : mapping of image to boxes, or annotations, optional
+            (x0, y0, x1, y1) in image pixels, or `samnb.models.Exemplar` for negative ones too, on any images. They are
+            searched with the phrase, or alone. Of annotations the bounding boxes count.
         **parameters
             See `samnb.templates.DEFAULT_PARAMETERS`.
 
@@ -922,8 +931,16 @@ class Session:
             A category without annotations by hand, an unknown strategy, or no such model.
         UnknownOption
             An unknown parameter.
+        ModelError
+            A phrase or examples, and the session's model knows no words; the message names models that do.
+        TemplateError
+            Options that do not go together.
         """
-        options: Any = {"categories": categories, "strategy": strategy, "background": background}
+        if phrase is not None or examples is not None:
+            check_goes_with_phrase(strategy=strategy, background=background, features=features)
+            own: Any = {"categories": categories, "parameters": parameters}
+            return self._templates.make_by_phrase(name, phrase, examples, **own)
+        options: Any = {"categories": categories, "strategy": strategy or "match_all", "background": background}
         options["features"] = features
         return self._templates.make(name, self.catalog.annotations(source=BY_HAND), **options, parameters=parameters)
 

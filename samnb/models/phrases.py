@@ -8,8 +8,8 @@ Boxes are (x0, y0, x1, y1) in image pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -89,6 +89,8 @@ class FoundObjects:
         (x0, y0, x1, y1) in image pixels.
     masks : LazyMasks
         N masks (H, W) bool, each computed when it is first read.
+    small : (N, h, w) bool
+        The masks of the whole image, at the size at which they were computed.
     model : str
         Fingerprint of the model.
     ms : float
@@ -98,7 +100,7 @@ class FoundObjects:
     --------
     >>> masks = LazyMasks(2, (4, 4), lambda index, out: None)
     >>> boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3]], np.float32)
-    >>> found = FoundObjects("coin", np.array([0.9, 0.4], np.float32), boxes, masks)
+    >>> found = FoundObjects("coin", np.array([0.9, 0.4], np.float32), boxes, masks, np.ones((2, 2, 2), bool))
     >>> len(found), len(found.above(0.5))
     (2, 1)
     """
@@ -107,6 +109,7 @@ class FoundObjects:
     scores: NDArray[np.float32]
     boxes: NDArray[np.float32]
     masks: LazyMasks = field(repr=False)
+    small: NDArray[np.bool_] = field(repr=False)
     model: str = ""
     ms: float = 0.0
 
@@ -129,10 +132,15 @@ class FoundObjects:
             out[:] = whole.one(index)
 
         masks = LazyMasks(count, (whole.shape[1], whole.shape[2]), make)
-        return FoundObjects(self.phrase, self.scores[:count], self.boxes[:count], masks, self.model, self.ms)
+        return replace(
+            self, scores=self.scores[:count], boxes=self.boxes[:count], masks=masks, small=self.small[:count]
+        )
 
 
 Exemplars = Sequence[Exemplar | ExemplarTokens]
+
+Find = Callable[..., FoundObjects]
+"""`SupportsPhrases.find`."""
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from .devices import check_device, check_precision
 from .huggingface import families
 from .huggingface.model import HuggingFaceSam
 from .huggingface.sam3 import Sam3
-from .phrases import SupportsPhrases
+from .phrases import Find, FoundObjects, SupportsPhrases
 from .plugins import find_plugins
 from .protocol import Model, ModelEntry
 from .sam import mobile_sam, variants
@@ -167,6 +167,15 @@ def check_phrases(model: Model) -> SupportsPhrases:
         f"{model.name} knows no words. Open the session with a model that does: {', '.join(map(repr, names))}; samnb "
         f"models {names[0]}."
     )
+
+
+def finder(model: Model) -> Find:
+    """`find` of a model; for one without words it raises as `check_phrases`, when it is called."""
+
+    def find(*given: Any, **options: Any) -> FoundObjects:
+        return check_phrases(model).find(*given, **options)
+
+    return find
 
 
 def broken_plugins() -> dict[str, str]:

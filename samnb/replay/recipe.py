@@ -24,7 +24,7 @@ from ..errors import RecipeError
 from ..json_files import TooLarge, read_json
 from ..masks import decode_rle
 from ..masks.rle import check_rle
-from ..models import Model
+from ..models import Model, finder
 from ..models.candidates import proposer
 from ..prompts import Embedding, Prediction, Prompt
 from ..records import AnnotationRecord, CategoryRecord, ImageRecord
@@ -342,7 +342,8 @@ class RecipeDecoder:
         if template not in self._found:
             decode, wanted = self.model.decode, self.templates[template]
             features = self._features_of(self._image, wanted)
-            self._found[template] = find_objects(wanted, features, decode, propose=proposer(decode, self.model))
+            ways: Any = {"propose": proposer(decode, self.model), "find": finder(self.model)}
+            self._found[template] = find_objects(wanted, features, decode, **ways)
         return [match.mask for match in self._found[template] if match.category == category]
 
 

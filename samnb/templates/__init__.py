@@ -1,6 +1,14 @@
 """Templates: objects tuned on a few images and found in many."""
 
 from .parameters import DEFAULT_PARAMETERS
-from .template import STRATEGY_NAMES, CategoryExamples, Example, Template, make_template
+from .template import STRATEGY_NAMES, CategoryExamples, Example, ImageExemplars, Template, make_template
 
-__all__ = ["DEFAULT_PARAMETERS", "STRATEGY_NAMES", "CategoryExamples", "Example", "Template", "make_template"]
+__all__ = [
+    "DEFAULT_PARAMETERS",
+    "STRATEGY_NAMES",
+    "CategoryExamples",
+    "Example",
+    "ImageExemplars",
+    "Template",
+    "make_template",
+]

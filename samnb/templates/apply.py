@@ -13,7 +13,7 @@ from ..catalog.values import to_json
 from ..jobs import Event, JobControl
 from ..masks import decode_rle, mask_iou
 from ..masks.geometry import overlap_of_smaller
-from ..models import Model
+from ..models import Model, finder
 from ..models.candidates import proposer
 from ..records import ACCEPTED, REJECTED, UNSURE
 from .other_features import ReadFeatures
@@ -92,7 +92,9 @@ def _apply_to(
     features_of: Callable[[ImageRecord], ReadFeatures],
 ) -> tuple[list[AnnotationRecord], int]:
     read = features_of(image)
-    matches = find_objects(template, read.features, model.decode, propose=proposer(model.decode, model))
+    matches = find_objects(
+        template, read.features, model.decode, propose=proposer(model.decode, model), find=finder(model)
+    )
     limits = template.parameters
     # Read after the search, which takes a while: annotations accepted meanwhile count too. A mask of another size
     # belongs to an earlier picture under this name. Rejected annotations are not found again.

@@ -31,6 +31,7 @@ def check_template(template: Any) -> None:
             _check_example(category.category, example)
         vectors = [*category.background, *(one.prototype for one in category.examples)]
         lengths |= _lengths(category.category, vectors)
+        _check_exemplars(category)
         cells |= _lengths(category.category, [vector for one in category.examples for vector in _of_cells(one)])
     # Cells are compared on one map of an embedding, means on all: the lengths are the same where there is one map.
     if len(lengths - {0}) > 1 or len(cells) > 1 or (cells and max(cells) > max(lengths)):
@@ -53,6 +54,21 @@ def _check_example(category: str, example: Any) -> None:
         raise ValueError(f"an example of {category!r}: expected its pixel hash; got {example.pixel_hash!r}")
     if example.rle:
         check_rle(example.rle)
+
+
+def _check_exemplars(category: Any) -> None:
+    if category.phrase:
+        _check_name("a phrase", category.phrase)
+    for one in category.exemplars:
+        what = f"exemplars of {category.category!r}"
+        if not isinstance(one.pixel_hash, str):
+            raise ValueError(f"{what}: expected their pixel hash; got {one.pixel_hash!r}")
+        if not one.boxes or len(one.boxes) != len(one.positive):
+            raise ValueError(f"{what}: expected boxes, and as many values in positive; got {len(one.boxes)}")
+        if not all(0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1 for x0, y0, x1, y1 in one.boxes):
+            raise ValueError(f"{what}: expected boxes (x0, y0, x1, y1) from 0 to 1; got {list(one.boxes)[:2]}")
+        if one.tokens.ndim != 2 or not one.tokens.size or not np.isfinite(one.tokens).all():
+            raise ValueError(f"{what}: expected tokens as lists of finite numbers of one length")
 
 
 def _of_cells(example: Any) -> list[NDArray[np.float32]]:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ..errors import NothingToMeasure, TemplateError
 from ..masks import decode_rle, mask_iou
-from ..models import Model
+from ..models import Model, finder
 from ..models.candidates import Candidates, Propose, proposer
 from ..prompts import Embedding, Prompt
 from ..records import ImageRecord
 from .image_features import ImageFeatures, as_features
 from .match import Match
+from .phrase_strategy import KnownSearches
 from .report import DetectionCounts, ImageMetrics, Sweep, SweepRow
 from .strategies import find_objects
 from .template import Template
@@ -89,7 +90,9 @@ def evaluate_image(template: Template, labelled: LabelledImage, model: Model, *,
     return compare_with_labels(
         template,
         labelled,
-        find_objects(template, labelled.embedding(), model.decode, propose=proposer(model.decode, model)),
+        find_objects(
+            template, labelled.embedding(), model.decode, propose=proposer(model.decode, model), find=finder(model)
+        ),
         min_iou,
     )
 
@@ -126,8 +129,9 @@ def sweep(
     for one in labelled:
         images += 1
         features, propose = as_features(one.embedding()), memoized(proposer(model.decode, model))
+        find = KnownSearches(finder(model))
         for number, candidate in enumerate(templates):
-            matches = find_objects(candidate, features, model.decode, propose=propose)
+            matches = find_objects(candidate, features, model.decode, propose=propose, find=find)
             tallies[number] += compare_with_labels(candidate, one, matches, min_iou).tally
     if not images:
         raise NothingToMeasure(f"template {template.name!r}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..masks.geometry import overlap_of_smaller
 from ..models.candidates import Propose
+from ..models.phrases import Find
 from ..prompts import Prediction, Prompt
 
 Decode = Callable[..., Prediction]
@@ -18,10 +19,11 @@ Decode = Callable[..., Prediction]
 
 @dataclass(frozen=True)
 class PromptDecoder:
-    """Decodes prompts: `decode` for one prompt with any options, `propose` for many points at once."""
+    """A model: `decode` for one prompt with any options, `propose` for many points, `find` for phrases."""
 
     decode: Decode
     propose: Propose
+    find: Find | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ class Parameter:
     default, min, max : float
     place : int
         Among the tuner's sliders, from the top.
-    used_by : {"all", "fixed", "match"}
-        The strategies that read it; "match": all but "fixed".
+    used_by : {"all", "fixed", "search", "examples", "match"}
+        The strategies that read it; "search": all but "fixed", "examples": all but "phrase", "match": all but both.
     slider : (min, max, step)
         The range of the slider, which may be narrower than `min` to `max`.
     help : str
@@ -32,7 +32,7 @@ class Parameter:
     min: float
     max: float
     place: int
-    used_by: Literal["all", "fixed", "match"]
+    used_by: Literal["all", "fixed", "search", "examples", "match"]
     slider: tuple[float, float, float]
     help: str
 
@@ -40,6 +40,24 @@ class Parameter:
     def integer(self) -> bool:
         """True for whole numbers."""
         return isinstance(self.slider[2], int)
+
+    def is_used_by(self, strategy: str) -> bool:
+        """Whether a strategy reads it.
+
+        Examples
+        --------
+        >>> [p.name for p in PARAMETERS if p.is_used_by("phrase")]
+        ['min_score', 'review_score', 'max_objects', 'max_overlap', 'max_iou_between']
+        """
+        return strategy == "fixed" if self.used_by == "fixed" else strategy not in _UNUSED_BY[self.used_by]
+
+
+_UNUSED_BY: Mapping[str, tuple[str, ...]] = {
+    "all": (),
+    "search": ("fixed",),
+    "examples": ("phrase",),
+    "match": ("fixed", "phrase"),
+}
 
 
 # In the order of their names in saved templates, which must not change: it is part of the content.
@@ -50,8 +68,8 @@ PARAMETERS = (
     # cosine of the mask with the prototype x predicted IoU
     Parameter("min_score", 0.3, 0, 1, 0, "all", (0.0, 1.0, 0.01), "accept from: below it nothing is kept"),
     Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01), "sure from: below it an object waits for review"),
-    # per category and image, for "match_all"
-    Parameter("max_objects", 50, 1, 10_000, 9, "match", (1, 200, 1), "the maximum in an image"),
+    # per category and image, for "match_all" and "phrase"
+    Parameter("max_objects", 50, 1, 10_000, 9, "search", (1, 200, 1), "the maximum in an image"),
     # of two masks above one of these two, the one with the lower score is dropped
     Parameter("max_overlap", 0.5, 0, 1, 4, "all", (0.0, 1.0, 0.01),
               "share of the smaller mask that may lie in another"),
@@ -64,7 +82,7 @@ PARAMETERS = (
     # as a share of the image's longest side; 0: not at all
     Parameter("max_shift", 0.0, 0, 1, 7, "fixed", (0.0, 0.5, 0.01), "how far an object may have moved (fixed)"),
     # factor of the similarity with background examples
-    Parameter("background_weight", 1.0, 0, 1, 6, "all", (0.0, 1.0, 0.05), "how much background examples subtract"),
+    Parameter("background_weight", 1.0, 0, 1, 6, "examples", (0.0, 1.0, 0.05), "how much background examples subtract"),
     # the largest groups of cells of an example, 2 to 5; 0: its mean alone
     Parameter("parts", 0, 0, 5, 10, "match", (0, 5, 1), "number of parts of an example that count as examples"),
     # 1: the model refines a found mask; 2: then also with its bounding box

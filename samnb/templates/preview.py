@@ -17,17 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images import thumbnail
-from ..models import Model
+from ..masks import mask_bbox
+from ..models import Exemplar, FoundObjects, Model, finder
 from ..models.candidates import Candidates, proposer
-from ..prompts import Embedding, Prediction, Prompt
+from ..prompts import Embedding, LazyMasks, Prediction, Prompt
 from ..records import ImageRecord
 from .evaluation import LabelledImage, compare_with_labels
 from .features import make_example, prototype
 from .image_features import ImageFeatures, as_features
 from .match import Match
+from .phrase_strategy import KnownSearches, image_exemplars
 from .report import ImageMetrics
 from .strategies import find_objects
-from .template import Example, Template
+from .template import Example, ImageExemplars, Template
 
 #: The longest side of a preview, in pixels.
 SIDE = 320
@@ -39,6 +41,9 @@ ROOM = 48 * 2**20
 #: from a model whose logits are 256 across.
 DECODED_ROOM = 64 * 2**20
 
+
+#: Score from which objects of a phrase are kept for other thresholds: nearly all of a search are below it.
+LEAST_FOUND = 0.01
 
 #: The number of cached searches per image.
 _SEARCHES = 16
@@ -126,6 +131,7 @@ class Sample:
         self._lock = threading.Lock()
         self._ready: tuple[NDArray[np.uint8], ImageFeatures, LabelledImage] | None = None
         self._ask_model, self._room, self._asked = proposer(model.decode, model), ROOM, 0
+        self._find = KnownSearches(self._find_light, least=LEAST_FOUND)
         self._decoded: dict[tuple[Any, ...], _Answer] = {}
         self._decoded_room = DECODED_ROOM
         self._answers: dict[Prompt, Candidates] = {}
@@ -146,14 +152,15 @@ class Sample:
             last = self._search_of(template)
             if last is None or last.min_score != least:
                 asked = self._asked
-                matches = tuple(find_objects(template, features, self._decode, propose=self._propose))
+                ways: Any = {"propose": self._propose, "find": self._find}
+                matches = tuple(find_objects(template, features, self._decode, **ways))
                 if last is not None and asked == self._asked:
                     tried = last.tried
                 else:
                     # The same search once more, from cached predictions only: it also returns low scores.
                     all_of_it = template.with_parameters(min_score=0.0, cascade=0)
                     again = self._decoded_again if template.parameters["guidance"] else self._decode
-                    tried = tuple(find_objects(all_of_it, features, again, propose=self._again))
+                    tried = tuple(find_objects(all_of_it, features, again, propose=self._again, find=self._find))
                 last = _Search(template, least, matches, tried)
             # Sliders go back and forth: the last few searches are kept, one for each set of other parameters.
             self._searches = [last, *(each for each in self._searches if not each.is_of(template))][:_SEARCHES]
@@ -185,6 +192,14 @@ class Sample:
             features = self._made_ready()[1]
             return make_example(self.image.pixel_hash, match.prompt, match.mask, features, place=place)
 
+    def exemplars_of(self, marked: Sequence[tuple[Match, bool]]) -> ImageExemplars:
+        """Exemplars of a template from matches of a preview, each with whether it is a positive one."""
+        with self._lock:
+            embedding = self._made_ready()[1].embedding
+            found = ((mask_bbox(match.mask), good) for match, good in marked)
+            boxes = [Exemplar((x, y, x + wide, y + high), good) for (x, y, wide, high), good in found]
+            return image_exemplars(self.image.pixel_hash, boxes, embedding, self._model)
+
     def _search_of(self, template: Template) -> _Search | None:
         return next((each for each in self._searches if each.is_of(template)), None)
 
@@ -199,7 +214,7 @@ class Sample:
             if self._measured is None or self._measured[0] != what:
                 self._measured = (what, compare_with_labels(template, known, matches, min_iou))
             figures = self._measured[1]
-        hashes = {example.pixel_hash for examples in template.categories for example in examples.examples}
+        hashes = {one for examples in template.categories for one in examples.pixel_hashes}
         least = template.parameters["min_score"]
         below = tuple(match for match in search.tried if match.score < least)
         is_example = self.image.pixel_hash in hashes
@@ -218,6 +233,18 @@ class Sample:
                 self._answers[prompt] = candidates
                 self._room -= candidates.small.nbytes
         return answers
+
+    def _find_light(self, embedding: Embedding, **options: Any) -> FoundObjects:
+        """`SupportsPhrases.find`, with the masks as bits and without logits."""
+        self._asked += 1
+        found = finder(self._model)(embedding, **options)
+        packed = [np.packbits(found.masks.one(number)) for number in range(len(found))]
+
+        def make(index: int, out: NDArray[np.bool_]) -> None:
+            out[:] = np.unpackbits(packed[index], count=out.size).reshape(out.shape)
+
+        size_hw = embedding.original_size
+        return replace(found, masks=LazyMasks(len(found), size_hw, make))
 
     def _again(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Candidates]:
         return [self._answers.get(prompt) or _no_answer(prompt) for prompt in prompts]

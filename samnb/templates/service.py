@@ -20,6 +20,7 @@ from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle
 from ..masks.clicks import first_click
+from ..models import check_phrases
 from ..prompts import Prompt
 from ..records import BY_HAND, Failure, ImageRef
 from .apply import apply_events
@@ -27,6 +28,8 @@ from .evaluation import LabelledImage, PackedMasks, evaluate_image, sweep
 from .features import cells_at, make_example
 from .image_features import ImageFeatures
 from .other_features import FeatureReader
+from .phrase_examples import ExampleBoxes, boxes_by_image, named_phrases
+from .phrase_strategy import image_exemplars
 from .report import WORST, ImageMetrics, Sweep, TemplateReport
 from .template import CategoryExamples, Example, Template, make_template
 
@@ -80,6 +83,11 @@ class TemplateService:
         features: str | None = None,
     ) -> Template:
         """A template from annotations by hand; it is saved."""
+        if strategy == "phrase":
+            raise TemplateError(
+                f"strategy 'phrase': expected a phrase or examples; got none. session.template({name!r}, "
+                'phrase="yellow taxi", examples={"a.jpg": [(x0, y0, x1, y1)]})'
+            )
         records = [(self._library.read(image), points) for image, points in (background or {}).items()]
         known = list(dict.fromkeys(a.category for a in by_hand))
         wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
@@ -128,6 +136,31 @@ class TemplateService:
         )
         models = {"model": self._model.fingerprint, "features": other[0], "features_model": other[1]}
         return make_template(name, strategy, [examples], parameters=parameters, **models)
+
+    def make_by_phrase(
+        self,
+        name: str,
+        phrase: str | Mapping[str, str] | None,
+        examples: ExampleBoxes | None,
+        *,
+        categories: Sequence[str] | None,
+        parameters: Mapping[str, float],
+    ) -> Template:
+        """A template of strategy "phrase"; it is saved."""
+        check_phrases(self._model)
+        phrases = named_phrases(name, phrase, categories)
+        if examples is not None and len(phrases) > 1:
+            raise TemplateError(
+                f"examples: expected one phrase with them; got {len(phrases)}: make a template of each."
+            )
+        boxes = [] if examples is None else boxes_by_image(examples)
+        records = [(self._library.read(image), exemplars) for image, exemplars in boxes]
+        made = tuple(
+            image_exemplars(record.pixel_hash, exemplars, self.features.of(record).features.embedding, self._model)
+            for record, exemplars in records
+        )
+        found = [CategoryExamples(category, (), (), words, made) for category, words in phrases.items()]
+        return self.save(make_template(name, "phrase", found, parameters=parameters, model=self._model.fingerprint))
 
     def other_models(self) -> list[str]:
         """Names of the models whose features the latest versions of this model's templates compare."""
@@ -330,7 +363,7 @@ class TemplateService:
             # A mask of another size belongs to an earlier picture under this name.
             if annotation.category in categories and sizes.get(annotation.image_id) == tuple(annotation.rle["size"]):
                 rles.setdefault(annotation.image_id, {}).setdefault(annotation.category, []).append(annotation.rle)
-        used = {example.pixel_hash for examples in template.categories for example in examples.examples}
+        used = {one for examples in template.categories for one in examples.pixel_hashes}
         annotated = [record for record in records if record.id in rles]
         chosen = [record for record in annotated if on_examples or record.pixel_hash not in used]
         if not chosen:

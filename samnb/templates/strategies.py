@@ -20,11 +20,13 @@ from ..errors import TemplateError, UnknownName
 from ..masks import mask_bbox, mask_iou
 from ..masks.clicks import deepest_pixel
 from ..models.candidates import Candidates, Propose, as_candidates, proposer
+from ..models.phrases import Find
 from ..prompts import Embedding, Prediction, Prompt
 from .features import share_matched_back, similarity_map
 from .fixed_strategy import find_fixed
 from .image_features import ImageFeatures, as_features, cells_of
 from .match import Decode, Match, PromptDecoder, without_doubles
+from .phrase_strategy import find_phrase
 from .template import STRATEGY_NAMES, CategoryExamples, Template
 
 #: Radius around a tried place in which no other is tried, in diameters of an example.
@@ -35,7 +37,12 @@ MAX_MISSES = 8
 
 
 def find_objects(
-    template: Template, embedding: Embedding | ImageFeatures, decode: Decode, *, propose: Propose | None = None
+    template: Template,
+    embedding: Embedding | ImageFeatures,
+    decode: Decode,
+    *,
+    propose: Propose | None = None,
+    find: Find | None = None,
 ) -> list[Match]:
     """All objects of all categories, category by category, the best score first.
 
@@ -51,6 +58,8 @@ def find_objects(
         `Model.decode`.
     propose : callable, optional
         `Model.propose`, if the model has it: the same masks in less time.
+    find : callable, optional
+        `SupportsPhrases.find`, for strategy "phrase".
 
     Raises
     ------
@@ -61,19 +70,21 @@ def find_objects(
     """
     if template.strategy not in STRATEGIES:
         raise UnknownName("strategy", template.strategy, STRATEGIES)
-    find, features, decoder = (
+    search, features, decoder = (
         STRATEGIES[template.strategy],
         as_features(embedding),
-        PromptDecoder(decode, propose or proposer(decode)),
+        PromptDecoder(decode, propose or proposer(decode), find),
     )
     _check_length(template, features)
-    found = [match for examples in template.categories for match in find(template, examples, features, decoder)]
+    found = [match for examples in template.categories for match in search(template, examples, features, decoder)]
     return _without_rivals(found, template.parameters["max_iou_between"]) if len(template.categories) > 1 else found
 
 
 def _check_length(template: Template, features: ImageFeatures) -> None:
     """Raise `TemplateError` for features that cannot be compared with the template's."""
     examples = [example for each in template.categories for example in each.examples]
+    if not examples:
+        return  # of a phrase: no features are compared
     means = {len(example.prototype) for example in examples} - {0}
     cells = {len(cell) for example in examples for cell in (*example.parts, *example.around)}
     expected = (features.length, len(features.features))
@@ -299,7 +310,12 @@ def _smooth(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
 Strategy = Callable[[Template, CategoryExamples, ImageFeatures, PromptDecoder], list[Match]]
 
 #: Strategy name → function; `add_strategy` adds to it.
-STRATEGIES: dict[str, Strategy] = {"fixed": find_fixed, "match": _find_best, "match_all": _find_all}
+STRATEGIES: dict[str, Strategy] = {
+    "fixed": find_fixed,
+    "match": _find_best,
+    "match_all": _find_all,
+    "phrase": find_phrase,
+}
 
 
 def add_strategy(name: str, find: Strategy) -> None:

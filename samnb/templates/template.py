@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..atomic_files import write_atomic
 from ..errors import TemplateError, UnknownName
 from ..json_files import read_json
-from ..prompts import Prompt
+from ..prompts import Box, Prompt
 from .checks import check_template
 from .parameters import DEFAULT_PARAMETERS, checked_parameters
 
@@ -27,7 +27,7 @@ FILE_VERSION = 1
 """Version of the files that `Template.save` writes."""
 
 #: The strategies of templates; `samnb.templates.strategies.add_strategy` adds to them.
-STRATEGY_NAMES = ["fixed", "match", "match_all"]
+STRATEGY_NAMES = ["fixed", "match", "match_all", "phrase"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +136,44 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False)
+class ImageExemplars:
+    """Boxes on one image, for strategy "phrase": what the model made of them, and where they were.
+
+    Parameters
+    ----------
+    pixel_hash : str
+        Of the image.
+    boxes : tuple of (x0, y0, x1, y1)
+        As fractions of the image.
+    positive : tuple of bool
+        One for each box: False for what is mistaken for the object.
+    tokens : (N, C) float32
+        What is searched with: `samnb.models.ExemplarTokens.values`. The image is not needed again.
+    """
+
+    pixel_hash: str
+    boxes: tuple[Box, ...]
+    positive: tuple[bool, ...]
+    tokens: NDArray[np.float32]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "pixel_hash": self.pixel_hash,
+            "boxes": [list(box) for box in self.boxes],
+            "positive": list(self.positive),
+            "tokens": [[round(float(v), 5) for v in token] for token in self.tokens],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ImageExemplars:
+        """Read what `as_dict` wrote."""
+        boxes = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in values["boxes"])
+        tokens = np.asarray(values["tokens"], np.float32)
+        return cls(values["pixel_hash"], boxes, tuple(bool(one) for one in values["positive"]), tokens)
+
+
+@dataclass(frozen=True, eq=False)
 class CategoryExamples:
     """The examples of one category.
 
@@ -145,11 +183,22 @@ class CategoryExamples:
     examples : tuple of Example
     background : tuple of (C,) float32
         Background examples: embeddings of cells, each of length 1.
+    phrase : str
+        For strategy "phrase": what is searched; "" for the exemplars alone.
+    exemplars : tuple of ImageExemplars
+        For strategy "phrase".
     """
 
     category: str
     examples: tuple[Example, ...]
     background: tuple[NDArray[np.float32], ...] = ()
+    phrase: str = ""
+    exemplars: tuple[ImageExemplars, ...] = ()
+
+    @property
+    def pixel_hashes(self) -> frozenset[str]:
+        """Of the images that hold the examples."""
+        return frozenset(one.pixel_hash for one in self.examples) | {one.pixel_hash for one in self.exemplars}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -157,6 +206,8 @@ class CategoryExamples:
             "category": self.category,
             "examples": [example.as_dict() for example in self.examples],
             "background": [[round(float(v), 6) for v in cell] for cell in self.background],
+            **({"phrase": self.phrase} if self.phrase else {}),
+            **({"exemplars": [one.as_dict() for one in self.exemplars]} if self.exemplars else {}),
         }
 
     @classmethod
@@ -164,7 +215,8 @@ class CategoryExamples:
         """Read what `as_dict` wrote."""
         examples = tuple(Example.from_dict(example) for example in values["examples"])
         background = tuple(np.asarray(cell, np.float32) for cell in values.get("background", ()))
-        return cls(values["category"], examples, background)
+        exemplars = tuple(ImageExemplars.from_dict(one) for one in values.get("exemplars", ()))
+        return cls(values["category"], examples, background, values.get("phrase", ""), exemplars)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +228,9 @@ class Template:
     name : str
     version : int
         1 and up; the same name with other content gets the next version.
-    strategy : {"match_all", "match", "fixed"}
-        Every instance found by similarity, the best one, or the same relative prompt on every image.
+    strategy : {"match_all", "match", "fixed", "phrase"}
+        Every instance found by similarity, the best one, the same relative prompt on every image, or all that a phrase
+        or exemplars name.
     categories : tuple of CategoryExamples
     parameters : mapping
         See `DEFAULT_PARAMETERS`.
@@ -299,8 +352,12 @@ class Template:
             raise TemplateError(f"{path}: not whole ({what}). {expected}: copy it again.") from error
 
     def __repr__(self) -> str:
-        examples = ", ".join(f"{len(c.examples)} {c.category}" for c in self.categories)
+        examples = ", ".join(f"{_count(c)} {c.category}" for c in self.categories)
         return f"<Template {self.name} v{self.version}: {self.strategy}, examples: {examples}>"
+
+
+def _count(category: CategoryExamples) -> int:
+    return len(category.examples) + sum(len(one.boxes) for one in category.exemplars)
 
 
 def make_template(
@@ -322,12 +379,17 @@ def make_template(
     UnknownOption
         For an unknown parameter.
     TemplateError
-        For a parameter out of its range, or a name that is empty or holds an "@".
+        For a parameter out of its range, a name that is empty or holds an "@", or strategy "phrase" without a phrase.
     """
     # "coins@2" would read as version 2 of the template "coins".
     if not name.strip() or "@" in name:
         raise TemplateError(f"template name: expected some text without '@'; got {name!r}.")
     if strategy not in STRATEGY_NAMES:
         raise UnknownName("strategy", strategy, STRATEGY_NAMES)
+    if strategy == "phrase" and (lacking := [one.category for one in categories if not (one.phrase or one.exemplars)]):
+        raise TemplateError(
+            f"strategy 'phrase': {lacking[0]!r} has neither a phrase nor exemplars. Make it by "
+            'session.template(name, phrase="yellow taxi", examples=…).'
+        )
     merged = {**DEFAULT_PARAMETERS, **checked_parameters(parameters or {})}
     return Template(name, strategy, tuple(categories), model, merged, features=features, features_model=features_model)

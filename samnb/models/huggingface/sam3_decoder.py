@@ -131,9 +131,8 @@ class PhraseDecoder:
         logits = answer.pred_masks[0, torch.from_numpy(order).to(self.device)].float().cpu()
         height, width = embedding.original_size
         corners = answer.pred_boxes[0].float().cpu().numpy()[order] * np.array([width, height] * 2, np.float32)
-        return FoundObjects(
-            phrase, scores[order], corners, _scaled_masks(logits, (height, width)), model=self._fingerprint
-        )
+        masks, small = _scaled_masks(logits, (height, width)), (logits > 0).numpy()
+        return FoundObjects(phrase, scores[order], corners, masks, small, model=self._fingerprint)
 
     def exemplar_tokens(self, embedding: Embedding, exemplars: Sequence[Exemplar]) -> ExemplarTokens:
         """See `samnb.models.phrases.SupportsPhrases.exemplar_tokens`."""

@@ -84,18 +84,29 @@ class Feedback:
         return "by your marks: " + " · ".join(parts)
 
     def applied(self, template: Template, samples: Sequence[Sample]) -> Template:
-        """The template with the good ones as further examples and the bad ones as background examples."""
+        """The template with the good ones as further examples and the bad ones as background examples.
+
+        With strategy "phrase": as positive and negative exemplars.
+        """
         if not self.all:
             return template
         by_image = {sample.image.id: sample for sample in samples}
         categories = []
         for each in template.categories:
             own = [m for m in self.all if m.match.category == each.category and m.image_id in by_image]
+            if template.strategy == "phrase":
+                new = tuple(
+                    sample.exemplars_of(marked)
+                    for name, sample in by_image.items()
+                    if (marked := [(m.match, m.good) for m in own if m.image_id == name])
+                )
+                categories.append(replace(each, exemplars=each.exemplars + new) if new else each)
+                continue
             place = any(example.place is not None for example in each.examples)
             good = tuple(by_image[m.image_id].example_of(m.match, place=place) for m in own if m.good)
             bad: tuple[NDArray[np.float32], ...] = tuple(
                 by_image[m.image_id].prototype_of(m.match.mask) for m in own if not m.good
             )
-            new = replace(each, examples=each.examples + good, background=each.background + bad)
-            categories.append(new if good or bad else each)
+            changed = replace(each, examples=each.examples + good, background=each.background + bad)
+            categories.append(changed if good or bad else each)
         return replace(template, categories=tuple(categories))

@@ -28,7 +28,7 @@ def grid_round(template: Template) -> dict[str, Sequence[float]]:
     steps = [min(max(round(limits["min_score"] + by, 2), 0.0), 1.0) for by in (-0.1, 0.0, 0.1)]
     overlaps = sorted({0.3, limits["max_overlap"], 0.7})[:3]
     ratios = sorted({2.0, limits["max_area_ratio"]})
-    if template.strategy == "fixed":
+    if template.strategy in ("fixed", "phrase"):
         return {"min_score": sorted(set(steps)), "max_overlap": overlaps}
     return {"min_score": sorted(set(steps)), "max_overlap": overlaps, "max_area_ratio": ratios}
 

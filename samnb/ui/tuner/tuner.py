@@ -327,7 +327,7 @@ class Tuner(ipywidgets.VBox):
         return sweep(template, sweeping.grid_round(template), others or known, self.session.model)
 
     def _is_example(self, image: ImageRecord) -> bool:
-        return image.pixel_hash in {e.pixel_hash for each in self.saved.categories for e in each.examples}
+        return any(image.pixel_hash in each.pixel_hashes for each in self.saved.categories)
 
     def _take_sweep(self, result: Any, error: Exception | None) -> None:
         self._sweep.disabled = False
@@ -353,7 +353,9 @@ class Tuner(ipywidgets.VBox):
         self._error_line = ErrorLine()
         own = style.html(f"<style>{gallery.CSS}{thresholds.CSS}{sweeping.CSS}</style>", "samnb-sheet")
         self._thresholds = thresholds.Thresholds(lambda least, sure: self.set(min_score=least, review_score=sure))
-        self._choice = ipywidgets.Dropdown(options=STRATEGY_NAMES, value=self._strategy, description="strategy")
+        # Of a phrase there are no examples to compare, and examples have no phrase.
+        names = [name for name in STRATEGY_NAMES if (name == "phrase") == (self._strategy == "phrase")]
+        self._choice = ipywidgets.Dropdown(options=names, value=self._strategy, description="strategy")
         self._choice.observe(self._on_strategy, "value")
         self._sliders = {parameter.name: self._slider(parameter) for parameter in _SLIDERS}
         self._compare = style.tool("Before", self.toggle_before, "Show what the saved version finds")
@@ -421,8 +423,7 @@ class Tuner(ipywidgets.VBox):
                 value = self._values[name]
                 slider.min, slider.max = min(slider.min, _like(slider, value)), max(slider.max, _like(slider, value))
                 slider.description, slider.value = name, _like(slider, value)
-                unused = "match" if self._strategy == "fixed" else "fixed"
-                style.show(slider, parameter.used_by != unused and self._matters(name))
+                style.show(slider, parameter.is_used_by(self._strategy) and self._matters(name))
         finally:
             self._setting = False
 
@@ -431,7 +432,7 @@ class Tuner(ipywidgets.VBox):
             return len(self.saved.categories) > 1
         if name == "background_weight":
             return any(examples.background for examples in self._used)
-        return name != "max_objects" or self._strategy == "match_all"
+        return name != "max_objects" or self._strategy != "match"
 
     @show_errors("The slider did nothing")
     def _on_slider(self, change: Any) -> None:

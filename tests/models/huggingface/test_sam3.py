@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from samnb import Session
 from samnb.cache import EmbeddingCache
 from samnb.errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing, ModelError, PromptError
+from samnb.masks import mask_iou
 from samnb.models import Exemplar, ExemplarTokens, FoundObjects, SupportsPhrases, check_phrases, load_model
 from samnb.models.huggingface.sam3 import Sam3
 from samnb.models.huggingface.sam3_decoder import RECENT, Recent
@@ -507,7 +508,9 @@ def test_files_saved_by_other_versions_of_transformers_are_the_same_weights(copy
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_a_session_encodes_once_for_words_examples_and_clicks(folder: Path, pictures: Any, tmp_path: Path) -> None:
+def test_a_session_encodes_once_for_words_examples_clicks_and_templates(
+    folder: Path, pictures: Any, tmp_path: Path
+) -> None:
     from PIL import Image
 
     for name, pixels in pictures.items():
@@ -515,10 +518,21 @@ def test_a_session_encodes_once_for_words_examples_and_clicks(folder: Path, pict
     with Session(tmp_path / "session", model="sam3", checkpoint=folder) as session:
         session.add(tmp_path)
         session.prewarm(show=False).wait()
+        assert session.model.encodes == len(pictures)
     with Session(tmp_path / "session", model="sam3", checkpoint=folder) as session:
         session.predict("coffee.png", points=[(150, 100)])
         model = check_phrases(session.model)
-        embedding, hit = session.embedding("coffee.png")
+        embedding, hit = session.embedding("rocket.png")
         assert hit
-        assert len(model.find(embedding, phrase="dog"))
+        template = session.template("dogs", phrase="dog", examples={"coffee.png": list(EXEMPLARS)}, max_overlap=1)
+        *events, _ = session.apply_stream(template)
+        assert [event.status for event in events] == ["computed"] * 2
+        tokens = model.exemplar_tokens(session.embedding("coffee.png")[0], EXEMPLARS)
+        found = model.find(embedding, phrase="dog", exemplars=[tokens])
+        saved = session.annotations(image="rocket.png")
+        np.testing.assert_allclose(sorted(one.score for one in saved), sorted(found.scores), atol=1e-4)
+        assert mask_iou(max(saved, key=lambda one: one.score).mask, found.masks.one(0)) > 0.99
+        session.accept_mask("rocket.png", found.masks.one(0), category="dog")
+        assert session.evaluate(template).images
+        assert len(session.sweep(template, {"min_score": [0.3, 0.5]}).rows) == 2
         assert session.model.encodes == 0
