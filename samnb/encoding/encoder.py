@@ -23,7 +23,7 @@ from .autotune import TuningResult
 from .priority import Priority
 from .regions import Region, region_hash
 from .storage_check import encode_to_store
-from .tasks import EncodeTask, load_or_encode, of_size
+from .tasks import EncodeTask, load_or_encode, metadata_of, of_size
 
 _log = logging.getLogger("samnb.encoding")
 
@@ -99,6 +99,8 @@ class Encoder:
             content_hash=image.content_hash,
             size_hw=image.size_hw if all(image.size_hw) else None,
             precision=self._precision,
+            fingerprint=self.model.fingerprint,
+            embedding_spec=self.embedding_spec,
         )
 
     @cached_property
@@ -142,7 +144,8 @@ class Encoder:
             pixels = read_checked(image.path, image.pixel_hash, image.dataset)[y0:y1, x0:x1]
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
-        metadata = {"pixel_hash": pixels_hash, "filename": f"{image.filename} {region}", "model": self.model.name}
+        made_of = self.model.fingerprint, self.embedding_spec
+        metadata = metadata_of(pixels_hash, f"{image.filename} {region}", self.model.name, *made_of)
         with self.priority(), self.waiting.requesting(self.key(pixels_hash)), self.forgets_changed(image):
             embedding, hit = of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
             if hit:

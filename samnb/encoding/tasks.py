@@ -18,6 +18,7 @@ from ..cache import EmbeddingCache
 from ..images import read_known
 from ..models import Model, SupportsBatches, load_model
 from ..prompts import Embedding
+from ..store.entry import round_trip
 from ..store.limits import Limits
 from .storage_check import encode_to_store
 
@@ -66,11 +67,24 @@ class EncodeTask:
     precision: str = "auto"
     content_hash: str = ""
     size_hw: tuple[int, int] | None = None
+    fingerprint: str = ""
+    embedding_spec: str = ""
 
     @property
     def metadata(self) -> dict[str, str]:
         """For the header of the entry."""
-        return {"pixel_hash": self.pixel_hash, "filename": self.filename, "model": self.model}
+        return metadata_of(self.pixel_hash, self.filename, self.model, self.fingerprint, self.embedding_spec)
+
+
+def metadata_of(pixel_hash: str, filename: str, model: str, fingerprint: str, embedding_spec: str) -> dict[str, str]:
+    """For the header of an entry: what its key is made of, by which it is checked, and what people look for."""
+    return {
+        "pixel_hash": pixel_hash,
+        "filename": filename,
+        "model": model,
+        "fingerprint": fingerprint,
+        "recipe": embedding_spec,
+    }
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,8 @@ def of_size(
     if hit and size_hw not in (None, embedding.original_size):
         cache.set_aside(key, f"of a picture of (H, W) {embedding.original_size}, expected {size_hw}")
         embedding, hit = cache.get_or_compute(key, compute, about=about)
+        if hit and embedding.original_size != size_hw:  # it cannot be moved, or a remote tier has it too
+            return round_trip(compute(), cache.dtype), False
     return embedding, hit
 
 

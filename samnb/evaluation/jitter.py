@@ -8,7 +8,7 @@ spread: the standard deviation between the seeds, of the mean over all cases and
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -106,7 +106,7 @@ def evaluate_jittered(model: Model, cases: Iterable[Case], *, seeds: int = 5) ->
     ----------
     model : Model
     cases : iterable of Case
-        Cases that the model cannot decode are left out.
+        Those that the model cannot decode, with any of the first clicks, are left out.
     seeds : int
         How often every case is clicked; the seeds are 0, 1, 2, …
 
@@ -136,18 +136,21 @@ def evaluate_jittered(model: Model, cases: Iterable[Case], *, seeds: int = 5) ->
             embeddings[key] = model.encode(case.pixels)
         return embeddings[key], known
 
-    rows = []
+    numbered = [replace(case, image=str(number)) for number, case in enumerate(kept)]
+    found: dict[str, list[tuple[float, float]]] = {}
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
-        report = evaluate(model, kept, max_clicks=5, embed=embed, first=partial(jittered_click, rng=rng))
-        rows.append([(case.after(1), case.after(5)) for case in report.cases])
-    table = np.array(rows, float)
+        report = evaluate(model, numbered, max_clicks=5, embed=embed, first=partial(jittered_click, rng=rng))
+        for result in report.cases:
+            found.setdefault(result.image, []).append((result.after(1), result.after(5)))
+    # A case that cannot be decoded with every first click is left out, so that all seeds have the same.
+    table = np.array([rows for rows in found.values() if len(rows) == seeds], float)
     if not table.size:
         raise PromptError("There is no case to click.")
-    means = table.mean(axis=1)
+    means = table.mean(axis=0)
     return Jitter(
-        cases=table.shape[1],
+        cases=len(table),
         iou_1=tuple(means[:, 0].tolist()),
         iou_5=tuple(means[:, 1].tolist()),
-        case_spread=float(table[:, :, 0].std(axis=0).mean()),
+        case_spread=float(table[:, :, 0].std(axis=1).mean()),
     )

@@ -205,6 +205,10 @@ def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     for name, expected in (("schema", str(SCHEMA)), ("key", key)):
         if metadata[name] != expected:
             raise EntryDamaged(f"{name}: expected {expected}, got {metadata[name]}")
+    made_of = [metadata.get(name) for name in ("pixel_hash", "fingerprint", "recipe")]
+    # Entries of before lack some of them.
+    if all(made_of) and make_key(*made_of) != key:
+        raise EntryDamaged(f"of another picture or model than its key: {metadata.get('model')}")
     return start, metadata, fields
 
 

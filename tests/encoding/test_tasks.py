@@ -14,6 +14,7 @@ from samnb.encoding.tasks import encode_into_store, of_size, prepared_picture
 from samnb.errors import ImageChanged
 from samnb.prompts import Embedding
 from samnb.session import Session
+from samnb.store.entry import serialize
 from tests.support.numpy_model import NumpyModel
 
 
@@ -75,3 +76,42 @@ def test_an_entry_of_another_picture_under_the_key_is_set_aside(tmp_path: Path) 
     assert of_size((6, 8), EmbeddingCache(cache.folder), key, lambda: wrong, {})[0].tensors["t"].max() == 2
     assert of_size(None, cache, key, lambda: wrong, {})[1] is True
     assert cache.check().quarantined == 1
+
+
+def test_a_wrong_entry_that_stays_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be changed keeps it, or a remote tier has it again."""
+    cache, key = EmbeddingCache(tmp_path / "embeddings"), "ab" * 32
+    wrong, right = (
+        Embedding({"t": np.full((2, 2), value, np.float32)}, size, (4, 4))
+        for value, size in ((1, (9, 9)), (2.1, (6, 8)))
+    )
+    cache.put(key, wrong, about={})
+    monkeypatch.setattr(EmbeddingCache, "set_aside", lambda self, key, reason: None)
+    found, hit = of_size((6, 8), cache, key, lambda: right, {})
+    assert (found.original_size, hit) == ((6, 8), False)
+    assert found.tensors["t"].max() == np.float16(2.1)  # as from the store
+
+
+def test_an_entry_of_another_model_is_set_aside(tmp_path: Path) -> None:
+    """Its checksum and its key are right; what it says it was made of gives another key."""
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    with Session(tmp_path / "s") as session:
+        session.add([tmp_path / "a.png"], dataset="monday", show=False)
+        encoder, [image] = session._encoder, session.images()
+        embedding, hit = encoder.embedding(image)
+        assert not hit
+        about = encoder.task(image).metadata
+        for field in ("fingerprint", "pixel_hash", "recipe"):
+            raw = serialize(
+                encoder.key(image.pixel_hash), embedding, dtype="float16", metadata=about | {field: "other"}
+            )
+            session.cache.clear_memory()
+            session.cache.path_of(encoder.key(image.pixel_hash)).write_bytes(raw)
+            assert encoder.embedding(image)[1] is False, field
+            session.cache.clear_memory()
+            assert encoder.embedding(image)[1] is True
+        assert session.cache.check().quarantined == 3
+        region = (0, 0, 10, 10)
+        assert [encoder.region_embedding(image, region)[1] for _ in range(2)] == [False, True]
+        session.cache.clear_memory()
+        assert encoder.region_embedding(image, region)[1] is True

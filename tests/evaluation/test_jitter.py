@@ -106,3 +106,16 @@ def test_the_text_says_what_varies():
     assert told == (
         "first click at random, 2 seeds: 0.500 ± 0.100 after 1 click, 0.900 ± 0.000 after 5; one case varies by 0.250"
     )
+
+
+def test_a_case_that_some_first_clicks_cannot_decode_is_left_out_for_all_seeds():
+    class Refuses(Halves):
+        def decode(self, embedding, prompt, **options):
+            if embedding.tensors["pixels"].max() == 1:
+                if prompt.points[0][0] < 30:
+                    raise ModelError("not on the left")
+                embedding = Embedding({"pixels": np.zeros(SIZE)}, SIZE, SIZE)
+            return super().decode(embedding, prompt, **options)
+
+    both = evaluate_jittered(Refuses(), [case(0), case(1)], seeds=6)
+    assert (both.cases, len(both.iou_1)) == (1, 6)
