@@ -48,6 +48,7 @@ from .models import check_draws, load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
 from .proposals import Everything, Like, Proposal, Proposals, Query
+from .proposals.grouping import ALIKE
 from .proposals.service import ProposalService, Shown
 from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
 from .replay.recipe import Recipe
@@ -870,6 +871,18 @@ class Session:
     def unreview_proposals(self, proposals: Proposal | Iterable[Proposal]) -> int:
         """Undo `reject_proposals`: they are offered again; returns their number."""
         return self._proposals.unreview(proposals)
+
+    def group_proposals(self, proposals: Iterable[Proposal], *, alike: float = ALIKE) -> list[Proposals]:
+        """Groups of proposals that look alike, to be accepted at one stroke; the largest group first.
+
+        Parameters
+        ----------
+        proposals : iterable of Proposal
+            Of one image or of several.
+        alike : float
+            -1 to 1: mean cosine of two groups' features from which they are one.
+        """
+        return self._proposals.groups(proposals, alike=alike)
 
     def forget_proposals(
         self,

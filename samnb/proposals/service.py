@@ -8,6 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..annotations.annotation import Annotation, Annotations
 from ..annotations.rows import category_name
 from ..annotations.service import AnnotationService
@@ -17,12 +20,15 @@ from ..encoding.encoder import Encoder
 from ..errors import ImageChanged, PromptError
 from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
+from ..masks import decode_rle
 from ..masks.clicks import first_click
 from ..prompts import Prediction, Prompt
 from ..records import ACCEPTED, BY_HAND, REJECTED, ImageRecord, ImageRef, NewAnnotation, ProposalRecord
+from ..templates.image_features import ImageFeatures
 from ..templates.service import ShownMask, TemplateService
 from ..templates.template import CategoryExamples, Template
 from .covered import uncovered
+from .grouping import group_alike
 from .like import NAME, Like
 from .proposal import Proposal, Proposals
 from .query import Query, Search, query_key
@@ -101,7 +107,9 @@ class ProposalService:
         values = {**made.parameters, **parameters}
         options = {"strategy": made.strategy, "features": made.features, "parameters": values}
         decided = self.find(query=example, annotated=True, rejected=True)
-        accepted, rejected = ([self._shown(p) for p in decided if p.review == r] for r in (ACCEPTED, REJECTED))
+        open_ones = {one.id for one in self.find(query=example)}  # an accepted one may have been undone since
+        accepted = [self._shown(one) for one in decided if one.review == ACCEPTED and one.id not in open_ones]
+        rejected = [self._shown(one) for one in decided if one.review == REJECTED]
         learnt = self._templates.of_masks(NAME, NAME, accepted, rejected, **options)
         [new] = learnt.categories
         known = {(one.pixel_hash, to_json(one.rle)) for one in before.examples}
@@ -168,6 +176,22 @@ class ProposalService:
             wanted = {record.pixel_hash for record in self._library.select(dataset, images)}
         key = None if query is None else query_key(query)
         return self._catalog.forget_proposals(pixel_hashes=wanted, model=self._encoder.model.fingerprint, search=key)
+
+    def groups(self, proposals: Iterable[Proposal], *, alike: float) -> list[Proposals]:
+        """Proposals that look alike, the largest group first; those of several images together."""
+        some = list(proposals)
+        if not some:
+            return []
+        means: list[NDArray[np.float32]] = []
+        by_image: dict[str, ImageFeatures] = {}
+        for one in some:
+            if one.image_id not in by_image:
+                by_image[one.image_id] = self._templates.features.of(one.image_record).features
+            # Decoded here and not kept: all masks of a large picture together take gigabytes.
+            means.append(by_image[one.image_id].mean_inside(decode_rle(one.rle)))
+        shares = [one.area / (one.image_record.width * one.image_record.height) for one in some]
+        found = group_alike(np.stack(means), shares, alike=alike)
+        return [Proposals(some[number] for number in group) for group in found]
 
     # -- decided -----------------------------------------------------------------------------------
 

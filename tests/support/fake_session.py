@@ -11,7 +11,8 @@ import numpy as np
 
 from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import ModelError, PromptError, UnknownName
-from samnb.masks import mask_area, mask_bbox
+from samnb.jobs import Event
+from samnb.masks import encode_rle, mask_area, mask_bbox, mask_iou
 from samnb.prompts import Prediction, Prompt
 from samnb.records import CategoryRecord
 
@@ -64,6 +65,32 @@ class FakeAnnotation:
         return (self.id, self.image_id, self.category, self.mask.tobytes(), self.score, self.prompt, self.layer)
 
 
+@dataclass(frozen=True)
+class FakeQuery:
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class FakeProposal:
+    id: int
+    image_id: str
+    search: str
+    mask: np.ndarray
+    score: float
+
+    @property
+    def rle(self):
+        return encode_rle(self.mask)
+
+    @property
+    def bbox(self):
+        return mask_bbox(self.mask)
+
+    @property
+    def area(self):
+        return mask_area(self.mask)
+
+
 @dataclass(eq=False)
 class FakeSession:
     """Discs round the first point, and the whole picture, as masks."""
@@ -79,6 +106,8 @@ class FakeSession:
     error: Exception | None = None
     unreadable: tuple = ()
     named: dict = field(default_factory=dict)
+    searched: dict = field(default_factory=dict)
+    rejected: set = field(default_factory=set)
     changes: AnnotationChanges = field(default_factory=AnnotationChanges)
     encoding_changes: AnnotationChanges = field(default_factory=AnnotationChanges)
 
@@ -184,6 +213,48 @@ class FakeSession:
         self.kept = [a for a in self.kept if a.id != annotation.id]
         self.changes.emit(annotation.image_id)
         return len(self.kept) < before
+
+    # -- proposals: discs in a row, and one round the first
+
+    def everything(self):
+        return FakeQuery("everything")
+
+    def like(self, example):
+        return FakeQuery("like")
+
+    def propose_stream(self, query, *, images):
+        if self.error is not None:
+            return iter([Event("failed", details={"error": str(self.error)})])
+        for image in images:
+            if (image.id, query.kind) not in self.searched:
+                self.searched[image.id, query.kind] = self._found(image, query)
+        return iter([Event("computed"), Event("done")])
+
+    def _found(self, image, query):
+        discs = [(20, 40, 9, 0.9), (50, 40, 9, 0.8), (80, 40, 9, 0.7), (20, 40, 16, 0.6)]
+        some = discs if query.kind == "everything" else discs[:2]
+        rows, columns = np.mgrid[: image.height, : image.width]
+        masks = [(np.hypot(columns - x, rows - y) < radius, score) for x, y, radius, score in some]
+        return [FakeProposal(next(self._ids), image.id, query.kind, mask, score) for mask, score in masks if mask.any()]
+
+    def proposals(self, *, images, query=None, kind=None, annotated=False, rejected=False):
+        [image] = images
+        found = self.searched.get((image.id, kind or query.kind), [])
+        there = [a.mask for a in self.kept if a.image_id == image.id]
+        shown = [p for p in found if rejected or p.id not in self.rejected]
+        return [p for p in shown if annotated or not any(mask_iou(p.mask, mask) > 0.5 for mask in there)]
+
+    def group_proposals(self, proposals):
+        some = list(proposals)
+        small = [p for p in some if p.area < 400]
+        return [group for group in (small, [p for p in some if p not in small]) if group]
+
+    def accept_proposals(self, proposals, *, category):
+        return [self.accept_mask(self.image(p.image_id), p.mask, category=category, score=p.score) for p in proposals]
+
+    def reject_proposals(self, proposals):
+        self.rejected |= {p.id for p in proposals}
+        return len(proposals)
 
     # -- categories
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
+    from ...proposals import Proposal
     from ..session_protocol import AnnotatorSession
     from .annotation_set import AnnotationSet
     from .category_palette import Palette
@@ -101,6 +102,18 @@ class AnnotationActions(AnnotatorPart):
                 return Change(None, self.session.accept(prediction, category=category, index=editor.chosen))
             new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=score)
             return Change(None, new)
+
+    @show_errors("Nothing was taken")
+    def take(self, proposals: Sequence[Proposal]) -> None:
+        """Save proposals as annotations of the chosen category, as one step."""
+        name = self._checked(self.palette.chosen)
+        with self.follower.own_change():
+            saved = self.session.accept_proposals(proposals, category=name)
+        self.palette.note_saved(self.session.category_records())
+        changes = [Change(None, annotation) for annotation in saved]
+        self.editor.history.do("take", self.editor.draft, changes)
+        self.renderer.apply(changes)
+        self.layout.say(f"{len(changes)} kept as {name}")
 
     # -- undo, redo ------------------------------------------------------------------------------------
 

@@ -23,7 +23,18 @@ from .category_actions import CategoryActions
 from .category_palette import Palette
 from .change_follower import ChangeFollower
 from .editor import Editor
-from .gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
+from .gestures import (
+    BoxDrag,
+    Click,
+    DoubleClick,
+    Hover,
+    HoverEnd,
+    PointDrag,
+    PointRemove,
+    Scroll,
+    Stroke,
+    Sweep,
+)
 from .history import edit_state_of
 from .hover import HoverPreview
 from .image_list import ImageList
@@ -31,6 +42,7 @@ from .key_bindings import command_for
 from .layout import AnnotatorLayout
 from .navigation import Navigator
 from .prompt_tool import PromptTool
+from .proposal_tool import ProposalTool
 from .rendering import Renderer
 from .snapshot import Snapshot, show_with_snapshot
 from .tool_settings import ToolSettings
@@ -136,6 +148,9 @@ class Annotator(ipywidgets.VBox):
         self._categories = CategoryActions(renderer, session, palette, self._edit_state, editor, annotations, follower)
         self._brush = BrushTool(renderer, editor, annotations, actions, settings)
         self._navigator = Navigator(renderer, session, images, editor, annotations, follower, hover, layout)
+        self._proposals = ProposalTool(renderer, session, editor, annotations, actions, settings, layout)
+        settings.on_tool = self._proposals.changed
+        renderer.on_annotations = self._proposals.annotations_changed
 
     # -- actions: each is a method of a part ---------------------------------------------------------
 
@@ -152,6 +167,15 @@ class Annotator(ipywidgets.VBox):
     toggle_hover = _method_of("_prompts", PromptTool.toggle_hover)
     toggle_detail = _method_of("_prompts", PromptTool.toggle_detail)
     detail_on = _property_of("_prompts", PromptTool, "detail_on")
+
+    toggle_proposals = _method_of("_proposals", ProposalTool.toggle_proposals)
+    find_like_selected = _method_of("_proposals", ProposalTool.find_like_selected)
+    toggle_groups = _method_of("_proposals", ProposalTool.toggle_groups)
+    take_at = _method_of("_proposals", ProposalTool.take_at)
+    sweep = _method_of("_proposals", ProposalTool.sweep)
+    scroll = _method_of("_proposals", ProposalTool.scroll)
+    reject_at = _method_of("_proposals", ProposalTool.reject_at)
+    offered = _property_of("_proposals", ProposalTool, "offered")
 
     tool = _property_of("_settings", ToolSettings, "tool")
     take_tool = _method_of("_settings", ToolSettings.take_tool)
@@ -228,6 +252,18 @@ class Annotator(ipywidgets.VBox):
     def gesture(self, gesture: Any) -> None:
         """Handle a gesture on the stage, see `samnb.ui.annotator.gestures`."""
         match gesture:
+            case Click() if self.tool == "proposals":
+                (self.reject_at if gesture.background else self.take_at)(gesture.x, gesture.y)
+            case DoubleClick() if self.tool == "proposals":
+                pass  # its two clicks took what they took
+            case Hover() if self.tool == "proposals":
+                self._proposals.point_at(gesture.x, gesture.y)
+            case HoverEnd() if self.tool == "proposals":
+                self._proposals.point_away()
+            case Sweep():
+                self.sweep(gesture.points, gesture.done)
+            case Scroll():
+                self.scroll(gesture.delta)
             case Click() if self.tool == "select":
                 self.select_at(gesture.x, gesture.y)
             case Click():
@@ -254,7 +290,8 @@ class Annotator(ipywidgets.VBox):
     @show_errors("This key did nothing")
     def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None:
         """Handle a key while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
-        command = command_for(name, ctrl=ctrl, shift=shift, has_candidates=self.prediction is not None)
+        has_candidates = self.prediction is not None and self.tool != "proposals"
+        command = command_for(name, ctrl=ctrl, shift=shift, has_candidates=has_candidates)
         if command is not None:
             getattr(self, command.method)(*command.arguments)
 
@@ -328,6 +365,7 @@ class Annotator(ipywidgets.VBox):
         """Block until no mask is being computed and show what came; for scripts and tests."""
         self._editor.wait(timeout)
         self._worker.wait(timeout)
+        self._proposals.worker.wait(timeout)
 
     def close(self) -> None:
         """Release the browser's objects."""

@@ -84,6 +84,21 @@ class Stroke:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """All (x, y) of a drag over proposals since the press, in image pixels; `done` after the release."""
+
+    points: tuple[tuple[float, float], ...]
+    done: bool
+
+
+@dataclass(frozen=True)
+class Scroll:
+    """The wheel over proposals, in CSS pixels: up is less than 0."""
+
+    delta: float
+
+
+@dataclass(frozen=True)
 class Pan:
     """The picture is moved by (dx, dy) CSS pixels."""
 
@@ -99,7 +114,9 @@ class Zoom:
     at: tuple[float, float]
 
 
-Gesture = Click | DoubleClick | BoxDrag | PointDrag | PointRemove | Hover | HoverEnd | Stroke | Pan | Zoom
+Gesture = (
+    Click | DoubleClick | BoxDrag | PointDrag | PointRemove | Hover | HoverEnd | Stroke | Sweep | Scroll | Pan | Zoom
+)
 
 
 class Gestures:
@@ -149,6 +166,8 @@ class Gestures:
             return HoverEnd()
         if kind == "double":
             return DoubleClick(*view.to_image(x, y))
+        if kind == "wheel" and self.tool == "proposals" and not event.get("ctrl"):
+            return Scroll(_number(event.get("delta")))
         if kind == "wheel":
             at = (x * view.stage_size[0], y * view.stage_size[1])
             return Zoom(exp(-0.0016 * min(max(_number(event.get("delta")), -2000.0), 2000.0)), at)
@@ -184,6 +203,8 @@ class _Press:
             return cls("stroke" if button == _LEFT else "pan", (x, y))
         # Ctrl-click is the right click on a Mac.
         right = button == _RIGHT or bool(event.get("ctrl"))
+        if tool == "proposals":
+            return cls("sweep", (x, y), background=right or bool(event.get("shift")))
         index = _point_at(points, view, x * view.stage_size[0], y * view.stage_size[1])
         if index is not None and (right or event.get("alt")):
             return cls("remove", (x, y), index=index)
@@ -201,6 +222,8 @@ class _Press:
             self._dragged = True
         if self.meaning == "pan" or (self.meaning == "select" and self._dragged):
             return Pan((x1 - before[0]) * width, (y1 - before[1]) * height)
+        if self.meaning == "sweep" and self._dragged and not self._background:
+            return None if lost else Sweep(tuple(view.to_image(*place) for place in self._way), done)
         if self.meaning == "stroke":
             return Stroke(tuple(view.to_image(*place) for place in self._way), done)
         if self.meaning == "remove":

@@ -79,6 +79,9 @@ KEYS: tuple[Key, ...] = (
     Key(_TOOLS, "P", "prompt with points and boxes", ("p",), "take_tool", ("prompt",)),
     Key(_TOOLS, "B", "brush", ("b",), "take_tool", ("brush",)),
     Key(_TOOLS, "E", "eraser", ("e",), "take_tool", ("erase",)),
+    Key(_TOOLS, "A", "all objects that a search finds: click or drag takes them", ("a",), "toggle_proposals"),
+    Key(_TOOLS, "L", "objects like the selected one, or like the mask", ("l",), "find_like_selected"),
+    Key(_TOOLS, "G", "a click takes all that look alike, or one", ("g",), "toggle_groups"),
     Key(_TOOLS, "[ ]", "smaller, larger brush", ("[",), "resize_brush", (-1,)),
     Key(_TOOLS, "", "", ("]",), "resize_brush", (+1,)),
     Key(_TOOLS, "H", "hover: the mask under the mouse, before a click", ("h",), "toggle_hover"),
@@ -121,6 +124,10 @@ GESTURES: tuple[tuple[str, str], ...] = (
     ("double-click a mask", "edit that annotation again, with its prompt"),
     ("wheel", "zoom at the mouse"),
     ("space-drag", "move the picture (also middle button)"),
+    (
+        "over found objects",
+        "click takes one, drag all it touches, shift-click never offers it again, wheel: part to whole",
+    ),
 )
 
 

@@ -103,6 +103,7 @@ class Navigator(AnnotatorPart):
         self.editor.image = record
         self.renderer.draw_annotations()
         self.editor.open(record)
+        self.renderer.on_annotations()
 
     def _step(self, by: int) -> None:
         if self.editor.accept_is_pending():

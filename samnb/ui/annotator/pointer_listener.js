@@ -149,11 +149,13 @@ function render({ model, el }) {
   });
   on("wheel", (e) => {
     // If zooming out is not possible, the page scrolls.
-    if (e.deltaY > 0 && !model.get("zoomed")) return;
+    // Over proposals it goes from part to whole.
+    const offers = model.get("tool") === "proposals" && !e.ctrlKey;
+    if (e.deltaY > 0 && !model.get("zoomed") && !offers) return;
     e.preventDefault();
     e.stopPropagation();
     const unit = [1, 16, 400][e.deltaMode] || 1;
-    lazy({ event: "wheel", delta: e.deltaY * unit * (e.ctrlKey ? 4 : 1), ...at(e) });
+    lazy({ event: "wheel", delta: e.deltaY * unit * (e.ctrlKey ? 4 : 1), ctrl: e.ctrlKey, ...at(e) });
   }, { passive: false });
 
   // -- keys: the page does not get those of the table ---------------------------------------------------------------

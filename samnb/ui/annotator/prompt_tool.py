@@ -74,10 +74,12 @@ class PromptTool(AnnotatorPart):
 
     @show_errors("Clear failed")
     def clear(self) -> None:
-        """Start the object again; undo brings it back. Without a draft, deselect the annotation."""
+        """Start the object again; undo brings it back. Without a draft, leave the proposals, or deselect."""
         self.hover_preview.end()
         if self.editor.draft:
             self.editor.do("clear", Draft())
+        elif self.settings.tool == "proposals":
+            self.settings.tool = "prompt"
         elif self.annotations.selected is not None:
             self.annotations.selected = None
             self.renderer.draw_annotations()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -71,6 +71,8 @@ class Renderer:
         self._editor, self._annotations, self._palette = editor, annotations, palette
         self._image_list, self._layout, self._lock = image_list, layout, editor.lock
         self._hidden: int | None = None
+        self.on_annotations: Callable[[], None] = lambda: None
+        """Called when annotations of the image shown, or the image, changed."""
         self._tolerance_drawn = 0.0
         failed = partial(self.show_error, "Not all annotations could be drawn")
         ready = self.draw_annotations
@@ -162,6 +164,7 @@ class Renderer:
         self._image_list.mark_annotated(self._editor.image, bool(self._annotations))
         self.draw_annotations()
         self.draw_header()
+        self.on_annotations()
 
     def draw_annotations(self) -> None:
         """All annotations but the one being edited, on the picture and as a list; categories and buttons."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ipycanvas
@@ -60,6 +61,7 @@ class Stage:
         self._look = Look()
         self._saved: Sequence[Shape] = ()
         self._selected: int | None = None
+        self._offered: Sequence[Shape] = ()
         self._mask: Shape | None = None
         self._hover: Shape | None = None
         self._prompt = Prompt()
@@ -87,7 +89,7 @@ class Stage:
         height, width = pixels.shape[:2]
         with LOCK, drawing():
             self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
-            self._saved, self._selected, self._mask, self._hover = (), None, None, None
+            self._saved, self._selected, self._mask, self._hover, self._offered = (), None, None, None, ()
             self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
             self._background.show(pixels, self.view)
             self._draw_above()
@@ -97,6 +99,13 @@ class Stage:
         """Show the annotations of this picture in their order, the later above; the selected one, by id, stands out."""
         with LOCK:
             self._saved, self._selected = tuple(shapes), selected
+            self._draw_saved()
+
+    def show_proposals(self, shapes: Sequence[Shape]) -> None:
+        """Show what may be taken, as quiet outlines under the annotations."""
+        with LOCK:
+            # Light on dark, so that they are seen on any picture.
+            self._offered = (*(replace(shape, color="#000000") for shape in shapes), *shapes)
             self._draw_saved()
 
     def show_mask(self, shape: Shape | None) -> None:
@@ -190,7 +199,7 @@ class Stage:
 
     @property
     def tool(self) -> str:
-        """The meaning of a drag: "prompt" a box, "brush" and "erase" a stroke, "select" moves the picture."""
+        """The meaning of a drag, one of `samnb.ui.annotator.tool_settings.TOOLS`: "select" moves the picture."""
         return self._gestures.tool
 
     @tool.setter
@@ -292,6 +301,9 @@ class Stage:
         canvas, alpha = self.canvas[SAVED], 0.0 if self._look.contour else 0.9 * self._look.opacity
         with drawing():
             canvas.clear()
+            half = len(self._offered) // 2
+            draw_shapes(canvas, self._offered[:half], self.view, alpha=0, line=2.25)
+            draw_shapes(canvas, self._offered[half:], self.view, alpha=0, line=1.0)
             if not self._look.saved:
                 return
             draw_shapes(canvas, self._saved, self.view, alpha=alpha, line=1.5)

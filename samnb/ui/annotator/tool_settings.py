@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from .rendering import Renderer
 
 
-TOOLS = ("prompt", "brush", "erase", "select")
+TOOLS = ("prompt", "brush", "erase", "select", "proposals")
 
 _RADII = (1.0, 200.0)
 
@@ -35,6 +36,8 @@ class ToolSettings:
     def __init__(self, renderer: Renderer, layout: AnnotatorLayout, hover: HoverPreview):
         self.show_error = renderer.show_error
         self._layout, self._hover = layout, hover
+        self.on_tool: Callable[[], None] = lambda: None
+        """Called when another tool was taken."""
         self._tool, self._hover_on, self._detail_on = "prompt", False, False
         self._brush_radius, self._opacity, self._contour = 8.0, 0.4, False
         self._show_tool()
@@ -42,7 +45,7 @@ class ToolSettings:
 
     @property
     def tool(self) -> str:
-        """The effect of a drag: "prompt", "brush", "erase" or "select"."""
+        """The effect of a drag: "prompt", "brush", "erase", "select" or "proposals"."""
         return self._tool
 
     @tool.setter
@@ -52,6 +55,7 @@ class ToolSettings:
         self._hover.end()
         self._tool = name
         self._show_tool()
+        self.on_tool()
 
     @show_errors("No such tool")
     def take_tool(self, name: str) -> None:
@@ -82,7 +86,7 @@ class ToolSettings:
 
     def _show_tool(self) -> None:
         self._layout.stage.tool = self._tool
-        self._layout.stage.wants_hover = self._hover_on and self._tool == "prompt"
+        self._layout.stage.wants_hover = self._tool == "proposals" or (self._hover_on and self._tool == "prompt")
         self._layout.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on)
 
     @property

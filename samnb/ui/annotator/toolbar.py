@@ -13,6 +13,7 @@ _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
     ("brush", "paint-brush", "Brush: add to the mask by hand (B)"),
     ("erase", "eraser", "Eraser: take away from the mask by hand (E)"),
+    ("proposals", "th-large", "All objects that a search finds: click or drag takes them (A)"),
 )
 # Image pixels; the keys go further.
 _BRUSH_SIZES = (1, 100)

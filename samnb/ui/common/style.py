@@ -13,6 +13,7 @@ from ...masks import CATEGORY_COLORS, category_color
 from .stylesheet import CSS
 
 ACCENT = "#1e88e5"
+PROPOSAL = "#f5f5f5"
 FOREGROUND_POINT = "#1b9e57"
 BACKGROUND_POINT = "#d93f3f"
 

@@ -1,0 +1,266 @@
+"""`ProposalTool`: takes objects that a search has found: all of an image, or those like one. In image pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...masks import Polygon
+from ..common import style
+from ..common.background import LatestOnlyWorker
+from ..common.error_line import show_errors
+from .offers import Offer, Offers
+from .rendering import AnnotatorPart
+from .shapes import Shape
+
+if TYPE_CHECKING:
+    from ...proposals import Proposal, Query
+    from ...records import ImageRecord
+    from ..session_protocol import AnnotatorSession
+    from .annotation_actions import AnnotationActions
+    from .annotation_set import AnnotationSet
+    from .editor import Editor
+    from .layout import AnnotatorLayout
+    from .tool_settings import ToolSettings
+
+_NOTCH = 60.0  # CSS pixels of a wheel that are one step from part to whole
+
+
+@dataclass(eq=False)
+class ProposalTool(AnnotatorPart):
+    """Shows proposals while it is the tool, and takes or rejects them.
+
+    What is taken is an annotation by hand; it and everything else that shows an annotated object is not offered.
+    """
+
+    session: AnnotatorSession
+    editor: Editor
+    annotations: AnnotationSet
+    actions: AnnotationActions
+    settings: ToolSettings
+    layout: AnnotatorLayout
+    worker: LatestOnlyWorker = field(default_factory=LatestOnlyWorker)
+    grouped: bool = False
+    """Whether the pointer means all that look like what is under it."""
+
+    _offers: Offers = field(default_factory=Offers)
+    _groups: dict[int, list[Offer]] = field(default_factory=dict)
+    _image: ImageRecord | None = None
+    _query: Query | None = None
+    _shown_query: Query | None = None
+    _pointer: tuple[float, float] | None = None
+    _level: int | None = None
+    _turned: float = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is the tool."""
+        return self.settings.tool == "proposals"
+
+    @property
+    def offered(self) -> list[Proposal]:
+        """What is offered on the image shown, the best first."""
+        return [offer.proposal for offer in self._offers]
+
+    # -- on and off ------------------------------------------------------------------------------------
+
+    @show_errors("Nothing was searched")
+    def toggle_proposals(self) -> None:
+        """Offer everything on the image; a second time: back to points and boxes."""
+        if self.is_on and self._query is None:
+            self.settings.tool = "prompt"
+        else:
+            self._query = None
+            self.settings.tool = "proposals"
+
+    @show_errors("Nothing was searched")
+    def find_like_selected(self) -> None:
+        """Offer all that is like the selected annotation, or like the draft's mask."""
+        selected, prediction = self.annotations.get(self.annotations.selected), self.editor.prediction
+        if selected is not None:
+            self._query = self.session.like(selected)
+        elif prediction is not None and self.editor.is_ready:
+            chosen = self.editor.chosen
+            self._query = self.session.like(
+                prediction.but(masks=prediction.mask_of(chosen)[None], scores=prediction.scores[chosen : chosen + 1])
+            )
+        else:
+            self.layout.say("like what? Click an object, or select an annotation")
+            return
+        self.settings.tool = "proposals"
+
+    def changed(self) -> None:
+        """The tool, the image or its annotations changed: offer what is left."""
+        image = self.editor.image
+        if not self.is_on or image is None:
+            if self._image is not None:
+                self._show(None, Offers())
+            return
+        again = self._image is not None and image.id == self._image.id and self._query is self._shown_query
+        if not again:
+            self._show(image, Offers())
+            self._shown_query = self._query
+            self.layout.say(f"searching {image.filename} …")
+        taken = partial(self._take, image, self._query, again)
+        self.worker.submit(partial(self._searched, image, self._query), taken)
+
+    def annotations_changed(self) -> None:
+        """Annotations of the image shown, or the image, changed."""
+        if self.is_on:
+            self.changed()
+
+    def _searched(self, image: ImageRecord, query: Query | None) -> Offers:
+        """On the worker: what is kept, or what a search finds now; without what was made already."""
+        known = {offer.proposal.id: offer for offer in self._offers}
+        found = self._kept(image, query)
+        if found is None:
+            query = query or self.session.everything()
+            for event in self.session.propose_stream(query, images=[image]):
+                if event.status == "failed":
+                    raise RuntimeError(event["error"])
+            found = self._kept(image, query)
+        outline = self.renderer.outlines
+        return Offers(known.get(one.id) or Offer.of(one, outline) for one in found or ())
+
+    def _kept(self, image: ImageRecord, query: Query | None) -> Sequence[Proposal] | None:
+        """What is offered of the last search of this kind; None: there was none yet."""
+        narrow: dict[str, Any] = {"kind": "everything"} if query is None else {"query": query}
+        every = self.session.proposals(images=[image], annotated=True, rejected=True, **narrow)
+        if not every:
+            return None
+        last = max(every, key=lambda one: one.id).search
+        return [one for one in self.session.proposals(images=[image], **narrow) if one.search == last]
+
+    def _take(
+        self, image: ImageRecord, query: Query | None, quiet: bool, found: Offers | None, error: Exception | None
+    ) -> None:
+        if error is not None:
+            self.show_error("Nothing was searched", error)
+            return
+        with self.editor.lock:
+            shown = self.editor.image
+            if found is not None and self.is_on and shown is not None and shown.id == image.id and query is self._query:
+                self._show(image, found)
+                if quiet:
+                    return
+                what = "" if query is None else f" like {'this one' if query.kind == 'like' else query.kind}"
+                count = len(found)
+                self.layout.say(f"{count} object{'' if count == 1 else 's'}{what} offered: click or drag takes")
+
+    def _show(self, image: ImageRecord | None, offers: Offers) -> None:
+        self._image, self._offers, self._groups = image, offers, {}
+        self._level, self._turned = None, 0.0
+        self.layout.stage.show_proposals([Shape(offer.outlines, style.PROPOSAL) for offer in offers])
+        self._lift(self._meant())
+
+    # -- the pointer -----------------------------------------------------------------------------------
+
+    @show_errors("No preview")
+    def point_at(self, x: float, y: float) -> None:
+        """Lift out what a click here would take."""
+        before = self._meant()
+        under = self._offers.at(*self._pointer) if self._pointer else []
+        self._pointer = (x, y)
+        if [id(each) for each in self._offers.at(x, y)] != [id(each) for each in under]:
+            self._level = None
+        if self._meant() != before:
+            self._lift(self._meant())
+
+    def point_away(self) -> None:
+        """The pointer left the picture."""
+        self._pointer, self._level = None, None
+        self._lift([])
+
+    @show_errors("No other object here")
+    def scroll(self, delta: float) -> None:
+        """From part to whole (up) or back, through what lies under the pointer; CSS pixels of the wheel."""
+        self._turned += delta
+        steps = int(self._turned / _NOTCH)
+        if not steps or self._pointer is None:
+            return
+        self._turned -= steps * _NOTCH
+        under = self._offers.at(*self._pointer)
+        if len(under) > 1:
+            now = self._level if self._level is not None else under.index(self._best(under))
+            self._level = min(max(now - steps, 0), len(under) - 1)
+            self._lift(self._meant())
+            offer = under[self._level]
+            self.layout.say(f"{self._level + 1} of {len(under)} here · score {offer.proposal.score:.2f}")
+
+    @show_errors("Nothing was taken")
+    def take_at(self, x: float, y: float) -> None:
+        """Take what is under the pointer, as an annotation of the chosen category."""
+        self.point_at(x, y)
+        meant = self._meant()
+        if meant:
+            self._take_all(meant)
+        else:
+            self.layout.say("no object is offered here")
+
+    @show_errors("Nothing was taken")
+    def sweep(self, way: Sequence[tuple[float, float]], done: bool) -> None:
+        """Take all that a drag touches."""
+        touched = self._offers.touched(way)
+        self._lift(touched)
+        if done:
+            self._pointer = None
+            if touched:
+                self._take_all(touched)
+            else:
+                self.layout.say("no object is offered along this way")
+
+    @show_errors("Nothing was rejected")
+    def reject_at(self, x: float, y: float) -> None:
+        """What is under the pointer is not offered again."""
+        self.point_at(x, y)
+        meant = self._meant()
+        if meant:
+            ids = {offer.proposal.id for offer in meant}
+            self.session.reject_proposals([offer.proposal for offer in meant])
+            self._show(self._image, self._offers.without(ids))
+            self.layout.say(f"{len(ids)} not offered again · {len(self._offers)} left")
+
+    @show_errors("The groups were not made")
+    def toggle_groups(self) -> None:
+        """Whether the pointer means one object, or all that look like it."""
+        self.grouped = not self.grouped
+        if not self.is_on:
+            self._query = None
+            self.settings.tool = "proposals"
+        self._lift(self._meant())
+        self.layout.say("one click takes all that look alike" if self.grouped else "one click takes one object")
+
+    def _take_all(self, offers: Sequence[Offer]) -> None:
+        ids = {offer.proposal.id for offer in offers}
+        self.actions.take([offer.proposal for offer in offers])
+        # What shows the same objects goes as well; read again below, since two offers may be nearly one.
+        self._show(self._image, self._offers.without(ids))
+        self.changed()
+
+    def _meant(self) -> list[Offer]:
+        if self._pointer is None:
+            return []
+        under = self._offers.at(*self._pointer)
+        if not under:
+            return []
+        level = self._level
+        one = under[level] if level is not None and level < len(under) else self._best(under)
+        return self._group_of(one) if self.grouped else [one]
+
+    def _group_of(self, offer: Offer) -> list[Offer]:
+        if not self._groups:
+            by_id = {each.proposal.id: each for each in self._offers}
+            for group in self.session.group_proposals([each.proposal for each in self._offers]):
+                members = [by_id[one.id] for one in group]
+                self._groups |= {one.id: members for one in group}
+        return self._groups[offer.proposal.id]
+
+    @staticmethod
+    def _best(offers: Iterable[Offer]) -> Offer:
+        return max(offers, key=lambda offer: offer.proposal.score)
+
+    def _lift(self, offers: Sequence[Offer]) -> None:
+        polygons: tuple[Polygon, ...] = tuple(polygon for offer in offers for polygon in offer.outlines)
+        self.layout.stage.show_hover(Shape(polygons, style.ACCENT) if polygons else None)
