@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     """Run the browser tests that take them, into docs/images."""
-    tests = [str(HERE.parent / "tests" / "ui" / f"test_{name}.py") for name in ("screenshots", "animation")]
+    tests = [str(HERE.parent / "tests" / "browser" / f"test_{name}.py") for name in ("screenshots", "animation")]
     command = [sys.executable, "-m", "pytest", "-q", *tests]
     environment = {**os.environ, "SAMNB_SCREENSHOTS": str(HERE / "images"), "CI": "true"}
     return subprocess.run(command, cwd=HERE.parent, env=environment, check=False).returncode

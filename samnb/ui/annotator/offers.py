@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .annotation_outlines import Outlines
 
 SHARED = 0.7
-"""Share of the smaller of two offers that lies in the other, from which a drag takes only the one with the better
-score: a coin and its relief are one thing there."""
+"""Share of the smaller of two offers that lies in the other, from which one stroke takes only the one with the
+better score: a coin and its relief are one thing there."""
 
 _STEP = 2.0  # image pixels between the places of a drag that are looked at
 
@@ -96,15 +96,20 @@ class Offers:
     def touched(self, way: Sequence[tuple[float, float]]) -> list[Offer]:
         """The best ones along a way; of two that are nearly one thing, only the better one."""
         met = {id(offer): offer for place in _dense(way) if (offer := self.best_at(*place)) is not None}
-        kept: list[Offer] = []
-        for offer in sorted(met.values(), key=lambda each: -each.proposal.score):
-            if all(offer.shares(other) < SHARED for other in kept):
-                kept.append(offer)
-        return kept
+        return distinct(met.values())
 
     def without(self, ids: set[int]) -> Offers:
         """The others."""
         return Offers(offer for offer in self._offers if offer.proposal.id not in ids)
+
+
+def distinct(offers: Iterable[Offer]) -> list[Offer]:
+    """Offers by score, the best first; of two that are nearly one thing, or where one holds the other, the better."""
+    kept: list[Offer] = []
+    for offer in sorted(offers, key=lambda each: -each.proposal.score):
+        if all(offer.shares(other) < SHARED for other in kept):
+            kept.append(offer)
+    return kept
 
 
 def _dense(way: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:

@@ -11,7 +11,7 @@ from ...masks import Polygon
 from ..common import style
 from ..common.background import LatestOnlyWorker
 from ..common.error_line import show_errors
-from .offers import Offer, Offers
+from .offers import SHARED, Offer, Offers, distinct
 from .rendering import AnnotatorPart
 from .shapes import Shape
 
@@ -255,7 +255,8 @@ class ProposalTool(AnnotatorPart):
             for group in self.session.group_proposals([each.proposal for each in self._offers]):
                 members = [by_id[one.id] for one in group]
                 self._groups |= {one.id: members for one in group}
-        return self._groups[offer.proposal.id]
+        alike = self._groups[offer.proposal.id]
+        return [offer, *(one for one in distinct(alike) if one is not offer and offer.shares(one) < SHARED)]
 
     @staticmethod
     def _best(offers: Iterable[Offer]) -> Offer:
