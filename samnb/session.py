@@ -173,7 +173,8 @@ class Session:
         ----------
         source : path, glob, zip file, PIL image, array, bytes, or a list of these
             Folders are searched recursively; zip files in them are left out. Images and arrays from memory are saved
-            as PNG in the session folder, pictures in zip files and bytes unchanged. Bytes may have a name:
+            in the session folder with all their values (floats of colour with 16 bits), pictures in zip files and
+            bytes unchanged. Bytes may have a name:
             ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
         dataset : str
         show : bool

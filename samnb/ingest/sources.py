@@ -17,8 +17,9 @@ from PIL import Image
 
 from ..atomic_files import cannot_write, write_atomic
 from ..errors import ImageError
-from ..images import as_pixels, encode_png, pixel_hash, read_pixels, suffix_for
+from ..images import as_pixels, encode_png, pixel_hash, pixel_hashes, suffix_for
 from ..images.discovery import iter_images
+from ..images.in_full import in_full
 from ..images.zip_files import Member, is_zip, members_of
 from ..records import Failure
 
@@ -188,18 +189,23 @@ def _is_bytes(value: Any) -> TypeGuard[Bytes]:
 def _keep_pixels(image: Image.Image | np.ndarray, folder: Path) -> str:
     """Write a picture from memory into the session folder, under its pixels' hash; again if it was altered."""
     pixels = as_pixels(image)
-    path = folder / "images" / f"{pixel_hash(pixels)[:16]}.png"
-    if not _holds(path, pixels):
+    deep = in_full(image)
+    digest = pixel_hash(pixels) if deep is None else pixel_hashes(deep[0])[0]
+    name = f"{digest[:16]}.png"
+    if deep is not None and deep[1] != ".png":
+        name = f"{digest[:16]}/{digest[:16]}{deep[1]}"
+    path = folder / "images" / name
+    if not _holds(path, digest):
         try:
-            write_atomic(path, encode_png(pixels))
+            write_atomic(path, encode_png(pixels) if deep is None else deep[0])
         except OSError as error:
             raise cannot_write(folder, path, error) from error
     return str(path)
 
 
-def _holds(path: Path, pixels: np.ndarray) -> bool:
+def _holds(path: Path, pixel_hash: str) -> bool:
     try:
-        return np.array_equal(read_pixels(path), pixels)
+        return pixel_hashes(path)[0] == pixel_hash
     except ImageError:
         return False
 

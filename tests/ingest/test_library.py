@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic import command
 from PIL import Image
+from sqlalchemy import create_engine
 
 import samnb.session
+from samnb.catalog import migrations
 from samnb.errors import ImageChanged, ImageNotFound, NameTaken, UnknownName, WorkWouldBeLost
 from samnb.images import encode_png
 from samnb.session import Session
@@ -274,12 +277,20 @@ def test_pictures_of_the_user_are_not_taken_for_stored_ones(tmp_path: Path) -> N
         assert session.images()[0].path == str(theirs)
 
 
+def _downgrade(path: Path) -> None:
+    """The tables as they were before there were relative paths."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        settings = migrations.config()
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0004")
+    engine.dispose()
+
+
 def test_a_session_of_before_with_absolute_paths_follows_its_folder(tmp_path: Path) -> None:
     hashes = _with_stored_pictures(tmp_path / "before")
-    with closing(sqlite3.connect(tmp_path / "before" / "catalog.db")) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = '0004'")
-        stored = "replace(path, 'session:', ?)"
-        assert database.execute(f"UPDATE images SET path = {stored}", [f"{tmp_path}/before/"]).rowcount == 3
+    _downgrade(tmp_path / "before" / "catalog.db")
+    with closing(sqlite3.connect(tmp_path / "before" / "catalog.db")) as database:
         assert database.execute("SELECT count(*) FROM images WHERE path LIKE '/%'").fetchone() == (3,)
     for before, after in (("before", "after"), ("after", "last")):
         (tmp_path / before).rename(tmp_path / after)
@@ -325,11 +336,11 @@ def test_the_users_own_pictures_in_images_are_added_once(tmp_path: Path) -> None
             session.accept_mask(image, np.ones((9, 9), bool), category="coin")
     kept = stored()
     assert {str(folder / "a.png"), "session:images/0123456789abcdef.png"} <= set(kept)
-    before = "UPDATE alembic_version SET version_num = '0004'"
     # As samnb stored all of them before there were relative paths; and as it stored all for a while.
     absolute = f"UPDATE images SET path = replace(path, 'session:', '{folder.parent}/')"
     for as_then in (absolute, f"UPDATE images SET path = replace(path, '{folder.parent}/', 'session:')"):
-        stored(absolute, as_then, before)
+        _downgrade(folder.parent / "catalog.db")
+        stored(absolute, as_then)
         add_again()
         assert stored() == kept
     # Then, adding the folder again gave each image a second one.
@@ -337,7 +348,8 @@ def test_the_users_own_pictures_in_images_are_added_once(tmp_path: Path) -> None
     columns += ", inode"
     doubled = f"INSERT INTO images (id, dataset_id, path, {columns}) SELECT 'second' || position, dataset_id, "
     doubled += f"replace(path, '{folder.parent}/', 'session:'), {columns} FROM images"
-    assert len(stored(absolute, doubled, before)) == 2 * len(names)
+    _downgrade(folder.parent / "catalog.db")
+    assert len(stored(absolute, doubled)) == 2 * len(names)
     add_again()
     assert stored() == kept
     with Session(folder.parent) as session:

@@ -178,3 +178,51 @@ def test_a_file_reached_on_two_ways_is_one_image(tmp_path: Path, monkeypatch: py
         session.add("photos")
         assert [image.path for image in session.images()] == [str(tmp_path / "photos" / "0.png")]
         assert session.image("../" + tmp_path.name + "/photos/0.png").filename == "0.png"
+
+
+def _deep_arrays() -> dict[str, Any]:
+    rng = np.random.default_rng(5)
+    grey = rng.integers(0, 60000, (12, 16), dtype=np.uint16)
+    colour = rng.integers(0, 60000, (12, 16, 3), dtype=np.uint16)
+    floats = rng.uniform(0, 1, (12, 16))
+    return {
+        "uint16": (grey, grey ^ 1),
+        "uint16, one channel": (grey[..., None], grey[..., None] ^ 1),
+        "uint16 of 12 bits": (grey // 20, grey // 20 ^ 1),
+        "uint16 colour": (colour, colour ^ 1),
+        "uint16 colour with alpha": (np.dstack([colour, grey]), np.dstack([colour ^ 1, grey])),
+        "float64": (floats, floats * (1 - 1e-5)),
+        "float32 colour": (colour.astype(np.float32) / 65535, (colour ^ 1).astype(np.float32) / 65535),
+        "PIL I;16": (Image.fromarray(grey), Image.fromarray(grey ^ 1)),
+        "PIL F": (Image.fromarray(floats.astype(np.float32)), Image.fromarray(floats.astype(np.float32) * 2)),
+        "PIL I": (Image.fromarray(grey.astype(np.int32) - 9), Image.fromarray((grey ^ 1).astype(np.int32) - 9)),
+    }
+
+
+@pytest.mark.parametrize("kind", _deep_arrays())
+def test_pictures_from_memory_that_8_bits_cannot_tell_apart(session: Session, tmp_path: Path, kind: str) -> None:
+    first, second = _deep_arrays()[kind]
+    report = session.add([first, second, first])
+    assert (report.added, report.duplicates, report.failed) == (2, 0, ())
+    assert session.add(first).added == 0
+    np.testing.assert_allclose(session.pixels(report.images[0]), session.pixels(report.images[1]), atol=2)
+    Path(report.images[0].path).write_bytes(b"altered")
+    assert session.add(first).added == 0
+    assert session.pixels(report.images[0]).shape == (12, 16, 3)
+    session.close()
+    session.folder.rename(tmp_path / "moved")
+    with Session(tmp_path / "moved") as moved:
+        assert [moved.pixels(image).shape for image in moved.images()] == [(12, 16, 3)] * 2
+
+
+def test_8_bits_in_wider_numbers_are_the_same_picture(session: Session) -> None:
+    plain = np.random.default_rng(6).integers(0, 256, (12, 16, 3), np.uint8)
+    wider = [plain.astype(np.uint16) * 257, plain / 255, (plain / 255).astype(np.float32)]
+    assert session.add([plain, *wider, plain[..., 0], plain[..., 0] / 255]).added == 2
+
+
+def test_a_deep_array_and_its_file_are_the_same_picture(session: Session, tmp_path: Path) -> None:
+    values = np.random.default_rng(7).integers(0, 60000, (12, 16), dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    report = session.add([tmp_path / "a.png", values])
+    assert (report.added, report.duplicates) == (2, 1)
