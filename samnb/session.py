@@ -47,7 +47,7 @@ from .jobs import Event, Job, Signal
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
-from .proposals import Everything, Like, Proposal, Proposals, Query
+from .proposals import Everything, Like, Phrase, Proposal, Proposals, Query
 from .proposals.grouping import ALIKE
 from .proposals.service import ProposalService, Shown
 from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
@@ -767,6 +767,46 @@ class Session:
             After the current image is finished; the same call goes on from there.
         """
         query = self.like(example, strategy=strategy, features=features, **parameters)
+        return self._found(query, dataset, images, show)
+
+    def find(
+        self,
+        phrase: str | None = None,
+        dataset: str | None = None,
+        *,
+        examples: ExampleBoxes | None = None,
+        images: Iterable[ImageRef] | None = None,
+        show: bool = True,
+        **parameters: float,
+    ) -> Proposals:
+        """All objects that a phrase names, such as "yellow taxi": proposals, the best of all images first.
+
+        Parameters
+        ----------
+        phrase : str, optional
+            For a model that knows words. None: `examples` alone.
+        dataset : str, optional
+            None: all images.
+        examples, images, show, **parameters
+            As of `template`, and of `find_like`.
+
+        Raises
+        ------
+        ModelError
+            The session's model knows no words; the message names models that do.
+        TemplateError, PromptError
+            Neither a phrase nor examples, a box that is none.
+        KeyboardInterrupt
+            After the current image is finished; the same call goes on from there.
+        """
+        return self._found(self.phrase(phrase, examples=examples, **parameters), dataset, images, show)
+
+    def phrase(self, phrase: str | None = None, *, examples: ExampleBoxes | None = None, **parameters: float) -> Phrase:
+        """The query of `find`, for `propose` and `propose_stream`."""
+        return self._proposals.phrase(phrase, examples, parameters)
+
+    def _found(self, query: Query, dataset: str | None, images: Iterable[ImageRef] | None, show: bool) -> Proposals:
+        images = None if images is None else list(images)  # read twice
         run_shown(self._proposals.propose(query, dataset, images, start=False), show=show)
         found = self._proposals.find(query=query, dataset=dataset, images=images)
         return Proposals(sorted(found, key=lambda one: -one.score))
@@ -953,7 +993,7 @@ class Session:
         if phrase is not None or examples is not None:
             check_goes_with_phrase(strategy=strategy, background=background, features=features)
             own: Any = {"categories": categories, "parameters": parameters}
-            return self._templates.make_by_phrase(name, phrase, examples, **own)
+            return self._templates.save(self._templates.of_phrase(name, phrase, examples, **own))
         options: Any = {"categories": categories, "strategy": strategy or "match_all", "background": background}
         options["features"] = features
         return self._templates.make(name, self.catalog.annotations(source=BY_HAND), **options, parameters=parameters)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..json_files import parse_json
 from .evaluate import add_evaluate_command
+from .find import add_find_command
 from .inspect import add_inspect_commands
-from .terminal import say
+from .terminal import option, say
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -24,16 +24,17 @@ def add_session_commands(commands: Any) -> None:
     prewarm = commands.add_parser("prewarm", help="encode what is not cached yet")
     export = commands.add_parser("export", help="write annotations for other tools")
     take = commands.add_parser("import", help="take annotations from files of other tools")
-    evaluate = add_evaluate_command(commands, _opened)
-    for command in (*inspect, add, prewarm, export, take, evaluate):
+    evaluate, find = add_evaluate_command(commands, _opened), add_find_command(commands, _opened)
+    for command in (*inspect, add, prewarm, export, take, evaluate, find):
         command.add_argument(
             "session", type=Path, help="the session folder", nargs="?" if command is evaluate else None
         )
         command.add_argument("--model", default="tiny")
         command.add_argument("--checkpoint", type=Path)
         command.add_argument("--device", default="auto")
+    find.add_argument("phrase", nargs="?", metavar="PHRASE", help='such as "yellow taxi"')
     add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
-    for command in (add, prewarm, export, take, evaluate):
+    for command in (add, prewarm, export, take, evaluate, find):
         command.add_argument("--dataset", default="default" if command is add else None)
     export.add_argument("format", help="coco, labelme, masks, recipe, table, voc or yolo")
     export.add_argument("path", type=Path, help="file or folder to write")
@@ -43,22 +44,11 @@ def add_session_commands(commands: Any) -> None:
     take.add_argument("--by-hand", action="store_true", help="they count as made by hand: for templates, evaluate")
     for command in (export, take):
         command.add_argument(
-            "--set", dest="options", metavar="NAME=VALUE", type=_option, action="append", default=[],
+            "--set", dest="options", metavar="NAME=VALUE", type=option, action="append", default=[],
             help="an option of the format, such as polygons=true; docs/exchange.md has them",
         )  # fmt: skip
     for command, run in ((add, _add), (prewarm, _prewarm), (export, _export), (take, _import)):
         command.set_defaults(run=run)
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """``polygons=true`` as a name and a value: JSON, or else text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE; got {text!r}")
-    try:
-        return name, parse_json(value)
-    except ValueError:
-        return name, value
 
 
 def _opened(arguments: argparse.Namespace) -> Session:

@@ -1,16 +1,30 @@
-"""`say`: every line that the command writes, without what a terminal would act on."""
+"""`say`: every line that the command writes, without what a terminal would act on; and `option`, for its arguments."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
+from typing import Any
 
+from ..json_files import parse_json
 from ..printable import printable
 
 
 def say(text: object, *, error: bool = False) -> None:
     """Write to standard output, or with `error` to standard error."""
     print(printable(str(text), lines=True), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def option(text: str) -> tuple[str, Any]:
+    """``polygons=true`` as a name and a value: JSON, or else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE; got {text!r}")
+    try:
+        return name, parse_json(value)
+    except ValueError:
+        return name, value
 
 
 class LogFormatter(logging.Formatter):

@@ -2,7 +2,8 @@
 
 from .everything import Everything
 from .like import Like
+from .phrase import Phrase
 from .proposal import Proposal, Proposals
 from .query import Query, Search, query_key
 
-__all__ = ["Everything", "Like", "Proposal", "Proposals", "Query", "Search", "query_key"]
+__all__ = ["Everything", "Like", "Phrase", "Proposal", "Proposals", "Query", "Search", "query_key"]

@@ -25,11 +25,14 @@ from ..masks.clicks import first_click
 from ..prompts import Prediction, Prompt
 from ..records import ACCEPTED, BY_HAND, REJECTED, ImageRecord, ImageRef, NewAnnotation, ProposalRecord
 from ..templates.image_features import ImageFeatures
+from ..templates.phrase_examples import ExampleBoxes
 from ..templates.service import ShownMask, TemplateService
 from ..templates.template import CategoryExamples, Template
 from .covered import uncovered
 from .grouping import group_alike
 from .like import NAME, Like
+from .phrase import NAME as PHRASE
+from .phrase import Phrase
 from .proposal import Proposal, Proposals
 from .query import Query, Search, query_key
 from .run import propose_events, search_image
@@ -116,6 +119,13 @@ class ProposalService:
         more = tuple(one for one in new.examples if (one.pixel_hash, to_json(one.rle)) not in known)
         all_of_it = CategoryExamples(NAME, before.examples + more, before.background + new.background)
         return Like(replace(learnt, categories=(all_of_it,)))
+
+    def phrase(self, phrase: str | None, examples: ExampleBoxes | None, parameters: Mapping[str, float]) -> Phrase:
+        """A query for all objects that a phrase, examples or both name."""
+        if not isinstance(phrase, str) and (phrase is not None or examples is None):
+            raise PromptError(f'find: expected a phrase, such as "yellow taxi", or examples; got {phrase!r}.')
+        options: Any = {"categories": None, "parameters": parameters}
+        return Phrase(self._templates.of_phrase(PHRASE, phrase, examples, **options))
 
     def as_template(self, like: Like, name: str, category: str) -> Template:
         """Save the examples of a query, and what was decided on its proposals, as a template."""

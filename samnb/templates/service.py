@@ -137,7 +137,7 @@ class TemplateService:
         models = {"model": self._model.fingerprint, "features": other[0], "features_model": other[1]}
         return make_template(name, strategy, [examples], parameters=parameters, **models)
 
-    def make_by_phrase(
+    def of_phrase(
         self,
         name: str,
         phrase: str | Mapping[str, str] | None,
@@ -146,7 +146,7 @@ class TemplateService:
         categories: Sequence[str] | None,
         parameters: Mapping[str, float],
     ) -> Template:
-        """A template of strategy "phrase"; it is saved."""
+        """A template of strategy "phrase"; it is not saved."""
         check_phrases(self._model)
         phrases = named_phrases(name, phrase, categories)
         if examples is not None and len(phrases) > 1:
@@ -154,13 +154,15 @@ class TemplateService:
                 f"examples: expected one phrase with them; got {len(phrases)}: make a template of each."
             )
         boxes = [] if examples is None else boxes_by_image(examples)
-        records = [(self._library.read(image), exemplars) for image, exemplars in boxes]
-        made = tuple(
-            image_exemplars(record.pixel_hash, exemplars, self.features.of(record).features.embedding, self._model)
-            for record, exemplars in records
+        records = [(self._library.read(image), own) for image, own in boxes]
+        exemplars = tuple(
+            image_exemplars(record.pixel_hash, own, self.features.of(record).features.embedding, self._model)
+            for record, own in records
         )
-        found = [CategoryExamples(category, (), (), words, made) for category, words in phrases.items()]
-        return self.save(make_template(name, "phrase", found, parameters=parameters, model=self._model.fingerprint))
+        found = [CategoryExamples(category, (), (), words, exemplars) for category, words in phrases.items()]
+        # As it would be saved, rounded.
+        made = make_template(name, "phrase", found, parameters=parameters, model=self._model.fingerprint)
+        return Template.from_dict(made.as_dict())
 
     def other_models(self) -> list[str]:
         """Names of the models whose features the latest versions of this model's templates compare."""
