@@ -205,6 +205,10 @@ class ImageCatalog:
         """The pixel hashes among these that an image of any dataset has."""
         return self._known(image_table.c.pixel_hash, pixel_hashes)
 
+    def images_with_pixels(self, pixel_hashes: Collection[str]) -> list[ImageRecord]:
+        """The images of all datasets that have any of these pixel hashes."""
+        return [record for piece in self._with_pixels(pixel_hashes) for record in piece]
+
     def duplicates(self) -> list[tuple[ImageRecord, ...]]:
         """Groups of two or more images with the same pixels, each by dataset and position."""
         pixels = image_table.c.pixel_hash

@@ -121,19 +121,46 @@ class Replayer:
         """The recipe's images in this session, by their index in it."""
         records: dict[int, ImageRecord] = {}
         failed: list[Failure] = []
-        for dataset in dict.fromkeys(image.dataset for image in recipe.images):
-            own = {place: path for place, path in paths.items() if recipe.images[place].dataset == dataset}
-            here = self._elsewhere(recipe, own, dataset)
-            records |= here
-            own = {place: path for place, path in own.items() if place not in here}
-            if not own:
+        of_dataset: dict[str, dict[int, Path]] = {}
+        for place, path in paths.items():
+            of_dataset.setdefault(recipe.images[place].dataset, {})[place] = path
+        for dataset, own in of_dataset.items():
+            records |= self._elsewhere(recipe, own, dataset)
+        records |= self._in_other_datasets(recipe, of_dataset, records)
+        for dataset, own in of_dataset.items():
+            new = {place: path for place, path in own.items() if place not in records}
+            if not new:
                 continue
-            files = list(dict.fromkeys(own.values()))
+            files = list(dict.fromkeys(new.values()))
             report = self._library.add(files, dataset=dataset, start=False).run_to_report()
             failed += report.failed
             by_path = {record.path: record for record in report.images}
-            records |= {place: by_path[str(path)] for place, path in own.items() if str(path) in by_path}
+            records |= {place: by_path[str(path)] for place, path in new.items() if str(path) in by_path}
         return dict(sorted(records.items())), failed
+
+    def _in_other_datasets(
+        self, recipe: Recipe, of_dataset: Mapping[str, Mapping[int, Path]], found: Mapping[int, ImageRecord]
+    ) -> dict[int, ImageRecord]:
+        """Images of other datasets for those places whose own has none with the pixels; each of them once."""
+        wanted = {recipe.images[place].pixel_hash for own in of_dataset.values() for place in own if place not in found}
+        there = self._catalog.images_with_pixels(wanted) if wanted else []
+        at_place = {(record.dataset, record.path) for record in there}
+        # Of a dataset that the recipe has too, an image there is that one's.
+        free: dict[str, list[ImageRecord]] = {}
+        for record in there:
+            if record.dataset not in of_dataset:
+                free.setdefault(record.pixel_hash, []).append(record)
+        here: dict[int, ImageRecord] = {}
+        for dataset, own in of_dataset.items():
+            for place, path in own.items():
+                if place in found or (dataset, str(path)) in at_place:
+                    continue
+                left = free.get(recipe.images[place].pixel_hash, [])
+                while left and place not in here:
+                    record = left.pop(0)
+                    if _as_recorded(record):
+                        here[place] = record
+        return here
 
     def _elsewhere(self, recipe: Recipe, paths: Mapping[int, Path], dataset: str) -> dict[int, ImageRecord]:
         """Images of the dataset with the recipe's pixels under another path; each of them once."""
@@ -253,15 +280,18 @@ def _as_recorded(record: ImageRecord) -> bool:
 
 
 def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, ImageRecord]) -> Iterator[str]:
-    """The note about pictures that are here under another path."""
-    other = [
-        f"{recipe.images[place].filename} is {one.path}"
-        for place, one in records.items()
-        if one.path != str(paths[place])
-    ]
-    if other:
-        more = f", and {len(other) - _NAMED:,} more" if len(other) > _NAMED else ""
-        yield f"pictures that were here already under another path: {', '.join(other[:_NAMED])}{more}"
+    """The notes about pictures that are here under another path, or in another dataset."""
+    moved, other = [], []
+    for place, one in records.items():
+        image = recipe.images[place]
+        if one.dataset != image.dataset:
+            other.append(f"{image.filename} is {one.dataset}/{one.filename}")
+        elif one.path != str(paths[place]):
+            moved.append(f"{image.filename} is {one.path}")
+    for told, some in (("under another path", moved), ("in another dataset", other)):
+        more = f", and {len(some) - _NAMED:,} more" if len(some) > _NAMED else ""
+        if some:
+            yield f"pictures that were here already {told}: {', '.join(some[:_NAMED])}{more}"
 
 
 def _source_here(source: str, names: Mapping[str, str]) -> str:

@@ -183,6 +183,38 @@ def test_pictures_that_are_here_under_another_path_are_not_added_again(
         assert len(session.images()) == 4
 
 
+def test_pictures_that_are_here_in_another_dataset_are_not_added_again(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with Session(tmp_path / "s") as session:
+        session.add([pictures / "coins_1.png", pictures / "coins_2.png"], dataset="mine", show=False)
+        report = session.replay(recipe, pictures)
+        assert report.ok
+        assert [(i.dataset, i.filename) for i in session.images()] == [
+            ("mine", "coins_1.png"), ("mine", "coins_2.png"), ("monday", "coins_3.png")
+        ]  # fmt: skip
+        assert (
+            "pictures that were here already in another dataset: coins_1.png is mine/coins_1.png, " in report.notes[0]
+        )
+        found = len(session.annotations())
+        assert session.replay(recipe, pictures).ok
+        assert (len(session.images()), len(session.annotations())) == (3, found)
+
+
+def test_one_picture_in_two_datasets_of_a_recipe_stays_two_images(pictures: Path, tmp_path: Path) -> None:
+    with Session(tmp_path / "one") as session:
+        for dataset in ("first", "second"):
+            [image] = session.add(pictures / "coins_1.png", dataset=dataset, show=False).images
+            session.accept_mask(image, np.ones(image.size_hw, bool), category=dataset)
+        session.export("recipe", tmp_path / "r.json")
+    with Session(tmp_path / "two") as session:
+        session.add(pictures / "coins_1.png", dataset="first", show=False)
+        assert session.replay(tmp_path / "r.json", pictures).ok
+        assert {(i.dataset, a.category) for i in session.images() for a in session.annotations(image=i)} == {
+            ("first", "first"), ("second", "second")
+        }  # fmt: skip
+
+
 def test_masks_of_a_category_that_was_renamed_do_not_come_back_under_the_old_name(
     recipe: Path, pictures: Path, tmp_path: Path
 ) -> None:
