@@ -33,7 +33,7 @@ from .encoding.prewarm import prewarm_models
 from .encoding.regions import Region, region_hash
 from .encoding.storage_check import StorageReport, compare_storage
 from .encoding.tasks import EncodeTask
-from .errors import PromptError, SessionReadOnly
+from .errors import PromptError, SessionReadOnly, UnknownOption
 from .evaluation.evaluate import evaluate_annotations
 from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
@@ -49,6 +49,7 @@ from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
 from .proposals import Everything, Like, Phrase, Proposal, Proposals, Query
 from .proposals.grouping import ALIKE
+from .proposals.proposal import OFFERED, as_annotations
 from .proposals.service import ProposalService, Shown
 from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
 from .replay.recipe import Recipe
@@ -1206,7 +1207,15 @@ class Session:
 
     # -- other tools, other sessions ---------------------------------------------------------------
 
-    def export(self, format: str, path: str | Path, *, dataset: str | None = None, **options: Any) -> ExportReport:
+    def export(
+        self,
+        format: str,
+        path: str | Path,
+        *,
+        dataset: str | None = None,
+        proposals: Iterable[Proposal] = (),
+        **options: Any,
+    ) -> ExportReport:
         """Write annotations for other tools, or with "recipe" for `replay`.
 
         Failures are in the report, and the rest continues.
@@ -1220,6 +1229,8 @@ class Session:
             A file, or a folder. It is written completely, or not at all.
         dataset : str, optional
             None: all images.
+        proposals : iterable of Proposal
+            These as well, under the category "proposal"; not for a recipe.
         **options
             Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
 
@@ -1232,6 +1243,11 @@ class Session:
         """
         found: Any = {"images": self.images(dataset), "annotations": self.catalog.annotations(dataset=dataset)}
         found |= {"categories": self.categories(), "exporters": {"recipe": self._replayer.export}}
+        if offered := as_annotations(proposals, after=found["annotations"]):
+            if format == "recipe":
+                raise UnknownOption("export('recipe')", ["proposals"], ["dataset"])
+            found["annotations"] = [*found["annotations"], *offered]
+            found["categories"] = [*found["categories"], OFFERED]
         return export(format, path, **found, **options)
 
     def import_(

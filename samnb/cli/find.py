@@ -31,6 +31,9 @@ def add_find_command(commands: Any, open_session: OpenSession) -> argparse.Argum
     )  # fmt: skip
     parser.add_argument("--accept", metavar="CATEGORY", help="save what is found as annotations of this category")
     parser.add_argument(
+        "--export", nargs=2, metavar=("FORMAT", "PATH"), help="also write these proposals, as category 'proposal'"
+    )
+    parser.add_argument(
         "--set", dest="options", metavar="NAME=VALUE", type=option, action="append", default=[],
         help="a parameter of the search, such as min_score=0.5",
     )  # fmt: skip
@@ -57,6 +60,9 @@ def _find(arguments: argparse.Namespace, open_session: OpenSession) -> int:
         for image, count in Counter(one.image for one in found).items():
             say(f"{image}: {count}")
         say(last["report"])
+        if arguments.export:
+            kind, path = arguments.export
+            say(session.export(kind, path, dataset=arguments.dataset, proposals=found))
         if arguments.accept:
             say(f"{len(session.accept_proposals(found, category=arguments.accept))} annotations saved")
         return 1 if last["failed"] else 0

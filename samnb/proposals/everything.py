@@ -22,9 +22,15 @@ from .crops import crops, grid, is_cut_off
 from .query import Search, proposal_of
 
 FAMILY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "tiny": {"points_per_side": 16, "pred_iou_thresh": 0.7, "stability_score_thresh": 0.8, "box_nms_thresh": 0.6},
+    name: {"points_per_side": 16, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.7}
+    for name in ("tiny", "tiny_lite0")
 }
-"""Defaults of a family whose scores lie elsewhere than those of segment-anything's models."""
+"""Defaults of families whose scores lie elsewhere than those of segment-anything's models.
+
+On the evaluation set these find 24 of 24 coins (IoU 0.8, 70 masks), 0.93 of the nuclei, 0.74 of the everyday objects
+and 0.56 of the photographs' (IoU 0.5; 33 and 25 masks a picture). With 0.3 and 0.5 it is 0.93, 0.87 and 0.72, of four
+times as many masks.
+"""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 
 from ..cards import html_table, more_text
 from ..masks import decode_rle
-from ..records import ImageRecord, ProposalRecord
+from ..records import AnnotationRecord, ImageRecord, ProposalRecord
 
 if TYPE_CHECKING:
     import pandas
+
+OFFERED = "proposal"
+"""Category of proposals in an export."""
 
 _COLUMNS = ("id", "dataset", "image", "kind", "score", "stability", "area", "bbox", "review")
 
@@ -97,3 +101,26 @@ class Proposals(list[Proposal]):
         table = html_table(("id", "image", "kind", "score", "area", "review"), rows)
         more = more_text(len(self), 50)
         return table + (f"<p>{more}</p>" if more else "")
+
+
+def as_annotations(proposals: Iterable[Proposal], *, after: Sequence[AnnotationRecord]) -> list[AnnotationRecord]:
+    """Proposals as rows of an export, numbered after those of the annotations."""
+    first = max((annotation.id for annotation in after), default=0) + 1
+    return [
+        AnnotationRecord(
+            id=first + place,
+            image_id=one.image_id,
+            image=one.image,
+            dataset=one.dataset,
+            category=OFFERED,
+            rle=one.record.rle,
+            bbox=one.record.bbox,
+            area=one.record.area,
+            score=one.record.score,
+            source=f"proposal:{one.kind}",
+            prompt=one.record.prompt,
+            model=one.record.model,
+            created_at=one.record.created_at,
+        )
+        for place, one in enumerate(proposals)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 import samnb
-from samnb.errors import ImageChanged, PromptError, UnknownName
+from samnb.errors import ImageChanged, PromptError, UnknownName, UnknownOption
 from samnb.proposals import Everything, query_key
 from samnb.records import BY_HAND
 from samnb.session import Session
@@ -98,6 +99,20 @@ def test_proposals_are_no_annotations(session: Session) -> None:
     assert len(session.proposals()) > 3
     assert session.annotations() == []
     assert session.export("coco", session.folder / "coco.json").annotations == 0
+
+
+def test_an_export_holds_them_on_request(session: Session) -> None:
+    found = session.segment_everything(session.images()[0], **FEW)
+    [kept] = session.accept_proposals(found[0], category="square")
+    path = session.folder / "coco.json"
+    assert session.export("coco", path, proposals=found[1:]).annotations == len(found)
+    coco = json.loads(path.read_text())
+    names = {one["id"]: one["name"] for one in coco["categories"]}
+    assert [names[one["category_id"]] for one in coco["annotations"]] == ["square", *["proposal"] * len(found[1:])]
+    assert len({one["id"] for one in coco["annotations"]}) == len(found)
+    assert [a.id for a in session.annotations()] == [kept.id]
+    with pytest.raises(UnknownOption, match="proposals"):
+        session.export("recipe", path, proposals=found)
 
 
 def test_accepted_ones_are_annotations_by_hand_and_not_offered_again(session: Session) -> None:
