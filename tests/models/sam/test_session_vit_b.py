@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.everything import official_masks, paired, thresholds
 from samnb.prompts import Prediction
 from samnb.session import Session
 
@@ -42,6 +43,22 @@ def test_with_float32_storage_masks_are_identical(session: Session, references: 
     assert any(prompt.box for prompt in prompts)
     assert any(prompt.points for prompt in prompts)
     assert session.model.encodes == 3
+
+
+def test_everything_is_what_the_mask_generator_finds(
+    session: Session, random_vit_b: Any, references: dict[str, Any]
+) -> None:
+    image, pixels = session.images()[0], next(iter(references.values())).pixels
+    embedding, _ = session.embedding(image)
+    chosen = thresholds(session, image, 4)  # where no score lies near them
+    before = session.model.encodes
+    ours = [one.mask for one in session.segment_everything(image, points_per_side=4, **chosen)]
+    theirs = official_masks(random_vit_b, embedding, pixels, {"points_per_side": 4, **chosen})
+    assert session.model.encodes == before
+    pairs = paired(theirs, ours)
+    assert len(ours) >= 8
+    assert pairs["pairs"] == len(theirs) == len(ours)
+    assert pairs["lowest IoU"] >= 0.99
 
 
 def test_with_the_default_storage_masks_agree_to_0995(
