@@ -319,7 +319,7 @@ def _sam3() -> ModelInfo:
     words = "SAM 3: finds objects by phrases and by examples, and answers clicks"
     info = _info("sam3", "sam3", 848, "facebook/sam3", words)
     own: dict[str, Any] = {"files": (*FILES, "tokenizer.json"), "layout": SAM3, "phrases": True}
-    return replace(info, licence="SAM License; access on request", gated=True, **own)
+    return replace(info, licence="SAM License", gated=True, **own)
 
 
 def _sam_hq(letter: str, size: str, millions: float) -> ModelInfo:

@@ -75,7 +75,8 @@ class ClickDecoder(FamilyDecoder):
 
     def __init__(self, neck: Any, net: Any, config: FamilyConfig, image_processor: Callable[[], Any], device: str):
         super().__init__(net, config, image_processor, device)
-        self.threads = None  # of the neck, which has work for all
+        self.threads = None  # the neck has work for all
+        self.mixes_images = False  # the maps of few images are kept
         self._neck, self._maps = neck, Recent(RECENT)
 
     def _image_tensors(self, embedding: Embedding) -> dict[str, Any]:
