@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,6 +143,16 @@ def test_objects_like_the_selected_one_are_offered(annotator: Annotator, session
     annotator.key("a")  # from these to everything
     annotator.wait()
     assert {one.search for one in annotator.offered} == {"everything"}
+
+
+def test_any_query_can_be_offered(annotator: Annotator, session: FakeSession) -> None:
+    annotator.offer(replace(session.like(None), kind="phrase"))
+    annotator.wait()
+    assert [one.search for one in annotator.offered] == ["phrase"] * 2
+    assert "by phrase offered" in annotator.status
+    annotator.toggle_proposals()
+    annotator.wait()
+    assert len(annotator.offered) > 2
 
 
 def test_the_next_image_is_searched_and_escape_leaves(annotator: Annotator, session: FakeSession) -> None:

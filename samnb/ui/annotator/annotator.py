@@ -170,6 +170,7 @@ class Annotator(ipywidgets.VBox):
 
     toggle_proposals = _method_of("_proposals", ProposalTool.toggle_proposals)
     find_like_selected = _method_of("_proposals", ProposalTool.find_like_selected)
+    offer = _method_of("_proposals", ProposalTool.offer)
     toggle_groups = _method_of("_proposals", ProposalTool.toggle_groups)
     take_at = _method_of("_proposals", ProposalTool.take_at)
     sweep = _method_of("_proposals", ProposalTool.sweep)

@@ -91,6 +91,12 @@ class ProposalTool(AnnotatorPart):
             return
         self.settings.tool = "proposals"
 
+    @show_errors("Nothing was searched")
+    def offer(self, query: Query) -> None:
+        """Offer what a query finds, on this image and the next ones: ``annotator.offer(session.phrase("coin"))``."""
+        self._query = query
+        self.settings.tool = "proposals"
+
     def changed(self) -> None:
         """The tool, the image or its annotations changed: offer what is left."""
         image = self.editor.image
@@ -145,7 +151,7 @@ class ProposalTool(AnnotatorPart):
                 self._show(image, found)
                 if quiet:
                     return
-                what = "" if query is None else f" like {'this one' if query.kind == 'like' else query.kind}"
+                what = "" if query is None else " like this one" if query.kind == "like" else f" by {query.kind}"
                 count = len(found)
                 self.layout.say(f"{count} object{'' if count == 1 else 's'}{what} offered: click or drag takes")
 

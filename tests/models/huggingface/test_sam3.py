@@ -23,6 +23,7 @@ from samnb.models.huggingface.sam3_decoder import RECENT, Recent
 from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
 from samnb.store.entry import make_key, serialize
+from samnb.widgets import Annotator
 from tests.support import small_families as small
 
 from .test_roi_align import slow_roi_align
@@ -534,5 +535,16 @@ def test_a_session_encodes_once_for_words_examples_clicks_and_templates(
         assert mask_iou(max(saved, key=lambda one: one.score).mask, found.masks.one(0)) > 0.99
         session.accept_mask("rocket.png", found.masks.one(0), category="dog")
         assert session.evaluate(template).images
+        annotator = Annotator(session, image="coffee.png")
+        annotator.category = "cup"
+        annotator.click(150, 100)
+        annotator.wait()
+        annotator.accept()
+        [clicked] = session.annotations(image="coffee.png", category="cup")
+        assert clicked.score == pytest.approx(session.predict("coffee.png", points=[(150, 100)]).score)
+        annotator.offer(session.phrase("dog"))
+        annotator.wait()
+        assert annotator.offered
+        annotator.close()
         assert len(session.sweep(template, {"min_score": [0.3, 0.5]}).rows) == 2
         assert session.model.encodes == 0
