@@ -535,6 +535,7 @@ def test_a_session_encodes_once_for_words_examples_clicks_and_templates(
         assert mask_iou(max(saved, key=lambda one: one.score).mask, found.masks.one(0)) > 0.99
         session.accept_mask("rocket.png", found.masks.one(0), category="dog")
         assert session.evaluate(template).images
+        session.undo_apply(template)  # what is annotated is not offered
         annotator = Annotator(session, image="coffee.png")
         annotator.category = "cup"
         annotator.click(150, 100)
