@@ -543,6 +543,7 @@ def test_a_session_encodes_once_for_words_examples_clicks_and_templates(
         annotator.accept()
         [clicked] = session.annotations(image="coffee.png", category="cup")
         assert clicked.score == pytest.approx(session.predict("coffee.png", points=[(150, 100)]).score)
+        session.remove(clicked)
         annotator.offer(session.phrase("dog"))
         annotator.wait()
         assert annotator.offered
