@@ -362,7 +362,7 @@ class EmbeddingCache:
         if self._evictor is not None:
             try:
                 self._evictor.pins.add(keys)
-            except (OSError, NotImplementedError) as error:  # nowhere to write, or no locks there
+            except OSError as error:  # nowhere to write
                 _log.debug("%r: not pinned: %s", self, error)
 
     def unpin(self, keys: Iterable[str]) -> None:

@@ -458,7 +458,7 @@ class Session:
         Parameters
         ----------
         dataset : str, optional
-            None: all images.
+            None: all images; a file that is in several datasets counts once.
         images : iterable, optional
             Only these, in this order.
         features : iterable of str, optional
@@ -470,7 +470,7 @@ class Session:
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
-        records = self._library.select(dataset, images)
+        records = self._library.files(dataset, images)
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
         work = partial(prewarm_models, executor=executor, left_out=left_out)
         total = len(records) * len(encoders)
@@ -489,7 +489,7 @@ class Session:
     ) -> Iterator[Event]:
         """The same as `prewarm`, in this thread: an iterator of its events."""
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        tasks = self._tasks(encoders, self._library.select(dataset, images))
+        tasks = self._tasks(encoders, self._library.files(dataset, images))
         return prewarm_models(tasks, executor=executor, left_out=left_out)
 
     # -- prompts and annotations -------------------------------------------------------------------

@@ -25,19 +25,40 @@ _PICTURE = "display:block;margin:0 0 4px;border-radius:4px"
 
 
 class DuplicateGroups(list[tuple[ImageRecord, ...]]):
-    """Groups of images with the same pixels."""
+    """Groups of files with the same pixels, each file by its first image.
+
+    Attributes
+    ----------
+    in_several : tuple of tuple of ImageRecord
+        The images of each file that is in several datasets: no copies, and each has annotations of its own.
+    """
+
+    def __init__(
+        self, groups: Iterable[tuple[ImageRecord, ...]] = (), in_several: Iterable[tuple[ImageRecord, ...]] = ()
+    ):
+        super().__init__(groups)
+        self.in_several = tuple(in_several)
+
+    @property
+    def note(self) -> str:
+        """One line about the files that are in several datasets; "" if none is."""
+        if not self.in_several:
+            return ""
+        first = " = ".join(_name(image) for image in self.in_several[0])
+        more = ", …" if len(self.in_several) > 1 else ""
+        return f"{count_text(len(self.in_several), 'file')} in several datasets, each counted once: {first}{more}"
 
     def __str__(self) -> str:
-        if not self:
-            return "No duplicates."
-        return "\n".join(" = ".join(_name(image) for image in group) for group in self)
+        lines = [" = ".join(_name(image) for image in group) for group in self]
+        return "\n".join([*(lines or ["No duplicates."]), *([self.note] if self.note else [])])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         copies = sum(len(group) - 1 for group in self)
         title = f"{count_text(len(self), 'picture')} with {count_text(copies, 'further copy', 'further copies')}"
-        return gallery(title if self else str(self), ([(image, "") for image in group] for group in self))
+        title = " · ".join(filter(None, [title if self else "No duplicates.", self.note]))
+        return gallery(title, ([(image, "") for image in group] for group in self))
 
 
 class NearDuplicateGroups(list[NearGroup]):

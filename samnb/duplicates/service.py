@@ -44,7 +44,7 @@ class DeduplicationReport:
     def __str__(self) -> str:
         lines = [f"{len(self.kept)} kept in {self.dataset!r} · {len(self.left_out)} left out; no file was touched"]
         if self.dataset and self.kept:
-            # Without a dataset, duplicates, prewarm and the annotator have both rows of a picture.
+            # Without a dataset, the annotator has both images of a file.
             lines.append(f"  they are in their earlier datasets too: annotate each once with dataset={self.dataset!r}")
         for gone in self.left_out[:20]:
             lines.append(f"  {_name(gone.image)} left out for {_name(gone.instead)}: {gone.why}")
@@ -61,12 +61,16 @@ class DuplicateService:
         self._catalog, self._library = catalog, library
 
     def duplicates(self, dataset: str | None) -> DuplicateGroups:
-        """Groups of images with the same pixels."""
+        """Groups of files with the same pixels; a file that is in several datasets counts once."""
         groups = self._catalog.duplicates()
         if dataset is not None:
             name = self._catalog.dataset(dataset).name
             groups = [tuple(image for image in group if image.dataset == name) for group in groups]
-        return DuplicateGroups(group for group in groups if len(group) > 1)
+        files = [list(_by_file(group).values()) for group in groups]
+        return DuplicateGroups(
+            [tuple(images[0] for images in group) for group in files if len(group) > 1],
+            in_several=[tuple(images) for group in files for images in group if len(images) > 1],
+        )
 
     def near_duplicates(self, threshold: int, *, dataset: str | None) -> NearDuplicateGroups:
         """Groups of images that look alike and have different pixels."""
@@ -101,6 +105,14 @@ class DuplicateService:
 
     def _verdicts(self) -> Verdicts:
         return {(verdict.first_hash, verdict.second_hash): verdict.same for verdict in self._catalog.verdicts()}
+
+
+def _by_file(group: Iterable[ImageRecord]) -> dict[str, list[ImageRecord]]:
+    """The images of each file, by its path."""
+    files: dict[str, list[ImageRecord]] = {}
+    for image in group:
+        files.setdefault(image.path, []).append(image)
+    return files
 
 
 def bits_apart(first: ImageRecord, second: ImageRecord) -> int:

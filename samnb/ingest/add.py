@@ -236,7 +236,11 @@ class _Ingest:
             self._check_content(block)
 
     def _check_content(self, block: _Block) -> None:
-        """Read files again whose bytes changed while size and time stayed; only for a file that is added by itself."""
+        """Read files again whose bytes changed while size and time stayed; only for a file that is added by itself.
+
+        The time of the last change of a file tells most of them apart; Windows has none, other systems count it in
+        steps of some milliseconds.
+        """
         for path, read in list(block.reads.items()):
             known = read.record or read.new
             try:

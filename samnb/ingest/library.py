@@ -68,6 +68,16 @@ class ImageLibrary:
             raise UnknownOption("a call with images=[...]", ["dataset"], ["images"])
         return [self.image(image) for image in ([images] if isinstance(images, (str, Path, ImageRecord)) else images)]
 
+    def files(self, dataset: str | None = None, images: Iterable[ImageRef] | None = None) -> list[ImageRecord]:
+        """As `select`; of the images of one file in several datasets, only the first, if none are named."""
+        selected = self.select(dataset, images)
+        if images is not None:
+            return selected
+        first: dict[str, ImageRecord] = {}
+        for record in selected:
+            first.setdefault(record.path if record.is_read else record.id, record)
+        return list(first.values())
+
     def read(self, image: ImageRef) -> ImageRecord:
         """One image with its hashes; see `with_hashes`."""
         record = self.image(image)

@@ -268,7 +268,7 @@ def test_hashes_are_filled_in_with_progress(session: Session, photos: Path) -> N
     whole = read_picture(photos / "b.png")
     image = session.image("def456/b.png")
     assert (image.pixel_hash, image.content_hash, image.size_hw) == (whole.pixel_hash, whole.content_hash, (20, 30))
-    assert [[i.filename for i in group] for group in session.duplicates()] == [["b.png", "b.png"]]
+    assert [[i.filename for i in group] for group in session.duplicates().in_several] == [["b.png", "b.png"]]
     assert [i.filename for i in session.catalog.unread_images()] == ["gone.png"]
     assert session.status().unread == 1
 

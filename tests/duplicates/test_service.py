@@ -175,3 +175,31 @@ def test_only_what_was_confirmed_can_be_asked_for(session: Session) -> None:
     made = session.keep_one_of_each(into="sure", only_confirmed=True, keep=["1-dark.png"])
     assert [gone.image.filename for gone in made.left_out] == ["0.png", "1.png"]
     assert [gone.why for gone in made.left_out] == ["same pixels", "said to be the same"]
+
+
+def test_a_file_in_two_datasets_counts_once(tmp_path: Path) -> None:
+    for number in range(3):
+        pixels = np.random.default_rng(min(number, 1)).integers(0, 256, (30, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    with Session(tmp_path / "s") as session:
+        session.add([tmp_path / f"{number}.png" for number in range(3)], dataset="monday", show=False)
+        before = [[image.filename for image in group] for group in session.duplicates()]
+        assert before == [["1.png", "2.png"]]
+        report = session.keep_one_of_each("monday", into="clean")
+        assert "they are in their earlier datasets too" in str(report)
+        assert [[f"{i.dataset}/{i.filename}" for i in group] for group in session.duplicates()] == [
+            ["monday/1.png", "monday/2.png"]
+        ]
+        assert [len(images) for images in session.duplicates().in_several] == [2, 2]
+        told = "2 files in several datasets, each counted once: monday/0.png = clean/0.png, …"
+        assert str(session.duplicates()).splitlines() == ["monday/1.png = monday/2.png", told]
+        assert told in session.duplicates()._repr_html_()
+        assert session.duplicates("clean") == []
+        assert [len(group) for group in session.duplicates("monday")] == [2]
+        assert not session.duplicates("monday").note
+        last = session.prewarm(show=False).wait(60)
+        assert (last.total, last["computed"], last["skipped"]) == (3, 2, 1)
+        assert [event.filename for event in session.prewarm_stream()][:-1] == ["0.png", "1.png", "2.png"]
+        assert all(image.embedding_cached for image in session.images())
+        with pytest.raises(UnknownName):
+            session.duplicates("none")

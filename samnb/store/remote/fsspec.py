@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ...errors import PackageMissing, StoreError, TierUnavailable
 from ...urls import redact, redacted_url
+from ..entry import LARGEST
 from .time_limit import call_within
 
 _S3 = ("s3", "s3a")
@@ -53,9 +54,21 @@ class ObjectTier:
         return f"<ObjectTier {self.name}>"
 
     def get(self, key: str) -> bytes | None:
-        """The bytes, or None."""
+        """The bytes, or None; of an object with more than any entry has, none of them."""
         files, path = self._place(key)
-        return self._call(lambda: bytes(files.cat_file(path)), None)
+
+        def read() -> bytes:
+            try:
+                raw = bytes(files.cat_file(path, end=LARGEST + 1))
+            except FileNotFoundError:
+                raise
+            except Exception:
+                if files.info(path).get("size") != 0:  # of which S3 can give no part
+                    raise
+                return b""
+            return raw if len(raw) <= LARGEST else b""
+
+        return self._call(read, None)
 
     def put(self, key: str, raw: bytes) -> bool:
         """Publish; False when something is there already."""

@@ -266,3 +266,27 @@ def test_the_budget_of_a_shared_folder_knows_what_comes_and_goes(
     assert owner.check().miscounted == 0
     owner.put(key_of(10), whole(10), about={})
     assert sum(path.stat().st_size for path in owner.folder.glob("??/??/*")) <= 5 * len(ENTRY)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 50_000], ids=["empty", "too large"])
+def test_an_object_of_any_size_in_the_place_of_an_entry_is_no_entry(
+    url: str, open_remote: Callable[..., RemoteTiers], monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    if url.startswith(("redis", "file")):
+        pytest.skip("has a limit of its own")
+    monkeypatch.setattr(object_tier, "LARGEST", 40_000)
+    remote = open_remote(url)
+    (worker,) = remote._workers
+    files, path = worker.tier._place(KEY)
+    files.pipe_file(path, content)
+    asked = []
+    real = type(files).cat_file
+    monkeypatch.setattr(type(files), "cat_file", lambda *a, **o: (asked.append(o), real(*a, **o))[1])
+    assert worker.tier.get(KEY) == b""
+    assert remote.fetch(KEY) is None
+    assert all(options["end"] == 40_001 for options in asked)
+    assert not worker.tier.contains(KEY)
+    assert worker.tier.put(KEY, ENTRY)
+    found = remote.fetch(KEY)
+    assert found is not None
+    assert found[0] == ENTRY
