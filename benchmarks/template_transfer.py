@@ -201,7 +201,7 @@ def run(
     """Make the template from one click, search every scene; compare the features of another model if there is one."""
     embedding = model.encode(trial.pixels)
     compared = ImageFeatures(embedding, features and features.encode(trial.pixels))
-    prompt, mask = _annotated(trial.example, model, embedding)
+    prompt, mask = annotated(trial.example, model, embedding)
     examples = (make_example("0" * 64, prompt, mask, compared, place=trial.strategy == "fixed"),)
     template = make_template(
         "benchmark",
@@ -217,16 +217,21 @@ def run(
         started = time.perf_counter()
         masks = [match.mask for match in find_objects(template, searched, model.decode, propose=model.propose)]
         seconds += time.perf_counter() - started
-        wanted, kept = wanted + len(scene.wanted), kept + len(masks)
-        found += sum(any(mask_iou(mask, one) >= 0.7 for mask in masks) for one in scene.wanted)
-        wrong = [m for m in masks if all(mask_iou(m, one) < 0.5 for one in (*scene.wanted, *scene.others))]
-        false += sum(not _touches_edge(mask) for mask in wrong)
+        here = tally(scene, masks)
+        wanted, kept, found, false = wanted + len(scene.wanted), kept + len(masks), found + here[0], false + here[1]
         if drawn is not None:
             drawn.append(overlay(scene.pixels, masks) if masks else scene.pixels)
     return Figures(wanted, found, kept, false, seconds / len(trial.scenes), mask_iou(mask, trial.example))
 
 
-def _annotated(wanted: Mask, model: Any, embedding: Any) -> tuple[Prompt, Mask]:
+def tally(scene: Scene, masks: Sequence[Mask]) -> tuple[int, int]:
+    """How many of the wanted objects are found, and how many of the masks are false."""
+    found = sum(any(mask_iou(mask, one) >= 0.7 for mask in masks) for one in scene.wanted)
+    wrong = [m for m in masks if all(mask_iou(m, one) < 0.5 for one in (*scene.wanted, *scene.others))]
+    return found, sum(not _touches_edge(mask) for mask in wrong)
+
+
+def annotated(wanted: Mask, model: Any, embedding: Any) -> tuple[Prompt, Mask]:
     """One click, and at most two more where the mask is not right yet: what a hand would do in the annotator."""
     prompt, logits = Prompt.of(points=[first_click(wanted)]), None
     for _ in range(3):
