@@ -41,6 +41,11 @@ def read_json(path: Path, *, limit: int | None = None) -> Any:
     >>> read_json(file)
     {'a': 1}
     """
+    return parse_json(read_bounded(path, limit=limit))
+
+
+def read_bounded(path: Path, *, limit: int | None = None) -> bytes:
+    """The bytes of a file that comes from anywhere. Raises `OSError`, and `TooLarge` for more than the limit."""
     limit = MAX_BYTES if limit is None else limit
     content = bytearray()
     # Without waiting for the other end of a named pipe, which may never come.
@@ -52,7 +57,7 @@ def read_json(path: Path, *, limit: int | None = None) -> Any:
             content += more
     if len(content) > limit:
         raise TooLarge(f"it has more than the limit of {limit:,} bytes")
-    return parse_json(bytes(content))
+    return bytes(content)
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from samnb.errors import FormatError, ImageNotFound, UnknownName, UnknownOption
 from samnb.exchange.importing import READERS
-from samnb.exchange.readers.objects import ring_mask
+from samnb.exchange.readers.objects import lines_of, ring_mask
 from samnb.masks import mask_iou
 from tests.support.export_work import SIZE, dot, ring, square
 from tests.support.import_work import coco_file, labelme_file, polygon
@@ -293,3 +294,17 @@ def test_a_damaged_index_is_reported_line_by_line(first, tmp_path):
     assert [failure.path for failure in report.failed] == [
         f"index.csv, line {number}" for number in (len(lines), place_of_gone + 1)
     ]
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "labelmap.txt"])
+def test_lists_beside_annotations_are_read_within_bounds(tmp_path, name):
+    assert lines_of(tmp_path / name) == []
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbfcat\nd\xff\n")
+    assert lines_of(tmp_path / name) == ["cat", "d\udcff"]
+    with open(tmp_path / name, "wb") as file:
+        file.truncate(1 << 30)
+    assert lines_of(tmp_path / name) == []
+    (tmp_path / name).unlink()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / name)
+        assert lines_of(tmp_path / name) == []

@@ -27,6 +27,7 @@ from .objects import (
     Mask,
     Size,
     joined,
+    lines_of,
     read_json,
     ring_mask,
     score_of,
@@ -62,13 +63,9 @@ def read_labelme(path: Path) -> Contents:
 
 def _labels(file: Path) -> list[str]:
     """The labels of a ``labels.txt`` for labelme; those with underscores are not objects."""
-    if not file.is_file():  # most have none
-        return []
-    try:
-        lines = file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    except OSError:
-        return []
-    return [name for line in lines if (name := line.strip()) and not (name.startswith("_") and name.endswith("_"))]
+    return [
+        name for line in lines_of(file) if (name := line.strip()) and not (name.startswith("_") and name.endswith("_"))
+    ]
 
 
 def _contents(files: list[Path], *, strict: bool) -> Contents:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError, ImageError
+from .objects import lines_of
 
 Categories = Sequence[str] | Mapping[str, Any]
 _VOID = 0xE0E0C0
@@ -28,12 +29,8 @@ def colours_of(root: Path, categories: Categories) -> dict[int, str]:
     """
     if isinstance(categories, Mapping):
         return {_packed(colour, root): str(name) for name, colour in categories.items()}
-    try:
-        lines = (root / "labelmap.txt").read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError):  # most folders have none
-        return {}
     known = {}
-    for line in lines:
+    for line in lines_of(root / "labelmap.txt"):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, _, colour = line.partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError, ImageError
+from ...json_files import read_bounded
 from ...json_files import read_json as read_json_file
 from ...masks.geometry import Mask
 from ...masks.polygons import fill_polygon
@@ -20,6 +22,8 @@ Size = tuple[int, int]
 
 # A corner beyond it is invalid, and sums of floats are no longer exact to a pixel.
 _FARTHEST = 1e7
+_LARGEST_TEXT = 1 << 24
+_log = logging.getLogger("samnb.exchange")
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,16 @@ def read_json(path: Path, format: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise FormatError(path, format, f"it holds a {type(document).__name__}, expected an object {{…}}")
     return document
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file that a folder may have beside its annotations; [] if it has none, or one too large."""
+    try:
+        content = read_bounded(path, limit=_LARGEST_TEXT)
+    except (OSError, ValueError) as error:  # most folders have none
+        _log.debug("%s: not read: %s", path, error)
+        return []
+    return content.decode("utf-8-sig", "surrogateescape").splitlines()
 
 
 def value_of(record: Any, name: str, default: Any = None) -> Any:
