@@ -1,4 +1,4 @@
-"""The Progress widget: the progress of a prewarm or an apply, and its result."""
+"""The Progress widget: the progress of a prewarm, an apply or a search, and its result."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _doing(name: str) -> str:
     if name == "prewarm":
         return "Pre-warming cache"
     verb, _, rest = name.partition(" ")
-    doing = {"apply": "Applying", "add": "Adding pictures to"}
+    doing = {"apply": "Applying", "add": "Adding pictures to", "find": "Finding"}
     return f"{doing[verb]} {rest}" if verb in doing and rest else name.capitalize()
 
 
