@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from samnb.session import Session
+from tests.support.random_vit_b import RandomVitB
 from tests.templates.test_strategies import GREEN, RED, scene, truth
 
 
 @pytest.mark.slow
-def test_vit_b_draws_on_the_meaning_of_tiny_and_both_encode_once(random_vit_b_checkpoint: Path, tmp_path: Path) -> None:
+def test_vit_b_draws_on_the_meaning_of_tiny_and_both_encode_once(narrow_vit_b: RandomVitB, tmp_path: Path) -> None:
     pictures = [scene([(40, 40, 40, RED), (100, 100, 40, GREEN)]), scene([(100, 20, 40, RED), (20, 100, 40, GREEN)])]
-    with Session(tmp_path / "session", model="vit_b", checkpoint=random_vit_b_checkpoint) as session:
+    options = {"model": "vit_b", "checkpoint": narrow_vit_b.checkpoint}
+    with narrow_vit_b.registered(), Session(tmp_path / "session", **options) as session:
         images = session.add(pictures).images
         session.accept_mask(images[0], truth(pictures[0], RED), category="red")
         template = session.template("red", features="tiny", min_score=0, max_area_ratio=1000, max_objects=3)
