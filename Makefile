@@ -14,7 +14,7 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test lint unit bench train clean
+.PHONY: help lab demo check test all-but-jupyter jupyter lint unit bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
@@ -60,9 +60,26 @@ check: $(VENV)/.stamp-test
 unit: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest -m 'not slow and not browser' $(PYTEST_ARGS)
 
-test: lint
+nbval := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+in_jupyter := notebooks tests/browser
+
+# Two processes: what runs in Jupyter waits for kernels and pages half of its time. Its output comes when it is done.
+# What PYTEST_ARGS chooses runs in one.
+test: $(VENV)/.stamp-test
 	@./scripts/ensure_chromium.sh
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg $(PYTEST_ARGS)
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@$(MAKE) --no-print-directory -j2 -k all-but-jupyter jupyter lint
+else
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest $(nbval) $(PYTEST_ARGS)
+endif
+
+all-but-jupyter: $(VENV)/.stamp-test
+	$(BIN)/python -m pytest samnb tests $(in_jupyter:%=--ignore=%)
+
+jupyter: $(VENV)/.stamp-test
+	@$(BIN)/python -m pytest $(nbval) $(in_jupyter) >$(VENV)/jupyter.log 2>&1; \
+	  status=$$?; cat $(VENV)/jupyter.log; exit $$status
 
 bench: $(VENV)/.stamp-test
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; done

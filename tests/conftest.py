@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from samnb.cache import EmbeddingCache
     from samnb.catalog import Catalog
 
+# Before torch is imported, and for every process that a test starts. With more threads each small layer waits for all
+# of them, many times as long where another process has the processor: another test, a kernel, a browser.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -39,6 +43,17 @@ def chromium() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return found
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Two threads for torch, instead of the one that tests run with."""
+    import torch
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(usual)
 
 
 @pytest.fixture(scope="session")

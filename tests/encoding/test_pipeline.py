@@ -284,16 +284,6 @@ class FreeModel(PreparingModel):
         return super().encode_prepared(batch)
 
 
-@pytest.fixture
-def two_threads():
-    import torch
-
-    usual = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(usual)
-
-
 def run(start, model, count, **options):
     session, pipeline = start(model, count, **options)
     pipeline._clock = lambda: model.now

@@ -219,6 +219,7 @@ def test_weights_that_change_after_opening_are_noticed(
         removed.decode(embedding, CLICK)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_the_embedded_model_runs_on_one_thread_and_gives_the_others_back(random_tiny_checkpoint: Path) -> None:
     import threading
 

@@ -241,7 +241,6 @@ def test_many_prompts_on_many_images_in_any_order(
     model: Any, parts: tuple[Any, Any], workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Decoder, "workers", workers)
-    usual = torch.get_num_threads()
     images = [embedding(0), embedding(1, (120, 90)), embedding(2, (64, 64))]
     pairs = [(images[number % 3], prompt) for number, prompt in enumerate([*PROMPTS.values()] * 6)]
     pairs = [(image, prompt.scaled(0.5, 0.7)) for image, prompt in pairs]
@@ -252,10 +251,18 @@ def test_many_prompts_on_many_images_in_any_order(
         check(prediction, official(parts, image, prompt))
         assert prediction.ms > 0
     assert model().decode_many([]) == []
-    assert torch.get_num_threads() == usual
     single = model().decode_many(pairs[:5], multimask=False)
     for prediction, (image, prompt) in zip(single, pairs, strict=False):
         check(prediction, official(parts, image, prompt, multimask=False))
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_many_prompts_give_the_threads_back(model: Any, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Decoder, "workers", workers)
+    images = [embedding(0), embedding(1)]
+    assert len(model().decode_many([(image, PROMPTS["a click"]) for image in images])) == 2
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize("same", [True, False])
