@@ -80,7 +80,7 @@ def test_box_right_click_masks_categories_and_delete(notebook, lab):
 
     hand.until(r"① 0\.94")
     small = hand.colours()["blue"]
-    hand.press("3")
+    hand.press("Alt+3")
     hand.until_colours("the largest mask", lambda now: now["blue"] > small * 2)
     hand.page.get_by_placeholder("new category").click()
     hand.page.keyboard.type("coin")

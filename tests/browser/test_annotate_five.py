@@ -30,7 +30,7 @@ def test_five_images_with_mouse_and_keys(notebook, lab):
         hand.until(rf"{number} / 5 ")
         hand.click(60 + 10 * number, 80)
         hand.until(r"score 0\.94")
-        hand.press("2")
+        hand.press("Alt+2")
         hand.until(r"score 0\.81")
         hand.press("Enter")
         hand.until(r"kept as coin")

@@ -569,18 +569,21 @@ def test_every_key_of_the_table_has_its_method(annotator):
     for key in KEYS:
         for name in key.names:
             if key.method not in ("ask_for_name", "zoom_in", "zoom_out", "fit", "actual_size"):
-                annotator.key(name, ctrl=key.ctrl, shift=bool(key.shift))
+                annotator.key(name, ctrl=key.ctrl, shift=bool(key.shift), alt=key.alt)
     assert annotator.error == ""
 
 
-def test_digits_choose_masks_while_there_are_some_and_categories_else(annotator):
+def test_digits_are_always_categories_and_alt_with_digits_masks(annotator):
     for name in ("coin", "rim", "coin"):
         annotator.category = name
     annotator.key("2")
     assert annotator.category == "rim"
     annotator.click(60, 40)
     annotator.wait()
-    annotator.key("3")
+    annotator.key("1")
+    assert annotator.category == "coin"
+    annotator.key("2")
+    annotator.key("3", alt=True)
     assert annotator.category == "rim"
     assert annotator.mask.all()
     annotator.key(".")
@@ -817,3 +820,33 @@ def test_closing_closes_every_widget(session):
     for _ in range(3):
         Annotator(session).close()
     assert len(widget._instances) - before <= 3 * 2
+
+
+def test_a_digit_relabels_the_selected_annotation(annotator, session):
+    for name in ("rim", "coin"):
+        annotator.category = name
+    kept = accepted(annotator)
+    annotator.select(kept.id)
+    annotator.key("1")
+    assert session.kept[-1].category == "rim"
+    assert "coin is rim now" in annotator.status
+    annotator.undo()
+    assert session.kept[-1].category == "coin"
+    annotator.edit(kept.id)
+    annotator.key("1")
+    assert session.kept[-1].category == "coin"  # until the edit is accepted
+
+
+def test_a_background_point_alone_asks_for_the_object(annotator):
+    annotator.click(60, 40, background=True)
+    assert not annotator.prompt
+    assert "first a point on the object" in annotator.status
+    annotator.drag_box(40, 20, 80, 60)
+    annotator.click(60, 40, background=True)
+    assert annotator.prompt.point_labels == (0,)
+
+
+def test_a_deletion_is_said(annotator):
+    kept = accepted(annotator, category="coin")
+    annotator.remove(kept.id)
+    assert annotator.status == "coin deleted · Z brings it back"

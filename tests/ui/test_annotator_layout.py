@@ -476,12 +476,13 @@ def test_the_help_and_the_keys_are_one_table():
     assert all(key.shown or not key.does for key in keys.KEYS)
     names = {name for key in keys.KEYS for name in key.names}
     strokes = itertools.product(names, (False, True), (False, True), (False, True))
-    found = [keys.command_for(name, ctrl=ctrl, shift=shift, has_candidates=held) for name, ctrl, shift, held in strokes]
+    found = [keys.command_for(name, ctrl=ctrl, shift=shift, alt=alt) for name, ctrl, shift, alt in strokes]
     meant = {(each.method, *each.arguments) for each in found if each}
     assert {key.method for key in keys.KEYS} == {method for method, *_ in meant}
     assert ("choose_number", 3) in meant
     assert ("choose_category_number", 9) in meant
-    assert keys.command_for("5", has_candidates=True).method == "choose_category_number"
+    assert keys.command_for("5").method == "choose_category_number"
+    assert keys.command_for("5", alt=True) is None
     assert keys.command_for("s", ctrl=True) is None
     assert keys.command_for("Enter", ctrl=True) is None  # runs the cell
     assert keys.command_for("Enter", shift=True) is None

@@ -276,9 +276,10 @@ def test_wheel_and_middle_drag_change_the_view_and_are_not_told(stage, heard):
 
 def test_keys_come_with_their_modifiers_and_those_of_the_page_are_not_kept(stage):
     stage._on_events([{"event": "key", "key": "z", "ctrl": True, "shift": True}])
-    assert stage.keys == [("z", True, True)]
+    stage._on_events([{"event": "key", "key": "2", "alt": True}])
+    assert stage.keys == [("z", True, True, False), ("2", False, False, True)]
     kept = {tuple(key) for key in stage.listener.keys_kept}
-    assert ("enter", False, False) in kept
+    assert {("enter", False, False, False), ("2", False, None, True)} <= kept
     assert not {
         key for key in kept if key[0] in ("s", "tab") or (key[0] == "enter" and (key[1] or key[2] is not False))
     }

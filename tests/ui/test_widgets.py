@@ -275,7 +275,7 @@ def test_drawing_that_fails_does_not_leave_the_canvas_held(annotator):
 def test_keys(annotator, session):
     annotator.click(60, 40)
     annotator.wait()
-    annotator.key("3")
+    annotator.key("3", alt=True)
     annotator.key("9")
     annotator.key("F5")
     annotator.key("s", ctrl=True)

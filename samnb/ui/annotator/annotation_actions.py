@@ -210,6 +210,7 @@ class AnnotationActions(AnnotatorPart):
             self.session.remove(annotation)
         self.palette.note_saved(self.session.category_records())
         self._done("delete", Change(annotation, None))
+        self.layout.say(f"{annotation.category} deleted · Z brings it back")
 
     def remove_selected(self) -> None:
         """Delete the selected annotation."""
@@ -224,6 +225,7 @@ class AnnotationActions(AnnotatorPart):
         annotation = self.annotations.find(annotation_id)
         if name != annotation.category:
             self.change("category", annotation, category=self._checked(name))
+            self.layout.say(f"{annotation.category} is {name} now")
 
     @show_errors("The annotation was not moved up")
     def raise_(self, annotation_id: int) -> None:

@@ -145,7 +145,8 @@ class Annotator(ipywidgets.VBox):
         self._renderer, self._hover, self._settings, self._follower = renderer, hover, settings, follower
         self._actions = actions
         self._prompts = PromptTool(renderer, editor, annotations, settings, hover, layout)
-        self._categories = CategoryActions(renderer, session, palette, self._edit_state, editor, annotations, follower)
+        state = self._edit_state
+        self._categories = CategoryActions(renderer, session, palette, state, editor, annotations, follower, actions)
         self._brush = BrushTool(renderer, editor, annotations, actions, settings)
         self._navigator = Navigator(renderer, session, images, editor, annotations, follower, hover, layout)
         self._proposals = ProposalTool(renderer, session, editor, annotations, actions, settings, layout)
@@ -289,10 +290,9 @@ class Annotator(ipywidgets.VBox):
                 raise TypeError(f"no gesture: {gesture!r}")
 
     @show_errors("This key did nothing")
-    def key(self, name: str, ctrl: bool = False, shift: bool = False) -> None:
+    def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None:
         """Handle a key while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
-        has_candidates = self.prediction is not None and self.tool != "proposals"
-        command = command_for(name, ctrl=ctrl, shift=shift, has_candidates=has_candidates)
+        command = command_for(name, ctrl=ctrl, shift=shift, alt=alt)
         if command is not None:
             getattr(self, command.method)(*command.arguments)
 

@@ -12,6 +12,7 @@ from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
     from ..session_protocol import AnnotatorSession
+    from .annotation_actions import AnnotationActions
     from .annotation_set import AnnotationSet
     from .category_palette import Palette
     from .change_follower import ChangeFollower
@@ -29,6 +30,7 @@ class CategoryActions(AnnotatorPart):
     editor: Editor
     annotations: AnnotationSet
     follower: ChangeFollower
+    actions: AnnotationActions
 
     @property
     def category(self) -> str:
@@ -52,9 +54,14 @@ class CategoryActions(AnnotatorPart):
 
     @show_errors("No such category")
     def choose_category_number(self, number: int) -> None:
-        """Choose a category by its place, counted from 1, as the keys do."""
-        if number <= len(self.palette.names):
-            self.category = self.palette.names[number - 1]
+        """Choose a category by its place, counted from 1, as the keys do; a selected annotation gets it too."""
+        if number > len(self.palette.names):
+            return
+        self.category = self.palette.names[number - 1]
+        selected = self.annotations.selected
+        # An annotation that is edited gets it when it is accepted.
+        if selected is not None and not self.editor.draft:
+            self.actions.set_category_of(selected, self.category)
 
     @show_errors("No such category")
     def category_step(self, by: int) -> None:

@@ -23,8 +23,7 @@ class Key:
         Ctrl, or Cmd on a Mac.
     shift : bool or None
         None: with or without.
-    has_candidates : bool or None
-        Only while there are candidate masks, only while there are none, or always.
+    alt : bool
     """
 
     group: str
@@ -35,16 +34,11 @@ class Key:
     arguments: tuple[object, ...] = ()
     ctrl: bool = False
     shift: bool | None = None
-    has_candidates: bool | None = None
+    alt: bool = False
 
-    def holds(self, name: str, *, ctrl: bool, shift: bool, has_candidates: bool) -> bool:
+    def holds(self, name: str, *, ctrl: bool, shift: bool, alt: bool) -> bool:
         """True if the key and its modifiers match."""
-        return (
-            name.lower() in self.names
-            and ctrl == self.ctrl
-            and self.shift in (None, shift)
-            and self.has_candidates in (None, has_candidates)
-        )
+        return name.lower() in self.names and (ctrl, alt) == (self.ctrl, self.alt) and self.shift in (None, shift)
 
 
 @dataclass(frozen=True)
@@ -60,17 +54,9 @@ _OBJECT, _TOOLS, _SAVED, _IMAGES, _VIEW = "This object", "Tools", "Annotations",
 KEYS: tuple[Key, ...] = (
     Key(_OBJECT, "Enter", "accept the mask", ("enter",), "accept", shift=False),
     Key(_OBJECT, "Esc", "clear, begin again", ("escape",), "clear"),
-    Key(
-        _OBJECT,
-        "1 2 3",
-        "take that mask, while there are candidates",
-        ("1", "2", "3"),
-        "choose_number",
-        ("digit",),
-        has_candidates=True,
-    ),
-    Key(_OBJECT, ", .", "the mask before, the next one", (",",), "choose_step", (-1,)),
+    Key(_OBJECT, ", .", "another of the candidate masks (also Alt 1, 2, 3)", (",",), "choose_step", (-1,)),
     Key(_OBJECT, "", "", (".",), "choose_step", (+1,)),
+    Key(_OBJECT, "", "", ("1", "2", "3"), "choose_number", ("digit",), alt=True),
     Key(_OBJECT, "Ctrl Z", "undo (also Z, Backspace)", ("z",), "undo", ctrl=True, shift=False),
     Key(_OBJECT, "", "", ("z", "backspace"), "undo", shift=False),
     Key(_OBJECT, "Ctrl Shift Z", "redo (also Shift Z, Ctrl Y)", ("z",), "redo", ctrl=True, shift=True),
@@ -95,7 +81,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         _SAVED,
         "1 … 9",
-        "choose the category, while there are no candidates; 4 … 9 always",
+        "the category of what comes next, and of the selected annotation",
         tuple("123456789"),
         "choose_category_number",
         ("digit",),
@@ -131,26 +117,24 @@ GESTURES: tuple[tuple[str, str], ...] = (
 )
 
 
-def command_for(name: str, *, ctrl: bool = False, shift: bool = False, has_candidates: bool = False) -> Command | None:
+def command_for(name: str, *, ctrl: bool = False, shift: bool = False, alt: bool = False) -> Command | None:
     """The action of a key; None: it has none.
 
     Parameters
     ----------
     name : str
-        `KeyboardEvent.key`.
-    has_candidates : bool
-        True while there are candidate masks to choose from.
+        `KeyboardEvent.key`; with Alt the digit of the key, whatever it writes.
 
     Examples
     --------
     >>> command_for("Z", ctrl=True, shift=True)
     Command(method='redo', arguments=())
-    >>> command_for("2", has_candidates=True), command_for("2")
+    >>> command_for("2", alt=True), command_for("2")
     (Command(method='choose_number', arguments=(2,)), Command(method='choose_category_number', arguments=(2,)))
     >>> command_for("s", ctrl=True)
     """
     for key in KEYS:
-        if key.holds(name, ctrl=ctrl, shift=shift, has_candidates=has_candidates):
+        if key.holds(name, ctrl=ctrl, shift=shift, alt=alt):
             return Command(key.method, tuple(int(name) if each == "digit" else each for each in key.arguments))
     return None
 

@@ -147,11 +147,14 @@ function render({ model, el }) {
       lazy({ event: "leave" });
     }
   });
+  let wheeled = -1e9;
   on("wheel", (e) => {
-    // If zooming out is not possible, the page scrolls.
+    // If zooming out is not possible, the page scrolls; not at once, which a turn of the wheel too far did not mean.
     // Over proposals it goes from part to whole.
     const offers = model.get("tool") === "proposals" && !e.ctrlKey;
-    if (e.deltaY > 0 && !model.get("zoomed") && !offers) return;
+    const moment = performance.now() - wheeled < 700;
+    if (e.deltaY > 0 && !model.get("zoomed") && !offers && !moment) return;
+    wheeled = performance.now();
     e.preventDefault();
     e.stopPropagation();
     const unit = [1, 16, 400][e.deltaMode] || 1;
@@ -167,12 +170,14 @@ function render({ model, el }) {
     if (focused && home().contains(focused)) return !focused.matches(EDITABLE);
     return over && !editing();
   };
+  // With Alt, some keyboards write another sign for a digit.
+  const nameOf = (e) => (e.altKey && /^Digit\d$/.test(e.code) ? e.code.slice(5) : e.key);
   const wanted = (e) => {
-    const name = e.key.toLowerCase(), ctrl = e.ctrlKey || e.metaKey;
+    const name = nameOf(e).toLowerCase(), ctrl = e.ctrlKey || e.metaKey;
     // These press a focused button.
     if ((name === "enter" || name === " ") && document.activeElement?.matches?.("button, summary, a")) return false;
-    return !e.altKey && model.get("keys_kept").some(([key, withCtrl, withShift]) =>
-      key === name && withCtrl === ctrl && (withShift === null || withShift === e.shiftKey));
+    return model.get("keys_kept").some(([key, withCtrl, withShift, withAlt]) =>
+      key === name && withCtrl === ctrl && withAlt === e.altKey && (withShift === null || withShift === e.shiftKey));
   };
   const onKey = (e) => {
     if (!el.isConnected || !el.offsetParent || e.isComposing || !ours()) return;
@@ -181,7 +186,7 @@ function render({ model, el }) {
       space = true;
       if (pressed === null) el.style.cursor = "grab";
     } else if (wanted(e)) {
-      urgent({ event: "key", key: e.key, ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey });
+      urgent({ event: "key", key: nameOf(e), ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey, alt: e.altKey });
     } else {
       return;
     }

@@ -46,7 +46,7 @@ class PointerListener(anywidget.AnyWidget):
 
     _esm = files(__package__).joinpath("pointer_listener.js").read_text(encoding="utf-8")
     _css = _CSS
-    # (KeyboardEvent.key in lower case, with Ctrl, with Shift or None): kept from the page; all others go through.
+    # (KeyboardEvent.key in lower case, with Ctrl, with Shift or None, with Alt): kept from the page, all others not.
     keys_kept: traitlets.List = traitlets.List().tag(sync=True)
     hover = traitlets.Bool(False).tag(sync=True)
     tool = traitlets.Unicode("prompt").tag(sync=True)
@@ -73,8 +73,8 @@ class PointerListener(anywidget.AnyWidget):
             self.send({"view": content.get("view"), "ack": content.get("seq")})
 
 
-def _kept(keys: Iterable[Any]) -> Iterable[tuple[str, bool, bool | None]]:
+def _kept(keys: Iterable[Any]) -> Iterable[tuple[str, bool, bool | None, bool]]:
     for key in keys:
         for name in key.names:
             # Shift+Enter runs the cell, even if the table has Enter.
-            yield name, key.ctrl, False if name == "enter" else key.shift
+            yield name, key.ctrl, False if name == "enter" else key.shift, key.alt

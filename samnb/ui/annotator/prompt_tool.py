@@ -38,7 +38,12 @@ class PromptTool(AnnotatorPart):
     def click(self, x: float, y: float, background: bool = False) -> None:
         """Add a point: on the object, or with `background` where the object is not."""
         self.hover_preview.end()
-        if not self.editor.accept_is_pending():
+        prompt = self._prompt
+        begun = self.editor.draft.is_painted or prompt.box is not None or FOREGROUND in prompt.point_labels
+        if background and not begun:
+            # Alone it means nothing, and the model answers with any mask.
+            self.layout.say("first a point on the object, or a box; then points where it is not")
+        elif not self.editor.accept_is_pending():
             label = BACKGROUND if background else FOREGROUND
             self.editor.push("point", self._prompt.with_point(x, y, label=label), refine=True)
 

@@ -38,7 +38,7 @@ class Stage:
         Called with a gesture of `samnb.ui.annotator.gestures`; drags and strokes come several times before they are
         done. Zooming and moving the picture are handled here and not reported.
     on_key : callable
-        Called with a key's name, whether Ctrl or Cmd and whether Shift is down, while the annotator has the focus
+        Called with a key's name, whether Ctrl or Cmd, Shift, and Alt are down, while the annotator has the focus
         or the pointer is over the stage.
     on_view : callable, optional
         Called after the view changed.
@@ -49,7 +49,7 @@ class Stage:
         size: tuple[int, int],
         *,
         on_gesture: Callable[[Gesture], None],
-        on_key: Callable[[str, bool, bool], None],
+        on_key: Callable[[str, bool, bool, bool], None],
         on_view: Callable[[], None] | None = None,
     ):
         self.view = Viewport(size, size)
@@ -231,7 +231,7 @@ class Stage:
             elif kind == "settled":
                 self.redraw()
             elif kind == "key":
-                self._on_key(str(event.get("key", "")), bool(event.get("ctrl")), bool(event.get("shift")))
+                self._on_key(str(event.get("key", "")), *(bool(event.get(name)) for name in ("ctrl", "shift", "alt")))
             else:
                 meant = self._gestures.read(event, self.view, self._prompt.points)
                 if meant is not None:
