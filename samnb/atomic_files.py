@@ -87,12 +87,16 @@ def sync(paths: Iterable[Path]) -> None:
         written and not read) is left out.
     """
     paths = list(paths)
-    if len(paths) == 1:
-        _sync_one(paths[0])
-        return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(_sync_one, paths):
+    if len(paths) > 1:
+        try:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                for _ in pool.map(_sync_one, paths):
+                    pass
+            return
+        except RuntimeError:  # the system gives no more threads, or the interpreter ends
             pass
+    for path in paths:
+        _sync_one(path)
 
 
 def keep_names(folders: Iterable[Path]) -> None:

@@ -129,3 +129,19 @@ def test_what_is_in_its_place_is_no_failure_when_its_folder_cannot_be_synced(
             writer.write_manifest("voc")
         assert (tmp_path / "export" / "a.txt").read_bytes() == content
     assert ("may not survive a power cut" in caplog.text) == (what == "fails")
+
+
+def test_files_are_synced_without_threads_where_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    synced = []
+    really = os.fsync
+    monkeypatch.setattr("threading.Thread.start", start)
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(file), really(file)))
+    with staging_path(tmp_path, folder=True) as staged:
+        for name in "abc":
+            (staged / name).write_text(name)
+        publish(staged, tmp_path / "done")
+    assert len(list((tmp_path / "done").iterdir())) == 3
+    assert len(synced) >= 4

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import images as picture_files
-from ..errors import RecipeError
+from ..errors import RecipeError, TemplateError, UnknownOption
 from ..json_files import TooLarge, read_json
 from ..masks import decode_rle
 from ..masks.rle import check_rle
@@ -32,6 +32,7 @@ from ..templates import Template
 from ..templates.checks import check_template
 from ..templates.image_features import ImageFeatures
 from ..templates.match import Match
+from ..templates.parameters import checked_parameters
 from ..templates.strategies import find_objects
 
 FORMAT = 1
@@ -39,6 +40,7 @@ MAX_BYTES = 512 * 2**20
 """A recipe file with more bytes is refused: some hundred thousand masks have fewer."""
 
 _PIECE = 2**20
+_MODEL = ("name", "fingerprint", "recipe")
 _PARTS = {"samnb_recipe", "made_with", "model", "images", "categories", "templates", "masks"}
 _PACKAGES = ("samnb", "torch", "numpy", "opencv-python-headless", "pillow", "segment-anything")
 
@@ -180,18 +182,23 @@ class Recipe:
             return cls._from(values)
         except RecipeError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        except (
+            *(KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),
+            *(TemplateError, UnknownOption),
+        ) as error:
             raise RecipeError(f"{place}: is damaged: {type(error).__name__} {error}. Export it anew.") from error
 
     @classmethod
     def _from(cls, values: Mapping[str, Any]) -> Recipe:
         images = tuple(RecipeImage(**image) for image in values["images"])
         for image in images:
+            _check_texts(image, "filename", "dataset", "pixel_hash", "content_hash")
             _check_size(image)
         masks = tuple(RecipeMask(**(mask | {"way": Provenance(**mask["way"])})) for mask in values["masks"])
         if not all(0 <= mask.image < len(images) for mask in masks):
             raise ValueError("a mask on an image that is not listed")
         for mask in masks:
+            _check_texts(mask, "category", "source", "review")
             one = images[mask.image]
             if list(mask.rle["size"]) != [one.height, one.width]:
                 raise ValueError(f"a mask of another size than {one.filename}")
@@ -199,16 +206,20 @@ class Recipe:
         templates = tuple(Template.from_dict(template, version=template["version"]) for template in values["templates"])
         for template in templates:
             check_template(template)
+            checked_parameters(template.parameters)
         _check_provenances(masks, templates)
         for mask in masks:
             whole = isinstance(mask.layer, int) and abs(mask.layer) < 2**31
             if not isinstance(mask.score, int | float) or not math.isfinite(mask.score) or not whole:
                 raise ValueError(f"a mask of score {mask.score!r} and layer {mask.layer!r}")
-        if missing := {"name", "fingerprint", "recipe"} - dict(values["model"]).keys():
+        if missing := set(_MODEL) - dict(values["model"]).keys():
             raise ValueError(f"its model lacks {', '.join(sorted(missing))}")
         if not isinstance(values["made_with"], Mapping):
             raise ValueError("made_with is no object {…}")
         categories = tuple((category["name"], category["color"]) for category in values["categories"])
+        texts = [text for category in categories for text in category]
+        if not all(isinstance(text, str) for text in [*texts, *(values["model"][name] for name in _MODEL)]):
+            raise ValueError("a category or a model whose names are no text")
         return cls(images, masks, templates, categories, values["model"], values["made_with"])
 
 
@@ -233,6 +244,13 @@ def _written_by(values: Mapping[str, Any]) -> str:
     if wrote == here:
         return f"It says it was written by samnb {wrote}, as is here: it was changed since. Export it anew."
     return f"It was written by samnb {wrote}, here is {here}. Update samnb, or export the recipe with samnb {here}."
+
+
+def _check_texts(part: RecipeImage | RecipeMask, *names: str) -> None:
+    """Raise `ValueError` for fields that are no text."""
+    for name in names:
+        if not isinstance(value := getattr(part, name), str):
+            raise ValueError(f"{name}: expected a text; got {str(value)[:40]!r}")
 
 
 def _check_size(image: RecipeImage) -> None:

@@ -45,6 +45,7 @@ from .usage import SHARDS, Usage, UsageFile
 
 GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
 KEEP_DAMAGED = 64  # damaged files kept for inspection; older ones are deleted
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _log = logging.getLogger("samnb.cache")
 
 
@@ -195,7 +196,13 @@ class EntryFolder:
         if found is None or found.st_mtime_ns != entry.used_ns:
             return None
         try:
-            self._move_aside(path, aside)
+            try:
+                self._move_aside(path, aside)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                aside = path.with_name(aside.name)  # no room even for the folder "trash"
+                self._move_aside(path, aside)
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -238,6 +245,8 @@ class EntryFolder:
     def lock(self, name: str, *, timeout: float) -> Iterator[bool]:
         """Hold ``locks/<name>.lock`` against all other processes and threads; False if it was not free in time.
 
+        On a disk that has no room even for the lock's file, there is no lock: what makes room must not need some.
+
         Raises
         ------
         SessionReadOnly, StoreError
@@ -248,7 +257,9 @@ class EntryFolder:
             lock.path.parent.mkdir(parents=True, exist_ok=True)
             held = lock.acquire(timeout=timeout)
         except OSError as error:
-            raise self.cannot_write(lock.path, error) from error
+            if error.errno not in _FULL:
+                raise self.cannot_write(lock.path, error) from error
+            held = True
         try:
             yield held
         finally:

@@ -360,6 +360,14 @@ def test_what_is_no_recipe_is_refused(content: bytes, told: str, tmp_path: Path)
         lambda values: values["masks"][0].update(score=float("nan")),
         lambda values: values["masks"][0]["rle"].update(counts=[1.5]),
         lambda values: values["images"][0].update(width="wide"),
+        lambda values: values["images"][0].update(filename=[[1, 2]]),
+        lambda values: values["images"][0].update(pixel_hash=None),
+        lambda values: values["masks"][0].update(category=["coin"]),
+        lambda values: values["masks"][0].update(source={}),
+        lambda values: values["categories"][0].update(color=[]),
+        lambda values: values["model"].update(name=[]),
+        lambda values: values["templates"][0]["parameters"].update(parts=float("nan")),
+        lambda values: values["templates"][0]["parameters"].update(unheard_of=1.0),
         lambda values: values["templates"][0]["categories"][0]["examples"][0].update(
             rle={"size": [10**7, 10**7], "counts": [10**14]}
         ),

@@ -534,3 +534,31 @@ def test_the_quarantine_does_not_grow_without_end(cache: EmbeddingCache, monkeyp
     assert len(cache.check(fix=True).damaged) == 6
     kept = sorted(path.name[:64] for path in (cache.folder / "quarantine").iterdir())
     assert kept == sorted(key_of(index) for index in (3, 4, 5))
+
+
+def test_a_disk_without_room_for_a_file_more_can_be_evicted(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes room needs none: neither a lock's file nor the folder of the trash."""
+    for index in range(4):
+        put(cache, index, age=9000 - index)
+    really_open, really_mkdir = os.open, os.mkdir
+
+    def full_open(path: object, flags: int, *more: int) -> int:
+        if flags & os.O_CREAT and not os.path.lexists(path):  # type: ignore[arg-type]
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return really_open(path, flags, *more)  # type: ignore[arg-type]
+
+    def full_mkdir(path: object, *more: int, **options: int) -> None:
+        if os.path.lexists(path):  # type: ignore[arg-type]
+            really_mkdir(path, *more, **options)  # type: ignore[arg-type]
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    shutil.rmtree(cache.folder / "trash", ignore_errors=True)
+    (cache.folder / "locks" / "gc.lock").unlink(missing_ok=True)
+    monkeypatch.setattr(os, "open", full_open)
+    monkeypatch.setattr(os, "mkdir", full_mkdir)
+    report = cache.collect(to_bytes=ENTRY)
+    assert report.evicted == 3
+    assert indexes(cache) == [3]
+    assert [file.name for file in cache.folder.rglob("*.*") if file.is_file()] == [cache.path_of(key_of(3)).name]
