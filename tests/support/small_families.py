@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 SIDE = 128
 GRID = SIDE // 16
@@ -139,17 +140,32 @@ def sam3_words() -> dict[str, int]:
     return {name: number for number, name in enumerate(names)}
 
 
+def _published(name: str) -> str:
+    """The name of a tensor of SAM 3 in the published file; newer nets call the text encoder's another way."""
+    text = "detector_model.text_encoder."
+    rest = name.removeprefix(text)
+    return name if rest == name or rest.startswith("text_") else f"{text}text_model.{rest}"
+
+
 def save_sam3(folder: Path, *, seed: int = 0) -> Path:
     """A small SAM 3 with the files and the tensor names of the published folder."""
-    from safetensors.torch import load_file, save_file
+    import torch
+    from safetensors.torch import save_file
     from transformers import CLIPTokenizer, Sam3ImageProcessor, Sam3Processor
 
-    save(sam3, folder, seed=seed)
-    # transformers 5.23 saves the tracker's names with their prefix twice; the published file has it once.
-    path = folder / "model.safetensors"
-    double = "tracker_model.tracker_model."
-    tensors = {name.replace(double, "tracker_model."): tensor for name, tensor in load_file(path).items()}
-    save_file(tensors, path, metadata={"format": "pt"})
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        net = sam3()
+        for name, parameter in net.named_parameters():  # in another order in other versions of transformers
+            torch.manual_seed(seed + crc32(_published(name).encode()))
+            _fill(name, parameter)
+        for name, values in net.named_buffers():
+            if name.endswith("positional_embedding"):
+                torch.manual_seed(seed)
+                values.normal_()
+    net.config.save_pretrained(folder)
+    # Not by save_pretrained: transformers 5.4 to 5.23 write some prefixes twice, which the published file does not.
+    tensors = {_published(name): tensor.contiguous().clone() for name, tensor in net.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     images = Sam3ImageProcessor(size={"height": SAM3_SIDE, "width": SAM3_SIDE})
     Sam3Processor(images, CLIPTokenizer(vocab=sam3_words(), merges=[])).save_pretrained(folder)
     return folder
@@ -167,13 +183,17 @@ def save(make: Any, folder: Path, *, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         net = make()
         for name, parameter in net.named_parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=1.5 / parameter[0].numel() ** 0.5)
-            else:
-                parameter.normal_(mean=float(name.endswith("weight")), std=0.2)
+            _fill(name, parameter)
         _settle(net)
     net.save_pretrained(folder)
     return folder
+
+
+def _fill(name: str, parameter: Any) -> None:
+    if parameter.ndim > 1:
+        parameter.normal_(std=1.5 / parameter[0].numel() ** 0.5)
+    else:
+        parameter.normal_(mean=float(name.endswith("weight")), std=0.2)
 
 
 def _settle(net: Any) -> None:
