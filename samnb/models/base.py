@@ -386,7 +386,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
     def _errors_of(self, verb: str, size: tuple[int, ...]) -> Iterator[None]:
         try:
             yield
-        except (SamnbError, ImportError):
+        except (SamnbError, ModuleNotFoundError):  # any other ImportError: a library that the memory does not hold
             raise
         except Exception as error:
             raise ModelError(

@@ -157,6 +157,21 @@ def test_a_failure_in_torch_is_told_and_leaves_the_model_usable(
     assert np.array_equal(model.encode(coffee).tensors["image_embedding"], embedding.tensors["image_embedding"])
 
 
+def test_a_library_that_does_not_fit_into_memory_is_a_failure_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, random_tiny_checkpoint: Path, coffee: NDArray[np.uint8]
+) -> None:
+    model = load_model("tiny", checkpoint=random_tiny_checkpoint)
+
+    def no_memory(*_: Any) -> Any:
+        raise ImportError("libtorch_cpu.so: failed to map segment from shared object")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(model), "_build_encoder", no_memory)
+        with pytest.raises(ModelError, match="failed to map segment"):
+            model.encode(coffee)
+    assert model.encode(coffee).original_size == coffee.shape[:2]
+
+
 def test_many_threads_get_what_one_gets(model: Model, coffee: NDArray[np.uint8]) -> None:
     pictures = [np.roll(coffee, 40 * step, axis=1) for step in range(4)]
     prompts = [Prompt.of(points=[(60.0 * step + 20, 90)]) for step in range(4)]
