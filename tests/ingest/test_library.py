@@ -366,6 +366,9 @@ def test_an_earlier_samnb_does_not_take_a_relative_path_for_a_files(tmp_path: Pa
 def test_a_folder_with_two_dots_is_the_folder_itself(tmp_path: Path) -> None:
     with Session(tmp_path / "other" / ".." / "s") as session:
         session.add(np.zeros((9, 9, 3), np.uint8), show=False)
+        assert session.folder == tmp_path / "s"
+    with closing(sqlite3.connect(tmp_path / "s" / "catalog.db")) as database:
+        assert database.execute("SELECT count(*) FROM images WHERE path LIKE 'session:%'").fetchone() == (1,)
     (tmp_path / "s").rename(tmp_path / "moved")
     with Session(tmp_path / "moved") as session:
         assert session.pixels(session.images()[0]).shape == (9, 9, 3)
