@@ -19,7 +19,7 @@ from samnb.errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissin
 from samnb.masks import mask_iou
 from samnb.models import Exemplar, ExemplarTokens, FoundObjects, SupportsPhrases, check_phrases, load_model
 from samnb.models.huggingface.sam3 import Sam3
-from samnb.models.huggingface.sam3_decoder import RECENT, Recent
+from samnb.models.huggingface.sam3_decoder import RECENT, Recent, _as_output
 from samnb.models.sam.reference import import_segment_anything
 from samnb.prompts import Embedding, Prompt
 from samnb.store.entry import make_key, serialize
@@ -352,6 +352,17 @@ def test_the_work_that_an_image_has_in_common_is_done_once(folder: Path, embeddi
     model.find(embeddings["rocket"], phrase="cat")
     model.decode(embeddings["rocket"], prompt)
     assert calls == {"maps": 1, "words": 1, "click maps": 1}
+
+
+def test_text_features_are_a_tensor_and_an_output_with_one() -> None:
+    """`Sam3Model.forward` took a tensor in transformers 5.0, and takes an object with `pooler_output` since."""
+    import torch
+
+    features = torch.randn(1, 3, 4)
+    given = _as_output(features)
+    assert torch.equal(given, features)
+    assert given.pooler_output is features
+    assert not hasattr(features, "pooler_output")
 
 
 def test_only_the_last_values_are_kept() -> None:
