@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def one_click(model: Any, cases: list[Case]) -> list[dict[str, np.ndarray]]:
-    """For each case the IoUs, scores and stability scores of its three masks."""
+    """For each case the IoUs, scores and stabilities of its three masks."""
     rows = []
     seen: tuple[Any, Embedding] | None = None
     for case in cases:
@@ -38,10 +38,7 @@ def one_click(model: Any, cases: list[Case]) -> list[dict[str, np.ndarray]]:
             seen = case.pixels, model.encode(case.pixels)
         prediction = model.decode(seen[1], Prompt.of(points=[first_click(case.mask)[:2]]))
         ious = np.array([mask_iou(prediction.mask_of(i), case.mask) for i in range(3)])
-        steady = stability(prediction.low_res_logits)
-        # The model's scores hold the stability, see `LitePredictor`: here it is taken out again.
-        alone = prediction.scores * steady.max() / np.maximum(steady, 1e-6)
-        rows.append({"ious": ious, "scores": alone, "steady": steady})
+        rows.append({"ious": ious, "scores": prediction.scores, "steady": stability(prediction.low_res_logits)})
     return rows
 
 
@@ -50,7 +47,6 @@ def summed(rows: list[dict[str, np.ndarray]]) -> dict[str, float]:
     ways = {
         "score": lambda row: row["scores"],
         "stability": lambda row: row["steady"],
-        "product": lambda row: row["scores"] * row["steady"],
         "best": lambda row: row["ious"],
     }
     return {name: float(np.mean([row["ious"][np.argmax(way(row))] for row in rows])) for name, way in ways.items()}
