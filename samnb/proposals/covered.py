@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..masks import decode_rle
+from ..masks.rle import common_area
 from ..records import AnnotationRecord, ProposalRecord
 
 COVERED = 0.5
@@ -24,26 +21,18 @@ def uncovered(proposals: Iterable[ProposalRecord], annotations: Sequence[Annotat
     proposals, annotations
         Of one image. An annotation of another size belongs to an earlier picture, and covers nothing.
     """
-    masks: dict[int, NDArray[np.bool_]] = {}
-
-    def mask_of(annotation: AnnotationRecord) -> NDArray[np.bool_]:
-        if annotation.id not in masks:
-            masks[annotation.id] = decode_rle(annotation.rle)
-        return masks[annotation.id]
 
     def covers(annotation: AnnotationRecord, proposal: ProposalRecord) -> bool:
         if annotation.rle["size"] != proposal.rle["size"] or not _may_cover(annotation, proposal):
             return False
-        x, y, width, height = (int(value) for value in proposal.bbox)
-        part = (slice(y, y + height), slice(x, x + width))
-        common = np.count_nonzero(mask_of(annotation)[part] & decode_rle(proposal.rle)[part])
-        return bool(common > COVERED * (annotation.area + proposal.area - common))
+        common = common_area(annotation.rle, proposal.rle)
+        return common > COVERED * (annotation.area + proposal.area - common)
 
     return [one for one in proposals if not any(covers(annotation, one) for annotation in annotations)]
 
 
 def _may_cover(annotation: AnnotationRecord, proposal: ProposalRecord) -> bool:
-    """Whether areas and boxes leave that open: masks are decoded for few."""
+    """Whether areas and boxes leave that open: runs are compared for few."""
     smaller, larger = sorted((annotation.area, proposal.area))
     return smaller > COVERED * larger and _common(annotation.bbox, proposal.bbox) > COVERED * smaller
 

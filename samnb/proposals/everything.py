@@ -119,7 +119,9 @@ class Everything:
 
     def as_dict(self) -> dict[str, Any]:
         """All parameters that change what is found."""
-        return {name: value for name, value in asdict(self).items() if name != "points_per_batch"}
+        # 1 and 1.0 are the same question.
+        values = {name: type(getattr(type(self), name))(value) for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if name != "points_per_batch"}
 
     def find(self, search: Search) -> list[NewProposal]:
         """All masks of an image, the highest estimate first."""

@@ -214,13 +214,15 @@ class ProposalService:
             if self._library.image(one.image_id).pixel_hash != one.pixel_hash:
                 raise ImageChanged(one.image_record.path, one.dataset)
             by_image[one.image_id].append(one)
-        saved = Annotations()
-        for some in by_image.values():
-            there = {to_json(a.rle): a for a in self._catalog.annotations(image_id=some[0].image_id)}
-            new = [one for one in some if to_json(one.rle) not in there]
-            saved += [Annotation(there[to_json(one.rle)]) for one in some if one not in new]
-            saved += self._annotations.save_all([_as_annotation(one, name) for one in new]) if new else []
+        # First, since it refuses what is gone; one that is accepted and has no annotation is offered again.
         self._catalog.review_proposals([one.id for one in chosen], ACCEPTED)
+        saved = Annotations()
+        for image_id, some in by_image.items():
+            masks = {to_json(one.rle): one for one in some}  # two searches may have found the same mask
+            there = {to_json(a.rle): Annotation(a) for a in self._catalog.annotations(image_id=image_id)}
+            new = [_as_annotation(one, name) for mask, one in masks.items() if mask not in there]
+            saved += [there[mask] for mask in masks if mask in there]
+            saved += self._annotations.save_all(new) if new else []
         return saved
 
     def reject(self, proposals: Proposal | Iterable[Proposal]) -> int:

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from samnb.errors import ImageError
 from samnb.masks import decode_rle, encode_rle, mask_area, mask_bbox
-from samnb.masks.rle import decompress_counts, encode_part_rle
+from samnb.masks.rle import common_area, decompress_counts, encode_part_rle
 
 any_mask = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14))
 
@@ -33,6 +33,17 @@ def test_rle_agrees_with_pycocotools(mask):
     assert theirs["counts"] == coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
     assert int(coco_mask.area(theirs)) == mask_area(mask)
     assert tuple(int(v) for v in coco_mask.toBbox(theirs)) == mask_bbox(mask)
+
+
+@given(st.data(), array_shapes(min_dims=2, max_dims=2, max_side=14))
+def test_common_area_is_that_of_the_masks(data, size):
+    one, other = (data.draw(arrays(bool, size)) for _ in range(2))
+    assert common_area(encode_rle(one), encode_rle(other)) == np.count_nonzero(one & other)
+
+
+def test_common_area_counts_runs_without_pixels():
+    size = [1, 5]
+    assert common_area({"size": size, "counts": [0, 2, 0, 3]}, {"size": size, "counts": [1, 2, 0, 1, 1]}) == 3
 
 
 @given(any_mask)

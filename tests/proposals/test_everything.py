@@ -11,7 +11,7 @@ from samnb.errors import PromptError, UnknownOption
 from samnb.masks import decode_rle, mask_iou
 from samnb.models import load_model
 from samnb.models.sam.reference import import_segment_anything
-from samnb.proposals import Everything
+from samnb.proposals import Everything, query_key
 from samnb.proposals.everything import _RANGES, _cleaned
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
@@ -32,6 +32,13 @@ def test_each_thing_is_found_once(session: Session) -> None:
         assert one.area == one.mask.sum()
         [(x, y)] = one.prompt["points"]
         assert one.mask[int(y), int(x)]
+
+
+def test_numbers_that_are_equal_are_one_question() -> None:
+    one = Everything(points_per_side=8, pred_iou_thresh=1, min_mask_region_area=4)
+    other = Everything(points_per_side=np.int64(8), pred_iou_thresh=1.0, min_mask_region_area=np.int32(4))  # type: ignore[arg-type]
+    assert query_key(one) == query_key(other)
+    assert one.as_dict()["points_per_side"] == 8
 
 
 def test_its_parameters_are_those_of_segment_anything() -> None:

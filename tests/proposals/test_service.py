@@ -138,6 +138,25 @@ def test_accepting_twice_saves_once(session: Session) -> None:
     assert len(session.annotations()) == 2
 
 
+def test_a_mask_that_is_accepted_twice_at_once_is_saved_once(session: Session) -> None:
+    image = session.images()[0]
+    found = session.segment_everything(image, **FEW)
+    same = session.segment_everything(image, points_per_side=8, pred_iou_thresh=0.84)
+    assert [one.rle for one in same] == [one.rle for one in found]
+    saved = session.accept_proposals([*found, *same, *found], category="square")
+    assert [one.rle for one in saved] == [one.rle for one in found]
+    assert len(session.annotations()) == len(found)
+    assert {one.review for one in session.proposals(annotated=True)} == {"accepted"}
+
+
+def test_nothing_is_saved_of_proposals_that_are_gone(session: Session) -> None:
+    found = session.segment_everything(session.images()[0], **FEW)
+    session.forget_proposals()
+    with pytest.raises(UnknownName, match="proposal"):
+        session.accept_proposals(found, category="square")
+    assert session.annotations() == []
+
+
 def test_what_is_annotated_otherwise_is_not_offered(session: Session) -> None:
     image = session.images()[0]
     found = session.segment_everything(image, **FEW)

@@ -250,7 +250,11 @@ class FakeSession:
         return [group for group in (small, [p for p in some if p not in small]) if group]
 
     def accept_proposals(self, proposals, *, category):
-        return [self.accept_mask(self.image(p.image_id), p.mask, category=category, score=p.score) for p in proposals]
+        return [
+            next((a for a in self.kept if a.image_id == p.image_id and np.array_equal(a.mask, p.mask)), None)
+            or self.accept_mask(self.image(p.image_id), p.mask, category=category, score=p.score)
+            for p in proposals
+        ]
 
     def reject_proposals(self, proposals):
         self.rejected |= {p.id for p in proposals}

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from samnb.errors import ModelError
+from samnb.prompts import Prompt
 from samnb.ui.annotator.gestures import Click, DoubleClick, Gestures, Hover, HoverEnd, Scroll, Sweep, Zoom
 from samnb.ui.annotator.offers import Offer, Offers
 from samnb.ui.annotator.viewport import Viewport
 from samnb.widgets import Annotator
-from tests.support.fake_session import FakeProposal, FakeSession
+from tests.support.fake_session import FakeAnnotation, FakeProposal, FakeSession
 
 
 @pytest.fixture
@@ -93,6 +94,20 @@ def test_a_drag_takes_all_it_touches_as_one_step(annotator: Annotator, session: 
     annotator.redo()
     annotator.wait()
     assert len(session.kept) == 3
+
+
+def test_undo_leaves_what_somebody_else_had_annotated(annotator: Annotator, session: FakeSession) -> None:
+    second = annotator.offered[1]
+    others = FakeAnnotation(999, second.image_id, "medal", second.mask, 0.8, Prompt())
+    session.kept.append(others)  # by another process: nobody is told
+    annotator.gesture(Sweep(((20, 40), (50, 40)), done=True))
+    annotator.wait()
+    assert len(session.kept) == 2
+    assert "1 kept as coin · 1 annotated before" in annotator.status
+    annotator.undo()
+    assert session.kept == [others]
+    annotator.undo()
+    assert session.kept == [others]
 
 
 def test_the_wheel_goes_from_part_to_whole(annotator: Annotator, session: FakeSession) -> None:

@@ -107,13 +107,18 @@ class AnnotationActions(AnnotatorPart):
     def take(self, proposals: Sequence[Proposal]) -> None:
         """Save proposals as annotations of the chosen category, as one step."""
         name = self._checked(self.palette.chosen)
+        assert self.editor.image is not None
+        there = {annotation.id for annotation in self.session.annotations(image=self.editor.image)}
         with self.follower.own_change():
             saved = self.session.accept_proposals(proposals, category=name)
         self.palette.note_saved(self.session.category_records())
-        changes = [Change(None, annotation) for annotation in saved]
-        self.editor.history.do("take", self.editor.draft, changes)
-        self.renderer.apply(changes)
-        self.layout.say(f"{len(changes)} kept as {name}")
+        # Of what somebody else had annotated in the meantime, nothing is to be undone.
+        new = [Change(None, annotation) for annotation in saved if annotation.id not in there]
+        if new:
+            self.editor.history.do("take", self.editor.draft, new)
+        self.renderer.apply([Change(None, annotation) for annotation in saved])
+        before = len(saved) - len(new)
+        self.layout.say(f"{len(new)} kept as {name}" + (f" · {before} annotated before" if before else ""))
 
     # -- undo, redo ------------------------------------------------------------------------------------
 
