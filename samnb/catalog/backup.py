@@ -61,7 +61,8 @@ def back_up(path: Path, before: str) -> Path:
                 return earlier
         publish(partial, copy)
     finally:
-        partial.unlink(missing_ok=True)
+        for left in (partial, Path(f"{partial}-journal")):  # SQLite's own, where the disk was full
+            left.unlink(missing_ok=True)
     return copy
 
 

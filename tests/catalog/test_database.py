@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -176,6 +177,19 @@ def test_killed_upgrades_leave_one_copy_and_nothing_else(path: Path) -> None:
 
 
 @posix_only
+def test_a_copy_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Catalog(path).close()
+
+    def full(partial: Path, copy: Path) -> None:
+        Path(f"{partial}-journal").touch()  # as SQLite leaves it when the disk is full
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("samnb.catalog.backup.publish", full)
+    with pytest.raises(OSError, match="No space left"):
+        back_up(path, "0002")
+    assert not [file.name for file in path.parent.iterdir() if "before" in file.name]
+
+
 def test_two_users_of_one_group_share_a_catalog(path: Path) -> None:
     before = os.umask(0o002)
     try:
