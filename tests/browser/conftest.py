@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from .lab import CHROMIUM_FLAGS, Lab, NotebookPage
+from .lab import CHROMIUM_FLAGS, Lab, LabFolder, NotebookPage
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -39,12 +39,19 @@ def browser():
         running.close()
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """A JupyterLab for the tests of one module."""
+@pytest.fixture(scope="package")
+def lab_server(tmp_path_factory):
+    """A JupyterLab for all browser tests: starting one takes as long as a test."""
     running = Lab(tmp_path_factory.mktemp("lab"))
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def lab(lab_server, request):
+    """A folder of it for the tests of one module; afterwards their kernels and what they set in the page are gone."""
+    yield LabFolder(lab_server, request.module.__name__.rpartition(".")[2])
+    lab_server.start_over()
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -26,8 +28,9 @@ class Lab:
     """A JupyterLab server whose settings, workspaces and kernels live in `folder`."""
 
     def __init__(self, folder: Path):
-        self.root = folder / "root"
+        self.root, self.settings = folder / "root", folder / "settings"
         self.root.mkdir(parents=True)
+        self._reset_settings()
         self.port = _free_port()
         self.output = (folder / "server.log").open("w+")
         self.process = subprocess.Popen(
@@ -35,6 +38,7 @@ class Lab:
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
                 *(f"--port={self.port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
                 *("--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={self.root}"),
+                "--ServerApp.disable_check_xsrf=True",  # `start_over` is no page
             ],
             env=_environment(folder),
             stdout=self.output,
@@ -54,7 +58,16 @@ class Lab:
 
     def url(self, name: str) -> str:
         """Where that notebook opens, in a workspace of its own."""
-        return f"http://127.0.0.1:{self.port}/lab/workspaces/{Path(name).stem}/tree/{name}?reset"
+        workspace = "-".join(Path(name).with_suffix("").parts)
+        return f"{self._address}/lab/workspaces/{workspace}/tree/{name}?reset"
+
+    def start_over(self) -> None:
+        """End all kernels and forget what was set in the page, such as its theme."""
+        with urllib.request.urlopen(f"{self._address}/api/sessions", timeout=30) as answer:
+            ids = [session["id"] for session in json.load(answer)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self._end_kernel, ids))
+        self._reset_settings()
 
     def close(self) -> None:
         """End the server and its kernels."""
@@ -65,21 +78,53 @@ class Lab:
             self.process.kill()
         self.output.close()
 
+    def _end_kernel(self, session: str) -> None:
+        request = urllib.request.Request(f"{self._address}/api/sessions/{session}", method="DELETE")
+        urllib.request.urlopen(request, timeout=60).close()
+
+    def _reset_settings(self) -> None:
+        shutil.rmtree(self.settings, ignore_errors=True)
+        for name, values in _OVERRIDES.items():
+            package, plugin = name.split(":")
+            file = self.settings / package / f"{plugin}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(values))
+
+    @property
+    def _address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def _answers(self) -> bool:
         if self.process.poll() is not None:
             self.output.seek(0)
             raise AssertionError("JupyterLab ended:\n" + self.output.read()[-3000:])
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self._address}/api/status", timeout=2) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
 
 
+class LabFolder:
+    """A folder in the root of a running JupyterLab, for the notebooks of one module and their kernels."""
+
+    def __init__(self, lab: Lab, name: str):
+        self.lab, self.name, self.root = lab, name, lab.root / name
+        self.root.mkdir()
+
+    def write(self, name: str, cells: list[str]) -> None:
+        """A notebook of these code cells."""
+        self.lab.write(f"{self.name}/{name}", cells)
+
+    def url(self, name: str) -> str:
+        """Where that notebook opens, in a workspace of its own."""
+        return self.lab.url(f"{self.name}/{name}")
+
+
 class NotebookPage:
     """An open notebook in the browser."""
 
-    def __init__(self, lab: Lab, page):
+    def __init__(self, lab: Lab | LabFolder, page):
         self.lab, self.page = lab, page
 
     def open(self, name: str, cells: list[str], *, run: bool = True) -> NotebookPage:
@@ -134,12 +179,6 @@ def _free_port() -> int:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    settings = folder / "settings"
-    for name, values in _OVERRIDES.items():
-        package, plugin = name.split(":")
-        file = settings / package / f"{plugin}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values))
     own = {
         "JUPYTER_CONFIG_DIR": "config",
         "JUPYTER_DATA_DIR": "data",
