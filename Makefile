@@ -8,6 +8,9 @@ MINUTES ?= 5
 BENCHMARKS ?= $(filter-out compare_versions,$(basename $(notdir $(wildcard benchmarks/*.py))))
 TRAIN_ARGS ?=
 
+# Where it is set, every kernel and every process of a test compiles all of samnb again: a third of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
