@@ -50,6 +50,7 @@ from .prompts import Embedding, Prediction, Prompt
 from .proposals import Everything, Like, Phrase, Proposal, Proposals, Query
 from .proposals.grouping import ALIKE
 from .proposals.proposal import OFFERED, as_annotations
+from .proposals.run import tell_failures
 from .proposals.service import ProposalService, Shown
 from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
 from .replay.recipe import Recipe
@@ -808,7 +809,9 @@ class Session:
 
     def _found(self, query: Query, dataset: str | None, images: Iterable[ImageRef] | None, show: bool) -> Proposals:
         images = None if images is None else list(images)  # read twice
-        run_shown(self._proposals.propose(query, dataset, images, start=False), show=show)
+        job = self._proposals.propose(query, dataset, images, start=False)
+        run_shown(job, show=show)
+        tell_failures(job)
         found = self._proposals.find(query=query, dataset=dataset, images=images)
         return Proposals(sorted(found, key=lambda one: -one.score))
 

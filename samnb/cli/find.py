@@ -60,6 +60,9 @@ def _find(arguments: argparse.Namespace, open_session: OpenSession) -> int:
         for image, count in Counter(one.image for one in found).items():
             say(f"{image}: {count}")
         say(last["report"])
+        if last.get("cancelled"):
+            say("Stopped: nothing was saved or written of it. The same command goes on from there.", error=True)
+            return 130
         if arguments.export:
             kind, path = arguments.export
             say(session.export(kind, path, dataset=arguments.dataset, proposals=found))

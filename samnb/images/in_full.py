@@ -66,7 +66,9 @@ def _values_of(image: Image.Image | NDArray[Any]) -> NDArray[Any] | None:
         if np.abs(steps - steps.round()).max(initial=0) < _NEAR:
             return None
         if values.ndim == 3 and values.shape[2] > 1:
-            return np.ascontiguousarray((values.astype(np.float64) * 65535).round().astype(np.uint16))
+            of_16_bits = (values.astype(np.float64) * 65535).round().astype(np.uint16)
+            # Where all are below 12 bits, the reader takes these for the depth of a file: 16 times too bright.
+            return None if of_16_bits.max(initial=0) < 1 << 12 else np.ascontiguousarray(of_16_bits)
     if values.dtype.kind == "f":
         return np.ascontiguousarray(values, np.float32)
     if values.dtype == np.int32:

@@ -38,26 +38,31 @@ def group_alike(
     >>> group_alike(np.array([[1, 0], [0, 1], [1, 0]], "f"), [10, 10, 12])
     [[0, 2], [1]]
     """
-    groups = [[number] for number in range(len(means))]
-    if not groups:
+    count = len(means)
+    if not count:
         return []
+    groups = {number: [number] for number in range(count)}
     # Sums of cosines between groups; dividing by both sizes gives the mean.
     sums = np.asarray(means @ means.T, np.float64)
     logs = np.log(np.maximum(np.asarray(areas, np.float64), 1e-9))
     sums[np.abs(logs[:, None] - logs[None]) > np.log(LARGER)] = -np.inf
     np.fill_diagonal(sums, -np.inf)
-    sizes = np.ones(len(groups))
-    while len(groups) > 1:
-        mean = sums / (sizes[:, None] * sizes[None])
-        one, other = divmod(int(np.argmax(mean)), len(groups))
-        if mean[one, other] < alike:
-            break
+    sizes = np.ones(count)
+    # Of each group, the mean cosine with the one that is most like it, and which that is: a search through all pairs
+    # for each join would take minutes for a few thousand masks.
+    nearest = sums.argmax(1)
+    best = sums[np.arange(count), nearest]
+    while np.isfinite(best.max()) and best.max() >= alike:
+        one = int(best.argmax())
+        other = int(nearest[one])
         sums[one] += sums[other]
         sums[:, one] = sums[one]
         sums[one, one] = -np.inf
+        sums[other] = sums[:, other] = best[other] = -np.inf
         sizes[one] += sizes[other]
-        groups[one] += groups[other]
-        left = np.arange(len(groups)) != other
-        sums, sizes = sums[np.ix_(left, left)], sizes[left]
-        del groups[other]
-    return sorted((sorted(group) for group in groups), key=lambda group: (-len(group), group[0]))
+        groups[one] += groups.pop(other)
+        changed = np.fromiter((number for number in groups if number == one or nearest[number] in (one, other)), int)
+        means_now = sums[changed] / (sizes[changed, None] * sizes[None])
+        nearest[changed] = means_now.argmax(1)
+        best[changed] = means_now.max(1)
+    return sorted((sorted(group) for group in groups.values()), key=lambda group: (-len(group), group[0]))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..catalog import Catalog
-from ..jobs import Event, JobControl
+from ..jobs import Event, Job, JobControl
 from ..models import Model
 from ..records import ImageRecord
 from .query import Query, Search, described, query_key
+
+_log = logging.getLogger("samnb.proposals")
 
 
 def propose_events(
@@ -69,6 +72,8 @@ def propose_events(
         yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
     catalog.sync()
     report = f"{counts['masks']} proposals on {counts['computed']} images, {counts['skipped']} searched before"
+    if counts["failed"]:
+        report += f", {counts['failed']} failed"
     ended = {"report": report, **({"cancelled": True} if control.cancelled else {})}
     yield Event("done", total=len(images), details=counts | ended)
 
@@ -78,3 +83,13 @@ def search_image(query: Query, search: Search, catalog: Catalog) -> int:
     found, hash_ = query.find(search), search.image.pixel_hash
     catalog.finish_search(hash_, search.model.fingerprint, query_key(query), described(query), found)
     return len(found)
+
+
+def tell_failures(job: Job) -> None:
+    """Log a warning of the images that could not be searched: a list of proposals does not show what it lacks."""
+    failed = [event for event in job.events if event.status == "failed"]
+    if failed:
+        first, count = failed[0], f"{len(failed)} of {job.total} images"
+        _log.warning(
+            "%s could not be searched, and nothing is offered on them: %s: %s", count, first.filename, first["error"]
+        )

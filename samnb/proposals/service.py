@@ -110,9 +110,11 @@ class ProposalService:
         values = {**made.parameters, **parameters}
         options = {"strategy": made.strategy, "features": made.features, "parameters": values}
         decided = self.find(query=example, annotated=True, rejected=True)
-        open_ones = {one.id for one in self.find(query=example)}  # an accepted one may have been undone since
-        accepted = [self._shown(one) for one in decided if one.review == ACCEPTED and one.id not in open_ones]
-        rejected = [self._shown(one) for one in decided if one.review == REJECTED]
+        # An accepted one may have been undone since; and a picture that is there twice has its proposals twice.
+        open_ones = {(one.id, one.image_id) for one in self.find(query=example)}
+        kept = {one.id: one for one in decided if one.review == ACCEPTED and (one.id, one.image_id) not in open_ones}
+        wrong = {one.id: one for one in decided if one.review == REJECTED}
+        accepted, rejected = ([self._shown(one) for one in some.values()] for some in (kept, wrong))
         learnt = self._templates.of_masks(NAME, NAME, accepted, rejected, **options)
         [new] = learnt.categories
         known = {(one.pixel_hash, to_json(one.rle)) for one in before.examples}
@@ -173,7 +175,7 @@ class ProposalService:
                 by_picture[one.pixel_hash].append(one)
         found = Proposals()
         for record in records:
-            here = sorted(by_picture.pop(record.pixel_hash, ()), key=lambda one: -one.score)
+            here = sorted(by_picture.get(record.pixel_hash, ()), key=lambda one: -one.score)
             if here and not annotated:
                 here = uncovered(here, self._catalog.annotations(image_id=record.id))
             found += [Proposal(one, record) for one in here]

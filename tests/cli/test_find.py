@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from samnb import Session, cli
+from samnb.jobs import Event, Job
 from tests.templates.test_strategies import GREEN, RED, scene, truth
 
 
@@ -43,6 +44,25 @@ def test_objects_like_an_annotation(folder: str, capsys: pytest.CaptureFixture[s
     assert "on 2 images" in capsys.readouterr().out
     with Session(folder) as session:
         assert {one.kind for one in session.proposals(annotated=True)} == {"like"}
+
+
+def test_what_was_stopped_is_not_accepted(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wait = Job.wait
+
+    def interrupted(job: Job, timeout: float | None = None) -> Event:
+        monkeypatch.setattr(Job, "wait", wait)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "wait", interrupted)
+    exported = tmp_path / "some.json"
+    command = ["find", folder, "--everything", "--set", "points_per_side=4"]
+    assert cli.main([*command, "--accept", "thing", "--export", "coco", str(exported)]) == 130
+    assert "goes on from there" in capsys.readouterr().err
+    assert not exported.exists()
+    with Session(folder) as session:
+        assert [one.category for one in session.annotations()] == ["red"]
 
 
 @pytest.mark.parametrize(

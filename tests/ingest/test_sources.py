@@ -15,7 +15,7 @@ from PIL import Image
 
 import samnb.session
 from samnb.errors import ImageError, SessionReadOnly
-from samnb.images import content_hash
+from samnb.images import as_pixels, content_hash
 from samnb.ingest.sources import Rejected, StoredFile, items_of, store_bytes
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
@@ -226,3 +226,9 @@ def test_a_deep_array_and_its_file_are_the_same_picture(session: Session, tmp_pa
     Image.fromarray(values).save(tmp_path / "a.png")
     report = session.add([tmp_path / "a.png", values])
     assert (report.added, report.duplicates) == (2, 1)
+
+
+def test_a_dark_picture_of_floats_stays_dark(session: Session) -> None:
+    dark = np.random.default_rng(0).random((12, 16, 3)) * 0.06
+    [image] = session.add(dark).images
+    np.testing.assert_allclose(session.pixels(image), as_pixels(dark), atol=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,35 @@ def test_decisions_become_examples_and_background(session: Session, prediction: 
     assert (len(category.examples), len(category.background)) == (2, len(pink))
     again = session.find_like(better, "pink", show=False)
     assert not any(mask_iou(one.mask, truth(session.pixels(one.image), PINK)) > 0.5 for one in again)
+
+
+def test_a_picture_that_is_there_twice_is_one_example(session: Session, prediction: Prediction) -> None:
+    second = session.images()[1]
+    session.add(Path(second.path), dataset="again", show=False)
+    like = session.like(prediction)
+    found = [one for one in session.find_like(like, show=False) if one.pixel_hash == second.pixel_hash]
+    assert len({one.image_id for one in found}) == len(found) == 2
+    session.accept_proposals(found[0], category="red")
+    assert [len(one.examples) for one in session.like(like).template.categories] == [2]
+    session.accept_proposals(found[1], category="red")
+    assert [len(one.examples) for one in session.like(like).template.categories] == [2]
+    session.remove(session.annotations()[0])
+    session.remove(session.annotations()[0])
+    session.reject_proposals(found)
+    assert [len(one.background) for one in session.like(like).template.categories] == [1]
+
+
+def test_images_that_could_not_be_searched_are_told(
+    session: Session, prediction: Prediction, caplog: pytest.LogCaptureFixture
+) -> None:
+    session.find_like(prediction, show=False)
+    assert caplog.messages == []
+    [lost] = session.add(scene([(30, 20, 30, RED)]), show=False).images
+    Path(lost.path).unlink()
+    session.find_like(prediction, show=False)
+    [told] = caplog.messages
+    assert "1 of 4 images could not be searched" in told
+    assert lost.filename in told
 
 
 def test_what_was_learnt_is_saved_as_a_template(session: Session, prediction: Prediction) -> None:

@@ -85,6 +85,7 @@ def test_one_bad_image_stops_nothing(session: Session) -> None:
     assert [event.status for event in events] == ["computed", "failed", "computed", "done"]
     assert events[1].get("error")
     assert events[-1].get("failed") == 1
+    assert events[-1]["report"].endswith("on 2 images, 0 searched before, 1 failed")
 
 
 def test_one_image_that_fails_raises(session: Session) -> None:
@@ -186,6 +187,19 @@ def test_a_proposal_of_another_picture_under_the_name_is_refused(session: Sessio
     with pytest.raises(ImageChanged):
         session.accept_proposals(found[0], category="square")
     assert session.annotations() == []
+
+
+def test_each_image_of_a_picture_has_its_own_offers(session: Session) -> None:
+    first = session.images()[0]
+    session.add(Path(first.path), dataset="again", show=False)
+    found = session.segment_everything(first, **FEW)
+    assert sorted((one.id, one.dataset) for one in session.proposals()) == sorted(
+        (one.id, dataset) for one in found for dataset in ("default", "again")
+    )
+    session.accept_proposals(found, category="square")
+    assert {one.dataset for one in session.proposals()} == {"again"}
+    session.accept_proposals(session.proposals(), category="square")
+    assert len(session.annotations()) == 2 * len(found)
 
 
 def test_queries_are_kept_apart(session: Session) -> None:

@@ -229,5 +229,17 @@ def test_offers_share_what_lies_in_both() -> None:
     assert one.shares(far) == 0.0
     offers = Offers([other, one])
     assert [each.proposal.id for each in offers.at(35.5, 35.2)] == [2, 1]
-    assert offers.best_at(59, 5) is None
+    assert offers.touched([(59, 5)]) == offers.touched([(-3, 5), (-3, 9)]) == []
     assert [each.proposal.id for each in offers.touched([(5, 5), (49.9, 49.9)])] == [1, 2]
+
+
+def test_a_way_touches_what_holds_its_places() -> None:
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:60, :80]
+    some = [
+        Offer.of(FakeProposal(n, "0", "k", np.hypot(columns - x, rows - y) < 9, score), lambda mask: ())
+        for n, (x, y, score) in enumerate(random.random((12, 3)) * (80, 60, 1))
+    ]
+    places = random.random((200, 2)) * (90, 70) - 5
+    for offer in some:
+        assert offer.holds_each(places).tolist() == [offer.holds(x, y) for x, y in places]

@@ -55,6 +55,14 @@ class Offer:
         column, row = int(x - left), int(y - top)
         return x >= left and y >= top and column < width and row < height and bool(self.part[row, column])
 
+    def holds_each(self, places_xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,) bool: `holds` for (N, 2) places."""
+        left, top, width, height = self.proposal.bbox
+        x, y = places_xy[:, 0] - left, places_xy[:, 1] - top
+        held = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        held[held] = self.part[y[held].astype(int), x[held].astype(int)]
+        return held
+
     def shares(self, other: Offer) -> float:
         """The share of the smaller mask that lies in the other one, 0 to 1."""
         (x0, y0), (x1, y1) = ((int(o.proposal.bbox[0]), int(o.proposal.bbox[1])) for o in (self, other))
@@ -89,14 +97,16 @@ class Offers:
         """Those at a place, in image pixels, from the smallest to the largest: from part to whole."""
         return sorted((offer for offer in self._offers if offer.holds(x, y)), key=lambda offer: offer.proposal.area)
 
-    def best_at(self, x: float, y: float) -> Offer | None:
-        """The one with the best score at a place."""
-        return next((offer for offer in self._offers if offer.holds(x, y)), None)
-
     def touched(self, way: Sequence[tuple[float, float]]) -> list[Offer]:
-        """The best ones along a way; of two that are nearly one thing, only the better one."""
-        met = {id(offer): offer for place in _dense(way) if (offer := self.best_at(*place)) is not None}
-        return distinct(met.values())
+        """At each place of a way the best one; of two that are nearly one thing, only the better one."""
+        places = np.array(list(_dense(way)), float).reshape(-1, 2)
+        met = []
+        for offer in self._offers:
+            held = offer.holds_each(places)
+            if held.any():
+                met.append(offer)
+                places = places[~held]  # worse ones are covered here
+        return distinct(met)
 
     def without(self, ids: set[int]) -> Offers:
         """The others."""
