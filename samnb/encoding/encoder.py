@@ -99,9 +99,12 @@ class Encoder:
             content_hash=image.content_hash,
             size_hw=image.size_hw if all(image.size_hw) else None,
             precision=self._precision,
-            fingerprint=self.model.fingerprint,
-            embedding_spec=self.embedding_spec,
+            made_by=self._made_by,
         )
+
+    @property
+    def _made_by(self) -> tuple[str, str]:
+        return self.model.fingerprint, self.embedding_spec
 
     @cached_property
     def _precision(self) -> str:
@@ -144,8 +147,7 @@ class Encoder:
             pixels = read_checked(image.path, image.pixel_hash, image.dataset)[y0:y1, x0:x1]
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
-        made_of = self.model.fingerprint, self.embedding_spec
-        metadata = metadata_of(pixels_hash, f"{image.filename} {region}", self.model.name, *made_of)
+        metadata = metadata_of(pixels_hash, f"{image.filename} {region}", self.model.name, self._made_by)
         with self.priority(), self.waiting.requesting(self.key(pixels_hash)), self.forgets_changed(image):
             embedding, hit = of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
             if hit:

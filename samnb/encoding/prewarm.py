@@ -83,7 +83,9 @@ def prewarm_models(
         with closing(prewarm_events(tasks, encoder=encoder, control=control, executor=executor)) as events:
             for event in events:
                 if event.status != "done":
-                    yield replace(event, index=before + event.index, total=total, details=event.details | named)
+                    if total > len(tasks):
+                        event = replace(event, index=before + event.index, total=total, details=event.details | named)
+                    yield event
                     continue
                 last = event.details
                 for name in _COUNTED:

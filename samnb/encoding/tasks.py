@@ -67,23 +67,25 @@ class EncodeTask:
     precision: str = "auto"
     content_hash: str = ""
     size_hw: tuple[int, int] | None = None
-    fingerprint: str = ""
-    embedding_spec: str = ""
+    made_by: tuple[str, str] = ("", "")
 
     @property
     def metadata(self) -> dict[str, str]:
         """For the header of the entry."""
-        return metadata_of(self.pixel_hash, self.filename, self.model, self.fingerprint, self.embedding_spec)
+        return metadata_of(self.pixel_hash, self.filename, self.model, self.made_by)
 
 
-def metadata_of(pixel_hash: str, filename: str, model: str, fingerprint: str, embedding_spec: str) -> dict[str, str]:
-    """For the header of an entry: what its key is made of, by which it is checked, and what people look for."""
+def metadata_of(pixel_hash: str, filename: str, model: str, made_by: tuple[str, str]) -> dict[str, str]:
+    """For the header of an entry: what its key is made of, by which it is checked, and what people look for.
+
+    `made_by` is the model's fingerprint and the embedding spec.
+    """
     return {
         "pixel_hash": pixel_hash,
         "filename": filename,
         "model": model,
-        "fingerprint": fingerprint,
-        "recipe": embedding_spec,
+        "fingerprint": made_by[0],
+        "recipe": made_by[1],
     }
 
 

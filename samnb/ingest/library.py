@@ -74,9 +74,8 @@ class ImageLibrary:
         if images is not None:
             return selected
         first: dict[str, ImageRecord] = {}
-        for record in selected:
-            first.setdefault(record.path if record.is_read else record.id, record)
-        return list(first.values())
+        # One from the earlier server that was not read yet has its own hash to learn.
+        return [r for r in selected if not r.is_read or first.setdefault(r.path, r) is r]
 
     def read(self, image: ImageRef) -> ImageRecord:
         """One image with its hashes; see `with_hashes`."""

@@ -42,6 +42,7 @@ _SCALES = ".scales"
 _LARGEST_INT8 = 1e38  # so that no scale times 127 leaves float32
 _DIGITS = 32
 _BEFORE_DIGEST = b'{"__metadata__":{"xxh3_128":"'
+_KEY = re.compile("[0-9a-f]{64}")
 _NOT_UNDERSTOOD = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _OWN = frozenset(("xxh3_128", "schema", "key", "dtype", "original_size", "input_size", "order", "created", "samnb"))
 
@@ -80,7 +81,7 @@ def make_key(pixel_hash: str, model_fingerprint: str, recipe: str) -> str:
 
 def check_key(key: str) -> str:
     """The key itself, or `StoreError` for anything but 64 lower-case hex digits."""
-    if not re.fullmatch("[0-9a-f]{64}", key):
+    if not _KEY.fullmatch(key):
         raise StoreError(f"{key!r} is not a key: expected 64 hex digits. Make keys with make_key.")
     return key
 

@@ -249,7 +249,7 @@ def test_what_was_read_ahead_is_given_up_in_a_pause_so_that_nobody_waits_for_it(
 def test_images_that_share_a_lock_do_not_stop_each_other(start):
     model = PreparingModel()
     _, pipeline = start(model, 6, readers=3)
-    pipeline._tasks = [replace(task, key="00" + task.key[2:], fingerprint="") for task in pipeline._tasks]
+    pipeline._tasks = [replace(task, key="00" + task.key[2:], made_by=("", "")) for task in pipeline._tasks]
     assert [event.status for event in pipeline.events()] == ["computed"] * 6
     assert sorted(model.batches) == [[i] for i in range(6)]
 
@@ -291,7 +291,7 @@ def run(start, model, count, **options):
         model.pipeline = pipeline
         # no two that share a lock, and would wait for each other
         pipeline._tasks = [
-            replace(task, key=f"{i:02x}" + task.key[2:], fingerprint="") for i, task in enumerate(pipeline._tasks)
+            replace(task, key=f"{i:02x}" + task.key[2:], made_by=("", "")) for i, task in enumerate(pipeline._tasks)
         ]
     events = list(pipeline.events())
     assert [event.status for event in events] == ["computed"] * count, events
