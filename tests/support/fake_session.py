@@ -260,6 +260,10 @@ class FakeSession:
         self.rejected |= {p.id for p in proposals}
         return len(proposals)
 
+    def unreview_proposals(self, proposals):
+        self.rejected -= {p.id for p in proposals}
+        return len(proposals)
+
     # -- categories
 
     def categories(self):

@@ -134,6 +134,22 @@ def test_a_shift_click_rejects(annotator: Annotator, session: FakeSession) -> No
     assert session.kept == []
 
 
+def test_undo_offers_what_was_rejected_again(annotator: Annotator, session: FakeSession) -> None:
+    annotator.gesture(Click(20, 40))
+    annotator.gesture(Click(50, 40, background=True))
+    annotator.wait()
+    annotator.undo()
+    annotator.wait()
+    assert session.rejected == set()
+    assert len(session.kept) == 1  # what was taken before stays
+    assert [one.score for one in annotator.offered] == [0.8, 0.7, 0.6]
+    annotator.redo()
+    annotator.wait()
+    assert [one.score for one in annotator.offered] == [0.7, 0.6]
+    annotator.gesture(Click(50, 40, background=True))
+    assert "no object" in annotator.status
+
+
 def test_a_group_is_taken_at_one_stroke(annotator: Annotator, session: FakeSession) -> None:
     annotator.key("g")
     annotator.gesture(Hover(50, 40))

@@ -120,11 +120,17 @@ class AnnotationActions(AnnotatorPart):
         before = len(saved) - len(new)
         self.layout.say(f"{len(new)} kept as {name}" + (f" · {before} annotated before" if before else ""))
 
+    def reject(self, proposals: Sequence[Proposal]) -> None:
+        """Mark proposals as wrong, as one step: they are not offered again."""
+        self.session.reject_proposals(proposals)
+        self.editor.history.do("reject", self.editor.draft, rejected=proposals)
+        self.renderer.draw_buttons()
+
     # -- undo, redo ------------------------------------------------------------------------------------
 
     @show_errors("Undo failed")
     def undo(self) -> None:
-        """Undo the last step: a click, a stroke, an accept, a delete."""
+        """Undo the last step: a click, a stroke, an accept, a delete, a rejected proposal."""
         self._move(back=True)
 
     @show_errors("Redo failed")
@@ -143,11 +149,13 @@ class AnnotationActions(AnnotatorPart):
         changes = [change.backwards for change in reversed(step.changes)] if back else list(step.changes)
         try:
             self._make(changes)
+            if step.rejected:
+                (self.session.unreview_proposals if back else self.session.reject_proposals)(step.rejected)
         except UnknownName:
             history.forget(undone=not back)
             raise
         self.editor.move(back=back)
-        if changes:
+        if changes or step.rejected:
             self.renderer.apply(changes)
             self.layout.say(f"{'undone' if back else 'done again'}: {step.what}")
 

@@ -42,12 +42,15 @@ class Step:
     before, after : Draft
     changes : tuple of Change
         Changes of annotations.
+    rejected : tuple of Proposal
+        Proposals that are not offered again since.
     """
 
     what: str
     before: Draft
     after: Draft
     changes: tuple[Change, ...] = ()
+    rejected: tuple[Any, ...] = ()
 
 
 class History:
@@ -90,9 +93,9 @@ class History:
         """True if there is a step to redo."""
         return bool(self._undone)
 
-    def do(self, what: str, after: Draft, changes: Iterable[Change] = ()) -> None:
+    def do(self, what: str, after: Draft, changes: Iterable[Change] = (), rejected: Iterable[Any] = ()) -> None:
         """Add a step."""
-        self._done.append(Step(what, self.draft, after, tuple(changes)))
+        self._done.append(Step(what, self.draft, after, tuple(changes), tuple(rejected)))
         del self._done[:-_MOST_STEPS]
         if len(self._done) > _MOST_HINTS:
             self._done[-_MOST_HINTS - 1] = _without_hints(self._done[-_MOST_HINTS - 1])

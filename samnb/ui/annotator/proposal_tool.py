@@ -224,9 +224,11 @@ class ProposalTool(AnnotatorPart):
         meant = self._meant()
         if meant:
             ids = {offer.proposal.id for offer in meant}
-            self.session.reject_proposals([offer.proposal for offer in meant])
+            self.actions.reject([offer.proposal for offer in meant])
             self._show(self._image, self._offers.without(ids))
-            self.layout.say(f"{len(ids)} not offered again · {len(self._offers)} left")
+            self.layout.say(f"{len(ids)} not offered again · {len(self._offers)} left · Z undoes it")
+        else:
+            self.layout.say("no object is offered here")
 
     @show_errors("The groups were not made")
     def toggle_groups(self) -> None:
