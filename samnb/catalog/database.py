@@ -328,6 +328,13 @@ class Database:
     def _translate_errors(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeEncodeError as error:
+            name = ascii(str(error.object)[:40])
+            raise StoreError(
+                f"{self.path or self.shown}: a name has characters that no database keeps ({name}): "
+                "halves of a character, as a file name in another encoding gives. Nothing of this call was saved; "
+                "give another name."
+            ) from error
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             message = str(error)
             # A driver may quote the address it was given; then its own message must not be shown behind ours.

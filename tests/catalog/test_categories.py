@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from samnb.catalog import Catalog, CategoryRecord
-from samnb.errors import NameTaken, PromptError, SamePixels, UnknownName, WorkWouldBeLost
+from samnb.errors import NameTaken, PromptError, SamePixels, StoreError, UnknownName, WorkWouldBeLost
 from samnb.masks import CATEGORY_COLORS
 from samnb.records import REJECTED
 from tests.support.made_up import coin, digest, picture
@@ -130,3 +132,20 @@ def test_nothing_is_said_of_one_picture(catalog: Catalog) -> None:
     with pytest.raises(SamePixels):
         catalog.save_verdict(digest(1), digest(1), same=True, distance=0)
     assert catalog.verdicts() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda catalog, name: catalog.save_category(name),
+        lambda catalog, name: catalog.add_dataset(name),
+        lambda catalog, name: catalog.rename_dataset("monday", name),
+        lambda catalog, name: catalog.dataset(name),
+    ],
+)
+def test_a_name_that_no_database_keeps_is_said(catalog: Catalog, change: Callable[[Catalog, str], object]) -> None:
+    catalog.add_dataset("monday")
+    with pytest.raises((StoreError, UnknownName), match=r"\\ud800"):
+        change(catalog, "m\ud800nze")
+    assert [dataset.name for dataset in catalog.datasets()] == ["monday"]
+    assert catalog.categories() == []
