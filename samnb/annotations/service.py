@@ -120,10 +120,16 @@ class AnnotationService:
         for image_id in dict.fromkeys(record.image_id for record in records):
             self._changes.emit(image_id)
 
-    def save_all(self, rows: Sequence[NewAnnotation]) -> Annotations:
-        """Save rows of one image, all or none."""
-        records = self._catalog.add_annotations(rows)
+    def save_all(self, rows: Sequence[NewAnnotation]) -> None:
+        """Save rows of one image."""
+        self._catalog.add_annotations(rows)
         self._changes.emit(rows[0].image_id)
+
+    def save_proposals(self, proposals: Iterable[int], rows: Sequence[NewAnnotation]) -> Annotations:
+        """Save rows made of proposals, of any images; see `samnb.catalog.Catalog.accept_proposals`."""
+        records = self._catalog.accept_proposals(proposals, rows)
+        for image_id in dict.fromkeys(row.image_id for row in rows):
+            self._changes.emit(image_id)
         return Annotations(Annotation(record) for record in records)
 
     # -- review ------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from ..errors import UnknownName
-from ..records import REJECTED, NewProposal, ProposalRecord
+from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation, NewProposal, ProposalRecord
+from .annotation_queries import annotation_records, insert_annotations
 from .database import Database
-from .tables import proposal_table, search_table
+from .tables import annotation_table, proposal_table, search_table
 from .values import batches, now, to_json
 
 _KEY = ("pixel_hash", "model", "search")
@@ -84,15 +85,34 @@ class ProposalCatalog:
         UnknownName
             One of them is gone; nothing is changed then.
         """
-        numbers = sorted(set(ids))
         with self._database.write() as connection:
-            for batch in batches(numbers):
-                these = proposal_table.c.id.in_(batch)
-                connection.execute(update(proposal_table).where(these).values(review=review))
-            records = [r for batch in batches(numbers) for r in _records(connection, proposal_table.c.id.in_(batch))]
-            if gone := set(numbers) - {record.id for record in records}:
-                raise UnknownName("proposal", min(gone), [str(record.id) for record in records])
-        return records
+            return _review(connection, ids, review)
+
+    def accept_proposals(self, ids: Iterable[int], new: Sequence[NewAnnotation]) -> list[AnnotationRecord]:
+        """Mark proposals as accepted and save annotations made of them, all or none.
+
+        Returns
+        -------
+        list of AnnotationRecord
+            One for each mask of an image: where it is annotated already, by another process for example, that one.
+
+        Raises
+        ------
+        UnknownName
+            A proposal or an image is gone.
+        """
+        rows = {(one.image_id, to_json(one.rle)): one for one in new}
+        with self._database.write() as connection:
+            _review(connection, ids, ACCEPTED)
+            there = {
+                (one.image_id, to_json(one.rle)): one
+                for image_id in dict.fromkeys(one.image_id for one in new)
+                for one in annotation_records(connection, annotation_table.c.image_id == image_id)
+            }
+            lacking = [key for key in rows if key not in there]
+            saved = insert_annotations(connection, [rows[key] for key in lacking])
+        there |= zip(lacking, saved, strict=True)
+        return [there[key] for key in rows]
 
     def forget_proposals(
         self, *, pixel_hashes: Collection[str] | None = None, model: str | None = None, search: str | None = None
@@ -107,6 +127,16 @@ class ProposalCatalog:
                 here = [] if batch is None else [search_table.c.pixel_hash.in_(batch)]
                 gone += connection.execute(delete(search_table).where(*wanted, *here)).rowcount
         return gone
+
+
+def _review(connection: Connection, ids: Iterable[int], review: str) -> list[ProposalRecord]:
+    numbers = sorted(set(ids))
+    for batch in batches(numbers):
+        connection.execute(update(proposal_table).where(proposal_table.c.id.in_(batch)).values(review=review))
+    records = [r for batch in batches(numbers) for r in _records(connection, proposal_table.c.id.in_(batch))]
+    if gone := set(numbers) - {record.id for record in records}:
+        raise UnknownName("proposal", min(gone), [str(record.id) for record in records])
+    return records
 
 
 def _values(found: NewProposal) -> dict[str, Any]:

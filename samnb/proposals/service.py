@@ -211,21 +211,11 @@ class ProposalService:
         """Save proposals as annotations by hand; one whose mask is annotated already gives that annotation."""
         chosen = [proposals] if isinstance(proposals, Proposal) else list(proposals)
         name = category_name(category)
-        by_image: dict[str, list[Proposal]] = defaultdict(list)
-        for one in chosen:
+        for one in {(one.image_id, one.pixel_hash): one for one in chosen}.values():
             if self._library.image(one.image_id).pixel_hash != one.pixel_hash:
                 raise ImageChanged(one.image_record.path, one.dataset)
-            by_image[one.image_id].append(one)
-        # First, since it refuses what is gone; one that is accepted and has no annotation is offered again.
-        self._catalog.review_proposals([one.id for one in chosen], ACCEPTED)
-        saved = Annotations()
-        for image_id, some in by_image.items():
-            masks = {to_json(one.rle): one for one in some}  # two searches may have found the same mask
-            there = {to_json(a.rle): Annotation(a) for a in self._catalog.annotations(image_id=image_id)}
-            new = [_as_annotation(one, name) for mask, one in masks.items() if mask not in there]
-            saved += [there[mask] for mask in masks if mask in there]
-            saved += self._annotations.save_all(new) if new else []
-        return saved
+        rows = [_as_annotation(one, name) for one in chosen]
+        return self._annotations.save_proposals([one.id for one in chosen], rows)
 
     def reject(self, proposals: Proposal | Iterable[Proposal]) -> int:
         """Mark proposals as wrong: they are not offered again; returns their number."""

@@ -6,6 +6,7 @@ Boxes are (x0, y0, x1, y1) in image pixels.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeAlias
 
 from ..annotations.annotation import Annotation
@@ -81,7 +82,7 @@ def _by_image(examples: Mapping[ImageRef, Any]) -> dict[ImageRef, list[Exemplar]
     for image, boxes in examples.items():
         if not len(boxes):
             raise TemplateError(f"examples: expected boxes on {image!r}; got none.")
-        alone = len(boxes) == 4 and all(isinstance(value, int | float) for value in boxes)
+        alone = len(boxes) == 4 and all(isinstance(value, Real) for value in boxes)  # also NumPy's numbers
         found[image] = [Exemplar.of(box) for box in ([boxes] if alone else boxes)]
     return found
 

@@ -7,7 +7,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 
 import samnb
 from samnb.errors import ImageChanged, PromptError, UnknownName, UnknownOption
-from samnb.proposals import Everything, query_key
+from samnb.proposals import Everything, Proposals, query_key
 from samnb.records import BY_HAND
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
@@ -148,6 +150,24 @@ def test_a_mask_that_is_accepted_twice_at_once_is_saved_once(session: Session) -
     assert [one.rle for one in saved] == [one.rle for one in found]
     assert len(session.annotations()) == len(found)
     assert {one.review for one in session.proposals(annotated=True)} == {"accepted"}
+
+
+def test_sessions_that_accept_the_same_at_once_save_it_once(session: Session) -> None:
+    session.segment_everything(session.images()[0], **FEW)
+    others = [Session(session.folder) for _ in range(4)]
+    found = [other.proposals() for other in others]
+    together = Barrier(4)
+
+    def accept(other: Session, proposals: Proposals) -> list[int]:
+        together.wait()
+        return [one.id for one in other.accept_proposals(proposals, category="square")]
+
+    with ThreadPoolExecutor(4) as pool:
+        ids = list(pool.map(accept, others, found))
+    assert ids == [[one.id for one in session.annotations()]] * 4
+    assert len(ids[0]) == len(found[0]) > 0
+    for other in others:
+        other.close()
 
 
 def test_nothing_is_saved_of_proposals_that_are_gone(session: Session) -> None:

@@ -14,6 +14,7 @@ from samnb.models import Exemplar, SupportsPhrases
 from samnb.prompts import LazyMasks
 from samnb.session import Session
 from samnb.templates import CategoryExamples, ImageExemplars, Template, make_template
+from samnb.templates.phrase_examples import boxes_by_image
 from samnb.templates.phrase_strategy import KnownSearches
 from samnb.templates.strategies import find_objects
 from tests.support.numpy_model import NumpyModel
@@ -278,6 +279,11 @@ def test_boxes_are_checked(session, boxes, error, says):
 def test_a_single_box_may_stand_alone(session):
     one = session.template("red", examples={session.images()[0]: RED_BOX})
     assert len(one.categories[0].exemplars[0].boxes) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+def test_a_box_may_be_an_array(dtype):
+    assert boxes_by_image({"a.jpg": np.array(RED_BOX, dtype)}) == boxes_by_image({"a.jpg": [RED_BOX]})
 
 
 def test_with_several_phrases_examples_are_refused(session):
