@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..masks import mask_bbox
 from ..prompts import Embedding
 
 if TYPE_CHECKING:
@@ -116,8 +117,28 @@ def cells_of(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.floa
     >>> cells_of(np.eye(4, dtype=bool), (2, 2)).round(1).tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    share = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    (height, width), (rows, columns) = mask.shape, shape
+    if height < rows or width < columns:
+        share: NDArray[Any] = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+        return np.asarray(share + 1e-9, np.float32)
+    # Of the box around it alone: most objects are small, and a picture may have hundreds.
+    x, y, across, down = mask_bbox(mask)
+    share = np.zeros(shape)
+    down_weights, across_weights = _overlaps(y, down, height, rows), _overlaps(x, across, width, columns)
+    for row, weights in enumerate(down_weights):
+        some = np.flatnonzero(weights)
+        if len(some):
+            lines = slice(some[0], some[-1] + 1)
+            share[row] = across_weights @ (weights[lines] @ mask[y : y + down, x : x + across][lines])
     return np.asarray(share + 1e-9, np.float32)
+
+
+def _overlaps(start: int, length: int, side: int, cells: int) -> NDArray[np.float64]:
+    """(cells, length): the share of each of `cells` equal parts of a side that each pixel from `start` on covers."""
+    borders = np.arange(cells + 1) * side / cells - start
+    pixels = np.arange(length)
+    common = np.minimum(borders[1:, None], pixels + 1) - np.maximum(borders[:-1, None], pixels)
+    return np.asarray(common.clip(min=0) * cells / side, np.float64)
 
 
 def inside(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:

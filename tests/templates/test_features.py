@@ -1,5 +1,7 @@
 import json
+import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from samnb.templates.features import (
     shift_of,
     similarity_map,
 )
+from samnb.templates.image_features import cells_of
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_strategies import GREEN, GREY, MODEL, RED, example_of, found, scene, truth
 
@@ -160,3 +163,24 @@ def test_features_of_another_model_are_searched_and_masks_are_of_the_first():
     values = np.arange(64, dtype=np.float32).reshape(8, 8)
     assert features.on_own_cells(values).shape == (16, 16)
     assert ImageFeatures(own).on_own_cells(values) is values
+
+
+@pytest.mark.parametrize("size", [(96, 128), (97, 131), (12, 16), (9, 200)])
+def test_cells_are_those_of_opencv(size):
+    random = np.random.default_rng(0)
+    for box in ((0, 0, *size), (3, 2, 5, 9), (size[0] - 2, 0, size[0], 7), (4, 4, 4, 4)):
+        mask = np.zeros(size, bool)
+        mask[box[0] : box[2], box[1] : box[3]] = True
+        mask &= random.random(size) < 0.7
+        expected = cv2.resize(mask.astype(np.float32), (16, 12), interpolation=cv2.INTER_AREA)
+        np.testing.assert_allclose(cells_of(mask, (12, 16)), expected, atol=1e-5)
+
+
+def test_cells_of_a_small_object_cost_little_on_a_large_picture():
+    mask = np.zeros((3000, 4000), bool)
+    mask[1000:1200, 500:800] = True
+    tracemalloc.start()
+    assert cells_of(mask, (48, 64)).sum() * (3000 / 48) * (4000 / 64) == pytest.approx(200 * 300, rel=1e-4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000  # 48 MB as float32
