@@ -72,11 +72,8 @@ def make_key(pixel_hash: str, model_fingerprint: str, recipe: str) -> str:
     parts = (f"samnb embedding {SCHEMA}", pixel_hash, model_fingerprint, recipe)
     if not all(parts):
         raise StoreError(f"make_key: expected three parts that are not empty; got {parts[1:]}.")
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")  # file names may hold lone surrogates
-        digest.update(b"%d:%b" % (len(data), data))
-    return digest.hexdigest()
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]  # file names may hold lone surrogates
+    return hashlib.sha256(b"".join([b"%d:%b" % (len(data), data) for data in encoded])).hexdigest()
 
 
 def check_key(key: str) -> str:
@@ -206,9 +203,8 @@ def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     for name, expected in (("schema", str(SCHEMA)), ("key", key)):
         if metadata[name] != expected:
             raise EntryDamaged(f"{name}: expected {expected}, got {metadata[name]}")
-    made_of = [metadata.get(name) for name in ("pixel_hash", "fingerprint", "recipe")]
-    # Entries of before lack some of them.
-    if all(made_of) and make_key(*made_of) != key:
+    fingerprint = metadata.get("fingerprint")  # which entries of before lack
+    if fingerprint and make_key(metadata["pixel_hash"], fingerprint, metadata["recipe"]) != key:
         raise EntryDamaged(f"of another picture or model than its key: {metadata.get('model')}")
     return start, metadata, fields
 
