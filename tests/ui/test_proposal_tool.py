@@ -80,6 +80,19 @@ def test_digits_choose_the_category_while_objects_are_offered(annotator: Annotat
     assert session.kept[-1].category == annotator.category
 
 
+def test_a_digit_after_a_search_leaves_the_example_as_it_is(annotator: Annotator, session: FakeSession) -> None:
+    annotator.add_category("rim")
+    annotator.category = "coin"
+    annotator.gesture(Click(50, 40))
+    annotator.wait()
+    annotator.select(session.kept[0].id)
+    annotator.key("l")
+    annotator.wait()
+    annotator.key(str(1 + annotator._palette.names.index("rim")))
+    assert annotator.category == "rim"
+    assert [kept.category for kept in session.kept] == ["coin"]
+
+
 def test_a_drag_takes_all_it_touches_as_one_step(annotator: Annotator, session: FakeSession) -> None:
     annotator.gesture(Sweep(((3, 40), (60, 40)), done=False))
     assert lifted(annotator) == [FIRST, SECOND]  # of the two round the first place only the better one

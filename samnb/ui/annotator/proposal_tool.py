@@ -81,6 +81,9 @@ class ProposalTool(AnnotatorPart):
         selected, prediction = self.annotations.get(self.annotations.selected), self.editor.prediction
         if selected is not None:
             self._query = self.session.like(selected)
+            # Else the digit that chooses the category of what is taken next would relabel the example.
+            self.annotations.selected = None
+            self.renderer.draw_annotations()
         elif prediction is not None and self.editor.is_ready:
             chosen = self.editor.chosen
             self._query = self.session.like(
