@@ -102,10 +102,10 @@ class ProposalService:
         """A query for all objects like an example; for a `Like` its own, and what was decided on its proposals."""
         options: Any = {"strategy": strategy, "parameters": parameters, "features": features}
         if not isinstance(example, Like):
-            shown = [self._shown(one) for one in _as_list(example)]
+            shown = _as_list(example)
             if not shown:
                 raise PromptError("like: expected an annotation, a proposal or a prediction, or several; got none.")
-            return Like(self._templates.of_masks(NAME, NAME, shown, **options))
+            return Like(self._templates.of_masks(NAME, NAME, map(self._shown, shown), **options))
         made, [before] = example.template, example.template.categories
         values = {**made.parameters, **parameters}
         options = {"strategy": made.strategy, "features": made.features, "parameters": values}
@@ -114,7 +114,8 @@ class ProposalService:
         open_ones = {(one.id, one.image_id) for one in self.find(query=example)}
         kept = {one.id: one for one in decided if one.review == ACCEPTED and (one.id, one.image_id) not in open_ones}
         wrong = {one.id: one for one in decided if one.review == REJECTED}
-        accepted, rejected = ([self._shown(one) for one in some.values()] for some in (kept, wrong))
+        # One after the other: all masks of a large picture together take gigabytes.
+        accepted, rejected = (map(self._shown, some.values()) for some in (kept, wrong))
         learnt = self._templates.of_masks(NAME, NAME, accepted, rejected, **options)
         [new] = learnt.categories
         known = {(one.pixel_hash, to_json(one.rle)) for one in before.examples}
@@ -141,7 +142,7 @@ class ProposalService:
             raise PromptError("like: a prediction without a session says of no image. Use session.predict(image, …).")
         record = self._library.read(example.image_id)
         prompt = example.prompt if isinstance(example, Prediction) else Prompt.from_dict(example.prompt)
-        mask = example.mask
+        mask = example.mask if isinstance(example, Prediction) else decode_rle(example.rle)  # not kept
         if mask.shape != record.size_hw:
             raise ImageChanged(record.path, record.dataset)
         if not mask.any():

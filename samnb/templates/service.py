@@ -111,8 +111,8 @@ class TemplateService:
         self,
         name: str,
         category: str,
-        shown: Sequence[ShownMask],
-        background: Sequence[ShownMask] = (),
+        shown: Iterable[ShownMask],
+        background: Iterable[ShownMask] = (),
         *,
         strategy: str,
         parameters: Mapping[str, float],
@@ -123,7 +123,7 @@ class TemplateService:
         Parameters
         ----------
         name, category : str
-        shown, background : sequence of ShownMask
+        shown, background : iterable of ShownMask
             Masks of the object, and of what is mistaken for it.
         strategy, parameters, features
             As `make` has them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from samnb.errors import ImageChanged, PromptError, UnknownOption
 from samnb.masks import mask_iou
 from samnb.prompts import Prediction, Prompt
 from samnb.proposals import Like
-from samnb.proposals.query import described, query_key
+from samnb.proposals.query import described, proposal_of, query_key
 from samnb.session import Session
 from tests.templates.test_strategies import RED, scene, truth
 
@@ -98,6 +99,26 @@ def test_a_picture_that_is_there_twice_is_one_example(session: Session, predicti
     session.remove(session.annotations()[0])
     session.reject_proposals(found)
     assert [len(one.background) for one in session.like(like).template.categories] == [1]
+
+
+def test_masks_of_decided_ones_are_decoded_one_after_the_other(session: Session, prediction: Prediction) -> None:
+    [image] = session.add(np.full((1000, 2000, 3), RED, np.uint8), dataset="large", show=False).images
+    like, part = session.like(prediction), np.ones((50, 50), bool)
+    places = [(100 * n, 100) for n in range(20)]
+    click: Any = {"prompt": Prompt.of(points=[(5, 105)]), "size_hw": image.size_hw}
+    found = [proposal_of(part, 0.9, corner=place, **click) for place in places]
+    kept = [one for one in found if one is not None]
+    session.catalog.finish_search(image.pixel_hash, session.model.fingerprint, query_key(like), described(like), kept)
+    proposals = session.proposals("large", query=like)
+    session.accept_proposals(proposals[:10], category="red")
+    session.reject_proposals(proposals[10:])
+    session.like(like)
+    tracemalloc.start()
+    [category] = session.like(like).template.categories
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(category.examples), len(category.background)) == (11, 10)
+    assert peak < 15_000_000  # a mask has 2 MB
 
 
 def test_images_that_could_not_be_searched_are_told(
