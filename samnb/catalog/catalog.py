@@ -91,6 +91,10 @@ class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog,
         """True for the SQLite file of one session, in its folder; other catalogs may be shared by several."""
         return self._database.in_session_folder
 
+    def check_writable(self) -> None:
+        """Raise `SessionTooNew` where the database is only read: before long work that would be saved there."""
+        self._database.check_writable()
+
     def sync(self) -> None:
         """Have the disk keep what `finish_applied` and `finish_search` wrote. Raises `StoreError` where it refuses."""
         self._database.sync()

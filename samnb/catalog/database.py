@@ -135,8 +135,7 @@ class Database:
         SessionTooNew
             The database is of a newer samnb, and only read.
         """
-        if self.newer:
-            raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
+        self.check_writable()
         writer = self._writer if durable else self._bulk_writer
         with self._translate_errors(), writer.begin() as connection:
             if self._is_postgresql:
@@ -155,6 +154,11 @@ class Database:
                 return
             except OSError as error:
                 raise cannot_write(Path(self.shown), log, error) from error
+
+    def check_writable(self) -> None:
+        """Raise `SessionTooNew` where the database is only read."""
+        if self.newer:
+            raise SessionTooNew(self.shown, self.newer, HEAD, reading=True)
 
     def insert(self, target: Table) -> Any:
         """An INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""

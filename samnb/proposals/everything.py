@@ -150,6 +150,7 @@ class Everything:
         clicks = grid(per_side) * (x1 - x0, y1 - y0)
         kept = []
         for start in range(0, len(clicks), self.points_per_batch):
+            search.check_stop()
             prompts = [Prompt.of(points=[click]) for click in clicks[start : start + self.points_per_batch]]
             for candidates in propose(embedding, prompts):
                 [(x, y)] = candidates.prompt.points

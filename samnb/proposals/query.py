@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,10 @@ from ..templates.other_features import FeatureReader
 from ..templates.template import Template
 
 
+class SearchStopped(Exception):
+    """A search was cancelled before it was through with its image; nothing of it is kept."""
+
+
 class Search:
     """One image to search, and what a query may read of it; on a prewarmed image none of it runs an image encoder.
 
@@ -30,6 +35,8 @@ class Search:
         Of the model that draws the masks.
     features : FeatureReader
         Reads the features of this model, or of another.
+    go_on : callable
+        False once the search is cancelled.
 
     Attributes
     ----------
@@ -37,10 +44,22 @@ class Search:
         How often an image encoder ran for it.
     """
 
-    def __init__(self, image: ImageRecord, encoder: Encoder, features: FeatureReader):
+    def __init__(
+        self,
+        image: ImageRecord,
+        encoder: Encoder,
+        features: FeatureReader,
+        *,
+        go_on: Callable[[], bool] = lambda: True,
+    ):
         self.image, self.model = image, encoder.model
-        self._encoder, self._features = encoder, features
+        self._encoder, self._features, self._go_on = encoder, features, go_on
         self.encodes = 0
+
+    def check_stop(self) -> None:
+        """Raise `SearchStopped` once the search is cancelled; for queries that take seconds, between two steps."""
+        if not self._go_on():
+            raise SearchStopped
 
     def embedding(self) -> Embedding:
         """The image's embedding."""

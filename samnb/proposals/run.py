@@ -11,7 +11,7 @@ from ..catalog import Catalog
 from ..jobs import Event, Job, JobControl
 from ..models import Model
 from ..records import ImageRecord
-from .query import Query, Search, described, query_key
+from .query import Query, Search, SearchStopped, described, query_key
 
 _log = logging.getLogger("samnb.proposals")
 
@@ -40,12 +40,19 @@ def propose_events(
     search : callable
         Returns what the query may read of an image.
     control : JobControl, optional
-        Checked between images.
+        Checked between images, and by queries that take long.
+
+    Raises
+    ------
+    SessionTooNew
+        The session is only read, and there is something to search.
     """
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "encoded": 0}
     key = query_key(query)
     done = catalog.searched(model.fingerprint, key)
+    if any(image.pixel_hash not in done for image in images):
+        catalog.check_writable()  # before seconds of work that could not be kept
     for index, image in enumerate(images, start=1):
         if not control.go_on():
             break
@@ -58,6 +65,8 @@ def propose_events(
         here = search(image)
         try:
             found = search_image(query, here, catalog)
+        except SearchStopped:
+            break
         except Exception as error:
             # One failing image must not stop the batch; the event carries the reason to the user.
             counts["failed"] += 1

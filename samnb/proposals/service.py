@@ -235,11 +235,17 @@ class ProposalService:
     def _events(self, query: Query, records: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
         images = self._library.with_hashes(records)
         return propose_events(
-            query, images, catalog=self._catalog, model=self._encoder.model, search=self._search, control=control
+            query,
+            images,
+            catalog=self._catalog,
+            model=self._encoder.model,
+            search=partial(self._search, control=control),
+            control=control,
         )
 
-    def _search(self, image: ImageRecord) -> Search:
-        return Search(image, self._encoder, self._templates.features)
+    def _search(self, image: ImageRecord, *, control: JobControl | None = None) -> Search:
+        options = {} if control is None else {"go_on": lambda: not control.cancelled}
+        return Search(image, self._encoder, self._templates.features, **options)
 
 
 def _as_list(example: Shown | Iterable[Shown]) -> list[Shown]:

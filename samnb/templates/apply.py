@@ -53,6 +53,8 @@ def apply_events(
     control = control or JobControl()
     counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "unsure": 0, "encoded": 0}
     done = catalog.applied_versions(template.name, model.fingerprint)
+    if any(done.get(image.id) != template.version for image in images):
+        catalog.check_writable()  # before seconds of work that could not be kept
     alike = {version for version in set(done.values()) if _finds_the_same(template, version, catalog)}
     for index, image in enumerate(images, start=1):
         if not control.go_on():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..duplicates.service import DeduplicationReport
     from ..encoding.regions import Region
     from ..ingest.add import IngestJob
-    from ..jobs import Event
+    from ..jobs import Job
     from ..models import Model
     from ..prompts import Embedding, Prediction, Prompt
     from ..proposals import Proposal, Query
@@ -92,7 +92,7 @@ class AnnotatorSession(WidgetSession, Protocol):
     def restore(self, annotations: Iterable[Annotation], *, changed_from: Iterable[Annotation] = ()) -> None: ...
     def everything(self) -> Query: ...
     def like(self, example: Annotation | Prediction) -> Query: ...
-    def propose_stream(self, query: Query, *, images: Iterable[ImageRef]) -> Iterator[Event]: ...
+    def propose(self, query: Query, *, images: Iterable[ImageRef], show: bool = True) -> Job: ...
     def proposals(
         self,
         *,

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 import samnb
-from samnb.errors import ImageChanged, PromptError, UnknownName, UnknownOption
+from samnb.errors import ImageChanged, PromptError, SessionTooNew, UnknownName, UnknownOption
+from samnb.jobs import JobControl
 from samnb.proposals import Everything, Proposals, query_key
 from samnb.records import BY_HAND
 from samnb.session import Session
@@ -287,3 +288,33 @@ def test_kills_and_two_processes_double_nothing(session: Session) -> None:
 
 def child(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, CHILD, folder], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_cancelled_search_ends_within_its_image(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[object] = []
+    control = JobControl()
+    plain = NumpyModel.decode
+
+    def decode(self: NumpyModel, embedding: Any, prompt: Any, **options: Any) -> Any:
+        decoded.append(prompt)
+        if len(decoded) == 6:
+            control.cancel()
+        return plain(self, embedding, prompt, **options)
+
+    monkeypatch.setattr(NumpyModel, "decode", decode)
+    query = session.everything(**FEW, points_per_batch=3)
+    events = list(session._proposals._events(query, session.images(), control))
+    assert [event.status for event in events] == ["done"]
+    assert events[-1].get("cancelled")
+    assert len(decoded) == 6
+    assert session.proposals() == []
+    assert session.catalog.searched("numpy-0", query_key(query)) == set()
+
+
+def test_nothing_is_searched_where_nothing_can_be_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    list(session.segment_everything_stream(**FEW))
+    monkeypatch.setattr(session.catalog._database, "newer", "9999")
+    monkeypatch.setattr(NumpyModel, "decode", lambda *args, **options: pytest.fail("searched"))
+    assert len(session.segment_everything(session.images()[0], **FEW)) == 3  # what is kept is read
+    with pytest.raises(SessionTooNew):
+        list(session.segment_everything_stream(points_per_side=4))

@@ -11,7 +11,7 @@ import numpy as np
 
 from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import ModelError, PromptError, UnknownName
-from samnb.jobs import Event
+from samnb.jobs import Event, Job
 from samnb.masks import encode_rle, mask_area, mask_bbox, mask_iou
 from samnb.prompts import Prediction, Prompt
 from samnb.records import CategoryRecord
@@ -222,9 +222,12 @@ class FakeSession:
     def like(self, example):
         return FakeQuery("like")
 
-    def propose_stream(self, query, *, images):
+    def propose(self, query, *, images, show=True):
+        return Job("find", lambda control: self._proposed(query, images))
+
+    def _proposed(self, query, images):
         if self.error is not None:
-            return iter([Event("failed", details={"error": str(self.error)})])
+            return iter([Event("failed", details={"error": str(self.error)}), Event("done")])
         for image in images:
             if (image.id, query.kind) not in self.searched:
                 self.searched[image.id, query.kind] = self._found(image, query)

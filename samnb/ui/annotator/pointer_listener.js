@@ -153,7 +153,7 @@ function render({ model, el }) {
     // Over proposals it goes from part to whole.
     const offers = model.get("tool") === "proposals" && !e.ctrlKey;
     const moment = performance.now() - wheeled < 700;
-    if (e.deltaY > 0 && !model.get("zoomed") && !offers && !moment) return;
+    if (e.deltaY > 0 && !model.get("zoomed") && !offers && !moment && !e.ctrlKey) return;
     wheeled = performance.now();
     e.preventDefault();
     e.stopPropagation();

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...errors import SamnbError
 from ...masks import Polygon
 from ..common import style
 from ..common.background import LatestOnlyWorker
@@ -16,6 +17,7 @@ from .rendering import AnnotatorPart
 from .shapes import Shape
 
 if TYPE_CHECKING:
+    from ...jobs import Job
     from ...proposals import Proposal, Query
     from ...records import ImageRecord
     from ..session_protocol import AnnotatorSession
@@ -50,6 +52,7 @@ class ProposalTool(AnnotatorPart):
     _image: ImageRecord | None = None
     _query: Query | None = None
     _shown_query: Query | None = None
+    _job: Job | None = None
     _pointer: tuple[float, float] | None = None
     _level: int | None = None
     _turned: float = 0.0
@@ -112,6 +115,8 @@ class ProposalTool(AnnotatorPart):
             self._show(image, Offers())
             self._shown_query = self._query
             self.layout.say(f"searching {image.filename} …")
+            if self._job is not None:
+                self._job.cancel()  # else the search of this image would wait for it
         taken = partial(self._take, image, self._query, again)
         self.worker.submit(partial(self._searched, image, self._query), taken)
 
@@ -126,9 +131,11 @@ class ProposalTool(AnnotatorPart):
         found = self._kept(image, query)
         if found is None:
             query = query or self.session.everything()
-            for event in self.session.propose_stream(query, images=[image]):
+            self._job = self.session.propose(query, images=[image], show=False)
+            self._job.wait()
+            for event in self._job.events:
                 if event.status == "failed":
-                    raise RuntimeError(event["error"])
+                    raise SamnbError(event["error"])
             found = self._kept(image, query)
         outline = self.renderer.outlines
         return Offers(known.get(one.id) or Offer.of(one, outline) for one in found or ())
