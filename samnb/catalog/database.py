@@ -23,11 +23,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ..atomic_files import another_users, cannot_write, file_in_the_way, sync
+from ..atomic_files import cannot_write, sync
 from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
 from ..file_locks import FileLock
 from ..urls import redact
 from .backup import back_up
+from .database_file import check_folder, make_file
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.legacy_server import carry_over, is_from_server, set_aside
@@ -90,9 +91,9 @@ class Database:
         self.shown = str(shown or (self.path.parent if self.path else _without_secrets(url)))
         if self.path is not None:
             self._journal = "wal" if check_local(self.path) else "delete"
-            _check_writable(self.path, self.shown)
+            check_folder(self.path, self.shown)
             _warn_of_old_sqlite(self.path)
-            _make_file(self.path, self.shown)
+            make_file(self.path, self.shown)
             url = url.set(database=str(self.path))
         self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
         self.in_session_folder = self.path is not None and self.path.parent == Path(self.shown)
@@ -400,30 +401,6 @@ def _file_of(url: URL) -> Path | None:
 
 def _without_secrets(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _check_writable(path: Path, shown: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = file_in_the_way(path.parent, error) or error.strerror or error
-        raise SessionReadOnly(shown, reason) from error
-    if os.path.isdir(path):
-        raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise SessionReadOnly(shown, another_users(path.parent).removeprefix(", "))
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise SessionReadOnly(shown, f"{path.name} is read-only{another_users(path)}")
-
-
-def _make_file(path: Path, shown: str) -> None:
-    """Make the file with the permissions of the user's umask: SQLite itself would let only its owner write it."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
-    except FileExistsError:
-        pass  # the rule, and another process may just have made it
-    except OSError as error:
-        raise cannot_write(Path(shown), path, error) from error
 
 
 def _warn_of_old_sqlite(path: Path) -> None:

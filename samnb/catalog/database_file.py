@@ -1,0 +1,34 @@
+"""The file of a SQLite catalog: its folder, its permissions, and making it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..atomic_files import another_users, cannot_write, file_in_the_way
+from ..errors import SessionReadOnly, StoreError
+
+
+def check_folder(path: Path, shown: str) -> None:
+    """Make the folder of a database's file, or raise `SessionReadOnly` or `StoreError` where the file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = file_in_the_way(path.parent, error) or error.strerror or error
+        raise SessionReadOnly(shown, reason) from error
+    if os.path.isdir(path):
+        raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SessionReadOnly(shown, another_users(path.parent).removeprefix(", "))
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise SessionReadOnly(shown, f"{path.name} is read-only{another_users(path)}")
+
+
+def make_file(path: Path, shown: str) -> None:
+    """Make the file with the permissions of the user's umask: SQLite itself would let only its owner write it."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        pass  # the rule, and another process may just have made it
+    except OSError as error:
+        raise cannot_write(Path(shown), path, error) from error
