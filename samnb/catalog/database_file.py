@@ -10,7 +10,7 @@ from ..errors import SessionReadOnly, StoreError
 
 
 def check_folder(path: Path, shown: str) -> None:
-    """Make the folder of a database's file, or raise `SessionReadOnly` or `StoreError` where the file cannot be written."""
+    """Make the folder of a database's file; `SessionReadOnly` or `StoreError` where the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
