@@ -158,7 +158,7 @@ class Session:
         self._annotations = AnnotationService(self.catalog, self._library, self.model, self.changes)
         self._templates = TemplateService(self.catalog, self._library, self._encoder, self._others, self.changes)
         made_of = self.catalog, self._library, self._encoder, self._templates, self._annotations
-        self._proposals = ProposalService(*made_of)
+        self._proposals = ProposalService(*made_of, self.changes)
         self._duplicates = DuplicateService(self.catalog, self._library)
         self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
         follow_folder(self.catalog, self.folder)

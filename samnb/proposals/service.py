@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..annotations.annotation import Annotation, Annotations
+from ..annotations.changes import AnnotationChanges
 from ..annotations.rows import category_name
 from ..annotations.service import AnnotationService
 from ..catalog import Catalog
@@ -54,6 +55,8 @@ class ProposalService:
         Makes examples, and reads what a query compares.
     annotations : AnnotationService
         Saves what is accepted.
+    changes : AnnotationChanges
+        Notified of the images whose offers change.
     """
 
     def __init__(
@@ -63,9 +66,10 @@ class ProposalService:
         encoder: Encoder,
         templates: TemplateService,
         annotations: AnnotationService,
+        changes: AnnotationChanges,
     ):
         self._catalog, self._library, self._encoder = catalog, library, encoder
-        self._templates, self._annotations = templates, annotations
+        self._templates, self._annotations, self._changes = templates, annotations, changes
 
     # -- search ------------------------------------------------------------------------------------
 
@@ -229,8 +233,11 @@ class ProposalService:
     # -- inside ------------------------------------------------------------------------------------
 
     def _reviewed(self, proposals: Proposal | Iterable[Proposal], review: str) -> int:
-        chosen: Iterable[Proposal] = [proposals] if isinstance(proposals, Proposal) else proposals
-        return len(self._catalog.review_proposals([one.id for one in chosen], review))
+        chosen = [proposals] if isinstance(proposals, Proposal) else list(proposals)
+        records = self._catalog.review_proposals([one.id for one in chosen], review)
+        for image_id in {one.image_id for one in chosen}:
+            self._changes.emit(image_id)
+        return len(records)
 
     def _events(self, query: Query, records: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
         images = self._library.with_hashes(records)

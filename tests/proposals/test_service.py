@@ -197,6 +197,16 @@ def test_rejected_ones_are_not_offered_until_undone(session: Session) -> None:
     assert len(session.proposals()) == len(found)
 
 
+def test_a_rejection_is_told_to_who_shows_the_image(session: Session) -> None:
+    image = session.images()[0]
+    found = session.segment_everything(image, **FEW)
+    told: list[object] = []
+    session.changes.subscribe(told.append)
+    session.reject_proposals(found[:2])
+    session.unreview_proposals(found[:2])
+    assert told == [image.id] * 2
+
+
 def test_a_proposal_of_another_picture_under_the_name_is_refused(session: Session) -> None:
     image = session.images()[0]
     found = session.segment_everything(image, **FEW)

@@ -69,6 +69,15 @@ def test_the_pointer_lifts_out_and_a_click_takes(annotator: Annotator, session: 
     assert annotator._editor.draft.replaces is None
 
 
+def test_a_double_click_takes_one(annotator: Annotator, session: FakeSession) -> None:
+    for gesture in (Click(20, 40), Click(20, 40), DoubleClick(20, 40)):
+        annotator.gesture(gesture)
+    assert [kept.score for kept in session.kept] == [0.9]  # and not what lies round it
+    annotator._proposals._taken = (-1e9, 20.0, 40.0)
+    annotator.gesture(Click(20, 40))
+    assert [kept.score for kept in session.kept] == [0.9, 0.6]
+
+
 def test_digits_choose_the_category_while_objects_are_offered(annotator: Annotator, session: FakeSession) -> None:
     annotator.add_category("rim")
     annotator.gesture(Click(60, 60))
@@ -165,6 +174,7 @@ def test_undo_offers_what_was_rejected_again(annotator: Annotator, session: Fake
 
 def test_a_group_is_taken_at_one_stroke(annotator: Annotator, session: FakeSession) -> None:
     annotator.key("g")
+    annotator.wait()
     annotator.gesture(Hover(50, 40))
     assert lifted(annotator) == [FIRST, SECOND, THIRD]
     annotator.gesture(Click(50, 40))

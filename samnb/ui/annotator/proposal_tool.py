@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     from .layout import AnnotatorLayout
     from .tool_settings import ToolSettings
 
+_TWICE_S, _NEAR = 0.4, 8.0  # seconds and CSS pixels between the two clicks of a double click
 _NOTCH = 60.0  # CSS pixels of a wheel that are one step from part to whole
+
+
+Found = tuple[Offers, dict[int, list[Offer]]]
+"""What is offered, and what looks alike by the id of each proposal; empty where one click takes one."""
 
 
 @dataclass(eq=False)
@@ -48,7 +54,8 @@ class ProposalTool(AnnotatorPart):
     """Whether the pointer means all that look like what is under it."""
 
     _offers: Offers = field(default_factory=Offers)
-    _groups: dict[int, list[Offer]] = field(default_factory=dict)
+    _groups: Mapping[int, list[Offer]] = field(default_factory=dict)
+    _taken: tuple[float, float, float] = (-1e9, 0.0, 0.0)
     _image: ImageRecord | None = None
     _query: Query | None = None
     _shown_query: Query | None = None
@@ -125,7 +132,7 @@ class ProposalTool(AnnotatorPart):
         if self.is_on:
             self.changed()
 
-    def _searched(self, image: ImageRecord, query: Query | None) -> Offers:
+    def _searched(self, image: ImageRecord, query: Query | None) -> Found:
         """On the worker: what is kept, or what a search finds now; without what was made already."""
         known = {offer.proposal.id: offer for offer in self._offers}
         found = self._kept(image, query)
@@ -138,7 +145,15 @@ class ProposalTool(AnnotatorPart):
                     raise SamnbError(event["error"])
             found = self._kept(image, query)
         outline = self.renderer.outlines
-        return Offers(known.get(one.id) or Offer.of(one, outline) for one in found or ())
+        offers = Offers(known.get(one.id) or Offer.of(one, outline) for one in found or ())
+        return offers, self._grouped(offers) if self.grouped else {}
+
+    def _grouped(self, offers: Offers) -> dict[int, list[Offer]]:
+        """On the worker, since it takes seconds on large pictures: what looks alike, by the id of each proposal."""
+        by_id = {each.proposal.id: each for each in offers}
+        groups = self.session.group_proposals([each.proposal for each in offers])
+        members = [[by_id[one.id] for one in group] for group in groups]
+        return {one.proposal.id: group for group in members for one in group}
 
     def _kept(self, image: ImageRecord, query: Query | None) -> Sequence[Proposal] | None:
         """What is offered of the last search of this kind; None: there was none yet."""
@@ -150,7 +165,7 @@ class ProposalTool(AnnotatorPart):
         return [one for one in self.session.proposals(images=[image], **narrow) if one.search == last]
 
     def _take(
-        self, image: ImageRecord, query: Query | None, quiet: bool, found: Offers | None, error: Exception | None
+        self, image: ImageRecord, query: Query | None, quiet: bool, found: Found | None, error: Exception | None
     ) -> None:
         if error is not None:
             self.show_error("Nothing was searched", error)
@@ -158,15 +173,17 @@ class ProposalTool(AnnotatorPart):
         with self.editor.lock:
             shown = self.editor.image
             if found is not None and self.is_on and shown is not None and shown.id == image.id and query is self._query:
-                self._show(image, found)
+                offers, groups = found
+                self._show(image, offers, groups)
                 if quiet:
                     return
                 what = "" if query is None else " like this one" if query.kind == "like" else f" by {query.kind}"
-                count = len(found)
+                count = len(offers)
                 self.layout.say(f"{count} object{'' if count == 1 else 's'}{what} offered: click or drag takes")
 
-    def _show(self, image: ImageRecord | None, offers: Offers) -> None:
-        self._image, self._offers, self._groups = image, offers, {}
+    def _show(self, image: ImageRecord | None, offers: Offers, groups: Mapping[int, list[Offer]] | None = None) -> None:
+        self._image, self._offers = image, offers
+        self._groups = self._groups if groups is None else groups
         self._level, self._turned = None, 0.0
         self.layout.stage.show_proposals([Shape(offer.outlines, style.PROPOSAL) for offer in offers])
         self._lift(self._meant())
@@ -209,8 +226,12 @@ class ProposalTool(AnnotatorPart):
     def take_at(self, x: float, y: float) -> None:
         """Take what is under the pointer, as an annotation of the chosen category."""
         self.point_at(x, y)
-        meant = self._meant()
+        meant, (moment, *place) = self._meant(), self._taken
+        now, near = time.monotonic(), _NEAR / self.layout.stage.view.scale
+        if now - moment < _TWICE_S and max(abs(x - place[0]), abs(y - place[1])) <= near:
+            return  # the second click of a double click: it would take what lay under the first one's
         if meant:
+            self._taken = now, x, y
             self._take_all(meant)
         else:
             self.layout.say("no object is offered here")
@@ -247,6 +268,7 @@ class ProposalTool(AnnotatorPart):
         if not self.is_on:
             self._query = None
             self.settings.tool = "proposals"
+        self.changed()
         self._lift(self._meant())
         self.layout.say("one click takes all that look alike" if self.grouped else "one click takes one object")
 
@@ -268,12 +290,8 @@ class ProposalTool(AnnotatorPart):
         return self._group_of(one) if self.grouped else [one]
 
     def _group_of(self, offer: Offer) -> list[Offer]:
-        if not self._groups:
-            by_id = {each.proposal.id: each for each in self._offers}
-            for group in self.session.group_proposals([each.proposal for each in self._offers]):
-                members = [by_id[one.id] for one in group]
-                self._groups |= {one.id: members for one in group}
-        alike = self._groups[offer.proposal.id]
+        left = set(self._offers)
+        alike = [one for one in self._groups.get(offer.proposal.id, ()) if one in left]
         return [offer, *(one for one in distinct(alike) if one is not offer and offer.shares(one) < SHARED)]
 
     @staticmethod
