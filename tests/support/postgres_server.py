@@ -54,9 +54,13 @@ class PostgresServer(Server):
             self._as = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
             os.chown(self.folder, NOBODY, NOBODY)
             if not all(parent.stat().st_mode & 0o001 for parent in self._bin.parents):
-                copy = self.folder / "program"
-                shutil.copytree(self._bin.parent, copy, symlinks=True)
-                self._bin = copy / "bin"
+                # With the wheel's libraries, which it finds beside its package.
+                package, copy = self._bin.parents[1], self.folder / "packages"
+                shutil.copytree(self._bin.parent, copy / package.name / self._bin.parent.name, symlinks=True)
+                libraries = package.with_name(f"{package.name}.libs")
+                if libraries.exists():
+                    shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+                self._bin = copy / package.name / self._bin.parent.name / "bin"
 
     def url(self, database: str) -> str:
         """Address of a database, with the password."""
