@@ -1,4 +1,4 @@
-"""Choose how candidate masks are ranked: the weights in ``samnb/models/tiny_lite0/decoder.py`` (`RANKING`).
+"""Choose how candidate masks are ranked: what `ranked` in ``samnb/models/tiny_lite0/decoder.py`` adds up.
 
 ``python -m training.lite.ranking WEIGHTS --real real_masks`` clicks once on objects of the pictures that training keeps
 aside, and of rendered scenes with seeds of their own, and prints the weights whose choice has the highest mean IoU over
@@ -21,7 +21,7 @@ from benchmarks.evaluation_set import SETS
 from samnb.evaluation.cases import Case
 from samnb.masks import mask_iou
 from samnb.masks.clicks import first_click
-from samnb.models.tiny_lite0.decoder import Decoder, ranking_terms
+from samnb.models.tiny_lite0.decoder import Decoder, stability
 from samnb.prompts import Embedding, Prompt
 from training.click_table import open_model, real_cases
 from training.generator import render_scene
@@ -48,6 +48,17 @@ def scene_cases(kind: str, count: int) -> Iterator[Case]:
             if len(fit):
                 number = int(rng.choice(fit))
                 yield Case(f"{kind} {seed}", scene.pixels, labels == number, str(number), kind)
+
+
+def ranking_terms(
+    masks: NDArray[np.float32], estimates: NDArray[np.float32], single: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(4, N): of each mask its estimated IoU, stability, agreement with the single answer, and smallness."""
+    halved = masks[:, ::2, ::2] > 0
+    common = (halved & (single > 0)).sum((1, 2))
+    agreement = common / np.maximum((halved | (single > 0)).sum((1, 2)), 1)
+    share = (masks > 0).mean((1, 2))
+    return np.stack([estimates, stability(masks), agreement, -np.log(share + 1e-4)]).astype(np.float32)
 
 
 def clicked(decoder: Decoder, embedding: Embedding, case: Case) -> tuple[list[float], NDArray[np.float32]]:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 STABLE = 1.0
 """The threshold on logits is raised and lowered by this much to see how stable a mask is."""
 
-RANKING = (0.5, 1.0, 0.25, 0.06)
-"""Weights of a mask's estimated IoU, its stability, its agreement with the single answer, and its smallness."""
-
 BATCH = 2
 """Prompts in one call: more do not fit a processor's cache (one: 18 ms a prompt, two: 16, four: 23; AMD EPYC)."""
 
@@ -56,9 +53,9 @@ class Decoder(BatchedDecoder):
     def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
         """Decode prompts of one shape on one image; call it within ``torch.inference_mode``."""
         embedding, prompts = pairs[0][0], [prompt for _, prompt in pairs]
-        masks, estimates, single = self.candidates(embedding, prompts, mask_input, multimask=multimask)
+        masks, estimates, _ = self.candidates(embedding, prompts, mask_input, multimask=multimask)
         if multimask:
-            estimates = np.stack([ranked(*each) for each in zip(masks, estimates, single, strict=True)])
+            estimates = np.stack([ranked(*each) for each in zip(masks, estimates, strict=True)])
         return list(zip(masks, estimates, strict=True))
 
     def candidates(
@@ -148,42 +145,27 @@ class Decoder(BatchedDecoder):
         return Prompts(at, kinds, corners, earlier)
 
 
-def ranked(
-    masks: NDArray[np.float32], estimates: NDArray[np.float32], single: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def ranked(masks: NDArray[np.float32], estimates: NDArray[np.float32]) -> NDArray[np.float32]:
     """Estimates of IoU, changed so that the highest belongs to the mask that most likely is meant.
 
-    A small net's estimate alone ranks masks less well than their stability does (EdgeSAM, 2023). The weights of the
-    four terms were chosen on pictures that are neither trained on nor in the evaluation set: see training/README.md.
+    A small net's estimate alone ranks masks less well than their stability does (EdgeSAM, 2023); their sum ranks best
+    on pictures that are neither trained on nor in the evaluation set, see ``training/lite/ranking.py``.
 
     Parameters
     ----------
-    masks : (N, 2 h, 2 w) float32
+    masks : (N, h, w) float32
         Logits of the candidates.
     estimates : (N,) float32
         0 to 1.
-    single : (h, w) float32
-        Logits of the first pass's single answer.
 
     Returns
     -------
     (N,) float32
         0 to 1: the likeliest mask keeps its estimate, and none of the others has a higher one.
     """
-    likely = np.asarray(RANKING) @ ranking_terms(masks, estimates, single)
+    likely = estimates + stability(masks)
     top = int(likely.argmax())
     return np.minimum(estimates, estimates[top] * np.exp(likely - likely[top])).astype(np.float32)
-
-
-def ranking_terms(
-    masks: NDArray[np.float32], estimates: NDArray[np.float32], single: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(4, N): what `RANKING` weighs of each mask; for the parameters see `ranked`."""
-    halved = masks[:, ::2, ::2] > 0
-    common = (halved & (single > 0)).sum((1, 2))
-    agreement = common / np.maximum((halved | (single > 0)).sum((1, 2)), 1)
-    share = (masks > 0).mean((1, 2))
-    return np.stack([estimates, stability(masks), agreement, -np.log(share + 1e-4)]).astype(np.float32)
 
 
 def stability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
