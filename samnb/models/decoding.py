@@ -42,11 +42,23 @@ class BatchedDecoder(ABC):
         Whether one call may take prompts on several images.
     threads : int or None
         Number of torch's threads for one call; None leaves it to torch.
+    parallel : bool, optional
+        Whether several batches are decoded side by side, on a thread each. None: where one call has one thread.
     """
 
-    def __init__(self, device: str, image_size: int, *, batch_size: int, mixes_images: bool, threads: int | None):
+    def __init__(
+        self,
+        device: str,
+        image_size: int,
+        *,
+        batch_size: int,
+        mixes_images: bool,
+        threads: int | None,
+        parallel: bool | None = None,
+    ):
         self.device, self.image_size = device, image_size
         self.batch_size, self.mixes_images, self.threads = batch_size, mixes_images, threads
+        self.parallel = threads == 1 if parallel is None else parallel
 
     @abstractmethod
     def run(self, pairs: Pairs, multimask: bool, mask_input: Any = None) -> list[Answer]:
@@ -71,8 +83,8 @@ class BatchedDecoder(ABC):
 
     @property
     def workers(self) -> int:
-        """Number of batches to decode in parallel: one for each of torch's threads where a call uses a single one."""
-        if self.threads is None:
+        """Number of batches to decode side by side: one for each of torch's threads, where that is allowed."""
+        if not self.parallel:
             return 1
         import torch
 

@@ -471,6 +471,7 @@ def test_a_second_annotator_finds_what_is_in_hand_and_follows(annotator, session
     annotator.stroke([(5, 5)])
     other = Annotator(session)
     other.wait()
+    annotator.wait()
     assert other.prompt == annotator.prompt
     assert (other.mask == annotator.mask).all()
     other.click(62, 40)

@@ -84,6 +84,8 @@ class Decoder(BatchedDecoder):
             # hundreds of times a prompt. On two idle cores two took 24 ms where one takes 35; where other processes
             # kept both busy, two took 3,000 and one 140.
             threads=1 if self._layers is not None and on_cpu else None,
+            # The fused decoder's one click gains a little from a second thread; many clicks gain more side by side.
+            parallel=True if fused_decoder is not None and on_cpu else None,
         )
         self._image_sides: list[_CachedImageSide] = []
         self._image_sides_lock = Lock()
