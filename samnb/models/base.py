@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 BUILDING = Lock()
 """Held while a net is built, which draws random initial weights and may import torch: one at a time in a process."""
 
+BATCHES_IN_A_TURN = 4
+"""Batches that each worker decodes before a click on another thread has its turn."""
+
 DecoderT = TypeVar("DecoderT", bound=BatchedDecoder)
 
 
@@ -358,10 +361,12 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         with self._errors_of("decode", pairs[0][0].original_size if pairs else (0, 0)):
             decoder = self._built()
             batches, workers = list(decoder.batches(pairs)), decoder.workers
-        for start in range(0, len(batches), workers):
-            some = batches[start : start + workers]
+        # Several for each worker, so that none waits for the slowest; a click on another thread waits for these.
+        turn = workers * (BATCHES_IN_A_TURN if workers > 1 else 1)
+        for start in range(0, len(batches), turn):
+            some = batches[start : start + turn]
             with self._errors_of("decode", pairs[some[0][0]][0].original_size), self._ready():
-                decoded = decoder.run_parallel([[pairs[n] for n in numbers] for numbers in some], multimask)
+                decoded = decoder.run_parallel([[pairs[n] for n in numbers] for numbers in some], multimask, workers)
             for numbers, each in zip(some, decoded, strict=True):
                 answers.update(zip(numbers, each, strict=True))
         return decoder, [answers[number] for number in range(len(pairs))]

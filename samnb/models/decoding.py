@@ -90,11 +90,11 @@ class BatchedDecoder(ABC):
 
         return min(torch.get_num_threads(), MAX_WORKERS)
 
-    def run_parallel(self, batches: Sequence[Pairs], multimask: bool) -> list[list[Answer]]:
-        """`run` for each batch, each on a thread of its own if there are several."""
-        if len(batches) == 1:
-            return [self.run(batches[0], multimask)]
-        with ThreadPoolExecutor(len(batches)) as pool:
+    def run_parallel(self, batches: Sequence[Pairs], multimask: bool, workers: int) -> list[list[Answer]]:
+        """`run` for each batch, on `workers` threads if there are several."""
+        if len(batches) == 1 or workers == 1:
+            return [self.run(batch, multimask) for batch in batches]
+        with ThreadPoolExecutor(min(len(batches), workers)) as pool:
             return list(pool.map(lambda batch: self._run_on_thread(batch, multimask), batches))
 
     def _run_on_thread(self, pairs: Pairs, multimask: bool) -> list[Answer]:
