@@ -135,7 +135,7 @@ def _review(connection: Connection, ids: Iterable[int], review: str) -> list[Pro
         connection.execute(update(proposal_table).where(proposal_table.c.id.in_(batch)).values(review=review))
     records = [r for batch in batches(numbers) for r in _records(connection, proposal_table.c.id.in_(batch))]
     if gone := set(numbers) - {record.id for record in records}:
-        # Its search was forgotten: whoever shows it has to search again.
+        # Its search was forgotten: who shows it has to search again.
         raise UnknownName("proposal (search again, it was forgotten):", min(gone), [str(r.id) for r in records])
     return records
 

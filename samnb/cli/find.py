@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownName
 from .inspect import OpenSession
-from .terminal import option, say
+from .terminal import finished, option, say
 
 if TYPE_CHECKING:
     from ..proposals import Query
@@ -48,14 +48,7 @@ def _find(arguments: argparse.Namespace, open_session: OpenSession) -> int:
     with open_session(arguments) as session:
         query = _query(session, arguments)
         job = session.propose(query, arguments.dataset)
-        try:
-            last = job.wait()
-        except KeyboardInterrupt:
-            job.cancel()
-            last = job.wait()
-        for event in job.events:
-            if event.status == "failed":
-                say(f"⚠ {event.filename}: {event['error']}", error=True)
+        last = finished(job)
         found = session.proposals(arguments.dataset, query=query)
         for image, count in Counter(one.image for one in found).items():
             say(f"{image}: {count}")

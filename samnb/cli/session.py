@@ -11,7 +11,7 @@ from ..errors import StoreError
 from .evaluate import add_evaluate_command
 from .find import add_find_command
 from .inspect import add_inspect_commands
-from .terminal import option, say
+from .terminal import finished, option, say
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -84,15 +84,7 @@ def _prewarm(arguments: argparse.Namespace) -> int:
     from ..jobs import summary_text
 
     with _opened(arguments) as session:
-        job = session.prewarm(arguments.dataset)
-        try:
-            last = job.wait()
-        except KeyboardInterrupt:
-            job.cancel()
-            last = job.wait()
-        for event in job.events:
-            if event.status == "failed":
-                say(f"⚠ {event.filename}: {event['error']}", error=True)
+        last = finished(session.prewarm(arguments.dataset))
         say(summary_text(last))
         return 1 if last["failed"] else 0
 

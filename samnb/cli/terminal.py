@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import Any
 
+from ..jobs import Event, Job
 from ..json_files import parse_json
 from ..printable import printable
 
@@ -25,6 +26,19 @@ def option(text: str) -> tuple[str, Any]:
         return name, parse_json(value)
     except ValueError:
         return name, value
+
+
+def finished(job: Job) -> Event:
+    """Wait for a job, which Ctrl-C cancels; say which images failed, and return its last event."""
+    try:
+        last = job.wait()
+    except KeyboardInterrupt:
+        job.cancel()
+        last = job.wait()
+    for event in job.events:
+        if event.status == "failed":
+            say(f"⚠ {event.filename}: {event['error']}", error=True)
+    return last
 
 
 class LogFormatter(logging.Formatter):

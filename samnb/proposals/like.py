@@ -13,7 +13,7 @@ from ..prompts import Prompt
 from ..records import NewProposal
 from ..templates.strategies import find_objects
 from ..templates.template import Template
-from .query import Search, proposal_of
+from .query import Search, parameters_of, proposal_of
 
 NAME = "like"
 """The template's name; it is never saved under it."""
@@ -45,7 +45,7 @@ class Like:
             ],
             "not": len(category.background),
             "strategy": self.template.strategy,
-            "parameters": self._parameters,
+            "parameters": parameters_of(self.template),
             "features": self._digest,
         }
 
@@ -60,12 +60,7 @@ class Like:
         [category] = self.template.categories
         return f"<Like {len(category.examples)} examples, {len(category.background)} that are not meant>"
 
-    @property
-    def _parameters(self) -> dict[str, float]:
-        # Defaults have whole numbers where a caller's are floats: 50 and 50.0 are the same question.
-        return {name: float(value) for name, value in self.template.parameters.items()}
-
     @cached_property
     def _digest(self) -> str:
-        values = {**self.template.as_dict(), "parameters": self._parameters}
+        values = {**self.template.as_dict(), "parameters": parameters_of(self.template)}
         return hashlib.sha256(to_json(values).encode()).hexdigest()

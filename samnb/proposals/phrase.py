@@ -13,7 +13,7 @@ from ..records import NewProposal
 from ..templates.image_features import ImageFeatures
 from ..templates.strategies import find_objects
 from ..templates.template import Template
-from .query import Search, proposal_of
+from .query import Search, parameters_of, proposal_of
 
 NAME = "phrase"
 """The template's name; it is never saved under it."""
@@ -43,7 +43,7 @@ class Phrase:
             "exemplars": [
                 {name: value for name, value in one.as_dict().items() if name != "tokens"} for one in category.exemplars
             ],
-            "parameters": self._parameters,
+            "parameters": parameters_of(self.template),
             "tokens": self._digest,
         }
 
@@ -58,11 +58,6 @@ class Phrase:
         [category] = self.template.categories
         exemplars = sum(len(one.boxes) for one in category.exemplars)
         return f"<Phrase {category.phrase!r}, {exemplars} exemplars>"
-
-    @property
-    def _parameters(self) -> dict[str, float]:
-        # Defaults have whole numbers where a caller's are floats: 50 and 50.0 are the same question.
-        return {name: float(value) for name, value in self.template.parameters.items()}
 
     @cached_property
     def _digest(self) -> str:

@@ -115,6 +115,14 @@ def described(query: Query) -> dict[str, Any]:
     return {"kind": query.kind, **query.as_dict()}
 
 
+def parameters_of(template: Template) -> dict[str, float]:
+    """A template's parameters as a query keeps them, all as floats.
+
+    Defaults have whole numbers where a caller's are floats: 50 and 50.0 are the same question.
+    """
+    return {name: float(value) for name, value in template.parameters.items()}
+
+
 def proposal_of(
     mask: NDArray[np.bool_],
     score: float,
