@@ -124,11 +124,11 @@ def augment(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     return done
 
 
-def draw_click(rng: np.random.Generator, mask: np.ndarray) -> tuple[int, int]:
-    """Draw x, y inside a mask: its deepest point, somewhere deep, or anywhere."""
+def draw_click(rng: np.random.Generator, mask: np.ndarray, middles: float = 0.25) -> tuple[int, int]:
+    """Draw x, y inside a mask: its deepest point (a share `middles` of the clicks), somewhere deep, or anywhere."""
     depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     kind = rng.random()
-    lowest = depth.max() * (0.999 if kind < 0.25 else 0.4 if kind < 0.85 else 0.0)
+    lowest = depth.max() * (0.999 if kind < middles else 0.4 if kind < 0.85 else 0.0)
     y, x = np.nonzero((depth >= lowest) & (depth > 0))
     pick = int(rng.integers(len(x)))
     return int(x[pick]), int(y[pick])

@@ -21,7 +21,7 @@ from benchmarks.evaluation_set import SETS
 from samnb.evaluation.cases import Case
 from samnb.masks import mask_iou
 from samnb.masks.clicks import first_click
-from samnb.models.tiny_lite0.decoder import Decoder, stability
+from samnb.models.tiny_lite0.decoder import Decoder, middleness, stability
 from samnb.prompts import Embedding, Prompt
 from training.click_table import open_model, real_cases
 from training.generator import render_scene
@@ -30,11 +30,11 @@ FIRST_SEED = 90_000
 """Of the scenes; training renders seeds below it."""
 
 SCENE_KINDS = ("letters", "cells", "nuclei", "leaves", "products", "discs")
-GRID = ((0, 0.5, 1), (0, 0.25, 0.5, 1, 2), (0, 0.25, 0.5, 1), (0, 0.02, 0.06, 0.12))
+GRID = ((0, 0.5, 1), (0, 0.5, 1, 2), (0, 0.25, 0.5), (0, 0.03, 0.06), (0, 0.2, 0.4, 0.8, 1.2))
 """Weights to try of each of `ranking_terms`."""
 
 Table = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
-"""Of each set: IoUs (N, 3) of the candidates, and their terms (N, 4, 3)."""
+"""Of each set: IoUs (N, 3) of the candidates, and their terms (N, 5, 3)."""
 
 
 def scene_cases(kind: str, count: int) -> Iterator[Case]:
@@ -51,14 +51,15 @@ def scene_cases(kind: str, count: int) -> Iterator[Case]:
 
 
 def ranking_terms(
-    masks: NDArray[np.float32], estimates: NDArray[np.float32], single: NDArray[np.float32]
+    masks: NDArray[np.float32], estimates: NDArray[np.float32], single: NDArray[np.float32], click: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """(4, N): of each mask its estimated IoU, stability, agreement with the single answer, and smallness."""
+    """(5, N): of each mask its estimated IoU, stability, agreement with the single answer, smallness, middleness."""
     halved = masks[:, ::2, ::2] > 0
     common = (halved & (single > 0)).sum((1, 2))
     agreement = common / np.maximum((halved | (single > 0)).sum((1, 2)), 1)
     share = (masks > 0).mean((1, 2))
-    return np.stack([estimates, stability(masks), agreement, -np.log(share + 1e-4)]).astype(np.float32)
+    terms = [estimates, stability(masks), agreement, -np.log(share + 1e-4), middleness(masks, click)]
+    return np.stack(terms).astype(np.float32)
 
 
 def clicked(decoder: Decoder, embedding: Embedding, case: Case) -> tuple[list[float], NDArray[np.float32]]:
@@ -68,7 +69,9 @@ def clicked(decoder: Decoder, embedding: Embedding, case: Case) -> tuple[list[fl
         masks, estimates, single = decoder.candidates(embedding, [prompt])
     full = decoder.full_masks(masks[0], embedding)
     ious = [mask_iou(full(number), case.mask) for number in range(len(masks[0]))]
-    return ious, ranking_terms(masks[0], estimates[0], single[0])
+    click = decoder.lone_click(embedding, prompt)
+    assert click is not None
+    return ious, ranking_terms(masks[0], estimates[0], single[0], click)
 
 
 def table_of(model: object, sets: dict[str, list[Case]]) -> Table:

@@ -71,10 +71,14 @@ class LiteNet(nn.Module):
 
 
 def choose_masks(rng: np.random.Generator, answer: Answer, ious: Tensor) -> Tensor:
-    """(B,) a mask of each prompt: the single one, the best, or the one that would be shown."""
+    """(B,) a mask of each prompt: the single one, the best, the one that would be shown, or any of the three.
+
+    Candidates that are neither the best nor shown are scored, too, when one is chosen: they must have been seen.
+    """
     best, shown = ious[:, 1:].argmax(1) + 1, answer.scores[:, 1:].argmax(1) + 1
-    kinds = torch.from_numpy(rng.choice(3, size=len(best), p=[0.25, 0.4, 0.35])).to(best.device)
-    return torch.where(kinds == 0, torch.zeros_like(best), torch.where(kinds == 1, best, shown))
+    kinds = torch.from_numpy(rng.choice(4, size=len(best), p=[0.15, 0.3, 0.3, 0.25])).to(best.device)
+    any_of = torch.from_numpy(rng.integers(1, ious.shape[1], size=len(best))).to(best.device)
+    return torch.stack([torch.zeros_like(best), best, shown, any_of]).gather(0, kinds[None])[0]
 
 
 def training_windows(rng: np.random.Generator, answer: Answer, which: Tensor, targets: Tensor) -> Tensor:

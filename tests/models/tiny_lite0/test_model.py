@@ -14,7 +14,7 @@ from samnb.models import Model, load_model, tiny
 from samnb.models.tiny_lite0.backbone import LiteBackbone, SameConv, fold_pretrained
 from samnb.models.tiny_lite0.config import BACKBONE_DIMS, FRAME, SHADES
 from samnb.models.tiny_lite0.crop_pass import Refined, windows_of
-from samnb.models.tiny_lite0.decoder import ranked, stability
+from samnb.models.tiny_lite0.decoder import middleness, ranked, stability
 from samnb.models.tiny_lite0.fills import FINE_FILLS, fill_maps, shades_of
 from samnb.models.tiny_lite0.image_encoder import ImageEncoder, shaded
 from samnb.models.tiny_lite0.layers import Prompts, draw_prompts, fold_norms, seeds_of
@@ -226,6 +226,27 @@ def test_the_highest_estimate_belongs_to_the_likeliest_mask() -> None:
     assert scores.argmax() == 0
     assert scores[0] == estimates[0]
     assert (scores <= estimates).all()
+
+
+def test_a_lone_click_in_the_middle_of_a_mask_means_that_mask() -> None:
+    masks = np.full((2, 16, 16), -5, np.float32)
+    masks[0], masks[1, 2:7, 2:7] = 5, 5
+    assert middleness(masks, (4, 4)).tolist() == pytest.approx([5 / 8, 1], abs=0.02)
+    assert middleness(masks, (15, 15))[1] == 0
+    estimates = np.array([0.8, 0.75], "f")
+    assert ranked(masks, estimates).argmax() == 0
+    assert ranked(masks, estimates, click=(4, 4)).argmax() == 1
+
+
+def test_only_a_lone_click_tells_the_middle(model: LiteModel, embedding: Embedding) -> None:
+    decoder = model._built()
+    height, width = embedding.original_size
+    rows, columns = embedding.input_size
+    last = Prompt.of(points=[(width - 1, height - 1)])
+    assert decoder.lone_click(embedding, last) == ((columns - 1) // 2, (rows - 1) // 2)
+    assert decoder.lone_click(embedding, Prompt.of(points=[(3, 3), (5, 5)])) is None
+    assert decoder.lone_click(embedding, Prompt.of(points=[(3, 3)], box=(0, 0, 9, 9))) is None
+    assert decoder.lone_click(embedding, Prompt.of(box=(0, 0, 9, 9))) is None
 
 
 def test_a_weight_file_tells_which_net_it_is_of(weights: Path, tmp_path: Path) -> None:
