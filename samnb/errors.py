@@ -189,12 +189,10 @@ class SamePixels(SamnbError, ValueError):
 class WorkWouldBeLost(SamnbError, ValueError):
     """Annotations made by hand that would be deleted with their images or their category."""
 
-    def __init__(self, what: str, annotations: int, way: str = ""):
+    def __init__(self, what: str, annotations: int, way: str = "", *, lost: str = "annotations by hand or from a file"):
         self.annotations = annotations
         way = way or "Keep them with session.export('coco', path), or call again with discard_annotations=True."
-        super().__init__(
-            f"{what}: {annotations} annotations by hand or from a file would be deleted too. Nothing was changed. {way}"
-        )
+        super().__init__(f"{what}: {annotations} {lost} would be deleted too. Nothing was changed. {way}")
 
 
 class UnknownOption(SamnbError, TypeError):

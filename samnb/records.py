@@ -16,10 +16,18 @@ from .printable import printable
 __all__ = [
     "ACCEPTED",
     "BY_HAND",
+    "CHOICE",
+    "DONE",
+    "EMPTY",
+    "FLAG",
     "REJECTED",
+    "SKIP",
+    "STATES",
+    "TEXT",
     "UNREAD",
     "UNSURE",
     "AnnotationRecord",
+    "AttributeRecord",
     "CategoryRecord",
     "DatasetRecord",
     "Failure",
@@ -38,6 +46,14 @@ BY_HAND = "hand"
 
 UNSURE, ACCEPTED, REJECTED = "unsure", "accepted", "rejected"
 """The review state of an annotation; "" if there is nothing to review."""
+
+DONE, EMPTY, SKIP = "done", "empty", "skip"
+"""The state that a person gave an image; "" while it is open. Empty: looked at, and no object is on it."""
+
+STATES = ("", DONE, EMPTY, SKIP)
+
+FLAG, CHOICE, TEXT = "flag", "choice", "text"
+"""The kinds of attributes."""
 
 UNREAD = "unread:"
 """Prefix of the pixel hash of an image from the earlier server that was not read since."""
@@ -206,6 +222,8 @@ class NewAnnotation:
         Higher ones lie on top; of equal ones the later annotation does.
     review : str
         "", "unsure", "accepted" or "rejected".
+    attributes : mapping
+        Values of attributes by name, see `AttributeRecord`; those left out are False or "".
     """
 
     image_id: str
@@ -219,6 +237,7 @@ class NewAnnotation:
     model: str = ""
     layer: int = 0
     review: str = ""
+    attributes: Mapping[str, bool | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -251,6 +270,7 @@ class AnnotationRecord:
     layer: int = 0
     updated_at: str | None = None
     review: str = ""
+    attributes: dict[str, bool | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -325,6 +345,27 @@ class CategoryRecord:
     name: str
     color: str
     position: int
+
+
+@dataclass(frozen=True)
+class AttributeRecord:
+    """A property that every annotation can have besides its category.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        "flag": True or False; "choice": one of `choices`, or ""; "text": any text.
+    choices : tuple of str
+        Of a choice; else empty.
+    position : int
+        Its place among all of them, from 0.
+    """
+
+    name: str
+    kind: str = FLAG
+    choices: tuple[str, ...] = ()
+    position: int = 0
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .annotations.annotation import Annotation, Annotations
 from .annotations.changes import AnnotationChanges
 from .annotations.service import AnnotationService
+from .annotations.session_methods import CategoryMethods, ImageStateMethods
 from .atomic_files import file_in_the_way
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
@@ -52,7 +53,7 @@ from .proposals.grouping import ALIKE
 from .proposals.proposal import OFFERED, as_annotations
 from .proposals.run import tell_failures
 from .proposals.service import ProposalService, Shown
-from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, CategoryRecord, ImageRef
+from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, ImageRef
 from .replay.recipe import Recipe
 from .replay.replay import Replayer
 from .replay.report import ReplayReport
@@ -75,7 +76,7 @@ __all__ = ["Session", "catalog_url", "session_folder"]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
-class Session:
+class Session(CategoryMethods, ImageStateMethods):
     """A folder with images, known by their pixels, with their embeddings and their annotations.
 
     Parameters
@@ -189,7 +190,7 @@ class Session:
         KeyboardInterrupt
             After the current image is finished; its message has the progress. A second Ctrl+C stops at once.
         """
-        return run_shown(self._library.add(source, dataset=dataset, start=False), show=show)
+        return run_shown(self._followed(self._library.add(source, dataset=dataset, start=False)), show=show)
 
     def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob:
         """Add pictures as `add` does, in the background; `await` it, or call `.wait()`. Then it has a `report`.
@@ -201,7 +202,7 @@ class Session:
         show : bool
             Show a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
         """
-        return _shown(self._library.add(source, dataset=dataset), show)
+        return _shown(self._followed(self._library.add(source, dataset=dataset)), show)
 
     def upload(self, *, dataset: str = "default") -> Upload:
         """A widget to add files from the browser's computer, for the last line of a notebook cell."""
@@ -599,9 +600,9 @@ class Session:
         """
         return self._annotations.find(category=category, image=image, dataset=dataset)
 
-    def annotation_counts(self, dataset: str | None = None) -> dict[str, int]:
-        """Number of annotations by image id; images without any are left out. No masks are read for it."""
-        return self.catalog.count_annotations(dataset)
+    def annotation_counts(self, dataset: str | None = None, *, review: str | None = None) -> dict[str, int]:
+        """Number of annotations by image id, with `review` only of that state ("unsure"). No masks are read for it."""
+        return self.catalog.count_annotations(dataset, review=review)
 
     def update(
         self,
@@ -612,6 +613,7 @@ class Session:
         layer: int | None = None,
         prompt: Prompt | None = None,
         score: float | None = None,
+        attributes: Mapping[str, bool | str] | None = None,
     ) -> Annotation:
         """Change an annotation and keep its id; omitted values stay.
 
@@ -627,16 +629,18 @@ class Session:
             Higher ones are on top; of equal ones the later annotation is.
         prompt : Prompt, optional
         score : float, optional
+        attributes : mapping of str to bool or str, optional
+            All of them; those left out become False or "". See `add_attribute`.
 
         Raises
         ------
         UnknownName
-            It was deleted.
+            It was deleted; an attribute that was not declared.
         PromptError
             A mask of another size, an empty mask, an empty category.
         """
         values: Any = {"mask": mask, "category": category, "layer": layer, "prompt": prompt, "score": score}
-        return self._annotations.update(annotation, **values)
+        return self._annotations.update(annotation, **values, attributes=attributes)
 
     def remove(self, annotation: Annotation | int) -> bool:
         """Delete an annotation; False if it was deleted already."""
@@ -658,44 +662,6 @@ class Session:
             Their image was deleted.
         """
         self._annotations.restore(annotations, changed_from=changed_from)
-
-    # -- categories --------------------------------------------------------------------------------
-
-    def categories(self) -> list[str]:
-        """All categories, in their order."""
-        return self.catalog.categories()
-
-    def category_records(self) -> list[CategoryRecord]:
-        """All categories with their colours, in their order."""
-        return self.catalog.category_records()
-
-    def add_category(self, name: str, *, color: str | None = None) -> None:
-        """Add a category, with a colour ("#rrggbb") or the next of the colour-blind-safe ones."""
-        self._annotations.add_category(name, color=color)
-
-    def recolor_category(self, name: str, color: str) -> None:
-        """Show a category in another colour, "#rrggbb"."""
-        self._annotations.recolor_category(name, color)
-
-    def rename_category(self, name: str, new_name: str) -> None:
-        """Rename a category, in its annotations too.
-
-        Raises
-        ------
-        UnknownName, NameTaken
-            There is none of that name, or one of the new name.
-        """
-        self._annotations.rename_category(name, new_name)
-
-    def remove_category(self, name: str) -> None:
-        """Remove a category.
-
-        Raises
-        ------
-        WorkWouldBeLost
-            There are annotations of it.
-        """
-        self._annotations.remove_category(name)
 
     # -- proposals ---------------------------------------------------------------------------------
 
@@ -1246,6 +1212,7 @@ class Session:
         """
         found: Any = {"images": self.images(dataset), "annotations": self.catalog.annotations(dataset=dataset)}
         found |= {"categories": self.categories(), "exporters": {"recipe": self._replayer.export}}
+        found |= {"attributes": self.attributes()}
         if offered := as_annotations(proposals, after=found["annotations"]):
             if format == "recipe":
                 raise UnknownOption("export('recipe')", ["proposals"], ["dataset"])
@@ -1387,6 +1354,11 @@ class Session:
 
     def _repr_html_(self) -> str:
         return self.status()._repr_html_()
+
+    def _followed(self, job: IngestJob) -> IngestJob:
+        """New pictures appear in open annotators once they are all there."""
+        job.subscribe(lambda event: None, finished=self.changes.emit)
+        return job
 
     def _tasks(
         self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]

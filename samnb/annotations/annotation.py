@@ -35,6 +35,8 @@ class Annotation:
         The model's IoU estimate, or for a template similarity x that estimate.
     source : str
         "hand", "import:<format>", or "template:<name>@<version>".
+    attributes : dict of str to bool or str
+        See `samnb.Session.add_attribute`; those left out are False or "".
     """
 
     def __init__(self, record: AnnotationRecord):

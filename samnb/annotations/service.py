@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from ..errors import UnknownName
 from ..ingest.library import ImageLibrary
 from ..masks import encode_rle, mask_area, mask_bbox
 from ..prompts import Prediction, Prompt
-from ..records import BY_HAND, UNSURE, ImageRecord, ImageRef, NewAnnotation
+from ..records import BY_HAND, UNSURE, AttributeRecord, ImageRecord, ImageRef, NewAnnotation
 from .annotation import Annotation, Annotations
+from .attributes import checked_attributes
+from .category_file import Labels
 from .changes import AnnotationChanges
 from .rows import category_name, checked_mask, checked_score, chosen_annotation, new_annotation
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 # Fields that may change while an annotation keeps its id.
-_CHANGING = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "review")
+_CHANGING = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "review", "attributes")
 
 
 class AnnotationService:
@@ -78,9 +80,12 @@ class AnnotationService:
         layer: int | None,
         prompt: Prompt | None,
         score: float | None,
+        attributes: Mapping[str, bool | str] | None,
     ) -> Annotation:
         """Change an annotation and keep its id; what is None stays."""
         values: dict[str, Any] = {"layer": layer, "score": None if score is None else checked_score(score)}
+        if attributes is not None:
+            values["attributes"] = checked_attributes(attributes, self._catalog.attributes())
         if category is not None:
             values["category"] = category_name(category)
         if mask is not None:
@@ -132,6 +137,24 @@ class AnnotationService:
             self._changes.emit(image_id)
         return Annotations(Annotation(record) for record in records)
 
+    def copy(self, annotations: Iterable[Annotation], image: ImageRecord) -> Annotations:
+        """Save the same objects on another image of the same size, as made by hand."""
+        rows = []
+        for annotation in annotations:
+            checked_mask(annotation.mask, image)
+            names = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "attributes")
+            same: dict[str, Any] = {name: getattr(annotation.record, name) for name in names}
+            rows.append(NewAnnotation(image_id=image.id, source=BY_HAND, **same))
+        records = self._catalog.add_annotations(rows)
+        if records:
+            self._changes.emit(image.id)
+        return Annotations(Annotation(record) for record in records)
+
+    def mark_image(self, image: ImageRecord, state: str) -> None:
+        """Give an image a state of `samnb.records.STATES`."""
+        self._catalog.save_image_state(image.id, state)
+        self._changes.emit(image.id)
+
     # -- review ------------------------------------------------------------------------------------
 
     def to_review(self, *, dataset: str | None, template: str | None) -> Annotations:
@@ -161,6 +184,40 @@ class AnnotationService:
     def rename_category(self, name: str, new_name: str) -> None:
         """Rename a category, in its annotations too."""
         self._catalog.rename_category(name, category_name(new_name))
+        self._changes.emit()
+
+    def move_category(self, name: str, position: int) -> None:
+        """Put a category in another place, from 0."""
+        if name not in (known := self._catalog.categories()):
+            raise UnknownName("category", name, known)
+        self._catalog.save_category(name, position=position)
+        self._changes.emit()
+
+    def merge_category(self, name: str, into: str) -> int:
+        """Give all annotations of a category another one, and remove it."""
+        moved = self._catalog.merge_category(name, into)
+        self._changes.emit()
+        return moved
+
+    def load(self, labels: Labels) -> list[str]:
+        """Add categories and attributes that are not there; returns the names of new categories."""
+        new = self._catalog.have_categories(name for name, _ in labels.categories)
+        for name, color in labels.categories:
+            if color is not None:
+                self._catalog.save_category(name, color=color)
+        self._catalog.have_attributes(labels.attributes)
+        self._changes.emit()
+        return new
+
+    def add_attribute(self, name: str, kind: str, choices: Sequence[str]) -> AttributeRecord:
+        """Declare an attribute."""
+        record = self._catalog.save_attribute(name, kind, choices)
+        self._changes.emit()
+        return record
+
+    def remove_attribute(self, name: str, *, discard: bool) -> None:
+        """Remove an attribute."""
+        self._catalog.remove_attribute(name, discard=discard)
         self._changes.emit()
 
     def remove_category(self, name: str) -> None:

@@ -19,7 +19,7 @@ _ELSEWHERE = {"dataset": DATASET_NAME, "image": image_table.c.filename.label("im
 _COLUMNS = tuple(
     _ELSEWHERE[f.name] if f.name in _ELSEWHERE else annotation_table.c[f.name] for f in fields(AnnotationRecord)
 )
-_AS_JSON = ("rle", "bbox", "prompt")
+_AS_JSON = ("rle", "bbox", "prompt", "attributes")
 
 # -- annotations
 
@@ -49,6 +49,7 @@ def _annotation_row(annotation: NewAnnotation) -> dict[str, Any]:
         "created_at": now(),
         "layer": int(annotation.layer),
         "review": annotation.review,
+        "attributes": to_json(annotation.attributes),
     }
 
 

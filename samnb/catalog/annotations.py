@@ -65,8 +65,13 @@ class AnnotationCatalog:
         with self._database.read() as connection:
             return annotation_record(connection, id)
 
-    def count_annotations(self, dataset: str | None = None) -> dict[str, int]:
-        """Number of annotations by image id, rejected ones not counted; images without any are left out.
+    def count_annotations(self, dataset: str | None = None, *, review: str | None = None) -> dict[str, int]:
+        """Number of annotations by image id; images without any are left out.
+
+        Parameters
+        ----------
+        review : str, optional
+            Only those of this review state. None: all but rejected ones.
 
         Raises
         ------
@@ -74,7 +79,8 @@ class AnnotationCatalog:
             No such dataset.
         """
         image_id = annotation_table.c.image_id
-        query = select(image_id, func.count()).where(annotation_table.c.review != REJECTED).group_by(image_id)
+        counted = annotation_table.c.review != REJECTED if review is None else annotation_table.c.review == review
+        query = select(image_id, func.count()).where(counted).group_by(image_id)
         with self._database.read() as connection:
             if dataset is not None:
                 in_dataset = image_table.c.dataset_id == dataset_id_of(connection, dataset)
@@ -102,6 +108,7 @@ class AnnotationCatalog:
         prompt: Mapping[str, Any] | None = None,
         layer: int | None = None,
         review: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
         by_hand: bool = False,
     ) -> AnnotationRecord:
         """Change an annotation under its id; omitted values stay, and `updated_at` gets the time.
@@ -121,7 +128,7 @@ class AnnotationCatalog:
         """
         if len({value is None for value in (rle, bbox, area)}) > 1:
             raise TypeError("update_annotation: rle, bbox and area say one thing; give all three, or none.")
-        as_json = {"rle": rle, "bbox": bbox, "prompt": prompt}
+        as_json = {"rle": rle, "bbox": bbox, "prompt": prompt, "attributes": attributes}
         numbers = {"area": (int, area), "score": (float, score), "layer": (int, layer)}
         values: dict[str, Any] = {name: to_json(value) for name, value in as_json.items() if value is not None}
         values |= {name: kind(value) for name, (kind, value) in numbers.items() if value is not None}

@@ -11,16 +11,27 @@ from types import TracebackType
 
 from ..errors import AnyPath
 from .annotations import AnnotationCatalog
+from .attributes import AttributeCatalog
 from .categories import CategoryCatalog
 from .database import Database
 from .file_index import FileIndex
+from .image_states import ImageStateCatalog
 from .images import ImageCatalog
 from .proposals import ProposalCatalog
 from .templates import TemplateCatalog
 from .verdicts import VerdictCatalog
 
 
-class Catalog(ImageCatalog, AnnotationCatalog, CategoryCatalog, TemplateCatalog, ProposalCatalog, VerdictCatalog):
+class Catalog(
+    ImageCatalog,
+    ImageStateCatalog,
+    AnnotationCatalog,
+    CategoryCatalog,
+    AttributeCatalog,
+    TemplateCatalog,
+    ProposalCatalog,
+    VerdictCatalog,
+):
     """Images by their content, annotations, templates and what was applied, in one database.
 
     Parameters

@@ -100,6 +100,28 @@ class CategoryCatalog:
             of_it = annotation_table.c.category == old
             connection.execute(update(annotation_table).where(of_it).values(category=new))
 
+    def merge_category(self, name: str, into: str) -> int:
+        """Give the annotations of a category another one, and remove it; returns the number of annotations.
+
+        Raises
+        ------
+        UnknownName
+            There is none of one of these names.
+        """
+        with self._database.write() as connection:
+            records = _records(connection)
+            names = [record.name for record in records]
+            for each in (name, into):
+                if each not in names:
+                    raise UnknownName("category", each, names)
+            if name == into:
+                return 0
+            self._keep(connection, records)
+            of_it = annotation_table.c.category == name
+            moved = connection.execute(update(annotation_table).where(of_it).values(category=into)).rowcount
+            connection.execute(delete(category_table).where(category_table.c.name == name))
+            return moved
+
     def remove_category(self, name: str) -> None:
         """Remove a category.
 

@@ -72,6 +72,7 @@ annotation_table = Table(
     Column("layer", Integer, nullable=False, server_default=text("0")),
     Column("updated_at", String(32)),
     Column("review", String(16), nullable=False, server_default=text("''")),
+    Column("attributes", Text, nullable=False, server_default=text("'{}'")),
     Index("idx_annotations_image", "image_id"),
     Index("idx_annotations_category", "category"),
     # Without AUTOINCREMENT, SQLite gives the id of a removed last row to the next one.
@@ -85,6 +86,23 @@ category_table = Table(
     Column("color", String(7), nullable=False),
     Column("position", Integer, nullable=False),
     Column("created_at", String(32), nullable=False),
+)
+
+attribute_table = Table(
+    "attributes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("choices", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+)
+
+image_state_table = Table(
+    "image_states",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("state", String(16), nullable=False, server_default=text("''")),
+    Column("opened_at", String(32)),
 )
 
 verdict_table = Table(

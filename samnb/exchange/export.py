@@ -15,7 +15,7 @@ from typing import Any
 
 from ..atomic_files import remove_stale
 from ..errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
-from ..records import AnnotationRecord, ImageRecord
+from ..records import AnnotationRecord, AttributeRecord, ImageRecord
 from .report import ExportReport
 from .writers.coco import export_coco
 from .writers.labelme import export_labelme
@@ -45,6 +45,7 @@ def export(
     images: Sequence[ImageRecord],
     annotations: Sequence[AnnotationRecord],
     categories: Sequence[str],
+    attributes: Sequence[AttributeRecord] = (),
     exporters: Mapping[str, Exporter] | None = None,
     **options: Any,
 ) -> ExportReport:
@@ -62,6 +63,8 @@ def export(
         Each on one of `images`, of one of `categories`.
     categories : sequence of str
         Numbered in this order.
+    attributes : sequence of AttributeRecord
+        The declared ones, for formats that write them.
     exporters : mapping of str to callable, optional
         Further formats, by their names.
     **options
@@ -89,14 +92,15 @@ def export(
         raise UnknownName("export format", format, known)
     exporter = known[format]
     allowed = {name for name, p in inspect.signature(exporter).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    if unknown := options.keys() - allowed:
+    declared = {name: attributes for name in allowed & {"attributes"}}
+    if unknown := options.keys() - (allowed := allowed - {"attributes"}):
         raise UnknownOption(f"export({format!r})", unknown, allowed or {"none"})
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
     work, failed = gathered(images, annotations, categories)
     remove_stale(place.parent)
     try:
-        report = exporter(place, work, categories, **options)
+        report = exporter(place, work, categories, **options, **declared)
     except SamnbError:
         raise
     except OSError as error:

@@ -20,7 +20,8 @@ from ..ingest.library import ImageLibrary
 from ..ingest.report import AddReport
 from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
-from ..records import BY_HAND, AnnotationRecord, Failure, ImageRecord, NewAnnotation
+from ..records import BY_HAND, AnnotationRecord, AttributeRecord, Failure, ImageRecord, NewAnnotation
+from .attributes import fitting, inferred
 from .image_matching import EmbeddedPicture, ImageMatcher, picture_folder
 from .readers.coco import read_coco
 from .readers.labelme import read_labelme
@@ -117,6 +118,7 @@ class ImportRun:
     turned: int = 0
     pictures_added: int = 0
     categories_added: list[str] = field(default_factory=list)
+    declared: list[AttributeRecord] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     uncertain: list[str] = field(default_factory=list)
@@ -133,6 +135,7 @@ class ImportRun:
         for named, image in images.items():
             of_image.setdefault(image.id, []).extend(of_picture[named])
         self._have_categories()
+        self._have_attributes()
         records = {image.id: image for image in images.values()}
         done = 0
         for done, (image_id, objects) in enumerate(of_image.items(), 1):
@@ -216,6 +219,15 @@ class ImportRun:
         names = (plain(name).strip() for name in self.contents.categories)
         self.categories_added = self.library.catalog.have_categories(names)
 
+    def _have_attributes(self) -> None:
+        """Declare the attributes of the file that are not declared yet."""
+        wanted = [*self.contents.attributes, *inferred(found.attributes for found in self.contents.objects)]
+        if wanted:
+            new = self.library.catalog.have_attributes(wanted)
+            self.declared = self.library.catalog.attributes()
+            if new:
+                self.notes.append(f"{count_text(len(new), 'attribute')} declared: {', '.join(new)}")
+
     # -- objects -----------------------------------------------------------------------------------
 
     def _import(self, image: ImageRecord, objects: Sequence[ImportedObject]) -> None:
@@ -250,7 +262,13 @@ class ImportRun:
             area=mask_area(mask),
             score=found.score,
             source=BY_HAND if self.by_hand else f"import:{self.format}",
+            attributes=self._attributes(found),
         )
+
+    def _attributes(self, found: ImportedObject) -> dict[str, bool | str]:
+        values, lost = fitting(found.attributes, self.declared)
+        self.failed += [Failure(found.place, plain(reason)) for reason in lost]
+        return values
 
     def _missing(self, rows: Sequence[NewAnnotation], there: Sequence[AnnotationRecord]) -> list[NewAnnotation]:
         """Those that are not there yet; each existing one matches only one of the file."""

@@ -14,6 +14,7 @@ from ...json_files import parse_json
 from ...masks import decode_rle
 from ...masks.rle import decompress_counts
 from ...records import Failure
+from ..attributes import records_in, values_in
 from ..writers.coco import MADE_WITH
 from .objects import (
     Contents,
@@ -79,9 +80,11 @@ def read_coco(path: Path, *, crowds: bool = True) -> Contents:
         else:
             objects.append(found)
     upright = value_of(document.get("info"), "description") == MADE_WITH
+    declared = records_in(value_of(document.get("info"), "attributes"))
     taken = "taken for objects of their category" if crowds else "left out"
     notes = (f"{count_text(marked, 'object')} marked as crowds: {taken}",) if marked else ()
-    return Contents(tuple(pictures.values()), tuple(objects), tuple(categories.values()), tuple(failed), notes, upright)
+    named_here = tuple(categories.values())
+    return Contents(tuple(pictures.values()), tuple(objects), named_here, tuple(failed), notes, upright, declared)
 
 
 def _by_id(path: Path, kind: str, records: list[Any], failed: list[Failure]) -> dict[Any, Any]:
@@ -121,7 +124,8 @@ def _found(
         return Failure(place, "it has no segmentation; a box alone is no mask")
     lost: list[str] = []
     read = partial(_mask, segmentation, lost)
-    return ImportedObject(pictures[image], place, categories.get(kind, ""), read, score_of(record), lost=lost)
+    about: Any = {"lost": lost, "attributes": values_in(value_of(record, "attributes"))}
+    return ImportedObject(pictures[image], place, categories.get(kind, ""), read, score_of(record), **about)
 
 
 def _segmentation(value: Any) -> Any:

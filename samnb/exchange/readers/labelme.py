@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from glob import escape
@@ -19,6 +19,7 @@ from ...errors import FormatError, ImageError, ImageNotFound
 from ...images import open_picture
 from ...images.discovery import is_picture_name
 from ...records import Failure
+from ..attributes import values_in
 from ..writers.layout import MANIFEST
 from .objects import (
     Contents,
@@ -145,8 +146,20 @@ def _objects(
         lost: list[str] = []
         read = partial(_of_shapes, members, lost)
         score = min(score_of(shape) for _, shape in members)
-        objects.append(ImportedObject(picture, place, label.strip(), read, score, lost=lost))
+        values = _attributes(shape for _, shape in members)
+        objects.append(ImportedObject(picture, place, label.strip(), read, score, lost=lost, attributes=values))
     return objects
+
+
+def _attributes(shapes: Iterable[Mapping[str, Any]]) -> dict[str, bool | str]:
+    """labelme's flags and description, and the attributes of X-AnyLabeling, of the parts of one object."""
+    values: dict[str, bool | str] = {}
+    for shape in shapes:
+        flags = {name: value for name, value in values_in(shape.get("flags")).items() if isinstance(value, bool)}
+        more = {"description": shape.get("description"), "difficult": shape.get("difficult") or None}
+        values |= {name: values.get(name) is True or flag for name, flag in flags.items()}
+        values |= values_in(shape.get("attributes")) | {n: v for n, v in values_in(more).items() if v}
+    return values
 
 
 def _of_shapes(members: list[tuple[int, Mapping[str, Any]]], lost: list[str], size_hw: Size) -> Mask:

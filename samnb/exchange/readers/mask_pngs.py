@@ -24,7 +24,9 @@ from pathlib import Path
 from ...errors import FormatError, ImageError, ImageNotFound
 from ...images.discovery import find_images
 from ...images.folder import PictureFolder
+from ...json_files import parse_json
 from ...records import Failure
+from ..attributes import values_in
 from ..csv_text import unquoted
 from ..writers.layout import MANIFEST
 from .mask_colours import Categories, colours_of, number_of
@@ -261,7 +263,10 @@ def _exported(root: Path, rows: Sequence[Mapping[str, str]]) -> Contents:
             seen.add((row["labels"], row["label"]))
         picture = ImageReference(row["image"], root, _size(row))
         objects.append(
-            ImportedObject(picture, place, row["category"], partial(_listed, root, row), _score(row.get("score")))
+            ImportedObject(
+                *(picture, place, row["category"], partial(_listed, root, row), _score(row.get("score"))),
+                attributes=_attributes(row.get("attributes")),
+            )
         )
     of_name = {found.picture.name: found.picture for found in objects}
     # An image without annotations has no row.
@@ -301,6 +306,13 @@ def _whole(text: str | None) -> int | None:
 def _size(row: Mapping[str, str]) -> Size | None:
     height, width = _whole(row.get("height")), _whole(row.get("width"))
     return (height, width) if height and width else None
+
+
+def _attributes(text: str | None) -> dict[str, bool | str]:
+    try:
+        return values_in(parse_json(text)) if text else {}
+    except ValueError:
+        return {}
 
 
 def _score(text: str | None) -> float:

@@ -16,7 +16,7 @@ from ...json_files import read_bounded
 from ...json_files import read_json as read_json_file
 from ...masks.geometry import Mask
 from ...masks.polygons import fill_polygon
-from ...records import Failure
+from ...records import AttributeRecord, Failure
 
 Size = tuple[int, int]
 
@@ -74,6 +74,7 @@ class ImportedObject:
         The category is only the number of a label map.
     lost : list of str
         Filled by `read_mask`: why some parts of the object are not in its mask.
+    attributes : mapping of str to bool or str
     """
 
     picture: ImageReference
@@ -84,6 +85,7 @@ class ImportedObject:
     may_be_empty: bool = False
     is_number: bool = False
     lost: list[str] = field(default_factory=list)
+    attributes: Mapping[str, bool | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Contents:
         Records that may have been meant in another way.
     upright : bool
         samnb wrote it: all masks are those of upright pictures.
+    attributes : tuple of AttributeRecord
+        That the file declares; others are inferred from the objects.
     """
 
     pictures: tuple[ImageReference, ...]
@@ -112,6 +116,7 @@ class Contents:
     failed: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     upright: bool = False
+    attributes: tuple[AttributeRecord, ...] = ()
 
 
 def plain(text: str) -> str:

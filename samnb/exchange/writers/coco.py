@@ -9,7 +9,7 @@ from typing import Any
 
 from ...atomic_files import write_atomic
 from ...masks import decode_rle, mask_polygons
-from ...records import AnnotationRecord, Failure
+from ...records import FLAG, AnnotationRecord, AttributeRecord, Failure
 from ..report import ExportReport
 from .layout import ExportItem, FolderWriter, Names, each
 from .pictures import upright_copy
@@ -26,6 +26,7 @@ def export_coco(
     polygons: bool = False,
     tolerance: float = 0.5,
     pictures: bool = False,
+    attributes: Sequence[AttributeRecord] = (),
 ) -> ExportReport:
     """One JSON file in COCO's format for instances; image, annotation and category ids count from 1.
 
@@ -44,10 +45,13 @@ def export_coco(
         True: upright copies of the pictures in a folder "images" beside the file, and ``file_name`` names them.
         False: ``file_name`` is the original's name. Sizes and masks are those of the upright picture: open
         originals with ``PIL.ImageOps.exif_transpose``.
+    attributes : sequence of AttributeRecord
+        Those of the session. Each annotation gets ``attributes`` as CVAT writes them, with all flags; the kinds and
+        choices are in ``info``.
     """
     failed: list[Failure] = []
     if not pictures:
-        content = _document(items, categories, [item.name for item in items], polygons, tolerance)
+        content = _document(items, categories, [item.name for item in items], polygons, tolerance, attributes)
         return ExportReport("coco", path, len(items), _count(items), (write_atomic(path, content),))
     if path.is_dir():
         raise IsADirectoryError(21, "a folder is in the way")
@@ -61,7 +65,7 @@ def export_coco(
 
         items = list(each(items, copy, failed))
         file_names = [names[item.name].relative_to(path.parent).as_posix() for item in items]
-        folder.write(path.name, _document(items, categories, file_names, polygons, tolerance))
+        folder.write(path.name, _document(items, categories, file_names, polygons, tolerance, attributes))
         if names:
             # Another COCO file beside this one may have its pictures in the same folder.
             folder.write_manifest("coco", keep=True)
@@ -73,12 +77,22 @@ def _count(items: Sequence[ExportItem]) -> int:
 
 
 def _document(
-    items: Sequence[ExportItem], categories: Sequence[str], names: Sequence[str], polygons: bool, tolerance: float
+    items: Sequence[ExportItem],
+    categories: Sequence[str],
+    names: Sequence[str],
+    polygons: bool,
+    tolerance: float,
+    attributes: Sequence[AttributeRecord],
 ) -> bytes:
     numbers = {category: number for number, category in enumerate(categories, 1)}
     found = [(image_id, annotation) for image_id, item in enumerate(items, 1) for annotation in item.annotations]
+    flags: dict[str, bool | str] = {record.name: False for record in attributes if record.kind == FLAG}
+    declared = [
+        {"name": record.name, "kind": record.kind} | ({"choices": [*record.choices]} if record.choices else {})
+        for record in attributes
+    ]
     document = {
-        "info": {"description": MADE_WITH},
+        "info": {"description": MADE_WITH} | ({"attributes": declared} if declared else {}),
         "licenses": [],
         "images": [
             {"id": number, "file_name": name, "height": item.image.height, "width": item.image.width}
@@ -96,6 +110,7 @@ def _document(
                 "iscrowd": 0,
                 "score": annotation.score,
             }
+            | ({"attributes": flags | annotation.attributes} if flags or annotation.attributes else {})
             for number, (image_id, annotation) in enumerate(found, 1)
         ],
     }

@@ -36,7 +36,9 @@ def export_labelme(
     """A folder that labelme opens: each picture, and beside it ``<image>.json``; also where it has no annotations.
 
     The parts of one object are polygons with one ``group_id``. A polygon of labelme has no holes, so an
-    object with holes is a mask shape, exact. ``labels.txt`` has the categories, for ``labelme --labels labels.txt``.
+    object with holes is a mask shape, exact. Flags of an annotation are ``flags``, its other attributes
+    ``attributes``, as X-AnyLabeling has them, and one called "description" the ``description``. ``labels.txt`` has
+    the categories, for ``labelme --labels labels.txt``.
 
     Parameters
     ----------
@@ -96,7 +98,12 @@ def _shapes(annotation: AnnotationRecord, group: int, kind: str, tolerance: floa
     mask = decode_rle(annotation.rle)
     polygons = [] if kind == "mask" else mask_polygons(mask, tolerance=tolerance)
     holes = sum(len(polygon.holes) for polygon in polygons)
-    shape: dict[str, Any] = {"label": annotation.category, "description": "", "flags": {}, "mask": None}
+    flags = {name: value for name, value in annotation.attributes.items() if isinstance(value, bool)}
+    texts = {name: value for name, value in annotation.attributes.items() if name not in flags}
+    about = {"description": texts.pop("description", ""), "flags": flags}
+    # labelme keeps unknown fields; X-AnyLabeling shows this one.
+    about |= {"attributes": texts} if texts else {}
+    shape: dict[str, Any] = {"label": annotation.category, **about, "mask": None}
     if polygons and (kind == "polygon" or not holes):
         same = group if len(polygons) > 1 else None
         rings = [polygon.exterior.round(2).tolist() for polygon in polygons]

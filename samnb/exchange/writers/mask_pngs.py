@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from .layout import ExportItem, FolderWriter, Names, safe
 
 _INDEX_COLUMNS = (
     *("mask", "labels", "label", "image", "dataset", "width", "height", "category", "category_id"),
-    *("x", "y", "w", "h", "area", "score", "source", "annotation_id"),
+    *("x", "y", "w", "h", "area", "score", "source", "annotation_id", "attributes"),
 )
 _LABELS = ("category", "object", "none")
 
@@ -67,7 +68,9 @@ def export_masks(
                 label = numbers[number - 1] if label_name else ""
                 row = (name, label_name, label, item.name, item.image.dataset, item.image.width, item.image.height)
                 about = (annotation.category, categories.index(annotation.category) + 1, *annotation.bbox)
-                index.append((*row, *about, annotation.area, annotation.score, annotation.source, annotation.id))
+                values = json.dumps(annotation.attributes) if annotation.attributes else ""
+                last = (annotation.area, annotation.score, annotation.source, annotation.id, values)
+                index.append((*row, *about, *last))
             if label_name:
                 highest = len(categories) if labels == "category" else len(numbers)
                 colors = [category_color(number) for number in range(min(highest, 255))]

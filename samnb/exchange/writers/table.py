@@ -16,7 +16,7 @@ from .layout import ExportItem
 COLUMNS = (
     *("dataset", "image", "path", "width", "height", "content_hash", "pixel_hash"),
     *("annotation_id", "category", "category_id", "x", "y", "w", "h", "area", "score", "layer"),
-    *("source", "review", "model", "created_at", "updated_at", "prompt", "rle"),
+    *("source", "review", "model", "created_at", "updated_at", "prompt", "rle", "attributes"),
 )
 _SUFFIXES = (".csv", ".parquet")
 
@@ -60,7 +60,7 @@ def _rows(item: ExportItem, categories: Sequence[str], *, paths: bool) -> list[t
             *(*of_image, *hashes, found.id, found.category, categories.index(found.category) + 1),
             *(*(int(value) for value in found.bbox), found.area, found.score, found.layer),
             *(found.source, found.review, found.model, found.created_at, found.updated_at),
-            *(json.dumps(found.prompt), json.dumps(found.rle, separators=(",", ":"))),
+            *(json.dumps(found.prompt), json.dumps(found.rle, separators=(",", ":")), json.dumps(found.attributes)),
         )
         for found in item.annotations
     ]

@@ -16,6 +16,7 @@ from .mask_pngs import indexed_png
 from .pictures import upright_copy
 
 _VOID = 255
+_FLAGS = ("truncated", "difficult", "occluded")
 
 _NOT_IN_XML = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 forbids, or advises against."""
@@ -26,7 +27,8 @@ def export_voc(
 ) -> ExportReport:
     """A folder laid out as in the Pascal VOC challenges.
 
-    - ``Annotations/<image>.xml``: a box for each object, corners counted from 1 and both inside it;
+    - ``Annotations/<image>.xml``: a box for each object, corners counted from 1 and both inside it; its flags
+      ``truncated`` (also where it touches the picture's edge), ``difficult`` and ``occluded``; other attributes;
     - ``JPEGImages/<image>``: the pictures, upright;
     - ``SegmentationClass/<image>.png``: each pixel the number of its category from 1, in VOC's colours;
     - ``SegmentationObject/<image>.png``: each pixel the number of its object from 1, in the order of the XML file;
@@ -106,8 +108,18 @@ def _add_object(root: ElementTree.Element, annotation: AnnotationRecord, item: E
     x, y, width, height = (int(value) for value in annotation.bbox)
     cut_off = x == 0 or y == 0 or x + width == item.image.width or y + height == item.image.height
     element = ElementTree.SubElement(root, "object")
-    _add(element, name=annotation.category, pose="Unspecified", truncated=int(cut_off), difficult=0)
+    values = annotation.attributes
+    truncated = cut_off or values.get("truncated") is True
+    _add(element, name=annotation.category, pose="Unspecified", truncated=int(truncated))
+    _add(element, **{name: int(values.get(name) is True) for name in ("difficult", "occluded")})
     _add(ElementTree.SubElement(element, "bndbox"), xmin=x + 1, ymin=y + 1, xmax=x + width, ymax=y + height)
+    others = {name: value for name, value in values.items() if value is not True or name not in _FLAGS}
+    for name, value in others.items():
+        # As CVAT writes those that VOC does not know.
+        more = element.find("attributes")
+        more = ElementTree.SubElement(element, "attributes") if more is None else more
+        text = str(value).lower() if isinstance(value, bool) else value
+        _add(ElementTree.SubElement(more, "attribute"), name=name, value=text)
 
 
 def _add(parent: ElementTree.Element, **values: object) -> None:

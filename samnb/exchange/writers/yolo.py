@@ -60,6 +60,8 @@ def export_yolo(
     notes = []
     if cut[0]:
         notes.append(f"{count_text(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
+    if without := sum(bool(annotation.attributes) for item in items for annotation in item.annotations):
+        notes.append(f"attributes of {count_text(without, 'object')} left out: the format has none")
     if cut[1]:
         notes.append(f"{count_text(cut[1], 'object')} in parts, joined to one outline by cuts")
     return ExportReport("yolo", path, len(items), written, tuple(folder.files), tuple(failed), tuple(notes))

@@ -1,0 +1,47 @@
+"""Values of attributes, checked against what was declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import PromptError, UnknownName
+from ..records import CHOICE, FLAG, AttributeRecord
+
+Values = dict[str, bool | str]
+
+
+def checked_attributes(values: Mapping[str, Any], declared: Iterable[AttributeRecord]) -> Values:
+    """The values in the order of their declarations; False and "" are left out, since they are what is not said.
+
+    Raises
+    ------
+    UnknownName
+        An attribute, or a choice, that was not declared.
+    PromptError
+        A flag that is no bool; another value that is no text.
+
+    Examples
+    --------
+    >>> occluded, side = AttributeRecord("occluded"), AttributeRecord("side", "choice", ("left", "right"))
+    >>> checked_attributes({"side": "left", "occluded": False}, [occluded, side])
+    {'side': 'left'}
+    """
+    known = {record.name: record for record in declared}
+    for name in values:
+        if name not in known:
+            raise UnknownName("attribute", name, known)
+    checked = {name: _checked(record, values[name]) for name, record in known.items() if name in values}
+    return {name: value for name, value in checked.items() if value}
+
+
+def _checked(record: AttributeRecord, value: Any) -> bool | str:
+    if record.kind == FLAG:
+        if not isinstance(value, bool):
+            raise PromptError(f"attribute {record.name!r}: expected True or False; got {value!r}.")
+        return value
+    if not isinstance(value, str):
+        raise PromptError(f"attribute {record.name!r}: expected a text; got {value!r}. str(…) makes one.")
+    if record.kind == CHOICE and value and value not in record.choices:
+        raise UnknownName(f"choice of attribute {record.name!r}:", value, record.choices)
+    return value

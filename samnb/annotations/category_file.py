@@ -1,0 +1,78 @@
+"""Categories and attributes as a JSON file, to begin another session with the same ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..atomic_files import write_atomic
+from ..errors import AnyPath, FormatError, StoreError
+from ..json_files import read_json
+from ..records import FLAG, AttributeRecord, CategoryRecord
+
+_KIND = "a file of categories"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a file of categories holds: (name, colour or None) of each category, and the attributes."""
+
+    categories: tuple[tuple[str, str | None], ...]
+    attributes: tuple[AttributeRecord, ...] = ()
+
+
+def write_labels(path: AnyPath, categories: Iterable[CategoryRecord], attributes: Iterable[AttributeRecord]) -> Path:
+    """Write categories and attributes in their order. Raises `StoreError` where the file cannot be written."""
+    values = {
+        "categories": [{"name": record.name, "color": record.color} for record in categories],
+        "attributes": [
+            {"name": record.name, "kind": record.kind} | ({"choices": [*record.choices]} if record.choices else {})
+            for record in attributes
+        ],
+    }
+    place = Path(path).expanduser()
+    try:
+        return write_atomic(place, json.dumps(values, indent=1).encode("ascii"))
+    except OSError as error:
+        raise StoreError(f"{place}: cannot be written ({error.strerror or error}). Choose another place.") from error
+
+
+def read_labels(path: AnyPath) -> Labels:
+    """The categories of a file: of `write_labels`, the ``categories`` of a COCO file, or a text file of a name a line.
+
+    Raises
+    ------
+    FormatError
+        Something else, or it cannot be read.
+    """
+    place = Path(path).expanduser()
+    try:
+        if place.suffix.lower() != ".json":
+            names = place.read_text(encoding="utf-8-sig").splitlines()
+            return Labels(tuple((name.strip(), None) for name in names if name.strip()))
+        document = read_json(place)
+    except OSError as error:
+        raise FormatError(place, _KIND, f"it cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise FormatError(place, _KIND, f"it is neither JSON nor a name a line ({error})") from error
+    try:
+        categories = tuple(_category(each) for each in document["categories"])
+        return Labels(categories, tuple(_attribute(each) for each in document.get("attributes", ())))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FormatError(place, _KIND, 'expected {"categories": [{"name": "coin"}, …]}') from error
+
+
+def _category(value: Any) -> tuple[str, str | None]:
+    if isinstance(value, str):
+        return value, None
+    name, color = value["name"], value.get("color")
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("a category without a name")
+    return name.strip(), color if isinstance(color, str) else None
+
+
+def _attribute(value: Any) -> AttributeRecord:
+    return AttributeRecord(str(value["name"]), str(value.get("kind", FLAG)), tuple(map(str, value.get("choices", ()))))

@@ -1,0 +1,200 @@
+"""The methods of `samnb.session.Session` about categories, attributes, and states of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..catalog import Catalog
+from ..errors import PromptError
+from ..ingest.library import ImageLibrary
+from ..records import EMPTY, FLAG, AttributeRecord, CategoryRecord, ImageRecord, ImageRef
+from .annotation import Annotation, Annotations
+from .category_file import read_labels, write_labels
+from .counts import Counts, counts_of
+from .service import AnnotationService
+
+
+class CategoryMethods:
+    """Categories, and attributes that annotations can have besides them."""
+
+    catalog: Catalog
+    _annotations: AnnotationService
+
+    def categories(self) -> list[str]:
+        """All categories, in their order."""
+        return self.catalog.categories()
+
+    def category_records(self) -> list[CategoryRecord]:
+        """All categories with their colours, in their order."""
+        return self.catalog.category_records()
+
+    def add_category(self, name: str, *, color: str | None = None) -> None:
+        """Add a category, with a colour ("#rrggbb") or the next of the colour-blind-safe ones."""
+        self._annotations.add_category(name, color=color)
+
+    def recolor_category(self, name: str, color: str) -> None:
+        """Show a category in another colour, "#rrggbb"."""
+        self._annotations.recolor_category(name, color)
+
+    def rename_category(self, name: str, new_name: str) -> None:
+        """Rename a category, in its annotations too.
+
+        Raises
+        ------
+        UnknownName, NameTaken
+            There is none of that name, or one of the new name.
+        """
+        self._annotations.rename_category(name, new_name)
+
+    def move_category(self, name: str, position: int) -> None:
+        """Put a category in another place, from 0; those from there on move down. Raises `UnknownName`."""
+        self._annotations.move_category(name, position)
+
+    def merge_category(self, name: str, into: str) -> int:
+        """Give all annotations of a category another one, and remove it; returns how many there were.
+
+        Raises
+        ------
+        UnknownName
+            There is none of one of these names.
+        """
+        return self._annotations.merge_category(name, into)
+
+    def remove_category(self, name: str) -> None:
+        """Remove a category.
+
+        Raises
+        ------
+        WorkWouldBeLost
+            There are annotations of it.
+        """
+        self._annotations.remove_category(name)
+
+    def save_categories(self, path: str | Path) -> Path:
+        """Write categories, colours and attributes to a JSON file, for `load_categories` of another session."""
+        return write_labels(path, self.category_records(), self.attributes())
+
+    def load_categories(self, path: str | Path) -> list[str]:
+        """Add the categories and attributes of a file, in its order; returns the names of new categories.
+
+        Parameters
+        ----------
+        path : path
+            A file of `save_categories`; a COCO file; or a text file with a name on each line. Categories and attributes
+            that are there stay as they are; a category of the same name gets the file's colour.
+
+        Raises
+        ------
+        FormatError
+            Something else.
+        """
+        return self._annotations.load(read_labels(path))
+
+    # -- attributes
+
+    def attributes(self) -> list[AttributeRecord]:
+        """The attributes that annotations can have, in their order."""
+        return self.catalog.attributes()
+
+    def add_attribute(self, name: str, *, kind: str = FLAG, choices: Sequence[str] = ()) -> AttributeRecord:
+        """Declare an attribute; `update(annotation, attributes={name: value})` sets it.
+
+        Parameters
+        ----------
+        kind : {"flag", "choice", "text"}
+            True or False; one of `choices`; any text.
+        choices : sequence of str
+            Of a choice. For one that is there they replace those of before; values that annotations have stay.
+
+        Raises
+        ------
+        NameTaken
+            It is there with another kind.
+
+        Examples
+        --------
+        >>> import tempfile, samnb
+        >>> session = samnb.Session(tempfile.mkdtemp())
+        >>> session.add_attribute("occluded")
+        AttributeRecord(name='occluded', kind='flag', choices=(), position=0)
+        >>> session.add_attribute("side", kind="choice", choices=["left", "right"]).choices
+        ('left', 'right')
+        >>> session.close()
+        """
+        return self._annotations.add_attribute(name, kind, choices)
+
+    def remove_attribute(self, name: str, *, discard: bool = False) -> None:
+        """Remove an attribute.
+
+        Raises
+        ------
+        UnknownName
+            There is none of that name.
+        WorkWouldBeLost
+            Annotations have it, and `discard` is False.
+        """
+        self._annotations.remove_attribute(name, discard=discard)
+
+
+class ImageStateMethods:
+    """What a person said of images, and how far the work is."""
+
+    catalog: Catalog
+    _library: ImageLibrary
+    _annotations: AnnotationService
+
+    def mark_image(self, image: ImageRef, state: str) -> None:
+        """Give an image a state: "done", "empty" (no object is on it), "skip", or "" for open again.
+
+        Raises
+        ------
+        UnknownName
+            No such image, or no such state.
+        PromptError
+            "empty", for an image that has annotations.
+
+        Examples
+        --------
+        >>> import tempfile, numpy as np, samnb
+        >>> session = samnb.Session(tempfile.mkdtemp())
+        >>> [image] = session.add(np.zeros((60, 80, 3), np.uint8), dataset="monday", show=False).images
+        >>> session.mark_image(image, "empty")
+        >>> session.counts()[0].empty, list(session.image_states().values())
+        (1, ['empty'])
+        >>> session.close()
+        """
+        record = self._library.image(image)
+        if state == EMPTY and (there := len(self.catalog.annotations(image_id=record.id))):
+            raise PromptError(
+                f"{record.filename}: has {there} annotations, so it is not empty. Remove them, or say done."
+            )
+        self._annotations.mark_image(record, state)
+
+    def image_states(self, dataset: str | None = None) -> dict[str, str]:
+        """The state by image id; images that are open are left out."""
+        return self.catalog.image_states(dataset)
+
+    def counts(self, dataset: str | None = None) -> Counts:
+        """How far the annotation of each dataset is: images by state, annotations by category."""
+        return counts_of(self.catalog, dataset)
+
+    def note_opened(self, image: ImageRef) -> None:
+        """Record that a person has this image open now, for `opened_last`; not in a session that is only read."""
+        if not self.catalog.read_only:
+            self.catalog.note_opened(self._library.image(image).id)
+
+    def opened_last(self, dataset: str | None = None) -> ImageRecord | None:
+        """The image that a person opened last in an annotator: where it opens the next time. None: no image yet."""
+        found = self.catalog.opened_last(dataset)
+        return None if found is None else self._library.image(found)
+
+    def copy_annotations(self, annotations: Iterable[Annotation], image: ImageRef) -> Annotations:
+        """Save the same objects on another image of the same size, as made by hand; returns the new annotations.
+
+        Raises
+        ------
+        PromptError
+            The image has another size.
+        """
+        return self._annotations.copy(annotations, self._library.read(image))
