@@ -1,0 +1,117 @@
+"""`open_source`: a picture file of any of the lazily read formats, by what is in it."""
+
+from __future__ import annotations
+
+import io
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, PackageMissing
+from ..files import open_file
+from .source import BaseSource
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""By the brand in the first 12 bytes of an ISO media file."""
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PACKAGES = {
+    "TIFF": ("tifffile", "tifffile", "scientific"),
+    "OME-Zarr": ("zarr", "zarr", "scientific"),
+    "DICOM": ("pydicom", "pydicom", "dicom"),
+    "HEIF": ("pillow_heif", "pillow-heif", "heic"),
+}
+
+
+def is_lazy(path: AnyPath) -> bool:
+    """True for a file, or an OME-Zarr folder, that `open_source` knows; False for others, and where there is none."""
+    try:
+        return bool(_kind_of(path))
+    except ImageError:
+        return False
+
+
+def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
+    """A picture file, open to be read in parts.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A TIFF, DICOM or HEIC file, or its bytes; the folder of an OME-Zarr picture.
+    name : path
+        Its name in messages; default: the path.
+
+    Returns
+    -------
+    BaseSource
+        A `samnb.images.lazy.PictureSource`. Close it, or use it in a ``with``.
+
+    Raises
+    ------
+    ImageNotFound
+        There is no such file.
+    ImageUnreadable
+        It is none of these formats, damaged, or has values that no mapping shows: complex numbers, mosaics …
+    PackageMissing
+        The package that reads it is not installed; the message names the extra.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, numpy as np, tifffile
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "z.tif")
+    >>> tifffile.imwrite(file, np.zeros((5, 30, 40), np.uint16), imagej=True, metadata={"axes": "ZYX"})
+    >>> with open_source(file) as source:
+    ...     source.description.stack, source.read(at={"z": 3}, region=(10, 0, 2, 7)).shape
+    ((StackAxis(name='z', size=5),), (2, 7, 1))
+    """
+    shown = str(name or (source if not isinstance(source, bytes) else "the picture"))
+    kind = _kind_of(source)
+    if not kind:
+        raise ImageUnreadable(shown, "neither TIFF, OME-Zarr, DICOM nor HEIC")
+    module, package, extra = _PACKAGES[kind]
+    if find_spec(module) is None:
+        raise PackageMissing(f"{shown}: {kind}", package, extra)
+    file = io.BytesIO(source) if isinstance(source, bytes) else os.path.expanduser(os.fspath(source))
+    if kind == "TIFF":
+        from .tiff import TiffSource as Source
+    elif kind == "DICOM":
+        from .dicom import DicomSource as Source  # type: ignore[assignment]
+    elif kind == "HEIF":
+        from .heif import HeifSource as Source  # type: ignore[assignment]
+    else:
+        from .ome_zarr import ZarrSource as Source  # type: ignore[assignment]
+    try:
+        return Source(file, shown)
+    except (ImageError, MemoryError, PackageMissing):
+        raise
+    except Exception as error:
+        # As in `BaseSource.read`: each package has its own classes for damaged files.
+        raise ImageUnreadable(shown, f"damaged, or not to be decoded ({error or type(error).__name__})") from error
+
+
+def _kind_of(source: AnyPath | bytes) -> str:
+    if isinstance(source, bytes):
+        return kind_of_bytes(source[:132])
+    path = Path(os.path.expanduser(os.fspath(source)))
+    if path.is_dir():
+        return "OME-Zarr" if is_zarr(path) else ""
+    if not path.exists():
+        raise ImageNotFound(source, expected="a picture file")
+    with open_file(path) as file:
+        return kind_of_bytes(file.read(132))
+
+
+def kind_of_bytes(beginning: bytes) -> str:
+    """The format of a file by its first 132 bytes; "" for others."""
+    if beginning[:4] in _TIFF:
+        return "TIFF"
+    if beginning[128:132] == b"DICM":
+        return "DICOM"
+    if beginning[4:8] == b"ftyp" and beginning[8:12] in HEIF_BRANDS:
+        return "HEIF"
+    return ""
+
+
+def is_zarr(folder: AnyPath) -> bool:
+    """True for a folder that holds a Zarr group or array."""
+    return any(os.path.isfile(os.path.join(folder, name)) for name in ("zarr.json", ".zgroup", ".zarray"))
