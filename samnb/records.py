@@ -137,6 +137,11 @@ class NewImage:
     perceptual_version: int = 0
     perceptual_detail: float = 0.0
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """(H, W) of the upright picture, in pixels."""
+        return (self.height, self.width)
+
 
 @dataclass(frozen=True)
 class ImageRecord:

@@ -31,7 +31,7 @@ from .encoding.other_models import OtherModels
 from .encoding.predict import Predictor
 from .encoding.prefetch import EncodingState, Prefetcher
 from .encoding.prewarm import prewarm_models
-from .encoding.regions import Region, region_hash
+from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
 from .encoding.tasks import EncodeTask
 from .errors import PromptError, SessionReadOnly, UnknownOption
@@ -394,8 +394,7 @@ class Session(CategoryMethods, ImageStateMethods):
     def is_cached(self, image: ImageRef, *, region: Region | None = None) -> bool:
         """True when the store holds the embedding of the image now, or of that region of it."""
         record = self.image(image)
-        known_by = record.pixel_hash if region is None else region_hash(record.pixel_hash, region)
-        return self._encoder.key(known_by) in self.cache
+        return self._encoder.has(record) if region is None else self._encoder.has_region(record, region)
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True if it came from the store and not from the encoder."""

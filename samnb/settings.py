@@ -192,11 +192,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "DOWNSCALE_MAX",
-        "A variable of the earlier server, without effect: a model scales every picture to its own input size before "
-        "it encodes, so no embedding grows with its picture. To use less memory, see `SAMNB_CACHE_MEMORY_BYTES`.",
+        "Pictures with a longer side than this many pixels are read smaller before they are encoded; their masks keep "
+        "the full size. Prewarms are faster and take less memory, and small objects lose detail. Each value has its "
+        "own embeddings.",
         "1024",
-        "no effect",
-        str,
+        "all pictures are read at full size",
+        _count,
     ),
     Setting(
         "SAMNB_CACHE_MEMORY_BYTES",

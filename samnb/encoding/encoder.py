@@ -16,9 +16,11 @@ from ..catalog import Catalog
 from ..errors import ImageChanged, StoreError
 from ..images.change_check import ChangeCheck
 from ..images.pixel_cache import read_checked
+from ..images.smaller import smaller_spec
 from ..models import HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
-from ..records import ImageRecord
+from ..records import ImageRecord, NewImage
+from ..settings import setting
 from .autotune import TuningResult
 from .priority import Priority
 from .regions import Region, region_hash
@@ -66,6 +68,8 @@ class Encoder:
         """Who waits for an embedding; shared with the session's other models."""
         self.changes = ChangeCheck()
         """Whether files are what was added; shared by all that use what is kept of them."""
+        self.longest: int | None = setting("DOWNSCALE_MAX")
+        """Pictures with a longer side are read smaller; None: all at full size."""
         cache.subscribe(self)
 
     @property
@@ -73,18 +77,22 @@ class Encoder:
         """What an embedding depends on besides pixels and weights: preprocessing and precisions."""
         return f"{embedding_spec_of(self.model)}:store={self.cache.dtype}"
 
-    def key(self, pixel_hash: str) -> str:
-        """The store's key of the embedding of these pixels."""
-        return make_key(pixel_hash, self.model.fingerprint, self.embedding_spec)
+    def key(self, pixel_hash: str, size_hw: tuple[int, int] = (0, 0)) -> str:
+        """The store's key of the embedding of these pixels, read smaller if (H, W) is above `longest`."""
+        return make_key(pixel_hash, *self._made_by(size_hw))
 
-    def has(self, image: ImageRecord) -> bool:
+    def has(self, image: ImageRecord | NewImage) -> bool:
         """True when the store holds the image's embedding now."""
-        return self.key(image.pixel_hash) in self.cache
+        return self.key(image.pixel_hash, image.size_hw) in self.cache
+
+    def has_region(self, image: ImageRecord, region: Region) -> bool:
+        """True when the store holds the embedding of that part of the image now."""
+        return self.key(region_hash(image.pixel_hash, region)) in self.cache
 
     def task(self, image: ImageRecord) -> EncodeTask:
         """The image as work for `encode_into_store`."""
         return EncodeTask(
-            key=self.key(image.pixel_hash),
+            key=self.key(image.pixel_hash, image.size_hw),
             path=image.path,
             pixel_hash=image.pixel_hash,
             filename=image.filename,
@@ -99,12 +107,18 @@ class Encoder:
             content_hash=image.content_hash,
             size_hw=image.size_hw if all(image.size_hw) else None,
             precision=self._precision,
-            made_by=self._made_by,
+            made_by=self._made_by(image.size_hw),
+            longest=self._longest_of(image.size_hw),
         )
 
-    @property
-    def _made_by(self) -> tuple[str, str]:
-        return self.model.fingerprint, self.embedding_spec
+    def _made_by(self, size_hw: tuple[int, int] = (0, 0)) -> tuple[str, str]:
+        """The model's fingerprint and the embedding spec of a picture of (H, W)."""
+        longest = self._longest_of(size_hw)
+        smaller = "" if longest is None else f":{smaller_spec(longest)}"
+        return self.model.fingerprint, self.embedding_spec + smaller
+
+    def _longest_of(self, size_hw: tuple[int, int]) -> int | None:
+        return self.longest if self.longest is not None and max(size_hw) > self.longest else None
 
     @cached_property
     def _precision(self) -> str:
@@ -147,7 +161,7 @@ class Encoder:
             pixels = read_checked(image.path, image.pixel_hash, image.dataset)[y0:y1, x0:x1]
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
-        metadata = metadata_of(pixels_hash, f"{image.filename} {region}", self.model.name, self._made_by)
+        metadata = metadata_of(pixels_hash, f"{image.filename} {region}", self.model.name, self._made_by())
         with self.priority(), self.waiting.requesting(self.key(pixels_hash)), self.forgets_changed(image):
             embedding, hit = of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
             if hit:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from ..errors import ImageChanged, ModelError
-from ..images.pixel_cache import read_checked
 from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
@@ -29,7 +30,7 @@ from ..settings import setting
 from .autotune import MIN_IMAGES_TO_TUNE, AutoTuner, BatchSizeSearch, ResizableSemaphore, ThreadCountTrial, TuningResult
 from .encoder import Encoder
 from .storage_check import check_refusal, check_stored
-from .tasks import EncodeTask, prepared_picture
+from .tasks import EncodeTask, checked_picture, prepared_picture
 
 READ_AHEAD = 512 << 20  # bytes
 MAX_READERS, MAX_READERS_GPU = 8, 16
@@ -259,7 +260,7 @@ class Pipeline:
             embedding, slot.embedding = slot.embedding, None
         assert embedding is not None
         slot.since = time.perf_counter()
-        return check_stored(model, embedding, dtype)
+        return slot.task.at_full_size(check_stored(model, embedding, dtype))
 
     def _record_cached(self, task: EncodeTask) -> None:
         with self._recording:  # a SQLite catalog has one writer at a time, and others would poll
@@ -441,7 +442,7 @@ def reason_of(error: Exception) -> dict[str, str]:
 def _read(task: EncodeTask, model: Model) -> Any:
     if isinstance(model, SupportsBatches):
         return prepared_picture(task, model)
-    return read_checked(task.path, task.pixel_hash, task.dataset)
+    return np.array(checked_picture(task))
 
 
 def _bytes_of(task: EncodeTask) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..cache import EmbeddingCache
 from ..images import read_known
+from ..images.smaller import read_smaller
 from ..models import Model, SupportsBatches, load_model
 from ..prompts import Embedding
 from ..store.entry import round_trip
@@ -50,6 +51,10 @@ class EncodeTask:
         Of the file's bytes when it was added: the same bytes have the same pixels. "" if not known.
     size_hw : (H, W), optional
         Of the image; None: not known.
+    made_by : (str, str)
+        The model's fingerprint and the embedding spec.
+    longest : int, optional
+        The image is read smaller, so that its longer side has at most this many pixels. None: at full size.
     """
 
     key: str
@@ -68,6 +73,15 @@ class EncodeTask:
     content_hash: str = ""
     size_hw: tuple[int, int] | None = None
     made_by: tuple[str, str] = ("", "")
+    longest: int | None = None
+
+    def at_full_size(self, embedding: Embedding) -> Embedding:
+        """The embedding of an image that was read smaller, as one of the whole image: its masks have the full size."""
+        return (
+            embedding
+            if self.longest is None or self.size_hw is None
+            else replace(embedding, original_size=self.size_hw)
+        )
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -115,11 +129,14 @@ def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
     ImageChanged
         The file no longer holds the pixels it was added with.
     """
-    return model.prepare(_checked_picture(task))
+    return model.prepare(checked_picture(task))
 
 
-def _checked_picture(task: EncodeTask) -> Image:
+def checked_picture(task: EncodeTask) -> Image:
+    """The task's image, upright RGB, of the size to encode; its pixels are checked. Raises `ImageError`."""
     # The bytes of a JPEG are a tenth of its pixels; pixels are hashed only if the bytes changed.
+    if task.longest is not None:
+        return read_smaller(task.path, task.pixel_hash, task.dataset, task.longest, content_hash=task.content_hash)
     return read_known(task.path, task.pixel_hash, task.dataset, content_hash=task.content_hash)
 
 
@@ -127,7 +144,7 @@ def load_or_encode(task: EncodeTask, model: Model, cache: EmbeddingCache) -> tup
     """The task's embedding, and True when it came from the store; computed here it is published."""
 
     def compute() -> Embedding:
-        return encode_to_store(model, np.asarray(_checked_picture(task)), cache.dtype)
+        return task.at_full_size(encode_to_store(model, np.asarray(checked_picture(task)), cache.dtype))
 
     return of_size(task.size_hw, cache, task.key, compute, task.metadata)
 

@@ -164,7 +164,13 @@ def read_known(path: AnyPath, expected_hash: str, dataset: str, *, content_hash:
     ImageError
         The file cannot be read, or holds other pixels now (`ImageChanged`).
     """
-    content = read_file(path)[0]
+    return known_picture(read_file(path)[0], path, expected_hash, dataset, content_hash=content_hash)
+
+
+def known_picture(
+    content: bytes, path: AnyPath, expected_hash: str, dataset: str, *, content_hash: str = ""
+) -> Image.Image:
+    """`read_known` of a file that was read."""
     decoded = _decode(content, path)
     if not decoded.has_earlier and content_hash and hashlib.sha256(content).hexdigest() == content_hash:
         return decoded.image
@@ -172,6 +178,11 @@ def read_known(path: AnyPath, expected_hash: str, dataset: str, *, content_hash:
     if known is None:
         raise ImageChanged(path, dataset)
     return known
+
+
+def upright_picture(image: Image.Image, path: AnyPath) -> Image.Image:
+    """The RGB, upright PIL image of an open picture."""
+    return _decoded(image, path).image
 
 
 def pixel_hashes(source: AnyPath | bytes) -> tuple[str, ...]:

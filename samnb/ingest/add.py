@@ -80,7 +80,7 @@ class IngestJob(Job):
     source : see `samnb.session.Session.add`
     dataset : str
     is_cached : callable
-        True for a pixel hash whose embedding the store holds.
+        True for an image whose embedding the store holds.
     start : bool
         As in `Job`.
     """
@@ -92,7 +92,7 @@ class IngestJob(Job):
         source: Any,
         *,
         dataset: str,
-        is_cached: Callable[[str], bool],
+        is_cached: Callable[[ImageRecord | NewImage], bool],
         start: bool = True,
     ):
         adding = _Ingest(catalog, folder, dataset, is_cached)
@@ -112,7 +112,9 @@ def threads() -> int:
 class _Ingest:
     """One running call of `Session.add`."""
 
-    def __init__(self, catalog: Catalog, folder: Path, dataset: str, is_cached: Callable[[str], bool]):
+    def __init__(
+        self, catalog: Catalog, folder: Path, dataset: str, is_cached: Callable[[ImageRecord | NewImage], bool]
+    ):
         self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
         self._control = JobControl()
         self._images: list[ImageRecord] = []
@@ -332,12 +334,12 @@ class _Ingest:
     def _row(self, read: _Read) -> ImageRecord | NewImage | None:
         """The image if it is unchanged; the row to write; None for a failure."""
         if read.record is not None:
-            cached = self._is_cached(read.record.pixel_hash)
+            cached = self._is_cached(read.record)
             as_it_was = cached == read.record.embedding_cached
             return read.record if as_it_was else replace(read.record.as_new(), embedding_cached=cached)
         if read.new is None:
             return None
-        return replace(read.new, embedding_cached=True) if self._is_cached(read.new.pixel_hash) else read.new
+        return replace(read.new, embedding_cached=True) if self._is_cached(read.new) else read.new
 
     def _report(self) -> AddReport:
         return AddReport(

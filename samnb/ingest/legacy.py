@@ -23,7 +23,7 @@ def fill_events(
     catalog: Catalog,
     records: Sequence[ImageRecord],
     *,
-    is_cached: Callable[[str], bool],
+    is_cached: Callable[[NewImage], bool],
     control: JobControl | None = None,
 ) -> Iterator[Event]:
     """Read the files of these images and save their hashes; a missing file is reported and the rest continues.
@@ -33,7 +33,7 @@ def fill_events(
     catalog : Catalog
     records : sequence of ImageRecord
     is_cached : callable
-        True for a pixel hash whose embedding the store holds.
+        True for an image whose embedding the store holds.
     control : JobControl, optional
         Checked every `BATCH` files. Saved values stay, so the next call continues from there.
     """
@@ -54,7 +54,7 @@ def fill_events(
 
 
 def with_hashes(
-    catalog: Catalog, records: Sequence[ImageRecord], *, is_cached: Callable[[str], bool]
+    catalog: Catalog, records: Sequence[ImageRecord], *, is_cached: Callable[[NewImage], bool]
 ) -> list[ImageRecord]:
     """The same images; files that were never read are read now. One that cannot be read is returned as it was."""
     unread = [record for record in records if not record.is_read]
@@ -68,13 +68,13 @@ def with_hashes(
 
 
 def _fill(
-    catalog: Catalog, records: Sequence[ImageRecord], is_cached: Callable[[str], bool]
+    catalog: Catalog, records: Sequence[ImageRecord], is_cached: Callable[[NewImage], bool]
 ) -> dict[str, ImageRecord | str]:
     """By id, each image as it is now, or the reason why it cannot be read."""
     with ThreadPoolExecutor(max_workers=threads()) as pool:
         reads = dict(zip((record.id for record in records), pool.map(_read, records), strict=True))
     new = {image_id: read for image_id, read in reads.items() if isinstance(read, NewImage)}
-    cached = {image_id: replace(read, embedding_cached=is_cached(read.pixel_hash)) for image_id, read in new.items()}
+    cached = {image_id: replace(read, embedding_cached=is_cached(read)) for image_id, read in new.items()}
     gone: dict[str, ImageRecord | str] = dict.fromkeys(new, "removed from the catalog meanwhile")
     reasons = {image_id: read for image_id, read in reads.items() if isinstance(read, str)}
     return gone | reasons | {image.id: image for image in catalog.renew_images(cached)}

@@ -84,7 +84,7 @@ class ImageLibrary:
 
     def with_hashes(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
         """The same images; the files of those that came from the earlier server are read where they were not yet."""
-        return legacy.with_hashes(self.catalog, records, is_cached=self._is_cached)
+        return legacy.with_hashes(self.catalog, records, is_cached=self._encoder.has)
 
     def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
         """(H, W, 3) upright RGB, read-only; the last few are kept in memory. Raises `ImageError`."""
@@ -103,14 +103,10 @@ class ImageLibrary:
         start : bool
             Begin at once in the background. False: `run_to_report` does the work.
         """
-        return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=self._is_cached, start=start)
+        return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=self._encoder.has, start=start)
 
     def fill_hashes(self) -> Job:
         """A job, begun in the background, that reads the files of images whose hashes are not known."""
         unread = self.catalog.unread_images(perceptual_version=PERCEPTUAL_VERSION)
-        work = partial(legacy.fill_events, self.catalog, unread, is_cached=self._is_cached)
+        work = partial(legacy.fill_events, self.catalog, unread, is_cached=self._encoder.has)
         return Job("fill hashes", lambda control: work(control=control), total=len(unread))
-
-    def _is_cached(self, pixel_hash: str) -> bool:
-        """True when the store holds the embedding of these pixels now."""
-        return self._encoder.key(pixel_hash) in self._encoder.cache
