@@ -10,7 +10,8 @@ The loop gets the very prompts that the search asked the model on each image, in
 in its memory, and writes nothing: one `predict` a prompt, which gives three masks at the size of the image. So it is
 spared the search, the comparing, the disk and the catalog. For each mask that was kept the loop's candidates are
 looked through: the highest IoU says whether both made the same masks. The model of the loop is the official code with
-the same weights; for `tiny`, which is samnb's own, that is its plain (not its fused) decoder behind `SamPredictor`.
+the same weights; no other code runs `tiny`, so its earlier net stands in: its plain (not its fused) decoder behind
+`SamPredictor`.
 
 The two alternate within one run, a part of the images at a time; the first part is done once more before, to warm up.
 A part's ratio says how far a busy machine can be trusted. ViT-B's weights are random without a checkpoint, and a
@@ -37,7 +38,7 @@ import samnb.session
 from benchmarks.decode import _model, _predictor
 from benchmarks.evaluation_set.pictures import read_picture
 from samnb.masks import mask_iou
-from samnb.models import load_model, tiny
+from samnb.models import load_model, tiny_sam
 from samnb.models.candidates import Candidates
 from samnb.models.preprocessing import input_size_of
 from samnb.models.sam import variants
@@ -47,6 +48,7 @@ from samnb.session import Session
 from samnb.templates import Template
 
 RESULTS = Path(__file__).parent / "results" / "apply.json"
+EARLIER = Path(__file__).parents[1] / "training" / "earlier_weights" / "tiny.safetensors"
 PICTURES = ("coins", "astronaut", "coffee", "rocket")
 SIDE = 320
 EVERYTHING = {"min_score": 0.0, "min_similarity": -1.0, "max_area_ratio": 1e6, "max_objects": 8}
@@ -63,9 +65,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     figures: dict[str, Any] = {"threads": options.threads, "parts": options.parts, "image": [SIDE, SIDE]}
     if options.images:
-        model = load_model("tiny")
-        predictor = import_segment_anything().SamPredictor(tiny.build_sam())
-        figures["tiny"] = _measured(model, predictor, options.images, options.parts)
+        model = load_model("tiny", checkpoint=EARLIER)
+        predictor = import_segment_anything().SamPredictor(tiny_sam.build_sam(EARLIER))
+        figures["tiny of 0.1"] = _measured(model, predictor, options.images, options.parts)
     if options.vit_b_images:
         with tempfile.TemporaryDirectory() as folder:
             decoder = _model(Path(folder), options.checkpoint)

@@ -11,7 +11,6 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from benchmarks.evaluation_set import SETS
 from samnb.evaluation.cases import Case
 from samnb.evaluation.evaluate import evaluate
 from samnb.models import Model, load_model, tiny
-from samnb.models.tiny_lite0.model import FAMILY, LiteModel
+from samnb.models.tiny.model import LiteModel
 from samnb.models.weights.checkpoints import open_checkpoint
 from samnb.prompts import Prompt
 from training.feature_cache import is_validation, read_labelled, real_images
@@ -38,8 +37,7 @@ def open_model(what: str, **options: Any) -> Model:
         return load_model(what)
     if not options:
         return load_model("tiny", checkpoint=what, device="cpu")
-    info = replace(tiny.MODEL, family=FAMILY)
-    return LiteModel(info, open_checkpoint(info, Path(what)), device="cpu", **options)
+    return LiteModel(tiny.MODEL, open_checkpoint(tiny.MODEL, Path(what)), device="cpu", **options)
 
 
 def real_cases(folder: Path, most: int) -> list[Case]:

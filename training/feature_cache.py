@@ -31,10 +31,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from samnb.models.tiny_lite0.backbone import LiteBackbone, fold_pretrained
-from samnb.models.tiny_lite0.config import BACKBONE_DIMS, FRAME, PIXEL_MEAN, PIXEL_SCALE, SHADES
+from samnb.models.tiny.backbone import LiteBackbone, fold_pretrained
+from samnb.models.tiny.config import BACKBONE_DIMS, FRAME, PIXEL_MEAN, PIXEL_SCALE, SHADES
+from training.crops import augment, draw_crop
 from training.render import load_shards
-from training.samples import augment, draw_crop
 
 SHARD = 50
 STRIDES = (4, 8, 16, 32)

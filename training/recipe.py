@@ -1,17 +1,18 @@
-"""The whole recipe in one command: render scenes, train, and say what it brought.
+"""The whole recipe in one command: render scenes, compute the backbone's maps, train, and say what it brought.
 
-``make train MINUTES=5``, or ``python -m training.recipe --minutes 5 --out training-run``. The fresh model and the
-trained one are measured on scenes that training never saw, so even five minutes show whether it learns.
+``python -m training.recipe --minutes 5 --out training-run`` begins a fresh net. ``--real`` names a folder of real
+pictures with masks (training/README.md says where they come from); without it scenes alone are trained on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from training.report import write_report
+from training.feature_cache import published_weights
 
 SCENES_PER_MINUTE, FEWEST, MOST = 40, 100, 4000
 """More scenes than a short run can look at would only cost rendering time."""
@@ -22,25 +23,30 @@ def scene_count(minutes: float) -> int:
     return 100 * max(round(min(max(minutes * SCENES_PER_MINUTE, FEWEST), MOST) / 100), 1)
 
 
-def run(minutes: float, out: Path, pictures: Path | None, more: list[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Render, train, measure; returns the figures of `training.evaluate` under "before" and "after"."""
-    from training.evaluate import evaluate
+def run(minutes: float, out: Path, pictures: Path | None, real: Path | None, more: list[str]) -> dict[str, float]:
+    """Render, compute maps, train; returns the last line of figures."""
+    weights = published_weights()
+    for given, what in ((pictures, "pasted scenes (--pictures)"), (real, "real pictures with masks (--real)")):
+        if given is None:
+            print(f"Without {what}: see training/README.md for where they come from.", flush=True)
+    scenes, cache = out / "scenes", out / "cache"
+    _run("training.render", "--out", scenes, "--scenes", scene_count(minutes), *_option("--pictures", pictures))
+    _run("training.feature_cache", "--backbone", weights, "--out", cache, "--scenes", scenes, *_option("--real", real))
+    _run("training.train", "--backbone", weights, "--cache", cache, "--out", out, "--minutes", minutes, *more)
+    lines = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
+    first, last = lines[0], lines[-1]
+    print(f"best of three, one click, in training: {first['best']:.3f} at first, {last['best']:.3f} at last")
+    return dict(last)
 
-    scenes = out / "scenes"
-    render = ["training.render", "--out", str(scenes), "--scenes", str(scene_count(minutes))]
-    _run(render + (["--pictures", str(pictures)] if pictures else []))
-    _run(["training.train", "--scenes", str(scenes), "--out", str(out), "--minutes", str(minutes), *more])
-    figures = {"before": evaluate(None, scenes=3), "after": evaluate(out / "tiny.safetensors", scenes=3)}
-    for kind, row in figures["after"].items():
-        was = figures["before"][kind]["best"]
-        print(f"{kind:<10} best of three, one click: {was:.3f} before, {row['best']:.3f} after")
-    return figures
+
+def _option(name: str, value: Path | None) -> list[object]:
+    return [] if value is None else [name, value]
 
 
-def _run(module: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", *module], check=False)
+def _run(module: str, *arguments: object) -> None:
+    done = subprocess.run([sys.executable, "-m", module, *map(str, arguments)], check=False)
     if done.returncode:
-        raise SystemExit(f"python -m {' '.join(module)}: ended with status {done.returncode}")
+        raise SystemExit(f"python -m {module}: ended with status {done.returncode}")
 
 
 def main() -> None:
@@ -49,9 +55,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--out", type=Path, default=Path("training-run"))
     parser.add_argument("--pictures", type=Path, help="folder made by training.pictures")
+    parser.add_argument("--real", type=Path, help="folder of sources with images/ and labels/")
     arguments, more = parser.parse_known_args()
-    run(arguments.minutes, arguments.out, arguments.pictures, more)
-    print(f"report: {write_report(arguments.out)}")
+    run(arguments.minutes, arguments.out, arguments.pictures, arguments.real, more)
 
 
 if __name__ == "__main__":

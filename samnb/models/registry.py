@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import CheckpointMissing, ModelError, PackageMissing, UnknownName
 from ..settings import setting
-from . import tiny
+from . import tiny, tiny_sam
 from .devices import check_device, check_precision
 from .huggingface import families
 from .huggingface.model import HuggingFaceSam
@@ -21,7 +21,7 @@ from .plugins import find_plugins
 from .protocol import Model, ModelEntry
 from .sam import mobile_sam, variants
 from .sam.model import SamConfig, SamModel
-from .tiny_lite0.model import FAMILY, LiteModel, is_lite_file
+from .tiny.model import LiteModel, is_lite_file
 from .weights.checkpoints import ModelInfo, WeightFile, find_checkpoint, open_checkpoint, where_from
 from .weights.downloads import download_checkpoint
 
@@ -34,10 +34,12 @@ def _sam_entry(info: ModelInfo, config: SamConfig) -> ModelEntry:
 
 
 def _load_tiny(info: ModelInfo, weights: WeightFile, *, device: str, precision: str = "auto") -> Model:
-    """Load the shipped weights, or a file of the next net."""
+    """Load the shipped weights, or a file of the earlier net."""
     if is_lite_file(weights.path):
-        return LiteModel(replace(info, family=FAMILY), weights, device=device, precision=precision)
-    return SamModel(info, weights, tiny.sam_config(), device=device, precision=precision)
+        return LiteModel(info, weights, device=device, precision=precision)
+    if info == tiny.MODEL:
+        info = replace(info, family=tiny_sam.FAMILY)
+    return SamModel(info, weights, tiny_sam.sam_config(), device=device, precision=precision)
 
 
 REGISTRY: dict[str, ModelEntry] = {

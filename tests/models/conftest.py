@@ -27,11 +27,11 @@ def random_tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from samnb.models import tiny
+    from samnb.models import tiny_sam
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        state = tiny.build_sam(weights=None).state_dict()
+        state = tiny_sam.build_sam(weights=None).state_dict()
     path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
     return path

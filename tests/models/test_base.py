@@ -53,9 +53,9 @@ def test_a_model_says_who_it_is(model: Model) -> None:
 
 
 def test_the_answers_are_the_predictors(model: Model, coffee: NDArray[np.uint8], random_tiny_checkpoint: Path) -> None:
-    from samnb.models import tiny
+    from samnb.models import tiny_sam
 
-    predictor = import_segment_anything().SamPredictor(tiny.build_sam(random_tiny_checkpoint))
+    predictor = import_segment_anything().SamPredictor(tiny_sam.build_sam(random_tiny_checkpoint))
     predictor.set_image(coffee)
     embedding = model.encode(coffee)
     np.testing.assert_allclose(embedding.tensors["image_embedding"], predictor.features[0].numpy(), atol=1e-6)

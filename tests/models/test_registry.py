@@ -49,7 +49,7 @@ def test_the_shipped_model_is_whole(coffee: NDArray[np.uint8]) -> None:
     model = load_model("tiny")
     info = available_models()[0]
     assert info.bundled
-    assert model.fingerprint == f"tiny-{info.sha256}"
+    assert model.fingerprint == f"tiny_lite0-{info.sha256}"
     prediction = model.decode(model.encode(coffee), CLICK)
     assert prediction.masks.shape == (3, 400, 600)
     assert 0 < prediction.mask.mean() < 1

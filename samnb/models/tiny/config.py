@@ -1,35 +1,45 @@
-"""The sizes of the embedded model, and where its weights lie; imports nothing of the package."""
+"""Sizes of the embedded net with a pretrained backbone. Imports nothing, so that everything else may import it.
+
+An entry holds four tensors of one image, which know nothing of any prompt. Sizes are for a frame of `FRAME` pixels:
+
+==========  ==============  ======  ================================================
+name        shape           stride  what
+==========  ==============  ======  ================================================
+semantic    (96, 24, 24)        16  what things are; templates compare it
+middle      (56, 48, 48)         8  where objects are
+fine        (24, 96, 96)         4  where their outlines are
+colours     (3, 192, 192)        2  mean colours, which flood fills run on
+==========  ==============  ======  ================================================
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+FRAME = 384
+"""Side of the square that the backbone sees, in pixels: an image's longer side is scaled to it, the rest is padded."""
 
-WEIGHTS = Path(__file__).with_name("weights") / "tiny.safetensors"
+SEMANTIC_DIM, MIDDLE_DIM, FINE_DIM = 96, 56, 24
+"""Channels of the entry's maps at strides 16, 8 and 4."""
 
-IMAGE_SIZE = 384
-"""Side of the square the encoder sees, in pixels: an image's longest side is resized to it, the rest is padded."""
+BACKBONE_DIMS = (24, 40, 112, 320)
+"""Channels of the backbone's maps at strides 4, 8, 16 and 32."""
 
-STRIDE = 8
-"""Pixels of that square per cell of the embedding, per side."""
+PIXEL_MEAN, PIXEL_SCALE = 127.0, 128.0
+"""The backbone sees (x - PIXEL_MEAN) / PIXEL_SCALE of RGB values 0..255."""
 
-GRID_SIZE = IMAGE_SIZE // STRIDE
-"""Side of the embedding, in cells."""
+SHADES = 104
+"""Whole shades in a unit of normalised colour: about one for each grey level, and no more than an int8 has numbers."""
 
-LOW_RES_SIZE = 4 * GRID_SIZE
-"""Side of the mask logits before they are scaled up, and of a mask given as prompt."""
+LOGIT_STRIDE = 2
+"""Pixels of the frame per mask logit, per side."""
 
-DECODER_DIM = 96
-"""Channels of tokens and cells inside the decoder."""
+TRUNK_DIM, DRAW_DIM, CROP_DIM = 96, 48, 40
+"""Channels of the decoder at stride 16, at stride 8, and in the crop."""
 
-FINE_DIM = 32
-"""Channels of the embedding that hold stride-4 detail, packed 2×2 into each cell."""
+LOOK_HEADS, LOOK_DIM = 4, 16
+"""In how many ways, and by how many channels each, cells are compared with the clicked ones."""
 
-COLOUR_DIM = 12
-"""Channels of the embedding that hold the mean colours of 4×4 pixels, packed 2×2 into each cell."""
+CROP_CELLS = 48
+"""Side of the crop that the second pass looks at, in cells; a cell gives 2x2 logits."""
 
-EMBED_DIM = DECODER_DIM + FINE_DIM + COLOUR_DIM
-"""Channels of the embedding: an embedding is (EMBED_DIM, GRID_SIZE, GRID_SIZE) float32."""
-
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
-"""Mean and deviation per RGB channel, 0..255, the ones of ``segment_anything``: padding is zero after normalisation."""
+MASKS = 4
+"""The single answer, and three candidates for an ambiguous prompt."""

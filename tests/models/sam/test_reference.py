@@ -15,7 +15,8 @@ import numpy as np
 from samnb import Prompt
 from samnb.models import load_model
 
-model = load_model("tiny")
+from tests.support.earlier_tiny import EARLIER_TINY
+model = load_model("tiny", checkpoint=EARLIER_TINY)
 embedding = model.encode(np.zeros((60, 80, 3), np.uint8))
 assert model.decode(embedding, Prompt.of(points=[(40, 30)])).masks.shape == (3, 60, 80)
 assert "segment_anything.modeling" in sys.modules
@@ -24,9 +25,10 @@ assert "torchvision" not in sys.modules
 
 WHOLE_AFTERWARDS = """
 import inspect
-from samnb.models import tiny
+from samnb.models import tiny_sam
 
-sam = tiny.build_sam()
+from tests.support.earlier_tiny import EARLIER_TINY
+sam = tiny_sam.build_sam(EARLIER_TINY)
 import segment_anything
 assert inspect.getmodule(type(sam)) is segment_anything.modeling.sam
 assert not hasattr(segment_anything, "__wrapped__") and "torchvision" not in sys.modules  # looking is not asking

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from samnb.models.tiny_lite0.backbone import LiteBackbone
-from samnb.models.tiny_lite0.config import FRAME
-from samnb.models.tiny_lite0.crop_pass import Refined
+from samnb.models.tiny.backbone import LiteBackbone
+from samnb.models.tiny.config import FRAME
+from samnb.models.tiny.crop_pass import Refined
+from training import train
 from training.feature_cache import ShardWriter, few_numbers, is_validation, real_samples, real_variant
-from training.lite import train as lite_train
-from training.lite.losses import crop_ious, crop_targets
-from training.lite.samples import LiteSamples, draw_object, draw_patch
+from training.losses import crop_ious, crop_targets
+from training.samples import LiteSamples, draw_object, draw_patch
 
 pytestmark = pytest.mark.slow
 
@@ -118,31 +118,27 @@ def test_what_lies_outside_a_crop_counts_as_missed() -> None:
 
 def test_a_short_training_is_taken_up_again(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(lite_train, "load_backbone", lambda path: LiteBackbone().eval())
-    monkeypatch.setattr(lite_train, "SECOND_ROUND_SHARE", 1.0)
-    monkeypatch.setattr(lite_train, "CELLS", (16, 16, 16))
+    monkeypatch.setattr(train, "load_backbone", lambda path: LiteBackbone().eval())
+    monkeypatch.setattr(train, "SECOND_ROUND_SHARE", 1.0)
+    monkeypatch.setattr(train, "CELLS", (16, 16, 16))
     given = ["--cache", str(cache), "--backbone", "-", "--out", str(tmp_path), "--report", "1"]
-    first = lite_train.Trainer(lite_train.parse([*given, "--steps", "1"]))
+    first = train.Trainer(train.parse([*given, "--steps", "1"]))
     first.samples = LiteSamples(cache, 0, images=1, objects=2)
     first.run()
-    again = lite_train.Trainer(lite_train.parse([*given, "--steps", "1", "--resume"]))
+    again = train.Trainer(train.parse([*given, "--steps", "1", "--resume"]))
     assert again.step == 1
     assert again.seconds > 0
     for mine, theirs in zip(first.net.parameters(), again.net.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     tensors = load_file(tmp_path / "tiny.safetensors")
     assert tensors["image_encoder.backbone.stem.weight"].dtype == torch.float16
-    begun = lite_train.Trainer(
-        lite_train.parse([*given[:5], str(tmp_path / "b"), "--start", str(tmp_path / "tiny.safetensors")])
-    )
+    begun = train.Trainer(train.parse([*given[:5], str(tmp_path / "b"), "--start", str(tmp_path / "tiny.safetensors")]))
     assert torch.allclose(begun.net.decoder.masks.weight, first.average.decoder.masks.weight, atol=1e-3)
     assert "best" in (tmp_path / "progress.jsonl").read_text()
 
 
 def test_the_rate_warms_up_stays_and_falls() -> None:
-    rates = [
-        lite_train.learning_rate(step, progress, 1e-3) for step, progress in ((0, 0), (500, 0.1), (500, 0.5), (900, 1))
-    ]
+    rates = [train.learning_rate(step, progress, 1e-3) for step, progress in ((0, 0), (500, 0.1), (500, 0.5), (900, 1))]
     assert rates[0] < 1e-5
     assert rates[1] == rates[2] == pytest.approx(1e-3)
     assert rates[3] < 2e-5

@@ -166,7 +166,7 @@ def ranked(
 
     A small net's estimate alone ranks masks less well than their stability does (EdgeSAM, 2023), and people click in
     the middle of what they mean. The weights ranked best on pictures that are neither trained on nor in the
-    evaluation set, see ``training/lite/ranking.py``.
+    evaluation set, see ``training/ranking.py``.
 
     Parameters
     ----------

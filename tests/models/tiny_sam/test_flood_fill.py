@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from samnb.models.tiny.flood_fill import (
+from samnb.models.tiny_sam.flood_fill import (
     COLOUR_LEVELS,
     FILL_MAPS,
     TOLERANCES,

@@ -1,4 +1,4 @@
-"""`LiteModel`: the next embedded net as a `Model`. Importing this module imports no torch."""
+"""`LiteModel`: the embedded net as a `Model`. Importing this module imports no torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from .decoder import Decoder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-FAMILY = "tiny_lite0"
-"""The first part of its fingerprints."""
 
 MARK = "image_encoder.backbone.stem.weight"
 """A tensor that only weight files of this net have."""

@@ -1,4 +1,4 @@
-"""The embedded model: its parts, its prompts, its file, and the coins it has to find."""
+"""The earlier embedded model: its parts and its prompts, with the weights that shipped."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
-from samnb.models import tiny
+from samnb.models import tiny_sam
 from samnb.models.sam.reference import import_segment_anything, is_missing_nms
+from tests.support.earlier_tiny import EARLIER_TINY
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def sam() -> Any:
-    return tiny.build_sam()
+    return tiny_sam.build_sam(EARLIER_TINY)
 
 
 @pytest.fixture(scope="module")
 def embedding(sam: Any) -> torch.Tensor:
     rng = np.random.default_rng(0)
-    pixels = torch.from_numpy(rng.normal(size=(1, 3, tiny.IMAGE_SIZE, tiny.IMAGE_SIZE)).astype(np.float32))
+    pixels = torch.from_numpy(rng.normal(size=(1, 3, tiny_sam.IMAGE_SIZE, tiny_sam.IMAGE_SIZE)).astype(np.float32))
     with torch.inference_mode():
         return sam.image_encoder(pixels)
 
@@ -41,7 +41,7 @@ def click(x: float, y: float, label: int = 1) -> tuple[torch.Tensor, torch.Tenso
 
 
 def test_import_is_cheap() -> None:
-    code = "import sys, samnb.models.tiny; sys.exit('torch' in sys.modules or 'segment_anything' in sys.modules)"
+    code = "import sys, samnb.models.tiny_sam; sys.exit('torch' in sys.modules or 'segment_anything' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -50,30 +50,24 @@ def test_only_the_missing_operator_is_forgiven() -> None:
     assert not is_missing_nms(RuntimeError("CUDA driver version is insufficient"))
 
 
-def test_file_is_small_and_says_where_it_comes_from() -> None:
-    assert tiny.WEIGHTS.stat().st_size <= 12 * 2**20
-    with safe_open(tiny.WEIGHTS, "pt") as file:
-        assert {"seed", "command", "commit", "steps", "minutes"} <= set(file.metadata())
-
-
 def test_predictor_drives_it() -> None:
-    predictor = import_segment_anything().SamPredictor(tiny.build_sam())
+    predictor = import_segment_anything().SamPredictor(tiny_sam.build_sam(EARLIER_TINY))
     predictor.set_image(np.full((50, 90, 3), 128, np.uint8))
     masks, scores, low = predictor.predict(np.array([[40, 20]]), np.array([1]))
     assert masks.shape == (3, 50, 90)
-    assert low.shape == (3, tiny.LOW_RES_SIZE, tiny.LOW_RES_SIZE)
+    assert low.shape == (3, tiny_sam.LOW_RES_SIZE, tiny_sam.LOW_RES_SIZE)
     assert np.all((scores >= 0) & (scores <= 1))
     again, _, _ = predictor.predict(box=np.array([10, 10, 60, 40]), mask_input=low[:1], multimask_output=False)
     assert again.shape == (1, 50, 90)
 
 
 def test_embedding_has_the_promised_shape(embedding: torch.Tensor) -> None:
-    assert embedding.shape == (1, tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE)
+    assert embedding.shape == (1, tiny_sam.EMBED_DIM, tiny_sam.GRID_SIZE, tiny_sam.GRID_SIZE)
     assert embedding.dtype == torch.float32
 
 
 def test_parts_built_alone_answer_like_the_whole(sam: Any, embedding: torch.Tensor) -> None:
-    decoder, prompts = tiny.build_mask_decoder(), tiny.build_prompt_encoder()
+    decoder, prompts = tiny_sam.build_mask_decoder(EARLIER_TINY), tiny_sam.build_prompt_encoder(EARLIER_TINY)
     with torch.inference_mode():
         sparse, dense = prompts(click(100, 80), None, None)
         logits, scores = decoder.predict_masks(embedding, prompts.get_dense_pe(), sparse, dense)
@@ -92,7 +86,7 @@ def test_no_click_breaks_it(sam: Any, embedding: torch.Tensor, where: tuple[floa
 
 @pytest.mark.parametrize("level", [-1000.0, 0.0, 1000.0])
 def test_no_mask_prompt_breaks_it(sam: Any, embedding: torch.Tensor, level: float) -> None:
-    masks = torch.full((1, 1, tiny.LOW_RES_SIZE, tiny.LOW_RES_SIZE), level)
+    masks = torch.full((1, 1, tiny_sam.LOW_RES_SIZE, tiny_sam.LOW_RES_SIZE), level)
     logits, scores = decode(sam, embedding, click(50, 50), None, masks)
     assert torch.isfinite(logits).all()
     assert torch.isfinite(scores).all()
@@ -125,29 +119,9 @@ def test_one_embedding_per_prompt(sam: Any, embedding: torch.Tensor) -> None:
     torch.testing.assert_close(logits[1:], decode(sam, both[1:], click(30, 40))[0], rtol=1e-3, atol=1e-3)
 
 
-def test_coins() -> None:
-    """One click a coin: the highest-scored of three masks must be worth showing."""
-    pytest.importorskip("skimage")
-    from benchmarks.evaluate_tiny import evaluate_tiny, load_coins
-
-    figures = evaluate_tiny(*load_coins())
-    assert figures["scored"] >= 0.85
-    assert figures["best"] >= figures["scored"]
-
-
 def test_a_fresh_deep_block_changes_nothing() -> None:
-    encoder, x = tiny.build_image_encoder(weights=None).eval(), torch.rand(1, 112, 6, 6)
+    encoder, x = tiny_sam.build_image_encoder(weights=None).eval(), torch.rand(1, 112, 6, 6)
     with torch.inference_mode():
         assert torch.equal(encoder.deep16(x), x)
         wide = torch.rand(1, 128, 3, 3)
         assert torch.equal(encoder.deep32(wide), wide)
-
-
-def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:
-    assert tiny.WEIGHTS.stat().st_size <= 12e6
-    with safe_open(tiny.WEIGHTS, "pt") as file:
-        about = file.metadata()
-    assert len(about["commit"]) == 40
-    assert int(about["steps"]) > 1000
-    assert about["seed"].isdecimal()
-    assert about["command"].startswith("python -m training.train ")

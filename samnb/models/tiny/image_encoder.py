@@ -13,7 +13,7 @@ from .config import BACKBONE_DIMS, FINE_DIM, MIDDLE_DIM, SEMANTIC_DIM, SHADES
 from .layers import Block, conv_norm
 
 Entry = dict[str, Tensor]
-"""``semantic``, ``middle``, ``fine`` and ``colours`` of B images, see `samnb.models.tiny_lite0.config`."""
+"""``semantic``, ``middle``, ``fine`` and ``colours`` of B images, see `samnb.models.tiny.config`."""
 
 WIDTHS = (24, 56, 128)
 """Channels of the pyramid at strides 4, 8, and 16 and 32."""

@@ -1,4 +1,4 @@
-"""Flood fills from the clicks on an entry's colours, at strides 4 and 2; see `samnb.models.tiny.flood_fill`."""
+"""Flood fills from the clicks on an entry's colours, at strides 4 and 2; see `samnb.models.tiny_sam.flood_fill`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..tiny.flood_fill import TOLERANCES, fill
+from ..tiny_sam.flood_fill import TOLERANCES, fill
 from .config import SHADES
 from .layers import Prompts
 

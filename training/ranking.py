@@ -1,6 +1,6 @@
-"""Choose how candidate masks are ranked: what `ranked` in ``samnb/models/tiny_lite0/decoder.py`` adds up.
+"""Choose how candidate masks are ranked: what `ranked` in ``samnb/models/tiny/decoder.py`` adds up.
 
-``python -m training.lite.ranking WEIGHTS --real real_masks`` clicks once on objects of the pictures that training keeps
+``python -m training.ranking WEIGHTS --real real_masks`` clicks once on objects of the pictures that training keeps
 aside, and of rendered scenes with seeds of their own, and prints the weights whose choice has the highest mean IoU over
 all these sets. With ``--test`` the evaluation set is printed beside them; it must not be used to choose.
 """
@@ -21,7 +21,7 @@ from benchmarks.evaluation_set import SETS
 from samnb.evaluation.cases import Case
 from samnb.masks import mask_iou
 from samnb.masks.clicks import first_click
-from samnb.models.tiny_lite0.decoder import Decoder, middleness, stability
+from samnb.models.tiny.decoder import Decoder, middleness, stability
 from samnb.prompts import Embedding, Prompt
 from training.click_table import open_model, real_cases
 from training.generator import render_scene

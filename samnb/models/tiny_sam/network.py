@@ -5,7 +5,7 @@ ICCV 2023) with five changes that a small network trained for minutes needs:
 
 * clicks and boxes are also drawn as maps and added to the dense embedding: attention need not discover where they are;
 * the decoder gets the similarity of each cell to the clicked ones, which passes through a convolution block;
-* the decoder gets flood fills from the clicks as maps (see `samnb.models.tiny.flood_fill`);
+* the decoder gets flood fills from the clicks as maps (see `samnb.models.tiny_sam.flood_fill`);
 * the embedding carries stride-4 detail and colours in extra channels, which the decoder unpacks for sharper outlines;
 * a mask's score is read from the mask itself, not from a token alone, so it holds at sizes it was not trained on.
 """

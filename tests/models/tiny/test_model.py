@@ -10,19 +10,20 @@ import torch
 from safetensors.torch import save_file
 
 from samnb.errors import CheckpointMismatch, ModelError, PromptError
-from samnb.models import Model, load_model, tiny
-from samnb.models.tiny_lite0.backbone import LiteBackbone, SameConv, fold_pretrained
-from samnb.models.tiny_lite0.config import BACKBONE_DIMS, FRAME, SHADES
-from samnb.models.tiny_lite0.crop_pass import Refined, windows_of
-from samnb.models.tiny_lite0.decoder import middleness, ranked, stability
-from samnb.models.tiny_lite0.fills import FINE_FILLS, fill_maps, shades_of
-from samnb.models.tiny_lite0.image_encoder import ImageEncoder, shaded
-from samnb.models.tiny_lite0.layers import Prompts, draw_prompts, fold_norms, seeds_of
-from samnb.models.tiny_lite0.mask_decoder import MaskDecoder
-from samnb.models.tiny_lite0.model import LiteModel, is_lite_file
+from samnb.models import Model, load_model
+from samnb.models.tiny.backbone import LiteBackbone, SameConv, fold_pretrained
+from samnb.models.tiny.config import BACKBONE_DIMS, FRAME, SHADES
+from samnb.models.tiny.crop_pass import Refined, windows_of
+from samnb.models.tiny.decoder import middleness, ranked, stability
+from samnb.models.tiny.fills import FINE_FILLS, fill_maps, shades_of
+from samnb.models.tiny.image_encoder import ImageEncoder, shaded
+from samnb.models.tiny.layers import Prompts, draw_prompts, fold_norms, seeds_of
+from samnb.models.tiny.mask_decoder import MaskDecoder
+from samnb.models.tiny.model import LiteModel, is_lite_file
 from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
 from samnb.prompts import Embedding, Prompt
 from samnb.store.codecs import from_int8, to_int8
+from tests.support.earlier_tiny import EARLIER_TINY
 
 pytestmark = pytest.mark.slow
 
@@ -206,7 +207,7 @@ def test_the_registry_opens_it_by_its_file(model: LiteModel, weights: Path) -> N
     by_file = load_model("tiny", checkpoint=weights, device="cpu")
     assert isinstance(by_file, LiteModel)
     assert by_file.fingerprint == model.fingerprint
-    assert not isinstance(load_model("tiny"), LiteModel)
+    assert not isinstance(load_model("tiny", checkpoint=EARLIER_TINY), LiteModel)
 
 
 def test_a_mask_that_depends_on_its_threshold_is_not_stable() -> None:
@@ -251,7 +252,7 @@ def test_only_a_lone_click_tells_the_middle(model: LiteModel, embedding: Embeddi
 
 def test_a_weight_file_tells_which_net_it_is_of(weights: Path, tmp_path: Path) -> None:
     assert is_lite_file(weights)
-    assert not is_lite_file(tiny.WEIGHTS)
+    assert not is_lite_file(EARLIER_TINY)
     (tmp_path / "none.safetensors").write_bytes(b"no")
     assert not is_lite_file(tmp_path / "none.safetensors")
 

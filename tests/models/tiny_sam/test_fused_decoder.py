@@ -10,10 +10,11 @@ import skimage.data
 import torch
 
 from samnb.masks import mask_iou
-from samnb.models import load_model, tiny
+from samnb.models import load_model, tiny_sam
 from samnb.models.sam.model import SamModel
-from samnb.models.tiny.fused_decoder import FusedMaskDecoder
+from samnb.models.tiny_sam.fused_decoder import FusedMaskDecoder
 from samnb.prompts import Embedding, Prompt
+from tests.support.earlier_tiny import EARLIER_TINY
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ PROMPTS = {
 
 @pytest.fixture(scope="module")
 def fused() -> SamModel:
-    model = load_model("tiny")
+    model = load_model("tiny", checkpoint=EARLIER_TINY)
     assert isinstance(model, SamModel)
     return model
 
@@ -66,13 +67,13 @@ def test_it_takes_an_earlier_answer(fused: SamModel, plain: SamModel, embedding:
 def test_it_is_the_algebra_not_the_weights(seed: int, labels: list[float]) -> None:
     """Weights drawn at random hide nothing: norms and biases too must be in their place."""
     torch.manual_seed(seed)
-    sam: Any = tiny.build_sam(None)
+    sam: Any = tiny_sam.build_sam(None)
     with torch.inference_mode():
         for parameter in sam.mask_decoder.parameters():
             parameter += (
                 0.3 * torch.randn_like(parameter) / max(parameter.shape[-1] if parameter.ndim > 1 else 1, 1) ** 0.5
             )
-        embedding = torch.randn(1, tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE)
+        embedding = torch.randn(1, tiny_sam.EMBED_DIM, tiny_sam.GRID_SIZE, tiny_sam.GRID_SIZE)
         sparse, dense = sam.prompt_encoder(
             (torch.tensor([[[90.0, 200.0], [250.0, 30.0]]]), torch.tensor([labels])), None, None
         )
@@ -102,10 +103,10 @@ def test_what_it_keeps_of_an_image_is_not_taken_for_another(
 def test_numbers_changed_in_place_are_seen(fused: SamModel) -> None:
     """Who a tensor is does not say what it holds."""
     torch.manual_seed(0)
-    sam: Any = tiny.build_sam(None)
+    sam: Any = tiny_sam.build_sam(None)
     with torch.inference_mode():
         decoder, fresh = FusedMaskDecoder(sam.mask_decoder), FusedMaskDecoder(sam.mask_decoder)
-        image = torch.randn(1, tiny.EMBED_DIM, tiny.GRID_SIZE, tiny.GRID_SIZE)
+        image = torch.randn(1, tiny_sam.EMBED_DIM, tiny_sam.GRID_SIZE, tiny_sam.GRID_SIZE)
         sparse, dense = sam.prompt_encoder((torch.tensor([[[90.0, 200.0]]]), torch.ones(1, 1)), None, None)
         given = {
             "image_pe": sam.prompt_encoder.get_dense_pe(),

@@ -1,1 +1,0 @@
-"""The next embedded model: EfficientNet-Lite0, a small pyramid, and a decoder that looks at an object twice."""
