@@ -61,7 +61,8 @@ class AnnotationActions(AnnotatorPart):
             self.layout.say("will be accepted when its mask is there …")
         else:
             name = self._checked(category or self.palette.chosen)
-            change = self._save(editor.draft, name)
+            change = self._with_attributes(self._save(editor.draft, name), editor.draft)
+            editor.last_accepted = change.after
             editor.do("accept", Draft(), [change])
             self.renderer.apply([change])
             self.layout.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
@@ -102,6 +103,12 @@ class AnnotationActions(AnnotatorPart):
                 return Change(None, self.session.accept(prediction, category=category, index=editor.chosen))
             new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=score)
             return Change(None, new)
+
+    def _with_attributes(self, change: Change, draft: Draft) -> Change:
+        if draft.attributes is None:
+            return change
+        with self.follower.own_change():
+            return Change(change.before, self.session.update(change.after, attributes=dict(draft.attributes)))
 
     @show_errors("Nothing was taken")
     def take(self, proposals: Sequence[Proposal]) -> None:

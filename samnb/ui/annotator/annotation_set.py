@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ...errors import UnknownName
+from ...records import REJECTED
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
@@ -57,8 +58,8 @@ class AnnotationSet:
         """Changes that were made in the session."""
         self.version += 1
         for change in changes:
-            if change.after is None:
-                self._by_id.pop(change.before.id, None)
+            if change.after is None or change.after.review == REJECTED:
+                self._by_id.pop((change.after or change.before).id, None)
             else:
                 self._by_id[change.after.id] = change.after
 

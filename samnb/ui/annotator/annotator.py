@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import ipywidgets
@@ -18,6 +18,7 @@ from ..common.closing import close_tree
 from ..common.error_line import show_errors
 from .annotation_actions import AnnotationActions
 from .annotation_set import AnnotationSet
+from .attribute_actions import AttributeActions
 from .brush_tool import BrushTool
 from .category_actions import CategoryActions
 from .category_palette import Palette
@@ -38,14 +39,17 @@ from .gestures import (
 from .history import edit_state_of
 from .hover import HoverPreview
 from .image_list import ImageList
+from .image_progress import ImageProgress
 from .key_bindings import command_for
 from .layout import AnnotatorLayout
 from .navigation import Navigator
 from .prompt_tool import PromptTool
 from .proposal_tool import ProposalTool
 from .rendering import Renderer
+from .repeat import Repeater
 from .snapshot import Snapshot, show_with_snapshot
 from .tool_settings import ToolSettings
+from .unsure import UnsureActions
 from .viewport import stage_size
 
 if TYPE_CHECKING:
@@ -121,7 +125,11 @@ class Annotator(ipywidgets.VBox):
         super().__init__(self._layout.parts)
         self.add_class("samnb")
         self._follower.start()
-        self.show(first if first is not None else self._image_list.first)
+        # Where the work was left.
+        resumed = session.opened_last(self.dataset) if first is None else None
+        self.show(first or resumed or self._image_list.first)
+        if resumed is not None and resumed.id != getattr(self._image_list.first, "id", None):
+            self._layout.say(f"{resumed.filename}: here you left off")
 
     def _make_parts(self) -> None:
         session, layout = self.session, self._layout
@@ -130,7 +138,7 @@ class Annotator(ipywidgets.VBox):
             self._edit_state,
             on_change=self._draft_changed,
             on_thumbnails=lambda: self._renderer.draw_candidates(),
-            on_failure=partial(self.show_error, "No mask for this prompt"),
+            on_failure=self._no_mask,
             say=layout.say,
         )
         editor, annotations, palette, images = self._editor, self._annotations, self._palette, self._image_list
@@ -144,14 +152,23 @@ class Annotator(ipywidgets.VBox):
         actions = AnnotationActions(renderer, session, editor, annotations, palette, follower, hover, layout)
         self._renderer, self._hover, self._settings, self._follower = renderer, hover, settings, follower
         self._actions = actions
-        self._prompts = PromptTool(renderer, editor, annotations, settings, hover, layout)
         state = self._edit_state
         self._categories = CategoryActions(renderer, session, palette, state, editor, annotations, follower, actions)
+        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
+        self._prompts = PromptTool(renderer, editor, annotations, settings, hover, layout, self._repeater)
         self._brush = BrushTool(renderer, editor, annotations, actions, settings)
-        self._navigator = Navigator(renderer, session, images, editor, annotations, follower, hover, layout)
+        self._unsure = UnsureActions(renderer, session, editor, annotations, follower, actions, layout)
+        self._attributes = AttributeActions(renderer, session, editor, annotations, follower, actions, layout)
+        shown = editor, annotations, follower
+        self._navigator = Navigator(renderer, session, images, *shown, hover, layout, self._unsure)
+        self._progress = ImageProgress(
+            renderer, session, editor, annotations, images, follower, self._navigator, layout
+        )
         self._proposals = ProposalTool(renderer, session, editor, annotations, actions, settings, layout)
         settings.on_tool = self._proposals.changed
         renderer.on_annotations = self._proposals.annotations_changed
+        renderer.on_draft, images.drafts = follower.badges_changed, state.drafts
+        follower.on_first = self._show_first
 
     # -- actions: each is a method of a part ---------------------------------------------------------
 
@@ -192,18 +209,27 @@ class Annotator(ipywidgets.VBox):
     drop_specks = _method_of("_brush", BrushTool.drop_specks)
     smooth = _method_of("_brush", BrushTool.smooth)
 
-    accept = _method_of("_actions", AnnotationActions.accept)
+    same_again = _method_of("_repeater", Repeater.same_again)
+    toggle_accept_on_next = _method_of("_repeater", Repeater.toggle_accept_on_next)
+    accept_on_next = _property_of("_settings", ToolSettings, "accept_on_next")
+
+    accept = _method_of("_unsure", UnsureActions.accept)
+    approve = _method_of("_unsure", UnsureActions.approve)
+    reject = _method_of("_unsure", UnsureActions.reject)
     undo = _method_of("_actions", AnnotationActions.undo)
     redo = _method_of("_actions", AnnotationActions.redo)
     select = _method_of("_actions", AnnotationActions.select)
     select_at = _method_of("_actions", AnnotationActions.select_at)
     edit = _method_of("_actions", AnnotationActions.edit)
     edit_at = _method_of("_actions", AnnotationActions.edit_at)
-    remove = _method_of("_actions", AnnotationActions.remove)
-    remove_selected = _method_of("_actions", AnnotationActions.remove_selected)
+    remove = _method_of("_unsure", UnsureActions.remove)
+    remove_selected = _method_of("_unsure", UnsureActions.remove_selected)
     set_category_of = _method_of("_actions", AnnotationActions.set_category_of)
     raise_ = _method_of("_actions", AnnotationActions.raise_)
     lower = _method_of("_actions", AnnotationActions.lower)
+
+    set_attribute = _method_of("_attributes", AttributeActions.set_attribute)
+    add_attribute = _method_of("_attributes", AttributeActions.add_attribute)
 
     category = _property_of("_categories", CategoryActions, "category")
     choose_category = _method_of("_categories", CategoryActions.choose_category)
@@ -212,6 +238,12 @@ class Annotator(ipywidgets.VBox):
     add_category = _method_of("_categories", CategoryActions.add_category)
     rename_category = _method_of("_categories", CategoryActions.rename_category)
     recolor_category = _method_of("_categories", CategoryActions.recolor_category)
+    move_category = _method_of("_categories", CategoryActions.move_category)
+    merge_category = _method_of("_categories", CategoryActions.merge_category)
+    remove_category = _method_of("_categories", CategoryActions.remove_category)
+
+    mark_image = _method_of("_progress", ImageProgress.mark_image)
+    copy_to_next = _method_of("_progress", ImageProgress.copy_to_next)
 
     next = _method_of("_navigator", Navigator.next)
     previous = _method_of("_navigator", Navigator.previous)
@@ -307,7 +339,18 @@ class Annotator(ipywidgets.VBox):
         self._renderer.draw_draft()
         if self._editor.accept_when_ready and self._editor.is_ready:
             self._editor.accept_when_ready = False
-            self.accept(self._editor.accept_as)
+            self._actions.accept(self._editor.accept_as)
+            self._repeater.go_on()
+
+    def _show_first(self) -> None:
+        self._renderer.draw_header()  # reads the list of images again
+        if self._image_list.first is not None:
+            self._layout.error_line.dismiss()
+            self.show(self._image_list.first)
+
+    def _no_mask(self, error: Exception) -> None:
+        self._repeater.give_up()
+        self.show_error("No mask for this prompt", error)
 
     # -- state ---------------------------------------------------------------------------------------
 

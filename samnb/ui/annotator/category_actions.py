@@ -91,6 +91,41 @@ class CategoryActions(AnnotatorPart):
         self.palette.rename(old, new)
         self.renderer.draw_annotations()
 
+    @show_errors("The category was not moved")
+    def move_category(self, name: str, by: int) -> None:
+        """Put a category `by` places further back, or with a negative number further to the front."""
+        place = self.palette.names.index(name) + by
+        if 0 <= place < len(self.palette.names):
+            with self.follower.own_change():
+                self.session.move_category(name, place)
+            self.follower.renew_categories()
+            self.renderer.draw_annotations()
+
+    @show_errors("The categories were not merged")
+    def merge_category(self, name: str, into: str) -> None:
+        """Give all annotations of a category another one, and remove it; undo of earlier steps uses the other one."""
+        with self.follower.own_change():
+            moved = self.session.merge_category(name, into)
+        self._gone(name, into)
+        self.renderer.say(f"{moved} of {name} are {into} now")
+
+    @show_errors("The category was not removed")
+    def remove_category(self, name: str) -> None:
+        """Remove a category without annotations; one with some can be merged into another."""
+        with self.follower.own_change():
+            self.session.remove_category(name)
+        self._gone(name, "")
+        self.renderer.say(f"{name} is gone")
+
+    def _gone(self, name: str, into: str) -> None:
+        if into:
+            if self.editor.image is not None:
+                self.annotations.replace(self.session.annotations(image=self.editor.image))
+            self.edit_state.rewrite(partial(with_new_name, {name: into}))
+            self.palette.chosen = into if self.palette.chosen == name else self.palette.chosen
+        self.follower.renew_categories()
+        self.renderer.draw_annotations()
+
     @show_errors("The colour was not changed")
     def recolor_category(self, name: str, color: str) -> None:
         """Show a category in another colour, "#rrggbb"."""

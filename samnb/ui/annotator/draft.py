@@ -94,6 +94,8 @@ class Draft:
         Pixels that strokes and tools added or removed; they stay when the prompt changes.
     replaces : int, optional
         Id of the annotation that is edited.
+    attributes : tuple of (name, value), optional
+        Set for when it is accepted; None: those of the edited annotation stay.
 
     Examples
     --------
@@ -114,6 +116,7 @@ class Draft:
     removed: PackedMask | None = None
     replaces: int | None = None
     region: Region | None = None
+    attributes: tuple[tuple[str, bool | str], ...] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.prompt) or self.drawn is not None or self.added is not None

@@ -52,7 +52,7 @@ class Command:
 _OBJECT, _TOOLS, _SAVED, _IMAGES, _VIEW = "This object", "Tools", "Annotations", "Images", "View"
 
 KEYS: tuple[Key, ...] = (
-    Key(_OBJECT, "Enter", "accept the mask", ("enter",), "accept", shift=False),
+    Key(_OBJECT, "Enter", "accept the mask, or the selected unsure find", ("enter",), "accept", shift=False),
     Key(_OBJECT, "Esc", "clear, begin again", ("escape",), "clear"),
     Key(_OBJECT, ", .", "another of the candidate masks (also Alt 1, 2, 3)", (",",), "choose_step", (-1,)),
     Key(_OBJECT, "", "", (".",), "choose_step", (+1,)),
@@ -62,6 +62,8 @@ KEYS: tuple[Key, ...] = (
     Key(_OBJECT, "Ctrl Shift Z", "redo (also Shift Z, Ctrl Y)", ("z",), "redo", ctrl=True, shift=True),
     Key(_OBJECT, "", "", ("z",), "redo", shift=True),
     Key(_OBJECT, "", "", ("y",), "redo", ctrl=True),
+    Key(_OBJECT, "O", "a new box, or a click elsewhere, first accepts this mask", ("o",), "toggle_accept_on_next"),
+    Key(_OBJECT, "R", "the same again here: a box as large as the last object's", ("r",), "same_again", shift=False),
     Key(_TOOLS, "P", "prompt with points and boxes", ("p",), "take_tool", ("prompt",)),
     Key(_TOOLS, "B", "brush", ("b",), "take_tool", ("brush",)),
     Key(_TOOLS, "E", "eraser", ("e",), "take_tool", ("erase",)),
@@ -88,10 +90,24 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(_SAVED, "C", "next category (Shift C: the one before)", ("c",), "category_step", (+1,), shift=False),
     Key(_SAVED, "", "", ("c",), "category_step", (-1,), shift=True),
-    Key(_SAVED, "Del", "delete the selected annotation", ("delete",), "remove_selected"),
+    Key(_SAVED, "Del", "delete the selected annotation, reject an unsure find", ("delete",), "remove_selected"),
+    Key(
+        _SAVED, "Shift R", "copy the selected annotation, or all, to the next image", ("r",), "copy_to_next", shift=True
+    ),
     Key(_IMAGES, "← →", "the image before, the next one", ("arrowleft",), "previous"),
     Key(_IMAGES, "", "", ("arrowright",), "next"),
-    Key(_IMAGES, "N", "next image without annotations", ("n",), "next_open"),
+    Key(_IMAGES, "N", "next unsure find, or next open image: without a state and annotations", ("n",), "next_open"),
+    Key(
+        _IMAGES,
+        "M",
+        "this image is done: on to the next unfinished (Shift M: empty)",
+        ("m",),
+        "mark_image",
+        ("done",),
+        shift=False,
+    ),
+    Key(_IMAGES, "", "", ("m",), "mark_image", ("empty",), shift=True),
+    Key(_IMAGES, "K", "skip this image: on to the next unfinished", ("k",), "mark_image", ("skip",)),
     Key(_IMAGES, "/", "jump to an image by name", ("/",), "ask_for_name"),
     Key(_VIEW, "F", "fit the picture", ("f",), "fit"),
     Key(_VIEW, "0", "100 %: one image pixel, one screen pixel", ("0",), "actual_size"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets
 
 from ..common import style
 from ..common.error_line import ErrorLine
 from .annotation_list import AnnotationList, AnnotationListActions, AnnotationRow
+from .attribute_panel import AttributePanel, AttributePanelActions
 from .category_chips import CategoryChips, ChipActions
 from .filmstrip import Filmstrip, FilmstripActions
 from .help_overlay import HelpOverlay
@@ -20,10 +21,21 @@ from .side_panel import Candidates, Counts, header
 from .stage import Stage
 from .toolbar import MaskToolActions, MaskTools, Toolbar, ToolbarActions
 
+if TYPE_CHECKING:
+    from ...records import AttributeRecord
+
 _HINT = "click adds · shift-click takes away · drag a box · Enter accepts · ? all keys"
 
 
-class AnnotatorActions(ToolbarActions, MaskToolActions, ChipActions, AnnotationListActions, FilmstripActions, Protocol):
+class AnnotatorActions(
+    ToolbarActions,
+    MaskToolActions,
+    ChipActions,
+    AnnotationListActions,
+    AttributePanelActions,
+    FilmstripActions,
+    Protocol,
+):
     """The calls that the parts of the layout make: the annotator."""
 
     def accept(self) -> None: ...
@@ -62,6 +74,7 @@ class AnnotatorLayout:
         self._chips = CategoryChips(actions, on_entered=self._entered)
         self._list = AnnotationList(actions)
         self._mask_tools = MaskTools(actions)
+        self._attributes = AttributePanel(actions, on_entered=self._entered)
         self._help = HelpOverlay(self.toggle_help)
         self._accept = style.tool("Accept ⏎", lambda: actions.accept(), "Keep this mask (Enter)", "samnb-primary")
         self._clear = style.tool("Clear", lambda: actions.clear(), "Start this object again (Esc)")
@@ -79,6 +92,7 @@ class AnnotatorLayout:
                 self._candidates,
                 style.box(self._accept, self._clear, classes=("samnb-row",)),
                 self._mask_tools,
+                self._attributes,
                 self._list,
             ]
         )
@@ -131,6 +145,10 @@ class AnnotatorLayout:
         self._chips.show_counts(Counter(entry.category for entry in entries))
         self.on_changed()
 
+    def show_attributes(self, records: Sequence[AttributeRecord], values: Mapping[str, bool | str] | None) -> None:
+        """The declared attributes, with the values of the object being edited, or of the selected annotation."""
+        self._attributes.show(records, values)
+
     @property
     def categories_editor(self) -> CategoryChips:
         """The chips; `toggle_editor` opens the fields for the chosen one's name and colour."""
@@ -138,9 +156,9 @@ class AnnotatorLayout:
 
     # -- tools and look ----------------------------------------------------------------------------
 
-    def show_tool(self, name: str, *, hover: bool = False, detail: bool = False) -> None:
-        """The chosen tool: "prompt", "brush" or "erase"; whether hover and detail are on."""
-        self._toolbar.show_tool(name, hover=hover, detail=detail)
+    def show_tool(self, name: str, *, hover: bool = False, detail: bool = False, on_next: bool = False) -> None:
+        """The chosen tool: "prompt", "brush" or "erase"; whether hover, detail and accept on next are on."""
+        self._toolbar.show_tool(name, hover=hover, detail=detail, on_next=on_next)
 
     def show_brush_size(self, radius: float) -> None:
         """The brush's radius in image pixels."""

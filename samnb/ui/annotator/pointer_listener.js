@@ -77,7 +77,7 @@ function render({ model, el }) {
 
   // -- the pointer -----------------------------------------------------------------------------------------------
 
-  let pressed = null, space = false, over = false, rect = null;
+  let pressed = null, space = false, over = false, rect = null, rested = null;
 
   const at = (e) => {
     rect = rect && pressed !== null ? rect : el.getBoundingClientRect();
@@ -117,6 +117,7 @@ function render({ model, el }) {
   on("pointermove", (e) => {
     if (e.movementX || e.movementY) over = true;
     showRing(e);
+    rested = at(e);
     if (pressed === e.pointerId) {
       const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
       const way = (all.length ? all : [e]).map((each) => { const p = at(each); return [p.x, p.y]; });
@@ -186,7 +187,8 @@ function render({ model, el }) {
       space = true;
       if (pressed === null) el.style.cursor = "grab";
     } else if (wanted(e)) {
-      urgent({ event: "key", key: nameOf(e), ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey, alt: e.altKey });
+      const modifiers = { ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey, alt: e.altKey };
+      urgent({ event: "key", key: nameOf(e), ...modifiers, ...(over && rested) });
     } else {
       return;
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...encoding.regions import region_around
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .gestures import BoxDrag, PointDrag
     from .hover import HoverPreview
     from .layout import AnnotatorLayout
+    from .repeat import Repeater
     from .tool_settings import ToolSettings
 
 
@@ -29,6 +31,7 @@ class PromptTool(AnnotatorPart):
     settings: ToolSettings
     hover_preview: HoverPreview
     layout: AnnotatorLayout
+    repeater: Repeater
 
     @property
     def _prompt(self) -> Prompt:
@@ -43,6 +46,8 @@ class PromptTool(AnnotatorPart):
         if background and not begun:
             # Alone it means nothing, and the model answers with any mask.
             self.layout.say("first a point on the object, or a box; then points where it is not")
+        elif not background and not self.repeater.begin(partial(self.click, x, y), (x, y)):
+            return
         elif not self.editor.accept_is_pending():
             label = BACKGROUND if background else FOREGROUND
             self.editor.push("point", self._prompt.with_point(x, y, label=label), refine=True)
@@ -52,7 +57,7 @@ class PromptTool(AnnotatorPart):
         """Put a box around the object, from any corner to the opposite one; replaces an earlier box."""
         self.hover_preview.end()
         self.layout.stage.show_prompt(self._prompt)
-        if not self.editor.accept_is_pending():
+        if self.repeater.begin(partial(self.drag_box, x0, y0, x1, y1)) and not self.editor.accept_is_pending():
             box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
             self.editor.push("box", self._prompt.with_box(box))
 

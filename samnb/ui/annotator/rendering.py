@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...masks import mask_polygons
+from ...records import UNSURE
 from ..common import style
 from ..common.error_line import show_errors
 from .annotation_list import AnnotationRow
@@ -22,6 +23,7 @@ from .snapshot import draw_annotated, draw_snapshot
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
     from ...masks.geometry import Mask
+    from ...records import AttributeRecord
     from ..common.background import LatestOnlyWorker
     from ..session_protocol import AnnotatorSession
     from .annotation_set import AnnotationSet
@@ -73,6 +75,10 @@ class Renderer:
         self._hidden: int | None = None
         self.on_annotations: Callable[[], None] = lambda: None
         """Called when annotations of the image shown, or the image, changed."""
+        self.attributes: Sequence[AttributeRecord] = session.attributes()
+        self.on_draft: Callable[[], None] = lambda: None
+        """Called when a draft was begun or ended."""
+        self._has_draft = False
         self._tolerance_drawn = 0.0
         failed = partial(self.show_error, "Not all annotations could be drawn")
         ready = self.draw_annotations
@@ -107,6 +113,9 @@ class Renderer:
             layout.say(f"encoding {editor.image.filename}, first time only …")
         if draft.replaces != self._hidden:
             self.draw_annotations()
+        if bool(draft) != self._has_draft:
+            self._has_draft = bool(draft)
+            self.on_draft()
 
     def _draw_mask(self) -> None:
         editor, layout = self._editor, self._layout
@@ -148,6 +157,7 @@ class Renderer:
         """Enable or disable the buttons."""
         history = self._editor.history if self._editor.image is not None else None
         editing = bool(self._editor.draft)
+        self.draw_attributes()
         self._layout.allow(
             accept=editing,
             undo=history is not None and history.can_undo,
@@ -162,6 +172,7 @@ class Renderer:
         assert self._editor.image is not None
         self._annotations.apply(changes)
         self._image_list.mark_annotated(self._editor.image, bool(self._annotations))
+        self._image_list.mark_unsure(self._editor.image, any(a.review == UNSURE for a in self._annotations))
         self.draw_annotations()
         self.draw_header()
         self.on_annotations()
@@ -183,6 +194,19 @@ class Renderer:
         self._layout.show_annotations(shapes, rows, self._annotations.selected)
         self.draw_categories()
         self.draw_buttons()
+
+    @property
+    def attribute_values(self) -> dict[str, bool | str] | None:
+        """The attributes of the object being edited, else of the selected annotation; None: there is no object."""
+        draft = self._editor.draft
+        if draft and draft.attributes is not None:
+            return dict(draft.attributes)
+        found = self._annotations.get(draft.replaces if draft else self._annotations.selected)
+        return dict(found.attributes) if found is not None else {} if draft else None
+
+    def draw_attributes(self) -> None:
+        """The declared attributes, and the values of the object."""
+        self._layout.show_attributes(self.attributes, self.attribute_values)
 
     def draw_categories(self) -> None:
         """The categories and the chosen one."""

@@ -70,6 +70,8 @@ class Stage:
         self._trail: Stroke | None = None
         self._brush_radius = 0.0
         self._drawn: object = None
+        self.pointer: tuple[float, float] | None = None
+        """The image pixel under the pointer when a key was pressed; None: it was beside the picture."""
         width, height = self.view.canvas_size
         self.canvas = ipycanvas.MultiCanvas(4, width=width, height=height)
         # The page scales the canvas with its box, so coordinates are right before its size is known here.
@@ -231,11 +233,17 @@ class Stage:
             elif kind == "settled":
                 self.redraw()
             elif kind == "key":
+                self._note_pointer(event)
                 self._on_key(str(event.get("key", "")), *(bool(event.get(name)) for name in ("ctrl", "shift", "alt")))
             else:
                 meant = self._gestures.read(event, self.view, self._prompt.points)
                 if meant is not None:
                     self._pass_on(meant)
+
+    def _note_pointer(self, event: dict[str, Any]) -> None:
+        x, y = event.get("x"), event.get("y")
+        known = isinstance(x, int | float) and isinstance(y, int | float) and self.view.holds(x, y)
+        self.pointer = self.view.to_image(x, y) if known else None
 
     def _pass_on(self, meant: Gesture) -> None:
         if isinstance(meant, Zoom):

@@ -39,6 +39,7 @@ class ToolSettings:
         self.on_tool: Callable[[], None] = lambda: None
         """Called when another tool was taken."""
         self._tool, self._hover_on, self._detail_on = "prompt", False, False
+        self._accept_on_next = False
         self._brush_radius, self._opacity, self._contour = 8.0, 0.4, False
         self._show_tool()
         self.brush_radius = self._brush_radius
@@ -84,10 +85,20 @@ class ToolSettings:
         self._detail_on = bool(wanted)
         self._show_tool()
 
+    @property
+    def accept_on_next(self) -> bool:
+        """Whether a new box, or a click elsewhere, first accepts the mask that is shown."""
+        return self._accept_on_next
+
+    @accept_on_next.setter
+    def accept_on_next(self, wanted: bool) -> None:
+        self._accept_on_next = bool(wanted)
+        self._show_tool()
+
     def _show_tool(self) -> None:
         self._layout.stage.tool = self._tool
         self._layout.stage.wants_hover = self._tool == "proposals" or (self._hover_on and self._tool == "prompt")
-        self._layout.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on)
+        self._layout.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on, on_next=self._accept_on_next)
 
     @property
     def brush_radius(self) -> float:

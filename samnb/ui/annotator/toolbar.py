@@ -39,6 +39,7 @@ class ToolbarActions(Protocol):
     def undo(self) -> None: ...
     def redo(self) -> None: ...
     def toggle_help(self) -> None: ...
+    def toggle_accept_on_next(self) -> None: ...
 
 
 class MaskToolActions(Protocol):
@@ -67,6 +68,7 @@ class Toolbar(ipywidgets.Box):
         }
         self._hover = style.tool("Hover", lambda: self._toggle_hover(), "")
         self._detail = style.tool("Detail", lambda: self._toggle_detail(), "")
+        self._on_next = style.tool("Auto ⏎", lambda: actions.toggle_accept_on_next(), "")
         self._look = style.tool("", self.toggle_look, "How masks look: opacity, outlines", icon="adjust")
         self._brush_extra, self._look_extra = self._make_brush(), self._make_look()
         groups = (
@@ -84,7 +86,7 @@ class Toolbar(ipywidgets.Box):
             _group(self.undo, self.redo),
             _group(*self._tools.values()),
             self._brush_extra,
-            _group(self._hover, self._detail, self._look),
+            _group(self._hover, self._detail, self._on_next, self._look),
             self._look_extra,
             style.tool("?", lambda: actions.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
         )
@@ -94,8 +96,8 @@ class Toolbar(ipywidgets.Box):
         self.show_tool("prompt", hover=False)
         self.allow(undo=False, redo=False)
 
-    def show_tool(self, name: str, *, hover: bool, detail: bool = False) -> None:
-        """The chosen tool, and whether hover and detail are on."""
+    def show_tool(self, name: str, *, hover: bool, detail: bool = False, on_next: bool = False) -> None:
+        """The chosen tool, and whether hover, detail and accept on next are on."""
         for each, _, tooltip in _TOOLS:
             widget = self._tools[each]
             widget.tooltip = tooltip + (", taken" if each == name else "")
@@ -105,6 +107,9 @@ class Toolbar(ipywidgets.Box):
         what = "Show the model what is on the screen alone: small objects keep their detail (D)"
         self._detail.tooltip = f"{what}: {'on' if detail else 'off'}"
         style.set_class(self._detail, "samnb-chosen", detail)
+        what = "A new box, or a click elsewhere, first accepts this mask (O)"
+        self._on_next.tooltip = f"{what}: {'on' if on_next else 'off'}"
+        style.set_class(self._on_next, "samnb-chosen", on_next)
         style.show(self._brush_extra, name in ("brush", "erase"))
 
     def allow(self, *, undo: bool, redo: bool) -> None:
