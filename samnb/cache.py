@@ -130,7 +130,7 @@ class EmbeddingCache:
         )
         remote = chosen("remote", remote, ())
         self._owns_remote = not isinstance(remote, RemoteTiers)
-        self._remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
+        self.remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
         self._unstored: set[str] = set()  # entries without room on the disk, in memory only
         self._headers: dict[str, Mapping[str, str]] = {}  # of entries in memory, if entries expire
         self._observers = StoreObservers()
@@ -198,7 +198,7 @@ class EmbeddingCache:
 
     def ensure_local(self, key: str) -> bool:
         """Make sure the entry is here, fetched from a remote tier if needed; False if no tier has it. Not read."""
-        return key in self or (bool(self._remote) and self.get(key) is not None)
+        return key in self or (bool(self.remote) and self.get(key) is not None)
 
     def put(self, key: str, embedding: Embedding, *, about: Mapping[str, str]) -> Embedding:
         """Store an embedding, and return it as `get` will: converted to the storage dtype and back.
@@ -222,7 +222,7 @@ class EmbeddingCache:
         if self._evictor is not None:
             self._evictor.write(key, raw)
         self._remember(key, kept, raw)
-        self._remote.publish(key, raw)
+        self.remote.publish(key, raw)
         return kept
 
     def add_raw(self, key: str, raw: bytes) -> bool:
@@ -251,8 +251,8 @@ class EmbeddingCache:
 
     def publish(self, key: str) -> None:
         """Queue the folder's entry for the remote tiers: for entries that other processes stored here."""
-        if self._remote and self._disk is not None and (raw := self._disk.read_raw(key)) is not None:
-            self._remote.publish(key, raw)
+        if self.remote and self._disk is not None and (raw := self._disk.read_raw(key)) is not None:
+            self.remote.publish(key, raw)
 
     def get_or_compute(
         self, key: str, compute: Callable[[], Embedding], *, about: Mapping[str, str]
@@ -302,7 +302,7 @@ class EmbeddingCache:
     def set_aside(self, key: str, reason: str) -> None:
         """Move an entry to quarantine that is sound and not what its key says; remote tiers delete theirs."""
         self._forget(check_key(key))
-        self._remote.discard(key)
+        self.remote.discard(key)
         if self._disk is not None and self._disk.set_aside(key, reason):
             self._count("quarantined")
 
@@ -324,7 +324,7 @@ class EmbeddingCache:
         """
         with self._lock:
             counts = dict(self._counts)
-        remote = self._remote.stats()
+        remote = self.remote.stats()
         return read_stats(
             self._disk, self._evictor, self._memory, remote, counts, exact_up_to=COUNTED_EXACTLY, models=models
         )
@@ -380,11 +380,11 @@ class EmbeddingCache:
 
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> int:
         """Wait until the remote tiers have all computed entries; returns how many are left after the timeout."""
-        return self._remote.flush(timeout)
+        return self.remote.flush(timeout)
 
     def close(self) -> None:
         """Finish background work, release pins and close remote tiers; the folder can still be used."""
-        self._remote.close() if self._owns_remote else self._remote.flush()
+        self.remote.close() if self._owns_remote else self.remote.flush()
         if self._evictor is not None:
             self._evictor.wait(timeout=10)
             self._evictor.pins.clear()
@@ -411,7 +411,7 @@ class EmbeddingCache:
 
     def _fetch(self, key: str) -> Embedding | None:
         """Copy an entry from a remote tier, which has verified it, into the folder."""
-        if (found := self._remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
+        if (found := self.remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
             return None
         embedding = deserialize(found[0], key)
         try:

@@ -34,6 +34,8 @@ Catch `SamnbError` to catch them all. Each class also derives from the matching 
     ├── FormatError (ValueError)        a file to import that is not of that format
     ├── PackageMissing (ImportError)    an optional package that is not installed
     ├── NothingToMeasure (ValueError)   an evaluation without a single known mask
+    ├── WorkersLost (ConnectionError)   a cluster or an executor that takes no more work
+    ├── ShardError (ValueError)         a shard that does not exist
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
 
 A message says which thing failed, what was expected, what was found, and what to do next.
@@ -74,6 +76,7 @@ __all__ = [
     "SessionReadOnly",
     "SessionTooNew",
     "SettingError",
+    "ShardError",
     "StoreError",
     "TemplateError",
     "TemplateMismatch",
@@ -81,6 +84,7 @@ __all__ = [
     "UnknownName",
     "UnknownOption",
     "WorkWouldBeLost",
+    "WorkersLost",
 ]
 
 AnyPath = str | PathLike[str]
@@ -340,6 +344,14 @@ class NothingToMeasure(SamnbError, ValueError):
             f"{where}: no mask to measure a model on. Accept some annotations by hand (Session.annotate), "
             "or give a COCO file or a folder of mask pictures: samnb evaluate --help."
         )
+
+
+class WorkersLost(SamnbError, ConnectionError):
+    """A cluster or an executor that takes no more work. What was finished is kept; the same call does the rest."""
+
+
+class ShardError(SamnbError, ValueError):
+    """A shard of a session's images that does not exist."""
 
 
 class ModelError(SamnbError, RuntimeError):

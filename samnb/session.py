@@ -451,6 +451,7 @@ class Session(CategoryMethods, ImageStateMethods):
         *,
         images: Iterable[ImageRef] | None = None,
         features: Iterable[str] | None = None,
+        on: Any = None,
         executor: Executor | None = None,
         show: bool = True,
     ) -> Job:
@@ -465,15 +466,18 @@ class Session(CategoryMethods, ImageStateMethods):
         features : iterable of str, optional
             Other models whose embeddings are computed too, after those of the session's model; their events have the
             model's name as "features". None: those that saved templates compare; (): none.
+        on : Client, str or Executor, optional
+            Workers: a ``distributed.Client``, its address ``"tcp://host:8786"``, or any `concurrent.futures` executor.
+            They load the model themselves, and need the pictures under the same paths, and the session's folder or a
+            remote tier of its store; see docs/many-machines.md. None: one after the other in this process.
         executor : Executor, optional
-            Any `concurrent.futures` executor; its workers load the model themselves and need the
-            files and the store under the same paths. None: one after the other in this process.
+            The earlier name of `on`.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
         records = self._library.files(dataset, images)
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        work = partial(prewarm_models, executor=executor, left_out=left_out)
+        work = partial(prewarm_models, on=executor if on is None else on, left_out=left_out)
         total = len(records) * len(encoders)
         job = Job("prewarm", lambda control: work(self._tasks(encoders, records), control=control), total=total)
         by_name = {record.filename: record for record in records}
@@ -486,12 +490,13 @@ class Session(CategoryMethods, ImageStateMethods):
         *,
         images: Iterable[ImageRef] | None = None,
         features: Iterable[str] | None = None,
+        on: Any = None,
         executor: Executor | None = None,
     ) -> Iterator[Event]:
         """The same as `prewarm`, in this thread: an iterator of its events."""
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
         tasks = self._tasks(encoders, self._library.files(dataset, images))
-        return prewarm_models(tasks, executor=executor, left_out=left_out)
+        return prewarm_models(tasks, on=executor if on is None else on, left_out=left_out)
 
     # -- prompts and annotations -------------------------------------------------------------------
 
