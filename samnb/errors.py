@@ -33,6 +33,7 @@ Catch `SamnbError` to catch them all. Each class also derives from the matching 
     ├── RecipeError (ValueError)        a recipe that cannot be read, or not be replayed here
     ├── FormatError (ValueError)        a file to import that is not of that format
     ├── PackageMissing (ImportError)    an optional package that is not installed
+    │   └── ReaderMissing (ImageError)  the one that reads a picture's format
     ├── NothingToMeasure (ValueError)   an evaluation without a single known mask
     ├── WorkersLost (ConnectionError)   a cluster or an executor that takes no more work
     ├── ShardError (ValueError)         a shard that does not exist
@@ -70,6 +71,7 @@ __all__ = [
     "PackageMissing",
     "PointOutsideImage",
     "PromptError",
+    "ReaderMissing",
     "RecipeError",
     "SamePixels",
     "SamnbError",
@@ -334,6 +336,10 @@ class PackageMissing(SamnbError, ImportError):
         super().__init__(
             f'{what} needs {package}, which is not installed: pip install "samnb[{extra}]". {instead}'.strip()
         )
+
+
+class ReaderMissing(ImageError, PackageMissing):
+    """A picture whose format an optional package reads, which is not installed."""
 
 
 class NothingToMeasure(SamnbError, ValueError):

@@ -109,7 +109,8 @@ class Names:
 
     def stem(self, name: str) -> str:
         """A free file name without suffix that fits every file system, for an item of that name."""
-        return self.free(safe(os.path.splitext(name)[0], "image"))
+        # What follows the name of a stack tells its pictures apart: "plate.tif[z=3]".
+        return self.free(safe(name if name.endswith("]") else os.path.splitext(name)[0], "image"))
 
 
 def safe(name: str, instead: str) -> str:
