@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import errors, models
     from .cache import EmbeddingCache
+    from .images.lazy import View
     from .prompts import Prediction, Prompt
     from .session import Session
     from .templates import Template
 
 __version__ = "0.1.0"
 
-__all__ = ["EmbeddingCache", "Prediction", "Prompt", "Session", "Template", "__version__", "errors", "models"]
+__all__ = ["EmbeddingCache", "Prediction", "Prompt", "Session", "Template", "View", "__version__", "errors", "models"]
 
 _HOME = {
     "EmbeddingCache": "cache",
@@ -32,6 +33,7 @@ _HOME = {
     "Prompt": "prompts",
     "Session": "session",
     "Template": "templates",
+    "View": "images.lazy",
 }
 _SUBMODULES = (
     *("cache", "catalog", "demo", "errors", "images", "jobs", "masks"),

@@ -19,6 +19,7 @@ from .annotations.annotation import Annotation, Annotations
 from .annotations.changes import AnnotationChanges
 from .annotations.service import AnnotationService
 from .annotations.session_methods import CategoryMethods, ImageStateMethods
+from .annotations.stacks import StackMethods
 from .atomic_files import file_in_the_way
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
@@ -40,10 +41,12 @@ from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
 from .exchange.report import ImportReport
 from .images import thumbnail
+from .images.lazy import View
 from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
+from .ingest.views import Stack
 from .jobs import Event, Job, Signal
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
@@ -76,7 +79,7 @@ __all__ = ["Session", "catalog_url", "session_folder"]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
-class Session(CategoryMethods, ImageStateMethods):
+class Session(CategoryMethods, ImageStateMethods, StackMethods):
     """A folder with images, known by their pixels, with their embeddings and their annotations.
 
     Parameters
@@ -167,7 +170,15 @@ class Session(CategoryMethods, ImageStateMethods):
 
     # -- images and datasets -----------------------------------------------------------------------
 
-    def add(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddReport:
+    def add(
+        self,
+        source: Any,
+        *,
+        dataset: str = "default",
+        stack: Stack = None,
+        view: View | None = None,
+        show: bool = True,
+    ) -> AddReport:
         """Add pictures to a dataset; a bad one is reported and the rest continues.
 
         Written rows stay, also after an interrupt: the same call continues from there.
@@ -180,6 +191,11 @@ class Session(CategoryMethods, ImageStateMethods):
             bytes unchanged. Bytes may have a name:
             ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
         dataset : str
+        stack : bool, str or sequence of str, optional
+            Of files with several pictures: the axes, such as "z", "t" or "page", of which every picture becomes an
+            image, named ``plate.tif[z=3]``; True: all axes. Default: the first picture alone.
+        view : View, optional
+            Which channels of a scientific picture are shown, with which limits; see `samnb.View`.
         show : bool
             Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
 
@@ -190,19 +206,28 @@ class Session(CategoryMethods, ImageStateMethods):
         KeyboardInterrupt
             After the current image is finished; its message has the progress. A second Ctrl+C stops at once.
         """
-        return run_shown(self._followed(self._library.add(source, dataset=dataset, start=False)), show=show)
+        job = self._library.add(source, dataset=dataset, stack=stack, view=view, start=False)
+        return run_shown(self._followed(job), show=show)
 
-    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob:
+    def add_job(
+        self,
+        source: Any,
+        *,
+        dataset: str = "default",
+        stack: Stack = None,
+        view: View | None = None,
+        show: bool = True,
+    ) -> IngestJob:
         """Add pictures as `add` does, in the background; `await` it, or call `.wait()`. Then it has a `report`.
 
         Parameters
         ----------
-        source, dataset
+        source, dataset, stack, view
             As in `add`.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
         """
-        return _shown(self._followed(self._library.add(source, dataset=dataset)), show)
+        return _shown(self._followed(self._library.add(source, dataset=dataset, stack=stack, view=view)), show)
 
     def upload(self, *, dataset: str = "default") -> Upload:
         """A widget to add files from the browser's computer, for the last line of a notebook cell."""

@@ -33,6 +33,7 @@ from .lazy.view import View
 from .lazy.view_files import ViewFile, pixels_and_hash, shown_and_hash, stamp_of, view_in
 from .opening import check_size, open_header, open_picture
 from .perceptual import compute_perceptual_hash
+from .tiff_check import is_doubtful, is_right
 
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _ORIENTATION_TAG = 0x0112
@@ -332,7 +333,9 @@ def _decode_lazily(content: bytes, path: AnyPath) -> _Decoded:
         pixels, values_hash = pixels_and_hash(source, mapping, {}, path)
         if values_hash == pixel_hash(pixels):
             values_hash = ""
-        shown_as = str(mapping) if values_hash else ""
+        count = len(about.channels)
+        others = f", of {count} channels" if count > len(mapping.channels) else ""
+        shown_as = f"{mapping}{others}" if values_hash else ""
         return _Decoded(Image.fromarray(pixels), values_hash, frames=about.slices, shown_as=shown_as)
 
 
@@ -341,8 +344,10 @@ def _decode_by_pillow(content: bytes, path: AnyPath) -> _Decoded:
         if image.format == "TIFF":
             depth.check_tiff(image, path)
         deep, orientation = depth.deep_colour(content, image), orientation_of(image)
-        frames = count_frames(content, image)
+        frames, doubtful = count_frames(content, image), is_doubtful(image)
         decoded = _decoded(image, path, frames=frames)
+        if doubtful and not is_right(content, image, orientation, path):
+            return _decode_lazily(content, path)
         return _deeper(content, image, decoded, orientation) if deep else decoded
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import ImageError, UnknownName
 from ..depth import limits_of
-from .description import SourceDescription
+from .description import ALPHA, SourceDescription
 from .mapping import PixelMapping, ShownChannel, checked_color
 from .source import BaseSource
 from .statistics import ValueRange, ranges_of
@@ -89,14 +89,14 @@ class View:
 
     def _colors(self, about: SourceDescription) -> dict[int, str]:
         """The colour of each shown channel, by its number."""
-        count = len(about.channels)
         if self.channels is None:
             if about.colour == "rgb":
                 return dict(enumerate(_RGB))
-            if count == 1:
-                return {0: "#ffffff"}
-            own = {at: one.color for at, one in enumerate(about.channels) if one.color}
-            return own or dict(enumerate(_RGB[:count]))
+            shown = [at for at, one in enumerate(about.channels) if one.name != ALPHA] or [0]
+            if len(shown) == 1:
+                return {shown[0]: "#ffffff"}
+            own = {at: about.channels[at].color for at in shown if about.channels[at].color}
+            return own or dict(zip(shown, _RGB, strict=False))
         if isinstance(self.channels, str | int):
             return {self._index(self.channels, about): "#ffffff"}
         if isinstance(self.channels, Mapping):
