@@ -1060,6 +1060,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         dataset: str | None = None,
         *,
         images: Iterable[ImageRef] | None = None,
+        on: Any = None,
         show: bool = True,
     ) -> Job:
         """Find a template's objects on images, in the background; `await` it, or `.wait()`.
@@ -1075,16 +1076,23 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
             None: all images.
         images : iterable, optional
             Only these, in this order.
+        on : Client, str or Executor, optional
+            Workers, as for `prewarm`; events then come in order of completion.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
-        return _shown(self._templates.apply(template, dataset, images), show)
+        return _shown(self._templates.apply(template, dataset, images, on), show)
 
     def apply_stream(
-        self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
+        self,
+        template: Template | str,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        on: Any = None,
     ) -> Iterator[Event]:
         """The same as `apply`, in this thread: an iterator of its events."""
-        return self._templates.apply_stream(template, dataset, images)
+        return self._templates.apply_stream(template, dataset, images, on)
 
     def undo_apply(
         self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None

@@ -49,6 +49,7 @@ class WorkerSetup:
     folder: str
     dtype: str
     limits: Limits
+    longest: int | None = None
     remote: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -64,6 +65,7 @@ class WorkerSetup:
             folder=str(cache.folder or ""),
             dtype=cache.dtype,
             limits=cache.limits,
+            longest=encoder.longest,
             remote=cache.remote.urls,
         )
 
@@ -119,6 +121,7 @@ class _WorkerEncoder(Encoder):
 
     def __init__(self, model: Model, cache: EmbeddingCache, setup: WorkerSetup):
         super().__init__(model, cache, cast(Catalog, None), checkpoint=setup.checkpoint, device=setup.device)
+        self.longest = setup.longest  # of the session, not of this process's environment
 
     def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
         return {task.key for task in tasks if task.key in self.cache}

@@ -140,3 +140,30 @@ def test_two_calls_at_once_share_the_work(cluster: Cluster, tmp_path: Path) -> N
         assert [sum(event.images for event in job.events) for job in jobs] == [100, 100]
         assert sum(last["computed"] for last in lasts) == 100
         assert set(cluster.encodes().values()) == {1}
+
+
+def test_apply_finds_what_one_process_finds(cluster: Cluster, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(24):
+        pixels = np.full((160, 160, 3), 120, np.uint8)
+        x, y = 5 + 4 * number, 90 - 3 * number
+        pixels[y : y + 50, x : x + 50] = (220, 30, 30)
+        Image.fromarray(pixels).save(folder / f"{number:02}.png")
+    found = []
+    for name, on in (("here", None), ("there", cluster.client)):
+        with Session(tmp_path / name, model="counting") as session:
+            session.add(folder, show=False)
+            for picture, x, y in (("00.png", 20, 110), ("05.png", 50, 100)):
+                session.accept(session.predict(picture, points=[(x, y)]), category="red")
+            template = session.template("red")
+            job = session.apply(template, on=on, show=False)
+            last = job.wait(60)
+            assert (last["computed"], last["failed"]) == (24, 0), job.events
+            names = {image.id: image.filename for image in session.images()}
+            records = [one.record for one in session.annotations() if one.source != "hand"]
+            found.append({(names[one.image_id], one.category, str(one.rle), one.score) for one in records})
+            again = session.apply(template, on=on, show=False).wait(60)
+            assert (again["computed"], again["skipped"]) == (0, 24)
+    assert len(found[0]) == 22  # all but the examples: what has an annotation gets no second one
+    assert found[0] == found[1]
