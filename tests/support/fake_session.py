@@ -55,6 +55,10 @@ class FakeAnnotation:
     attributes: dict = field(default_factory=dict)
 
     @property
+    def rle(self):
+        return encode_rle(self.mask)
+
+    @property
     def bbox(self):
         return mask_bbox(self.mask)
 

@@ -424,8 +424,8 @@ def test_tools_set_and_call_and_show(layout, hand):
     layout._toolbar._hover.click()
     layout._toolbar._detail.click()
     layout._toolbar._size.value = 20
-    layout._toolbar._opacity.value = 60
-    layout._toolbar._contour.value = True
+    layout._toolbar.view._controls["opacity"].value = 60
+    layout._toolbar.view._controls["contour"].value = True
     expected = [("tool", "brush"), ("hover_on", True), ("detail_on", True), ("brush_radius", 20)]
     expected += [("opacity", 0.6), ("contour", True)]
     assert hand.calls == expected

@@ -16,13 +16,22 @@ _ROWS = 40
 
 @dataclass(frozen=True)
 class AnnotationRow:
-    """One line of the list of annotations; `color` is "#rrggbb", or "" for that of the category's place."""
+    """One line of the list of annotations.
+
+    Parameters
+    ----------
+    color : str
+        "#rrggbb", or "" for that of the category's place.
+    unsure : str
+        Where a find comes from that awaits a review; "" for others.
+    """
 
     id: int
     category: str
     score: float
     color_index: int = 0
     color: str = ""
+    unsure: str = ""
 
 
 class AnnotationListActions(Protocol):
@@ -31,6 +40,7 @@ class AnnotationListActions(Protocol):
     def select(self, annotation_id: int | None) -> None: ...
     def edit(self, annotation_id: int) -> None: ...
     def remove(self, annotation_id: int) -> None: ...
+    def approve(self, annotation_id: int) -> None: ...
     def raise_(self, annotation_id: int) -> None: ...
     def lower(self, annotation_id: int) -> None: ...
     def set_category_of(self, annotation_id: int, name: str) -> None: ...
@@ -106,14 +116,18 @@ class _Row:
         self._id, self._selected = 0, False
         self._name = style.tool("", lambda: actions.select(None if self._selected else self._id), "", "samnb-chip")
         self._delete = style.tool("✕", lambda: actions.remove(self._id), "", "samnb-plain")
-        self.widget = style.box(self._name, self._delete, classes=("samnb-entry",))
+        self._accept = style.tool("✓", lambda: actions.approve(self._id), "", "samnb-plain")
+        self.widget = style.box(self._name, self._accept, self._delete, classes=("samnb-entry",))
 
     def show(self, entry: AnnotationRow, selected: bool) -> None:
         self._id, self._selected = entry.id, selected
-        self._name.description = f"{entry.category}  {entry.score:.2f}"
+        self._name.description = f"{'? ' if entry.unsure else ''}{entry.category}  {entry.score:.2f}"
+        style.show(self._accept, bool(entry.unsure))
+        self._accept.tooltip = f"Accept this {entry.category}"
         state = "selected; click to let go" if selected else "click to select, to edit it or change its category"
-        self._name.tooltip = f"{entry.category}, score {entry.score:.2f}: {state}"
-        self._delete.tooltip = f"Delete this {entry.category}"
+        source = f", unsure, from {entry.unsure}" if entry.unsure else ""
+        self._name.tooltip = f"{entry.category}, score {entry.score:.2f}{source}: {state}"
+        self._delete.tooltip = f"{'Reject' if entry.unsure else 'Delete'} this {entry.category}"
         classes = ["samnb-button", "samnb-chip", style.color_class(entry.color or entry.color_index)]
         self._name._dom_classes = [*classes, "samnb-chosen"] if selected else classes
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
@@ -18,6 +16,7 @@ from ..common.closing import close_tree
 from ..common.error_line import show_errors
 from .annotation_actions import AnnotationActions
 from .annotation_set import AnnotationSet
+from .annotator_methods import FlowMethods, ViewMethods, method_of, property_of
 from .attribute_actions import AttributeActions
 from .brush_tool import BrushTool
 from .category_actions import CategoryActions
@@ -40,7 +39,7 @@ from .history import edit_state_of
 from .hover import HoverPreview
 from .image_list import ImageList
 from .image_progress import ImageProgress
-from .key_bindings import command_for
+from .key_bindings import command_for, command_on_release
 from .layout import AnnotatorLayout
 from .navigation import Navigator
 from .prompt_tool import PromptTool
@@ -50,6 +49,7 @@ from .repeat import Repeater
 from .snapshot import Snapshot, show_with_snapshot
 from .tool_settings import ToolSettings
 from .unsure import UnsureActions
+from .view_settings import ViewSettings
 from .viewport import stage_size
 
 if TYPE_CHECKING:
@@ -60,35 +60,7 @@ if TYPE_CHECKING:
     from ..session_protocol import AnnotatorSession
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _method_of(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A part's method as one of the annotator's, called with the lock held."""
-
-    @wraps(method)
-    def call(self: Annotator, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._lock:
-            return method(getattr(self, part), *args, **kwargs)
-
-    return call
-
-
-def _property_of(part: str, owner: type, name: str) -> Any:
-    """A part's property as one of the annotator's."""
-
-    def get(self: Annotator) -> Any:
-        return getattr(getattr(self, part), name)
-
-    def put(self: Annotator, value: Any) -> None:
-        with self._lock:
-            setattr(getattr(self, part), name, value)
-
-    return property(get, put, doc=getattr(owner, name).__doc__)
-
-
-class Annotator(ipywidgets.VBox):
+class Annotator(FlowMethods, ViewMethods, ipywidgets.VBox):
     """Click an object, see its mask, accept it.
 
     Everything the mouse does is a method here, in image pixels, and works without a browser. Handlers never raise:
@@ -168,89 +140,78 @@ class Annotator(ipywidgets.VBox):
         settings.on_tool = self._proposals.changed
         renderer.on_annotations = self._proposals.annotations_changed
         renderer.on_draft, images.drafts = follower.badges_changed, state.drafts
+        self._view = ViewSettings(renderer, layout, settings)
         follower.on_first = self._show_first
 
     # -- actions: each is a method of a part ---------------------------------------------------------
 
-    click = _method_of("_prompts", PromptTool.click)
-    drag_box = _method_of("_prompts", PromptTool.drag_box)
-    move_point = _method_of("_prompts", PromptTool.move_point)
-    remove_point = _method_of("_prompts", PromptTool.remove_point)
-    clear = _method_of("_prompts", PromptTool.clear)
-    choose = _method_of("_prompts", PromptTool.choose)
-    choose_number = _method_of("_prompts", PromptTool.choose_number)
-    choose_step = _method_of("_prompts", PromptTool.choose_step)
-    hover = _method_of("_prompts", PromptTool.hover)
-    hover_end = _method_of("_prompts", PromptTool.hover_end)
-    toggle_hover = _method_of("_prompts", PromptTool.toggle_hover)
-    toggle_detail = _method_of("_prompts", PromptTool.toggle_detail)
-    detail_on = _property_of("_prompts", PromptTool, "detail_on")
+    click = method_of("_prompts", PromptTool.click)
+    drag_box = method_of("_prompts", PromptTool.drag_box)
+    move_point = method_of("_prompts", PromptTool.move_point)
+    remove_point = method_of("_prompts", PromptTool.remove_point)
+    clear = method_of("_prompts", PromptTool.clear)
+    choose = method_of("_prompts", PromptTool.choose)
+    choose_number = method_of("_prompts", PromptTool.choose_number)
+    choose_step = method_of("_prompts", PromptTool.choose_step)
+    hover = method_of("_prompts", PromptTool.hover)
+    hover_end = method_of("_prompts", PromptTool.hover_end)
+    toggle_hover = method_of("_prompts", PromptTool.toggle_hover)
+    toggle_detail = method_of("_prompts", PromptTool.toggle_detail)
+    detail_on = property_of("_prompts", PromptTool, "detail_on")
 
-    toggle_proposals = _method_of("_proposals", ProposalTool.toggle_proposals)
-    find_like_selected = _method_of("_proposals", ProposalTool.find_like_selected)
-    offer = _method_of("_proposals", ProposalTool.offer)
-    toggle_groups = _method_of("_proposals", ProposalTool.toggle_groups)
-    take_at = _method_of("_proposals", ProposalTool.take_at)
-    sweep = _method_of("_proposals", ProposalTool.sweep)
-    scroll = _method_of("_proposals", ProposalTool.scroll)
-    reject_at = _method_of("_proposals", ProposalTool.reject_at)
-    offered = _property_of("_proposals", ProposalTool, "offered")
+    toggle_proposals = method_of("_proposals", ProposalTool.toggle_proposals)
+    find_like_selected = method_of("_proposals", ProposalTool.find_like_selected)
+    offer = method_of("_proposals", ProposalTool.offer)
+    toggle_groups = method_of("_proposals", ProposalTool.toggle_groups)
+    take_at = method_of("_proposals", ProposalTool.take_at)
+    sweep = method_of("_proposals", ProposalTool.sweep)
+    scroll = method_of("_proposals", ProposalTool.scroll)
+    reject_at = method_of("_proposals", ProposalTool.reject_at)
+    offered = property_of("_proposals", ProposalTool, "offered")
 
-    tool = _property_of("_settings", ToolSettings, "tool")
-    take_tool = _method_of("_settings", ToolSettings.take_tool)
-    hover_on = _property_of("_settings", ToolSettings, "hover_on")
-    brush_radius = _property_of("_settings", ToolSettings, "brush_radius")
-    resize_brush = _method_of("_settings", ToolSettings.resize_brush)
-    opacity = _property_of("_settings", ToolSettings, "opacity")
-    contour = _property_of("_settings", ToolSettings, "contour")
+    tool = property_of("_settings", ToolSettings, "tool")
+    take_tool = method_of("_settings", ToolSettings.take_tool)
+    hover_on = property_of("_settings", ToolSettings, "hover_on")
+    brush_radius = property_of("_settings", ToolSettings, "brush_radius")
+    resize_brush = method_of("_settings", ToolSettings.resize_brush)
+    opacity = property_of("_settings", ToolSettings, "opacity")
+    contour = property_of("_settings", ToolSettings, "contour")
 
-    stroke = _method_of("_brush", BrushTool.stroke)
-    fill_holes = _method_of("_brush", BrushTool.fill_holes)
-    drop_specks = _method_of("_brush", BrushTool.drop_specks)
-    smooth = _method_of("_brush", BrushTool.smooth)
+    stroke = method_of("_brush", BrushTool.stroke)
+    fill_holes = method_of("_brush", BrushTool.fill_holes)
+    drop_specks = method_of("_brush", BrushTool.drop_specks)
+    smooth = method_of("_brush", BrushTool.smooth)
 
-    same_again = _method_of("_repeater", Repeater.same_again)
-    toggle_accept_on_next = _method_of("_repeater", Repeater.toggle_accept_on_next)
-    accept_on_next = _property_of("_settings", ToolSettings, "accept_on_next")
+    accept = method_of("_unsure", UnsureActions.accept)
+    undo = method_of("_actions", AnnotationActions.undo)
+    redo = method_of("_actions", AnnotationActions.redo)
+    select = method_of("_actions", AnnotationActions.select)
+    select_at = method_of("_actions", AnnotationActions.select_at)
+    edit = method_of("_actions", AnnotationActions.edit)
+    edit_at = method_of("_actions", AnnotationActions.edit_at)
+    remove = method_of("_unsure", UnsureActions.remove)
+    remove_selected = method_of("_unsure", UnsureActions.remove_selected)
+    set_category_of = method_of("_actions", AnnotationActions.set_category_of)
+    raise_ = method_of("_actions", AnnotationActions.raise_)
+    lower = method_of("_actions", AnnotationActions.lower)
 
-    accept = _method_of("_unsure", UnsureActions.accept)
-    approve = _method_of("_unsure", UnsureActions.approve)
-    reject = _method_of("_unsure", UnsureActions.reject)
-    undo = _method_of("_actions", AnnotationActions.undo)
-    redo = _method_of("_actions", AnnotationActions.redo)
-    select = _method_of("_actions", AnnotationActions.select)
-    select_at = _method_of("_actions", AnnotationActions.select_at)
-    edit = _method_of("_actions", AnnotationActions.edit)
-    edit_at = _method_of("_actions", AnnotationActions.edit_at)
-    remove = _method_of("_unsure", UnsureActions.remove)
-    remove_selected = _method_of("_unsure", UnsureActions.remove_selected)
-    set_category_of = _method_of("_actions", AnnotationActions.set_category_of)
-    raise_ = _method_of("_actions", AnnotationActions.raise_)
-    lower = _method_of("_actions", AnnotationActions.lower)
+    category = property_of("_categories", CategoryActions, "category")
+    choose_category = method_of("_categories", CategoryActions.choose_category)
+    choose_category_number = method_of("_categories", CategoryActions.choose_category_number)
+    category_step = method_of("_categories", CategoryActions.category_step)
+    add_category = method_of("_categories", CategoryActions.add_category)
+    rename_category = method_of("_categories", CategoryActions.rename_category)
+    recolor_category = method_of("_categories", CategoryActions.recolor_category)
+    move_category = method_of("_categories", CategoryActions.move_category)
+    merge_category = method_of("_categories", CategoryActions.merge_category)
+    remove_category = method_of("_categories", CategoryActions.remove_category)
 
-    set_attribute = _method_of("_attributes", AttributeActions.set_attribute)
-    add_attribute = _method_of("_attributes", AttributeActions.add_attribute)
-
-    category = _property_of("_categories", CategoryActions, "category")
-    choose_category = _method_of("_categories", CategoryActions.choose_category)
-    choose_category_number = _method_of("_categories", CategoryActions.choose_category_number)
-    category_step = _method_of("_categories", CategoryActions.category_step)
-    add_category = _method_of("_categories", CategoryActions.add_category)
-    rename_category = _method_of("_categories", CategoryActions.rename_category)
-    recolor_category = _method_of("_categories", CategoryActions.recolor_category)
-    move_category = _method_of("_categories", CategoryActions.move_category)
-    merge_category = _method_of("_categories", CategoryActions.merge_category)
-    remove_category = _method_of("_categories", CategoryActions.remove_category)
-
-    mark_image = _method_of("_progress", ImageProgress.mark_image)
-    copy_to_next = _method_of("_progress", ImageProgress.copy_to_next)
-
-    next = _method_of("_navigator", Navigator.next)
-    previous = _method_of("_navigator", Navigator.previous)
-    next_open = _method_of("_navigator", Navigator.next_open)
-    jump = _method_of("_navigator", Navigator.jump)
-    filter = _method_of("_navigator", Navigator.filter)
-    show = _method_of("_navigator", Navigator.show)
+    next = method_of("_navigator", Navigator.next)
+    previous = method_of("_navigator", Navigator.previous)
+    next_open = method_of("_navigator", Navigator.next_open)
+    jump = method_of("_navigator", Navigator.jump)
+    filter = method_of("_navigator", Navigator.filter)
+    show = method_of("_navigator", Navigator.show)
 
     @show_errors("The view stays as it is")
     def zoom_in(self) -> None:
@@ -325,6 +286,13 @@ class Annotator(ipywidgets.VBox):
     def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None:
         """Handle a key while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
         command = command_for(name, ctrl=ctrl, shift=shift, alt=alt)
+        if command is not None:
+            getattr(self, command.method)(*command.arguments)
+
+    @show_errors("This key did nothing")
+    def key_up(self, name: str) -> None:
+        """Handle the release of a key that has an effect while it is held."""
+        command = command_on_release(name)
         if command is not None:
             getattr(self, command.method)(*command.arguments)
 

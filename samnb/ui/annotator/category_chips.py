@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ class ChipActions(Protocol):
     """The calls that the chips make."""
 
     def choose_category(self, name: str) -> None: ...
+    def toggle_category(self, name: str) -> None: ...
     def rename_category(self, old: str, new: str) -> None: ...
     def recolor_category(self, name: str, color: str) -> None: ...
     def move_category(self, name: str, by: int) -> None: ...
@@ -40,6 +41,8 @@ class CategoryChips(ipywidgets.Box):
         self._shown: tuple[Chip, ...] = ()
         self._chosen = ""
         self._counts: Mapping[str, int] = {}
+        self._hidden: frozenset[str] = frozenset()
+        self._eyes: list[ipywidgets.Button] = []
         self._rules = style.html()
         self._rules.add_class("samnb-sheet")
         self._new = ipywidgets.Text(placeholder="new category", continuous_update=False)
@@ -53,14 +56,24 @@ class CategoryChips(ipywidgets.Box):
         super().__init__()
         self.add_class("samnb-row")
 
-    def show(self, categories: Sequence[Any], chosen: str, counts: Mapping[str, int] | None = None) -> None:
+    def show(
+        self,
+        categories: Sequence[Any],
+        chosen: str,
+        counts: Mapping[str, int] | None = None,
+        *,
+        hidden: Collection[str] = (),
+    ) -> None:
         """A chip for each name or record, in this order.
 
         Parameters
         ----------
         counts : mapping, optional
             Annotations of the image shown, by category; None leaves them as they are.
+        hidden : collection of str
+            Those that are not drawn.
         """
+        self._hidden = frozenset(hidden)
         plain = all(isinstance(each, str) for each in categories)
         chips = Palette(categories).chips if plain and categories else tuple(Chip(c.name, c.color) for c in categories)
         self._counts = self._counts if counts is None else counts
@@ -89,6 +102,7 @@ class CategoryChips(ipywidgets.Box):
         while len(self._chips) < len(self._shown):
             place = len(self._chips)
             self._chips.append(style.tool("", partial(self._choose, place), "", "samnb-chip"))
+            self._eyes.append(style.tool("", partial(self._hide, place), "", "samnb-plain", "samnb-eye", icon="eye"))
         for number, (widget, chip) in enumerate(zip(self._chips, self._shown, strict=False), 1):
             count = self._counts.get(chip.name, 0)
             key = f" (key {number})" if number <= 9 else ""
@@ -97,15 +111,23 @@ class CategoryChips(ipywidgets.Box):
             )
             widget.tooltip = f"Accept as {chip.name}{key}; {count} on this image"
             widget._dom_classes = _classes(chip, chip.name == self._chosen)
+            eye, hidden = self._eyes[number - 1], chip.name in self._hidden
+            eye.icon = "eye-slash" if hidden else "eye"
+            eye.tooltip = f"{'Show' if hidden else 'Hide'} {chip.name} on the picture"
         if self.editor.is_open and self.editor.name != self._chosen and self._chosen in {c.name for c in self._shown}:
             self.editor.open_fields(self._chip_called(self._chosen), self._names())
-        style.set_children(self, (self._rules, *self._chips[: len(self._shown)], self._pencil, self.editor, self._new))
+        pairs = zip(self._chips[: len(self._shown)], self._eyes, strict=False)
+        chips = (widget for pair in pairs for widget in pair)
+        style.set_children(self, (self._rules, *chips, self._pencil, self.editor, self._new))
 
     def _chip_called(self, name: str) -> Chip:
         return next((chip for chip in self._shown if chip.name == name), Chip(name, "#888888"))
 
     def _names(self) -> list[str]:
         return [chip.name for chip in self._shown]
+
+    def _hide(self, place: int) -> None:
+        self._actions.toggle_category(self._shown[place].name)
 
     def _choose(self, place: int) -> None:
         self._actions.choose_category(self._shown[place].name)

@@ -24,6 +24,8 @@ class Key:
     shift : bool or None
         None: with or without.
     alt : bool
+    released : tuple
+        Arguments for the same method when the key is released; empty: the release means nothing.
     """
 
     group: str
@@ -35,6 +37,7 @@ class Key:
     ctrl: bool = False
     shift: bool | None = None
     alt: bool = False
+    released: tuple[object, ...] = ()
 
     def holds(self, name: str, *, ctrl: bool, shift: bool, alt: bool) -> bool:
         """True if the key and its modifiers match."""
@@ -113,6 +116,11 @@ KEYS: tuple[Key, ...] = (
     Key(_VIEW, "0", "100 %: one image pixel, one screen pixel", ("0",), "actual_size"),
     Key(_VIEW, "+ −", "zoom in, zoom out", ("+", "="), "zoom_in"),
     Key(_VIEW, "", "", ("-", "_", "−"), "zoom_out"),
+    Key(_VIEW, "X", "the picture alone, while it is held", ("x",), "hide_masks", (True,), released=(False,)),
+    Key(_VIEW, "T", "colours by category, or by object", ("t",), "toggle_color_by"),
+    Key(_VIEW, "W", "crosshair", ("w",), "toggle_crosshair"),
+    Key(_VIEW, "{ }", "masks less, more opaque (Shift [ ])", ("{",), "change_opacity", (-1,)),
+    Key(_VIEW, "", "", ("}",), "change_opacity", (+1,)),
     Key(_VIEW, "?", "this help", ("?",), "toggle_help"),
 )
 """In the order of the help; a line without text belongs to the one above it. The first match counts."""
@@ -153,6 +161,17 @@ def command_for(name: str, *, ctrl: bool = False, shift: bool = False, alt: bool
         if key.holds(name, ctrl=ctrl, shift=shift, alt=alt):
             return Command(key.method, tuple(int(name) if each == "digit" else each for each in key.arguments))
     return None
+
+
+def command_on_release(name: str) -> Command | None:
+    """The action of a key's release; None: it has none.
+
+    Examples
+    --------
+    >>> command_on_release("x"), command_on_release("a")
+    (Command(method='hide_masks', arguments=(False,)), None)
+    """
+    return next((Command(key.method, key.released) for key in KEYS if key.released and name.lower() in key.names), None)
 
 
 def shown_lines() -> list[tuple[str, list[tuple[str, str]]]]:

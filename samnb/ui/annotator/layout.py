@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets
@@ -42,6 +42,7 @@ class AnnotatorActions(
     def clear(self) -> None: ...
     def choose(self, index: int) -> None: ...
     def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None: ...
+    def key_up(self, name: str) -> None: ...
     def gesture(self, gesture: Any) -> None: ...
     def view_changed(self) -> None: ...
 
@@ -60,7 +61,11 @@ class AnnotatorLayout:
     def __init__(self, actions: AnnotatorActions, size: tuple[int, int]):
         self._actions = actions
         self.stage = Stage(
-            size, on_gesture=actions.gesture, on_key=self._on_key, on_view=lambda: actions.view_changed()
+            size,
+            on_gesture=actions.gesture,
+            on_key=self._on_key,
+            on_key_up=lambda name: actions.key_up(name),
+            on_view=lambda: actions.view_changed(),
         )
         self.error_line = ErrorLine()
         self.status = ""
@@ -130,9 +135,9 @@ class AnnotatorLayout:
 
     # -- annotations ------------------------------------------------------------------------------
 
-    def show_categories(self, records: Sequence[Any], chosen: str) -> None:
-        """The categories as chips: records with `name` and `color`, or names."""
-        self._chips.show(records, chosen)
+    def show_categories(self, records: Sequence[Any], chosen: str, hidden: Collection[str] = ()) -> None:
+        """The categories as chips: records with `name` and `color`, or names; those `hidden` are not drawn."""
+        self._chips.show(records, chosen, hidden=hidden)
         self._list.show_names([each if isinstance(each, str) else each.name for each in records])
 
     def show_annotations(
@@ -166,7 +171,11 @@ class AnnotatorLayout:
 
     def show_look(self, opacity: float, contour: bool) -> None:
         """Set the style of masks."""
-        self._toolbar.show_look(opacity, contour)
+        self._toolbar.view.show(opacity=opacity, contour=contour)
+
+    def show_view(self, **values: Any) -> None:
+        """The other settings of the view panel, by the names of `ViewActions`."""
+        self._toolbar.view.show(**values)
 
     # -- words -------------------------------------------------------------------------------------
 
@@ -207,8 +216,8 @@ def _reused(shapes: Sequence[Shape], before: Sequence[Shape]) -> tuple[Shape, ..
 
     def same(shape: Shape) -> Shape:
         old = known.get(shape.id)
-        if old is None or old.polygons is not shape.polygons or (old.color, old.label) != (shape.color, shape.label):
+        if old is None or old.polygons is not shape.polygons:
             return shape
-        return old
+        return old if (old.color, old.label, old.unsure) == (shape.color, shape.label, shape.unsure) else shape
 
     return tuple(same(shape) for shape in shapes)

@@ -180,6 +180,7 @@ function render({ model, el }) {
     return model.get("keys_kept").some(([key, withCtrl, withShift, withAlt]) =>
       key === name && withCtrl === ctrl && withAlt === e.altKey && (withShift === null || withShift === e.shiftKey));
   };
+  const down = new Set();
   const onKey = (e) => {
     if (!el.isConnected || !el.offsetParent || e.isComposing || !ours()) return;
     if (e.key === " " && over && !e.ctrlKey && !e.shiftKey && !e.altKey && !e.metaKey
@@ -187,6 +188,14 @@ function render({ model, el }) {
       space = true;
       if (pressed === null) el.style.cursor = "grab";
     } else if (wanted(e)) {
+      // A key with an effect while it is held: the repeats that a keyboard sends mean nothing.
+      const name = nameOf(e).toLowerCase();
+      if (model.get("keys_held").includes(name)) {
+        e.preventDefault();
+        e.stopImmediatePropagation();
+        if (down.has(name)) return;
+        down.add(name);
+      }
       const modifiers = { ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey, alt: e.altKey };
       urgent({ event: "key", key: nameOf(e), ...modifiers, ...(over && rested) });
     } else {
@@ -195,7 +204,12 @@ function render({ model, el }) {
     e.preventDefault();
     e.stopImmediatePropagation();
   };
+  const letGo = () => {
+    for (const key of down) urgent({ event: "key_up", key });
+    down.clear();
+  };
   const onKeyUp = (e) => {
+    if (down.delete(e.key.toLowerCase())) urgent({ event: "key_up", key: e.key.toLowerCase() });
     if (e.key === " " && space) {
       space = false;
       if (pressed === null) el.style.cursor = "";
@@ -230,6 +244,7 @@ function render({ model, el }) {
   window.addEventListener("click", onClick);
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keyup", onKeyUp, true);
+  window.addEventListener("blur", letGo);
   window.addEventListener("focusin", onFocus, true);
 
   // -- size of the stage ----------------------------------------------------------------------------------------
@@ -268,6 +283,7 @@ function render({ model, el }) {
     window.removeEventListener("resize", measure);
     window.removeEventListener("keydown", onKey, true);
     window.removeEventListener("keyup", onKeyUp, true);
+    window.removeEventListener("blur", letGo);
     window.removeEventListener("focusin", onFocus, true);
     for (const each of [timer, busy, settle]) clearTimeout(each);
   };

@@ -48,6 +48,8 @@ class PointerListener(anywidget.AnyWidget):
     _css = _CSS
     # (KeyboardEvent.key in lower case, with Ctrl, with Shift or None, with Alt): kept from the page, all others not.
     keys_kept: traitlets.List = traitlets.List().tag(sync=True)
+    # Keys, in lower case, whose release is reported too.
+    keys_held: traitlets.List = traitlets.List().tag(sync=True)
     hover = traitlets.Bool(False).tag(sync=True)
     tool = traitlets.Unicode("prompt").tag(sync=True)
     zoomed = traitlets.Bool(False).tag(sync=True)
@@ -55,7 +57,8 @@ class PointerListener(anywidget.AnyWidget):
     ring = traitlets.Float(0.0).tag(sync=True)
 
     def __init__(self, on_events: Callable[[list[dict[str, Any]]], None]):
-        super().__init__(keys_kept=list(_kept(KEYS)))
+        held = sorted({name for key in KEYS if key.released for name in key.names})
+        super().__init__(keys_kept=list(_kept(KEYS)), keys_held=held)
         self._on_events = on_events
         self.on_msg(self._on_message)
 

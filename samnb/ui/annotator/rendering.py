@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ...masks import mask_polygons
 from ...records import UNSURE
-from ..common import style
 from ..common.error_line import show_errors
 from .annotation_list import AnnotationRow
+from .annotation_look import AnnotationLook, overlap_shape
 from .annotation_outlines import AnnotationOutlines, Outlines
 from .shapes import Shape
 from .snapshot import draw_annotated, draw_snapshot
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .image_list import ImageList
     from .layout import AnnotatorLayout
 
+
+# Priority on the worker; see those of `samnb.ui.annotator.change_follower`.
+_OVERLAP = 7
 
 # Maximum distance of outlines from the edges of the pixels, in image pixels; from `_CLOSE` CSS pixels per image pixel
 # on, they follow the edges exactly.
@@ -75,6 +78,10 @@ class Renderer:
         self._hidden: int | None = None
         self.on_annotations: Callable[[], None] = lambda: None
         """Called when annotations of the image shown, or the image, changed."""
+        self.look = AnnotationLook()
+        """How annotations are drawn."""
+        self._worker = worker
+        self._overlap: tuple[object, ...] = ()
         self.attributes: Sequence[AttributeRecord] = session.attributes()
         self.on_draft: Callable[[], None] = lambda: None
         """Called when a draft was begun or ended."""
@@ -138,8 +145,8 @@ class Renderer:
             self.draw_header()
 
     def draw_edited(self, mask: Mask) -> None:
-        """A mask in the accent colour, as the one being edited."""
-        self._layout.stage.show_mask(Shape(self.outlines(mask), style.ACCENT))
+        """A mask in the colour of the chosen category, as the one being edited."""
+        self._layout.stage.show_mask(Shape(self.outlines(mask), self._palette.color(self._palette.chosen)))
 
     @show_errors("The candidates cannot be shown")
     def draw_candidates(self) -> None:
@@ -151,7 +158,8 @@ class Renderer:
     def draw_preview(self, found: Outlines | None) -> None:
         """The mask that a click at the pointer would give, or none."""
         with self._lock:
-            self._layout.stage.show_hover(Shape(found, style.ACCENT) if found else None)
+            color = self._palette.color(self._palette.chosen)
+            self._layout.stage.show_hover(Shape(found, color) if found else None)
 
     def draw_buttons(self) -> None:
         """Enable or disable the buttons."""
@@ -182,16 +190,16 @@ class Renderer:
         drawn = self._annotations.in_drawing_order
         self._hidden = self._editor.draft.replaces
         self.annotation_outlines.update(drawn)
-        shapes = [
-            Shape(found, self._palette.color(a.category), a.id, a.category)
-            for a in drawn
-            if a.id != self._hidden and (found := self.annotation_outlines.get(a)) is not None
-        ]
+        shapes = self.look.shapes(drawn, self.annotation_outlines, self._palette, without=self._hidden)
         rows = [
-            AnnotationRow(a.id, a.category, a.score, self._palette.index(a.category), self._palette.color(a.category))
+            AnnotationRow(
+                *(a.id, a.category, a.score, self._palette.index(a.category), self.look.color(a, self._palette)),
+                unsure=a.source if a.review == UNSURE else "",
+            )
             for a in self._annotations
         ]
         self._layout.show_annotations(shapes, rows, self._annotations.selected)
+        self._draw_overlap(drawn)
         self.draw_categories()
         self.draw_buttons()
 
@@ -208,9 +216,29 @@ class Renderer:
         """The declared attributes, and the values of the object."""
         self._layout.show_attributes(self.attributes, self.attribute_values)
 
+    def _draw_overlap(self, drawn: Sequence[Annotation]) -> None:
+        wanted = tuple(a for a in drawn if a.category not in self.look.hidden) if self.look.overlap else ()
+        state = tuple((a.id, a.updated_at) for a in wanted)
+        if state == self._overlap:
+            return
+        self._overlap = state
+        if not wanted:
+            self._layout.stage.show_overlap(None)
+        else:
+            self._worker.submit(partial(overlap_shape, wanted), partial(self._take_overlap, state), priority=_OVERLAP)
+
+    def _take_overlap(self, state: object, shape: Shape | None, error: Exception | None) -> None:
+        if error is not None:
+            self.show_error("The overlaps could not be drawn", error)
+            return
+        with self._lock:
+            if state == self._overlap:
+                self._layout.stage.show_overlap(shape)
+
     def draw_categories(self) -> None:
-        """The categories and the chosen one."""
-        self._layout.show_categories(self._palette.chips, self._palette.chosen)
+        """The categories and the chosen one, which also colours the mask being edited."""
+        self._layout.show_categories(self._palette.chips, self._palette.chosen, self.look.hidden)
+        self._layout.stage.color_mask(self._palette.color(self._palette.chosen))
 
     # -- the view --------------------------------------------------------------------------------------
 
@@ -262,7 +290,7 @@ class Renderer:
             shown = [a for a in drawn if a.mask.shape == image.size_hw and a.id != self._hidden]
             masks, colors = [a.mask for a in shown], [self._palette.color(a.category) for a in shown]
             if mask is not None:
-                masks, colors = [*masks, mask], [*colors, style.ACCENT]
+                masks, colors = [*masks, mask], [*colors, self._palette.color(self._palette.chosen)]
             return draw_annotated(self._session.pixels(image), masks, colors, self._editor.draft.prompt)
 
     def snapshot(self) -> NDArray[np.uint8]:

@@ -16,15 +16,20 @@ from ..common import style
 from ..common.closing import close_tree
 from .background import Background
 from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom
+from .picture_look import PictureLook
 from .pointer_listener import PointerListener
 from .prompt_drawing import draw_box, draw_label, draw_point, draw_trail
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
+from .stage_overlay import StageOverlay
 from .viewport import Viewport
 
 PICTURE, SAVED, MASK, PROMPT = range(4)
 
 # Canvas pixels: enough for a large stage on a HiDPI screen; more only makes every drawing slow.
 _MOST_PIXELS = 6_000_000
+
+# Question marks: with more, they hide the picture.
+_MOST_SIGNS = 200
 
 
 class Stage:
@@ -40,6 +45,8 @@ class Stage:
     on_key : callable
         Called with a key's name, whether Ctrl or Cmd, Shift, and Alt are down, while the annotator has the focus
         or the pointer is over the stage.
+    on_key_up : callable, optional
+        Called with the name of a key of `key_bindings` that has an effect while it is held, after its release.
     on_view : callable, optional
         Called after the view changed.
     """
@@ -50,18 +57,21 @@ class Stage:
         *,
         on_gesture: Callable[[Gesture], None],
         on_key: Callable[[str, bool, bool, bool], None],
+        on_key_up: Callable[[str], None] = lambda name: None,
         on_view: Callable[[], None] | None = None,
     ):
         self.view = Viewport(size, size)
         """The view: scale, offset and the coordinates they give."""
         self._size = size
-        self._on_gesture, self._on_key, self._on_view = on_gesture, on_key, on_view
+        self._on_gesture, self._on_key, self._on_view, self._on_key_up = on_gesture, on_key, on_view, on_key_up
         self._gestures = Gestures()
         self._closed = False  # a command for a canvas that the page no longer has would stop all drawing
         self._look = Look()
         self._saved: Sequence[Shape] = ()
         self._selected: int | None = None
         self._offered: Sequence[Shape] = ()
+        self._overlap: Shape | None = None
+        self._hidden = False
         self._mask: Shape | None = None
         self._hover: Shape | None = None
         self._prompt = Prompt()
@@ -79,7 +89,8 @@ class Stage:
         self.canvas.on_client_ready(self._on_client_ready)
         self._background = Background(self.canvas[PICTURE])
         self.listener = PointerListener(self._on_events)
-        self.widget = ipywidgets.Box([self.canvas, self.listener])
+        self.overlay = StageOverlay(self._center)
+        self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay])
         most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
         self.widget.layout = ipywidgets.Layout(max_width=f"max({size[0]}px, {most})")
         self.widget.add_class("samnb-stage")
@@ -92,8 +103,10 @@ class Stage:
         with LOCK, drawing():
             self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
             self._saved, self._selected, self._mask, self._hover, self._offered = (), None, None, None, ()
+            self._overlap = None
             self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
             self._background.show(pixels, self.view)
+            self.overlay.show_picture(pixels)
             self._draw_above()
         self._view_changed()
 
@@ -109,6 +122,29 @@ class Stage:
             # Light on dark, so that they are seen on any picture.
             self._offered = (*(replace(shape, color="#000000") for shape in shapes), *shapes)
             self._draw_saved()
+
+    def show_overlap(self, shape: Shape | None) -> None:
+        """Mark the pixels that annotations have in common, or none."""
+        with LOCK:
+            self._overlap = shape
+            self._draw_saved()
+
+    def hide_masks(self, hidden: bool) -> None:
+        """Draw the picture alone, or everything again."""
+        with LOCK, drawing():
+            self._hidden = bool(hidden)
+            self._draw_all()
+
+    def color_mask(self, color: str) -> None:
+        """Show the mask being edited in another colour, "#rrggbb"."""
+        with LOCK:
+            if self._mask is not None and self._mask.color != color:
+                self._mask = replace(self._mask, color=color)
+                self._draw_mask()
+
+    def set_picture_look(self, look: PictureLook) -> None:
+        """Show the picture brighter, with more contrast, or one channel of it."""
+        self._background.set_look(look, self.view)
 
     def show_mask(self, shape: Shape | None) -> None:
         """Show the mask being edited, or none."""
@@ -192,8 +228,14 @@ class Stage:
             self._draw_all()
         self._view_changed()
 
+    def _center(self, x: float, y: float) -> None:
+        """Bring that place, fractions of the picture, into the middle."""
+        width, height = self.view.image_size
+        self._set_view(self.view.centered_at(x * width, y * height))
+
     def _view_changed(self) -> None:
         self._update_listener()
+        self.overlay.show_view(self.view)
         if self._on_view is not None:
             self._on_view()
 
@@ -232,6 +274,8 @@ class Stage:
                 self._resize(float(event.get("width") or 0), float(event.get("ratio") or 1))
             elif kind == "settled":
                 self.redraw()
+            elif kind == "key_up":
+                self._on_key_up(str(event.get("key", "")))
             elif kind == "key":
                 self._note_pointer(event)
                 self._on_key(str(event.get("key", "")), *(bool(event.get(name)) for name in ("ctrl", "shift", "alt")))
@@ -312,9 +356,14 @@ class Stage:
             half = len(self._offered) // 2
             draw_shapes(canvas, self._offered[:half], self.view, alpha=0, line=2.25)
             draw_shapes(canvas, self._offered[half:], self.view, alpha=0, line=1.0)
-            if not self._look.saved:
+            if not self._look.saved or self._hidden:
                 return
-            draw_shapes(canvas, self._saved, self.view, alpha=alpha, line=1.5)
+            sure, unsure = [s for s in self._saved if not s.unsure], [s for s in self._saved if s.unsure]
+            draw_shapes(canvas, sure, self.view, alpha=alpha, line=1.5)
+            if unsure:
+                self._draw_unsure(unsure, 0.5 * alpha)
+            if self._overlap is not None:
+                draw_shapes(canvas, (self._overlap,), self.view, alpha=0.85, line=1.0)
             chosen = [shape for shape in self._saved if self._selected is not None and shape.id == self._selected]
             draw_shapes(canvas, chosen, self.view, alpha=alpha, line=3.0, halo=True)
             for shape in chosen:
@@ -322,12 +371,25 @@ class Stage:
                     [place] = self.view.to_canvas([shape.box[:2]]).tolist()
                     draw_label(canvas, shape.label, place, self.view.backing)
 
+    def _draw_unsure(self, shapes: Sequence[Shape], alpha: float) -> None:
+        """What awaits a review: fainter, dashed, with a question mark."""
+        canvas, view = self.canvas[SAVED], self.view
+        draw_shapes(canvas, shapes, view, alpha=alpha, line=2.0, halo=True, dashed=True)
+        if len(shapes) <= _MOST_SIGNS:
+            for shape in shapes:
+                x0, y0, x1, y1 = shape.box
+                [place] = view.to_canvas([((x0 + x1) / 2, (y0 + y1) / 2)]).tolist()
+                draw_label(canvas, "?", place, view.backing)
+
     def _draw_mask(self) -> None:
         if self._closed:
             return
         canvas, alpha = self.canvas[MASK], 0.0 if self._look.contour else self._look.opacity
+        self.overlay.show_mask(None if self._hidden else self._mask, self.view)
         with drawing():
             canvas.clear()
+            if self._hidden:
+                return
             if self._hover is not None:
                 draw_shapes(canvas, (self._hover,), self.view, alpha=0.6 * alpha, line=1.25)
             if self._mask is not None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import ipywidgets
 
 from ..common import style
+from .view_panel import ViewActions, ViewPanel
 
 _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
@@ -19,15 +20,13 @@ _TOOLS = (
 _BRUSH_SIZES = (1, 100)
 
 
-class ToolbarActions(Protocol):
+class ToolbarActions(ViewActions, Protocol):
     """The settings and calls of the toolbar."""
 
     tool: str
     hover_on: bool
     detail_on: bool
     brush_radius: float
-    opacity: float
-    contour: bool
 
     def previous(self) -> None: ...
     def next(self) -> None: ...
@@ -69,8 +68,8 @@ class Toolbar(ipywidgets.Box):
         self._hover = style.tool("Hover", lambda: self._toggle_hover(), "")
         self._detail = style.tool("Detail", lambda: self._toggle_detail(), "")
         self._on_next = style.tool("Auto ⏎", lambda: actions.toggle_accept_on_next(), "")
-        self._look = style.tool("", self.toggle_look, "How masks look: opacity, outlines", icon="adjust")
-        self._brush_extra, self._look_extra = self._make_brush(), self._make_look()
+        self._look = style.tool("", self.toggle_look, "How picture and masks look, and what is drawn", icon="adjust")
+        self._brush_extra, self.view = self._make_brush(), ViewPanel(actions)
         groups = (
             _group(
                 style.tool("", lambda: actions.previous(), "Previous image (←)", icon="chevron-left"),
@@ -87,8 +86,8 @@ class Toolbar(ipywidgets.Box):
             _group(*self._tools.values()),
             self._brush_extra,
             _group(self._hover, self._detail, self._on_next, self._look),
-            self._look_extra,
             style.tool("?", lambda: actions.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
+            self.view,
         )
         super().__init__(groups)
         for name in ("samnb-row", "samnb-tools"):
@@ -120,15 +119,10 @@ class Toolbar(ipywidgets.Box):
         """The brush's radius in image pixels."""
         self._fill(self._size, min(max(round(radius), _BRUSH_SIZES[0]), _BRUSH_SIZES[1]))
 
-    def show_look(self, opacity: float, contour: bool) -> None:
-        """Show the style of masks: opacity 0 to 1, outlines alone or filled."""
-        self._fill(self._opacity, round(100 * opacity))
-        self._fill(self._contour, contour)
-
     def toggle_look(self) -> None:
-        """Open or close opacity and outlines."""
-        wanted = self._look_extra.layout.display == "none"
-        style.show(self._look_extra, wanted)
+        """Open or close the panel for how picture and masks look."""
+        wanted = not self.view.is_open
+        style.show(self.view, wanted)
         style.set_class(self._look, "samnb-chosen", wanted)
 
     def _take(self, name: str) -> None:
@@ -146,16 +140,6 @@ class Toolbar(ipywidgets.Box):
         self._size.tooltip = "Radius of the brush in image pixels ([ and ])"
         self._size.observe(lambda change: self._set("brush_radius", change["new"]), "value")
         return _hidden(self._size)
-
-    def _make_look(self) -> ipywidgets.Box:
-        self._opacity = ipywidgets.IntSlider(40, 0, 100, 5, description="opacity")
-        self._opacity.tooltip = "Opacity of masks in per cent"
-        self._opacity.observe(lambda change: self._set("opacity", change["new"] / 100), "value")
-        self._contour = ipywidgets.Checkbox(False, description="outlines only", indent=False)
-        self._contour.tooltip = "Draw the outlines of masks and leave them unfilled"
-        self._contour.layout.width = "auto"
-        self._contour.observe(lambda change: self._set("contour", change["new"]), "value")
-        return _hidden(self._opacity, self._contour)
 
     def _set(self, name: str, value: Any) -> None:
         if not self._filling:

@@ -167,5 +167,21 @@ body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; 
 .samnb .samnb-failures li { overflow-wrap: anywhere; }
 """
 
-CSS = "".join((_THEME, _BASE, _CONTROLS, _BOARD, _NEWS)).strip()
+_PANELS = """
+.samnb .samnb-extra.samnb-view { flex: 1 1 100%; flex-flow: row wrap; gap: 4px 14px; }
+.samnb .samnb-view .widget-hslider { width: 190px; }
+.samnb .samnb-view .widget-dropdown { width: auto; }
+.samnb .samnb-view .widget-dropdown > select { width: 112px; flex: none; }
+.samnb .samnb-view .widget-dropdown .widget-label { width: auto; }
+.samnb .samnb-button.samnb-eye { width: 20px; margin-left: -6px; }
+.samnb .samnb-merge { width: 112px; }
+.samnb .samnb-attributes { display: flex; flex-flow: row wrap; gap: 4px; align-items: center; overflow: hidden; }
+.samnb .samnb-attributes > .samnb-entry { flex: 1 1 100%; }
+.samnb .samnb-attributes > .samnb-entry:hover { background: transparent; }
+.samnb .samnb-attributes > .samnb-button { height: 26px; padding: 0 8px; }
+.samnb .samnb-attributes > :is(.widget-text, .widget-dropdown) { flex: 1 1 100%; width: auto; }
+.samnb .samnb-attributes .widget-label { width: auto; min-width: 52px; max-width: 50%; text-align: left; }
+"""
+
+CSS = "".join((_THEME, _BASE, _CONTROLS, _BOARD, _NEWS, _PANELS)).strip()
 """Everything hangs below the class "samnb", so that the page around it stays as it is."""
