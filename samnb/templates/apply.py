@@ -24,7 +24,6 @@ from .parameters import DEFAULT_PARAMETERS
 from .strategies import find_objects
 from .template import Template
 
-
 _KNOWN_AT_ONCE = 500  # events of images that need no search
 _END: Any = object()
 

@@ -13,6 +13,7 @@ import ipywidgets
 from ..cards import more_text
 from ..jobs import Event, Job, summary_text
 from .common import style
+from .common.closing import close_tree
 from .common.error_line import ErrorLine
 
 # Seconds: faster redrawing only costs time in the page; with slower redrawing the time left does not move.
@@ -79,6 +80,13 @@ class Progress(ipywidgets.VBox):
         """Stop the job after the current image; finished images are kept."""
         self.job.cancel()
         self._draw()
+
+    def close(self) -> None:
+        """Release the browser's objects; the job goes on."""
+        # ipywidgets also closes a widget whose constructor raised.
+        if hasattr(self, "_cancel"):
+            close_tree(self)
+        super().close()
 
     # -- events ------------------------------------------------------------------------------------
 

@@ -85,14 +85,14 @@ class Stage:
         width, height = self.view.canvas_size
         self.canvas = ipycanvas.MultiCanvas(4, width=width, height=height)
         # The page scales the canvas with its box, so coordinates are right before its size is known here.
-        self.canvas.layout = ipywidgets.Layout(width="100%", height="auto")
+        self.canvas.layout.width, self.canvas.layout.height = "100%", "auto"
         self.canvas.on_client_ready(self._on_client_ready)
         self._background = Background(self.canvas[PICTURE])
         self.listener = PointerListener(self._on_events)
         self.overlay = StageOverlay(self._center)
         self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay])
         most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
-        self.widget.layout = ipywidgets.Layout(max_width=f"max({size[0]}px, {most})")
+        self.widget.layout.max_width = f"max({size[0]}px, {most})"
         self.widget.add_class("samnb-stage")
 
     # -- what is shown -----------------------------------------------------------------------------
