@@ -73,7 +73,7 @@ class Repeater(AnnotatorPart):
     def _is_near(self, x: float, y: float) -> bool:
         editor = self.editor
         if editor.is_ready and editor.mask is not None and editor.mask.any():
-            left, top, width, height = mask_bbox(editor.mask)
+            left, top, width, height = map(float, mask_bbox(editor.mask))
         elif editor.draft.prompt.box is not None:
             left, top, right, bottom = editor.draft.prompt.box
             width, height = right - left, bottom - top

@@ -286,8 +286,9 @@ class Stage:
 
     def _note_pointer(self, event: dict[str, Any]) -> None:
         x, y = event.get("x"), event.get("y")
-        known = isinstance(x, int | float) and isinstance(y, int | float) and self.view.holds(x, y)
-        self.pointer = self.view.to_image(x, y) if known else None
+        self.pointer = None
+        if isinstance(x, int | float) and isinstance(y, int | float) and self.view.holds(x, y):
+            self.pointer = self.view.to_image(x, y)
 
     def _pass_on(self, meant: Gesture) -> None:
         if isinstance(meant, Zoom):
