@@ -692,6 +692,26 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         """
         self._annotations.restore(annotations, changed_from=changed_from)
 
+    def merge(self, annotations: Iterable[Annotation | int]) -> Annotation:
+        """Make one annotation of two or more of one image: the first gets the pixels of all, the others are removed.
+
+        Raises
+        ------
+        PromptError, UnknownName
+            Fewer than two, of several images; one was deleted. Nothing has changed then.
+        """
+        return self._annotations.merge(list(annotations))
+
+    def split(self, annotation: Annotation | int) -> Annotations:
+        """Make an annotation of each connected part: the largest part keeps the id, the others come after it.
+
+        Raises
+        ------
+        PromptError, UnknownName
+            Its mask is one piece; it was deleted.
+        """
+        return self._annotations.split(annotation)
+
     # -- proposals ---------------------------------------------------------------------------------
 
     def segment_everything(self, image: ImageRef, **parameters: Any) -> Proposals:

@@ -13,6 +13,7 @@ from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import ModelError, PromptError, UnknownName, WorkWouldBeLost
 from samnb.jobs import Event, Job
 from samnb.masks import encode_rle, mask_area, mask_bbox, mask_iou
+from samnb.masks.editing import pieces
 from samnb.prompts import Prediction, Prompt
 from samnb.records import AttributeRecord, CategoryRecord
 
@@ -261,6 +262,24 @@ class FakeSession:
         self.kept = [a for a in self.kept if a.id != annotation.id]
         self.changes.emit(annotation.image_id)
         return len(self.kept) < before
+
+    def merge(self, annotations):
+        first, *others = annotations
+        if not others:
+            raise PromptError("merge: expected two or more annotations.")
+        for other in others:
+            self.remove(other)
+        return self.update(first, mask=np.logical_or.reduce([each.mask for each in annotations]))
+
+    def split(self, annotation):
+        first, *others = pieces(annotation.mask)
+        if not others:
+            raise PromptError("split: the mask is one piece.")
+        image = self.image(annotation.image_id)
+        return [
+            self.update(annotation, mask=first),
+            *(self.accept_mask(image, part, category=annotation.category) for part in others),
+        ]
 
     # -- proposals: discs in a row, and one round the first
 

@@ -22,31 +22,26 @@ from .brush_tool import BrushTool
 from .category_actions import CategoryActions
 from .category_palette import Palette
 from .change_follower import ChangeFollower
+from .edit_methods import EditMethods
 from .editor import Editor
-from .gestures import (
-    BoxDrag,
-    Click,
-    DoubleClick,
-    Hover,
-    HoverEnd,
-    PointDrag,
-    PointRemove,
-    Scroll,
-    Stroke,
-    Sweep,
-)
 from .history import edit_state_of
 from .hover import HoverPreview
 from .image_list import ImageList
 from .image_progress import ImageProgress
 from .key_bindings import command_for, command_on_release
+from .lasso_tool import LassoTool
 from .layout import AnnotatorLayout
+from .mask_edits import MaskEdits
 from .navigation import Navigator
+from .object_actions import ObjectActions
+from .polygon_tool import PolygonTool
 from .prompt_tool import PromptTool
 from .proposal_tool import ProposalTool
 from .rendering import Renderer
 from .repeat import Repeater
+from .select_tool import SelectTool
 from .snapshot import Snapshot, show_with_snapshot
+from .stage_tool import StageTool
 from .tool_settings import ToolSettings
 from .unsure import UnsureActions
 from .view_settings import ViewSettings
@@ -60,7 +55,7 @@ if TYPE_CHECKING:
     from ..session_protocol import AnnotatorSession
 
 
-class Annotator(FlowMethods, ViewMethods, ipywidgets.VBox):
+class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
     """Click an object, see its mask, accept it.
 
     Everything the mouse does is a method here, in image pixels, and works without a browser. Handlers never raise:
@@ -126,9 +121,6 @@ class Annotator(FlowMethods, ViewMethods, ipywidgets.VBox):
         self._actions = actions
         state = self._edit_state
         self._categories = CategoryActions(renderer, session, palette, state, editor, annotations, follower, actions)
-        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
-        self._prompts = PromptTool(renderer, editor, annotations, settings, hover, layout, self._repeater)
-        self._brush = BrushTool(renderer, editor, annotations, actions, settings)
         self._unsure = UnsureActions(renderer, session, editor, annotations, follower, actions, layout)
         self._attributes = AttributeActions(renderer, session, editor, annotations, follower, actions, layout)
         shown = editor, annotations, follower
@@ -136,12 +128,42 @@ class Annotator(FlowMethods, ViewMethods, ipywidgets.VBox):
         self._progress = ImageProgress(
             renderer, session, editor, annotations, images, follower, self._navigator, layout
         )
-        self._proposals = ProposalTool(renderer, session, editor, annotations, actions, settings, layout)
-        settings.on_tool = self._proposals.changed
-        renderer.on_annotations = self._proposals.annotations_changed
+        self._objects = ObjectActions(
+            renderer, session, editor, annotations, actions, self._categories, settings, self._unsure, layout
+        )
+        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
+        self._make_tools(MaskEdits(renderer, editor, annotations, actions))
         renderer.on_draft, images.drafts = follower.badges_changed, state.drafts
         self._view = ViewSettings(renderer, layout, settings)
         follower.on_first = self._show_first
+
+    def _make_tools(self, edits: MaskEdits) -> None:
+        renderer, editor, annotations = self._renderer, self._editor, self._annotations
+        actions, objects, settings, layout = self._actions, self._objects, self._settings, self._layout
+        self._prompts = PromptTool(
+            renderer, editor, annotations, actions, objects, settings, self._hover, layout, self._repeater
+        )
+        self._brush = BrushTool(renderer, editor, annotations, edits, settings)
+        self._lasso = LassoTool(renderer, editor, actions, objects, edits, layout)
+        self._polygon = PolygonTool(renderer, editor, annotations, actions, objects, edits, settings, layout)
+        self._proposals = ProposalTool(renderer, self.session, editor, annotations, actions, settings, layout)
+        self._tools: dict[str, StageTool] = {
+            "prompt": self._prompts,
+            "select": SelectTool(renderer, annotations, actions, objects),
+            "brush": self._brush,
+            "erase": self._brush,
+            "lasso": self._lasso,
+            "polygon": self._polygon,
+            "proposals": self._proposals,
+        }
+        settings.on_tool = self._tool_changed
+        renderer.on_annotations = self._proposals.annotations_changed
+        renderer.on_drawn = self._polygon.draw
+
+    def _tool_changed(self) -> None:
+        self._renderer.highlight(None)
+        self._proposals.changed()
+        self._polygon.draw()
 
     # -- actions: each is a method of a part ---------------------------------------------------------
 
@@ -246,41 +268,9 @@ class Annotator(FlowMethods, ViewMethods, ipywidgets.VBox):
     @show_errors("This was not understood")
     def gesture(self, gesture: Any) -> None:
         """Handle a gesture on the stage, see `samnb.ui.annotator.gestures`."""
-        match gesture:
-            case Click() if self.tool == "proposals":
-                (self.reject_at if gesture.background else self.take_at)(gesture.x, gesture.y)
-            case DoubleClick() if self.tool == "proposals":
-                pass  # its two clicks took what they took
-            case Hover() if self.tool == "proposals":
-                self._proposals.point_at(gesture.x, gesture.y)
-            case HoverEnd() if self.tool == "proposals":
-                self._proposals.point_away()
-            case Sweep():
-                self.sweep(gesture.points, gesture.done)
-            case Scroll():
-                self.scroll(gesture.delta)
-            case Click() if self.tool == "select":
-                self.select_at(gesture.x, gesture.y)
-            case Click():
-                self.click(gesture.x, gesture.y, background=gesture.background)
-            case DoubleClick():
-                self.edit_at(gesture.x, gesture.y)
-            case BoxDrag():
-                self._prompts.drag_band(gesture)
-            case PointDrag():
-                self._prompts.drag_point(gesture)
-            case PointRemove():
-                self.remove_point(gesture.index)
-            case Hover():
-                self.hover(gesture.x, gesture.y)
-            case HoverEnd():
-                self.hover_end()
-            case Stroke() if gesture.done:
-                self.stroke(gesture.points, erase=self.tool == "erase")
-            case Stroke():
-                self._brush.preview_stroke(gesture.points, self.tool == "erase")
-            case _:
-                raise TypeError(f"no gesture: {gesture!r}")
+        with self._lock:
+            if not self._tools[self.tool].handle(gesture):
+                raise TypeError(f"no gesture for the tool {self.tool}: {gesture!r}")
 
     @show_errors("This key did nothing")
     def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None:
@@ -349,8 +339,13 @@ class Annotator(FlowMethods, ViewMethods, ipywidgets.VBox):
 
     @property
     def selected(self) -> int | None:
-        """The id of the selected annotation."""
+        """The id of the annotation selected last."""
         return self._annotations.selected
+
+    @property
+    def selection(self) -> tuple[int, ...]:
+        """The ids of all selected annotations, in the order they were selected."""
+        return self._annotations.selection
 
     @property
     def error(self) -> str:
@@ -378,6 +373,7 @@ class Annotator(FlowMethods, ViewMethods, ipywidgets.VBox):
         self._editor.wait(timeout)
         self._worker.wait(timeout)
         self._proposals.worker.wait(timeout)
+        self._renderer.crops.worker.wait(timeout)
 
     def close(self) -> None:
         """Release the browser's objects."""

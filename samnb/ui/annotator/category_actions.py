@@ -54,14 +54,13 @@ class CategoryActions(AnnotatorPart):
 
     @show_errors("No such category")
     def choose_category_number(self, number: int) -> None:
-        """Choose a category by its place, counted from 1, as the keys do; a selected annotation gets it too."""
+        """Choose a category by its place, counted from 1, as the keys do; the selected annotations get it too."""
         if number > len(self.palette.names):
             return
         self.category = self.palette.names[number - 1]
-        selected = self.annotations.selected
         # An annotation that is edited gets it when it is accepted.
-        if selected is not None and not self.editor.draft:
-            self.actions.set_category_of(selected, self.category)
+        if not self.editor.draft:
+            self.actions.set_category_of_selected(self.category)
 
     @show_errors("No such category")
     def category_step(self, by: int) -> None:

@@ -217,6 +217,14 @@ class Editor:
                 self.changed(notify=True)
             return step
 
+    def take_back(self, what: str) -> None:
+        """Undo the last step for good, if it is called that: it was not meant."""
+        with self.lock:
+            last = self.history.last
+            if last is not None and last.what == what:
+                self.history.take_back()
+                self.changed(notify=True)
+
     def choose(self, index: int) -> None:
         """Take another candidate mask, counted from 0; nothing happens while there is none.
 

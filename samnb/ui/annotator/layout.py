@@ -16,6 +16,7 @@ from .category_chips import CategoryChips, ChipActions
 from .filmstrip import Filmstrip, FilmstripActions
 from .help_overlay import HelpOverlay
 from .image_list import ImageList
+from .popup_menu import PopupMenu
 from .shapes import Shape
 from .side_panel import Candidates, Counts, header
 from .stage import Stage
@@ -81,12 +82,13 @@ class AnnotatorLayout:
         self._mask_tools = MaskTools(actions)
         self._attributes = AttributePanel(actions, on_entered=self._entered)
         self._help = HelpOverlay(self.toggle_help)
+        self.menu = PopupMenu()
         self._accept = style.tool("Accept ⏎", lambda: actions.accept(), "Keep this mask (Enter)", "samnb-primary")
         self._clear = style.tool("Clear", lambda: actions.clear(), "Start this object again (Esc)")
         body = style.box(self.stage.widget, self._side(size[1]), classes=("samnb-body",))
         self.parts = (
             *(style.sheet(), self._header, self._toolbar, self._chips, body),
-            *(self.strip, self._status, self.error_line, self._help),
+            *(self.strip, self._status, self.error_line, self._help, self.menu),
         )
         self.show_categories((), "")
 
@@ -141,7 +143,7 @@ class AnnotatorLayout:
         self._list.show_names([each if isinstance(each, str) else each.name for each in records])
 
     def show_annotations(
-        self, shapes: Sequence[Shape], entries: Sequence[AnnotationRow], selected: int | None = None
+        self, shapes: Sequence[Shape], entries: Sequence[AnnotationRow], selected: Sequence[int] = ()
     ) -> None:
         """The annotations of the image, on the picture and as a list."""
         self.shapes = _reused(shapes, self.shapes)
@@ -153,6 +155,15 @@ class AnnotatorLayout:
     def show_attributes(self, records: Sequence[AttributeRecord], values: Mapping[str, bool | str] | None) -> None:
         """The declared attributes, with the values of the object being edited, or of the selected annotation."""
         self._attributes.show(records, values)
+
+    def show_highlight(self, shape: Shape | None, annotation_id: int | None) -> None:
+        """Lift out an annotation on the picture and in the list, or none."""
+        self.stage.show_highlight(shape)
+        self._list.show_highlight(annotation_id)
+
+    def show_crops(self, crops: Mapping[int, bytes]) -> None:
+        """The small pictures of annotations in the list, PNGs by id."""
+        self._list.show_crops(crops)
 
     @property
     def categories_editor(self) -> CategoryChips:

@@ -167,6 +167,7 @@ function render({ model, el }) {
   const editing = () => document.activeElement?.matches?.(EDITABLE);
   const home = () => el.closest(".samnb") || el;
   const ours = () => {
+    if (document.querySelector(".samnb-popup")) return false;  // an open menu has the keys
     const focused = document.activeElement;
     if (focused && home().contains(focused)) return !focused.matches(EDITABLE);
     return over && !editing();

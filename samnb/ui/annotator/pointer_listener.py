@@ -23,8 +23,7 @@ _CSS = """
 .samnb-pointer-listener { position: absolute !important; inset: 0; z-index: 1; touch-action: none; outline: none;
   margin: 0 !important; cursor: crosshair; overflow: hidden; user-select: none; -webkit-user-select: none; }
 .samnb-pointer-listener:focus-visible { box-shadow: inset 0 0 0 2px var(--samnb-accent, #1976d2); }
-.samnb-pointer-listener[data-tool="select"] { cursor: default; }
-.samnb-pointer-listener[data-tool="proposals"] { cursor: pointer; }
+.samnb-pointer-listener[data-tool="proposals"], .samnb-pointer-listener[data-tool="select"] { cursor: pointer; }
 .samnb-pointer-listener[data-tool="brush"], .samnb-pointer-listener[data-tool="erase"] { cursor: none; }
 .samnb-ring { position: absolute; transform: translate(-50%, -50%); border-radius: 50%; pointer-events: none;
   box-sizing: border-box; border: 1.5px solid #fff; 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...masks import mask_polygons
 from ...records import UNSURE
 from ..common.error_line import show_errors
+from .annotation_crops import AnnotationCrops
 from .annotation_list import AnnotationRow
 from .annotation_look import AnnotationLook, overlap_shape
 from .annotation_outlines import AnnotationOutlines, Outlines
@@ -76,6 +77,9 @@ class Renderer:
         self._editor, self._annotations, self._palette = editor, annotations, palette
         self._image_list, self._layout, self._lock = image_list, layout, editor.lock
         self._hidden: int | None = None
+        self._highlighted: int | None = None
+        self.on_drawn: Callable[[], None] = lambda: None
+        """Called after the draft or the annotations were drawn."""
         self.on_annotations: Callable[[], None] = lambda: None
         """Called when annotations of the image shown, or the image, changed."""
         self.look = AnnotationLook()
@@ -92,6 +96,7 @@ class Renderer:
         self.annotation_outlines = AnnotationOutlines(
             self.outlines, worker, self._lock, on_ready=ready, on_error=failed
         )
+        self.crops = AnnotationCrops(session, on_ready=layout.show_crops)
 
     def say(self, text: str) -> None:
         """Show a text in the status line."""
@@ -120,6 +125,8 @@ class Renderer:
             layout.say(f"encoding {editor.image.filename}, first time only …")
         if draft.replaces != self._hidden:
             self.draw_annotations()
+        else:
+            self.on_drawn()
         if bool(draft) != self._has_draft:
             self._has_draft = bool(draft)
             self.on_draft()
@@ -198,10 +205,29 @@ class Renderer:
             )
             for a in self._annotations
         ]
-        self._layout.show_annotations(shapes, rows, self._annotations.selected)
+        self._layout.show_annotations(shapes, rows, self._annotations.selection)
+        if self._highlighted not in self._annotations:
+            self.highlight(None)
         self._draw_overlap(drawn)
         self.draw_categories()
         self.draw_buttons()
+        self.on_drawn()
+
+    def highlight(self, annotation_id: int | None) -> None:
+        """Lift out an annotation on the picture and in the list; None: none of them."""
+        if annotation_id == self._highlighted:
+            return
+        annotation = self._annotations.get(annotation_id)
+        found = None if annotation is None else self.annotation_outlines.get(annotation)
+        self._highlighted = None if annotation is None else annotation.id
+        shape = Shape(found, self.look.color(annotation, self._palette)) if annotation is not None and found else None
+        self._layout.show_highlight(shape, self._highlighted)
+
+    def draw_crops(self, annotation_ids: Iterable[int]) -> None:
+        """Make the crops of these annotations, which the list shows now."""
+        image, these = self._editor.image, [self._annotations.get(each) for each in annotation_ids]
+        if image is not None:
+            self.crops.want(image, [(a, self.look.color(a, self._palette)) for a in these if a is not None])
 
     @property
     def attribute_values(self) -> dict[str, bool | str] | None:

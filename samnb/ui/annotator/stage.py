@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +15,13 @@ from ...prompts import FOREGROUND, Prompt
 from ..common import style
 from ..common.closing import close_tree
 from .background import Background
-from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom
+from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom, box_handles
 from .picture_look import PictureLook
 from .pointer_listener import PointerListener
-from .prompt_drawing import draw_box, draw_label, draw_point, draw_trail
+from .prompt_drawing import draw_box, draw_handles, draw_label, draw_point, draw_trail
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
 from .stage_overlay import StageOverlay
+from .vertex_overlay import VertexOverlay
 from .viewport import Viewport
 
 PICTURE, SAVED, MASK, PROMPT = range(4)
@@ -68,12 +69,15 @@ class Stage:
         self._closed = False  # a command for a canvas that the page no longer has would stop all drawing
         self._look = Look()
         self._saved: Sequence[Shape] = ()
-        self._selected: int | None = None
+        self._selected: frozenset[int] = frozenset()
         self._offered: Sequence[Shape] = ()
         self._overlap: Shape | None = None
         self._hidden = False
         self._mask: Shape | None = None
         self._hover: Shape | None = None
+        self._highlight: Shape | None = None
+        self._vertices: Sequence[NDArray[np.float64]] = ()
+        self._still_open = False
         self._prompt = Prompt()
         self._band: BoxDrag | None = None
         self._active: int | None = None
@@ -90,7 +94,8 @@ class Stage:
         self._background = Background(self.canvas[PICTURE])
         self.listener = PointerListener(self._on_events)
         self.overlay = StageOverlay(self._center)
-        self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay])
+        self.vertex_overlay = VertexOverlay()
+        self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay, self.vertex_overlay])
         most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
         self.widget.layout.max_width = f"max({size[0]}px, {most})"
         self.widget.add_class("samnb-stage")
@@ -102,18 +107,20 @@ class Stage:
         height, width = pixels.shape[:2]
         with LOCK, drawing():
             self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
-            self._saved, self._selected, self._mask, self._hover, self._offered = (), None, None, None, ()
+            self._saved, self._selected, self._mask, self._hover, self._offered = (), frozenset(), None, None, ()
             self._overlap = None
+            self._highlight = None
+            self.show_vertices(())
             self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
             self._background.show(pixels, self.view)
             self.overlay.show_picture(pixels)
             self._draw_above()
         self._view_changed()
 
-    def show_saved(self, shapes: Sequence[Shape], selected: int | None = None) -> None:
-        """Show the annotations of this picture in their order, the later above; the selected one, by id, stands out."""
+    def show_saved(self, shapes: Sequence[Shape], selected: Iterable[int] = ()) -> None:
+        """Show the annotations of this picture in their order, the later above; the selected ones, by id, stand out."""
         with LOCK:
-            self._saved, self._selected = tuple(shapes), selected
+            self._saved, self._selected = tuple(shapes), frozenset(selected)
             self._draw_saved()
 
     def show_proposals(self, shapes: Sequence[Shape]) -> None:
@@ -158,6 +165,25 @@ class Stage:
             if shape is not self._hover:
                 self._hover = shape
                 self._draw_mask()
+
+    def show_highlight(self, shape: Shape | None) -> None:
+        """Lift out an annotation under the pointer, on the picture or in the list; None: none of them."""
+        with LOCK:
+            if shape is not self._highlight:
+                self._highlight = shape
+                self._draw_mask()
+
+    def show_vertices(self, rings: Sequence[NDArray[np.float64]], *, still_open: bool = False) -> None:
+        """Show rings of vertices, (N, 2) image pixels each, of a mask or of a polygon that is still being drawn."""
+        with LOCK:
+            if len(rings) or len(self._vertices):
+                self._vertices, self._still_open = rings, still_open
+                self._draw_vertices()
+
+    def end_preview(self) -> None:
+        """What the page shows of a drag is done with."""
+        with LOCK:
+            self._draw_vertices()
 
     def show_prompt(self, prompt: Prompt, *, band: BoxDrag | None = None, active: int | None = None) -> None:
         """Show points and box; `band` is a box still being drawn, `active` a point that is being moved."""
@@ -234,6 +260,8 @@ class Stage:
         self._set_view(self.view.centered_at(x * width, y * height))
 
     def _view_changed(self) -> None:
+        if len(self._vertices):
+            self._draw_vertices()
         self._update_listener()
         self.overlay.show_view(self.view)
         if self._on_view is not None:
@@ -249,7 +277,7 @@ class Stage:
     @tool.setter
     def tool(self, name: str) -> None:
         self._gestures.tool = name
-        self.listener.tool = name
+        self.listener.tool = self.vertex_overlay.tool = name
         self._update_listener()
 
     @property
@@ -280,7 +308,7 @@ class Stage:
                 self._note_pointer(event)
                 self._on_key(str(event.get("key", "")), *(bool(event.get(name)) for name in ("ctrl", "shift", "alt")))
             else:
-                meant = self._gestures.read(event, self.view, self._prompt.points)
+                meant = self._gestures.read(event, self.view, self._prompt.points, self._prompt.box)
                 if meant is not None:
                     self._pass_on(meant)
 
@@ -365,7 +393,7 @@ class Stage:
                 self._draw_unsure(unsure, 0.5 * alpha)
             if self._overlap is not None:
                 draw_shapes(canvas, (self._overlap,), self.view, alpha=0.85, line=1.0)
-            chosen = [shape for shape in self._saved if self._selected is not None and shape.id == self._selected]
+            chosen = [shape for shape in self._saved if shape.id in self._selected]
             draw_shapes(canvas, chosen, self.view, alpha=alpha, line=3.0, halo=True)
             for shape in chosen:
                 if shape.label:
@@ -391,10 +419,16 @@ class Stage:
             canvas.clear()
             if self._hidden:
                 return
+            if self._highlight is not None:
+                draw_shapes(canvas, (self._highlight,), self.view, alpha=0.5 * alpha, line=2.5, halo=True)
             if self._hover is not None:
                 draw_shapes(canvas, (self._hover,), self.view, alpha=0.6 * alpha, line=1.25)
             if self._mask is not None:
                 draw_shapes(canvas, (self._mask,), self.view, alpha=min(1.1 * alpha, 1.0), line=2.0, halo=True)
+
+    def _draw_vertices(self) -> None:
+        if not self._closed:
+            self.vertex_overlay.show(self._vertices, self.view, still_open=self._still_open)
 
     def _draw_prompt(self) -> None:
         if self._closed:
@@ -413,6 +447,7 @@ class Stage:
                 draw_trail(canvas, view.to_canvas(self._trail.points), width, color)
             if prompt.box is not None:
                 draw_box(canvas, view.to_canvas([prompt.box[:2], prompt.box[2:]]).tolist(), unit, dashed=False)
+                draw_handles(canvas, view.to_canvas(list(box_handles(prompt.box, view).values())), unit)
             if band is not None:
                 corners = view.to_canvas([(band.x0, band.y0), (band.x1, band.y1)]).tolist()
                 draw_box(canvas, corners, unit, dashed=True)

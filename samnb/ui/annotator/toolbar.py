@@ -12,8 +12,11 @@ from .view_panel import ViewActions, ViewPanel
 
 _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
+    ("select", "mouse-pointer", "Select annotations: click, Shift-click one more, right-click: menu (V)"),
     ("brush", "paint-brush", "Brush: add to the mask by hand (B)"),
     ("erase", "eraser", "Eraser: take away from the mask by hand (E)"),
+    ("lasso", "circle-notch", "Lasso: draw round what to add, with Shift round what to take away (Q)"),
+    ("polygon", "draw-polygon", "Polygon: drag the vertices of a mask, or click a new one (U)"),
     ("proposals", "th-large", "All objects that a search finds: click or drag takes them (A)"),
 )
 # Image pixels; the keys go further.
@@ -47,6 +50,7 @@ class MaskToolActions(Protocol):
     def fill_holes(self) -> None: ...
     def drop_specks(self) -> None: ...
     def smooth(self) -> None: ...
+    def simplify_outline(self) -> None: ...
 
 
 class Toolbar(ipywidgets.Box):
@@ -137,7 +141,7 @@ class Toolbar(ipywidgets.Box):
     def _make_brush(self) -> ipywidgets.Box:
         low, high = _BRUSH_SIZES
         self._size = ipywidgets.IntSlider(8, low, high, 1, description="size")
-        self._size.tooltip = "Radius of the brush in image pixels ([ and ])"
+        self._size.tooltip = "Radius of the brush in image pixels ([ and ], or the wheel with Ctrl)"
         self._size.observe(lambda change: self._set("brush_radius", change["new"]), "value")
         return _hidden(self._size)
 
@@ -162,10 +166,11 @@ class MaskTools(ipywidgets.Box):
                 style.tool("Fill", lambda: actions.fill_holes(), "Fill the holes of the mask"),
                 style.tool("Despeck", lambda: actions.drop_specks(), "Drop the small specks of the mask"),
                 style.tool("Smooth", lambda: actions.smooth(), "Smooth the outline of the mask"),
+                style.tool("Simplify", lambda: actions.simplify_outline(), "Make the outline from fewer vertices (S)"),
             ]
         )
         for widget in self.children:
-            widget.add_class("samnb-grow")
+            widget.add_class("samnb-tight")
         self.add_class("samnb-group")
 
     def allow(self, allowed: bool) -> None:

@@ -57,10 +57,13 @@ class UnsureActions(AnnotatorPart):
         (self.reject if self.is_unsure(annotation_id) else self.actions.remove)(annotation_id)
 
     def remove_selected(self) -> None:
-        """Delete the selected annotation, or reject it if it is an unsure find."""
-        if self.is_unsure(self.annotations.selected):
-            self.reject()
-        else:
+        """Delete the selected annotations; those that are unsure finds are rejected."""
+        selected = self.annotations.selection
+        unsure = [each for each in selected if self.is_unsure(each)]
+        for each in unsure:
+            self.reject(each)
+        if len(unsure) < len(selected) or not selected:
+            self.annotations.select_only(each for each in selected if each not in unsure)
             self.actions.remove_selected()
 
     def select_next(self) -> bool:

@@ -56,6 +56,7 @@ _CONTROLS = """
   font-weight: 600; }
 .samnb .samnb-grow { flex: 1 1 0; }
 .samnb .samnb-button.samnb-grow { padding: 0 4px; }
+.samnb .samnb-button.samnb-tight { flex: 1 1 auto; padding: 0 3px; font-size: 12px; }
 .samnb .samnb-button i { margin: 0; }
 .samnb .samnb-chip::before, .samnb .samnb-dot { content: ""; display: inline-block; width: 10px; height: 10px;
   flex: none; border-radius: 50%; background: var(--samnb-dim); box-shadow: 0 0 0 1px rgba(128, 128, 128, .5); }
@@ -98,7 +99,9 @@ _BOARD = """
   min-height: 60px; padding: 4px 3px 3px; }
 .samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 28px; flex: none;
   overflow: visible; border-radius: var(--samnb-radius); }
-.samnb .samnb-entry:hover { background: var(--samnb-sunk); }
+.samnb .samnb-entry:is(:hover, .samnb-lit) { background: var(--samnb-sunk); }
+.samnb .samnb-entry.samnb-lit { box-shadow: inset 2px 0 0 var(--samnb-accent); }
+.samnb .samnb-crop { width: 40px; height: 28px; flex: none; margin: 1px 0 1px 3px; object-fit: contain; }
 .samnb .samnb-entry .samnb-chip { flex: 1 1 0; min-width: 0; justify-content: flex-start; border-color: transparent;
   padding: 0 6px; height: 26px; overflow: hidden; text-overflow: ellipsis; }
 .samnb .samnb-entry .samnb-chip.samnb-chosen { border-color: var(--samnb-accent); }
