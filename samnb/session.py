@@ -44,6 +44,7 @@ from .images import thumbnail
 from .images.lazy import View
 from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
+from .ingest.pixel_sizes import export_details
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
 from .ingest.views import Stack
@@ -1248,9 +1249,10 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
 
         Parameters
         ----------
-        format : {"coco", "labelme", "masks", "recipe", "table", "voc", "yolo"}
+        format : {"coco", "geojson", "labelme", "masks", "recipe", "table", "tiff", "voc", "yolo", "zarr"}
             A COCO file; a folder for labelme, of mask pictures, of Pascal VOC or of YOLO; a table, CSV or Parquet; a
-            recipe, from which the same masks can be made again elsewhere.
+            recipe, from which the same masks can be made again elsewhere; a folder of label TIFFs, of OME-Zarr labels,
+            or of GeoJSON for QuPath, a stack in one file each.
         path : path
             A file, or a folder. It is written completely, or not at all.
         dataset : str, optional
@@ -1270,6 +1272,8 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         found: Any = {"images": self.images(dataset), "annotations": self.catalog.annotations(dataset=dataset)}
         found |= {"categories": self.categories(), "exporters": {"recipe": self._replayer.export}}
         found |= {"attributes": self.attributes()}
+        if format != "recipe":
+            found["details"] = export_details(self.catalog, found["images"])
         if offered := as_annotations(proposals, after=found["annotations"]):
             if format == "recipe":
                 raise UnknownOption("export('recipe')", ["proposals"], ["dataset"])

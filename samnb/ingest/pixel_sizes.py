@@ -22,6 +22,17 @@ def pixel_sizes(catalog: Catalog, images: Sequence[ImageRecord]) -> dict[str, Pi
     return {image.id: _size(details[image.id], image) for image in images}
 
 
+def export_details(catalog: Catalog, images: Sequence[ImageRecord]) -> dict[str, ImageDetails]:
+    """By image id, its details, with the pixel size that its file states where the catalog has none."""
+    found = catalog.image_details(image.id for image in images)
+    for image in images:
+        size = _size(found[image.id], image)
+        if size is not None and not found[image.id].x_um:
+            sizes = {"x_um": size.x_um, "y_um": size.y_um, "z_um": size.z_um}
+            found[image.id] = replace(found[image.id], size_from=BY_FILE, **sizes)
+    return found
+
+
 def set_pixel_size(
     catalog: Catalog, images: Iterable[ImageRecord], x_um: float, y_um: float | None, z_um: float | None
 ) -> None:
