@@ -17,7 +17,7 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test all-but-jupyter jupyter lint unit bench train clean
+.PHONY: help lab demo check test all-but-jupyter jupyter lint unit docs bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
@@ -27,6 +27,7 @@ help:
 	@echo '  make check   while writing: lint, doctests and unit tests without what is slow or needs a browser (minutes)'
 	@echo '  make test    everything: lint, unit tests, doctests, README, notebooks, browser tests'
 	@echo
+	@echo '  make docs    the documentation as a site, in build/site; warnings are errors, nothing is fetched'
 	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
 	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
@@ -83,6 +84,11 @@ all-but-jupyter: $(VENV)/.stamp-test
 jupyter: $(VENV)/.stamp-test
 	@$(BIN)/python -m pytest $(nbval) $(in_jupyter) >$(VENV)/jupyter.log 2>&1; \
 	  status=$$?; cat $(VENV)/jupyter.log; exit $$status
+
+docs: $(VENV)/.stamp-test
+	$(BIN)/python docs/site/package_picture.py
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs/site . build/site
+	@echo 'Open build/site/index.html'
 
 bench: $(VENV)/.stamp-test
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; done

@@ -12,19 +12,24 @@ Prompt(points=((120.0, 80.0),), point_labels=(1,), box=None)
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from . import errors, models
     from .cache import EmbeddingCache
+    from .images.lazy import View
     from .prompts import Prediction, Prompt
     from .session import Session
     from .templates import Template
 
 __version__ = "0.1.0"
 
-__all__ = ["EmbeddingCache", "Prediction", "Prompt", "Session", "Template", "__version__", "errors", "models"]
+__all__ = ["EmbeddingCache", "Prediction", "Prompt", "Session", "Template", "View", "__version__", "errors", "models"]
 
 _HOME = {
     "EmbeddingCache": "cache",
@@ -32,19 +37,22 @@ _HOME = {
     "Prompt": "prompts",
     "Session": "session",
     "Template": "templates",
+    "View": "images.lazy",
 }
 _SUBMODULES = (
     *("cache", "catalog", "demo", "errors", "images", "jobs", "masks"),
     *("models", "prompts", "session", "templates", "widgets"),
 )
-# Modules that moved into a package, still served as attributes of samnb.
+# Modules that moved into a package, still served by their earlier names.
 _ALIASES = {
     "apply": "templates.apply",
     "baselines": "evaluation.baselines",
     "cache_archive": "store.archive",
+    "case_files": "evaluation.file_cases",
     "clicks": "masks.clicks",
     "exports": "exchange.export",
     "matching": "templates.strategies",
+    "migrations": "catalog.migrations",
     "prewarm": "encoding.prewarm",
     "yardstick": "evaluation.evaluate",
 }
@@ -63,3 +71,23 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *_SUBMODULES, *_ALIASES})
+
+
+class _MovedModules:
+    """Finder and loader for ``import samnb.<earlier name>``: gives the module itself, not a copy of it."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        parent, _, last = name.rpartition(".")
+        return ModuleSpec(name, _MovedModules()) if parent == __name__ and last in _ALIASES else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(f"{__name__}.{_ALIASES[spec.name.rpartition('.')[2]]}")
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the import system has put that of the earlier name here
+
+
+sys.meta_path.append(_MovedModules)

@@ -31,7 +31,8 @@ from .prompts import Embedding
 from .settings import cache_options
 from .store.check import CacheReport, check_folder
 from .store.entry import DTYPES, SCHEMA, EntryDamaged, check_key, deserialize, make_key, round_trip, serialize, verify
-from .store.eviction import CollectionReport, Evictor
+from .store.entry_notes import EntryNotes
+from .store.eviction import CollectionReport, Evictor, OnEvicted
 from .store.folder import EntryFolder
 from .store.header import header_of
 from .store.limits import Limits
@@ -122,17 +123,16 @@ class EmbeddingCache:
             chosen("disk_bytes", disk_bytes), chosen("min_free_bytes", min_free_bytes), chosen("ttl", ttl)
         )
         self._disk = None if self.folder is None else EntryFolder(self.folder)
-        self._evictor = None if self._disk is None else Evictor(self._disk, self.limits, self._on_evicted)
+        self._evictor = None if self._disk is None else Evictor(self._disk, self.limits, _weakly(self._on_evicted))
+        self._notes = EntryNotes(self._disk, self.limits)
         self._memory = MemoryTier(
             chosen("memory_bytes", memory_bytes, DEFAULT_MEMORY_BYTES),
             chosen("max_entries", max_entries, DEFAULT_MAX_ENTRIES),
-            on_drop=self._forget_notes,
+            on_drop=self._notes.forget,
         )
         remote = chosen("remote", remote, ())
         self._owns_remote = not isinstance(remote, RemoteTiers)
-        self._remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
-        self._unstored: set[str] = set()  # entries without room on the disk, in memory only
-        self._headers: dict[str, Mapping[str, str]] = {}  # of entries in memory, if entries expire
+        self.remote = remote if isinstance(remote, RemoteTiers) else open_tiers(remote, ttl=self.limits.ttl)
         self._observers = StoreObservers()
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._flights: SingleFlight[Embedding] = SingleFlight()
@@ -162,7 +162,7 @@ class EmbeddingCache:
     def __contains__(self, key: str) -> bool:
         """Whether the file is there (not whether it is sound); without a folder, whether memory holds it."""
         held = check_key(key) in (self._memory if self._disk is None else self._disk)
-        return held and not self._is_expired(key)
+        return held and not self._notes.expired(key)
 
     def __len__(self) -> int:
         return sum(1 for _ in self.keys())
@@ -198,7 +198,7 @@ class EmbeddingCache:
 
     def ensure_local(self, key: str) -> bool:
         """Make sure the entry is here, fetched from a remote tier if needed; False if no tier has it. Not read."""
-        return key in self or (bool(self._remote) and self.get(key) is not None)
+        return key in self or (bool(self.remote) and self.get(key) is not None)
 
     def put(self, key: str, embedding: Embedding, *, about: Mapping[str, str]) -> Embedding:
         """Store an embedding, and return it as `get` will: converted to the storage dtype and back.
@@ -222,7 +222,7 @@ class EmbeddingCache:
         if self._evictor is not None:
             self._evictor.write(key, raw)
         self._remember(key, kept, raw)
-        self._remote.publish(key, raw)
+        self.remote.publish(key, raw)
         return kept
 
     def add_raw(self, key: str, raw: bytes) -> bool:
@@ -251,8 +251,8 @@ class EmbeddingCache:
 
     def publish(self, key: str) -> None:
         """Queue the folder's entry for the remote tiers: for entries that other processes stored here."""
-        if self._remote and self._disk is not None and (raw := self._disk.read_raw(key)) is not None:
-            self._remote.publish(key, raw)
+        if self.remote and self._disk is not None and (raw := self._disk.read_raw(key)) is not None:
+            self.remote.publish(key, raw)
 
     def get_or_compute(
         self, key: str, compute: Callable[[], Embedding], *, about: Mapping[str, str]
@@ -302,15 +302,14 @@ class EmbeddingCache:
     def set_aside(self, key: str, reason: str) -> None:
         """Move an entry to quarantine that is sound and not what its key says; remote tiers delete theirs."""
         self._forget(check_key(key))
-        self._remote.discard(key)
+        self.remote.discard(key)
         if self._disk is not None and self._disk.set_aside(key, reason):
             self._count("quarantined")
 
     def clear_memory(self) -> None:
         """Free the memory; the folder keeps its entries. Without a folder this empties the cache."""
         self._memory.clear()
-        self._unstored.clear()
-        self._headers.clear()
+        self._notes.clear()
 
     # -- maintenance -------------------------------------------------------------------------------
 
@@ -324,7 +323,7 @@ class EmbeddingCache:
         """
         with self._lock:
             counts = dict(self._counts)
-        remote = self._remote.stats()
+        remote = self.remote.stats()
         return read_stats(
             self._disk, self._evictor, self._memory, remote, counts, exact_up_to=COUNTED_EXACTLY, models=models
         )
@@ -380,11 +379,11 @@ class EmbeddingCache:
 
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> int:
         """Wait until the remote tiers have all computed entries; returns how many are left after the timeout."""
-        return self._remote.flush(timeout)
+        return self.remote.flush(timeout)
 
     def close(self) -> None:
         """Finish background work, release pins and close remote tiers; the folder can still be used."""
-        self._remote.close() if self._owns_remote else self._remote.flush()
+        self.remote.close() if self._owns_remote else self.remote.flush()
         if self._evictor is not None:
             self._evictor.wait(timeout=10)
             self._evictor.pins.clear()
@@ -403,7 +402,7 @@ class EmbeddingCache:
 
     def _keep_in_memory(self, key: str, kept: Embedding, error: StoreError) -> None:
         """Keep it in memory only, since the disk refused it."""
-        self._unstored.add(key)
+        self._notes.unstored.add(key)
         self._memory.put(key, kept)
         if not self._counts["refused"]:
             _log.warning("%s What finds no place there is kept in memory only.", error)
@@ -411,7 +410,7 @@ class EmbeddingCache:
 
     def _fetch(self, key: str) -> Embedding | None:
         """Copy an entry from a remote tier, which has verified it, into the folder."""
-        if (found := self._remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
+        if (found := self.remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
             return None
         embedding = deserialize(found[0], key)
         try:
@@ -425,13 +424,13 @@ class EmbeddingCache:
 
     def _find(self, key: str) -> Embedding | None:
         if self._disk is None or self._evictor is None:
-            return self._memory.get(check_key(key)) if not self._is_expired(key) else None
+            return self._memory.get(check_key(key)) if not self._notes.expired(key) else None
         found = self._disk.stat(check_key(key))
         if found is None:
-            if key not in self._unstored:
+            if key not in self._notes.unstored:
                 self._forget(key)
             return self._memory.get(key)
-        if self._is_expired(key):
+        if self._notes.expired(key):
             return None
         self._evictor.touch(key, found)
         embedding = self._memory.get(key)
@@ -449,27 +448,12 @@ class EmbeddingCache:
         return embedding
 
     def _remember(self, key: str, embedding: Embedding, raw: bytes) -> None:
-        self._unstored.discard(key)
-        if self.limits.ttl is not None:
-            self._headers[key] = header_of(raw) if raw else self._folder_of_files().metadata_of(key)
+        self._notes.stored(key, raw)
         self._memory.put(key, embedding)
 
     def _forget(self, key: str) -> bool:
-        self._forget_notes(key)
+        self._notes.forget(key)
         return self._memory.discard(key)
-
-    def _forget_notes(self, key: str) -> None:
-        self._unstored.discard(key)
-        self._headers.pop(key, None)
-
-    def _is_expired(self, key: str) -> bool:
-        if self.limits.ttl is None:
-            return False
-        if self._disk is None:
-            return self.limits.expired(self._headers.get(key, {}))
-        known = self._headers.get(key)
-        # another process may have computed it again
-        return (known is None or self.limits.expired(known)) and self.limits.expired(self._disk.metadata_of(key))
 
     def _on_evicted(self, hashes: Mapping[str, str]) -> None:
         """Drop entries whose files are gone, and notify observers."""
@@ -486,6 +470,17 @@ class EmbeddingCache:
         with self._lock:
             for name in names:
                 self._counts[name] += 1
+
+
+def _weakly(method: OnEvicted) -> OnEvicted:
+    """The method without a hold on its object: a cache that nobody uses frees its memory at once."""
+    reference = weakref.WeakMethod(method)
+
+    def call(hashes: Mapping[str, str]) -> object:
+        bound = reference()
+        return None if bound is None else bound(hashes)
+
+    return call
 
 
 _caches: weakref.WeakSet[EmbeddingCache] = weakref.WeakSet()

@@ -125,7 +125,7 @@ def run(folder: str | Path | None = None) -> int:
     print(f"contact sheet    {sheet}")
     if prewarmed["computed"]:
         print("\nRun it again: computed 0. Every picture is encoded once, by its content.")
-    print("Do it by hand in JupyterLab: make lab")
+    print("Do it by hand in JupyterLab: samnb lab")
     return 1 if prewarmed["failed"] else 0
 
 

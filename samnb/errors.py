@@ -33,7 +33,10 @@ Catch `SamnbError` to catch them all. Each class also derives from the matching 
     ├── RecipeError (ValueError)        a recipe that cannot be read, or not be replayed here
     ├── FormatError (ValueError)        a file to import that is not of that format
     ├── PackageMissing (ImportError)    an optional package that is not installed
+    │   └── ReaderMissing (ImageError)  the one that reads a picture's format
     ├── NothingToMeasure (ValueError)   an evaluation without a single known mask
+    ├── WorkersLost (ConnectionError)   a cluster or an executor that takes no more work
+    ├── ShardError (ValueError)         a shard that does not exist
     └── ModelError (RuntimeError)       a model that failed while encoding or decoding
 
 A message says which thing failed, what was expected, what was found, and what to do next.
@@ -68,12 +71,14 @@ __all__ = [
     "PackageMissing",
     "PointOutsideImage",
     "PromptError",
+    "ReaderMissing",
     "RecipeError",
     "SamePixels",
     "SamnbError",
     "SessionReadOnly",
     "SessionTooNew",
     "SettingError",
+    "ShardError",
     "StoreError",
     "TemplateError",
     "TemplateMismatch",
@@ -81,6 +86,7 @@ __all__ = [
     "UnknownName",
     "UnknownOption",
     "WorkWouldBeLost",
+    "WorkersLost",
 ]
 
 AnyPath = str | PathLike[str]
@@ -332,6 +338,10 @@ class PackageMissing(SamnbError, ImportError):
         )
 
 
+class ReaderMissing(ImageError, PackageMissing):
+    """A picture whose format an optional package reads, which is not installed."""
+
+
 class NothingToMeasure(SamnbError, ValueError):
     """An evaluation without a single known mask."""
 
@@ -340,6 +350,14 @@ class NothingToMeasure(SamnbError, ValueError):
             f"{where}: no mask to measure a model on. Accept some annotations by hand (Session.annotate), "
             "or give a COCO file or a folder of mask pictures: samnb evaluate --help."
         )
+
+
+class WorkersLost(SamnbError, ConnectionError):
+    """A cluster or an executor that takes no more work. What was finished is kept; the same call does the rest."""
+
+
+class ShardError(SamnbError, ValueError):
+    """A shard of a session's images that does not exist."""
 
 
 class ModelError(SamnbError, RuntimeError):

@@ -134,7 +134,7 @@ class Job:
     name : str
         Shown to the user: "prewarm", "apply coins".
     work : callable
-        Takes a `JobControl`, yields `Event`s; the last one has status "done".
+        Takes a `JobControl`, yields values of `Event`; the last one has status "done".
     total : int
         Number of images, for a progress bar before the first event; the events update it.
     start : bool

@@ -195,6 +195,33 @@ class ImageRecord:
         return (self.height, self.width)
 
 
+@dataclass(frozen=True)
+class ImageDetails:
+    """What is known of an image beyond its pixels.
+
+    Parameters
+    ----------
+    stack : str
+        Path of the file of which it is one picture; "" for an image that is its file.
+    place : mapping of str to int
+        Its place in the stack, by axis.
+    mapping : mapping
+        How its values became pixels, as of `samnb.images.lazy.PixelMapping.as_dict`; empty if they are pixels.
+    x_um, y_um, z_um : float
+        Width and height of a pixel and distance of slices, in µm; 0 if not known.
+    size_from : str
+        "file" or "hand"; "" if the size is not known.
+    """
+
+    stack: str = ""
+    place: Mapping[str, int] = field(default_factory=dict)
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    x_um: float = 0.0
+    y_um: float = 0.0
+    z_um: float = 0.0
+    size_from: str = ""
+
+
 ImageRef = str | Path | ImageRecord
 """A reference to an image: file name, "dataset/file name", id, path or hash, or its record."""
 

@@ -19,6 +19,7 @@ from .annotations.annotation import Annotation, Annotations
 from .annotations.changes import AnnotationChanges
 from .annotations.service import AnnotationService
 from .annotations.session_methods import CategoryMethods, ImageStateMethods
+from .annotations.stacks import StackMethods
 from .atomic_files import file_in_the_way
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
@@ -40,10 +41,13 @@ from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
 from .exchange.report import ImportReport
 from .images import thumbnail
+from .images.lazy import View
 from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
+from .ingest.pixel_sizes import export_details
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
+from .ingest.views import Stack
 from .jobs import Event, Job, Signal
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
@@ -76,7 +80,7 @@ __all__ = ["Session", "catalog_url", "session_folder"]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
-class Session(CategoryMethods, ImageStateMethods):
+class Session(CategoryMethods, ImageStateMethods, StackMethods):
     """A folder with images, known by their pixels, with their embeddings and their annotations.
 
     Parameters
@@ -167,7 +171,15 @@ class Session(CategoryMethods, ImageStateMethods):
 
     # -- images and datasets -----------------------------------------------------------------------
 
-    def add(self, source: Any, *, dataset: str = "default", show: bool = True) -> AddReport:
+    def add(
+        self,
+        source: Any,
+        *,
+        dataset: str = "default",
+        stack: Stack = None,
+        view: View | None = None,
+        show: bool = True,
+    ) -> AddReport:
         """Add pictures to a dataset; a bad one is reported and the rest continues.
 
         Written rows stay, also after an interrupt: the same call continues from there.
@@ -180,6 +192,11 @@ class Session(CategoryMethods, ImageStateMethods):
             bytes unchanged. Bytes may have a name:
             ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
         dataset : str
+        stack : bool, str or sequence of str, optional
+            Of files with several pictures: the axes, such as "z", "t" or "page", of which every picture becomes an
+            image, named ``plate.tif[z=3]``; True: all axes. Default: the first picture alone.
+        view : View, optional
+            Which channels of a scientific picture are shown, with which limits; see `samnb.View`.
         show : bool
             Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
 
@@ -190,19 +207,28 @@ class Session(CategoryMethods, ImageStateMethods):
         KeyboardInterrupt
             After the current image is finished; its message has the progress. A second Ctrl+C stops at once.
         """
-        return run_shown(self._followed(self._library.add(source, dataset=dataset, start=False)), show=show)
+        job = self._library.add(source, dataset=dataset, stack=stack, view=view, start=False)
+        return run_shown(self._followed(job), show=show)
 
-    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob:
+    def add_job(
+        self,
+        source: Any,
+        *,
+        dataset: str = "default",
+        stack: Stack = None,
+        view: View | None = None,
+        show: bool = True,
+    ) -> IngestJob:
         """Add pictures as `add` does, in the background; `await` it, or call `.wait()`. Then it has a `report`.
 
         Parameters
         ----------
-        source, dataset
+        source, dataset, stack, view
             As in `add`.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
         """
-        return _shown(self._followed(self._library.add(source, dataset=dataset)), show)
+        return _shown(self._followed(self._library.add(source, dataset=dataset, stack=stack, view=view)), show)
 
     def upload(self, *, dataset: str = "default") -> Upload:
         """A widget to add files from the browser's computer, for the last line of a notebook cell."""
@@ -451,6 +477,7 @@ class Session(CategoryMethods, ImageStateMethods):
         *,
         images: Iterable[ImageRef] | None = None,
         features: Iterable[str] | None = None,
+        on: Any = None,
         executor: Executor | None = None,
         show: bool = True,
     ) -> Job:
@@ -465,15 +492,18 @@ class Session(CategoryMethods, ImageStateMethods):
         features : iterable of str, optional
             Other models whose embeddings are computed too, after those of the session's model; their events have the
             model's name as "features". None: those that saved templates compare; (): none.
+        on : Client, str or Executor, optional
+            Workers: a ``distributed.Client``, its address ``"tcp://host:8786"``, or any `concurrent.futures` executor.
+            They load the model themselves, and need the pictures under the same paths, and the session's folder or a
+            remote tier of its store; see docs/many-machines.md. None: one after the other in this process.
         executor : Executor, optional
-            Any `concurrent.futures` executor; its workers load the model themselves and need the
-            files and the store under the same paths. None: one after the other in this process.
+            The earlier name of `on`.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
         records = self._library.files(dataset, images)
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        work = partial(prewarm_models, executor=executor, left_out=left_out)
+        work = partial(prewarm_models, on=executor if on is None else on, left_out=left_out)
         total = len(records) * len(encoders)
         job = Job("prewarm", lambda control: work(self._tasks(encoders, records), control=control), total=total)
         by_name = {record.filename: record for record in records}
@@ -486,12 +516,13 @@ class Session(CategoryMethods, ImageStateMethods):
         *,
         images: Iterable[ImageRef] | None = None,
         features: Iterable[str] | None = None,
+        on: Any = None,
         executor: Executor | None = None,
     ) -> Iterator[Event]:
         """The same as `prewarm`, in this thread: an iterator of its events."""
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
         tasks = self._tasks(encoders, self._library.files(dataset, images))
-        return prewarm_models(tasks, executor=executor, left_out=left_out)
+        return prewarm_models(tasks, on=executor if on is None else on, left_out=left_out)
 
     # -- prompts and annotations -------------------------------------------------------------------
 
@@ -661,6 +692,26 @@ class Session(CategoryMethods, ImageStateMethods):
             Their image was deleted.
         """
         self._annotations.restore(annotations, changed_from=changed_from)
+
+    def merge(self, annotations: Iterable[Annotation | int]) -> Annotation:
+        """Make one annotation of two or more of one image: the first gets the pixels of all, the others are removed.
+
+        Raises
+        ------
+        PromptError, UnknownName
+            Fewer than two, of several images; one was deleted. Nothing has changed then.
+        """
+        return self._annotations.merge(list(annotations))
+
+    def split(self, annotation: Annotation | int) -> Annotations:
+        """Make an annotation of each connected part: the largest part keeps the id, the others come after it.
+
+        Raises
+        ------
+        PromptError, UnknownName
+            Its mask is one piece; it was deleted.
+        """
+        return self._annotations.split(annotation)
 
     # -- proposals ---------------------------------------------------------------------------------
 
@@ -1030,6 +1081,7 @@ class Session(CategoryMethods, ImageStateMethods):
         dataset: str | None = None,
         *,
         images: Iterable[ImageRef] | None = None,
+        on: Any = None,
         show: bool = True,
     ) -> Job:
         """Find a template's objects on images, in the background; `await` it, or `.wait()`.
@@ -1045,16 +1097,23 @@ class Session(CategoryMethods, ImageStateMethods):
             None: all images.
         images : iterable, optional
             Only these, in this order.
+        on : Client, str or Executor, optional
+            Workers, as for `prewarm`; events then come in order of completion.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
-        return _shown(self._templates.apply(template, dataset, images), show)
+        return _shown(self._templates.apply(template, dataset, images, on), show)
 
     def apply_stream(
-        self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
+        self,
+        template: Template | str,
+        dataset: str | None = None,
+        *,
+        images: Iterable[ImageRef] | None = None,
+        on: Any = None,
     ) -> Iterator[Event]:
         """The same as `apply`, in this thread: an iterator of its events."""
-        return self._templates.apply_stream(template, dataset, images)
+        return self._templates.apply_stream(template, dataset, images, on)
 
     def undo_apply(
         self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None
@@ -1190,9 +1249,10 @@ class Session(CategoryMethods, ImageStateMethods):
 
         Parameters
         ----------
-        format : {"coco", "labelme", "masks", "recipe", "table", "voc", "yolo"}
+        format : {"coco", "geojson", "labelme", "masks", "recipe", "table", "tiff", "voc", "yolo", "zarr"}
             A COCO file; a folder for labelme, of mask pictures, of Pascal VOC or of YOLO; a table, CSV or Parquet; a
-            recipe, from which the same masks can be made again elsewhere.
+            recipe, from which the same masks can be made again elsewhere; a folder of label TIFFs, of OME-Zarr labels,
+            or of GeoJSON for QuPath, a stack in one file each.
         path : path
             A file, or a folder. It is written completely, or not at all.
         dataset : str, optional
@@ -1212,6 +1272,8 @@ class Session(CategoryMethods, ImageStateMethods):
         found: Any = {"images": self.images(dataset), "annotations": self.catalog.annotations(dataset=dataset)}
         found |= {"categories": self.categories(), "exporters": {"recipe": self._replayer.export}}
         found |= {"attributes": self.attributes()}
+        if format != "recipe":
+            found["details"] = export_details(self.catalog, found["images"])
         if offered := as_annotations(proposals, after=found["annotations"]):
             if format == "recipe":
                 raise UnknownOption("export('recipe')", ["proposals"], ["dataset"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -273,3 +275,16 @@ def test_stats_tell_what_was_done_and_show_themselves(cache: EmbeddingCache) -> 
     assert "1 · 2" in stats._repr_html_()
     assert "all sound" in cache.check()._repr_html_()
     assert str(cache.folder) in repr(cache)
+
+
+def test_a_cache_that_nobody_uses_frees_its_memory_at_once(tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path / "embeddings", ttl=3600)
+    held = weakref.ref(cache.put(KEY, some(), about={}))
+    gc.collect()
+    gc.disable()
+    try:
+        assert held() is not None
+        del cache
+        assert held() is None
+    finally:
+        gc.enable()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import grimp
@@ -81,6 +82,17 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_every_module_is_reachable_as_an_attribute() -> None:
     for name in set(dir(samnb)) - set(samnb.__all__):
         assert getattr(samnb, name).__name__ == f"samnb.{samnb._ALIASES.get(name, name)}"
+
+
+def test_modules_that_moved_are_imported_by_their_earlier_names() -> None:
+    for earlier, now in samnb._ALIASES.items():
+        moved, module = import_module(f"samnb.{earlier}"), import_module(f"samnb.{now}")
+        assert moved is module
+        assert module.__spec__ is not None
+        assert module.__spec__.name == module.__name__ == f"samnb.{now}"
+    assert loaded_after("from samnb.cache_archive import export_entries").isdisjoint(HEAVY)
+    with pytest.raises(ModuleNotFoundError):
+        import_module("samnb.templates.clicks")
 
 
 # -- the shape of the files ---------------------------------------------------------------------------

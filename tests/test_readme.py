@@ -16,7 +16,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 EVALUATION = ROOT / "docs" / "evaluation.md"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "training" / "README.md"]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "reference").glob("*.md")),
+    ROOT / "notebooks" / "course" / "README.md",
+    ROOT / "training" / "README.md",
+]
 
 
 def python_blocks(page: Path) -> list[tuple[Path, int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import SupportsFloat
 
 import numpy as np
@@ -40,6 +41,12 @@ def new_annotation(
         model=model,
         review=review,
     )
+
+
+def as_new(record: AnnotationRecord, mask: NDArray[np.bool_]) -> NewAnnotation:
+    """A row with all that an annotation says, and another mask (H, W) of its image."""
+    kept = {each.name: getattr(record, each.name) for each in fields(NewAnnotation)}
+    return NewAnnotation(**{**kept, "rle": encode_rle(mask), "bbox": mask_bbox(mask), "area": mask_area(mask)})
 
 
 def chosen_annotation(

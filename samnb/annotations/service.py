@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog import Catalog
-from ..errors import UnknownName
+from ..errors import PromptError, UnknownName
 from ..ingest.library import ImageLibrary
-from ..masks import encode_rle, mask_area, mask_bbox
+from ..masks import decode_rle, encode_rle, mask_area, mask_bbox
+from ..masks.editing import pieces
 from ..prompts import Prediction, Prompt
-from ..records import BY_HAND, UNSURE, AttributeRecord, ImageRecord, ImageRef, NewAnnotation
+from ..records import BY_HAND, UNSURE, AnnotationRecord, AttributeRecord, ImageRecord, ImageRef, NewAnnotation
 from .annotation import Annotation, Annotations
 from .attributes import checked_attributes
 from .category_file import Labels
 from .changes import AnnotationChanges
-from .rows import category_name, checked_mask, checked_score, chosen_annotation, new_annotation
+from .rows import as_new, category_name, checked_mask, checked_score, chosen_annotation, new_annotation
 
 if TYPE_CHECKING:
     from ..models import Model
@@ -124,6 +126,33 @@ class AnnotationService:
         self._catalog.restore_annotations(gone)
         for image_id in dict.fromkeys(record.image_id for record in records):
             self._changes.emit(image_id)
+
+    def merge(self, annotations: Sequence[Annotation | int]) -> Annotation:
+        """Make one annotation of several of one image; see `samnb.session.Session.merge`."""
+        records = [self._record(id) for id in dict.fromkeys(map(_id, annotations))]
+        masks = [decode_rle(record.rle) for record in records]
+        images = {(record.image_id, mask.shape) for record, mask in zip(records, masks, strict=True)}
+        if len(records) < 2 or len(images) > 1:
+            raise PromptError(
+                f"merge: expected two or more annotations of one image; got {len(records)} of {len(images)} images. "
+                "Choose others."
+            )
+        [first, *others] = records
+        row = as_new(first, np.logical_or.reduce(masks))
+        [changed] = self._catalog.edit_annotations({first.id: row}, removed=[record.id for record in others])
+        self._changes.emit(first.image_id)
+        return Annotation(changed)
+
+    def split(self, annotation: Annotation | int) -> Annotations:
+        """Make an annotation of each connected part of one; see `samnb.session.Session.split`."""
+        record = self._record(annotation)
+        rows = [as_new(record, part) for part in pieces(decode_rle(record.rle))]
+        if len(rows) < 2:
+            raise PromptError(f"split: the mask of annotation {record.id} is one piece. Erase what joins its parts.")
+        added = [replace(row, source=BY_HAND, prompt={}, model="", review="") for row in rows[1:]]
+        parts = self._catalog.edit_annotations({record.id: rows[0]}, added=added)
+        self._changes.emit(record.image_id)
+        return Annotations(Annotation(part) for part in parts)
 
     def save_all(self, rows: Sequence[NewAnnotation]) -> None:
         """Save rows of one image."""
@@ -236,6 +265,9 @@ class AnnotationService:
         record = self._catalog.update_annotation(_id(annotation), **values)
         self._changes.emit(record.image_id)
         return Annotation(record)
+
+    def _record(self, annotation: Annotation | int) -> AnnotationRecord:
+        return self._catalog.annotation(_id(annotation))
 
     def _image_of(self, annotation: Annotation | int) -> ImageRecord:
         record = annotation if isinstance(annotation, Annotation) else self._catalog.annotation(annotation)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select
+from sqlalchemy import Connection, RowMapping, case, delete, func, select, update
 
 from ..errors import UnknownName
 from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
-from .image_queries import DATASET_NAME, checked_image_ids
+from .image_queries import DATASET_NAME, TEMPLATE_SOURCE, checked_image_ids
 from .tables import annotation_table, dataset_table, image_table, template_table
 from .values import batches, now, to_json
 
@@ -87,6 +87,20 @@ def put_back(connection: Connection, records: Sequence[AnnotationRecord], insert
 def _row_as_it_was(record: AnnotationRecord) -> dict[str, Any]:
     names = (column.name for column in annotation_table.c)
     return {name: to_json(value) if name in _AS_JSON else value for name in names for value in [getattr(record, name)]}
+
+
+def accepted_if_of_template() -> Any:
+    """The review state of an annotation that a person changed: what a template made counts as accepted."""
+    of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
+    return case((of_template, ACCEPTED), else_=annotation_table.c.review)
+
+
+def change_mask(connection: Connection, id: int, mask: NewAnnotation) -> None:
+    """Give an annotation the mask of a row that a person made; `UnknownName` if it was deleted."""
+    values = {"rle": to_json(mask.rle), "bbox": to_json(mask.bbox), "area": int(mask.area)}
+    changed = update(annotation_table).where(annotation_table.c.id == id)
+    if not connection.execute(changed.values(**values, review=accepted_if_of_template(), updated_at=now())).rowcount:
+        annotation_record(connection, id)
 
 
 # -- templates

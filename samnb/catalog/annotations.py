@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 
-from ..records import ACCEPTED, REJECTED, AnnotationRecord, NewAnnotation
-from .annotation_queries import annotation_record, annotation_records, insert_annotations, put_back
+from ..records import REJECTED, AnnotationRecord, NewAnnotation
+from .annotation_queries import (
+    accepted_if_of_template,
+    annotation_record,
+    annotation_records,
+    change_mask,
+    insert_annotations,
+    put_back,
+)
 from .database import Database
-from .image_queries import TEMPLATE_SOURCE, dataset_id_of
+from .image_queries import dataset_id_of
 from .tables import annotation_table, image_table
 from .values import batches, now, to_json
 
@@ -134,12 +141,46 @@ class AnnotationCatalog:
         values |= {name: kind(value) for name, (kind, value) in numbers.items() if value is not None}
         values |= {n: v for n, v in {"category": category, "review": review}.items() if v is not None}
         if by_hand and review is None:
-            of_template = func.substr(annotation_table.c.source, 1, len(TEMPLATE_SOURCE)) == TEMPLATE_SOURCE
-            values["review"] = case((of_template, ACCEPTED), else_=annotation_table.c.review)
+            values["review"] = accepted_if_of_template()
         changed = update(annotation_table).where(annotation_table.c.id == id).values(**values, updated_at=now())
         with self._database.write() as connection:
             connection.execute(changed)
             return annotation_record(connection, id)
+
+    def edit_annotations(
+        self,
+        masks: Mapping[int, NewAnnotation],
+        *,
+        added: Sequence[NewAnnotation] = (),
+        removed: Iterable[int] = (),
+    ) -> list[AnnotationRecord]:
+        """Give annotations other masks, add some and remove some, all in one transaction or none.
+
+        Parameters
+        ----------
+        masks : mapping of int to NewAnnotation
+            The rows whose rle, bbox and area the annotations of these ids get; all else of them stays.
+        added : sequence of NewAnnotation
+        removed : iterable of int
+
+        Returns
+        -------
+        list of AnnotationRecord
+            Those with another mask, then the added ones, in the order given.
+
+        Raises
+        ------
+        UnknownName
+            One of those to change or to remove was deleted.
+        """
+        with self._database.write() as connection:
+            for id, mask in masks.items():
+                change_mask(connection, id, mask)
+            for id in removed:
+                annotation_record(connection, id)
+                connection.execute(delete(annotation_table).where(annotation_table.c.id == id))
+            changed = [annotation_record(connection, id) for id in masks]
+            return changed + insert_annotations(connection, added)
 
     def restore_annotations(self, records: Sequence[AnnotationRecord]) -> list[AnnotationRecord]:
         """Put removed annotations back under the ids they had, all or none; one that is there stays as it is.

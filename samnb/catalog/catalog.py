@@ -15,6 +15,7 @@ from .attributes import AttributeCatalog
 from .categories import CategoryCatalog
 from .database import Database
 from .file_index import FileIndex
+from .image_details import ImageDetailsCatalog
 from .image_states import ImageStateCatalog
 from .images import ImageCatalog
 from .proposals import ProposalCatalog
@@ -24,6 +25,7 @@ from .verdicts import VerdictCatalog
 
 class Catalog(
     ImageCatalog,
+    ImageDetailsCatalog,
     ImageStateCatalog,
     AnnotationCatalog,
     CategoryCatalog,

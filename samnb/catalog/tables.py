@@ -105,6 +105,20 @@ image_state_table = Table(
     Column("opened_at", String(32)),
 )
 
+image_details_table = Table(
+    "image_details",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("stack", Text, nullable=False, server_default=text("''")),
+    Column("place", Text, nullable=False, server_default=text("'{}'")),
+    Column("mapping", Text, nullable=False, server_default=text("'{}'")),
+    Column("x_um", Float, nullable=False, server_default=text("0")),
+    Column("y_um", Float, nullable=False, server_default=text("0")),
+    Column("z_um", Float, nullable=False, server_default=text("0")),
+    Column("size_from", String(8), nullable=False, server_default=text("''")),
+    Index("idx_image_details_stack", "stack"),
+)
+
 verdict_table = Table(
     "look_verdicts",
     metadata,

@@ -10,7 +10,9 @@ from pathlib import Path
 from ..errors import SamnbError
 from .bench import add_bench_command
 from .cache import add_cache_commands
+from .doctor import add_doctor_command
 from .models import add_models_command
+from .notebooks import add_notebook_commands
 from .replay import add_replay_command
 from .session import add_session_commands
 from .terminal import LogFormatter, say
@@ -40,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("folder", nargs="?", type=Path, help="where to write (default: demo-output)")
     demo.set_defaults(run=_demo)
 
+    add_notebook_commands(commands)
+    add_doctor_command(commands)
     add_models_command(commands)
 
     settings = commands.add_parser("settings", help="the environment variables, what holds and where it comes from")

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
+from ..cards import count_text
+
 MAX_BATCH = 64
 MIN_IMAGES_TO_TUNE = 8
 """Number of images; a shorter run ends before tuning pays."""
@@ -42,8 +44,8 @@ class TuningResult:
     Examples
     --------
     >>> print(TuningResult(batch=1, threads=2, readers=1)), print(TuningResult(batch=16, threads=None, readers=8))
-    1 image at once, on 2 threads, read by 1
-    16 images at once, read by 8
+    1 image at a time on 2 threads, reading on 1 thread
+    16 images at a time, reading on 8 threads
     (None, None)
     """
 
@@ -52,8 +54,8 @@ class TuningResult:
     readers: int
 
     def __str__(self) -> str:
-        on = "" if self.threads is None else f", on {self.threads} thread{'s' * (self.threads > 1)}"
-        return f"{self.batch} image{'s' * (self.batch > 1)} at once{on}, read by {self.readers}"
+        on = "" if self.threads is None else f" on {count_text(self.threads, 'thread')}"
+        return f"{count_text(self.batch, 'image')} at a time{on}, reading on {count_text(self.readers, 'thread')}"
 
 
 class BatchSizeSearch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 
@@ -90,7 +90,7 @@ class Encoder:
         return self.key(region_hash(image.pixel_hash, region)) in self.cache
 
     def task(self, image: ImageRecord) -> EncodeTask:
-        """The image as work for `encode_into_store`."""
+        """The image as work for `load_or_encode`, here or on a worker."""
         return EncodeTask(
             key=self.key(image.pixel_hash, image.size_hw),
             path=image.path,
@@ -106,7 +106,7 @@ class Encoder:
             pixels=image.size_hw[0] * image.size_hw[1],
             content_hash=image.content_hash,
             size_hw=image.size_hw if all(image.size_hw) else None,
-            precision=self._precision,
+            precision=self.precision,
             made_by=self._made_by(image.size_hw),
             longest=self._longest_of(image.size_hw),
         )
@@ -121,7 +121,8 @@ class Encoder:
         return self.longest if self.longest is not None and max(size_hw) > self.longest else None
 
     @cached_property
-    def _precision(self) -> str:
+    def precision(self) -> str:
+        """The precision of the model's encoder, or "auto" for a model with one only."""
         return self.model.precision if isinstance(self.model, HasPrecision) else "auto"
 
     def embedding(self, image: ImageRecord, *, urgent: bool = False) -> tuple[Embedding, bool]:
@@ -192,18 +193,15 @@ class Encoder:
     def record_cached(self, task: EncodeTask) -> None:
         """Record in the catalog that the store holds the task's embedding. Raises `StoreError` if it does not."""
         if task.key not in self.cache:
-            refused = self.cache.stats().refused
-            why = (
-                f"The disk had no room for {refused} embeddings: raise the budget with cache={{'disk_bytes': …}}."
-                if refused
-                else "Workers and this session need to see the same folder under the same path."
-            )
-            raise StoreError(f"{task.filename}: its embedding was computed, but is not in {self.cache!r}. {why}")
+            raise StoreError(not_kept(task, self.cache))
         self._note_cached(task)
 
-    def find_cached(self, tasks: Sequence[EncodeTask]) -> set[str]:
-        """Keys of the tasks whose embeddings the store has now; the catalog records all of them at once."""
-        held = {task.key for task in tasks if task.key in self.cache}
+    def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
+        """Keys of the tasks whose embeddings the store has now; the catalog records all of them at once.
+
+        `shared`: keys known to be in a remote tier.
+        """
+        held = {task.key for task in tasks if task.key in shared or task.key in self.cache}
         hashes = {task.pixel_hash for task in tasks if task.key in held}
         self._note(f"{len(held)} embeddings are in the store", lambda: self.catalog.mark_held(hashes))
         return held
@@ -244,3 +242,14 @@ class Encoder:
             write()
         except StoreError as error:
             _log.warning("%s, and the catalog could not be told: %s", what, error)
+
+
+def not_kept(task: EncodeTask, cache: EmbeddingCache) -> str:
+    """Why an embedding that was computed is not in the store, for an error."""
+    refused = cache.stats().refused
+    why = (
+        f"The disk had no room for {refused} embeddings: raise the budget with cache={{'disk_bytes': …}}."
+        if refused
+        else "Workers and this session need to see the same folder under the same path, or to share a remote tier."
+    )
+    return f"{task.filename}: its embedding was computed, but is not in {cache!r}. {why}"

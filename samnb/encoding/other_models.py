@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ..errors import SamnbError
 from ..models import Model, load_model
@@ -99,8 +99,8 @@ class _OtherEncoder(Encoder):
         self.changes, self.waiting = own.changes, own.waiting
         own.cache.unsubscribe(self)
 
-    def find_cached(self, tasks: Sequence[EncodeTask]) -> set[str]:
-        return {task.key for task in tasks if task.key in self.cache}
+    def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
+        return {task.key for task in tasks if task.key in shared or task.key in self.cache}
 
     def _note_cached(self, task: EncodeTask) -> None:
         pass

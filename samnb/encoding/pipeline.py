@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import ImageChanged, ModelError
+from ..images.memory import return_freed_memory
 from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
@@ -212,6 +213,7 @@ class Pipeline:
                 self._changed.wait(_POLL_SECONDS)
         if self._encoder_thread is not None:
             self._encoder_thread.join()
+            return_freed_memory()
 
     # -- one image's thread
 

@@ -1,9 +1,8 @@
-"""`prewarm_events`: encodes the images whose embeddings are missing, here or on an executor."""
+"""`prewarm_events`: encodes the images whose embeddings are missing, here or on workers."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from ..errors import StoreError
 from ..jobs import Event, JobControl
 from .encoder import Encoder
-from .pipeline import Pipeline, reason_of
-from .tasks import EncodeOutcome, EncodeTask, encode_into_store
+from .on_workers import encode_on
+from .pipeline import Pipeline
+from .tasks import EncodeTask
 
 _COUNTED = ("computed", "skipped", "failed")
 
@@ -22,9 +22,9 @@ def prewarm_events(
     *,
     encoder: Encoder,
     control: JobControl | None = None,
-    executor: Executor | None = None,
+    on: Any = None,
 ) -> Generator[Event]:
-    """Encode what is missing, with one event for every image; a failed one is reported and the rest continues.
+    """Encode what is missing, with an event for every image; a failed one is reported and the rest continues.
 
     Parameters
     ----------
@@ -34,21 +34,22 @@ def prewarm_events(
         Its store is asked before an image is encoded; its catalog is updated before the event.
     control : JobControl, optional
         Checked before images are encoded.
-    executor : Executor, optional
-        Runs `encode_into_store`; events then come in order of completion. None: a `Pipeline` in this process, and
-        events in the order of `tasks`.
+    on : optional
+        Workers, as for `samnb.workers.open_pool`; events then come in order of completion. None: a `Pipeline` in this
+        process, and events in the order of `tasks`.
     """
-    if executor is not None and encoder.cache.folder is None:
-        raise StoreError("An executor's workers publish into a folder, and this session's cache is memory only.")
+    if on is not None and encoder.cache.folder is None and not encoder.cache.remote.urls:
+        raise StoreError(
+            "Workers publish into a folder or a remote tier, and this session's cache is memory only. Open the session "
+            "without cache=, or with cache={'remote': ['s3://…']}."
+        )
     control = control or JobControl()
     counts = dict.fromkeys(_COUNTED, 0)
-    if executor is None:
-        events = _with_tuning(Pipeline(tasks, encoder, control))
-    else:
-        events = _run_on(tasks, encoder, executor, control)
+    here = on is None
+    events = _with_tuning(Pipeline(tasks, encoder, control)) if here else encode_on(on, tasks, encoder, control)
     with closing(events):
         for event in events:
-            counts[event.status] += 1
+            counts[event.status] += event.images
             yield event
     details = {**counts, "cache_size": encoder.cache.approximate_len()}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
@@ -58,7 +59,7 @@ def prewarm_models(
     models: Sequence[tuple[Encoder, Sequence[EncodeTask]]],
     *,
     control: JobControl | None = None,
-    executor: Executor | None = None,
+    on: Any = None,
     left_out: Mapping[str, str] | None = None,
 ) -> Generator[Event]:
     """Encode for several models, one after the other, as one piece of work; see `prewarm_events`.
@@ -67,7 +68,7 @@ def prewarm_models(
     ----------
     models : sequence of (Encoder, sequence of EncodeTask)
         The session's own first. Events of the others have the name of their model as "features".
-    control, executor
+    control, on
         As for `prewarm_events`.
     left_out : mapping of str to str, optional
         Models that cannot be opened here, with the reason; in the details of the last event.
@@ -80,7 +81,7 @@ def prewarm_models(
         if number and control.cancelled:
             break
         named = {"features": encoder.model.name} if number else {}
-        with closing(prewarm_events(tasks, encoder=encoder, control=control, executor=executor)) as events:
+        with closing(prewarm_events(tasks, encoder=encoder, control=control, on=on)) as events:
             for event in events:
                 if event.status != "done":
                     if total > len(tasks):
@@ -106,40 +107,3 @@ def _with_tuning(pipeline: Pipeline) -> Generator[Event]:
                 reported = pipeline.tuning
                 event = replace(event, details={**event.details, "pace": str(reported)})
             yield event
-
-
-def _run_on(tasks: Sequence[EncodeTask], encoder: Encoder, executor: Executor, control: JobControl) -> Generator[Event]:
-    waiting = list(enumerate(tasks, start=1))
-    running: dict[Future[EncodeOutcome], tuple[int, EncodeTask]] = {}
-    # A window, not all at once: a cancel leaves little behind, and memory stays bounded.
-    window = 2 * (getattr(executor, "_max_workers", None) or 4)
-    while (waiting or running) and control.go_on():
-        while waiting and len(running) < window:
-            index, task = waiting.pop(0)
-            place: dict[str, Any] = {"index": index, "total": len(tasks), "filename": task.filename}
-            try:
-                if there := encoder.cache.ensure_local(task.key):
-                    encoder.record_cached(task)
-            except Exception as error:
-                yield Event("failed", **place, details=reason_of(error))
-                continue
-            if there:
-                yield Event("skipped", **place, ms=0.0)
-            else:
-                running[executor.submit(encode_into_store, task)] = (index, task)
-        for future in wait(running, timeout=0.2, return_when=FIRST_COMPLETED).done:
-            index, task = running.pop(future)
-            yield _event_of(future, index, len(tasks), task, encoder)
-    for future in running:
-        future.cancel()
-
-
-def _event_of(future: Future[EncodeOutcome], index: int, total: int, task: EncodeTask, encoder: Encoder) -> Event:
-    place: dict[str, Any] = {"index": index, "total": total, "filename": task.filename}
-    try:
-        outcome = future.result()
-        encoder.record_cached(task)
-        encoder.cache.publish(task.key)
-    except Exception as error:
-        return Event("failed", **place, details=reason_of(error))
-    return Event("computed" if outcome.computed else "skipped", **place, ms=outcome.ms)

@@ -1,15 +1,13 @@
-"""`EncodeTask`: the encoding of one image as a picklable unit of work; `encode_into_store` does it.
+"""`EncodeTask`: the encoding of one image as a picklable unit of work; `load_or_encode` does it.
 
-It looks in the store, computes, publishes and returns the key. Doing it twice only costs time, so any
-``concurrent.futures`` executor can run it, also one of a cluster.
+It looks in the store, computes and publishes. Doing it twice only costs time, so any worker can do it: see
+`samnb.encoding.on_workers`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +15,7 @@ import numpy as np
 from ..cache import EmbeddingCache
 from ..images import read_known
 from ..images.smaller import read_smaller
-from ..models import Model, SupportsBatches, load_model
+from ..models import Model, SupportsBatches
 from ..prompts import Embedding
 from ..store.entry import round_trip
 from ..store.limits import Limits
@@ -103,24 +101,6 @@ def metadata_of(pixel_hash: str, filename: str, model: str, made_by: tuple[str, 
     }
 
 
-@dataclass(frozen=True)
-class EncodeOutcome:
-    """The result of an `EncodeTask`: its key, never the tensor."""
-
-    key: str
-    computed: bool
-    ms: float
-
-
-def encode_into_store(task: EncodeTask) -> EncodeOutcome:
-    """Do one task with the model and the store of this process; what an executor runs."""
-    model = _model(task.model, task.checkpoint, task.device, task.precision)
-    store = _store(task.folder, task.dtype, task.limits)
-    started = time.perf_counter()
-    _, hit = load_or_encode(task, model, store)
-    return EncodeOutcome(task.key, not hit, (time.perf_counter() - started) * 1000)
-
-
 def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
     """The task's image after ``model.prepare``; its pixels are checked, and never copied.
 
@@ -167,13 +147,3 @@ def of_size(
         if hit and embedding.original_size != size_hw:  # it cannot be moved, or a remote tier has it too
             return round_trip(compute(), cache.dtype), False
     return embedding, hit
-
-
-@lru_cache(maxsize=2)
-def _model(name: str, checkpoint: str, device: str, precision: str) -> Model:
-    return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
-
-
-@lru_cache(maxsize=8)
-def _store(folder: str, dtype: str, limits: Limits) -> EmbeddingCache:
-    return EmbeddingCache(folder, dtype=dtype, **asdict(limits))

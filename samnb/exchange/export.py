@@ -15,12 +15,15 @@ from typing import Any
 
 from ..atomic_files import remove_stale
 from ..errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
-from ..records import AnnotationRecord, AttributeRecord, ImageRecord
+from ..records import AnnotationRecord, AttributeRecord, ImageDetails, ImageRecord
 from .report import ExportReport
 from .writers.coco import export_coco
+from .writers.geojson import export_geojson
+from .writers.label_tiffs import export_label_tiffs
 from .writers.labelme import export_labelme
 from .writers.layout import gathered
 from .writers.mask_pngs import export_masks
+from .writers.ome_zarr import export_ome_zarr
 from .writers.table import export_table
 from .writers.voc import export_voc
 from .writers.yolo import export_yolo
@@ -30,11 +33,14 @@ Exporter = Callable[..., ExportReport]
 
 EXPORTERS: dict[str, Exporter] = {
     "coco": export_coco,
+    "geojson": export_geojson,
     "labelme": export_labelme,
     "masks": export_masks,
     "table": export_table,
+    "tiff": export_label_tiffs,
     "voc": export_voc,
     "yolo": export_yolo,
+    "zarr": export_ome_zarr,
 }
 
 
@@ -47,13 +53,14 @@ def export(
     categories: Sequence[str],
     attributes: Sequence[AttributeRecord] = (),
     exporters: Mapping[str, Exporter] | None = None,
+    details: Mapping[str, ImageDetails] | None = None,
     **options: Any,
 ) -> ExportReport:
     """Write annotations in one of the formats of `EXPORTERS`.
 
     Parameters
     ----------
-    format : {"coco", "labelme", "masks", "table", "voc", "yolo"}
+    format : {"coco", "geojson", "labelme", "masks", "table", "tiff", "voc", "yolo", "zarr"}
         See `samnb.exchange.writers`, or docs/exchange.md.
     path : path
         The file or folder; missing folders are made.
@@ -67,6 +74,8 @@ def export(
         The declared ones, for formats that write them.
     exporters : mapping of str to callable, optional
         Further formats, by their names.
+    details : mapping of str to ImageDetails, optional
+        By image id: places in stacks, and pixel sizes.
     **options
         Options of the format's exporter.
 
@@ -97,7 +106,7 @@ def export(
         raise UnknownOption(f"export({format!r})", unknown, allowed or {"none"})
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
-    work, failed = gathered(images, annotations, categories)
+    work, failed = gathered(images, annotations, categories, details)
     remove_stale(place.parent)
     try:
         report = exporter(place, work, categories, **options, **declared)

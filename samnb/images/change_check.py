@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from ..records import ImageRecord
 from .hashing import content_hash
+from .lazy.view_files import is_view_name, source_stamp
 from .pixel_cache import read_checked
 
 _KEPT = 10_000
@@ -34,7 +35,7 @@ class ChangeCheck:
             The file holds other pixels now (`ImageChanged`), or cannot be read.
         """
         try:
-            found = os.stat(image.path)
+            found = source_stamp(image.path) or os.stat(image.path)
         except OSError:  # a disk that is not connected: annotating goes on with what was encoded
             return
         stamp = (found.st_size, found.st_mtime_ns, found.st_ino % _INODES)
@@ -44,7 +45,7 @@ class ChangeCheck:
         with self._lock:
             if self._same.get(key) == stamp:
                 return
-        if content_hash(image.path) != image.content_hash:
+        if is_view_name(image.path) or content_hash(image.path) != image.content_hash:
             read_checked(image.path, image.pixel_hash, image.dataset)
         with self._lock:
             self._same[key] = stamp

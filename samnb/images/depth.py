@@ -64,8 +64,8 @@ def check_tiff(image: Image.Image, path: AnyPath) -> None:
         raise ImageUnreadable(path, "a TIFF of signed colours, which have no defined black")
 
 
-def grey_of(image: Image.Image, path: AnyPath) -> Pixels:
-    """(H, W) uint8 of a loaded picture of `is_deep_grey`."""
+def grey_of(image: Image.Image, path: AnyPath) -> tuple[Pixels, tuple[float, float]]:
+    """(H, W) uint8 of a loaded picture of `is_deep_grey`, and the values that are black and white."""
     values = np.asarray(image)
     if not np.isfinite(values).all():
         raise ImageUnreadable(path, "holds values that are not finite (NaN or infinity)")
@@ -74,16 +74,27 @@ def grey_of(image: Image.Image, path: AnyPath) -> Pixels:
     if not data.size:
         raise ImageUnreadable(path, "holds no data: every value is its mark for missing ones")
     low, high = float(data.min()), float(data.max())
-    if values.dtype.kind == "f":
-        low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
-    elif low >= 0 and high <= 65535:
-        low, high = 0.0, float(next(white for white in _DEPTHS if high <= white))
+    low, high = limits_of(low, high, values.dtype.kind)
     shown = _scaled(values, low, high)
-    if _is_min_white(image):
+    over = _is_min_white(image)
+    if over:
         shown = np.uint8(255) - shown
     if missing is not None:
         shown[missing] = 0
-    return shown
+    return shown, (high, low) if over else (low, high)
+
+
+def limits_of(low: float, high: float, kind: str) -> tuple[float, float]:
+    """Black and white of values from `low` to `high`, of NumPy's kind "u", "i" or "f": the rule of this module.
+
+    >>> limits_of(3, 900, "u"), limits_of(0.2, 0.7, "f"), limits_of(-9, 5, "i")
+    ((0.0, 4095.0), (0.0, 1.0), (-9, 5))
+    """
+    if kind == "f":
+        return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    if low >= 0 and high <= 65535:
+        return 0.0, float(next(white for white in _DEPTHS if high <= white))
+    return low, high
 
 
 def signed_grey(image: Image.Image) -> Image.Image | None:

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AnyPath, ImageNotFound
+from .lazy.opening import is_zarr
 
 _log = logging.getLogger("samnb.finding")
 
 IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    {".avif", ".bmp", ".dcm", ".dib", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".btf", ".svs"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
 )
 """Suffixes of pictures inside a folder; a file that is named explicitly may have any suffix."""
 
 OTHER_PICTURES = frozenset(
-    {".arw", ".cr2", ".cr3", ".czi", ".dcm", ".dng", ".exr", ".heic", ".heif", ".ico", ".jxl", ".lif", ".nd2", ".ndpi"}
-    | {".nef", ".orf", ".psd", ".raf", ".rw2", ".svg", ".svs", ".tga", ".xcf"}
+    {".arw", ".cr2", ".cr3", ".czi", ".dng", ".exr", ".ico", ".jxl", ".lif", ".nd2", ".ndpi"}
+    | {".nef", ".orf", ".psd", ".raf", ".rw2", ".svg", ".tga", ".xcf"}
 )
 """Suffixes of pictures that samnb does not decode; of those in a folder it is said that they are left out."""
 
@@ -105,8 +107,8 @@ def iter_images(
 def other_pictures_text(names: Iterable[str]) -> str:
     """A line about pictures of `OTHER_PICTURES`; "" for none.
 
-    >>> other_pictures_text(["a.HEIC", "b.heic"])
-    '2 pictures left out, of formats that are not decoded: 2 HEIC. Convert them to JPEG, PNG or TIFF'
+    >>> other_pictures_text(["a.CZI", "b.czi"])
+    '2 pictures left out, of formats that are not decoded: 2 CZI. Convert them to JPEG, PNG or TIFF'
     """
     kinds = Counter(name[name.rfind(".") + 1 :].upper() for name in names)
     if not kinds:
@@ -136,6 +138,9 @@ def is_other_picture(name: str) -> bool:
 def _expand(source: AnyPath, unreadable: _OnError, other: _OnOther | None = None) -> Iterator[str]:
     path = os.path.expanduser(os.fspath(source))
     try:
+        if os.path.isdir(path) and is_zarr(path):
+            yield str(Path(path))
+            return
         if os.path.isdir(path):
             yield from _walk(str(Path(path)), unreadable, other)
             return
@@ -149,7 +154,9 @@ def _expand(source: AnyPath, unreadable: _OnError, other: _OnOther | None = None
     pattern = Path(path)
     named = pattern.suffix and not glob.has_magic(pattern.suffix)
     for match in sorted(glob.iglob(str(pattern), recursive=True), key=_natural):
-        if os.path.isdir(match):
+        if os.path.isdir(match) and is_zarr(match):
+            yield match
+        elif os.path.isdir(match):
             if pattern.name != "**":
                 yield from _walk(match, unreadable, other)
         elif named or is_picture_name(os.path.basename(match)):
@@ -193,7 +200,7 @@ def _entries(
 
 
 def _kind(entry: os.DirEntry[str], other: _OnOther | None) -> tuple[bool, ...]:
-    """(True,) for a folder, (False,) for a picture, () for anything else."""
+    """(True,) for a folder, (False,) for a picture, which an OME-Zarr folder is too, () for anything else."""
     if entry.name.startswith("."):
         return ()
     # The entry answers without a disk access, except for links.
@@ -202,7 +209,8 @@ def _kind(entry: os.DirEntry[str], other: _OnOther | None) -> tuple[bool, ...]:
             return (True,)
         return (False,) if is_picture_name(entry.name) and os.path.isfile(entry.path) else ()
     if entry.is_dir():
-        return (True,)
+        # The suffix first: asking the disk in every folder would take longer than listing it.
+        return (not (entry.name.lower().endswith(".zarr") and is_zarr(entry.path)),)
     if is_picture_name(entry.name):
         return (False,) if entry.is_file() else ()
     if other is not None and is_other_picture(entry.name) and entry.is_file():

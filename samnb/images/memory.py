@@ -1,4 +1,4 @@
-"""`decoding`: bounds the memory that pictures take while they are decoded, and says so where it runs out.
+"""`decoding` bounds the memory that pictures take while they are decoded; `return_freed_memory` after many of them.
 
 A file of a few kilobytes may hold two hundred million pixels. Decoding one takes gigabytes, and several threads decode
 at the same time.
@@ -6,6 +6,7 @@ at the same time.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -81,6 +82,25 @@ def decoding(size_hw: tuple[int, int], path: AnyPath, *, deep: bool = False) -> 
             f"{path}: not enough memory to decode {width} x {height} pixels, which may take {need / 2**30:.1f} GiB. "
             "The file may be sound: free memory, or add it alone."
         ) from error
+
+
+def return_freed_memory() -> None:
+    """Give the memory that was freed back to the system, where the C library is glibc; takes about a millisecond.
+
+    glibc keeps what threads freed for the same threads' later use. After a prewarm of eight pictures of 12 megapixels
+    that was 160 MB of 535.
+
+    Examples
+    --------
+    >>> return_freed_memory()
+    """
+    trim = getattr(_process, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+# The functions of the libraries that this process has loaded; Windows has no such list.
+_process = ctypes.CDLL(None) if os.name == "posix" else None
 
 
 def _reset_after_fork() -> None:

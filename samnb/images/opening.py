@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
 from .depth import deep_colour, is_deep_grey
 from .files import open_file, read_file
+from .lazy.opening import HEIF_BRANDS
 from .memory import decoding
 
 MAX_PIXELS = 200_000_000
@@ -29,8 +30,6 @@ _MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
 _limit_lock = threading.Lock()
 _limit_off = 0
 _theirs: int | None = None
-# By the brand in the first 12 bytes of an ISO media file.
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 @contextmanager
@@ -110,11 +109,8 @@ def check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:
 
 def beginning(content: bytes) -> str:
     """The first bytes of a file that is no picture, and their format if it is a known one."""
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
-        return (
-            'it is HEIC, a format of phones that samnb does not decode. Convert it to JPEG or PNG: the "pillow-heif" '
-            "package does, and so does sharing it from the phone as JPEG"
-        )
+    if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
+        return "it is HEIC, which this use does not take: save it as PNG first"
     return "begins with " + repr(content[:8])[1:]
 
 

@@ -23,13 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import AnyPath, ImageChanged, ImageError, ImageUnreadable
+from ..errors import AnyPath, ImageChanged, ImageError, ImageUnreadable, ReaderMissing
 from . import depth
 from .files import read_file
 from .frames import count_frames
 from .hashing import hash_of_upright, pixel_hash
+from .lazy.opening import kind_of_bytes, open_source
+from .lazy.view import View
+from .lazy.view_files import ViewFile, pixels_and_hash, shown_and_hash, stamp_of, view_in
 from .opening import check_size, open_header, open_picture
 from .perceptual import compute_perceptual_hash
+from .tiff_check import is_doubtful, is_right
 
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _ORIENTATION_TAG = 0x0112
@@ -67,6 +71,10 @@ class Picture:
         Of the file when it was read; while they stay the same, the file counts as unchanged.
     frames : int
         Pages or frames of the file, counted to 1,000; the picture is the first.
+    shown_as : str
+        How values of more than 8 bits became pixels, in words; "" for others.
+    view : ViewFile or None
+        Of a view file; the status of the file is then that of its source.
     """
 
     path: Path
@@ -80,6 +88,8 @@ class Picture:
     inode: int
     perceptual_detail: float
     frames: int = 1
+    shown_as: str = ""
+    view: ViewFile | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +102,9 @@ class _Decoded:
     frames: int = 1
     content: bytes = field(default=b"", repr=False)
     """The file, where an earlier version took its hash."""
+    shown_as: str = ""
+    """How values that are not shown as they are became pixels, in words."""
+    view: ViewFile | None = None
 
     @property
     def has_earlier(self) -> bool:
@@ -205,6 +218,11 @@ def read_picture(path: AnyPath) -> Picture:
     decoded = _decode(content, path)
     pixels = np.asarray(decoded.image)
     perceptual = compute_perceptual_hash(decoded.image)
+    size_bytes = len(content)
+    if decoded.view is not None:
+        # An unchanged view of a file that changed is another picture.
+        status = stamp_of(decoded.view.path_from(path)) or status
+        size_bytes = status.st_size
     return Picture(
         path=Path(path),
         pixels=pixels,
@@ -212,11 +230,13 @@ def read_picture(path: AnyPath) -> Picture:
         content_hash=hashlib.sha256(content).hexdigest(),
         pixel_hash=decoded.deeper or pixel_hash(pixels),
         perceptual_hash=perceptual.hex,
-        size_bytes=len(content),
+        size_bytes=size_bytes,
         mtime_ns=status.st_mtime_ns,
         inode=status.st_ino,
         perceptual_detail=perceptual.detail,
         frames=decoded.frames,
+        shown_as=decoded.shown_as,
+        view=decoded.view,
     )
 
 
@@ -283,12 +303,51 @@ def suffix_for(content: bytes) -> str:
 
 
 def _decode(content: bytes, path: AnyPath) -> _Decoded:
+    view = view_in(content, path)
+    if view is not None:
+        pixels, values_hash = shown_and_hash(view, path)
+        return _Decoded(Image.fromarray(pixels), values_hash, shown_as=str(view.mapping), view=view)
+    kind = kind_of_bytes(content)
+    if kind in ("DICOM", "HEIF"):
+        return _decode_lazily(content, path)
+    try:
+        return _decode_by_pillow(content, path)
+    except ImageUnreadable as error:
+        if kind != "TIFF":
+            raise
+        try:
+            return _decode_lazily(content, path)
+        except ReaderMissing as missing:
+            raise missing from error
+        except ImageUnreadable as other:
+            # Of a file that is damaged, Pillow says what; a layout that tifffile refuses is named by it.
+            raise (error if "damaged" in str(other) or "decoded" in str(other) else other) from error
+
+
+def _decode_lazily(content: bytes, path: AnyPath) -> _Decoded:
+    """The first picture of a file that Pillow does not read, or reads wrongly."""
+    with open_source(content, path) as source:
+        about = source.description
+        check_size(about.size_hw, path)
+        mapping = View().mapping(source)
+        pixels, values_hash = pixels_and_hash(source, mapping, {}, path)
+        if values_hash == pixel_hash(pixels):
+            values_hash = ""
+        count = len(about.channels)
+        others = f", of {count} channels" if count > len(mapping.channels) else ""
+        shown_as = f"{mapping}{others}" if values_hash else ""
+        return _Decoded(Image.fromarray(pixels), values_hash, frames=about.slices, shown_as=shown_as)
+
+
+def _decode_by_pillow(content: bytes, path: AnyPath) -> _Decoded:
     with open_picture(content, path) as image:
         if image.format == "TIFF":
             depth.check_tiff(image, path)
         deep, orientation = depth.deep_colour(content, image), orientation_of(image)
-        frames = count_frames(content, image)
+        frames, doubtful = count_frames(content, image), is_doubtful(image)
         decoded = _decoded(image, path, frames=frames)
+        if doubtful and not is_right(content, image, orientation, path):
+            return _decode_lazily(content, path)
         return _deeper(content, image, decoded, orientation) if deep else decoded
 
 
@@ -314,7 +373,7 @@ def _decoded(image: Image.Image, path: AnyPath, *, frames: int = 1) -> _Decoded:
             signed = depth.signed_grey(image)
             earlier = None if signed is None else _turned(_as_rgb(image), image)
             return _Decoded(_turned(_as_rgb(signed or image), image), "", earlier, frames)
-        shown, before = depth.grey_of(image, path), depth.earlier_grey(image)
+        (shown, (low, high)), before = depth.grey_of(image, path), depth.earlier_grey(image)
         deeper = depth.hash_of_values(image, shown, orientation_of(image))
         if before is not None and (before == shown).all():
             before = None
@@ -322,7 +381,7 @@ def _decoded(image: Image.Image, path: AnyPath, *, frames: int = 1) -> _Decoded:
             None if grey is None else _turned(Image.fromarray(grey).convert("RGB"), image) for grey in (shown, before)
         )
         assert rgb is not None
-        return _Decoded(rgb, deeper, earlier, frames)
+        return _Decoded(rgb, deeper, earlier, frames, shown_as=f"{low:.6g}..{high:.6g}" if deeper else "")
     except (ImageError, MemoryError):
         raise
     except Exception as error:

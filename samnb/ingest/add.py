@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,6 +34,7 @@ from ..printable import printable
 from ..records import Failure
 from .report import AddReport
 from .sources import Item, LeftOut, Rejected, StoredFile, items_of, store_bytes
+from .views import ViewWriter, save_details
 
 _log = logging.getLogger("samnb.intake")
 
@@ -54,6 +55,7 @@ class _Read(NamedTuple):
     new: NewImage | None = None
     reason: str = ""
     frames: int = 1
+    shown_as: str = ""
 
 
 @dataclass
@@ -81,6 +83,8 @@ class IngestJob(Job):
     dataset : str
     is_cached : callable
         True for an image whose embedding the store holds.
+    views : ViewWriter, optional
+        Makes the pictures of stacks, and views, that are to be added.
     start : bool
         As in `Job`.
     """
@@ -93,9 +97,10 @@ class IngestJob(Job):
         *,
         dataset: str,
         is_cached: Callable[[ImageRecord | NewImage], bool],
+        views: ViewWriter | None = None,
         start: bool = True,
     ):
-        adding = _Ingest(catalog, folder, dataset, is_cached)
+        adding = _Ingest(catalog, folder, dataset, is_cached, views or ViewWriter(folder))
         super().__init__(f"add {dataset!r}", partial(adding.events, source), start=start)
 
     @property
@@ -113,8 +118,15 @@ class _Ingest:
     """One running call of `Session.add`."""
 
     def __init__(
-        self, catalog: Catalog, folder: Path, dataset: str, is_cached: Callable[[ImageRecord | NewImage], bool]
+        self,
+        catalog: Catalog,
+        folder: Path,
+        dataset: str,
+        is_cached: Callable[[ImageRecord | NewImage], bool],
+        views: ViewWriter,
     ):
+        self._views = views
+        self._shown: dict[str, int] = {}
         self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
         self._control = JobControl()
         self._images: list[ImageRecord] = []
@@ -146,7 +158,7 @@ class _Ingest:
     def _find(self, source: Any, items: list[Item]) -> Iterator[Event]:
         found: dict[Item, None] = {}
         reported = time.monotonic()
-        for item in items_of(source, self._folder):
+        for item in (view for one in items_of(source, self._folder) for view in self._views.of(one)):
             if isinstance(item, LeftOut):
                 self._left_out.add(item.path)
                 continue
@@ -293,6 +305,7 @@ class _Ingest:
         self._remember(reads, block)
         self._duplicates += _log_duplicates([new for new in new_rows if new.path not in block.there], self._catalog)
         written = self._catalog.add_images(self._dataset, new_rows) if new_rows else []
+        save_details(self._catalog, written)
         by_path = {image.path: image for image in written}
         self._images += [row if isinstance(row, ImageRecord) else by_path[row.path] for row in rows]
         self._added += sum(new.path not in block.there for new in new_rows)
@@ -308,6 +321,8 @@ class _Ingest:
         known = 0
         for read in reads:
             self._done += 1
+            if read.shown_as:
+                self._shown[read.shown_as] = self._shown.get(read.shown_as, 0) + 1
             if read.frames > 1:
                 self._pages.append(f"{printable(os.path.basename(read.path))}, {read.frames:,}")
             if read.reason:
@@ -350,7 +365,17 @@ class _Ingest:
             duplicates=self._duplicates,
             changed=self._changed,
             failed=tuple(self._failed),
-            notes=tuple(filter(None, [_pages_text(self._pages), other_pictures_text(self._left_out)])),
+            notes=tuple(
+                filter(
+                    None,
+                    [
+                        *self._views.notes,
+                        _shown_text(self._shown),
+                        _pages_text(self._pages),
+                        other_pictures_text(self._left_out),
+                    ],
+                )
+            ),
         )
 
 
@@ -385,7 +410,9 @@ def _is_unchanged(image: ImageRecord, stamp: FileStat) -> bool:
 def _read(path: str) -> _Read:
     try:
         picture = read_picture(Path(path))
-        return _Read(path, new=_as_new(picture), frames=picture.frames)
+        # Of a view it was said when it was made.
+        shown_as = "" if picture.view is not None else picture.shown_as
+        return _Read(path, new=_as_new(picture), frames=picture.frames, shown_as=shown_as)
     except (ImageError, OSError) as error:
         return _Read(path, reason=Failure.of(path, error).reason)
     except MemoryError:
@@ -431,8 +458,17 @@ def _as_new(picture: Picture) -> NewImage:
     )
 
 
+def _shown_text(shown: Mapping[str, int]) -> str:
+    if not shown:
+        return ""
+    most = sorted(shown.items(), key=lambda one: -one[1])
+    listed = "; ".join(f"{count:,} by {limits}" for limits, count in most[:3]) + (" …" if len(most) > 3 else "")
+    return f"{count_text(sum(shown.values()), 'picture')} of more than 8 bits, values from black to white: {listed}"
+
+
 def _pages_text(files: Sequence[str]) -> str:
     if not files:
         return ""
     shown = "; ".join(files[:3]) + (" …" if len(files) > 3 else "")
-    return f"{count_text(len(files), 'file')} of several pages or frames, of which the first was taken: {shown}"
+    what = f"{count_text(len(files), 'file')} of several pages or frames"
+    return f"{what}, of which the first was taken (stack=True adds all of a TIFF): {shown}"

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from ..catalog import Catalog, ImageRecord
 from ..encoding.encoder import Encoder
 from ..errors import UnknownOption
+from ..images.lazy import View
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.pixel_cache import PixelCache
 from ..jobs import Job
-from ..records import ImageRef
+from ..records import ImageRef, NewImage
 from . import legacy
 from .add import IngestJob
+from .views import Stack, ViewWriter
 
 
 class ImageLibrary:
@@ -93,17 +95,31 @@ class ImageLibrary:
             self._encoder.changes.check(record)
             return self._pixels.of(record)
 
-    def add(self, source: Any, *, dataset: str = "default", start: bool = True) -> IngestJob:
+    def add(
+        self,
+        source: Any,
+        *,
+        dataset: str = "default",
+        stack: Stack = None,
+        view: View | None = None,
+        start: bool = True,
+    ) -> IngestJob:
         """A job that adds pictures to a dataset; see `samnb.session.Session.add`.
 
         Parameters
         ----------
-        source, dataset
+        source, dataset, stack, view
             As `Session.add` has them.
         start : bool
             Begin at once in the background. False: `run_to_report` does the work.
         """
-        return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=self._encoder.has, start=start)
+        views = ViewWriter(self.folder, stack, view)
+        has = self._encoder.has
+        return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=has, views=views, start=start)
+
+    def is_cached(self, image: ImageRecord | NewImage) -> bool:
+        """True when the store holds its embedding now."""
+        return self._encoder.has(image)
 
     def fill_hashes(self) -> Job:
         """A job, begun in the background, that reads the files of images whose hashes are not known."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import PromptError
 from ..prompts import FOREGROUND, Point, Prompt
 from .geometry import Mask, clean_mask, mask_bbox
+from .polygons import fill_polygon
 
 SPECK = 0.01
 """Parts smaller than this share of the largest one are specks."""
@@ -82,6 +83,36 @@ def erase(mask: NDArray[np.bool_], points: Sequence[Sequence[float]], radius: fl
     [[0, 1, 1, 1]]
     """
     return mask & ~stroke_mask(_size(mask), points, radius)
+
+
+def lasso_mask(size_hw: tuple[int, int], points: Sequence[Sequence[float]]) -> Mask:
+    """The pixels that a line drawn by hand surrounds, closed from its end to its start; loops in it count as inside.
+
+    Parameters
+    ----------
+    size_hw : (H, W)
+        Of the mask.
+    points : sequence of (x, y)
+        Image pixels; may lie outside. Fewer than three surround nothing.
+
+    Raises
+    ------
+    PromptError
+        Numbers that are not finite.
+
+    Examples
+    --------
+    >>> lasso_mask((2, 4), [(1, 0), (3, 0), (3, 2), (1, 2)]).astype(int).tolist()
+    [[0, 1, 1, 0], [0, 1, 1, 0]]
+    """
+    path = np.asarray(points, np.float64).reshape(-1, 2)
+    if not np.isfinite(path).all():
+        raise PromptError(f"lasso: expected finite (x, y) pairs; got {points!r}.")
+    if len(path) < 3:
+        return np.zeros(size_hw, bool)
+    height, width = size_hw
+    # As in a stroke: huge numbers would only take time, and lose the precision of the others.
+    return fill_polygon(path.clip(-1e6, 1e6 + max(height, width)), size_hw, overlaps=True)
 
 
 def fill_holes(mask: NDArray[np.bool_], *, max_area: int | None = None, keep: Iterable[Point] = ()) -> Mask:
@@ -170,6 +201,24 @@ def smooth(mask: NDArray[np.bool_], *, radius: float = 2.0) -> Mask:
     if calm.any():
         smoothed[here] = calm
     return smoothed
+
+
+def pieces(mask: NDArray[np.bool_]) -> list[Mask]:
+    """The connected parts of a mask, each as a mask, the largest first; parts that touch at a corner are one.
+
+    Examples
+    --------
+    >>> [part.astype(int).tolist() for part in pieces(np.array([[1, 0, 1, 1]], bool))]
+    [[[0, 0, 1, 1]], [[1, 0, 0, 0]]]
+    """
+    here = _around(mask)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask[here].astype(np.uint8), connectivity=8)
+    parts = []
+    for label in sorted(range(1, count), key=lambda label: -int(stats[label, cv2.CC_STAT_AREA])):
+        part = np.zeros_like(mask)
+        part[here] = labels == label
+        parts.append(part)
+    return parts
 
 
 def tidy(mask: NDArray[np.bool_], prompt: Prompt) -> Mask:

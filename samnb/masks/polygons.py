@@ -67,12 +67,12 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = T
     for part in range(1, count):
         x, y, width, height = (int(v) for v in stats[part, :4])
         inside = labels[y : y + height, x : x + width] == part
-        rings = [_simplified(ring, tolerance) + np.array([left + x, top + y]) for ring in _rings(inside)]
+        rings = [simplify_ring(ring, tolerance) + np.array([left + x, top + y]) for ring in _rings(inside)]
         polygons.append(Polygon(rings[0], tuple(rings[1:])))
     return polygons
 
 
-def fill_polygon(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
+def fill_polygon(ring: NDArray[np.float64], size_hw: tuple[int, int], *, overlaps: bool = False) -> Mask:
     """The (H, W) mask of all pixels whose centre lies in a polygon, by the even-odd rule.
 
     OpenCV and Pillow also fill pixels that a polygon only touches, half a pixel too much on every side. The cuts of
@@ -82,6 +82,9 @@ def fill_polygon(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
     ----------
     ring : (N, 2) float
         (x, y) corners on pixel edges.
+    overlaps : bool
+        True: what the line surrounds more than once is inside too (the non-zero winding rule), and not only what it
+        surrounds an odd number of times.
 
     Examples
     --------
@@ -104,8 +107,10 @@ def fill_polygon(ring: NDArray[np.float64], size_hw: tuple[int, int]) -> Mask:
         edge = np.repeat(edges, counts[edges])
         rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts[edges]) - counts[edges] - first[edges], counts[edges])
         x = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
-        np.add.at(crossed, (rows - top, np.clip(_centres(x, size_hw[1]), left, right) - left), 1)
-    mask[top:bottom, left:right] = np.cumsum(crossed[:, :-1], axis=1) % 2 == 1
+        turns = np.where(y1 > y0, 1, -1)[edge] if overlaps else 1
+        np.add.at(crossed, (rows - top, np.clip(_centres(x, size_hw[1]), left, right) - left), turns)
+    times = np.cumsum(crossed[:, :-1], axis=1)
+    mask[top:bottom, left:right] = times != 0 if overlaps else times % 2 == 1
     return mask
 
 
@@ -121,7 +126,7 @@ def _quick_polygons(mask: NDArray[np.uint8], offset: NDArray[np.float64], tolera
     holes: dict[int, list[NDArray[np.float64]]] = {}
     outer, rings = [], []
     for number, (contour, (*_, parent)) in enumerate(zip(contours, tree[0].tolist(), strict=True)):
-        rings.append((_simplified(contour[:, 0], 2 * tolerance) + 0.5) / 2 + offset)
+        rings.append((simplify_ring(contour[:, 0], 2 * tolerance) + 0.5) / 2 + offset)
         outer.append(number) if parent < 0 else holes.setdefault(parent, []).append(rings[-1])
     return [Polygon(rings[number], tuple(holes.get(number, ()))) for number in reversed(outer)]
 
@@ -152,7 +157,8 @@ def _corners(chain: NDArray[Any]) -> NDArray[np.float64]:
     return ring[(incoming != outgoing).any(1)][::-1].astype(np.float64)
 
 
-def _simplified(ring: NDArray[Any], tolerance: float) -> NDArray[Any]:
+def simplify_ring(ring: NDArray[Any], tolerance: float) -> NDArray[Any]:
+    """An (N, 2) ring with fewer corners, at most `tolerance` pixels from them; something smaller stays as it is."""
     if tolerance <= 0:
         return ring
     fewer = cv2.approxPolyDP(ring.astype(np.float32), tolerance, closed=True)[:, 0]

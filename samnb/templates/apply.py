@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from ..annotations.rows import all_annotations_of, new_annotation
@@ -21,6 +24,36 @@ from .parameters import DEFAULT_PARAMETERS
 from .strategies import find_objects
 from .template import Template
 
+_KNOWN_AT_ONCE = 500  # events of images that need no search
+_END: Any = object()
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search found on one image.
+
+    Parameters
+    ----------
+    found : tuple of NewAnnotation
+        Every object, also those that have an annotation already.
+    encodes : int
+        How often an image encoder ran.
+    error, error_type : str
+        Why the search failed, and the name of the error's class; "" if it did not.
+    ms : float
+    """
+
+    found: tuple[NewAnnotation, ...] = ()
+    encodes: int = 0
+    error: str = ""
+    error_type: str = ""
+    ms: float = 0.0
+
+
+Numbered = tuple[int, ImageRecord]
+Search = Callable[[Iterator[Numbered | None], JobControl], Generator[list[tuple[Numbered, Searched]]]]
+"""Searches images as they come, until cancelled: `search_here`, or on workers."""
+
 
 def apply_events(
     template: Template,
@@ -28,7 +61,7 @@ def apply_events(
     *,
     catalog: Catalog,
     model: Model,
-    features_of: Callable[[ImageRecord], ReadFeatures],
+    search: Search,
     control: JobControl | None = None,
 ) -> Iterator[Event]:
     """Find a template's objects on every image and save them; yields an event per image.
@@ -43,10 +76,11 @@ def apply_events(
     template : Template
     images : sequence of ImageRecord
     catalog : Catalog
-        Stores the annotations; one transaction per image.
+        Stores the annotations; one transaction per image. Only this thread writes to it.
     model : Model
-    features_of : callable
-        Returns what the template compares on an image; encodes it if it is missing.
+        Its fingerprint is recorded.
+    search : callable
+        Finds the objects: `search_here`, or `samnb.templates.on_workers.search_on`.
     control : JobControl, optional
         Checked between images.
     """
@@ -56,54 +90,99 @@ def apply_events(
     if any(done.get(image.id) != template.version for image in images):
         catalog.check_writable()  # before seconds of work that could not be kept
     alike = {version for version in set(done.values()) if _finds_the_same(template, version, catalog)}
-    for index, image in enumerate(images, start=1):
-        if not control.go_on():
-            break
+    known: deque[Event] = deque()
+
+    def event_of(
+        number: int, image: ImageRecord, keep: Callable[[], list[AnnotationRecord]], searched: Searched
+    ) -> Event:
+        place: dict[str, Any] = {"index": number, "total": len(images), "filename": image.filename}
         started = time.perf_counter()
-        place: dict[str, Any] = {"index": index, "total": len(images), "filename": image.filename}
-        if done.get(image.id) == template.version:
-            counts["skipped"] += 1
-            yield Event("skipped", **place, ms=(time.perf_counter() - started) * 1000)
-            continue
-        try:
-            if done.get(image.id) in alike:
-                kept, encodes = _mark_again(template, done[image.id], image, catalog, model), 0
-            else:
-                kept, encodes = _apply_to(template, image, catalog, model, features_of)
-        except Exception as error:
-            # One failing image must not stop the batch; the event carries the reason to the user.
+        error, error_type = searched.error, searched.error_type
+        kept: list[AnnotationRecord] = []
+        if not error:
+            try:
+                kept = keep()
+            except Exception as failure:
+                # One failing image must not stop the batch; the event carries the reason to the user.
+                error, error_type = str(failure) or repr(failure), type(failure).__name__
+        ms = searched.ms + (time.perf_counter() - started) * 1000
+        if error:
             counts["failed"] += 1
-            reason = {"error": str(error) or repr(error), "error_type": type(error).__name__}
-            yield Event("failed", **place, ms=(time.perf_counter() - started) * 1000, details=reason)
-            continue
+            return Event("failed", **place, ms=ms, details={"error": error, "error_type": error_type})
         counts["computed"] += 1
         counts["masks"] += len(kept)
-        counts["encoded"] += encodes
+        counts["encoded"] += searched.encodes
         counts["unsure"] += sum(a.review == UNSURE for a in kept)
-        details = {"masks": len(kept), "score": round(_mean([a.score for a in kept]), 3), "cache_hit": not encodes}
-        yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
+        score = round(_mean([a.score for a in kept]), 3)
+        return Event(
+            "computed", **place, ms=ms, details={"masks": len(kept), "score": score, "cache_hit": not searched.encodes}
+        )
+
+    def unsearched() -> Iterator[Numbered | None]:
+        for number, image in enumerate(images, start=1):
+            version = done.get(image.id)
+            if version == template.version:
+                counts["skipped"] += 1
+                known.append(Event("skipped", number, len(images), image.filename))
+            elif version in alike:
+                again = partial(_mark_again, template, version, image, catalog, model)
+                known.append(event_of(number, image, again, Searched()))
+            else:
+                yield number, image
+            if len(known) >= _KNOWN_AT_ONCE:
+                yield None
+
+    with closing(search(unsearched(), control)) as searches:
+        for results in searches:
+            while known:
+                yield known.popleft()
+            for (number, image), searched in results:
+                yield event_of(number, image, partial(_keep, template, image, searched.found, catalog, model), searched)
+    yield from known
     catalog.sync()
     yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
 
 
-def _apply_to(
-    template: Template,
-    image: ImageRecord,
-    catalog: Catalog,
-    model: Model,
-    features_of: Callable[[ImageRecord], ReadFeatures],
-) -> tuple[list[AnnotationRecord], int]:
+def search_here(template: Template, model: Model, features_of: Callable[[ImageRecord], ReadFeatures]) -> Search:
+    """A search in this process, one image after the other.
+
+    Parameters
+    ----------
+    features_of : callable
+        Returns what the template compares on an image; encodes it if it is missing.
+    """
+
+    def search(images: Iterator[Numbered | None], control: JobControl) -> Generator[list[tuple[Numbered, Searched]]]:
+        # Before the first image is asked for: after a cancel not even what is known is recorded.
+        while control.go_on():
+            numbered = next(images, _END)
+            if numbered is _END:
+                return
+            if numbered is None:
+                yield []
+                continue
+            if not control.go_on():
+                return
+            started = time.perf_counter()
+            try:
+                found, encodes = search_image(template, numbered[1], model, features_of)
+                searched = Searched(found, encodes)
+            except Exception as error:
+                searched = Searched(error=str(error) or repr(error), error_type=type(error).__name__)
+            yield [(numbered, replace(searched, ms=(time.perf_counter() - started) * 1000))]
+
+    return search
+
+
+def search_image(
+    template: Template, image: ImageRecord, model: Model, features_of: Callable[[ImageRecord], ReadFeatures]
+) -> tuple[tuple[NewAnnotation, ...], int]:
+    """A template's objects on one image as rows, and how often an encoder ran; the catalog is not asked."""
     read = features_of(image)
     matches = find_objects(
         template, read.features, model.decode, propose=proposer(model.decode, model), find=finder(model)
     )
-    limits = template.parameters
-    # Read after the search, which takes a while: annotations accepted meanwhile count too. A mask of another size
-    # belongs to an earlier picture under this name. Rejected annotations are not found again.
-    there = all_annotations_of(catalog, image.id)
-    others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
-    masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
-    new = [
+    found = (
         new_annotation(
             image,
             match.mask,
@@ -115,14 +194,32 @@ def _apply_to(
             review=_review_of(match.score, template),
         )
         for match in matches
-        if not any(
-            (category == match.category and overlap_of_smaller(mask, match.mask) > limits["max_overlap"])
+    )
+    return tuple(found), read.encodes
+
+
+def _keep(
+    template: Template, image: ImageRecord, found: Sequence[NewAnnotation], catalog: Catalog, model: Model
+) -> list[AnnotationRecord]:
+    """Save what has no annotation yet."""
+    limits = template.parameters
+    # Read after the search, which takes a while: annotations accepted meanwhile count too. A mask of another size
+    # belongs to an earlier picture under this name. Rejected annotations are not found again.
+    there = all_annotations_of(catalog, image.id)
+    others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
+    masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
+
+    def is_there(one: NewAnnotation) -> bool:
+        own = decode_rle(one.rle)
+        return any(
+            (category == one.category and overlap_of_smaller(mask, own) > limits["max_overlap"])
             # Also of other categories: a renamed category no longer has the template's name for it.
-            or mask_iou(mask, match.mask) > limits["max_iou_between"]
+            or mask_iou(mask, own) > limits["max_iou_between"]
             for category, mask in masks
         )
-    ]
-    return _finish(template, image, catalog, model, new), read.encodes
+
+    new = [one for one in found if not (masks and is_there(one))]
+    return _finish(template, image, catalog, model, new)
 
 
 def _finish(

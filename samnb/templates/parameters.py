@@ -24,7 +24,9 @@ class Parameter:
     slider : (min, max, step)
         The range of the slider, which may be narrower than `min` to `max`.
     help : str
-        The label of the slider.
+        What it does.
+    label : str
+        A plain name for the slider, with its unit.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Parameter:
     used_by: Literal["all", "fixed", "search", "examples", "match"]
     slider: tuple[float, float, float]
     help: str
+    label: str
 
     @property
     def integer(self) -> bool:
@@ -64,34 +67,44 @@ _UNUSED_BY: Mapping[str, tuple[str, ...]] = {
 # fmt: off
 PARAMETERS = (
     # mean cosine of an object-sized disc with the examples
-    Parameter("min_similarity", 0.1, -1, 1, 2, "match", (-0.2, 0.9, 0.01), "below it no place is tried"),
+    Parameter("min_similarity", 0.1, -1, 1, 2, "match", (-0.2, 0.9, 0.01),
+              "below it no place is tried", "similar from (cosine)"),
     # cosine of the mask with the prototype x predicted IoU
-    Parameter("min_score", 0.3, 0, 1, 0, "all", (0.0, 1.0, 0.01), "accept from: below it nothing is kept"),
-    Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01), "sure from: below it an object waits for review"),
+    Parameter("min_score", 0.3, 0, 1, 0, "all", (0.0, 1.0, 0.01),
+              "accept from: below it nothing is kept", "accept from (score)"),
+    Parameter("review_score", 0.5, 0, 1, 1, "all", (0.0, 1.0, 0.01),
+              "sure from: below it an object waits for review", "sure from (score)"),
     # per category and image, for "match_all" and "phrase"
-    Parameter("max_objects", 50, 1, 10_000, 9, "search", (1, 200, 1), "the maximum in an image"),
+    Parameter("max_objects", 50, 1, 10_000, 9, "search", (1, 200, 1), "the maximum in an image", "most (an image)"),
     # of two masks above one of these two, the one with the lower score is dropped
     Parameter("max_overlap", 0.5, 0, 1, 4, "all", (0.0, 1.0, 0.01),
-              "share of the smaller mask that may lie in another"),
-    Parameter("max_iou_between", 0.8, 0, 1, 5, "all", (0.0, 1.0, 0.01), "IoU that masks of two categories may have"),
+              "share of the smaller mask that may lie in another", "overlap up to (share)"),
+    Parameter("max_iou_between", 0.8, 0, 1, 5, "all", (0.0, 1.0, 0.01),
+              "IoU that masks of two categories may have", "shared up to (IoU)"),
     # only while that gives a better mask
-    Parameter("refine", 2, 0, 10, 8, "match", (0, 6, 1), "how often an object is clicked again at its middle"),
+    Parameter("refine", 2, 0, 10, 8, "match", (0, 6, 1),
+              "how often an object is clicked again at its middle", "clicks again (times)"),
     # area of a found mask over the examples' median area
     Parameter("max_area_ratio", 3.0, 1, 1e9, 3, "match", (1.0, 20.0, 0.1),
-              "largest area over the examples', either way round"),
+              "largest area over the examples', either way round", "size up to (× example)"),
     # as a share of the image's longest side; 0: not at all
-    Parameter("max_shift", 0.0, 0, 1, 7, "fixed", (0.0, 0.5, 0.01), "how far an object may have moved (fixed)"),
+    Parameter("max_shift", 0.0, 0, 1, 7, "fixed", (0.0, 0.5, 0.01),
+              "how far an object may have moved (fixed)", "moved up to (share)"),
     # factor of the similarity with background examples
-    Parameter("background_weight", 1.0, 0, 1, 6, "examples", (0.0, 1.0, 0.05), "how much background examples subtract"),
+    Parameter("background_weight", 1.0, 0, 1, 6, "examples", (0.0, 1.0, 0.05),
+              "how much background examples subtract", "background (weight)"),
     # the largest groups of cells of an example, 2 to 5; 0: its mean alone
-    Parameter("parts", 0, 0, 5, 10, "match", (0, 5, 1), "number of parts of an example that count as examples"),
+    Parameter("parts", 0, 0, 5, 10, "match", (0, 5, 1),
+              "number of parts of an example that count as examples", "parts (number)"),
     # 1: the model refines a found mask; 2: then also with its bounding box
-    Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1), "how often the model refines a found mask"),
+    Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1),
+              "how often the model refines a found mask", "refine (times)"),
     # exponent of the map that the model's attention is multiplied with
-    Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05), "how strongly attention follows similar places"),
+    Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05),
+              "how strongly attention follows similar places", "attention (strength)"),
     # of the mask's cells, those nearer to a part of an example than to what surrounds the examples; 0: not at all
     Parameter("reverse_check", 0.0, 0, 1, 13, "match", (0.0, 1.0, 0.05),
-              "share of a mask that has to match back into an example"),
+              "share of a mask that has to match back into an example", "matches back (share)"),
 )
 # fmt: on
 

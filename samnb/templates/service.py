@@ -23,10 +23,11 @@ from ..masks.clicks import first_click
 from ..models import check_phrases
 from ..prompts import Prompt
 from ..records import BY_HAND, Failure, ImageRef
-from .apply import apply_events
+from .apply import apply_events, search_here
 from .evaluation import LabelledImage, PackedMasks, evaluate_image, sweep
 from .features import cells_at, make_example
 from .image_features import ImageFeatures
+from .on_workers import search_on
 from .other_features import FeatureReader
 from .phrase_examples import ExampleBoxes, boxes_by_image, named_phrases
 from .phrase_strategy import image_exemplars
@@ -68,6 +69,7 @@ class TemplateService:
     ):
         self._catalog, self._library, self._changes = catalog, library, changes
         self._model, self._others, self.features = encoder.model, others, FeatureReader(encoder, others)
+        self._encoder = encoder
 
     # -- made, found, saved ------------------------------------------------------------------------
 
@@ -228,16 +230,18 @@ class TemplateService:
 
     # -- applied -----------------------------------------------------------------------------------
 
-    def apply(self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None) -> Job:
+    def apply(
+        self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None, on: Any = None
+    ) -> Job:
         """A job, started in the background, that finds a template's objects on images."""
         found, records = self.resolve_saved(template), self._library.select(dataset, images)
-        return Job(f"apply {found.name}", lambda control: self._apply(found, records, control), total=len(records))
+        return Job(f"apply {found.name}", lambda control: self._apply(found, records, control, on), total=len(records))
 
     def apply_stream(
-        self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None
+        self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None, on: Any = None
     ) -> Iterator[Event]:
         """The same in this thread, while its events are read."""
-        return self._apply(self.resolve_saved(template), self._library.select(dataset, images), JobControl())
+        return self._apply(self.resolve_saved(template), self._library.select(dataset, images), JobControl(), on)
 
     def undo_apply(self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None) -> int:
         """Remove the annotations of all versions of a template; returns their number."""
@@ -302,17 +306,16 @@ class TemplateService:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _apply(self, template: Template, records: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
+    def _apply(
+        self, template: Template, records: Sequence[ImageRecord], control: JobControl, on: Any
+    ) -> Iterator[Event]:
         images = self._library.with_hashes(records)
-        events = apply_events(
-            template,
-            images,
-            catalog=self._catalog,
-            model=self._model,
-            features_of=partial(self.features.read, template=template),
-            control=control,
-        )
-        return self._changes.emit_for(images, events)
+        if on is None:
+            search = search_here(template, self._model, partial(self.features.read, template=template))
+        else:
+            search = search_on(on, template, self._encoder, self._others, self._encoder.forget_file)
+        work: Any = {"catalog": self._catalog, "model": self._model, "search": search, "control": control}
+        return self._changes.emit_for(images, apply_events(template, images, **work))
 
     def _background(
         self, image: ImageRecord, points: Sequence[Sequence[float]], other: tuple[str, str]

@@ -13,6 +13,7 @@ import ipywidgets
 from ..cards import more_text
 from ..jobs import Event, Job, summary_text
 from .common import style
+from .common.closing import close_tree
 from .common.error_line import ErrorLine
 
 # Seconds: faster redrawing only costs time in the page; with slower redrawing the time left does not move.
@@ -48,6 +49,8 @@ class Progress(ipywidgets.VBox):
         self._failures: list[tuple[str, str]] = []
         self._drawn_at = 0.0
         self._ended_at: float | None = None
+        self._paused_at: float | None = None
+        self._paused_for = 0.0
         self._line = style.html()
         self._title = style.html("", "samnb-grow", "samnb-strong", "samnb-clip", "samnb-number")
         self._bar = style.html()
@@ -79,6 +82,13 @@ class Progress(ipywidgets.VBox):
         """Stop the job after the current image; finished images are kept."""
         self.job.cancel()
         self._draw()
+
+    def close(self) -> None:
+        """Release the browser's objects; the job goes on."""
+        # ipywidgets also closes a widget whose constructor raised.
+        if hasattr(self, "_cancel"):
+            close_tree(self)
+        super().close()
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -122,6 +132,7 @@ class Progress(ipywidgets.VBox):
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
+        self._note_pause()
         if self._ended and self._ended_at is None:
             self._ended_at = self._drawn_at
         self.title = _title(self.job, self._latest, self.done)
@@ -143,9 +154,20 @@ class Progress(ipywidgets.VBox):
 
     @property
     def _rate(self) -> float:
-        """Computed images per second since the start; skipped ones cost no time and are not counted."""
-        seconds = (self._ended_at or time.monotonic()) - self.job.started
+        """Computed images per second of work; skipped ones cost no time, and a pause is none."""
+        now = self._ended_at or time.monotonic()
+        paused = self._paused_for + (now - self._paused_at if self._paused_at is not None else 0.0)
+        seconds = now - self.job.started - paused
         return self.counts["computed"] / seconds if seconds > 0 else 0.0
+
+    def _note_pause(self) -> None:
+        """Measure how long the job is paused, whoever paused it."""
+        paused = self.job.state == "paused"
+        if paused and self._paused_at is None:
+            self._paused_at = self._drawn_at
+        elif not paused and self._paused_at is not None:
+            self._paused_for += self._drawn_at - self._paused_at
+            self._paused_at = None
 
     def __repr__(self) -> str:
         return f"<Progress {self.title}>"
@@ -196,8 +218,11 @@ def _line(job: Job, counts: Counter[str], rate: float, masks: int, pace: str) ->
     if job.name.startswith("add "):
         said = [f"⚡ {counts['skipped']} unchanged", f"⏳ {counts['computed']} read"]
     else:
-        why = "cached" if job.name == "prewarm" else "done before"
-        said = [f"⚡ {counts['skipped']} skipped ({why})", f"⏳ {counts['computed']} computed"]
+        before = "found in the cache" if job.name == "prewarm" else "done before"
+        made = {"prewarm": "encoded", "apply": "searched", "find": "searched"}.get(
+            job.name.partition(" ")[0], "computed"
+        )
+        said = [f"⚡ {counts['skipped']} {before}", f"⏳ {counts['computed']} {made}"]
     if masks:
         said.append(f"{masks} masks")
     if counts["failed"]:

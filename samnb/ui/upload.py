@@ -8,6 +8,7 @@ import ipywidgets
 
 from ..images.discovery import IMAGE_SUFFIXES
 from .common import style
+from .common.closing import close_tree
 from .common.error_line import ErrorLine, show_errors
 from .progress import Progress
 
@@ -69,9 +70,18 @@ class Upload(ipywidgets.VBox):
             raise
         progress = Progress(self.job)
         progress.remove_class("samnb")  # this widget is its frame
+        for before in self._news.children:
+            close_tree(before)
         self._news.children = [progress]
         self._news.layout.display = None
         self.job.subscribe(lambda event: None, finished=self._ended)
+
+    def close(self) -> None:
+        """Release the browser's objects; files that are being added go on."""
+        # ipywidgets also closes a widget whose constructor raised.
+        if hasattr(self, "_error_line"):
+            close_tree(self)
+        super().close()
 
     def show_error(self, what: str, error: BaseException) -> None:
         """Show an error in the red line."""

@@ -139,3 +139,38 @@ def test_listeners_are_told_of_what_an_apply_adds(session, monkeypatch):
     events = list(session.apply_stream(template, images=[second, first]))
     assert [event.status for event in events] == ["computed", "computed", "done"]
     assert told == [second.id, first.id]
+
+
+def test_merged_annotations_are_one_and_the_others_are_gone(session, image):
+    first, second, third = (session.accept_mask(image, square(x, 5), category=f"c{x}") for x in (5, 20, 35))
+    merged = session.merge([second, first, second.id])
+    assert merged.id == second.id
+    assert merged.category == "c20"
+    assert (merged.mask == (square(5, 5) | square(20, 5))).all()
+    assert [a.id for a in session.annotations()] == [second.id, third.id]
+
+
+def test_what_cannot_be_merged_stays(session, image):
+    first = session.accept_mask(image, square(5, 5), category="coin")
+    other = session.accept_mask(session.images()[1], square(5, 5), category="coin")
+    gone = session.accept_mask(image, square(20, 5), category="coin")
+    session.remove(gone)
+    for these, error in (([], PromptError), ([first, first], PromptError), ([first, other], PromptError)):
+        with pytest.raises(error, match="merge"):
+            session.merge(these)
+    with pytest.raises(UnknownName):
+        session.merge([first, gone])
+    assert [values(a) for a in session.annotations()] == [values(first), values(other)]
+
+
+def test_split_parts_are_annotations_of_their_own(session, image):
+    both = square(5, 5, side=6) | square(30, 5)
+    whole = session.accept_mask(image, both, category="coin", prompt=Prompt.of(points=[(31, 6)]), score=0.7)
+    large, small = session.split(whole)
+    assert large.id == whole.id
+    assert (large.mask == square(30, 5)).all()
+    assert (small.mask == square(5, 5, side=6)).all()
+    assert (small.category, small.score, small.source, dict(small.prompt)) == ("coin", 0.7, "hand", {})
+    with pytest.raises(PromptError, match="one piece"):
+        session.split(large)
+    assert len(session.annotations()) == 2

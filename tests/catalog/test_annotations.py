@@ -44,6 +44,21 @@ def test_what_is_gone_cannot_be_changed(catalog: Catalog) -> None:
         catalog.update_annotation(kept.id, layer=1)
 
 
+def test_several_are_edited_in_one_transaction_or_none(catalog: Catalog) -> None:
+    [image] = catalog.add_images("monday", [picture(1)])
+    first, second, third = (record.id for record in catalog.add_annotations([coin(image)] * 3))
+    other = replace(coin(image), area=4, bbox=(1, 1, 2, 2))
+    with pytest.raises(UnknownName):
+        catalog.edit_annotations({first: other}, added=[other], removed=[second, 999])
+    assert len(catalog.annotations()) == 3
+    assert catalog.annotation(first).area != 4
+    changed, added = catalog.edit_annotations({first: other}, added=[other], removed=[second])
+    assert (changed.id, changed.area, added.area) == (first, 4, 4)
+    assert [a.id for a in catalog.annotations()] == [first, third, added.id]
+    with pytest.raises(UnknownName):
+        catalog.edit_annotations({second: other})
+
+
 def test_removed_ones_come_back_under_their_ids(catalog: Catalog) -> None:
     [image] = catalog.add_images("monday", [picture(1)])
     kept = catalog.add_annotations([coin(image, area=n, layer=n % 2) for n in range(700)])

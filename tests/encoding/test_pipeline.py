@@ -319,7 +319,7 @@ def test_what_was_found_holds_for_the_session_and_is_told(start):
         session.cache.remove(session._encoder.key(image.pixel_hash))
     events = list(session.prewarm_stream())
     assert set(model.threads[tried:]) == {2}
-    assert events[0]["pace"] == "1 image at once, on 2 threads, read by 1"
+    assert events[0]["pace"] == "1 image at a time on 2 threads, reading on 1 thread"
     # What sums a run up is the same on every machine.
     assert not any(event.get("pace") for event in events[1:])
 

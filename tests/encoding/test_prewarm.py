@@ -120,12 +120,13 @@ def test_cancel_keeps_what_is_in_hand_and_begins_nothing_more(open_session, tmp_
 
 def test_an_executor_gives_every_image_one_event(open_session, tmp_path, monkeypatch):
     session = open_session()
-    monkeypatch.setattr("samnb.encoding.tasks._model", lambda *args: session.model)
+    monkeypatch.setattr("samnb.encoding.on_workers.load_model", lambda *args, **options: session.model)
     session.add(pictures(tmp_path / "pictures", 12))
     session.prewarm(images=["003.png", "004.png"], show=False).wait(30)
     with ThreadPoolExecutor(max_workers=2) as pool:
         events = list(session.prewarm_stream(executor=pool))
-    assert sorted(e.index for e in events[:-1]) == list(range(1, 13))
+    assert sum(e.images for e in events) == 12
+    assert sorted(e.index for e in events if e.status == "computed") == [1, 2, 3, *range(6, 13)]
     assert (events[-1]["computed"], events[-1]["skipped"]) == (10, 2)
     assert session.model.encodes == 12
 
@@ -141,8 +142,9 @@ def test_equal_pictures_in_one_run_are_encoded_once(open_session, tmp_path):
     assert session.model.encodes == 2
 
 
-def test_what_a_remote_tier_has_and_the_disk_has_no_room_for_fails_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel())
+def test_what_a_remote_tier_has_and_the_disk_has_no_room_for_is_there_for_workers(tmp_path, monkeypatch):
+    for module in ("samnb.session", "samnb.encoding.on_workers"):
+        monkeypatch.setattr(f"{module}.load_model", lambda *args, **options: NumpyModel())
     (tmp_path / "share").mkdir()
     remote = [(tmp_path / "share").as_uri()]
     with Session(tmp_path / "one", cache={"remote": remote}) as one:
@@ -150,7 +152,9 @@ def test_what_a_remote_tier_has_and_the_disk_has_no_room_for_fails_alone(tmp_pat
         one.prewarm(show=False).wait(30)
     with Session(tmp_path / "two", cache={"remote": remote, "disk_bytes": 10}) as two:
         two.add(tmp_path / "pictures")
+        here = list(two.prewarm_stream())
         with ThreadPoolExecutor(max_workers=2) as pool:
-            events = list(two.prewarm_stream(executor=pool))
-    assert [e.status for e in events] == ["failed"] * 3 + ["done"]
-    assert "raise the budget" in events[0]["error"]
+            on_workers = list(two.prewarm_stream(executor=pool))
+    assert [e.status for e in here] == ["failed"] * 3 + ["done"]
+    assert "raise the budget" in here[0]["error"]
+    assert [e.status for e in on_workers] == ["skipped"] * 3 + ["done"]

@@ -10,11 +10,13 @@ from PIL import Image
 import samnb.images.reading
 import samnb.session
 from samnb.cache import EmbeddingCache
-from samnb.encoding.tasks import encode_into_store, of_size, prepared_picture
+from samnb.encoding.on_workers import EncodeWork, WorkerSetup, make_folder
+from samnb.encoding.tasks import of_size, prepared_picture
 from samnb.errors import ImageChanged
 from samnb.prompts import Embedding
 from samnb.session import Session
 from samnb.store.entry import serialize
+from samnb.workers.bundle import Bundle, run_bundle
 from tests.support.numpy_model import NumpyModel
 
 
@@ -26,13 +28,16 @@ def session(tmp_path, monkeypatch):
         yield session
 
 
-def test_a_task_travels_and_its_outcome_holds_no_tensor(session, monkeypatch):
+def test_a_task_travels_and_its_result_holds_no_tensor(session, monkeypatch):
     worker = NumpyModel()
-    monkeypatch.setattr("samnb.encoding.tasks._model", lambda *args: worker)
+    monkeypatch.setattr("samnb.encoding.on_workers.load_model", lambda *args, **options: worker)
     task = pickle.loads(pickle.dumps(session._encoder.task(session.images()[0])))
-    first, second = encode_into_store(task), encode_into_store(task)
-    assert (first.computed, second.computed, worker.encodes) == (True, False, 1)
-    assert first.key == task.key
+    make_folder(session.cache)
+    work = pickle.dumps(EncodeWork(WorkerSetup.of(session._encoder)))
+    first, second = (run_bundle(Bundle("run", work, ((1, task),))) for _ in range(2))
+    assert (first.unfit, second.unfit) == ("", "")
+    assert [result.done[0].value.computed for result in (first, second)] == [True, False]
+    assert worker.encodes == 1
     assert len(pickle.dumps(first)) < 500
     _, hit = session.embedding(session.images()[0])
     assert hit

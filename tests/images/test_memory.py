@@ -127,3 +127,31 @@ def test_more_is_reserved_for_deep_pictures(tmp_path: Path, monkeypatch: pytest.
         cv2.imwrite(str(tmp_path / name), values)
         with open_picture(tmp_path / name):
             assert room.used == 100 * (16 if name == "plain.png" else 36)
+
+
+_FREES_ON_THREADS = """
+import threading
+from samnb.images.memory import return_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+def work():  # blocks of a size that the C library keeps, and a small one above them that stays
+    blocks = [bytes(100_000) for _ in range(1000)]
+    kept.append(bytes(1000))
+
+kept = []
+for _ in range(2):
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+before = resident()
+return_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is on Linux")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    found = subprocess.run([sys.executable, "-c", _FREES_ON_THREADS], capture_output=True, text=True, check=True)
+    assert int(found.stdout) > 50_000_000

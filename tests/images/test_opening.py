@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import samnb
-from samnb.errors import ImageNotFound, ImageUnreadable
+from samnb.errors import ImageNotFound, ImageUnreadable, ReaderMissing
 from samnb.images import encode_png, open_picture, read_pixels, suffix_for
 from samnb.images.frames import count_frames
+from samnb.images.lazy import opening as lazy_opening
 
 HEIC = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
 SOURCES = Path(samnb.__file__).parent
@@ -47,16 +48,23 @@ def test_a_tiff_between_the_limits_is_read(tmp_path, monkeypatch):
         assert read_pixels(tmp_path / "a.tif").shape == (30, 40, 3)
 
 
-def test_heic_is_named_and_a_folder_says_what_it_leaves_out(tmp_path):
+def test_a_heic_needs_its_package_and_a_folder_says_what_it_leaves_out(tmp_path, monkeypatch):
     (tmp_path / "phone").mkdir()
     (tmp_path / "phone" / "1.HEIC").write_bytes(HEIC)
-    with pytest.raises(ImageUnreadable, match="HEIC, a format of phones"):
+    with pytest.raises(ImageUnreadable, match="damaged"):
         read_pixels(tmp_path / "phone" / "1.HEIC")
     with samnb.Session(tmp_path / "s") as session:
-        with pytest.raises(ImageNotFound, match=r"1 picture left out.*1 HEIC"):
+        with monkeypatch.context() as without:
+            without.setattr(lazy_opening, "find_spec", lambda name: None)
+            with pytest.raises(ReaderMissing, match=r"pillow-heif.*samnb\[heic\]"):
+                read_pixels(tmp_path / "phone" / "1.HEIC")
+            report = session.add(tmp_path / "phone", show=False)
+            assert "samnb[heic]" in report.failed[0].reason
+        (tmp_path / "phone" / "1.HEIC").rename(tmp_path / "phone" / "1.CZI")
+        with pytest.raises(ImageNotFound, match=r"1 picture left out.*1 CZI"):
             session.add(tmp_path / "phone", show=False)
         (tmp_path / "phone" / "a.png").write_bytes(encode_png(np.zeros((9, 9, 3), np.uint8)))
-        assert "1 HEIC" in str(session.add(tmp_path / "phone", show=False))
+        assert "1 CZI" in str(session.add(tmp_path / "phone", show=False))
 
 
 def test_further_pages_and_frames_are_said_and_a_reason_has_the_path_once(tmp_path):

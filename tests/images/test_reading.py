@@ -139,10 +139,13 @@ def test_a_constant_float_picture_is_black_not_an_error(tmp_path):
     assert read_pixels(save(np.full((3, 3), 7.0, np.float32), tmp_path / "a.tif")).max() == 0
 
 
-def test_float_tiff_with_nan_is_refused(tmp_path):
-    file = save(np.array([[0.0, np.nan]], np.float32), tmp_path / "a.tif")
-    with pytest.raises(ImageUnreadable, match="NaN"):
-        read_pixels(file)
+def test_nan_is_black_and_does_not_count_for_the_range(tmp_path):
+    file = save(np.array([[100.0, np.nan, 300.0]], np.float32), tmp_path / "a.tif")
+    assert read_pixels(file)[0, :, 0].tolist() == [0, 0, 255]
+    assert (
+        read_picture(file).pixel_hash
+        != read_picture(save(np.array([[100.0, 100.0, 300.0]], np.float32), tmp_path / "b.tif")).pixel_hash
+    )
 
 
 def test_cmyk_jpeg(scene, tmp_path):

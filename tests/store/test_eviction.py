@@ -511,7 +511,7 @@ def test_nothing_is_remembered_of_what_memory_dropped(tmp_path: Path, limit: dic
         put(expiring, index)
         refusing.get_or_compute(key_of(index), lambda: small(), about=about(index))
     held = limit.get("max_entries", 0)
-    assert (len(expiring._headers), len(refusing._unstored)) == (held, held)
+    assert (len(expiring._notes.headers), len(refusing._notes.unstored)) == (held, held)
     assert expiring.get(key_of(0)) is not None
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from samnb.annotations.changes import AnnotationChanges
-from samnb.errors import ModelError, PromptError, UnknownName
+from samnb.errors import ModelError, PromptError, UnknownName, WorkWouldBeLost
 from samnb.jobs import Event, Job
 from samnb.masks import encode_rle, mask_area, mask_bbox, mask_iou
+from samnb.masks.editing import pieces
 from samnb.prompts import Prediction, Prompt
-from samnb.records import CategoryRecord
+from samnb.records import AttributeRecord, CategoryRecord
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class FakeAnnotation:
     layer: int = 0
     updated_at: int = 0
     created_at: str = ""
+    review: str = ""
+    source: str = "hand"
+    attributes: dict = field(default_factory=dict)
+
+    @property
+    def rle(self):
+        return encode_rle(self.mask)
 
     @property
     def bbox(self):
@@ -62,7 +70,8 @@ class FakeAnnotation:
     @property
     def values(self):
         """What two equal ones have in common, however often they were changed and changed back."""
-        return (self.id, self.image_id, self.category, self.mask.tobytes(), self.score, self.prompt, self.layer)
+        same = (self.id, self.image_id, self.category, self.mask.tobytes(), self.score, self.prompt, self.layer)
+        return (*same, self.review, *self.attributes.items())
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,9 @@ class FakeSession:
     named: dict = field(default_factory=dict)
     searched: dict = field(default_factory=dict)
     rejected: set = field(default_factory=set)
+    states: dict = field(default_factory=dict)
+    opened: list = field(default_factory=list)
+    declared: list = field(default_factory=list)
     changes: AnnotationChanges = field(default_factory=AnnotationChanges)
     encoding_changes: AnnotationChanges = field(default_factory=AnnotationChanges)
 
@@ -186,10 +198,47 @@ class FakeSession:
         return self.kept[-1]
 
     def annotations(self, *, category=None, image=None, dataset=None):
-        return [a for a in self.kept if image is None or a.image_id == image.id]
+        return [a for a in self.kept if a.review != "rejected" and (image is None or a.image_id == image.id)]
 
-    def annotation_counts(self, dataset=None):
-        return dict(Counter(a.image_id for a in self.kept))
+    def annotation_counts(self, dataset=None, *, review=None):
+        return dict(Counter(a.image_id for a in self.annotations() if review in (None, a.review)))
+
+    def copy_annotations(self, annotations, image):
+        return [self.accept_mask(image, a.mask, category=a.category, score=a.score) for a in annotations]
+
+    def approve(self, annotation):
+        return self.update(annotation, review="accepted")
+
+    def reject(self, annotation):
+        return self.update(annotation, review="rejected")
+
+    # -- states of images, attributes
+
+    def mark_image(self, image, state):
+        self.states[image.id] = state
+        self.changes.emit(image.id)
+
+    def image_states(self, dataset=None):
+        return {image_id: state for image_id, state in self.states.items() if state}
+
+    def note_opened(self, image):
+        self.opened.append(image.id)
+
+    def opened_last(self, dataset=None):
+        return self.image(self.opened[-1]) if self.opened else None
+
+    def add_job(self, source, *, dataset="default", show=True):
+        self.sizes = [*self.sizes, *((90, 60) for _ in source)]
+        self.changes.emit()
+        return Job("add", lambda control: iter([Event("done")]))
+
+    def attributes(self):
+        return list(self.declared)
+
+    def add_attribute(self, name, *, kind="flag", choices=()):
+        self.declared.append(AttributeRecord(name, kind, tuple(choices), len(self.declared)))
+        self.changes.emit()
+        return self.declared[-1]
 
     def update(self, annotation, **values):
         place = next((i for i, a in enumerate(self.kept) if a.id == annotation.id), None)
@@ -213,6 +262,24 @@ class FakeSession:
         self.kept = [a for a in self.kept if a.id != annotation.id]
         self.changes.emit(annotation.image_id)
         return len(self.kept) < before
+
+    def merge(self, annotations):
+        first, *others = annotations
+        if not others:
+            raise PromptError("merge: expected two or more annotations.")
+        for other in others:
+            self.remove(other)
+        return self.update(first, mask=np.logical_or.reduce([each.mask for each in annotations]))
+
+    def split(self, annotation):
+        first, *others = pieces(annotation.mask)
+        if not others:
+            raise PromptError("split: the mask is one piece.")
+        image = self.image(annotation.image_id)
+        return [
+            self.update(annotation, mask=first),
+            *(self.accept_mask(image, part, category=annotation.category) for part in others),
+        ]
 
     # -- proposals: discs in a row, and one round the first
 
@@ -277,6 +344,25 @@ class FakeSession:
 
     def add_category(self, name, *, color=None):
         self.named[name] = color
+        self.changes.emit()
+
+    def move_category(self, name, position):
+        names = [each for each in self.categories() if each != name]
+        names.insert(position, name)
+        self.named = {each: self.named.get(each) for each in names}
+        self.changes.emit()
+
+    def merge_category(self, name, into):
+        moved = sum(a.category == name for a in self.kept)
+        self.kept = [replace(a, category=into) if a.category == name else a for a in self.kept]
+        self.named.pop(name, None)
+        self.changes.emit()
+        return moved
+
+    def remove_category(self, name):
+        if any(a.category == name for a in self.kept):
+            raise WorkWouldBeLost(f"category {name!r}", 1)
+        del self.named[name]
         self.changes.emit()
 
     def rename_category(self, name, new_name):

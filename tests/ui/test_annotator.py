@@ -354,7 +354,7 @@ def test_an_object_can_be_drawn_without_a_model(annotator, session):
     assert session.asked == []
     assert (kept.score, kept.prompt) == (1.0, Prompt())
     annotator.stroke([(1, 1)], erase=True)
-    assert "nothing to erase" in annotator.status
+    assert "nothing to take away from" in annotator.status
     annotator.stroke([(10, 10)])
     annotator.stroke([(10, 10)], erase=True)
     annotator.accept()
@@ -376,7 +376,7 @@ def test_a_stroke_before_the_mask_is_there_is_not_lost(annotator, session):
 def test_tools_work_on_the_selected_annotation_at_once(annotator, session):
     kept = accepted(annotator)
     annotator.fill_holes()
-    assert "no mask to mend" in annotator.status
+    assert "no mask to change" in annotator.status
     annotator.select(kept.id)
     annotator.fill_holes()
     assert "nothing to change" in annotator.status
@@ -820,7 +820,7 @@ def test_closing_closes_every_widget(session):
     before = len(widget._instances)
     for _ in range(3):
         Annotator(session).close()
-    assert len(widget._instances) - before <= 3 * 2
+    assert len(widget._instances) == before
 
 
 def test_a_digit_relabels_the_selected_annotation(annotator, session):

@@ -74,8 +74,11 @@ class FakeSession:
     def datasets(self):
         return [FakeDataset("monday", self.count, 3)]
 
-    def annotation_counts(self, dataset=None):
-        return self.annotated
+    def annotation_counts(self, dataset=None, *, review=None):
+        return {} if review else self.annotated
+
+    def image_states(self, dataset=None):
+        return {}
 
     def encoding_state(self, image):
         return self.states.get(image.id, "unknown")
@@ -198,11 +201,11 @@ def test_the_latest_annotations_come_first_in_windows(hand):
     panel.show(entries(100))
     assert len(panel._list.children) == 40
     assert "annotations · 100, 61–100 shown" in panel._title.value
-    assert panel._rows[0]._id == 99
+    assert panel._rows[0].id == 99
     panel.turn(+1)
     panel.turn(+1)
     panel.turn(+1)
-    assert [row._id for row in panel._rows[:20]] == list(range(19, -1, -1))
+    assert [row.id for row in panel._rows[:20]] == list(range(19, -1, -1))
     assert len(panel._list.children) == 20
     assert "1–20 shown" in panel._title.value
     assert panel._older.disabled
@@ -215,21 +218,22 @@ def test_the_latest_annotations_come_first_in_windows(hand):
 def test_the_selected_annotation_is_marked_brought_into_sight_and_worked_on(hand):
     panel = AnnotationList(hand)
     panel.show_names(["coin", "rim"])
-    panel.show(entries(100), selected=10)
-    [row] = [row for row in panel._rows if row._id == 10]
+    panel.show(entries(100), [10])
+    [row] = [row for row in panel._rows if row.id == 10]
     assert row.widget in panel._list.children
     assert "samnb-chosen" in row._name._dom_classes
-    row._name.click()
     category, *buttons = panel._tools.children
     assert category.value == "coin"
+    hand.calls.clear()
+    row._name.click()
     for button in buttons:
         button.click()
     category.value = "rim"
     assert hand.calls == [
-        *(("select", None), ("edit", 10), ("raise_", 10), ("lower", 10), ("remove", 10)),
-        ("set_category_of", 10, "rim"),
+        *(("select", None), ("edit", 10), ("remove_selected",), ("open_menu", 10)),
+        ("set_category_of_selected", "rim"),
     ]
-    panel.show(entries(5), selected=10)
+    panel.show(entries(5), [10])
     assert panel._tools.layout.display == "none"
 
 
@@ -421,8 +425,8 @@ def test_tools_set_and_call_and_show(layout, hand):
     layout._toolbar._hover.click()
     layout._toolbar._detail.click()
     layout._toolbar._size.value = 20
-    layout._toolbar._opacity.value = 60
-    layout._toolbar._contour.value = True
+    layout._toolbar.view._controls["opacity"].value = 60
+    layout._toolbar.view._controls["contour"].value = True
     expected = [("tool", "brush"), ("hover_on", True), ("detail_on", True), ("brush_radius", 20)]
     expected += [("opacity", 0.6), ("contour", True)]
     assert hand.calls == expected
@@ -451,7 +455,7 @@ def test_escape_closes_the_help_before_it_clears(layout, hand):
 
 def test_every_control_has_a_name_and_a_tooltip(layout):
     layout.show_categories(["coin"], "coin")
-    layout.show_annotations((), [AnnotationRow(1, "coin", 0.9, 0)], 1)
+    layout.show_annotations((), [AnnotationRow(1, "coin", 0.9, 0)], [1])
     seen = []
 
     def walk(widget):

@@ -76,6 +76,10 @@ def test_what_the_annotator_changes_is_accepted_and_undo_brings_it_back(session)
     review.key("f")
     assert review.error == ""
     assert review.annotator.image.id == shown.image_id
+    assert (review._workplace.layout.display, review._view.layout.display) == (None, "none")
+    review.key("f")
+    assert (review._workplace.layout.display, review._view.layout.display) == ("none", None)
+    review.key("f")
     review.annotator.fill_holes()
     review.annotator.stroke([(5, 5), (9, 5)])
     review.annotator.accept()
@@ -83,6 +87,7 @@ def test_what_the_annotator_changes_is_accepted_and_undo_brings_it_back(session)
     assert review.annotator.error == ""
     assert reviews(session)[shown.image] == ACCEPTED
     assert review.status == "fixed, and accepted: → goes on"
+    assert (review._workplace.layout.display, review._view.layout.display) == ("none", None)
     assert review.shown.id == shown.id
     assert review.shown.mask[5, 5]
     assert not shown.mask[5, 5]

@@ -277,3 +277,61 @@ def test_a_sweep_s_plot_rings_the_row_that_was_picked(tuner):
     assert tuner._plot.value.count("<polyline") == 6
     tuner.pick(4)
     assert tuner._plot.value.count("samnb-ring-on") == 1
+
+
+def test_marks_count_in_a_sweep_where_nothing_else_was_annotated(session, tuner):
+    for annotation in session.annotations():
+        if annotation.image_id not in {s.image.id for s in tuner.samples if is_example(tuner, s)}:
+            session.remove(annotation)
+    alone = session.tune("red")
+    alone.wait()
+    assert alone._figures.value.count("–") >= 4
+    assert "own images are annotated by hand" in alone._figures.value
+    alone.sweep()
+    alone.wait()
+    assert "the examples' own images: F1 –" in alone.status
+    good, bad = [n for n, preview in enumerate(alone.previews) if not preview.is_example and preview.matches][:2]
+    alone.mark(good, 0, True)
+    alone.mark(bad, 0, False)
+    alone.sweep()
+    alone.wait()
+    assert alone.error == ""
+    assert "on 2 marks, the best F1" in alone.status
+    best = alone.result.rows[0].tally
+    assert (best.wanted, best.found) == (1, 1)
+    alone.close()
+
+
+def is_example(tuner, sample):
+    return any(sample.image.pixel_hash in each.pixel_hashes for each in tuner.saved.categories)
+
+
+def test_marks_beside_annotations_by_hand(tuner):
+    place = next(n for n, p in enumerate(tuner.previews) if p.figures is None and p.matches)
+    tuner.sweep()
+    tuner.wait()
+    wanted = tuner.result.rows[0].tally.wanted
+    tuner.mark(place, 0, True)
+    tuner.sweep()
+    tuner.wait()
+    assert tuner.result.rows[0].tally.wanted == wanted + 1
+    assert "on 2 images and 1 mark," in tuner.status
+
+
+def test_a_value_that_the_page_only_rounds_is_not_rewritten(session, tuner):
+    tuner.set(min_score=0.333)
+    tuner.wait()
+    slider = tuner._sliders["max_overlap"]
+    tuner._values["max_overlap"] = 0.444
+    slider.value = 0.44  # what the page makes of it
+    assert tuner.template.parameters["max_overlap"] == 0.444
+    slider.value = 0.5
+    assert tuner.template.parameters["max_overlap"] == 0.5
+    assert tuner.template.parameters["min_score"] == 0.333
+
+
+def test_sliders_have_plain_names(tuner):
+    assert tuner._sliders["max_overlap"].description == "overlap up to (share)"
+    assert all(slider.description and "_" not in slider.description for slider in tuner._sliders.values())
+    assert tuner._sliders["max_overlap"].tooltip.endswith("(max_overlap)")
+    assert all('class="samnb-enlarge"' in cell.value for cell in tuner._cells)

@@ -127,3 +127,16 @@ def test_it_can_be_used_without_seeing_it(session: Session) -> None:
     assert 'role="progressbar"' in progress._bar.value
     assert 'aria-valuenow="1"' in progress._bar.value
     assert 'aria-label="' in progress._bar.value
+
+
+def test_closing_closes_every_widget(session: Session) -> None:
+    from ipywidgets.widgets import widget
+
+    session.upload().close()
+    before = len(widget._instances)
+    for seed in range(3):
+        upload = session.upload()
+        choose(upload, of=sent(a_png=png(seed)))
+        choose(upload, of=sent(b_png=png(seed)))
+        upload.close()
+    assert len(widget._instances) == before

@@ -2,6 +2,7 @@ import asyncio
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import ipycanvas.canvas
 import numpy as np
@@ -403,13 +404,37 @@ def test_progress_counts_and_ends_with_the_seeds_summary():
 def test_progress_says_how_it_goes_fastest_once_that_is_known():
     def work(control):
         yield Event("computed", index=1, total=2, filename="1.png", ms=9)
-        pace = {"pace": "1 image at once, on 2 threads, read by 1"}
+        pace = {"pace": "1 image at a time on 2 threads, reading on 1 thread"}
         yield Event("computed", index=2, total=2, filename="2.png", ms=9, details=pace)
         yield Event("done", total=2, details={"computed": 2, "skipped": 0, "cache_size": 2, **pace})
 
     job = Job("prewarm", work, total=2)
     job.wait(5)
-    assert "1 image at once, on 2 threads, read by 1" in Progress(job)._line.value
+    assert "1 image at a time on 2 threads, reading on 1 thread" in Progress(job)._line.value
+
+
+def test_a_pause_is_no_time_of_work(monkeypatch):
+    gate, now = threading.Event(), [0.0]
+    monkeypatch.setattr("samnb.ui.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def work(control):
+        gate.wait(5)
+        yield from (Event("computed", index=n, total=3, filename=f"{n}.png", ms=9) for n in (1, 2))
+        yield Event("done", total=3, details={"computed": 2, "skipped": 0, "cache_size": 2})
+
+    job = Job("prewarm", work, total=3)
+    job.started = 0.0
+    progress = Progress(job)
+    now[0] = 2.0
+    progress.toggle_pause()
+    now[0] = 60.0
+    progress.toggle_pause()
+    now[0] = 62.0
+    gate.set()
+    job.wait(5)
+    progress._draw()
+    assert progress._rate == pytest.approx(2 / 4)
+    assert "0 found in the cache · ⏳ 2 encoded · 2.0 s an image" in progress._line.value
 
 
 def test_progress_shows_the_seeds_title_while_it_runs():

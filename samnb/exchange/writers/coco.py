@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def _document(
         "info": {"description": MADE_WITH} | ({"attributes": declared} if declared else {}),
         "licenses": [],
         "images": [
-            {"id": number, "file_name": name, "height": item.image.height, "width": item.image.width}
+            {"id": number, "file_name": name, "height": item.image.height, "width": item.image.width} | _slice(item)
             for number, (name, item) in enumerate(zip(names, items, strict=True), 1)
         ],
         "categories": [{"id": n, "name": name, "supercategory": ""} for name, n in numbers.items()],
@@ -116,6 +117,17 @@ def _document(
     }
     # ASCII, because pycocotools opens the file in the system's encoding.
     return json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _slice(item: ExportItem) -> dict[str, Any]:
+    """The stack that the image is a slice of, its place there, and the size of its pixels, where these are known."""
+    details = item.details
+    found: dict[str, Any] = {}
+    if details.stack:
+        found = {"stack": os.path.basename(details.stack), "place": dict(details.place)}
+    if details.x_um:
+        found["pixel_size_um"] = [details.x_um, details.y_um, *([details.z_um] if details.z_um else [])]
+    return found
 
 
 def _segmentation(annotation: AnnotationRecord, polygons: bool, tolerance: float) -> Any:

@@ -100,7 +100,7 @@ def _shapes(annotation: AnnotationRecord, group: int, kind: str, tolerance: floa
     holes = sum(len(polygon.holes) for polygon in polygons)
     flags = {name: value for name, value in annotation.attributes.items() if isinstance(value, bool)}
     texts = {name: value for name, value in annotation.attributes.items() if name not in flags}
-    about = {"description": texts.pop("description", ""), "flags": flags}
+    about: dict[str, Any] = {"description": texts.pop("description", ""), "flags": flags}
     # labelme keeps unknown fields; X-AnyLabeling shows this one.
     about |= {"attributes": texts} if texts else {}
     shape: dict[str, Any] = {"label": annotation.category, **about, "mask": None}

@@ -14,7 +14,7 @@ from typing import Any
 from ...atomic_files import keep_names, make_folder, publish, remove_stale, staging_path, sync, write_atomic
 from ...errors import ImageError, StoreError, UnknownName
 from ...json_files import read_json
-from ...records import AnnotationRecord, Failure, ImageRecord
+from ...records import AnnotationRecord, Failure, ImageDetails, ImageRecord
 
 MANIFEST = "samnb-export.json"
 """The list of files that an export wrote into a folder, so that the next one can delete stale ones."""
@@ -22,15 +22,22 @@ MANIFEST = "samnb-export.json"
 
 @dataclass(frozen=True)
 class ExportItem:
-    """One image to export: its record, a name that no other image has, its annotations, the topmost last."""
+    """One image to export: its record, a name that no other image has, its annotations, the topmost last.
+
+    `details` has its place in a stack, and the size of its pixels where it is known.
+    """
 
     image: ImageRecord
     name: str
     annotations: tuple[AnnotationRecord, ...]
+    details: ImageDetails = field(default_factory=ImageDetails)
 
 
 def gathered(
-    images: Sequence[ImageRecord], annotations: Iterable[AnnotationRecord], categories: Sequence[str]
+    images: Sequence[ImageRecord],
+    annotations: Iterable[AnnotationRecord],
+    categories: Sequence[str],
+    details: Mapping[str, ImageDetails] | None = None,
 ) -> tuple[list[ExportItem], list[Failure]]:
     """The annotations by image, the topmost last, and what cannot be exported in any format.
 
@@ -53,7 +60,11 @@ def gathered(
         else:
             of_image[annotation.image_id].append(annotation)
     names = distinct_names(images)
-    items = [ExportItem(i, name, tuple(of_image[i.id])) for i, name in zip(images, names, strict=True)]
+    about, none = details or {}, ImageDetails()
+    items = [
+        ExportItem(image, name, tuple(of_image[image.id]), about.get(image.id, none))
+        for image, name in zip(images, names, strict=True)
+    ]
     return items, failed
 
 
@@ -109,7 +120,8 @@ class Names:
 
     def stem(self, name: str) -> str:
         """A free file name without suffix that fits every file system, for an item of that name."""
-        return self.free(safe(os.path.splitext(name)[0], "image"))
+        # What follows the name of a stack tells its pictures apart: "plate.tif[z=3]".
+        return self.free(safe(name if name.endswith("]") else os.path.splitext(name)[0], "image"))
 
 
 def safe(name: str, instead: str) -> str:

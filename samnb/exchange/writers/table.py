@@ -9,6 +9,7 @@ from typing import Any
 
 from ...atomic_files import write_atomic
 from ...errors import PackageMissing, UnknownName
+from ...records import AnnotationRecord, ImageDetails
 from ..csv_text import csv_bytes
 from ..report import ExportReport
 from .layout import ExportItem
@@ -17,6 +18,7 @@ COLUMNS = (
     *("dataset", "image", "path", "width", "height", "content_hash", "pixel_hash"),
     *("annotation_id", "category", "category_id", "x", "y", "w", "h", "area", "score", "layer"),
     *("source", "review", "model", "created_at", "updated_at", "prompt", "rle", "attributes"),
+    *("place", "pixel_um", "area_um2", "w_um", "h_um"),
 )
 _SUFFIXES = (".csv", ".parquet")
 
@@ -29,6 +31,9 @@ def export_table(
     An image without annotations has one row, empty from ``annotation_id`` on. ``rle`` and ``prompt`` are JSON: the
     run lengths hold the mask exactly. CSV is UTF-8, and text in it that a spreadsheet would run as a formula begins
     with an apostrophe; Parquet needs pyarrow.
+
+    ``place`` is the place in a stack, JSON; ``pixel_um``, ``area_um2``, ``w_um`` and ``h_um`` are in µm, and empty
+    where the size of a pixel is not known.
 
     Parameters
     ----------
@@ -54,6 +59,9 @@ def _rows(item: ExportItem, categories: Sequence[str], *, paths: bool) -> list[t
     image = item.image
     of_image = (image.dataset, image.filename, image.path if paths else "", image.width, image.height)
     hashes = (image.content_hash, image.pixel_hash if image.is_read else "")
+    details = item.details
+    place = json.dumps(dict(details.place)) if details.place else ""
+    about = (place, details.x_um or None)
     empty = (None,) * (len(COLUMNS) - len(of_image) - len(hashes))
     rows = [
         (
@@ -61,10 +69,19 @@ def _rows(item: ExportItem, categories: Sequence[str], *, paths: bool) -> list[t
             *(*(int(value) for value in found.bbox), found.area, found.score, found.layer),
             *(found.source, found.review, found.model, found.created_at, found.updated_at),
             *(json.dumps(found.prompt), json.dumps(found.rle, separators=(",", ":")), json.dumps(found.attributes)),
+            *(*about, *_measures(found, item.details)),
         )
         for found in item.annotations
     ]
     return rows or [(*of_image, *hashes, *empty)]
+
+
+def _measures(found: AnnotationRecord, details: ImageDetails) -> tuple[float | None, ...]:
+    """Area in µm², and width and height of the box in µm; None where the size of a pixel is not known."""
+    if not details.x_um:
+        return (None, None, None)
+    _, _, width, height = found.bbox
+    return found.area * details.x_um * details.y_um, width * details.x_um, height * details.y_um
 
 
 def _parquet(rows: Sequence[tuple[Any, ...]]) -> bytes:
@@ -76,7 +93,8 @@ def _parquet(rows: Sequence[tuple[Any, ...]]) -> bytes:
             "A Parquet table", "pyarrow", "parquet", "A table that ends in .csv needs nothing."
         ) from error
     whole = ("width", "height", "annotation_id", "category_id", "x", "y", "w", "h", "area", "layer")
-    kinds = {name: pyarrow.int64() for name in whole} | {"score": pyarrow.float64()}
+    measures = ("score", "pixel_um", "area_um2", "w_um", "h_um")
+    kinds = {name: pyarrow.int64() for name in whole} | {name: pyarrow.float64() for name in measures}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
     columns = [[_text(row[place]) for row in rows] for place in range(len(COLUMNS))]
     table = pyarrow.table([pyarrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)

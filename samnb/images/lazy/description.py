@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ALPHA = "alpha"
+"""The name of a channel that is no brightness but opacity; it is not shown unless asked for."""
+
 
 @dataclass(frozen=True)
 class PixelSize:

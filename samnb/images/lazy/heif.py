@@ -10,7 +10,7 @@ import pillow_heif
 from numpy.typing import NDArray
 
 from ...errors import ImageUnreadable
-from .description import Channel, Level, SourceDescription, StackAxis
+from .description import ALPHA, Channel, Level, SourceDescription, StackAxis
 from .source import BaseSource, Region
 
 _MODES = {"L": "grey", "RGB": "rgb", "RGBA": "rgb", "I;16": "grey", "RGB;16": "rgb", "RGBA;16": "rgb"}
@@ -39,7 +39,7 @@ class HeifSource(BaseSource):
             format="HEIF",
             dtype="uint16" if first.mode.endswith("16") else "uint8",
             levels=(Level(height, width),),
-            channels=(*(Channel(),) * min(count, 3), *((Channel("alpha"),) if count == 4 else ())),
+            channels=(*(Channel(),) * min(count, 3), *((Channel(ALPHA),) if count == 4 else ())),
             colour=_MODES[first.mode],
             stack=(StackAxis("page", len(same)),) if len(same) > 1 else (),
             notes=(f"{left} further pictures of other sizes left out",) if left else (),

@@ -7,7 +7,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, PackageMissing
+from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, ReaderMissing
 from ..files import open_file
 from .source import BaseSource
 
@@ -52,7 +52,7 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
         There is no such file.
     ImageUnreadable
         It is none of these formats, damaged, or has values that no mapping shows: complex numbers, mosaics …
-    PackageMissing
+    ReaderMissing
         The package that reads it is not installed; the message names the extra.
 
     Examples
@@ -70,7 +70,7 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
         raise ImageUnreadable(shown, "neither TIFF, OME-Zarr, DICOM nor HEIC")
     module, package, extra = _PACKAGES[kind]
     if find_spec(module) is None:
-        raise PackageMissing(f"{shown}: {kind}", package, extra)
+        raise ReaderMissing(f"{shown}: {kind}", package, extra)
     file = io.BytesIO(source) if isinstance(source, bytes) else os.path.expanduser(os.fspath(source))
     if kind == "TIFF":
         from .tiff import TiffSource as Source
@@ -82,7 +82,7 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
         from .ome_zarr import ZarrSource as Source  # type: ignore[assignment]
     try:
         return Source(file, shown)
-    except (ImageError, MemoryError, PackageMissing):
+    except (ImageError, MemoryError, ReaderMissing):
         raise
     except Exception as error:
         # As in `BaseSource.read`: each package has its own classes for damaged files.

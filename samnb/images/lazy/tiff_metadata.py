@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from .description import Channel, PixelSize
+from .description import ALPHA, Channel, PixelSize
 from .units import um_per
 
 _SAMPLE_RANGE = ((340, 341), (280, 281))  # SMin/SMaxSampleValue, Min/MaxSampleValue
@@ -45,9 +45,14 @@ def channels_of(file: tifffile.TiffFile, page: tifffile.TiffPage, count: int) ->
     named = [] if pixels is None else [one for one in pixels if one.tag.endswith("}Channel")]
     if sum(int(one.get("SamplesPerPixel", "1")) for one in named) != count or len(named) != count:
         named = []
+    # 1 and 2 mean opacity; the last samples of a page are the extra ones.
+    extra = [int(one) in (1, 2) for one in page.extrasamples]
+    opaque = [False] * max(0, count - len(extra)) + extra if count == page.samplesperpixel else [False] * count
     channels = []
     for at in range(count):
         name, color = (named[at].get("Name", ""), _ome_color(named[at].get("Color"))) if named else ("", "")
+        if opaque[at]:
+            name = ALPHA
         limits = ranges[at] if at < len(ranges) else (low, high)
         channels.append(Channel(name, color, *limits))
     return tuple(channels)

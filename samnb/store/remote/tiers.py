@@ -40,6 +40,8 @@ class RemoteTiers:
     tiers : sequence of Tier
     compress : bool
         Write entries byte-shuffled through zstd, to all but shared folders. What is read needs no setting.
+    urls : sequence of str
+        Their addresses as `open_tiers` takes them, for other processes; not in `repr`, they may hold passwords.
     options
         ``max_waiting_bytes``, ``first_rest``, ``longest_rest``: as for `TierWorker`.
 
@@ -58,7 +60,8 @@ class RemoteTiers:
     (0, True, 'memory://doctest')
     """
 
-    def __init__(self, tiers: Sequence[Tier], *, compress: bool = False, **options: Any):
+    def __init__(self, tiers: Sequence[Tier], *, compress: bool = False, urls: Sequence[str] = (), **options: Any):
+        self.urls = tuple(urls)
         self._workers = [
             TierWorker(tier, compressed=compress and not tier.name.startswith("file:"), **options) for tier in tiers
         ]
@@ -161,7 +164,8 @@ def open_tiers(
     if urls:
         # The clients import it on a worker's thread, which fails once a short program has come to its end.
         import_module("concurrent.futures.thread")
-    return RemoteTiers([_tier(str(url), ttl, timeout) for url in urls], compress=compress, **options)
+    addresses = [str(url) for url in urls]
+    return RemoteTiers([_tier(url, ttl, timeout) for url in addresses], compress=compress, urls=addresses, **options)
 
 
 def _tier(url: str, ttl: float | None, timeout: float) -> Tier:

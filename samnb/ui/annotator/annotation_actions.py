@@ -56,12 +56,15 @@ class AnnotationActions(AnnotatorPart):
         self.hover.end()
         if not editor.draft:
             self.layout.say("nothing to accept yet: click an object first")
+        elif 0 < len(editor.draft.ring) < 3:
+            self.layout.say("a polygon needs three vertices")
         elif not editor.is_ready:
             editor.accept_when_ready, editor.accept_as = True, category or self.palette.chosen
             self.layout.say("will be accepted when its mask is there …")
         else:
             name = self._checked(category or self.palette.chosen)
-            change = self._save(editor.draft, name)
+            change = self._with_attributes(self._save(editor.draft, name), editor.draft)
+            editor.last_accepted = change.after
             editor.do("accept", Draft(), [change])
             self.renderer.apply([change])
             self.layout.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
@@ -102,6 +105,12 @@ class AnnotationActions(AnnotatorPart):
                 return Change(None, self.session.accept(prediction, category=category, index=editor.chosen))
             new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=score)
             return Change(None, new)
+
+    def _with_attributes(self, change: Change, draft: Draft) -> Change:
+        if draft.attributes is None:
+            return change
+        with self.follower.own_change():
+            return Change(change.before, self.session.update(change.after, attributes=dict(draft.attributes)))
 
     @show_errors("Nothing was taken")
     def take(self, proposals: Sequence[Proposal]) -> None:
@@ -176,10 +185,26 @@ class AnnotationActions(AnnotatorPart):
         self.annotations.selected = None if annotation_id is None else self.annotations.find(annotation_id).id
         self.renderer.draw_annotations()
 
-    def select_at(self, x: float, y: float) -> None:
-        """Select the topmost annotation at that place, or none."""
-        found = self.annotations.topmost(x, y)
+    def select_at(self, x: float, y: float, below: bool = False) -> None:
+        """Select the topmost annotation at that place, or none; with `below` the one under the selected one."""
+        found = self.annotations.below_selected(x, y) if below else self.annotations.topmost(x, y)
         self.select(None if found is None else found.id)
+        if found is not None:
+            self.layout.say(f"{found.category}, score {found.score:.2f}, {found.area:,} px selected")
+
+    @show_errors("The annotation was not selected")
+    def select_more(self, annotation_id: int) -> None:
+        """Select one more annotation, or let go of one that is selected."""
+        self.annotations.select_more(self.annotations.find(annotation_id).id)
+        self.renderer.draw_annotations()
+        count = len(self.annotations.selection)
+        self.layout.say(f"{count} selected" + (" · J joins them" if count > 1 else ""))
+
+    def select_more_at(self, x: float, y: float) -> None:
+        """Select the topmost annotation at that place as well, or let go of it."""
+        found = self.annotations.topmost(x, y)
+        if found is not None:
+            self.select_more(found.id)
 
     @show_errors("The annotation cannot be edited")
     def edit(self, annotation_id: int) -> None:
@@ -219,26 +244,47 @@ class AnnotationActions(AnnotatorPart):
     def remove(self, annotation_id: int) -> None:
         """Delete an annotation of this image; undo brings it back."""
         annotation = self.annotations.find(annotation_id)
-        with self.follower.own_change():
-            self.session.remove(annotation)
-        self.palette.note_saved(self.session.category_records())
-        self._done("delete", Change(annotation, None))
-        self.layout.say(f"{annotation.category} deleted · Z brings it back")
+        self._remove([annotation])
 
+    @show_errors("The annotations were not deleted")
     def remove_selected(self) -> None:
-        """Delete the selected annotation."""
-        if self.annotations.selected is not None:
-            self.remove(self.annotations.selected)
+        """Delete the selected annotations, as one step."""
+        selected = [self.annotations.find(each) for each in self.annotations.selection]
+        if selected:
+            self._remove(selected)
         else:
             self.layout.say("no annotation is selected")
+
+    def _remove(self, annotations: Sequence[Annotation]) -> None:
+        with self.follower.own_change():
+            for annotation in annotations:
+                self.session.remove(annotation)
+        self.palette.note_saved(self.session.category_records())
+        self.done("delete", *(Change(annotation, None) for annotation in annotations))
+        one = len(annotations) == 1
+        what = annotations[0].category if one else f"{len(annotations)} annotations"
+        self.layout.say(f"{what} deleted · Z brings {'it' if one else 'them'} back")
 
     @show_errors("The category was not changed")
     def set_category_of(self, annotation_id: int, name: str) -> None:
         """Give an annotation another category."""
-        annotation = self.annotations.find(annotation_id)
-        if name != annotation.category:
-            self.change("category", annotation, category=self._checked(name))
-            self.layout.say(f"{annotation.category} is {name} now")
+        self._relabel([self.annotations.find(annotation_id)], name)
+
+    @show_errors("The category was not changed")
+    def set_category_of_selected(self, name: str) -> None:
+        """Give the selected annotations another category, as one step."""
+        self._relabel([self.annotations.find(each) for each in self.annotations.selection], name)
+
+    def _relabel(self, annotations: Sequence[Annotation], name: str) -> None:
+        others = [annotation for annotation in annotations if annotation.category != name]
+        if not others:
+            return
+        name = self._checked(name)
+        with self.follower.own_change():
+            changes = [Change(each, self.session.update(each, category=name)) for each in others]
+        self.done("category", *changes)
+        what = others[0].category if len(others) == 1 else f"{len(others)} annotations"
+        self.layout.say(f"{what} {'is' if len(others) == 1 else 'are'} {name} now")
 
     @show_errors("The annotation was not moved up")
     def raise_(self, annotation_id: int) -> None:
@@ -258,12 +304,12 @@ class AnnotationActions(AnnotatorPart):
         """Change values of an annotation, as `Session.update` has them, as one step; `what` names the step."""
         with self.follower.own_change():
             after = self.session.update(annotation, **values)
-        self._done(what, Change(annotation, after))
+        self.done(what, Change(annotation, after))
 
-    def _done(self, what: str, change: Change) -> None:
-        """A step that leaves the draft as it is."""
-        self.editor.history.do(what, self.editor.draft, [change])
-        self.renderer.apply([change])
+    def done(self, what: str, *changes: Change) -> None:
+        """Add a step, made in the session already, that leaves the draft as it is; show it."""
+        self.editor.history.do(what, self.editor.draft, changes)
+        self.renderer.apply(changes)
 
 
 def _prompt_of(annotation: Annotation) -> Prompt:

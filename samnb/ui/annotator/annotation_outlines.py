@@ -66,7 +66,7 @@ class AnnotationOutlines:
     def get(self, annotation: Annotation) -> Outlines | None:
         """The outlines of an annotation, if they are known."""
         version, outlines = self._known.get(annotation.id, (None, ()))
-        return outlines if version == _version(annotation) else None
+        return outlines if version == version_of(annotation) else None
 
     def update(self, annotations: Sequence[Annotation]) -> None:
         """Make the outlines that are missing of these: of the last ones now, of the others on the worker."""
@@ -88,7 +88,7 @@ class AnnotationOutlines:
             )
 
     def _made(self, annotations: Iterable[Annotation]) -> dict[int, tuple[object, Outlines]]:
-        return {each.id: (_version(each), self._outline(each.mask)) for each in annotations}
+        return {each.id: (version_of(each), self._outline(each.mask)) for each in annotations}
 
     def _take(self, image: int, outlined: Any, error: Exception | None, *, finer: bool = False) -> None:
         with self._lock:
@@ -105,5 +105,6 @@ class AnnotationOutlines:
             self._on_ready()
 
 
-def _version(annotation: Annotation) -> object:
+def version_of(annotation: Annotation) -> object:
+    """What differs when the mask of an annotation may have changed."""
     return annotation.updated_at, annotation.created_at, annotation.area

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ...errors import UnknownName
+from ...records import REJECTED
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
@@ -23,7 +24,7 @@ class AnnotationSet:
 
     def __init__(self) -> None:
         self._by_id: dict[int, Annotation] = {}
-        self._selected: int | None = None
+        self._selection: tuple[int, ...] = ()
         self.version = 0
 
     def __len__(self) -> int:
@@ -42,12 +43,26 @@ class AnnotationSet:
 
     @property
     def selected(self) -> int | None:
-        """The id of the selected annotation; None: none is selected, or it is gone."""
-        return self._selected if self._selected in self._by_id else None
+        """The id of the annotation selected last; None: none is selected, or all are gone."""
+        return self.selection[-1] if self.selection else None
 
     @selected.setter
     def selected(self, annotation_id: int | None) -> None:
-        self._selected = annotation_id
+        self._selection = () if annotation_id is None else (annotation_id,)
+
+    @property
+    def selection(self) -> tuple[int, ...]:
+        """The ids of all selected annotations, in the order they were selected."""
+        return tuple(each for each in self._selection if each in self._by_id)
+
+    def select_only(self, annotation_ids: Iterable[int]) -> None:
+        """Select these, and no others."""
+        self._selection = tuple(annotation_ids)
+
+    def select_more(self, annotation_id: int) -> None:
+        """Select one more, or let go of one that is selected."""
+        others = tuple(each for each in self.selection if each != annotation_id)
+        self._selection = others if annotation_id in self.selection else (*others, annotation_id)
 
     def replace(self, annotations: Iterable[Annotation]) -> None:
         """All annotations as they are in the session now."""
@@ -57,8 +72,8 @@ class AnnotationSet:
         """Changes that were made in the session."""
         self.version += 1
         for change in changes:
-            if change.after is None:
-                self._by_id.pop(change.before.id, None)
+            if change.after is None or change.after.review == REJECTED:
+                self._by_id.pop((change.after or change.before).id, None)
             else:
                 self._by_id[change.after.id] = change.after
 
@@ -74,8 +89,17 @@ class AnnotationSet:
 
     def topmost(self, x: float, y: float) -> Annotation | None:
         """The topmost annotation at a place, image pixels."""
+        return next(self._at(x, y), None)
+
+    def below_selected(self, x: float, y: float) -> Annotation | None:
+        """The annotation at a place under the selected one, or the topmost if that is not there or is the lowest."""
+        there = list(self._at(x, y))
+        ids = [annotation.id for annotation in there]
+        place = ids.index(self.selected) + 1 if self.selected in ids else 0
+        return there[place % len(there)] if there else None
+
+    def _at(self, x: float, y: float) -> Iterator[Annotation]:
         for annotation in reversed(self.in_drawing_order):
             left, top, width, height = annotation.bbox
             if left <= x < left + width and top <= y < top + height and annotation.mask[int(y), int(x)]:
-                return annotation
-        return None
+                yield annotation

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
@@ -18,34 +16,35 @@ from ..common.closing import close_tree
 from ..common.error_line import show_errors
 from .annotation_actions import AnnotationActions
 from .annotation_set import AnnotationSet
+from .annotator_methods import FlowMethods, ViewMethods, method_of, property_of
+from .attribute_actions import AttributeActions
 from .brush_tool import BrushTool
 from .category_actions import CategoryActions
 from .category_palette import Palette
 from .change_follower import ChangeFollower
+from .edit_methods import EditMethods
 from .editor import Editor
-from .gestures import (
-    BoxDrag,
-    Click,
-    DoubleClick,
-    Hover,
-    HoverEnd,
-    PointDrag,
-    PointRemove,
-    Scroll,
-    Stroke,
-    Sweep,
-)
 from .history import edit_state_of
 from .hover import HoverPreview
 from .image_list import ImageList
-from .key_bindings import command_for
+from .image_progress import ImageProgress
+from .key_bindings import command_for, command_on_release
+from .lasso_tool import LassoTool
 from .layout import AnnotatorLayout
+from .mask_edits import MaskEdits
 from .navigation import Navigator
+from .object_actions import ObjectActions
+from .polygon_tool import PolygonTool
 from .prompt_tool import PromptTool
 from .proposal_tool import ProposalTool
 from .rendering import Renderer
+from .repeat import Repeater
+from .select_tool import SelectTool
 from .snapshot import Snapshot, show_with_snapshot
+from .stage_tool import StageTool
 from .tool_settings import ToolSettings
+from .unsure import UnsureActions
+from .view_settings import ViewSettings
 from .viewport import stage_size
 
 if TYPE_CHECKING:
@@ -56,35 +55,7 @@ if TYPE_CHECKING:
     from ..session_protocol import AnnotatorSession
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _method_of(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A part's method as one of the annotator's, called with the lock held."""
-
-    @wraps(method)
-    def call(self: Annotator, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._lock:
-            return method(getattr(self, part), *args, **kwargs)
-
-    return call
-
-
-def _property_of(part: str, owner: type, name: str) -> Any:
-    """A part's property as one of the annotator's."""
-
-    def get(self: Annotator) -> Any:
-        return getattr(getattr(self, part), name)
-
-    def put(self: Annotator, value: Any) -> None:
-        with self._lock:
-            setattr(getattr(self, part), name, value)
-
-    return property(get, put, doc=getattr(owner, name).__doc__)
-
-
-class Annotator(ipywidgets.VBox):
+class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
     """Click an object, see its mask, accept it.
 
     Everything the mouse does is a method here, in image pixels, and works without a browser. Handlers never raise:
@@ -121,7 +92,11 @@ class Annotator(ipywidgets.VBox):
         super().__init__(self._layout.parts)
         self.add_class("samnb")
         self._follower.start()
-        self.show(first if first is not None else self._image_list.first)
+        # Where the work was left.
+        resumed = session.opened_last(self.dataset) if first is None else None
+        self.show(first or resumed or self._image_list.first)
+        if resumed is not None and resumed.id != getattr(self._image_list.first, "id", None):
+            self._layout.say(f"{resumed.filename}: here you left off")
 
     def _make_parts(self) -> None:
         session, layout = self.session, self._layout
@@ -130,7 +105,7 @@ class Annotator(ipywidgets.VBox):
             self._edit_state,
             on_change=self._draft_changed,
             on_thumbnails=lambda: self._renderer.draw_candidates(),
-            on_failure=partial(self.show_error, "No mask for this prompt"),
+            on_failure=self._no_mask,
             say=layout.say,
         )
         editor, annotations, palette, images = self._editor, self._annotations, self._palette, self._image_list
@@ -144,81 +119,121 @@ class Annotator(ipywidgets.VBox):
         actions = AnnotationActions(renderer, session, editor, annotations, palette, follower, hover, layout)
         self._renderer, self._hover, self._settings, self._follower = renderer, hover, settings, follower
         self._actions = actions
-        self._prompts = PromptTool(renderer, editor, annotations, settings, hover, layout)
         state = self._edit_state
         self._categories = CategoryActions(renderer, session, palette, state, editor, annotations, follower, actions)
-        self._brush = BrushTool(renderer, editor, annotations, actions, settings)
-        self._navigator = Navigator(renderer, session, images, editor, annotations, follower, hover, layout)
-        self._proposals = ProposalTool(renderer, session, editor, annotations, actions, settings, layout)
-        settings.on_tool = self._proposals.changed
+        self._unsure = UnsureActions(renderer, session, editor, annotations, follower, actions, layout)
+        self._attributes = AttributeActions(renderer, session, editor, annotations, follower, actions, layout)
+        shown = editor, annotations, follower
+        self._navigator = Navigator(renderer, session, images, *shown, hover, layout, self._unsure)
+        self._progress = ImageProgress(
+            renderer, session, editor, annotations, images, follower, self._navigator, layout
+        )
+        self._objects = ObjectActions(
+            renderer, session, editor, annotations, actions, self._categories, settings, self._unsure, layout
+        )
+        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
+        self._make_tools(MaskEdits(renderer, editor, annotations, actions))
+        renderer.on_draft, images.drafts = follower.badges_changed, state.drafts
+        self._view = ViewSettings(renderer, layout, settings)
+        follower.on_first = self._show_first
+
+    def _make_tools(self, edits: MaskEdits) -> None:
+        renderer, editor, annotations = self._renderer, self._editor, self._annotations
+        actions, objects, settings, layout = self._actions, self._objects, self._settings, self._layout
+        self._prompts = PromptTool(
+            renderer, editor, annotations, actions, objects, settings, self._hover, layout, self._repeater
+        )
+        self._brush = BrushTool(renderer, editor, annotations, edits, settings)
+        self._lasso = LassoTool(renderer, editor, actions, objects, edits, layout)
+        self._polygon = PolygonTool(renderer, editor, annotations, actions, objects, edits, settings, layout)
+        self._proposals = ProposalTool(renderer, self.session, editor, annotations, actions, settings, layout)
+        self._tools: dict[str, StageTool] = {
+            "prompt": self._prompts,
+            "select": SelectTool(renderer, annotations, actions, objects),
+            "brush": self._brush,
+            "erase": self._brush,
+            "lasso": self._lasso,
+            "polygon": self._polygon,
+            "proposals": self._proposals,
+        }
+        settings.on_tool = self._tool_changed
         renderer.on_annotations = self._proposals.annotations_changed
+        renderer.on_drawn = self._polygon.draw
+
+    def _tool_changed(self) -> None:
+        self._renderer.highlight(None)
+        self._proposals.changed()
+        self._polygon.draw()
 
     # -- actions: each is a method of a part ---------------------------------------------------------
 
-    click = _method_of("_prompts", PromptTool.click)
-    drag_box = _method_of("_prompts", PromptTool.drag_box)
-    move_point = _method_of("_prompts", PromptTool.move_point)
-    remove_point = _method_of("_prompts", PromptTool.remove_point)
-    clear = _method_of("_prompts", PromptTool.clear)
-    choose = _method_of("_prompts", PromptTool.choose)
-    choose_number = _method_of("_prompts", PromptTool.choose_number)
-    choose_step = _method_of("_prompts", PromptTool.choose_step)
-    hover = _method_of("_prompts", PromptTool.hover)
-    hover_end = _method_of("_prompts", PromptTool.hover_end)
-    toggle_hover = _method_of("_prompts", PromptTool.toggle_hover)
-    toggle_detail = _method_of("_prompts", PromptTool.toggle_detail)
-    detail_on = _property_of("_prompts", PromptTool, "detail_on")
+    click = method_of("_prompts", PromptTool.click)
+    drag_box = method_of("_prompts", PromptTool.drag_box)
+    move_point = method_of("_prompts", PromptTool.move_point)
+    remove_point = method_of("_prompts", PromptTool.remove_point)
+    clear = method_of("_prompts", PromptTool.clear)
+    choose = method_of("_prompts", PromptTool.choose)
+    choose_number = method_of("_prompts", PromptTool.choose_number)
+    choose_step = method_of("_prompts", PromptTool.choose_step)
+    hover = method_of("_prompts", PromptTool.hover)
+    hover_end = method_of("_prompts", PromptTool.hover_end)
+    toggle_hover = method_of("_prompts", PromptTool.toggle_hover)
+    toggle_detail = method_of("_prompts", PromptTool.toggle_detail)
+    detail_on = property_of("_prompts", PromptTool, "detail_on")
 
-    toggle_proposals = _method_of("_proposals", ProposalTool.toggle_proposals)
-    find_like_selected = _method_of("_proposals", ProposalTool.find_like_selected)
-    offer = _method_of("_proposals", ProposalTool.offer)
-    toggle_groups = _method_of("_proposals", ProposalTool.toggle_groups)
-    take_at = _method_of("_proposals", ProposalTool.take_at)
-    sweep = _method_of("_proposals", ProposalTool.sweep)
-    scroll = _method_of("_proposals", ProposalTool.scroll)
-    reject_at = _method_of("_proposals", ProposalTool.reject_at)
-    offered = _property_of("_proposals", ProposalTool, "offered")
+    toggle_proposals = method_of("_proposals", ProposalTool.toggle_proposals)
+    find_like_selected = method_of("_proposals", ProposalTool.find_like_selected)
+    offer = method_of("_proposals", ProposalTool.offer)
+    toggle_groups = method_of("_proposals", ProposalTool.toggle_groups)
+    take_at = method_of("_proposals", ProposalTool.take_at)
+    sweep = method_of("_proposals", ProposalTool.sweep)
+    scroll = method_of("_proposals", ProposalTool.scroll)
+    reject_at = method_of("_proposals", ProposalTool.reject_at)
+    offered = property_of("_proposals", ProposalTool, "offered")
 
-    tool = _property_of("_settings", ToolSettings, "tool")
-    take_tool = _method_of("_settings", ToolSettings.take_tool)
-    hover_on = _property_of("_settings", ToolSettings, "hover_on")
-    brush_radius = _property_of("_settings", ToolSettings, "brush_radius")
-    resize_brush = _method_of("_settings", ToolSettings.resize_brush)
-    opacity = _property_of("_settings", ToolSettings, "opacity")
-    contour = _property_of("_settings", ToolSettings, "contour")
+    tool = property_of("_settings", ToolSettings, "tool")
+    take_tool = method_of("_settings", ToolSettings.take_tool)
+    hover_on = property_of("_settings", ToolSettings, "hover_on")
+    brush_radius = property_of("_settings", ToolSettings, "brush_radius")
+    resize_brush = method_of("_settings", ToolSettings.resize_brush)
+    opacity = property_of("_settings", ToolSettings, "opacity")
+    contour = property_of("_settings", ToolSettings, "contour")
 
-    stroke = _method_of("_brush", BrushTool.stroke)
-    fill_holes = _method_of("_brush", BrushTool.fill_holes)
-    drop_specks = _method_of("_brush", BrushTool.drop_specks)
-    smooth = _method_of("_brush", BrushTool.smooth)
+    stroke = method_of("_brush", BrushTool.stroke)
+    fill_holes = method_of("_brush", BrushTool.fill_holes)
+    drop_specks = method_of("_brush", BrushTool.drop_specks)
+    smooth = method_of("_brush", BrushTool.smooth)
 
-    accept = _method_of("_actions", AnnotationActions.accept)
-    undo = _method_of("_actions", AnnotationActions.undo)
-    redo = _method_of("_actions", AnnotationActions.redo)
-    select = _method_of("_actions", AnnotationActions.select)
-    select_at = _method_of("_actions", AnnotationActions.select_at)
-    edit = _method_of("_actions", AnnotationActions.edit)
-    edit_at = _method_of("_actions", AnnotationActions.edit_at)
-    remove = _method_of("_actions", AnnotationActions.remove)
-    remove_selected = _method_of("_actions", AnnotationActions.remove_selected)
-    set_category_of = _method_of("_actions", AnnotationActions.set_category_of)
-    raise_ = _method_of("_actions", AnnotationActions.raise_)
-    lower = _method_of("_actions", AnnotationActions.lower)
+    accept = method_of("_unsure", UnsureActions.accept)
+    undo = method_of("_actions", AnnotationActions.undo)
+    redo = method_of("_actions", AnnotationActions.redo)
+    select = method_of("_actions", AnnotationActions.select)
+    select_at = method_of("_actions", AnnotationActions.select_at)
+    edit = method_of("_actions", AnnotationActions.edit)
+    edit_at = method_of("_actions", AnnotationActions.edit_at)
+    remove = method_of("_unsure", UnsureActions.remove)
+    remove_selected = method_of("_unsure", UnsureActions.remove_selected)
+    set_category_of = method_of("_actions", AnnotationActions.set_category_of)
+    raise_ = method_of("_actions", AnnotationActions.raise_)
+    lower = method_of("_actions", AnnotationActions.lower)
 
-    category = _property_of("_categories", CategoryActions, "category")
-    choose_category = _method_of("_categories", CategoryActions.choose_category)
-    choose_category_number = _method_of("_categories", CategoryActions.choose_category_number)
-    category_step = _method_of("_categories", CategoryActions.category_step)
-    add_category = _method_of("_categories", CategoryActions.add_category)
-    rename_category = _method_of("_categories", CategoryActions.rename_category)
-    recolor_category = _method_of("_categories", CategoryActions.recolor_category)
+    category = property_of("_categories", CategoryActions, "category")
+    choose_category = method_of("_categories", CategoryActions.choose_category)
+    choose_category_number = method_of("_categories", CategoryActions.choose_category_number)
+    category_step = method_of("_categories", CategoryActions.category_step)
+    add_category = method_of("_categories", CategoryActions.add_category)
+    rename_category = method_of("_categories", CategoryActions.rename_category)
+    recolor_category = method_of("_categories", CategoryActions.recolor_category)
+    move_category = method_of("_categories", CategoryActions.move_category)
+    merge_category = method_of("_categories", CategoryActions.merge_category)
+    remove_category = method_of("_categories", CategoryActions.remove_category)
 
-    next = _method_of("_navigator", Navigator.next)
-    previous = _method_of("_navigator", Navigator.previous)
-    next_open = _method_of("_navigator", Navigator.next_open)
-    jump = _method_of("_navigator", Navigator.jump)
-    filter = _method_of("_navigator", Navigator.filter)
-    show = _method_of("_navigator", Navigator.show)
+    next = method_of("_navigator", Navigator.next)
+    previous = method_of("_navigator", Navigator.previous)
+    next_open = method_of("_navigator", Navigator.next_open)
+    jump = method_of("_navigator", Navigator.jump)
+    filter = method_of("_navigator", Navigator.filter)
+    show = method_of("_navigator", Navigator.show)
 
     @show_errors("The view stays as it is")
     def zoom_in(self) -> None:
@@ -253,46 +268,21 @@ class Annotator(ipywidgets.VBox):
     @show_errors("This was not understood")
     def gesture(self, gesture: Any) -> None:
         """Handle a gesture on the stage, see `samnb.ui.annotator.gestures`."""
-        match gesture:
-            case Click() if self.tool == "proposals":
-                (self.reject_at if gesture.background else self.take_at)(gesture.x, gesture.y)
-            case DoubleClick() if self.tool == "proposals":
-                pass  # its two clicks took what they took
-            case Hover() if self.tool == "proposals":
-                self._proposals.point_at(gesture.x, gesture.y)
-            case HoverEnd() if self.tool == "proposals":
-                self._proposals.point_away()
-            case Sweep():
-                self.sweep(gesture.points, gesture.done)
-            case Scroll():
-                self.scroll(gesture.delta)
-            case Click() if self.tool == "select":
-                self.select_at(gesture.x, gesture.y)
-            case Click():
-                self.click(gesture.x, gesture.y, background=gesture.background)
-            case DoubleClick():
-                self.edit_at(gesture.x, gesture.y)
-            case BoxDrag():
-                self._prompts.drag_band(gesture)
-            case PointDrag():
-                self._prompts.drag_point(gesture)
-            case PointRemove():
-                self.remove_point(gesture.index)
-            case Hover():
-                self.hover(gesture.x, gesture.y)
-            case HoverEnd():
-                self.hover_end()
-            case Stroke() if gesture.done:
-                self.stroke(gesture.points, erase=self.tool == "erase")
-            case Stroke():
-                self._brush.preview_stroke(gesture.points, self.tool == "erase")
-            case _:
-                raise TypeError(f"no gesture: {gesture!r}")
+        with self._lock:
+            if not self._tools[self.tool].handle(gesture):
+                raise TypeError(f"no gesture for the tool {self.tool}: {gesture!r}")
 
     @show_errors("This key did nothing")
     def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None:
         """Handle a key while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
         command = command_for(name, ctrl=ctrl, shift=shift, alt=alt)
+        if command is not None:
+            getattr(self, command.method)(*command.arguments)
+
+    @show_errors("This key did nothing")
+    def key_up(self, name: str) -> None:
+        """Handle the release of a key that has an effect while it is held."""
+        command = command_on_release(name)
         if command is not None:
             getattr(self, command.method)(*command.arguments)
 
@@ -307,7 +297,18 @@ class Annotator(ipywidgets.VBox):
         self._renderer.draw_draft()
         if self._editor.accept_when_ready and self._editor.is_ready:
             self._editor.accept_when_ready = False
-            self.accept(self._editor.accept_as)
+            self._actions.accept(self._editor.accept_as)
+            self._repeater.go_on()
+
+    def _show_first(self) -> None:
+        self._renderer.draw_header()  # reads the list of images again
+        if self._image_list.first is not None:
+            self._layout.error_line.dismiss()
+            self.show(self._image_list.first)
+
+    def _no_mask(self, error: Exception) -> None:
+        self._repeater.give_up()
+        self.show_error("No mask for this prompt", error)
 
     # -- state ---------------------------------------------------------------------------------------
 
@@ -338,8 +339,13 @@ class Annotator(ipywidgets.VBox):
 
     @property
     def selected(self) -> int | None:
-        """The id of the selected annotation."""
+        """The id of the annotation selected last."""
         return self._annotations.selected
+
+    @property
+    def selection(self) -> tuple[int, ...]:
+        """The ids of all selected annotations, in the order they were selected."""
+        return self._annotations.selection
 
     @property
     def error(self) -> str:
@@ -367,6 +373,7 @@ class Annotator(ipywidgets.VBox):
         self._editor.wait(timeout)
         self._worker.wait(timeout)
         self._proposals.worker.wait(timeout)
+        self._renderer.crops.worker.wait(timeout)
 
     def close(self) -> None:
         """Release the browser's objects."""

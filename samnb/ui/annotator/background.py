@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..common.background import LatestOnlyWorker
 from ..common.closing import close_tree
 from .image_pyramid import ImagePyramid, Raster, render, render_coarse
+from .picture_look import AS_IT_IS, PictureLook
 from .shapes import LOCK, drawing
 from .viewport import Viewport
 
@@ -36,6 +37,7 @@ class Background:
         self._worker = LatestOnlyWorker()
         self._pyramid: ImagePyramid | None = None
         self._frame: Viewport | None = None
+        self._look = AS_IT_IS
         self._whole = _Tile()
         # Two, so that the part in view stays there while the next one is drawn.
         self._part, self._spare = _Tile(), _Tile()
@@ -44,7 +46,8 @@ class Background:
         """Another picture."""
         pyramid = ImagePyramid(pixels)
         quick = pixels.shape[0] * pixels.shape[1] <= _QUICK_PIXELS
-        raster = render(pyramid, view.fitted()) if quick else render_coarse(pixels, view.fitted())
+        fitted, look = view.fitted(), self._look
+        raster = render(pyramid, fitted, look) if quick else render_coarse(pixels, fitted, look)
         with LOCK:
             self._pyramid = pyramid
             self._part.raster = None
@@ -62,7 +65,16 @@ class Background:
             for tile in (self._whole, self._part):
                 tile.draw(self._layer, view)
             if self._pyramid is not None and (coarse or not self._sharp(view)):
-                self._worker.submit(partial(_rendered, self._pyramid, view, coarse or self._stale(view)), self._take)
+                work = partial(_rendered, self._pyramid, view, coarse or self._stale(view), self._look)
+                self._worker.submit(work, self._take)
+
+    def set_look(self, look: PictureLook, view: Viewport) -> None:
+        """Show the picture brighter, with more contrast, or one channel of it."""
+        with LOCK:
+            self._look = look
+            if self._pyramid is not None:
+                self._frame = view
+                self._worker.submit(partial(_rendered, self._pyramid, view, True, look), self._take)
 
     def send_again(self) -> None:
         """Send all files again, for a reloaded page."""
@@ -103,9 +115,11 @@ class Background:
             self.draw(self._frame)
 
 
-def _rendered(pyramid: ImagePyramid, view: Viewport, whole: bool) -> tuple[ImagePyramid, Raster | None, Raster | None]:
-    base = render(pyramid, view.fitted()) if whole else None
-    return pyramid, base, None if base is not None and base.suffices(view) else render(pyramid, view)
+def _rendered(
+    pyramid: ImagePyramid, view: Viewport, whole: bool, look: PictureLook
+) -> tuple[ImagePyramid, Raster | None, Raster | None]:
+    base = render(pyramid, view.fitted(), look) if whole else None
+    return pyramid, base, None if base is not None and base.suffices(view) else render(pyramid, view, look)
 
 
 class _Tile:

@@ -54,14 +54,13 @@ class CategoryActions(AnnotatorPart):
 
     @show_errors("No such category")
     def choose_category_number(self, number: int) -> None:
-        """Choose a category by its place, counted from 1, as the keys do; a selected annotation gets it too."""
+        """Choose a category by its place, counted from 1, as the keys do; the selected annotations get it too."""
         if number > len(self.palette.names):
             return
         self.category = self.palette.names[number - 1]
-        selected = self.annotations.selected
         # An annotation that is edited gets it when it is accepted.
-        if selected is not None and not self.editor.draft:
-            self.actions.set_category_of(selected, self.category)
+        if not self.editor.draft:
+            self.actions.set_category_of_selected(self.category)
 
     @show_errors("No such category")
     def category_step(self, by: int) -> None:
@@ -89,6 +88,41 @@ class CategoryActions(AnnotatorPart):
                 self.annotations.replace(self.session.annotations(image=self.editor.image))
             self.edit_state.rewrite(partial(with_new_name, {old: new}))
         self.palette.rename(old, new)
+        self.renderer.draw_annotations()
+
+    @show_errors("The category was not moved")
+    def move_category(self, name: str, by: int) -> None:
+        """Put a category `by` places further back, or with a negative number further to the front."""
+        place = self.palette.names.index(name) + by
+        if 0 <= place < len(self.palette.names):
+            with self.follower.own_change():
+                self.session.move_category(name, place)
+            self.follower.renew_categories()
+            self.renderer.draw_annotations()
+
+    @show_errors("The categories were not merged")
+    def merge_category(self, name: str, into: str) -> None:
+        """Give all annotations of a category another one, and remove it; undo of earlier steps uses the other one."""
+        with self.follower.own_change():
+            moved = self.session.merge_category(name, into)
+        self._gone(name, into)
+        self.renderer.say(f"{moved} of {name} are {into} now")
+
+    @show_errors("The category was not removed")
+    def remove_category(self, name: str) -> None:
+        """Remove a category without annotations; one with some can be merged into another."""
+        with self.follower.own_change():
+            self.session.remove_category(name)
+        self._gone(name, "")
+        self.renderer.say(f"{name} is gone")
+
+    def _gone(self, name: str, into: str) -> None:
+        if into:
+            if self.editor.image is not None:
+                self.annotations.replace(self.session.annotations(image=self.editor.image))
+            self.edit_state.rewrite(partial(with_new_name, {name: into}))
+            self.palette.chosen = into if self.palette.chosen == name else self.palette.chosen
+        self.follower.renew_categories()
         self.renderer.draw_annotations()
 
     @show_errors("The colour was not changed")

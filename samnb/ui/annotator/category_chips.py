@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 import ipywidgets
 
 from ..common import style
+from .category_editor import CategoryEditor
 from .category_palette import Chip, Palette
 
 
@@ -16,8 +17,12 @@ class ChipActions(Protocol):
     """The calls that the chips make."""
 
     def choose_category(self, name: str) -> None: ...
+    def toggle_category(self, name: str) -> None: ...
     def rename_category(self, old: str, new: str) -> None: ...
     def recolor_category(self, name: str, color: str) -> None: ...
+    def move_category(self, name: str, by: int) -> None: ...
+    def merge_category(self, name: str, into: str) -> None: ...
+    def remove_category(self, name: str) -> None: ...
 
 
 class CategoryChips(ipywidgets.Box):
@@ -36,6 +41,8 @@ class CategoryChips(ipywidgets.Box):
         self._shown: tuple[Chip, ...] = ()
         self._chosen = ""
         self._counts: Mapping[str, int] = {}
+        self._hidden: frozenset[str] = frozenset()
+        self._eyes: list[ipywidgets.Button] = []
         self._rules = style.html()
         self._rules.add_class("samnb-sheet")
         self._new = ipywidgets.Text(placeholder="new category", continuous_update=False)
@@ -45,18 +52,28 @@ class CategoryChips(ipywidgets.Box):
         self._pencil = style.tool(
             "", self.toggle_editor, "Rename or recolour the chosen category", "samnb-plain", icon="pencil"
         )
-        self.editor = _Editor(self._rename, self._recolor, self.toggle_editor)
+        self.editor = CategoryEditor(actions, self.toggle_editor)
         super().__init__()
         self.add_class("samnb-row")
 
-    def show(self, categories: Sequence[Any], chosen: str, counts: Mapping[str, int] | None = None) -> None:
+    def show(
+        self,
+        categories: Sequence[Any],
+        chosen: str,
+        counts: Mapping[str, int] | None = None,
+        *,
+        hidden: Collection[str] = (),
+    ) -> None:
         """A chip for each name or record, in this order.
 
         Parameters
         ----------
         counts : mapping, optional
             Annotations of the image shown, by category; None leaves them as they are.
+        hidden : collection of str
+            Those that are not drawn.
         """
+        self._hidden = frozenset(hidden)
         plain = all(isinstance(each, str) for each in categories)
         chips = Palette(categories).chips if plain and categories else tuple(Chip(c.name, c.color) for c in categories)
         self._counts = self._counts if counts is None else counts
@@ -75,7 +92,7 @@ class CategoryChips(ipywidgets.Box):
         if self.editor.is_open:
             self.editor.close_fields()
         else:
-            self.editor.open_fields(self._chip_called(self._chosen))
+            self.editor.open_fields(self._chip_called(self._chosen), self._names())
 
     def name_at(self, number: int) -> str | None:
         """The category of a digit key, from 1."""
@@ -85,6 +102,7 @@ class CategoryChips(ipywidgets.Box):
         while len(self._chips) < len(self._shown):
             place = len(self._chips)
             self._chips.append(style.tool("", partial(self._choose, place), "", "samnb-chip"))
+            self._eyes.append(style.tool("", partial(self._hide, place), "", "samnb-plain", "samnb-eye", icon="eye"))
         for number, (widget, chip) in enumerate(zip(self._chips, self._shown, strict=False), 1):
             count = self._counts.get(chip.name, 0)
             key = f" (key {number})" if number <= 9 else ""
@@ -93,21 +111,26 @@ class CategoryChips(ipywidgets.Box):
             )
             widget.tooltip = f"Accept as {chip.name}{key}; {count} on this image"
             widget._dom_classes = _classes(chip, chip.name == self._chosen)
+            eye, hidden = self._eyes[number - 1], chip.name in self._hidden
+            eye.icon = "eye-slash" if hidden else "eye"
+            eye.tooltip = f"{'Show' if hidden else 'Hide'} {chip.name} on the picture"
         if self.editor.is_open and self.editor.name != self._chosen and self._chosen in {c.name for c in self._shown}:
-            self.editor.open_fields(self._chip_called(self._chosen))
-        style.set_children(self, (self._rules, *self._chips[: len(self._shown)], self._pencil, self.editor, self._new))
+            self.editor.open_fields(self._chip_called(self._chosen), self._names())
+        pairs = zip(self._chips[: len(self._shown)], self._eyes, strict=False)
+        chips = (widget for pair in pairs for widget in pair)
+        style.set_children(self, (self._rules, *chips, self._pencil, self.editor, self._new))
 
     def _chip_called(self, name: str) -> Chip:
         return next((chip for chip in self._shown if chip.name == name), Chip(name, "#888888"))
 
+    def _names(self) -> list[str]:
+        return [chip.name for chip in self._shown]
+
+    def _hide(self, place: int) -> None:
+        self._actions.toggle_category(self._shown[place].name)
+
     def _choose(self, place: int) -> None:
         self._actions.choose_category(self._shown[place].name)
-
-    def _rename(self, old: str, new: str) -> None:
-        self._actions.rename_category(old, new)
-
-    def _recolor(self, name: str, color: str) -> None:
-        self._actions.recolor_category(name, color)
 
     def _on_text(self, change: dict[str, Any]) -> None:
         name = change["new"].strip()
@@ -115,53 +138,6 @@ class CategoryChips(ipywidgets.Box):
             self._new.value = ""
             self._actions.choose_category(name)
             self._on_entered()
-
-
-class _Editor(ipywidgets.Box):
-    """Fields for colour and name, in the row of the chips; each takes effect when it loses the focus."""
-
-    def __init__(
-        self, rename: Callable[[str, str], None], recolor: Callable[[str, str], None], close: Callable[[], None]
-    ):
-        self.name = ""
-        self.is_open = False
-        self._filling = False
-        self._rename, self._recolor = rename, recolor
-        self.color = ipywidgets.ColorPicker(concise=True, layout=ipywidgets.Layout(width="32px"))
-        self.color.tooltip = "Colour of this category"
-        self.text = ipywidgets.Text(continuous_update=False)
-        self.text.tooltip = "New name of this category, then Enter"
-        self.text.add_class("samnb-new")
-        self.color.observe(self._on_color, "value")
-        self.text.observe(self._on_name, "value")
-        done = style.tool("", close, "Done", "samnb-plain", icon="check")
-        super().__init__([self.color, self.text, done])
-        self.add_class("samnb-group")
-        style.show(self, False)
-
-    def open_fields(self, chip: Chip) -> None:
-        self._filling = True
-        try:
-            self.name, self.text.value, self.color.value = chip.name, chip.name, chip.color
-        finally:
-            self._filling = False
-        self.is_open = True
-        style.show(self, True)
-
-    def close_fields(self) -> None:
-        self.is_open = False
-        style.show(self, False)
-
-    def _on_name(self, change: dict[str, Any]) -> None:
-        new = change["new"].strip()
-        if self._filling or not new or new == self.name:
-            return
-        old, self.name = self.name, new
-        self._rename(old, new)
-
-    def _on_color(self, change: dict[str, Any]) -> None:
-        if not self._filling:
-            self._recolor(self.name, change["new"])
 
 
 def _classes(chip: Chip, chosen: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from .rendering import Renderer
 
 
+_log = logging.getLogger("samnb.widgets")
+
 # Priorities of the worker: each call has one of its own, since a later call replaces the one that waits. 1 and 2 are
 # those of the outlines.
-_ANNOTATIONS, _COUNTS, _BADGES = 0, 4, 5
+_ANNOTATIONS, _COUNTS, _BADGES, _OPENED = 0, 4, 5, 6
 
 PAUSE = 0.3
 """Seconds: changes of other images within it are counted together."""
@@ -62,6 +65,9 @@ class ChangeFollower:
         self._renderer, self._worker = renderer, worker
         self._own_changes, self._say = 0, say
 
+        self.on_first: Callable[[], None] = lambda: None
+        """Called when there may be images, and none is shown yet."""
+
     def start(self) -> None:
         """Subscribe."""
         self._session.changes.subscribe(self.annotations_changed)
@@ -84,8 +90,12 @@ class ChangeFollower:
             self._own_changes -= 1
 
     def renew_categories(self) -> dict[str, str]:
-        """Read the categories again; returns the new names of those renamed elsewhere, also in the steps to undo."""
+        """Read categories and attributes again; returns the new names of categories renamed elsewhere.
+
+        The steps to undo get these names too.
+        """
         chosen = self._palette.chosen
+        self._renderer.attributes = self._session.attributes()
         renamed = self._palette.renew(self._session.category_records())
         if renamed:
             self._edit_state.rewrite(partial(with_new_name, renamed))
@@ -97,7 +107,10 @@ class ChangeFollower:
     def annotations_changed(self, image_id: str) -> None:
         """Read the annotations of the image shown again, or count those of others; called on any thread."""
         image, version = self._editor.image, self._annotations.version
-        if self._own_changes or image is None:
+        if self._own_changes:
+            return
+        if image is None:
+            self._worker.submit(lambda: None, self._show_first, priority=_ANNOTATIONS)
             return
         if image_id in ("", image.id):
             work = partial(self._session.annotations, image=image)
@@ -119,6 +132,23 @@ class ChangeFollower:
                 self.renew_categories()
                 self._renderer.apply(())
 
+    def _show_first(self, _: object, error: Exception | None) -> None:
+        with self._lock:
+            if self._editor.image is None:
+                self.on_first()
+
+    def badges_changed(self) -> None:
+        """Draw the filmstrip's badges when there is time."""
+        self._worker.submit(lambda: None, self._draw_badges, priority=_BADGES)
+
+    def note_opened(self, image: ImageRecord) -> None:
+        """Record where the work is, when there is time: it must not delay a picture, nor fail it."""
+        self._worker.submit(partial(self._session.note_opened, image), self._noted, priority=_OPENED)
+
+    def _noted(self, _: object, error: Exception | None) -> None:
+        if error is not None:
+            _log.warning("where the work was left could not be saved", exc_info=error)
+
     def _count(self, _: object, error: Exception | None) -> None:
         with self._lock:
             if error is None and self._editor.image is not None:
@@ -132,7 +162,7 @@ class ChangeFollower:
 
     def encoding_changed(self, image: ImageRecord, state: str) -> None:
         """An image was encoded, or will be: draw its badge when there is time; called on any thread."""
-        self._worker.submit(lambda: None, self._draw_badges, priority=_BADGES)
+        self.badges_changed()
 
     def _draw_badges(self, _: object, error: Exception | None) -> None:
         self._renderer.draw_badges()

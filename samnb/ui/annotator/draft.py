@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ...encoding.regions import Region
 from ...masks import mask_bbox
 from ...masks.geometry import Mask
-from ...prompts import Prompt
+from ...masks.polygons import fill_polygon
+from ...prompts import Point, Prompt
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,10 @@ class Draft:
         Pixels that strokes and tools added or removed; they stay when the prompt changes.
     replaces : int, optional
         Id of the annotation that is edited.
+    attributes : tuple of (name, value), optional
+        Set for when it is accepted; None: those of the edited annotation stay.
+    ring : tuple of (x, y)
+        Vertices of a polygon that is still being drawn, image pixels; its pixels count as added.
 
     Examples
     --------
@@ -114,9 +119,11 @@ class Draft:
     removed: PackedMask | None = None
     replaces: int | None = None
     region: Region | None = None
+    attributes: tuple[tuple[str, bool | str], ...] | None = None
+    ring: tuple[Point, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.prompt) or self.drawn is not None or self.added is not None
+        return bool(self.prompt) or self.drawn is not None or self.added is not None or bool(self.ring)
 
     @property
     def needs_model(self) -> bool:
@@ -126,7 +133,7 @@ class Draft:
     @property
     def is_painted(self) -> bool:
         """True if the mask differs from the model's."""
-        return self.drawn is not None or self.added is not None or self.removed is not None
+        return self.drawn is not None or self.added is not None or self.removed is not None or bool(self.ring)
 
     @property
     def request(self) -> Request:
@@ -151,7 +158,22 @@ class Draft:
         mask = np.zeros(size_hw, bool) if base is None else base
         if self.removed is not None:
             mask = mask & ~self.removed.mask
-        return mask | self.added.mask if self.added is not None else mask
+        if self.added is not None:
+            mask = mask | self.added.mask
+        return mask | self._inside(size_hw) if self.ring else mask
+
+    def closed(self, size_hw: tuple[int, ...]) -> Draft:
+        """The same object with its polygon, if one is being drawn, as paint."""
+        if not self.ring:
+            return self
+        inside = self._inside(size_hw)
+        return replace(self.painted(np.zeros_like(inside), inside), ring=())
+
+    def _inside(self, size_hw: tuple[int, ...]) -> Mask:
+        height, width = size_hw
+        if len(self.ring) < 3:
+            return np.zeros((height, width), bool)
+        return fill_polygon(np.array(self.ring, np.float64), (height, width))
 
     @staticmethod
     def _paint(paint: PackedMask | None, like: NDArray[np.bool_]) -> Mask:

@@ -23,6 +23,7 @@ from .draft import Draft, PackedLogits, Request
 from .history import Change, EditState, History, Step
 
 if TYPE_CHECKING:
+    from ...annotations.annotation import Annotation
     from ...records import ImageRecord
     from ..session_protocol import AnnotatorSession
 
@@ -75,6 +76,8 @@ class Editor:
         Returns (x0, y0, x1, y1), the part of the image to show to the model alone, or None for all of it.
     accept_when_ready : bool
         True while an accepted mask, of category `accept_as`, is still computed.
+    last_accepted : Annotation or None
+        What was accepted last, on any image.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Editor:
         self.decoded: DecodedPrompt | None = None
         self.accept_when_ready, self.accept_as = False, ""
         self.notifying = False
+        self.last_accepted: Annotation | None = None
         self.detail: Callable[[], Sequence[float] | None] = lambda: None
 
     # -- state -------------------------------------------------------------------------------------
@@ -212,6 +216,14 @@ class Editor:
             if step is not None:
                 self.changed(notify=True)
             return step
+
+    def take_back(self, what: str) -> None:
+        """Undo the last step for good, if it is called that: it was not meant."""
+        with self.lock:
+            last = self.history.last
+            if last is not None and last.what == what:
+                self.history.take_back()
+                self.changed(notify=True)
 
     def choose(self, index: int) -> None:
         """Take another candidate mask, counted from 0; nothing happens while there is none.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets
 
+from ...records import DONE, EMPTY, SKIP
 from ..common import style
 from ..common.thumbnails import BLANK, Thumbnails
 from .image_list import KINDS, ImageList
@@ -16,6 +18,14 @@ from .scroll_listener import ScrollListener
 if TYPE_CHECKING:
     from ...records import ImageRecord
 
+
+_KIND_NAMES = {"unsure": "unsure finds", "draft": "with a draft", "skip": "skipped images"}
+
+_STATE_BUTTONS = (
+    (DONE, "Done", "this image is finished; on to the next unfinished one (M)"),
+    (EMPTY, "Empty", "no object is on this image; on to the next unfinished one (Shift M)"),
+    (SKIP, "Skip", "leave this image out; on to the next unfinished one (K)"),
+)
 
 # CSS pixels of a cell and the gap after it; the number of cells, enough for the widest notebook.
 _CELL_WIDTH, _CELLS = 92, 18
@@ -27,10 +37,11 @@ class FilmstripActions(Protocol):
     def show(self, image: Any) -> None: ...
     def filter(self, kind: str) -> None: ...
     def jump(self, text: str) -> bool: ...
+    def mark_image(self, state: str) -> None: ...
 
 
 class Filmstrip(ipywidgets.VBox):
-    """Thumbnails with names and badges (⚡ cached ⏳ waiting ✓ annotated ⚠ failed); a click opens an image.
+    """Thumbnails with names and badges (see `ImageList.badges`); a click opens an image.
 
     Ten thousand images are as fast as ten: only the cells in view exist, and a thread reads only their pictures.
 
@@ -61,7 +72,7 @@ class Filmstrip(ipywidgets.VBox):
         super().__init__([reel, self._tools()])
 
     def _tools(self) -> ipywidgets.Box:
-        self._kind = ipywidgets.Dropdown(options=[(f"{kind} images", kind) for kind in KINDS], value="all")
+        self._kind = ipywidgets.Dropdown(options=[(_KIND_NAMES.get(k, f"{k} images"), k) for k in KINDS], value="all")
         self._kind.tooltip = "Which images are shown and stepped through"
         self._kind.observe(self._on_kind, "value")
         self.name = ipywidgets.Text(placeholder="go to name", continuous_update=False)
@@ -71,7 +82,13 @@ class Filmstrip(ipywidgets.VBox):
         self._slider.tooltip = "Scroll through the images"
         self._slider.observe(self._on_slide, "value")
         self._count = style.html("", "samnb-dim", "samnb-number")
-        return style.box(self._kind, self.name, self._slider, self._count, classes=("samnb-row", "samnb-reel-tools"))
+        self._states = {
+            state: style.tool(text, partial(self._mark, state), f"{text}: {does}")
+            for state, text, does in _STATE_BUTTONS
+        }
+        states = style.box(*self._states.values(), classes=("samnb-group",))
+        parts = (states, self._kind, self.name, self._slider, self._count)
+        return style.box(*parts, classes=("samnb-row", "samnb-reel-tools"))
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -158,6 +175,12 @@ class Filmstrip(ipywidgets.VBox):
             self._sliding = False
         self._slider.disabled = not most
         self._left.disabled, self._right.disabled = self._first == 0, self._first >= most
+        now = self._image_list.state(self._current) if self._image_list is not None and self._current else ""
+        for state, text, does in _STATE_BUTTONS:
+            widget = self._states[state]
+            widget.tooltip = f"{text}: {'click again to open it again' if state == now else does}"
+            widget.disabled = self._current is None
+            style.set_class(widget, "samnb-chosen", state == now)
         kind = self._kind.value
         self._count.value = f"{count:,} images" if kind == "all" else f"{count:,} shown"
 
@@ -171,6 +194,9 @@ class Filmstrip(ipywidgets.VBox):
 
     def _go(self, image: ImageRecord) -> None:
         self._actions.show(image)
+
+    def _mark(self, state: str) -> None:
+        self._actions.mark_image(state)
 
     def _on_kind(self, change: dict[str, Any]) -> None:
         if self._image_list is None or self._image_list.kind != change["new"]:

@@ -172,6 +172,11 @@ class EditState:
                     old.slim()
             return history
 
+    def drafts(self) -> set[str]:
+        """The ids of the images with a draft."""
+        # Without the lock: the filmstrip asks while it holds its own, and is drawn with this one held.
+        return {image_id for (image_id, _), history in list(self._histories.items()) if history.draft}
+
     def rewrite(self, of_annotation: Callable[[Any], Any]) -> None:
         """Replace each annotation that the histories hold, for example after a category was renamed."""
         with self.lock:

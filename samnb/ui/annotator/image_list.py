@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import UnknownName
+from ...records import DONE, EMPTY, SKIP, UNSURE
 from .side_panel import Counts
 
 if TYPE_CHECKING:
@@ -12,10 +15,13 @@ if TYPE_CHECKING:
     from ..session_protocol import AnnotatorSession
 
 
-Kind = Literal["all", "open", "annotated", "failed"]
+Kind = Literal["all", "open", "annotated", "unsure", "done", "empty", "skip", "draft", "failed"]
 
-KINDS: tuple[Kind, ...] = ("all", "open", "annotated", "failed")
-"""Filters of the filmstrip; "open": without annotations."""
+KINDS: tuple[Kind, ...] = ("all", "open", "annotated", "unsure", "done", "empty", "skip", "draft", "failed")
+"""Filters of the filmstrip. "open": without a state and without annotations; "unsure": a template's find awaits a
+review; "draft": an object was begun and not accepted."""
+
+_SIGNS = {DONE: "✔", EMPTY: "∅", SKIP: "↷"}
 
 
 class ImageList:
@@ -34,8 +40,13 @@ class ImageList:
         self.kind: Kind = "all"
         self._place = -1
         self._places = {image.id: place for place, image in enumerate(self.images)}
-        self._annotated = set(session.annotation_counts(dataset=dataset))
         self._failed: set[str] = set()
+        self._annotated: set[str] = set()
+        self._unsure: set[str] = set()
+        self._states: dict[str, str] = {}
+        self._read()
+        self.drafts: Callable[[], set[str]] = set
+        """The ids of images with an object that is not accepted yet."""
         self._shown: list[ImageRecord] | None = None
 
     @property
@@ -78,11 +89,18 @@ class ImageList:
         return self._move(place)
 
     def next_open(self) -> ImageRecord | None:
-        """The next image without annotations, from the start again after the last one; None: there is none."""
+        """The next image that is open or has unsure finds, from the start again after the last one; None: none is."""
+        return self._next(lambda image: self._is("open", image) or self._is("unsure", image))
+
+    def next_unfinished(self) -> ImageRecord | None:
+        """The next image without a state, annotated or not, from the start again after the last one; None: none is."""
+        return self._next(lambda image: not self.state(image))
+
+    def _next(self, fits: Callable[[ImageRecord], bool]) -> ImageRecord | None:
         self._refresh()
         count = len(self.images)
         places = ((self._place + step) % count for step in range(1, count + 1))
-        place = next((p for p in places if self.images[p].id not in self._annotated), None)
+        place = next((p for p in places if fits(self.images[p])), None)
         return None if place is None else self._move(place)
 
     def find(self, text: str) -> ImageRecord | None:
@@ -102,6 +120,11 @@ class ImageList:
     def go_to(self, image: ImageRecord) -> None:
         """Make this image the place to step from."""
         self._move(self._places.get(image.id, -1))
+
+    def after(self, image: ImageRecord) -> ImageRecord | None:
+        """The image after that one, whatever the filter; None: it is the last."""
+        place = self._places.get(image.id, len(self.images)) + 1
+        return self.images[place] if place < len(self.images) else None
 
     def around(self, *, before: int = 1, after: int = 2) -> list[ImageRecord]:
         """The images that are likely to be shown next, the likeliest first."""
@@ -130,30 +153,56 @@ class ImageList:
         (self._annotated.add if annotated else self._annotated.discard)(image.id)
         self._shown = None if self.kind != "all" else self._shown
 
+    def mark_unsure(self, image: ImageRecord, unsure: bool) -> None:
+        """Whether that image has finds of a template that await a review."""
+        (self._unsure.add if unsure else self._unsure.discard)(image.id)
+        self._shown = None if self.kind != "all" else self._shown
+
+    def mark_state(self, image: ImageRecord, state: str) -> None:
+        """The state that was given to that image."""
+        self._states[image.id] = state
+        self._shown = None if self.kind != "all" else self._shown
+
+    def state(self, image: ImageRecord) -> str:
+        """The state of an image; "" while it is open. One called empty that got an object is open again."""
+        state = self._states.get(image.id, "")
+        return "" if state == EMPTY and image.id in self._annotated else state
+
     def mark_failed(self, image: ImageRecord, failed: bool = True) -> None:
         """Whether that image could not be read or encoded."""
         (self._failed.add if failed else self._failed.discard)(image.id)
         self._shown = None if self.kind == "failed" else self._shown
 
     def badges(self, image: ImageRecord) -> tuple[str, str]:
-        """Signs and words for an image: ⚡ cached, ⏳ waiting to be encoded, ⚠ failed, ✓ annotated."""
+        """Signs and words for an image.
+
+        ⚡ cached, ⏳ waiting to be encoded, ⚠ failed; ✎ draft, ✓ annotated, ? unsure; ✔ done, ∅ empty, ↷ skip.
+        """
         # Called for the dozen images in view; it asks the store, since other processes write to it too.
         state = self._session.encoding_state(image)
         signs = {"cached": "⚡", "waiting": "⏳", "encoding": "⏳", "failed": "⚠"}.get(state, "")
         words = [state] if signs else []
         if image.id in self._failed and "⚠" not in signs:
             signs, words = signs + "⚠", [*words, "failed"]
-        if image.id in self._annotated:
+        state = self.state(image)
+        if image.id in self.drafts():
+            signs, words = signs + "✎", [*words, "a draft"]
+        if state:
+            signs, words = signs + _SIGNS[state], [*words, state]
+        elif image.id in self._annotated:
             signs, words = signs + "✓", [*words, "annotated"]
+        if image.id in self._unsure:
+            signs, words = signs + "?", [*words, "unsure"]
         return signs, ", ".join(words)
 
     def counts(self) -> Counts:
         """The counts of the header, from the catalog: an apply or another process may have added annotations."""
-        annotated = set(self._session.annotation_counts(dataset=self._dataset))
-        if annotated != self._annotated:
-            self._annotated = annotated
+        if self._read():
             self._shown = None if self.kind != "all" else self._shown
-        return Counts(self._place + 1, len(self.images), len(self._annotated), self._refresh())
+        cached = self._refresh()
+        states = Counter(self._states.values())
+        of_state = (states[DONE], states[EMPTY], states[SKIP])
+        return Counts(self._place + 1, len(self.images), len(self._annotated), cached, *of_state)
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -163,10 +212,24 @@ class ImageList:
         self._place = place
         return self.current
 
+    def _read(self) -> bool:
+        """Read from the session what is known of the images; True if something is new."""
+        before = self._annotated, self._unsure, self._states
+        self._annotated = set(self._session.annotation_counts(dataset=self._dataset))
+        self._unsure = set(self._session.annotation_counts(dataset=self._dataset, review=UNSURE))
+        self._states = self._session.image_states(dataset=self._dataset)
+        return before != (self._annotated, self._unsure, self._states)
+
     def _passes(self, image: ImageRecord) -> bool:
-        if self.kind == "failed":
-            return image.id in self._failed
-        return self.kind == "all" or (image.id in self._annotated) == (self.kind == "annotated")
+        return self.kind == "all" or self._is(self.kind, image)
+
+    def _is(self, kind: Kind, image: ImageRecord) -> bool:
+        if kind == "open":
+            return image.id not in self._annotated and not self.state(image)
+        if kind in (DONE, EMPTY, SKIP):
+            return self.state(image) == kind
+        known = {"annotated": self._annotated, "unsure": self._unsure, "failed": self._failed}
+        return image.id in (self.drafts() if kind == "draft" else known[kind])
 
     def _refresh(self) -> int:
         """The number of cached images; the list is fetched again only when the number changed."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...images import encode_png
+from .picture_look import AS_IT_IS, PictureLook
 from .viewport import Viewport
 
 # PNG keeps small pictures exact; above this many pixels it takes hundreds of milliseconds and JPEG looks the same.
@@ -118,7 +119,7 @@ class Raster:
         return view == self.view or (self.size == view.image_size and exact)
 
 
-def render(pyramid: ImagePyramid, view: Viewport) -> Raster:
+def render(pyramid: ImagePyramid, view: Viewport, look: PictureLook = AS_IT_IS) -> Raster:
     """The part of the picture in that view: in canvas pixels if it is shrunk, else in image pixels."""
     factor = view.scale * view.backing
     x0, y0, x1, y1 = view.visible
@@ -131,15 +132,15 @@ def render(pyramid: ImagePyramid, view: Viewport) -> Raster:
         (left, top), (right, bottom) = corners[0].tolist(), np.maximum(corners[1], corners[0] + 1).tolist()
         box = _image_box(view, left, top, right, bottom)
         pixels = pyramid.part(box, (right - left, bottom - top))
-    return Raster(_encoded(pixels), (pixels.shape[1], pixels.shape[0]), box, view)
+    return Raster(_encoded(look.of(pixels)), (pixels.shape[1], pixels.shape[0]), box, view)
 
 
-def render_coarse(pixels: Pixels, view: Viewport) -> Raster:
+def render_coarse(pixels: Pixels, view: Viewport, look: PictureLook = AS_IT_IS) -> Raster:
     """The whole picture, coarse and at once: every n-th pixel."""
     step = max(1, max(pixels.shape[:2]) // _COARSE_SIDE)
     few = np.ascontiguousarray(pixels[::step, ::step])
     box = (0.0, 0.0, float(few.shape[1] * step), float(few.shape[0] * step))
-    return Raster(_encoded(few), (few.shape[1], few.shape[0]), box, view)
+    return Raster(_encoded(look.of(few)), (few.shape[1], few.shape[0]), box, view)
 
 
 def _image_box(view: Viewport, left: int, top: int, right: int, bottom: int) -> Box:

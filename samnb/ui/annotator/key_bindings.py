@@ -24,6 +24,8 @@ class Key:
     shift : bool or None
         None: with or without.
     alt : bool
+    released : tuple
+        Arguments for the same method when the key is released; empty: the release means nothing.
     """
 
     group: str
@@ -35,6 +37,7 @@ class Key:
     ctrl: bool = False
     shift: bool | None = None
     alt: bool = False
+    released: tuple[object, ...] = ()
 
     def holds(self, name: str, *, ctrl: bool, shift: bool, alt: bool) -> bool:
         """True if the key and its modifiers match."""
@@ -52,7 +55,7 @@ class Command:
 _OBJECT, _TOOLS, _SAVED, _IMAGES, _VIEW = "This object", "Tools", "Annotations", "Images", "View"
 
 KEYS: tuple[Key, ...] = (
-    Key(_OBJECT, "Enter", "accept the mask", ("enter",), "accept", shift=False),
+    Key(_OBJECT, "Enter", "accept the mask, or the selected unsure find", ("enter",), "accept", shift=False),
     Key(_OBJECT, "Esc", "clear, begin again", ("escape",), "clear"),
     Key(_OBJECT, ", .", "another of the candidate masks (also Alt 1, 2, 3)", (",",), "choose_step", (-1,)),
     Key(_OBJECT, "", "", (".",), "choose_step", (+1,)),
@@ -62,13 +65,26 @@ KEYS: tuple[Key, ...] = (
     Key(_OBJECT, "Ctrl Shift Z", "redo (also Shift Z, Ctrl Y)", ("z",), "redo", ctrl=True, shift=True),
     Key(_OBJECT, "", "", ("z",), "redo", shift=True),
     Key(_OBJECT, "", "", ("y",), "redo", ctrl=True),
+    Key(_OBJECT, "O", "a new box, or a click elsewhere, first accepts this mask", ("o",), "toggle_accept_on_next"),
+    Key(_OBJECT, "R", "the same again here: a box as large as the last object's", ("r",), "same_again", shift=False),
     Key(_TOOLS, "P", "prompt with points and boxes", ("p",), "take_tool", ("prompt",)),
+    Key(_TOOLS, "V", "select annotations", ("v",), "take_tool", ("select",)),
     Key(_TOOLS, "B", "brush", ("b",), "take_tool", ("brush",)),
     Key(_TOOLS, "E", "eraser", ("e",), "take_tool", ("erase",)),
+    Key(
+        _TOOLS,
+        "Q",
+        "lasso: draw round what to add, with Shift round what to take away",
+        ("q",),
+        "take_tool",
+        ("lasso",),
+    ),
+    Key(_TOOLS, "U", "polygon: drag vertices, or click a new one", ("u",), "take_tool", ("polygon",)),
+    Key(_TOOLS, "S", "simplify the outline: fewer vertices", ("s",), "simplify_outline"),
     Key(_TOOLS, "A", "all objects that a search finds: click or drag takes them", ("a",), "toggle_proposals"),
     Key(_TOOLS, "L", "objects like the selected one, or like the mask", ("l",), "find_like_selected"),
     Key(_TOOLS, "G", "a click takes all that look alike, or one", ("g",), "toggle_groups"),
-    Key(_TOOLS, "[ ]", "smaller, larger brush", ("[",), "resize_brush", (-1,)),
+    Key(_TOOLS, "[ ]", "smaller, larger brush (also Ctrl wheel)", ("[",), "resize_brush", (-1,)),
     Key(_TOOLS, "", "", ("]",), "resize_brush", (+1,)),
     Key(_TOOLS, "H", "hover: the mask under the mouse, before a click", ("h",), "toggle_hover"),
     Key(
@@ -81,22 +97,62 @@ KEYS: tuple[Key, ...] = (
     Key(
         _SAVED,
         "1 … 9",
-        "the category of what comes next, and of the selected annotation",
+        "the category of what comes next, and of the selected annotations",
         tuple("123456789"),
         "choose_category_number",
         ("digit",),
     ),
     Key(_SAVED, "C", "next category (Shift C: the one before)", ("c",), "category_step", (+1,), shift=False),
     Key(_SAVED, "", "", ("c",), "category_step", (-1,), shift=True),
-    Key(_SAVED, "Del", "delete the selected annotation", ("delete",), "remove_selected"),
+    Key(_SAVED, "I", "search a category by its name, for the same", ("i",), "open_category_search"),
+    Key(_SAVED, "Del", "delete the selected annotations, reject unsure finds", ("delete",), "remove_selected"),
+    Key(_SAVED, "Ctrl D", "duplicate the selected annotations", ("d",), "duplicate_selected", ctrl=True),
+    Key(
+        _SAVED,
+        "J",
+        "join the selected annotations to one (Shift J: split one into its parts)",
+        ("j",),
+        "merge_selected",
+        shift=False,
+    ),
+    Key(_SAVED, "", "", ("j",), "split_selected", shift=True),
+    Key(_SAVED, "Y", "cut the pixels of neighbours out of the selected annotations", ("y",), "subtract_neighbours"),
+    Key(
+        _SAVED,
+        "Shift F10",
+        "the menu of the selected annotations (also the menu key)",
+        ("f10",),
+        "open_menu",
+        shift=True,
+    ),
+    Key(_SAVED, "", "", ("contextmenu",), "open_menu"),
+    Key(
+        _SAVED, "Shift R", "copy the selected annotation, or all, to the next image", ("r",), "copy_to_next", shift=True
+    ),
     Key(_IMAGES, "← →", "the image before, the next one", ("arrowleft",), "previous"),
     Key(_IMAGES, "", "", ("arrowright",), "next"),
-    Key(_IMAGES, "N", "next image without annotations", ("n",), "next_open"),
+    Key(_IMAGES, "N", "next unsure find, or next open image: without a state and annotations", ("n",), "next_open"),
+    Key(
+        _IMAGES,
+        "M",
+        "this image is done: on to the next unfinished (Shift M: empty)",
+        ("m",),
+        "mark_image",
+        ("done",),
+        shift=False,
+    ),
+    Key(_IMAGES, "", "", ("m",), "mark_image", ("empty",), shift=True),
+    Key(_IMAGES, "K", "skip this image: on to the next unfinished", ("k",), "mark_image", ("skip",)),
     Key(_IMAGES, "/", "jump to an image by name", ("/",), "ask_for_name"),
     Key(_VIEW, "F", "fit the picture", ("f",), "fit"),
     Key(_VIEW, "0", "100 %: one image pixel, one screen pixel", ("0",), "actual_size"),
     Key(_VIEW, "+ −", "zoom in, zoom out", ("+", "="), "zoom_in"),
     Key(_VIEW, "", "", ("-", "_", "−"), "zoom_out"),
+    Key(_VIEW, "X", "the picture alone, while it is held", ("x",), "hide_masks", (True,), released=(False,)),
+    Key(_VIEW, "T", "colours by category, or by object", ("t",), "toggle_color_by"),
+    Key(_VIEW, "W", "crosshair", ("w",), "toggle_crosshair"),
+    Key(_VIEW, "{ }", "masks less, more opaque (Shift [ ])", ("{",), "change_opacity", (-1,)),
+    Key(_VIEW, "", "", ("}",), "change_opacity", (+1,)),
     Key(_VIEW, "?", "this help", ("?",), "toggle_help"),
 )
 """In the order of the help; a line without text belongs to the one above it. The first match counts."""
@@ -106,10 +162,16 @@ GESTURES: tuple[tuple[str, str], ...] = (
     ("shift-click", "a point where the object is not (also right-click)"),
     ("drag", "a box round the object"),
     ("drag a point", "move it"),
+    ("drag a box's corner or side", "move it"),
     ("alt-click a point", "remove it (also right-click)"),
+    ("alt-click a mask", "select that annotation, again: the one below it"),
+    ("right-click a mask", "its menu, while no object is begun"),
     ("double-click a mask", "edit that annotation again, with its prompt"),
     ("wheel", "zoom at the mouse"),
+    ("ctrl-wheel", "size of brush and eraser"),
     ("space-drag", "move the picture (also middle button)"),
+    ("drag a vertex", "move it; drag an edge: one more vertex"),
+    ("alt-click a vertex", "remove it (also right-click)"),
     (
         "over found objects",
         "click takes one, drag all it touches, shift-click never offers it again, wheel: part to whole",
@@ -137,6 +199,17 @@ def command_for(name: str, *, ctrl: bool = False, shift: bool = False, alt: bool
         if key.holds(name, ctrl=ctrl, shift=shift, alt=alt):
             return Command(key.method, tuple(int(name) if each == "digit" else each for each in key.arguments))
     return None
+
+
+def command_on_release(name: str) -> Command | None:
+    """The action of a key's release; None: it has none.
+
+    Examples
+    --------
+    >>> command_on_release("x"), command_on_release("a")
+    (Command(method='hide_masks', arguments=(False,)), None)
+    """
+    return next((Command(key.method, key.released) for key in KEYS if key.released and name.lower() in key.names), None)
 
 
 def shown_lines() -> list[tuple[str, list[tuple[str, str]]]]:

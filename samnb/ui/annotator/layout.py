@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets
 
 from ..common import style
 from ..common.error_line import ErrorLine
 from .annotation_list import AnnotationList, AnnotationListActions, AnnotationRow
+from .attribute_panel import AttributePanel, AttributePanelActions
 from .category_chips import CategoryChips, ChipActions
 from .filmstrip import Filmstrip, FilmstripActions
 from .help_overlay import HelpOverlay
 from .image_list import ImageList
+from .popup_menu import PopupMenu
 from .shapes import Shape
 from .side_panel import Candidates, Counts, header
 from .stage import Stage
 from .toolbar import MaskToolActions, MaskTools, Toolbar, ToolbarActions
 
+if TYPE_CHECKING:
+    from ...records import AttributeRecord
+
 _HINT = "click adds · shift-click takes away · drag a box · Enter accepts · ? all keys"
 
 
-class AnnotatorActions(ToolbarActions, MaskToolActions, ChipActions, AnnotationListActions, FilmstripActions, Protocol):
+class AnnotatorActions(
+    ToolbarActions,
+    MaskToolActions,
+    ChipActions,
+    AnnotationListActions,
+    AttributePanelActions,
+    FilmstripActions,
+    Protocol,
+):
     """The calls that the parts of the layout make: the annotator."""
 
     def accept(self) -> None: ...
     def clear(self) -> None: ...
     def choose(self, index: int) -> None: ...
     def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None: ...
+    def key_up(self, name: str) -> None: ...
     def gesture(self, gesture: Any) -> None: ...
     def view_changed(self) -> None: ...
 
@@ -48,7 +62,11 @@ class AnnotatorLayout:
     def __init__(self, actions: AnnotatorActions, size: tuple[int, int]):
         self._actions = actions
         self.stage = Stage(
-            size, on_gesture=actions.gesture, on_key=self._on_key, on_view=lambda: actions.view_changed()
+            size,
+            on_gesture=actions.gesture,
+            on_key=self._on_key,
+            on_key_up=lambda name: actions.key_up(name),
+            on_view=lambda: actions.view_changed(),
         )
         self.error_line = ErrorLine()
         self.status = ""
@@ -62,13 +80,15 @@ class AnnotatorLayout:
         self._chips = CategoryChips(actions, on_entered=self._entered)
         self._list = AnnotationList(actions)
         self._mask_tools = MaskTools(actions)
+        self._attributes = AttributePanel(actions, on_entered=self._entered)
         self._help = HelpOverlay(self.toggle_help)
+        self.menu = PopupMenu()
         self._accept = style.tool("Accept ⏎", lambda: actions.accept(), "Keep this mask (Enter)", "samnb-primary")
         self._clear = style.tool("Clear", lambda: actions.clear(), "Start this object again (Esc)")
         body = style.box(self.stage.widget, self._side(size[1]), classes=("samnb-body",))
         self.parts = (
             *(style.sheet(), self._header, self._toolbar, self._chips, body),
-            *(self.strip, self._status, self.error_line, self._help),
+            *(self.strip, self._status, self.error_line, self._help, self.menu),
         )
         self.show_categories((), "")
 
@@ -79,6 +99,7 @@ class AnnotatorLayout:
                 self._candidates,
                 style.box(self._accept, self._clear, classes=("samnb-row",)),
                 self._mask_tools,
+                self._attributes,
                 self._list,
             ]
         )
@@ -116,13 +137,13 @@ class AnnotatorLayout:
 
     # -- annotations ------------------------------------------------------------------------------
 
-    def show_categories(self, records: Sequence[Any], chosen: str) -> None:
-        """The categories as chips: records with `name` and `color`, or names."""
-        self._chips.show(records, chosen)
+    def show_categories(self, records: Sequence[Any], chosen: str, hidden: Collection[str] = ()) -> None:
+        """The categories as chips: records with `name` and `color`, or names; those `hidden` are not drawn."""
+        self._chips.show(records, chosen, hidden=hidden)
         self._list.show_names([each if isinstance(each, str) else each.name for each in records])
 
     def show_annotations(
-        self, shapes: Sequence[Shape], entries: Sequence[AnnotationRow], selected: int | None = None
+        self, shapes: Sequence[Shape], entries: Sequence[AnnotationRow], selected: Sequence[int] = ()
     ) -> None:
         """The annotations of the image, on the picture and as a list."""
         self.shapes = _reused(shapes, self.shapes)
@@ -131,6 +152,19 @@ class AnnotatorLayout:
         self._chips.show_counts(Counter(entry.category for entry in entries))
         self.on_changed()
 
+    def show_attributes(self, records: Sequence[AttributeRecord], values: Mapping[str, bool | str] | None) -> None:
+        """The declared attributes, with the values of the object being edited, or of the selected annotation."""
+        self._attributes.show(records, values)
+
+    def show_highlight(self, shape: Shape | None, annotation_id: int | None) -> None:
+        """Lift out an annotation on the picture and in the list, or none."""
+        self.stage.show_highlight(shape)
+        self._list.show_highlight(annotation_id)
+
+    def show_crops(self, crops: Mapping[int, bytes]) -> None:
+        """The small pictures of annotations in the list, PNGs by id."""
+        self._list.show_crops(crops)
+
     @property
     def categories_editor(self) -> CategoryChips:
         """The chips; `toggle_editor` opens the fields for the chosen one's name and colour."""
@@ -138,9 +172,9 @@ class AnnotatorLayout:
 
     # -- tools and look ----------------------------------------------------------------------------
 
-    def show_tool(self, name: str, *, hover: bool = False, detail: bool = False) -> None:
-        """The chosen tool: "prompt", "brush" or "erase"; whether hover and detail are on."""
-        self._toolbar.show_tool(name, hover=hover, detail=detail)
+    def show_tool(self, name: str, *, hover: bool = False, detail: bool = False, on_next: bool = False) -> None:
+        """The chosen tool: "prompt", "brush" or "erase"; whether hover, detail and accept on next are on."""
+        self._toolbar.show_tool(name, hover=hover, detail=detail, on_next=on_next)
 
     def show_brush_size(self, radius: float) -> None:
         """The brush's radius in image pixels."""
@@ -148,7 +182,11 @@ class AnnotatorLayout:
 
     def show_look(self, opacity: float, contour: bool) -> None:
         """Set the style of masks."""
-        self._toolbar.show_look(opacity, contour)
+        self._toolbar.view.show(opacity=opacity, contour=contour)
+
+    def show_view(self, **values: Any) -> None:
+        """The other settings of the view panel, by the names of `ViewActions`."""
+        self._toolbar.view.show(**values)
 
     # -- words -------------------------------------------------------------------------------------
 
@@ -189,8 +227,8 @@ def _reused(shapes: Sequence[Shape], before: Sequence[Shape]) -> tuple[Shape, ..
 
     def same(shape: Shape) -> Shape:
         old = known.get(shape.id)
-        if old is None or old.polygons is not shape.polygons or (old.color, old.label) != (shape.color, shape.label):
+        if old is None or old.polygons is not shape.polygons:
             return shape
-        return old
+        return old if (old.color, old.label, old.unsure) == (shape.color, shape.label, shape.unsure) else shape
 
     return tuple(same(shape) for shape in shapes)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .hover import HoverPreview
     from .image_list import ImageList
     from .layout import AnnotatorLayout
+    from .unsure import UnsureActions
 
 
 @dataclass(eq=False)
@@ -30,6 +31,7 @@ class Navigator(AnnotatorPart):
     follower: ChangeFollower
     hover: HoverPreview
     layout: AnnotatorLayout
+    unsure: UnsureActions
 
     @show_errors("The next image cannot be shown")
     def next(self) -> None:
@@ -43,14 +45,18 @@ class Navigator(AnnotatorPart):
 
     @show_errors("The next image cannot be shown")
     def next_open(self) -> None:
-        """Show the next image without annotations, from the start again after the last one."""
-        if self.editor.accept_is_pending():
+        """Select the next unsure find, on this image or on the next that is open or has some.
+
+        An image is open while it has no state and no annotations. After the last one it begins again.
+        """
+        if self.editor.accept_is_pending() or self.unsure.select_next():
             return
         image = self.image_list.next_open()
         if image is None:
-            self.layout.say("all images have annotations")
+            self.layout.say("no image is open")
         else:
             self.show(image)
+            self.unsure.select_next()
 
     def jump(self, text: str) -> bool:
         """Show the image of that name, or the next whose name begins with the text or contains it; False: none."""
@@ -63,7 +69,7 @@ class Navigator(AnnotatorPart):
 
     @show_errors("The filter stays as it is")
     def filter(self, kind: str) -> None:
-        """Step through "all" images, or only those that are "open", "annotated" or "failed"."""
+        """Step through "all" images, or only those of a kind: see `samnb.ui.annotator.image_list.KINDS`."""
         self.image_list.filter(kind)
         self.renderer.draw_header()
 
@@ -104,6 +110,7 @@ class Navigator(AnnotatorPart):
         self.renderer.draw_annotations()
         self.editor.open(record)
         self.renderer.on_annotations()
+        self.follower.note_opened(record)
 
     def _step(self, by: int) -> None:
         if self.editor.accept_is_pending():

@@ -77,7 +77,7 @@ function render({ model, el }) {
 
   // -- the pointer -----------------------------------------------------------------------------------------------
 
-  let pressed = null, space = false, over = false, rect = null;
+  let pressed = null, space = false, over = false, rect = null, rested = null;
 
   const at = (e) => {
     rect = rect && pressed !== null ? rect : el.getBoundingClientRect();
@@ -117,6 +117,7 @@ function render({ model, el }) {
   on("pointermove", (e) => {
     if (e.movementX || e.movementY) over = true;
     showRing(e);
+    rested = at(e);
     if (pressed === e.pointerId) {
       const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
       const way = (all.length ? all : [e]).map((each) => { const p = at(each); return [p.x, p.y]; });
@@ -166,6 +167,7 @@ function render({ model, el }) {
   const editing = () => document.activeElement?.matches?.(EDITABLE);
   const home = () => el.closest(".samnb") || el;
   const ours = () => {
+    if (document.querySelector(".samnb-popup")) return false;  // an open menu has the keys
     const focused = document.activeElement;
     if (focused && home().contains(focused)) return !focused.matches(EDITABLE);
     return over && !editing();
@@ -179,6 +181,7 @@ function render({ model, el }) {
     return model.get("keys_kept").some(([key, withCtrl, withShift, withAlt]) =>
       key === name && withCtrl === ctrl && withAlt === e.altKey && (withShift === null || withShift === e.shiftKey));
   };
+  const down = new Set();
   const onKey = (e) => {
     if (!el.isConnected || !el.offsetParent || e.isComposing || !ours()) return;
     if (e.key === " " && over && !e.ctrlKey && !e.shiftKey && !e.altKey && !e.metaKey
@@ -186,14 +189,28 @@ function render({ model, el }) {
       space = true;
       if (pressed === null) el.style.cursor = "grab";
     } else if (wanted(e)) {
-      urgent({ event: "key", key: nameOf(e), ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey, alt: e.altKey });
+      // A key with an effect while it is held: the repeats that a keyboard sends mean nothing.
+      const name = nameOf(e).toLowerCase();
+      if (model.get("keys_held").includes(name)) {
+        e.preventDefault();
+        e.stopImmediatePropagation();
+        if (down.has(name)) return;
+        down.add(name);
+      }
+      const modifiers = { ctrl: e.ctrlKey || e.metaKey, shift: e.shiftKey, alt: e.altKey };
+      urgent({ event: "key", key: nameOf(e), ...modifiers, ...(over && rested) });
     } else {
       return;
     }
     e.preventDefault();
     e.stopImmediatePropagation();
   };
+  const letGo = () => {
+    for (const key of down) urgent({ event: "key_up", key });
+    down.clear();
+  };
   const onKeyUp = (e) => {
+    if (down.delete(e.key.toLowerCase())) urgent({ event: "key_up", key: e.key.toLowerCase() });
     if (e.key === " " && space) {
       space = false;
       if (pressed === null) el.style.cursor = "";
@@ -228,6 +245,7 @@ function render({ model, el }) {
   window.addEventListener("click", onClick);
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keyup", onKeyUp, true);
+  window.addEventListener("blur", letGo);
   window.addEventListener("focusin", onFocus, true);
 
   // -- size of the stage ----------------------------------------------------------------------------------------
@@ -266,6 +284,7 @@ function render({ model, el }) {
     window.removeEventListener("resize", measure);
     window.removeEventListener("keydown", onKey, true);
     window.removeEventListener("keyup", onKeyUp, true);
+    window.removeEventListener("blur", letGo);
     window.removeEventListener("focusin", onFocus, true);
     for (const each of [timer, busy, settle]) clearTimeout(each);
   };

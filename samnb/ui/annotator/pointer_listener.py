@@ -23,8 +23,7 @@ _CSS = """
 .samnb-pointer-listener { position: absolute !important; inset: 0; z-index: 1; touch-action: none; outline: none;
   margin: 0 !important; cursor: crosshair; overflow: hidden; user-select: none; -webkit-user-select: none; }
 .samnb-pointer-listener:focus-visible { box-shadow: inset 0 0 0 2px var(--samnb-accent, #1976d2); }
-.samnb-pointer-listener[data-tool="select"] { cursor: default; }
-.samnb-pointer-listener[data-tool="proposals"] { cursor: pointer; }
+.samnb-pointer-listener[data-tool="proposals"], .samnb-pointer-listener[data-tool="select"] { cursor: pointer; }
 .samnb-pointer-listener[data-tool="brush"], .samnb-pointer-listener[data-tool="erase"] { cursor: none; }
 .samnb-ring { position: absolute; transform: translate(-50%, -50%); border-radius: 50%; pointer-events: none;
   box-sizing: border-box; border: 1.5px solid #fff; 
@@ -48,6 +47,8 @@ class PointerListener(anywidget.AnyWidget):
     _css = _CSS
     # (KeyboardEvent.key in lower case, with Ctrl, with Shift or None, with Alt): kept from the page, all others not.
     keys_kept: traitlets.List = traitlets.List().tag(sync=True)
+    # Keys, in lower case, whose release is reported too.
+    keys_held: traitlets.List = traitlets.List().tag(sync=True)
     hover = traitlets.Bool(False).tag(sync=True)
     tool = traitlets.Unicode("prompt").tag(sync=True)
     zoomed = traitlets.Bool(False).tag(sync=True)
@@ -55,7 +56,8 @@ class PointerListener(anywidget.AnyWidget):
     ring = traitlets.Float(0.0).tag(sync=True)
 
     def __init__(self, on_events: Callable[[list[dict[str, Any]]], None]):
-        super().__init__(keys_kept=list(_kept(KEYS)))
+        held = sorted({name for key in KEYS if key.released for name in key.names})
+        super().__init__(keys_kept=list(_kept(KEYS)), keys_held=held)
         self._on_events = on_events
         self.on_msg(self._on_message)
 

@@ -20,6 +20,14 @@ def draw_box(canvas: ipycanvas.Canvas, corners: list[list[float]], unit: float, 
     canvas.set_line_dash([])
 
 
+def draw_handles(canvas: ipycanvas.Canvas, places: NDArray[np.float64], unit: float) -> None:
+    """Small squares, (N, 2), to drag a box by."""
+    for color, side in ((style.ACCENT, 9.0), ("#ffffff", 6.0)):
+        canvas.fill_style = color
+        for x, y in (places - side / 2 * unit).tolist():
+            canvas.fill_rect(x, y, side * unit, side * unit)
+
+
 def draw_point(
     canvas: ipycanvas.Canvas, place: list[float], unit: float, *, foreground: bool, active: bool = False
 ) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...encoding.regions import region_around
 from ...prompts import BACKGROUND, FOREGROUND, Prompt
 from ..common.error_line import show_errors
 from .draft import Draft
+from .gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove
 from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
+    from .annotation_actions import AnnotationActions
     from .annotation_set import AnnotationSet
     from .editor import Editor
-    from .gestures import BoxDrag, PointDrag
+    from .gestures import Gesture
     from .hover import HoverPreview
     from .layout import AnnotatorLayout
+    from .object_actions import ObjectActions
+    from .repeat import Repeater
     from .tool_settings import ToolSettings
 
 
@@ -26,9 +31,37 @@ class PromptTool(AnnotatorPart):
 
     editor: Editor
     annotations: AnnotationSet
+    actions: AnnotationActions
+    objects: ObjectActions
     settings: ToolSettings
     hover_preview: HoverPreview
     layout: AnnotatorLayout
+    repeater: Repeater
+
+    def handle(self, gesture: Gesture) -> bool:
+        """A click adds a point, a drag a box; Alt-click selects an annotation, right-click opens its menu."""
+        match gesture:
+            case Click(alt=True, right=False):
+                self.actions.select_at(gesture.x, gesture.y, below=True)
+            case Click(right=True) if not self.editor.draft:
+                self.objects.open_menu_at(gesture.x, gesture.y)
+            case Click():
+                self.click(gesture.x, gesture.y, background=gesture.background)
+            case DoubleClick():
+                self.actions.edit_at(gesture.x, gesture.y)
+            case BoxDrag():
+                self.drag_band(gesture)
+            case PointDrag():
+                self.drag_point(gesture)
+            case PointRemove():
+                self.remove_point(gesture.index)
+            case Hover():
+                self.hover(gesture.x, gesture.y)
+            case HoverEnd():
+                self.hover_end()
+            case _:
+                return False
+        return True
 
     @property
     def _prompt(self) -> Prompt:
@@ -43,6 +76,8 @@ class PromptTool(AnnotatorPart):
         if background and not begun:
             # Alone it means nothing, and the model answers with any mask.
             self.layout.say("first a point on the object, or a box; then points where it is not")
+        elif not background and not self.repeater.begin(partial(self.click, x, y), (x, y)):
+            return
         elif not self.editor.accept_is_pending():
             label = BACKGROUND if background else FOREGROUND
             self.editor.push("point", self._prompt.with_point(x, y, label=label), refine=True)
@@ -52,9 +87,17 @@ class PromptTool(AnnotatorPart):
         """Put a box around the object, from any corner to the opposite one; replaces an earlier box."""
         self.hover_preview.end()
         self.layout.stage.show_prompt(self._prompt)
-        if not self.editor.accept_is_pending():
+        if self.repeater.begin(partial(self.drag_box, x0, y0, x1, y1)) and not self.editor.accept_is_pending():
             box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
             self.editor.push("box", self._prompt.with_box(box))
+
+    @show_errors("The box was not changed")
+    def resize_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
+        """Give the prompt's box other corners; it stays the same object."""
+        self.hover_preview.end()
+        self.layout.stage.show_prompt(self._prompt)
+        if not self.editor.accept_is_pending():
+            self.editor.push("box", self._prompt.with_box((x0, y0, x1, y1)))
 
     @show_errors("The point was not moved")
     def move_point(self, index: int, x: float, y: float) -> None:
@@ -149,13 +192,24 @@ class PromptTool(AnnotatorPart):
 
     def drag_band(self, band: BoxDrag) -> None:
         """Show a box that is being drawn; use it when it is done."""
-        if band.done and band.x1 > band.x0 and band.y1 > band.y0:
+        prompt = self._prompt
+        if band.x1 <= band.x0 or band.y1 <= band.y0:
+            self.hover_preview.end()
+            self.layout.stage.show_prompt(prompt)
+            if band.done:
+                self.layout.say("a box needs width and height")
+        elif band.done and band.resizes:
+            self.resize_box(band.x0, band.y0, band.x1, band.y1)
+        elif band.done:
             self.drag_box(band.x0, band.y0, band.x1, band.y1)
-            return
-        self.hover_preview.end()
-        self.layout.stage.show_prompt(self._prompt, band=None if band.done else band)
-        if band.done:
-            self.layout.say("a box needs width and height")
+        else:
+            self.layout.stage.show_prompt(replace(prompt, box=None) if band.resizes else prompt, band=band)
+            # Only for a box that is moved: for a new one, most of the boxes on the way mean nothing.
+            if band.resizes and not self.editor.accept_when_ready:
+                moved = prompt.with_box((band.x0, band.y0, band.x1, band.y1))
+                self.hover_preview.preview(self.editor.with_prompt(moved))
+            else:
+                self.hover_preview.end()
 
     def drag_point(self, drag: PointDrag) -> None:
         """Show a point that is being moved, with the mask it would give; use it when it is done."""

@@ -13,6 +13,7 @@ from ...masks import Polygon
 from ..common import style
 from ..common.background import LatestOnlyWorker
 from ..common.error_line import show_errors
+from .gestures import Click, DoubleClick, Hover, HoverEnd, Scroll, Sweep
 from .offers import SHARED, Offer, Offers, distinct
 from .rendering import AnnotatorPart
 from .shapes import Shape
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .annotation_actions import AnnotationActions
     from .annotation_set import AnnotationSet
     from .editor import Editor
+    from .gestures import Gesture
     from .layout import AnnotatorLayout
     from .tool_settings import ToolSettings
 
@@ -189,6 +191,25 @@ class ProposalTool(AnnotatorPart):
         self._lift(self._meant())
 
     # -- the pointer -----------------------------------------------------------------------------------
+
+    def handle(self, gesture: Gesture) -> bool:
+        """A click or a drag takes what is offered there, a shift-click rejects it."""
+        match gesture:
+            case Click():
+                (self.reject_at if gesture.background else self.take_at)(gesture.x, gesture.y)
+            case DoubleClick():
+                pass  # its two clicks took what they took
+            case Hover():
+                self.point_at(gesture.x, gesture.y)
+            case HoverEnd():
+                self.point_away()
+            case Sweep():
+                self.sweep(gesture.points, gesture.done)
+            case Scroll():
+                self.scroll(gesture.delta)
+            case _:
+                return False
+        return True
 
     @show_errors("No preview")
     def point_at(self, x: float, y: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...masks import mask_polygons
-from ..common import style
+from ...records import UNSURE
 from ..common.error_line import show_errors
+from .annotation_crops import AnnotationCrops
 from .annotation_list import AnnotationRow
+from .annotation_look import AnnotationLook, overlap_shape
 from .annotation_outlines import AnnotationOutlines, Outlines
 from .shapes import Shape
 from .snapshot import draw_annotated, draw_snapshot
@@ -22,6 +24,7 @@ from .snapshot import draw_annotated, draw_snapshot
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
     from ...masks.geometry import Mask
+    from ...records import AttributeRecord
     from ..common.background import LatestOnlyWorker
     from ..session_protocol import AnnotatorSession
     from .annotation_set import AnnotationSet
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from .image_list import ImageList
     from .layout import AnnotatorLayout
 
+
+# Priority on the worker; see those of `samnb.ui.annotator.change_follower`.
+_OVERLAP = 7
 
 # Maximum distance of outlines from the edges of the pixels, in image pixels; from `_CLOSE` CSS pixels per image pixel
 # on, they follow the edges exactly.
@@ -71,14 +77,26 @@ class Renderer:
         self._editor, self._annotations, self._palette = editor, annotations, palette
         self._image_list, self._layout, self._lock = image_list, layout, editor.lock
         self._hidden: int | None = None
+        self._highlighted: int | None = None
+        self.on_drawn: Callable[[], None] = lambda: None
+        """Called after the draft or the annotations were drawn."""
         self.on_annotations: Callable[[], None] = lambda: None
         """Called when annotations of the image shown, or the image, changed."""
+        self.look = AnnotationLook()
+        """How annotations are drawn."""
+        self._worker = worker
+        self._overlap: tuple[object, ...] = ()
+        self.attributes: Sequence[AttributeRecord] = session.attributes()
+        self.on_draft: Callable[[], None] = lambda: None
+        """Called when a draft was begun or ended."""
+        self._has_draft = False
         self._tolerance_drawn = 0.0
         failed = partial(self.show_error, "Not all annotations could be drawn")
         ready = self.draw_annotations
         self.annotation_outlines = AnnotationOutlines(
             self.outlines, worker, self._lock, on_ready=ready, on_error=failed
         )
+        self.crops = AnnotationCrops(session, on_ready=layout.show_crops)
 
     def say(self, text: str) -> None:
         """Show a text in the status line."""
@@ -107,6 +125,11 @@ class Renderer:
             layout.say(f"encoding {editor.image.filename}, first time only …")
         if draft.replaces != self._hidden:
             self.draw_annotations()
+        else:
+            self.on_drawn()
+        if bool(draft) != self._has_draft:
+            self._has_draft = bool(draft)
+            self.on_draft()
 
     def _draw_mask(self) -> None:
         editor, layout = self._editor, self._layout
@@ -129,8 +152,8 @@ class Renderer:
             self.draw_header()
 
     def draw_edited(self, mask: Mask) -> None:
-        """A mask in the accent colour, as the one being edited."""
-        self._layout.stage.show_mask(Shape(self.outlines(mask), style.ACCENT))
+        """A mask in the colour of the chosen category, as the one being edited."""
+        self._layout.stage.show_mask(Shape(self.outlines(mask), self._palette.color(self._palette.chosen)))
 
     @show_errors("The candidates cannot be shown")
     def draw_candidates(self) -> None:
@@ -142,12 +165,14 @@ class Renderer:
     def draw_preview(self, found: Outlines | None) -> None:
         """The mask that a click at the pointer would give, or none."""
         with self._lock:
-            self._layout.stage.show_hover(Shape(found, style.ACCENT) if found else None)
+            color = self._palette.color(self._palette.chosen)
+            self._layout.stage.show_hover(Shape(found, color) if found else None)
 
     def draw_buttons(self) -> None:
         """Enable or disable the buttons."""
         history = self._editor.history if self._editor.image is not None else None
         editing = bool(self._editor.draft)
+        self.draw_attributes()
         self._layout.allow(
             accept=editing,
             undo=history is not None and history.can_undo,
@@ -162,6 +187,7 @@ class Renderer:
         assert self._editor.image is not None
         self._annotations.apply(changes)
         self._image_list.mark_annotated(self._editor.image, bool(self._annotations))
+        self._image_list.mark_unsure(self._editor.image, any(a.review == UNSURE for a in self._annotations))
         self.draw_annotations()
         self.draw_header()
         self.on_annotations()
@@ -171,22 +197,74 @@ class Renderer:
         drawn = self._annotations.in_drawing_order
         self._hidden = self._editor.draft.replaces
         self.annotation_outlines.update(drawn)
-        shapes = [
-            Shape(found, self._palette.color(a.category), a.id, a.category)
-            for a in drawn
-            if a.id != self._hidden and (found := self.annotation_outlines.get(a)) is not None
-        ]
+        shapes = self.look.shapes(drawn, self.annotation_outlines, self._palette, without=self._hidden)
         rows = [
-            AnnotationRow(a.id, a.category, a.score, self._palette.index(a.category), self._palette.color(a.category))
+            AnnotationRow(
+                *(a.id, a.category, a.score, self._palette.index(a.category), self.look.color(a, self._palette)),
+                unsure=a.source if a.review == UNSURE else "",
+            )
             for a in self._annotations
         ]
-        self._layout.show_annotations(shapes, rows, self._annotations.selected)
+        self._layout.show_annotations(shapes, rows, self._annotations.selection)
+        if self._highlighted not in self._annotations:
+            self.highlight(None)
+        self._draw_overlap(drawn)
         self.draw_categories()
         self.draw_buttons()
+        self.on_drawn()
+
+    def highlight(self, annotation_id: int | None) -> None:
+        """Lift out an annotation on the picture and in the list; None: none of them."""
+        if annotation_id == self._highlighted:
+            return
+        annotation = self._annotations.get(annotation_id)
+        found = None if annotation is None else self.annotation_outlines.get(annotation)
+        self._highlighted = None if annotation is None else annotation.id
+        shape = Shape(found, self.look.color(annotation, self._palette)) if annotation is not None and found else None
+        self._layout.show_highlight(shape, self._highlighted)
+
+    def draw_crops(self, annotation_ids: Iterable[int]) -> None:
+        """Make the crops of these annotations, which the list shows now."""
+        image, these = self._editor.image, [self._annotations.get(each) for each in annotation_ids]
+        if image is not None:
+            self.crops.want(image, [(a, self.look.color(a, self._palette)) for a in these if a is not None])
+
+    @property
+    def attribute_values(self) -> dict[str, bool | str] | None:
+        """The attributes of the object being edited, else of the selected annotation; None: there is no object."""
+        draft = self._editor.draft
+        if draft and draft.attributes is not None:
+            return dict(draft.attributes)
+        found = self._annotations.get(draft.replaces if draft else self._annotations.selected)
+        return dict(found.attributes) if found is not None else {} if draft else None
+
+    def draw_attributes(self) -> None:
+        """The declared attributes, and the values of the object."""
+        self._layout.show_attributes(self.attributes, self.attribute_values)
+
+    def _draw_overlap(self, drawn: Sequence[Annotation]) -> None:
+        wanted = tuple(a for a in drawn if a.category not in self.look.hidden) if self.look.overlap else ()
+        state = tuple((a.id, a.updated_at) for a in wanted)
+        if state == self._overlap:
+            return
+        self._overlap = state
+        if not wanted:
+            self._layout.stage.show_overlap(None)
+        else:
+            self._worker.submit(partial(overlap_shape, wanted), partial(self._take_overlap, state), priority=_OVERLAP)
+
+    def _take_overlap(self, state: object, shape: Shape | None, error: Exception | None) -> None:
+        if error is not None:
+            self.show_error("The overlaps could not be drawn", error)
+            return
+        with self._lock:
+            if state == self._overlap:
+                self._layout.stage.show_overlap(shape)
 
     def draw_categories(self) -> None:
-        """The categories and the chosen one."""
-        self._layout.show_categories(self._palette.chips, self._palette.chosen)
+        """The categories and the chosen one, which also colours the mask being edited."""
+        self._layout.show_categories(self._palette.chips, self._palette.chosen, self.look.hidden)
+        self._layout.stage.color_mask(self._palette.color(self._palette.chosen))
 
     # -- the view --------------------------------------------------------------------------------------
 
@@ -238,7 +316,7 @@ class Renderer:
             shown = [a for a in drawn if a.mask.shape == image.size_hw and a.id != self._hidden]
             masks, colors = [a.mask for a in shown], [self._palette.color(a.category) for a in shown]
             if mask is not None:
-                masks, colors = [*masks, mask], [*colors, style.ACCENT]
+                masks, colors = [*masks, mask], [*colors, self._palette.color(self._palette.chosen)]
             return draw_annotated(self._session.pixels(image), masks, colors, self._editor.draft.prompt)
 
     def snapshot(self) -> NDArray[np.uint8]:

@@ -37,12 +37,15 @@ class Shape:
         Of the annotation; 0: none.
     label : str
         Text beside it while it is selected.
+    unsure : bool
+        Drawn with a dashed outline and a question mark.
     """
 
     polygons: tuple[Polygon, ...]
     color: str
     id: int = 0
     label: str = ""
+    unsure: bool = False
 
     @cached_property
     def rings(self) -> list[Points]:
@@ -106,6 +109,7 @@ def draw_shapes(
     alpha: float,
     line: float,
     halo: bool = False,
+    dashed: bool = False,
 ) -> None:
     """Fill and outline shapes in their order, those outside the view left out; `line` in CSS pixels, `alpha` 0 to 1."""
     x0, y0, x1, y1 = view.visible
@@ -125,7 +129,11 @@ def draw_shapes(
         white = np.full_like(colors, 255)
         canvas.stroke_styled_polygons(points, white, np.full(len(sizes), 0.9, np.float32), sizes)
     canvas.line_width = float(line * view.backing)
+    if dashed:
+        canvas.set_line_dash([6 * view.backing, 4 * view.backing])
     canvas.stroke_styled_polygons(points, colors, np.ones(len(sizes), np.float32), sizes)
+    if dashed:
+        canvas.set_line_dash([])
 
 
 def _flat(

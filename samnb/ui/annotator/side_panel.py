@@ -24,6 +24,9 @@ class Counts:
     images: int
     annotated: int
     cached: int
+    done: int = 0
+    empty: int = 0
+    skip: int = 0
 
 
 def header(session_name: str, dataset: str, filename: str, counts: Counts) -> str:
@@ -33,7 +36,9 @@ def header(session_name: str, dataset: str, filename: str, counts: Counts) -> st
         left += style.span(f" · {dataset}", "dim")
     if filename:
         left += style.span(f" · {filename}", "dim")
-    right = f"{counts.position} / {counts.images} · {counts.annotated} annotated · ⚡ {counts.cached} cached"
+    states = {"done": counts.done, "empty": counts.empty, "skip": counts.skip}
+    known = "".join(f" · {count} {name}" for name, count in states.items() if count)
+    right = f"{counts.position} / {counts.images} · {counts.annotated} annotated{known} · ⚡ {counts.cached} cached"
     return f'<div class="samnb-spread"><span class="samnb-clip">{left}</span>{style.span(right, "number")}</div>'
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +15,22 @@ from ...prompts import FOREGROUND, Prompt
 from ..common import style
 from ..common.closing import close_tree
 from .background import Background
-from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom
+from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom, box_handles
+from .picture_look import PictureLook
 from .pointer_listener import PointerListener
-from .prompt_drawing import draw_box, draw_label, draw_point, draw_trail
+from .prompt_drawing import draw_box, draw_handles, draw_label, draw_point, draw_trail
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
+from .stage_overlay import StageOverlay
+from .vertex_overlay import VertexOverlay
 from .viewport import Viewport
 
 PICTURE, SAVED, MASK, PROMPT = range(4)
 
 # Canvas pixels: enough for a large stage on a HiDPI screen; more only makes every drawing slow.
 _MOST_PIXELS = 6_000_000
+
+# Question marks: with more, they hide the picture.
+_MOST_SIGNS = 200
 
 
 class Stage:
@@ -40,6 +46,8 @@ class Stage:
     on_key : callable
         Called with a key's name, whether Ctrl or Cmd, Shift, and Alt are down, while the annotator has the focus
         or the pointer is over the stage.
+    on_key_up : callable, optional
+        Called with the name of a key of `key_bindings` that has an effect while it is held, after its release.
     on_view : callable, optional
         Called after the view changed.
     """
@@ -50,36 +58,46 @@ class Stage:
         *,
         on_gesture: Callable[[Gesture], None],
         on_key: Callable[[str, bool, bool, bool], None],
+        on_key_up: Callable[[str], None] = lambda name: None,
         on_view: Callable[[], None] | None = None,
     ):
         self.view = Viewport(size, size)
         """The view: scale, offset and the coordinates they give."""
         self._size = size
-        self._on_gesture, self._on_key, self._on_view = on_gesture, on_key, on_view
+        self._on_gesture, self._on_key, self._on_view, self._on_key_up = on_gesture, on_key, on_view, on_key_up
         self._gestures = Gestures()
         self._closed = False  # a command for a canvas that the page no longer has would stop all drawing
         self._look = Look()
         self._saved: Sequence[Shape] = ()
-        self._selected: int | None = None
+        self._selected: frozenset[int] = frozenset()
         self._offered: Sequence[Shape] = ()
+        self._overlap: Shape | None = None
+        self._hidden = False
         self._mask: Shape | None = None
         self._hover: Shape | None = None
+        self._highlight: Shape | None = None
+        self._vertices: Sequence[NDArray[np.float64]] = ()
+        self._still_open = False
         self._prompt = Prompt()
         self._band: BoxDrag | None = None
         self._active: int | None = None
         self._trail: Stroke | None = None
         self._brush_radius = 0.0
         self._drawn: object = None
+        self.pointer: tuple[float, float] | None = None
+        """The image pixel under the pointer when a key was pressed; None: it was beside the picture."""
         width, height = self.view.canvas_size
         self.canvas = ipycanvas.MultiCanvas(4, width=width, height=height)
         # The page scales the canvas with its box, so coordinates are right before its size is known here.
-        self.canvas.layout = ipywidgets.Layout(width="100%", height="auto")
+        self.canvas.layout.width, self.canvas.layout.height = "100%", "auto"
         self.canvas.on_client_ready(self._on_client_ready)
         self._background = Background(self.canvas[PICTURE])
         self.listener = PointerListener(self._on_events)
-        self.widget = ipywidgets.Box([self.canvas, self.listener])
+        self.overlay = StageOverlay(self._center)
+        self.vertex_overlay = VertexOverlay()
+        self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay, self.vertex_overlay])
         most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
-        self.widget.layout = ipywidgets.Layout(max_width=f"max({size[0]}px, {most})")
+        self.widget.layout.max_width = f"max({size[0]}px, {most})"
         self.widget.add_class("samnb-stage")
 
     # -- what is shown -----------------------------------------------------------------------------
@@ -89,16 +107,20 @@ class Stage:
         height, width = pixels.shape[:2]
         with LOCK, drawing():
             self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
-            self._saved, self._selected, self._mask, self._hover, self._offered = (), None, None, None, ()
+            self._saved, self._selected, self._mask, self._hover, self._offered = (), frozenset(), None, None, ()
+            self._overlap = None
+            self._highlight = None
+            self.show_vertices(())
             self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
             self._background.show(pixels, self.view)
+            self.overlay.show_picture(pixels)
             self._draw_above()
         self._view_changed()
 
-    def show_saved(self, shapes: Sequence[Shape], selected: int | None = None) -> None:
-        """Show the annotations of this picture in their order, the later above; the selected one, by id, stands out."""
+    def show_saved(self, shapes: Sequence[Shape], selected: Iterable[int] = ()) -> None:
+        """Show the annotations of this picture in their order, the later above; the selected ones, by id, stand out."""
         with LOCK:
-            self._saved, self._selected = tuple(shapes), selected
+            self._saved, self._selected = tuple(shapes), frozenset(selected)
             self._draw_saved()
 
     def show_proposals(self, shapes: Sequence[Shape]) -> None:
@@ -107,6 +129,29 @@ class Stage:
             # Light on dark, so that they are seen on any picture.
             self._offered = (*(replace(shape, color="#000000") for shape in shapes), *shapes)
             self._draw_saved()
+
+    def show_overlap(self, shape: Shape | None) -> None:
+        """Mark the pixels that annotations have in common, or none."""
+        with LOCK:
+            self._overlap = shape
+            self._draw_saved()
+
+    def hide_masks(self, hidden: bool) -> None:
+        """Draw the picture alone, or everything again."""
+        with LOCK, drawing():
+            self._hidden = bool(hidden)
+            self._draw_all()
+
+    def color_mask(self, color: str) -> None:
+        """Show the mask being edited in another colour, "#rrggbb"."""
+        with LOCK:
+            if self._mask is not None and self._mask.color != color:
+                self._mask = replace(self._mask, color=color)
+                self._draw_mask()
+
+    def set_picture_look(self, look: PictureLook) -> None:
+        """Show the picture brighter, with more contrast, or one channel of it."""
+        self._background.set_look(look, self.view)
 
     def show_mask(self, shape: Shape | None) -> None:
         """Show the mask being edited, or none."""
@@ -120,6 +165,25 @@ class Stage:
             if shape is not self._hover:
                 self._hover = shape
                 self._draw_mask()
+
+    def show_highlight(self, shape: Shape | None) -> None:
+        """Lift out an annotation under the pointer, on the picture or in the list; None: none of them."""
+        with LOCK:
+            if shape is not self._highlight:
+                self._highlight = shape
+                self._draw_mask()
+
+    def show_vertices(self, rings: Sequence[NDArray[np.float64]], *, still_open: bool = False) -> None:
+        """Show rings of vertices, (N, 2) image pixels each, of a mask or of a polygon that is still being drawn."""
+        with LOCK:
+            if len(rings) or len(self._vertices):
+                self._vertices, self._still_open = rings, still_open
+                self._draw_vertices()
+
+    def end_preview(self) -> None:
+        """What the page shows of a drag is done with."""
+        with LOCK:
+            self._draw_vertices()
 
     def show_prompt(self, prompt: Prompt, *, band: BoxDrag | None = None, active: int | None = None) -> None:
         """Show points and box; `band` is a box still being drawn, `active` a point that is being moved."""
@@ -190,8 +254,16 @@ class Stage:
             self._draw_all()
         self._view_changed()
 
+    def _center(self, x: float, y: float) -> None:
+        """Bring that place, fractions of the picture, into the middle."""
+        width, height = self.view.image_size
+        self._set_view(self.view.centered_at(x * width, y * height))
+
     def _view_changed(self) -> None:
+        if len(self._vertices):
+            self._draw_vertices()
         self._update_listener()
+        self.overlay.show_view(self.view)
         if self._on_view is not None:
             self._on_view()
 
@@ -205,7 +277,7 @@ class Stage:
     @tool.setter
     def tool(self, name: str) -> None:
         self._gestures.tool = name
-        self.listener.tool = name
+        self.listener.tool = self.vertex_overlay.tool = name
         self._update_listener()
 
     @property
@@ -230,12 +302,21 @@ class Stage:
                 self._resize(float(event.get("width") or 0), float(event.get("ratio") or 1))
             elif kind == "settled":
                 self.redraw()
+            elif kind == "key_up":
+                self._on_key_up(str(event.get("key", "")))
             elif kind == "key":
+                self._note_pointer(event)
                 self._on_key(str(event.get("key", "")), *(bool(event.get(name)) for name in ("ctrl", "shift", "alt")))
             else:
-                meant = self._gestures.read(event, self.view, self._prompt.points)
+                meant = self._gestures.read(event, self.view, self._prompt.points, self._prompt.box)
                 if meant is not None:
                     self._pass_on(meant)
+
+    def _note_pointer(self, event: dict[str, Any]) -> None:
+        x, y = event.get("x"), event.get("y")
+        self.pointer = None
+        if isinstance(x, int | float) and isinstance(y, int | float) and self.view.holds(x, y):
+            self.pointer = self.view.to_image(x, y)
 
     def _pass_on(self, meant: Gesture) -> None:
         if isinstance(meant, Zoom):
@@ -304,26 +385,50 @@ class Stage:
             half = len(self._offered) // 2
             draw_shapes(canvas, self._offered[:half], self.view, alpha=0, line=2.25)
             draw_shapes(canvas, self._offered[half:], self.view, alpha=0, line=1.0)
-            if not self._look.saved:
+            if not self._look.saved or self._hidden:
                 return
-            draw_shapes(canvas, self._saved, self.view, alpha=alpha, line=1.5)
-            chosen = [shape for shape in self._saved if self._selected is not None and shape.id == self._selected]
+            sure, unsure = [s for s in self._saved if not s.unsure], [s for s in self._saved if s.unsure]
+            draw_shapes(canvas, sure, self.view, alpha=alpha, line=1.5)
+            if unsure:
+                self._draw_unsure(unsure, 0.5 * alpha)
+            if self._overlap is not None:
+                draw_shapes(canvas, (self._overlap,), self.view, alpha=0.85, line=1.0)
+            chosen = [shape for shape in self._saved if shape.id in self._selected]
             draw_shapes(canvas, chosen, self.view, alpha=alpha, line=3.0, halo=True)
             for shape in chosen:
                 if shape.label:
                     [place] = self.view.to_canvas([shape.box[:2]]).tolist()
                     draw_label(canvas, shape.label, place, self.view.backing)
 
+    def _draw_unsure(self, shapes: Sequence[Shape], alpha: float) -> None:
+        """What awaits a review: fainter, dashed, with a question mark."""
+        canvas, view = self.canvas[SAVED], self.view
+        draw_shapes(canvas, shapes, view, alpha=alpha, line=2.0, halo=True, dashed=True)
+        if len(shapes) <= _MOST_SIGNS:
+            for shape in shapes:
+                x0, y0, x1, y1 = shape.box
+                [place] = view.to_canvas([((x0 + x1) / 2, (y0 + y1) / 2)]).tolist()
+                draw_label(canvas, "?", place, view.backing)
+
     def _draw_mask(self) -> None:
         if self._closed:
             return
         canvas, alpha = self.canvas[MASK], 0.0 if self._look.contour else self._look.opacity
+        self.overlay.show_mask(None if self._hidden else self._mask, self.view)
         with drawing():
             canvas.clear()
+            if self._hidden:
+                return
+            if self._highlight is not None:
+                draw_shapes(canvas, (self._highlight,), self.view, alpha=0.5 * alpha, line=2.5, halo=True)
             if self._hover is not None:
                 draw_shapes(canvas, (self._hover,), self.view, alpha=0.6 * alpha, line=1.25)
             if self._mask is not None:
                 draw_shapes(canvas, (self._mask,), self.view, alpha=min(1.1 * alpha, 1.0), line=2.0, halo=True)
+
+    def _draw_vertices(self) -> None:
+        if not self._closed:
+            self.vertex_overlay.show(self._vertices, self.view, still_open=self._still_open)
 
     def _draw_prompt(self) -> None:
         if self._closed:
@@ -342,6 +447,7 @@ class Stage:
                 draw_trail(canvas, view.to_canvas(self._trail.points), width, color)
             if prompt.box is not None:
                 draw_box(canvas, view.to_canvas([prompt.box[:2], prompt.box[2:]]).tolist(), unit, dashed=False)
+                draw_handles(canvas, view.to_canvas(list(box_handles(prompt.box, view).values())), unit)
             if band is not None:
                 corners = view.to_canvas([(band.x0, band.y0), (band.x1, band.y1)]).tolist()
                 draw_box(canvas, corners, unit, dashed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import exp
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
     from .rendering import Renderer
 
 
-TOOLS = ("prompt", "brush", "erase", "select", "proposals")
+TOOLS = ("prompt", "select", "brush", "erase", "lasso", "polygon", "proposals")
+
+# The tools that show what is under the pointer.
+_HOVERING = ("select", "proposals")
 
 _RADII = (1.0, 200.0)
+# Of the logarithm of the radius, for each CSS pixel of the wheel with Ctrl: a fifth for a notch of 400.
+_WHEEL = 0.00045
 
 
 class ToolSettings:
@@ -39,13 +45,14 @@ class ToolSettings:
         self.on_tool: Callable[[], None] = lambda: None
         """Called when another tool was taken."""
         self._tool, self._hover_on, self._detail_on = "prompt", False, False
+        self._accept_on_next = False
         self._brush_radius, self._opacity, self._contour = 8.0, 0.4, False
         self._show_tool()
         self.brush_radius = self._brush_radius
 
     @property
     def tool(self) -> str:
-        """The effect of a drag: "prompt", "brush", "erase", "select" or "proposals"."""
+        """The meaning of clicks and drags, one of `TOOLS`."""
         return self._tool
 
     @tool.setter
@@ -84,10 +91,20 @@ class ToolSettings:
         self._detail_on = bool(wanted)
         self._show_tool()
 
+    @property
+    def accept_on_next(self) -> bool:
+        """Whether a new box, or a click elsewhere, first accepts the mask that is shown."""
+        return self._accept_on_next
+
+    @accept_on_next.setter
+    def accept_on_next(self, wanted: bool) -> None:
+        self._accept_on_next = bool(wanted)
+        self._show_tool()
+
     def _show_tool(self) -> None:
         self._layout.stage.tool = self._tool
-        self._layout.stage.wants_hover = self._tool == "proposals" or (self._hover_on and self._tool == "prompt")
-        self._layout.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on)
+        self._layout.stage.wants_hover = self._tool in _HOVERING or (self._hover_on and self._tool == "prompt")
+        self._layout.show_tool(self._tool, hover=self._hover_on, detail=self._detail_on, on_next=self._accept_on_next)
 
     @property
     def brush_radius(self) -> float:
@@ -107,6 +124,11 @@ class ToolSettings:
         """Make the brush larger or smaller, by a fifth and at least by one pixel."""
         step = max(1.0, round(0.2 * self._brush_radius))
         self.brush_radius = self._brush_radius + by * step
+
+    @show_errors("The brush stays as it is")
+    def scale_brush(self, delta: float) -> None:
+        """Make the brush larger or smaller with the wheel, CSS pixels: up is less than 0 and makes it larger."""
+        self.brush_radius = self._brush_radius * exp(-_WHEEL * min(max(delta, -2000.0), 2000.0))
 
     @property
     def opacity(self) -> float:

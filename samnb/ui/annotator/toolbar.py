@@ -8,26 +8,28 @@ from typing import Any, Protocol
 import ipywidgets
 
 from ..common import style
+from .view_panel import ViewActions, ViewPanel
 
 _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
+    ("select", "mouse-pointer", "Select annotations: click, Shift-click one more, right-click: menu (V)"),
     ("brush", "paint-brush", "Brush: add to the mask by hand (B)"),
     ("erase", "eraser", "Eraser: take away from the mask by hand (E)"),
+    ("lasso", "circle-notch", "Lasso: draw round what to add, with Shift round what to take away (Q)"),
+    ("polygon", "draw-polygon", "Polygon: drag the vertices of a mask, or click a new one (U)"),
     ("proposals", "th-large", "All objects that a search finds: click or drag takes them (A)"),
 )
 # Image pixels; the keys go further.
 _BRUSH_SIZES = (1, 100)
 
 
-class ToolbarActions(Protocol):
+class ToolbarActions(ViewActions, Protocol):
     """The settings and calls of the toolbar."""
 
     tool: str
     hover_on: bool
     detail_on: bool
     brush_radius: float
-    opacity: float
-    contour: bool
 
     def previous(self) -> None: ...
     def next(self) -> None: ...
@@ -39,6 +41,7 @@ class ToolbarActions(Protocol):
     def undo(self) -> None: ...
     def redo(self) -> None: ...
     def toggle_help(self) -> None: ...
+    def toggle_accept_on_next(self) -> None: ...
 
 
 class MaskToolActions(Protocol):
@@ -47,6 +50,7 @@ class MaskToolActions(Protocol):
     def fill_holes(self) -> None: ...
     def drop_specks(self) -> None: ...
     def smooth(self) -> None: ...
+    def simplify_outline(self) -> None: ...
 
 
 class Toolbar(ipywidgets.Box):
@@ -67,8 +71,9 @@ class Toolbar(ipywidgets.Box):
         }
         self._hover = style.tool("Hover", lambda: self._toggle_hover(), "")
         self._detail = style.tool("Detail", lambda: self._toggle_detail(), "")
-        self._look = style.tool("", self.toggle_look, "How masks look: opacity, outlines", icon="adjust")
-        self._brush_extra, self._look_extra = self._make_brush(), self._make_look()
+        self._on_next = style.tool("Auto ⏎", lambda: actions.toggle_accept_on_next(), "")
+        self._look = style.tool("", self.toggle_look, "How picture and masks look, and what is drawn", icon="adjust")
+        self._brush_extra, self.view = self._make_brush(), ViewPanel(actions)
         groups = (
             _group(
                 style.tool("", lambda: actions.previous(), "Previous image (←)", icon="chevron-left"),
@@ -84,9 +89,9 @@ class Toolbar(ipywidgets.Box):
             _group(self.undo, self.redo),
             _group(*self._tools.values()),
             self._brush_extra,
-            _group(self._hover, self._detail, self._look),
-            self._look_extra,
+            _group(self._hover, self._detail, self._on_next, self._look),
             style.tool("?", lambda: actions.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
+            self.view,
         )
         super().__init__(groups)
         for name in ("samnb-row", "samnb-tools"):
@@ -94,8 +99,8 @@ class Toolbar(ipywidgets.Box):
         self.show_tool("prompt", hover=False)
         self.allow(undo=False, redo=False)
 
-    def show_tool(self, name: str, *, hover: bool, detail: bool = False) -> None:
-        """The chosen tool, and whether hover and detail are on."""
+    def show_tool(self, name: str, *, hover: bool, detail: bool = False, on_next: bool = False) -> None:
+        """The chosen tool, and whether hover, detail and accept on next are on."""
         for each, _, tooltip in _TOOLS:
             widget = self._tools[each]
             widget.tooltip = tooltip + (", taken" if each == name else "")
@@ -105,6 +110,9 @@ class Toolbar(ipywidgets.Box):
         what = "Show the model what is on the screen alone: small objects keep their detail (D)"
         self._detail.tooltip = f"{what}: {'on' if detail else 'off'}"
         style.set_class(self._detail, "samnb-chosen", detail)
+        what = "A new box, or a click elsewhere, first accepts this mask (O)"
+        self._on_next.tooltip = f"{what}: {'on' if on_next else 'off'}"
+        style.set_class(self._on_next, "samnb-chosen", on_next)
         style.show(self._brush_extra, name in ("brush", "erase"))
 
     def allow(self, *, undo: bool, redo: bool) -> None:
@@ -115,15 +123,10 @@ class Toolbar(ipywidgets.Box):
         """The brush's radius in image pixels."""
         self._fill(self._size, min(max(round(radius), _BRUSH_SIZES[0]), _BRUSH_SIZES[1]))
 
-    def show_look(self, opacity: float, contour: bool) -> None:
-        """Show the style of masks: opacity 0 to 1, outlines alone or filled."""
-        self._fill(self._opacity, round(100 * opacity))
-        self._fill(self._contour, contour)
-
     def toggle_look(self) -> None:
-        """Open or close opacity and outlines."""
-        wanted = self._look_extra.layout.display == "none"
-        style.show(self._look_extra, wanted)
+        """Open or close the panel for how picture and masks look."""
+        wanted = not self.view.is_open
+        style.show(self.view, wanted)
         style.set_class(self._look, "samnb-chosen", wanted)
 
     def _take(self, name: str) -> None:
@@ -138,19 +141,9 @@ class Toolbar(ipywidgets.Box):
     def _make_brush(self) -> ipywidgets.Box:
         low, high = _BRUSH_SIZES
         self._size = ipywidgets.IntSlider(8, low, high, 1, description="size")
-        self._size.tooltip = "Radius of the brush in image pixels ([ and ])"
+        self._size.tooltip = "Radius of the brush in image pixels ([ and ], or the wheel with Ctrl)"
         self._size.observe(lambda change: self._set("brush_radius", change["new"]), "value")
         return _hidden(self._size)
-
-    def _make_look(self) -> ipywidgets.Box:
-        self._opacity = ipywidgets.IntSlider(40, 0, 100, 5, description="opacity")
-        self._opacity.tooltip = "Opacity of masks in per cent"
-        self._opacity.observe(lambda change: self._set("opacity", change["new"] / 100), "value")
-        self._contour = ipywidgets.Checkbox(False, description="outlines only", indent=False)
-        self._contour.tooltip = "Draw the outlines of masks and leave them unfilled"
-        self._contour.layout.width = "auto"
-        self._contour.observe(lambda change: self._set("contour", change["new"]), "value")
-        return _hidden(self._opacity, self._contour)
 
     def _set(self, name: str, value: Any) -> None:
         if not self._filling:
@@ -173,10 +166,11 @@ class MaskTools(ipywidgets.Box):
                 style.tool("Fill", lambda: actions.fill_holes(), "Fill the holes of the mask"),
                 style.tool("Despeck", lambda: actions.drop_specks(), "Drop the small specks of the mask"),
                 style.tool("Smooth", lambda: actions.smooth(), "Smooth the outline of the mask"),
+                style.tool("Simplify", lambda: actions.simplify_outline(), "Make the outline from fewer vertices (S)"),
             ]
         )
         for widget in self.children:
-            widget.add_class("samnb-grow")
+            widget.add_class("samnb-tight")
         self.add_class("samnb-group")
 
     def allow(self, allowed: bool) -> None:

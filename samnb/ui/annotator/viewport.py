@@ -118,6 +118,10 @@ class Viewport:
         )
         return self._centered(center)
 
+    def centered_at(self, x: float, y: float) -> Viewport:
+        """With that image pixel in the middle of the stage, as far as the picture's edges allow."""
+        return self._centered((x, y))
+
     def resized(self, stage_size: tuple[float, float], backing: float) -> Viewport:
         """The same view on a stage of another size."""
         resized = replace(self, stage_size=stage_size, backing=backing)

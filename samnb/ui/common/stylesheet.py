@@ -56,6 +56,7 @@ _CONTROLS = """
   font-weight: 600; }
 .samnb .samnb-grow { flex: 1 1 0; }
 .samnb .samnb-button.samnb-grow { padding: 0 4px; }
+.samnb .samnb-button.samnb-tight { flex: 1 1 auto; padding: 0 3px; font-size: 12px; }
 .samnb .samnb-button i { margin: 0; }
 .samnb .samnb-chip::before, .samnb .samnb-dot { content: ""; display: inline-block; width: 10px; height: 10px;
   flex: none; border-radius: 50%; background: var(--samnb-dim); box-shadow: 0 0 0 1px rgba(128, 128, 128, .5); }
@@ -98,7 +99,9 @@ _BOARD = """
   min-height: 60px; padding: 4px 3px 3px; }
 .samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 28px; flex: none;
   overflow: visible; border-radius: var(--samnb-radius); }
-.samnb .samnb-entry:hover { background: var(--samnb-sunk); }
+.samnb .samnb-entry:is(:hover, .samnb-lit) { background: var(--samnb-sunk); }
+.samnb .samnb-entry.samnb-lit { box-shadow: inset 2px 0 0 var(--samnb-accent); }
+.samnb .samnb-crop { width: 40px; height: 28px; flex: none; margin: 1px 0 1px 3px; object-fit: contain; }
 .samnb .samnb-entry .samnb-chip { flex: 1 1 0; min-width: 0; justify-content: flex-start; border-color: transparent;
   padding: 0 6px; height: 26px; overflow: hidden; text-overflow: ellipsis; }
 .samnb .samnb-entry .samnb-chip.samnb-chosen { border-color: var(--samnb-accent); }
@@ -167,5 +170,21 @@ body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; 
 .samnb .samnb-failures li { overflow-wrap: anywhere; }
 """
 
-CSS = "".join((_THEME, _BASE, _CONTROLS, _BOARD, _NEWS)).strip()
+_PANELS = """
+.samnb .samnb-extra.samnb-view { flex: 1 1 100%; flex-flow: row wrap; gap: 4px 14px; }
+.samnb .samnb-view .widget-hslider { width: 190px; }
+.samnb .samnb-view .widget-dropdown { width: auto; }
+.samnb .samnb-view .widget-dropdown > select { width: 112px; flex: none; }
+.samnb .samnb-view .widget-dropdown .widget-label { width: auto; }
+.samnb .samnb-button.samnb-eye { width: 20px; margin-left: -6px; }
+.samnb .samnb-merge { width: 112px; }
+.samnb .samnb-attributes { display: flex; flex-flow: row wrap; gap: 4px; align-items: center; overflow: hidden; }
+.samnb .samnb-attributes > .samnb-entry { flex: 1 1 100%; }
+.samnb .samnb-attributes > .samnb-entry:hover { background: transparent; }
+.samnb .samnb-attributes > .samnb-button { height: 26px; padding: 0 8px; }
+.samnb .samnb-attributes > :is(.widget-text, .widget-dropdown) { flex: 1 1 100%; width: auto; }
+.samnb .samnb-attributes .widget-label { width: auto; min-width: 52px; max-width: 50%; text-align: left; }
+"""
+
+CSS = "".join((_THEME, _BASE, _CONTROLS, _BOARD, _NEWS, _PANELS)).strip()
 """Everything hangs below the class "samnb", so that the page around it stays as it is."""

@@ -170,9 +170,17 @@ class ReviewWidget(ipywidgets.VBox):
         self,
         *buttons: ipywidgets.Button,
         always: Sequence[ipywidgets.Button] = (),
-        below: Sequence[ipywidgets.Widget] = (),
+        instead: Sequence[ipywidgets.Widget] = (),
     ) -> None:
-        """Put the widget together; `buttons` are disabled after the last item, `always` are not."""
+        """Put the widget together.
+
+        Parameters
+        ----------
+        buttons, always : Button
+            Disabled after the last item; never disabled.
+        instead : sequence of Widget
+            In the place of the picture; shown and hidden by the subclass.
+        """
         self._buttons = buttons
         self._header, self._view, self._status = style.html(), style.html(), style.html()
         self._error_line = ErrorLine()
@@ -185,8 +193,8 @@ class ReviewWidget(ipywidgets.VBox):
         )
         own = style.html(f"<style>{_CSS}{self.css}</style>", "samnb-sheet")
         self._key_listener = KeyListener(["arrowleft", "arrowright", "u", *self._actions()], self.key)
-        parts = (style.sheet(), own, self._key_listener, self._header, self._view, tools)
-        super().__init__([*parts, self._status, self._error_line, *below])
+        parts = (style.sheet(), own, self._key_listener, self._header, self._view, *instead, tools)
+        super().__init__([*parts, self._status, self._error_line])
         self.add_class("samnb")
         self.add_class("samnb-review")
         self.layout.max_width = "960px"

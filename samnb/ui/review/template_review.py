@@ -57,16 +57,15 @@ class Review(ReviewWidget):
         self.template = template
         self.objects: list[Annotation] = list(session.to_review(dataset, template=template))
         self.annotator: Annotator | None = None
-        # As they were when they were opened in the annotator below: what becomes of them there is followed.
+        # As they were when they were opened in the annotator: what becomes of them there is followed.
         self._fixing: dict[int, Annotation] = {}
         self._mask_on, self._own_change = True, False
         self._accept = style.tool("Accept", self.accept, "It is right (A)", "samnb-answer")
         self._reject = style.tool("Reject", self.reject, "It is wrong (R)", "samnb-answer")
-        fix = style.tool("Fix", self.fix, "Change it in the annotator below (F)")
+        self._fix = style.tool("Fix", self.fix, "Change it in the annotator, or go back to the picture (F)")
         self._toggle = style.tool("Mask", self.toggle_mask, "Show or hide the mask (M)")
-        self._below = style.box()
-        style.show(self._below, False)
-        self._build(self._accept, self._reject, fix, self._toggle, below=(self._below,))
+        self._workplace, self._open_id = style.box(), 0
+        self._build(self._accept, self._reject, self._fix, self._toggle, instead=(self._workplace,))
         self._draw()
         session.changes.subscribe(self._annotations_changed)
 
@@ -82,8 +81,15 @@ class Review(ReviewWidget):
 
     @show_errors("It cannot be fixed here")
     def fix(self) -> None:
-        """Open the annotator below to edit this object; what is accepted there counts as accepted here."""
+        """Edit this object in the annotator, in place of the picture; what is accepted there counts as accepted here.
+
+        While it is open: go back to the picture.
+        """
         shown = self.shown
+        if shown is not None and shown.id == self._open_id:
+            self._open_id = 0
+            self._draw()
+            return
         if shown is None:
             self._say("nothing is left to fix")
             return
@@ -92,13 +98,14 @@ class Review(ReviewWidget):
             return
         if self.annotator is None:
             self.annotator = Annotator(self.session, image=shown.image_id)
-            self._below.children = (self.annotator,)
+            self._workplace.children = (self.annotator,)
         else:
             self.annotator.show(shown.image_id)
         self._fixing.setdefault(shown.id, shown)
         self.annotator.edit(shown.id)
-        style.show(self._below, True)
-        self._say("change it below; Enter there keeps it")
+        self._open_id = shown.id
+        self._draw()
+        self._say("change it; Enter keeps it, F goes back to the picture")
 
     @show_errors("The mask stays as it is")
     def toggle_mask(self) -> None:
@@ -202,6 +209,7 @@ class Review(ReviewWidget):
             self._undo = [step for step in self._undo if step[1].id != before.id]
             # Undo restores the values before the annotator changed them.
             self._undo.append((place, before, True))
+            self._open_id = 0
             said = "fixed, and accepted: → goes on"
         if now is not None:
             self.objects[place] = now
@@ -248,6 +256,10 @@ class Review(ReviewWidget):
 
     def _draw(self) -> None:
         super()._draw()
+        is_open = self.shown is not None and self.shown.id == self._open_id
+        style.show(self._workplace, is_open)
+        style.show(self._view, not is_open)
+        style.set_class(self._fix, "samnb-chosen", is_open)
         answer = self._answer_to(self.shown)
         style.set_class(self._toggle, "samnb-chosen", self._mask_on and self.shown is not None)
         style.set_class(self._accept, "samnb-chosen", answer == ACCEPTED)

@@ -15,6 +15,9 @@ function render({ model, el }) {
   el.classList.add("samnb-click-listener");
   let root = null;
   const onClick = (e) => {
+    // The widget of the picture keeps its class when the picture is drawn anew.
+    const larger = e.target.closest?.(".samnb-enlarge");
+    if (larger) return larger.closest(".samnb-gallery > *")?.classList.toggle("samnb-large");
     const image = e.target.closest?.("img[data-sample]");
     if (!image || !image.naturalWidth) return;
     // The picture keeps its proportions within a box of others.

@@ -12,6 +12,7 @@ from ...masks import mask_iou
 from ...templates import Template
 from ...templates.match import Match
 from ...templates.preview import Preview, Sample
+from ...templates.report import DetectionCounts
 
 SAME = 0.5
 """The IoU from which a mask is the marked object; parameters change outlines a little."""
@@ -82,6 +83,21 @@ class Feedback:
         if gone := sum(not mark.good for mark in self.all) - (len(found) - right):
             parts.append(f"{gone} bad gone")
         return "by your marks: " + " · ".join(parts)
+
+    def counts(self, template: Template, samples: Iterable[Sample]) -> DetectionCounts:
+        """What a template finds of the marked objects on these images: good ones are wanted, bad ones are wrong."""
+        total = DetectionCounts()
+        for sample in samples:
+            own = [mark for mark in self.all if mark.image_id == sample.image.id]
+            preview = sample.search(template)
+            best = [
+                (mark.good, max(mask_iou(mark.match.mask, m.mask) for m in preview.matches if mark.is_of(preview, m)))
+                for mark in own
+                if any(mark.is_of(preview, match) for match in preview.matches)
+            ]
+            found = [iou for good, iou in best if good]
+            total += DetectionCounts(sum(mark.good for mark in own), len(best), len(found), sum(found))
+        return total
 
     def applied(self, template: Template, samples: Sequence[Sample]) -> Template:
         """The template with the good ones as further examples and the bad ones as background examples.

@@ -23,8 +23,8 @@ CSS = """
 .samnb .samnb-controls { display: flex; flex-flow: column; flex: 1 1 270px; max-width: 340px; gap: 4px;
   padding: 0 3px; }
 .samnb .samnb-controls > * { flex: none; width: auto; }
-.samnb .samnb-controls .widget-hslider .widget-label { width: 118px; text-align: left; }
-.samnb .samnb-controls .widget-dropdown .widget-label { width: 118px; text-align: left; }
+.samnb .samnb-controls .widget-hslider .widget-label { width: 146px; text-align: left; }
+.samnb .samnb-controls .widget-dropdown .widget-label { width: 146px; text-align: left; }
 .samnb .samnb-gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 8px;
   flex: 3 1 420px; align-content: start; overflow: hidden; }
 .samnb .samnb-gallery figure { margin: 0; border: 1px solid var(--samnb-line); border-radius: var(--samnb-radius);
@@ -34,6 +34,14 @@ CSS = """
 .samnb .samnb-gallery .samnb-wait { box-sizing: border-box; padding: 8px; font-size: 11px; line-height: 15px;
   white-space: normal; overflow: auto; }
 .samnb .samnb-gallery figcaption { padding: 2px 6px; font-size: 11px; line-height: 16px; }
+.samnb .samnb-gallery figure { position: relative; }
+.samnb .samnb-enlarge { position: absolute; right: 4px; top: 4px; width: 24px; height: 24px; padding: 0; border: 0;
+  border-radius: 3px; background: rgba(0,0,0,.55); color: #fff; font-size: 14px; line-height: 24px; cursor: pointer;
+  opacity: 0; }
+.samnb figure:hover .samnb-enlarge, .samnb .samnb-enlarge:focus-visible,
+.samnb .samnb-large .samnb-enlarge { opacity: 1; }
+.samnb .samnb-gallery > .samnb-large { grid-column: 1 / -1; }
+.samnb .samnb-gallery > .samnb-large img { height: min(560px, 70vh); }
 .samnb .samnb-stale { opacity: .55; }
 .samnb .samnb-gallery img { cursor: pointer; }
 .samnb .samnb-marking { gap: 6px; }
@@ -81,7 +89,8 @@ def figure(
     said = _said(preview, len(unsure), marks)
     name = escape(f"{preview.image.dataset}/{preview.image.filename}: {said}", quote=True)
     image = f'<img data-sample="{number}" alt="{name}" src="{jpeg_url(shown, 80)}">'
-    return f"<figure>{image}{_caption(preview.image.filename, said)}</figure>"
+    larger = f'<button class="samnb-enlarge" title="Larger, or small again" aria-label="enlarge {name}">⤢</button>'
+    return f"<figure>{larger}{image}{_caption(preview.image.filename, said)}</figure>"
 
 
 def _draw_mark(shown: NDArray[np.uint8], mask: NDArray[np.bool_], good: bool) -> None:
@@ -101,20 +110,16 @@ def waiting(filename: str, said: str) -> str:
 
 
 def overall(previews: Sequence[Preview]) -> str:
-    """The metrics over the images annotated by hand, without the template's examples if there are others."""
+    """The metrics over the images annotated by hand; – where there are none besides the template's examples."""
     measured = [each for each in previews if each.figures is not None]
-    chosen = [each for each in measured if not each.is_example] or measured
+    chosen = [each for each in measured if not each.is_example]
     tallies = [each.figures.tally for each in chosen if each.figures is not None]
     if not tallies:
-        return "no image here is annotated by hand: no figures"
+        which = "only the examples' own images are" if measured else "no image here is"
+        return f"F1 – · precision – · recall – · IoU – ({which} annotated by hand)"
     total = sum(tallies[1:], tallies[0])
-    what = (
-        "the examples' own images"
-        if all(each.is_example for each in chosen)
-        else f"{count_text(len(chosen), 'image')} by hand"
-    )
     figures = f"F1 {total.f1:.2f} · precision {total.precision:.2f} · recall {total.recall:.2f}"
-    return f"{figures} · IoU {total.mean_iou:.2f} ({what})"
+    return f"{figures} · IoU {total.mean_iou:.2f} ({count_text(len(chosen), 'image')} by hand)"
 
 
 def _said(preview: Preview, unsure: int, marks: Mapping[int, bool]) -> str:
@@ -124,7 +129,7 @@ def _said(preview: Preview, unsure: int, marks: Mapping[int, bool]) -> str:
     if preview.matches:
         parts.append(f"score {sum(preview.scores) / len(preview.matches):.2f}")
     if preview.figures is not None:
-        parts.append(f"F1 {preview.figures.tally.f1:.2f}")
+        parts.append("F1 –" if preview.is_example else f"F1 {preview.figures.tally.f1:.2f}")
     if good := sum(marks.values()):
         parts.append(f"{good} good")
     if bad := len(marks) - good:

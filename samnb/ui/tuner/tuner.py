@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from ...cards import count_text
 from ...errors import UnknownName
 from ...images import encode_png
 from ...masks import contact_sheet
 from ...masks.drawing import OutlineCache, draw_masks
 from ...templates import STRATEGY_NAMES, Template
-from ...templates.evaluation import sweep
 from ...templates.match import Match
 from ...templates.parameters import PARAMETERS, Parameter
 from ...templates.preview import Preview, Sample, samples_of
@@ -32,9 +30,10 @@ from . import sweep_plot as sweeping
 from .click_listener import ClickListener
 from .feedback import Feedback
 from .feedback_row import FeedbackRow
+from .sweep_run import TunerSweep, run_sweep
 
 if TYPE_CHECKING:
-    from ...records import ImageRecord, ImageRef
+    from ...records import ImageRef
     from ..session_protocol import TunerSession
 
 
@@ -167,7 +166,7 @@ class Tuner(ipywidgets.VBox):
         """Try values around those of the sliders on objects annotated by hand; pick a row to set the sliders."""
         template = self.template
         self._sweep.disabled = True
-        self._say("sweep: trying 18 combinations on the images annotated by hand …")
+        self._say("sweep: trying combinations on the images annotated by hand, and on marks …")
         self._sweeper.submit(partial(self._swept, template), self._take_sweep)
 
     @show_errors("This row cannot be taken")
@@ -320,30 +319,23 @@ class Tuner(ipywidgets.VBox):
         self._draw_scores(stale=end < len(self.samples) and not all(map(_is_settled, self._previews)))
         self._search(turn, end)
 
-    def _swept(self, template: Template) -> Sweep:
+    def _swept(self, template: Template) -> TunerSweep:
         # Not the session's method, which saves a passed template.
         known = self.session.annotated_by_hand(template)
-        others = [one for one in known if not self._is_example(one.image)]
-        return sweep(template, sweeping.grid_round(template), others or known, self.session.model)
+        return run_sweep(template, known, self.samples, self.marks, self.session.model)
 
-    def _is_example(self, image: ImageRecord) -> bool:
-        return any(image.pixel_hash in each.pixel_hashes for each in self.saved.categories)
-
-    def _take_sweep(self, result: Any, error: Exception | None) -> None:
+    def _take_sweep(self, found: Any, error: Exception | None) -> None:
         self._sweep.disabled = False
         if error is not None:
             self.show_error("The sweep failed", error)
             return
-        self.result = result
+        self.result = result = found.result
         rows = ((sweeping.row_text(row), n) for n, row in enumerate(result.rows))
         self._rows.options = [(sweeping.head_text(result.rows[0]), -1), *rows]
         self._plot.value = sweeping.plot(result)
         style.show(self._rows, True)
         style.show(self._plot, True)
-        known = self.session.annotated_by_hand(self.saved)
-        own = all(self._is_example(one.image) for one in known)
-        on = "the examples' own images" if own else count_text(result.images, "image")
-        self._say(f"sweep: {len(result.rows)} combinations on {on}, the best F1 {result.rows[0].tally.f1:.3f}")
+        self._say(found.said)
 
     # -- drawing -----------------------------------------------------------------------------------
 
@@ -360,7 +352,9 @@ class Tuner(ipywidgets.VBox):
         self._sliders = {parameter.name: self._slider(parameter) for parameter in _SLIDERS}
         self._compare = style.tool("Before", self.toggle_before, "Show what the saved version finds")
         self._save = style.tool("Save", self.save, "A new version of the template", "samnb-primary")
-        self._sweep = style.tool("Sweep", self.sweep, "Try values round these on what was annotated by hand")
+        self._sweep = style.tool(
+            "Sweep", self.sweep, "Try values round these on what was annotated by hand, and on marks"
+        )
         self._rows = ipywidgets.Select(options=[("", -1)], rows=9, description="")
         self._rows.tooltip = "Results of the sweep: pick a row to set the sliders"
         self._rows.observe(self._on_row, "value")
@@ -409,7 +403,7 @@ class Tuner(ipywidgets.VBox):
         least, most, step = parameter.slider
         kind = ipywidgets.IntSlider if parameter.integer else ipywidgets.FloatSlider
         options: dict[str, Any] = {} if parameter.integer else {"readout_format": ".2f"}
-        slider = kind(min=least, max=most, step=step, tooltip=parameter.help, **options)
+        slider = kind(min=least, max=most, step=step, tooltip=f"{parameter.help} ({parameter.name})", **options)
         slider.observe(self._on_slider, "value")
         return slider
 
@@ -422,7 +416,7 @@ class Tuner(ipywidgets.VBox):
                 name, slider = parameter.name, self._sliders[parameter.name]
                 value = self._values[name]
                 slider.min, slider.max = min(slider.min, _like(slider, value)), max(slider.max, _like(slider, value))
-                slider.description, slider.value = name, _like(slider, value)
+                slider.description, slider.value = parameter.label, _like(slider, value)
                 style.show(slider, parameter.is_used_by(self._strategy) and self._matters(name))
         finally:
             self._setting = False
@@ -438,7 +432,9 @@ class Tuner(ipywidgets.VBox):
     def _on_slider(self, change: Any) -> None:
         if not self._setting:
             name = next(name for name, slider in self._sliders.items() if slider is change["owner"])
-            self.set(**{name: change["new"]})
+            # The page rounds to the slider's step when it draws it: that is no new value.
+            if abs(change["new"] - self._values[name]) > 0.501 * change["owner"].step:
+                self.set(**{name: change["new"]})
 
     @show_errors("The choice did nothing")
     def _on_strategy(self, change: Any) -> None:

@@ -1,0 +1,83 @@
+"""Directives that write parts of the reference from the code itself: ``samnb-commands``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+
+class Commands(SphinxDirective):
+    """Every command of the command line, with its usage and its options, from argparse."""
+
+    def run(self) -> list[nodes.Node]:
+        """Sections, one for each command."""
+        from samnb.cli import _parser
+
+        return list(map(self._section, commands(_parser())))
+
+    def _section(self, command: tuple[argparse.ArgumentParser, str]) -> nodes.section:
+        parser, summary = command
+        section = nodes.section(ids=[nodes.make_id(parser.prog)])
+        section += nodes.title(text=parser.prog)
+        section += nodes.paragraph(text=sentence(parser.description or summary))
+        section += nodes.literal_block(text=usage(parser), language="text")
+        rows = [(invocation(action), action.help or "") for action in parser._actions if shown(action)]
+        if rows:
+            section += _definitions(rows)
+        self.state.document.note_implicit_target(section)
+        return section
+
+
+def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, str]]:
+    """Every parser that runs something, and its help, in the order of the help."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, child in action.choices.items():
+                inner = list(commands(child))
+                yield from inner or [(child, helps.get(name, ""))]
+
+
+def usage(parser: argparse.ArgumentParser) -> str:
+    """The usage on lines of at most 96 characters, whatever the terminal of the build."""
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=96)
+    return parser.format_usage().removeprefix("usage: ").rstrip()
+
+
+def invocation(action: argparse.Action) -> str:
+    """How an argument is written, such as ``--to SIZE``."""
+    metavar = action.metavar or action.dest.upper()
+    value = " ".join(metavar) if isinstance(metavar, tuple) else metavar
+    if not action.option_strings:
+        return value if action.metavar else action.dest
+    names = ", ".join(action.option_strings)
+    return names if action.nargs == 0 else f"{names} {value}"
+
+
+def shown(action: argparse.Action) -> bool:
+    """Whether the reference lists an argument: not the help, not what is hidden."""
+    return action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)
+
+
+def sentence(text: str) -> str:
+    """A help text as a sentence."""
+    text = " ".join(text.split())
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "…")) else ".")
+
+
+def _definitions(rows: list[tuple[str, str]]) -> nodes.definition_list:
+    listed = nodes.definition_list()
+    for name, text in rows:
+        term = nodes.term("", "", nodes.literal(text=name))
+        listed += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph(text=text or "Required.")))
+    return listed
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the directives with Sphinx."""
+    app.add_directive("samnb-commands", Commands)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,175 @@
+"""The methods of `samnb.session.Session` about stacks, views of scientific pictures, and pixel sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ..catalog import Catalog
+from ..errors import ImageError
+from ..images.lazy import PixelMapping, PixelSize, View
+from ..images.lazy.source import BaseSource
+from ..images.lazy.view_files import ViewFile, read_view
+from ..ingest.add import new_image
+from ..ingest.library import ImageLibrary
+from ..ingest.pixel_sizes import pixel_sizes, set_pixel_size
+from ..ingest.sources import store_bytes
+from ..ingest.views import relative_to, save_details
+from ..records import ImageRecord, ImageRef
+from .annotation import Annotation, Annotations
+from .changes import AnnotationChanges
+from .service import AnnotationService
+
+
+class StackMethods:
+    """Pictures of a stack, what is shown of their channels, and the size of their pixels."""
+
+    catalog: Catalog
+    folder: Path
+    changes: AnnotationChanges
+    _annotations: AnnotationService
+    _library: ImageLibrary
+
+    def stack_of(self, image: ImageRef) -> list[ImageRecord]:
+        """The images of a stack in their order, by any of them; of an image in no stack, itself.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, numpy as np, tifffile, samnb
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> tifffile.imwrite(folder / "z.tif", np.zeros((3, 40, 50), np.uint8), imagej=True, metadata={"axes": "ZYX"})
+        >>> session = samnb.Session(folder / "session")
+        >>> _ = session.add(folder / "z.tif", stack=True, show=False)
+        >>> [image.filename for image in session.stack_of("z.tif[z=1]")]
+        ['z.tif[z=0]', 'z.tif[z=1]', 'z.tif[z=2]']
+        >>> session.close()
+        """
+        return [record for record, _ in self.catalog.stack_of(self._library.image(image).id)]
+
+    def copy_objects(
+        self, image: ImageRef, to: ImageRef | Iterable[ImageRef], *, annotations: Iterable[Annotation] | None = None
+    ) -> Annotations:
+        """Copy the objects of an image to other images of the same size, as made by hand.
+
+        Parameters
+        ----------
+        image : image reference
+        to : image reference or an iterable of these
+            Such as ``session.stack_of(image)``; the image itself is left out.
+        annotations : iterable of Annotation, optional
+            Only these; default: all of the image.
+
+        Raises
+        ------
+        ImageError
+            An image has another size; nothing is copied.
+        """
+        record = self._library.image(image)
+        targets = [to] if isinstance(to, str | Path | ImageRecord) else list(to)
+        records = [one for one in map(self._library.image, targets) if one.id != record.id]
+        found = (
+            self._annotations.find(category=None, image=record, dataset=None) if annotations is None else annotations
+        )
+        objects = list(found)
+        for one in records:
+            if one.size_hw != record.size_hw:
+                raise ImageError(
+                    f"{one.filename}: {one.width} x {one.height} pixels, and {record.filename} has {record.width} x "
+                    f"{record.height}. Objects are copied between images of one size."
+                )
+        return Annotations(new for one in records for new in self._annotations.copy(objects, one))
+
+    def pixel_size(self, image: ImageRef) -> PixelSize | None:
+        """The size of a pixel in µm: as set by `set_pixel_size`, else as the file states it; None: unknown."""
+        record = self._library.image(image)
+        return pixel_sizes(self.catalog, [record])[record.id]
+
+    def set_pixel_size(
+        self,
+        x_um: float,
+        y_um: float | None = None,
+        *,
+        z_um: float | None = None,
+        dataset: str | None = None,
+        images: Iterable[ImageRef] | None = None,
+    ) -> None:
+        """State the size of a pixel, for files that do not, or state it wrongly.
+
+        Parameters
+        ----------
+        x_um, y_um, z_um : float
+            Width, height (default: the width) and distance of slices, in µm.
+        dataset : str, optional
+        images : iterable of image references, optional
+            Default: all images.
+
+        Raises
+        ------
+        ImageError
+            Not above 0.
+        """
+        selected = self._library.select(dataset, images)
+        set_pixel_size(self.catalog, selected, x_um, y_um, z_um)
+        for image in selected:
+            self.changes.emit(image.id)
+
+    def mapping(self, image: ImageRef) -> PixelMapping | None:
+        """How the values of a picture became pixels; None for an image whose file's pixels are shown as they are."""
+        view = read_view(self._library.image(image).path)
+        return None if view is None else view.mapping
+
+    def open_source(self, image: ImageRef) -> tuple[BaseSource, ViewFile]:
+        """The file of an image, open to be read in parts, and which part of it the image shows. Close the file.
+
+        Raises
+        ------
+        ImageError
+            It is no scientific picture (TIFF, OME-Zarr, DICOM, HEIC), or cannot be read.
+        """
+        record = self._library.image(image)
+        view = read_view(record.path)
+        if view is not None:
+            return view.open(record.path), view
+        from ..images.lazy import open_source
+
+        source = open_source(record.path)
+        at = tuple((axis.name, 0) for axis in source.description.stack)
+        return source, ViewFile(record.path, at, View().mapping(source), relative_to(record.path, self.folder))
+
+    def use_view(self, image: ImageRef, view: View | PixelMapping, *, whole_stack: bool = True) -> list[ImageRecord]:
+        """Show an image, and encode it from now on, by other channels, limits or gamma; its annotations stay.
+
+        The pixels change, so the image gets another pixel hash and key. An earlier view finds its embeddings again.
+
+        Parameters
+        ----------
+        image : image reference
+        view : View or PixelMapping
+            Of a `View`, the place in the stack does not count.
+        whole_stack : bool
+            Show all images of the stack so, so that they can be compared.
+
+        Returns
+        -------
+        list of ImageRecord
+            The images as they are now.
+        """
+        record = self._library.image(image)
+        group = self.stack_of(record) if whole_stack else [record]
+        source, own = self.open_source(record)
+        with source:
+            places = [dict(one.at) for one in (read_view(other.path) or own for other in group)]
+            mapping = view if isinstance(view, PixelMapping) else view.mapping(source, places)
+        renewed = {}
+        for other in group:
+            shown = replace(read_view(other.path) or own, mapping=mapping)
+            stored = store_bytes(self.folder, shown.name, shown.as_bytes())
+            new = new_image(Path(stored.path))
+            renewed[other.id] = replace(new, embedding_cached=self._library.is_cached(new))
+        records = self.catalog.renew_images(renewed)
+        save_details(self.catalog, records)
+        for one in records:
+            self.changes.emit(one.id)
+        order = {other.id: place for place, other in enumerate(group)}
+        return sorted(records, key=lambda one: order[one.id])

@@ -1,0 +1,134 @@
+"""Pictures of a stack, and pictures shown by a chosen view, as files that can be added: one view file each."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..catalog import Catalog
+from ..errors import ImageError, UnknownName
+from ..images.lazy import SourceDescription, View, is_lazy, open_source
+from ..images.lazy.opening import is_zarr
+from ..images.lazy.view_files import ViewFile, read_view
+from ..printable import printable
+from ..records import Failure, ImageDetails, ImageRecord
+from .pixel_sizes import BY_FILE, BY_HAND, size_in_file
+from .sources import Item, Rejected, store_bytes
+
+Stack = bool | str | Sequence[str] | None
+
+
+@dataclass
+class ViewWriter:
+    """Turns sources into view files, where a stack or a view is asked for, or the source is a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The session's.
+    stack : bool, str or sequence of str
+        The axes of which every picture is an image: True for all, None for none.
+    view : View or None
+    """
+
+    folder: Path
+    stack: Stack = None
+    view: View | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def of(self, item: Item) -> Iterator[Item]:
+        """The item itself, or the view files of the pictures in it."""
+        if not isinstance(item, str) or not (self.stack or self.view is not None or is_zarr(item)):
+            yield item
+        elif not is_lazy(item):
+            if self.view is None:
+                yield item  # a picture without a stack, among others
+            else:
+                reason = "a view needs a TIFF, OME-Zarr, DICOM or HEIC file: add it without view="
+                yield Rejected(item, reason)
+        else:
+            try:
+                yield from self._views_of(item)
+            except ImageError as error:
+                yield Rejected(item, Failure.of(item, error).reason)
+            except UnknownName as error:
+                yield Rejected(item, str(error))
+
+    def _views_of(self, path: str) -> Iterator[Item]:
+        view = self.view or View()
+        with open_source(path) as source:
+            about = source.description
+            axes = self._axes(about)
+            places = list(_places(about, axes, view.at))
+            if len(places) == 1 and self.view is None and not os.path.isdir(path):
+                yield path
+                return
+            mapping = view.mapping(source, places)
+        self.notes.append(_note(about, axes, len(places), str(mapping)))
+        relative = relative_to(path, self.folder)
+        for place in places:
+            file = ViewFile(path, tuple(place.items()), mapping, relative)
+            yield store_bytes(self.folder, file.name, file.as_bytes())
+
+    def _axes(self, about: SourceDescription) -> list[str]:
+        names = [axis.name for axis in about.stack]
+        if self.stack is True:
+            return [name for name in names if name not in (self.view or View()).at]
+        wanted = [self.stack] if isinstance(self.stack, str) else list(self.stack or ())
+        for name in wanted:
+            if name not in names:
+                raise UnknownName(f"axis of {about.path}:", str(name), names or ["none: it is a single picture"])
+        return wanted
+
+
+def relative_to(path: str, folder: Path) -> str:
+    """A path from a folder, with slashes; "" on another drive of Windows."""
+    try:
+        return os.path.relpath(path, folder).replace(os.sep, "/")
+    except ValueError:
+        return ""
+
+
+def _places(about: SourceDescription, axes: Sequence[str], at: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """The places of the stack, the last axis fastest; `at` for the axes that are not gone through."""
+    for name in at:
+        if name not in [axis.name for axis in about.stack]:
+            raise UnknownName(f"axis of {about.path}:", name, [axis.name for axis in about.stack] or ["none"])
+    ranges = [range(axis.size) if axis.name in axes else (int(at.get(axis.name, 0)),) for axis in about.stack]
+    for place in itertools.product(*ranges):
+        yield dict(zip((axis.name for axis in about.stack), place, strict=True))
+
+
+def _note(about: SourceDescription, axes: Sequence[str], count: int, shown: str) -> str:
+    name = printable(os.path.basename(about.path))
+    left = [f"{axis.name} has {axis.size:,}, of which one was taken" for axis in about.stack if axis.name not in axes]
+    unused = [f"{len(about.channels)} channels"] if len(about.channels) > 1 else []
+    what = f"{count:,} pictures of its stack" if count > 1 else "one picture"
+    return "; ".join([f"{name}: {what}, {shown}", *unused, *left, *about.notes])
+
+
+def details_of(image_path: str) -> ImageDetails | None:
+    """The stack, mapping and pixel size of a view file; None for another file."""
+    view = read_view(image_path)
+    if view is None:
+        return None
+    # Of many pictures of one source, the header is read once.
+    size = size_in_file(view.path_from(image_path))
+    details = ImageDetails(view.source if view.at else "", dict(view.at), view.mapping.as_dict())
+    if size is None:
+        return details
+    return replace(details, x_um=size.x_um, y_um=size.y_um, z_um=size.z_um, size_from=BY_FILE)
+
+
+def save_details(catalog: Catalog, images: Iterable[ImageRecord]) -> None:
+    """Keep the stack, mapping and pixel size of those images that are views; a size set by hand stays."""
+    found = {image.id: details for image in images if (details := details_of(image.path)) is not None}
+    before = catalog.image_details(found)
+    for key, one in before.items():
+        if one.size_from == BY_HAND:
+            found[key] = replace(found[key], x_um=one.x_um, y_um=one.y_um, z_um=one.z_um, size_from=BY_HAND)
+    if found:
+        catalog.save_image_details(found)

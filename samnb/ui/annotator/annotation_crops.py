@@ -1,0 +1,72 @@
+"""`AnnotationCrops`: a small picture of each annotation in view of the list, made on a worker and kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
+
+from ..common.background import LatestOnlyWorker
+from ..common.thumbnails import mask_thumbnail
+from .annotation_outlines import version_of
+
+if TYPE_CHECKING:
+    from ...annotations.annotation import Annotation
+    from ...records import ImageRecord
+    from ..session_protocol import AnnotatorSession
+
+_log = logging.getLogger("samnb.widgets")
+
+# (width, height), twice the CSS pixels of a row: sharp on a HiDPI screen.
+_SIZE = (80, 56)
+_KEPT = 1000
+
+_Key = tuple[object, ...]
+
+
+class AnnotationCrops:
+    """Makes the crops that are missing; the list gets them when they are ready.
+
+    Parameters
+    ----------
+    session : AnnotatorSession
+        Its pixels are read on the worker.
+    on_ready : callable
+        Called with the PNG of each annotation, by id, also of those that were there already.
+    """
+
+    def __init__(self, session: AnnotatorSession, *, on_ready: Callable[[Mapping[int, bytes]], None]):
+        self._session, self._on_ready = session, on_ready
+        self.worker = LatestOnlyWorker()
+        self._kept: LRUCache[_Key, bytes] = LRUCache(_KEPT)
+
+    def want(self, image: ImageRecord, annotations: Iterable[tuple[Annotation, str]]) -> None:
+        """Make the crops of these annotations, each with its "#rrggbb" colour."""
+        wanted = {_key(image, a, color): (a, color) for a, color in annotations if a.mask.shape == image.size_hw}
+        there = {a.id: self._kept[key] for key, (a, _) in wanted.items() if key in self._kept}
+        if there:
+            self._on_ready(there)
+        missing = {key: each for key, each in wanted.items() if key not in self._kept}
+        if missing:
+            self.worker.submit(partial(self._made, image, missing), partial(self._take, image))
+
+    def _made(
+        self, image: ImageRecord, missing: Mapping[_Key, tuple[Annotation, str]]
+    ) -> dict[_Key, tuple[int, bytes]]:
+        pixels = self._session.pixels(image)
+        return {key: (a.id, mask_thumbnail(pixels, a.mask, color, _SIZE)) for key, (a, color) in missing.items()}
+
+    def _take(self, image: ImageRecord, made: dict[_Key, tuple[int, bytes]] | None, error: Exception | None) -> None:
+        if made is None:
+            # The rows stay without; the picture itself says on the stage what is wrong with it.
+            _log.warning("no crops of the annotations on %s", image.filename, exc_info=error)
+            return
+        self._kept.update({key: crop for key, (_, crop) in made.items()})
+        self._on_ready(dict(made.values()))
+
+
+def _key(image: ImageRecord, annotation: Annotation, color: str) -> _Key:
+    return image.id, image.pixel_hash, annotation.id, version_of(annotation), color

@@ -1,0 +1,73 @@
+"""Methods of the annotator that are those of its parts: of the flow from object to object, and of the view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from .attribute_actions import AttributeActions
+from .image_progress import ImageProgress
+from .repeat import Repeater
+from .tool_settings import ToolSettings
+from .unsure import UnsureActions
+from .view_settings import ViewSettings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def method_of(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A part's method as one of the annotator's, called with the lock held."""
+
+    @wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            return method(getattr(self, part), *args, **kwargs)
+
+    return call
+
+
+def property_of(part: str, owner: type, name: str) -> Any:
+    """A part's property as one of the annotator's."""
+
+    def get(self: Any) -> Any:
+        return getattr(getattr(self, part), name)
+
+    def put(self: Any, value: Any) -> None:
+        with self._lock:
+            setattr(getattr(self, part), name, value)
+
+    return property(get, put, doc=getattr(owner, name).__doc__)
+
+
+class FlowMethods:
+    """From object to object, and from image to image."""
+
+    same_again = method_of("_repeater", Repeater.same_again)
+    toggle_accept_on_next = method_of("_repeater", Repeater.toggle_accept_on_next)
+    accept_on_next = property_of("_settings", ToolSettings, "accept_on_next")
+    approve = method_of("_unsure", UnsureActions.approve)
+    reject = method_of("_unsure", UnsureActions.reject)
+    set_attribute = method_of("_attributes", AttributeActions.set_attribute)
+    add_attribute = method_of("_attributes", AttributeActions.add_attribute)
+    mark_image = method_of("_progress", ImageProgress.mark_image)
+    copy_to_next = method_of("_progress", ImageProgress.copy_to_next)
+
+
+class ViewMethods:
+    """How picture and annotations are shown."""
+
+    color_by = property_of("_view", ViewSettings, "color_by")
+    toggle_color_by = method_of("_view", ViewSettings.toggle_color_by)
+    hidden_categories = property_of("_view", ViewSettings, "hidden_categories")
+    toggle_category = method_of("_view", ViewSettings.toggle_category)
+    hide_masks = method_of("_view", ViewSettings.hide_masks)
+    overlap = property_of("_view", ViewSettings, "overlap")
+    crosshair = property_of("_view", ViewSettings, "crosshair")
+    toggle_crosshair = method_of("_view", ViewSettings.toggle_crosshair)
+    change_opacity = method_of("_view", ViewSettings.change_opacity)
+    brightness = property_of("_view", ViewSettings, "brightness")
+    contrast = property_of("_view", ViewSettings, "contrast")
+    channel = property_of("_view", ViewSettings, "channel")
+    reset_picture = method_of("_view", ViewSettings.reset_picture)

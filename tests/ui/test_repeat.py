@@ -1,0 +1,125 @@
+"""Accept on the next object, and the same again here."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from samnb.ui.annotator.annotator import Annotator
+from tests.support.fake_session import FakeSession
+
+
+@pytest.fixture
+def session():
+    return FakeSession(sizes=[(300, 200)])
+
+
+@pytest.fixture
+def annotator(session):
+    widget = Annotator(session)
+    yield widget
+    widget.close()
+
+
+def test_a_new_box_accepts_the_mask_before_it(annotator, session):
+    annotator.key("o")
+    annotator.drag_box(20, 20, 40, 40)
+    annotator.wait()
+    annotator.drag_box(100, 20, 120, 40)
+    annotator.wait()
+    assert [a.category for a in session.kept] == ["object"]
+    assert annotator.prompt.box == (100, 20, 120, 40)
+    annotator.drag_box(200, 20, 220, 40)
+    annotator.accept()
+    annotator.wait()
+    assert len(session.kept) == 3
+    annotator.undo()
+    assert len(session.kept) == 2
+    assert annotator.prompt.box == (200, 20, 220, 40)
+
+
+def test_without_the_option_a_box_replaces_the_one_before(annotator, session):
+    annotator.drag_box(20, 20, 40, 40)
+    annotator.wait()
+    annotator.drag_box(100, 20, 120, 40)
+    annotator.wait()
+    assert session.kept == []
+
+
+def test_a_click_nearby_refines_and_one_elsewhere_begins_the_next(annotator, session):
+    annotator.accept_on_next = True
+    annotator.click(100, 100)  # a disc of radius 20
+    annotator.wait()
+    annotator.click(115, 100)
+    annotator.wait()
+    assert session.kept == []
+    assert len(annotator.prompt.points) == 2
+    annotator.click(200, 100)
+    annotator.wait()
+    assert len(session.kept) == 1
+    assert annotator.prompt.points == ((200, 100),)
+    annotator.click(20, 20, background=True)
+    annotator.wait()
+    assert len(session.kept) == 1
+
+
+def test_a_hand_faster_than_the_model_loses_nothing(annotator, session):
+    annotator.accept_on_next = True
+    session.gate = threading.Event()
+    for x in (20, 100, 180):
+        annotator.drag_box(x, 20, x + 20, 40)
+    assert session.kept == []
+    session.gate.set()
+    for _ in range(4):
+        annotator.wait()
+    assert [a.prompt.box[0] for a in session.kept] == [20, 100]
+    assert annotator.prompt.box == (180, 20, 200, 40)
+
+
+def test_what_waits_is_forgotten_when_the_mask_fails(annotator, session):
+    annotator.accept_on_next = True
+    session.gate, session.error = threading.Event(), RuntimeError("out of memory")
+    annotator.drag_box(20, 20, 40, 40)
+    annotator.drag_box(100, 20, 120, 40)
+    session.gate.set()
+    annotator.wait()
+    assert "out of memory" in annotator.error
+    session.error = None
+    annotator.drag_box(200, 20, 220, 40)
+    annotator.wait()
+    assert session.kept == []
+    assert annotator.prompt.box == (200, 20, 220, 40)
+
+
+def test_the_same_again_is_as_large_as_the_last_and_of_its_category(annotator, session):
+    annotator.key("r")
+    assert "accept an object first" in annotator.status
+    annotator.category = "coin"
+    annotator.drag_box(20, 30, 40, 60)
+    annotator.wait()
+    annotator.accept()
+    _, _, width, height = session.kept[0].bbox
+    annotator.category = "hole"
+    annotator.same_again(150, 100)
+    annotator.wait()
+    assert annotator.prompt.box == (150 - width / 2, 100 - height / 2, 150 + width / 2, 100 + height / 2)
+    assert annotator.category == "coin"
+    annotator.accept_on_next = True
+    annotator.same_again(299, 199)
+    annotator.wait()
+    assert len(session.kept) == 2
+    assert annotator.prompt.box[2:] == (300, 200)
+
+
+def test_its_key_takes_the_place_of_the_pointer(annotator, session):
+    annotator.drag_box(20, 30, 40, 60)
+    annotator.wait()
+    annotator.accept()
+    listen = annotator._layout.stage._on_events
+    listen([{"event": "key", "key": "r"}])
+    assert "put the pointer on the picture" in annotator.status
+    listen([{"event": "key", "key": "r", "x": 0.5, "y": 0.5}])
+    annotator.wait()
+    x0, y0, x1, y1 = annotator.prompt.box
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((150, 100), abs=1)
