@@ -181,8 +181,8 @@ def _guided(decoder: PromptDecoder, similarity: NDArray[np.float32], weight: flo
             if "guidance" not in str(error):
                 raise
             raise TemplateError(
-                "guidance: this model's attention cannot be drawn anywhere; set guidance=0, or use tiny, MobileSAM or "
-                "one of segment-anything's own models."
+                "guidance: this model's attention cannot be drawn anywhere; set guidance=0, or use MobileSAM or one "
+                "of segment-anything's own models."
             ) from error
 
     return PromptDecoder(decoder.decode, proposer(decode))

@@ -24,6 +24,7 @@ from samnb.templates.features import (
 )
 from samnb.templates.preview import DECODED_ROOM, Sample
 from samnb.templates.strategies import find_objects
+from tests.support.earlier_tiny import EARLIER_TINY
 from tests.support.export_work import image
 from tests.templates.test_strategies import GREEN, GREY, MODEL, RED, example_of, red_template, scene, truth
 
@@ -233,7 +234,8 @@ def test_room_for_answers_is_kept_to_whatever_their_sizes():
 
 @pytest.fixture(scope="module")
 def tiny_model():
-    return load_model("tiny")
+    """The earlier net: it has an attention that guidance can draw to the object."""
+    return load_model("tiny", checkpoint=EARLIER_TINY)
 
 
 @pytest.fixture(scope="module")
