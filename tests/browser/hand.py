@@ -61,9 +61,8 @@ class Hand:
             self.page.mouse.up()
 
     def press(self, key: str) -> None:
-        """A key while the pointer is over the picture."""
-        box = self.stage.bounding_box()
-        self.page.mouse.move(box["x"] + 8, box["y"] + 8)
+        """A key while the picture has the focus."""
+        self.stage.locator(".samnb-pointer-listener").focus()
         self.page.keyboard.press(key)
 
     def colours(self) -> dict[str, int] | None:
