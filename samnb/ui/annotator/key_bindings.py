@@ -95,8 +95,8 @@ KEYS: tuple[Key, ...] = (
     Key(_TOOLS, "[ ]", "smaller, larger brush (also Ctrl wheel)", ("[",), "resize_brush", (-1,)),
     Key(_TOOLS, "", "", ("]",), "resize_brush", (+1,)),
     Key(_TOOLS, "H", "hover: the mask under the mouse, before a click", ("h",), "toggle_hover"),
-    Key(_TOOLS, "X", "click at the keyboard's cursor (Shift X: shift-click)", ("x",), "click_at_cursor", shift=False),
-    Key(_TOOLS, "", "", ("x",), "click_at_cursor", (True,), shift=True),
+    Key(_TOOLS, "I", "click at the keyboard's cursor (Shift I: shift-click)", ("i",), "click_at_cursor", shift=False),
+    Key(_TOOLS, "", "", ("i",), "click_at_cursor", (True,), shift=True),
     *(Key(_TOOLS, *_cursor_text(name), (name,), "move_cursor", way, shift=True) for name, way in _ARROWS.items()),
     *(
         Key(_TOOLS, "", "", (name,), "move_cursor", (*way, True), ctrl=True, shift=True)
