@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...masks import mask_polygons
 from ...records import UNSURE
+from ..common import style
 from ..common.error_line import show_errors
 from .annotation_crops import AnnotationCrops
 from .annotation_list import AnnotationRow
@@ -178,8 +179,7 @@ class Renderer:
     def draw_preview(self, found: Outlines | None) -> None:
         """The mask that a click at the pointer would give, or none."""
         with self._lock:
-            color = self._palette.color(self._palette.chosen)
-            self._layout.stage.show_hover(Shape(found, color) if found else None)
+            self._layout.stage.show_hover(Shape(found, style.ACCENT) if found else None)
 
     def draw_buttons(self) -> None:
         """Enable or disable the buttons."""
