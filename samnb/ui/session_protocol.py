@@ -42,9 +42,17 @@ class WidgetSession(Protocol):
     def category_records(self) -> list[CategoryRecord]: ...
 
 
-class AnnotatorSession(WidgetSession, Protocol):
+class UploadSession(Protocol):
+    """For the upload."""
+
+    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob: ...
+
+
+class AnnotatorSession(WidgetSession, UploadSession, Protocol):
     """For the annotator: predictions, annotations, categories, and notifications of changes."""
 
+    @property
+    def model(self) -> Model: ...
     @property
     def changes(self) -> Signal:
         """Called with the id of the image whose annotations changed; "" for any image."""
@@ -124,7 +132,6 @@ class AnnotatorSession(WidgetSession, Protocol):
     def image_states(self, dataset: str | None = None) -> dict[str, str]: ...
     def note_opened(self, image: ImageRef) -> None: ...
     def opened_last(self, dataset: str | None = None) -> ImageRecord | None: ...
-    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob: ...
 
 
 class ReviewSession(AnnotatorSession, Protocol):
@@ -161,9 +168,3 @@ class TunerSession(WidgetSession, Protocol):
     def save_template(self, template: Template) -> Template: ...
     def template_features(self, image: ImageRef, template: Template) -> ImageFeatures: ...
     def annotated_by_hand(self, template: Template) -> list[LabelledImage]: ...
-
-
-class UploadSession(Protocol):
-    """For the upload."""
-
-    def add_job(self, source: Any, *, dataset: str = "default", show: bool = True) -> IngestJob: ...

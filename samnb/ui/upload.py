@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -29,10 +30,14 @@ class Upload(ipywidgets.VBox):
     session : Session
     dataset : str
         The dataset of the pictures.
+    on_added : callable, optional
+        Called after files were added.
     """
 
-    def __init__(self, session: UploadSession, *, dataset: str = "default"):
-        self.session, self.dataset = session, dataset
+    def __init__(
+        self, session: UploadSession, *, dataset: str = "default", on_added: Callable[[], None] = lambda: None
+    ):
+        self.session, self.dataset, self._on_added = session, dataset, on_added
         self.job: IngestJob | None = None
         self._files = ipywidgets.FileUpload(
             accept=",".join([*sorted(IMAGE_SUFFIXES), ".zip"]),
@@ -95,6 +100,7 @@ class Upload(ipywidgets.VBox):
         # Emptied, so that the bytes are released, and choosing the same files again is a change.
         self._files.value = ()
         self._files.disabled = False
+        self._on_added()
 
     def __repr__(self) -> str:
         return f"<Upload to {self.dataset!r}>"

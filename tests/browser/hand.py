@@ -9,15 +9,28 @@ from tests.support.waiting import wait_until
 
 from .lab import NotebookPage
 
-# Coloured pixels of a grey picture: the mask in hand is blue, the first category orange.
+# Coloured pixels of a grey picture: prompts and previews are blue, the first category orange. The mask in hand has its
+# category's colour; what lies inside its moving dashes is counted as blue.
 _COLOURED = """() => {
   const canvas = document.querySelector(".samnb-stage canvas");
   if (!canvas || !canvas.width) return null;
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const dashes = document.querySelector(".samnb-stage .samnb-dashes");
+  let inside = null;
+  if (dashes?.getAttribute("d")) {
+    const box = dashes.ownerSVGElement.viewBox.baseVal, cover = new OffscreenCanvas(canvas.width, canvas.height);
+    const paint = cover.getContext("2d");
+    paint.scale(canvas.width / box.width, canvas.height / box.height);
+    const path = new Path2D(dashes.getAttribute("d"));
+    paint.lineWidth = 4;
+    paint.fill(path, "evenodd");
+    paint.stroke(path);
+    inside = paint.getImageData(0, 0, canvas.width, canvas.height).data;
+  }
   const seen = {blue: 0, orange: 0, grey: 0, empty: 0};
   for (let i = 0; i < data.length; i += 4) {
-    const [r, b] = [data[i], data[i + 2]];
-    seen[data[i + 3] === 0 ? "empty" : b > r + 25 ? "blue" : r > b + 25 ? "orange" : "grey"]++;
+    const [r, b] = [data[i], data[i + 2]], warm = inside && inside[i + 3] ? "blue" : "orange";
+    seen[data[i + 3] === 0 ? "empty" : b > r + 25 ? "blue" : r > b + 25 ? warm : "grey"]++;
   }
   return seen;
 }"""
@@ -61,9 +74,8 @@ class Hand:
             self.page.mouse.up()
 
     def press(self, key: str) -> None:
-        """A key while the pointer is over the picture."""
-        box = self.stage.bounding_box()
-        self.page.mouse.move(box["x"] + 8, box["y"] + 8)
+        """A key while the picture has the focus."""
+        self.stage.locator(".samnb-pointer-listener").focus()
         self.page.keyboard.press(key)
 
     def colours(self) -> dict[str, int] | None:

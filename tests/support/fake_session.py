@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -122,6 +123,7 @@ class FakeSession:
     declared: list = field(default_factory=list)
     changes: AnnotationChanges = field(default_factory=AnnotationChanges)
     encoding_changes: AnnotationChanges = field(default_factory=AnnotationChanges)
+    model: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(name="tiny"))
 
     def __post_init__(self):
         self._times, self._ids = itertools.count(1), itertools.count(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import ipycanvas.canvas
 import numpy as np
@@ -13,7 +14,7 @@ from samnb.prompts import Prompt
 from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
 from samnb.ui.annotator.key_bindings import KEYS
 from samnb.ui.annotator.rendering import Renderer
-from samnb.widgets import Annotator
+from samnb.widgets import Annotator, Upload
 from tests.support.fake_session import FakeSession
 from tests.support.own_loop import in_own_loop
 from tests.support.waiting import wait_until
@@ -572,6 +573,88 @@ def test_every_key_of_the_table_has_its_method(annotator):
             if key.method not in ("ask_for_name", "zoom_in", "zoom_out", "fit", "actual_size"):
                 annotator.key(name, ctrl=key.ctrl, shift=bool(key.shift), alt=key.alt)
     assert annotator.error == ""
+
+
+def test_the_keyboard_places_points_with_a_cursor(annotator):
+    for _ in range(3):
+        annotator.key("ArrowRight", shift=True)
+    annotator.key("ArrowDown", shift=True, ctrl=True)
+    x, y = annotator._cursor.place
+    assert x > annotator.image.width / 2
+    assert y == pytest.approx(annotator.image.height / 2 + 1)
+    annotator.key("i")
+    annotator.key("ArrowLeft", shift=True)
+    annotator.key("I", shift=True)
+    annotator.wait()
+    assert annotator.prompt.points[0] == (x, y)
+    assert annotator.prompt.point_labels == (1, 0)
+    annotator.gesture(Click(10, 10))
+    assert annotator._cursor.place is None
+    for _ in range(1000):
+        annotator.key("ArrowUp", shift=True)
+    assert annotator._cursor.place[1] == 0
+    assert annotator.error == ""
+
+
+def test_the_view_follows_the_cursor(annotator):
+    stage = annotator._layout.stage
+    stage.zoom(8)
+    for _ in range(60):
+        annotator.key("ArrowRight", shift=True)
+    x0, _, x1, _ = stage.view.visible
+    assert x0 <= annotator._cursor.place[0] <= x1
+
+
+def test_without_pictures_the_upload_stands_in_their_place_and_shows_the_first_one_added():
+    annotator = Annotator(FakeSession(sizes=[]))
+    [empty] = annotator._layout._empty.children
+    [upload] = [child for child in empty.children if isinstance(child, Upload)]
+    assert annotator._layout._empty.layout.display is None
+    upload.add([(60, 40)])
+    upload.job.wait(10)
+    wait_until("the new picture is shown", lambda: annotator.image is not None)
+    assert annotator._layout._empty.layout.display == "none"
+    assert annotator.error == ""
+    annotator.close()
+
+
+def test_a_small_model_that_is_unsure_twice_says_once_what_helps(annotator):
+    scores = {"now": 0.4}
+    predict = annotator.session.predict
+
+    def unsure(image, **asked):
+        prediction = predict(image, **asked)
+        return replace(prediction, scores=np.full_like(prediction.scores, scores["now"]))
+
+    annotator.session.predict = unsure
+    for x in (20, 60, 90):
+        annotator.click(x, 40)
+        annotator.wait()
+        assert bool(annotator._layout.advice.text) == (x == 60)
+        annotator.clear()
+        annotator._layout.advice.dismiss()
+
+
+def test_the_first_mask_waits_for_the_model(annotator):
+    annotator.session.gate = threading.Event()
+    annotator.click(20, 40)
+    assert annotator.status == "loading the model tiny, first time only …"
+    annotator.session.gate.set()
+    annotator.wait()
+    annotator.clear()
+    annotator.click(60, 40)
+    assert "loading" not in annotator.status
+
+
+def test_an_object_that_comes_back_has_its_old_place_in_the_list(annotator):
+    for x in (20, 60):
+        annotator.click(x, 40)
+        annotator.wait()
+        annotator.accept()
+    first, second = annotator.annotations
+    annotator.remove(first.id)
+    annotator.undo()
+    assert [row.id for row in reversed(annotator._layout._list._entries)] == [first.id, second.id]
 
 
 def test_digits_are_always_categories_and_alt_with_digits_masks(annotator):

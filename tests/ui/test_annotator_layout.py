@@ -173,7 +173,7 @@ def test_candidates_show_scores_and_pictures(hand):
     candidates.show([0.94, 0.81], 1, [b"one", b"two"])
     assert [cell.children[1].description for cell in candidates.children] == ["① 0.94", "② 0.81"]
     assert [cell.children[0].value for cell in candidates.children] == [b"one", b"two"]
-    assert candidates._buttons[1].tooltip == "Mask 2 (key 2), chosen"
+    assert candidates._buttons[1].tooltip == "Mask 2 (Alt 2), chosen"
     candidates._buttons[0].click()
     assert hand.calls == [("choose", 0)]
     candidates.show((), 0)

@@ -252,7 +252,7 @@ def test_whatever_the_page_tells_nothing_raises_or_lies_outside(events, tool):
 def test_a_click_lands_on_its_pixel_in_every_view_and_size(stage, heard):
     stage.show_picture(np.zeros((600, 800, 3), np.uint8))
     for width, ratio, zoom in [(400, 1, 1), (400, 2, 3), (613.5, 1.25, 7), (900, 2, 20)]:
-        stage._on_events([{"event": "size", "width": width, "ratio": ratio}])
+        stage._on_events([{"event": "size", "width": width, "height": 0.75 * width, "ratio": ratio}])
         assert (stage.canvas.width, stage.canvas.height) == (round(width * ratio), round(width * 0.75 * ratio))
         stage.fit()
         stage.zoom(zoom, (width / 3, width / 3))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import ipycanvas.canvas
+import ipywidgets
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -85,7 +86,7 @@ def test_a_click_returns_at_once_and_says_that_it_encodes(annotator, session):
     started = time.monotonic()
     annotator.click(60, 40)
     assert time.monotonic() - started < 1
-    assert annotator.status == "encoding 0.png, first time only …"
+    assert annotator.status == "loading the model tiny, then encoding 0.png, first time only …"
     session.gate.set()
     annotator.wait()
     assert annotator.status.endswith("encoded")
@@ -204,11 +205,12 @@ def test_an_unreadable_image_is_reported_and_stepped_over(session):
 
 def test_a_session_without_images_says_what_to_do():
     annotator = Annotator(FakeSession(sizes=[]))
-    assert "session.add" in annotator.error
+    [empty] = annotator._layout._empty.children
+    assert any("session.add" in line.value for line in empty.children if isinstance(line, ipywidgets.HTML))
     annotator.click(1, 1)
     annotator.key("Enter")
     annotator.next()
-    assert "session.add" in annotator.error
+    assert annotator._layout._empty.children == (empty,)
     assert annotator.snapshot().ndim == 3
 
 

@@ -66,7 +66,7 @@ class AnnotationSet:
 
     def replace(self, annotations: Iterable[Annotation]) -> None:
         """All annotations as they are in the session now."""
-        self._by_id = {annotation.id: annotation for annotation in annotations}
+        self._by_id = {annotation.id: annotation for annotation in sorted(annotations, key=lambda a: a.id)}
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Changes that were made in the session."""
@@ -76,6 +76,8 @@ class AnnotationSet:
                 self._by_id.pop((change.after or change.before).id, None)
             else:
                 self._by_id[change.after.id] = change.after
+        # One that comes back has its old place.
+        self._by_id = dict(sorted(self._by_id.items()))
 
     def get(self, annotation_id: int | None) -> Annotation | None:
         """An annotation by its id; None if there is none."""

@@ -24,11 +24,14 @@ from .category_palette import Palette
 from .change_follower import ChangeFollower
 from .edit_methods import EditMethods
 from .editor import Editor
+from .empty_state import EmptyState
+from .gestures import Hover, HoverEnd
 from .history import edit_state_of
 from .hover import HoverPreview
 from .image_list import ImageList
 from .image_progress import ImageProgress
 from .key_bindings import command_for, command_on_release
+from .keyboard_cursor import KeyboardCursor
 from .lasso_tool import LassoTool
 from .layout import AnnotatorLayout
 from .mask_edits import MaskEdits
@@ -91,12 +94,15 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
         self._layout.on_changed = self._snapshot.changed
         super().__init__(self._layout.parts)
         self.add_class("samnb")
+        self._layout.page.serve(self)
         self._follower.start()
         # Where the work was left.
         resumed = session.opened_last(self.dataset) if first is None else None
         self.show(first or resumed or self._image_list.first)
         if resumed is not None and resumed.id != getattr(self._image_list.first, "id", None):
             self._layout.say(f"{resumed.filename}: here you left off")
+        if self._image_list.first is None:
+            self._layout.show_empty(EmptyState(session, self.dataset, self._show_first))
 
     def _make_parts(self) -> None:
         session, layout = self.session, self._layout
@@ -133,6 +139,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
         )
         self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
         self._make_tools(MaskEdits(renderer, editor, annotations, actions))
+        self._cursor = KeyboardCursor(renderer, editor, layout, on_click=self.gesture)
         renderer.on_draft, images.drafts = follower.badges_changed, state.drafts
         self._view = ViewSettings(renderer, layout, settings)
         follower.on_first = self._show_first
@@ -204,6 +211,9 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
     drop_specks = method_of("_brush", BrushTool.drop_specks)
     smooth = method_of("_brush", BrushTool.smooth)
 
+    move_cursor = method_of("_cursor", KeyboardCursor.move)
+    click_at_cursor = method_of("_cursor", KeyboardCursor.click)
+
     accept = method_of("_unsure", UnsureActions.accept)
     undo = method_of("_actions", AnnotationActions.undo)
     redo = method_of("_actions", AnnotationActions.redo)
@@ -268,6 +278,8 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
     @show_errors("This was not understood")
     def gesture(self, gesture: Any) -> None:
         """Handle a gesture on the stage, see `samnb.ui.annotator.gestures`."""
+        if not isinstance(gesture, Hover | HoverEnd):
+            self._cursor.hide()
         with self._lock:
             if not self._tools[self.tool].handle(gesture):
                 raise TypeError(f"no gesture for the tool {self.tool}: {gesture!r}")
@@ -300,11 +312,14 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
             self._actions.accept(self._editor.accept_as)
             self._repeater.go_on()
 
+    @show_errors("The new pictures cannot be shown")
     def _show_first(self) -> None:
-        self._renderer.draw_header()  # reads the list of images again
-        if self._image_list.first is not None:
-            self._layout.error_line.dismiss()
-            self.show(self._image_list.first)
+        with self._lock:
+            self._renderer.draw_header()  # reads the list of images again
+            if self.image is None and self._image_list.first is not None:
+                self._layout.error_line.dismiss()
+                self._layout.show_empty(None)
+                self.show(self._image_list.first)
 
     def _no_mask(self, error: Exception) -> None:
         self._repeater.give_up()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import ipywidgets
@@ -24,12 +24,10 @@ class AttributePanel(ipywidgets.Box):
     Parameters
     ----------
     actions : AttributePanelActions
-    on_entered : callable
-        Called after a text was entered.
     """
 
-    def __init__(self, actions: AttributePanelActions, *, on_entered: Callable[[], None] = lambda: None):
-        self._actions, self._on_entered = actions, on_entered
+    def __init__(self, actions: AttributePanelActions):
+        self._actions = actions
         self._records: tuple[AttributeRecord, ...] = ()
         self._controls: dict[str, Any] = {}
         self._filling = False
@@ -99,7 +97,6 @@ class AttributePanel(ipywidgets.Box):
     def _set(self, name: str, value: str | None) -> None:
         if not self._filling:
             self._actions.set_attribute(name, value or "")
-            self._on_entered()
 
     def _on_new(self, change: dict[str, Any]) -> None:
         text = change["new"].strip()
@@ -107,4 +104,3 @@ class AttributePanel(ipywidgets.Box):
             self._new.value = ""
             self.toggle_new()
             self._actions.add_attribute(text)
-            self._on_entered()

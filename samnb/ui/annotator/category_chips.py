@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -31,12 +31,10 @@ class CategoryChips(ipywidgets.Box):
     Parameters
     ----------
     actions : ChipActions
-    on_entered : callable
-        Called after a new name was entered.
     """
 
-    def __init__(self, actions: ChipActions, *, on_entered: Callable[[], None] = lambda: None):
-        self._actions, self._on_entered = actions, on_entered
+    def __init__(self, actions: ChipActions):
+        self._actions = actions
         self._chips: list[ipywidgets.Button] = []
         self._shown: tuple[Chip, ...] = ()
         self._chosen = ""
@@ -54,7 +52,8 @@ class CategoryChips(ipywidgets.Box):
         )
         self.editor = CategoryEditor(actions, self.toggle_editor)
         super().__init__()
-        self.add_class("samnb-row")
+        for name in ("samnb-row", "samnb-chips"):
+            self.add_class(name)
 
     def show(
         self,
@@ -137,7 +136,6 @@ class CategoryChips(ipywidgets.Box):
         if name:
             self._new.value = ""
             self._actions.choose_category(name)
-            self._on_entered()
 
 
 def _classes(chip: Chip, chosen: bool) -> list[str]:

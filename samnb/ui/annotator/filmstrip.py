@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,7 +40,7 @@ class FilmstripActions(Protocol):
     def mark_image(self, state: str) -> None: ...
 
 
-class Filmstrip(ipywidgets.VBox):
+class Filmstrip(ipywidgets.Box):
     """Thumbnails with names and badges (see `ImageList.badges`); a click opens an image.
 
     Ten thousand images are as fast as ten: only the cells in view exist, and a thread reads only their pictures.
@@ -48,12 +48,10 @@ class Filmstrip(ipywidgets.VBox):
     Parameters
     ----------
     actions : FilmstripActions
-    on_entered : callable
-        Called after a name was entered and found.
     """
 
-    def __init__(self, actions: FilmstripActions, *, on_entered: Callable[[], None] = lambda: None):
-        self._actions, self._on_entered = actions, on_entered
+    def __init__(self, actions: FilmstripActions):
+        self._actions = actions
         # Clicks, the wheel and thumbnails that are ready may each come on a thread of their own.
         self._lock = threading.RLock()
         self._image_list: ImageList | None = None
@@ -69,7 +67,8 @@ class Filmstrip(ipywidgets.VBox):
         self._left = style.tool("", lambda: self.page(-1), "Scroll back", icon="chevron-left")
         self._right = style.tool("", lambda: self.page(+1), "Scroll on", icon="chevron-right")
         reel = style.box(self._left, self._strip, self._right, classes=("samnb-reel",))
-        super().__init__([reel, self._tools()])
+        super().__init__([self._tools(), reel])
+        self.add_class("samnb-film")
 
     def _tools(self) -> ipywidgets.Box:
         self._kind = ipywidgets.Dropdown(options=[(_KIND_NAMES.get(k, f"{k} images"), k) for k in KINDS], value="all")
@@ -87,8 +86,9 @@ class Filmstrip(ipywidgets.VBox):
             for state, text, does in _STATE_BUTTONS
         }
         states = style.box(*self._states.values(), classes=("samnb-group",))
-        parts = (states, self._kind, self.name, self._slider, self._count)
-        return style.box(*parts, classes=("samnb-row", "samnb-reel-tools"))
+        find = style.box(self._kind, self.name, classes=("samnb-reel-find",))
+        where = style.box(self._slider, self._count, classes=("samnb-reel-place",))
+        return style.box(states, find, where, classes=("samnb-reel-tools",))
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -206,8 +206,7 @@ class Filmstrip(ipywidgets.VBox):
         text = change["new"].strip()
         if text:
             self.name.value = ""
-            if self._actions.jump(text):
-                self._on_entered()
+            self._actions.jump(text)
 
     def _on_slide(self, change: dict[str, Any]) -> None:
         if not self._sliding:

@@ -52,7 +52,15 @@ class Command:
     arguments: tuple[object, ...] = ()
 
 
+# The keys that move the keyboard's cursor, and where; the first one has the text.
+_ARROWS = {"arrowleft": (-1, 0), "arrowright": (+1, 0), "arrowup": (0, -1), "arrowdown": (0, +1)}
+
 _OBJECT, _TOOLS, _SAVED, _IMAGES, _VIEW = "This object", "Tools", "Annotations", "Images", "View"
+
+
+def _cursor_text(name: str) -> tuple[str, str]:
+    return ("Shift ← ↑ ↓ →", "move that cursor (with Ctrl: by one pixel)") if name == "arrowleft" else ("", "")
+
 
 KEYS: tuple[Key, ...] = (
     Key(_OBJECT, "Enter", "accept the mask, or the selected unsure find", ("enter",), "accept", shift=False),
@@ -87,6 +95,13 @@ KEYS: tuple[Key, ...] = (
     Key(_TOOLS, "[ ]", "smaller, larger brush (also Ctrl wheel)", ("[",), "resize_brush", (-1,)),
     Key(_TOOLS, "", "", ("]",), "resize_brush", (+1,)),
     Key(_TOOLS, "H", "hover: the mask under the mouse, before a click", ("h",), "toggle_hover"),
+    Key(_TOOLS, "I", "click at the keyboard's cursor (Shift I: shift-click)", ("i",), "click_at_cursor", shift=False),
+    Key(_TOOLS, "", "", ("i",), "click_at_cursor", (True,), shift=True),
+    *(Key(_TOOLS, *_cursor_text(name), (name,), "move_cursor", way, shift=True) for name, way in _ARROWS.items()),
+    *(
+        Key(_TOOLS, "", "", (name,), "move_cursor", (*way, True), ctrl=True, shift=True)
+        for name, way in _ARROWS.items()
+    ),
     Key(
         _TOOLS,
         "D",
@@ -129,8 +144,8 @@ KEYS: tuple[Key, ...] = (
     Key(
         _SAVED, "Shift R", "copy the selected annotation, or all, to the next image", ("r",), "copy_to_next", shift=True
     ),
-    Key(_IMAGES, "← →", "the image before, the next one", ("arrowleft",), "previous"),
-    Key(_IMAGES, "", "", ("arrowright",), "next"),
+    Key(_IMAGES, "← →", "the image before, the next one", ("arrowleft",), "previous", shift=False),
+    Key(_IMAGES, "", "", ("arrowright",), "next", shift=False),
     Key(_IMAGES, "N", "next unsure find, or next open image: without a state and annotations", ("n",), "next_open"),
     Key(
         _IMAGES,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ipywidgets
 
 from ..common import style
+from ..common.accessibility import Accessibility
 from ..common.error_line import ErrorLine
 from .annotation_list import AnnotationList, AnnotationListActions, AnnotationRow
 from .attribute_panel import AttributePanel, AttributePanelActions
@@ -16,6 +17,7 @@ from .category_chips import CategoryChips, ChipActions
 from .filmstrip import Filmstrip, FilmstripActions
 from .help_overlay import HelpOverlay
 from .image_list import ImageList
+from .page import Page
 from .popup_menu import PopupMenu
 from .shapes import Shape
 from .side_panel import Candidates, Counts, header
@@ -73,26 +75,33 @@ class AnnotatorLayout:
         self.shapes: tuple[Shape, ...] = ()
         self.on_changed: Callable[[], None] = lambda: None
         """Called when a snapshot would look different."""
-        self.strip = Filmstrip(actions, on_entered=self._entered)
-        self._header, self._status = style.html(), style.html()
+        self.strip = Filmstrip(actions)
+        self._header, self._status = style.html("", "samnb-head"), style.html("", "samnb-foot")
         self._toolbar = Toolbar(actions)
         self._candidates = Candidates(lambda index: actions.choose(index))
-        self._chips = CategoryChips(actions, on_entered=self._entered)
+        self._chips = CategoryChips(actions)
         self._list = AnnotationList(actions)
         self._mask_tools = MaskTools(actions)
-        self._attributes = AttributePanel(actions, on_entered=self._entered)
+        self._attributes = AttributePanel(actions)
         self._help = HelpOverlay(self.toggle_help)
         self.menu = PopupMenu()
         self._accept = style.tool("Accept ⏎", lambda: actions.accept(), "Keep this mask (Enter)", "samnb-primary")
         self._clear = style.tool("Clear", lambda: actions.clear(), "Start this object again (Esc)")
-        body = style.box(self.stage.widget, self._side(size[1]), classes=("samnb-body",))
-        self.parts = (
-            *(style.sheet(), self._header, self._toolbar, self._chips, body),
-            *(self.strip, self._status, self.error_line, self._help, self.menu),
+        self.page = Page(self.say)
+        self.advice = ErrorLine()
+        self.advice.add_class("samnb-note")
+        self._empty = style.box(classes=("samnb-nothing",))
+        style.show(self._empty, False)
+        # In the order of the Tab key; the style sheet gives each its place.
+        body = style.box(
+            *(self._header, self.stage.widget, self._toolbar, self._chips, self._side(), self.strip, self._status),
+            *(self._empty, self.error_line, self._help, self.menu, self.page, Accessibility()),
+            classes=("samnb-annotator",),
         )
+        self.parts = (style.sheet(), body)
         self.show_categories((), "")
 
-    def _side(self, height: int) -> ipywidgets.VBox:
+    def _side(self) -> ipywidgets.VBox:
         side = ipywidgets.VBox(
             [
                 style.html(style.span("this object", "label")),
@@ -100,12 +109,17 @@ class AnnotatorLayout:
                 style.box(self._accept, self._clear, classes=("samnb-row",)),
                 self._mask_tools,
                 self._attributes,
+                self.advice,
                 self._list,
             ]
         )
         side.add_class("samnb-side")
-        side.layout.max_height = f"{max(height, 380)}px"
         return side
+
+    def show_empty(self, instead: ipywidgets.Widget | None) -> None:
+        """Show a widget in the place of the picture and the panel; None: show these again."""
+        self._empty.children = () if instead is None else (instead,)
+        style.show(self._empty, instead is not None)
 
     # -- header and filmstrip ----------------------------------------------------------------------
 
@@ -209,10 +223,6 @@ class AnnotatorLayout:
         """Release the browser's objects."""
         self.stage.close()
         self.strip.close()
-
-    def _entered(self) -> None:
-        """A text field is done with: the next keys are meant for the picture."""
-        self.stage.listener.focus_picture()
 
     def _on_key(self, name: str, *modifiers: bool) -> None:
         if self._help.is_open and name == "Escape":

@@ -84,10 +84,6 @@ class Navigator(AnnotatorPart):
             # First, so that "next" also leaves an image that cannot be shown.
             self.image_list.go_to(record)
             self._open(record)
-        elif self.image_list.first is None:
-            self.layout.error_line.say(
-                'No images here yet: add some with session.add("photos/") and run this cell again.'
-            )
         self.renderer.draw_header()
 
     def _open(self, record: ImageRecord) -> None:

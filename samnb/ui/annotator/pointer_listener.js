@@ -3,7 +3,6 @@
 
 const LAZY_EVERY_MS = 16;
 const BUSY_AFTER_MS = 700;
-const EDITABLE = "input, textarea, select, [contenteditable='true'], [role='slider'], .cm-content, .CodeMirror";
 
 function render({ model, el }) {
   const id = Math.random().toString(36).slice(2);
@@ -15,6 +14,7 @@ function render({ model, el }) {
   ring.className = "samnb-ring";
   ring.style.display = "none";
   el.append(ring);
+  const focus = keepFocus(el);
 
   // -- one message at a time -------------------------------------------------------------------------------------
 
@@ -57,6 +57,8 @@ function render({ model, el }) {
     if (last && last.event === event.event) {
       if (event.event === "move") event.way = [...last.way, ...event.way];
       if (event.event === "wheel") event.delta += last.delta;
+      if (event.event === "pinch")
+        event = { ...last, factor: event.factor * last.factor, dx: event.dx + last.dx, dy: event.dy + last.dy };
       queue[queue.length - 1] = event;
     } else {
       queue.push(event);
@@ -79,20 +81,28 @@ function render({ model, el }) {
 
   let pressed = null, space = false, over = false, rect = null, rested = null;
 
+  // Where the canvas is drawn: in a second view of another shape not everywhere.
+  const drawn = () => {
+    const box = el.getBoundingClientRect(), canvas = el.parentElement?.querySelector("canvas");
+    if (!canvas?.width || !canvas.height) return box;
+    const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+    const width = scale * canvas.width, height = scale * canvas.height;
+    return { left: box.left + (box.width - width) / 2, top: box.top + (box.height - height) / 2, width, height };
+  };
   const at = (e) => {
-    rect = rect && pressed !== null ? rect : el.getBoundingClientRect();
+    rect = rect && pressed !== null ? rect : drawn();
     return { x: (e.clientX - rect.left) / rect.width, y: (e.clientY - rect.top) / rect.height };
   };
   const held = (e) => ({ shift: e.shiftKey, ctrl: e.ctrlKey || e.metaKey, alt: e.altKey, space });
   const hovers = () => model.get("hover") && pressed === null;
 
   const showRing = (e) => {
-    const radius = model.get("ring") * el.clientWidth;
+    const radius = model.get("ring") * drawn().width;
     if (!radius || !over) { ring.style.display = "none"; return; }
     if (e) {
-      const place = at(e);
-      ring.style.left = `${place.x * 100}%`;
-      ring.style.top = `${place.y * 100}%`;
+      const box = el.getBoundingClientRect();
+      ring.style.left = `${e.clientX - box.left}px`;
+      ring.style.top = `${e.clientY - box.top}px`;
     }
     ring.style.width = ring.style.height = `${2 * radius}px`;
     ring.style.display = "block";
@@ -100,10 +110,17 @@ function render({ model, el }) {
 
   const on = (name, handler, options) => el.addEventListener(name, handler, options);
 
+  const fingers = twoFingers((place) => at(place), lazy);
   on("pointerdown", (e) => {
-    if (pressed !== null) return;
     e.preventDefault();
     el.focus({ preventScroll: true });
+    if (fingers.down(e) && pressed !== null) {
+      // What the first finger began was not meant.
+      queue = queue.filter((event) => event.event !== "down" && event.event !== "move");
+      urgent({ event: "cancel", ...at(e), ...held(e) });
+      pressed = rect = null;
+    }
+    if (pressed !== null || fingers.active) return;
     over = true;
     rect = null;
     const place = at(e);
@@ -112,9 +129,11 @@ function render({ model, el }) {
     if (e.button === 1 || space) el.style.cursor = "grabbing";
     const down = { event: "down", button: e.button, ...place, ...held(e) };
     // A click is one message: its press travels with its release, or with the first move.
-    if (["brush", "erase"].includes(model.get("tool"))) urgent(down); else queue.push(down);
+    const paints = ["brush", "erase"].includes(model.get("tool")) && e.pointerType !== "touch";
+    if (paints) urgent(down); else queue.push(down);
   });
   on("pointermove", (e) => {
+    fingers.move(e);
     if (e.movementX || e.movementY) over = true;
     showRing(e);
     rested = at(e);
@@ -122,11 +141,12 @@ function render({ model, el }) {
       const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
       const way = (all.length ? all : [e]).map((each) => { const p = at(each); return [p.x, p.y]; });
       lazy({ event: "move", way, ...at(e) });
-    } else if (hovers()) {
+    } else if (hovers() && !fingers.active) {
       lazy({ event: "hover", ...at(e), ...held(e) });
     }
   });
   const release = (kind) => (e) => {
+    fingers.up(e);
     if (pressed !== e.pointerId) return;
     const place = at(e);
     pressed = null;
@@ -141,7 +161,7 @@ function render({ model, el }) {
   for (const name of ["mousedown", "mouseup", "click", "dblclick"]) on(name, (e) => e.stopPropagation());
   on("pointerenter", () => { over = true; });
   on("pointerleave", () => {
-    over = space = false;
+    over = false;
     ring.style.display = "none";
     if (pressed === null && model.get("hover")) {
       queue = queue.filter((event) => event.event !== "hover");
@@ -164,28 +184,19 @@ function render({ model, el }) {
 
   // -- keys: the page does not get those of the table ---------------------------------------------------------------
 
-  const editing = () => document.activeElement?.matches?.(EDITABLE);
-  const home = () => el.closest(".samnb") || el;
-  const ours = () => {
-    if (document.querySelector(".samnb-popup")) return false;  // an open menu has the keys
-    const focused = document.activeElement;
-    if (focused && home().contains(focused)) return !focused.matches(EDITABLE);
-    return over && !editing();
-  };
   // With Alt, some keyboards write another sign for a digit.
   const nameOf = (e) => (e.altKey && /^Digit\d$/.test(e.code) ? e.code.slice(5) : e.key);
   const wanted = (e) => {
     const name = nameOf(e).toLowerCase(), ctrl = e.ctrlKey || e.metaKey;
-    // These press a focused button.
-    if ((name === "enter" || name === " ") && document.activeElement?.matches?.("button, summary, a")) return false;
     return model.get("keys_kept").some(([key, withCtrl, withShift, withAlt]) =>
       key === name && withCtrl === ctrl && withAlt === e.altKey && (withShift === null || withShift === e.shiftKey));
   };
   const down = new Set();
   const onKey = (e) => {
-    if (!el.isConnected || !el.offsetParent || e.isComposing || !ours()) return;
-    if (e.key === " " && over && !e.ctrlKey && !e.shiftKey && !e.altKey && !e.metaKey
-        && !document.activeElement?.matches?.("button, summary, a")) {
+    if (!el.isConnected || !el.offsetParent || e.isComposing || !focus.keys()) return;
+    if (document.querySelector(".samnb-popup")) return; // an open menu has the keys
+    if ((e.key === "Enter" || e.key === " ") && focus.pressed()) return;
+    if (e.key === " " && !e.ctrlKey && !e.shiftKey && !e.altKey && !e.metaKey) {
       space = true;
       if (pressed === null) el.style.cursor = "grab";
     } else if (wanted(e)) {
@@ -216,47 +227,22 @@ function render({ model, el }) {
       if (pressed === null) el.style.cursor = "";
     }
   };
-  // A button that was clicked keeps no focus: Enter then accepts, and does not press the button once more.
-  const onClick = (e) => {
-    const button = e.target.closest?.("button");
-    if (e.detail && button && home()?.contains(button) && document.activeElement === button)
-      el.focus({ preventScroll: true });
-  };
-  // What the kernel finished with a text field: its keys are for the picture again, also if the field was drawn anew.
-  let lately = 0;
-  const onFocusRequest = (message) => {
-    if (!message.focus || !el.isConnected || performance.now() - lately > 5000) return;
-    const focused = document.activeElement;
-    if (!focused || focused === document.body || home()?.contains(focused)) el.focus({ preventScroll: true });
-  };
-  model.on("msg:custom", onFocusRequest);
-  const onFocus = (e) => {
-    // Typing elsewhere ends the effect of a resting pointer, until it moves again.
-    if (!el.contains(e.target) && e.target.matches?.(EDITABLE)) over = false;
-    // ipycanvas's own canvas would take every key, Tab too: the focus could not leave it.
-    if (e.target.matches?.("canvas") && e.target.closest(".samnb-stage")?.contains(el)) {
-      e.target.tabIndex = -1;
-      el.focus({ preventScroll: true });
-    }
-  };
-  // Before JupyterLab's own, which listens on the document in the capture phase.
-  const onHomeKey = (e) => { if (home().contains(e.target)) lately = performance.now(); };
-  window.addEventListener("keydown", onHomeKey, true);
-  window.addEventListener("click", onClick);
+  // Before JupyterLab's own, which listens on the document in the capture phase; after those of `focus`.
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keyup", onKeyUp, true);
   window.addEventListener("blur", letGo);
-  window.addEventListener("focusin", onFocus, true);
 
   // -- size of the stage ----------------------------------------------------------------------------------------
 
   let told = "", settle = 0;
   const measure = () => {
     const box = el.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
-    const now = `${box.width.toFixed(2)} ${ratio}`;
-    if (!box.width || now === told) return;
+    // Of several views the one shown last decides.
+    const now = box.width ? `${box.width.toFixed(2)} ${box.height.toFixed(2)} ${ratio}` : "";
+    if (now === told) return;
     told = now;
-    lazy({ event: "size", width: box.width, ratio });
+    if (!now) return;
+    lazy({ event: "size", width: box.width, height: box.height, ratio });
     clearTimeout(settle);
     // Sizes and drawings come in separate messages; a last drawing follows when both are there.
     settle = setTimeout(() => lazy({ event: "settled" }), 400);
@@ -275,9 +261,7 @@ function render({ model, el }) {
 
   return () => {
     model.off("msg:custom", onAnswer);
-    model.off("msg:custom", onFocusRequest);
-    window.removeEventListener("keydown", onHomeKey, true);
-    window.removeEventListener("click", onClick);
+    focus.stop();
     model.off("change:ring", onLook);
     model.off("change:tool", onLook);
     observer.disconnect();
@@ -285,7 +269,6 @@ function render({ model, el }) {
     window.removeEventListener("keydown", onKey, true);
     window.removeEventListener("keyup", onKeyUp, true);
     window.removeEventListener("blur", letGo);
-    window.removeEventListener("focusin", onFocus, true);
     for (const each of [timer, busy, settle]) clearTimeout(each);
   };
 }

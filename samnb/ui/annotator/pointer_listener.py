@@ -18,6 +18,8 @@ from .key_bindings import KEYS
 
 _log = logging.getLogger("samnb.widgets")
 
+_SCRIPTS = ("focus", "two_fingers", "pointer_listener")
+
 _CSS = """
 .samnb-stage { position: relative; }
 .samnb-pointer-listener { position: absolute !important; inset: 0; z-index: 1; touch-action: none; outline: none;
@@ -43,7 +45,8 @@ class PointerListener(anywidget.AnyWidget):
         Called with a list of events, in the order they came.
     """
 
-    _esm = files(__package__).joinpath("pointer_listener.js").read_text(encoding="utf-8")
+    # One module for the page: it cannot import others from here.
+    _esm = "\n".join(files(__package__).joinpath(f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     _css = _CSS
     # (KeyboardEvent.key in lower case, with Ctrl, with Shift or None, with Alt): kept from the page, all others not.
     keys_kept: traitlets.List = traitlets.List().tag(sync=True)
@@ -60,10 +63,6 @@ class PointerListener(anywidget.AnyWidget):
         super().__init__(keys_kept=list(_kept(KEYS)), keys_held=held)
         self._on_events = on_events
         self.on_msg(self._on_message)
-
-    def focus_picture(self) -> None:
-        """Give the keys back to the picture, if they were used in this annotator just now."""
-        self.send({"focus": True})
 
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         try:

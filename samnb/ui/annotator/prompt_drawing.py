@@ -47,6 +47,16 @@ def draw_point(
         canvas.stroke_line(x, y - 3.25 * unit, x, y + 3.25 * unit)
 
 
+def draw_cursor(canvas: ipycanvas.Canvas, place: list[float], unit: float) -> None:
+    """The keyboard's cursor: a cross that leaves its middle free."""
+    x, y = place
+    for color, width in (("#ffffff", 4.0), ("#000000", 1.5)):
+        canvas.stroke_style, canvas.line_width = color, width * unit
+        for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            near, far = 4 * unit, 14 * unit
+            canvas.stroke_line(x + near * across, y + near * down, x + far * across, y + far * down)
+
+
 def draw_trail(canvas: ipycanvas.Canvas, places: NDArray[np.float64], width: float, color: str) -> None:
     """The path of a brush, (N, 2), before the mask follows."""
     canvas.global_alpha = 0.45

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from ...masks import mask_polygons
 from ...records import UNSURE
+from ..common import style
 from ..common.error_line import show_errors
 from .annotation_crops import AnnotationCrops
 from .annotation_list import AnnotationRow
 from .annotation_look import AnnotationLook, overlap_shape
 from .annotation_outlines import AnnotationOutlines, Outlines
+from .score_advice import ScoreAdvice
 from .shapes import Shape
 from .snapshot import draw_annotated, draw_snapshot
 
@@ -91,6 +93,8 @@ class Renderer:
         """Called when a draft was begun or ended."""
         self._has_draft = False
         self._tolerance_drawn = 0.0
+        self._model_answered = False
+        self._advice, self._object_counted = ScoreAdvice(session.model.name), False
         failed = partial(self.show_error, "Not all annotations could be drawn")
         ready = self.draw_annotations
         self.annotation_outlines = AnnotationOutlines(
@@ -118,11 +122,16 @@ class Renderer:
         if editor.is_ready:
             self._draw_mask()
         elif not draft:
+            self._object_counted = False
             layout.stage.show_mask(None)
             layout.show_candidates((), (), 0)
             layout.say("")
-        elif editor.image is not None and not self._session.is_cached(editor.image):
-            layout.say(f"encoding {editor.image.filename}, first time only …")
+        elif editor.image is not None:
+            cached = self._session.is_cached(editor.image)
+            steps = [] if self._model_answered else [f"loading the model {self._session.model.name}"]
+            steps += [] if cached else [f"encoding {editor.image.filename}"]
+            if steps:
+                layout.say(f"{', then '.join(steps)}, first time only …")
         if draft.replaces != self._hidden:
             self.draw_annotations()
         else:
@@ -142,7 +151,12 @@ class Renderer:
             layout.show_candidates((), (), 0)
             layout.say(f"{'editing' if editor.draft.replaces else 'drawn'} · {np.count_nonzero(mask):,} px")
             return
+        self._model_answered = True
         self.draw_candidates()
+        if not self._object_counted:
+            self._object_counted = True
+            if advice := self._advice.after(float(prediction.scores[editor.chosen])):
+                layout.advice.say(advice)
         how = "cache hit" if prediction.cache_hit else "encoded"
         if prediction.region is not None:
             x0, y0, x1, y1 = prediction.region
@@ -165,8 +179,7 @@ class Renderer:
     def draw_preview(self, found: Outlines | None) -> None:
         """The mask that a click at the pointer would give, or none."""
         with self._lock:
-            color = self._palette.color(self._palette.chosen)
-            self._layout.stage.show_hover(Shape(found, color) if found else None)
+            self._layout.stage.show_hover(Shape(found, style.ACCENT) if found else None)
 
     def draw_buttons(self) -> None:
         """Enable or disable the buttons."""

@@ -68,7 +68,7 @@ class Candidates(ipywidgets.Box):
             toggle = self._buttons[i]
             toggle.description, toggle.disabled = text, not texts
             state = ", chosen" if texts and i == chosen else ""
-            toggle.tooltip = f"Mask {i + 1} (key {i + 1}){state}"
+            toggle.tooltip = f"Mask {i + 1} (Alt {i + 1}){state}"
             style.set_class(toggle, "samnb-chosen", bool(texts) and i == chosen)
             picture = thumbnails[i] if texts and i < len(thumbnails) else BLANK
             if self._images[i].value != picture:

@@ -18,7 +18,7 @@ from .background import Background
 from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom, box_handles
 from .picture_look import PictureLook
 from .pointer_listener import PointerListener
-from .prompt_drawing import draw_box, draw_handles, draw_label, draw_point, draw_trail
+from .prompt_drawing import draw_box, draw_cursor, draw_handles, draw_label, draw_point, draw_trail
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
 from .stage_overlay import StageOverlay
 from .vertex_overlay import VertexOverlay
@@ -39,7 +39,7 @@ class Stage:
     Parameters
     ----------
     size : (width, height)
-        Minimum in CSS pixels, if the page is wide enough; with more room it grows in proportion.
+        CSS pixels, until the page tells how large the stage is there.
     on_gesture : callable
         Called with a gesture of `samnb.ui.annotator.gestures`; drags and strokes come several times before they are
         done. Zooming and moving the picture are handled here and not reported.
@@ -63,7 +63,6 @@ class Stage:
     ):
         self.view = Viewport(size, size)
         """The view: scale, offset and the coordinates they give."""
-        self._size = size
         self._on_gesture, self._on_key, self._on_view, self._on_key_up = on_gesture, on_key, on_view, on_key_up
         self._gestures = Gestures()
         self._closed = False  # a command for a canvas that the page no longer has would stop all drawing
@@ -81,6 +80,7 @@ class Stage:
         self._prompt = Prompt()
         self._band: BoxDrag | None = None
         self._active: int | None = None
+        self._cursor: tuple[float, float] | None = None
         self._trail: Stroke | None = None
         self._brush_radius = 0.0
         self._drawn: object = None
@@ -89,15 +89,13 @@ class Stage:
         width, height = self.view.canvas_size
         self.canvas = ipycanvas.MultiCanvas(4, width=width, height=height)
         # The page scales the canvas with its box, so coordinates are right before its size is known here.
-        self.canvas.layout.width, self.canvas.layout.height = "100%", "auto"
+        self.canvas.layout.width, self.canvas.layout.height = "100%", "100%"
         self.canvas.on_client_ready(self._on_client_ready)
         self._background = Background(self.canvas[PICTURE])
         self.listener = PointerListener(self._on_events)
         self.overlay = StageOverlay(self._center)
         self.vertex_overlay = VertexOverlay()
         self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay, self.vertex_overlay])
-        most = f"min({2 * size[0]}px, {78 * size[0] / size[1]:.2f}vh)"
-        self.widget.layout.max_width = f"max({size[0]}px, {most})"
         self.widget.add_class("samnb-stage")
 
     # -- what is shown -----------------------------------------------------------------------------
@@ -111,7 +109,7 @@ class Stage:
             self._overlap = None
             self._highlight = None
             self.show_vertices(())
-            self._prompt, self._band, self._active, self._trail = Prompt(), None, None, None
+            self._prompt, self._band, self._active, self._trail, self._cursor = Prompt(), None, None, None, None
             self._background.show(pixels, self.view)
             self.overlay.show_picture(pixels)
             self._draw_above()
@@ -221,6 +219,12 @@ class Stage:
                 self._draw_saved()
                 self._draw_mask()
 
+    def show_cursor(self, place: tuple[float, float] | None) -> None:
+        """Show the keyboard's cursor at an image pixel, or none."""
+        with LOCK:
+            self._cursor = place
+            self._draw_prompt()
+
     def redraw(self) -> None:
         """Draw everything again, for a reloaded page, which starts blank."""
         page_is_new()
@@ -245,6 +249,12 @@ class Stage:
     def pan(self, dx: float, dy: float) -> None:
         """Move the picture by (dx, dy) CSS pixels."""
         self._set_view(self.view.panned(dx, dy))
+
+    def _pinch(self, factor: float, x: float, y: float, dx: float, dy: float) -> None:
+        """Zoom around a place and move it, both as fractions of the stage."""
+        width, height = self.view.stage_size
+        zoomed = self.view.zoomed(min(max(factor, 0.02), 50.0), (x * width, y * height))
+        self._set_view(zoomed.panned(dx * width, dy * height))
 
     def _set_view(self, view: Viewport) -> None:
         with LOCK:
@@ -299,11 +309,14 @@ class Stage:
         for event in events:
             kind = event.get("event")
             if kind == "size":
-                self._resize(float(event.get("width") or 0), float(event.get("ratio") or 1))
+                width, height, ratio = (float(event.get(name) or 0) for name in ("width", "height", "ratio"))
+                self._resize(width, height, ratio or 1)
             elif kind == "settled":
                 self.redraw()
             elif kind == "key_up":
                 self._on_key_up(str(event.get("key", "")))
+            elif kind == "pinch":
+                self._pinch(*(float(event.get(name) or 0) for name in ("factor", "x", "y", "dx", "dy")))
             elif kind == "key":
                 self._note_pointer(event)
                 self._on_key(str(event.get("key", "")), *(bool(event.get(name)) for name in ("ctrl", "shift", "alt")))
@@ -330,11 +343,10 @@ class Stage:
                     self._draw_prompt()
             self._on_gesture(meant)
 
-    def _resize(self, width: float, ratio: float) -> None:
-        """Set width and device pixel ratio of the stage: it gets as many canvas pixels as the screen has."""
-        if width < 1:
+    def _resize(self, width: float, height: float, ratio: float) -> None:
+        """Set size and device pixel ratio of the stage: it gets as many canvas pixels as the screen has."""
+        if min(width, height) < 1:
             return
-        height = width * self._size[1] / self._size[0]
         backing = min(max(ratio, 0.5), 4.0, (_MOST_PIXELS / (width * height)) ** 0.5)
         view = self.view.resized((width, height), backing)
         with LOCK:
@@ -433,7 +445,7 @@ class Stage:
     def _draw_prompt(self) -> None:
         if self._closed:
             return
-        now = (self._prompt, self._band, self._active, self._trail, self.view)
+        now = (self._prompt, self._band, self._active, self._trail, self._cursor, self.view)
         if now == self._drawn:
             return
         self._drawn = now
@@ -454,3 +466,6 @@ class Stage:
             places = view.to_canvas(prompt.points).tolist()
             for index, (place, label) in enumerate(zip(places, prompt.point_labels, strict=True)):
                 draw_point(canvas, place, unit, foreground=label == FOREGROUND, active=index == self._active)
+            if self._cursor is not None:
+                [place] = view.to_canvas([self._cursor]).tolist()
+                draw_cursor(canvas, place, unit)

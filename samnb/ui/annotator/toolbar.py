@@ -19,6 +19,11 @@ _TOOLS = (
     ("polygon", "draw-polygon", "Polygon: drag the vertices of a mask, or click a new one (U)"),
     ("proposals", "th-large", "All objects that a search finds: click or drag takes them (A)"),
 )
+# Without the kernel: `page.js` handles their clicks.
+_PAGE_TOOLS = (
+    ("samnb-to-tab", "external-link", "Move the annotator to a tab of its own"),
+    ("samnb-to-fullscreen", "arrows-alt", "Fullscreen (Esc leaves it)"),
+)
 # Image pixels; the keys go further.
 _BRUSH_SIZES = (1, 100)
 
@@ -90,7 +95,11 @@ class Toolbar(ipywidgets.Box):
             _group(*self._tools.values()),
             self._brush_extra,
             _group(self._hover, self._detail, self._on_next, self._look),
-            style.tool("?", lambda: actions.toggle_help(), "Keys and help (?)", "samnb-icon", "samnb-push"),
+            style.box(
+                *(_page_tool(*each) for each in _PAGE_TOOLS),
+                style.tool("?", lambda: actions.toggle_help(), "Keys and help (?)", "samnb-icon"),
+                classes=("samnb-group", "samnb-push"),
+            ),
             self.view,
         )
         super().__init__(groups)
@@ -177,6 +186,10 @@ class MaskTools(ipywidgets.Box):
         """Enable the buttons if there is a mask."""
         for widget in self.children:
             widget.disabled = not allowed
+
+
+def _page_tool(name: str, icon: str, tooltip: str) -> ipywidgets.Button:
+    return style.button("", "samnb-icon", name, icon=icon, tooltip=tooltip)
 
 
 def _group(*children: ipywidgets.Widget) -> ipywidgets.Box:

@@ -69,7 +69,7 @@ _CONTROLS = """
 .samnb .widget-label { font-size: inherit; color: var(--samnb-dim); }
 .samnb .widget-hslider .widget-label { width: auto; min-width: 0; margin-right: 8px; }
 .samnb .widget-readout { min-width: 34px; }
-.samnb .samnb-tools { margin-top: var(--samnb-gap); gap: 4px 14px; }
+.samnb .samnb-tools { gap: 4px 14px; }
 .samnb .samnb-group { display: flex; flex-flow: row nowrap; flex: none; overflow: hidden; padding: 3px; margin: -3px; }
 .samnb .samnb-group .samnb-button { border-radius: 0; margin-left: -1px; }
 .samnb .samnb-group .samnb-button:first-child { border-radius: var(--samnb-radius) 0 0 var(--samnb-radius);
@@ -84,17 +84,41 @@ _CONTROLS = """
 """
 
 _BOARD = """
-.samnb .samnb-stage { flex: 100 1 420px; align-self: flex-start; overflow: hidden; padding: 0; margin: 0;
+.samnb:has(> .samnb-annotator) { container-type: inline-size; }
+.samnb .samnb-annotator { display: grid; gap: 6px 12px; overflow: visible; margin: 0;
+  grid-template: "head head" auto "tools tools" auto "chips chips" auto "stage side" auto "film film" auto
+    "foot foot" auto / minmax(0, 1fr) clamp(204px, 25cqw, 300px); }
+.samnb .samnb-annotator > * { margin: 0; }
+.samnb .samnb-annotator > .samnb-head { grid-area: head; }
+.samnb .samnb-annotator > .samnb-tools { grid-area: tools; }
+.samnb .samnb-annotator > .samnb-chips { grid-area: chips; }
+.samnb .samnb-annotator > .samnb-stage { grid-area: stage; }
+.samnb .samnb-annotator > .samnb-side { grid-area: side; }
+.samnb .samnb-annotator > .samnb-film { grid-area: film; }
+.samnb .samnb-annotator > .samnb-foot { grid-area: foot; }
+/* Over what is there: a line that comes and goes does not move the picture. */
+.samnb .samnb-annotator > .samnb-error-line { position: absolute; left: 12px; right: 12px; bottom: 8px; z-index: 5; }
+.samnb .samnb-stage { height: var(--samnb-stage-height, 420px); overflow: hidden; padding: 0; margin: 0;
   border-radius: var(--samnb-radius);
   background: var(--samnb-sunk); cursor: crosshair; outline: none; line-height: 0; }
-.samnb .samnb-stage canvas { pointer-events: none; display: block; }
-.samnb .samnb-body { display: flex; flex-flow: row wrap; gap: 12px; margin: var(--samnb-gap) 0; overflow: hidden; }
-/* Beside the picture 300 pixels at most; below it, where there is no room beside, all there is. As high as the picture,
-   whatever is in it: a longer list scrolls, and the filmstrip stays where it is. */
-.samnb .samnb-side { flex: 1 1 204px; max-width: clamp(300px, (720px - 100%) * 999, 100%); gap: var(--samnb-gap);
-  overflow: hidden; padding: 0 3px; contain: size; align-self: stretch; min-height: 380px; }
+.samnb .samnb-stage canvas { pointer-events: none; display: block; object-fit: contain; }
+/* As high as the picture, whatever is in it: a longer list scrolls, and the filmstrip stays where it is. */
+.samnb .samnb-side { gap: 6px; overflow: hidden; padding: 0 3px; contain: size; align-self: stretch; }
 .samnb .samnb-side > * { flex: none; }
 .samnb .samnb-side > :last-child { flex: 0 1 auto; min-height: 60px; }
+@container (max-width: 620px) {
+  .samnb .samnb-annotator { grid-template: "head" auto "tools" auto "chips" auto "stage" auto "foot" auto "side" auto
+    "film" auto / minmax(0, 1fr); }
+  .samnb .samnb-status .samnb-clip { display: none; }
+  .samnb .samnb-side { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 12px; height: 184px;
+    grid-auto-rows: min-content; }
+  .samnb .samnb-side > * { grid-column: 1; }
+  .samnb .samnb-side > :last-child { grid-column: 2; grid-row: 1 / span 8; }
+}
+@container (max-width: 380px) {
+  .samnb .samnb-side { display: flex; height: 320px; }
+  .samnb .samnb-film { flex-flow: column; }
+}
 .samnb .samnb-list { flex: 0 1 auto; overflow: hidden auto; border-top: 1px solid var(--samnb-line);
   min-height: 60px; padding: 4px 3px 3px; }
 .samnb .samnb-entry { display: flex; flex-flow: row nowrap; align-items: center; min-height: 28px; flex: none;
@@ -128,11 +152,31 @@ _BOARD = """
 .samnb .samnb-strip .samnb-button.samnb-chosen { font-weight: inherit; border-color: var(--samnb-accent);
   box-shadow: inset 0 0 0 2px var(--samnb-accent); }
 .samnb .samnb-strip .samnb-button:hover:enabled { background: rgba(128, 128, 128, .16); }
-.samnb .samnb-reel { display: flex; flex-flow: row nowrap; align-items: stretch; gap: 2px; overflow: hidden; }
+.samnb .samnb-film { display: flex; flex-flow: row nowrap; gap: 8px; overflow: visible; }
+.samnb .samnb-reel { display: flex; flex-flow: row nowrap; align-items: stretch; gap: 2px; overflow: hidden;
+  flex: 1 1 0; min-width: 0; }
 .samnb .samnb-reel > .samnb-button { height: 80px; width: 22px; padding: 0; margin: 3px 0; }
-.samnb .samnb-reel-tools .widget-hslider { flex: 1 1 120px; min-width: 80px; width: auto; }
-.samnb .samnb-reel-tools .widget-text { width: 150px; }
-.samnb .samnb-reel-tools .widget-dropdown { width: 118px; }
+.samnb .samnb-reel-tools { display: flex; flex-flow: column nowrap; gap: 2px; width: 216px; flex: none;
+  padding: 3px 0 0 3px; overflow: visible; }
+.samnb .samnb-reel-tools > * { width: 100%; flex: none; margin: 0; padding: 0; }
+.samnb .samnb-reel-tools .samnb-button { height: 26px; flex: 1 1 auto; }
+.samnb .samnb-reel-find { display: flex; gap: 4px; overflow: visible; }
+.samnb .samnb-reel-find > * { flex: 1 1 0; width: auto; min-width: 0; }
+.samnb .samnb-reel-tools :is(.widget-text, .widget-dropdown), .samnb .samnb-reel-tools input,
+.samnb .samnb-reel-tools select { height: 26px; min-height: 26px; }
+.samnb .samnb-reel-place { display: flex; align-items: center; gap: 10px; overflow: visible; height: 22px; }
+.samnb .samnb-reel-place .widget-hslider { flex: 1 1 0; min-width: 40px; width: auto; height: 22px; min-height: 22px; }
+.samnb .samnb-reel-place .widget-html { flex: none; white-space: nowrap; }
+
+@media (pointer: coarse) {
+  .samnb .samnb-button, .samnb .samnb-button.samnb-plain, .samnb .samnb-entry .samnb-chip { height: 32px;
+    min-width: 32px; }
+  .samnb .samnb-button.samnb-icon, .samnb .samnb-button.samnb-plain { width: 34px; }
+  .samnb .samnb-reel > .samnb-button { width: 32px; height: 80px; }
+  .samnb .samnb-strip .samnb-button { height: 80px; }
+  .samnb :is(.widget-text, .widget-dropdown, .widget-checkbox), .samnb .widget-text input,
+  .samnb .widget-dropdown > select { height: 32px; min-height: 32px; }
+}
 
 .samnb .samnb-help { position: absolute; inset: 0; z-index: 10; overflow: auto; padding: 12px 16px; background:
   var(--samnb-face); flex-flow: column; }
@@ -154,10 +198,28 @@ _NEWS = """
   + .jp-OutputArea-child:has(img.jp-needs-light-background) { display: none; }
 body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; }
 
+/* Of a widget whose kernel is gone JupyterLab marks each part with a broken link; one line for all of it says more. */
+.samnb .jupyter-widgets-disconnected::before, .samnb.jupyter-widgets-disconnected::before { display: none !important; }
+.samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone) > * { filter: grayscale(1); opacity: .5;
+  pointer-events: none; }
+.samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone)::after { content: "the kernel is gone: run the cell again";
+  position: absolute; left: 0; right: 0; top: 0; z-index: 20; padding: 6px 12px; text-align: center;
+  background: #333; color: #fff; font-weight: 600; }
+.samnb.samnb-elsewhere > :not(.samnb-page-back) { display: none; }
+.samnb-tab { overflow: hidden auto; background: var(--jp-layout-color1, #fff); }
+.samnb:fullscreen { margin: 0; border: 0; border-radius: 0; overflow: hidden auto; }
+
 .samnb .samnb-error-line { display: flex; flex-flow: row nowrap; align-items: flex-start; margin: 6px 0 0;
   padding: 4px 4px 4px 10px; border-left: 3px solid var(--samnb-bad); background: var(--samnb-sunk); overflow: hidden; }
 .samnb .samnb-error-line .widget-html { flex: 1 1 0; min-width: 0; color: var(--samnb-bad); }
 .samnb .samnb-error-line .widget-html-content { overflow-wrap: anywhere; }
+
+.samnb .samnb-error-line.samnb-note { border-left-color: var(--samnb-accent); margin: 0; }
+.samnb .samnb-error-line.samnb-note .widget-html { color: var(--samnb-text); line-height: 18px; }
+.samnb .samnb-annotator > .samnb-nothing { grid-area: stage / stage / side / side; z-index: 4; display: flex;
+  align-items: center; justify-content: center; background: var(--samnb-face); border: 1px dashed var(--samnb-line);
+  border-radius: var(--samnb-radius); }
+.samnb .samnb-empty { align-items: center; gap: 8px; overflow: visible; }
 
 .samnb .samnb-bar { display: flex; height: 8px; margin: 6px 0; border-radius: 4px; overflow: hidden;
   background: var(--samnb-sunk); }
