@@ -23,7 +23,7 @@ extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb", "generated_pages"]
 root_doc = "docs/index"
 include_patterns = [
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CONTEXT.md"),
-    *("docs/*.md", "docs/reference/*.md", "docs/training-report/report.md"),
+    *("docs/*.md", "docs/reference/*.md"),
     *("notebooks/*.ipynb", "notebooks/course/*.ipynb", "notebooks/course/*.md"),
     *("samnb/models/tiny/weights/MODEL_CARD.md", "training/*.md", "benchmarks/evaluation_set/README.md"),
 ]

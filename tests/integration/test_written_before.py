@@ -14,6 +14,7 @@ import pytest
 from samnb import Session, Template, cache_archive
 from samnb.catalog import AnnotationRecord
 from samnb.masks import decode_rle
+from tests.support.earlier_tiny import EARLIER_TINY
 
 DATA = Path(__file__).parents[1] / "data" / "written_by_0_1"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def session(folder: Path) -> Iterator[Session]:
     """The session folder on a machine where the pictures lie elsewhere."""
-    with Session(folder / "session") as session:
+    with Session(folder / "session", checkpoint=EARLIER_TINY) as session:
         found = session.relocate(folder / "pictures")
         assert (len(found.found), found.missing) == (3, ())
         yield session
@@ -37,7 +38,7 @@ def session(folder: Path) -> Iterator[Session]:
 @pytest.fixture
 def new(folder: Path, tmp_path: Path) -> Iterator[Session]:
     """A new session with the same pictures."""
-    with Session(tmp_path / "new") as session:
+    with Session(tmp_path / "new", checkpoint=EARLIER_TINY) as session:
         session.add(folder / "pictures", dataset="monday")
         yield session
 
@@ -123,7 +124,7 @@ def test_a_template_file_finds_what_it_found(folder: Path, new: Session) -> None
 
 
 def test_a_recipe_gives_identical_masks(folder: Path, tmp_path: Path) -> None:
-    with Session(tmp_path / "replayed") as session:
+    with Session(tmp_path / "replayed", checkpoint=EARLIER_TINY) as session:
         report = session.replay(folder / "recipe.json", folder / "pictures")
         assert report.ok, report
         assert (report.same, report.kept) == (6, 1)
@@ -131,7 +132,7 @@ def test_a_recipe_gives_identical_masks(folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_archive_of_embeddings_is_taken(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Session(tmp_path / "other", cache={"dtype": "int8"}) as session:
+    with Session(tmp_path / "other", checkpoint=EARLIER_TINY, cache={"dtype": "int8"}) as session:
         report = cache_archive.import_entries(session.cache, folder / "embeddings.tar")
         assert (report.ok, report.entries, report.added) == (True, 1, 1)
         session.add(folder / "pictures" / "discs.png")
@@ -145,3 +146,12 @@ def test_a_coco_file_is_imported(folder: Path, new: Session) -> None:
     by_file = {(row[0], row[1], tuple(row[-1])) for row in EXPECTED["annotations"]}
     assert {(a.image, a.category, tuple(a.rle["counts"])) for a in new.annotations()} == by_file
     assert all(decode_rle(a.rle).sum() == a.area for a in new.annotations())
+
+
+def test_the_model_of_today_misses_its_embeddings_and_encodes_anew(folder: Path) -> None:
+    with Session(folder / "session") as session:
+        session.relocate(folder / "pictures")
+        image = session.images()[0]
+        assert not session.is_cached(image)
+        assert not session.predict(image, points=[FIRST_DISC]).cache_hit
+        assert session.predict(image, points=[FIRST_DISC]).cache_hit
