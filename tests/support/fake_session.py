@@ -226,6 +226,21 @@ class FakeSession:
     def note_opened(self, image):
         self.opened.append(image.id)
 
+    def stack_places(self, image):
+        return [(self.image(image), {})]
+
+    def is_scientific(self, image):
+        return False
+
+    def pixel_size(self, image):
+        return None
+
+    def open_source(self, image):
+        raise NotImplementedError
+
+    def use_view(self, image, view):
+        raise NotImplementedError
+
     def opened_last(self, dataset=None):
         return self.image(self.opened[-1]) if self.opened else None
 

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from .attribute_actions import AttributeActions
 from .image_progress import ImageProgress
 from .repeat import Repeater
+from .stack_tool import StackTool
 from .tool_settings import ToolSettings
 from .unsure import UnsureActions
 from .view_settings import ViewSettings
@@ -71,3 +72,15 @@ class ViewMethods:
     contrast = property_of("_view", ViewSettings, "contrast")
     channel = property_of("_view", ViewSettings, "channel")
     reset_picture = method_of("_view", ViewSettings.reset_picture)
+
+
+class StackMethods:
+    """Slices of a stack, and channels and limits of scientific pictures."""
+
+    go_to_slice = method_of("_stacks", StackTool.go_to_slice)
+    copy_to_next_slice = method_of("_stacks", StackTool.copy_to_next_slice)
+    copy_through = method_of("_stacks", StackTool.copy_through)
+    open_channels = method_of("_stacks", StackTool.open_channels)
+    preview_view = method_of("_stacks", StackTool.preview_view)
+    use_view = method_of("_stacks", StackTool.use_view)
+    reset_view = method_of("_stacks", StackTool.reset_view)

@@ -106,6 +106,7 @@ class Navigator(AnnotatorPart):
         self.renderer.draw_annotations()
         self.editor.open(record)
         self.renderer.on_annotations()
+        self.renderer.on_opened(record)
         self.follower.note_opened(record)
 
     def _step(self, by: int) -> None:

@@ -26,7 +26,7 @@ from .snapshot import draw_annotated, draw_snapshot
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
     from ...masks.geometry import Mask
-    from ...records import AttributeRecord
+    from ...records import AttributeRecord, ImageRecord
     from ..common.background import LatestOnlyWorker
     from ..session_protocol import AnnotatorSession
     from .annotation_set import AnnotationSet
@@ -84,6 +84,8 @@ class Renderer:
         """Called after the draft or the annotations were drawn."""
         self.on_annotations: Callable[[], None] = lambda: None
         """Called when annotations of the image shown, or the image, changed."""
+        self.on_opened: Callable[[ImageRecord], None] = lambda image: None
+        """Called with an image that is shown from now on."""
         self.look = AnnotationLook()
         """How annotations are drawn."""
         self._worker = worker
@@ -198,7 +200,9 @@ class Renderer:
     def apply(self, changes: Iterable[Change]) -> None:
         """Apply changes of annotations, and redraw what they affect."""
         assert self._editor.image is not None
-        self._annotations.apply(changes)
+        shown = self._editor.image.id
+        # A copy through a stack changes other images too.
+        self._annotations.apply(one for one in changes if (one.after or one.before).image_id == shown)
         self._image_list.mark_annotated(self._editor.image, bool(self._annotations))
         self._image_list.mark_unsure(self._editor.image, any(a.review == UNSURE for a in self._annotations))
         self.draw_annotations()

@@ -104,11 +104,26 @@ _BOARD = """
 .samnb .samnb-stage canvas { pointer-events: none; display: block; object-fit: contain; }
 /* As high as the picture, whatever is in it: a longer list scrolls, and the filmstrip stays where it is. */
 .samnb .samnb-side { gap: 6px; overflow: hidden; padding: 0 3px; contain: size; align-self: stretch; }
+.samnb .samnb-scale { position: absolute; left: 12px; bottom: 10px; z-index: 2; pointer-events: none;
+  line-height: 16px; }
+.samnb .samnb-scale div[style] { border-bottom: 3px solid #fff; color: #fff; text-align: center; font-size: 12px;
+  text-shadow: 0 0 3px #000, 0 0 3px #000; filter: drop-shadow(0 0 1px #000); }
+/* A row of its own only where there is a stack: an empty one would still take its gap. */
+.samnb .samnb-annotator:has(> .samnb-stack.samnb-on) { grid-template: "head head" auto "tools tools" auto
+  "chips chips" auto "stack stack" auto "stage side" auto "film film" auto "foot foot" auto
+  / minmax(0, 1fr) clamp(204px, 25cqw, 300px); }
+.samnb .samnb-annotator > .samnb-stack { grid-area: stack; overflow: hidden; }
+.samnb .samnb-slices { display: flex; flex: 1 1 260px; }
+.samnb .samnb-slice { flex: 1 1 240px; }
+.samnb .samnb-channel .widget-checkbox { flex: 0 1 150px; }
+.samnb .samnb-channel .widget-slider { flex: 1 1 260px; }
 .samnb .samnb-side > * { flex: none; }
 .samnb .samnb-side > :last-child { flex: 0 1 auto; min-height: 60px; }
 @container (max-width: 620px) {
   .samnb .samnb-annotator { grid-template: "head" auto "tools" auto "chips" auto "stage" auto "foot" auto "side" auto
     "film" auto / minmax(0, 1fr); }
+  .samnb .samnb-annotator:has(> .samnb-stack.samnb-on) { grid-template: "head" auto "tools" auto "chips" auto
+    "stack" auto "stage" auto "foot" auto "side" auto "film" auto / minmax(0, 1fr); }
   .samnb .samnb-status .samnb-clip { display: none; }
   .samnb .samnb-side { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 12px; height: 184px;
     grid-auto-rows: min-content; }
