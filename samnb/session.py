@@ -31,7 +31,7 @@ from .encoding.encoder import Encoder
 from .encoding.other_models import OtherModels
 from .encoding.predict import Predictor
 from .encoding.prefetch import EncodingState, Prefetcher
-from .encoding.prewarm import prewarm_models
+from .encoding.prewarm_tiles import Tiles, chosen_tiles, prewarm_all
 from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
 from .encoding.tasks import EncodeTask
@@ -40,7 +40,7 @@ from .evaluation.evaluate import evaluate_annotations
 from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
 from .exchange.report import ImportReport
-from .images import thumbnail
+from .images.large import LargePicture
 from .images.lazy import View
 from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
@@ -48,11 +48,12 @@ from .ingest.pixel_sizes import export_details
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
 from .ingest.views import Stack
-from .jobs import Event, Job, Signal
+from .jobs import Event, Job, JobControl, Signal
+from .masks.part import MaskPart
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
-from .proposals import Everything, Like, Phrase, Proposal, Proposals, Query
+from .proposals import Everything, InRegion, Like, Phrase, Proposal, Proposals, Query
 from .proposals.grouping import ALIKE
 from .proposals.proposal import OFFERED, as_annotations
 from .proposals.run import tell_failures
@@ -155,6 +156,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         self.cache = open_cache(self.folder, cache)
         self.changes = AnnotationChanges()
         opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
+        opened["overviews"] = self.folder / "overviews"
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
         self._others = OtherModels(self._encoder)
         self._predictor = Predictor(self._encoder, self.model)
@@ -260,7 +262,34 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
 
     def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
         """A small copy of the pixels, (h, w, 3), its longest side in pixels."""
-        return thumbnail(self.pixels(image), longest_side)
+        return self._library.thumbnail(image, longest_side)
+
+    def region_pixels(self, image: ImageRef, region: Region, *, level: int = 0) -> NDArray[np.uint8]:
+        """The pixels of a part of an image, (h, w, 3) RGB; of a large image nothing else is read.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+        region : (x0, y0, x1, y1)
+            Whole image pixels, inside the image.
+        level : int
+            Every side is 2**level times smaller: 0 is the full resolution.
+
+        Raises
+        ------
+        PromptError
+            No such region, or one with more pixels than `samnb.images.MAX_PIXELS` at that level.
+        ImageError
+            The file is gone, damaged, or has changed.
+        """
+        return self._library.region_pixels(image, region, level)
+
+    def large_picture(self, image: ImageRef) -> LargePicture | None:
+        """A large image, which is encoded tile by tile, open to be read in parts; None for others.
+
+        Images above ``SAMNB_TILED_ABOVE`` pixels are large. Raises `ImageError`.
+        """
+        return self._library.large(image)
 
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, with the numbers of their images and of those that are cached."""
@@ -479,9 +508,14 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         features: Iterable[str] | None = None,
         on: Any = None,
         executor: Executor | None = None,
+        region: Region | None = None,
+        tiles: Tiles = "tissue",
+        near: tuple[float, float] | None = None,
         show: bool = True,
     ) -> Job:
         """Encode what is not cached yet, in the background; `await` it, or call `.wait()`.
+
+        Of a large image these are its tiles, by the session's own model, in this process; they come last.
 
         Parameters
         ----------
@@ -498,14 +532,22 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
             remote tier of its store; see docs/many-machines.md. None: one after the other in this process.
         executor : Executor, optional
             The earlier name of `on`.
+        region : (x0, y0, x1, y1), optional
+            Of large images only the tiles of this part; image pixels.
+        tiles : {"tissue", "all"}
+            Of large images the tiles that show more than the background, or all.
+        near : (x, y), optional
+            Of large images the tiles nearest to this point come first; None: to the middle of the region.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
         records = self._library.files(dataset, images)
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        work = partial(prewarm_models, on=executor if on is None else on, left_out=left_out)
-        total = len(records) * len(encoders)
-        job = Job("prewarm", lambda control: work(self._tasks(encoders, records), control=control), total=total)
+        plain, chosen = self._split(records, region=region, tiles=tiles, near=near)
+        workers = executor if on is None else on
+        work = partial(prewarm_all, chosen, encoder=self._encoder, on=workers, left_out=left_out)
+        total = len(plain) * len(encoders) + len(chosen)
+        job = Job("prewarm", lambda control: work(self._tasks(encoders, plain), control=control), total=total)
         by_name = {record.filename: record for record in records}
         job.subscribe(lambda event: self._prefetcher.notify(by_name.get(event.filename)))
         return _shown(job, show)
@@ -521,8 +563,10 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
     ) -> Iterator[Event]:
         """The same as `prewarm`, in this thread: an iterator of its events."""
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        tasks = self._tasks(encoders, self._library.files(dataset, images))
-        return prewarm_models(tasks, on=executor if on is None else on, left_out=left_out)
+        plain, chosen = self._split(self._library.files(dataset, images))
+        workers = executor if on is None else on
+        work = partial(prewarm_all, chosen, encoder=self._encoder, on=workers, left_out=left_out)
+        return work(self._tasks(encoders, plain), control=JobControl())
 
     # -- prompts and annotations -------------------------------------------------------------------
 
@@ -592,7 +636,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
     def accept_mask(
         self,
         image: ImageRef,
-        mask: NDArray[np.bool_],
+        mask: NDArray[np.bool_] | MaskPart,
         *,
         category: str,
         prompt: Prompt | None = None,
@@ -638,7 +682,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         self,
         annotation: Annotation | int,
         *,
-        mask: NDArray[np.bool_] | None = None,
+        mask: NDArray[np.bool_] | MaskPart | None = None,
         category: str | None = None,
         layer: int | None = None,
         prompt: Prompt | None = None,
@@ -752,6 +796,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         images: Iterable[ImageRef] | None = None,
         strategy: str = "match_all",
         features: str | None = None,
+        region: Region | None = None,
         show: bool = True,
         **parameters: float,
     ) -> Proposals:
@@ -770,6 +815,8 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
             Every instance, the best one, or the same place on every image.
         features : str, optional
             The name of another model whose features are compared; see `template`.
+        region : (x0, y0, x1, y1), optional
+            Only the tiles of this part of a large image; `samnb.proposals.InRegion` does it for any query.
         show : bool
             Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
         **parameters
@@ -784,8 +831,8 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         KeyboardInterrupt
             After the current image is finished; the same call goes on from there.
         """
-        query = self.like(example, strategy=strategy, features=features, **parameters)
-        return self._found(query, dataset, images, show)
+        like = self.like(example, strategy=strategy, features=features, **parameters)
+        return self._found(like if region is None else InRegion(like, region), dataset, images, show)
 
     def find(
         self,
@@ -1420,6 +1467,15 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         """New pictures appear in open annotators once they are all there."""
         job.subscribe(lambda event: None, finished=self.changes.emit)
         return job
+
+    def _split(
+        self, records: Sequence[ImageRecord], **which: Any
+    ) -> tuple[list[ImageRecord], list[tuple[ImageRecord, Region]]]:
+        """The images that are encoded whole, and the tiles of the others."""
+        large = [record for record in records if self._encoder.large.has(record)]
+        ids = {record.id for record in large}
+        tiles = [tile for record in large for tile in chosen_tiles(self._encoder, record, **which)]
+        return [record for record in records if record.id not in ids], tiles
 
     def _tasks(
         self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]

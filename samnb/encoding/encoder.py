@@ -7,7 +7,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -22,8 +24,9 @@ from ..prompts import Embedding
 from ..records import ImageRecord, NewImage
 from ..settings import setting
 from .autotune import TuningResult
+from .large_images import LargeImages
 from .priority import Priority
-from .regions import Region, region_hash
+from .regions import Region, region_hash, whole_region
 from .storage_check import encode_to_store
 from .tasks import EncodeTask, load_or_encode, metadata_of, of_size
 
@@ -45,6 +48,8 @@ class Encoder:
         The arguments the model was loaded with, so that a worker elsewhere can load the same.
     owns_cache : bool
         Whether `close` closes the store too.
+    overviews : Path, optional
+        Folder of the overviews of large images.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Encoder:
         checkpoint: str,
         device: str,
         owns_cache: bool = False,
+        overviews: Path | None = None,
     ):
         self.model, self.cache, self.catalog = model, cache, catalog
         self.checkpoint, self.device = checkpoint, device
@@ -68,6 +74,8 @@ class Encoder:
         """Who waits for an embedding; shared with the session's other models."""
         self.changes = ChangeCheck()
         """Whether files are what was added; shared by all that use what is kept of them."""
+        self.large = LargeImages(overviews)
+        """Images that are encoded tile by tile; shared with the session's other models."""
         self.longest: int | None = setting("DOWNSCALE_MAX")
         """Pictures with a longer side are read smaller; None: all at full size."""
         cache.subscribe(self)
@@ -82,12 +90,27 @@ class Encoder:
         return make_key(pixel_hash, *self._made_by(size_hw))
 
     def has(self, image: ImageRecord | NewImage) -> bool:
-        """True when the store holds the image's embedding now."""
+        """True when the store holds the image's embedding now; of a large image, what was encoded of the whole."""
+        if self.large.has(image):
+            return isinstance(image, ImageRecord) and self.has_region(image, whole_region(image), known_only=True)
         return self.key(image.pixel_hash, image.size_hw) in self.cache
 
-    def has_region(self, image: ImageRecord, region: Region) -> bool:
-        """True when the store holds the embedding of that part of the image now."""
-        return self.key(region_hash(image.pixel_hash, region)) in self.cache
+    def has_region(self, image: ImageRecord, region: Region, *, known_only: bool = False) -> bool:
+        """True when the store holds the embedding of that part of the image now.
+
+        Parameters
+        ----------
+        image : ImageRecord
+        region : (x0, y0, x1, y1)
+        known_only : bool
+            Of a large image, False for a region that this process did not read before, instead of reading it.
+        """
+        if not self.large.has(image):
+            return self.key(region_hash(image.pixel_hash, region)) in self.cache
+        known = self.large.known_hash(image, region)
+        if known is None and known_only:
+            return False
+        return self._tile_key(image, region, known or self.large.read(image, region)[1]) in self.cache
 
     def task(self, image: ImageRecord) -> EncodeTask:
         """The image as work for `load_or_encode`, here or on a worker."""
@@ -139,6 +162,8 @@ class Encoder:
         ImageError
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
+        if self.large.has(image):
+            return self.region_embedding(image, whole_region(image))
         task = self.task(image)
         with (
             self.priority() if urgent else nullcontext(),
@@ -153,8 +178,10 @@ class Encoder:
             self._note_cached(task)
         return embedding, hit
 
-    def region_embedding(self, image: ImageRecord, region: Region) -> tuple[Embedding, bool]:
+    def region_embedding(self, image: ImageRecord, region: Region, *, urgent: bool = True) -> tuple[Embedding, bool]:
         """The embedding of a part of an image, under its own key; otherwise as `embedding`."""
+        if self.large.has(image):
+            return self._tile_embedding(image, region, urgent=urgent)
         pixels_hash = region_hash(image.pixel_hash, region)
         x0, y0, x1, y1 = region
 
@@ -168,6 +195,30 @@ class Encoder:
             if hit:
                 self.changes.check(image)
             return embedding, hit
+
+    def _tile_embedding(self, image: ImageRecord, region: Region, *, urgent: bool) -> tuple[Embedding, bool]:
+        """Of a region of a large image, found by the pixels of the region itself, at its pyramid level."""
+
+        def compute() -> Embedding:
+            return encode_to_store(self.model, self.large.read(image, region)[0], self.cache.dtype)
+
+        with self.priority() if urgent else nullcontext(), self.forgets_changed(image):
+            self.changes.check(image)
+            known = self.large.known_hash(image, region) or self.large.read(image, region)[1]
+            level, key = self.large.grid(image).level(region), self._tile_key(image, region, known)
+            x0, y0, x1, y1 = region
+            about = metadata_of(known, f"{image.filename} {region}", self.model.name, self._tile_made_by(level))
+            size_hw = (-(-(y1 - y0) // (1 << level)), -(-(x1 - x0) // (1 << level)))
+            with self.waiting.requesting(key):
+                embedding, hit = of_size(size_hw, self.cache, key, compute, about)
+            return replace(embedding, original_size=(y1 - y0, x1 - x0)), hit
+
+    def _tile_key(self, image: ImageRecord, region: Region, pixels_hash: str) -> str:
+        return make_key(pixels_hash, *self._tile_made_by(self.large.grid(image).level(region)))
+
+    def _tile_made_by(self, level: int) -> tuple[str, str]:
+        """The model's fingerprint, and the embedding spec of a region at that level."""
+        return self.model.fingerprint, self.embedding_spec + (f":level={level}" if level else "")
 
     @contextmanager
     def forgets_changed(self, image: ImageRecord) -> Iterator[None]:
@@ -215,6 +266,7 @@ class Encoder:
 
     def close(self) -> None:
         """Stop observing the store, and wait until remote tiers have what was computed."""
+        self.large.close()
         self.cache.unsubscribe(self)
         with self._recent_lock:
             self.cache.unpin(self._recent_keys)

@@ -15,6 +15,7 @@ from samnb.errors import ModelError, PromptError, UnknownName, WorkWouldBeLost
 from samnb.jobs import Event, Job
 from samnb.masks import encode_rle, mask_area, mask_bbox, mask_iou
 from samnb.masks.editing import pieces
+from samnb.masks.part import MaskPart
 from samnb.prompts import Prediction, Prompt
 from samnb.records import AttributeRecord, CategoryRecord
 
@@ -63,6 +64,10 @@ class FakeAnnotation:
     @property
     def bbox(self):
         return mask_bbox(self.mask)
+
+    @property
+    def part(self):
+        return MaskPart.of(self.mask)
 
     @property
     def area(self):
@@ -154,6 +159,9 @@ class FakeSession:
         if image.filename in self.unreadable:
             raise ModelError(f"{image.filename}: gone. Put it back.")
         return np.full((image.height, image.width, 3), 90, np.uint8)
+
+    def large_picture(self, image):
+        return None
 
     def is_cached(self, image, *, region=None):
         return self.cached

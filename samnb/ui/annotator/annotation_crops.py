@@ -45,7 +45,7 @@ class AnnotationCrops:
 
     def want(self, image: ImageRecord, annotations: Iterable[tuple[Annotation, str]]) -> None:
         """Make the crops of these annotations, each with its "#rrggbb" colour."""
-        wanted = {_key(image, a, color): (a, color) for a, color in annotations if a.mask.shape == image.size_hw}
+        wanted = {_key(image, a, color): (a, color) for a, color in annotations if a.part.size_hw == image.size_hw}
         there = {a.id: self._kept[key] for key, (a, _) in wanted.items() if key in self._kept}
         if there:
             self._on_ready(there)
@@ -56,8 +56,20 @@ class AnnotationCrops:
     def _made(
         self, image: ImageRecord, missing: Mapping[_Key, tuple[Annotation, str]]
     ) -> dict[_Key, tuple[int, bytes]]:
+        if self._session.large_picture(image) is not None:
+            return {key: (a.id, self._made_of_part(image, a, color)) for key, (a, color) in missing.items()}
         pixels = self._session.pixels(image)
         return {key: (a.id, mask_thumbnail(pixels, a.mask, color, _SIZE)) for key, (a, color) in missing.items()}
+
+    def _made_of_part(self, image: ImageRecord, annotation: Annotation, color: str) -> bytes:
+        """Of an object on a large image, of which only the surroundings are read."""
+        x0, y0, x1, y1 = annotation.part.box
+        margin = max(x1 - x0, y1 - y0) // 2 + 8
+        around = (
+            *(max(0, x0 - margin), max(0, y0 - margin)),
+            *(min(image.width, x1 + margin), min(image.height, y1 + margin)),
+        )
+        return mask_thumbnail(self._session.region_pixels(image, around), annotation.part.inside(around), color, _SIZE)
 
     def _take(self, image: ImageRecord, made: dict[_Key, tuple[int, bytes]] | None, error: Exception | None) -> None:
         if made is None:

@@ -103,5 +103,5 @@ class AnnotationSet:
     def _at(self, x: float, y: float) -> Iterator[Annotation]:
         for annotation in reversed(self.in_drawing_order):
             left, top, width, height = annotation.bbox
-            if left <= x < left + width and top <= y < top + height and annotation.mask[int(y), int(x)]:
+            if left <= x < left + width and top <= y < top + height and annotation.part.holds(x, y):
                 yield annotation

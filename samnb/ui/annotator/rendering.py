@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...masks import mask_polygons
+from ...masks.part import MaskPart
 from ...records import UNSURE
 from ..common import style
 from ..common.error_line import show_errors
@@ -144,14 +145,14 @@ class Renderer:
 
     def _draw_mask(self) -> None:
         editor, layout = self._editor, self._layout
-        mask, prediction = editor.mask, editor.prediction
+        mask, prediction = editor.part, editor.prediction
         assert mask is not None
         self._tolerance_drawn = self._tolerance()
         self.draw_edited(mask)
         layout.error_line.dismiss()
         if prediction is None:
             layout.show_candidates((), (), 0)
-            layout.say(f"{'editing' if editor.draft.replaces else 'drawn'} · {np.count_nonzero(mask):,} px")
+            layout.say(f"{'editing' if editor.draft.replaces else 'drawn'} · {mask.area:,} px")
             return
         self._model_answered = True
         self.draw_candidates()
@@ -167,7 +168,7 @@ class Renderer:
         if not prediction.cache_hit:
             self.draw_header()
 
-    def draw_edited(self, mask: Mask) -> None:
+    def draw_edited(self, mask: Mask | MaskPart) -> None:
         """A mask in the colour of the chosen category, as the one being edited."""
         self._layout.stage.show_mask(Shape(self.outlines(mask), self._palette.color(self._palette.chosen)))
 
@@ -303,9 +304,11 @@ class Renderer:
         scale = self._layout.stage.view.scale
         return 0.0 if scale > _CLOSE else max(_COARSE, 0.5 / scale)
 
-    def outlines(self, mask: Mask) -> Outlines:
+    def outlines(self, mask: Mask | MaskPart) -> Outlines:
         """The outlines of a mask, as fine as the view needs them."""
-        return tuple(mask_polygons(mask, tolerance=self._tolerance(), exact=False))
+        part = mask if isinstance(mask, MaskPart) else MaskPart.of(mask)
+        found = mask_polygons(part.mask, tolerance=self._tolerance(), exact=False)
+        return tuple(polygon.moved(*part.corner) for polygon in found)
 
     # -- the header ------------------------------------------------------------------------------------
 
@@ -329,6 +332,8 @@ class Renderer:
             image, mask = self._editor.image, self._editor.mask
             if image is None:
                 return np.full((64, 96, 3), 240, np.uint8)
+            if self._editor.is_large:
+                return self.snapshot()
             drawn = self._annotations.in_drawing_order
             shown = [a for a in drawn if a.mask.shape == image.size_hw and a.id != self._hidden]
             masks, colors = [a.mask for a in shown], [self._palette.color(a.category) for a in shown]
@@ -346,6 +351,9 @@ class Renderer:
         if image is None:
             return self.pixels()
         title = " · ".join(filter(None, [self._session.name, image.dataset, image.filename]))
+        if self._editor.is_large:
+            small = self._session.thumbnail(image, style.PICTURE_SIZE[0])
+            return draw_snapshot(small, shapes, size_hw=image.size_hw, prompt=prompt, title=title, legend=legend)
         pixels = self._session.pixels(image)
         return draw_snapshot(pixels, shapes, mask=mask, prompt=prompt, title=title, legend=legend)
 

@@ -16,6 +16,7 @@ from ..common import style
 from ..common.closing import close_tree
 from .background import Background
 from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom, box_handles
+from .image_pyramid import ImagePyramid
 from .picture_look import PictureLook
 from .pointer_listener import PointerListener
 from .prompt_drawing import draw_box, draw_cursor, draw_handles, draw_label, draw_point, draw_trail
@@ -104,18 +105,18 @@ class Stage:
 
     # -- what is shown -----------------------------------------------------------------------------
 
-    def show_picture(self, pixels: NDArray[np.uint8]) -> None:
+    def show_picture(self, picture: NDArray[np.uint8] | ImagePyramid) -> None:
         """Show another picture, fitted; everything on the last one is removed."""
-        height, width = pixels.shape[:2]
+        size = picture.size if isinstance(picture, ImagePyramid) else (picture.shape[1], picture.shape[0])
         with LOCK, drawing():
-            self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
+            self.view = Viewport(size, self.view.stage_size, self.view.backing)
             self._saved, self._selected, self._mask, self._hover, self._offered = (), frozenset(), None, None, ()
             self._overlap = None
             self._highlight = None
             self.show_vertices(())
             self._prompt, self._band, self._active, self._trail, self._cursor = Prompt(), None, None, None, None
-            self._background.show(pixels, self.view)
-            self.overlay.show_picture(pixels)
+            self._background.show(picture, self.view)
+            self.overlay.show_picture(picture.small(1024) if isinstance(picture, ImagePyramid) else picture)
             self._draw_above()
         self._view_changed()
 
