@@ -40,10 +40,10 @@ from .evaluation.evaluate import evaluate_annotations
 from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
 from .exchange.report import ImportReport
-from .images.large import LargePicture
 from .images.lazy import View
 from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
+from .ingest.pixel_methods import PixelMethods
 from .ingest.pixel_sizes import export_details
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
@@ -81,7 +81,7 @@ __all__ = ["Session", "catalog_url", "session_folder"]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
-class Session(CategoryMethods, ImageStateMethods, StackMethods):
+class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     """A folder with images, known by their pixels, with their embeddings and their annotations.
 
     Parameters
@@ -259,37 +259,6 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
             The file is gone, or its pixels have changed since it was added.
         """
         return self._library.pixels(image)
-
-    def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
-        """A small copy of the pixels, (h, w, 3), its longest side in pixels."""
-        return self._library.thumbnail(image, longest_side)
-
-    def region_pixels(self, image: ImageRef, region: Region, *, level: int = 0) -> NDArray[np.uint8]:
-        """The pixels of a part of an image, (h, w, 3) RGB; of a large image nothing else is read.
-
-        Parameters
-        ----------
-        image : str, path or ImageRecord
-        region : (x0, y0, x1, y1)
-            Whole image pixels, inside the image.
-        level : int
-            Every side is 2**level times smaller: 0 is the full resolution.
-
-        Raises
-        ------
-        PromptError
-            No such region, or one with more pixels than `samnb.images.MAX_PIXELS` at that level.
-        ImageError
-            The file is gone, damaged, or has changed.
-        """
-        return self._library.region_pixels(image, region, level)
-
-    def large_picture(self, image: ImageRef) -> LargePicture | None:
-        """A large image, which is encoded tile by tile, open to be read in parts; None for others.
-
-        Images above ``SAMNB_TILED_ABOVE`` pixels are large. Raises `ImageError`.
-        """
-        return self._library.large(image)
 
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, with the numbers of their images and of those that are cached."""

@@ -93,7 +93,7 @@ def checked_part(mask: NDArray[np.bool_] | MaskPart, image: ImageRecord) -> Mask
     if not isinstance(mask, MaskPart):
         return MaskPart.of(checked_mask(mask, image))
     if mask.size_hw != image.size_hw:
-        raise PromptError(f"mask: expected size {image.size_hw}, that of {image.filename}; got {mask.size_hw}.")
+        raise PromptError(f"mask: expected shape {image.size_hw}, that of {image.filename}; got {mask.size_hw}.")
     if not mask.area:
         raise PromptError("The mask is empty: nothing to keep. Paint something, or delete the annotation.")
     return mask
