@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from cachetools import LRUCache
+from numpy.typing import NDArray
 
 from ..common.background import LatestOnlyWorker
 from ..common.thumbnails import mask_thumbnail
@@ -56,20 +58,20 @@ class AnnotationCrops:
     def _made(
         self, image: ImageRecord, missing: Mapping[_Key, tuple[Annotation, str]]
     ) -> dict[_Key, tuple[int, bytes]]:
-        if self._session.large_picture(image) is not None:
-            return {key: (a.id, self._made_of_part(image, a, color)) for key, (a, color) in missing.items()}
-        pixels = self._session.pixels(image)
-        return {key: (a.id, mask_thumbnail(pixels, a.mask, color, _SIZE)) for key, (a, color) in missing.items()}
+        whole = self._session.pixels(image) if self._session.large_picture(image) is None else None
+        return {key: (a.id, self._crop(image, whole, a, color)) for key, (a, color) in missing.items()}
 
-    def _made_of_part(self, image: ImageRecord, annotation: Annotation, color: str) -> bytes:
-        """Of an object on a large image, of which only the surroundings are read."""
+    def _crop(self, image: ImageRecord, whole: NDArray[np.uint8] | None, annotation: Annotation, color: str) -> bytes:
+        """Of the part around the object alone: the whole picture takes a hundred times as long, and may not be there."""
         x0, y0, x1, y1 = annotation.part.box
         margin = max(x1 - x0, y1 - y0) // 2 + 8
-        around = (
-            *(max(0, x0 - margin), max(0, y0 - margin)),
-            *(min(image.width, x1 + margin), min(image.height, y1 + margin)),
-        )
-        return mask_thumbnail(self._session.region_pixels(image, around), annotation.part.inside(around), color, _SIZE)
+        left, top = max(0, x0 - margin), max(0, y0 - margin)
+        around = (left, top, min(image.width, x1 + margin), min(image.height, y1 + margin))
+        if whole is None:
+            pixels = self._session.region_pixels(image, around)
+        else:
+            pixels = whole[top : around[3], left : around[2]]
+        return mask_thumbnail(pixels, annotation.part.inside(around), color, _SIZE)
 
     def _take(self, image: ImageRecord, made: dict[_Key, tuple[int, bytes]] | None, error: Exception | None) -> None:
         if made is None:
