@@ -62,15 +62,13 @@ class AnnotationCrops:
         return {key: (a.id, self._crop(image, whole, a, color)) for key, (a, color) in missing.items()}
 
     def _crop(self, image: ImageRecord, whole: NDArray[np.uint8] | None, annotation: Annotation, color: str) -> bytes:
-        """Of the part around the object alone: the whole picture takes a hundred times as long, and may not be there."""
+        """Of the part around the object: the whole picture takes a hundred times as long, and may not be there."""
         x0, y0, x1, y1 = annotation.part.box
         margin = max(x1 - x0, y1 - y0) // 2 + 8
         left, top = max(0, x0 - margin), max(0, y0 - margin)
         around = (left, top, min(image.width, x1 + margin), min(image.height, y1 + margin))
-        if whole is None:
-            pixels = self._session.region_pixels(image, around)
-        else:
-            pixels = whole[top : around[3], left : around[2]]
+        part = slice(top, around[3]), slice(left, around[2])
+        pixels = self._session.region_pixels(image, around) if whole is None else whole[part]
         return mask_thumbnail(pixels, annotation.part.inside(around), color, _SIZE)
 
     def _take(self, image: ImageRecord, made: dict[_Key, tuple[int, bytes]] | None, error: Exception | None) -> None:
