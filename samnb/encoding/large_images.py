@@ -19,6 +19,7 @@ from ..errors import ImageChanged, ImageError, ImageUnreadable
 from ..images import pixel_hash
 from ..images.large import ArraySource, LargePicture, open_large
 from ..images.lazy import is_lazy
+from ..images.lazy.view_files import is_view_name
 from ..images.pixel_cache import read_checked
 from ..records import ImageRecord, NewImage
 from ..settings import setting
@@ -150,7 +151,7 @@ class LargeImages:
 
 
 def _opened(image: ImageRecord) -> LargePicture:
-    if is_lazy(image.path):
+    if is_lazy(image.path) or is_view_name(image.path):
         try:
             return open_large(image.path)
         except ImageUnreadable:

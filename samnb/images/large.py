@@ -7,7 +7,7 @@ band, so that a view of a large area takes no more memory than its pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import cv2
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AnyPath, ImageUnreadable
-from .lazy import PictureSource, open_source
+from .lazy import PictureSource, PixelMapping, Region, open_source
+from .lazy.view_files import read_view
 
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -138,17 +139,26 @@ class ArraySource:
 
 
 class FileSource:
-    """A file that is read lazily, of 8 bits, grey or colour; alpha is blended with white.
+    """A file that is read lazily.
+
+    Parameters
+    ----------
+    source : PictureSource
+    mapping : PixelMapping, optional
+        How its values are shown. None: as they are, 8 bits of grey or colour; alpha is blended with white.
+    at : mapping of str to int, optional
+        The place in a stack.
 
     Raises
     ------
     ImageUnreadable
-        Values of more than 8 bits: how they are shown is to be said first.
+        Values of more than 8 bits without a mapping: how they are shown is to be said first.
     """
 
-    def __init__(self, source: PictureSource):
+    def __init__(self, source: PictureSource, mapping: PixelMapping | None = None, at: Mapping[str, int] | None = None):
         self._source, about = source, source.description
-        if about.dtype != "uint8" or (about.colour != "rgb" and len(about.channels) > 1):
+        self._mapping, self._at = mapping, at
+        if mapping is None and (about.dtype != "uint8" or (about.colour != "rgb" and len(about.channels) > 1)):
             raise ImageUnreadable(
                 about.path,
                 f"{len(about.channels)} channels of {about.dtype} are not shown at this size: convert it to RGB",
@@ -172,8 +182,11 @@ class FileSource:
         x0, y0, x1, y1 = box
         right, bottom = min(x1, width), min(y1, height)
         left, top = min(x0, right - 1), min(y0, bottom - 1)
-        values = self._source.read_region(number, top, left, bottom - top, right - left)
-        shown = _shown(values, about.colour)
+        region = Region(top, left, bottom - top, right - left)
+        if self._mapping is None:
+            shown = _shown(self._source.read(level=number, at=self._at, region=region), about.colour)
+        else:
+            shown = self._mapping.read(self._source, level=number, at=self._at, region=region)
         # A level of the file may be a pixel smaller than its share of the picture.
         missing = ((y1 - y0) - shown.shape[0], (x1 - x0) - shown.shape[1])
         return np.pad(shown, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else shown
@@ -184,8 +197,11 @@ class FileSource:
 
 
 def open_large(path: AnyPath) -> LargePicture:
-    """A file that is read in parts. Raises `ImageError`."""
-    return LargePicture(FileSource(open_source(path)))
+    """A file, or a view of one, that is read in parts. Raises `ImageError`."""
+    view = read_view(path)
+    if view is None:
+        return LargePicture(FileSource(open_source(path)))
+    return LargePicture(FileSource(view.open(path), view.mapping, dict(view.at)))
 
 
 def overview_level(size_hw: tuple[int, int], longest: int = 4096) -> int:

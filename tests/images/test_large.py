@@ -12,6 +12,8 @@ from samnb.errors import ImageUnreadable
 from samnb.images import pixel_hash, read_pixels
 from samnb.images.large import ArraySource, LargePicture, open_large
 from samnb.images.large_reading import is_large_file, read_large
+from samnb.images.lazy import PixelMapping, ShownChannel
+from samnb.images.lazy.view_files import ViewFile
 
 SIZE = (700, 900)
 
@@ -84,3 +86,17 @@ def test_values_without_a_mapping_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(file, np.zeros((64, 64), np.uint16), tile=(32, 32))
     with pytest.raises(ImageUnreadable, match="uint16"):
         open_large(file)
+
+
+def test_a_view_of_a_stack_is_read_by_its_mapping(tmp_path: Path) -> None:
+    values = np.arange(3 * 60 * 80, dtype=np.uint16).reshape(3, 60, 80)
+    tifffile.imwrite(tmp_path / "stack.tif", values, tile=(32, 32), metadata={"axes": "ZYX"}, ome=True)
+    mapping = PixelMapping((ShownChannel(0, "#ffffff", 0, 3 * 60 * 80),))
+    view = ViewFile(str(tmp_path / "stack.tif"), (("z", 2),), mapping)
+    file = tmp_path / view.name
+    file.write_bytes(view.as_bytes())
+    picture = open_large(file)
+    expected = mapping.pixels(values[2][..., None])
+    assert picture.size_hw == (60, 80)
+    assert (picture.read((10, 20, 50, 60)) == expected[20:60, 10:50]).all()
+    picture.close()
