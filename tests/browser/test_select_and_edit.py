@@ -116,3 +116,19 @@ def test_a_hand_selects_relabels_merges_and_drags_vertices(notebook):
     wait_until("a larger brush", lambda: ask(hand, "annotator.brush_radius") > radius)
     assert ask(hand, "annotator._layout.stage.view.is_fit")
     assert ask(hand, "annotator.error") == ""
+
+
+def test_three_objects_in_three_categories_with_keys_alone(notebook):
+    cells = [CELLS[0].replace("edit-session", "keys-session"), *CELLS[1:]]
+    notebook.open("keys.ipynb", cells)
+    notebook.wait_until_run(seconds=120)
+    hand, page = Hand(notebook), notebook.page
+    page.locator(".samnb-pointer-listener").focus()
+    for number, name in enumerate(("coin", "rim", "hole"), 1):
+        page.keyboard.press(str(number))
+        for _ in range(4):
+            page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+Space")
+        ready(hand)
+        page.keyboard.press("Enter")
+        until_kept(hand, number, name)

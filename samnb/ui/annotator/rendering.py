@@ -213,7 +213,7 @@ class Renderer:
     def draw_annotations(self) -> None:
         """All annotations but the one being edited, on the picture and as a list; categories and buttons."""
         drawn = self._annotations.in_drawing_order
-        self._hidden = self._editor.draft.replaces
+        self._hidden, self._annotations.hidden = self._editor.draft.replaces, self.look.hidden
         self.annotation_outlines.update(drawn)
         shapes = self.look.shapes(drawn, self.annotation_outlines, self._palette, without=self._hidden)
         rows = [
