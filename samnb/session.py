@@ -27,14 +27,13 @@ from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
 from .duplicates.near import THRESHOLD
 from .duplicates.service import DeduplicationReport, DuplicateService
 from .encoding.cache_options import check_cache_options, open_cache
-from .encoding.encoder import Encoder
+from .encoding.encoder import Encoder, TaskList
 from .encoding.other_models import OtherModels
 from .encoding.predict import Predictor
 from .encoding.prefetch import EncodingState, Prefetcher
 from .encoding.prewarm_tiles import Tiles, chosen_tiles, prewarm_all
 from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
-from .encoding.tasks import EncodeTask
 from .errors import PromptError, SessionReadOnly, UnknownOption
 from .evaluation.evaluate import evaluate_annotations
 from .exchange.export import ExportReport, export
@@ -169,7 +168,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         self._duplicates = DuplicateService(self.catalog, self._library)
         self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
         follow_folder(self.catalog, self.folder)
-        self.catalog.refresh_cached(self._encoder.has)
+        self.catalog.refresh_cached(self._encoder.is_known)
 
     # -- images and datasets -----------------------------------------------------------------------
 
@@ -520,6 +519,18 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         by_name = {record.filename: record for record in records}
         job.subscribe(lambda event: self._prefetcher.notify(by_name.get(event.filename)))
         return _shown(job, show)
+
+    def sync(self) -> int:
+        """Read the listing of the store, with its remote tiers, into the catalog; the number of images it has.
+
+        After workers without this catalog have encoded. Takes a request for every thousand embeddings of a bucket.
+
+        Raises
+        ------
+        TierUnavailable
+            A remote tier does not answer; nothing is changed.
+        """
+        return self._encoder.sync()
 
     def prewarm_stream(
         self,
@@ -1446,11 +1457,9 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         tiles = [tile for record in large for tile in chosen_tiles(self._encoder, record, **which)]
         return [record for record in records if record.id not in ids], tiles
 
-    def _tasks(
-        self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]
-    ) -> list[tuple[Encoder, list[EncodeTask]]]:
+    def _tasks(self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]) -> list[tuple[Encoder, TaskList]]:
         images = self._library.with_hashes(records)
-        return [(encoder, [encoder.task(image) for image in images]) for encoder in encoders]
+        return [(encoder, TaskList(encoder, images)) for encoder in encoders]
 
 
 def session_folder(folder: str | Path | None) -> Path:

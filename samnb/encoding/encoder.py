@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -94,6 +95,30 @@ class Encoder:
         if self.large.has(image):
             return isinstance(image, ImageRecord) and self.has_region(image, whole_region(image), known_only=True)
         return self.key(image.pixel_hash, image.size_hw) in self.cache
+
+    def is_known(self, image: ImageRecord | NewImage) -> bool:
+        """True when the store holds the embedding here, or, with remote tiers, the catalog says that it does.
+
+        Another machine may have encoded it: then it is not in this one's folder, and asking for each would take long.
+        """
+        return (image.embedding_cached and bool(self.cache.remote)) or self.has(image)
+
+    def sync(self) -> int:
+        """Read the listing of the store, with its remote tiers, into the catalog; the number of images it has.
+
+        Raises
+        ------
+        TierUnavailable
+            A tier does not answer; nothing is changed.
+        """
+        held = {*self.cache.keys(), *self.cache.remote.keys()}
+
+        def is_held(image: ImageRecord) -> bool:
+            if self.large.has(image):  # its tiles have keys of their own
+                return self.has(image)
+            return self.key(image.pixel_hash, image.size_hw) in held
+
+        return self.catalog.refresh_cached(is_held)
 
     def has_region(self, image: ImageRecord, region: Region, *, known_only: bool = False) -> bool:
         """True when the store holds the embedding of that part of the image now.
@@ -259,9 +284,9 @@ class Encoder:
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
         """Compare the catalog's flags with the store; see `samnb.store.observers`."""
-        wrong = sum(1 for _ in self.catalog.wrongly_flagged(self.has, pixel_hashes=pixel_hashes))
+        wrong = sum(1 for _ in self.catalog.wrongly_flagged(self.is_known, pixel_hashes=pixel_hashes))
         if wrong and fix:
-            self.catalog.refresh_cached(self.has, pixel_hashes=pixel_hashes)
+            self.catalog.refresh_cached(self.is_known, pixel_hashes=pixel_hashes)
         return wrong
 
     def close(self) -> None:
@@ -294,6 +319,25 @@ class Encoder:
             write()
         except StoreError as error:
             _log.warning("%s, and the catalog could not be told: %s", what, error)
+
+
+class TaskList(Sequence[EncodeTask]):
+    """The tasks of many images, made when they are asked for: a million at once would take gigabytes."""
+
+    def __init__(self, encoder: Encoder, images: Sequence[ImageRecord]):
+        self._encoder, self._images = encoder, images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> EncodeTask: ...
+    @overload
+    def __getitem__(self, index: slice) -> TaskList: ...
+    def __getitem__(self, index: int | slice) -> EncodeTask | TaskList:
+        if isinstance(index, slice):
+            return TaskList(self._encoder, self._images[index])
+        return self._encoder.task(self._images[index])
 
 
 def not_kept(task: EncodeTask, cache: EmbeddingCache) -> str:

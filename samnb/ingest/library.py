@@ -90,7 +90,7 @@ class ImageLibrary:
 
     def with_hashes(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
         """The same images; the files of those that came from the earlier server are read where they were not yet."""
-        return legacy.with_hashes(self.catalog, records, is_cached=self._encoder.has)
+        return legacy.with_hashes(self.catalog, records, is_cached=self._encoder.is_known)
 
     def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
         """(H, W, 3) upright RGB, read-only; the last few are kept in memory. Raises `ImageError`."""
@@ -153,7 +153,7 @@ class ImageLibrary:
             Begin at once in the background. False: `run_to_report` does the work.
         """
         views = ViewWriter(self.folder, stack, view)
-        has = self._encoder.has
+        has = self._encoder.is_known
         return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=has, views=views, start=start)
 
     def is_cached(self, image: ImageRecord | NewImage) -> bool:
@@ -163,5 +163,5 @@ class ImageLibrary:
     def fill_hashes(self) -> Job:
         """A job, begun in the background, that reads the files of images whose hashes are not known."""
         unread = self.catalog.unread_images(perceptual_version=PERCEPTUAL_VERSION)
-        work = partial(legacy.fill_events, self.catalog, unread, is_cached=self._encoder.has)
+        work = partial(legacy.fill_events, self.catalog, unread, is_cached=self._encoder.is_known)
         return Job("fill hashes", lambda control: work(control=control), total=len(unread))
