@@ -132,13 +132,14 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         self._attributes = AttributeActions(renderer, session, editor, annotations, follower, actions, layout)
         shown = editor, annotations, follower
         self._navigator = Navigator(renderer, session, images, *shown, hover, layout, self._unsure)
+        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
         self._progress = ImageProgress(
-            renderer, session, editor, annotations, images, follower, self._navigator, layout
+            *(renderer, session, editor, annotations, images, follower, self._navigator),
+            *(self._repeater, layout),
         )
         self._objects = ObjectActions(
             renderer, session, editor, annotations, actions, self._categories, settings, self._unsure, layout
         )
-        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
         self._make_tools(MaskEdits(renderer, editor, annotations, actions))
         self._cursor = KeyboardCursor(renderer, editor, layout, on_click=self.gesture)
         self._stacks = StackTool(renderer, session, editor, annotations, images, follower, self._navigator, layout)
