@@ -265,7 +265,7 @@ class Evictor:
         return trash, freed
 
     def _list(self, missing: Callable[[], int]) -> None:
-        """List the whole folder: count it, and queue the oldest entries, at least the bytes `missing` since counting."""
+        """List the whole folder: count it, and queue the oldest, at least the bytes `missing` by then."""
         entries = [entry for shard in range(SHARDS) for entry in self.disk.recount(shard)[0]]
         pinned = self.pins.of_all_processes()
         self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing())
