@@ -22,6 +22,8 @@ from .brush_tool import BrushTool
 from .category_actions import CategoryActions
 from .category_palette import Palette
 from .change_follower import ChangeFollower
+from .drop_listener import DropListener
+from .dropped_files import DroppedFiles
 from .edit_methods import EditMethods
 from .editor import Editor
 from .empty_state import EmptyState
@@ -93,7 +95,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         self._make_parts()
         self._snapshot = Snapshot(self._renderer.snapshot)
         self._layout.on_changed = self._snapshot.changed
-        super().__init__(self._layout.parts)
+        super().__init__((*self._layout.parts, DropListener(lambda files: self.add_files(files))))
         self.add_class("samnb")
         self._layout.page.serve(self)
         self._follower.start()
@@ -145,6 +147,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         self._stacks = StackTool(renderer, session, editor, annotations, images, follower, self._navigator, layout)
         renderer.on_opened = self._stacks.opened
         renderer.on_draft, images.drafts = follower.badges_changed, state.drafts
+        self._dropped = DroppedFiles(renderer, session, editor, layout, self.dataset)
         self._view = ViewSettings(renderer, layout, settings)
         follower.on_first = self._show_first
 

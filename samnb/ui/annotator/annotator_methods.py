@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .attribute_actions import AttributeActions
+from .dropped_files import DroppedFiles
 from .image_progress import ImageProgress
 from .repeat import Repeater
 from .stack_tool import StackTool
@@ -54,6 +55,7 @@ class FlowMethods:
     add_attribute = method_of("_attributes", AttributeActions.add_attribute)
     mark_image = method_of("_progress", ImageProgress.mark_image)
     copy_to_next = method_of("_progress", ImageProgress.copy_to_next)
+    add_files = method_of("_dropped", DroppedFiles.add_files)
 
 
 class ViewMethods:
