@@ -44,7 +44,8 @@ _RUN = """async ([code, flat, view, size]) => {
   const clear = CanvasRenderingContext2D.prototype.clearRect;
   window.frames_drawn = [];
   CanvasRenderingContext2D.prototype.clearRect = function (...box) {
-    window.frames_drawn.push(performance.now());
+    const now = performance.now(), last = window.frames_drawn.at(-1);
+    if (now !== last) window.frames_drawn.push(now);
     return clear.apply(this, box);
   };
   overlay.render({ model, el: document.getElementById("overlay") });
