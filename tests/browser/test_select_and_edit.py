@@ -64,8 +64,15 @@ def test_a_hand_selects_relabels_merges_and_drags_vertices(notebook):
     rows.nth(0).hover()
     wait_until("it is lifted out", lambda: ask(hand, "annotator._layout.stage._highlight is not None"))
     hand.press("v")
-    page.mouse.move(*hand.place(*COIN))
-    wait_until("its row too", lambda: "samnb-lit" in rows.nth(2).get_attribute("class"))
+    x, y = hand.place(*COIN)
+
+    def row_is_lifted_out():
+        # The page reports moves only once it knows of the tool.
+        for step in (0, 2):
+            page.mouse.move(x + step, y)
+        return "samnb-lit" in rows.nth(2).get_attribute("class")
+
+    wait_until("its row too", row_is_lifted_out, every=0.3)
     # Two are selected and get a category by its name; then they are one.
     hand.click(*COIN)
     hand.click(*OTHER_COIN, shift=True)
