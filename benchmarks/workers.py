@@ -85,7 +85,7 @@ def made_up(count: int) -> list[Any]:
     return [
         ImageRecord(
             f"{n:032x}", "plates", "d" * 32, f"plate_{n:07}.jpg", f"/data/plates/2026/plate_{n:07}.jpg",
-            f"a{n:063x}", f"b{n:063x}", f"c{n:063x}", 2000, 1500, 3_000_000 + n, 10**18 + n, 10**7 + n, False, n, 1, 0.5,
+            f"a{n:063x}", f"b{n:063x}", f"c{n:063x}", 2000, 1500, 3_000_000 + n, 10**18 + n, 10**7 + n, False, n,
         )
         for n in range(count)
     ]  # fmt: skip

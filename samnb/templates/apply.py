@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -16,6 +17,7 @@ from ..catalog.values import to_json
 from ..encoding.encoder import Encoder
 from ..encoding.regions import Region
 from ..encoding.tile_search import TileFind, search_tiles
+from ..errors import SamnbError
 from ..jobs import Event, JobControl
 from ..masks.part import MaskPart
 from ..models import Model, finder
@@ -29,6 +31,7 @@ from .template import Template
 FeaturesOf = Callable[..., ReadFeatures]
 """Given an image, and the region of it or None."""
 
+_log = logging.getLogger("samnb.templates")
 _KNOWN_AT_ONCE = 500  # events of images that need no search
 _END: Any = object()
 
@@ -81,7 +84,7 @@ def apply_events(
     template : Template
     images : sequence of ImageRecord
     catalog : Catalog
-        Stores the annotations; one transaction per image. Only this thread writes to it.
+        Stores the annotations; one transaction for each image, or bundle of a worker. Only this thread writes to it.
     model : Model
         Its fingerprint is recorded.
     search : callable
@@ -141,8 +144,11 @@ def apply_events(
         for results in searches:
             while known:
                 yield known.popleft()
+            kept = _keep_at_once(template, results, catalog, model)
             for (number, image), searched in results:
-                yield event_of(number, image, partial(_keep, template, image, searched.found, catalog, model), searched)
+                one_by_one = partial(_keep, template, image, searched.found, catalog, model)
+                keep = one_by_one if image.id not in kept else partial(kept.__getitem__, image.id)
+                yield event_of(number, image, keep, searched)
     yield from known
     catalog.sync()
     yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
@@ -236,10 +242,37 @@ def _keep(
     template: Template, image: ImageRecord, found: Sequence[NewAnnotation], catalog: Catalog, model: Model
 ) -> list[AnnotationRecord]:
     """Save what has no annotation yet."""
+    new = _without_annotation(template, image, found, all_annotations_of(catalog, image.id))
+    return _finish(template, image, catalog, model, new)
+
+
+def _keep_at_once(
+    template: Template, results: Sequence[tuple[Numbered, Searched]], catalog: Catalog, model: Model
+) -> dict[str, list[AnnotationRecord]]:
+    """Save what workers found on several images in one transaction, by image id; {} if it has to be done one by one."""
+    found = {image.id: (image, searched.found) for (_, image), searched in results if not searched.error}
+    if len(found) < 2 or len(found) < len(results) - sum(bool(searched.error) for _, searched in results):
+        return {}  # an image that is named twice is saved twice, one after the other
+    there = catalog.annotations_on(found)
+    new = [
+        (image.id, _without_annotation(template, image, rows, there[image.id]), image.pixel_hash)
+        for image, rows in found.values()
+    ]
+    try:
+        kept = catalog.finish_applied_all(template.name, template.version, model.fingerprint, new)
+    except SamnbError as error:  # of one image: saved one by one, it fails alone
+        _log.debug("%d images are saved one by one: %s", len(new), error)
+        return {}
+    return dict(zip(found, kept, strict=True))
+
+
+def _without_annotation(
+    template: Template, image: ImageRecord, found: Sequence[NewAnnotation], there: Sequence[AnnotationRecord]
+) -> list[NewAnnotation]:
+    """The found objects that have no annotation among those that are there."""
     limits = template.parameters
     # Read after the search, which takes a while: annotations accepted meanwhile count too. A mask of another size
     # belongs to an earlier picture under this name. Rejected annotations are not found again.
-    there = all_annotations_of(catalog, image.id)
     others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
     masks = [(a.category, MaskPart.of_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
 
@@ -252,8 +285,7 @@ def _keep(
             for category, mask in masks
         )
 
-    new = [one for one in found if not (masks and is_there(one))]
-    return _finish(template, image, catalog, model, new)
+    return [one for one in found if not (masks and is_there(one))]
 
 
 def _finish(

@@ -37,7 +37,7 @@ def processes(
     address = f"tcp://127.0.0.1:{port}"
     commands = (
         ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
-        ["worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--death-timeout", "5"],
+        ["worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60"],
     )
     with open(tmp_path / "dask.log", "wb") as log:
         started = []
@@ -58,12 +58,10 @@ def test_the_next_call_does_what_is_left(
     with Session(tmp_path / "session", model="counting") as session:
         session.add(pictures(tmp_path / "pictures", 120), show=False)
         job = session.prewarm(on=address, show=False)
-        wait_until("some are done", lambda: sum(event.images for event in job.events) > 10)
+        wait_until("some are done", lambda: sum(event.images for event in job.events) > 10, seconds=120)
         scheduler.kill()
         began = time.monotonic()
-        with pytest.raises(
-            WorkersLost, match=r"scheduler.*does not answer.*what is left"
-        ):
+        with pytest.raises(WorkersLost, match=r"scheduler.*does not answer.*what is left"):
             job.wait(90)
         print(f"noticed after {time.monotonic() - began:.1f} s")
         done = sum(event.images for event in job.events)
