@@ -56,10 +56,13 @@ def test_annotate_one_slice_copy_it_through_correct_two_and_export(notebook, lab
         handle.focus()
         notebook.page.keyboard.press("ArrowRight")
         wait_until("the next slice", lambda z=z: slice_of(notebook) == f"'plate.tif[z={z}]'")
-        # Edited again with its prompt: the second candidate is twice as wide.
+        # Edited again, with one more point: the second candidate is twice as wide.
         notebook.page.mouse.dblclick(*hand.place(*AT))
-        wait_until("the object is in hand", lambda: notebook.ask("annotator.mask is not None") == "True")
+        hand.until("editing")
+        hand.click(AT[0] + 40, AT[1])
+        wait_until("its candidates", lambda: notebook.ask("annotator.prediction is not None") == "True")
         hand.press("Alt+2")
+        wait_until("the wider one", lambda: notebook.ask("bool(annotator.mask.sum() > 2000)") == "True")
         hand.press("Enter")
         wait_until("it is larger", lambda: notebook.ask("[a.area > 2000 for a in annotator.annotations]") == "[True]")
 

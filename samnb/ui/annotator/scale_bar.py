@@ -21,6 +21,7 @@ class ScaleBar(ipywidgets.HTML):
 
     def __init__(self) -> None:
         self._size: PixelSize | None = None
+        self._text = ""
         super().__init__()
         self.add_class("samnb-scale")
 
@@ -36,8 +37,8 @@ class ScaleBar(ipywidgets.HTML):
             um = round_length(_LONGEST / view.scale * self._size.x_um)
             width = um / self._size.x_um * view.scale
             text = f'<div style="width:{width:.1f}px">{length_text(um)}</div>'
-        if text != self.value:
-            self.value = text
+        if text != self._text:
+            self._text = self.value = text
 
 
 def round_length(longest: float) -> float:
