@@ -49,10 +49,15 @@ Disc = tuple[int, int, int]
 
 
 def make_discs(side: int, count: int, dense: int) -> list[Disc]:
-    """(x, y, radius) of discs across seams, apart from each other; an eighth of them on the first `dense` tiles."""
-    random, inner, discs, taken = np.random.default_rng(24), TileGrid((side, side)).inner, [], set()
-    while len(discs) < count:
-        reach = min(side, dense * inner) if len(discs) < count // 8 else side
+    """(x, y, radius) of discs across seams, apart from each other; more of them on the first `dense` tiles."""
+    random, inner = np.random.default_rng(24), TileGrid((side, side)).inner
+    discs: list[Disc] = []
+    taken: set[tuple[int, int]] = set()
+    for attempt in range(100 * count):
+        if len(discs) == count:
+            break
+        # The first attempts on the tiles that are searched, so that many of the discs are there.
+        reach = min(side, dense * inner) if attempt < count // 3 else side
         seam = int(random.integers(1, max(2, reach // inner))) * inner + int(random.integers(-16, 17))
         along, radius = int(random.integers(80, reach - 80)), int(random.integers(22, 45))
         x, y = (seam, along) if random.random() < 0.5 else (along, seam)
@@ -140,7 +145,7 @@ def _search(session: Session, image: Any, discs: list[Disc], tiles: int) -> dict
     example = session.accept(_centred(session, image, grid, inside[0])[0], category="disc")
     started, busy = time.perf_counter(), time.process_time()
     region = (0, 0, side, side)
-    found = session.find_like(example, images=[image], region=region, show=False, max_objects=12, max_area_ratio=5.0)
+    found = session.find_like(example, images=[image], region=region, show=False, max_objects=8, max_area_ratio=5.0)
     seconds, processor = time.perf_counter() - started, time.process_time() - busy
     parts = [MaskPart.of_rle(one.record.rle) for one in found] + [example.part]
     ious, once = [], 0

@@ -20,7 +20,7 @@ from ..errors import ImageChanged, StoreError
 from ..images.change_check import ChangeCheck
 from ..images.pixel_cache import read_checked
 from ..images.smaller import smaller_spec
-from ..models import HasPrecision, Model, embedding_spec_of
+from ..models import HasFrame, HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
 from ..records import ImageRecord, NewImage
 from ..settings import setting
@@ -166,7 +166,10 @@ class Encoder:
         return self.model.fingerprint, self.embedding_spec + smaller
 
     def _longest_of(self, size_hw: tuple[int, int]) -> int | None:
-        return self.longest if self.longest is not None and max(size_hw) > self.longest else None
+        """What the longer side of a picture is limited to; no more than the model uses, and a third."""
+        if self.longest is None or max(size_hw) <= self.longest:
+            return None
+        return min(self.longest, 4 * self.model.frame // 3) if isinstance(self.model, HasFrame) else self.longest
 
     @cached_property
     def precision(self) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError
 from .geometry import Mask, as_mask, mask_bbox
+from .polygons import Polygon, mask_polygons
 from .rle import encode_part_rle
 
 _MOST = 250_000_000  # pixels of a rectangle
@@ -136,6 +137,11 @@ class MaskPart:
         common = self.common(other)
         union = self.area + other.area - common
         return common / union if union else 0.0
+
+    def polygons(self, *, tolerance: float = 0.5, exact: bool = True) -> list[Polygon]:
+        """The outlines in image pixels, as `samnb.masks.mask_polygons` makes them."""
+        found = mask_polygons(self.mask, tolerance=tolerance, exact=exact)
+        return [polygon.moved(*self.corner) for polygon in found]
 
     def overlap_of_smaller(self, other: MaskPart) -> float:
         """The share of the smaller mask that is in the other, 0 to 1; see `samnb.masks.geometry.overlap_of_smaller`."""

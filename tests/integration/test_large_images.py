@@ -1,5 +1,6 @@
 """A large image from file to annotations: all work goes tile by tile, and objects stay whole."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +139,17 @@ def test_a_file_that_changed_is_not_used(tmp_path: Path, monkeypatch: pytest.Mon
         tifffile.imwrite(file, picture()[::-1], tile=(256, 256), photometric="rgb", compression="zlib")
         with pytest.raises(ImageChanged):
             session.predict(image, points=[DISCS[0]])
+
+
+def test_objects_of_a_large_image_are_exported_by_their_outlines(session: Session, tmp_path: Path) -> None:
+    if not session.annotations():
+        session.accept(session.predict("slide.tif", points=[DISCS[3]]), category="disc")
+    annotation = session.annotations()[0]
+    for form in ("coco", "geojson"):
+        report = session.export(form, tmp_path / form)
+        assert (report.annotations, report.failed) == (len(session.annotations()), ()), form
+    [file] = (tmp_path / "geojson").rglob("*.geojson")
+    ring = np.array(json.loads(file.read_text())["features"][0]["geometry"]["coordinates"][0])
+    x, y, width, height = annotation.bbox
+    assert (ring.min(axis=0) == (x, y)).all()
+    assert (ring.max(axis=0) == (x + width, y + height)).all()

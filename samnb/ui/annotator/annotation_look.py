@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...masks import category_color, mask_polygons
+from ...masks import category_color
 from ...masks.part import MaskPart
 from ...masks.rle import overlap_rle
 from ...records import UNSURE
@@ -65,5 +65,5 @@ def overlap_shape(annotations: Sequence[Annotation]) -> Shape | None:
     if not rles:
         return None
     common = MaskPart.of_rle(overlap_rle(rles, (rles[0]["size"][0], rles[0]["size"][1])))
-    found = mask_polygons(common.mask, tolerance=0.0, exact=False)
-    return Shape(tuple(polygon.moved(*common.corner) for polygon in found), OVERLAP) if found else None
+    found = common.polygons(tolerance=0.0, exact=False)
+    return Shape(tuple(found), OVERLAP) if found else None

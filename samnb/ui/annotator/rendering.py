@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...masks import mask_polygons
 from ...masks.part import MaskPart
 from ...records import UNSURE
 from ..common import style
@@ -307,8 +306,7 @@ class Renderer:
     def outlines(self, mask: Mask | MaskPart) -> Outlines:
         """The outlines of a mask, as fine as the view needs them."""
         part = mask if isinstance(mask, MaskPart) else MaskPart.of(mask)
-        found = mask_polygons(part.mask, tolerance=self._tolerance(), exact=False)
-        return tuple(polygon.moved(*part.corner) for polygon in found)
+        return tuple(part.polygons(tolerance=self._tolerance(), exact=False))
 
     # -- the header ------------------------------------------------------------------------------------
 
