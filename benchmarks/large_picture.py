@@ -87,6 +87,7 @@ def write_picture(file: Path, side: int, discs: list[Disc]) -> None:
                 yield pixels
 
     options: Any = {"tile": (TILE, TILE), "photometric": "rgb", "compression": "jpeg", "bigtiff": True}
+    options["compressionargs"] = {"level": 60}
     tifffile.imwrite(file, tiles(), shape=(side, side, 3), dtype=np.uint8, **options)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import ModelError, PromptError, UnknownName, WorkWouldBeLost
+from samnb.images import thumbnail
 from samnb.jobs import Event, Job
 from samnb.masks import encode_rle, mask_area, mask_bbox, mask_iou
 from samnb.masks.editing import pieces
@@ -162,6 +163,13 @@ class FakeSession:
 
     def large_picture(self, image):
         return None
+
+    def region_pixels(self, image, region, *, level=0):
+        x0, y0, x1, y1 = region
+        return self.pixels(image)[y0 : y1 : 1 << level, x0 : x1 : 1 << level]
+
+    def thumbnail(self, image, longest_side=96):
+        return thumbnail(self.pixels(image), longest_side)
 
     def is_cached(self, image, *, region=None):
         return self.cached
