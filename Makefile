@@ -17,7 +17,7 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test all-but-jupyter jupyter lint unit docs bench train clean
+.PHONY: help lab demo check test all-but-jupyter jupyter lint unit docs dist bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
@@ -28,6 +28,7 @@ help:
 	@echo '  make test    everything: lint, unit tests, doctests, README, notebooks, browser tests'
 	@echo
 	@echo '  make docs    the documentation as a site, in build/site; warnings are errors, nothing is fetched'
+	@echo '  make dist    wheel and sdist in dist/, and the wheel tried in a clean environment elsewhere (5 minutes)'
 	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
 	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
@@ -89,6 +90,9 @@ docs: $(VENV)/.stamp-test
 	$(BIN)/python docs/site/package_picture.py
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs/site . build/site
 	@echo 'Open build/site/index.html'
+
+dist: $(VENV)/.stamp-test
+	$(BIN)/python scripts/dist.py --pip-args '$(PIP_ARGS)'
 
 bench: $(VENV)/.stamp-test
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; done

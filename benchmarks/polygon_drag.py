@@ -16,6 +16,7 @@ import time
 from json import dumps
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,8 @@ _RUN = """async ([code, flat, view, size]) => {
   const clear = CanvasRenderingContext2D.prototype.clearRect;
   window.frames_drawn = [];
   CanvasRenderingContext2D.prototype.clearRect = function (...box) {
-    window.frames_drawn.push(performance.now());
+    const now = performance.now(), last = window.frames_drawn.at(-1);
+    if (now !== last) window.frames_drawn.push(now);
     return clear.apply(this, box);
   };
   overlay.render({ model, el: document.getElementById("overlay") });
@@ -59,7 +61,7 @@ def star(count: int) -> Outline:
 
 
 def in_the_page(outline: Outline, seconds: float) -> dict[str, float]:
-    """Frames a second of a drag, and the longest time between two."""
+    """Frames a second of a drag, their processor time, and the time between two."""
     from playwright.sync_api import sync_playwright
 
     from tests.browser.lab import CHROMIUM_FLAGS
@@ -80,12 +82,16 @@ def in_the_page(outline: Outline, seconds: float) -> dict[str, float]:
         x, y = box["x"] + left, box["y"] + top
         page.mouse.move(x, y)
         page.mouse.down()
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+        used = busy_seconds(devtools)
         started = time.perf_counter()
         page.evaluate("window.frames_drawn.length = 0")
         number = 0
         while time.perf_counter() - started < seconds:
             number += 1
             page.mouse.move(x + 40 * np.sin(number / 9), y + 40 * np.cos(number / 9))
+        used = busy_seconds(devtools) - used
         frames = page.evaluate("window.frames_drawn")
         page.mouse.up()
         browser.close()
@@ -93,8 +99,15 @@ def in_the_page(outline: Outline, seconds: float) -> dict[str, float]:
     return {
         "moves_per_s": round(number / seconds, 1),
         "frames_per_s": round(1000 * len(gaps) / (frames[-1] - frames[0]), 1),
+        "processor_ms_per_frame": round(1000 * used / len(frames), 2),
         "p95_between_frames_ms": round(float(np.percentile(gaps, 95)), 1),
     }
+
+
+def busy_seconds(devtools: Any) -> float:
+    """Processor time of the page's thread so far: unlike frames a second, it does not depend on what else runs."""
+    metrics = devtools.send("Performance.getMetrics")["metrics"]
+    return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
 
 def in_the_kernel(outline: Outline, rounds: int = 9) -> dict[str, float]:

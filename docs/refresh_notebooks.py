@@ -28,5 +28,5 @@ def refresh(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or sorted(FOLDER.glob("[0-9]*.ipynb")):
+    for name in sys.argv[1:] or [*sorted(FOLDER.glob("[0-9]*.ipynb")), *sorted(FOLDER.glob("course/*.ipynb"))]:
         refresh(Path(name))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .templates import Template
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["EmbeddingCache", "Prediction", "Prompt", "Session", "Template", "View", "__version__", "errors", "models"]
 

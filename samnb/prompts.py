@@ -108,6 +108,12 @@ class Prompt:
             box = (x0 * factor_x, y0 * factor_y, x1 * factor_x, y1 * factor_y)
         return Prompt(points, self.point_labels, box)
 
+    def moved(self, x: float, y: float) -> Prompt:
+        """The same prompt, moved by (x, y) pixels."""
+        points = tuple((px + x, py + y) for px, py in self.points)
+        box = None if self.box is None else (self.box[0] + x, self.box[1] + y, self.box[2] + x, self.box[3] + y)
+        return Prompt(points, self.point_labels, box)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain lists, for JSON; `Prompt.from_dict` reads it back."""
         return {
@@ -207,6 +213,10 @@ class LazyMasks:
                 self._made.add(index)
             return self._masks[index]
 
+    def part(self, index: int) -> tuple[tuple[int, int], NDArray[np.bool_]]:
+        """The corner (x, y) of the part that is not empty, and the mask there: here the whole mask."""
+        return (0, 0), self.one(index)
+
     def all(self) -> NDArray[np.bool_]:
         """All of them, (N, H, W)."""
         for index in range(self.shape[0]):
@@ -290,6 +300,28 @@ class Prediction:
         lazy: LazyMasks | None = self.__dict__.get("_lazy")
         return self.masks[index] if lazy is None else lazy.one(index)
 
+    def part_of(self, index: int) -> tuple[tuple[int, int], NDArray[np.bool_]]:
+        """The part of a mask that the model saw: its corner (x, y), and an (h, w) mask, which is false elsewhere.
+
+        For large images, whose whole masks would take gigabytes, and for regions.
+
+        Examples
+        --------
+        >>> prediction = Prediction(np.ones((1, 2, 3), bool), np.ones(1, "f"), np.ones((1, 1, 1), "f"), Prompt())
+        >>> corner, mask = prediction.part_of(0)
+        >>> corner, mask.shape
+        ((0, 0), (2, 3))
+        """
+        lazy: LazyMasks | None = self.__dict__.get("_lazy")
+        return ((0, 0), self.mask_of(index)) if lazy is None else lazy.part(index)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """(H, W) of the masks."""
+        lazy: LazyMasks | None = self.__dict__.get("_lazy")
+        height, width = (self.masks if lazy is None else lazy).shape[1:]
+        return (height, width)
+
     @property
     def best(self) -> int:
         """Index of the highest score."""
@@ -309,12 +341,15 @@ class Prediction:
         """
         if len(self.scores) == 1:
             return 0
-        height, width = self.masks.shape[1:]
-        right = np.zeros(len(self.masks), int)
-        for (x, y), label in zip(prompt.points, prompt.point_labels, strict=True):
-            # A point on the picture's right or lower border belongs to the last pixel.
-            on = self.masks[:, min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)]
-            right += on == (label == FOREGROUND)
+        right = np.zeros(len(self.scores), int)
+        for index in range(len(self.scores)):
+            (left, top), mask = self.part_of(index)
+            for (x, y), label in zip(prompt.points, prompt.point_labels, strict=True):
+                # A point on the right or lower border belongs to the last pixel.
+                row, column = (
+                    min(max(int(v), 0), side - 1) for v, side in zip((y - top, x - left), mask.shape, strict=True)
+                )
+                right[index] += bool(mask[row, column]) == (label == FOREGROUND)
         return int(np.lexsort((self.scores, right))[-1]) if len(set(right.tolist())) > 1 else self.best
 
     @property

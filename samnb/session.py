@@ -27,32 +27,32 @@ from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
 from .duplicates.near import THRESHOLD
 from .duplicates.service import DeduplicationReport, DuplicateService
 from .encoding.cache_options import check_cache_options, open_cache
-from .encoding.encoder import Encoder
+from .encoding.encoder import Encoder, TaskList
 from .encoding.other_models import OtherModels
 from .encoding.predict import Predictor
 from .encoding.prefetch import EncodingState, Prefetcher
-from .encoding.prewarm import prewarm_models
+from .encoding.prewarm_tiles import Tiles, chosen_tiles, prewarm_all
 from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
-from .encoding.tasks import EncodeTask
 from .errors import PromptError, SessionReadOnly, UnknownOption
 from .evaluation.evaluate import evaluate_annotations
 from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
 from .exchange.report import ImportReport
-from .images import thumbnail
 from .images.lazy import View
 from .ingest.add import IngestJob
 from .ingest.library import ImageLibrary
+from .ingest.pixel_methods import PixelMethods
 from .ingest.pixel_sizes import export_details
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
 from .ingest.views import Stack
-from .jobs import Event, Job, Signal
+from .jobs import Event, Job, JobControl, Signal
+from .masks.part import MaskPart
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
 from .prompts import Embedding, Prediction, Prompt
-from .proposals import Everything, Like, Phrase, Proposal, Proposals, Query
+from .proposals import Everything, InRegion, Like, Phrase, Proposal, Proposals, Query
 from .proposals.grouping import ALIKE
 from .proposals.proposal import OFFERED, as_annotations
 from .proposals.run import tell_failures
@@ -80,7 +80,7 @@ __all__ = ["Session", "catalog_url", "session_folder"]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
-class Session(CategoryMethods, ImageStateMethods, StackMethods):
+class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     """A folder with images, known by their pixels, with their embeddings and their annotations.
 
     Parameters
@@ -155,6 +155,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         self.cache = open_cache(self.folder, cache)
         self.changes = AnnotationChanges()
         opened: dict[str, Any] = {"checkpoint": str(checkpoint or ""), "device": device}
+        opened["overviews"] = self.folder / "overviews"
         self._encoder = Encoder(self.model, self.cache, self.catalog, **opened, owns_cache=self.cache is not cache)
         self._others = OtherModels(self._encoder)
         self._predictor = Predictor(self._encoder, self.model)
@@ -167,7 +168,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         self._duplicates = DuplicateService(self.catalog, self._library)
         self._replayer = Replayer(self._library, self._annotations, self._templates, self._encoder)
         follow_folder(self.catalog, self.folder)
-        self.catalog.refresh_cached(self._encoder.has)
+        self.catalog.refresh_cached(self._encoder.is_known)
 
     # -- images and datasets -----------------------------------------------------------------------
 
@@ -257,10 +258,6 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
             The file is gone, or its pixels have changed since it was added.
         """
         return self._library.pixels(image)
-
-    def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
-        """A small copy of the pixels, (h, w, 3), its longest side in pixels."""
-        return thumbnail(self.pixels(image), longest_side)
 
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, with the numbers of their images and of those that are cached."""
@@ -479,9 +476,14 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         features: Iterable[str] | None = None,
         on: Any = None,
         executor: Executor | None = None,
+        region: Region | None = None,
+        tiles: Tiles = "tissue",
+        near: tuple[float, float] | None = None,
         show: bool = True,
     ) -> Job:
         """Encode what is not cached yet, in the background; `await` it, or call `.wait()`.
+
+        Of a large image these are its tiles, by the session's own model, in this process; they come last.
 
         Parameters
         ----------
@@ -498,17 +500,37 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
             remote tier of its store; see docs/many-machines.md. None: one after the other in this process.
         executor : Executor, optional
             The earlier name of `on`.
+        region : (x0, y0, x1, y1), optional
+            Of large images only the tiles of this part; image pixels.
+        tiles : {"tissue", "all"}
+            Of large images the tiles that show more than the background, or all.
+        near : (x, y), optional
+            Of large images the tiles nearest to this point come first; None: to the middle of the region.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
         records = self._library.files(dataset, images)
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        work = partial(prewarm_models, on=executor if on is None else on, left_out=left_out)
-        total = len(records) * len(encoders)
-        job = Job("prewarm", lambda control: work(self._tasks(encoders, records), control=control), total=total)
+        plain, chosen = self._split(records, region=region, tiles=tiles, near=near)
+        workers = executor if on is None else on
+        work = partial(prewarm_all, chosen, encoder=self._encoder, on=workers, left_out=left_out)
+        total = len(plain) * len(encoders) + len(chosen)
+        job = Job("prewarm", lambda control: work(self._tasks(encoders, plain), control=control), total=total)
         by_name = {record.filename: record for record in records}
         job.subscribe(lambda event: self._prefetcher.notify(by_name.get(event.filename)))
         return _shown(job, show)
+
+    def sync(self) -> int:
+        """Read the listing of the store, with its remote tiers, into the catalog; the number of images it has.
+
+        After workers without this catalog have encoded. Takes a request for every thousand embeddings of a bucket.
+
+        Raises
+        ------
+        TierUnavailable
+            A remote tier does not answer; nothing is changed.
+        """
+        return self._encoder.sync()
 
     def prewarm_stream(
         self,
@@ -521,8 +543,10 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
     ) -> Iterator[Event]:
         """The same as `prewarm`, in this thread: an iterator of its events."""
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        tasks = self._tasks(encoders, self._library.files(dataset, images))
-        return prewarm_models(tasks, on=executor if on is None else on, left_out=left_out)
+        plain, chosen = self._split(self._library.files(dataset, images))
+        workers = executor if on is None else on
+        work = partial(prewarm_all, chosen, encoder=self._encoder, on=workers, left_out=left_out)
+        return work(self._tasks(encoders, plain), control=JobControl())
 
     # -- prompts and annotations -------------------------------------------------------------------
 
@@ -592,7 +616,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
     def accept_mask(
         self,
         image: ImageRef,
-        mask: NDArray[np.bool_],
+        mask: NDArray[np.bool_] | MaskPart,
         *,
         category: str,
         prompt: Prompt | None = None,
@@ -638,7 +662,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         self,
         annotation: Annotation | int,
         *,
-        mask: NDArray[np.bool_] | None = None,
+        mask: NDArray[np.bool_] | MaskPart | None = None,
         category: str | None = None,
         layer: int | None = None,
         prompt: Prompt | None = None,
@@ -752,6 +776,7 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         images: Iterable[ImageRef] | None = None,
         strategy: str = "match_all",
         features: str | None = None,
+        region: Region | None = None,
         show: bool = True,
         **parameters: float,
     ) -> Proposals:
@@ -770,6 +795,8 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
             Every instance, the best one, or the same place on every image.
         features : str, optional
             The name of another model whose features are compared; see `template`.
+        region : (x0, y0, x1, y1), optional
+            Only the tiles of this part of a large image; `samnb.proposals.InRegion` does it for any query.
         show : bool
             Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
         **parameters
@@ -784,8 +811,8 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         KeyboardInterrupt
             After the current image is finished; the same call goes on from there.
         """
-        query = self.like(example, strategy=strategy, features=features, **parameters)
-        return self._found(query, dataset, images, show)
+        like = self.like(example, strategy=strategy, features=features, **parameters)
+        return self._found(like if region is None else InRegion(like, region), dataset, images, show)
 
     def find(
         self,
@@ -1421,11 +1448,18 @@ class Session(CategoryMethods, ImageStateMethods, StackMethods):
         job.subscribe(lambda event: None, finished=self.changes.emit)
         return job
 
-    def _tasks(
-        self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]
-    ) -> list[tuple[Encoder, list[EncodeTask]]]:
+    def _split(
+        self, records: Sequence[ImageRecord], **which: Any
+    ) -> tuple[list[ImageRecord], list[tuple[ImageRecord, Region]]]:
+        """The images that are encoded whole, and the tiles of the others."""
+        large = [record for record in records if self._encoder.large.has(record)]
+        ids = {record.id for record in large}
+        tiles = [tile for record in large for tile in chosen_tiles(self._encoder, record, **which)]
+        return [record for record in records if record.id not in ids], tiles
+
+    def _tasks(self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]) -> list[tuple[Encoder, TaskList]]:
         images = self._library.with_hashes(records)
-        return [(encoder, [encoder.task(image) for image in images]) for encoder in encoders]
+        return [(encoder, TaskList(encoder, images)) for encoder in encoders]
 
 
 def session_folder(folder: str | Path | None) -> Path:

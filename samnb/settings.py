@@ -200,6 +200,13 @@ SETTINGS: tuple[Setting, ...] = (
         _count,
     ),
     Setting(
+        "SAMNB_TILED_ABOVE",
+        "Images with more pixels than this are encoded tile by tile.",
+        "50000000",
+        "100,000,000",
+        _count,
+    ),
+    Setting(
         "SAMNB_CACHE_MEMORY_BYTES",
         "Maximum memory of embeddings; a share is of the machine's memory.",
         "4GB",

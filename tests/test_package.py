@@ -63,7 +63,7 @@ def test_no_circles() -> None:
 
 def test_public_names_are_pinned() -> None:
     assert samnb.__all__ == [
-        *("EmbeddingCache", "Prediction", "Prompt", "Session", "Template"),
+        *("EmbeddingCache", "Prediction", "Prompt", "Session", "Template", "View"),
         *("__version__", "errors", "models"),
     ]
 

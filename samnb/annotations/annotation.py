@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..cards import html_table, more_text
 from ..masks import decode_rle
+from ..masks.part import MaskPart
 from ..records import AnnotationRecord
 
 if TYPE_CHECKING:
@@ -49,8 +50,13 @@ class Annotation:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """(H, W) bool."""
+        """(H, W) bool. Raises `ImageError` for an image so large that it would take gigabytes: see `part`."""
         return decode_rle(self.record.rle)
+
+    @cached_property
+    def part(self) -> MaskPart:
+        """The mask inside `bbox` alone, for large images: `part.mask` begins at `part.corner`, (x, y)."""
+        return MaskPart.of_rle(self.record.rle)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields of one row of a table; the mask is left out."""

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from ..catalog import Catalog
 from ..errors import ImageError, PromptError
-from ..masks import encode_rle, mask_area, mask_bbox
 from ..masks.geometry import as_mask
+from ..masks.part import MaskPart
 from ..prompts import Prediction, Prompt
 from ..records import REJECTED, AnnotationRecord, ImageRecord, NewAnnotation
 
 
 def new_annotation(
     image: ImageRecord,
-    mask: NDArray[np.bool_],
+    mask: NDArray[np.bool_] | MaskPart,
     *,
     category: str,
     score: float,
@@ -28,13 +28,14 @@ def new_annotation(
     model: str,
     review: str = "",
 ) -> NewAnnotation:
-    """A row for a mask (H, W) of bool; the mask is stored as run lengths."""
+    """A row for a mask (H, W) of bool, or a part of one; the mask is stored as run lengths."""
+    part = mask if isinstance(mask, MaskPart) else MaskPart.of(mask)
     return NewAnnotation(
         image_id=image.id,
         category=category,
-        rle=encode_rle(mask),
-        bbox=mask_bbox(mask),
-        area=mask_area(mask),
+        rle=part.rle,
+        bbox=part.bbox,
+        area=part.area,
         score=score,
         source=source,
         prompt=prompt.as_dict(),
@@ -43,10 +44,10 @@ def new_annotation(
     )
 
 
-def as_new(record: AnnotationRecord, mask: NDArray[np.bool_]) -> NewAnnotation:
-    """A row with all that an annotation says, and another mask (H, W) of its image."""
+def as_new(record: AnnotationRecord, part: MaskPart) -> NewAnnotation:
+    """A row with all that an annotation says, and another mask of its image."""
     kept = {each.name: getattr(record, each.name) for each in fields(NewAnnotation)}
-    return NewAnnotation(**{**kept, "rle": encode_rle(mask), "bbox": mask_bbox(mask), "area": mask_area(mask)})
+    return NewAnnotation(**{**kept, "rle": part.rle, "bbox": part.bbox, "area": part.area})
 
 
 def chosen_annotation(
@@ -63,17 +64,17 @@ def chosen_annotation(
     number = prediction.best if index is None else index
     if not 0 <= number < len(prediction.scores):
         raise PromptError(f"index: expected 0 to {len(prediction.scores) - 1}, one of the masks; got {index}.")
-    mask = prediction.mask_of(number)
+    corner, mask = prediction.part_of(number)
     if not mask.any():
         raise PromptError("The chosen mask is empty: nothing to keep. Add a point, or choose another mask.")
-    if mask.shape != image.size_hw:
+    if prediction.size_hw != image.size_hw:
         raise PromptError(
-            f"The mask is {mask.shape} and {image.filename} is {image.size_hw} now: another picture came under that "
-            "name. Predict again."
+            f"The mask is {prediction.size_hw} and {image.filename} is {image.size_hw} now: another picture came under "
+            "that name. Predict again."
         )
-    score = float(prediction.scores[number])
+    score, part = float(prediction.scores[number]), MaskPart.of(mask, corner, image.size_hw)
     return new_annotation(
-        image, mask, category=category, score=score, prompt=prediction.prompt, source=source, model=model
+        image, part, category=category, score=score, prompt=prediction.prompt, source=source, model=model
     )
 
 
@@ -85,6 +86,17 @@ def category_name(category: str) -> str:
     if not name:
         raise PromptError("category: expected a name such as 'coin'; got an empty one.")
     return name
+
+
+def checked_part(mask: NDArray[np.bool_] | MaskPart, image: ImageRecord) -> MaskPart:
+    """A mask of an image, by its rectangle. Raises `PromptError` when it is empty or has not the image's size."""
+    if not isinstance(mask, MaskPart):
+        return MaskPart.of(checked_mask(mask, image))
+    if mask.size_hw != image.size_hw:
+        raise PromptError(f"mask: expected shape {image.size_hw}, that of {image.filename}; got {mask.size_hw}.")
+    if not mask.area:
+        raise PromptError("The mask is empty: nothing to keep. Paint something, or delete the annotation.")
+    return mask
 
 
 def checked_mask(mask: NDArray[np.bool_], image: ImageRecord) -> NDArray[np.bool_]:

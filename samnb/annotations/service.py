@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +14,15 @@ from numpy.typing import NDArray
 from ..catalog import Catalog
 from ..errors import PromptError, UnknownName
 from ..ingest.library import ImageLibrary
-from ..masks import decode_rle, encode_rle, mask_area, mask_bbox
 from ..masks.editing import pieces
+from ..masks.part import MaskPart
 from ..prompts import Prediction, Prompt
 from ..records import BY_HAND, UNSURE, AnnotationRecord, AttributeRecord, ImageRecord, ImageRef, NewAnnotation
 from .annotation import Annotation, Annotations
 from .attributes import checked_attributes
 from .category_file import Labels
 from .changes import AnnotationChanges
-from .rows import as_new, category_name, checked_mask, checked_score, chosen_annotation, new_annotation
+from .rows import as_new, category_name, checked_part, checked_score, chosen_annotation, new_annotation
 
 if TYPE_CHECKING:
     from ..models import Model
@@ -52,11 +54,11 @@ class AnnotationService:
         return self._save(chosen_annotation(prediction, image, category, index, source=BY_HAND, model=model))
 
     def accept_mask(
-        self, image: ImageRef, mask: NDArray[np.bool_], *, category: str, prompt: Prompt | None, score: float
+        self, image: ImageRef, mask: NDArray[np.bool_] | MaskPart, *, category: str, prompt: Prompt | None, score: float
     ) -> Annotation:
         """Save a mask that was drawn or edited by hand."""
         record = self._library.read(image)
-        name, checked = category_name(category), checked_mask(mask, record)
+        name, checked = category_name(category), checked_part(mask, record)
         model = self._model.fingerprint if prompt else ""
         used = prompt or Prompt()
         row = new_annotation(
@@ -77,7 +79,7 @@ class AnnotationService:
         self,
         annotation: Annotation | int,
         *,
-        mask: NDArray[np.bool_] | None,
+        mask: NDArray[np.bool_] | MaskPart | None,
         category: str | None,
         layer: int | None,
         prompt: Prompt | None,
@@ -91,8 +93,8 @@ class AnnotationService:
         if category is not None:
             values["category"] = category_name(category)
         if mask is not None:
-            checked = checked_mask(mask, self._image_of(annotation))
-            values |= {"rle": encode_rle(checked), "bbox": mask_bbox(checked), "area": mask_area(checked)}
+            part = checked_part(mask, self._image_of(annotation))
+            values |= {"rle": part.rle, "bbox": part.bbox, "area": part.area}
         if prompt is not None:
             values["prompt"] = prompt.as_dict()
         given = {name: value for name, value in values.items() if value is not None}
@@ -130,15 +132,15 @@ class AnnotationService:
     def merge(self, annotations: Sequence[Annotation | int]) -> Annotation:
         """Make one annotation of several of one image; see `samnb.session.Session.merge`."""
         records = [self._record(id) for id in dict.fromkeys(map(_id, annotations))]
-        masks = [decode_rle(record.rle) for record in records]
-        images = {(record.image_id, mask.shape) for record, mask in zip(records, masks, strict=True)}
+        parts = [MaskPart.of_rle(record.rle) for record in records]
+        images = {(record.image_id, part.size_hw) for record, part in zip(records, parts, strict=True)}
         if len(records) < 2 or len(images) > 1:
             raise PromptError(
                 f"merge: expected two or more annotations of one image; got {len(records)} of {len(images)} images. "
                 "Choose others."
             )
         [first, *others] = records
-        row = as_new(first, np.logical_or.reduce(masks))
+        row = as_new(first, reduce(or_, parts))
         [changed] = self._catalog.edit_annotations({first.id: row}, removed=[record.id for record in others])
         self._changes.emit(first.image_id)
         return Annotation(changed)
@@ -146,7 +148,9 @@ class AnnotationService:
     def split(self, annotation: Annotation | int) -> Annotations:
         """Make an annotation of each connected part of one; see `samnb.session.Session.split`."""
         record = self._record(annotation)
-        rows = [as_new(record, part) for part in pieces(decode_rle(record.rle))]
+        whole = MaskPart.of_rle(record.rle)
+        separate = [MaskPart.of(piece, whole.corner, whole.size_hw) for piece in pieces(whole.mask)]
+        rows = [as_new(record, part) for part in separate]
         if len(rows) < 2:
             raise PromptError(f"split: the mask of annotation {record.id} is one piece. Erase what joins its parts.")
         added = [replace(row, source=BY_HAND, prompt={}, model="", review="") for row in rows[1:]]
@@ -170,7 +174,7 @@ class AnnotationService:
         """Save the same objects on another image of the same size, as made by hand."""
         rows = []
         for annotation in annotations:
-            checked_mask(annotation.mask, image)
+            checked_part(annotation.part, image)
             names = ("category", "rle", "bbox", "area", "score", "prompt", "layer", "attributes")
             same: dict[str, Any] = {name: getattr(annotation.record, name) for name in names}
             rows.append(NewAnnotation(image_id=image.id, source=BY_HAND, **same))

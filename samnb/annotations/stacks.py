@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..catalog import Catalog
 from ..errors import ImageError
-from ..images.lazy import PixelMapping, PixelSize, View
+from ..images.lazy import PixelMapping, PixelSize, View, is_lazy, open_source
 from ..images.lazy.source import BaseSource
 from ..images.lazy.view_files import ViewFile, read_view
 from ..ingest.add import new_image
@@ -47,18 +47,32 @@ class StackMethods:
         """
         return [record for record, _ in self.catalog.stack_of(self._library.image(image).id)]
 
-    def copy_objects(
-        self, image: ImageRef, to: ImageRef | Iterable[ImageRef], *, annotations: Iterable[Annotation] | None = None
+    def stack_places(self, image: ImageRef) -> list[tuple[ImageRecord, Mapping[str, int]]]:
+        """The images of `stack_of`, each with its place, by axis: ``{"z": 3}``."""
+        found = self.catalog.stack_of(self._library.image(image).id)
+        return [(record, details.place) for record, details in found]
+
+    def copy_through(
+        self,
+        image: ImageRef,
+        to: ImageRef | Iterable[ImageRef] | None = None,
+        *,
+        annotations: Iterable[Annotation] | None = None,
     ) -> Annotations:
-        """Copy the objects of an image to other images of the same size, as made by hand.
+        """Copy the objects of an image to others of its stack, as made by hand.
 
         Parameters
         ----------
         image : image reference
-        to : image reference or an iterable of these
-            Such as ``session.stack_of(image)``; the image itself is left out.
+        to : image reference or an iterable of these, optional
+            Images of the same size; the image itself is left out. Default: those after it in its stack.
         annotations : iterable of Annotation, optional
             Only these; default: all of the image.
+
+        Returns
+        -------
+        Annotations
+            The new ones.
 
         Raises
         ------
@@ -66,12 +80,15 @@ class StackMethods:
             An image has another size; nothing is copied.
         """
         record = self._library.image(image)
-        targets = [to] if isinstance(to, str | Path | ImageRecord) else list(to)
+        if to is None:
+            stack = self.stack_of(record)
+            place = [one.id for one in stack].index(record.id)
+            targets: list[ImageRef] = [*stack[place + 1 :]]
+        else:
+            targets = [to] if isinstance(to, str | Path | ImageRecord) else list(to)
         records = [one for one in map(self._library.image, targets) if one.id != record.id]
-        found = (
-            self._annotations.find(category=None, image=record, dataset=None) if annotations is None else annotations
-        )
-        objects = list(found)
+        theirs = self._annotations.find(category=None, image=record, dataset=None)
+        objects = list(theirs if annotations is None else annotations)
         for one in records:
             if one.size_hw != record.size_hw:
                 raise ImageError(
@@ -119,6 +136,11 @@ class StackMethods:
         view = read_view(self._library.image(image).path)
         return None if view is None else view.mapping
 
+    def is_scientific(self, image: ImageRef) -> bool:
+        """True for a picture whose channels and limits can be chosen: TIFF, OME-Zarr, DICOM, HEIC."""
+        path = self._library.image(image).path
+        return read_view(path) is not None or is_lazy(path)
+
     def open_source(self, image: ImageRef) -> tuple[BaseSource, ViewFile]:
         """The file of an image, open to be read in parts, and which part of it the image shows. Close the file.
 
@@ -131,8 +153,6 @@ class StackMethods:
         view = read_view(record.path)
         if view is not None:
             return view.open(record.path), view
-        from ..images.lazy import open_source
-
         source = open_source(record.path)
         at = tuple((axis.name, 0) for axis in source.description.stack)
         return source, ViewFile(record.path, at, View().mapping(source), relative_to(record.path, self.folder))

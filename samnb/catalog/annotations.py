@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -60,6 +60,15 @@ class AnnotationCatalog:
             if dataset is not None:
                 wanted.append(image_table.c.dataset_id == dataset_id_of(connection, dataset))
             return annotation_records(connection, *wanted, rejected=review == REJECTED)
+
+    def annotations_on(self, image_ids: Collection[str]) -> dict[str, list[AnnotationRecord]]:
+        """The annotations of several images by image id, also rejected ones; [] for an image without any."""
+        found: dict[str, list[AnnotationRecord]] = {image_id: [] for image_id in image_ids}
+        for batch in batches(sorted(found)):
+            with self._database.read() as connection:
+                for record in annotation_records(connection, annotation_table.c.image_id.in_(batch), rejected=True):
+                    found[record.image_id].append(record)
+        return found
 
     def annotation(self, id: int) -> AnnotationRecord:
         """The annotation with that id, in any review state.

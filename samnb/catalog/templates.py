@@ -100,26 +100,42 @@ class TemplateCatalog:
         UnknownName
             The image is not in the catalog, or an annotation is of another image.
         """
+        return self.finish_applied_all(template, version, model, [(image_id, annotations, pixel_hash)])[0]
+
+    def finish_applied_all(
+        self,
+        template: str,
+        version: int,
+        model: str,
+        results: Sequence[tuple[str, Sequence[NewAnnotation], str | None]],
+    ) -> list[list[AnnotationRecord]]:
+        """`finish_applied` for several images in one transaction: all of them, or none.
+
+        Parameters
+        ----------
+        results : sequence of (image_id, annotations, pixel_hash)
+            Each image once.
+        """
         source = f"template:{template}"
-        new = [from_template(annotation, image_id, f"{source}@{version}") for annotation in annotations]
+        new = [[from_template(one, image_id, f"{source}@{version}") for one in found] for image_id, found, _ in results]
+        ids = [image_id for image_id, _, _ in results]
         with self._database.write(durable=False) as connection:
-            here = checked_image_ids(connection, [image_id])[image_id]
-            if pixel_hash not in (None, here):
-                raise TemplateError(
-                    f"Template {template!r}, image {image_id}: another picture came under its name while it was "
-                    "searched; nothing was kept of it. Apply the template again."
+            here = checked_image_ids(connection, ids)
+            for image_id, _, pixel_hash in results:
+                if pixel_hash not in (None, here[image_id]):
+                    raise TemplateError(
+                        f"Template {template!r}, image {image_id}: another picture came under its name while it was "
+                        "searched; nothing was kept of it. Apply the template again."
+                    )
+            row = {"template": template, "version": version, "model": model, "applied_at": now()}
+            for batch in batches(results):
+                rows = [{**row, "image_id": image_id, "pixel_hash": here[image_id]} for image_id, _, _ in batch]
+                remove_of_template(
+                    connection, source, annotation_table.c.image_id.in_([each["image_id"] for each in rows])
                 )
-            row = {
-                "version": version,
-                "model": model,
-                "pixel_hash": here,
-                "applied_at": now(),
-            }
-            remove_of_template(connection, source, annotation_table.c.image_id == image_id)
-            insert = self._database.insert(applied_table).values(template=template, image_id=image_id, **row)
-            same = ["template", "image_id"]
-            connection.execute(insert.on_conflict_do_update(index_elements=same, set_=row))
-            return insert_annotations(connection, new)
+                self._database.upsert(connection, applied_table, rows, key=("template", "image_id"))
+            records = iter(insert_annotations(connection, [one for found in new for one in found]))
+        return [[next(records) for _ in found] for found in new]
 
     def forget_applied(self, template: str, image_ids: Collection[str] | None = None) -> int:
         """Remove the results of any version of a template, on these images or on all; returns their number.

@@ -11,7 +11,9 @@ from ..errors import StoreError
 from .evaluate import add_evaluate_command
 from .find import add_find_command
 from .inspect import add_inspect_commands
-from .terminal import finished, option, say
+from .many import add_many_commands
+from .template import add_template_arguments, add_template_commands
+from .terminal import option, say
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -21,11 +23,12 @@ def add_session_commands(commands: Any) -> None:
     """Add the commands that open a session to the sub-commands of a parser."""
     inspect = add_inspect_commands(commands, _opened)
     add = commands.add_parser("add", help="add pictures")
-    prewarm = commands.add_parser("prewarm", help="encode what is not cached yet")
+    prewarm, apply, review = add_many_commands(commands, _opened)
+    templates = add_template_commands(commands, _opened)
     export = commands.add_parser("export", help="write annotations for other tools")
     take = commands.add_parser("import", help="take annotations from files of other tools")
     evaluate, find = add_evaluate_command(commands, _opened), add_find_command(commands, _opened)
-    for command in (*inspect, add, prewarm, export, take, evaluate, find):
+    for command in (*inspect, add, prewarm, apply, review, *templates, export, take, evaluate, find):
         command.add_argument(
             "session", type=Path, help="the session folder", nargs="?" if command is evaluate else None
         )
@@ -34,7 +37,9 @@ def add_session_commands(commands: Any) -> None:
         command.add_argument("--device", default="auto")
     find.add_argument("phrase", nargs="?", metavar="PHRASE", help='such as "yellow taxi"')
     add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
-    for command in (add, prewarm, export, take, evaluate, find):
+    apply.add_argument("template", metavar="TEMPLATE", help="the name of a saved template")
+    add_template_arguments(templates)
+    for command in (add, prewarm, apply, review, templates[-1], export, take, evaluate, find):
         command.add_argument("--dataset", default="default" if command is add else None)
     export.add_argument("format", help="coco, labelme, masks, recipe, table, voc or yolo")
     export.add_argument("path", type=Path, help="file or folder to write")
@@ -47,7 +52,7 @@ def add_session_commands(commands: Any) -> None:
             "--set", dest="options", metavar="NAME=VALUE", type=option, action="append", default=[],
             help="an option of the format, such as polygons=true; docs/exchange.md has them",
         )  # fmt: skip
-    for command, run in ((add, _add), (prewarm, _prewarm), (export, _export), (take, _import)):
+    for command, run in ((add, _add), (export, _export), (take, _import)):
         command.set_defaults(run=run)
 
 
@@ -78,15 +83,6 @@ def _add(arguments: argparse.Namespace) -> int:
             return 130
         say(report)
         return 1 if report.failed and not report.images else 0
-
-
-def _prewarm(arguments: argparse.Namespace) -> int:
-    from ..jobs import summary_text
-
-    with _opened(arguments) as session:
-        last = finished(session.prewarm(arguments.dataset))
-        say(summary_text(last))
-        return 1 if last["failed"] else 0
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..jobs import Event, Job
@@ -29,9 +33,13 @@ def option(text: str) -> tuple[str, Any]:
 
 
 def finished(job: Job) -> Event:
-    """Wait for a job, which Ctrl-C cancels; say which images failed, and return its last event."""
+    """Wait for a job, which Ctrl-C and SIGTERM cancel; say which images failed, and return its last event.
+
+    Batch systems send SIGTERM some seconds before they end a process.
+    """
     try:
-        last = job.wait()
+        with _terminating_interrupts():
+            last = job.wait()
     except KeyboardInterrupt:
         job.cancel()
         last = job.wait()
@@ -39,6 +47,22 @@ def finished(job: Job) -> Event:
         if event.status == "failed":
             say(f"⚠ {event.filename}: {event['error']}", error=True)
     return last
+
+
+@contextmanager
+def _terminating_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class LogFormatter(logging.Formatter):

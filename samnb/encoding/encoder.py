@@ -7,7 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -17,13 +20,14 @@ from ..errors import ImageChanged, StoreError
 from ..images.change_check import ChangeCheck
 from ..images.pixel_cache import read_checked
 from ..images.smaller import smaller_spec
-from ..models import HasPrecision, Model, embedding_spec_of
+from ..models import HasFrame, HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
 from ..records import ImageRecord, NewImage
 from ..settings import setting
 from .autotune import TuningResult
+from .large_images import LargeImages
 from .priority import Priority
-from .regions import Region, region_hash
+from .regions import Region, region_hash, whole_region
 from .storage_check import encode_to_store
 from .tasks import EncodeTask, load_or_encode, metadata_of, of_size
 
@@ -45,6 +49,8 @@ class Encoder:
         The arguments the model was loaded with, so that a worker elsewhere can load the same.
     owns_cache : bool
         Whether `close` closes the store too.
+    overviews : Path, optional
+        Folder of the overviews of large images.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Encoder:
         checkpoint: str,
         device: str,
         owns_cache: bool = False,
+        overviews: Path | None = None,
     ):
         self.model, self.cache, self.catalog = model, cache, catalog
         self.checkpoint, self.device = checkpoint, device
@@ -68,6 +75,8 @@ class Encoder:
         """Who waits for an embedding; shared with the session's other models."""
         self.changes = ChangeCheck()
         """Whether files are what was added; shared by all that use what is kept of them."""
+        self.large = LargeImages(overviews)
+        """Images that are encoded tile by tile; shared with the session's other models."""
         self.longest: int | None = setting("DOWNSCALE_MAX")
         """Pictures with a longer side are read smaller; None: all at full size."""
         cache.subscribe(self)
@@ -82,12 +91,51 @@ class Encoder:
         return make_key(pixel_hash, *self._made_by(size_hw))
 
     def has(self, image: ImageRecord | NewImage) -> bool:
-        """True when the store holds the image's embedding now."""
+        """True when the store holds the image's embedding now; of a large image, what was encoded of the whole."""
+        if self.large.has(image):
+            return isinstance(image, ImageRecord) and self.has_region(image, whole_region(image), known_only=True)
         return self.key(image.pixel_hash, image.size_hw) in self.cache
 
-    def has_region(self, image: ImageRecord, region: Region) -> bool:
-        """True when the store holds the embedding of that part of the image now."""
-        return self.key(region_hash(image.pixel_hash, region)) in self.cache
+    def is_known(self, image: ImageRecord | NewImage) -> bool:
+        """True when the store holds the embedding here, or, with remote tiers, the catalog says that it does.
+
+        Another machine may have encoded it: then it is not in this one's folder, and asking for each would take long.
+        """
+        return (image.embedding_cached and bool(self.cache.remote)) or self.has(image)
+
+    def sync(self) -> int:
+        """Read the listing of the store, with its remote tiers, into the catalog; the number of images it has.
+
+        Raises
+        ------
+        TierUnavailable
+            A tier does not answer; nothing is changed.
+        """
+        held = {*self.cache.keys(), *self.cache.remote.keys()}
+
+        def is_held(image: ImageRecord) -> bool:
+            if self.large.has(image):  # its tiles have keys of their own
+                return self.has(image)
+            return self.key(image.pixel_hash, image.size_hw) in held
+
+        return self.catalog.refresh_cached(is_held)
+
+    def has_region(self, image: ImageRecord, region: Region, *, known_only: bool = False) -> bool:
+        """True when the store holds the embedding of that part of the image now.
+
+        Parameters
+        ----------
+        image : ImageRecord
+        region : (x0, y0, x1, y1)
+        known_only : bool
+            Of a large image, False for a region that this process did not read before, instead of reading it.
+        """
+        if not self.large.has(image):
+            return self.key(region_hash(image.pixel_hash, region)) in self.cache
+        known = self.large.known_hash(image, region)
+        if known is None and known_only:
+            return False
+        return self._tile_key(image, region, known or self.large.read(image, region)[1]) in self.cache
 
     def task(self, image: ImageRecord) -> EncodeTask:
         """The image as work for `load_or_encode`, here or on a worker."""
@@ -118,7 +166,10 @@ class Encoder:
         return self.model.fingerprint, self.embedding_spec + smaller
 
     def _longest_of(self, size_hw: tuple[int, int]) -> int | None:
-        return self.longest if self.longest is not None and max(size_hw) > self.longest else None
+        """What the longer side of a picture is limited to; no more than the model uses, and a third."""
+        if self.longest is None or max(size_hw) <= self.longest:
+            return None
+        return min(self.longest, 4 * self.model.frame // 3) if isinstance(self.model, HasFrame) else self.longest
 
     @cached_property
     def precision(self) -> str:
@@ -139,6 +190,8 @@ class Encoder:
         ImageError
             The file is gone, damaged, or no longer holds the pixels it was added with.
         """
+        if self.large.has(image):
+            return self.region_embedding(image, whole_region(image))
         task = self.task(image)
         with (
             self.priority() if urgent else nullcontext(),
@@ -153,8 +206,10 @@ class Encoder:
             self._note_cached(task)
         return embedding, hit
 
-    def region_embedding(self, image: ImageRecord, region: Region) -> tuple[Embedding, bool]:
+    def region_embedding(self, image: ImageRecord, region: Region, *, urgent: bool = True) -> tuple[Embedding, bool]:
         """The embedding of a part of an image, under its own key; otherwise as `embedding`."""
+        if self.large.has(image):
+            return self._tile_embedding(image, region, urgent=urgent)
         pixels_hash = region_hash(image.pixel_hash, region)
         x0, y0, x1, y1 = region
 
@@ -168,6 +223,30 @@ class Encoder:
             if hit:
                 self.changes.check(image)
             return embedding, hit
+
+    def _tile_embedding(self, image: ImageRecord, region: Region, *, urgent: bool) -> tuple[Embedding, bool]:
+        """Of a region of a large image, found by the pixels of the region itself, at its pyramid level."""
+
+        def compute() -> Embedding:
+            return encode_to_store(self.model, self.large.read(image, region)[0], self.cache.dtype)
+
+        with self.priority() if urgent else nullcontext(), self.forgets_changed(image):
+            self.changes.check(image)
+            known = self.large.known_hash(image, region) or self.large.read(image, region)[1]
+            level, key = self.large.grid(image).level(region), self._tile_key(image, region, known)
+            x0, y0, x1, y1 = region
+            about = metadata_of(known, f"{image.filename} {region}", self.model.name, self._tile_made_by(level))
+            size_hw = (-(-(y1 - y0) // (1 << level)), -(-(x1 - x0) // (1 << level)))
+            with self.waiting.requesting(key):
+                embedding, hit = of_size(size_hw, self.cache, key, compute, about)
+            return replace(embedding, original_size=(y1 - y0, x1 - x0)), hit
+
+    def _tile_key(self, image: ImageRecord, region: Region, pixels_hash: str) -> str:
+        return make_key(pixels_hash, *self._tile_made_by(self.large.grid(image).level(region)))
+
+    def _tile_made_by(self, level: int) -> tuple[str, str]:
+        """The model's fingerprint, and the embedding spec of a region at that level."""
+        return self.model.fingerprint, self.embedding_spec + (f":level={level}" if level else "")
 
     @contextmanager
     def forgets_changed(self, image: ImageRecord) -> Iterator[None]:
@@ -208,13 +287,14 @@ class Encoder:
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
         """Compare the catalog's flags with the store; see `samnb.store.observers`."""
-        wrong = sum(1 for _ in self.catalog.wrongly_flagged(self.has, pixel_hashes=pixel_hashes))
+        wrong = sum(1 for _ in self.catalog.wrongly_flagged(self.is_known, pixel_hashes=pixel_hashes))
         if wrong and fix:
-            self.catalog.refresh_cached(self.has, pixel_hashes=pixel_hashes)
+            self.catalog.refresh_cached(self.is_known, pixel_hashes=pixel_hashes)
         return wrong
 
     def close(self) -> None:
         """Stop observing the store, and wait until remote tiers have what was computed."""
+        self.large.close()
         self.cache.unsubscribe(self)
         with self._recent_lock:
             self.cache.unpin(self._recent_keys)
@@ -242,6 +322,25 @@ class Encoder:
             write()
         except StoreError as error:
             _log.warning("%s, and the catalog could not be told: %s", what, error)
+
+
+class TaskList(Sequence[EncodeTask]):
+    """The tasks of many images, made when they are asked for: a million at once would take gigabytes."""
+
+    def __init__(self, encoder: Encoder, images: Sequence[ImageRecord]):
+        self._encoder, self._images = encoder, images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> EncodeTask: ...
+    @overload
+    def __getitem__(self, index: slice) -> TaskList: ...
+    def __getitem__(self, index: int | slice) -> EncodeTask | TaskList:
+        if isinstance(index, slice):
+            return TaskList(self._encoder, self._images[index])
+        return self._encoder.task(self._images[index])
 
 
 def not_kept(task: EncodeTask, cache: EmbeddingCache) -> str:

@@ -96,7 +96,7 @@ class _OtherEncoder(Encoder):
     def __init__(self, model: Model, own: Encoder, *, checkpoint: str):
         super().__init__(model, own.cache, own.catalog, checkpoint=checkpoint, device=own.device)
         # A user who waits for the session's own model has priority over this one's prewarm too.
-        self.changes, self.waiting = own.changes, own.waiting
+        self.changes, self.waiting, self.large = own.changes, own.waiting, own.large
         own.cache.unsubscribe(self)
 
     def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..masks.part import MaskPart
 from ..models import Model
 from ..prompts import Prediction, Prompt
 from ..records import ImageRecord
 from .encoder import Encoder
 from .regions import Region, check_region, in_region, whole
+
+MOST_TILES = 4
+"""How many tiles of a large image a click may need: its own, and larger ones around an object that is larger."""
 
 _log = logging.getLogger("samnb.session")
 
@@ -64,14 +69,35 @@ class Predictor:
         started = time.perf_counter()
         prompt.check_inside(image.size_hw, image.filename)
         options: Any = {"multimask": multimask, "mask_input": mask_input}
-        if region is None:
+        if region is not None:
+            prediction, hit = self._in_region(image, prompt, check_region(region, image.size_hw), options)
+        elif self._encoder.large.has(image):
+            prediction, hit = self._on_tiles(image, prompt, options)
+        else:
             embedding, hit = self._encoder.embedding(image, urgent=True)
             prediction = self._model.decode(embedding, prompt, **options)
-        else:
-            part = check_region(region, image.size_hw)
-            prompt_in_part = in_region(prompt, part)
-            embedding, hit = self._encoder.region_embedding(image, part)
-            prediction = whole(self._model.decode(embedding, prompt_in_part, **options), part, image.size_hw, prompt)
         seconds = time.perf_counter() - started
         _log.info("[SAM] Predicted mask in %.1fs (cache_hit=%s)", seconds, hit)
         return prediction.but(image=image.filename, image_id=image.id, cache_hit=hit, ms=seconds * 1000)
+
+    def _in_region(
+        self, image: ImageRecord, prompt: Prompt, region: Region, options: Mapping[str, Any]
+    ) -> tuple[Prediction, bool]:
+        prompt_in_region = in_region(prompt, region)
+        embedding, hit = self._encoder.region_embedding(image, region)
+        return whole(self._model.decode(embedding, prompt_in_region, **options), region, image.size_hw, prompt), hit
+
+    def _on_tiles(self, image: ImageRecord, prompt: Prompt, options: Mapping[str, Any]) -> tuple[Prediction, bool]:
+        """On the nearest tile of a large image; if the mask touches its rim, on a tile centred on the object."""
+        grid = self._encoder.large.grid(image)
+        tile = grid.for_prompt(prompt)
+        prediction, hit = self._in_region(image, prompt, tile, options)
+        for _ in range(MOST_TILES - 1):
+            corner, mask = prediction.part_of(prediction.best_for(prompt))
+            better = grid.beyond(tile, MaskPart.of(mask, corner, image.size_hw), prompt)
+            if better is None:
+                break
+            tile = better
+            prediction, there = self._in_region(image, prompt, tile, {**options, "mask_input": None})
+            hit = hit and there
+        return prediction, hit

@@ -8,13 +8,15 @@ finds its finds its region encoded already.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PromptError
+from .. import images as picture_files
+from ..errors import ImageError, PromptError
 from ..prompts import LazyMasks, Prediction, Prompt
+from ..records import ImageRecord
 
 Region = tuple[int, int, int, int]
 """(x0, y0, x1, y1), whole image pixels, inside the image."""
@@ -87,6 +89,11 @@ def check_region(region: Sequence[float], size_hw: tuple[int, int]) -> Region:
     return (x0, y0, x1, y1)
 
 
+def whole_region(image: ImageRecord) -> Region:
+    """All of an image."""
+    return (0, 0, image.width, image.height)
+
+
 def holds(region: Region, prompt: Prompt) -> bool:
     """True when all points of a prompt, and its box, lie in a region.
 
@@ -123,11 +130,7 @@ def in_region(prompt: Prompt, region: Region) -> Prompt:
                 f"({x:g}, {y:g}) lies outside the region {region}. "
                 "Give a region that holds all points and the box, or none."
             )
-    points = tuple((x - x0, y - y0) for x, y in prompt.points)
-    box = (
-        None if prompt.box is None else (prompt.box[0] - x0, prompt.box[1] - y0, prompt.box[2] - x0, prompt.box[3] - y0)
-    )
-    return Prompt(points, prompt.point_labels, box)
+    return prompt.moved(-x0, -y0)
 
 
 def whole(prediction: Prediction, region: Region, size_hw: tuple[int, int], prompt: Prompt) -> Prediction:
@@ -143,9 +146,44 @@ def whole(prediction: Prediction, region: Region, size_hw: tuple[int, int], prom
     prompt : Prompt
         In image pixels.
     """
-    x0, y0, x1, y1 = region
+    masks = RegionMasks(len(prediction.scores), size_hw, region, prediction.mask_of)
+    return prediction.but(masks=masks, prompt=prompt, region=region)
 
-    def make(index: int, out: NDArray[np.bool_]) -> None:
-        out[y0:y1, x0:x1] = prediction.mask_of(index)
 
-    return prediction.but(masks=LazyMasks(len(prediction.scores), size_hw, make), prompt=prompt, region=region)
+class RegionMasks(LazyMasks):
+    """Masks of an image that end at a region; see `Prediction.part_of`.
+
+    Parameters
+    ----------
+    count : int
+    size_hw : (H, W)
+        Of the image.
+    region : (x0, y0, x1, y1)
+    of_region : callable
+        The mask of an index inside the region.
+    """
+
+    def __init__(
+        self, count: int, size_hw: tuple[int, int], region: Region, of_region: Callable[[int], NDArray[np.bool_]]
+    ):
+        x0, y0, x1, y1 = region
+
+        def make(index: int, out: NDArray[np.bool_]) -> None:
+            out[y0:y1, x0:x1] = of_region(index)
+
+        super().__init__(count, size_hw, make)
+        self._region, self._of_region = region, of_region
+
+    def one(self, index: int) -> NDArray[np.bool_]:
+        """The (H, W) mask of that index. Raises `ImageError` for images too large for whole masks."""
+        height, width = self.shape[1:]
+        if height * width > picture_files.MAX_PIXELS:
+            raise ImageError(
+                f"A whole mask of {width} x {height} pixels takes {height * width / 2**30:.1f} GiB. "
+                "Use prediction.part_of(index): the corner (x, y), and the mask of the part that was searched."
+            )
+        return super().one(index)
+
+    def part(self, index: int) -> tuple[tuple[int, int], NDArray[np.bool_]]:
+        """The corner (x, y) of the region, and the mask in it."""
+        return self._region[:2], self._of_region(range(self.shape[0])[index])

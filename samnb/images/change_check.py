@@ -7,6 +7,8 @@ from threading import Lock
 
 from cachetools import LRUCache
 
+from .. import images as picture_files
+from ..errors import ImageChanged
 from ..records import ImageRecord
 from .hashing import content_hash
 from .lazy.view_files import is_view_name, source_stamp
@@ -46,6 +48,8 @@ class ChangeCheck:
             if self._same.get(key) == stamp:
                 return
         if is_view_name(image.path) or content_hash(image.path) != image.content_hash:
+            if image.width * image.height > picture_files.MAX_PIXELS:
+                raise ImageChanged(image.path, image.dataset)  # not read whole to see whether its pixels are the same
             read_checked(image.path, image.pixel_hash, image.dataset)
         with self._lock:
             self._same[key] = stamp

@@ -27,6 +27,7 @@ MAX_PIXELS = 200_000_000
 # EPS, for example, would run the file's program in Ghostscript.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
 _MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
+_QOI_PIXELS = 16_000_000  # Pillow decodes QOI in Python: a megapixel takes about a second
 _limit_lock = threading.Lock()
 _limit_off = 0
 _theirs: int | None = None
@@ -88,6 +89,10 @@ def _opened(stream: IO[bytes], name: AnyPath, only: tuple[str, ...]) -> Iterator
             raise ImageUnreadable(name, f"the header is damaged ({error})") from error
         with opened as image:
             check_size((image.height, image.width), name)
+            if image.format == "QOI" and image.width * image.height > _QOI_PIXELS:
+                raise ImageUnreadable(
+                    name, f"QOI of more than {_QOI_PIXELS:,} pixels would take minutes to decode: save it as PNG first"
+                )
             try:
                 yield image
             except (ImageError, MemoryError):

@@ -23,10 +23,12 @@ from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.file_index import FileStat
 from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
+from ..encoding.large_images import LargeImages
 from ..errors import ImageError
 from ..images import Picture, read_picture
 from ..images.discovery import other_pictures_text
 from ..images.hashing import content_hash
+from ..images.large_reading import is_large_file, read_large
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.zip_files import Member
 from ..jobs import Event, Job, JobControl
@@ -128,6 +130,7 @@ class _Ingest:
         self._views = views
         self._shown: dict[str, int] = {}
         self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
+        self._overviews = LargeImages(folder / "overviews")
         self._control = JobControl()
         self._images: list[ImageRecord] = []
         self._failed: list[Failure] = []
@@ -271,7 +274,7 @@ class _Ingest:
         for path in paths:
             if not self._control.go_on():
                 return
-            block.reads[path] = _read(path)
+            block.reads[path] = _read(path, self._overviews)
 
     def _finish(self, block: _Block) -> Iterator[Event]:
         """Write the files that were read, in the order of the sources, in batches."""
@@ -407,8 +410,10 @@ def _is_unchanged(image: ImageRecord, stamp: FileStat) -> bool:
     return stamp.ctime_ns <= added_ns(image.id)
 
 
-def _read(path: str) -> _Read:
+def _read(path: str, overviews: LargeImages) -> _Read:
     try:
+        if is_large_file(path):
+            return _Read(path, new=_large_image(path, overviews))
         picture = read_picture(Path(path))
         # Of a view it was said when it was made.
         shown_as = "" if picture.view is not None else picture.shown_as
@@ -432,6 +437,25 @@ def _log_duplicates(new_rows: Sequence[NewImage], catalog: Catalog) -> int:
             )
         seen.add(new.pixel_hash)
     return count
+
+
+def _large_image(path: str, overviews: LargeImages) -> NewImage:
+    large = read_large(path)
+    overviews.save_overview(large.pixel_hash, large.overview)
+    return NewImage(
+        path=path,
+        filename=large.path.name,
+        content_hash=large.content_hash,
+        pixel_hash=large.pixel_hash,
+        perceptual_hash=large.perceptual_hash,
+        width=large.size_hw[1],
+        height=large.size_hw[0],
+        size_bytes=large.size_bytes,
+        mtime_ns=large.mtime_ns,
+        inode=large.inode,
+        perceptual_version=PERCEPTUAL_VERSION,
+        perceptual_detail=large.perceptual_detail,
+    )
 
 
 def new_image(path: Path) -> NewImage:

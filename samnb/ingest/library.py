@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import images as picture_files
 from ..catalog import Catalog, ImageRecord
 from ..encoding.encoder import Encoder
-from ..errors import UnknownOption
+from ..encoding.regions import Region, check_region
+from ..errors import ImageError, PromptError, UnknownOption
+from ..images import thumbnail
+from ..images.large import ArraySource, LargePicture
 from ..images.lazy import View
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.pixel_cache import PixelCache
@@ -86,14 +90,49 @@ class ImageLibrary:
 
     def with_hashes(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
         """The same images; the files of those that came from the earlier server are read where they were not yet."""
-        return legacy.with_hashes(self.catalog, records, is_cached=self._encoder.has)
+        return legacy.with_hashes(self.catalog, records, is_cached=self._encoder.is_known)
 
     def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
         """(H, W, 3) upright RGB, read-only; the last few are kept in memory. Raises `ImageError`."""
         record = self.read(image)
+        if record.width * record.height > picture_files.MAX_PIXELS:
+            raise ImageError(
+                f"{record.filename}: {record.width} x {record.height} pixels are not read whole. "
+                "session.region_pixels(image, region, level=…) reads a part, or the whole at a lower resolution."
+            )
         with self._encoder.forgets_changed(record):
             self._encoder.changes.check(record)
             return self._pixels.of(record)
+
+    def large(self, image: ImageRef) -> LargePicture | None:
+        """A large image, open to be read in parts; None for others. Raises `ImageError`."""
+        record = self.read(image)
+        if not self._encoder.large.has(record):
+            return None
+        with self._encoder.forgets_changed(record):
+            self._encoder.changes.check(record)
+            return self._encoder.large.open(record)
+
+    def region_pixels(self, image: ImageRef, region: Region, level: int) -> NDArray[np.uint8]:
+        """A part of an image at a level; see `samnb.session.Session.region_pixels`."""
+        record = self.read(image)
+        x0, y0, x1, y1 = checked = check_region(region, record.size_hw)
+        pixels = ((x1 - x0) >> level) * ((y1 - y0) >> level)
+        if pixels > picture_files.MAX_PIXELS:
+            raise PromptError(
+                f"region: {x1 - x0} x {y1 - y0} pixels at level {level} are {pixels:,}, more than "
+                f"{picture_files.MAX_PIXELS:,}. Ask for a smaller region, or a higher level."
+            )
+        picture = self.large(record) or LargePicture(ArraySource(self.pixels(record)))
+        return picture.read(checked, level)
+
+    def thumbnail(self, image: ImageRef, longest_side: int) -> NDArray[np.uint8]:
+        """(h, w, 3): a small copy of the pixels; of a large image from its overview."""
+        record = self.read(image)
+        picture = self.large(record)
+        if picture is None:
+            return thumbnail(self.pixels(record), longest_side)
+        return thumbnail(picture.read((0, 0, record.width, record.height), picture.overview_level), longest_side)
 
     def add(
         self,
@@ -114,7 +153,7 @@ class ImageLibrary:
             Begin at once in the background. False: `run_to_report` does the work.
         """
         views = ViewWriter(self.folder, stack, view)
-        has = self._encoder.has
+        has = self._encoder.is_known
         return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=has, views=views, start=start)
 
     def is_cached(self, image: ImageRecord | NewImage) -> bool:
@@ -124,5 +163,5 @@ class ImageLibrary:
     def fill_hashes(self) -> Job:
         """A job, begun in the background, that reads the files of images whose hashes are not known."""
         unread = self.catalog.unread_images(perceptual_version=PERCEPTUAL_VERSION)
-        work = partial(legacy.fill_events, self.catalog, unread, is_cached=self._encoder.has)
+        work = partial(legacy.fill_events, self.catalog, unread, is_cached=self._encoder.is_known)
         return Job("fill hashes", lambda control: work(control=control), total=len(unread))

@@ -28,8 +28,8 @@ def export_details(catalog: Catalog, images: Sequence[ImageRecord]) -> dict[str,
     for image in images:
         size = _size(found[image.id], image)
         if size is not None and not found[image.id].x_um:
-            sizes = {"x_um": size.x_um, "y_um": size.y_um, "z_um": size.z_um}
-            found[image.id] = replace(found[image.id], size_from=BY_FILE, **sizes)
+            x_um, y_um, z_um = size.x_um, size.y_um, size.z_um
+            found[image.id] = replace(found[image.id], x_um=x_um, y_um=y_um, z_um=z_um, size_from=BY_FILE)
     return found
 
 
@@ -41,9 +41,18 @@ def set_pixel_size(
     if not (0 < x_um < 1e15 and 0 < y_um < 1e15 and 0 <= (z_um or 0) < 1e15):
         raise ImageError(f"Expected a pixel size in µm above 0, got {x_um:g} x {y_um:g}.")
     details = catalog.image_details(image.id for image in images)
-    sizes = {"x_um": float(x_um), "y_um": float(y_um), "size_from": BY_HAND}
-    kept = {key: one.z_um if z_um is None else float(z_um) for key, one in details.items()}
-    catalog.save_image_details({key: replace(one, z_um=kept[key], **sizes) for key, one in details.items()})
+    catalog.save_image_details(
+        {
+            key: replace(
+                one,
+                x_um=float(x_um),
+                y_um=float(y_um),
+                z_um=one.z_um if z_um is None else float(z_um),
+                size_from=BY_HAND,
+            )
+            for key, one in details.items()
+        }
+    )
 
 
 def size_in_file(path: str) -> PixelSize | None:

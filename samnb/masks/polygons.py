@@ -30,6 +30,11 @@ class Polygon:
     exterior: NDArray[np.float64]
     holes: tuple[NDArray[np.float64], ...] = ()
 
+    def moved(self, x: float, y: float) -> Polygon:
+        """The same, moved by (x, y) pixels."""
+        by = np.array([x, y], np.float64)
+        return Polygon(self.exterior + by, tuple(hole + by for hole in self.holes))
+
 
 def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = True) -> list[Polygon]:
     """The outlines of a mask: one polygon for each part, with its holes.

@@ -13,6 +13,8 @@ from ..errors import ImageError
 from .geometry import Mask, as_mask
 
 _MOST_BITS = 60
+_MOST_WHOLE = 250_000_000  # pixels of a mask that is decoded as a whole
+_LARGEST = 10**12  # pixels of any picture
 
 
 def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
@@ -85,6 +87,11 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
     [[0, 1], [0, 1]]
     """
     height, width = (int(v) for v in rle["size"])
+    if height * width > max(picture_files.MAX_PIXELS, _MOST_WHOLE):
+        raise ImageError(
+            f"A whole mask of {width} x {height} pixels takes {height * width / 2**30:.1f} GiB. "
+            "annotation.part, or samnb.masks.part.MaskPart.of_rle(rle), has what is inside the box."
+        )
     if isinstance(rle["counts"], str | bytes):
         raise ImageError(
             "Expected uncompressed run lengths, a list of numbers, got compressed ones. "
@@ -155,7 +162,7 @@ def check_rle(rle: Mapping[str, Any]) -> None:
     (height, width), counts = rle["size"], rle["counts"]
     if not isinstance(counts, list) or not all(type(one) is int and one >= 0 for one in [*counts, height, width]):
         raise ValueError("run lengths that are no list of whole numbers")
-    if sum(counts) != height * width or height * width > picture_files.MAX_PIXELS:
+    if sum(counts) != height * width or height * width > _LARGEST:
         raise ValueError(f"run lengths of {sum(counts):,} pixels for a mask of {height} x {width}")
 
 

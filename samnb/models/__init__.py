@@ -12,6 +12,7 @@ entries of `REGISTRY`; other packages add theirs by the entry point group ``samn
 from .candidates import Candidates, SupportsProposals
 from .phrases import Exemplar, ExemplarTokens, FoundObjects, SupportsPhrases
 from .protocol import (
+    HasFrame,
     HasPrecision,
     HasThreads,
     Model,
@@ -48,6 +49,7 @@ __all__ = [
     "Exemplar",
     "ExemplarTokens",
     "FoundObjects",
+    "HasFrame",
     "HasPrecision",
     "HasThreads",
     "Model",

@@ -86,6 +86,15 @@ class HasThreads(Protocol):
 
 
 @runtime_checkable
+class HasFrame(Protocol):
+    """A `Model` whose input is a square of fixed size."""
+
+    @property
+    def frame(self) -> int:
+        """Its side, in pixels."""
+
+
+@runtime_checkable
 class HasPrecision(Protocol):
     """A `Model` whose image encoder can compute in several precisions."""
 

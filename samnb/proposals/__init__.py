@@ -5,5 +5,6 @@ from .like import Like
 from .phrase import Phrase
 from .proposal import Proposal, Proposals
 from .query import Query, Search, query_key
+from .tiled import InRegion
 
-__all__ = ["Everything", "Like", "Phrase", "Proposal", "Proposals", "Query", "Search", "query_key"]
+__all__ = ["Everything", "InRegion", "Like", "Phrase", "Proposal", "Proposals", "Query", "Search", "query_key"]

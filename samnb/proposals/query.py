@@ -40,6 +40,8 @@ class Search:
 
     Attributes
     ----------
+    encoder, reader
+        The arguments `encoder` and `features`.
     encodes : int
         How often an image encoder ran for it.
     """
@@ -53,7 +55,7 @@ class Search:
         go_on: Callable[[], bool] = lambda: True,
     ):
         self.image, self.model = image, encoder.model
-        self._encoder, self._features, self._go_on = encoder, features, go_on
+        self.encoder, self.reader, self._go_on = encoder, features, go_on
         self.encodes = 0
 
     def check_stop(self) -> None:
@@ -63,15 +65,15 @@ class Search:
 
     def embedding(self) -> Embedding:
         """The image's embedding."""
-        return self._counted(self._encoder.embedding(self.image))
+        return self._counted(self.encoder.embedding(self.image))
 
     def region_embedding(self, region: Region) -> Embedding:
         """The embedding of a part of the image, encoded when it is first asked for."""
-        return self._counted(self._encoder.region_embedding(self.image, region))
+        return self._counted(self.encoder.region_embedding(self.image, region, urgent=False))
 
     def features(self, template: Template) -> ImageFeatures:
         """What a template compares."""
-        read = self._features.read(self.image, template)
+        read = self.reader.read(self.image, template)
         self.encodes += read.encodes
         return read.features
 

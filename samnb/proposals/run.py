@@ -12,6 +12,7 @@ from ..jobs import Event, Job, JobControl
 from ..models import Model
 from ..records import ImageRecord
 from .query import Query, Search, SearchStopped, described, query_key
+from .tiled import InRegion, find_on_tiles
 
 _log = logging.getLogger("samnb.proposals")
 
@@ -89,7 +90,8 @@ def propose_events(
 
 def search_image(query: Query, search: Search, catalog: Catalog) -> int:
     """Ask a query on one image and save what it finds; returns the number of masks."""
-    found, hash_ = query.find(search), search.image.pixel_hash
+    by_tiles = search.encoder.large.has(search.image) and not isinstance(query, InRegion)
+    found, hash_ = find_on_tiles(query, search) if by_tiles else query.find(search), search.image.pixel_hash
     catalog.finish_search(hash_, search.model.fingerprint, query_key(query), described(query), found)
     return len(found)
 

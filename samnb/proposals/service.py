@@ -18,11 +18,11 @@ from ..annotations.service import AnnotationService
 from ..catalog import Catalog
 from ..catalog.values import to_json
 from ..encoding.encoder import Encoder
+from ..encoding.regions import Region, whole_region
 from ..errors import ImageChanged, PromptError
 from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
-from ..masks import decode_rle
-from ..masks.clicks import first_click
+from ..masks.part import MaskPart
 from ..prompts import Prediction, Prompt
 from ..records import ACCEPTED, BY_HAND, REJECTED, ImageRecord, ImageRef, NewAnnotation, ProposalRecord
 from ..templates.image_features import ImageFeatures
@@ -146,12 +146,12 @@ class ProposalService:
             raise PromptError("like: a prediction without a session says of no image. Use session.predict(image, …).")
         record = self._library.read(example.image_id)
         prompt = example.prompt if isinstance(example, Prediction) else Prompt.from_dict(example.prompt)
-        mask = example.mask if isinstance(example, Prediction) else decode_rle(example.rle)  # not kept
-        if mask.shape != record.size_hw:
+        part = _part_of(example)
+        if part.size_hw != record.size_hw:
             raise ImageChanged(record.path, record.dataset)
-        if not mask.any():
+        if not part.area:
             raise PromptError(f"like: the mask on {record.filename} is empty. Add a point, or take another example.")
-        return ShownMask(record, mask, prompt or Prompt.of(points=[first_click(mask)]))
+        return ShownMask(record, part, prompt)
 
     # -- what is kept ------------------------------------------------------------------------------
 
@@ -200,12 +200,15 @@ class ProposalService:
         if not some:
             return []
         means: list[NDArray[np.float32]] = []
-        by_image: dict[str, ImageFeatures] = {}
+        by_place: dict[tuple[str, Region | None], ImageFeatures] = {}
         for one in some:
-            if one.image_id not in by_image:
-                by_image[one.image_id] = self._templates.features.of(one.image_record).features
-            # Decoded here and not kept: all masks of a large picture together take gigabytes.
-            means.append(by_image[one.image_id].mean_inside(decode_rle(one.rle)))
+            image, part = one.image_record, MaskPart.of_rle(one.rle)
+            large = self._encoder.large.has(image)
+            tile = self._encoder.large.grid(image).centred(part.box) if large else None
+            place = (one.image_id, tile)
+            if place not in by_place:
+                by_place[place] = self._templates.features.of(image, region=tile).features
+            means.append(by_place[place].mean_inside(part.inside(tile or whole_region(image))))
         shares = [one.area / (one.image_record.width * one.image_record.height) for one in some]
         found = group_alike(np.stack(means), shares, alike=alike)
         return [Proposals(some[number] for number in group) for group in found]
@@ -253,6 +256,13 @@ class ProposalService:
     def _search(self, image: ImageRecord, *, control: JobControl | None = None) -> Search:
         options = {} if control is None else {"go_on": lambda: not control.cancelled}
         return Search(image, self._encoder, self._templates.features, **options)
+
+
+def _part_of(example: Shown) -> MaskPart:
+    if not isinstance(example, Prediction):
+        return MaskPart.of_rle(example.rle)
+    corner, mask = example.part_of(example.best)
+    return MaskPart.of(mask, corner, example.size_hw)
 
 
 def _as_list(example: Shown | Iterable[Shown]) -> list[Shown]:

@@ -371,7 +371,10 @@ def decode_as_recorded(model: Model, embedding: Embedding, prompt: Prompt, asked
 
 
 def _provenance_of(annotation: AnnotationRecord, decoder: RecipeDecoder) -> Provenance:
-    """The provenance that gives the identical mask, or "kept"."""
+    """The provenance that gives the identical mask, or "kept", as all masks of an image that is never read whole."""
+    height, width = annotation.rle["size"]
+    if height * width > picture_files.MAX_PIXELS:
+        return Provenance("kept")
     mask, template = decode_rle(annotation.rle), annotation.source.removeprefix("template:")
     if template in decoder.templates and any(
         np.array_equal(mask, found) for found in decoder.found(template, annotation.category)

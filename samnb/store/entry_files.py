@@ -9,6 +9,7 @@ import socket
 import stat
 import time
 import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,15 @@ class FoundEntry(NamedTuple):
     used_ns: int
     size: int
     key: str
+
+
+def keys_in(names: Iterable[str]) -> Iterator[str]:
+    """The keys of the entries among these file names.
+
+    >>> list(keys_in(["ab" * 32 + ".safetensors", "usage", ".tmp-1-x"])) == ["ab" * 32]
+    True
+    """
+    return (match[1] for match in map(_ENTRY.fullmatch, names) if match)
 
 
 def shard_of(key: str) -> int:

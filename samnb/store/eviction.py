@@ -203,7 +203,7 @@ class Evictor:
         with self._exclusive():
             missing, wanted = missing_and_wanted()  # others may have made room while this one waited
             if listed := missing > 0 and not self._queue:
-                self._list(missing)
+                self._list(lambda: missing_and_wanted()[0])
                 missing, wanted = missing_and_wanted()  # what was noted may have been wrong
             trash, freed = self._evict(missing, wanted, keep_recent=False, listed=listed)
         self._finish(trash)
@@ -251,7 +251,7 @@ class Evictor:
         pinned = self.pins.of_all_processes() if missing > 0 else set()
         while freed < missing or (freed < wanted and len(trash) < AT_ONCE):
             if not self._queue and not listed:
-                self._list(missing)
+                self._list(lambda: missing)
                 listed = True
             if not self._queue:
                 break
@@ -264,11 +264,11 @@ class Evictor:
                 freed += entry.size
         return trash, freed
 
-    def _list(self, missing: int) -> None:
-        """List the whole folder: count it, and queue the oldest entries, at least `missing` bytes."""
+    def _list(self, missing: Callable[[], int]) -> None:
+        """List the whole folder: count it, and queue the oldest, at least the bytes `missing` by then."""
         entries = [entry for shard in range(SHARDS) for entry in self.disk.recount(shard)[0]]
         pinned = self.pins.of_all_processes()
-        self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing)
+        self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing())
 
     def _trash_all(self, entries: Sequence[FoundEntry]) -> list[Path]:
         return [aside for entry in entries if (aside := self.disk.trash(entry)) is not None]

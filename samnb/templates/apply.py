@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,9 +14,12 @@ from typing import Any
 from ..annotations.rows import all_annotations_of, new_annotation
 from ..catalog import AnnotationRecord, Catalog, ImageRecord, NewAnnotation
 from ..catalog.values import to_json
+from ..encoding.encoder import Encoder
+from ..encoding.regions import Region
+from ..encoding.tile_search import TileFind, search_tiles
+from ..errors import SamnbError
 from ..jobs import Event, JobControl
-from ..masks import decode_rle, mask_iou
-from ..masks.geometry import overlap_of_smaller
+from ..masks.part import MaskPart
 from ..models import Model, finder
 from ..models.candidates import proposer
 from ..records import ACCEPTED, REJECTED, UNSURE
@@ -24,6 +28,10 @@ from .parameters import DEFAULT_PARAMETERS
 from .strategies import find_objects
 from .template import Template
 
+FeaturesOf = Callable[..., ReadFeatures]
+"""Given an image, and the region of it or None."""
+
+_log = logging.getLogger("samnb.templates")
 _KNOWN_AT_ONCE = 500  # events of images that need no search
 _END: Any = object()
 
@@ -76,7 +84,7 @@ def apply_events(
     template : Template
     images : sequence of ImageRecord
     catalog : Catalog
-        Stores the annotations; one transaction per image. Only this thread writes to it.
+        Stores the annotations; one transaction for each image, or bundle of a worker. Only this thread writes to it.
     model : Model
         Its fingerprint is recorded.
     search : callable
@@ -136,20 +144,25 @@ def apply_events(
         for results in searches:
             while known:
                 yield known.popleft()
+            kept = _keep_at_once(template, results, catalog, model)
             for (number, image), searched in results:
-                yield event_of(number, image, partial(_keep, template, image, searched.found, catalog, model), searched)
+                one_by_one = partial(_keep, template, image, searched.found, catalog, model)
+                keep = one_by_one if image.id not in kept else partial(kept.__getitem__, image.id)
+                yield event_of(number, image, keep, searched)
     yield from known
     catalog.sync()
     yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
 
 
-def search_here(template: Template, model: Model, features_of: Callable[[ImageRecord], ReadFeatures]) -> Search:
+def search_here(template: Template, encoder: Encoder, features_of: FeaturesOf) -> Search:
     """A search in this process, one image after the other.
 
     Parameters
     ----------
+    encoder : Encoder
+        Of the model that draws the masks.
     features_of : callable
-        Returns what the template compares on an image; encodes it if it is missing.
+        Returns what the template compares on an image, or on a tile of it; encodes it if it is missing.
     """
 
     def search(images: Iterator[Numbered | None], control: JobControl) -> Generator[list[tuple[Numbered, Searched]]]:
@@ -165,7 +178,7 @@ def search_here(template: Template, model: Model, features_of: Callable[[ImageRe
                 return
             started = time.perf_counter()
             try:
-                found, encodes = search_image(template, numbered[1], model, features_of)
+                found, encodes = search_image(template, numbered[1], encoder, features_of)
                 searched = Searched(found, encodes)
             except Exception as error:
                 searched = Searched(error=str(error) or repr(error), error_type=type(error).__name__)
@@ -175,51 +188,104 @@ def search_here(template: Template, model: Model, features_of: Callable[[ImageRe
 
 
 def search_image(
-    template: Template, image: ImageRecord, model: Model, features_of: Callable[[ImageRecord], ReadFeatures]
+    template: Template, image: ImageRecord, encoder: Encoder, features_of: FeaturesOf
 ) -> tuple[tuple[NewAnnotation, ...], int]:
     """A template's objects on one image as rows, and how often an encoder ran; the catalog is not asked."""
-    read = features_of(image)
-    matches = find_objects(
-        template, read.features, model.decode, propose=proposer(model.decode, model), find=finder(model)
-    )
-    found = (
+    found, encodes = _found(template, image, encoder, features_of)
+    rows = (
         new_annotation(
             image,
-            match.mask,
-            category=match.category,
-            score=match.score,
-            prompt=match.prompt,
+            one.part,
+            category=one.category,
+            score=one.score,
+            prompt=one.prompt,
             source=template.source,
-            model=model.fingerprint,
-            review=_review_of(match.score, template),
+            model=encoder.model.fingerprint,
+            review=_review_of(one.score, template),
         )
-        for match in matches
+        for one in found
     )
-    return tuple(found), read.encodes
+    return tuple(rows), encodes
+
+
+def _found(
+    template: Template, image: ImageRecord, encoder: Encoder, features_of: FeaturesOf
+) -> tuple[list[TileFind], int]:
+    """The objects on an image, of a large one tile by tile; and how often an image encoder ran."""
+    model, encodes = encoder.model, 0
+
+    def find(region: Region | None) -> list[TileFind]:
+        nonlocal encodes
+        read = features_of(image, region=region)
+        encodes += read.encodes
+        matches = find_objects(
+            template, read.features, model.decode, propose=proposer(model.decode, model), find=finder(model)
+        )
+        corner = (0, 0) if region is None else region[:2]
+        return [
+            TileFind(MaskPart.of(m.mask, corner, image.size_hw), m.score, m.prompt.moved(*corner), m.category)
+            for m in matches
+        ]
+
+    if not encoder.large.has(image):
+        return find(None), encodes
+    found = search_tiles(image, encoder.large.grid(image).tiles(), find, encoder)
+    kept: list[TileFind] = []
+    for one in found:  # the best first: where two categories have nearly the same mask, the better one keeps it
+        others = (other for other in kept if other.category != one.category)
+        if all(one.part.iou(other.part) <= template.parameters["max_iou_between"] for other in others):
+            kept.append(one)
+    return kept, encodes
 
 
 def _keep(
     template: Template, image: ImageRecord, found: Sequence[NewAnnotation], catalog: Catalog, model: Model
 ) -> list[AnnotationRecord]:
     """Save what has no annotation yet."""
+    new = _without_annotation(template, image, found, all_annotations_of(catalog, image.id))
+    return _finish(template, image, catalog, model, new)
+
+
+def _keep_at_once(
+    template: Template, results: Sequence[tuple[Numbered, Searched]], catalog: Catalog, model: Model
+) -> dict[str, list[AnnotationRecord]]:
+    """Save what workers found on several images in one transaction, by image id; {} if it has to be done one by one."""
+    found = {image.id: (image, searched.found) for (_, image), searched in results if not searched.error}
+    if len(found) < 2 or len(found) < len(results) - sum(bool(searched.error) for _, searched in results):
+        return {}  # an image that is named twice is saved twice, one after the other
+    there = catalog.annotations_on(found)
+    new = [
+        (image.id, _without_annotation(template, image, rows, there[image.id]), image.pixel_hash)
+        for image, rows in found.values()
+    ]
+    try:
+        kept = catalog.finish_applied_all(template.name, template.version, model.fingerprint, new)
+    except SamnbError as error:  # of one image: saved one by one, it fails alone
+        _log.debug("%d images are saved one by one: %s", len(new), error)
+        return {}
+    return dict(zip(found, kept, strict=True))
+
+
+def _without_annotation(
+    template: Template, image: ImageRecord, found: Sequence[NewAnnotation], there: Sequence[AnnotationRecord]
+) -> list[NewAnnotation]:
+    """The found objects that have no annotation among those that are there."""
     limits = template.parameters
     # Read after the search, which takes a while: annotations accepted meanwhile count too. A mask of another size
     # belongs to an earlier picture under this name. Rejected annotations are not found again.
-    there = all_annotations_of(catalog, image.id)
     others = [a for a in there if a.review in (ACCEPTED, REJECTED) or not _is_of(a.source, template.name)]
-    masks = [(a.category, decode_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
+    masks = [(a.category, MaskPart.of_rle(a.rle)) for a in others if tuple(a.rle["size"]) == image.size_hw]
 
     def is_there(one: NewAnnotation) -> bool:
-        own = decode_rle(one.rle)
+        own = MaskPart.of_rle(one.rle)
         return any(
-            (category == one.category and overlap_of_smaller(mask, own) > limits["max_overlap"])
+            (category == one.category and mask.overlap_of_smaller(own) > limits["max_overlap"])
             # Also of other categories: a renamed category no longer has the template's name for it.
-            or mask_iou(mask, own) > limits["max_iou_between"]
+            or mask.iou(own) > limits["max_iou_between"]
             for category, mask in masks
         )
 
-    new = [one for one in found if not (masks and is_there(one))]
-    return _finish(template, image, catalog, model, new)
+    return [one for one in found if not (masks and is_there(one))]
 
 
 def _finish(

@@ -51,7 +51,7 @@ class ApplyWork:
         for place, (_, image) in enumerate(items):
             if control.cancelled:
                 return
-            yield attempt(place, partial(search_image, self.template, image, own.model, features_of))
+            yield attempt(place, partial(search_image, self.template, image, own, features_of))
         own.cache.flush()
 
 

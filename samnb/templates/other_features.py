@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from ..encoding.encoder import Encoder
 from ..encoding.other_models import OtherModels
+from ..encoding.regions import Region
 from ..errors import SamnbError, TemplateMismatch
+from ..prompts import Embedding
 from ..records import ImageRecord
 from .image_features import ImageFeatures
 from .template import Template
@@ -85,17 +87,25 @@ class FeatureReader:
             return False
         return True
 
-    def read(self, image: ImageRecord, template: Template) -> ReadFeatures:
-        """What a template compares on an image."""
+    def read(self, image: ImageRecord, template: Template, region: Region | None = None) -> ReadFeatures:
+        """What a template compares on an image, or on a region of it."""
         other = (template.features, template.features_model)
-        return self.of(image, *other, asked_by=template.name)
+        return self.of(image, *other, asked_by=template.name, region=region)
 
-    def of(self, image: ImageRecord, name: str = "", fingerprint: str = "", *, asked_by: str = "") -> ReadFeatures:
+    def of(
+        self,
+        image: ImageRecord,
+        name: str = "",
+        fingerprint: str = "",
+        *,
+        asked_by: str = "",
+        region: Region | None = None,
+    ) -> ReadFeatures:
         """The features of an image by the model of that name and fingerprint; "": by the one that draws."""
-        embedding, hit = self._encoder.embedding(image)
+        embedding, hit = _embedding(self._encoder, image, region)
         if not name:
             return ReadFeatures(ImageFeatures(embedding), int(not hit))
-        compared, there = self._other(asked_by, name, fingerprint).embedding(image)
+        compared, there = _embedding(self._other(asked_by, name, fingerprint), image, region)
         return ReadFeatures(ImageFeatures(embedding, compared), int(not hit) + int(not there))
 
     def _other(self, asked_by: str, name: str, fingerprint: str) -> Encoder:
@@ -103,3 +113,7 @@ class FeatureReader:
         if encoder.model.fingerprint != fingerprint:
             raise TemplateMismatch(asked_by, fingerprint, encoder.model.fingerprint, features=name)
         return encoder
+
+
+def _embedding(encoder: Encoder, image: ImageRecord, region: Region | None) -> tuple[Embedding, bool]:
+    return encoder.embedding(image) if region is None else encoder.region_embedding(image, region, urgent=False)

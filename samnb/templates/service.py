@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,12 @@ from ..annotations.changes import AnnotationChanges
 from ..catalog import AnnotationRecord, Catalog, ImageRecord
 from ..encoding.encoder import Encoder
 from ..encoding.other_models import OtherModels
+from ..encoding.regions import holds, whole_region
 from ..errors import NothingToMeasure, TemplateError, UnknownName
 from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
-from ..masks import decode_rle
 from ..masks.clicks import first_click
+from ..masks.part import MaskPart
 from ..models import check_phrases
 from ..prompts import Prompt
 from ..records import BY_HAND, Failure, ImageRef
@@ -37,11 +38,17 @@ from .template import CategoryExamples, Example, Template, make_template
 
 @dataclass(frozen=True, eq=False)
 class ShownMask:
-    """An (H, W) mask on an image, and the prompt it was made with."""
+    """A mask on an image, and the prompt it was made with."""
 
     image: ImageRecord
-    mask: NDArray[np.bool_]
+    part: MaskPart
     prompt: Prompt
+
+    @property
+    def click(self) -> tuple[float, float]:
+        """(x, y) of a point on the mask, image pixels."""
+        x, y = first_click(self.part.mask)
+        return x + self.part.corner[0], y + self.part.corner[1]
 
 
 class TemplateService:
@@ -68,8 +75,8 @@ class TemplateService:
         changes: AnnotationChanges,
     ):
         self._catalog, self._library, self._changes = catalog, library, changes
-        self._model, self._others, self.features = encoder.model, others, FeatureReader(encoder, others)
-        self._encoder = encoder
+        self._encoder, self._model, self._others = encoder, encoder.model, others
+        self.features = FeatureReader(encoder, others)
 
     # -- made, found, saved ------------------------------------------------------------------------
 
@@ -134,7 +141,7 @@ class TemplateService:
         examples = CategoryExamples(
             category,
             tuple(self._example_of(one, other, place=place) for one in shown),
-            tuple(cell for one in background for cell in self._background(one.image, [first_click(one.mask)], other)),
+            tuple(cell for one in background for cell in self._background(one.image, [one.click], other)),
         )
         models = {"model": self._model.fingerprint, "features": other[0], "features_model": other[1]}
         return make_template(name, strategy, [examples], parameters=parameters, **models)
@@ -311,7 +318,7 @@ class TemplateService:
     ) -> Iterator[Event]:
         images = self._library.with_hashes(records)
         if on is None:
-            search = search_here(template, self._model, partial(self.features.read, template=template))
+            search = search_here(template, self._encoder, partial(self.features.read, template=template))
         else:
             search = search_on(on, template, self._encoder, self._others, self._encoder.forget_file)
         work: Any = {"catalog": self._catalog, "model": self._model, "search": search, "control": control}
@@ -322,22 +329,36 @@ class TemplateService:
     ) -> tuple[NDArray[np.float32], ...]:
         prompt = Prompt.of(points=points)
         prompt.check_inside(image.size_hw, image.filename)
-        return cells_at(self.features.of(image, *other).features, prompt.points)
+        if not self._encoder.large.has(image):
+            return cells_at(self.features.of(image, *other).features, prompt.points)
+        grid = self._encoder.large.grid(image)
+        cells: list[NDArray[np.float32]] = []
+        for x, y in prompt.points:
+            tile = grid.at(x, y)
+            cells += cells_at(self.features.of(image, *other, region=tile).features, [(x - tile[0], y - tile[1])])
+        return tuple(cells)
 
     def _example(self, annotation: AnnotationRecord, other: tuple[str, str], *, place: bool) -> Example:
-        record, mask = self._catalog.image(annotation.image_id), decode_rle(annotation.rle)
-        if mask.shape != record.size_hw:
+        record, part = self._catalog.image(annotation.image_id), MaskPart.of_rle(annotation.rle)
+        if part.size_hw != record.size_hw:
             raise TemplateError(
                 f"Annotation {annotation.id} on {record.filename} belongs to an earlier picture under that name: its "
-                f"mask is {mask.shape}, the picture now {record.size_hw}. session.remove({annotation.id})"
+                f"mask is {part.size_hw}, the picture now {record.size_hw}. session.remove({annotation.id})"
             )
-        # A mask drawn by hand comes without a prompt: strategy "fixed" then clicks its middle.
-        prompt = Prompt.from_dict(annotation.prompt) or Prompt.of(points=[first_click(mask)])
-        return self._example_of(ShownMask(record, mask, prompt), other, place=place)
+        shown = ShownMask(record, part, Prompt.from_dict(annotation.prompt))
+        return self._example_of(shown, other, place=place)
 
     def _example_of(self, shown: ShownMask, other: tuple[str, str], *, place: bool) -> Example:
-        features = self.features.of(shown.image, *other).features
-        return make_example(shown.image.pixel_hash, shown.prompt, shown.mask, features, place=place)
+        # A mask drawn by hand comes without a prompt: strategy "fixed" then clicks its middle.
+        prompt, image = shown.prompt or Prompt.of(points=[shown.click]), shown.image
+        if not self._encoder.large.has(image):
+            features = self.features.of(image, *other).features
+            return make_example(image.pixel_hash, prompt, shown.part.inside(whole_region(image)), features, place=place)
+        tile = self._encoder.large.grid(image).centred(shown.part.box)
+        features = self.features.of(image, *other, region=tile).features
+        inside = (prompt if holds(tile, prompt) else Prompt.of(points=[shown.click])).moved(-tile[0], -tile[1])
+        made = make_example(image.pixel_hash, inside, shown.part.inside(tile), features, place=place)
+        return replace(made, rle=shown.part.rle)
 
     def _features_of(self, image: ImageRecord, template: Template) -> ImageFeatures:
         return self.features.read(image, template).features

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from ..duplicates.gallery import NearDuplicateGroups
     from ..duplicates.service import DeduplicationReport
     from ..encoding.regions import Region
+    from ..images.large import LargePicture
+    from ..images.lazy import PixelMapping, PixelSize
+    from ..images.lazy.source import BaseSource
+    from ..images.lazy.view_files import ViewFile
     from ..ingest.add import IngestJob
     from ..jobs import Job
+    from ..masks.part import MaskPart
     from ..models import Model
     from ..prompts import Embedding, Prediction, Prompt
     from ..proposals import Proposal, Query
@@ -39,6 +44,9 @@ class WidgetSession(Protocol):
     def images(self, dataset: str | None = None) -> list[ImageRecord]: ...
     def image(self, image: ImageRef) -> ImageRecord: ...
     def pixels(self, image: ImageRef) -> NDArray[np.uint8]: ...
+    def large_picture(self, image: ImageRef) -> LargePicture | None: ...
+    def region_pixels(self, image: ImageRef, region: Region, *, level: int = 0) -> NDArray[np.uint8]: ...
+    def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]: ...
     def category_records(self) -> list[CategoryRecord]: ...
 
 
@@ -80,7 +88,7 @@ class AnnotatorSession(WidgetSession, UploadSession, Protocol):
     def accept_mask(
         self,
         image: ImageRef,
-        mask: NDArray[np.bool_],
+        mask: NDArray[np.bool_] | MaskPart,
         *,
         category: str,
         prompt: Prompt | None = None,
@@ -90,7 +98,7 @@ class AnnotatorSession(WidgetSession, UploadSession, Protocol):
         self,
         annotation: Annotation | int,
         *,
-        mask: NDArray[np.bool_] | None = None,
+        mask: NDArray[np.bool_] | MaskPart | None = None,
         category: str | None = None,
         layer: int | None = None,
         prompt: Prompt | None = None,
@@ -132,6 +140,11 @@ class AnnotatorSession(WidgetSession, UploadSession, Protocol):
     def image_states(self, dataset: str | None = None) -> dict[str, str]: ...
     def note_opened(self, image: ImageRef) -> None: ...
     def opened_last(self, dataset: str | None = None) -> ImageRecord | None: ...
+    def stack_places(self, image: ImageRef) -> list[tuple[ImageRecord, Mapping[str, int]]]: ...
+    def is_scientific(self, image: ImageRef) -> bool: ...
+    def pixel_size(self, image: ImageRef) -> PixelSize | None: ...
+    def open_source(self, image: ImageRef) -> tuple[BaseSource, ViewFile]: ...
+    def use_view(self, image: ImageRef, view: PixelMapping) -> list[ImageRecord]: ...
 
 
 class ReviewSession(AnnotatorSession, Protocol):

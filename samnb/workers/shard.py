@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import ShardError
 
+_HEX = re.compile("[0-9a-f]{8}")
 _GIVEN = re.compile(r"(auto|\d+)(?:/(\d+))?")
 _BATCH_SYSTEMS = (
     # index, its first value, number of jobs
@@ -75,7 +77,10 @@ class Shard:
 
     def has(self, pixel_hash: str) -> bool:
         """Whether the image with these pixels is in this shard."""
-        return int(pixel_hash[:8], 16) % self.count == self.index
+        digits = pixel_hash[:8]
+        if not _HEX.fullmatch(digits):  # of an image that was not read yet
+            digits = hashlib.sha256(pixel_hash.encode()).hexdigest()[:8]
+        return int(digits, 16) % self.count == self.index
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

@@ -162,7 +162,8 @@ class NotebookPage:
         """The repr of an expression in the kernel."""
         return self.page.evaluate(
             """async code => {
-                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const shown = [jupyterapp.shell.currentWidget, ...jupyterapp.shell.widgets("main")];
+                const kernel = shown.find(each => each?.sessionContext).sessionContext.session.kernel;
                 const future = kernel.requestExecute({code: "", silent: true, user_expressions: {it: code}});
                 const it = (await future.done).content.user_expressions.it;
                 if (it.status !== "ok") throw new Error(it.ename + ": " + it.evalue);

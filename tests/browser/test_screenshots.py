@@ -71,11 +71,11 @@ def shoot_more(sharp, hand, widget, target):
     hand.press("Escape")
     page.locator(".samnb-list .samnb-chip").nth(2).click()
     hand.press("b")
-    page.get_by_title("How masks look").click()
+    page.get_by_title("How picture and masks look").click()
     page.get_by_title("Rename or recolour").click()
     wait_until("the brush", lambda: sharp.ask("annotator.tool") == "'brush'")
     shoot(page, widget, target / "annotator-editing.png")
-    page.get_by_title("How masks look").click()
+    page.get_by_title("How picture and masks look").click()
     page.get_by_title("Rename or recolour").click()
     hand.press("p")
     hand.press("?")
@@ -139,6 +139,35 @@ def test_screenshots(sharp, lab, target):
     sharp.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     sharp.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
     shoot(sharp.page, widget, target / "annotator-dark.png")
+
+
+def test_screenshots_on_photographs(sharp, lab, target):
+    folder = lab.root / "things"
+    folder.mkdir()
+    for name in ("chelsea", "coffee", "astronaut", "rocket"):
+        Image.fromarray(getattr(data, name)()).save(folder / f"{name}.png")
+    cells = [
+        'import samnb\nsession = samnb.Session("trip")\nsession.add("things", show=False)',
+        "for name in ('cup', 'saucer', 'spoon'):\n    session.add_category(name)\nsession.add_attribute('truncated')",
+        "session.prewarm(show=False)\nannotator = session.annotate('coffee.png')\nannotator",
+    ]
+    sharp.open("things.ipynb", cells)
+    sharp.wait_until_run(seconds=240)
+    hand = Hand(sharp)
+    hand.drag(30, 130, 575, 375)
+    hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+    hand.press("2")
+    hand.press("Enter")
+    hand.until("kept as saucer")
+    hand.press("1")
+    hand.drag(165, 75, 440, 300)
+    hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+    widget = sharp.page.locator(".samnb:has(.samnb-stage)")
+    shoot(sharp.page, widget, target / "annotator-photograph.png")
+    for _ in range(4):
+        hand.press("+")
+    sharp.page.locator(".samnb-map").wait_for(state="visible")
+    shoot(sharp.page, widget, target / "annotator-zoomed.png")
 
 
 def test_screenshots_of_look_alikes(sharp, lab, target, tmp_path):

@@ -64,8 +64,15 @@ def test_a_hand_selects_relabels_merges_and_drags_vertices(notebook):
     rows.nth(0).hover()
     wait_until("it is lifted out", lambda: ask(hand, "annotator._layout.stage._highlight is not None"))
     hand.press("v")
-    page.mouse.move(*hand.place(*COIN))
-    wait_until("its row too", lambda: "samnb-lit" in rows.nth(2).get_attribute("class"))
+    x, y = hand.place(*COIN)
+
+    def row_is_lifted_out():
+        # The page reports moves only once it knows of the tool.
+        for step in (0, 2):
+            page.mouse.move(x + step, y)
+        return "samnb-lit" in rows.nth(2).get_attribute("class")
+
+    wait_until("its row too", row_is_lifted_out, every=0.3)
     # Two are selected and get a category by its name; then they are one.
     hand.click(*COIN)
     hand.click(*OTHER_COIN, shift=True)
@@ -116,3 +123,19 @@ def test_a_hand_selects_relabels_merges_and_drags_vertices(notebook):
     wait_until("a larger brush", lambda: ask(hand, "annotator.brush_radius") > radius)
     assert ask(hand, "annotator._layout.stage.view.is_fit")
     assert ask(hand, "annotator.error") == ""
+
+
+def test_three_objects_in_three_categories_with_keys_alone(notebook):
+    cells = [CELLS[0].replace("edit-session", "keys-session"), *CELLS[1:]]
+    notebook.open("keys.ipynb", cells)
+    notebook.wait_until_run(seconds=120)
+    hand, page = Hand(notebook), notebook.page
+    page.locator(".samnb-pointer-listener").focus()
+    for number, name in enumerate(("coin", "rim", "hole"), 1):
+        page.keyboard.press(str(number))
+        for _ in range(4):
+            page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+Space")
+        ready(hand)
+        page.keyboard.press("Enter")
+        until_kept(hand, number, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from samnb.catalog import Catalog
-from samnb.errors import UnknownName
+from samnb.errors import TemplateError, UnknownName
 from tests.support.made_up import coin, picture
 
 
@@ -71,3 +71,17 @@ def test_finishing_is_all_or_nothing(catalog: Catalog, monkeypatch: pytest.Monke
         catalog.finish_applied("coins", 2, "m", "nobody", [])
     with pytest.raises(UnknownName, match="in what was applied"):
         catalog.finish_applied("coins", 2, "m", image.id, [coin(image, image_id="nobody")])
+
+
+def test_the_results_of_several_images_are_kept_together_or_not_at_all(catalog: Catalog) -> None:
+    one, two = catalog.add_images("monday", [picture(1), picture(2)])
+    kept = catalog.finish_applied_all("coins", 1, "m", [(one.id, [coin(one)] * 2, one.pixel_hash), (two.id, [], None)])
+    assert [[record.image_id for record in found] for found in kept] == [[one.id] * 2, []]
+    assert catalog.applied("coins", 1, "m") == {one.id, two.id}
+    with pytest.raises(TemplateError, match="another picture"):
+        catalog.finish_applied_all("coins", 2, "m", [(one.id, [], None), (two.id, [coin(two)], "another")])
+    assert catalog.applied("coins", 2, "m") == set()
+    assert {name: len(found) for name, found in catalog.annotations_on([one.id, two.id]).items()} == {
+        one.id: 2,
+        two.id: 0,
+    }

@@ -40,7 +40,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         opened.add(folder / "plate.tif", stack="z", show=False)
         opened.accept_mask("plate.tif[z=0]", disc(20, 20, 9), category="nucleus")
         opened.accept_mask("plate.tif[z=0]", disc(45, 30, 6), category="nucleus")
-        assert len(opened.copy_objects("plate.tif[z=0]", opened.stack_of("plate.tif[z=0]"))) == 2 * (SLICES - 1)
+        assert len(opened.copy_through("plate.tif[z=0]")) == 2 * (SLICES - 1)
         for z, radius in ((7, 11), (12, 5)):
             first = opened.annotations(image=f"plate.tif[z={z}]")[0]
             opened.update(first, mask=disc(21, 20, radius))

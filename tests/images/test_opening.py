@@ -89,3 +89,13 @@ def test_the_limit_of_scans_holds_for_a_jpeg_of_several_pictures(tmp_path, monke
     with pytest.raises(ImageUnreadable, match="made to be slow"):
         read_pixels(tmp_path / "b.jpg")
     assert suffix_for((tmp_path / "a.mpo").read_bytes()) == ".jpg"
+
+
+def test_a_large_qoi_which_python_would_decode_for_minutes_is_refused_by_its_header() -> None:
+    def qoi(width: int, height: int) -> bytes:
+        return b"qoif" + struct.pack(">IIBB", width, height, 3, 0) + b"\xfd" * 9 + bytes(7) + b"\1"
+
+    with pytest.raises(ImageUnreadable, match="16,000,000 pixels"), open_picture(qoi(14_000, 14_000), "a.qoi"):
+        pass
+    with open_picture(qoi(20, 20), "a.qoi") as picture:
+        assert picture.size == (20, 20)

@@ -12,9 +12,11 @@ import numpy as np
 
 from samnb.annotations.changes import AnnotationChanges
 from samnb.errors import ModelError, PromptError, UnknownName, WorkWouldBeLost
+from samnb.images import thumbnail
 from samnb.jobs import Event, Job
 from samnb.masks import encode_rle, mask_area, mask_bbox, mask_iou
 from samnb.masks.editing import pieces
+from samnb.masks.part import MaskPart
 from samnb.prompts import Prediction, Prompt
 from samnb.records import AttributeRecord, CategoryRecord
 
@@ -63,6 +65,10 @@ class FakeAnnotation:
     @property
     def bbox(self):
         return mask_bbox(self.mask)
+
+    @property
+    def part(self):
+        return MaskPart.of(self.mask)
 
     @property
     def area(self):
@@ -155,6 +161,16 @@ class FakeSession:
             raise ModelError(f"{image.filename}: gone. Put it back.")
         return np.full((image.height, image.width, 3), 90, np.uint8)
 
+    def large_picture(self, image):
+        return None
+
+    def region_pixels(self, image, region, *, level=0):
+        x0, y0, x1, y1 = region
+        return self.pixels(image)[y0 : y1 : 1 << level, x0 : x1 : 1 << level]
+
+    def thumbnail(self, image, longest_side=96):
+        return thumbnail(self.pixels(image), longest_side)
+
     def is_cached(self, image, *, region=None):
         return self.cached
 
@@ -225,6 +241,21 @@ class FakeSession:
 
     def note_opened(self, image):
         self.opened.append(image.id)
+
+    def stack_places(self, image):
+        return [(self.image(image), {})]
+
+    def is_scientific(self, image):
+        return False
+
+    def pixel_size(self, image):
+        return None
+
+    def open_source(self, image):
+        raise NotImplementedError
+
+    def use_view(self, image, view):
+        raise NotImplementedError
 
     def opened_last(self, dataset=None):
         return self.image(self.opened[-1]) if self.opened else None

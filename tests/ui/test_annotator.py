@@ -582,9 +582,9 @@ def test_the_keyboard_places_points_with_a_cursor(annotator):
     x, y = annotator._cursor.place
     assert x > annotator.image.width / 2
     assert y == pytest.approx(annotator.image.height / 2 + 1)
-    annotator.key("i")
+    annotator.key(" ", shift=True)
     annotator.key("ArrowLeft", shift=True)
-    annotator.key("I", shift=True)
+    annotator.key(" ", shift=True, ctrl=True)
     annotator.wait()
     assert annotator.prompt.points[0] == (x, y)
     assert annotator.prompt.point_labels == (1, 0)

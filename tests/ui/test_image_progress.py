@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from samnb.records import UNSURE
+from samnb.session import Session
 from samnb.ui.annotator.annotator import Annotator
+from samnb.ui.annotator.drop_listener import DropListener
 from tests.support.fake_session import FakeSession
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -146,6 +152,27 @@ def test_new_pictures_appear(annotator, session):
     annotator.wait()
     assert [image.filename for image in annotator._image_list.images] == [f"{n}.png" for n in range(6)]
     assert "/ 6 ·" in annotator._layout._header.value
+
+
+def test_dropped_files_are_put_together_and_added(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(buffer, "PNG")
+    content = buffer.getvalue()
+    with Session(tmp_path / "session") as session:
+        session.add(np.zeros((60, 80, 3), np.uint8), dataset="monday", show=False)
+        annotator = Annotator(session)
+        drop = next(child for child in annotator.children if isinstance(child, DropListener))
+        half = len(content) // 2
+        drop._on_message(None, {"name": "a.png", "begins": True, "first": True}, [memoryview(content[:half])])
+        drop._on_message(None, {"name": "a.png"}, [memoryview(content[half:])])
+        drop._on_message(None, {"name": "b.txt", "begins": True, "last": True}, [b"no picture"])
+        assert "adding 2 files to 'monday'" in annotator.status
+        wait_until("it is there", lambda: len(session.images("monday")) == 2)
+        wait_until("it is shown", lambda: annotator.wait() or "/ 2 ·" in annotator._layout._header.value)
+        assert [image.filename for image in annotator._image_list.images][1] == "a.png"
+        annotator.add_files([])
+        assert annotator.status == "no files were dropped"
+        annotator.close()
 
 
 def test_the_first_picture_of_an_empty_session_appears():

@@ -111,6 +111,16 @@ def test_alt_click_selects_while_prompting_and_makes_no_point(annotator):
     assert annotator.prompt.points == ((20.0, 20.0),)
 
 
+def test_what_is_hidden_is_not_selected_by_a_click(annotator):
+    [one] = saved(annotator, block(10, 10))
+    annotator.toggle_category("coin")
+    annotator.gesture(Click(20, 20, alt=True))
+    assert annotator.selected is None
+    annotator.toggle_category("coin")
+    annotator.gesture(Click(20, 20, alt=True))
+    assert annotator.selected == one
+
+
 def test_the_row_and_the_object_under_the_pointer_are_lifted_out(annotator):
     first, second = saved(annotator, block(10, 10), block(60, 10))
     rows = annotator._layout._list
@@ -537,6 +547,17 @@ def test_a_corner_and_a_side_of_the_box_are_dragged(annotator):
     for _ in range(3):
         annotator.undo()
     assert annotator.prompt.box == (20, 20, 80, 60)
+
+
+def test_a_dragged_corner_stays_the_same_object_with_accept_on_next(annotator, session):
+    annotator.accept_on_next = True
+    annotator.drag_box(20, 20, 80, 60)
+    annotator.wait()
+    on_stage(annotator, "down", 80, 60)
+    on_stage(annotator, "up", 100, 70)
+    annotator.wait()
+    assert session.kept == []
+    assert annotator.prompt.box == pytest.approx((20, 20, 100, 70), abs=0.01)
 
 
 def test_a_box_dragged_flat_stays(annotator):

@@ -36,15 +36,17 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two workers of one thread, as processes; restarted by their nannies when they are killed."""
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two workers (or `WORKERS` of the module) of one thread, as processes; restarted when they are killed."""
     distributed = pytest.importorskip("distributed", reason='needs pip install "samnb[distributed]"')
     folder = tmp_path_factory.mktemp("cluster")
     before, path = dict(os.environ), list(sys.path)
     plugin_env.install(folder / "models")
     os.environ["SAMNB_TEST_LOG"] = str(folder / "log")
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     try:
-        options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        workers = getattr(request.module, "WORKERS", 2)
+        options = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with (
             distributed.LocalCluster(**options, silence_logs=50) as made,
             distributed.Client(made, set_as_default=False) as client,

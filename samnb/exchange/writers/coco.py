@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic_files import write_atomic
-from ...masks import decode_rle, mask_polygons
+from ...masks.part import MaskPart
 from ...records import FLAG, AnnotationRecord, AttributeRecord, Failure
 from ..report import ExportReport
 from .layout import ExportItem, FolderWriter, Names, each
@@ -133,5 +133,5 @@ def _slice(item: ExportItem) -> dict[str, Any]:
 def _segmentation(annotation: AnnotationRecord, polygons: bool, tolerance: float) -> Any:
     if not polygons or not annotation.area:
         return {"size": list(annotation.rle["size"]), "counts": list(annotation.rle["counts"])}
-    outlines = mask_polygons(decode_rle(annotation.rle), tolerance=tolerance)
+    outlines = MaskPart.of_rle(annotation.rle).polygons(tolerance=tolerance)
     return [without_holes(polygon).round(2).ravel().tolist() for polygon in outlines]

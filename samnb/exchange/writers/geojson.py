@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...masks import category_color, decode_rle, mask_polygons
+from ...masks import category_color
+from ...masks.part import MaskPart
 from ...records import AnnotationRecord
 from ..report import ExportReport
 from .label_stacks import LabelStack, stacks_of
@@ -60,7 +61,7 @@ def _feature(
 ) -> dict[str, Any]:
     polygons = [
         [_closed(polygon.exterior), *map(_closed, polygon.holes)]
-        for polygon in mask_polygons(decode_rle(one.rle), tolerance=tolerance)
+        for polygon in MaskPart.of_rle(one.rle).polygons(tolerance=tolerance)
     ]
     geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": polygons}
     if len(polygons) == 1:

@@ -130,5 +130,5 @@ def _linked(stack: LabelStack) -> dict[int, int]:
 
 
 def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    shared = np.count_nonzero(first & second)
-    return shared / max(1, np.count_nonzero(first) + np.count_nonzero(second) - shared)
+    shared = int(np.count_nonzero(first & second))
+    return shared / max(1, int(np.count_nonzero(first | second)))

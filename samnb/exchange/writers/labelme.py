@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import UnknownName
-from ...masks import decode_rle, mask_bbox, mask_polygons
+from ...masks.part import MaskPart
 from ...records import AnnotationRecord, Failure
 from ..report import ExportReport
 from .layout import ExportItem, FolderWriter, Names, each
@@ -95,8 +95,8 @@ def _shapes(annotation: AnnotationRecord, group: int, kind: str, tolerance: floa
     """The shapes of one annotation, and how many holes they lack."""
     if not annotation.area:
         return [], 0
-    mask = decode_rle(annotation.rle)
-    polygons = [] if kind == "mask" else mask_polygons(mask, tolerance=tolerance)
+    found = MaskPart.of_rle(annotation.rle)
+    polygons = [] if kind == "mask" else found.polygons(tolerance=tolerance)
     holes = sum(len(polygon.holes) for polygon in polygons)
     flags = {name: value for name, value in annotation.attributes.items() if isinstance(value, bool)}
     texts = {name: value for name, value in annotation.attributes.items() if name not in flags}
@@ -108,8 +108,8 @@ def _shapes(annotation: AnnotationRecord, group: int, kind: str, tolerance: floa
         same = group if len(polygons) > 1 else None
         rings = [polygon.exterior.round(2).tolist() for polygon in polygons]
         return [shape | {"points": ring, "group_id": same, "shape_type": "polygon"} for ring in rings], holes
-    x, y, width, height = mask_bbox(mask)
-    part = Image.fromarray(mask[y : y + height, x : x + width].astype(np.uint8) * np.uint8(255))
+    x, y, width, height = found.bbox
+    part = Image.fromarray(found.mask.astype(np.uint8) * np.uint8(255))
     content = base64.b64encode(png_bytes(part.convert("1"))).decode("ascii")
     # The corners are those of pixels that are both inside: labelme fills mask[y1 : y2 + 1, x1 : x2 + 1].
     corners = [[float(x), float(y)], [float(x + width - 1), float(y + height - 1)]]

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from ...cards import count_text
-from ...masks import decode_rle, mask_polygons
+from ...masks.part import MaskPart
 from ...records import AnnotationRecord, Failure
 from ..report import ExportReport
 from .layout import ExportItem, FolderWriter, Names, each
@@ -70,7 +70,7 @@ def export_yolo(
 def _line(
     item: ExportItem, annotation: AnnotationRecord, categories: Sequence[str], tolerance: float, cut: list[int]
 ) -> str:
-    polygons = mask_polygons(decode_rle(annotation.rle), tolerance=tolerance)
+    polygons = MaskPart.of_rle(annotation.rle).polygons(tolerance=tolerance)
     if not polygons:
         return ""
     cut[0] += sum(len(polygon.holes) for polygon in polygons)

@@ -81,6 +81,7 @@ class BaseSource:
         channels: Sequence[int] | None = None,
         region: Region | None = None,
     ) -> NDArray[Any]:
+        """See `PictureSource.read`."""
         about = self.description
         if not 0 <= level < len(about.levels):
             raise UnknownName(f"level of {about.path}:", str(level), map(str, range(len(about.levels))))
@@ -105,6 +106,7 @@ class BaseSource:
         return values
 
     def read_region(self, level: int, y: int, x: int, height: int, width: int) -> NDArray[Any]:
+        """See `PictureSource.read_region`."""
         return self.read(level=level, region=Region(y, x, height, width))
 
     def _read(self, level: int, place: tuple[int, ...], channels: list[int], region: Region) -> NDArray[Any]:

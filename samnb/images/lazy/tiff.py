@@ -49,6 +49,7 @@ class TiffSource(BaseSource):
             raise
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     # -- what is in the file

@@ -67,7 +67,7 @@ class ViewFile:
         """Where the source is now, seen from the view file at that path."""
         if self.relative and not os.path.exists(self.source):
             # <session>/images/<hash>/<name>
-            near = os.path.join(*(["", *Path(view_path).absolute().parts[1:-3]]), *self.relative.split("/"))
+            near = os.path.join(Path(view_path).absolute().parents[2], *self.relative.split("/"))
             if os.path.exists(near):
                 return os.path.normpath(near)
         return self.source

@@ -95,6 +95,11 @@ class SamModel(LazyTorchModel[Decoder]):
         self.config = config
         self._fast_attention, self._fast_decoder = fast_attention, fast_decoder
 
+    @property
+    def frame(self) -> int:
+        """Side of the square that the net gets, in pixels."""
+        return self.config.image_size
+
     def prepare(self, pixels: NDArray[np.uint8] | Image) -> Prepared:
         """Check an image, and scale its longer side to the model's; see `LazyTorchModel.prepare`."""
         return prepare(pixels, self.config.image_size)

@@ -6,12 +6,12 @@ The layout is that of a session's own ``embeddings`` folder, so a colleague's fo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from ...errors import StoreError, TierUnavailable
-from ..entry_files import read_bounded, shard_of, temporary_beside
+from ..entry_files import keys_in, read_bounded, shard_of, temporary_beside
 from ..usage import Usage, UsageFile
 from .time_limit import call_within
 
@@ -99,6 +99,11 @@ class FolderTier:
     def contains(self, key: str) -> bool:
         """Whether it is there."""
         return self._call(lambda: bool(self._path(key).stat()), False)
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all entries, in any order; without a time limit, since a large folder takes long."""
+        self._must_be_there()
+        return keys_in(path.name for path in self.folder.glob("??/??/*"))
 
     def close(self) -> None:
         """Nothing to close."""

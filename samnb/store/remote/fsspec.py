@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from ...errors import PackageMissing, StoreError, TierUnavailable
 from ...urls import redact, redacted_url
 from ..entry import LARGEST
+from ..entry_files import keys_in
 from .time_limit import call_within
 
 _S3 = ("s3", "s3a")
@@ -100,6 +101,16 @@ class ObjectTier:
         """Whether it is there."""
         files, path = self._place(key)
         return self._call(lambda: bool(files.info(path)), False)
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all entries, in any order; without a time limit, since a large bucket takes minutes."""
+        files, root = self._files()
+        try:
+            return keys_in(path.rpartition("/")[2] for path in files.find(root))
+        except FileNotFoundError:
+            return iter(())
+        except Exception as error:
+            raise TierUnavailable(self.name, self._reason(error)) from error
 
     def close(self) -> None:
         """Release the file system."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -27,6 +28,10 @@ class Tier(Protocol):
 
     def contains(self, key: str) -> bool:
         """Whether it is there."""
+        ...
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all entries, in any order; takes a request for every thousand or so."""
         ...
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -81,6 +81,11 @@ class RedisTier:
     def contains(self, key: str) -> bool:
         """Whether it is there."""
         return bool(self._call(lambda: self._client.exists(_PREFIX + key)))
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all entries, in any order."""
+        found = self._call(lambda: list(self._client.scan_iter(match=f"{_PREFIX}*", count=1000)))
+        return (name.decode().removeprefix(_PREFIX) for name in found)
 
     def close(self) -> None:
         """Close the connections."""

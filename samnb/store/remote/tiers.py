@@ -12,7 +12,7 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,17 @@ class RemoteTiers:
         """Whether a tier that answers has the entry."""
         check_key(key)
         return any(worker.contains(key) for worker in self._workers)
+
+    def keys(self) -> Iterator[str]:
+        """The keys that any tier has, some of them more than once.
+
+        Raises
+        ------
+        TierUnavailable
+            A tier does not answer, so that its keys are not known.
+        """
+        for worker in self._workers:
+            yield from worker.tier.keys()
 
     def discard(self, key: str) -> bool:
         """Delete an entry in every tier that answers; True if one had it."""

@@ -15,6 +15,8 @@ from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
+    from ...masks.geometry import Mask
+    from ...masks.part import MaskPart
     from ...proposals import Proposal
     from ..session_protocol import AnnotatorSession
     from .annotation_set import AnnotationSet
@@ -88,7 +90,8 @@ class AnnotationActions(AnnotatorPart):
 
     def _save(self, draft: Draft, category: str) -> Change:
         """Save the draft's mask; the annotation it replaces keeps its id."""
-        editor, prediction, mask = self.editor, self.editor.prediction, self.editor.mask
+        editor, prediction = self.editor, self.editor.prediction
+        mask: Mask | MaskPart | None = editor.part if editor.is_large else editor.mask
         assert mask is not None
         assert editor.image is not None
         score = draft.score if prediction is None else float(prediction.scores[editor.chosen])
@@ -215,11 +218,11 @@ class AnnotationActions(AnnotatorPart):
             return
         annotation = self.annotations.find(annotation_id)
         assert editor.image is not None
-        if annotation.mask.shape != editor.image.size_hw:
+        if annotation.part.size_hw != editor.image.size_hw:
             raise UnknownName(f"annotation of this picture (its size is {editor.image.size_hw}):", annotation_id, [])
         self.palette.choose(annotation.category)
         self.annotations.selected = annotation.id
-        drawn, score = PackedMask.of(annotation.mask), float(annotation.score)
+        drawn, score = PackedMask.of_part(annotation.part), float(annotation.score)
         editor.do("edit", Draft(_prompt_of(annotation), drawn=drawn, score=score, replaces=annotation.id))
         self.renderer.draw_annotations()
 

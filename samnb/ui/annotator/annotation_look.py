@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...masks import category_color, decode_rle, mask_polygons
+from ...masks import category_color
+from ...masks.part import MaskPart
 from ...masks.rle import overlap_rle
 from ...records import UNSURE
 from .shapes import Shape
@@ -63,5 +64,6 @@ def overlap_shape(annotations: Sequence[Annotation]) -> Shape | None:
     rles = [annotation.rle for annotation in annotations]
     if not rles:
         return None
-    common = decode_rle(overlap_rle(rles, (rles[0]["size"][0], rles[0]["size"][1])))
-    return Shape(tuple(mask_polygons(common, tolerance=0.0, exact=False)), OVERLAP) if common.any() else None
+    common = MaskPart.of_rle(overlap_rle(rles, (rles[0]["size"][0], rles[0]["size"][1])))
+    found = common.polygons(tolerance=0.0, exact=False)
+    return Shape(tuple(found), OVERLAP) if found else None

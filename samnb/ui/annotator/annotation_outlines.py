@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from threading import RLock
 
     from ...annotations.annotation import Annotation
-    from ...masks.geometry import Mask
+    from ...masks.part import MaskPart
     from ..common.background import LatestOnlyWorker
 
 
@@ -41,7 +41,7 @@ class AnnotationOutlines:
 
     def __init__(
         self,
-        outline: Callable[[Mask], Outlines],
+        outline: Callable[[MaskPart], Outlines],
         worker: LatestOnlyWorker,
         lock: RLock,
         *,
@@ -88,7 +88,7 @@ class AnnotationOutlines:
             )
 
     def _made(self, annotations: Iterable[Annotation]) -> dict[int, tuple[object, Outlines]]:
-        return {each.id: (version_of(each), self._outline(each.mask)) for each in annotations}
+        return {each.id: (version_of(each), self._outline(each.part)) for each in annotations}
 
     def _take(self, image: int, outlined: Any, error: Exception | None, *, finer: bool = False) -> None:
         with self._lock:

@@ -18,6 +18,8 @@ class AnnotationSet:
 
     Attributes
     ----------
+    hidden : frozenset of str
+        Categories that are not drawn: no place finds their annotations.
     version : int
         Counts the changes made by this annotator, so that an older reading of the session is recognised.
     """
@@ -25,6 +27,7 @@ class AnnotationSet:
     def __init__(self) -> None:
         self._by_id: dict[int, Annotation] = {}
         self._selection: tuple[int, ...] = ()
+        self.hidden: frozenset[str] = frozenset()
         self.version = 0
 
     def __len__(self) -> int:
@@ -102,6 +105,8 @@ class AnnotationSet:
 
     def _at(self, x: float, y: float) -> Iterator[Annotation]:
         for annotation in reversed(self.in_drawing_order):
+            if annotation.category in self.hidden:
+                continue
             left, top, width, height = annotation.bbox
-            if left <= x < left + width and top <= y < top + height and annotation.mask[int(y), int(x)]:
+            if left <= x < left + width and top <= y < top + height and annotation.part.holds(x, y):
                 yield annotation

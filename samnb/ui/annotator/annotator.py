@@ -16,12 +16,14 @@ from ..common.closing import close_tree
 from ..common.error_line import show_errors
 from .annotation_actions import AnnotationActions
 from .annotation_set import AnnotationSet
-from .annotator_methods import FlowMethods, ViewMethods, method_of, property_of
+from .annotator_methods import FlowMethods, StackMethods, ViewMethods, method_of, property_of
 from .attribute_actions import AttributeActions
 from .brush_tool import BrushTool
 from .category_actions import CategoryActions
 from .category_palette import Palette
 from .change_follower import ChangeFollower
+from .drop_listener import DropListener
+from .dropped_files import DroppedFiles
 from .edit_methods import EditMethods
 from .editor import Editor
 from .empty_state import EmptyState
@@ -44,6 +46,7 @@ from .rendering import Renderer
 from .repeat import Repeater
 from .select_tool import SelectTool
 from .snapshot import Snapshot, show_with_snapshot
+from .stack_tool import StackTool
 from .stage_tool import StageTool
 from .tool_settings import ToolSettings
 from .unsure import UnsureActions
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
     from ..session_protocol import AnnotatorSession
 
 
-class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
+class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.VBox):
     """Click an object, see its mask, accept it.
 
     Everything the mouse does is a method here, in image pixels, and works without a browser. Handlers never raise:
@@ -92,7 +95,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
         self._make_parts()
         self._snapshot = Snapshot(self._renderer.snapshot)
         self._layout.on_changed = self._snapshot.changed
-        super().__init__(self._layout.parts)
+        super().__init__((*self._layout.parts, DropListener(lambda files: self.add_files(files))))
         self.add_class("samnb")
         self._layout.page.serve(self)
         self._follower.start()
@@ -131,16 +134,20 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
         self._attributes = AttributeActions(renderer, session, editor, annotations, follower, actions, layout)
         shown = editor, annotations, follower
         self._navigator = Navigator(renderer, session, images, *shown, hover, layout, self._unsure)
+        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
         self._progress = ImageProgress(
-            renderer, session, editor, annotations, images, follower, self._navigator, layout
+            *(renderer, session, editor, annotations, images, follower, self._navigator),
+            *(self._repeater, layout),
         )
         self._objects = ObjectActions(
             renderer, session, editor, annotations, actions, self._categories, settings, self._unsure, layout
         )
-        self._repeater = Repeater(renderer, editor, actions, self._categories, settings, layout)
         self._make_tools(MaskEdits(renderer, editor, annotations, actions))
         self._cursor = KeyboardCursor(renderer, editor, layout, on_click=self.gesture)
+        self._stacks = StackTool(renderer, session, editor, annotations, images, follower, self._navigator, layout)
+        renderer.on_opened = self._stacks.opened
         renderer.on_draft, images.drafts = follower.badges_changed, state.drafts
+        self._dropped = DroppedFiles(renderer, session, editor, layout, self.dataset)
         self._view = ViewSettings(renderer, layout, settings)
         follower.on_first = self._show_first
 
@@ -389,6 +396,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, ipywidgets.VBox):
         self._worker.wait(timeout)
         self._proposals.worker.wait(timeout)
         self._renderer.crops.worker.wait(timeout)
+        self._stacks.worker.wait(timeout)
 
     def close(self) -> None:
         """Release the browser's objects."""

@@ -7,8 +7,10 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .attribute_actions import AttributeActions
+from .dropped_files import DroppedFiles
 from .image_progress import ImageProgress
 from .repeat import Repeater
+from .stack_tool import StackTool
 from .tool_settings import ToolSettings
 from .unsure import UnsureActions
 from .view_settings import ViewSettings
@@ -53,6 +55,7 @@ class FlowMethods:
     add_attribute = method_of("_attributes", AttributeActions.add_attribute)
     mark_image = method_of("_progress", ImageProgress.mark_image)
     copy_to_next = method_of("_progress", ImageProgress.copy_to_next)
+    add_files = method_of("_dropped", DroppedFiles.add_files)
 
 
 class ViewMethods:
@@ -71,3 +74,15 @@ class ViewMethods:
     contrast = property_of("_view", ViewSettings, "contrast")
     channel = property_of("_view", ViewSettings, "channel")
     reset_picture = method_of("_view", ViewSettings.reset_picture)
+
+
+class StackMethods:
+    """Slices of a stack, and channels and limits of scientific pictures."""
+
+    go_to_slice = method_of("_stacks", StackTool.go_to_slice)
+    copy_to_next_slice = method_of("_stacks", StackTool.copy_to_next_slice)
+    copy_through = method_of("_stacks", StackTool.copy_through)
+    open_channels = method_of("_stacks", StackTool.open_channels)
+    preview_view = method_of("_stacks", StackTool.preview_view)
+    use_view = method_of("_stacks", StackTool.use_view)
+    reset_view = method_of("_stacks", StackTool.reset_view)

@@ -42,12 +42,14 @@ class Background:
         # Two, so that the part in view stays there while the next one is drawn.
         self._part, self._spare = _Tile(), _Tile()
 
-    def show(self, pixels: NDArray[np.uint8], view: Viewport) -> None:
-        """Another picture."""
-        pyramid = ImagePyramid(pixels)
-        quick = pixels.shape[0] * pixels.shape[1] <= _QUICK_PIXELS
-        fitted, look = view.fitted(), self._look
-        raster = render(pyramid, fitted, look) if quick else render_coarse(pixels, fitted, look)
+    def show(self, picture: NDArray[np.uint8] | ImagePyramid, view: Viewport) -> None:
+        """Another picture; a large one is read in parts, and has a small version ready."""
+        fitted, look, quick = view.fitted(), self._look, True
+        if isinstance(picture, ImagePyramid):
+            pyramid, raster = picture, render(picture, fitted, look)
+        else:
+            pyramid, quick = ImagePyramid(picture), picture.shape[0] * picture.shape[1] <= _QUICK_PIXELS
+            raster = render(pyramid, fitted, look) if quick else render_coarse(picture, fitted, look)
         with LOCK:
             self._pyramid = pyramid
             self._part.raster = None

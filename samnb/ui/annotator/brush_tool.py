@@ -56,7 +56,7 @@ class BrushTool(AnnotatorPart):
         Without a draft or a selected annotation, painting begins a new object.
         """
         image = self.editor.image
-        if image is not None and not self.editor.accept_is_pending():
+        if image is not None and not self.editor.accept_is_pending() and not self.edits.are_refused():
             touched = stroke_mask(image.size_hw, points, self.settings.brush_radius)
             self.edits.paint("erase" if erase else "stroke", touched, away=erase)
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...encoding.regions import Region
-from ...masks import mask_bbox
 from ...masks.geometry import Mask
+from ...masks.part import MaskPart
 from ...masks.polygons import fill_polygon
 from ...prompts import Point, Prompt
 
@@ -33,18 +33,24 @@ class PackedMask:
     @classmethod
     def of(cls, mask: NDArray[np.bool_]) -> PackedMask:
         """Pack an (H, W) bool mask."""
-        x, y, width, height = bbox = mask_bbox(mask)
-        bits = zlib.compress(np.packbits(mask[y : y + height, x : x + width]).tobytes(), 1)
-        return cls((mask.shape[0], mask.shape[1]), bbox, bits)
+        return cls.of_part(MaskPart.of(mask))
+
+    @classmethod
+    def of_part(cls, part: MaskPart) -> PackedMask:
+        """Pack the part of a mask inside its box."""
+        return cls(part.size_hw, part.bbox, zlib.compress(np.packbits(part.mask).tobytes(), 1))
 
     @property
     def mask(self) -> Mask:
         """The (H, W) bool mask."""
+        return self.part.inside((0, 0, self.size_hw[1], self.size_hw[0]))
+
+    @property
+    def part(self) -> MaskPart:
+        """The mask inside its box."""
         x, y, width, height = self.bbox
-        mask = np.zeros(self.size_hw, bool)
         bits = np.unpackbits(np.frombuffer(zlib.decompress(self.bits), np.uint8), count=width * height)
-        mask[y : y + height, x : x + width] = bits.reshape(height, width).astype(bool)
-        return mask
+        return MaskPart(bits.reshape(height, width).astype(bool), (x, y), self.size_hw)
 
     @property
     def empty(self) -> bool:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from cachetools import LRUCache
 
-from ...encoding.regions import Region, holds, region_around
+from ...encoding.regions import Region, RegionMasks, holds, region_around
+from ...encoding.tiles import TileGrid
 from ...errors import SamnbError, UnknownName
 from ...masks.editing import tidy
 from ...masks.geometry import Mask
+from ...masks.part import MaskPart
+from ...masks.stitching import touches_rim
 from ...prompts import Prediction, Prompt
 from ..common import style
 from ..common.background import LatestOnlyWorker
@@ -48,7 +51,7 @@ class DecodedPrompt:
     @property
     def nbytes(self) -> int:
         """Bytes of its masks; at most the total limit, so that the last one is always kept."""
-        return min(self.prediction.masks.nbytes, _KEPT_BYTES)
+        return min(sum(self.prediction.part_of(n)[1].nbytes for n in range(len(self.prediction.scores))), _KEPT_BYTES)
 
 
 class Editor:
@@ -96,6 +99,7 @@ class Editor:
         self.worker, self._encoding_worker = LatestOnlyWorker(), LatestOnlyWorker()
         self._kept: LRUCache[Any, DecodedPrompt] = LRUCache(_KEPT_BYTES, getsizeof=lambda decoded: decoded.nbytes)
         self.image: ImageRecord | None = None
+        self.is_large = False
         self.decoded: DecodedPrompt | None = None
         self.accept_when_ready, self.accept_as = False, ""
         self.notifying = False
@@ -131,7 +135,7 @@ class Editor:
         if self.decoded is None:
             return 0
         taken, prediction = self.draft.chosen, self.decoded.prediction
-        if taken is not None and self.prediction is not None and taken < len(prediction.masks):
+        if taken is not None and self.prediction is not None and taken < len(prediction.scores):
             return taken
         return prediction.best_for(self.draft.prompt)
 
@@ -143,12 +147,33 @@ class Editor:
 
     @property
     def mask(self) -> Mask | None:
-        """(H, W) bool: the draft's mask, that of an earlier prompt while the new one is computed."""
+        """(H, W) bool: the draft's mask, that of an earlier prompt while the new one is computed.
+
+        None on a large image: see `part`.
+        """
         draft, image = self.draft, self.image
-        if image is None or not draft or (draft.needs_model and self.decoded is None and draft.added is None):
+        if (
+            self.is_large
+            or image is None
+            or not draft
+            or (draft.needs_model and self.decoded is None and draft.added is None)
+        ):
             return None
         base = self.decoded.prediction.masks[self.chosen] if self.decoded is not None and draft.needs_model else None
         return draft.composed(base, image.size_hw)
+
+    @property
+    def part(self) -> MaskPart | None:
+        """The draft's mask inside its box, on an image of any size."""
+        if not self.is_large:
+            return None if (mask := self.mask) is None else MaskPart.of(mask)
+        draft, image = self.draft, self.image
+        if draft.drawn is not None:
+            return draft.drawn.part
+        if image is None or not draft or self.decoded is None:
+            return None
+        corner, mask = self.decoded.prediction.part_of(self.chosen)
+        return MaskPart.of(mask, corner, image.size_hw)
 
     def accept_is_pending(self) -> bool:
         """True, with a message to the user, while an accepted mask is still computed: it must not get lost."""
@@ -162,6 +187,7 @@ class Editor:
         """Edit another image; its draft is as it was left."""
         with self.lock:
             self.image, self.decoded = image, None
+            self.is_large = self._session.large_picture(image) is not None
             self.worker.cancel(priority=HOVER)
             self.changed()
 
@@ -189,11 +215,14 @@ class Editor:
     def with_prompt(self, prompt: Prompt, *, refine: bool = False) -> Draft:
         """The draft with another prompt, as `push` makes it."""
         region = self._region_for(prompt)
-        hint = self._hint() if refine and region == self.draft.region else None
+        shown = self.draft.region if self.prediction is None or not self.is_large else self.prediction.region
+        hint = self._hint() if refine and region == shown else None
         return self.draft.with_prompt(prompt, hint=hint, region=region)
 
     def _region_for(self, prompt: Prompt) -> Region | None:
         """The part of the image for the model: the draft's region while it holds the prompt, so that clicks refine."""
+        if self.is_large:
+            return self._tile_for(prompt)
         box, now = self.detail(), self.draft.region
         if box is None or self.image is None or not prompt:
             return None
@@ -201,6 +230,14 @@ class Editor:
             return now
         region = region_around(box, self.image.size_hw)
         return region if region is not None and holds(region, prompt) else None
+
+    def _tile_for(self, prompt: Prompt) -> Region | None:
+        """The tile of the mask that is shown, while it holds the prompt and cuts nothing off; None: the nearest one."""
+        prediction, part = self.prediction, self.part
+        if prediction is None or prediction.region is None or part is None:
+            return None
+        tile = prediction.region
+        return tile if holds(tile, prompt) and not touches_rim(part, tile) else None
 
     def _hint(self) -> PackedLogits | None:
         """The logits of the mask that is shown; of the one before, while the next is computed."""
@@ -236,7 +273,7 @@ class Editor:
         with self.lock:
             if self.prediction is None:
                 return
-            count = len(self.prediction.masks)
+            count = len(self.prediction.scores)
             if not 0 <= index < count:
                 raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
             self.history.amend(replace(self.draft, chosen=int(index)))
@@ -278,11 +315,16 @@ class Editor:
         """The model's prediction for a draft, with cleaned masks; called on any thread."""
         hint = None if draft.hint is None else draft.hint.array
         prediction = self._session.predict(image, prompt=draft.prompt, mask_input=hint, region=draft.region)
+        if self.is_large:
+            return tidied_on_tile(prediction, draft.prompt)
         return replace(prediction, masks=np.stack([tidy(mask, draft.prompt) for mask in prediction.masks]))
 
     def is_encoded(self, image: ImageRecord, draft: Draft) -> bool:
-        """True when the draft's mask needs no encoding."""
-        return self._session.is_cached(image, region=draft.region)
+        """True when the draft's mask needs no encoding; on a large image, where it is on the nearest tile."""
+        region = draft.region
+        if region is None and self.is_large:
+            region = TileGrid(image.size_hw).for_prompt(draft.prompt)
+        return self._session.is_cached(image, region=region)
 
     def _decode(self, image: ImageRecord, draft: Draft) -> DecodedPrompt:
         return DecodedPrompt(self.predict(image, draft), draft.request)
@@ -318,7 +360,12 @@ class Editor:
         self._on_failure(error)
 
     def _with_thumbnails(self, image: ImageRecord, decoded: DecodedPrompt) -> DecodedPrompt:
-        pixels, masks = self._session.pixels(image), decoded.prediction.masks
+        prediction = decoded.prediction
+        masks: Sequence[Mask] = [prediction.part_of(number)[1] for number in range(len(prediction.scores))]
+        if self.is_large and prediction.region is not None:
+            pixels = self._session.region_pixels(image, prediction.region)
+        else:
+            pixels = self._session.pixels(image)
         return replace(decoded, thumbnails=tuple(mask_thumbnail(pixels, mask, style.ACCENT) for mask in masks))
 
     def _take_thumbnails(self, image: ImageRecord, decoded: DecodedPrompt | None, error: Exception | None) -> None:
@@ -340,6 +387,15 @@ class Editor:
                 self._edit_state.changes.emit(self.image.id)
             finally:
                 self.notifying = False
+
+
+def tidied_on_tile(prediction: Prediction, prompt: Prompt) -> Prediction:
+    """A prediction on a tile of a large image with cleaned masks, which stay those of the tile."""
+    assert prediction.region is not None
+    parts = [prediction.part_of(number) for number in range(len(prediction.scores))]
+    masks = [tidy(mask, prompt.moved(-corner[0], -corner[1])) for corner, mask in parts]
+    size_hw, region = prediction.size_hw, prediction.region
+    return prediction.but(masks=RegionMasks(len(masks), size_hw, region, masks.__getitem__))
 
 
 def _key(image: ImageRecord, request: Request) -> tuple[object, ...]:

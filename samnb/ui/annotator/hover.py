@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import SamnbError
 from ...masks.geometry import Mask
+from ...masks.part import MaskPart
 from .annotation_outlines import Outlines
 from .draft import Draft
 from .editor import HOVER, Editor
@@ -37,7 +38,7 @@ class HoverPreview:
         self,
         editor: Editor,
         *,
-        outline: Callable[[Mask], Outlines],
+        outline: Callable[[Mask | MaskPart], Outlines],
         show: Callable[[Outlines | None], None],
     ):
         self._editor = editor
@@ -70,7 +71,10 @@ class HoverPreview:
     def _outlines(self, image: ImageRecord, draft: Draft) -> Outlines:
         draft.prompt.check_inside(image.size_hw, image.filename)
         prediction = self._editor.predict(image, draft)
-        return self._outline(draft.composed(prediction.masks[prediction.best_for(draft.prompt)], image.size_hw))
+        corner, mask = prediction.part_of(prediction.best_for(draft.prompt))
+        if self._editor.is_large:
+            return self._outline(MaskPart.of(mask, corner, image.size_hw))
+        return self._outline(draft.composed(mask, image.size_hw))
 
     def _answered(self, turn: int, outlines: Outlines | None, error: Exception | None) -> None:
         if error is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import UnknownName
@@ -132,6 +132,14 @@ class ImageList:
         place = shown.index(current) if current in shown else -1
         nearby = [place + step for step in (*range(1, after + 1), *range(-1, -before - 1, -1))]
         return [shown[p] for p in nearby if 0 <= p < len(shown)]
+
+    def renew(self, images: Iterable[ImageRecord]) -> None:
+        """Take the place of the same images as they were: their pixels, and so their hashes, changed."""
+        for image in images:
+            place = self._places.get(image.id)
+            if place is not None:
+                self.images[place] = image
+        self._shown = None
 
     # -- what is known of them -------------------------------------------------------------------------
 

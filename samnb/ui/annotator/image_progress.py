@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import PromptError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .image_list import ImageList
     from .layout import AnnotatorLayout
     from .navigation import Navigator
+    from .repeat import Repeater
 
 
 @dataclass(eq=False)
@@ -31,6 +33,7 @@ class ImageProgress(AnnotatorPart):
     image_list: ImageList
     follower: ChangeFollower
     navigator: Navigator
+    repeater: Repeater
     layout: AnnotatorLayout
 
     @show_errors("The image was not marked")
@@ -41,6 +44,8 @@ class ImageProgress(AnnotatorPart):
         """
         image = self.editor.image
         if image is None or self.editor.accept_is_pending():
+            return
+        if self.editor.draft and not self.repeater.begin(partial(self.mark_image, state)):
             return
         if self.editor.draft and state != "skip":
             self.layout.say("an object is not accepted yet: Enter accepts it, Esc lets it go")

@@ -70,6 +70,14 @@ class ImagePyramid:
         )
         return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=inside, reducing_gap=2.0))
 
+    def small(self, longest: int) -> Pixels:
+        """(h, w, 3): the whole picture, its longest side at most `longest` pixels."""
+        width, height = self.size
+        factor = min(1.0, longest / max(width, height))
+        return self.part(
+            (0.0, 0.0, float(width), float(height)), (max(1, round(width * factor)), max(1, round(height * factor)))
+        )
+
     def exact(self, box: tuple[int, int, int, int]) -> Pixels:
         """The original pixels of a box of whole image pixels."""
         return self._levels[0][box[1] : box[3], box[0] : box[2]]

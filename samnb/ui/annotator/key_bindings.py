@@ -59,7 +59,11 @@ _OBJECT, _TOOLS, _SAVED, _IMAGES, _VIEW = "This object", "Tools", "Annotations",
 
 
 def _cursor_text(name: str) -> tuple[str, str]:
-    return ("Shift ← ↑ ↓ →", "move that cursor (with Ctrl: by one pixel)") if name == "arrowleft" else ("", "")
+    return (
+        ("Shift ← ↑ ↓ →", "move a cursor over the picture, for the keyboard (with Ctrl: by one pixel)")
+        if name == "arrowleft"
+        else ("", "")
+    )
 
 
 KEYS: tuple[Key, ...] = (
@@ -95,13 +99,13 @@ KEYS: tuple[Key, ...] = (
     Key(_TOOLS, "[ ]", "smaller, larger brush (also Ctrl wheel)", ("[",), "resize_brush", (-1,)),
     Key(_TOOLS, "", "", ("]",), "resize_brush", (+1,)),
     Key(_TOOLS, "H", "hover: the mask under the mouse, before a click", ("h",), "toggle_hover"),
-    Key(_TOOLS, "I", "click at the keyboard's cursor (Shift I: shift-click)", ("i",), "click_at_cursor", shift=False),
-    Key(_TOOLS, "", "", ("i",), "click_at_cursor", (True,), shift=True),
     *(Key(_TOOLS, *_cursor_text(name), (name,), "move_cursor", way, shift=True) for name, way in _ARROWS.items()),
     *(
         Key(_TOOLS, "", "", (name,), "move_cursor", (*way, True), ctrl=True, shift=True)
         for name, way in _ARROWS.items()
     ),
+    Key(_TOOLS, "Shift Space", "click at that cursor (with Ctrl: shift-click)", (" ",), "click_at_cursor", shift=True),
+    Key(_TOOLS, "", "", (" ",), "click_at_cursor", (True,), ctrl=True, shift=True),
     Key(
         _TOOLS,
         "D",

@@ -48,7 +48,7 @@ class KeyboardCursor(AnnotatorPart):
         if any(over):
             stage.pan(-over[0] * stage.view.scale, -over[1] * stage.view.scale)
         self._show((x, y))
-        self.layout.say(f"cursor at {x:.0f}, {y:.0f} · I clicks there, Shift I takes away")
+        self.layout.say(f"cursor at {x:.0f}, {y:.0f} · Shift Space clicks there")
 
     def click(self, background: bool = False) -> None:
         """What a click at the cursor does; without a cursor, show it."""

@@ -55,7 +55,7 @@ class LassoTool(AnnotatorPart):
     def lasso(self, points: Sequence[Point], away: bool = False) -> None:
         """Add what a line surrounds, closed from its end to its start, or take it away; one line is one step."""
         image = self.editor.image
-        if image is None:
+        if image is None or self.edits.are_refused():
             return
         region = lasso_mask(image.size_hw, points)
         if region.any():

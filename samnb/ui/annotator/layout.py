@@ -21,6 +21,7 @@ from .page import Page
 from .popup_menu import PopupMenu
 from .shapes import Shape
 from .side_panel import Candidates, Counts, header
+from .stack_bar import StackActions, StackBar
 from .stage import Stage
 from .toolbar import MaskToolActions, MaskTools, Toolbar, ToolbarActions
 
@@ -37,6 +38,7 @@ class AnnotatorActions(
     AnnotationListActions,
     AttributePanelActions,
     FilmstripActions,
+    StackActions,
     Protocol,
 ):
     """The calls that the parts of the layout make: the annotator."""
@@ -80,6 +82,7 @@ class AnnotatorLayout:
         self._toolbar = Toolbar(actions)
         self._candidates = Candidates(lambda index: actions.choose(index))
         self._chips = CategoryChips(actions)
+        self.stack_bar = StackBar(actions)
         self._list = AnnotationList(actions)
         self._mask_tools = MaskTools(actions)
         self._attributes = AttributePanel(actions)
@@ -94,7 +97,8 @@ class AnnotatorLayout:
         style.show(self._empty, False)
         # In the order of the Tab key; the style sheet gives each its place.
         body = style.box(
-            *(self._header, self.stage.widget, self._toolbar, self._chips, self._side(), self.strip, self._status),
+            *(self._header, self.stage.widget, self._toolbar, self._chips),
+            *(self.stack_bar, self._side(), self.strip, self._status),
             *(self._empty, self.error_line, self._help, self.menu, self.page, Accessibility()),
             classes=("samnb-annotator",),
         )

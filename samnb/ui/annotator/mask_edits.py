@@ -30,10 +30,18 @@ class MaskEdits(AnnotatorPart):
     def mask(self) -> Mask | None:
         """(H, W) bool: the mask that a change would start from; None if there is none, or it is still computed."""
         editor, image = self.editor, self.editor.image
+        if editor.is_large:
+            return None
         if editor.draft:
             return editor.mask if editor.is_ready else None
         selected = self.annotations.get(self.annotations.selected)
         return None if selected is None or image is None or selected.mask.shape != image.size_hw else selected.mask
+
+    def are_refused(self) -> bool:
+        """True, with a message, on a large image: these tools work on whole masks, which would take gigabytes."""
+        if self.editor.is_large:
+            self.renderer.say("masks of an image of this size are corrected with clicks alone")
+        return self.editor.is_large
 
     def paint(self, what: str, region: Mask, *, away: bool) -> None:
         """Add the pixels of a region to the mask, or take them away.
@@ -55,6 +63,8 @@ class MaskEdits(AnnotatorPart):
 
     def change(self, what: str, change: Callable[[Mask], Mask]) -> bool:
         """Apply a function to the mask; True if it changed."""
+        if self.are_refused():
+            return False
         mask, draft = self.editor.mask, self.editor.draft
         if draft and (mask is None or not self.editor.is_ready):
             self.renderer.say("one moment: the mask is still computed")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..common.error_line import show_errors
+from .large_pyramid import LargePyramid
 from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Navigator(AnnotatorPart):
 
     def _open(self, record: ImageRecord) -> None:
         try:
-            pixels = self.session.pixels(record)
+            large = self.session.large_picture(record)
+            picture = self.session.pixels(record) if large is None else LargePyramid(large)
         except Exception:
             self.image_list.mark_failed(record)
             self.renderer.draw_header()
@@ -101,11 +103,12 @@ class Navigator(AnnotatorPart):
         self.annotations.replace(annotations)
         self.annotations.selected = None
         self.renderer.annotation_outlines.clear()
-        self.layout.stage.show_picture(pixels)
+        self.layout.stage.show_picture(picture)
         self.editor.image = record
         self.renderer.draw_annotations()
         self.editor.open(record)
         self.renderer.on_annotations()
+        self.renderer.on_opened(record)
         self.follower.note_opened(record)
 
     def _step(self, by: int) -> None:

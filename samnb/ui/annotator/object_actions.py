@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .layout import AnnotatorLayout
     from .tool_settings import ToolSettings
     from .unsure import UnsureActions
+
+
+# Of an image of gigapixels, whole masks take gigabytes.
+_OF_WHOLE_MASKS = ("duplicate", "merge", "split", "cut")
 
 
 @dataclass(eq=False)
@@ -107,6 +112,9 @@ class ObjectActions(AnnotatorPart):
         if self.editor.draft:
             self.layout.say("accept (Enter) or clear (Esc) the mask first")
             return []
+        if self.editor.is_large and what in _OF_WHOLE_MASKS:
+            self.layout.say("masks of an image of this size are corrected with clicks alone")
+            return []
         if not these:
             self.layout.say(f"{what} what? Select an annotation: V, then a click")
         return these
@@ -168,7 +176,7 @@ class ObjectActions(AnnotatorPart):
         items = [
             MenuItem(
                 name,
-                lambda name=name: choose(name),
+                partial(choose, name),
                 str(place + 1) if place < 9 else "",
                 self.actions.palette.color(name),
             )

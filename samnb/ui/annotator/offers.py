@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...masks import decode_rle
+from ...masks.part import MaskPart
 
 if TYPE_CHECKING:
-    from ...masks.geometry import Mask
     from ...proposals import Proposal
     from .annotation_outlines import Outlines
 
@@ -43,11 +42,10 @@ class Offer:
     outlines: Outlines
 
     @classmethod
-    def of(cls, proposal: Proposal, outline: Callable[[Mask], Outlines]) -> Offer:
+    def of(cls, proposal: Proposal, outline: Callable[[MaskPart], Outlines]) -> Offer:
         """Decode a proposal's mask for a moment."""
-        mask = decode_rle(proposal.rle)
-        x, y, width, height = (int(value) for value in proposal.bbox)
-        return cls(proposal, mask[y : y + height, x : x + width].copy(), outline(mask))
+        part = MaskPart.of_rle(proposal.rle)
+        return cls(proposal, part.mask, outline(part))
 
     def holds(self, x: float, y: float) -> bool:
         """Whether a place, in image pixels, lies in the mask."""

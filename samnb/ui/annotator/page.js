@@ -4,7 +4,7 @@
 const GONE = ["restarting", "autorestarting", "dead", "terminating", "unknown"];
 // The parts of front ends that scroll with a fixed height.
 const SCROLLERS = ".jp-WindowedPanel-outer, .jp-LinkedOutputView, .jp-Notebook, #site";
-const MARGIN = 10, LEAST = 220;
+const MARGIN = 10, LEAST = 180;
 
 function render({ model, el }) {
   el.classList.add("samnb-page");

@@ -70,7 +70,8 @@ class PolygonTool(AnnotatorPart):
             case Click(right=True):
                 self.objects.open_menu_at(gesture.x, gesture.y)
             case Click():
-                self._clicked(gesture.x, gesture.y)
+                if not self.edits.are_refused():
+                    self._clicked(gesture.x, gesture.y)
             case DoubleClick():
                 self._forget_second_click()
                 self.close_polygon()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...masks import mask_polygons
+from ...masks.part import MaskPart
 from ...records import UNSURE
 from ..common import style
 from ..common.error_line import show_errors
@@ -26,7 +26,7 @@ from .snapshot import draw_annotated, draw_snapshot
 if TYPE_CHECKING:
     from ...annotations.annotation import Annotation
     from ...masks.geometry import Mask
-    from ...records import AttributeRecord
+    from ...records import AttributeRecord, ImageRecord
     from ..common.background import LatestOnlyWorker
     from ..session_protocol import AnnotatorSession
     from .annotation_set import AnnotationSet
@@ -84,6 +84,8 @@ class Renderer:
         """Called after the draft or the annotations were drawn."""
         self.on_annotations: Callable[[], None] = lambda: None
         """Called when annotations of the image shown, or the image, changed."""
+        self.on_opened: Callable[[ImageRecord], None] = lambda image: None
+        """Called with an image that is shown from now on."""
         self.look = AnnotationLook()
         """How annotations are drawn."""
         self._worker = worker
@@ -142,14 +144,14 @@ class Renderer:
 
     def _draw_mask(self) -> None:
         editor, layout = self._editor, self._layout
-        mask, prediction = editor.mask, editor.prediction
+        mask, prediction = editor.part, editor.prediction
         assert mask is not None
         self._tolerance_drawn = self._tolerance()
         self.draw_edited(mask)
         layout.error_line.dismiss()
         if prediction is None:
             layout.show_candidates((), (), 0)
-            layout.say(f"{'editing' if editor.draft.replaces else 'drawn'} · {np.count_nonzero(mask):,} px")
+            layout.say(f"{'editing' if editor.draft.replaces else 'drawn'} · {mask.area:,} px")
             return
         self._model_answered = True
         self.draw_candidates()
@@ -165,7 +167,7 @@ class Renderer:
         if not prediction.cache_hit:
             self.draw_header()
 
-    def draw_edited(self, mask: Mask) -> None:
+    def draw_edited(self, mask: Mask | MaskPart) -> None:
         """A mask in the colour of the chosen category, as the one being edited."""
         self._layout.stage.show_mask(Shape(self.outlines(mask), self._palette.color(self._palette.chosen)))
 
@@ -198,7 +200,9 @@ class Renderer:
     def apply(self, changes: Iterable[Change]) -> None:
         """Apply changes of annotations, and redraw what they affect."""
         assert self._editor.image is not None
-        self._annotations.apply(changes)
+        shown = self._editor.image.id
+        # A copy through a stack changes other images too.
+        self._annotations.apply(one for one in changes if (one.after or one.before).image_id == shown)
         self._image_list.mark_annotated(self._editor.image, bool(self._annotations))
         self._image_list.mark_unsure(self._editor.image, any(a.review == UNSURE for a in self._annotations))
         self.draw_annotations()
@@ -208,7 +212,7 @@ class Renderer:
     def draw_annotations(self) -> None:
         """All annotations but the one being edited, on the picture and as a list; categories and buttons."""
         drawn = self._annotations.in_drawing_order
-        self._hidden = self._editor.draft.replaces
+        self._hidden, self._annotations.hidden = self._editor.draft.replaces, self.look.hidden
         self.annotation_outlines.update(drawn)
         shapes = self.look.shapes(drawn, self.annotation_outlines, self._palette, without=self._hidden)
         rows = [
@@ -299,9 +303,10 @@ class Renderer:
         scale = self._layout.stage.view.scale
         return 0.0 if scale > _CLOSE else max(_COARSE, 0.5 / scale)
 
-    def outlines(self, mask: Mask) -> Outlines:
+    def outlines(self, mask: Mask | MaskPart) -> Outlines:
         """The outlines of a mask, as fine as the view needs them."""
-        return tuple(mask_polygons(mask, tolerance=self._tolerance(), exact=False))
+        part = mask if isinstance(mask, MaskPart) else MaskPart.of(mask)
+        return tuple(part.polygons(tolerance=self._tolerance(), exact=False))
 
     # -- the header ------------------------------------------------------------------------------------
 
@@ -325,6 +330,8 @@ class Renderer:
             image, mask = self._editor.image, self._editor.mask
             if image is None:
                 return np.full((64, 96, 3), 240, np.uint8)
+            if self._editor.is_large:
+                return self.snapshot()
             drawn = self._annotations.in_drawing_order
             shown = [a for a in drawn if a.mask.shape == image.size_hw and a.id != self._hidden]
             masks, colors = [a.mask for a in shown], [self._palette.color(a.category) for a in shown]
@@ -342,6 +349,9 @@ class Renderer:
         if image is None:
             return self.pixels()
         title = " · ".join(filter(None, [self._session.name, image.dataset, image.filename]))
+        if self._editor.is_large:
+            small = self._session.thumbnail(image, style.PICTURE_SIZE[0])
+            return draw_snapshot(small, shapes, size_hw=image.size_hw, prompt=prompt, title=title, legend=legend)
         pixels = self._session.pixels(image)
         return draw_snapshot(pixels, shapes, mask=mask, prompt=prompt, title=title, legend=legend)
 

@@ -71,16 +71,18 @@ class Repeater(AnnotatorPart):
         self.waiting.clear()
 
     def _is_near(self, x: float, y: float) -> bool:
-        editor = self.editor
+        """True near the mask or inside its box: there a click corrects the mask."""
+        editor, boxes = self.editor, []
+        if editor.draft.prompt.box is not None:
+            boxes.append(editor.draft.prompt.box)
         if editor.is_ready and editor.mask is not None and editor.mask.any():
-            left, top, width, height = map(float, mask_bbox(editor.mask))
-        elif editor.draft.prompt.box is not None:
-            left, top, right, bottom = editor.draft.prompt.box
-            width, height = right - left, bottom - top
-        else:
-            return True
-        across, down = max(_NEAR * width, _LEAST), max(_NEAR * height, _LEAST)
-        return left - across <= x <= left + width + across and top - down <= y <= top + height + down
+            left, top, width, height = mask_bbox(editor.mask)
+            boxes.append((float(left), float(top), float(left + width), float(top + height)))
+        for x0, y0, x1, y1 in boxes:
+            across, down = max(_NEAR * (x1 - x0), _LEAST), max(_NEAR * (y1 - y0), _LEAST)
+            if x0 - across <= x <= x1 + across and y0 - down <= y <= y1 + down:
+                return True
+        return not boxes
 
     @show_errors("There is no object here")
     def same_again(self, x: float | None = None, y: float | None = None) -> None:

@@ -60,6 +60,7 @@ def draw_snapshot(
     pixels: NDArray[np.uint8],
     shapes: Sequence[Shape] = (),
     *,
+    size_hw: tuple[int, int] | None = None,
     mask: NDArray[np.bool_] | None = None,
     prompt: Prompt | None = None,
     title: str = "",
@@ -73,6 +74,8 @@ def draw_snapshot(
     pixels : (H, W, 3) uint8
     shapes : sequence of Shape
         Outlines in image pixels; they are drawn small, so that thousands on a large image are quick.
+    size_hw : (H, W), optional
+        Of the image, where the pixels are those of a smaller version.
     legend : sequence of (text, "#rrggbb")
 
     Examples
@@ -82,7 +85,7 @@ def draw_snapshot(
     (144, 200, 3)
     """
     small = thumbnail(pixels, side)
-    factor = max(small.shape[:2]) / max(pixels.shape[:2])
+    factor = max(small.shape[:2]) / max(size_hw or pixels.shape[:2])
     for shape in shapes:
         _fill(small, shape, factor)
     given = prompt or Prompt()

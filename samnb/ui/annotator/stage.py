@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipycanvas
 import ipywidgets
@@ -16,13 +16,18 @@ from ..common import style
 from ..common.closing import close_tree
 from .background import Background
 from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom, box_handles
+from .image_pyramid import ImagePyramid
 from .picture_look import PictureLook
 from .pointer_listener import PointerListener
 from .prompt_drawing import draw_box, draw_cursor, draw_handles, draw_label, draw_point, draw_trail
+from .scale_bar import ScaleBar
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
 from .stage_overlay import StageOverlay
 from .vertex_overlay import VertexOverlay
 from .viewport import Viewport
+
+if TYPE_CHECKING:
+    from ...images.lazy import PixelSize
 
 PICTURE, SAVED, MASK, PROMPT = range(4)
 
@@ -94,26 +99,37 @@ class Stage:
         self._background = Background(self.canvas[PICTURE])
         self.listener = PointerListener(self._on_events)
         self.overlay = StageOverlay(self._center)
-        self.vertex_overlay = VertexOverlay()
-        self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay, self.vertex_overlay])
+        self.vertex_overlay, self.scale_bar = VertexOverlay(), ScaleBar()
+        self.widget = ipywidgets.Box([self.canvas, self.listener, self.overlay, self.vertex_overlay, self.scale_bar])
         self.widget.add_class("samnb-stage")
 
     # -- what is shown -----------------------------------------------------------------------------
 
-    def show_picture(self, pixels: NDArray[np.uint8]) -> None:
+    def show_picture(self, picture: NDArray[np.uint8] | ImagePyramid) -> None:
         """Show another picture, fitted; everything on the last one is removed."""
-        height, width = pixels.shape[:2]
+        size = picture.size if isinstance(picture, ImagePyramid) else (picture.shape[1], picture.shape[0])
         with LOCK, drawing():
-            self.view = Viewport((width, height), self.view.stage_size, self.view.backing)
+            self.view = Viewport(size, self.view.stage_size, self.view.backing)
             self._saved, self._selected, self._mask, self._hover, self._offered = (), frozenset(), None, None, ()
             self._overlap = None
             self._highlight = None
             self.show_vertices(())
             self._prompt, self._band, self._active, self._trail, self._cursor = Prompt(), None, None, None, None
-            self._background.show(pixels, self.view)
-            self.overlay.show_picture(pixels)
+            self._background.show(picture, self.view)
+            self.overlay.show_picture(picture.small(1024) if isinstance(picture, ImagePyramid) else picture)
             self._draw_above()
         self._view_changed()
+
+    def replace_picture(self, pixels: NDArray[np.uint8]) -> None:
+        """Other pixels of the same picture: the view and everything on it stay."""
+        with LOCK, drawing():
+            if not self._closed:
+                self._background.show(pixels, self.view)
+                self.overlay.show_picture(pixels)
+
+    def show_pixel_size(self, size: PixelSize | None) -> None:
+        """The size of a pixel, for the scale bar; None hides it."""
+        self.scale_bar.show_size(size, self.view)
 
     def show_saved(self, shapes: Sequence[Shape], selected: Iterable[int] = ()) -> None:
         """Show the annotations of this picture in their order, the later above; the selected ones, by id, stand out."""
@@ -274,6 +290,7 @@ class Stage:
             self._draw_vertices()
         self._update_listener()
         self.overlay.show_view(self.view)
+        self.scale_bar.show_view(self.view)
         if self._on_view is not None:
             self._on_view()
 

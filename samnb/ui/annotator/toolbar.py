@@ -83,7 +83,7 @@ class Toolbar(ipywidgets.Box):
             _group(
                 style.tool("", lambda: actions.previous(), "Previous image (←)", icon="chevron-left"),
                 style.tool("", lambda: actions.next(), "Next image (→)", icon="chevron-right"),
-                style.tool("Next open", lambda: actions.next_open(), "Next image without annotations (N)"),
+                style.tool("", lambda: actions.next_open(), "Next open image (N)", icon="forward"),
             ),
             _group(
                 style.tool("Fit", lambda: actions.fit(), "Fit the picture (F)"),

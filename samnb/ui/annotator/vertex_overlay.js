@@ -5,13 +5,18 @@ const NEAR = 9, EDGE = 7, DRAG = 5, MANY = 300;
 
 function render({ model, el }) {
   el.classList.add("samnb-vertices");
-  const canvas = document.createElement("canvas");
-  canvas.setAttribute("aria-hidden", "true");
-  canvas.style.cssText = "position: absolute; inset: 0; width: 100%; height: 100%;";
-  // Styles and scripts that mean the canvas of the stage do not find this one.
-  (el.shadowRoot || el.attachShadow({ mode: "closed" })).append(canvas);
-  const context = canvas.getContext("2d");
-  let stage = null, rings = [], frame = 0, pressed = null, grabbed = null, way = null, pointer = null;
+  // Styles and scripts that mean the canvas of the stage do not find these.
+  const shadow = el.shadowRoot || el.attachShadow({ mode: "closed" });
+  const layer = () => {
+    const canvas = document.createElement("canvas");
+    canvas.setAttribute("aria-hidden", "true");
+    canvas.style.cssText = "position: absolute; inset: 0; width: 100%; height: 100%;";
+    shadow.append(canvas);
+    return canvas.getContext("2d");
+  };
+  // Below what stands still, drawn once; above what follows the pointer, drawn for each frame.
+  const still = layer(), moving = layer();
+  let stage = null, rings = [], frame = 0, stale = true, pressed = null, grabbed = null, way = null, pointer = null;
 
   // -- what is shown: rings as flat lists of x, y in CSS pixels of the stage -----------------------------------------
 
@@ -33,85 +38,109 @@ function render({ model, el }) {
     });
   };
 
-  const shown = () => {
-    if (!grabbed?.moved) return rings;
-    const { ring, index, insert, x, y } = grabbed;
-    const old = rings[ring];
-    if (!old) return rings;
-    const at = 2 * (index + (insert ? 1 : 0));
-    const changed = insert ? new Float32Array(old.length + 2) : old.slice();
-    if (insert) {
-      changed.set(old.subarray(0, at));
-      changed.set(old.subarray(at), at + 2);
-    }
-    changed[at] = x;
-    changed[at + 1] = y;
-    return rings.map((each, number) => (number === ring ? changed : each));
+  // The vertices that a drag joins to the one it moves.
+  const neighbours = ({ ring, index, insert }) => {
+    const count = rings[ring].length / 2;
+    return [(index + count - (insert ? 0 : 1)) % count, (index + 1) % count];
   };
+  const corner = (ring, index) => [rings[ring][2 * index], rings[ring][2 * index + 1]];
 
-  const line = (points, closed) => {
+  const line = (context, points, closed) => {
     for (let i = 0; i < points.length; i += 2)
       i ? context.lineTo(points[i], points[i + 1]) : context.moveTo(points[i], points[i + 1]);
     if (closed) context.closePath();
   };
-
-  const stroke = (color, width) => {
+  const stroke = (context, color, width) => {
     context.strokeStyle = color;
     context.lineWidth = width;
     context.stroke();
   };
-
-  const draw = () => {
-    frame = 0;
+  const clear = (context) => {
     const ratio = window.devicePixelRatio || 1, width = el.clientWidth, height = el.clientHeight;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
+    const size = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (context.canvas.width !== size[0] || context.canvas.height !== size[1])
+      [context.canvas.width, context.canvas.height] = size;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     context.lineJoin = "round";
+  };
+
+  const drawStill = () => {
+    stale = false;
+    clear(still);
+    if (!rings.length) return;
+    const color = model.get("color"), open = model.get("still_open"), moved = grabbed?.moved ? grabbed : null;
+    still.beginPath();
+    rings.forEach((ring, number) => {
+      if (moved?.ring !== number) return line(still, ring, !open);
+      // All edges but those that the drag moves.
+      const [before, after] = neighbours(moved);
+      if (open) {
+        line(still, ring.subarray(0, 2 * moved.index), false);
+        line(still, ring.subarray(2 * moved.index + 2), false);
+      } else if (after <= before) {
+        line(still, ring.subarray(2 * after, 2 * before + 2), false);
+      } else {
+        line(still, [...ring.subarray(2 * after), ...ring.subarray(0, 2 * before + 2)], false);
+      }
+    });
+    stroke(still, "#ffffff", 3.5);
+    stroke(still, color, 1.75);
+    const count = rings.reduce((sum, ring) => sum + ring.length / 2, 0), side = count > MANY ? 5 : 7;
+    still.beginPath();
+    rings.forEach((ring, number) => {
+      for (let i = 0; i < ring.length; i += 2)
+        if (moved?.ring !== number || moved.insert || 2 * moved.index !== i)
+          still.rect(ring[i] - side / 2, ring[i + 1] - side / 2, side, side);
+    });
+    still.fillStyle = "#ffffff";
+    still.fill();
+    stroke(still, color, 1.25);
+  };
+
+  const draw = () => {
+    frame = 0;
+    if (stale) drawStill();
+    clear(moving);
     const color = model.get("color"), open = model.get("still_open");
     if (way) {
-      context.setLineDash([5, 4]);
-      context.beginPath();
-      line(way.points, true);
-      context.globalAlpha = 0.15;
-      context.fillStyle = way.away ? "#d93f3f" : color;
-      context.fill();
-      context.globalAlpha = 1;
-      stroke("#ffffff", 3.5);
-      stroke(way.away ? "#d93f3f" : color, 1.75);
-      context.setLineDash([]);
+      const shade = way.away ? "#d93f3f" : color;
+      moving.setLineDash([5, 4]);
+      moving.beginPath();
+      line(moving, way.points, true);
+      moving.globalAlpha = 0.15;
+      moving.fillStyle = shade;
+      moving.fill();
+      moving.globalAlpha = 1;
+      stroke(moving, "#ffffff", 3.5);
+      stroke(moving, shade, 1.75);
+      moving.setLineDash([]);
     }
-    const now = shown();
-    if (!now.length) return;
-    context.beginPath();
-    for (const ring of now) line(ring, !open);
-    stroke("#ffffff", 3.5);
-    stroke(color, 1.75);
-    if (open && pointer && !grabbed) {
-      const last = now[0];
-      context.beginPath();
-      line([last[last.length - 2], last[last.length - 1], pointer[0], pointer[1]], false);
-      context.setLineDash([5, 4]);
-      stroke(color, 1.5);
-      context.setLineDash([]);
+    if (!rings.length) return;
+    if (grabbed?.moved && rings[grabbed.ring]) {
+      const count = rings[grabbed.ring].length / 2, [before, after] = neighbours(grabbed);
+      const first = !(open && grabbed.index === 0), last = !(open && grabbed.index === count - 1);
+      moving.beginPath();
+      line(moving, [
+        ...(first ? corner(grabbed.ring, before) : []), grabbed.x, grabbed.y,
+        ...(last ? corner(grabbed.ring, after) : []),
+      ], false);
+      stroke(moving, "#ffffff", 3.5);
+      stroke(moving, color, 1.75);
+    } else if (open && pointer && !grabbed) {
+      moving.beginPath();
+      line(moving, [...rings[0].subarray(-2), ...pointer], false);
+      moving.setLineDash([5, 4]);
+      stroke(moving, color, 1.5);
+      moving.setLineDash([]);
     }
-    const count = now.reduce((sum, ring) => sum + ring.length / 2, 0), side = count > MANY ? 5 : 7;
-    context.beginPath();
-    for (const ring of now)
-      for (let i = 0; i < ring.length; i += 2) context.rect(ring[i] - side / 2, ring[i + 1] - side / 2, side, side);
-    context.fillStyle = "#ffffff";
-    context.fill();
-    stroke(color, 1.25);
     const hot = grabbed ? [grabbed.x, grabbed.y] : pointer && under(pointer)?.place;
     if (hot) {
-      context.beginPath();
-      context.arc(hot[0], hot[1], 6.5, 0, 2 * Math.PI);
-      context.fillStyle = color;
-      context.fill();
-      stroke("#ffffff", 1.75);
+      moving.beginPath();
+      moving.arc(hot[0], hot[1], 6.5, 0, 2 * Math.PI);
+      moving.fillStyle = color;
+      moving.fill();
+      stroke(moving, "#ffffff", 1.75);
     }
   };
   const schedule = () => { if (!frame) frame = requestAnimationFrame(draw); };
@@ -161,7 +190,11 @@ function render({ model, el }) {
   // With the space bar or the middle button the picture moves.
   const moves = () => stage.querySelector(".samnb-pointer-listener")?.style.cursor.startsWith("grab");
 
-  const forget = () => { pressed = grabbed = way = null; schedule(); };
+  const forget = () => {
+    pressed = grabbed = way = null;
+    stale = true;
+    schedule();
+  };
 
   const onDown = (e) => {
     const tool = model.get("tool");
@@ -190,6 +223,7 @@ function render({ model, el }) {
       way.points.push(...inside(pointer));
     } else if (pressed === e.pointerId && grabbed) {
       const far = Math.max(Math.abs(pointer[0] - grabbed.start[0]), Math.abs(pointer[1] - grabbed.start[1]));
+      stale = stale || (!grabbed.moved && far >= DRAG);
       grabbed.moved = grabbed.moved || far >= DRAG;
       if (grabbed.moved) [grabbed.x, grabbed.y] = inside(pointer);
     }
@@ -218,11 +252,17 @@ function render({ model, el }) {
 
   const onNews = () => {
     read();
-    if (pressed === null) grabbed = way = null;
+    stale = true;
+    // A drag that goes on belongs to vertices that are no longer there.
+    if (pressed === null || (grabbed && !rings[grabbed.ring])) grabbed = way = null;
     schedule();
   };
   model.on("change:version", onNews);
-  const observer = new ResizeObserver(() => { read(); schedule(); });
+  const observer = new ResizeObserver(() => {
+    read();
+    stale = true;
+    schedule();
+  });
   observer.observe(el);
   read();
   schedule();

@@ -14,12 +14,18 @@ _BASE = """
 .samnb {
   --samnb-accent: #1976d2; --samnb-on-accent: #fff; --samnb-gap: 8px; --samnb-radius: 4px;
   --samnb-bad: var(--jp-error-color1, #c62828);
+  /* JupyterLab's second colour of text is too faint on grey. */
+  --samnb-dim: color-mix(in srgb, var(--samnb-text) 76%, transparent);
   box-sizing: border-box; max-width: 100%; overflow: hidden; margin: 2px; padding: 10px 12px; position: relative;
   border: 1px solid var(--samnb-line); border-radius: 6px; background: var(--samnb-face);
   color: var(--samnb-text); font-family: var(--jp-ui-font-family, system-ui, sans-serif);
   font-size: var(--jp-ui-font-size1, 13px); line-height: 20px;
 }
 [data-jp-theme-light="false"] .samnb { --samnb-accent: #64b5f6; --samnb-on-accent: #10202e; }
+/* JupyterLab's arrow of lists is dark in both themes. */
+[data-jp-theme-light="false"] .samnb select { background-image: url("data:image/svg+xml,%3Csvg \
+xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='none' stroke='%23ddd' stroke-width='2' \
+d='M5 7l4 4 4-4'/%3E%3C/svg%3E"); }
 .samnb .widget-html, .samnb .widget-html-content { margin: 0; height: auto; line-height: 20px; font-size: inherit;
   color: inherit; overflow: hidden; }
 .samnb .widget-html-content { width: 100%; }
@@ -69,7 +75,7 @@ _CONTROLS = """
 .samnb .widget-label { font-size: inherit; color: var(--samnb-dim); }
 .samnb .widget-hslider .widget-label { width: auto; min-width: 0; margin-right: 8px; }
 .samnb .widget-readout { min-width: 34px; }
-.samnb .samnb-tools { gap: 4px 14px; }
+.samnb .samnb-tools { gap: 4px 10px; }
 .samnb .samnb-group { display: flex; flex-flow: row nowrap; flex: none; overflow: hidden; padding: 3px; margin: -3px; }
 .samnb .samnb-group .samnb-button { border-radius: 0; margin-left: -1px; }
 .samnb .samnb-group .samnb-button:first-child { border-radius: var(--samnb-radius) 0 0 var(--samnb-radius);
@@ -104,13 +110,28 @@ _BOARD = """
 .samnb .samnb-stage canvas { pointer-events: none; display: block; object-fit: contain; }
 /* As high as the picture, whatever is in it: a longer list scrolls, and the filmstrip stays where it is. */
 .samnb .samnb-side { gap: 6px; overflow: hidden; padding: 0 3px; contain: size; align-self: stretch; }
+.samnb .samnb-scale { position: absolute; left: 12px; bottom: 10px; z-index: 2; pointer-events: none;
+  line-height: 16px; }
+.samnb .samnb-scale div[style] { border-bottom: 3px solid #fff; color: #fff; text-align: center; font-size: 12px;
+  text-shadow: 0 0 3px #000, 0 0 3px #000; filter: drop-shadow(0 0 1px #000); }
+/* A row of its own only where there is a stack: an empty one would still take its gap. */
+.samnb .samnb-annotator:has(> .samnb-stack.samnb-on) { grid-template: "head head" auto "tools tools" auto
+  "chips chips" auto "stack stack" auto "stage side" auto "film film" auto "foot foot" auto
+  / minmax(0, 1fr) clamp(204px, 25cqw, 300px); }
+.samnb .samnb-annotator > .samnb-stack { grid-area: stack; overflow: hidden; }
+.samnb .samnb-slices { display: flex; flex: 1 1 260px; }
+.samnb .samnb-slice { flex: 1 1 240px; }
+.samnb .samnb-channel .widget-checkbox { flex: 0 1 150px; }
+.samnb .samnb-channel .widget-slider { flex: 1 1 260px; }
 .samnb .samnb-side > * { flex: none; }
 .samnb .samnb-side > :last-child { flex: 0 1 auto; min-height: 60px; }
 @container (max-width: 620px) {
   .samnb .samnb-annotator { grid-template: "head" auto "tools" auto "chips" auto "stage" auto "foot" auto "side" auto
     "film" auto / minmax(0, 1fr); }
+  .samnb .samnb-annotator:has(> .samnb-stack.samnb-on) { grid-template: "head" auto "tools" auto "chips" auto
+    "stack" auto "stage" auto "foot" auto "side" auto "film" auto / minmax(0, 1fr); }
   .samnb .samnb-status .samnb-clip { display: none; }
-  .samnb .samnb-side { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 12px; height: 184px;
+  .samnb .samnb-side { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 12px; height: 216px;
     grid-auto-rows: min-content; }
   .samnb .samnb-side > * { grid-column: 1; }
   .samnb .samnb-side > :last-child { grid-column: 2; grid-row: 1 / span 8; }
@@ -156,12 +177,13 @@ _BOARD = """
 .samnb .samnb-reel { display: flex; flex-flow: row nowrap; align-items: stretch; gap: 2px; overflow: hidden;
   flex: 1 1 0; min-width: 0; }
 .samnb .samnb-reel > .samnb-button { height: 80px; width: 22px; padding: 0; margin: 3px 0; }
-.samnb .samnb-reel-tools { display: flex; flex-flow: column nowrap; gap: 2px; width: 216px; flex: none;
+.samnb .samnb-reel-tools { display: flex; flex-flow: column nowrap; gap: 2px; width: 236px; flex: none;
   padding: 3px 0 0 3px; overflow: visible; }
 .samnb .samnb-reel-tools > * { width: 100%; flex: none; margin: 0; padding: 0; }
 .samnb .samnb-reel-tools .samnb-button { height: 26px; flex: 1 1 auto; }
 .samnb .samnb-reel-find { display: flex; gap: 4px; overflow: visible; }
 .samnb .samnb-reel-find > * { flex: 1 1 0; width: auto; min-width: 0; }
+.samnb .samnb-reel-find > .widget-dropdown { flex: 0 0 142px; }
 .samnb .samnb-reel-tools :is(.widget-text, .widget-dropdown), .samnb .samnb-reel-tools input,
 .samnb .samnb-reel-tools select { height: 26px; min-height: 26px; }
 .samnb .samnb-reel-place { display: flex; align-items: center; gap: 10px; overflow: visible; height: 22px; }
@@ -210,7 +232,8 @@ body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; 
 .samnb:fullscreen { margin: 0; border: 0; border-radius: 0; overflow: hidden auto; }
 
 .samnb .samnb-error-line { display: flex; flex-flow: row nowrap; align-items: flex-start; margin: 6px 0 0;
-  padding: 4px 4px 4px 10px; border-left: 3px solid var(--samnb-bad); background: var(--samnb-sunk); overflow: hidden; }
+  padding: 4px 4px 4px 10px; border-left: 3px solid var(--samnb-bad); background: var(--samnb-face); overflow: hidden;
+  box-shadow: 0 0 0 1px var(--samnb-line); }
 .samnb .samnb-error-line .widget-html { flex: 1 1 0; min-width: 0; color: var(--samnb-bad); }
 .samnb .samnb-error-line .widget-html-content { overflow-wrap: anywhere; }
 

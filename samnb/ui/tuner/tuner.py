@@ -21,6 +21,7 @@ from ...templates.parameters import PARAMETERS, Parameter
 from ...templates.preview import Preview, Sample, samples_of
 from ...templates.report import Sweep
 from ..common import style
+from ..common.accessibility import Accessibility
 from ..common.background import LatestOnlyWorker
 from ..common.closing import close_tree
 from ..common.error_line import ErrorLine, show_errors
@@ -378,6 +379,7 @@ class Tuner(ipywidgets.VBox):
                 self._status,
                 self._error_line,
                 listener,
+                Accessibility(),
             ]
         )
         self.add_class("samnb")

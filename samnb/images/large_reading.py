@@ -1,0 +1,133 @@
+"""Adding a large picture: hashes and an overview, in one pass over its rows; the whole is never in memory.
+
+Its pixel hash is that of any other picture, SHA-256 of a header and the RGB pixels row by row: `PixelHasher` takes them
+band by band. So a file that is stored with other tiles, or compressed otherwise without loss, is the same picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import AnyPath, ImageError, ImageTooLarge
+from .hashing import DECODER_VERSION, content_hash
+from .large import LargePicture, Pixels, averaged, open_large
+from .lazy import is_lazy
+from .opening import open_header
+from .perceptual import compute_perceptual_hash
+
+_BAND_BYTES = 48_000_000
+
+
+class PixelHasher:
+    """`samnb.images.pixel_hash` of a picture whose rows come one band after the other.
+
+    Examples
+    --------
+    >>> from samnb.images import pixel_hash
+    >>> pixels, hasher = np.arange(60, dtype=np.uint8).reshape(4, 5, 3), PixelHasher((4, 5))
+    >>> hasher.update(pixels[:3]), hasher.update(pixels[3:]), hasher.hexdigest() == pixel_hash(pixels)
+    (None, None, True)
+    """
+
+    def __init__(self, size_hw: tuple[int, int]):
+        self._digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|uint8|{size_hw[0]}|{size_hw[1]}|3".encode())
+
+    def update(self, rows: Pixels) -> None:
+        """The next (h, W, 3) rows."""
+        self._digest.update(np.ascontiguousarray(rows).data)
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return self._digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class LargeFile:
+    """A large picture's file, read once.
+
+    Parameters
+    ----------
+    size_hw : (H, W)
+    content_hash, pixel_hash, perceptual_hash : str
+        64 hexadecimal digits each; the perceptual one is of the overview.
+    perceptual_detail : float
+    size_bytes, mtime_ns, inode : int
+        Of the file.
+    overview : (h, w, 3) uint8
+        The whole at `samnb.images.large.overview_level`.
+    """
+
+    path: Path
+    size_hw: tuple[int, int]
+    content_hash: str
+    pixel_hash: str
+    perceptual_hash: str
+    perceptual_detail: float
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    overview: Pixels = field(repr=False)
+
+
+def is_large_file(path: AnyPath) -> bool:
+    """True for a file that `open_large` reads and that has more pixels than can be read whole; by its header."""
+    try:
+        if os.path.isdir(path) or not is_lazy(path):
+            return False
+        with open_header(path):
+            return False
+    except ImageTooLarge:
+        return True
+    except ImageError:
+        return False  # whoever reads it says what is wrong
+
+
+def read_large(path: AnyPath) -> LargeFile:
+    """Hash a large picture and make its overview. Raises `ImageError`."""
+    status = os.stat(path)
+    picture = open_large(path)
+    try:
+        pixel_hash, overview = scan(picture)
+    finally:
+        picture.close()
+    perceptual = compute_perceptual_hash(Image.fromarray(overview))
+    return LargeFile(
+        path=Path(path),
+        size_hw=picture.size_hw,
+        content_hash=content_hash(path),
+        pixel_hash=pixel_hash,
+        perceptual_hash=perceptual.hex,
+        perceptual_detail=perceptual.detail,
+        size_bytes=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        inode=status.st_ino,
+        overview=overview,
+    )
+
+
+def scan(picture: LargePicture) -> tuple[str, Pixels]:
+    """The pixel hash of a picture and its overview, in one pass."""
+    hasher, level = PixelHasher(picture.size_hw), picture.overview_level
+    rows = max(1, _BAND_BYTES // (3 * picture.size_hw[1]) >> max(level, 9)) << max(level, 9)
+    shrunk = []
+    for band in _read_ahead(picture.rows(rows)):
+        hasher.update(band)
+        shrunk.append(averaged(band, level))
+    return hasher.hexdigest(), np.concatenate(shrunk)
+
+
+def _read_ahead(bands: Iterator[Pixels]) -> Iterator[Pixels]:
+    """The same, the next one decoded while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, bands, None)
+        while (band := coming.result()) is not None:
+            coming = pool.submit(next, bands, None)
+            yield band

@@ -1,0 +1,108 @@
+"""A whole job in a terminal: shards, templates, review figures, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import samnb.session
+from samnb.cli import main
+from samnb.session import Session
+from tests.support.numpy_model import NumpyModel
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A session with ten pictures of a red square, one of them annotated."""
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel(seconds=0.01))
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(10):
+        pixels = np.full((160, 160, 3), 120, np.uint8)
+        pixels[20 + number : 70 + number, 20 + 5 * number : 70 + 5 * number] = (220, 30, 30)
+        Image.fromarray(pixels).save(pictures / f"{number}.png")
+    with Session(tmp_path / "session") as session:
+        session.add(pictures, show=False)
+        session.accept(session.predict("0.png", points=[(45, 45)]), category="red")
+    return str(tmp_path / "session")
+
+
+def test_the_shards_of_an_array_job_do_all_and_each_its_own(
+    folder: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["template", "make", folder, "red", "--set", "min_score=0.3"]) == 0
+    assert main(["template", "list", folder]) == 0
+    assert "red v1: match_all" in capsys.readouterr().out
+    images = []
+    for index in range(3):
+        monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", str(index))
+        monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_SIZE", "3")
+        assert main(["prewarm", folder, "--shard", "auto"]) == 0
+        assert main(["apply", folder, "red", "--shard", "auto"]) == 0
+        encoded, applied = capsys.readouterr().out.splitlines()
+        assert encoded.startswith(f"samnb prewarm shard {index}/3 done: ")
+        assert applied.startswith(f"samnb apply shard {index}/3 done: ")
+        assert "0 failed" in encoded
+        images.append(int(encoded.split(": ")[1].split()[0]))
+    assert sum(images) == 10
+    assert main(["template", "apply", folder, "red"]) == 0
+    assert "0 computed, 10 skipped" in capsys.readouterr().out
+    assert main(["review", folder, "--template", "red", "--json"]) == 0
+    assert sum(json.loads(capsys.readouterr().out)["categories"]["red"].values()) == 9
+    with Session(folder) as session:
+        session.reject(next(one for one in session.annotations() if one.source != "hand"))
+    assert main(["review", folder]) == 0
+    assert "1 rejected" in capsys.readouterr().out
+
+
+def test_a_template_travels_as_a_file(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["template", "make", folder, "red", "--category", "red", "--strategy", "match"])
+    assert main(["template", "save", folder, "red", str(tmp_path / "red.json")]) == 0
+    other = str(tmp_path / "other")
+    Session(other).close()
+    capsys.readouterr()
+    assert main(["template", "list", other]) == 0
+    assert "No templates" in capsys.readouterr().out
+    assert main(["template", "load", other, str(tmp_path / "red.json")]) == 0
+    assert "red v1: match," in capsys.readouterr().out
+    assert main(["apply", other, "blue"]) == 1
+
+
+def test_a_failed_image_and_a_wrong_shard_have_their_status(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    next(Path(folder).parent.glob("pictures/7.png")).write_bytes(b"no picture")
+    assert main(["prewarm", folder]) == 1
+    written = capsys.readouterr()
+    assert "7.png" in written.err
+    assert "1 failed" in written.out
+    with pytest.raises(SystemExit) as ended:
+        main(["prewarm", folder, "--shard", "9/9"])
+    assert ended.value.code == 2
+    assert "expected 0/9 to 8/9" in capsys.readouterr().err
+
+
+def test_sigterm_ends_it_and_keeps_what_was_done(
+    folder: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = NumpyModel(seconds=0.2)
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: model)
+
+    def terminate() -> None:
+        wait_until("it has begun", lambda: model.encodes > 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=terminate)
+    thread.start()
+    assert main(["prewarm", folder]) == 130
+    thread.join()
+    line = capsys.readouterr().out
+    assert line.startswith("samnb prewarm stopped: 10 images")
+    assert main(["prewarm", folder]) == 0
+    assert model.encodes == 9  # the example was encoded before

@@ -1,0 +1,217 @@
+"""Layouts of several packages, and by hand: what a session shows is what the package reads, mapped as stated."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pydicom
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian, JPEGExtended12Bit, RLELossless, generate_uid
+
+import samnb
+from samnb.errors import ImageUnreadable
+from samnb.images import pixel_hash, read_picture, read_pixels
+from samnb.images.lazy import PixelSize, Region, StackAxis, View, open_source
+
+from .test_tiff import values_of
+
+H, W = 37, 53
+SHAPES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "grey": ((H, W), {"photometric": "minisblack"}),
+    "white is zero": ((H, W), {"photometric": "miniswhite"}),
+    "rgb": ((H, W, 3), {"photometric": "rgb"}),
+    "rgb in planes": ((3, H, W), {"photometric": "rgb", "planarconfig": "separate"}),
+    "pages": ((3, H, W), {"photometric": "minisblack", "metadata": None}),
+    "five planes": ((5, H, W), {"photometric": "minisblack", "planarconfig": "separate"}),
+    "five channels": ((H, W, 5), {"photometric": "minisblack", "planarconfig": "contig"}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_shown_is_what_tifffile_reads_mapped_as_stated(tmp_path: Path, shape: str, dtype: str) -> None:
+    size, options = SHAPES[shape]
+    for compression, order, tile in ((None, "<", None), ("zlib", ">", None), ("lzw", "<", (16, 32))):
+        file = tmp_path / f"{compression}.tif"
+        layout: dict[str, Any] = {"compression": compression, "byteorder": order, "tile": tile}
+        tifffile.imwrite(file, values_of(size, dtype), predictor=compression is not None, **layout, **options)
+        known = tifffile.imread(file, key=0)
+        known = known[..., None] if known.ndim == 2 else known
+        known = np.moveaxis(known, 0, -1) if "planes" in shape else known
+        with open_source(file) as source:
+            mapping = View().mapping(source)
+        shown = read_pixels(file).astype(int)
+        np.testing.assert_allclose(shown, _by_the_formula(known, mapping), atol=1)
+
+
+def _by_the_formula(known: np.ndarray, mapping: Any) -> np.ndarray:
+    total = np.zeros((*known.shape[:2], 3))
+    for one in mapping.channels:
+        bright = np.clip((known[..., one.index].astype(float) - one.low) / (one.high - one.low), 0, 1)
+        color = [int(one.color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        total += bright[..., None] * color
+    return np.clip(total, 0, 1) * 255
+
+
+def dicom(path: Path, values: np.ndarray, **tags: Any) -> Path:
+    about = pydicom.dataset.FileMetaDataset()
+    about.TransferSyntaxUID = ExplicitVRLittleEndian
+    about.MediaStorageSOPClassUID = tags.get("SOPClassUID", "1.2.840.10008.5.1.4.1.1.2")
+    about.MediaStorageSOPInstanceUID = generate_uid()
+    data = pydicom.Dataset()
+    data.file_meta = about
+    colour = values.ndim >= 3 and values.shape[-1] == 3
+    data.Rows, data.Columns = values.shape[-3:-1] if colour else values.shape[-2:]
+    frames = values.ndim - (3 if colour else 2)
+    if frames:
+        data.NumberOfFrames = values.shape[0]
+    data.SamplesPerPixel = 3 if colour else 1
+    data.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
+    if colour:
+        data.PlanarConfiguration = 0
+    data.BitsAllocated = data.BitsStored = 8 * values.dtype.itemsize
+    data.PixelRepresentation = int(values.dtype.kind == "i")
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.HighBit = data.BitsStored - 1
+    data.PixelData = values.tobytes()
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [
+        *((dtype, shape) for dtype in ("uint8", "uint16", "int16") for shape in ((H, W + 1), (3, H, W + 1))),
+        *(("uint8", shape) for shape in ((H, W + 1, 3), (2, H, W + 1, 3))),
+    ],
+)
+def test_dicom_is_read_as_pydicom_reads_it(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    file = dicom(tmp_path / "a.dcm", values_of(shape, dtype), PixelSpacing=[0.5, 0.25])
+    known = pydicom.pixels.pixel_array(pydicom.dcmread(file))
+    with open_source(file) as source:
+        about = source.description
+        assert (about.dtype, about.pixel_size) == (dtype, PixelSize(250, 500))
+        last = {"frame": about.slices - 1} if about.stack else {}
+        expected = known[-1] if about.stack else known
+        expected = expected if expected.ndim == 3 else expected[..., None]
+        np.testing.assert_array_equal(source.read(at=last), expected)
+        np.testing.assert_array_equal(source.read(at=last, region=Region(3, 5, 7, 9)), expected[3:10, 5:14])
+
+
+def test_dicom_is_shown_by_its_window_and_its_stated_bits(tmp_path: Path) -> None:
+    values = values_of((H, W + 1), "uint16") % 4096
+    about = {"BitsStored": 12, "RescaleSlope": 2, "RescaleIntercept": -1000}
+    file = dicom(tmp_path / "a.dcm", values, WindowCenter=1000, WindowWidth=2000, **about)
+    shown = read_pixels(file)[..., 0].astype(float)
+    np.testing.assert_allclose(shown, np.clip((values * 2.0 - 1000) / 2000, 0, 1) * 255, atol=1)
+    file = dicom(tmp_path / "b.dcm", values, PhotometricInterpretation="MONOCHROME1", **about)
+    np.testing.assert_allclose(read_pixels(file)[..., 0], 255 - values / 4095 * 255, atol=1)
+    with samnb.Session(tmp_path / "s") as session:
+        report = session.add(tmp_path, show=False)
+        assert report.added == 2
+        assert "4095..0" in str(report)
+        assert session.predict("a.dcm", points=[(5, 5)]).masks.shape[1:] == (H, W + 1)
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6"}, "slide"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE"),
+    ],
+)
+def test_dicom_that_no_channel_shows_is_refused_by_name(tmp_path: Path, tags: dict[str, Any], reason: str) -> None:
+    file = dicom(tmp_path / "a.dcm", values_of((H, W + 1), "uint8"), **tags)
+    with pytest.raises(ImageUnreadable, match=reason):
+        read_pixels(file)
+
+
+def test_compressed_dicom(tmp_path: Path) -> None:
+    values = values_of((H, W + 1), "uint16")
+    data = pydicom.dcmread(dicom(tmp_path / "a.dcm", values))
+    data.compress(RLELossless, generate_instance_uid=False)
+    data.save_as(tmp_path / "rle.dcm")
+    np.testing.assert_array_equal(open_source(tmp_path / "rle.dcm").read()[..., 0], values)
+    data.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    data.save_as(tmp_path / "wrong.dcm")
+    with pytest.raises(ImageUnreadable, match=r"wrong\.dcm"):
+        read_pixels(tmp_path / "wrong.dcm")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_ome_zarr_is_read_as_zarr_reads_it(tmp_path: Path, version: int) -> None:
+    values = values_of((2, 3, 4, H, W), "uint16")
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=version)
+    for number, part in enumerate((values, values[..., ::2, ::2])):
+        group.create_array(str(number), data=part, chunks=(1, 1, 1, 16, 16))
+    kinds = {"t": "time", "c": "channel"}
+    axes = [{"name": name, "type": kinds.get(name, "space"), "unit": "nanometer"} for name in "tczyx"]
+    scales = [[1, 1, 2000, 500, 250], [1, 1, 2000, 1000, 500]]
+    datasets = [
+        {"path": str(number), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+        for number, scale in enumerate(scales)
+    ]
+    channels = [{"label": f"dye {n}", "color": "00FF00", "window": {"start": 0, "end": 900}} for n in range(3)]
+    meta = {"multiscales": [{"axes": axes, "datasets": datasets}], "omero": {"channels": channels}}
+    group.attrs.update(meta if version == 2 else {"ome": {"version": "0.5", **meta}})
+    with open_source(tmp_path / "a.zarr") as source:
+        about = source.description
+        assert about.stack == (StackAxis("t", 2), StackAxis("z", 4))
+        assert about.pixel_size == PixelSize(0.25, 0.5, 2.0)
+        assert [level.scale for level in about.levels] == [1.0, pytest.approx(2, abs=0.05)]
+        assert (about.channels[1].name, about.channels[1].high) == ("dye 1", 900)
+        read = source.read(level=1, at={"t": 1, "z": 3}, channels=[2], region=Region(2, 3, 5, 7))
+        np.testing.assert_array_equal(read[..., 0], values[1, 2, 3, ::2, ::2][2:7, 3:10])
+    with samnb.Session(tmp_path / "s") as session:
+        assert session.add(tmp_path, stack="z", show=False).added == 4  # a folder with a picture that is a folder
+
+
+def test_zarr_without_a_picture_is_refused_by_name(tmp_path: Path) -> None:
+    plate = zarr.open_group(tmp_path / "plate.zarr", mode="w", zarr_format=2)
+    plate.attrs["plate"] = {"wells": [{"path": "A/1"}]}
+    zarr.open_group(tmp_path / "empty.zarr", mode="w")
+    with pytest.raises(ImageUnreadable, match="A/1"):
+        open_source(tmp_path / "plate.zarr")
+    with pytest.raises(ImageUnreadable, match="multiscales"):
+        open_source(tmp_path / "empty.zarr")
+
+
+def test_heic_has_the_pixels_that_pillow_heif_reads(tmp_path: Path) -> None:
+    picture = Image.fromarray(values_of((64, 80, 3), "uint8"))
+    pillow_heif.from_pillow(picture).save(tmp_path / "a.heic", quality=90)
+    known = np.asarray(pillow_heif.open_heif(tmp_path / "a.heic").to_pillow())
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.heic"), known)
+    assert read_picture(tmp_path / "a.heic").pixel_hash == pixel_hash(known)
+
+
+def test_a_tiff_by_hand_with_a_planar_16_bit_strip_each(tmp_path: Path) -> None:
+    """Big-endian, two planes, one strip each, written byte by byte."""
+    planes = values_of((2, 4, 6), "uint16")
+    entries = [
+        *((256, 3, 1, 6), (257, 3, 1, 4), (259, 3, 1, 1), (262, 3, 1, 1)),
+        *((277, 3, 1, 2), (278, 3, 1, 4), (284, 3, 1, 2)),
+    ]
+    start = 8 + 2 + 12 * (len(entries) + 4) + 4
+    offsets, data = start + 24, start + 40
+    body = [struct.pack(">HHI", tag, kind, count) + struct.pack(">HH", value, 0) for tag, kind, count, value in entries]
+    body.append(struct.pack(">HHIHH", 258, 3, 2, 16, 16))
+    body.append(struct.pack(">HHII", 273, 4, 2, offsets))
+    body.append(struct.pack(">HHII", 279, 4, 2, offsets + 8))
+    body.append(struct.pack(">HHIHH", 338, 3, 1, 0, 0))
+    body.sort(key=lambda entry: struct.unpack(">H", entry[:2])[0])
+    content = b"MM\0*" + struct.pack(">I", 8) + struct.pack(">H", len(body)) + b"".join(body) + struct.pack(">I", 0)
+    content = content.ljust(offsets, b"\0") + struct.pack(">4I", data, data + 48, 48, 48)
+    content = content.ljust(data, b"\0") + planes.astype(">u2").tobytes()
+    (tmp_path / "hand.tif").write_bytes(content)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "hand.tif"), planes)
+    with open_source(tmp_path / "hand.tif") as source:
+        np.testing.assert_array_equal(source.read(), np.moveaxis(planes, 0, -1))
+        np.testing.assert_array_equal(source.read(channels=[1], region=Region(1, 2, 2, 3))[..., 0], planes[1, 1:3, 2:5])

@@ -1,0 +1,137 @@
+"""The annotator on a stack: sliders, copies from slice to slice, channels and limits, the scale bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from samnb import Session
+from samnb.ui.annotator.scale_bar import round_length
+
+SLICES, H, W = 5, 60, 80
+
+
+@pytest.fixture
+def values() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 4000, (SLICES, 2, H, W), dtype=np.uint16)
+
+
+@pytest.fixture
+def session(tmp_path: Path, values: np.ndarray) -> Iterator[Session]:
+    about = {"axes": "ZCYX", "unit": "um"}
+    tifffile.imwrite(tmp_path / "plate.tif", values, imagej=True, resolution=(2, 2), metadata=about)
+    with Session(tmp_path / "session") as opened:
+        opened.add(tmp_path / "plate.tif", stack="z", show=False)
+        mask = np.zeros((H, W), bool)
+        mask[10:40, 10:50] = True
+        opened.accept_mask("plate.tif[z=0]", mask, category="cell")
+        yield opened
+
+
+@pytest.fixture
+def annotator(session: Session) -> Iterator[Any]:
+    shown = session.annotate("plate.tif[z=0]")
+    shown.wait()
+    yield shown
+    assert shown.error == ""
+    shown.close()
+
+
+def test_the_slider_moves_through_the_stack(annotator: Any) -> None:
+    bar = annotator._layout.stack_bar
+    assert list(bar.sliders) == ["z"]
+    assert (bar.sliders["z"].max, bar.layout.display) == (SLICES - 1, None)
+    bar.sliders["z"].value = 3
+    assert annotator.image.filename == "plate.tif[z=3]"
+    annotator.previous()
+    assert bar.sliders["z"].value == 2
+
+
+def test_copies_go_to_the_next_slice_and_through_the_stack(annotator: Any, session: Session) -> None:
+    annotator.copy_to_next_slice()
+    assert annotator.image.filename == "plate.tif[z=1]"
+    assert [a.category for a in annotator.annotations] == ["cell"]
+    annotator.copy_through()
+    counts = [len(session.annotations(image=f"plate.tif[z={z}]")) for z in range(SLICES)]
+    assert counts == [1] * SLICES
+    annotator.undo()
+    assert [len(session.annotations(image=f"plate.tif[z={z}]")) for z in range(SLICES)] == [1, 1, 0, 0, 0]
+    annotator.redo()
+    assert len(annotator.annotations) == 1
+    annotator.undo()
+    annotator.undo()
+    assert len(session.annotations()) == 1
+    annotator.go_to_slice("z", SLICES - 1)
+    annotator.copy_to_next_slice()
+    assert annotator.status == "this is the last slice"
+
+
+def test_what_is_shown_changes_at_once_and_what_is_encoded_on_use(
+    annotator: Any, session: Session, values: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(annotator._layout.stage, "replace_picture", shown.append)
+    before = session.image("plate.tif[z=0]")
+    annotator.open_channels()
+    annotator.wait()
+    panel = annotator._layout.stack_bar.panel
+    assert [row[0].description for row in panel.rows] == ["channel 0", "channel 1"]
+    panel.rows[0][2].value = (1000, 2000)
+    panel.rows[1][0].value = False
+    annotator.wait()
+    expected = np.zeros((H, W, 3), np.uint8)
+    expected[..., 0] = (np.clip((values[0, 0].astype(float) - 1000) / 1000, 0, 1) * 255).round()
+    np.testing.assert_allclose(shown[-1].astype(int), expected, atol=1)
+    assert session.image("plate.tif[z=0]") == before
+    annotator.use_view(panel.mapping)
+    annotator.wait()
+    now = session.image("plate.tif[z=0]")
+    assert now.pixel_hash != before.pixel_hash
+    assert now.id == before.id
+    assert len(session.annotations(image=now)) == 1
+    np.testing.assert_allclose(session.pixels(now).astype(int), expected, atol=1)
+    assert {str(session.mapping(image)) for image in session.images()} == {str(panel.mapping)}
+    annotator.go_to_slice("z", 2)
+    np.testing.assert_array_equal(annotator.session.pixels(annotator.image)[..., 1], 0)
+
+
+def test_the_scale_bar_is_as_long_as_it_says(annotator: Any, session: Session) -> None:
+    stage = annotator._layout.stage
+    assert "µm" in stage.scale_bar.value
+    um, pixels = _read(stage.scale_bar.value)
+    assert pixels / stage.view.scale * 0.5 == pytest.approx(um, rel=0.01)
+    annotator.zoom_in()
+    closer, width = _read(stage.scale_bar.value)
+    assert width / stage.view.scale * 0.5 == pytest.approx(closer, rel=0.01)
+    session.set_pixel_size(2.0)
+    annotator.show("plate.tif[z=1]")
+    um, pixels = _read(stage.scale_bar.value)
+    assert pixels / stage.view.scale * 2.0 == pytest.approx(um, rel=0.01)
+
+
+def _read(text: str) -> tuple[float, float]:
+    width = float(text.partition("width:")[2].partition("px")[0])
+    number, unit = text.partition(">")[2].partition("<")[0].split()
+    return float(number) * {"nm": 1e-3, "µm": 1.0, "mm": 1e3}[unit], width
+
+
+@pytest.mark.parametrize("longest", [0.0137, 1.0, 3.3, 71.0, 200.0, 9e7])
+def test_a_round_length_is_the_longest_that_fits(longest: float) -> None:
+    found = round_length(longest)
+    assert found <= longest * 1.001 < 2.6 * found
+    digits = f"{found:e}".partition("e")[0].rstrip("0").rstrip(".")
+    assert digits in ("1", "2", "5")
+
+
+def test_other_pictures_have_neither_bar_nor_scale(tmp_path: Path) -> None:
+    with Session(tmp_path / "plain") as plain:
+        plain.add(np.zeros((30, 40, 3), np.uint8), show=False)
+        shown = plain.annotate()
+        assert shown._layout.stack_bar.layout.display == "none"
+        assert shown._layout.stage.scale_bar.value == ""
+        shown.close()
