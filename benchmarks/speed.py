@@ -1,7 +1,6 @@
 """How long a picture of one megapixel takes to encode, and a click on it to decode: tiny beside vit_b.
 
-`tiny_plain` is tiny with its decoder's layers run as they are written and masks scaled by torch: what the fused decoder
-is measured against.
+`tiny_earlier` is the net that shipped until version 0.2.
 
     python -m benchmarks.speed [--rounds 5] [--checkpoint sam_vit_b_01ec64.pth] [--no-vit-b] [--json F]
 
@@ -21,10 +20,10 @@ from statistics import median
 import numpy as np
 
 from samnb.models import Model, load_model
-from samnb.models.sam.model import SamModel
 from samnb.prompts import Prompt
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
+EARLIER = Path(__file__).parents[1] / "training" / "earlier_weights" / "tiny.safetensors"
 CLICKS = 9
 
 
@@ -61,13 +60,6 @@ def measure(models: dict[str, Model], rounds: int) -> dict[str, dict[str, float]
     }
 
 
-def tiny_models() -> dict[str, Model]:
-    """The embedded model, and the same without what was done for its speed."""
-    fused = load_model("tiny")
-    assert isinstance(fused, SamModel)
-    return {"tiny": fused, "tiny_plain": SamModel(fused.info, fused.weights, fused.config, fast_decoder=False)}
-
-
 def random_vit_b(folder: Path) -> Path:
     """Write a vit_b of random weights."""
     import torch
@@ -88,7 +80,10 @@ def main() -> None:
     parser.add_argument("--no-vit-b", action="store_true", help="tiny alone: seconds instead of minutes")
     parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    models = tiny_models()
+    models = {
+        "tiny": load_model("tiny", device="cpu"),
+        "tiny_earlier": load_model("tiny", checkpoint=EARLIER, device="cpu"),
+    }
     with tempfile.TemporaryDirectory() as folder:
         if not arguments.no_vit_b:
             checkpoint = arguments.checkpoint or random_vit_b(Path(folder))
