@@ -3,6 +3,7 @@
 import asyncio
 import io
 import itertools
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +23,12 @@ from samnb.ui.annotator.category_palette import Chip, Palette
 from samnb.ui.annotator.filmstrip import Filmstrip
 from samnb.ui.annotator.image_list import ImageList
 from samnb.ui.annotator.layout import AnnotatorActions, AnnotatorLayout
+from samnb.ui.annotator.page import Page
 from samnb.ui.annotator.shapes import Shape
 from samnb.ui.annotator.side_panel import Candidates
 from samnb.ui.annotator.snapshot import Snapshot, draw_snapshot, show_with_snapshot
 from samnb.ui.common import style
+from samnb.ui.common.stylesheet import CSS
 from samnb.ui.common.thumbnails import BLANK, Thumbnails, mask_thumbnail, read_thumbnail
 
 
@@ -579,3 +582,18 @@ def test_where_it_cannot_be_hidden_the_still_picture_is_part_of_the_widgets_outp
 
 def test_the_documentation_has_the_table_of_keys():
     assert keys.as_markdown() in (Path(__file__).parents[2] / "docs" / "annotator.md").read_text(encoding="utf-8")
+
+
+def test_what_the_page_cannot_do_is_said():
+    said = []
+    page = Page(said.append)
+    page._on_message(page, {"say": "this front end opens no tabs"}, [])
+    assert said == ["this front end opens no tabs"]
+
+
+def test_buttons_are_large_enough_for_fingers():
+    coarse = CSS[CSS.index("(pointer: coarse)") :]
+    coarse = coarse[: coarse.index("\n}")]
+    sizes = [int(size) for size in re.findall(r"(?:height|width): (\d+)px", coarse)]
+    assert min(sizes) >= 32
+    assert ".samnb-button.samnb-plain" in coarse

@@ -231,3 +231,17 @@ def test_n_goes_through_the_unsure_ones_and_on(session):
     annotator.approve()
     assert "no unsure find is selected" in annotator.status
     annotator.close()
+
+
+def test_showing_it_decodes_no_mask(tmp_path):
+    with Session(tmp_path / "session") as session:
+        session.add(np.zeros((60, 80, 3), np.uint8), dataset="monday", show=False)
+        mask = np.zeros((60, 80), bool)
+        mask[10:20, 10:20] = True
+        for _ in range(3):
+            session.accept_mask(session.images()[0], mask, category="coin")
+        annotator = Annotator(session)
+        annotator.wait()
+        assert annotator._repr_mimebundle_()["image/png"]
+        assert all("mask" not in vars(annotation) for annotation in annotator.annotations)
+        annotator.close()

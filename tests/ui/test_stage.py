@@ -481,3 +481,22 @@ def test_a_large_picture_is_there_at_once_coarse_and_then_sharp(stage):
     stage.zoom(8)
     stage.wait()
     assert stage._background._part.raster.view == stage.view
+
+
+def test_two_fingers_zoom_around_their_middle_and_move_the_picture(stage):
+    stage.show_picture(np.zeros((600, 800, 3), np.uint8))
+    stage._on_events([{"event": "size", "width": 800, "height": 600, "ratio": 1}])
+    held = stage.view.to_image(0.25, 0.5)
+    stage._on_events([{"event": "pinch", "factor": 3, "x": 0.25, "y": 0.5, "dx": 0, "dy": 0}])
+    assert stage.view.zoom == pytest.approx(3)
+    assert stage.view.to_image(0.25, 0.5) == pytest.approx(held, abs=1)
+    stage._on_events([{"event": "pinch", "factor": 1, "x": 0.5, "y": 0.5, "dx": 0.1, "dy": 0}])
+    assert stage.view.to_image(0.35, 0.5) == pytest.approx(held, abs=1)
+
+
+def test_a_stage_of_any_shape_shows_the_whole_picture_in_its_middle(stage):
+    stage.show_picture(np.zeros((600, 800, 3), np.uint8))
+    stage._on_events([{"event": "size", "width": 1600, "height": 300, "ratio": 2}])
+    assert (stage.canvas.width, stage.canvas.height) == (3200, 600)
+    assert stage.view.to_stage(400, 300) == pytest.approx((800, 150))
+    assert stage.view.scale == pytest.approx(0.5)

@@ -9,7 +9,7 @@ import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ...images import encode_png, thumbnail
+from ...images import encode_png
 from ..common import style
 from ..common.background import LatestOnlyWorker
 from ..common.closing import close_tree
@@ -415,8 +415,9 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
-        # For pages without a kernel, such as a notebook on a code hosting site: the widget as a picture.
-        picture = encode_png(thumbnail(self.snapshot(), style.PICTURE_SIZE[0]))
+        # For pages without a kernel, such as a notebook on a code hosting site: the widget as a picture. From outlines:
+        # the masks of thousands of annotations on a large picture take seconds and gigabytes.
+        picture = encode_png(self._renderer.snapshot())
         return {**bundle, "text/plain": repr(self), "image/png": b64encode(picture).decode()}
 
     def _ipython_display_(self) -> None:

@@ -1,0 +1,71 @@
+"""From object to object in a real page: accept on the next, the same again, unsure finds, states, a held key, a map."""
+
+import pytest
+
+from .hand import Hand
+from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
+
+pytestmark = pytest.mark.browser
+
+CELLS = [
+    'import samnb\nsession = samnb.Session("flow")\nsession.add("photos", dataset="monday", show=False)',
+    FAKE_MODEL,
+    "session.add_attribute('occluded')\nannotator = session.annotate(dataset='monday')\nannotator",
+]
+
+
+def test_from_object_to_object(notebook, lab):
+    write_photos(lab.root / "photos", crops=2)
+    notebook.open("flow.ipynb", CELLS)
+    notebook.wait_until_run(seconds=120)
+    hand = Hand(notebook)
+
+    # A new box accepts the mask before it; the same again takes the pointer's place.
+    hand.press("o")
+    hand.drag(COIN[0] - 30, COIN[1] - 30, COIN[0] + 30, COIN[1] + 30)
+    hand.until(r"score 0\.94")
+    hand.page.get_by_role("button", name="occluded").click()
+    hand.drag(OTHER_COIN[0] - 30, OTHER_COIN[1] - 30, OTHER_COIN[0] + 30, OTHER_COIN[1] + 30)
+    hand.until("annotations · 1")
+    hand.page.mouse.move(*hand.place(60, 60))
+    hand.page.keyboard.press("r")
+    hand.until("annotations · 2")
+    hand.until(r"score 0\.94")
+
+    # Held, a key shows the picture alone.
+    masks = hand.settled_colours()
+    hand.page.keyboard.down("x")
+    hand.until_colours("the picture alone", lambda now: now["orange"] + now["blue"] < 60)
+    hand.page.keyboard.up("x")
+    hand.until_colours(
+        "the masks again", lambda now: now["orange"] + now["blue"] > 0.9 * (masks["orange"] + masks["blue"])
+    )
+
+    # Done accepts the last one, and shows the next image; there the state is said.
+    hand.press("m")
+    hand.until("2 / 3 · 1 annotated · 1 done")
+    hand.press("ArrowLeft")
+    hand.until("1 / 3 ")
+    assert notebook.ask("[a.attributes for a in session.annotations()]") == "[{'occluded': True}, {}, {}]"
+
+    # An unsure find is accepted where it is.
+    notebook.ask(
+        "session.catalog.update_annotation(session.annotations()[0].id, review='unsure') and session.changes.emit()"
+    )
+    hand.until(r"\? object")
+    hand.press("n")
+    hand.until("unsure: object")
+    hand.press("Enter")
+    hand.until("0 unsure left here")
+
+    # Zoomed, a map shows where, and leads elsewhere.
+    map_of_it = hand.page.locator(".samnb-map")
+    assert not map_of_it.is_visible()
+    for _ in range(3):
+        hand.press("+")
+    map_of_it.wait_for(state="visible")
+    box = map_of_it.bounding_box()
+    hand.page.mouse.click(box["x"] + 2, box["y"] + 2)
+    wanted = "annotator._layout.stage.view.visible[:2]"
+    hand.notebook.page.wait_for_timeout(300)
+    assert notebook.ask(f"[round(v) for v in {wanted}]") == "[0, 0]"
