@@ -27,7 +27,7 @@ from .errors import UnknownName
 from .prompts import Prompt
 
 if TYPE_CHECKING:
-    from .models.sam.model import SamModel
+    from .models.sam.model import SamConfig, SamModel
 
 __all__ = ["BenchReport", "Comparison", "bench"]
 
@@ -95,7 +95,7 @@ class BenchReport:
 
 
 def bench(
-    model: str = "tiny",
+    model: str = "mobile_sam",
     *,
     checkpoint: str | os.PathLike[str] | None = None,
     rounds: int = 3,
@@ -107,9 +107,9 @@ def bench(
     Parameters
     ----------
     model : str
-        "tiny", "vit_b", "vit_l", "vit_h", "mobile_sam".
+        "vit_b", "vit_l", "vit_h", "mobile_sam"; "tiny" with a file of its earlier net.
     checkpoint : path, optional
-        Its weights; ``"random"``: made here, the work is the same. None: those installed.
+        Its weights; ``"random"``: made here, the work is the same. None: those installed, else random ones.
     rounds : int
         Turns of each side; the first one more, to warm up, is not counted.
     pictures : int
@@ -125,14 +125,15 @@ def bench(
         Its weights are not on this machine.
     """
     from .models import load_model
+    from .models.registry import REGISTRY, installed
     from .models.sam.model import SamModel
 
+    if checkpoint is None and model in _plans() and installed(REGISTRY[model].info) is None:
+        checkpoint = "random"
     with _weights(model, checkpoint) as path:
         one = load_model(model, checkpoint=path, device="cpu")
         if not isinstance(one, SamModel):
-            raise UnknownName(
-                "model with a SamPredictor to compare with", model, ["tiny", "vit_b", "vit_l", "vit_h", "mobile_sam"]
-            )
+            raise UnknownName("model with a SamPredictor to compare with", model, _plans())
         predictor = _reference(one)
         drawn = _pictures(pictures)
         comparisons = []
@@ -150,6 +151,14 @@ def bench(
 # -- both sides ----------------------------------------------------------------------------------------
 
 
+def _plans() -> dict[str, Callable[[], SamConfig]]:
+    """How the models that have a reference are built, by name."""
+    from .models.sam import mobile_sam, variants
+
+    plans = {info.name: partial(variants.sam_config, info.name) for info in variants.MODELS}
+    return plans | {"mobile_sam": mobile_sam.sam_config}
+
+
 @contextmanager
 def _weights(model: str, checkpoint: str | os.PathLike[str] | None) -> Iterator[str | os.PathLike[str] | None]:
     """The checkpoint; for "random" one that is made here and gone afterwards."""
@@ -158,11 +167,7 @@ def _weights(model: str, checkpoint: str | os.PathLike[str] | None) -> Iterator[
         return
     import torch
 
-    from .models.sam import mobile_sam, variants
-
-    plans = {info.name: partial(variants.sam_config, info.name) for info in variants.MODELS} | {
-        "mobile_sam": mobile_sam.sam_config
-    }
+    plans = _plans()
     if model not in plans:
         raise UnknownName("model that can be made with random weights", model, plans)
     plan = plans[model]()

@@ -11,6 +11,7 @@ import samnb.bench
 from samnb.bench import BenchReport, Comparison, bench
 from samnb.cli import main
 from samnb.errors import CheckpointMissing, UnknownName
+from tests.support.earlier_tiny import EARLIER_TINY
 
 
 @pytest.fixture
@@ -21,11 +22,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_tiny_beside_the_reference(
+def test_the_earlier_tiny_beside_the_reference(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["bench", "--rounds", "1", "--pictures", "2"]) == 0
+    assert main(["bench", "tiny", "--checkpoint", str(EARLIER_TINY), "--rounds", "1", "--pictures", "2"]) == 0
     told = capsys.readouterr().out
     report = json.loads((tmp_path / "samnb-bench-tiny.json").read_text())
     assert len(report["comparisons"]) == 5
@@ -77,6 +78,8 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SAMNB_CHECKPOINTS", str(tmp_path))
     with pytest.raises(UnknownName, match="random weights"):
         bench("tiny", checkpoint="random")
+    with pytest.raises(UnknownName, match=r"SamPredictor.*'tiny'"):
+        bench("tiny")
     with pytest.raises(UnknownName, match="model 'nothing'"):
         bench("nothing")
     with pytest.raises(CheckpointMissing):

@@ -20,8 +20,10 @@ def add_bench_command(commands: Any) -> None:
         description="Encoding, a click, many clicks, one click on many pictures, a whole prewarm: each in turns with "
         "SamPredictor on the same weights. vit_b takes about ten minutes on two cores with --rounds 1 --pictures 2.",
     )
-    parser.add_argument("model", nargs="?", default="tiny")
-    parser.add_argument("--checkpoint", help="the weight file; or: random, to measure without one")
+    parser.add_argument("model", nargs="?", default="mobile_sam", help="default: mobile_sam")
+    parser.add_argument(
+        "--checkpoint", help="the weight file; or: random, which is the default where none is installed"
+    )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each side (default: 3)")
     parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help=f"how many (default: {PICTURES})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: samnb-bench-MODEL.json in this folder")
