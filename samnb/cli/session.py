@@ -37,11 +37,12 @@ def add_session_commands(commands: Any) -> None:
         command.add_argument("--device", default="auto")
     find.add_argument("phrase", nargs="?", metavar="PHRASE", help='such as "yellow taxi"')
     add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
+    add.add_argument("--stack", metavar="AXES", help='slices become images: "all", or axes such as "z" or "t,z"')
     apply.add_argument("template", metavar="TEMPLATE", help="the name of a saved template")
     add_template_arguments(templates)
     for command in (add, prewarm, apply, review, templates[-1], export, take, evaluate, find):
         command.add_argument("--dataset", default="default" if command is add else None)
-    export.add_argument("format", help="coco, labelme, masks, recipe, table, voc or yolo")
+    export.add_argument("format", help="coco, geojson, labelme, masks, recipe, table, tiff, voc, yolo or zarr")
     export.add_argument("path", type=Path, help="file or folder to write")
     take.add_argument("format", help="coco, labelme or masks")
     take.add_argument("path", type=Path, help="file or folder to read")
@@ -76,8 +77,10 @@ def _add(arguments: argparse.Namespace) -> int:
     with _opened(arguments) as session:
         # A single missing source is an error; among several it is only reported.
         source = arguments.sources[0] if len(arguments.sources) == 1 else arguments.sources
+        axes = (arguments.stack or "").split(",")
+        stack = None if axes == [""] else True if axes == ["all"] else axes
         try:
-            report = session.add(source, dataset=arguments.dataset)
+            report = session.add(source, dataset=arguments.dataset, stack=stack)
         except KeyboardInterrupt as stopped:
             say(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", error=True)
             return 130

@@ -162,22 +162,30 @@ class _Row:
         self._crop.add_class("samnb-crop")
         self._name = style.tool("", lambda: actions.select(None if self._selected else self.id), "", "samnb-chip")
         self._delete = style.tool("✕", lambda: actions.remove(self.id), "", "samnb-plain")
-        self._accept = style.tool("✓", lambda: actions.approve(self.id), "", "samnb-plain")
-        self.widget = style.box(self._crop, self._name, self._accept, self._delete, classes=("samnb-entry",))
+        self._actions = actions
+        self._accept: ipywidgets.Button | None = None  # made for the first unsure find: opening is faster without
+        self.widget = style.box(self._crop, self._name, self._delete, classes=("samnb-entry",))
 
     def show(self, entry: AnnotationRow, selected: bool) -> None:
         if entry.id != self.id and self._crop.value != BLANK:
             self._crop.value = BLANK
         self.id, self._selected = entry.id, selected
         self._name.description = f"{'? ' if entry.unsure else ''}{entry.category}  {entry.score:.2f}"
-        style.show(self._accept, bool(entry.unsure))
-        self._accept.tooltip = f"Accept this {entry.category}"
+        self._show_accept(entry)
         state = "selected; click to let go" if selected else "click to select, Shift-click one more, right-click: menu"
         source = f", unsure, from {entry.unsure}" if entry.unsure else ""
         self._name.tooltip = f"{entry.category}, score {entry.score:.2f}{source}: {state}"
         self._delete.tooltip = f"{'Reject' if entry.unsure else 'Delete'} this {entry.category}"
         classes = ["samnb-button", "samnb-chip", style.color_class(entry.color or entry.color_index)]
         self._name._dom_classes = [*classes, "samnb-chosen"] if selected else classes
+
+    def _show_accept(self, entry: AnnotationRow) -> None:
+        if self._accept is None and entry.unsure:
+            self._accept = style.tool("✓", lambda: self._actions.approve(self.id), "", "samnb-plain")
+        if self._accept is not None:
+            accept = (self._accept,) if entry.unsure else ()
+            style.set_children(self.widget, (self._crop, self._name, *accept, self._delete))
+            self._accept.tooltip = f"Accept this {entry.category}"
 
     def show_crop(self, crop: bytes) -> None:
         if self._crop.value != crop:

@@ -113,7 +113,7 @@ _BOARD = """
 .samnb .samnb-scale { position: absolute; left: 12px; bottom: 10px; z-index: 2; pointer-events: none;
   line-height: 16px; }
 .samnb .samnb-scale div[style] { border-bottom: 3px solid #fff; color: #fff; text-align: center; font-size: 12px;
-  text-shadow: 0 0 3px #000, 0 0 3px #000; filter: drop-shadow(0 0 1px #000); }
+  text-shadow: 0 0 3px #000, 0 0 3px #000; box-shadow: 0 1px 1px #000; }
 /* A row of its own only where there is a stack: an empty one would still take its gap. */
 .samnb .samnb-annotator:has(> .samnb-stack.samnb-on) { grid-template: "head head" auto "tools tools" auto
   "chips chips" auto "stack stack" auto "stage side" auto "film film" auto "foot foot" auto
