@@ -79,7 +79,8 @@ class _MovedModules:
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         parent, _, last = name.rpartition(".")
-        return ModuleSpec(name, _MovedModules()) if parent == __name__ and last in _ALIASES else None
+        moved = parent == __name__ and last in _ALIASES
+        return ModuleSpec(name, _MovedModules()) if moved else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module(f"{__name__}.{_ALIASES[spec.name.rpartition('.')[2]]}")
