@@ -70,6 +70,7 @@ def test_a_hand_selects_relabels_merges_and_drags_vertices(notebook):
         # The page reports moves only once it knows of the tool.
         for step in (0, 2):
             page.mouse.move(x + step, y)
+        page.wait_for_timeout(700)  # the answer comes while the pointer rests
         return "samnb-lit" in rows.nth(2).get_attribute("class")
 
     wait_until("its row too", row_is_lifted_out, every=0.3)

@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +58,12 @@ class Clock:
         self.seconds: dict[str, float] = {}
         self._lock = threading.Lock()
         monkeypatch.setattr(samnb.ingest.add, "read_picture", self)
+        monkeypatch.setattr(samnb.ingest.add, "read_large", partial(self, read=samnb.ingest.add.read_large))
 
-    def __call__(self, path: Path) -> object:
+    def __call__(self, path: Path, read: Callable[[Path], object] = read_picture) -> object:
         began = time.perf_counter()
         try:
-            return read_picture(path)
+            return read(path)
         finally:
             with self._lock:
                 self.seconds[Path(path).name] = time.perf_counter() - began

@@ -306,7 +306,7 @@ def test_badges_say_what_is_known():
 
 def film(hand, count, read=lambda image: b"picture", **session):
     strip = Filmstrip(hand)
-    strip.thumbnails._read = read
+    strip.thumbnails.read = read
     image_list = ImageList(FakeSession(count=count, **session), None)
     if image_list.images:
         image_list.go_to(image_list.images[0])

@@ -456,6 +456,17 @@ def test_vertices_of_a_polygon_being_drawn_are_moved_and_removed(annotator):
     assert not annotator._editor.draft
 
 
+def test_a_polygon_being_drawn_is_erased_like_any_mask(annotator):
+    annotator.take_tool("polygon")
+    for x, y in ((10, 10), (50, 10), (50, 60)):
+        annotator.gesture(Click(x, y))
+    annotator.lasso([(30, 0), (60, 0), (60, 70), (30, 70)], away=True)
+    assert not annotator.mask[:, 30:].any()
+    assert annotator.mask[:, :30].any()
+    annotator.undo()
+    assert len(annotator.vertices[0]) == 3
+
+
 def test_an_outline_is_simplified_step_by_step(annotator):
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     [one] = saved(annotator, np.hypot(columns - 60, rows - 40) < 30)

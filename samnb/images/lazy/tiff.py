@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,9 @@ from ..depth import turned
 from .description import Level, SourceDescription, StackAxis
 from .source import BaseSource, Region, native
 from .tiff_metadata import channels_of, pixel_size_of, significant_bits
+
+# Of a damaged file samnb gives the reason once; without a handler, tifffile's own lines would be printed beside it.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _GREY, _RGB, _PALETTE, _YCBCR = (0, 1, 4), 2, 3, 6
 _JPEG = (6, 7, 34892, 33007)

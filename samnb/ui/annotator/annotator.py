@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -14,6 +15,7 @@ from ..common import style
 from ..common.background import LatestOnlyWorker
 from ..common.closing import close_tree
 from ..common.error_line import show_errors
+from ..common.thumbnails import thumbnail_of
 from .annotation_actions import AnnotationActions
 from .annotation_set import AnnotationSet
 from .annotator_methods import FlowMethods, StackMethods, ViewMethods, method_of, property_of
@@ -118,6 +120,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
             say=layout.say,
         )
         editor, annotations, palette, images = self._editor, self._annotations, self._palette, self._image_list
+        layout.strip.thumbnails.read = partial(thumbnail_of, session)
         renderer = Renderer(session, self.dataset, editor, annotations, palette, images, layout, self._worker)
         hover = HoverPreview(editor, outline=renderer.outlines, show=renderer.draw_preview)
         settings = ToolSettings(renderer, layout, hover)

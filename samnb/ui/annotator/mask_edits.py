@@ -55,6 +55,7 @@ class MaskEdits(AnnotatorPart):
         if draft or (selected is None and not away):
             if region.any():
                 nothing = np.zeros_like(region)
+                draft = draft.closed(region.shape)  # else its polygon would be filled over what is taken away
                 self.editor.do(what, draft.painted(region, nothing) if away else draft.painted(nothing, region))
         elif selected is not None:
             self.change(what, lambda mask: mask & ~region if away else mask | region)

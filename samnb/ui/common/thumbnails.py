@@ -7,7 +7,7 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cachetools import LRUCache
@@ -16,6 +16,10 @@ from PIL import Image, ImageOps
 
 from ...errors import ImageError
 from ...images import encode_png, open_picture, read_pixels, thumbnail
+
+if TYPE_CHECKING:
+    from ...records import ImageRecord
+    from ..session_protocol import WidgetSession
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -73,6 +77,16 @@ def read_thumbnail(path: str, size: tuple[int, int] = CELL) -> bytes:
     return buffer.getvalue()
 
 
+def thumbnail_of(session: WidgetSession, image: ImageRecord, size: tuple[int, int] = CELL) -> bytes:
+    """`read_thumbnail` of an image; of a large one from its overview."""
+    if not image.width or session.large_picture(image) is None:
+        return read_thumbnail(image.path, size)
+    buffer = io.BytesIO()
+    small = Image.fromarray(session.thumbnail(image, 2 * max(size)))
+    ImageOps.contain(small, size).save(buffer, "JPEG", quality=78)
+    return buffer.getvalue()
+
+
 def _drafted(path: str, size: tuple[int, int]) -> Image.Image | None:
     """A JPEG read the fast way; None for other formats, which are read like any image."""
     try:
@@ -99,7 +113,7 @@ class Thumbnails:
 
     def __init__(self, on_ready: Callable[[], None], read: Callable[[Any], bytes] | None = None):
         self._on_ready = on_ready
-        self._read = read or (lambda image: read_thumbnail(image.path))
+        self.read = read or (lambda image: read_thumbnail(image.path))
         self._changed = threading.Condition()
         self._wanted: list[Any] = []
         self._kept: LRUCache[str, bytes] = LRUCache(_KEPT)
@@ -154,7 +168,7 @@ class Thumbnails:
 
     def _keep(self, image: Any) -> None:
         try:
-            value = self._read(image)
+            value = self.read(image)
         except Exception as error:
             # Its cell shows a failure badge; opening the image shows the whole message.
             _log.info("no thumbnail of %s: %s", image.filename, error)
