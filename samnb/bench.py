@@ -189,6 +189,7 @@ def _reference(model: SamModel) -> Any:
     official = import_segment_anything()
     plan, state = model.config, dict(model.weights.read())
     parts = [plan.image_encoder(), plan.prompt_encoder(), plan.mask_decoder()]
+    parts[0].img_size = plan.image_size  # `SamPredictor` asks it; MobileSAM's encoder does not know it
     sam = official.modeling.Sam(*parts, list(plan.pixel_mean), list(plan.pixel_std))
     sam.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)
     return official.SamPredictor(sam.eval().requires_grad_(False))

@@ -70,7 +70,9 @@ def test_random_weights_are_the_same_model_and_are_gone_afterwards() -> None:
         assert path is not None
         from samnb.models import load_model
 
-        assert load_model("mobile_sam", checkpoint=path).fingerprint.startswith("mobile_sam-")
+        model = load_model("mobile_sam", checkpoint=path)
+        assert model.fingerprint.startswith("mobile_sam-")
+        assert samnb.bench._reference(model).transform.target_length == 1024  # type: ignore[arg-type]
     assert not Path(path).exists()
 
 

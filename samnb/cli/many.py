@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..jobs import summary_text
 from ..printable import printable
 from ..records import ACCEPTED, REJECTED, UNSURE
 from ..workers import Shard
@@ -77,6 +78,8 @@ def _run(arguments: argparse.Namespace, open_session: OpenSession, name: str, be
                 "images": [one for one in session.images(arguments.dataset) if arguments.shard.has(one.pixel_hash)]
             }
         last = finished(begin(session, **chosen, on=arguments.on))
+    if arguments.shard is None:
+        say(summary_text(last))
     say(_summary(name, arguments.shard, last, time.monotonic() - started))
     if last.get("cancelled"):
         return 130
