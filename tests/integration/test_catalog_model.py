@@ -1,7 +1,6 @@
 """The catalog against plain dictionaries: random changes by two connections, refusals, and ends amid a change.
 
-Always the same ten runs of 50 steps each; `MACHINE_EXAMPLES` in the environment asks for that many other ones, see
-`make soak`.
+Runs in `make soak` only: `MACHINE_EXAMPLES` in the environment is the number of runs of 50 steps each.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache as once
 from pathlib import Path
 
 import pytest
@@ -27,11 +27,13 @@ from samnb.errors import NameTaken, UnknownName, WorkWouldBeLost
 from samnb.records import ACCEPTED, REJECTED, UNSURE, NewImage
 from tests.support.faults import INJECTED, ended_by_itself
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="forks"),
+    pytest.mark.skipif("MACHINE_EXAMPLES" not in os.environ, reason="minutes; part of make soak"),
+]
 
 MACHINE = settings(
     max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
-    derandomize="MACHINE_EXAMPLES" not in os.environ,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -49,6 +51,14 @@ def picture(number: int) -> NewImage:
     return NewImage(f"/p/{number}.png", f"{number}.png", digit * 64, digit * 64, digit * 64, 2, 2, 1, number, number)
 
 
+@once
+def empty() -> Path:
+    """The file of an empty catalog: making one takes longer than a run."""
+    path = Path(tempfile.mkdtemp()) / "empty.db"
+    Catalog(path).close()
+    return path
+
+
 class CatalogMachine(RuleBasedStateMachine):
     """`images` is (dataset, file) to id; `objects` is id to (image id, category, review); `known` are categories."""
 
@@ -56,6 +66,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "catalog.db"
+        shutil.copyfile(empty(), self.path)
         self.catalogs = [Catalog(self.path), Catalog(self.path)]
         self.names: set[str] = set()
         self.images: dict[tuple[str, int], str] = {}
