@@ -5,6 +5,7 @@ PIP_ARGS ?=
 LAB_ARGS ?=
 PYTEST_ARGS ?=
 MINUTES ?= 5
+HOURS ?= 2
 BENCHMARKS ?= $(filter-out compare_versions,$(basename $(notdir $(wildcard benchmarks/*.py))))
 TRAIN_ARGS ?=
 
@@ -17,7 +18,7 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test all-but-jupyter jupyter lint unit docs dist bench train clean
+.PHONY: help lab demo check test all-but-jupyter jupyter lint unit soak docs dist bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
@@ -29,6 +30,7 @@ help:
 	@echo
 	@echo '  make docs    the documentation as a site, in build/site; warnings are errors, nothing is fetched'
 	@echo '  make dist    wheel and sdist in dist/, and the wheel tried in a clean environment elsewhere (5 minutes)'
+	@echo '  make soak    cache and catalog against plain models, with crashes and failing disks, for HOURS=2'
 	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
 	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
@@ -52,6 +54,10 @@ lab: $(VENV)/.stamp-lab
 
 demo: $(VENV)/.stamp-demo
 	@$(BIN)/python -m samnb.cli demo
+
+soak: $(VENV)/.stamp-test
+	@end=$$(($$(date +%s) + $(HOURS) * 3600)); while [ $$(date +%s) -lt $$end ]; do \
+	  MACHINE_EXAMPLES=200 $(BIN)/python -m pytest -q tests/integration/test_*_model.py || exit 1; done
 
 lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .

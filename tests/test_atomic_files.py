@@ -109,10 +109,10 @@ def test_what_is_in_its_place_is_no_failure_when_its_folder_cannot_be_synced(
     """A folder of others may allow to write and not to list; a disk may fail after the file has its name."""
     really_open, really_sync = os.open, os.fsync
 
-    def opened(path: object, flags: int, *more: int) -> int:
+    def opened(path: object, flags: int, *more: int, **at: int) -> int:  # from Python 3.13 on with dir_fd
         if what == "may not be read" and os.path.isdir(path):  # type: ignore[arg-type]
             raise PermissionError(errno.EACCES, "Permission denied")
-        return really_open(path, flags, *more)  # type: ignore[arg-type]
+        return really_open(path, flags, *more, **at)  # type: ignore[arg-type]
 
     def synced(file: int) -> None:
         if what == "fails" and stat.S_ISDIR(os.fstat(file).st_mode):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import Literal
 
 from ..cards import size_text
 from ..errors import SamnbError
+from ..json_files import read_json
 
 State = Literal["good", "note", "warning", "problem"]
 
@@ -213,9 +213,10 @@ def _disabled() -> set[str]:
         file = Path(folder) / "labconfig" / "page_config.json"
         if file.exists():
             try:
-                listed = json.loads(file.read_text(encoding="utf-8")).get("disabledExtensions", {})
-            except ValueError:  # JupyterLab reports the file itself
+                config = read_json(file)
+            except (OSError, ValueError):  # JupyterLab reports the file itself
                 continue
+            listed = config.get("disabledExtensions", {}) if isinstance(config, dict) else {}
             names |= {name for name in listed if not isinstance(listed, dict) or listed[name]}
     return names
 

@@ -252,7 +252,8 @@ def as_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
     Returns
     -------
     (H, W, 3) uint8
-        RGB, upright.
+        RGB, upright. Of a grey picture of 12 bits a file shows more: it is stretched over the depth that holds its
+        highest value, which the array of one part of a picture does not tell.
 
     Raises
     ------

@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import struct
+import weakref
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -146,6 +147,7 @@ def _open(source: AnyPath | bytes, name: str) -> zipfile.ZipFile:
         file = zipfile.ZipFile(stream)
         if len(file.infolist()) > MAX_MEMBERS:
             raise ImageUnreadable(name, f"more than {MAX_MEMBERS:,} members")
+        weakref.finalize(file, stream.close)  # a `ZipFile` leaves a stream open that it was given
         return file
     except Exception as error:
         # As in `Member.read`: a damaged directory comes out as anything from BadZipFile to UnicodeDecodeError.

@@ -89,11 +89,11 @@ def propose_events(
 
 
 def search_image(query: Query, search: Search, catalog: Catalog) -> int:
-    """Ask a query on one image and save what it finds; returns the number of masks."""
+    """Ask a query on one image and save what it finds; returns the number of masks that are saved."""
     by_tiles = search.encoder.large.has(search.image) and not isinstance(query, InRegion)
     found, hash_ = find_on_tiles(query, search) if by_tiles else query.find(search), search.image.pixel_hash
-    catalog.finish_search(hash_, search.model.fingerprint, query_key(query), described(query), found)
-    return len(found)
+    saved = catalog.finish_search(hash_, search.model.fingerprint, query_key(query), described(query), found)
+    return len(found) if saved else 0
 
 
 def tell_failures(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import os
@@ -9,8 +10,10 @@ import random
 import stat
 import struct
 import tracemalloc
+import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +114,17 @@ def test_what_is_a_zip_file(tmp_path: Path) -> None:
     assert not is_zip(tmp_path / "gone.zip")
     assert not is_zip(tmp_path)
     assert is_zip(zip_bytes({}))
+
+
+@pytest.mark.parametrize("members", [{"readme.txt": b"x"}, {"a.png": encode_png(np.zeros((4, 4, 3), np.uint8))}])
+def test_a_zip_file_is_closed_after_its_last_member(tmp_path: Path, members: dict[str, bytes]) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_bytes(members))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with suppress(ImageNotFound):
+            assert [member.read() for member in members_of(tmp_path / "a.zip")] == list(members.values())
+        gc.collect()
+    assert not [each for each in told if each.category is ResourceWarning]
 
 
 def test_a_zip_file_without_pictures(session: Session, tmp_path: Path) -> None:

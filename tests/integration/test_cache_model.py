@@ -1,15 +1,18 @@
 """`EmbeddingCache` against plain sets: random puts, reads, evictions, crashes and damage, by two caches of one folder.
 
-`MACHINE_EXAMPLES` in the environment sets the number of runs of 50 steps each; `make soak` raises it.
+Always the same ten runs of 50 steps each; `MACHINE_EXAMPLES` in the environment asks for that many other ones, see
+`make soak`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache as once
 from pathlib import Path
 
@@ -19,17 +22,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from samnb.cache import EmbeddingCache
-from samnb.errors import NoRoom
+from samnb.errors import NoRoom, StoreError
 from samnb.prompts import Embedding
 from samnb.store.entry import EntryDamaged, verify
 from tests.support.cache_child import key_of
 from tests.support.embeddings import damage, same, some
-from tests.support.processes import ends_at_call
+from tests.support.faults import INJECTED, ends_at_call, fails_at_call
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
 MACHINE = settings(
-    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "6")),
+    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
+    derandomize="MACHINE_EXAMPLES" not in os.environ,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -37,6 +41,7 @@ MACHINE = settings(
 
 numbers, which = st.integers(0, 5), st.integers(0, 1)
 calls = st.integers(1, 12)
+errors = st.sampled_from([errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
 
 HARM: dict[str, Callable[[Path], object]] = {
     "flip": lambda path: damage(path, lambda raw: raw.__setitem__(-3, raw[-3] ^ 1)),
@@ -170,6 +175,35 @@ class CacheMachine(RuleBasedStateMachine):
         self.sound &= left
         self.damaged &= left
 
+    @rule(number=numbers, at=calls, code=errors, by=which)
+    def put_on_a_failing_disk(self, number: int, at: int, code: int, by: int) -> None:
+        key = key_of(number)
+        try:
+            with fails_at_call(at, code):
+                self.caches[by].put(key, some(seed=number), about={})
+        except StoreError:
+            assert (key in self.caches[by]) == (number in self.there)
+        else:
+            self.is_sound_now(number)
+
+    @rule(number=numbers, at=calls, code=errors, by=which)
+    def get_on_a_failing_disk(self, number: int, at: int, code: int, by: int) -> None:
+        with fails_at_call(at, code):
+            found = self.caches[by].get(key_of(number))
+        assert found is None or (number in self.there and same(found, stored(number)))
+        if key_of(number) not in self.caches[by]:  # what fails twice goes to quarantine
+            self.sound.discard(number)
+            self.damaged.discard(number)
+
+    @rule(at=calls, code=errors, by=which)
+    def collect_on_a_failing_disk(self, at: int, code: int, by: int) -> None:
+        with suppress(StoreError), fails_at_call(at, code):
+            self.caches[by].collect(to_bytes=0)
+        left = {number for number in self.there if key_of(number) in self.caches[by]}
+        assert left >= self.there & (self.pinned[0] | self.pinned[1])
+        self.sound &= left
+        self.damaged &= left
+
     @precondition(lambda self: self.sound)
     @rule(data=st.data(), harm=st.sampled_from(sorted(HARM)))
     def harm(self, data: st.DataObject, harm: str) -> None:
@@ -247,7 +281,20 @@ class SmallCacheMachine(RuleBasedStateMachine):
             assert used <= self.budget
 
 
-TestCacheMachine = CacheMachine.TestCase
-TestCacheMachine.settings = MACHINE
-TestSmallCacheMachine = SmallCacheMachine.TestCase
-TestSmallCacheMachine.settings = MACHINE
+class TestCacheMachine(CacheMachine.TestCase):
+    settings = MACHINE
+
+    def runTest(self) -> None:
+        before = INJECTED.copy()
+        super().runTest()
+        assert INJECTED["end"] > before["end"]
+        assert INJECTED["error"] > before["error"]
+
+
+class TestSmallCacheMachine(SmallCacheMachine.TestCase):
+    settings = MACHINE
+
+    def runTest(self) -> None:
+        before = INJECTED.copy()
+        super().runTest()
+        assert INJECTED["end"] > before["end"]

@@ -37,6 +37,13 @@ def test_a_picture_is_searched_once(session: Session, monkeypatch: pytest.Monkey
     assert [one.record for one in again] == [one.record for one in first]
 
 
+def test_what_another_process_saved_meanwhile_is_not_counted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in session.segment_everything_stream(**FEW):
+        pass
+    monkeypatch.setattr(session.catalog, "searched", lambda *_: set())  # as read before the other one saved
+    assert [event.get("masks") for event in session.segment_everything_stream(**FEW)] == [0, 0, 0, 0]
+
+
 def test_no_encoder_runs_on_prewarmed_images(session: Session) -> None:
     before = session.model.encodes
     events = list(session.segment_everything_stream(**FEW))

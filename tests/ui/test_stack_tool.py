@@ -128,6 +128,12 @@ def test_a_round_length_is_the_longest_that_fits(longest: float) -> None:
     assert digits in ("1", "2", "5")
 
 
+def test_no_channels_are_chosen_for_what_is_not_read_whole(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session.is_scientific("plate.tif[z=0]")
+    monkeypatch.setattr("samnb.images.MAX_PIXELS", H * W - 1)
+    assert not session.is_scientific("plate.tif[z=0]")
+
+
 def test_other_pictures_have_neither_bar_nor_scale(tmp_path: Path) -> None:
     with Session(tmp_path / "plain") as plain:
         plain.add(np.zeros((30, 40, 3), np.uint8), show=False)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
+from ...json_files import parse_json
 from ..memory import decoding
 from .description import SourceDescription
 from .mapping import PixelMapping
@@ -100,7 +101,7 @@ def view_in(content: bytes, path: AnyPath = "") -> ViewFile | None:
     if not content.startswith(_BEGINNING):
         return None
     try:
-        values: Any = json.loads(content)
+        values: Any = parse_json(content)
         at = tuple((str(name), int(index)) for name, index in values["at"].items())
         if values["version"] > _VERSION:
             raise ValueError(f"version {values['version']} of a newer samnb")

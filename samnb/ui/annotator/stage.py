@@ -423,7 +423,9 @@ class Stage:
             if self._overlap is not None:
                 draw_shapes(canvas, (self._overlap,), self.view, alpha=0.85, line=1.0)
             chosen = [shape for shape in self._saved if shape.id in self._selected]
-            draw_shapes(canvas, chosen, self.view, alpha=alpha, line=3.0, halo=True)
+            for dashed in (False, True):
+                some = [shape for shape in chosen if shape.unsure is dashed]
+                draw_shapes(canvas, some, self.view, alpha=alpha, line=3.0, halo=not dashed, dashed=dashed)
             for shape in chosen:
                 if shape.label:
                     [place] = self.view.to_canvas([shape.box[:2]]).tolist()
