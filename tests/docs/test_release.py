@@ -40,6 +40,14 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert (citation["version"], recipe["context"]["version"], newest and newest[1]) == (version, version, version)
 
 
+def test_the_constraints_name_each_package_once() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    names = [line.partition("==")[0].lower() for line in lines]
+    assert sorted(set(names)) == sorted(names)
+    assert {"torch", "numpy", "aiobotocore", "botocore"} <= set(names)
+
+
 def test_the_conda_files_need_what_the_package_needs() -> None:
     needed = minimums(PROJECT["dependencies"])
     recipe = yaml.safe_load((ROOT / "packaging" / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
