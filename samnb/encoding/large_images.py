@@ -63,10 +63,15 @@ class LargeImages:
         with self._opening:
             picture = self._open.get(image.pixel_hash)
             if picture is None:
-                picture = self._open[image.pixel_hash] = _opened(image)
-                if picture.size_hw != image.size_hw:
-                    raise ImageChanged(image.path, image.dataset)
-                picture.overview = self._overview(image, picture) if picture.needs_overview else None
+                picture = _opened(image)
+                try:
+                    if picture.size_hw != image.size_hw:
+                        raise ImageChanged(image.path, image.dataset)
+                    picture.overview = self._overview(image, picture) if picture.needs_overview else None
+                except BaseException:
+                    picture.close()
+                    raise
+                self._open[image.pixel_hash] = picture
             return picture
 
     def known_hash(self, image: ImageRecord, region: Region) -> str | None:

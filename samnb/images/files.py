@@ -13,6 +13,9 @@ from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 MAX_FILE_BYTES = 4 * 2**30
 """Files with more bytes are refused: no picture within `samnb.images.MAX_PIXELS` is larger."""
 
+MAX_TILE_BYTES = 2**30
+"""TIFF files whose tiles, or compressed strips, have more bytes each are refused: each is decoded whole."""
+
 
 @contextmanager
 def open_file(path: AnyPath) -> Iterator[io.FileIO]:

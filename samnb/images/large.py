@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AnyPath, ImageUnreadable
-from .lazy import PictureSource, PixelMapping, Region, open_source
+from .lazy import PictureSource, PixelMapping, Region, SourceDescription, open_source
+from .lazy.description import ALPHA
 from .lazy.view_files import read_view
 
 Pixels = NDArray[np.uint8]
@@ -184,7 +185,7 @@ class FileSource:
         left, top = min(x0, right - 1), min(y0, bottom - 1)
         region = Region(top, left, bottom - top, right - left)
         if self._mapping is None:
-            shown = _shown(self._source.read(level=number, at=self._at, region=region), about.colour)
+            shown = _shown(self._source.read(level=number, at=self._at, region=region), about)
         else:
             shown = self._mapping.read(self._source, level=number, at=self._at, region=region)
         # A level of the file may be a pixel smaller than its share of the picture.
@@ -216,12 +217,16 @@ def overview_level(size_hw: tuple[int, int], longest: int = 4096) -> int:
     return level
 
 
-def _shown(values: NDArray[np.uint8], colour: str) -> Pixels:
-    if colour != "rgb":
-        grey = 255 - values if colour == "white is zero" else values
+def _shown(values: NDArray[np.uint8], about: SourceDescription) -> Pixels:
+    if about.bits in (1, 2, 4):  # several of them in a byte of the file; the highest one is 255
+        highest = (1 << about.bits) - 1
+        values = np.minimum(values, np.uint8(highest)) * np.uint8(255 // highest)
+    if about.colour != "rgb":
+        grey = 255 - values if about.colour == "white is zero" else values
         return np.broadcast_to(grey, (*grey.shape[:2], 3)).copy()
-    if values.shape[2] < 4:
-        return np.ascontiguousarray(values)
+    # A fourth channel may be any other: near infrared, for example.
+    if values.shape[2] < 4 or about.channels[3].name != ALPHA:
+        return np.ascontiguousarray(values[..., :3])
     share = values[..., 3:4].astype(np.uint16)
     return ((values[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
 

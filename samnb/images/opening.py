@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
 from .depth import deep_colour, is_deep_grey
-from .files import open_file, read_file
+from .files import MAX_TILE_BYTES, open_file, read_file
 from .lazy.opening import HEIF_BRANDS
 from .memory import decoding
 
@@ -89,6 +89,7 @@ def _opened(stream: IO[bytes], name: AnyPath, only: tuple[str, ...]) -> Iterator
             raise ImageUnreadable(name, f"the header is damaged ({error})") from error
         with opened as image:
             check_size((image.height, image.width), name)
+            _check_tiles(image, name)
             if image.format == "QOI" and image.width * image.height > _QOI_PIXELS:
                 raise ImageUnreadable(
                     name, f"QOI of more than {_QOI_PIXELS:,} pixels would take minutes to decode: save it as PNG first"
@@ -110,6 +111,15 @@ def check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:
         raise ImageTooLarge(path, (height, width), limit)
     if height * width == 0:
         raise ImageUnreadable(path, f"{width} x {height} holds no pixels")
+
+
+def _check_tiles(image: Image.Image, name: AnyPath) -> None:
+    """A tile is decoded whole, and may be far larger than its picture: a megabyte of zeros holds a gigabyte."""
+    tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
+    width, height, samples = (int(tags.get(tag, 1)) for tag in (322, 323, 277)) if tags is not None else (1, 1, 1)
+    if width * height * samples > MAX_TILE_BYTES:
+        size = f"{width} x {height} pixels of {samples} samples"
+        raise ImageUnreadable(name, f"a TIFF with tiles of {size}: save it with tiles of 512 x 512")
 
 
 def beginning(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,9 @@ from ..printable import printable
 from ..records import Failure, ImageDetails, ImageRecord
 from .pixel_sizes import BY_FILE, BY_HAND, size_in_file
 from .sources import Item, Rejected, store_bytes
+
+MOST_PICTURES = 1_000_000
+"""Pictures of one stack: a header of a few bytes may say any number."""
 
 Stack = bool | str | Sequence[str] | None
 
@@ -62,6 +66,12 @@ class ViewWriter:
         with open_source(path) as source:
             about = source.description
             axes = self._axes(about)
+            count = math.prod(axis.size for axis in about.stack if axis.name in axes)
+            if count > MOST_PICTURES:
+                raise ImageError(
+                    f"{path}: a stack of {count:,} pictures, more than the limit of {MOST_PICTURES:,}. Add fewer axes: "
+                    f"stack='{axes[-1]}', and view=samnb.View(at=…) for the others."
+                )
             places = list(_places(about, axes, view.at))
             if len(places) == 1 and self.view is None and not os.path.isdir(path):
                 yield path

@@ -100,3 +100,21 @@ def test_a_view_of_a_stack_is_read_by_its_mapping(tmp_path: Path) -> None:
     assert picture.size_hw == (60, 80)
     assert (picture.read((10, 20, 50, 60)) == expected[20:60, 10:50]).all()
     picture.close()
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_one_bit_is_black_and_white(tmp_path: Path, photometric: str) -> None:
+    file = tmp_path / "bits.tif"
+    tifffile.imwrite(file, np.eye(40, dtype=bool), photometric=photometric)
+    picture = open_large(file)
+    assert (picture.read((0, 0, 40, 40)) == read_pixels(file)).all()
+    picture.close()
+
+
+def test_a_fourth_channel_is_not_opacity_unless_the_file_says_so(tmp_path: Path) -> None:
+    file, values = tmp_path / "near-infrared.tif", np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8)
+    tifffile.imwrite(file, values, photometric="rgb", extrasamples=["unspecified"])
+    picture = open_large(file)
+    assert (picture.read((0, 0, 40, 30)) == values[..., :3]).all()
+    picture.close()
+    assert (read_pixels(file) == values[..., :3]).all()

@@ -35,9 +35,7 @@ class DicomSource(BaseSource):
 
     def _check(self) -> None:
         data = self._data
-        if "Rows" not in data or not any(
-            tag in data for tag in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-        ):
+        if "Rows" not in data or not any(tag in data for tag in _PIXELS):
             raise ImageUnreadable(self._name, f"a DICOM file without pixels ({data.get('Modality', 'no modality')})")
         if data.get("SOPClassUID") == _SLIDE:
             raise ImageUnreadable(
@@ -70,7 +68,7 @@ class DicomSource(BaseSource):
             channels=channels,
             colour=_GREY.get(self._kind, "rgb"),
             stack=(StackAxis("frame", frames),) if frames > 1 else (),
-            bits=bits if 0 < bits < allocated else 0,
+            bits=bits if 0 < bits < max(8, allocated) else 0,  # segmentations: 1 bit, given in a byte
             pixel_size=_pixel_size(data),
             notes=tuple(notes),
         )

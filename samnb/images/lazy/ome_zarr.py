@@ -74,6 +74,7 @@ class ZarrSource(BaseSource):
             dtype="uint8" if dtype.kind == "b" else dtype.newbyteorder("=").name,
             levels=tuple(Level(one.shape[-2], one.shape[-1], round(width / one.shape[-1], 4)) for one in self._arrays),
             channels=tuple(shown),
+            bits=1 if dtype.kind == "b" else 0,
             stack=tuple(
                 StackAxis(name, size) for name, size in sizes.items() if name not in ("c", *_LAST) and size > 1
             ),

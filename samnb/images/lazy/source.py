@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AnyPath, ImageError, ImageUnreadable, UnknownName
+from ..files import MAX_FILE_BYTES
 from .description import SourceDescription
 
 
@@ -93,6 +94,14 @@ class BaseSource:
             if not 0 <= one < len(about.channels):
                 raise UnknownName(f"channel of {about.path}:", str(one), map(str, range(len(about.channels))))
         place = checked_place(about, at or {})
+        # Pixels are limited elsewhere, but each may have thousands of channels.
+        size = part.height * part.width * len(chosen) * np.dtype(about.dtype).itemsize
+        if size > MAX_FILE_BYTES:
+            raise ImageUnreadable(
+                about.path,
+                f"{len(chosen)} channels of {part.width} x {part.height} pixels are {size:,} bytes, more than the "
+                f"limit of {MAX_FILE_BYTES:,}: choose channels with view=samnb.View(channels=…)",
+            )
         try:
             values = self._read(level, place, chosen, part)
         except (ImageError, MemoryError):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import ImageUnreadable
 from ..depth import turned
+from ..files import MAX_FILE_BYTES, MAX_TILE_BYTES
 from .description import Level, SourceDescription, StackAxis
 from .source import BaseSource, Region, native
 from .tiff_metadata import channels_of, pixel_size_of, significant_bits
@@ -74,6 +75,20 @@ class TiffSource(BaseSource):
             raise ImageUnreadable(self._name, f"a TIFF of {page.dtype} (complex numbers), which are no brightness")
         if self._series.transform is not None:
             raise ImageUnreadable(self._name, f"a TIFF of kind {self._series.kind!r}, whose values need a conversion")
+        for series in self._series.levels:
+            self._check_segments(series.keyframe)
+
+    def _check_segments(self, frame: Any) -> None:
+        """A tile or strip is decoded whole, with all its samples: a few bytes may say that it takes gigabytes."""
+        _, _, height, width, samples = frame.shaped
+        if frame.is_tiled:
+            pixels = frame.tilelength * frame.tilewidth * max(1, frame.tiledepth)
+        else:
+            pixels = 0 if _is_plain(frame) else min(frame.rowsperstrip, height) * width
+        size = pixels * samples * frame.dtype.itemsize
+        if size > MAX_TILE_BYTES:
+            what = f"a TIFF whose {'tiles' if frame.is_tiled else 'strips'} take {size:,} bytes each"
+            raise ImageUnreadable(self._name, f"{what}: save it with tiles of 512 x 512")
 
     def _describe(self) -> SourceDescription:
         series, page = self._series, self._page
@@ -229,6 +244,10 @@ def _decoded_region(page: tifffile.TiffPage | tifffile.TiffFrame, region: Region
     """(S, D, h, w, C) of the tiles or strips that cover the region: tifffile's five axes of a page."""
     frame: Any = page.keyframe
     planes, depth, height, width, samples = frame.shaped
+    size = planes * depth * region.height * region.width * samples * frame.dtype.itemsize
+    if size > MAX_FILE_BYTES:
+        values = f"{samples * planes * depth:,} values a pixel, {size:,} bytes"
+        raise ImageUnreadable(page.parent.filename, f"{values}: more than the limit of {MAX_FILE_BYTES:,}")
     out = np.zeros((planes, depth, region.height, region.width, samples), frame.dtype)
     for index in _segments_of(frame, region):
         offset, count = page.dataoffsets[index], page.databytecounts[index]

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGExtended12Bit, RLELossless, 
 
 import samnb
 from samnb.errors import ImageUnreadable
-from samnb.images import pixel_hash, read_picture, read_pixels
+from samnb.images import open_picture, pixel_hash, read_picture, read_pixels
 from samnb.images.lazy import PixelSize, Region, StackAxis, View, open_source
 
 from .test_tiff import values_of
@@ -215,3 +215,80 @@ def test_a_tiff_by_hand_with_a_planar_16_bit_strip_each(tmp_path: Path) -> None:
     with open_source(tmp_path / "hand.tif") as source:
         np.testing.assert_array_equal(source.read(), np.moveaxis(planes, 0, -1))
         np.testing.assert_array_equal(source.read(channels=[1], region=Region(1, 2, 2, 3))[..., 0], planes[1, 1:3, 2:5])
+
+
+def test_true_of_a_zarr_array_is_white(tmp_path: Path) -> None:
+    folder, values = tmp_path / "mask.zarr", np.eye(20, dtype=bool)
+    zarr.open_array(str(folder), mode="w", shape=values.shape, dtype="bool")[:] = values
+    with open_source(folder) as source:
+        shown = View().mapping(source).read(source)
+    assert (shown[..., 0] == values * np.uint8(255)).all()
+
+
+def test_a_segmentation_of_one_bit_in_dicom_is_white(tmp_path: Path) -> None:
+    values = np.zeros((8, 16), np.uint8)
+    values[2:5, 3:9] = 1
+    data = pydicom.Dataset()
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66.4"
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
+    data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = 8, 16, 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 1, 1, 0, 0
+    data.PixelData = np.packbits(values.ravel(), bitorder="little").tobytes()
+    data.save_as(tmp_path / "mask.dcm", enforce_file_format=True)
+    assert (read_pixels(tmp_path / "mask.dcm")[..., 0] == values * np.uint8(255)).all()
+
+
+def tiled_tiff(file: Path, *, side: int, tile: int, samples: int) -> None:
+    """A grey picture with tiles that were never written, of a few hundred bytes."""
+    count = (-(-side // tile)) ** 2
+    tags: list[tuple[int, str, list[int]]] = [
+        (256, "I", [side]), (257, "I", [side]), (258, "H", [8] * samples), (259, "H", [8]), (262, "H", [1]),
+        (277, "H", [samples]), (322, "I", [tile]), (323, "I", [tile]), (324, "I", [0] * count),
+        (325, "I", [0] * count), (338, "H", [0] * (samples - 1)),
+    ]  # fmt: skip
+    tags = [one for one in tags if one[2]]
+    rows, further, at = b"", b"", 8 + 2 + 12 * len(tags) + 4
+    for number, kind, values in tags:
+        data = struct.pack(f"<{len(values)}{kind}", *values)
+        place = data.ljust(4, b"\0") if len(data) <= 4 else struct.pack("<I", at + len(further))
+        further += data if len(data) > 4 else b""
+        rows += struct.pack("<HHI", number, {"H": 3, "I": 4}[kind], len(values)) + place
+    file.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + rows + bytes(4) + further)
+
+
+def test_tiles_far_larger_than_their_picture_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tile.tif"
+    tiled_tiff(file, side=100, tile=(1 << 15) + 16, samples=1)
+    with pytest.raises(ImageUnreadable, match="tiles of 32784 x 32784"), open_picture(file):
+        pass
+    for read in (read_picture, open_source):
+        with pytest.raises(ImageUnreadable, match="tiles take 1,074,790,656 bytes each"):
+            read(file)
+
+
+def test_a_picture_of_many_samples_a_pixel_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "samples.tif"
+    tiled_tiff(file, side=5000, tile=256, samples=500)
+    with pytest.raises(ImageUnreadable, match="12,500,000,000 bytes"):
+        read_picture(file)
+
+
+def test_all_channels_together_are_limited(tmp_path: Path) -> None:
+    folder = tmp_path / "channels.zarr"
+    zarr.open_group(str(folder), mode="w").create_array(
+        "0", shape=(3000, 1000, 1000), dtype="uint16", chunks=(1, 1000, 1000)
+    )
+    axes = [{"name": name} for name in "cyx"]
+    zarr.open_group(str(folder), mode="a").attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+    with open_source(folder) as source, pytest.raises(ImageUnreadable, match="6,000,000,000 bytes"):
+        source.read()
+
+
+def test_a_stack_without_end_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "endless.zarr"
+    zarr.open_array(str(folder), mode="w", shape=(10**9, 8, 8), dtype="uint8", chunks=(1, 8, 8))
+    with samnb.Session(tmp_path / "s") as session:
+        report = session.add(folder, stack=True, show=False)
+    assert "1,000,000,000 pictures" in str(report.failed[0].reason)
