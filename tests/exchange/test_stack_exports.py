@@ -19,6 +19,7 @@ from ome_zarr.reader import Reader
 from samnb import Session
 from samnb.errors import PackageMissing, UnknownName
 from samnb.exchange.writers import label_tiffs
+from samnb.images.lazy import View
 from samnb.masks import encode_rle
 
 SLICES, H, W = 30, 48, 64
@@ -157,3 +158,38 @@ def test_wrong_words_and_missing_packages_are_named(
     monkeypatch.setitem(__import__("sys").modules, "tifffile", None)
     with pytest.raises(PackageMissing, match=r"samnb\[scientific\]"):
         label_tiffs.export_label_tiffs(tmp_path / "b", [], [])
+
+
+def test_attributes_are_in_the_index_and_in_geojson(session: Session, tmp_path: Path) -> None:
+    session.add_attribute("occluded")
+    session.add_attribute("note", kind="text")
+    first = session.annotations()[0]
+    session.update(first, attributes={"occluded": True, "note": "wet"})
+    try:
+        for name in ("tiff", "zarr"):
+            session.export(name, tmp_path / name)
+            rows = list(csv.DictReader((tmp_path / name / "index.csv").open(encoding="utf-8")))
+            assert [json.loads(row["attributes"]) for row in rows if row["attributes"]] == [
+                {"occluded": True, "note": "wet"}
+            ]
+        session.export("geojson", tmp_path / "qupath")
+    finally:
+        session.update(first, attributes={})
+    features = json.loads((tmp_path / "qupath" / "plate.geojson").read_text())["features"]
+    found = [each["properties"]["metadata"] for each in features if "metadata" in each["properties"]]
+    assert found == [{"occluded": "true", "note": "wet"}]
+
+
+def test_a_stack_that_was_added_by_two_views_loses_no_object(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (3, 2, H, W), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "two.tif", values, imagej=True, metadata={"axes": "ZCYX"})
+    with Session(tmp_path / "session") as opened:
+        for channel in (0, 1):
+            opened.add(tmp_path / "two.tif", stack="z", view=View(channels=(channel,)), show=False)
+        for image in opened.images():
+            opened.accept_mask(image, disc(20, 20, 9), category="nucleus")
+        for name in ("tiff", "geojson"):
+            assert opened.export(name, tmp_path / name).annotations == 6
+        assert [tifffile.imread(file).max(axis=(1, 2)).tolist() for file in (tmp_path / "tiff").glob("*.tif")] == [
+            [1, 2, 3]
+        ] * 2

@@ -27,8 +27,8 @@ def export_geojson(
     """A folder of GeoJSON files, ``<image>.geojson``: a feature for each object.
 
     Coordinates are pixels of the upright picture, on the pixels' edges, x to the right and y down. A feature has the
-    properties that QuPath reads: ``objectType``, ``classification`` with name and colour, ``name`` and
-    ``measurements``; of a stack, the plane is in the geometry.
+    properties that QuPath reads: ``objectType``, ``classification`` with name and colour, ``name``,
+    ``measurements``, and attributes as ``metadata``; of a stack, the plane is in the geometry.
 
     Parameters
     ----------
@@ -75,13 +75,17 @@ def _feature(
     measurements: dict[str, float] = {"score": float(one.score), "area px": float(one.area)}
     if item.details.x_um:
         measurements["area µm²"] = one.area * item.details.x_um * item.details.y_um
-    properties = {
+    properties: dict[str, Any] = {
         "objectType": "annotation",
         "name": f"{one.category} {one.id}",
         "classification": {"name": one.category, "color": color},
         "isLocked": False,
         "measurements": measurements,
     }
+    if one.attributes:
+        # Texts, as QuPath keeps the metadata of an object.
+        values = one.attributes.items()
+        properties["metadata"] = {name: str(v).lower() if isinstance(v, bool) else v for name, v in values}
     name = f"{item.image.id}/{one.id}"
     return {"type": "Feature", "id": str(uuid.uuid5(_SPACE, name)), "geometry": geometry, "properties": properties}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,12 +59,15 @@ class LabelStack:
 def stacks_of(items: Sequence[ExportItem]) -> list[LabelStack]:
     """The items by stack, in their order."""
     groups: dict[tuple[str, ...], list[ExportItem]] = {}
+    times: Counter[object] = Counter()
     for item in items:
         place = item.details.place
         # Images of one stack that have other sizes, or axes, are no array.
         size = f"{item.image.size_hw}{tuple(place)}"
         key = (item.image.dataset, item.details.stack, size) if item.details.stack else (item.image.id,)
-        groups.setdefault(key, []).append(item)
+        # A stack that was added twice, by two views, has two images at one place: each time is an array of its own.
+        times[key, tuple(place.values())] += 1
+        groups.setdefault((*key, str(times[key, tuple(place.values())])), []).append(item)
     names, found = Names(), []
     for group in groups.values():
         first = group[0]

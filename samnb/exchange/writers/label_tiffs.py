@@ -16,7 +16,7 @@ from .layout import ExportItem, FolderWriter
 
 INDEX_COLUMNS = (
     *("file", "label", "image", "dataset", "place", "category", "category_id"),
-    *("x", "y", "w", "h", "area", "score", "source", "annotation_id"),
+    *("x", "y", "w", "h", "area", "score", "source", "annotation_id", "attributes"),
 )
 _CENTIMETRE = "CENTIMETER"
 
@@ -69,7 +69,8 @@ def index_rows(
         for one in item.annotations:
             about = (file, numbers[one.id], item.name, item.image.dataset, where)
             kind = (one.category, categories.index(one.category) + 1)
-            rows.append((*about, *kind, *map(int, one.bbox), one.area, one.score, one.source, one.id))
+            values = json.dumps(one.attributes) if one.attributes else ""
+            rows.append((*about, *kind, *map(int, one.bbox), one.area, one.score, one.source, one.id, values))
     return rows
 
 
