@@ -5,11 +5,17 @@ from __future__ import annotations
 from sqlalchemy import func, select
 
 from ..errors import UnknownName
-from ..records import REJECTED, STATES
+from ..records import EMPTY, REJECTED, STATES
 from .database import Database
 from .image_queries import checked_image_ids, dataset_id_of
 from .tables import annotation_table, dataset_table, image_state_table, image_table
 from .values import now
+
+# An image called empty that got an object is open again.
+_OBJECTS = select(annotation_table.c.id).where(
+    annotation_table.c.image_id == image_state_table.c.image_id, annotation_table.c.review != REJECTED
+)
+_COUNTS = (image_state_table.c.state != "") & ~((image_state_table.c.state == EMPTY) & _OBJECTS.exists())
 
 
 class ImageStateCatalog:
@@ -34,7 +40,7 @@ class ImageStateCatalog:
 
     def image_states(self, dataset: str | None = None) -> dict[str, str]:
         """The state by image id; images that are open are left out. Raises `UnknownName` for a dataset."""
-        query = select(image_state_table.c.image_id, image_state_table.c.state).where(image_state_table.c.state != "")
+        query = select(image_state_table.c.image_id, image_state_table.c.state).where(_COUNTS)
         with self._database.read() as connection:
             if dataset is not None:
                 here = image_table.c.dataset_id == dataset_id_of(connection, dataset)
@@ -61,9 +67,7 @@ class ImageStateCatalog:
     def count_states(self) -> dict[str, dict[str, int]]:
         """The number of images by dataset and state, without those that are open."""
         state = image_state_table.c.state
-        query = (
-            select(dataset_table.c.name, state, func.count()).where(state != "").group_by(dataset_table.c.name, state)
-        )
+        query = select(dataset_table.c.name, state, func.count()).where(_COUNTS).group_by(dataset_table.c.name, state)
         query = query.select_from(image_state_table.join(image_table).join(dataset_table))
         found: dict[str, dict[str, int]] = {}
         with self._database.read() as connection:

@@ -141,3 +141,12 @@ def test_a_file_of_something_else_is_said(session: Session, tmp_path: Path, text
     with pytest.raises(FormatError, match="cannot be read"):
         session.load_categories(tmp_path / "none.json")
     assert session.categories() == []
+
+
+def test_an_image_called_empty_that_got_an_object_is_open_again(session: Session) -> None:
+    [image] = session.add(np.full((30, 40, 3), 7, np.uint8), dataset="sunday", show=False).images
+    session.mark_image(image, "empty")
+    found = session.accept_mask(image, np.ones((30, 40), bool), category="coin")
+    assert (session.image_states("sunday"), session.counts("sunday")[0].open) == ({}, 1)
+    session.remove(found)
+    assert session.counts("sunday")[0].empty == 1
