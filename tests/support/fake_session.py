@@ -222,7 +222,8 @@ class FakeSession:
         return dict(Counter(a.image_id for a in self.annotations() if review in (None, a.review)))
 
     def copy_annotations(self, annotations, image):
-        return [self.accept_mask(image, a.mask, category=a.category, score=a.score) for a in annotations]
+        copies = [self.accept_mask(image, a.mask, category=a.category, score=a.score) for a in annotations]
+        return [self.update(copy, attributes=a.attributes) for copy, a in zip(copies, annotations, strict=True)]
 
     def approve(self, annotation):
         return self.update(annotation, review="accepted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from samnb.errors import UnknownName
 from samnb.session import Session
 from samnb.ui.annotator.annotator import Annotator
 from tests.support.fake_session import FakeSession
@@ -146,3 +147,20 @@ def test_the_editor_of_a_category_calls_back(annotator, session):
     assert session.categories() == ["hole", "coin"]
     chips.editor.into.value = "coin"
     assert session.categories() == ["coin"]
+
+
+def test_an_object_whose_attributes_do_not_fit_any_more_is_kept_once(annotator, session, monkeypatch):
+    annotator.click(40, 40)
+    annotator.wait()
+    annotator.set_attribute("note", "wet")
+
+    def update(annotation, **values):
+        raise UnknownName("attribute", "note", [])
+
+    monkeypatch.setattr(session, "update", update)
+    annotator.accept()
+    assert "without its attributes" in annotator.error
+    annotator.accept()
+    assert len(session.kept) == len(annotator.annotations) == 1
+    annotator.undo()
+    assert session.kept == []

@@ -321,6 +321,15 @@ def test_copies_are_selected_and_undone(annotator):
     assert undone(annotator).keys() == {one}
 
 
+def test_copies_have_the_attributes(annotator, session):
+    [one] = saved(annotator, block(10, 10))
+    session.update(session.kept[0], attributes={"occluded": True})
+    annotator.wait()
+    annotator.select(one)
+    annotator.duplicate_selected()
+    assert [annotation.attributes for annotation in annotator.annotations] == [{"occluded": True}] * 2
+
+
 def test_nothing_is_done_with_annotations_while_a_mask_is_edited(annotator):
     first, second = saved(annotator, block(10, 10), block(40, 10))
     annotator.select(first)
@@ -389,6 +398,17 @@ def test_a_vertex_dragged_out_of_the_picture_stays_at_its_edge(annotator):
     annotator.take_tool("polygon")
     annotator.drag_vertex((50, 50), (500, -40))
     assert any((vertex == (120, 0)).all() for vertex in annotator.vertices[0])
+
+
+def test_the_page_drops_a_drag_that_failed(session):
+    annotator = Annotator(session)
+    [one] = saved(annotator, block(30, 30))
+    annotator.select(one)
+    annotator.take_tool("polygon")
+    before = annotator._layout.stage.vertex_overlay.version
+    annotator.drag_vertex((50, 50), (np.nan, 40))
+    assert "vertex was not moved" in annotator.error
+    assert annotator._layout.stage.vertex_overlay.version > before
 
 
 def test_the_vertices_of_a_mask_that_is_not_accepted_are_paint(annotator, session):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import tifffile
 
 from samnb import Session
+from samnb.images.lazy import PixelMapping
+from samnb.ui.annotator.draft import Draft
 from samnb.ui.annotator.scale_bar import round_length
 
 SLICES, H, W = 5, 60, 80
@@ -141,3 +144,41 @@ def test_other_pictures_have_neither_bar_nor_scale(tmp_path: Path) -> None:
         assert shown._layout.stack_bar.layout.display == "none"
         assert shown._layout.stage.scale_bar.value == ""
         shown.close()
+
+
+def test_a_preview_that_comes_after_a_reset_is_not_shown(
+    annotator: Any, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotator.open_channels()
+    annotator.wait()
+    gate, pixels = threading.Event(), PixelMapping.pixels
+
+    def slow(mapping: PixelMapping, values: np.ndarray) -> np.ndarray:
+        assert gate.wait(10)
+        return pixels(mapping, values)
+
+    monkeypatch.setattr(PixelMapping, "pixels", slow)
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(annotator._layout.stage, "replace_picture", shown.append)
+    annotator._layout.stack_bar.panel.rows[0][2].value = (1000, 2000)
+    as_it_is = session.pixels("plate.tif[z=0]")
+    monkeypatch.setattr(session, "pixels", lambda image: as_it_is)
+    annotator.reset_view()
+    gate.set()
+    annotator.wait()
+    np.testing.assert_array_equal(shown[-1], as_it_is)
+
+
+def test_another_view_keeps_drafts_and_steps(annotator: Any) -> None:
+    mask = np.zeros((H, W), bool)
+    mask[5:9, 5:9] = True
+    annotator._editor.do("stroke", Draft().painted(np.zeros_like(mask), mask))
+    annotator.open_channels()
+    annotator.wait()
+    panel = annotator._layout.stack_bar.panel
+    panel.rows[0][2].value = (1000, 2000)
+    annotator.use_view(panel.mapping)
+    annotator.wait()
+    np.testing.assert_array_equal(annotator.mask, mask)
+    annotator.undo()
+    assert annotator.mask is None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UnknownName
+from ...errors import SamnbError, UnknownName
 from ...prompts import Prompt
 from ..common.error_line import show_errors
 from .draft import Draft, PackedMask
@@ -65,11 +65,13 @@ class AnnotationActions(AnnotatorPart):
             self.layout.say("will be accepted when its mask is there …")
         else:
             name = self._checked(category or self.palette.chosen)
-            change = self._with_attributes(self._save(editor.draft, name), editor.draft)
+            change, problem = self._with_attributes(self._save(editor.draft, name), editor.draft)
             editor.last_accepted = change.after
             editor.do("accept", Draft(), [change])
             self.renderer.apply([change])
             self.layout.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
+            if problem is not None:
+                self.show_error("It was kept without its attributes", problem)
 
     def _checked(self, category: str) -> str:
         """A category under the name that it has in the session now.
@@ -109,11 +111,16 @@ class AnnotationActions(AnnotatorPart):
             new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=score)
             return Change(None, new)
 
-    def _with_attributes(self, change: Change, draft: Draft) -> Change:
+    def _with_attributes(self, change: Change, draft: Draft) -> tuple[Change, SamnbError | None]:
+        """The change with the draft's attributes, or why they do not fit: they were declared anew elsewhere."""
         if draft.attributes is None:
-            return change
-        with self.follower.own_change():
-            return Change(change.before, self.session.update(change.after, attributes=dict(draft.attributes)))
+            return change, None
+        try:
+            with self.follower.own_change():
+                after = self.session.update(change.after, attributes=dict(draft.attributes))
+        except SamnbError as error:  # the mask is saved already, and a second Enter would save it twice
+            return change, error
+        return Change(change.before, after), None
 
     @show_errors("Nothing was taken")
     def take(self, proposals: Sequence[Proposal]) -> None:

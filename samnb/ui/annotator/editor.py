@@ -191,6 +191,13 @@ class Editor:
             self.worker.cancel(priority=HOVER)
             self.changed()
 
+    def renew(self, before: Iterable[ImageRecord], after: Iterable[ImageRecord]) -> None:
+        """Keep drafts and steps of images that are shown by another view: these have other pixels, the same objects."""
+        hashes = {image.id: image.pixel_hash for image in after}
+        for image in before:
+            if image.id in hashes:
+                self._edit_state.renew(image.id, image.pixel_hash, hashes[image.id])
+
     def do(self, what: str, draft: Draft, changes: Iterable[Change] = ()) -> None:
         """Make another draft the current one, as a step called `what`.
 

@@ -172,6 +172,13 @@ class EditState:
                     old.slim()
             return history
 
+    def renew(self, image_id: str, before: str, after: str) -> None:
+        """Give an image whose pixels have another hash now the history that it had; logits of the old ones go."""
+        with self.lock:
+            if before != after and (history := self._histories.pop((image_id, before), None)) is not None:
+                history.slim()
+                self._histories[image_id, after] = history
+
     def drafts(self) -> set[str]:
         """The ids of the images with a draft."""
         # Without the lock: the filmstrip asks while it holds its own, and is drawn with this one held.

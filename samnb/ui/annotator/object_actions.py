@@ -53,7 +53,7 @@ class ObjectActions(AnnotatorPart):
         if not these or image is None:
             return
         with self.actions.follower.own_change():
-            copies = [self.session.accept_mask(image, a.mask, category=a.category, score=a.score) for a in these]
+            copies = list(self.session.copy_annotations(these, image))
         self.actions.done("duplicate", *(Change(None, copy) for copy in copies))
         self._select(copies)
         self.layout.say(f"{_count(copies)} duplicated: the {'copy is' if len(copies) == 1 else 'copies are'} selected")

@@ -111,7 +111,12 @@ class PolygonTool(AnnotatorPart):
     @show_errors("The vertex was not moved")
     def drag_vertex(self, start: Point, end: Point) -> None:
         """Move the vertex under `start`, or add one to the edge there; while drawing, elsewhere, add one at `end`."""
-        end = self._inside(end)
+        try:
+            self._drag_vertex(start, self._inside(end))
+        finally:
+            self.draw()  # in any case: the page shows the drag until it hears of the outcome
+
+    def _drag_vertex(self, start: Point, end: Point) -> None:
         draft, vertex = self.editor.draft, self._vertex(*start)
         if draft.ring:
             if vertex is None:
@@ -126,7 +131,6 @@ class PolygonTool(AnnotatorPart):
             self._change("add vertex", outline.added(*edge, end))
         else:
             self.layout.say("drag a vertex, or an edge: it gets a vertex there" if outline else _HOW)
-        self.draw()  # in any case: the page shows the drag until it hears of the outcome
 
     @show_errors("The vertex was not removed")
     def remove_vertex(self, x: float, y: float) -> None:

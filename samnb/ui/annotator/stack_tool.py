@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,11 +40,12 @@ class StackTool(AnnotatorPart):
     layout: AnnotatorLayout
     worker: LatestOnlyWorker = field(default_factory=LatestOnlyWorker)
     _stack: list[tuple[ImageRecord, Mapping[str, int]]] = field(default_factory=list)
+    _previewed: PixelMapping | None = None
     _values: tuple[str, NDArray[Any], Sequence[Channel], PixelMapping] | None = None
 
     def opened(self, record: ImageRecord) -> None:
         """Another image is shown."""
-        self._stack = self.session.stack_places(record)
+        self._stack, self._previewed = self.session.stack_places(record), None
         place = dict(next((at for one, at in self._stack if one.id == record.id), {}))
         axes = [
             StackAxis(name, 1 + max(at.get(name, 0) for _, at in self._stack)) for name in place if len(self._stack) > 1
@@ -147,7 +149,8 @@ class StackTool(AnnotatorPart):
             return
         image_id, values, _, _ = self._values
         part = values[..., mapping.indices]
-        self.worker.submit(lambda: (image_id, mapping.pixels(part)), self._show_preview)
+        self._previewed = mapping
+        self.worker.submit(lambda: (image_id, mapping.pixels(part)), partial(self._show_preview, mapping))
 
     @show_errors("This view cannot be used")
     def use_view(self, mapping: PixelMapping) -> None:
@@ -155,7 +158,9 @@ class StackTool(AnnotatorPart):
         image = self.editor.image
         if image is None or self.editor.accept_is_pending():
             return
+        before = [one for one, _ in self.session.stack_places(image)]
         records = self.session.use_view(image.id, mapping)
+        self.editor.renew(before, records)
         self.image_list.renew(records)
         self._values = None
         self.navigator.show(image.id)
@@ -164,7 +169,7 @@ class StackTool(AnnotatorPart):
     @show_errors("The view stays as it is")
     def reset_view(self) -> None:
         """Show the view that is encoded."""
-        image = self.editor.image
+        image, self._previewed = self.editor.image, None
         if image is not None:
             self.layout.stage.replace_picture(self.session.pixels(image))
             if self.layout.stack_bar.panel.is_open and self._values is not None:
@@ -196,7 +201,9 @@ class StackTool(AnnotatorPart):
         ranges = [_range(values[..., at]) for at in range(values.shape[2])]
         self.layout.stack_bar.panel.open_panel(channels, ranges, mapping)
 
-    def _show_preview(self, found: Any, error: Exception | None) -> None:
+    def _show_preview(self, mapping: PixelMapping, found: Any, error: Exception | None) -> None:
+        if mapping is not self._previewed:
+            return  # the view was reset, or another image shown, while it was computed
         if error is not None:
             self.show_error("This view cannot be shown", error)
         elif self.editor.image is not None and found[0] == self.editor.image.id:
