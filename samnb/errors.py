@@ -300,11 +300,25 @@ class TemplateError(SamnbError, ValueError):
     """A template that cannot be used: its name, a parameter out of range, an example without its picture."""
 
 
+def earlier_tiny(fingerprint: str) -> str:
+    """Where the weights of the earlier net of `tiny` are, for what was made with it; "" for another model.
+
+    >>> earlier_tiny("sam-01ab")
+    ''
+    """
+    if not fingerprint.startswith("tiny-"):
+        return ""
+    return (
+        ' That is the earlier net of "tiny"; a file of samnb\'s repository opens it: '
+        'samnb.Session(model="tiny", checkpoint="training/earlier_weights/tiny.safetensors").'
+    )
+
+
 class TemplateMismatch(TemplateError):
     """A template whose prototypes were made with another model."""
 
     def __init__(self, name: str, template_model: str, session_model: str, *, features: str = ""):
-        super().__init__(
+        text = (
             f"Template {name!r} compares features of {features!r} as {template_model}, here that is {session_model}. "
             f"Open the one it was made with: session.use_features({features!r}, checkpoint=…), or make the template "
             f"again: session.template({name!r}, features={features!r})."
@@ -312,6 +326,7 @@ class TemplateMismatch(TemplateError):
             else f"Template {name!r} was made with model {template_model}, this session runs {session_model}. "
             f"Prototypes cannot be compared across models: make it again with session.template({name!r})."
         )
+        super().__init__(text + earlier_tiny(template_model))
 
 
 class RecipeError(SamnbError, ValueError):

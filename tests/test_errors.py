@@ -38,3 +38,10 @@ def test_an_unknown_name_says_what_is_known_and_near():
     assert text == "Unknown category 'coim'. Did you mean 'coin'? Known: 'coin', 'rim'."
     assert "and 8 more" in str(errors.UnknownName("image", "x", map(str, range(20))))
     assert "none yet" in str(errors.UnknownName("category", "x"))
+
+
+def test_a_template_of_the_earlier_net_says_which_weights_open_it():
+    file = "training/earlier_weights/tiny.safetensors"
+    assert file in str(errors.TemplateMismatch("coins", "tiny-01ab", "tiny_lite0-23cd"))
+    assert file in str(errors.TemplateMismatch("coins", "tiny-01ab", "tiny_lite0-23cd", features="tiny"))
+    assert file not in str(errors.TemplateMismatch("coins", "tiny_lite0-23cd", "sam-01ab"))

@@ -16,7 +16,7 @@ from PIL import Image
 from .. import images as picture_files
 from ..atomic_files import write_atomic
 from ..errors import ImageChanged, ImageError, ImageUnreadable
-from ..images import pixel_hash
+from ..images import open_picture, pixel_hash
 from ..images.large import ArraySource, LargePicture, open_large
 from ..images.lazy import is_lazy
 from ..images.lazy.view_files import is_view_name
@@ -134,10 +134,10 @@ class LargeImages:
                 self._open.popitem()[1].close()
 
     def _overview(self, image: ImageRecord, picture: LargePicture) -> NDArray[np.uint8]:
-        kept = self._kept_overview(image.pixel_hash)
-        if kept is not None:
-            return kept
         height, width = picture.size_hw
+        kept, step = self._kept_overview(image.pixel_hash), 1 << picture.overview_level
+        if kept is not None and kept.shape[:2] == (-(-height // step), -(-width // step)):
+            return kept
         overview = picture.read((0, 0, width, height), picture.overview_level)
         self.save_overview(image.pixel_hash, overview)
         # As it is kept: embeddings of the whole are found by these pixels.
@@ -146,7 +146,8 @@ class LargeImages:
 
     def _kept_overview(self, of: str) -> NDArray[np.uint8] | None:
         if self.overviews is not None:
-            with suppress(OSError), Image.open(self._file(of)) as kept:
+            # A damaged one is made again.
+            with suppress(OSError, ImageError), open_picture(self._file(of), only=("JPEG",)) as kept:
                 return np.array(kept.convert("RGB"))
         return None
 

@@ -15,7 +15,7 @@ from ..annotations.rows import all_annotations_of
 from ..annotations.service import AnnotationService
 from ..atomic_files import write_atomic
 from ..encoding.encoder import Encoder
-from ..errors import ImageError, RecipeError
+from ..errors import ImageError, RecipeError, earlier_tiny
 from ..exchange.report import ExportReport
 from ..exchange.writers.layout import ExportItem
 from ..images import content_hash, pixel_hashes
@@ -83,6 +83,7 @@ class Replayer:
                 f"The recipe was made with the model {recipe.model['name']!r}, {recipe.model['fingerprint'][:24]}…; "
                 f"this session has {self._model.name!r}, {self._model.fingerprint[:24]}…. Open a session with that "
                 "model and its checkpoint, or say any_model=True to see how much differs."
+                + earlier_tiny(recipe.model["fingerprint"])
             )
         paths, failed = find_pictures(recipe.images, images)
         records, refused = self._added(recipe, paths)
