@@ -149,6 +149,8 @@ class MaskPart:
         return self.common(other) / smaller if smaller else 0.0
 
     def __or__(self, other: MaskPart) -> MaskPart:
+        if not self.area or not other.area:  # the box of an empty mask is no place
+            return other if not self.area else self
         one, two = self.box, other.box
         box = (min(one[0], two[0]), min(one[1], two[1]), max(one[2], two[2]), max(one[3], two[3]))
         return MaskPart(self.inside(box) | other.inside(box), box[:2], self.size_hw)

@@ -35,8 +35,9 @@ def test_pairs_have_the_same_common_pixels_iou_and_union(pair):
     one, other = map(MaskPart.of, pair)
     assert one.common(other) == np.count_nonzero(pair[0] & pair[1])
     assert one.iou(other) == pytest.approx(mask_iou(*pair))
-    if pair[0].any() and pair[1].any():
-        assert (whole(one | other) == (pair[0] | pair[1])).all()
+    assert (whole(one | other) == (pair[0] | pair[1])).all()
+    if pair[0].any() or pair[1].any():
+        assert (one | other).bbox == mask_bbox(pair[0] | pair[1])
 
 
 def test_a_mask_of_a_gigapixel_picture_takes_only_its_rectangle():
