@@ -87,11 +87,7 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
     [[0, 1], [0, 1]]
     """
     height, width = (int(v) for v in rle["size"])
-    if height * width > max(picture_files.MAX_PIXELS, _MOST_WHOLE):
-        raise ImageError(
-            f"A whole mask of {width} x {height} pixels takes {height * width / 2**30:.1f} GiB. "
-            "annotation.part, or samnb.masks.part.MaskPart.of_rle(rle), has what is inside the box."
-        )
+    check_whole((height, width))
     if isinstance(rle["counts"], str | bytes):
         raise ImageError(
             "Expected uncompressed run lengths, a list of numbers, got compressed ones. "
@@ -155,6 +151,16 @@ def overlap_rle(rles: Sequence[Mapping[str, Any]], size_hw: tuple[int, int]) -> 
     turns = np.flatnonzero(common[1:] != common[:-1])
     counts = np.diff(np.concatenate(([0], ends[turns], [height * width]))).tolist()
     return {"size": [height, width], "counts": counts[:-1] if len(counts) > 1 and counts[-1] == 0 else counts}
+
+
+def check_whole(size_hw: tuple[int, int]) -> None:
+    """Raise `ImageError` for a picture so large that a whole mask of it would take gigabytes."""
+    height, width = size_hw
+    if height * width > max(picture_files.MAX_PIXELS, _MOST_WHOLE):
+        raise ImageError(
+            f"A whole mask of {width} x {height} pixels takes {height * width / 2**30:.1f} GiB. "
+            "annotation.part, or samnb.masks.part.MaskPart.of_rle(rle), has what is inside the box."
+        )
 
 
 def check_rle(rle: Mapping[str, Any]) -> None:

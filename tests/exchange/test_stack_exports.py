@@ -17,10 +17,11 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
 from samnb import Session
+from samnb import images as picture_files
 from samnb.errors import PackageMissing, UnknownName
 from samnb.exchange.writers import label_tiffs
 from samnb.images.lazy import View
-from samnb.masks import encode_rle
+from samnb.masks import encode_rle, rle
 
 SLICES, H, W = 30, 48, 64
 
@@ -193,3 +194,19 @@ def test_a_stack_that_was_added_by_two_views_loses_no_object(tmp_path: Path) -> 
         assert [tifffile.imread(file).max(axis=(1, 2)).tolist() for file in (tmp_path / "tiff").glob("*.tif")] == [
             [1, 2, 3]
         ] * 2
+
+
+@pytest.mark.parametrize("format", ["masks", "tiff", "zarr"])
+def test_a_picture_too_large_for_whole_masks_stops_no_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    with Session(tmp_path / "session") as opened:
+        for height in (40, 90):
+            [image] = opened.add(np.full((height, 50, 3), height, np.uint8), show=False).images
+            opened.accept_mask(image, np.ones((height, 50), bool), category="cell")
+        monkeypatch.setattr(rle, "_MOST_WHOLE", 3000)
+        monkeypatch.setattr(picture_files, "MAX_PIXELS", 3000)
+        report = opened.export(format, tmp_path / "out")
+        assert (report.images, report.annotations) == (1, 1)
+        [failure] = report.failed
+        assert (failure.path, "4,500" in failure.reason or "50 x 90" in failure.reason) == (image.filename, True)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import PackageMissing
+from ...records import Failure
 from ..csv_text import csv_bytes
 from ..report import ExportReport
 from .label_stacks import LabelStack, numbers_of, planes, stacks_of
-from .layout import ExportItem, FolderWriter
+from .layout import ExportItem, FolderWriter, of_whole_masks
 
 INDEX_COLUMNS = (
     *("file", "label", "image", "dataset", "place", "category", "category_id"),
@@ -49,6 +50,8 @@ def export_label_tiffs(
             "An export of label TIFFs", "tifffile", "scientific", 'export("masks") writes PNG.'
         ) from error
     index: list[tuple[Any, ...]] = []
+    failed: list[Failure] = []
+    items = of_whole_masks(items, failed)
     with FolderWriter(path, items) as folder:
         for stack in stacks_of(items):
             numbers = numbers_of(stack, categories, labels)
@@ -56,7 +59,7 @@ def export_label_tiffs(
             index += index_rows(stack, f"{stack.name}.tif", numbers, categories)
         folder.write("index.csv", csv_bytes([INDEX_COLUMNS, *index]))
         folder.write_manifest("tiff", images=[item.name for item in items])
-    return ExportReport("tiff", path, len(items), len(index), tuple(folder.files))
+    return ExportReport("tiff", path, len(items), len(index), tuple(folder.files), tuple(failed))
 
 
 def index_rows(

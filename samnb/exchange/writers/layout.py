@@ -14,6 +14,7 @@ from typing import Any
 from ...atomic_files import keep_names, make_folder, publish, remove_stale, staging_path, sync, write_atomic
 from ...errors import ImageError, StoreError, UnknownName
 from ...json_files import read_json
+from ...masks.rle import check_whole
 from ...records import AnnotationRecord, Failure, ImageDetails, ImageRecord
 
 MANIFEST = "samnb-export.json"
@@ -329,6 +330,11 @@ class _Inside:
             real = os.path.join(os.path.realpath(self._folder / parent), "")
             self._known[parent] = real.startswith(self._root)
         return self._known[parent]
+
+
+def of_whole_masks(items: Sequence[ExportItem], failed: list[Failure]) -> list[ExportItem]:
+    """The items for a format of whole pictures of numbers; those too large for it go to `failed`."""
+    return list(each(items, lambda item: check_whole(item.image.size_hw), failed))
 
 
 def each(

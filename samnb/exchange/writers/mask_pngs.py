@@ -14,9 +14,10 @@ from PIL import Image
 
 from ...errors import UnknownName
 from ...masks import category_color, decode_rle
+from ...records import Failure
 from ..csv_text import csv_bytes
 from ..report import ExportReport
-from .layout import ExportItem, FolderWriter, Names, safe
+from .layout import ExportItem, FolderWriter, Names, of_whole_masks, safe
 
 _INDEX_COLUMNS = (
     *("mask", "labels", "label", "image", "dataset", "width", "height", "category", "category_id"),
@@ -52,6 +53,8 @@ def export_masks(
     if labels not in _LABELS:
         raise UnknownName("kind of labels", labels, _LABELS)
     index: list[tuple[Any, ...]] = []
+    failed: list[Failure] = []
+    items = of_whole_masks(items, failed)
     stems, names = Names(), Names()
     with FolderWriter(path, items) as folder:
         for item in items:
@@ -77,7 +80,7 @@ def export_masks(
                 folder.write(label_name, indexed_png(item, numbers, colors, highest=highest))
         folder.write("index.csv", csv_bytes([_INDEX_COLUMNS, *index]))
         folder.write_manifest("masks", images=[item.name for item in items])
-    return ExportReport("masks", path, len(items), len(index), tuple(folder.files))
+    return ExportReport("masks", path, len(items), len(index), tuple(folder.files), tuple(failed))
 
 
 def indexed_png(item: ExportItem, numbers: Sequence[int], colors: Sequence[str], *, highest: int) -> bytes:

@@ -17,7 +17,7 @@ from ..csv_text import csv_bytes
 from ..report import ExportReport
 from .label_stacks import LabelStack, numbers_of, planes, stacks_of
 from .label_tiffs import INDEX_COLUMNS, index_rows
-from .layout import ExportItem, FolderWriter, each
+from .layout import ExportItem, FolderWriter, each, of_whole_masks
 
 _VERSIONS = ("0.4", "0.5")
 _SMALLEST, _CHUNK = 256, 512
@@ -62,6 +62,7 @@ def export_ome_zarr(
         raise UnknownName("version of OME-Zarr", version, _VERSIONS)
     index: list[tuple[Any, ...]] = []
     failed: list[Failure] = []
+    items = of_whole_masks(items, failed)
     with FolderWriter(path, items) as folder:
         for stack in stacks_of(items):
             numbers = numbers_of(stack, categories, labels)
