@@ -26,6 +26,7 @@ from ..models import Model, embedding_spec_of, load_model
 from ..store.limits import Limits
 from ..workers import Coordinator, Done, open_pool
 from .encoder import Encoder, not_kept
+from .large_images import TILED_ABOVE
 from .pipeline import Pipeline
 from .tasks import EncodeTask
 
@@ -50,6 +51,7 @@ class WorkerSetup:
     dtype: str
     limits: Limits
     longest: int | None = None
+    tiled_above: int = TILED_ABOVE
     remote: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -66,6 +68,7 @@ class WorkerSetup:
             dtype=cache.dtype,
             limits=cache.limits,
             longest=encoder.longest,
+            tiled_above=encoder.large.above,
             remote=cache.remote.urls,
         )
 
@@ -121,7 +124,8 @@ class _WorkerEncoder(Encoder):
 
     def __init__(self, model: Model, cache: EmbeddingCache, setup: WorkerSetup):
         super().__init__(model, cache, cast(Catalog, None), checkpoint=setup.checkpoint, device=setup.device)
-        self.longest = setup.longest  # of the session, not of this process's environment
+        # Of the session, not of this process's environment.
+        self.longest, self.large.above = setup.longest, setup.tiled_above
 
     def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
         return {task.key for task in tasks if task.key in self.cache}

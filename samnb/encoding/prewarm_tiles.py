@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import PromptError
+from ..errors import ImageError, PromptError
 from ..jobs import Event, JobControl
 from ..records import ImageRecord
 from .encoder import Encoder
@@ -63,8 +63,12 @@ def chosen_tiles(
     x, y = ((part[0] + part[2]) / 2, (part[1] + part[3]) / 2) if near is None else near
     found = nearest_first(encoder.large.grid(image).tiles(part), x, y)
     if tiles == "tissue":
-        has_tissue = _tissue(encoder, image)
-        found = [tile for tile in found if has_tissue(tile)]
+        try:
+            has_tissue = _tissue(encoder, image)
+        except ImageError:
+            found = found[:1]  # the event of this tile says what is wrong with the file; other images go on
+        else:
+            found = [tile for tile in found if has_tissue(tile)]
     return [(image, tile) for tile in found]
 
 

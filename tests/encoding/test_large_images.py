@@ -11,6 +11,7 @@ from PIL import Image
 
 import samnb
 from samnb.encoding.large_images import LargeImages
+from samnb.encoding.on_workers import WorkerSetup, worker_encoder
 from samnb.errors import ImageChanged
 
 
@@ -46,3 +47,22 @@ def test_a_damaged_overview_and_one_of_another_picture_are_made_again(
         assert overview is not None
         assert overview.shape == (20, 2500, 3)
         assert abs(int(overview.mean()) - 7) < 2
+
+
+def test_a_large_image_that_is_gone_fails_alone_in_a_prewarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samnb.encoding.large_images.TILED_ABOVE", 1000)
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(file, np.zeros((40, 60), np.uint8), tile=(16, 16))
+    with samnb.Session(tmp_path / "s") as session:
+        session.add([file, np.ones((20, 20, 3), np.uint8)], show=False)
+        file.unlink()
+        ends = [event.status for event in session.prewarm_stream()]
+    assert ends == ["computed", "failed", "done"]
+
+
+def test_workers_tile_what_the_session_tiles(tmp_path: Path) -> None:
+    with samnb.Session(tmp_path / "s") as session:
+        session._encoder.large.above = 1234
+        setup = WorkerSetup.of(session._encoder)
+        session._encoder.cache.folder.mkdir(exist_ok=True)
+    assert worker_encoder(setup).large.above == 1234
