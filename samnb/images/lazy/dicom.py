@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import zlib
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels import pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ...errors import ImageUnreadable
+from ..files import MAX_TILE_BYTES
 from .description import Channel, Level, PixelSize, SourceDescription, StackAxis
 from .source import BaseSource, Region, native
 
+_CHUNK = 1 << 20
 _SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _GREY = {"MONOCHROME1": "white is zero", "MONOCHROME2": "grey"}
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -27,6 +33,7 @@ class DicomSource(BaseSource):
     """
 
     def __init__(self, file: Any, name: str):
+        _check_deflated(file, name)
         self._data = pydicom.dcmread(file, defer_size="1 MB" if isinstance(file, str) else None)
         self._name, self._lock = name, Lock()
         self._last: tuple[int, NDArray[Any]] | None = None
@@ -91,6 +98,22 @@ class DicomSource(BaseSource):
                 self._last = frame, values[..., None] if values.ndim == 2 else values
             values = self._last[1]
         return values[region.y : region.y + region.height, region.x : region.x + region.width][..., channels]
+
+
+def _check_deflated(file: Any, name: str) -> None:
+    """Refuse a file that unpacks to too much: pydicom unpacks all of it at once, up to a thousand bytes for each."""
+    with open(file, "rb") if isinstance(file, str) else nullcontext(file) as stream:
+        read_preamble(stream, False)
+        syntax = _read_file_meta_info(stream).get("TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            size, unpacking = 0, zlib.decompressobj(-zlib.MAX_WBITS)
+            packed = stream.read(_CHUNK)
+            while packed and not unpacking.eof:
+                size += len(unpacking.decompress(packed, _CHUNK))
+                if size > MAX_TILE_BYTES:
+                    raise ImageUnreadable(name, f"a DICOM file of more than {MAX_TILE_BYTES:,} bytes when unpacked")
+                packed = unpacking.unconsumed_tail or stream.read(_CHUNK)
+        stream.seek(0)
 
 
 def _dtype_of(data: pydicom.Dataset) -> np.dtype[Any]:

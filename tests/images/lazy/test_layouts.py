@@ -13,7 +13,13 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
-from pydicom.uid import ExplicitVRLittleEndian, JPEGExtended12Bit, RLELossless, generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEGExtended12Bit,
+    RLELossless,
+    generate_uid,
+)
 
 import samnb
 from samnb.errors import ImageUnreadable
@@ -292,3 +298,25 @@ def test_a_stack_without_end_is_left_out(tmp_path: Path) -> None:
     with samnb.Session(tmp_path / "s") as session:
         report = session.add(folder, stack=True, show=False)
     assert "1,000,000,000 pictures" in str(report.failed[0].reason)
+
+
+@pytest.mark.parametrize("limit", [1 << 30, 5000])
+def test_a_deflated_dicom_is_unpacked_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("samnb.images.lazy.dicom.MAX_TILE_BYTES", limit)
+    file, values = tmp_path / "a.dcm", np.arange(100 * 100, dtype=np.uint8).reshape(100, 100)
+    data = pydicom.Dataset()
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
+    data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = 100, 100, 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
+    data.PixelData = values.tobytes()
+    data.save_as(file, enforce_file_format=True)
+    if limit > 10_000:
+        assert (read_pixels(file)[..., 0] == values).all()
+    else:
+        with pytest.raises(ImageUnreadable, match="more than 5,000 bytes when unpacked"):
+            read_pixels(file)
