@@ -341,6 +341,17 @@ def test_nothing_is_done_with_annotations_while_a_mask_is_edited(annotator):
     assert masks(annotator).keys() == {first, second}
 
 
+@pytest.mark.parametrize("tool", ["prompt", "brush"])
+def test_a_drag_that_a_second_finger_ends_is_no_step(annotator, tool):
+    annotator.take_tool(tool)
+    for kind, x in (("down", 20), ("move", 60), ("cancel", 60)):
+        on_stage(annotator, kind, x, x)
+    assert not annotator._editor.draft
+    assert not annotator._edit_state.history(annotator.image.id).can_undo
+    assert annotator._layout.stage._mask is None
+    assert annotator._layout.stage._band is None
+
+
 # -- the polygon tool ------------------------------------------------------------
 
 

@@ -39,10 +39,10 @@ def event(kind, x, y, **more):
     return {"event": kind, "x": x / 400, "y": y / 300, "button": 0, **more}
 
 
-def read(*events, tool="prompt", points=(), view=VIEW):
+def read(*events, tool="prompt", points=(), box=None, view=VIEW):
     gestures = Gestures()
     gestures.tool = tool
-    return [gestures.read(each, view, points) for each in events]
+    return [gestures.read(each, view, points, box) for each in events]
 
 
 @pytest.fixture
@@ -163,6 +163,17 @@ def test_a_drag_over_the_edge_is_a_box_to_the_edge_and_goes_on_inside():
 
 def test_a_touch_taken_away_is_no_click():
     assert read(event("down", 40, 90), event("cancel", 40, 90)) == [None, None]
+
+
+def test_a_drag_that_a_second_finger_ends_changes_nothing():
+    """Of a box, a point, a side of a box, and a brush."""
+    moved = event("down", 200, 150), event("move", 240, 170), event("cancel", 240, 170)
+    nothing = BoxDrag(50, 25, 50, 25, False)
+    assert read(*moved)[-1] == nothing
+    assert read(*moved, points=((50.0, 25.0),))[-1] == nothing
+    assert read(*moved, box=(50.0, 25.0, 90.0, 45.0))[-1] == nothing
+    stroke = read(*moved, tool="brush")[-1]
+    assert (stroke.done, stroke.lost) == (True, True)
 
 
 def test_a_point_is_dragged_or_removed():

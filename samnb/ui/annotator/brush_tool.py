@@ -37,6 +37,8 @@ class BrushTool(AnnotatorPart):
     def handle(self, gesture: Gesture) -> bool:
         """A drag paints, or erases with the eraser; the wheel with Ctrl changes the size."""
         match gesture:
+            case Stroke(lost=True):
+                self.renderer.draw_draft()  # without its preview
             case Stroke() if gesture.done:
                 self.stroke(gesture.points, erase=self.settings.tool == "erase")
             case Stroke():

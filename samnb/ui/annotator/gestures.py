@@ -94,10 +94,11 @@ class HoverEnd:
 
 @dataclass(frozen=True)
 class Stroke:
-    """All (x, y) of a brush since it was pressed; `done` after the release."""
+    """All (x, y) of a brush since it was pressed; `done` after the release, `lost` if the page took the pointer."""
 
     points: tuple[tuple[float, float], ...]
     done: bool
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -312,12 +313,14 @@ class _Press:
         if self.meaning == "trace" and self._dragged:
             way_xy = tuple(view.to_image(*place) for place in self._way)
             return Trace(way_xy, done, away=self._background or self._alt, lost=lost)
+        if lost and self._dragged and self.meaning in ("side", "point", "box"):
+            return BoxDrag(*view.to_image(x0, y0), *view.to_image(x0, y0), False)  # the page took it: nothing is shown
         if self.meaning == "side" and self._dragged and self._box is not None:
             return _resized(self._box, self._side, view.to_image(x1, y1), done)
         if self.meaning == "sweep" and self._dragged and not self._background:
             return None if lost else Sweep(tuple(view.to_image(*place) for place in self._way), done)
         if self.meaning == "stroke":
-            return Stroke(tuple(view.to_image(*place) for place in self._way), done)
+            return Stroke(tuple(view.to_image(*place) for place in self._way), done, lost)
         if self.meaning == "remove":
             return PointRemove(self._index) if done and not self._dragged and not lost else None
         if self.meaning == "point" and self._dragged:
