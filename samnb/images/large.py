@@ -228,6 +228,8 @@ def _shown(values: NDArray[np.uint8], about: SourceDescription) -> Pixels:
     if values.shape[2] < 4 or about.channels[3].name != ALPHA:
         return np.ascontiguousarray(values[..., :3])
     share = values[..., 3:4].astype(np.uint16)
+    if about.premultiplied:
+        return np.minimum(values[..., :3] + (255 - share), 255).astype(np.uint8)
     return ((values[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
 
 

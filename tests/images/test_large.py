@@ -118,3 +118,12 @@ def test_a_fourth_channel_is_not_opacity_unless_the_file_says_so(tmp_path: Path)
     assert (picture.read((0, 0, 40, 30)) == values[..., :3]).all()
     picture.close()
     assert (read_pixels(file) == values[..., :3]).all()
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
+def test_opacity_is_blended_as_in_pictures_that_are_read_whole(tmp_path: Path, kind: str) -> None:
+    file, values = tmp_path / "alpha.tif", np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8)
+    tifffile.imwrite(file, values, photometric="rgb", extrasamples=[kind])
+    picture = open_large(file)
+    assert np.abs(picture.read((0, 0, 40, 30)).astype(int) - read_pixels(file)).max() <= 1
+    picture.close()

@@ -100,6 +100,8 @@ class SourceDescription:
     bits : int
         Significant bits of an integer as the file states them; 0 where it does not.
     pixel_size : PixelSize or None
+    premultiplied : bool
+        The colours are multiplied with the opacity already.
     notes : tuple of str
         What of the file is left out, in words.
     """
@@ -114,6 +116,7 @@ class SourceDescription:
     bits: int = 0
     pixel_size: PixelSize | None = None
     notes: tuple[str, ...] = ()
+    premultiplied: bool = False
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -116,6 +116,7 @@ class TiffSource(BaseSource):
             bits=0 if page.photometric == _PALETTE else significant_bits(self._file, page),
             pixel_size=pixel_size_of(self._file, page, turned=self._swapped),
             notes=(note,) if note else (),
+            premultiplied=bool(page.extrasamples) and int(page.extrasamples[0]) == 1,
         )
 
     @cached_property
