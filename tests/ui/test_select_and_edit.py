@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from samnb.errors import ModelError
 from samnb.masks.editing import lasso_mask
 from samnb.prompts import Prompt
-from samnb.ui.annotator.gestures import BrushScroll, Click, DoubleClick, Hover, HoverEnd, Trace
+from samnb.ui.annotator.gestures import BrushScroll, Click, DoubleClick, Hover, HoverEnd, Stroke, Trace
 from samnb.widgets import Annotator
 from tests.support.fake_session import FakeSession
 
@@ -350,6 +350,20 @@ def test_a_drag_that_a_second_finger_ends_is_no_step(annotator, tool):
     assert not annotator._edit_state.history(annotator.image.id).can_undo
     assert annotator._layout.stage._mask is None
     assert annotator._layout.stage._band is None
+
+
+@pytest.mark.parametrize("tool", ["brush", "erase"])
+def test_a_stroke_that_changes_nothing_leaves_no_preview(session, tool):
+    annotator = Annotator(session)
+    [one] = saved(annotator, block(10, 10))
+    annotator.select(one)
+    annotator.take_tool(tool)
+    annotator.brush_radius = 2 if tool == "brush" else 60
+    for done in (False, True):
+        annotator.gesture(Stroke(((20, 20),), done))
+    assert bool(annotator.error) == (tool == "erase")
+    assert annotator._layout.stage._mask is None
+    assert (masks(annotator)[one] == block(10, 10)).all()
 
 
 # -- the polygon tool ------------------------------------------------------------

@@ -38,7 +38,7 @@ class BrushTool(AnnotatorPart):
         """A drag paints, or erases with the eraser; the wheel with Ctrl changes the size."""
         match gesture:
             case Stroke(lost=True):
-                self.renderer.draw_draft()  # without its preview
+                self.renderer.end_preview()
             case Stroke() if gesture.done:
                 self.stroke(gesture.points, erase=self.settings.tool == "erase")
             case Stroke():
@@ -59,8 +59,12 @@ class BrushTool(AnnotatorPart):
         """
         image = self.editor.image
         if image is not None and not self.editor.accept_is_pending() and not self.edits.are_refused():
-            touched = stroke_mask(image.size_hw, points, self.settings.brush_radius)
-            self.edits.paint("erase" if erase else "stroke", touched, away=erase)
+            touched, before = stroke_mask(image.size_hw, points, self.settings.brush_radius), self.editor.history.last
+            try:
+                self.edits.paint("erase" if erase else "stroke", touched, away=erase)
+            finally:
+                if self.editor.history.last is before:
+                    self.renderer.end_preview()
 
     def preview_stroke(self, points: Sequence[Sequence[float]], erase: bool) -> None:
         """Show what the stroke has touched so far."""

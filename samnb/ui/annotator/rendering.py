@@ -171,6 +171,14 @@ class Renderer:
         """A mask in the colour of the chosen category, as the one being edited."""
         self._layout.stage.show_mask(Shape(self.outlines(mask), self._palette.color(self._palette.chosen)))
 
+    def end_preview(self) -> None:
+        """The draft's mask, or none, in place of what a stroke has shown that changed nothing."""
+        part = self._editor.part
+        if part is None:
+            self._layout.stage.show_mask(None)
+        else:
+            self.draw_edited(part)
+
     @show_errors("The candidates cannot be shown")
     def draw_candidates(self) -> None:
         """The candidate masks with their scores and thumbnails."""
