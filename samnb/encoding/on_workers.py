@@ -289,7 +289,7 @@ class _Claims:
             with _claiming:
                 waiting = _in_hand.get(self._encoder.cache, set())
                 ready = [pair for pair in later if pair[1].key not in waiting]
-            later = [pair for pair in later if pair not in ready]
+                later = [pair for pair in later if pair[1].key in waiting]
             yield from self._look_up(ready, later)
 
     def take_skipped(self) -> Iterator[Event]:
