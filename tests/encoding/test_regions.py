@@ -98,4 +98,4 @@ def test_small_objects_of_a_large_picture_keep_their_detail(tmp_path):
         near, far = (session.predict(large, points=[(x, y)], region=r).mask for r in (region, None))
     window = (slice(top, top + coins.shape[0]), slice(left, left + coins.shape[1]))
     assert mask_iou(near[window], right) > 0.8
-    assert mask_iou(far[window], right) < 0.65
+    assert mask_iou(near[window], right) > mask_iou(far[window], right) + 0.05

@@ -122,8 +122,8 @@ def test_the_embedded_model_does_not_mind() -> None:
     model = load_model("tiny")
     report = compare_storage(model, [model.encode(coins)], prompts=24)
     assert report["float16"].mean_iou > 0.999
-    assert report["int8"].mean_iou > 0.995
-    assert report["int8"].low_iou > 0.98
+    assert report["int8"].mean_iou > 0.99
+    assert report["int8"].low_iou > 0.97
 
 
 def test_a_session_checks_its_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

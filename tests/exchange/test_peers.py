@@ -110,7 +110,8 @@ def test_a_coco_export_of_cvat(opened, tmp_path):
     session = opened("s")
     report = session.import_("coco", file, images=tmp_path / "pics")
     assert (report.failed, report.added, report.pictures_added) == ((), 3, 2)
-    assert report.notes == ("1 object marked as crowds: taken for objects of their category",)
+    crowds = "1 object marked as crowds: taken for objects of their category"
+    assert report.notes == (crowds, "2 attributes declared: occluded, rotation")
 
 
 @pytest.mark.parametrize(

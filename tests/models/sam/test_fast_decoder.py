@@ -29,6 +29,7 @@ from samnb.models.sam.model import SamConfig, SamModel
 from samnb.models.sam.reference import import_segment_anything
 from samnb.models.weights.checkpoints import ModelInfo, open_checkpoint
 from samnb.prompts import Embedding, Prediction, Prompt
+from tests.support.earlier_tiny import EARLIER_TINY
 
 pytestmark = pytest.mark.slow
 
@@ -359,7 +360,7 @@ def test_threads_get_what_one_gets(model: Any, parts: tuple[Any, Any]) -> None:
 
 
 def test_tiny_answers_many_as_it_answers_one() -> None:
-    tiny = load_model("tiny")
+    tiny = load_model("tiny", checkpoint=EARLIER_TINY)
     assert isinstance(tiny, SamModel)
     pixels = np.zeros((2, *SIZE, 3), np.uint8)
     pixels[:, 20:60, 30:80] = [[[[200]]], [[[90]]]]

@@ -10,13 +10,14 @@ from samnb.models.sam.guided_attention import guided_attention
 from samnb.models.sam.reference import import_segment_anything
 from samnb.models.sam.variants import build_mask_decoder
 from samnb.prompts import Prompt
+from tests.support.earlier_tiny import EARLIER_TINY
 
 CLICK = Prompt.of(points=[(60, 40)])
 
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model("tiny")
+    return load_model("tiny", checkpoint=EARLIER_TINY)
 
 
 @pytest.fixture(scope="module")
