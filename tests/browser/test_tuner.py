@@ -56,7 +56,7 @@ def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
     assert notebook.ask("tuner.error") == "''"
     before = drawn(page)
 
-    handle = page.locator(".samnb-controls .widget-hslider", has_text="min_score").locator(".noUi-handle")
+    handle = page.locator(".samnb-controls .widget-hslider", has_text="accept from (score)").locator(".noUi-handle")
     handle.focus()
     took = {}
     started = time.monotonic()
@@ -74,7 +74,7 @@ def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
     wait_until("as the sliders are", lambda: _all(page, lambda said: "0 found" in said), seconds=SECONDS)
     notebook.ask("tuner.set(min_score=0.3)")
     wait_until("found again", lambda: drawn(page) == before, seconds=SECONDS)
-    handle = page.locator(".samnb-controls .widget-hslider", has_text="review_score").locator(".noUi-handle")
+    handle = page.locator(".samnb-controls .widget-hslider", has_text="sure from (score)").locator(".noUi-handle")
     handle.focus()
     started = time.monotonic()
     page.keyboard.press("End")
@@ -136,12 +136,13 @@ def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
     wait_until("a second example", lambda: notebook.ask("len(tuner.template.categories[0].examples)") == "2")
     wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
 
-    sure = page.get_by_role("slider", name="sure from")
+    sure = page.get_by_role("slider", name="sure from", exact=True)
     sure.focus()
     page.keyboard.press("End")
     wait_until("all are to be reviewed", lambda: "0 accepted" in page.locator(".samnb-counts").inner_text())
     assert notebook.ask("tuner._sliders['review_score'].value") == "1.0"
-    accept, bars = page.get_by_role("slider", name="accept from"), page.locator(".samnb-scores").bounding_box()
+    accept = page.get_by_role("slider", name="accept from", exact=True)
+    bars = page.locator(".samnb-scores").bounding_box()
     handle = accept.bounding_box()
     page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + 6)
     page.mouse.down()

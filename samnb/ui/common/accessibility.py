@@ -17,9 +17,11 @@ function render({ el }) {
     waiting = false;
     // ipywidgets puts an empty label beside fields and lists, which hides their tooltip, and names no slider.
     for (const each of root.querySelectorAll(CONTROLS)) {
-      const label = each.closest(".jupyter-widgets")?.querySelector(".widget-label");
+      const widget = each.closest(".jupyter-widgets"), label = widget?.querySelector(".widget-label");
       const text = each.title || label?.title || each.closest("[title]")?.title || label?.textContent.trim();
-      say(each, text || each.placeholder || "");
+      // The tooltip of a range slider has a part for each handle.
+      const handles = [...(widget?.querySelectorAll(".noUi-handle") || [])], parts = text?.split(" · ");
+      say(each, (handles.length === parts?.length ? parts[handles.indexOf(each)] : text) || each.placeholder || "");
     }
     // An icon is a letter of a font: its tooltip is the name.
     for (const each of root.querySelectorAll("button:is(.samnb-icon, .samnb-plain)")) say(each, each.title);

@@ -1,4 +1,4 @@
-"""`ClickListener`: receives clicks on the tuner's pictures, and names its sliders for screen readers."""
+"""`ClickListener`: receives clicks on the tuner's pictures."""
 
 from __future__ import annotations
 
@@ -28,27 +28,13 @@ function render({ model, el }) {
     if (x < 0 || y < 0 || x >= 1 || y >= 1) return;
     model.send({ sample: Number(image.dataset.sample), x, y });
   };
-  const name = () => {
-    for (const slider of root.querySelectorAll(".widget-slider, .widget-hslider")) {
-      const handles = slider.querySelectorAll(".noUi-handle");
-      const label = slider.querySelector(".widget-label")?.textContent.trim();
-      if (handles.length === 2) ["accept from", "sure from"].forEach((text, at) => mark(handles[at], text));
-      else if (handles.length === 1 && label) mark(handles[0], label);
-    }
-  };
-  const mark = (handle, text) => {
-    if (handle.getAttribute("aria-label") !== text) handle.setAttribute("aria-label", text);
-  };
-  const watch = new MutationObserver(name);
   const start = () => {
     root = el.closest(".samnb");
     if (!root) return requestAnimationFrame(start);
     root.addEventListener("click", onClick);
-    watch.observe(root, { childList: true, subtree: true });
-    name();
   };
   start();
-  return () => { watch.disconnect(); root?.removeEventListener("click", onClick); };
+  return () => root?.removeEventListener("click", onClick);
 }
 export default { render };
 """
