@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import subprocess
 import sys
 
@@ -224,3 +225,13 @@ def test_no_name_of_a_file_is_acted_on_by_a_terminal(tmp_path, capsys):
 def test_a_warning_of_the_log_is_not_acted_on_by_a_terminal():
     record = logging.makeLogRecord({"msg": "%s is damaged", "args": ("\x1b[31mred",)})
     assert LogFormatter("%(message)s").format(record) == "\\x1b[31mred is damaged"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "samnb.cli", "settings"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
