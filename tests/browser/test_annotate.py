@@ -88,7 +88,7 @@ def test_box_right_click_masks_categories_and_delete(notebook, lab):
     wait_until("the new category", lambda: notebook.ask("annotator.category") == "'coin'")
     hand.page.get_by_role("button", name="Accept").click()
     hand.until(r"kept as coin, score 0\.40")
-    hand.page.get_by_role("button", name="✕").locator("visible=true").click()
+    hand.page.get_by_role("button", name="Delete this coin", exact=True).click()
     hand.until(r"0 annotated")
     with samnb.Session(lab.root / "tools-session") as session:
         assert session.annotations() == []
@@ -108,7 +108,7 @@ def test_an_error_is_shown_and_the_next_click_works(notebook):
     hand.click(*COIN)
     hand.until("No mask for this prompt: ZeroDivisionError: division by zero")
     assert not hand.prompt()["points"]
-    hand.page.locator(".samnb-error-line button").click()
+    hand.page.get_by_role("button", name="Dismiss").click()  # one is shown: the advice has none to give
     wait_until("the red line is gone", lambda: "ZeroDivisionError" not in hand.text())
     notebook.ask("setattr(session.model, 'decode', whole)")
     hand.click(*COIN)

@@ -129,9 +129,14 @@ def test_help_opens_by_key_and_closes_by_escape(notebook):
     overlay = hand.page.locator(".samnb-help")
     overlay.wait_for(state="visible")
     words = overlay.inner_text().casefold()
-    assert all(word in words for word in ("ctrl", "delete the selected annotation", "next image without annotations"))
+    wanted = ("ctrl", "delete the selected annotation", "next open image: without a state and annotations")
+    assert all(word in words for word in wanted)
     assert overlay.evaluate("box => box.scrollWidth <= box.clientWidth")
     hand.page.keyboard.press("Enter")  # the focus is on its button
+    overlay.wait_for(state="hidden")
+    hand.press("?")
+    overlay.wait_for(state="visible")
+    hand.page.keyboard.press("Escape")
     overlay.wait_for(state="hidden")
 
 
