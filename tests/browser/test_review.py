@@ -75,13 +75,13 @@ def test_objects_are_reviewed_by_keyboard_fixed_below_and_kept(notebook, lab):
     hand.press("r")
     hand.until(rf"3 of {total} · 1 accepted · 1 rejected")
 
-    # One is fixed: the annotator below has it in hand, and keys over it are the annotator's.
+    # One is fixed: the annotator in the picture's place has it in hand, and keys over it are the annotator's.
     hand.press("f")
     stage = hand.page.locator(".samnb-review .samnb-stage")
     stage.wait_for()
     wait_until("it is in hand", lambda: notebook.ask("review.annotator._editor.is_ready") == "True")
     notebook.ask("review.annotator.stroke([(3, 3), (12, 3)])")
-    hand.page.locator(".samnb-review").get_by_role("button", name=re.compile("accept", re.IGNORECASE)).last.click()
+    hand.page.locator(".samnb-review .samnb-annotator").get_by_role("button", name="Accept ⏎").click()
     hand.until(rf"3 of {total} · 2 accepted · 1 rejected")
     hand.until(r"fixed, and accepted")
 

@@ -91,6 +91,8 @@ _CONTROLS = """
 
 _BOARD = """
 .samnb:has(> .samnb-annotator) { container-type: inline-size; }
+/* A container gets no width from what is in it: in a row it would have none. */
+.widget-box:not(.widget-vbox) > .samnb:has(> .samnb-annotator) { flex: 1 1 0; }
 .samnb .samnb-annotator { display: grid; gap: 6px 12px; overflow: visible; margin: 0;
   grid-template: "head head" auto "tools tools" auto "chips chips" auto "stage side" auto "film film" auto
     "foot foot" auto / minmax(0, 1fr) clamp(204px, 25cqw, 300px); }
