@@ -55,5 +55,10 @@ def test_two_annotators_agree(notebook, lab):
     wait_until("drawn in both", lambda: min(notebook.page.evaluate(_ORANGE, i) for i in (0, 1)) > 100)
     notebook.ask("first.undo()")
     says(1, "0 annotated")
-    wait_until("gone in both", lambda: max(notebook.page.evaluate(_ORANGE, i) for i in (0, 1)) < 50)
+    # What was kept is in hand again, in its category's colour.
     assert notebook.ask("second.prompt == first.prompt and len(first.prompt.points)") == "2"
+    says(0, "① 0.94")
+    says(1, "① 0.94")
+    notebook.ask("first.clear()")
+    wait_until("gone in both", lambda: max(notebook.page.evaluate(_ORANGE, i) for i in (0, 1)) < 50)
+    assert notebook.ask("second.prompt == first.prompt and len(first.prompt.points)") == "0"
