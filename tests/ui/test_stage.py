@@ -409,6 +409,26 @@ def test_opacity_contour_and_hidden_annotations(stage, sent):
     assert "strokeStyledPolygons" not in names()
 
 
+def test_the_picture_alone_has_no_mask_prompt_or_proposal_on_it(stage, sent):
+    stage.show_picture(np.zeros((200, 200, 3), np.uint8))
+    stage.show_saved([ring_shape(id=1)])
+    stage.show_mask(ring_shape())
+    stage.show_proposals([ring_shape()])
+    stage.show_prompt(Prompt.of(points=[(5, 5)], box=(10, 10, 50, 50)))
+    stage.show_vertices([np.array([(5.0, 5.0), (50.0, 5.0), (50.0, 50.0)])])
+    drawn = {"fillStyledPolygons", "strokeStyledPolygons", "fillCircle", "strokeRect", "fillRect"}
+    names = lambda: {name for message in sent for name, _ in message}  # noqa: E731
+    sent.clear()
+    stage.hide_masks(True)
+    stage.show_prompt(Prompt.of(points=[(6, 6)], box=(10, 10, 50, 50)))
+    assert not names() & drawn
+    assert stage.vertex_overlay.lengths == []
+    sent.clear()
+    stage.hide_masks(False)
+    assert {"fillStyledPolygons", "strokeStyledPolygons", "fillCircle", "strokeRect"} <= names()
+    assert stage.vertex_overlay.lengths == [3]
+
+
 def test_the_same_prompt_is_not_drawn_twice(stage, sent):
     stage.show_picture(np.zeros((200, 200, 3), np.uint8))
     stage.show_prompt(Prompt.of(points=[(5, 5)]))

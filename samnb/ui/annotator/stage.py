@@ -155,6 +155,8 @@ class Stage:
         with LOCK, drawing():
             self._hidden = bool(hidden)
             self._draw_all()
+            if len(self._vertices):
+                self._draw_vertices()
 
     def color_mask(self, color: str) -> None:
         """Show the mask being edited in another colour, "#rrggbb"."""
@@ -411,10 +413,12 @@ class Stage:
         canvas, alpha = self.canvas[SAVED], 0.0 if self._look.contour else 0.9 * self._look.opacity
         with drawing():
             canvas.clear()
+            if self._hidden:
+                return
             half = len(self._offered) // 2
             draw_shapes(canvas, self._offered[:half], self.view, alpha=0, line=2.25)
             draw_shapes(canvas, self._offered[half:], self.view, alpha=0, line=1.0)
-            if not self._look.saved or self._hidden:
+            if not self._look.saved:
                 return
             sure, unsure = [s for s in self._saved if not s.unsure], [s for s in self._saved if s.unsure]
             draw_shapes(canvas, sure, self.view, alpha=alpha, line=1.5)
@@ -459,7 +463,8 @@ class Stage:
 
     def _draw_vertices(self) -> None:
         if not self._closed:
-            self.vertex_overlay.show(self._vertices, self.view, still_open=self._still_open)
+            rings = () if self._hidden else self._vertices
+            self.vertex_overlay.show(rings, self.view, still_open=self._still_open)
 
     def _draw_prompt(self) -> None:
         if self._closed:
@@ -472,6 +477,8 @@ class Stage:
         prompt, band = self._prompt, self._band
         with drawing():
             canvas.clear()
+            if self._hidden:
+                return
             if self._trail is not None:
                 width = 2 * max(self._brush_radius, 1.0) * view.scale * unit
                 color = style.BACKGROUND_POINT if self.tool == "erase" else style.ACCENT
