@@ -122,6 +122,7 @@ class FakeSession:
     error: Exception | None = None
     unreadable: tuple = ()
     named: dict = field(default_factory=dict)
+    _tints: dict = field(default_factory=dict)
     searched: dict = field(default_factory=dict)
     rejected: set = field(default_factory=set)
     states: dict = field(default_factory=dict)
@@ -374,7 +375,11 @@ class FakeSession:
         return list(dict.fromkeys([*self.named, *(a.category for a in self.kept)]))
 
     def category_records(self):
-        return [CategoryRecord(n, self.named.get(n) or "", i) for i, n in enumerate(self.categories())]
+        # As in the catalog, two categories have different colours: one that takes another's place is no rename of it.
+        tints = {
+            n: self._tints.setdefault(n, f"#{0x336699 + 0x1357 * len(self._tints):06x}") for n in self.categories()
+        }
+        return [CategoryRecord(n, self.named.get(n) or tints[n], i) for i, n in enumerate(tints)]
 
     def add_category(self, name, *, color=None):
         self.named[name] = color
@@ -400,6 +405,8 @@ class FakeSession:
         self.changes.emit()
 
     def rename_category(self, name, new_name):
+        if name in self._tints:
+            self._tints[new_name] = self._tints.pop(name)
         self.named = {new_name if n == name else n: color for n, color in self.named.items()}
         self.kept = [replace(a, category=new_name) if a.category == name else a for a in self.kept]
         self.changes.emit()
