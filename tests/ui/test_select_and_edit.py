@@ -618,6 +618,7 @@ def test_a_dragged_corner_stays_the_same_object_with_accept_on_next(annotator, s
 
 def test_a_box_dragged_flat_stays(annotator):
     annotator.drag_box(20, 20, 80, 60)
+    annotator.wait()
     on_stage(annotator, "down", 80, 40)
     on_stage(annotator, "up", 20, 40)
     assert annotator.prompt.box == (20, 20, 80, 60)
