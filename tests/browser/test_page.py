@@ -185,7 +185,10 @@ def test_one_object_in_each_category_with_fingers_alone(hand):
     def tap_on(locator):
         # The kernel is ahead of the page: a finger on a button that is still disabled does nothing.
         wait_until("it can be pressed", locator.is_enabled)
-        box = locator.bounding_box()
+        box, seen = locator.bounding_box(), None
+        while box != seen:  # a finger that comes down beside a button that still moves does nothing either
+            page.wait_for_timeout(150)
+            box, seen = locator.bounding_box(), box
         tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
     before = ask(hand, "len(annotator.annotations)")
