@@ -205,8 +205,13 @@ def test_one_object_in_each_category_with_fingers_alone(hand):
             touch("End")
             wait_until("a box", lambda: ask(hand, "annotator.prompt.box is not None"))
         wait_until("its mask", lambda: ask(hand, "annotator._editor.is_ready"))
-        tap_on(page.get_by_role("button", name="Accept ⏎"))
-        wait_until("kept", lambda number=number: ask(hand, "len(annotator.annotations)") == before + number)
+        # Now and then Chromium makes no click of a touch that is sent in two calls; a person taps again then, too.
+        for _ in range(4):
+            tap_on(page.get_by_role("button", name="Accept ⏎"))
+            page.wait_for_timeout(2500)
+            if ask(hand, "len(annotator.annotations)") == before + number:
+                break
+        assert ask(hand, "len(annotator.annotations)") == before + number
 
     (x, y), view = hand.place(*COIN), "annotator._layout.stage.view"
     touch("Start", (x - 30, y))
