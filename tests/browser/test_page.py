@@ -205,7 +205,7 @@ def test_one_object_in_each_category_with_fingers_alone(hand):
             touch("End")
             wait_until("a box", lambda: ask(hand, "annotator.prompt.box is not None"))
         wait_until("its mask", lambda: ask(hand, "annotator._editor.is_ready"))
-        # Now and then Chromium makes no click of a touch that is sent in two calls; a person taps again then, too.
+        # In about one run of three the first tap does nothing. The cause is not known: the page's or this test's.
         for _ in range(4):
             tap_on(page.get_by_role("button", name="Accept ⏎"))
             page.wait_for_timeout(2500)

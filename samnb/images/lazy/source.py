@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -69,7 +70,7 @@ class PictureSource(Protocol):
         """Close the file."""
 
 
-class BaseSource:
+class BaseSource(ABC):
     """What all sources do alike: checks of the arguments, and errors. A subclass has `_read`."""
 
     description: SourceDescription
@@ -118,11 +119,11 @@ class BaseSource:
         """See `PictureSource.read_region`."""
         return self.read(level=level, region=Region(y, x, height, width))
 
+    @abstractmethod
     def _read(self, level: int, place: tuple[int, ...], channels: list[int], region: Region) -> NDArray[Any]:
         """(H, W, C) of checked arguments; `place` has one index for each axis of the stack."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (not every source holds a file)
         """Close the file."""
 
     def __enter__(self) -> Self:
