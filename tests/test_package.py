@@ -51,6 +51,12 @@ def test_touching_the_public_names_loads_neither_torch_nor_widgets() -> None:
     assert loaded_after(f"from samnb import {names}").isdisjoint(HEAVY)
 
 
+def test_opening_a_session_loads_nothing_that_only_some_need(tmp_path: Path) -> None:
+    code = f"import samnb; samnb.Session({str(tmp_path)!r}).close()"
+    loaded_after(code)  # makes the catalog, by migrations
+    assert loaded_after(code).isdisjoint({*HEAVY, "alembic", "sqlalchemy.dialects.postgresql", "yaml"})
+
+
 def test_no_circles() -> None:
     """Imports inside functions and under TYPE_CHECKING count too."""
     graph = grimp.build_graph("samnb", cache_dir=None)

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, table, text
 from sqlalchemy import column as sql_column
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -163,8 +163,11 @@ class Database:
 
     def insert(self, target: Table) -> Any:
         """An INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
-        dialect = postgresql if self._is_postgresql else sqlite
-        return dialect.insert(target)
+        if self._is_postgresql:
+            from sqlalchemy.dialects import postgresql  # here: SQLite's users need not wait for it
+
+            return postgresql.insert(target)
+        return sqlite.insert(target)
 
     def upsert(
         self,

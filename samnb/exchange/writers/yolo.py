@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from ...cards import count_text
 from ...masks.part import MaskPart
@@ -85,5 +84,7 @@ def _data(categories: Sequence[str]) -> bytes:
     # No path: readers then use the folder this file is in, also after a move.
     document = {"train": "images", "val": "images", "nc": len(categories), "names": dict(enumerate(categories))}
     # A line for each name, in ASCII: some readers open the file in the system's encoding, or by lines.
+    import yaml
+
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=10**9)
     return text.encode("ascii")
