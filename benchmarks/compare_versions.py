@@ -1,14 +1,15 @@
 """How fast another state of samnb is beside this one: the same work, in turns, each turn in processes of its own.
 
     git worktree add /tmp/before v0.1.0
-    python -m benchmarks.compare_versions /tmp/before . [--rounds 9] [--images 1000] [--json F]
+    python -m benchmarks.compare_versions /tmp/before . [--rounds 9] [--images 1000] [--checkpoint F] [--json F]
 
 Measured are importing samnb, a verified read of an embedding from the disk, a prewarm of images that are all cached, a
-click through `Session.predict` on a cached image, and a template applied to cached images, the last two with `tiny`.
-Of both states only the public API is used. A process of each state runs at the same time, and they take turns at single
-calls, so that a busy moment of the machine hits both; a round has two new processes, because processes differ too. The
-ratio is the median over all pairs of calls, the range is that of the rounds' medians. Beside the wall clock's seconds
-stand those of the processor, which other work on the machine disturbs less. About four minutes.
+click through `Session.predict` on a cached image, a template applied to cached images, both with `tiny`, the intake of
+new files, and a COCO export of 10,000 annotations. Where the two states ship other weights of `tiny`, `--checkpoint`
+gives both the same. Of both states only the public API is used. A process of each state runs at the same time, and they
+take turns at single calls, so that a busy moment of the machine hits both; a round has two new processes, because
+processes differ too. The ratio is the median over all pairs of calls, the range is that of the rounds' medians. Beside
+the wall clock's seconds stand those of the processor, which other work on the machine disturbs less. Five minutes.
 
 Latency of clicks in a browser: `python -m benchmarks.click_latency`, once in each of the two trees.
 """
@@ -35,8 +36,8 @@ wall, cpu = time.perf_counter(), time.process_time()
 import samnb
 print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 """
-IMPORTS, APPLIED = 15, 2
-REPEATS = {"disk hit, verified": 60, "prewarm": 6, "click": 25, "apply": 4}
+IMPORTS, APPLIED, EACH = 15, 2, 50
+REPEATS = {"disk hit, verified": 60, "prewarm": 6, "click": 25, "apply": 4, "intake": 3, "export": 3}
 """Pairs of calls in a round, by the first words of the measure; one more at first warms up."""
 
 SPOTS = ((50, 50), (130, 60), (220, 50), (70, 140), (180, 150))
@@ -62,9 +63,9 @@ def in_tree(tree: Path, *arguments: str) -> str:
 class Side:
     """A process of one state that waits to be told what to time."""
 
-    def __init__(self, tree: Path, place: Path, images: int) -> None:
+    def __init__(self, tree: Path, *arguments: str) -> None:
         environment = {**os.environ, "PYTHONPATH": str(tree)}
-        command = [sys.executable, __file__, "--serve", str(place), str(images)]
+        command = [sys.executable, __file__, "--serve", *arguments]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = subprocess.Popen(command, env=environment, text=True, cwd=tree, **pipes)
         self.measures: list[str] = self._read()
@@ -87,19 +88,19 @@ class Side:
         return json.loads(line)
 
 
-def compare(old: Path, new: Path, *, rounds: int, images: int) -> Found:
+def compare(old: Path, new: Path, *, rounds: int, images: int, checkpoint: str = "") -> Found:
     """Seconds of every pair of calls."""
     found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
         trees = [old, new]
-        places = [Path(folder) / "old", Path(folder) / "new"]
+        places = [(str(Path(folder) / name), str(images), checkpoint) for name in ("old", "new")]
         for tree, place in zip(trees, places, strict=True):
-            in_tree(tree, __file__, "--prepare", str(place), str(images))
+            in_tree(tree, __file__, "--prepare", *place)
             in_tree(tree, "-c", IMPORT)  # bytecode and disk cache
         for number in range(rounds):
             imports = [lambda tree=tree: json.loads(in_tree(tree, "-c", IMPORT)) for tree in trees]
             found.setdefault("import samnb", []).append(in_turns(imports, IMPORTS))
-            sides = [Side(tree, place, images) for tree, place in zip(trees, places, strict=True)]
+            sides = [Side(tree, *place) for tree, place in zip(trees, places, strict=True)]
             for measure in sides[0].measures:
                 times = next(times for words, times in REPEATS.items() if measure.startswith(words))
                 calls = [lambda side=side, measure=measure: side.call(measure) for side in sides]
@@ -166,42 +167,96 @@ def discs(shift: int):
     return pixels
 
 
-def prepare(place: Path, images: int) -> None:
-    """Sessions whose images are all cached."""
-    import numpy as np
-
+def opened(folder: Path, checkpoint: str):
+    """The session of that folder."""
     import samnb
+
+    return samnb.Session(folder, **({"checkpoint": checkpoint} if checkpoint else {}))
+
+
+def prepare(place: Path, images: int, checkpoint: str) -> None:
+    """Sessions whose images are all cached, files to take in, and a session with many annotations."""
+    import numpy as np
+    from PIL import Image
+
     from samnb.prompts import Embedding
 
     def small(*_: object) -> Embedding:
         return Embedding({"image_embedding": np.zeros((4, 4, 4), np.float32)}, (8, 8), (384, 384))
 
-    with samnb.Session(place / "many") as session:
+    with opened(place / "many", checkpoint) as session:
         model = session.model
         model.encode, model.encode_prepared = small, lambda batch: [small() for _ in batch]
         session.add([np.full((8, 8, 3), i % 256, np.uint8) + np.uint8([i // 256, 0, 0]) for i in range(images)])
         session.prewarm(show=False).wait()
-    with samnb.Session(place / "discs") as session:
+    with opened(place / "discs", checkpoint) as session:
         records = session.add([discs(shift) for shift in range(APPLIED)]).images
         session.prewarm(show=False).wait()
         session.accept(session.predict(records[0], points=[SPOTS[0]]), category="disc")
         session.template("discs")
+    (place / "files").mkdir()
+    for number in range(images // 5):
+        pixels = discs(number)
+        pixels[0, 0] = number
+        Image.fromarray(pixels).save(place / "files" / f"{number:03}.png")
+    (place / "annotated.json").write_text(json.dumps(coco(images // 5)))
+    with opened(place / "annotated", checkpoint) as session:
+        session.import_("coco", place / "annotated.json", images=place / "files")
 
 
-def serve(place: Path, images: int) -> None:
+def coco(pictures: int) -> dict[str, object]:
+    """A COCO file with `EACH` polygons on each picture."""
+    sides = {"height": 200, "width": 280}
+    images = [{"id": number, "file_name": f"{number:03}.png", **sides} for number in range(pictures)]
+    ring = [0, 4, 6, 0, 14, 2, 16, 9, 9, 15, 2, 11]
+    places = [(each % 10 * 26, each // 10 * 18) for each in range(EACH)]
+    annotations = [
+        {
+            "id": number * EACH + each,
+            "image_id": number,
+            "category_id": 1 + each % 3,
+            "segmentation": [[value + (x, y)[place % 2] + number % 5 for place, value in enumerate(ring)]],
+        }
+        for number in range(pictures)
+        for each, (x, y) in enumerate(places)
+    ]
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": f"c{number}"} for number in (1, 2, 3)],
+    }
+
+
+def take_in(place: Path, files: int, checkpoint: str) -> tuple[Seconds, bool]:
+    """A session that knows nothing takes files in; seconds of `Session.add`, and whether all are there."""
+    with tempfile.TemporaryDirectory(dir=place) as folder, opened(Path(folder) / "s", checkpoint) as session:
+        wall, cpu = time.perf_counter(), time.process_time()
+        report = session.add(place / "files")
+        seconds = [time.perf_counter() - wall, time.process_time() - cpu]
+        return seconds, report.added == files
+
+
+def serve(place: Path, images: int, checkpoint: str) -> None:
     """Print the measures, then the seconds of one call for each measure that is read."""
     import samnb
 
     entry = max((place / "discs" / "embeddings").glob("??/??/*.safetensors"))
     cache = samnb.EmbeddingCache(place / "discs" / "embeddings", memory_bytes=0)
-    with samnb.Session(place / "many") as many, samnb.Session(place / "discs") as discs:
+    with (
+        opened(place / "many", checkpoint) as many,
+        opened(place / "discs", checkpoint) as discs,
+        opened(place / "annotated", checkpoint) as annotated,
+    ):
         image, *_ = discs.images()
-        apply = f"apply to {APPLIED} cached"
+        files = images // 5
+        apply, intake = f"apply to {APPLIED} cached", f"intake of {files} files"
         calls = {
             "disk hit, verified": lambda: cache.get(entry.stem) is not None,
             f"prewarm of {images:,} cached": lambda: list(many.prewarm_stream())[-1]["skipped"] == images,
             "click on a cached image": lambda: discs.predict(image, points=[SPOTS[2]]).cache_hit,
             apply: lambda: list(discs.apply_stream("discs"))[-1]["computed"] == APPLIED,
+            intake: lambda: take_in(place, files, checkpoint),
+            f"export of {files * EACH:,} annotations": lambda: annotated.export("coco", place / "out.json"),
         }
         print(json.dumps(list(calls)), flush=True)
         for line in sys.stdin:
@@ -211,6 +266,8 @@ def serve(place: Path, images: int) -> None:
             wall, cpu = time.perf_counter(), time.process_time()
             done = calls[measure]()
             seconds = [time.perf_counter() - wall, time.process_time() - cpu]
+            if measure == intake:  # opening its session is not measured
+                seconds, done = done
             expect(done)
             print(json.dumps(seconds), flush=True)
 
@@ -225,18 +282,25 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["--prepare"]:
-        return prepare(Path(given[1]), int(given[2]))
+        return prepare(Path(given[1]), int(given[2]), given[3])
     if given[:1] == ["--serve"]:
-        return serve(Path(given[1]), int(given[2]))
+        return serve(Path(given[1]), int(given[2]), given[3])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", type=Path, help="a tree with the package samnb in it")
     parser.add_argument("new", type=Path, help="another")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1000, help="of the cached prewarm")
+    parser.add_argument("--checkpoint", type=Path, help="weights of tiny that both states can open")
     parser.add_argument("--json", type=Path, default=RESULTS)
     options = parser.parse_args(given)
     before = os.getloadavg()[0]
-    found = compare(options.old.resolve(), options.new.resolve(), rounds=options.rounds, images=options.images)
+    checkpoint = "" if options.checkpoint is None else str(options.checkpoint.resolve())
+    found = compare(
+        *(options.old.resolve(), options.new.resolve()),
+        rounds=options.rounds,
+        images=options.images,
+        checkpoint=checkpoint,
+    )
     rows = summary(found)
     machine = {"processor": processor(), "cores": os.cpu_count(), "load": [before, os.getloadavg()[0]]}
     print(f"{machine['processor']}, {machine['cores']} cores, load {before:.1f} before")

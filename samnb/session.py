@@ -720,6 +720,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     def merge(self, annotations: Iterable[Annotation | int]) -> Annotation:
         """Make one annotation of two or more of one image: the first gets the pixels of all, the others are removed.
 
+        Attributes that the first one does not have come from the others.
+
         Raises
         ------
         PromptError, UnknownName

@@ -140,7 +140,10 @@ class AnnotationService:
                 "Choose others."
             )
         [first, *others] = records
-        row = as_new(first, reduce(or_, parts))
+        attributes: dict[str, bool | str] = {}
+        for record in reversed(records):  # the first one wins
+            attributes |= {name: value for name, value in record.attributes.items() if value}
+        row = replace(as_new(first, reduce(or_, parts)), attributes=attributes)
         [changed] = self._catalog.edit_annotations({first.id: row}, removed=[record.id for record in others])
         self._changes.emit(first.image_id)
         return Annotation(changed)

@@ -95,9 +95,9 @@ def accepted_if_of_template() -> Any:
     return case((of_template, ACCEPTED), else_=annotation_table.c.review)
 
 
-def change_mask(connection: Connection, id: int, mask: NewAnnotation) -> None:
-    """Give an annotation the mask of a row that a person made; `UnknownName` if it was deleted."""
-    values = {"rle": to_json(mask.rle), "bbox": to_json(mask.bbox), "area": int(mask.area)}
+def change_mask(connection: Connection, id: int, row: NewAnnotation) -> None:
+    """Give an annotation mask and attributes of a row that a person made; `UnknownName` if it was deleted."""
+    values = {name: to_json(getattr(row, name)) for name in ("rle", "bbox", "attributes")} | {"area": int(row.area)}
     changed = update(annotation_table).where(annotation_table.c.id == id)
     if not connection.execute(changed.values(**values, review=accepted_if_of_template(), updated_at=now())).rowcount:
         annotation_record(connection, id)

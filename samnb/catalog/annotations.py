@@ -158,24 +158,24 @@ class AnnotationCatalog:
 
     def edit_annotations(
         self,
-        masks: Mapping[int, NewAnnotation],
+        changed: Mapping[int, NewAnnotation],
         *,
         added: Sequence[NewAnnotation] = (),
         removed: Iterable[int] = (),
     ) -> list[AnnotationRecord]:
-        """Give annotations other masks, add some and remove some, all in one transaction or none.
+        """Give annotations other masks and attributes, add some and remove some, in one transaction or none.
 
         Parameters
         ----------
-        masks : mapping of int to NewAnnotation
-            The rows whose rle, bbox and area the annotations of these ids get; all else of them stays.
+        changed : mapping of int to NewAnnotation
+            The rows whose rle, bbox, area and attributes the annotations of these ids get; all else of them stays.
         added : sequence of NewAnnotation
         removed : iterable of int
 
         Returns
         -------
         list of AnnotationRecord
-            Those with another mask, then the added ones, in the order given.
+            The changed ones, then the added ones, in the order given.
 
         Raises
         ------
@@ -183,13 +183,13 @@ class AnnotationCatalog:
             One of those to change or to remove was deleted.
         """
         with self._database.write() as connection:
-            for id, mask in masks.items():
-                change_mask(connection, id, mask)
+            for id, row in changed.items():
+                change_mask(connection, id, row)
             for id in removed:
                 annotation_record(connection, id)
                 connection.execute(delete(annotation_table).where(annotation_table.c.id == id))
-            changed = [annotation_record(connection, id) for id in masks]
-            return changed + insert_annotations(connection, added)
+            records = [annotation_record(connection, id) for id in changed]
+            return records + insert_annotations(connection, added)
 
     def restore_annotations(self, records: Sequence[AnnotationRecord]) -> list[AnnotationRecord]:
         """Put removed annotations back under the ids they had, all or none; one that is there stays as it is.

@@ -12,11 +12,11 @@ from os import PathLike
 from pathlib import PurePath
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, or_, select, tuple_, update
 
 from ..errors import AnyPath, UnknownName, WorkWouldBeLost
 from ..records import ACCEPTED, REJECTED, DatasetRecord, ImageRecord, NewImage, RemovalReport
-from .tables import annotation_table, dataset_table, image_table
+from .tables import annotation_table, dataset_table, image_table, proposal_table, search_table
 from .values import batches, folded, is_text, path_text
 
 KNOWN_NAMES = 500
@@ -32,6 +32,7 @@ DATASET_NAME = dataset_table.c.name.label("dataset")
 _IMAGE_COLUMNS = tuple(DATASET_NAME if f.name == "dataset" else image_table.c[f.name] for f in fields(ImageRecord))
 _IMAGE_NAMES = [f.name for f in fields(ImageRecord)]
 _CACHED, _CONTENT = _IMAGE_NAMES.index("embedding_cached"), _IMAGE_NAMES.index("content_hash")
+_SEARCH_KEY = ("pixel_hash", "model", "search")
 _SHORT_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 
 
@@ -66,7 +67,7 @@ def dataset_id_of(connection: Connection, name: str) -> str:
 
 
 def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> RemovalReport:
-    """Delete images of one dataset and their annotations; `WorkWouldBeLost` where a person made some."""
+    """Delete images of one dataset, their annotations and searches; `WorkWouldBeLost` where a person annotated."""
     ids = select(image_table.c.id).where(*wanted)
     theirs = annotation_table.c.image_id.in_(ids)
     # A template makes its annotations again in seconds.
@@ -78,7 +79,19 @@ def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: b
     if lost and not discard:
         raise WorkWouldBeLost(f"dataset {dataset!r}", lost)
     annotations = connection.scalars(count).one()
+    connection.execute(delete(search_table).where(_searched_only_on(ids)))
     return RemovalReport(dataset, connection.execute(delete(image_table).where(*wanted)).rowcount, annotations)
+
+
+def _searched_only_on(ids: Select[tuple[str]]) -> ColumnElement[bool]:
+    """Searches of pictures that only these images show, and on whose proposals nobody decided."""
+    pictures = select(image_table.c.pixel_hash).where(image_table.c.id.in_(ids))
+    other, proposal = image_table.alias(), proposal_table
+    shown = exists().where(other.c.pixel_hash == search_table.c.pixel_hash, other.c.id.not_in(ids))
+    decided = exists().where(
+        *(proposal.c[name] == search_table.c[name] for name in _SEARCH_KEY), proposal.c.review != ""
+    )
+    return search_table.c.pixel_hash.in_(pictures) & ~shown & ~decided
 
 
 # -- images

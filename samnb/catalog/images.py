@@ -78,7 +78,8 @@ class ImageCatalog:
     def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> RemovalReport:
         """Remove a dataset from the catalog, with its images and their annotations.
 
-        Files, embeddings and the same pictures in other datasets stay.
+        Files, embeddings and the same pictures in other datasets stay. Searches for proposals go with the last image of
+        their picture, unless a person accepted or rejected one of its proposals.
 
         Raises
         ------

@@ -7,7 +7,6 @@ nothing; so is one that was edited by hand since. A record that cannot be used i
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +114,7 @@ class ImportRun:
     added: int = 0
     already: int = 0
     like: int = 0
+    described_otherwise: int = 0
     turned: int = 0
     pictures_added: int = 0
     categories_added: list[str] = field(default_factory=list)
@@ -272,15 +272,17 @@ class ImportRun:
 
     def _missing(self, rows: Sequence[NewAnnotation], there: Sequence[AnnotationRecord]) -> list[NewAnnotation]:
         """Those that are not there yet; each existing one matches only one of the file."""
-        exact = Counter(_key(record) for record in there)
+        exact: dict[tuple[str, str], list[AnnotationRecord]] = {}
+        for record in there:
+            exact.setdefault(_key(record), []).append(record)
         rest: list[NewAnnotation] = []
         for row in rows:
-            if exact[_key(row)]:
-                exact[_key(row)] -= 1
-                self.already += 1
+            same = exact.get(_key(row))
+            if same:
+                self._is_there(row, same.pop(0))
             else:
                 rest.append(row)
-        unused = [record for record in there if exact[_key(record)]]
+        unused = [record for left in exact.values() for record in left]
         new: list[NewAnnotation] = []
         for row in rest:
             like = _like(row, unused, by_hand=self.by_hand)
@@ -288,13 +290,26 @@ class ImportRun:
                 new.append(row)
             else:
                 unused.remove(like)
-                self.already, self.like = self.already + 1, self.like + 1
+                self.like += 1
+                self._is_there(row, like)
         return new
+
+    def _is_there(self, row: NewAnnotation, record: AnnotationRecord) -> None:
+        self.already += 1
+        # False and "" are the same as no value.
+        self.described_otherwise += any(
+            (value or None) != (record.attributes.get(name) or None) for name, value in row.attributes.items()
+        )
 
     def _report(self, images: int) -> ImportReport:
         notes = [*self.contents.notes, *self.notes]
         if self.like:
             notes.append(f"{count_text(self.like, 'object')} there with another outline or category: left as they are")
+        if self.described_otherwise:
+            notes.append(
+                f"{count_text(self.described_otherwise, 'object')} there with other attributes: left as they are. "
+                "To take those of the file, remove the annotations and import it again"
+            )
         if self.turned:
             notes.append(
                 f"{count_text(self.turned, 'mask')} drawn on pictures as they lie in their files: turned upright"

@@ -309,7 +309,7 @@ def _decode(content: bytes, path: AnyPath) -> _Decoded:
         pixels, values_hash = shown_and_hash(view, path)
         return _Decoded(Image.fromarray(pixels), values_hash, shown_as=str(view.mapping), view=view)
     kind = kind_of_bytes(content)
-    if kind in ("DICOM", "HEIF"):
+    if kind in ("DICOM", "HEIC"):
         return _decode_lazily(content, path)
     try:
         return _decode_by_pillow(content, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,6 +95,11 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
             "pycocotools.mask.decode(rle) reads them; encode_rle of that mask gives the list."
         )
     counts = np.asarray(rle["counts"])
+    if counts.dtype.kind not in "biuf" or counts.ndim != 1:
+        raise ImageError(
+            f"Expected run lengths as a list of numbers up to {height * width:,}, got "
+            f"{reprlib.repr(rle['counts'])}. The record is damaged: write it anew with the tool that made it."
+        )
     # Cut to whole numbers, fractions could still fill the size, with another mask.
     if counts.dtype.kind == "f" and not (whole := np.isfinite(counts) & (counts == counts.round())).all():
         where = int(np.argmin(whole))
@@ -101,13 +107,15 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
             f"Expected run lengths that are whole numbers, got {counts.flat[where]} as number {where + 1} of "
             f"{counts.size:,}. The record is damaged: write it anew with the tool that made it."
         )
-    counts = counts.astype(np.int64)
-    # Each count is checked as well: a sum of int64 can overflow to the right number.
-    if counts.sum() != height * width or (counts < 0).any() or (counts > height * width).any():
+    # Each count is checked too, and before it is made an int64: what does not fit there could still fill the size.
+    fits = all(0 <= count <= height * width for count in (counts.min(initial=0), counts.max(initial=0)))
+    if not fits or counts.sum() != height * width:
+        filled = f"of {int(counts.sum()):,} pixels" if fits else f"from {counts.min()} to {counts.max()} pixels"
         raise ImageError(
-            f"Run lengths of {int(counts.sum()):,} pixels do not fill a mask of {height} x {width} = "
+            f"Run lengths {filled} do not fill a mask of {height} x {width} = "
             f"{height * width:,}. The record is damaged, or its size is written as [width, height]."
         )
+    counts = counts.astype(np.int64)
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape((height, width), order="F")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..catalog.values import to_json
 from ..encoding.encoder import Encoder
 from ..encoding.regions import Region
+from ..encoding.search_events import SearchStopped
 from ..masks import mask_bbox
 from ..masks.rle import encode_part_rle
 from ..prompts import Embedding, Prompt
@@ -19,10 +20,6 @@ from ..records import ImageRecord, NewProposal
 from ..templates.image_features import ImageFeatures
 from ..templates.other_features import FeatureReader
 from ..templates.template import Template
-
-
-class SearchStopped(Exception):
-    """A search was cancelled before it was through with its image; nothing of it is kept."""
 
 
 class Search:

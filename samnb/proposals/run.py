@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..catalog import Catalog
+from ..encoding.search_events import Kept, search_events, search_here
 from ..jobs import Event, Job, JobControl
 from ..models import Model
-from ..records import ImageRecord
-from .query import Query, Search, SearchStopped, described, query_key
+from ..records import ImageRecord, NewProposal
+from .query import Query, Search, described, query_key
 from .tiled import InRegion, find_on_tiles
 
 _log = logging.getLogger("samnb.proposals")
@@ -42,58 +43,58 @@ def propose_events(
         Returns what the query may read of an image.
     control : JobControl, optional
         Checked between images, and by queries that take long.
-
-    Raises
-    ------
-    SessionTooNew
-        The session is only read, and there is something to search.
     """
-    control = control or JobControl()
-    counts = {"computed": 0, "skipped": 0, "failed": 0, "masks": 0, "encoded": 0}
-    key = query_key(query)
-    done = catalog.searched(model.fingerprint, key)
-    if any(image.pixel_hash not in done for image in images):
-        catalog.check_writable()  # before seconds of work that could not be kept
-    for index, image in enumerate(images, start=1):
-        if not control.go_on():
-            break
-        started = time.perf_counter()
-        place: dict[str, Any] = {"index": index, "total": len(images), "filename": image.filename}
-        if image.pixel_hash in done:
-            counts["skipped"] += 1
-            yield Event("skipped", **place, ms=(time.perf_counter() - started) * 1000)
-            continue
-        here = search(image)
-        try:
-            found = search_image(query, here, catalog)
-        except SearchStopped:
-            break
-        except Exception as error:
-            # One failing image must not stop the batch; the event carries the reason to the user.
-            counts["failed"] += 1
-            reason = {"error": str(error) or repr(error), "error_type": type(error).__name__}
-            yield Event("failed", **place, ms=(time.perf_counter() - started) * 1000, details=reason)
-            continue
-        done.add(image.pixel_hash)
-        counts["computed"] += 1
-        counts["masks"] += found
-        counts["encoded"] += here.encodes
-        details = {"masks": found, "cache_hit": not here.encodes}
-        yield Event("computed", **place, ms=(time.perf_counter() - started) * 1000, details=details)
-    catalog.sync()
-    report = f"{counts['masks']} proposals on {counts['computed']} images, {counts['skipped']} searched before"
-    if counts["failed"]:
-        report += f", {counts['failed']} failed"
-    ended = {"report": report, **({"cancelled": True} if control.cancelled else {})}
-    yield Event("done", total=len(images), details=counts | ended)
+    keeper = _Finds(query, catalog, model.fingerprint)
+    find = search_here(lambda image: _find(query, search(image)))
+    for event in search_events(images, search=find, keeper=keeper, catalog=catalog, control=control):
+        yield event if event.status != "done" else replace(event, details=event.details | _report(event))
 
 
-def search_image(query: Query, search: Search, catalog: Catalog) -> int:
-    """Ask a query on one image and save what it finds; returns the number of masks that are saved."""
+def search_image(query: Query, search: Search, catalog: Catalog) -> None:
+    """Ask a query on one image and save what it finds."""
+    found, _ = _find(query, search)
+    _Finds(query, catalog, search.model.fingerprint).keep(search.image, found)
+
+
+def _find(query: Query, search: Search) -> tuple[list[NewProposal], int]:
+    """What a query finds on an image, and how often an image encoder ran."""
     by_tiles = search.encoder.large.has(search.image) and not isinstance(query, InRegion)
-    found, hash_ = find_on_tiles(query, search) if by_tiles else query.find(search), search.image.pixel_hash
-    saved = catalog.finish_search(hash_, search.model.fingerprint, query_key(query), described(query), found)
-    return len(found) if saved else 0
+    found = find_on_tiles(query, search) if by_tiles else query.find(search)
+    return found, search.encodes
+
+
+class _Finds:
+    """Keeps a query's finds as proposals; a `samnb.encoding.search_events.Keeper`."""
+
+    counted = ("masks",)
+
+    def __init__(self, query: Query, catalog: Catalog, fingerprint: str):
+        self._query, self._catalog, self._fingerprint = query, catalog, fingerprint
+        self._key = query_key(query)
+        self._done = catalog.searched(fingerprint, self._key)
+
+    def is_done(self, image: ImageRecord) -> bool:
+        return image.pixel_hash in self._done
+
+    def known(self, image: ImageRecord) -> None:
+        """Nothing: a search of another query or model says nothing about this one."""
+
+    def keep(self, image: ImageRecord, found: Sequence[NewProposal]) -> Kept:
+        saved = self._catalog.finish_search(
+            image.pixel_hash, self._fingerprint, self._key, described(self._query), found
+        )
+        self._done.add(image.pixel_hash)  # the same picture comes in another dataset too
+        masks = {"masks": len(found) if saved else 0}
+        return Kept(masks, masks)
+
+    def keep_all(self, found: Sequence[tuple[ImageRecord, Any]]) -> Mapping[str, Kept]:
+        return {}
+
+
+def _report(done: Event) -> dict[str, str]:
+    counts = done.details
+    report = f"{counts['masks']} proposals on {counts['computed']} images, {counts['skipped']} searched before"
+    return {"report": report + (f", {counts['failed']} failed" if counts["failed"] else "")}
 
 
 def tell_failures(job: Job) -> None:

@@ -54,6 +54,8 @@ def _check_example(category: str, example: Any) -> None:
         raise ValueError(f"an example of {category!r}: expected its pixel hash; got {example.pixel_hash!r}")
     if example.rle:
         check_rle(example.rle)
+    if example.place and not all(np.isfinite(part).all() for part in (example.place.basis, example.place.patch)):
+        raise ValueError(f"an example of {category!r}: expected a place of finite numbers")
 
 
 def _check_exemplars(category: Any) -> None:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from ..catalog import ImageRecord
 from ..encoding.encoder import Encoder
 from ..encoding.on_workers import WorkerSetup, make_folder, worker_encoder
 from ..encoding.other_models import OtherModels
+from ..encoding.search_events import Numbered, SearchMany
 from ..jobs import JobControl
 from ..workers import Coordinator, Done, attempt, open_pool
-from .apply import Numbered, Search, Searched, search_image
+from .apply import search_image
 from .other_features import FeatureReader
 from .template import Template
 
@@ -67,7 +67,7 @@ class _Opened:
 
 def search_on(
     on: Any, template: Template, encoder: Encoder, others: OtherModels, forget_file: Callable[[str], None]
-) -> Search:
+) -> SearchMany:
     """A search on workers, for `samnb.templates.apply.apply_events`.
 
     Parameters
@@ -81,24 +81,18 @@ def search_on(
         Called with the path of a file that holds other pixels now.
     """
 
-    def search(images: Iterator[Numbered | None], control: JobControl) -> Generator[list[tuple[Numbered, Searched]]]:
+    def search(images: Iterator[Numbered | None], control: JobControl) -> Generator[list[tuple[Numbered, Done]]]:
         features = WorkerSetup.of(others.encoder(template.features)) if template.features else None
         make_folder(encoder.cache)
         pool = open_pool(on)
         try:
             run = Coordinator(pool, ApplyWork(template, WorkerSetup.of(encoder), features), control)
             for results in run.run(images):
-                yield [(numbered, _searched(done, numbered[1], forget_file)) for numbered, done in results]
+                for (_, image), done in results:
+                    if done.error_type == "ImageChanged":
+                        forget_file(image.path)
+                yield results
         finally:
             pool.close()
 
     return search
-
-
-def _searched(done: Done, image: ImageRecord, forget_file: Callable[[str], None]) -> Searched:
-    if done.error:
-        if done.error_type == "ImageChanged":
-            forget_file(image.path)
-        return Searched(error=done.error, error_type=done.error_type, ms=done.ms)
-    found, encodes = done.value
-    return Searched(found, encodes, ms=done.ms)

@@ -16,6 +16,7 @@ from ..catalog import AnnotationRecord, Catalog, ImageRecord
 from ..encoding.encoder import Encoder
 from ..encoding.other_models import OtherModels
 from ..encoding.regions import holds, whole_region
+from ..encoding.search_events import search_here
 from ..errors import NothingToMeasure, TemplateError, UnknownName
 from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
@@ -24,7 +25,7 @@ from ..masks.part import MaskPart
 from ..models import check_phrases
 from ..prompts import Prompt
 from ..records import BY_HAND, Failure, ImageRef
-from .apply import apply_events, search_here
+from .apply import apply_events, search_image
 from .evaluation import LabelledImage, PackedMasks, evaluate_image, sweep
 from .features import cells_at, make_example
 from .image_features import ImageFeatures
@@ -318,7 +319,8 @@ class TemplateService:
     ) -> Iterator[Event]:
         images = self._library.with_hashes(records)
         if on is None:
-            search = search_here(template, self._encoder, partial(self.features.read, template=template))
+            features_of = partial(self.features.read, template=template)
+            search = search_here(lambda image: search_image(template, image, self._encoder, features_of))
         else:
             search = search_on(on, template, self._encoder, self._others, self._encoder.forget_file)
         work: Any = {"catalog": self._catalog, "model": self._model, "search": search, "control": control}

@@ -30,6 +30,12 @@ FILE_VERSION = 1
 STRATEGY_NAMES = ["fixed", "match", "match_all", "phrase"]
 
 
+def _float32(values: Any) -> NDArray[np.float32]:
+    """Numbers of a file; those beyond float32 become infinite, and `samnb.templates.checks` refuses them."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
     """The features of an object and its surroundings, cell by cell.
@@ -61,7 +67,7 @@ class Place:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Place:
         """Read what `as_dict` wrote."""
-        basis, patch = (np.asarray(values[name], np.float32) for name in ("basis", "patch"))
+        basis, patch = (_float32(values[name]) for name in ("basis", "patch"))
         return cls(int(values["top"]), int(values["left"]), basis, patch)
 
 
@@ -126,12 +132,12 @@ class Example:
         return cls(
             values["pixel_hash"],
             Prompt.from_dict(values["prompt"]),
-            np.asarray(values["prototype"], np.float32),
+            _float32(values["prototype"]),
             float(values["area"]),
             float(values["diameter"]),
             values.get("rle", {}),
             Place.from_dict(values["place"]) if values.get("place") else None,
-            *(tuple(np.asarray(cell, np.float32) for cell in values.get(name, ())) for name in ("parts", "around")),
+            *(tuple(_float32(cell) for cell in values.get(name, ())) for name in ("parts", "around")),
         )
 
 
@@ -169,7 +175,7 @@ class ImageExemplars:
     def from_dict(cls, values: Mapping[str, Any]) -> ImageExemplars:
         """Read what `as_dict` wrote."""
         boxes = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in values["boxes"])
-        tokens = np.asarray(values["tokens"], np.float32)
+        tokens = _float32(values["tokens"])
         return cls(values["pixel_hash"], boxes, tuple(bool(one) for one in values["positive"]), tokens)
 
 
@@ -214,7 +220,7 @@ class CategoryExamples:
     def from_dict(cls, values: Mapping[str, Any]) -> CategoryExamples:
         """Read what `as_dict` wrote."""
         examples = tuple(Example.from_dict(example) for example in values["examples"])
-        background = tuple(np.asarray(cell, np.float32) for cell in values.get("background", ()))
+        background = tuple(_float32(cell) for cell in values.get("background", ()))
         exemplars = tuple(ImageExemplars.from_dict(one) for one in values.get("exemplars", ()))
         return cls(values["category"], examples, background, values.get("phrase", ""), exemplars)
 

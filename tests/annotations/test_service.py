@@ -150,6 +150,18 @@ def test_merged_annotations_are_one_and_the_others_are_gone(session, image):
     assert [a.id for a in session.annotations()] == [second.id, third.id]
 
 
+def test_a_merged_annotation_has_the_attributes_of_all(session, image):
+    session.add_attribute("wet")
+    session.add_attribute("note", kind="text")
+    session.add_attribute("by", kind="text")
+    first, second, third = (session.accept_mask(image, square(x, 5), category="c") for x in (5, 20, 35))
+    session.update(first, attributes={"wet": False, "note": "a"})
+    session.update(second, attributes={"wet": True, "note": "b"})
+    session.update(third, attributes={"by": "me"})
+    assert session.merge([first, second, third]).attributes == {"wet": True, "note": "a", "by": "me"}
+    assert [a.attributes for a in session.annotations()] == [{"wet": True, "note": "a", "by": "me"}]
+
+
 def test_what_cannot_be_merged_stays(session, image):
     first = session.accept_mask(image, square(5, 5), category="coin")
     other = session.accept_mask(session.images()[1], square(5, 5), category="coin")

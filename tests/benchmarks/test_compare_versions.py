@@ -33,8 +33,8 @@ def test_both_sides_do_the_work(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(compare_versions, "REPEATS", dict.fromkeys(compare_versions.REPEATS, 1))
     compare_versions.main([str(TREE), str(TREE), "--rounds", "1", "--images", "5", "--json", str(tmp_path / "f.json")])
     figures = json.loads((tmp_path / "f.json").read_text())
-    assert len(figures["measures"]) == 5
+    assert len(figures["measures"]) == 7
     rows = [row for clocks in figures["measures"].values() for row in clocks.values()]
-    assert len(rows) == 10
+    assert len(rows) == 14
     assert all(row["old_ms"] > 0 and row["new_ms"] > 0 for row in rows)
     assert figures["machine"]["processor"] in capsys.readouterr().out

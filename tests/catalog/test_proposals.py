@@ -7,6 +7,7 @@ import pytest
 from samnb.catalog import Catalog
 from samnb.errors import UnknownName
 from samnb.records import NewProposal
+from tests.support.made_up import picture
 
 ONE, TWO, MODEL = "1" * 64, "2" * 64, "tiny-abc"
 QUERY = {"kind": "everything", "points_per_side": 4}
@@ -86,3 +87,22 @@ def test_many_rows_and_many_pictures(catalog: Catalog) -> None:
         catalog.finish_search(pixel_hash, MODEL, "k", QUERY, [mask()] * 700)
     assert len(catalog.proposals(pixel_hashes=hashes)) == 2100
     assert catalog.forget_proposals(pixel_hashes=hashes) == 3
+
+
+def test_searches_go_with_the_last_image_of_their_picture(catalog: Catalog) -> None:
+    pictures = [picture(n, pixel_hash=hash_) for n, hash_ in enumerate((ONE, TWO, "3" * 64))]
+    first, _, third = catalog.add_images("a", pictures)
+    [again] = catalog.add_images("b", pictures[:1])
+    for hash_ in (ONE, TWO, "3" * 64):
+        catalog.finish_search(hash_, MODEL, "k", QUERY, [mask()])
+    catalog.finish_search("3" * 64, MODEL, "m", QUERY, [mask()])
+    [_, _, decided, _] = catalog.proposals()
+    catalog.review_proposals([decided.id], "rejected")
+    catalog.remove_image(first.id)
+    assert catalog.searched(MODEL, "k") == {ONE, TWO, "3" * 64}
+    catalog.remove_image(third.id)
+    assert (catalog.searched(MODEL, "k"), catalog.searched(MODEL, "m")) == ({ONE, TWO, "3" * 64}, set())
+    catalog.remove_image(again.id)
+    assert [one.pixel_hash for one in catalog.proposals(rejected=True)] == [TWO, "3" * 64]
+    catalog.delete_dataset("a")
+    assert catalog.searched(MODEL, "k") == {"3" * 64}

@@ -226,3 +226,17 @@ def test_many_files_of_one_name_get_names_of_their_own_at_once():
     began = time.perf_counter()
     assert len({names.free("session/scan.png") for _ in range(20_000)}) == 20_000
     assert time.perf_counter() - began < 5  # trying all numbers for each took minutes
+
+
+def test_attributes_that_differ_from_those_there_are_told(opened, tmp_path):
+    drawn(tmp_path / "pics" / "left" / "a.png")
+    box, other = {"segmentation": [polygon(10, 5, 10)]}, {"segmentation": [polygon(25, 5, 6)]}
+    file = coco_file(tmp_path / "a.json", [{**box, "attributes": {"wet": True, "note": ""}}, other])
+    session = opened("s")
+    assert session.import_("coco", file, images=tmp_path / "pics").added == 2
+    again = session.import_("coco", file)
+    assert (again.already, again.notes) == (2, ())
+    coco_file(file, [{**box, "attributes": {"wet": False, "note": "torn"}}, other])
+    [note] = session.import_("coco", file).notes
+    assert "1 object there with other attributes: left as they are" in note
+    assert [one.attributes for one in session.annotations()] == [{"wet": True}, {}]

@@ -66,11 +66,16 @@ def test_rle_is_of_the_mask_not_of_its_memory():
         ({"size": [2, 3], "counts": [5]}, "do not fill"),
         ({"size": [2, 3], "counts": [9, -3]}, "do not fill"),
         ({"size": [2, 3], "counts": [2**63 - 1, 2**63 - 1, 8]}, "do not fill"),
+        ({"size": [2, 3], "counts": [5, 1e30]}, "from 5.0 to 1e\\+30 pixels do not fill"),
+        ({"size": [2, 3], "counts": [10**30, 6]}, "list of numbers up to 6"),
+        ({"size": [2, 3], "counts": [None, 6]}, "list of numbers up to 6"),
+        ({"size": [2, 3], "counts": [[2, 4]]}, "list of numbers up to 6"),
         ({"size": [2, 3], "counts": "06"}, "uncompressed"),
         ({"size": [2, 3], "counts": [2.9, 4.7]}, "whole numbers, got 2.9 as number 1 of 2"),
         ({"size": [2, 3], "counts": [2, float("nan"), 4]}, "whole numbers, got nan"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_damaged_rle_says_so(rle, words):
     with pytest.raises(ImageError, match=words):
         decode_rle(rle)

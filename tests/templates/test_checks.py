@@ -28,11 +28,14 @@ def written(path):
         ((*EXAMPLE, "prototype"), [float("nan")] * 4), ((*EXAMPLE, "prototype"), [[1.0] * 4] * 2),
         ((*EXAMPLE, "area"), float("nan")), ((*EXAMPLE, "area"), -1), ((*EXAMPLE, "diameter"), 1e308),
         ((*EXAMPLE, "rle"), "x"), ((*EXAMPLE, "rle"), {"size": [10**9, 10**9], "counts": [10**18]}),
+        ((*EXAMPLE, "prototype"), [1e308] * 4), ((*EXAMPLE, "prototype"), [10**400] * 4),
+        ((*EXAMPLE, "place"), {"top": 0, "left": 0, "basis": [[1e308]], "patch": [[1.0]]}),
         ((*EXAMPLE, "parts"), [[float("inf")] * 4]), ((*EXAMPLE, "parts"), [[1.0] * 5]),
         ((*EXAMPLE, "parts"), [[1.0] * 4, [1.0] * 3]), ((*EXAMPLE, "around"), [[1.0] * 4, [1.0] * 3]),
         (("categories", 0, "background"), [[1.0, 2.0]]),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("error")
 def test_values_that_no_template_has_are_refused(tmp_path, place, value):
     file = written(tmp_path / "t.json")
     document = inside = json.loads(file.read_bytes())

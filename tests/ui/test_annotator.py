@@ -530,6 +530,21 @@ def test_a_model_that_fails_later_takes_no_work_away(annotator, session):
     assert annotator.error == ""
 
 
+def test_a_mask_that_comes_late_does_not_hide_the_error_of_a_later_action(annotator, session, monkeypatch):
+    gate, whole = threading.Event(), session.predict
+    monkeypatch.setattr(session, "predict", lambda *args, **options: gate.wait(10) and whole(*args, **options))
+    annotator.click(60, 40)
+    annotator.show_error("The category was not removed", ModelError("The catalog is locked."))
+    gate.set()
+    annotator.wait()
+    assert annotator.mask is not None
+    annotator.zoom_in()  # draws the mask anew, with finer outlines
+    annotator.zoom_in()
+    assert "locked" in annotator.error
+    annotator.click(61, 40)
+    assert annotator.error == ""
+
+
 def test_a_click_on_a_cached_image_does_not_wait_for_the_encoding_of_another(annotator, session, monkeypatch):
     gate, whole = threading.Event(), session.predict
 

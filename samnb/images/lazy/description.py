@@ -86,7 +86,7 @@ class SourceDescription:
     ----------
     path : str
     format : str
-        "TIFF", "OME-TIFF", "ImageJ TIFF", "OME-Zarr", "DICOM", "HEIF" …
+        "TIFF", "OME-TIFF", "ImageJ TIFF", "OME-Zarr", "DICOM", "HEIC" …
     dtype : str
         NumPy's name of the values' type, in native byte order: "uint16".
     levels : tuple of Level

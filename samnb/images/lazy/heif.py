@@ -36,7 +36,7 @@ class HeifSource(BaseSource):
         left = len(self._file) - len(same)
         self.description = SourceDescription(
             path=name,
-            format="HEIF",
+            format="HEIC",
             dtype="uint16" if first.mode.endswith("16") else "uint8",
             levels=(Level(height, width),),
             channels=(*(Channel(),) * min(count, 3), *((Channel(ALPHA),) if count == 4 else ())),

@@ -19,7 +19,7 @@ _PACKAGES = {
     "TIFF": ("tifffile", "tifffile", "scientific"),
     "OME-Zarr": ("zarr", "zarr", "scientific"),
     "DICOM": ("pydicom", "pydicom", "dicom"),
-    "HEIF": ("pillow_heif", "pillow-heif", "heic"),
+    "HEIC": ("pillow_heif", "pillow-heif", "heic"),
 }
 
 
@@ -76,7 +76,7 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
         from .tiff import TiffSource as Source
     elif kind == "DICOM":
         from .dicom import DicomSource as Source  # type: ignore[assignment]
-    elif kind == "HEIF":
+    elif kind == "HEIC":
         from .heif import HeifSource as Source  # type: ignore[assignment]
     else:
         from .ome_zarr import ZarrSource as Source  # type: ignore[assignment]
@@ -86,7 +86,9 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
         raise
     except Exception as error:
         # As in `BaseSource.read`: each package has its own classes for damaged files.
-        raise ImageUnreadable(shown, f"damaged, or not to be decoded ({error or type(error).__name__})") from error
+        raise ImageUnreadable(
+            shown, f"{kind}, damaged or not to be decoded ({error or type(error).__name__})"
+        ) from error
 
 
 def _kind_of(source: AnyPath | bytes) -> str:
@@ -108,7 +110,7 @@ def kind_of_bytes(beginning: bytes) -> str:
     if beginning[128:132] == b"DICM":
         return "DICOM"
     if beginning[4:8] == b"ftyp" and beginning[8:12] in HEIF_BRANDS:
-        return "HEIF"
+        return "HEIC"
     return ""
 
 

@@ -94,6 +94,7 @@ class Renderer:
         self.on_draft: Callable[[], None] = lambda: None
         """Called when a draft was begun or ended."""
         self._has_draft = False
+        self._draft_drawn = editor.draft
         self._tolerance_drawn = 0.0
         self._model_answered = False
         self._advice, self._object_counted = ScoreAdvice(session.model.name), False
@@ -121,6 +122,10 @@ class Renderer:
         draft = editor.draft
         layout.stage.show_prompt(draft.prompt)
         self.draw_buttons()
+        if draft is not self._draft_drawn and editor.image is not None:
+            # By an action, and not by its mask, which may come after the error of a later action.
+            self._draft_drawn = draft
+            layout.error_line.dismiss()
         if editor.is_ready:
             self._draw_mask()
         elif not draft:
@@ -148,7 +153,6 @@ class Renderer:
         assert mask is not None
         self._tolerance_drawn = self._tolerance()
         self.draw_edited(mask)
-        layout.error_line.dismiss()
         if prediction is None:
             layout.show_candidates((), (), 0)
             layout.say(f"{'editing' if editor.draft.replaces else 'drawn'} · {mask.area:,} px")
