@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import PointOutsideImage, PromptError
 
-__all__ = ["BACKGROUND", "FOREGROUND", "Embedding", "LazyMasks", "Prediction", "Prompt"]
+__all__ = ["BACKGROUND", "FOREGROUND", "Embedding", "LazyMasks", "Prediction", "Prompt", "one_prompt"]
 
 FOREGROUND, BACKGROUND = 1, 0
 
@@ -386,3 +386,12 @@ def _box(values: Any) -> Box:
     if x1 <= x0 or y1 <= y0:
         raise PromptError(f"box: expected x0 < x1 and y0 < y1; got ({x0:g}, {y0:g}, {x1:g}, {y1:g}).")
     return (x0, y0, x1, y1)
+
+
+def one_prompt(prompt: Prompt | None, points: Any, point_labels: Any, box: Any) -> Prompt:
+    """The prompt that the arguments of a call mean: `prompt`, or the others."""
+    if prompt is None:
+        return Prompt.of(points=points, point_labels=point_labels, box=box)
+    if points is not None or point_labels is not None or box is not None:
+        raise PromptError("Give either prompt=, or points=, point_labels= and box=; not both.")
+    return prompt

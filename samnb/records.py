@@ -56,7 +56,7 @@ FLAG, CHOICE, TEXT = "flag", "choice", "text"
 """The kinds of attributes."""
 
 UNREAD = "unread:"
-"""Prefix of the pixel hash of an image from the earlier server that was not read since."""
+"""Prefix of the pixel hash of an image that was not read yet."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,11 @@ class NewImage:
     perceptual_detail: float = 0.0
 
     @property
+    def is_read(self) -> bool:
+        """False for a picture that is to be read later."""
+        return not self.pixel_hash.startswith(UNREAD)
+
+    @property
     def size_hw(self) -> tuple[int, int]:
         """(H, W) of the upright picture, in pixels."""
         return (self.height, self.width)
@@ -158,8 +163,8 @@ class ImageRecord:
     position : int
         Position in the dataset, from 0, in the order in which images were added.
 
-    The other fields are those of `NewImage`. For an image from the earlier server that was not read since, unknown
-    fields are "", and the pixel hash is no hash: see `is_read`.
+    The other fields are those of `NewImage`. For an image that was not read yet (added with ``hash="later"``, or by the
+    earlier server), unknown fields are "" or 0, and the pixel hash is no hash: see `is_read`.
     """
 
     id: str
@@ -182,7 +187,7 @@ class ImageRecord:
 
     @property
     def is_read(self) -> bool:
-        """False for an image from the earlier server whose pixels were not read since."""
+        """False for an image whose pixels were not read yet."""
         return not self.pixel_hash.startswith(UNREAD)
 
     def as_new(self) -> NewImage:

@@ -34,13 +34,13 @@ from .encoding.prefetch import EncodingState, Prefetcher
 from .encoding.prewarm_tiles import Tiles, chosen_tiles, prewarm_all
 from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
-from .errors import PromptError, SessionReadOnly, UnknownOption
+from .errors import SessionReadOnly, UnknownOption
 from .evaluation.evaluate import evaluate_annotations
 from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
 from .exchange.report import ImportReport
 from .images.lazy import View
-from .ingest.add import IngestJob
+from .ingest.add import Hashing, IngestJob
 from .ingest.library import ImageLibrary
 from .ingest.pixel_methods import PixelMethods
 from .ingest.pixel_sizes import export_details
@@ -51,7 +51,7 @@ from .jobs import Event, Job, JobControl, Signal
 from .masks.part import MaskPart
 from .models import check_draws, load_model
 from .progress import run_shown, show_job
-from .prompts import Embedding, Prediction, Prompt
+from .prompts import Embedding, Prediction, Prompt, one_prompt
 from .proposals import Everything, InRegion, Like, Phrase, Proposal, Proposals, Query
 from .proposals.grouping import ALIKE
 from .proposals.proposal import OFFERED, as_annotations
@@ -179,6 +179,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         dataset: str = "default",
         stack: Stack = None,
         view: View | None = None,
+        hash: Hashing = "now",
+        on: Any = None,
         show: bool = True,
     ) -> AddReport:
         """Add pictures to a dataset; a bad one is reported and the rest continues.
@@ -187,10 +189,11 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
 
         Parameters
         ----------
-        source : path, glob, zip file, PIL image, array, bytes, or a list of these
-            Folders are searched recursively; zip files in them are left out. Images and arrays from memory are saved
-            in the session folder with all their values (floats of colour with 16 bits), pictures in zip files and
-            bytes unchanged. Bytes may have a name:
+        source : path, glob, address, manifest, zip file, PIL image, array, bytes, or a list of these
+            Folders are searched recursively; zip files in them are left out. An address (``s3://bucket/*.jpg``,
+            ``https://…``) is kept as it is; a manifest (``.csv``, ``.parquet``, ``.txt``) lists paths or addresses: see
+            docs/many-machines.md. Images and arrays from memory are saved in the session folder with all their values
+            (floats of colour with 16 bits), pictures in zip files and bytes unchanged. Bytes may have a name:
             ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
         dataset : str
         stack : bool, str or sequence of str, optional
@@ -198,6 +201,10 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
             image, named ``plate.tif[z=3]``; True: all axes. Default: the first picture alone.
         view : View, optional
             Which channels of a scientific picture are shown, with which limits; see `samnb.View`.
+        hash : {"now", "later"}
+            "later": nothing is read until `prewarm`, `fill_hashes` or the first use of an image does it.
+        on : Client, str or Executor, optional
+            Workers that read the pictures, as for `prewarm`.
         show : bool
             Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
 
@@ -208,7 +215,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         KeyboardInterrupt
             After the current image is finished; its message has the progress. A second Ctrl+C stops at once.
         """
-        job = self._library.add(source, dataset=dataset, stack=stack, view=view, start=False)
+        job = self._library.add(source, dataset=dataset, stack=stack, view=view, hash=hash, on=on, start=False)
         return run_shown(self._followed(job), show=show)
 
     def add_job(
@@ -218,18 +225,21 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         dataset: str = "default",
         stack: Stack = None,
         view: View | None = None,
+        hash: Hashing = "now",
+        on: Any = None,
         show: bool = True,
     ) -> IngestJob:
         """Add pictures as `add` does, in the background; `await` it, or call `.wait()`. Then it has a `report`.
 
         Parameters
         ----------
-        source, dataset, stack, view
+        source, dataset, stack, view, hash, on
             As in `add`.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook), which can pause and cancel.
         """
-        return _shown(self._followed(self._library.add(source, dataset=dataset, stack=stack, view=view)), show)
+        job = self._library.add(source, dataset=dataset, stack=stack, view=view, hash=hash, on=on)
+        return _shown(self._followed(job), show)
 
     def upload(self, *, dataset: str = "default") -> Upload:
         """A widget to add files from the browser's computer, for the last line of a notebook cell."""
@@ -303,19 +313,20 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         """
         return relocate(self.catalog, Path(folder).expanduser())
 
-    def fill_hashes(self, *, show: bool = True) -> Job:
+    def fill_hashes(self, *, on: Any = None, show: bool = True) -> Job:
         """Read the files of images whose hashes are not known, in the background; `await` it, or call `.wait()`.
 
-        These are images from the earlier server, and images whose perceptual hash was made by an older
-        version. Without this call, `prewarm`, `predict` and `add` read the former when they need them. A file that is
-        gone or changed is reported in its event, and the rest continues.
+        These were added with ``hash="later"``, or by the earlier server, or have the perceptual hash of an older
+        version. `prewarm`, `predict` and `add` read what they need of them by themselves.
 
         Parameters
         ----------
+        on : Client, str or Executor, optional
+            Workers, as for `prewarm`.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
-        return _shown(self._library.fill_hashes(), show)
+        return _shown(self._library.fill_hashes(on=on), show)
 
     # -- duplicates --------------------------------------------------------------------------------
 
@@ -515,7 +526,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         workers = executor if on is None else on
         work = partial(prewarm_all, chosen, encoder=self._encoder, on=workers, left_out=left_out)
         total = len(plain) * len(encoders) + len(chosen)
-        job = Job("prewarm", lambda control: work(self._tasks(encoders, plain), control=control), total=total)
+        tasks = partial(self._tasks, encoders, plain, on=workers)
+        job = Job("prewarm", lambda control: work(tasks(control=control), control=control), total=total)
         by_name = {record.filename: record for record in records}
         job.subscribe(lambda event: self._prefetcher.notify(by_name.get(event.filename)))
         return _shown(job, show)
@@ -591,7 +603,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         UnknownName
             No such image.
         """
-        record, given = self._library.read(image), _one_prompt(prompt, points, point_labels, box)
+        record, given = self._library.read(image), one_prompt(prompt, points, point_labels, box)
         options: Any = {"multimask": multimask, "mask_input": mask_input, "region": region}
         return self._predictor.predict(record, given, **options)
 
@@ -1459,8 +1471,10 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         tiles = [tile for record in large for tile in chosen_tiles(self._encoder, record, **which)]
         return [record for record in records if record.id not in ids], tiles
 
-    def _tasks(self, encoders: Sequence[Encoder], records: Sequence[ImageRecord]) -> list[tuple[Encoder, TaskList]]:
-        images = self._library.with_hashes(records)
+    def _tasks(
+        self, encoders: Sequence[Encoder], records: Sequence[ImageRecord], **how: Any
+    ) -> list[tuple[Encoder, TaskList]]:
+        images = self._library.with_hashes(records, **how)
         return [(encoder, TaskList(encoder, images)) for encoder in encoders]
 
 
@@ -1474,14 +1488,6 @@ def session_folder(folder: str | Path | None) -> Path:
 def catalog_url(folder: Path, url: str | None) -> str | Path:
     """Path or URL of the catalog: the argument, DATABASE_URL, or a file in the session folder."""
     return url or setting("DATABASE_URL") or folder / "catalog.db"
-
-
-def _one_prompt(prompt: Prompt | None, points: Any, point_labels: Any, box: Any) -> Prompt:
-    if prompt is None:
-        return Prompt.of(points=points, point_labels=point_labels, box=box)
-    if points is not None or point_labels is not None or box is not None:
-        raise PromptError("Give either prompt=, or points=, point_labels= and box=; not both.")
-    return prompt
 
 
 def _shown(job: AnyJob, show: bool) -> AnyJob:

@@ -12,9 +12,9 @@ from ..images.lazy import PixelMapping, PixelSize, View, is_lazy, open_source
 from ..images.lazy.source import BaseSource
 from ..images.lazy.view_files import ViewFile, read_view
 from ..images.opening import check_size
-from ..ingest.add import new_image
 from ..ingest.library import ImageLibrary
 from ..ingest.pixel_sizes import pixel_sizes, set_pixel_size
+from ..ingest.reading import new_image
 from ..ingest.sources import store_bytes
 from ..ingest.views import relative_to, save_details
 from ..records import ImageRecord, ImageRef

@@ -11,13 +11,14 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, RowMapping, delete, select, update
 
-from ..errors import AnyPath
+from ..errors import AnyPath, ImageError
 from ..images import DECODER_VERSION
+from ..images.addresses import file_name
+from ..images.files import Status, status_of
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..records import ImageRecord, NewImage
 from .database import Database
@@ -46,8 +47,12 @@ class FileStat(NamedTuple):
 
     @classmethod
     def of(cls, path: AnyPath) -> FileStat:
-        """The file as it is now. Raises `OSError`."""
-        found = os.stat(path)
+        """The file, or object, as it is now. Raises `OSError` or `ImageError`."""
+        return cls.from_status(path, status_of(path))
+
+    @classmethod
+    def from_status(cls, path: AnyPath, found: Status) -> FileStat:
+        """The same from its status."""
         numbers = folded(found.st_dev), folded(found.st_ino), found.st_size, found.st_mtime_ns, found.st_ctime_ns
         return cls(os.fspath(path), *numbers)
 
@@ -117,7 +122,7 @@ class FileIndex:
             connection.execute(delete(file_table).where(file_table.c.path == path))
             try:
                 stamp = FileStat.of(path)
-            except OSError:  # gone: its row cannot be found for another file, which has another time
+            except (OSError, ImageError):  # gone: its row cannot be found for another file, which has another time
                 return
             same = file_table.c.device == stamp.device, file_table.c.inode == stamp.inode
             connection.execute(delete(file_table).where(file_table.c.host == self._host, *same))
@@ -152,7 +157,7 @@ def _is_same(stamp: FileStat, row: RowMapping) -> bool:
 def _picture(stamp: FileStat, row: RowMapping) -> NewImage:
     return NewImage(
         path=stamp.path,
-        filename=Path(stamp.path).name,
+        filename=file_name(stamp.path),
         size_bytes=stamp.size_bytes,
         mtime_ns=stamp.mtime_ns,
         inode=stamp.inode,

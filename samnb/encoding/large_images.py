@@ -22,6 +22,7 @@ from ..images.lazy import is_lazy
 from ..images.lazy.view_files import is_view_name
 from ..images.pixel_cache import read_checked
 from ..records import ImageRecord, NewImage
+from ..remote_files import is_address
 from ..settings import setting
 from .regions import Region
 from .tiles import TileGrid
@@ -163,6 +164,6 @@ def _opened(image: ImageRecord) -> LargePicture:
         except ImageUnreadable:
             if image.size_hw[0] * image.size_hw[1] > picture_files.MAX_PIXELS:
                 raise
-    elif not Path(image.path).exists():
+    elif not is_address(image.path) and not Path(image.path).exists():
         raise ImageError(f"{image.path}: the file is gone. session.relocate(folder) finds moved files.")
     return LargePicture(ArraySource(read_checked(image.path, image.pixel_hash, image.dataset)))

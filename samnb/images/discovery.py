@@ -153,7 +153,7 @@ def _expand(source: AnyPath, unreadable: _OnError, other: _OnOther | None = None
         return
     pattern = Path(path)
     named = pattern.suffix and not glob.has_magic(pattern.suffix)
-    for match in sorted(glob.iglob(str(pattern), recursive=True), key=_natural):
+    for match in sorted(glob.iglob(str(pattern), recursive=True), key=natural):
         if os.path.isdir(match) and is_zarr(match):
             yield match
         elif os.path.isdir(match):
@@ -222,7 +222,7 @@ def _warn(folder: str, error: OSError) -> None:
     _log.warning("%s: this folder cannot be listed and is left out (%s)", folder, error.strerror or error)
 
 
-def _natural(path: str) -> tuple[list[list[Any]], str]:
+def natural(path: str) -> tuple[list[list[Any]], str]:
     """A sort key, folder by folder, in which 2 comes before 10 and upper case beside lower case."""
     return [_key(part) for part in Path(path).parts], path
 

@@ -1,14 +1,18 @@
-"""Bytes of a regular file; what goes wrong is an `ImageError`."""
+"""Bytes of a regular file, or of an object at an address; what goes wrong is an `ImageError`."""
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import IO, cast
 
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
+from ..remote_files import is_address
+from .addresses import RemoteStatus, open_remote, read_remote, remote_status
+
+Status = os.stat_result | RemoteStatus
 
 MAX_FILE_BYTES = 4 * 2**30
 """Files with more bytes are refused: no picture within `samnb.images.MAX_PIXELS` is larger."""
@@ -18,16 +22,20 @@ MAX_TILE_BYTES = 2**30
 
 
 @contextmanager
-def open_file(path: AnyPath) -> Iterator[io.FileIO]:
-    """A regular file, open for reading; an `OSError` inside the block becomes an `ImageError`, too."""
+def open_file(path: AnyPath) -> Iterator[IO[bytes]]:
+    """A regular file, or an object, open for reading; an `OSError` inside the block becomes an `ImageError`, too."""
     try:
+        if is_address(path):
+            with closing(open_remote(str(path))) as remote:
+                yield remote
+            return
         file = os.path.expanduser(os.fspath(path))
         # Before opening: opening a named pipe would wait for its other end.
         mode = os.stat(file).st_mode
         if not stat.S_ISREG(mode):
             raise ImageUnreadable(path, "this is a folder" if stat.S_ISDIR(mode) else "not a regular file")
         with open(file, "rb", buffering=0) as stream:
-            yield stream
+            yield cast(IO[bytes], stream)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageNotFound(path, expected="a picture file") from error
     except ImageError:
@@ -36,13 +44,38 @@ def open_file(path: AnyPath) -> Iterator[io.FileIO]:
         raise ImageUnreadable(path, f"cannot be read ({getattr(error, 'strerror', '') or error})") from error
 
 
-def read_file(path: AnyPath) -> tuple[bytes, os.stat_result]:
+def status_of(path: AnyPath, *, patience: float | None = None) -> Status:
+    """The status of a file, or of an object at an address.
+
+    Parameters
+    ----------
+    patience : float, optional
+        Seconds in which a store that does not answer may come back.
+
+    Raises
+    ------
+    OSError, ImageError
+        There is none, or it cannot be asked.
+    """
+    if not is_address(path):
+        return os.stat(path)
+    return remote_status(str(path)) if patience is None else remote_status(str(path), patience=patience)
+
+
+def read_file(path: AnyPath) -> tuple[bytes, Status]:
     """The bytes and the status of a file; raises for an empty one and for one above `MAX_FILE_BYTES`."""
+    if is_address(path):
+        content, status = read_remote(str(path), MAX_FILE_BYTES)
+    else:
+        content, status = _read_local(path)
+    if not content:
+        raise ImageUnreadable(path, "the file is empty, zero bytes")
+    return content, status
+
+
+def _read_local(path: AnyPath) -> tuple[bytes, Status]:
     with open_file(path) as file:
         status = os.fstat(file.fileno())
         if status.st_size > MAX_FILE_BYTES:
             raise ImageUnreadable(path, f"{status.st_size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
-        content = file.read()
-    if not content:
-        raise ImageUnreadable(path, "the file is empty, zero bytes")
-    return content, status
+        return file.read(), status

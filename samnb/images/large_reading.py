@@ -17,6 +17,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import AnyPath, ImageError, ImageTooLarge
+from ..remote_files import is_address
+from .files import status_of
 from .hashing import DECODER_VERSION, content_hash
 from .large import LargePicture, Pixels, averaged, open_large
 from .lazy import is_lazy
@@ -65,7 +67,7 @@ class LargeFile:
         The whole at `samnb.images.large.overview_level`.
     """
 
-    path: Path
+    path: Path | str
     size_hw: tuple[int, int]
     content_hash: str
     pixel_hash: str
@@ -80,7 +82,9 @@ class LargeFile:
 def is_large_file(path: AnyPath) -> bool:
     """True for a file that `open_large` reads and that has more pixels than can be read whole; by its header."""
     try:
-        if os.path.isdir(path) or not is_lazy(path):
+        if not is_address(path) and os.path.isdir(path):
+            return False
+        if not is_lazy(path):
             return False
         with open_header(path):
             return False
@@ -92,7 +96,7 @@ def is_large_file(path: AnyPath) -> bool:
 
 def read_large(path: AnyPath) -> LargeFile:
     """Hash a large picture and make its overview. Raises `ImageError`."""
-    status = os.stat(path)
+    status = status_of(path)
     picture = open_large(path)
     try:
         pixel_hash, overview = scan(picture)
@@ -100,7 +104,7 @@ def read_large(path: AnyPath) -> LargeFile:
         picture.close()
     perceptual = compute_perceptual_hash(Image.fromarray(overview))
     return LargeFile(
-        path=Path(path),
+        path=str(path) if is_address(path) else Path(path),
         size_hw=picture.size_hw,
         content_hash=content_hash(path),
         pixel_hash=pixel_hash,

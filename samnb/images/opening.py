@@ -72,8 +72,12 @@ def open_picture(source: bytes | AnyPath, name: AnyPath = "", *, only: tuple[str
 @contextmanager
 def open_header(path: AnyPath) -> Iterator[Image.Image]:
     """`open_picture` for what is in the header: a file is not read to its end."""
-    with open_file(path) as file, _opened(cast(IO[bytes], io.BufferedReader(file)), path, ()) as image:
+    with open_file(path) as file, _opened(_buffered(file), path, ()) as image:
         yield image
+
+
+def _buffered(file: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], io.BufferedReader(file)) if isinstance(file, io.FileIO) else file
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import AnyPath, ImageChanged, ImageError, ImageUnreadable, ReaderMissing
+from ..remote_files import is_address
 from . import depth
 from .files import read_file
 from .frames import count_frames
@@ -57,8 +58,8 @@ class Picture:
 
     Parameters
     ----------
-    path : Path
-        As given.
+    path : Path or str
+        As given; text for an address.
     pixels : (H, W, 3) uint8
         RGB, upright; read-only.
     size_hw : (H, W)
@@ -77,7 +78,7 @@ class Picture:
         Of a view file; the status of the file is then that of its source.
     """
 
-    path: Path
+    path: Path | str
     pixels: Pixels = field(repr=False)
     size_hw: tuple[int, int]
     content_hash: str
@@ -207,7 +208,7 @@ def pixel_hashes(source: AnyPath | bytes) -> tuple[str, ...]:
 
 
 def read_picture(path: AnyPath) -> Picture:
-    """Read a picture file once: its pixels, its hashes, and the values that identify the unchanged file.
+    """Read a picture file, or an object at an address, once: pixels, hashes, and what identifies the unchanged file.
 
     Raises
     ------
@@ -218,13 +219,14 @@ def read_picture(path: AnyPath) -> Picture:
     decoded = _decode(content, path)
     pixels = np.asarray(decoded.image)
     perceptual = compute_perceptual_hash(decoded.image)
-    size_bytes = len(content)
+    # An object's size as its store tells it, by which the next look compares it.
+    size_bytes = status.st_size if is_address(path) else len(content)
     if decoded.view is not None:
         # An unchanged view of a file that changed is another picture.
         status = stamp_of(decoded.view.path_from(path)) or status
         size_bytes = status.st_size
     return Picture(
-        path=Path(path),
+        path=str(path) if is_address(path) else Path(path),
         pixels=pixels,
         size_hw=pixels.shape[:2],
         content_hash=hashlib.sha256(content).hexdigest(),

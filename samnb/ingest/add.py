@@ -6,39 +6,40 @@ reads only files that are not in the catalog yet.
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, get_args
 
-from ..cards import count_text
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.file_index import FileStat
 from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
 from ..encoding.large_images import LargeImages
-from ..errors import ImageError
-from ..images import Picture, read_picture
+from ..errors import ImageError, UnknownName
+from ..images.addresses import RemoteStatus, file_name
 from ..images.discovery import other_pictures_text
 from ..images.hashing import content_hash
-from ..images.large_reading import is_large_file, read_large
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.zip_files import Member
 from ..jobs import Event, Job, JobControl
 from ..printable import printable
 from ..records import Failure
-from .report import AddReport
-from .sources import Item, LeftOut, Rejected, StoredFile, items_of, store_bytes
+from ..remote_files import is_address
+from .counting import count_duplicates, log_duplicates
+from .reading import Read, read_one, unread_image
+from .report import AddReport, pages_text, shown_text
+from .sources import Address, Item, LeftOut, Rejected, StoredFile, items_of, store_bytes
+from .threads import threads
+from .unread import Reader
 from .views import ViewWriter, save_details
 
-_log = logging.getLogger("samnb.intake")
+Hashing = Literal["now", "later"]
 
 BATCH, CHUNK = 500, 8
 """The maximum number of files that are looked up and written together, and read by one thread in one go."""
@@ -49,26 +50,16 @@ WRITE_EVERY = 0.25
 _REPORT_EVERY = 0.2
 
 
-class _Read(NamedTuple):
-    """One checked source: an unchanged image, a row to write, or a reason for a failure."""
-
-    path: str
-    record: ImageRecord | None = None
-    new: NewImage | None = None
-    reason: str = ""
-    frames: int = 1
-    shown_as: str = ""
-
-
 @dataclass
 class _Block:
     """Up to `BATCH` sources in progress: those known from the catalog, and those being read."""
 
     paths: list[str]
     kept: dict[str, StoredFile]
-    reads: dict[str, _Read] = field(default_factory=dict)
+    reads: dict[str, Read] = field(default_factory=dict)
     there: dict[str, ImageRecord] = field(default_factory=dict)
     stamps: dict[str, FileStat] = field(default_factory=dict)
+    statuses: dict[str, RemoteStatus | None] = field(default_factory=dict)
     memo: set[str] = field(default_factory=set)
     chunks: deque[Future[None]] = field(default_factory=deque)
 
@@ -87,8 +78,17 @@ class IngestJob(Job):
         True for an image whose embedding the store holds.
     views : ViewWriter, optional
         Makes the pictures of stacks, and views, that are to be added.
+    hash : {"now", "later"}
+        Whether the pictures are read.
+    on : optional
+        Workers that read them, as for `samnb.workers.open_pool`.
     start : bool
         As in `Job`.
+
+    Raises
+    ------
+    UnknownName
+        Another value of `hash`.
     """
 
     def __init__(
@@ -100,20 +100,20 @@ class IngestJob(Job):
         dataset: str,
         is_cached: Callable[[ImageRecord | NewImage], bool],
         views: ViewWriter | None = None,
+        hash: Hashing = "now",
+        on: Any = None,
         start: bool = True,
     ):
+        if hash not in get_args(Hashing):
+            raise UnknownName("hash", hash, get_args(Hashing))
         adding = _Ingest(catalog, folder, dataset, is_cached, views or ViewWriter(folder))
+        adding.later, adding.on = hash == "later", on
         super().__init__(f"add {dataset!r}", partial(adding.events, source), start=start)
 
     @property
     def report(self) -> AddReport | None:
         """The result; None until the job has ended, also by `cancel`."""
         return None if self.summary is None else self.summary.details.get("report")
-
-
-def threads() -> int:
-    """The number of threads that read pictures: decoding and hashing release the GIL; more only wait for the disk."""
-    return min(4, os.cpu_count() or 1)
 
 
 class _Ingest:
@@ -128,6 +128,9 @@ class _Ingest:
         views: ViewWriter,
     ):
         self._views = views
+        self.later, self.on = False, None
+        self._unread: list[ImageRecord] = []
+        self._new: set[str] = set()
         self._shown: dict[str, int] = {}
         self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
         self._overviews = LargeImages(folder / "overviews")
@@ -150,6 +153,8 @@ class _Ingest:
         if control.go_on():
             self._catalog.add_dataset(self._dataset)
             yield from self._add(items)
+        if self._unread and self.on is not None and not self.later:
+            yield from self._read_on_workers()
         report = self._report()
         counts = {"computed": self._added + self._changed, "failed": len(self._failed)}
         counts["skipped"] = self._done - sum(counts.values())
@@ -173,10 +178,11 @@ class _Ingest:
                     break
         items += found
 
-    def _add(self, items: Iterable[Item]) -> Iterator[Event]:
+    def _add(self, items: Sequence[Item]) -> Iterator[Event]:
         rest = iter(items)
         blocks = iter(lambda: list(islice(rest, BATCH)), [])
-        with ThreadPoolExecutor(max_workers=threads()) as pool:
+        remote = (item.path for item in items if isinstance(item, Address))
+        with ThreadPoolExecutor(max_workers=threads(islice(remote, 1))) as pool:
             ahead: deque[_Block] = deque()
             try:
                 for block in blocks:
@@ -198,6 +204,9 @@ class _Ingest:
         for item in pool.map(self._keep, items) if any(isinstance(i, Member) for i in items) else items:
             if isinstance(item, str):
                 block.paths.append(item)
+            elif isinstance(item, Address):
+                block.paths.append(item.path)
+                block.statuses[item.path] = item.status
             elif isinstance(item, StoredFile):
                 if item.path in self._seen:
                     _discard_stored(item)  # a source that was read before and was stored again failed to be read
@@ -208,13 +217,13 @@ class _Ingest:
                 self._refused += 1
                 key = f"{item.name}\0{self._refused}"
                 block.paths.append(key)
-                block.reads[key] = _Read(item.name, reason=item.reason)
+                block.reads[key] = Read(item.name, reason=item.reason)
         found = len(block.paths)
         # The same bytes under the same name may be in a zip file, or a list, more than once.
         block.paths = [path for path in dict.fromkeys(block.paths) if path not in self._seen]
         self._seen.update(block.paths)
         self._total -= found - len(block.paths)
-        self._look_up(block)
+        self._look_up(block, pool)
         unread = [path for path in block.paths if path not in block.reads]
         for start in range(0, len(unread), CHUNK):
             block.chunks.append(pool.submit(self._read_all, unread[start : start + CHUNK], block))
@@ -230,27 +239,73 @@ class _Ingest:
         except ImageError as error:
             return Rejected(item.label, item.reason or str(error))
 
-    def _look_up(self, block: _Block) -> None:
+    def _look_up(self, block: _Block, pool: ThreadPoolExecutor) -> None:
         """Find files that are unchanged in this dataset, or were read before under another name or dataset."""
         paths = [path for path in block.paths if path not in block.reads and _is_storable(path, block)]
         block.there = there = self._catalog.files.in_dataset(self._dataset, paths)
+        asked = paths
+        if self.later:  # a million objects are not asked for their status one by one
+            asked = [path for path in paths if block.statuses.get(path) is not None or not is_address(path)]
+            for path in set(paths).difference(asked):
+                block.reads[path] = Read(path, there.get(path), None if path in there else unread_image(path, None))
         elsewhere: list[FileStat] = []
-        for path in paths:
-            try:
-                stamp = block.stamps[path] = FileStat.of(path)
-            except OSError as error:
-                block.reads[path] = _Read(path, reason=str(error))
+        # Of files here, asking takes less than handing it to a thread.
+        each: Any = pool.map if any(map(is_address, asked)) else map
+        for path, stamp in zip(asked, each(partial(_stamp_of, block), asked), strict=True):
+            if isinstance(stamp, Exception):
+                block.reads[path] = Read(path, reason=Failure.of(path, stamp).reason)
                 continue
+            block.stamps[path] = stamp
             record = there.get(path)
             if record is not None and _is_unchanged(record, stamp):
-                block.reads[path] = _Read(path, record)
+                block.reads[path] = Read(path, record)
             else:
                 elsewhere.append(stamp)
         known = self._catalog.files.known(elsewhere) if elsewhere else {}
         block.memo.update(known)
-        block.reads.update((path, _Read(path, new=picture)) for path, picture in known.items())
-        if self._alone:
+        block.reads.update((path, Read(path, new=picture)) for path, picture in known.items())
+        if self._alone and not self.later:
             self._check_content(block)
+        if self.later or self.on is not None:
+            self._leave_unread(block)
+
+    def _leave_unread(self, block: _Block) -> None:
+        """Write rows of what is not known now, and read it later."""
+        for path, stamp in block.stamps.items():
+            if path in block.reads:
+                continue
+            record = block.there.get(path)
+            if record is None or (self.later and record.is_read):
+                block.reads[path] = Read(path, new=unread_image(path, stamp))
+            else:
+                # Of one that changed, the row stays as it is until it is read.
+                self._unread.append(replace(record, pixel_hash=unread_image(path, None).pixel_hash, content_hash=""))
+                block.reads[path] = Read(path, record)
+
+    def _read_on_workers(self) -> Iterator[Event]:
+        """Have workers read what was written unread; what cannot be read and was not there before is taken out."""
+        before = {image.id: image for image in self._images}
+        reader = Reader(self._catalog, self._is_cached, self._folder / "overviews", self.on)
+        renewed: dict[str, ImageRecord | None] = {}
+        for batch in reader.outcomes(self._unread, self._control):
+            for record, outcome in batch:
+                self._done += 1
+                place = (self._done, self._total, record.filename)
+                if isinstance(outcome, ImageRecord):
+                    renewed[record.id] = outcome
+                    self._changed += _changed(before[record.id], outcome)
+                    yield Event("computed", *place)
+                    continue
+                failure = Failure(printable(record.path), printable(outcome))
+                self._failed.append(failure)
+                if record.id in self._new:
+                    self._catalog.remove_image(record.id)
+                    renewed[record.id] = None
+                yield Event("failed", *place, details={"error": failure.reason})
+        self._images = [image for one in self._images if (image := renewed.get(one.id, one)) is not None]
+        added = [image for image in self._images if image.id in self._new]
+        self._added = len(added)
+        self._duplicates += count_duplicates([image for image in added if image.is_read], self._catalog)
 
     def _check_content(self, block: _Block) -> None:
         """Read files again whose bytes changed while size and time stayed; only for a file that is added by itself.
@@ -261,10 +316,10 @@ class _Ingest:
         for path, read in list(block.reads.items()):
             known = read.record or read.new
             try:
-                if known is None or content_hash(path) == known.content_hash:
+                if known is None or is_address(path) or content_hash(path) == known.content_hash:
                     continue
             except ImageError as error:
-                block.reads[path] = _Read(path, reason=str(error))
+                block.reads[path] = Read(path, reason=str(error))
                 continue
             del block.reads[path]
             block.memo.discard(path)
@@ -274,14 +329,14 @@ class _Ingest:
         for path in paths:
             if not self._control.go_on():
                 return
-            block.reads[path] = _read(path, self._overviews)
+            block.reads[path] = read_one(path, self._overviews)
 
     def _finish(self, block: _Block) -> Iterator[Event]:
         """Write the files that were read, in the order of the sources, in batches."""
         if self._broken_off:
             self._remember(list(block.reads.values()), block)
             return
-        batch: list[_Read] = []
+        batch: list[Read] = []
         written = time.monotonic()
         for path in block.paths:
             while path not in block.reads and block.chunks:
@@ -302,46 +357,51 @@ class _Ingest:
         if self._broken_off:
             self._remember(list(block.reads.values()), block)
 
-    def _write(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
+    def _write(self, reads: Sequence[Read], block: _Block) -> Iterator[Event]:
         rows = [row for row in (self._row(read) for read in reads) if row is not None]
         new_rows = [row for row in rows if isinstance(row, NewImage)]
         self._remember(reads, block)
-        self._duplicates += _log_duplicates([new for new in new_rows if new.path not in block.there], self._catalog)
+        self._duplicates += log_duplicates([new for new in new_rows if new.path not in block.there], self._catalog)
         written = self._catalog.add_images(self._dataset, new_rows) if new_rows else []
         save_details(self._catalog, written)
         by_path = {image.path: image for image in written}
         self._images += [row if isinstance(row, ImageRecord) else by_path[row.path] for row in rows]
+        self._new.update(image.id for image in written if image.path not in block.there)
+        self._unread += [image for image in written if not image.is_read]
         self._added += sum(new.path not in block.there for new in new_rows)
         self._changed += sum(_changed(block.there.get(image.path), image) for image in written)
         yield from self._events_of(reads, block)
 
-    def _remember(self, reads: Iterable[_Read], block: _Block) -> None:
-        fresh = (read.new for read in reads if read.new is not None and read.path not in block.memo)
+    def _remember(self, reads: Iterable[Read], block: _Block) -> None:
+        fresh = (one.new for one in reads if one.new is not None and one.new.is_read and one.path not in block.memo)
         self._catalog.files.remember({block.stamps[new.path]: new for new in fresh})
 
-    def _events_of(self, reads: Sequence[_Read], block: _Block) -> Iterator[Event]:
+    def _events_of(self, reads: Sequence[Read], block: _Block) -> Iterator[Event]:
         """An event for each picture that was read or failed, and one for each sequence of known ones."""
         known = 0
+        if self.on is not None and not self.later:
+            waiting = {record.path for record in self._unread}
+            reads = [read for read in reads if read.path not in waiting]
         for read in reads:
             self._done += 1
             if read.shown_as:
                 self._shown[read.shown_as] = self._shown.get(read.shown_as, 0) + 1
             if read.frames > 1:
-                self._pages.append(f"{printable(os.path.basename(read.path))}, {read.frames:,}")
+                self._pages.append(f"{printable(file_name(read.path))}, {read.frames:,}")
             if read.reason:
                 failure = self._failure(read, block)
                 self._failed.append(failure)
-                name, details = os.path.basename(failure.path) or failure.path, {"error": failure.reason}
+                name, details = file_name(failure.path) or failure.path, {"error": failure.reason}
                 yield Event("failed", self._done, self._total, name, details=details)
             elif read.record is None and read.path not in block.memo:
-                yield Event("computed", self._done, self._total, os.path.basename(read.path))
+                yield Event("computed", self._done, self._total, file_name(read.path))
             else:
                 known += 1
         if known:
-            name = os.path.basename(reads[-1].path)
+            name = file_name(reads[-1].path)
             yield Event("skipped", self._done, self._total, name, details={"images": known} if known > 1 else {})
 
-    def _failure(self, read: _Read, block: _Block) -> Failure:
+    def _failure(self, read: Read, block: _Block) -> Failure:
         """The result for reports; a stored picture has the name it came with."""
         kept = block.kept.get(read.path)
         if kept is None:
@@ -349,15 +409,17 @@ class _Ingest:
         _discard_stored(kept)
         return Failure(printable(kept.name), printable(read.reason.replace(kept.path, kept.name)))
 
-    def _row(self, read: _Read) -> ImageRecord | NewImage | None:
+    def _row(self, read: Read) -> ImageRecord | NewImage | None:
         """The image if it is unchanged; the row to write; None for a failure."""
+        if read.record is not None and not read.record.is_read:
+            return read.record
         if read.record is not None:
             cached = self._is_cached(read.record)
             as_it_was = cached == read.record.embedding_cached
             return read.record if as_it_was else replace(read.record.as_new(), embedding_cached=cached)
         if read.new is None:
             return None
-        return replace(read.new, embedding_cached=True) if self._is_cached(read.new) else read.new
+        return replace(read.new, embedding_cached=True) if read.new.is_read and self._is_cached(read.new) else read.new
 
     def _report(self) -> AddReport:
         return AddReport(
@@ -373,13 +435,21 @@ class _Ingest:
                     None,
                     [
                         *self._views.notes,
-                        _shown_text(self._shown),
-                        _pages_text(self._pages),
+                        shown_text(self._shown),
+                        pages_text(self._pages),
                         other_pictures_text(self._left_out),
                     ],
                 )
             ),
         )
+
+
+def _stamp_of(block: _Block, path: str) -> FileStat | Exception:
+    status = block.statuses.get(path)
+    try:
+        return FileStat.of(path) if status is None else FileStat.from_status(path, status)
+    except (OSError, ImageError) as error:
+        return error
 
 
 def _discard_stored(kept: StoredFile) -> None:
@@ -399,100 +469,14 @@ def _is_storable(path: str, block: _Block) -> bool:
     try:
         return bool(path.isascii() or path_text(path))
     except ImageError as error:
-        block.reads[path] = _Read(path, reason=Failure.of(path, error).reason)
+        block.reads[path] = Read(path, reason=Failure.of(path, error).reason)
         return False
 
 
 def _is_unchanged(image: ImageRecord, stamp: FileStat) -> bool:
+    if is_address(image.path):  # an object has no time of change; a later version has another number
+        return image.is_read and image.perceptual_version == PERCEPTUAL_VERSION and stamp.is_of(image)
     if not (image.is_read and image.perceptual_version == PERCEPTUAL_VERSION and stamp.is_of(image)):
         return False
     # Changed since it was added, with its times put back: the index of files knows whether it was read since.
     return stamp.ctime_ns <= added_ns(image.id)
-
-
-def _read(path: str, overviews: LargeImages) -> _Read:
-    try:
-        if is_large_file(path):
-            return _Read(path, new=_large_image(path, overviews))
-        picture = read_picture(Path(path))
-        # Of a view it was said when it was made.
-        shown_as = "" if picture.view is not None else picture.shown_as
-        return _Read(path, new=_as_new(picture), frames=picture.frames, shown_as=shown_as)
-    except (ImageError, OSError) as error:
-        return _Read(path, reason=Failure.of(path, error).reason)
-    except MemoryError:
-        return _Read(path, reason="not enough memory to hash its pixels. Free memory, or add it alone.")
-
-
-def _log_duplicates(new_rows: Sequence[NewImage], catalog: Catalog) -> int:
-    """The number of these whose pixels are in the catalog, or earlier among these; each is logged."""
-    seen = catalog.known_pixels({new.pixel_hash for new in new_rows}) if new_rows else set()
-    count = 0
-    for new in new_rows:
-        if new.pixel_hash in seen:
-            count += 1
-            _log.info(
-                "[DEDUP] Found duplicate image: %s (hash: %s..., cached: %s)",
-                *(new.filename, new.content_hash[:8], new.embedding_cached),
-            )
-        seen.add(new.pixel_hash)
-    return count
-
-
-def _large_image(path: str, overviews: LargeImages) -> NewImage:
-    large = read_large(path)
-    overviews.save_overview(large.pixel_hash, large.overview)
-    return NewImage(
-        path=path,
-        filename=large.path.name,
-        content_hash=large.content_hash,
-        pixel_hash=large.pixel_hash,
-        perceptual_hash=large.perceptual_hash,
-        width=large.size_hw[1],
-        height=large.size_hw[0],
-        size_bytes=large.size_bytes,
-        mtime_ns=large.mtime_ns,
-        inode=large.inode,
-        perceptual_version=PERCEPTUAL_VERSION,
-        perceptual_detail=large.perceptual_detail,
-    )
-
-
-def new_image(path: Path) -> NewImage:
-    """Read and hash one picture file. Raises `ImageError`."""
-    return _as_new(read_picture(path))
-
-
-def _as_new(picture: Picture) -> NewImage:
-    path = picture.path
-    height, width = picture.size_hw
-    return NewImage(
-        path=str(path),
-        filename=path.name,
-        content_hash=picture.content_hash,
-        pixel_hash=picture.pixel_hash,
-        perceptual_hash=picture.perceptual_hash,
-        width=width,
-        height=height,
-        size_bytes=picture.size_bytes,
-        mtime_ns=picture.mtime_ns,
-        inode=picture.inode,
-        perceptual_version=PERCEPTUAL_VERSION,
-        perceptual_detail=picture.perceptual_detail,
-    )
-
-
-def _shown_text(shown: Mapping[str, int]) -> str:
-    if not shown:
-        return ""
-    most = sorted(shown.items(), key=lambda one: -one[1])
-    listed = "; ".join(f"{count:,} by {limits}" for limits, count in most[:3]) + (" …" if len(most) > 3 else "")
-    return f"{count_text(sum(shown.values()), 'picture')} of more than 8 bits, values from black to white: {listed}"
-
-
-def _pages_text(files: Sequence[str]) -> str:
-    if not files:
-        return ""
-    shown = "; ".join(files[:3]) + (" …" if len(files) > 3 else "")
-    what = f"{count_text(len(files), 'file')} of several pages or frames"
-    return f"{what}, of which the first was taken (stack=True adds all of a TIFF): {shown}"

@@ -20,10 +20,10 @@ from ..images.large import ArraySource, LargePicture
 from ..images.lazy import View
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.pixel_cache import PixelCache
-from ..jobs import Job
+from ..jobs import Job, JobControl
 from ..records import ImageRef, NewImage
-from . import legacy
-from .add import IngestJob
+from . import unread
+from .add import Hashing, IngestJob
 from .views import Stack, ViewWriter
 
 
@@ -88,9 +88,14 @@ class ImageLibrary:
         record = self.image(image)
         return record if record.is_read else self.with_hashes([record])[0]
 
-    def with_hashes(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
-        """The same images; the files of those that came from the earlier server are read where they were not yet."""
-        return legacy.with_hashes(self.catalog, records, is_cached=self._encoder.is_known)
+    def with_hashes(
+        self, records: Sequence[ImageRecord], *, on: Any = None, control: JobControl | None = None
+    ) -> list[ImageRecord]:
+        """The same images; the files of those that were not read yet are read, here or on workers."""
+        return unread.with_hashes(self._reader(on), records, control=control)
+
+    def _reader(self, on: Any = None) -> unread.Reader:
+        return unread.Reader(self.catalog, self._encoder.is_known, self.folder / "overviews", on)
 
     def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
         """(H, W, 3) upright RGB, read-only; the last few are kept in memory. Raises `ImageError`."""
@@ -141,27 +146,39 @@ class ImageLibrary:
         dataset: str = "default",
         stack: Stack = None,
         view: View | None = None,
+        hash: Hashing = "now",
+        on: Any = None,
         start: bool = True,
     ) -> IngestJob:
         """A job that adds pictures to a dataset; see `samnb.session.Session.add`.
 
         Parameters
         ----------
-        source, dataset, stack, view
+        source, dataset, stack, view, hash, on
             As `Session.add` has them.
         start : bool
             Begin at once in the background. False: `run_to_report` does the work.
         """
         views = ViewWriter(self.folder, stack, view)
         has = self._encoder.is_known
-        return IngestJob(self.catalog, self.folder, source, dataset=dataset, is_cached=has, views=views, start=start)
+        return IngestJob(
+            self.catalog,
+            self.folder,
+            source,
+            dataset=dataset,
+            is_cached=has,
+            views=views,
+            hash=hash,
+            on=on,
+            start=start,
+        )
 
     def is_cached(self, image: ImageRecord | NewImage) -> bool:
         """True when the store holds its embedding now."""
         return self._encoder.has(image)
 
-    def fill_hashes(self) -> Job:
+    def fill_hashes(self, *, on: Any = None) -> Job:
         """A job, begun in the background, that reads the files of images whose hashes are not known."""
-        unread = self.catalog.unread_images(perceptual_version=PERCEPTUAL_VERSION)
-        work = partial(legacy.fill_events, self.catalog, unread, is_cached=self._encoder.is_known)
-        return Job("fill hashes", lambda control: work(control=control), total=len(unread))
+        waiting = self.catalog.unread_images(perceptual_version=PERCEPTUAL_VERSION)
+        work = partial(unread.fill_events, self._reader(on), waiting)
+        return Job("fill hashes", lambda control: work(control=control), total=len(waiting))

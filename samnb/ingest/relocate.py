@@ -20,7 +20,8 @@ from ..catalog.stored_paths import STORED_NAME
 from ..errors import AnyPath, ImageError
 from ..images import content_hash, find_images
 from ..printable import printable
-from .add import threads
+from ..remote_files import is_address
+from .threads import threads
 
 _log = logging.getLogger("samnb.upkeep")
 _STORED = re.compile(rf"[\\/]images[\\/]({STORED_NAME.pattern})$")
@@ -64,7 +65,7 @@ def relocate(catalog: Catalog, folder: AnyPath) -> RelocationReport:
         The folder does not exist or holds no picture.
     """
     images = catalog.images()
-    missing = [image for image in images if not os.path.exists(image.path)]
+    missing = [image for image in images if not is_address(image.path) and not os.path.exists(image.path)]
     taken = {(image.dataset_id, image.path) for image in images}
     places = _places(find_images(folder), missing) if missing else {}
     moved: dict[str, NewImage] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,3 +76,21 @@ class AddReport:
         return "\n".join([*lines, *([f"  {more}"] if more else [])])
 
     __repr__ = __str__
+
+
+def shown_text(shown: Mapping[str, int]) -> str:
+    """How pictures of more than 8 bits are shown, by the text of their limits; "" for none."""
+    if not shown:
+        return ""
+    most = sorted(shown.items(), key=lambda one: -one[1])
+    listed = "; ".join(f"{count:,} by {limits}" for limits, count in most[:3]) + (" …" if len(most) > 3 else "")
+    return f"{count_text(sum(shown.values()), 'picture')} of more than 8 bits, values from black to white: {listed}"
+
+
+def pages_text(files: Sequence[str]) -> str:
+    """Which files have more pictures than the one that was taken; "" for none."""
+    if not files:
+        return ""
+    shown = "; ".join(files[:3]) + (" …" if len(files) > 3 else "")
+    what = f"{count_text(len(files), 'file')} of several pages or frames"
+    return f"{what}, of which the first was taken (stack=True adds all of a TIFF): {shown}"

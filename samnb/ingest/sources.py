@@ -1,5 +1,5 @@
-"""Resolves the source of `Session.add` to picture files, one after the other. Pictures from memory and from zip files
-are stored in the session folder, named by their content.
+"""Resolves the source of `Session.add` to picture files and addresses, one after the other. Pictures from memory and
+from zip files are stored in the session folder, named by their content.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
+from urllib.request import url2pathname
 
 import numpy as np
 from PIL import Image
 
 from ..atomic_files import cannot_write, write_atomic
-from ..errors import ImageError
+from ..errors import ImageError, ImageNotFound
 from ..images import as_pixels, encode_png, pixel_hash, pixel_hashes, suffix_for
-from ..images.discovery import iter_images
+from ..images.addresses import RemoteStatus, check_address, find_remote
+from ..images.discovery import is_picture_name, iter_images, natural
 from ..images.in_full import in_full
 from ..images.zip_files import Member, is_zip, members_of
 from ..records import Failure
+from ..remote_files import is_address
+from ..urls import redacted_url
+from .manifest import is_manifest, listed_in
 
 Bytes = bytes | bytearray | memoryview
 
@@ -45,6 +50,14 @@ class LeftOut:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A picture at an address, with its status where a listing told it."""
+
+    path: str
+    status: RemoteStatus | None = None
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """A picture file in the session folder: its path, its name in reports, and whether it is new."""
@@ -54,8 +67,8 @@ class StoredFile:
     is_new: bool
 
 
-Item = str | Member | StoredFile | Rejected | LeftOut
-"""A file's absolute path; a member of a zip file, not stored yet; a stored file; a refused source; one left out."""
+Item = str | Address | Member | StoredFile | Rejected | LeftOut
+"""A file's absolute path; an address; a member of a zip file, not stored yet; a stored file; refused; left out."""
 
 
 def items_of(source: Any, folder: Path) -> Iterator[Item]:
@@ -87,7 +100,7 @@ def items_of(source: Any, folder: Path) -> Iterator[Item]:
 def name_of(element: Any) -> str:
     """The name in reports of an element of a list of sources."""
     if isinstance(element, (str, os.PathLike)):
-        return os.fspath(element)
+        return redacted_url(str(element)) if is_address(element) else os.fspath(element)
     named = _named_bytes(element)
     return (named and named[0]) or f"<{type(element).__name__} from memory>"
 
@@ -150,6 +163,15 @@ def _items_of_one(source: Any, folder: Path) -> Iterator[Item]:
 
 
 def _items_of_path(path: str) -> Iterator[Item]:
+    if path.startswith("file://"):
+        path = url2pathname(path.removeprefix("file://"))
+    if is_manifest(path):
+        yield from _items_of_manifest(path)
+        return
+    if is_address(path):
+        found = find_remote(path, is_picture_name)
+        yield from (Address(*one) for one in sorted(found, key=lambda one: natural(one[0])))
+        return
     if is_zip(path):
         yield from members_of(os.path.abspath(path), path)
         return
@@ -162,6 +184,23 @@ def _items_of_path(path: str) -> Iterator[Item]:
         # Without "..": the same file reached on two ways is one image.
         yield found if os.path.isabs(found) and ".." not in found else os.path.abspath(found)
     yield from refused
+
+
+def _items_of_manifest(path: str) -> Iterator[Item]:
+    none = True
+    for entry in listed_in(path):
+        none = False
+        try:
+            if is_address(entry) and "*" not in entry:
+                check_address(entry)
+                yield Address(entry)
+            else:
+                yield from _items_of_path(entry)
+        except ImageError as error:
+            name = name_of(entry)
+            yield Rejected(name, Failure.of(name, error).reason)
+    if none:
+        raise ImageNotFound(path, expected="a list of pictures with at least one", found="It has none")
 
 
 def _named_bytes(source: Any) -> tuple[str, Bytes] | None:

@@ -17,7 +17,7 @@ from ..images.lazy.view_files import ViewFile, read_view
 from ..printable import printable
 from ..records import Failure, ImageDetails, ImageRecord
 from .pixel_sizes import BY_FILE, BY_HAND, size_in_file
-from .sources import Item, Rejected, store_bytes
+from .sources import Address, Item, Rejected, store_bytes
 
 MOST_PICTURES = 1_000_000
 """Pictures of one stack: a header of a few bytes may say any number."""
@@ -45,7 +45,9 @@ class ViewWriter:
 
     def of(self, item: Item) -> Iterator[Item]:
         """The item itself, or the view files of the pictures in it."""
-        if not isinstance(item, str) or not (self.stack or self.view is not None or is_zarr(item)):
+        if isinstance(item, Address) and (self.stack or self.view is not None):
+            yield Rejected(item.path, "stack= and view= need a file on a disk: copy it there, or mount the bucket")
+        elif not isinstance(item, str) or not (self.stack or self.view is not None or is_zarr(item)):
             yield item
         elif not is_lazy(item):
             if self.view is None:

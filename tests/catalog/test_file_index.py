@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 import samnb.catalog.file_index
-import samnb.ingest.add
+import samnb.ingest.reading
 from samnb.catalog import Catalog
 from samnb.catalog.file_index import FileIndex, FileStat
 from samnb.images import read_picture
-from samnb.ingest.add import new_image
+from samnb.ingest.reading import new_image
 from samnb.ingest.report import AddReport
 from tests.support.adding import add_pictures
 
@@ -39,7 +39,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(path).name)
         return read_picture(path)
 
-    monkeypatch.setattr(samnb.ingest.add, "read_picture", told)
+    monkeypatch.setattr(samnb.ingest.reading, "read_picture", told)
     return names
 
 

@@ -21,7 +21,7 @@ from samnb.catalog import Catalog
 from samnb.catalog.migrations import HEAD
 from samnb.errors import StoreError
 from samnb.images import content_hash, read_picture
-from samnb.ingest.legacy import fill_events
+from samnb.ingest.unread import Reader, fill_events
 from samnb.jobs import JobControl
 from samnb.records import UNREAD
 from samnb.session import Session
@@ -284,7 +284,7 @@ def test_filling_again_reads_only_what_is_left(session: Session, photos: Path) -
 def test_filling_can_be_stopped(session: Session) -> None:
     control = JobControl()
     control.cancel()
-    [last] = fill_events(session.catalog, session.catalog.unread_images(), is_cached=lambda _: False, control=control)
+    [last] = fill_events(Reader(session.catalog, lambda _: False), session.catalog.unread_images(), control=control)
     assert (last["computed"], last["cancelled"]) == (0, True)
     assert len(session.catalog.unread_images()) == 4
 
@@ -311,7 +311,7 @@ def test_a_file_that_changed_since_is_told(tmp_path: Path, photos: Path, caplog:
     servers_database(path, photos, with_hashes=True)
     picture_file(photos / "a.png", 77)
     with Catalog(path) as catalog, caplog.at_level(logging.WARNING, "samnb.ingest.relocate"):
-        list(fill_events(catalog, catalog.unread_images(), is_cached=lambda _: False))
+        list(fill_events(Reader(catalog, lambda _: False), catalog.unread_images()))
         assert f"{photos / 'a.png'}: its bytes changed" in caplog.text
         assert catalog.image("a.png").content_hash == content_hash(photos / "a.png")
 
@@ -319,6 +319,6 @@ def test_a_file_that_changed_since_is_told(tmp_path: Path, photos: Path, caplog:
 def test_an_image_removed_meanwhile_is_told(session: Session) -> None:
     records = session.catalog.unread_images()[:1]
     gone = [records[0].__class__(**{**vars(records[0]), "id": "nobody", "pixel_hash": UNREAD + "nobody"})]
-    [event, last] = fill_events(session.catalog, gone, is_cached=lambda _: False)
+    [event, last] = fill_events(Reader(session.catalog, lambda _: False), gone)
     assert (event.status, last["failed"]) == ("failed", 1)
     assert "removed" in event["error"]

@@ -86,7 +86,7 @@ def test_the_same_zip_file_again_adds_nothing_and_reads_nothing(
     (tmp_path / "a.zip").write_bytes(content)
     first = session.add(tmp_path / "a.zip")
     files = everything_below(session.folder / "images")
-    monkeypatch.setattr("samnb.ingest.add.read_picture", None)
+    monkeypatch.setattr("samnb.ingest.reading.read_picture", None)
     again = session.add(tmp_path / "a.zip")
     assert (again.added, again.images) == (0, first.images)
     assert session.add(("renamed.zip", content)).added == 0

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,7 +69,8 @@ def test_a_file_that_is_unchanged_is_not_read_again(session, tmp_path, monkeypat
     session.add(folder)
     read = []
     monkeypatch.setattr(
-        "samnb.ingest.add.read_picture", lambda path: read.append(path.name) or samnb.images.read_picture(path)
+        "samnb.ingest.reading.read_picture",
+        lambda path: read.append(Path(path).name) or samnb.images.read_picture(path),
     )
     save(folder, "b.png", NOISE[:, ::-1])
     os.utime(folder / "b.png", ns=(1, 1))

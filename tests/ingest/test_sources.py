@@ -92,7 +92,7 @@ def test_bytes_without_a_name_are_called_by_their_content_and_format(session: Se
 
 def test_the_same_bytes_again_add_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     first = session.add({"a.jpg": A, "b.png": B})
-    monkeypatch.setattr("samnb.ingest.add.read_picture", None)
+    monkeypatch.setattr("samnb.ingest.reading.read_picture", None)
     assert session.add([("b.png", B), ("deep/er/a.jpg", A)]).added == 0
     assert len(session.images()) == 2
     assert {i.path for i in session.images()} == {i.path for i in first.images}

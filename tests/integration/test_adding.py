@@ -17,6 +17,7 @@ from PIL import Image
 
 import samnb.images
 import samnb.ingest.add
+import samnb.ingest.reading
 import samnb.jobs
 import samnb.progress
 import samnb.session
@@ -64,7 +65,7 @@ class Reading:
         self.names: list[str] = []
         self.at: dict[int, object] = {}
         self._lock = threading.Lock()
-        monkeypatch.setattr(samnb.ingest.add, "read_picture", self)
+        monkeypatch.setattr(samnb.ingest.reading, "read_picture", self)
 
     def __call__(self, path: Path) -> object:
         with self._lock:
@@ -222,7 +223,7 @@ def press_ctrl_c() -> None:
 def test_a_cancelled_job_keeps_what_it_has_and_the_next_goes_on(
     session: Session, photos: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samnb.ingest.add, "threads", lambda: 1)
+    monkeypatch.setattr(samnb.ingest.add, "threads", lambda *_: 1)
     started = threading.Event()
     reading.at = {20: lambda: (started.wait(10), job.cancel())}
     job = session.add_job(photos, show=False)
@@ -247,7 +248,7 @@ def test_cancelled_in_the_first_block_nothing_of_the_next_is_added(
     for n in range(20):
         os.utime(photos / f"{n}.png", (1, 1))
     monkeypatch.setattr(samnb.ingest.add, "BATCH", 20)
-    monkeypatch.setattr(samnb.ingest.add, "threads", lambda: 1)
+    monkeypatch.setattr(samnb.ingest.add, "threads", lambda *_: 1)
     started = threading.Event()
     reading.names.clear()
     reading.at = {5: lambda: (started.wait(10), job.cancel())}
@@ -263,7 +264,7 @@ def test_cancelled_in_the_first_block_nothing_of_the_next_is_added(
 def test_ctrl_c_finishes_the_image_in_hand_and_the_same_call_goes_on(
     session: Session, photos: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samnb.ingest.add, "threads", lambda: 1)
+    monkeypatch.setattr(samnb.ingest.add, "threads", lambda *_: 1)
     reading.at = {30: press_ctrl_c}
     with pytest.raises(
         KeyboardInterrupt, match="Stopped: 30 images in 'default' · 30 new · the same call goes on from"

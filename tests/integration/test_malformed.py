@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 import samnb.images.opening
-import samnb.ingest.add
+import samnb.ingest.reading
 from samnb.catalog import Catalog
 from samnb.catalog.tables import image_table
 from samnb.errors import ImageError, ImageUnreadable
@@ -57,8 +57,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds: dict[str, float] = {}
         self._lock = threading.Lock()
-        monkeypatch.setattr(samnb.ingest.add, "read_picture", self)
-        monkeypatch.setattr(samnb.ingest.add, "read_large", partial(self, read=samnb.ingest.add.read_large))
+        monkeypatch.setattr(samnb.ingest.reading, "read_picture", self)
+        monkeypatch.setattr(samnb.ingest.reading, "read_large", partial(self, read=samnb.ingest.reading.read_large))
 
     def __call__(self, path: Path, read: Callable[[Path], object] = read_picture) -> object:
         began = time.perf_counter()

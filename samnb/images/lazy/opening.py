@@ -6,8 +6,11 @@ import io
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, ReaderMissing
+from ...remote_files import is_address
+from ..addresses import open_remote, read_beginning
 from ..files import open_file
 from .source import BaseSource
 
@@ -37,7 +40,7 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
     Parameters
     ----------
     source : path or bytes
-        A TIFF, DICOM or HEIC file, or its bytes; the folder of an OME-Zarr picture.
+        A TIFF, DICOM or HEIC file, its address, or its bytes; the folder of an OME-Zarr picture.
     name : path
         Its name in messages; default: the path.
 
@@ -71,7 +74,7 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
     module, package, extra = _PACKAGES[kind]
     if find_spec(module) is None:
         raise ReaderMissing(f"{shown}: {kind}", package, extra)
-    file = io.BytesIO(source) if isinstance(source, bytes) else os.path.expanduser(os.fspath(source))
+    file = _file_of(source)
     if kind == "TIFF":
         from .tiff import TiffSource as Source
     elif kind == "DICOM":
@@ -91,9 +94,18 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
         ) from error
 
 
+def _file_of(source: AnyPath | bytes) -> Any:
+    """What the packages open: a file in memory, an object read in blocks, or a path."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return open_remote(str(source)) if is_address(source) else os.path.expanduser(os.fspath(source))
+
+
 def _kind_of(source: AnyPath | bytes) -> str:
     if isinstance(source, bytes):
         return kind_of_bytes(source[:132])
+    if is_address(source):
+        return kind_of_bytes(read_beginning(str(source), 132))
     path = Path(os.path.expanduser(os.fspath(source)))
     if path.is_dir():
         return "OME-Zarr" if is_zarr(path) else ""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ...json_files import parse_json
+from ...remote_files import is_address
 from ..memory import decoding
 from .description import SourceDescription
 from .mapping import PixelMapping
@@ -98,7 +99,8 @@ def is_view_name(path: AnyPath) -> bool:
 
 def view_in(content: bytes, path: AnyPath = "") -> ViewFile | None:
     """The view in the bytes of a file; None for other files. Raises `ImageUnreadable` for a damaged view file."""
-    if not content.startswith(_BEGINNING):
+    # An object of a store must not make this computer open a file of its own.
+    if not content.startswith(_BEGINNING) or is_address(path):
         return None
     try:
         values: Any = parse_json(content)
@@ -113,7 +115,7 @@ def view_in(content: bytes, path: AnyPath = "") -> ViewFile | None:
 
 def read_view(path: AnyPath) -> ViewFile | None:
     """The view file at a path; None where there is another file, or none."""
-    if not is_view_name(path):
+    if not is_view_name(path) or is_address(path):
         return None
     try:
         with open(path, "rb") as file:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from ...errors import PackageMissing, StoreError, TierUnavailable
+from ...errors import TierUnavailable
+from ...remote_files import S3, check_installed, options_in
 from ...urls import redact, redacted_url
 from ..entry import LARGEST
 from ..entry_files import keys_in
 from .time_limit import call_within
 
-_S3 = ("s3", "s3a")
 # Stores without folders; in the others a folder has to be made before a file.
 _FLAT = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "memory"))
 T = TypeVar("T")
@@ -49,7 +48,7 @@ class ObjectTier:
         self._options = _options(parts.scheme, parts.query, timeout)
         self._create_only = True
         self._made: tuple[int, Any, str] | None = None
-        _check_installed(parts.scheme, self.name)
+        check_installed(parts.scheme, self.name)
 
     def __repr__(self) -> str:
         return f"<ObjectTier {self.name}>"
@@ -148,7 +147,7 @@ class ObjectTier:
 
             plain = self._url.partition("?")[0]
             files, root = fsspec.core.url_to_fs(plain, skip_instance_cache=True, **self._options)
-            if self._protocol in _S3:
+            if self._protocol in S3:
                 files.retries = 1
             self._made = os.getpid(), files, root.rstrip("/")
         return self._made[1:]
@@ -171,31 +170,10 @@ class ObjectTier:
         return redact(error, self._url) or type(error).__name__
 
 
-def _check_installed(protocol: str, name: str) -> None:
-    if find_spec("fsspec") is None:
-        raise PackageMissing(name, "fsspec", "s3")
-    from fsspec.registry import known_implementations, registry
-
-    if protocol in registry:
-        return
-    if protocol not in known_implementations:
-        expected = "redis://, rediss://, unix://, file://, s3:// or another that fsspec knows"
-        raise StoreError(f"{name}: no remote tier has such an address. Expected {expected}.")
-    package = known_implementations[protocol]["class"].partition(".")[0]
-    if find_spec(package) is None:
-        if protocol in _S3:
-            raise PackageMissing(name, package, "s3")
-        raise StoreError(f"{name}: needs a package that is not installed: pip install {package}")
-
-
 def _options(protocol: str, query: str, timeout: float) -> dict[str, Any]:
-    options: dict[str, Any] = {name: _value(value) for name, value in parse_qsl(query)}
-    if protocol in _S3:
+    options: dict[str, Any] = options_in(query)
+    if protocol in S3:
         # One try: `TierWorker` decides when to try again, and does not let a caller wait for it.
         config = {"connect_timeout": timeout, "read_timeout": timeout, "retries": {"total_max_attempts": 1}}
         options |= {"config_kwargs": config, "use_listings_cache": False}
     return options
-
-
-def _value(text: str) -> str | bool:
-    return {"true": True, "false": False}.get(text.lower(), text)

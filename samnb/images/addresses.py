@@ -1,0 +1,233 @@
+"""Pictures at an address, such as ``s3://bucket/a.png`` or ``https://host/a.png``: listed, read, and watched.
+
+An object store has neither inodes nor times that change with every write, but most give each version of an object an
+ETag. `RemoteStatus` has it in place of the inode, so that an object counts as unchanged by the same rule as a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import PurePath, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, SamnbError
+from ..remote_files import HTTP, file_system, is_address, secret_in
+from ..urls import redacted_url
+
+PATIENCE = 30.0
+"""Seconds in which a store that does not answer may come back."""
+
+_TAGS = ("VersionId", "ETag", "etag", "generation", "Content-MD5", "md5Hash", "md5", "checksum")
+_TIMES = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "modified", "created")
+_DENIED = ("ClientAuthenticationError", "NoCredentialsError", "NoCredentialProviders", "PartialCredentialsError")
+_away: dict[str, float] = {}  # host: since when it does not answer
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStatus:
+    """What `os.stat` tells of a file, of an object: `st_ino` is made of its address and its ETag.
+
+    Of an object without ETag and time it is another one each time: such an object is read again to see if it changed.
+    """
+
+    st_size: int
+    st_mtime_ns: int
+    st_ino: int
+    st_dev: int
+    st_ctime_ns: int = 0
+
+    @classmethod
+    def of(cls, address: str, info: Mapping[str, Any]) -> RemoteStatus:
+        """From what fsspec tells of an object."""
+        tag = next((str(info[name]) for name in _TAGS if info.get(name)), "")
+        mtime = next((ns for name in _TIMES if (ns := _nanoseconds(info.get(name)))), 0)
+        version = tag or (str(mtime) if mtime else uuid4().hex)
+        host = "/".join(urlsplit(address)[:2])
+        return cls(int(info.get("size") or 0), mtime, _number(f"{address}\0{version}"), _number(host))
+
+
+def check_address(address: str) -> None:
+    """Raise `ImageError` for an address that holds a credential: addresses are stored, and shown."""
+    if found := secret_in(address):
+        raise ImageError(
+            f"{redacted_url(address)}: an address is stored and shown, and this one holds {found}. Expected one "
+            "without credentials: they come from the environment, ~/.aws, ~/.netrc or fsspec's configuration."
+        )
+
+
+def name_at(address: str) -> str:
+    """The file name of an address.
+
+    >>> name_at("https://host/plates/a%20b.png?size=2"), name_at("s3://bucket/c.png")
+    ('a b.png', 'c.png')
+    """
+    path = urlsplit(address).path
+    return PurePosixPath(unquote(path) if urlsplit(address).scheme in HTTP else path).name or address
+
+
+def file_name(path: AnyPath) -> str:
+    """The name of a file, or of an object at an address."""
+    return name_at(str(path)) if is_address(path) else PurePath(path).name
+
+
+def remote_status(address: str, *, patience: float = PATIENCE) -> RemoteStatus:
+    """The status of an object. Raises `ImageError`."""
+    return RemoteStatus.of(address, _asked(address, lambda files, path: files.info(path), patience))
+
+
+def read_remote(address: str, limit: int) -> tuple[bytes, RemoteStatus]:
+    """The bytes of an object and its status, which is never newer than the bytes. Raises `ImageError`."""
+    status = remote_status(address)
+    if status.st_size > limit:
+        raise ImageUnreadable(address, f"{status.st_size:,} bytes, more than the limit of {limit:,}")
+    content = bytes(_asked(address, lambda files, path: files.cat_file(path), PATIENCE))
+    if len(content) > limit:
+        raise ImageUnreadable(address, f"{len(content):,} bytes, more than the limit of {limit:,}")
+    return content, status
+
+
+def open_remote(address: str) -> Any:
+    """An object as a binary file that can be sought, read in blocks. Raises `ImageError`."""
+    return _asked(address, lambda files, path: files.open(path, "rb", block_size=1 << 20), PATIENCE)
+
+
+def read_beginning(address: str, count: int) -> bytes:
+    """The first bytes of an object. Raises `ImageError`."""
+    return bytes(_asked(address, lambda files, path: files.cat_file(path, start=0, end=count), PATIENCE))
+
+
+def find_remote(address: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RemoteStatus]]:
+    """Addresses of the objects that an address, a folder or a glob means, with their status, in any order.
+
+    Parameters
+    ----------
+    address : str
+        ``*``, ``**`` and ``[…]`` make it a glob; "?" begins options.
+    wanted : callable
+        True for the name of a picture; asked for what is in a folder, or fits a glob without a suffix.
+
+    Raises
+    ------
+    ImageError
+        Nothing is there, or it cannot be listed.
+    """
+    check_address(address)
+    scheme, plain, options = _split(address)
+    if any(letter in urlsplit(plain).path for letter in "*["):
+        found = _asked(address, lambda files, path: files.glob(path, detail=True), PATIENCE)
+        named = _is_plain(PurePosixPath(plain).suffix)
+        chosen = {
+            path: info
+            for path, info in found.items()
+            if wanted(name_at(path)) or (named and not name_at(path).startswith("."))
+        }
+    else:
+        info = _asked(address, lambda files, path: files.info(path), PATIENCE)
+        if info.get("type") != "directory":
+            yield address, RemoteStatus.of(address, info)
+            return
+        found = _asked(address, lambda files, path: files.find(path, detail=True), PATIENCE)
+        chosen = {path: info for path, info in found.items() if wanted(name_at(path))}
+    if not chosen:
+        raise ImageNotFound(address, expected="pictures there", found="Check the address")
+    for path, info in chosen.items():
+        if info.get("type") != "directory":
+            one = path if is_address(path) else f"{scheme}://{path.lstrip('/')}"
+            yield f"{one}{options}", RemoteStatus.of(f"{one}{options}", info)
+
+
+def _split(address: str) -> tuple[str, str, str]:
+    """Scheme, address without options, and the options with their "?"."""
+    scheme = address.partition("://")[0]
+    if scheme in HTTP:
+        return scheme, address, ""
+    plain, mark, options = address.partition("?")
+    return scheme, plain, mark + options
+
+
+def _is_plain(suffix: str) -> bool:
+    return bool(suffix) and not any(letter in suffix for letter in "*[")
+
+
+def _asked(address: str, ask: Callable[[Any, str], T], patience: float) -> T:
+    """What the file system of an address answers; asked again while its host does not answer.
+
+    All callers wait together: once a host was away for as long as `patience`, each asks once and does not wait.
+    """
+    files, path = _opened(address)
+    host, began, pause = "/".join(urlsplit(address)[:2]), time.monotonic(), 0.2
+    while True:
+        try:
+            answer = ask(files, path)
+        except Exception as raised:
+            # Each file system raises classes of its own libraries.
+            error, kind = _cause(raised)
+            if kind == "gone":
+                raise ImageNotFound(address, expected="a picture there", found="Check the address") from error
+            if kind == "denied":
+                raise ImageUnreadable(
+                    address,
+                    f"access is denied ({error}). Credentials come from the environment of the process that reads it, "
+                    "~/.aws, ~/.netrc or fsspec's configuration",
+                ) from error
+            since = began - patience - 1 if kind == "lasting" else _away.setdefault(host, time.monotonic())
+            if time.monotonic() - min(since, began) > patience:
+                raise ImageUnreadable(address, f"cannot be read ({str(error) or type(error).__name__})") from error
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, 3.0)
+        else:
+            _away.pop(host, None)
+            return answer
+
+
+def _opened(address: str) -> tuple[Any, str]:
+    try:
+        return file_system(address)
+    except SamnbError as error:
+        raise ImageError(str(error)) from error
+    except Exception as error:
+        raise ImageError(f"{redacted_url(address)}: no file system can be made of it ({error}).") from error
+
+
+def _cause(raised: Exception) -> tuple[BaseException, str]:
+    """The error itself, and its kind: "gone", "denied", "lasting", or "away", which may pass."""
+    error: BaseException = raised
+    # fsspec's http calls everything "not found", with the reason as its cause.
+    if isinstance(raised, FileNotFoundError) and raised.__cause__ is not None:
+        error = raised.__cause__
+    status = getattr(error, "status", None)
+    if isinstance(error, PermissionError) or status in (401, 403) or type(error).__name__ in _DENIED:
+        return error, "denied"
+    if isinstance(error, (FileNotFoundError, IsADirectoryError)) or status in (404, 410):
+        return error, "gone"
+    if isinstance(error, (ValueError, TypeError, NotImplementedError)):
+        return error, "lasting"
+    if isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429):
+        return error, "lasting"
+    return error, "away"
+
+
+def _nanoseconds(value: Any) -> int:
+    """A time of any of the kinds that file systems give, in nanoseconds since 1970; 0 for none."""
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value) if value[:4].isdigit() else parsedate_to_datetime(value)
+        if isinstance(value, datetime):
+            value = value.timestamp()
+        return int(float(value) * 1e9) if value else 0
+    except (ValueError, TypeError):
+        return 0
+
+
+def _number(text: str) -> int:
+    """63 bits of a hash."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

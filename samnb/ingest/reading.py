@@ -1,0 +1,104 @@
+"""`read_one`: a picture, read and hashed, as a row for the catalog, or the reason why it cannot be one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from ..catalog import ImageRecord, NewImage
+from ..encoding.large_images import LargeImages
+from ..errors import AnyPath, ImageError
+from ..images import Picture, read_picture
+from ..images.addresses import file_name
+from ..images.files import Status
+from ..images.large_reading import is_large_file, read_large
+from ..images.perceptual import PERCEPTUAL_VERSION
+from ..records import UNREAD, Failure
+
+
+class Read(NamedTuple):
+    """One checked source: an unchanged image, a row to write, or a reason for a failure."""
+
+    path: str
+    record: ImageRecord | None = None
+    new: NewImage | None = None
+    reason: str = ""
+    frames: int = 1
+    shown_as: str = ""
+
+
+def read_one(path: str, overviews: LargeImages) -> Read:
+    """Read and hash one picture; `overviews` keeps that of a large one."""
+    try:
+        if is_large_file(path):
+            return Read(path, new=_large_image(path, overviews))
+        picture = read_picture(path)
+        # Of a view it was said when it was made.
+        shown_as = "" if picture.view is not None else picture.shown_as
+        return Read(path, new=_as_new(picture), frames=picture.frames, shown_as=shown_as)
+    except (ImageError, OSError) as error:
+        return Read(path, reason=Failure.of(path, error).reason)
+    except MemoryError:
+        return Read(path, reason="not enough memory to hash its pixels. Free memory, or add it alone.")
+
+
+def _large_image(path: str, overviews: LargeImages) -> NewImage:
+    large = read_large(path)
+    overviews.save_overview(large.pixel_hash, large.overview)
+    return NewImage(
+        path=path,
+        filename=file_name(path),
+        content_hash=large.content_hash,
+        pixel_hash=large.pixel_hash,
+        perceptual_hash=large.perceptual_hash,
+        width=large.size_hw[1],
+        height=large.size_hw[0],
+        size_bytes=large.size_bytes,
+        mtime_ns=large.mtime_ns,
+        inode=large.inode,
+        perceptual_version=PERCEPTUAL_VERSION,
+        perceptual_detail=large.perceptual_detail,
+    )
+
+
+def new_image(path: AnyPath) -> NewImage:
+    """Read and hash one picture file, or an object at an address. Raises `ImageError`."""
+    return _as_new(read_picture(path))
+
+
+def unread_image(path: str, status: Status | None) -> NewImage:
+    """A picture that is read later: nothing is known of it but its path, and its status, where that was told.
+
+    Its pixel hash is none, and the same for the same path; see `samnb.records.UNREAD`.
+    """
+    return NewImage(
+        path=path,
+        filename=file_name(path),
+        content_hash="",
+        pixel_hash=UNREAD + hashlib.blake2b(path.encode(), digest_size=16).hexdigest(),
+        perceptual_hash="",
+        width=0,
+        height=0,
+        size_bytes=status.st_size if status is not None else 0,
+        mtime_ns=status.st_mtime_ns if status is not None else 0,
+        inode=status.st_ino if status is not None else 0,
+    )
+
+
+def _as_new(picture: Picture) -> NewImage:
+    path = picture.path
+    height, width = picture.size_hw
+    return NewImage(
+        path=str(path),
+        filename=file_name(path),
+        content_hash=picture.content_hash,
+        pixel_hash=picture.pixel_hash,
+        perceptual_hash=picture.perceptual_hash,
+        width=width,
+        height=height,
+        size_bytes=picture.size_bytes,
+        mtime_ns=picture.mtime_ns,
+        inode=picture.inode,
+        perceptual_version=PERCEPTUAL_VERSION,
+        perceptual_detail=picture.perceptual_detail,
+    )

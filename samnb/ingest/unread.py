@@ -1,0 +1,177 @@
+"""Images that are in the catalog and whose files were not read yet: they are read here, or on workers.
+
+They were added with ``hash="later"``, or come from the earlier server, which kept paths and did not read the files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..catalog import Catalog, ImageRecord, NewImage
+from ..encoding.large_images import LargeImages
+from ..errors import ImageChanged
+from ..jobs import Event, JobControl
+from ..workers import Coordinator, Done, attempt, open_pool
+from .reading import Read, read_one
+from .threads import threads
+from .views import save_details
+
+_log = logging.getLogger("samnb.upkeep")
+
+BATCH = 32
+"""Number of files read between two transactions."""
+
+Outcome = ImageRecord | str
+"""An image as it is now, or the reason why it cannot be read."""
+_Reads = list[tuple[ImageRecord, NewImage | str]]
+
+
+@dataclass(frozen=True)
+class HashWork:
+    """Reads and hashes the pictures of ``ImageRecord`` items, on a worker; a `samnb.workers.Work`.
+
+    Parameters
+    ----------
+    overviews : str
+        Folder of the overviews of large pictures; used where the worker sees the folder above it.
+    """
+
+    overviews: str = ""
+
+    def open(self) -> LargeImages:
+        """Where overviews are kept."""
+        there = bool(self.overviews) and Path(self.overviews).parent.is_dir()
+        return LargeImages(Path(self.overviews) if there else None)
+
+    def __call__(self, items: Sequence[ImageRecord], control: JobControl) -> Iterator[Done]:
+        overviews = self.open()
+
+        def read(record: ImageRecord) -> Done:
+            return attempt(0, lambda: read_one(record.path, overviews))
+
+        with ThreadPoolExecutor(threads([record.path for record in items])) as pool:
+            for index, done in enumerate(pool.map(lambda record: control.cancelled or read(record), items)):
+                if isinstance(done, Done):
+                    yield replace(done, index=index)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the files of images and saves their hashes.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    is_cached : callable
+        True for an image whose embedding the store holds.
+    overviews : Path, optional
+        Folder of the overviews of large pictures.
+    on : optional
+        Workers, as for `samnb.workers.open_pool`; None: this process.
+    """
+
+    catalog: Catalog
+    is_cached: Callable[[NewImage], bool]
+    overviews: Path | None = None
+    on: Any = None
+
+    def outcomes(
+        self, records: Sequence[ImageRecord], control: JobControl
+    ) -> Generator[list[tuple[ImageRecord, Outcome]]]:
+        """Images, each as it is now, in any order, in batches that are saved; empty ones now and then."""
+        reads = self._here(records, control) if self.on is None else self._on_workers(records, control)
+        with closing(reads):
+            for batch in reads:
+                yield self._saved(batch) if batch else []
+
+    def _here(self, records: Sequence[ImageRecord], control: JobControl) -> Generator[_Reads]:
+        overviews = LargeImages(self.overviews)
+        with ThreadPoolExecutor(threads([record.path for record in records[:BATCH]])) as pool:
+            for start in range(0, len(records), BATCH):
+                if not control.go_on():
+                    return
+                batch = records[start : start + BATCH]
+                found = pool.map(lambda record: read_one(record.path, overviews), batch)
+                yield [(record, _checked(record, read)) for record, read in zip(batch, found, strict=True)]
+
+    def _on_workers(self, records: Sequence[ImageRecord], control: JobControl) -> Generator[_Reads]:
+        pool = open_pool(self.on)
+        try:
+            run = Coordinator(pool, HashWork(str(self.overviews or "")), control, total=len(records))
+            for results in run.run(iter(records)):
+                yield [(record, done.error or _checked(record, done.value)) for record, done in results]
+        finally:
+            pool.close()
+
+    def _saved(self, reads: _Reads) -> list[tuple[ImageRecord, Outcome]]:
+        new = {record.id: read for record, read in reads if isinstance(read, NewImage)}
+        cached = {image_id: replace(read, embedding_cached=self.is_cached(read)) for image_id, read in new.items()}
+        renewed = {image.id: image for image in self.catalog.renew_images(cached)}
+        save_details(self.catalog, renewed.values())
+        gone = "removed from the catalog meanwhile"
+        return [(record, read if isinstance(read, str) else renewed.get(record.id, gone)) for record, read in reads]
+
+
+def fill_events(
+    reader: Reader, records: Sequence[ImageRecord], *, control: JobControl | None = None
+) -> Iterator[Event]:
+    """Read the files of these images and save their hashes; a missing file is reported and the rest continues.
+
+    Parameters
+    ----------
+    reader : Reader
+    records : sequence of ImageRecord
+    control : JobControl, optional
+        Checked every `BATCH` files. Saved values stay, so the next call continues from there.
+    """
+    control = control or JobControl()
+    counts = {"computed": 0, "skipped": 0, "failed": 0}
+    for batch in reader.outcomes(records, control):
+        for record, outcome in batch:
+            event = _event(record, outcome, sum(counts.values()) + 1, len(records))
+            counts[event.status] += 1
+            yield event
+    what = f"Hashes of {counts['computed']} images filled in"
+    details = {**counts, "summary": f"{what}, {counts['failed']} failed" if counts["failed"] else what}
+    yield Event("done", total=len(records), details=details | ({"cancelled": True} if control.cancelled else {}))
+
+
+def with_hashes(
+    reader: Reader, records: Sequence[ImageRecord], *, control: JobControl | None = None
+) -> list[ImageRecord]:
+    """The same images; files that were never read are read now. One that cannot be read is returned as it was."""
+    unread = [record for record in records if not record.is_read]
+    if not unread:
+        return list(records)
+    renewed = {
+        record.id: outcome
+        for batch in reader.outcomes(unread, control or JobControl())
+        for record, outcome in batch
+        if isinstance(outcome, ImageRecord)
+    }
+    return [renewed.get(record.id, record) for record in records]
+
+
+def _checked(record: ImageRecord, read: Read) -> NewImage | str:
+    """What was read of an image, as its row is to be; or the reason why it cannot be."""
+    new = read.new
+    if new is None:
+        return read.reason
+    if record.is_read and record.pixel_hash != new.pixel_hash:
+        return str(ImageChanged(record.path, record.dataset))
+    if record.content_hash and record.content_hash != new.content_hash:
+        _log.warning("%s: its bytes changed since the earlier server hashed it", record.path)
+    # The path as it is saved, so that a relative one still means this image.
+    return replace(new, path=record.path, filename=record.filename)
+
+
+def _event(record: ImageRecord, outcome: Outcome, index: int, total: int) -> Event:
+    if isinstance(outcome, ImageRecord):
+        return Event("computed", index=index, total=total, filename=record.filename)
+    return Event("failed", index=index, total=total, filename=record.filename, details={"error": outcome})
