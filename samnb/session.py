@@ -94,8 +94,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     device : str
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision : str
-        Number format in which images are encoded: "float32", "float16", "bfloat16". "auto": float16 on cuda, float32
-        elsewhere.
+        Number format in which images are encoded: "float32", "float16", "bfloat16". "auto": float16 on cuda, else
+        float32, or bfloat16 where a check finds it faster with the same masks (ViT-B, L and H; once, a few encodes).
     database_url : str, optional
         SQLAlchemy URL of the catalog; None: "catalog.db" in the folder, or the DATABASE_URL variable.
     cache : EmbeddingCache or dict, optional

@@ -39,6 +39,8 @@ class Status:
         Images that came from the earlier server and were not read since.
     read_only : bool
         The catalog was written by a newer samnb: it is read and not changed.
+    precision, precision_reason : str
+        What the model's encoder computes in, and why, where samnb chose between several.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Status:
     image_bytes: int = 0
     read_only: bool = False
     precision: str = ""
+    precision_reason: str = ""
 
     @classmethod
     def read(cls, encoder: Encoder, folder: Path) -> Status:
@@ -94,6 +97,7 @@ class Status:
             image_bytes=sum(contents.values()),
             read_only=read_only,
             precision=encoder.model.precision if isinstance(encoder.model, HasPrecision) else "",
+            precision_reason=getattr(encoder.model, "precision_reason", ""),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,6 +134,8 @@ class Status:
             + (f" · {by_model}" if by_model else ""),
             "folder": self.folder,
         }
+        if self.precision_reason:
+            rows["precision"] = f"{self.precision}: {self.precision_reason}"
         if self.read_only:
             rows["read only"] = "written by a newer samnb: nothing is changed here"
         if self.unread:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # of them, many times as long where another process has the processor: another test, a kernel, a browser.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A check of this processor for each file of weights would take seconds, and its answer differ between machines.
+os.environ.setdefault("SAMNB_PRECISION", "float32")
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

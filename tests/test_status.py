@@ -69,3 +69,10 @@ def test_the_card_says_which_device_and_which_precision_run():
         ("cuda", "float32", "tiny on cuda, float32"),
     ):
         assert replace(STATUS, device=device, precision=precision)._rows["model"] == told
+
+
+def test_the_card_says_why_a_precision_was_chosen():
+    assert "precision" not in STATUS._rows
+    chosen = replace(STATUS, device="cpu", precision="bfloat16", precision_reason="2.1 times as fast here")
+    assert "precision" in str(chosen)
+    assert "bfloat16: 2.1 times as fast here" in chosen._repr_html_()

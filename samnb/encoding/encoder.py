@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import overload
 
@@ -20,7 +21,7 @@ from ..errors import ImageChanged, StoreError
 from ..images.change_check import ChangeCheck
 from ..images.pixel_cache import read_checked
 from ..images.smaller import smaller_spec
-from ..models import HasFrame, HasPrecision, Model, embedding_spec_of
+from ..models import ChoosesPrecision, HasFrame, HasPrecision, Model, embedding_spec_of
 from ..prompts import Embedding
 from ..records import ImageRecord, NewImage
 from ..settings import setting
@@ -35,6 +36,9 @@ _log = logging.getLogger("samnb.encoding")
 
 PINNED_RECENT = 8
 """Number of the images asked for last that are kept from eviction while a session is open."""
+
+LOOKED_AT = 100
+"""Images of the catalog by which is decided whether embeddings in float32 are here."""
 
 
 class Encoder:
@@ -79,7 +83,18 @@ class Encoder:
         """Images that are encoded tile by tile; shared with the session's other models."""
         self.longest: int | None = setting("DOWNSCALE_MAX")
         """Pictures with a longer side are read smaller; None: all at full size."""
+        if isinstance(model, ChoosesPrecision) and model.may_choose and (reason := self._reason_for_float32(model)):
+            model.settle("float32", reason)
         cache.subscribe(self)
+
+    def _reason_for_float32(self, model: ChoosesPrecision) -> str:
+        """Why embeddings should stay in float32, also where another precision is faster; "" for no reason."""
+        if self.cache.remote:
+            return "embeddings are shared, and other machines may not have bfloat16"
+        spec = f"{model.spec_in('float32')}:store={self.cache.dtype}"
+        cached = (image for image in self.catalog.images() if image.embedding_cached)
+        keys = (make_key(image.pixel_hash, self.model.fingerprint, spec) for image in islice(cached, LOOKED_AT))
+        return "the embeddings that are here are in float32" if any(key in self.cache for key in keys) else ""
 
     @property
     def embedding_spec(self) -> str:

@@ -12,10 +12,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from PIL import Image
+
 from ..errors import AnyPath, ImageError
 
 BYTES_PER_PIXEL, DEEP_BYTES_PER_PIXEL = 16, 36
 """The most that was measured while a picture, or one of more than 8 bits, was read and hashed, and a little more."""
+
+BLOCKS_OF_A_PICTURE = 4
+"""Of the 16 MiB in which Pillow takes memory, for 16 megapixels; of larger pictures a part is kept."""
 
 _SMALL = 16_000_000  # pixels of a picture that waits for nobody
 
@@ -58,6 +63,7 @@ class Room:
 
 
 _room = Room(_budget())
+_blocks_max = Image.core.get_blocks_max()  # the user's PILLOW_BLOCKS_MAX
 
 
 @contextmanager
@@ -84,16 +90,36 @@ def decoding(size_hw: tuple[int, int], path: AnyPath, *, deep: bool = False) -> 
         ) from error
 
 
+def keep_picture_memory(pictures: int) -> None:
+    """Let Pillow use the memory of pictures that are gone for the next ones, until `return_freed_memory`.
+
+    Else the system clears the 48 MB of every picture of 12 megapixels anew, a third of the time that its JPEG takes.
+
+    Parameters
+    ----------
+    pictures : int
+        How many are read at the same time.
+
+    Examples
+    --------
+    >>> keep_picture_memory(2)
+    >>> return_freed_memory()
+    """
+    Image.core.set_blocks_max(max(Image.core.get_blocks_max(), BLOCKS_OF_A_PICTURE * pictures))
+
+
 def return_freed_memory() -> None:
-    """Give the memory that was freed back to the system, where the C library is glibc; takes about a millisecond.
+    """Give the memory that was freed back to the system; takes about a millisecond.
 
     glibc keeps what threads freed for the same threads' later use. After a prewarm of eight pictures of 12 megapixels
-    that was 160 MB of 535.
+    that was 160 MB of 535. Pillow keeps what `keep_picture_memory` said.
 
     Examples
     --------
     >>> return_freed_memory()
     """
+    Image.core.set_blocks_max(_blocks_max)
+    Image.core.clear_cache(_blocks_max)
     trim = getattr(_process, "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -12,6 +12,7 @@ entries of `REGISTRY`; other packages add theirs by the entry point group ``samn
 from .candidates import Candidates, SupportsProposals
 from .phrases import Exemplar, ExemplarTokens, FoundObjects, SupportsPhrases
 from .protocol import (
+    ChoosesPrecision,
     HasFrame,
     HasPrecision,
     HasThreads,
@@ -45,6 +46,7 @@ Proposal = Candidates
 __all__ = [
     "REGISTRY",
     "Candidates",
+    "ChoosesPrecision",
     "Entry",
     "Exemplar",
     "ExemplarTokens",

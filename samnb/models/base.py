@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -53,7 +53,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         ``"auto"`` (cuda, else mps, else cpu), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : str
         Of the encoder: "float32", "float16", "bfloat16", or "auto": the one ``SAMNB_PRECISION`` names, else float16 on
-        cuda and float32 elsewhere. Each has keys of its own in a cache.
+        cuda and float32 elsewhere, unless a family chooses by a check. Each has keys of its own in a cache.
     identity : str
         64 hex digits of the weights, for the fingerprint.
     preparation : str
@@ -80,8 +80,10 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         configured = setting("SAMNB_PRECISION") if check_precision(precision) == "auto" else None
         self._requested_precision: str = configured or precision
         self._precision: str | None = None
+        self.precision_reason = ""
+        """Why it is this precision, where "auto" chose between several; see `precision`."""
         self._batches = Batches()
-        self._encoder_lock, self._decoder_lock = RLock(), RLock()
+        self._encoder_lock, self._decoder_lock, self._precision_lock = RLock(), RLock(), RLock()
         self._encoder: Any = None
         self._decoder: DecoderT | None = None
         self._encodes = 0
@@ -113,6 +115,10 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
     def _encode_batch(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
         """Run the net on prepared images: the tensors of each embedding, by name."""
 
+    def _computing(self) -> AbstractContextManager[None]:
+        """Within it the net runs in the model's precision."""
+        return computing_as(self.precision, self.device)
+
     @abstractmethod
     def _input_size(self, prepared: Prepared) -> tuple[int, int]:
         """Size of an image in the model's frame."""
@@ -132,19 +138,36 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
     @property
     def embedding_spec(self) -> str:
         """What else an embedding depends on: preprocessing, its version, and the precision of the encoder."""
-        return f"{self.info.family}/1:{self._preparation}:compute={self.precision}"
+        return self.spec_in(self.precision)
 
     @property
     def recipe(self) -> str:
         """The older name of `embedding_spec`; it goes with the next release."""
         return self.embedding_spec
 
+    def spec_in(self, precision: str) -> str:
+        """The `embedding_spec` that this model has in another precision."""
+        return f"{self.info.family}/1:{self._preparation}:compute={precision}"
+
     @property
     def precision(self) -> str:
         """Precision of the encoder: ``"float32"``, ``"float16"`` or ``"bfloat16"``."""
-        if self._precision is None:
-            self._precision = decide_precision(self._requested_precision, self._requested_device)
-        return self._precision
+        with self._precision_lock:
+            if self._precision is None:
+                self._precision = self._decide_precision()
+            return self._precision
+
+    @property
+    def may_choose(self) -> bool:
+        """Whether reading `precision` may still choose another one than float32 by a check of this machine."""
+        return False
+
+    def settle(self, precision: str, reason: str) -> None:
+        """Choose the precision of a model that `may_choose`, without a check."""
+        self._precision, self.precision_reason = precision, reason
+
+    def _decide_precision(self) -> str:
+        return decide_precision(self._requested_precision, self._requested_device)
 
     @property
     def device(self) -> str:
@@ -211,11 +234,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
 
             if self._encoder is None:
                 self._encoder = self._build_encoder()
-            with (
-                torch.inference_mode(),
-                on_threads(self.encoder_threads),
-                computing_as(self.precision, self.device),
-            ):
+            with torch.inference_mode(), on_threads(self.encoder_threads), self._computing():
                 encoded = self._batches.run(self._encode_batch, [one.resized for one in batch])
             self._encodes += len(batch)
         return [

@@ -103,6 +103,21 @@ class HasPrecision(Protocol):
         """``"float32"``, ``"float16"`` or ``"bfloat16"``."""
 
 
+@runtime_checkable
+class ChoosesPrecision(Protocol):
+    """A `Model` that may choose the precision of its image encoder by a check of this machine."""
+
+    @property
+    def may_choose(self) -> bool:
+        """Whether reading its precision may run that check."""
+
+    def settle(self, precision: str, reason: str) -> None:
+        """Choose without a check."""
+
+    def spec_in(self, precision: str) -> str:
+        """Its embedding spec in a precision."""
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """One model of the registry: what is known about it, and how to load it from a checked weight file.

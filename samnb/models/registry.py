@@ -72,8 +72,8 @@ def load_model(
         ``"auto"`` (cuda, else mps, else cpu), or one by name.
     precision : str
         Of the image encoder: ``"float32"``, ``"float16"``, ``"bfloat16"``, or ``"auto"``: the one that
-        ``SAMNB_PRECISION`` names, else float16 on cuda and float32 elsewhere. `ModelEntry.load` gets it where it is
-        not ``"auto"``.
+        ``SAMNB_PRECISION`` names, else float16 on cuda, and float32 elsewhere unless the model finds another one better
+        on this machine. `ModelEntry.load` gets it where it is not ``"auto"``.
 
     Returns
     -------

@@ -14,7 +14,13 @@ from PIL import Image
 
 from samnb.errors import ImageError, ImageUnreadable
 from samnb.images import memory, open_picture, read_picture, read_pixels
-from samnb.images.memory import Room, decoding
+from samnb.images.memory import (
+    BLOCKS_OF_A_PICTURE,
+    Room,
+    decoding,
+    keep_picture_memory,
+    return_freed_memory,
+)
 from tests.support.waiting import wait_until
 
 
@@ -155,3 +161,16 @@ print(before - resident())
 def test_freed_memory_goes_back_to_the_system() -> None:
     found = subprocess.run([sys.executable, "-c", _FREES_ON_THREADS], capture_output=True, text=True, check=True)
     assert int(found.stdout) > 50_000_000
+
+
+def test_pictures_use_the_memory_of_those_that_are_gone_until_it_is_given_back() -> None:
+    before = Image.core.get_blocks_max()
+    keep_picture_memory(2)
+    assert Image.core.get_blocks_max() >= 2 * BLOCKS_OF_A_PICTURE
+    Image.new("RGB", (4000, 3000))  # and is gone
+    reused = Image.core.get_stats()["reused_blocks"]
+    Image.new("RGB", (4000, 3000))
+    assert Image.core.get_stats()["reused_blocks"] > reused
+    return_freed_memory()
+    assert Image.core.get_blocks_max() == before
+    assert Image.core.get_stats()["blocks_cached"] <= before

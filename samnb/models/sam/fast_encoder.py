@@ -15,13 +15,20 @@ The official forward does the same arithmetic, but moves far more memory than ne
 * **Position tables** are indexed once for each block and size, not in every forward.
 
 The sums are those of the official forward; some are added up in another order, so the last digits differ.
+
+In bfloat16, the weights of the blocks' linear layers are rounded and put in oneDNN's order once; these layers and the
+products of attention take bfloat16 and add up in float32. What sums over many blocks or feeds an exponential stays in
+float32: the residuals, layer norms, position bias and softmax, and the patch embedding and the neck.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import lru_cache, partial
+from statistics import median
 from typing import Any
 
 from ...settings import setting
@@ -38,7 +45,7 @@ def wants_fast_encoder(wanted: bool | None = None) -> bool:
     return setting("SAMNB_FAST_ATTENTION") is not False if wanted is None else wanted
 
 
-def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
+def use_fast_encoder(encoder: Any, *, wanted: bool = True, precision: str = "float32") -> bool:
     """Replace an image encoder's forward by the one in this module, or restore it.
 
     The weights must be in place: values computed from them are kept. Hooks of the encoder's parts are not called. With
@@ -50,6 +57,9 @@ def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
         A ``segment_anything`` ``ImageEncoderViT``; any other module, also a subclass, is left as it is.
     wanted : bool
         False restores the official forward.
+    precision : str
+        "float32" or "bfloat16". In bfloat16 the blocks' float32 weights are given up, which halves the memory: the
+        official forward cannot be restored.
 
     Returns
     -------
@@ -60,7 +70,8 @@ def use_fast_encoder(encoder: Any, *, wanted: bool = True) -> bool:
         return False
     encoder.__dict__.pop("forward", None)
     if wanted:
-        encoder.forward = partial(_forward, encoder, [_Layer(block) for block in encoder.blocks])
+        layers = [_Layer(block, precision) for block in encoder.blocks]
+        encoder.forward = partial(_forward if precision == "float32" else _forward_only, encoder, layers)
     return True
 
 
@@ -93,18 +104,28 @@ def _is_known(encoder: Any) -> bool:
 class _Layer:
     """One transformer block, and values computed from its weights."""
 
-    def __init__(self, block: Any):
+    def __init__(self, block: Any, precision: str):
         import torch
 
         self.block, self.attention = block, block.attn
         self.window, self.heads, self.scale = block.window_size, block.attn.num_heads, block.attn.scale
-        linear = block.attn.qkv
-        self.qkv_bias = torch.zeros(linear.out_features) if linear.bias is None else linear.bias
+        self.dtype = getattr(torch, precision)
+        layers = {"qkv": block.attn.qkv, "proj": block.attn.proj, "lin1": block.mlp.lin1, "lin2": block.mlp.lin2}
+        self._linear = {name: (layer.weight, layer.bias) for name, layer in layers.items()}
+        if precision != "float32":
+            # All at once: the float32 weights of one block go before the next block's are packed.
+            self._linear = {name: _packed(layer, self.dtype) for name, layer in layers.items()}
+        bias = self._linear["qkv"][1]
+        self.qkv_bias = torch.zeros(block.attn.qkv.out_features, dtype=self.dtype) if bias is None else bias
         self._tables: dict[tuple[int, int], tuple[Any, Any]] = {}
+
+    def linear(self, name: str, x: Any, *, gelu: bool = False) -> Any:
+        """One of the block's linear layers on tokens (n, in), in the layer's precision."""
+        return _linear(x.to(self.dtype), *self._linear[name], gelu=gelu)
 
     def project(self, x: Any, *, out: Any) -> None:
         """Queries, keys and values of tokens (n, dim) into `out` (n, 3 * dim)."""
-        out.copy_(_linear(self.block.norm1(x), self.attention.qkv.weight, self.qkv_bias))
+        out.copy_(self.linear("qkv", self.block.norm1(x)))
 
     def bias(self, q: Any, size: tuple[int, int]) -> tuple[Any, ...]:
         """Position bias of queries (n, rows, columns, d) for a key's row, (n, rows, columns, h, 1), and its column.
@@ -117,6 +138,7 @@ class _Layer:
         if not self.attention.use_rel_pos:
             return ()
         by_row, by_column = self._table(size)
+        q = q.float()
         rows = torch.einsum("nhwd,hkd->nhwk", q, by_row[: q.shape[1]])
         columns = torch.einsum("nhwd,wkd->nhwk", q, by_column[: q.shape[2]])
         return rows[..., None], columns[..., None, :]
@@ -132,6 +154,22 @@ class _Layer:
         return self._tables[size]
 
 
+def seconds_of_block(encoder: Any, precisions: Sequence[str], *, rounds: int = 3) -> dict[str, float]:
+    """Median seconds of the first block on one image, in each precision; they take turns, and the first warms up."""
+    import torch
+
+    layers = {precision: _Layer(deepcopy(encoder.blocks[0]), precision) for precision in precisions}
+    with torch.inference_mode():
+        tokens = encoder.patch_embed(torch.randn(1, 3, encoder.img_size, encoder.img_size))[0].contiguous()
+        seconds: dict[str, list[float]] = {precision: [] for precision in precisions}
+        for _ in range(rounds + 1):
+            for precision, layer in layers.items():
+                started = time.perf_counter()
+                (_window_block if layer.window else _global_block)(layer, tokens.clone())
+                seconds[precision].append(time.perf_counter() - started)
+    return {precision: median(values[1:]) for precision, values in seconds.items()}
+
+
 def _forward(encoder: Any, layers: list[_Layer], images: Any) -> Any:
     """``ImageEncoderViT.forward``: (B, 3, H, W) to (B, C, h, w); one image after the other."""
     import torch
@@ -140,6 +178,14 @@ def _forward(encoder: Any, layers: list[_Layer], images: Any) -> Any:
     if not plain or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return type(encoder).forward(encoder, images)
     return torch.cat([_encode(encoder, layers, images[n : n + 1]) for n in range(len(images))])
+
+
+def _forward_only(encoder: Any, layers: list[_Layer], images: Any) -> Any:
+    """The same where the blocks' float32 weights are gone, so that no other forward can run."""
+    import torch
+
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        return torch.cat([_encode(encoder, layers, images[n : n + 1]) for n in range(len(images))])
 
 
 def _encode(encoder: Any, layers: list[_Layer], image: Any) -> Any:
@@ -160,10 +206,10 @@ def _global_block(layer: _Layer, x: Any) -> None:
 
     height, width, dim = x.shape
     tokens = x.view(-1, dim)
-    qkv = torch.empty((len(tokens), 3 * dim))
+    qkv = torch.empty((len(tokens), 3 * dim), dtype=layer.dtype)
     for piece in _pieces(len(tokens), TOKENS):
         layer.project(tokens[piece], out=qkv[piece])
-    attended = torch.empty_like(tokens)
+    attended = torch.empty_like(tokens, dtype=layer.dtype)
     rows = min(height, max(1, QUERIES // width))
     heads = qkv.view(len(tokens), 3, layer.heads, -1)
     outs = attended.view(len(tokens), layer.heads, -1)
@@ -173,10 +219,10 @@ def _global_block(layer: _Layer, x: Any) -> None:
         q = q * layer.scale
         for top, bottom in ((span.start, span.stop) for span in _pieces(height, rows)):
             span = slice(top * width, bottom * width)
-            scores = _linear(q[span], k)
+            scores = _linear(q[span], k).float()
             for part in bias:
                 scores.view(bottom - top, width, height, width).add_(part[0, top:bottom])
-            outs[span, head] = _linear(torch.softmax(scores, dim=-1, out=scores), v.t())
+            outs[span, head] = _linear(torch.softmax(scores, dim=-1, out=scores).to(layer.dtype), v.t())
     _after_attention(layer, tokens, attended)
 
 
@@ -188,7 +234,7 @@ def _window_block(layer: _Layer, x: Any) -> None:
     side = layer.window
     count = -(-width // side)
     # (q k v, window, head, row, column, d): positions without a token keep the values of a padded token.
-    windows = torch.empty((3, count, layer.heads, side, side, dim // layer.heads))
+    windows = torch.empty((3, count, layer.heads, side, side, dim // layer.heads), dtype=layer.dtype)
     padding = layer.qkv_bias.view(3, 1, layer.heads, 1, 1, -1)
     windows[:] = padding
     whole = width // side
@@ -196,11 +242,11 @@ def _window_block(layer: _Layer, x: Any) -> None:
         tokens = x[strip].view(-1, dim)
         rows = strip.stop - strip.start
         windows[:, :, :, rows:] = padding
-        qkv = torch.empty((len(tokens), 3 * dim))
+        qkv = torch.empty((len(tokens), 3 * dim), dtype=layer.dtype)
         for piece in _pieces(len(tokens), TOKENS):
             layer.project(tokens[piece], out=qkv[piece])
         qkv = qkv.view(rows, width, 3, layer.heads, -1)
-        attended = torch.empty((rows, width, layer.heads, dim // layer.heads))
+        attended = torch.empty((rows, width, layer.heads, dim // layer.heads), dtype=layer.dtype)
         for group, columns in ((slice(0, whole), side), (slice(whole, count), width % side)):
             if group.start == group.stop:
                 continue
@@ -222,26 +268,34 @@ def _attend(layer: _Layer, q: Any, k: Any, v: Any) -> Any:
     side = k.shape[1]
     q = q.contiguous()
     keys = k.reshape(n, side * side, d).transpose(1, 2)
-    scores = torch.bmm((q * layer.scale).view(n, rows * columns, d), keys)
+    scores = torch.bmm((q * layer.scale).view(n, rows * columns, d), keys).float()
     for part in layer.bias(q, (side, side)):
         scores.view(n, rows, columns, side, side).add_(part)
-    scores = torch.softmax(scores, dim=-1, out=scores)
+    scores = torch.softmax(scores, dim=-1, out=scores).to(layer.dtype)
     return torch.bmm(scores, v.reshape(n, side * side, d)).view(n, rows, columns, d)
 
 
 def _after_attention(layer: _Layer, tokens: Any, attended: Any) -> None:
     """The attention's last linear layer, the residuals and the MLP; tokens (n, dim) in place."""
-    block, proj, mlp = layer.block, layer.block.attn.proj, layer.block.mlp
     for piece in _pieces(len(tokens), TOKENS):
         x = tokens[piece]
-        x.add_(_linear(attended[piece], proj.weight, proj.bias))
-        hidden = _linear(block.norm2(x), mlp.lin1.weight, mlp.lin1.bias, gelu=True)
-        x.add_(_linear(hidden, mlp.lin2.weight, mlp.lin2.bias))
+        x.add_(layer.linear("proj", attended[piece]))
+        hidden = layer.linear("lin1", layer.block.norm2(x), gelu=True)
+        x.add_(layer.linear("lin2", hidden))
+
+
+def _packed(layer: Any, dtype: Any) -> tuple[Any, Any]:
+    """A linear layer's weight, rounded, in oneDNN's order if that is there, and its bias; the layer loses its own."""
+    import torch
+
+    weight, bias = layer.weight.detach().to(dtype), None if layer.bias is None else layer.bias.detach().to(dtype)
+    layer.weight = torch.nn.Parameter(torch.empty(0), requires_grad=False)
+    return (torch.ops.mkldnn._reorder_linear_weight(weight, TOKENS) if _has_onednn(dtype) else weight), bias
 
 
 def _linear(x: Any, weight: Any, bias: Any = None, *, gelu: bool = False) -> Any:
     """A linear layer on (n, in) with weight (out, in), and then the exact GELU if `gelu`."""
-    return (_onednn if _has_onednn() else _plain)(x, weight, bias, gelu=gelu)
+    return (_onednn if _has_onednn(x.dtype) else _plain)(x, weight, bias, gelu=gelu)
 
 
 def _plain(x: Any, weight: Any, bias: Any, *, gelu: bool) -> Any:
@@ -252,15 +306,15 @@ def _plain(x: Any, weight: Any, bias: Any, *, gelu: bool) -> Any:
 
 
 def _onednn(x: Any, weight: Any, bias: Any, *, gelu: bool) -> Any:
-    # Weights in oneDNN's own order would be 2 to 5 % faster, but they are a second copy of the network.
+    # In float32, weights in oneDNN's own order would be 2 to 5 % faster, but they are a second copy of the network.
     import torch
 
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu" if gelu else "none", [], "none")
 
 
-@lru_cache(maxsize=1)
-def _has_onednn() -> bool:
-    """Whether torch has oneDNN's linear layer, which is no public name, and it computes the same."""
+@lru_cache(maxsize=2)
+def _has_onednn(dtype: Any = None) -> bool:
+    """Whether torch has oneDNN's linear layer, which is no public name, and it computes the same; default float32."""
     import torch
 
     # On other machines torch may have it without the routines that make it fast.
@@ -268,12 +322,17 @@ def _has_onednn() -> bool:
         return False
     x, weight, bias = torch.linspace(-2, 2, 96).view(6, 16), torch.linspace(-1, 1, 128).view(8, 16), torch.ones(8)
     cases = [(weight, bias, False), (weight, bias, True), (weight.t().contiguous().t(), None, False)]
+    near = 1e-5
     try:
+        if dtype not in (None, torch.float32):
+            x, near = x.to(dtype), 0.05
+            cases = [(each.to(dtype), None if add is None else add.to(dtype), gelu) for each, add, gelu in cases]
+            _onednn(x, torch.ops.mkldnn._reorder_linear_weight(cases[0][0], TOKENS), None, gelu=False)
         found = [_onednn(x, each, add, gelu=gelu) for each, add, gelu in cases]
     except (AttributeError, RuntimeError, TypeError):  # a torch without it, or with other arguments
         return False
     expected = [_plain(x, each, add, gelu=gelu) for each, add, gelu in cases]
-    return all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, expected, strict=True))
+    return all(torch.allclose(one, other, atol=near) for one, other in zip(found, expected, strict=True))
 
 
 def _pieces(length: int, size: int) -> Iterator[slice]:

@@ -10,6 +10,7 @@ roundings: see `samnb.models.sam.decoder`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 from ...prompts import Embedding, Prediction, Prompt
 from ..base import BUILDING, LazyTorchModel
 from ..batching import on_host
+from ..devices import decide_precision, has_bfloat16, on_threads
 from ..preprocessing import Prepared, normalised, prepare
 from ..weights.checkpoints import ModelInfo, WeightFile, check_names
 from ..weights.parts import part_of
 from .decoder import Decoder
 from .fast_decoder import wants_fast_decoder
+from .fast_encoder import wants_fast_encoder
+from .precision_check import checked
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,6 +52,8 @@ class SamConfig:
         Number of processor threads; None leaves it to torch.
     fused_decoder : callable, optional
         Given the mask decoder with its weights, returns a faster one with the same results, for one prompt in a call.
+    fast_bfloat16 : bool
+        Whether `samnb.models.sam.fast_encoder` has a forward in bfloat16 for the image encoder.
     """
 
     image_size: int
@@ -59,6 +65,7 @@ class SamConfig:
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     threads: int | None = None
     fused_decoder: Callable[[Any], Any] | None = None
+    fast_bfloat16: bool = False
 
 
 class SamModel(LazyTorchModel[Decoder]):
@@ -132,6 +139,45 @@ class SamModel(LazyTorchModel[Decoder]):
             needs_prompt=mask_input is None,
         )
 
+    @property
+    def may_choose(self) -> bool:
+        """Whether reading `precision` may still choose bfloat16; see `samnb.models.sam.precision_check`."""
+        if self._precision is not None or self._requested_precision != "auto" or not self._packs:
+            return False
+        return has_bfloat16() and decide_precision("auto", self._requested_device) == "float32"
+
+    @property
+    def _packs(self) -> bool:
+        """Whether the faster image encoder has a bfloat16 forward for this net."""
+        return self.config.fast_bfloat16 and wants_fast_encoder(self._fast_attention)
+
+    def _decide_precision(self) -> str:
+        if self.may_choose:
+            found = checked(self)
+            self.precision_reason = found.reason
+            return found.precision
+        if self._packs and self._requested_precision == "auto" and self._requested_device in ("auto", "cpu"):
+            self.precision_reason = "" if has_bfloat16() else "this processor has no bfloat16"
+        return super()._decide_precision()
+
+    def in_precision(self, precision: str) -> SamModel:
+        """A second model of the same weights on the CPU, in that precision."""
+        return SamModel(self.info, self.weights, self.config, device="cpu", precision=precision)
+
+    def seconds_of_block(self, precisions: Sequence[str]) -> dict[str, float]:
+        """Seconds of the image encoder's first block in each precision; of a model in float32."""
+        from .fast_encoder import seconds_of_block
+
+        with self._encoder_lock, on_threads(self.encoder_threads):
+            if self._encoder is None:
+                self._encoder = self._build_encoder()
+            return seconds_of_block(self._encoder, precisions)
+
+    def _computing(self) -> AbstractContextManager[None]:
+        # The faster encoder rounds by itself, and only where it does not matter.
+        packed = self._packs and self.device == "cpu" and self.precision == "bfloat16"
+        return nullcontext() if packed else super()._computing()
+
     def _encode_batch(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
         import torch
 
@@ -147,12 +193,13 @@ class SamModel(LazyTorchModel[Decoder]):
         return normalised(resized, plan.image_size, mean=plan.pixel_mean, std=plan.pixel_std, device=self.device)
 
     def _build_encoder(self) -> Any:
-        from .fast_encoder import use_fast_encoder, wants_fast_encoder
+        from .fast_encoder import use_fast_encoder
         from .gpu_attention import use_gpu_attention
 
         (encoder,) = self._build(image_encoder=self.config.image_encoder)
         if self.device == "cpu" and wants_fast_encoder(self._fast_attention):
-            use_fast_encoder(encoder)
+            packed = self._packs and self.precision == "bfloat16"
+            use_fast_encoder(encoder, precision="bfloat16" if packed else "float32")
         if self.device.startswith("cuda") and wants_fast_encoder(self._fast_attention):
             use_gpu_attention(encoder)
         return encoder

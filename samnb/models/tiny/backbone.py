@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .convolution import convolved
+
 STAGES = (
     # kernel, stride, expansion, output channels, blocks
     (3, 1, 1, 16, 1),
@@ -44,8 +46,7 @@ class SameConv(nn.Conv2d):
             kernel, stride = self.kernel_size[0], self.stride[0]
             missing = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]]
             x = F.pad(x, (missing[1] // 2, -(-missing[1] // 2), missing[0] // 2, -(-missing[0] // 2)))
-        x = super().forward(x)
-        return x if self.linear else F.relu6(x)
+        return convolved(self, x, relu6=not self.linear)
 
 
 class InvertedBlock(nn.Module):

@@ -106,7 +106,7 @@ def test_however_it_is_cut(
 
 def test_linear_layers_of_torch_do_the_same(built: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_encoder, "_onednn", _refuse)
-    monkeypatch.setattr(fast_encoder, "_has_onednn", lambda: False)
+    monkeypatch.setattr(fast_encoder, "_has_onednn", lambda *_: False)
     for changes in ({}, {"qkv_bias": False}):
         assert apart(both(built(**changes), pictures(1, 256, 256))) <= 1e-5
 
@@ -205,3 +205,67 @@ def test_can_be_turned_off(
     if environment is not None:
         monkeypatch.setenv("SAMNB_FAST_ATTENTION", environment)
     assert wants_fast_encoder(argument) is expected
+
+
+# -- bfloat16 ------------------------------------------------------------------------------------------
+
+
+def near(net: Any, images: Any) -> tuple[Any, Any]:
+    """What the official forward gives in float32, and the fast one in bfloat16."""
+    import torch
+
+    with torch.inference_mode():
+        official = net(images)
+        assert use_fast_encoder(net, precision="bfloat16")
+        return official, net(images)
+
+
+def likeness(pair: tuple[Any, Any]) -> float:
+    import torch
+
+    a, b = (each.flatten().double() for each in pair)
+    return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("changes", [{}, {"use_rel_pos": False}, {"qkv_bias": False}, {"window_size": 0}])
+def test_bfloat16_is_near_the_official_forward(
+    changes: dict[str, Any], onednn: bool, built: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not onednn:
+        monkeypatch.setattr(fast_encoder, "_has_onednn", lambda *_: False)
+    official, fast = near(built(**changes), pictures(2, 256, 256))
+    assert fast.dtype == official.dtype
+    assert likeness((official, fast)) >= 0.9995
+    assert apart((official, fast)) > 1e-4  # it did compute in bfloat16
+
+
+def test_bfloat16_keeps_residuals_in_float32(built: Callable[..., Any]) -> None:
+    """Rounding them too, as autocast does not but a net cast as a whole does, is further from the official numbers."""
+    import torch
+
+    net, images = built(), pictures(1, 256, 256)
+    cast = net.to(torch.bfloat16)(images.bfloat16()).float()
+    official, fast = near(built(), images)
+    assert 1 - likeness((official, fast)) < 0.5 * (1 - likeness((official, cast)))
+
+
+def test_bfloat16_gives_up_the_float32_weights_and_runs_anywhere(built: Callable[..., Any]) -> None:
+    import torch
+
+    net, images = built(), pictures(1, 256, 256)
+    _, fast = near(net, images)
+    assert all(block.mlp.lin1.weight.numel() == block.attn.qkv.weight.numel() == 0 for block in net.blocks)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(net(images), fast)
+
+
+def test_the_seconds_of_a_block_leave_the_net_as_it_was(built: Callable[..., Any]) -> None:
+    import torch
+
+    net, images = built(), pictures(1, 256, 256)
+    before = net(images)
+    seconds = fast_encoder.seconds_of_block(net, ["float32", "bfloat16"], rounds=1)
+    assert seconds.keys() == {"float32", "bfloat16"}
+    assert min(seconds.values()) > 0
+    assert torch.equal(net(images), before)

@@ -1,0 +1,232 @@
+"""bfloat16 is chosen where it is faster and draws the same masks, and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samnb.models import REGISTRY
+from samnb.models.sam import model as sam_model
+from samnb.models.sam import precision_check
+from samnb.models.sam.model import SamModel
+from samnb.models.sam.precision_check import Verdict, checked, compare, drawn_picture, verdicts_path
+from samnb.prompts import Embedding, Prediction, Prompt
+from samnb.session import Session
+from samnb.status import Status
+
+
+class Double:
+    """A model whose speed and masks are given."""
+
+    name, fingerprint = "vit_b", "sam-1"
+
+    def __init__(self, speed: float, changed: int = 0, precision: str = "auto"):
+        self.speed, self.changed, self.precision, self.encoded = speed, changed, precision, [0]
+
+    def in_precision(self, precision: str) -> Double:
+        other = Double(self.speed, self.changed, precision)
+        other.encoded = self.encoded
+        return other
+
+    def seconds_of_block(self, precisions: Any) -> dict[str, float]:
+        assert self.precision == "float32"
+        return {"float32": self.speed, "bfloat16": 1.0}
+
+    def encode(self, pixels: np.ndarray) -> Embedding:
+        self.encoded[0] += 1
+        return Embedding(
+            {"x": np.full(1, self.precision == "bfloat16", np.float32)}, pixels.shape[:2], pixels.shape[:2]
+        )
+
+    def decode_many(self, pairs: Any) -> list[Prediction]:
+        """In bfloat16 the first `changed` masks lose a tenth."""
+        found = []
+        for number, (embedding, prompt) in enumerate(pairs):
+            masks = np.zeros((2, 20, 20), bool)
+            masks[1, :10] = True  # the one with the higher score
+            masks[1, 9] = not (embedding.tensors["x"][0] and number < self.changed)
+            found.append(Prediction(masks, np.array([0.2, 0.9]), np.zeros((2, 5, 5), np.float32), prompt))
+        return found
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_check.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "cache"))
+
+
+def test_faster_and_the_same_masks_is_bfloat16() -> None:
+    assert compare(Double(2.14)) == Verdict(
+        "bfloat16", "2.1 times as fast here, mask IoU 1.000 (19 of 20: 1.000) with float32's"
+    )
+
+
+def test_no_faster_is_float32_and_encodes_nothing() -> None:
+    model = Double(1.2)
+    assert compare(model) == Verdict("float32", "bfloat16 is 1.2 times as fast here; less than 1.3")
+    assert model.encoded == [0]
+
+
+@pytest.mark.parametrize(("changed", "told"), [(3, "(19 of 20: 0.900)"), (40, "mask IoU 0.900")])
+def test_other_masks_are_float32(changed: int, told: str) -> None:
+    found = compare(Double(2.0, changed))
+    assert found.precision == "float32"
+    assert told in found.reason
+    assert "changes masks" in found.reason
+
+
+def test_a_verdict_is_found_once_for_weights_processor_and_torch(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = Double(2.0)
+    with caplog.at_level(logging.WARNING, "samnb.models"):
+        found = checked(model)
+    assert "finding out once" in caplog.text
+    assert found.reason in caplog.text
+    assert checked(model) == found
+    assert model.encoded == [2]
+    monkeypatch.setattr(precision_check, "cpu_name", lambda: "another")
+    assert checked(model) == found
+    assert model.encoded == [4]
+    model.fingerprint = "sam-2"
+    checked(model)
+    assert model.encoded == [6]
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", '{"sam-1": 3}'])
+def test_a_damaged_file_of_verdicts_is_made_again(content: str) -> None:
+    verdicts_path().parent.mkdir(parents=True)
+    verdicts_path().write_text(content)
+    found = checked(Double(2.0))
+    assert checked(Double(1.0)) == found  # remembered
+
+
+def test_a_folder_that_cannot_be_written_only_forgets(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file in the way")
+    assert checked(Double(2.0)).precision == "bfloat16"
+
+
+def test_the_picture_is_always_the_same_and_has_things_to_click_on() -> None:
+    picture = drawn_picture()
+    assert picture.shape == (768, 768, 3)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 20
+    assert np.array_equal(picture, drawn_picture())
+
+
+# -- a model that may choose ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes vit_b with random weights, eight times narrower; checks are counted."""
+    import torch
+
+    from samnb.models.sam import variants
+
+    monkeypatch.delenv("SAMNB_PRECISION", raising=False)
+    monkeypatch.setattr(sam_model, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(sam_model, "decide_precision", lambda precision, _: precision.replace("auto", "float32"))
+    config = variants.sam_config("vit_b")
+    sizes: Any = {"embed_dim": 96, "depth": 12, "num_heads": 3, "global_attn_indexes": (5, 11)}
+    config = replace(config, image_encoder=lambda: variants.build_image_encoder(**sizes))
+    torch.manual_seed(0)
+    parts = ("image_encoder", "prompt_encoder", "mask_decoder")
+    state = {f"{part}.{k}": v for part in parts for k, v in getattr(config, part)().state_dict().items()}
+    weights: Any = SimpleNamespace(path=Path("random"), sha256="0" * 64, size_bytes=0, read=lambda: dict(state))
+    calls: list[str] = []
+
+    def check(model: Any) -> Verdict:
+        calls.append(model.name)
+        return Verdict("bfloat16", "because")
+
+    monkeypatch.setattr(sam_model, "checked", check)
+
+    def make(**options: Any) -> SamModel:
+        return SamModel(REGISTRY["vit_b"].info, weights, config, device="cpu", **options)
+
+    return SimpleNamespace(make=make, calls=calls)
+
+
+def test_auto_asks_the_check_when_its_precision_is_first_read(small: Any) -> None:
+    model = small.make()
+    assert model.may_choose
+    assert small.calls == []
+    assert model.embedding_spec.endswith("compute=bfloat16")
+    assert model.embedding_spec == model.spec_in("bfloat16")
+    assert model.precision_reason == "because"
+    assert not model.may_choose
+    assert small.calls == ["vit_b"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_named_precision_asks_nothing(precision: str, small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert small.make(precision=precision).precision == precision
+    monkeypatch.setenv("SAMNB_PRECISION", precision)
+    assert small.make().precision == precision
+    assert small.calls == []
+
+
+def test_a_processor_without_bfloat16_is_float32_and_says_so(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sam_model, "has_bfloat16", lambda: False)
+    model = small.make()
+    assert not model.may_choose
+    assert model.precision == "float32"
+    assert small.calls == []
+    assert model.precision_reason == "this processor has no bfloat16"
+
+
+def test_the_embeddings_are_near_and_have_keys_of_their_own(small: Any) -> None:
+    exact, near = small.make(precision="float32"), small.make(precision="bfloat16")
+    a, b = (model.encode(drawn_picture()).tensors["image_embedding"].ravel() for model in (exact, near))
+    assert a.dtype == b.dtype == np.float32
+    assert not np.array_equal(a, b)
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.9995
+    assert exact.embedding_spec != near.embedding_spec
+
+
+def test_the_whole_check_runs_on_a_real_net(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_check, "MIN_SPEED", 0.0)
+    model = small.make()
+    found = compare(model)
+    assert "IoU" in found.reason
+    assert found.precision in ("float32", "bfloat16")
+    assert not model.encoder_built
+
+
+def test_a_session_with_embeddings_in_float32_keeps_to_them(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samnb.session.load_model", lambda *_, precision, **__: small.make(precision=precision))
+    with Session(tmp_path / "old", model="vit_b", precision="float32") as session:
+        session.add(drawn_picture(), show=False)
+        session.prewarm(show=False).wait()
+    with Session(tmp_path / "old", model="vit_b") as session:
+        assert session.status().precision == "float32"
+        assert session.status().cached == 1
+        assert "are in float32" in session.status().precision_reason
+    assert small.calls == []
+    with Session(tmp_path / "new", model="vit_b") as session:
+        session.add(drawn_picture(), show=False)
+        status: Status = session.status()
+        assert (status.precision, status.precision_reason) == ("bfloat16", "because")
+        assert session.predict(session.images()[0], points=[(96, 96)]).masks.shape[1:] == (768, 768)
+
+
+def test_shared_embeddings_are_in_float32(small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samnb.session.load_model", lambda *_, precision, **__: small.make(precision=precision))
+    with Session(tmp_path / "a", model="vit_b", cache={"remote": [(tmp_path / "shared").as_uri()]}) as session:
+        assert session.model.precision == "float32"
+        assert "shared" in session.model.precision_reason
+    assert small.calls == []
+
+
+def test_prompts_of_the_check_lie_on_the_picture() -> None:
+    for prompt in precision_check._prompts():
+        assert isinstance(prompt, Prompt)
+        prompt.check_inside(drawn_picture().shape[:2])
