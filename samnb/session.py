@@ -1312,7 +1312,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         """
         found: Any = {"images": self.images(dataset), "annotations": self.catalog.annotations(dataset=dataset)}
         found |= {"categories": self.categories(), "exporters": {"recipe": self._replayer.export}}
-        found |= {"attributes": self.attributes()}
+        colors = {record.name: record.color for record in self.category_records() if record.color}
+        found |= {"attributes": self.attributes(), "colors": colors}
         if format != "recipe":
             found["details"] = export_details(self.catalog, found["images"])
         if offered := as_annotations(proposals, after=found["annotations"]):

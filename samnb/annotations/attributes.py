@@ -6,9 +6,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import PromptError, UnknownName
-from ..records import CHOICE, FLAG, AttributeRecord
+from ..records import CHOICE, FLAG, TEXT, AttributeRecord
 
 Values = dict[str, bool | str]
+
+
+def as_declared(record: AttributeRecord) -> dict[str, Any]:
+    """A declaration for a JSON file.
+
+    Examples
+    --------
+    >>> from_declared(as_declared(AttributeRecord("side", "choice", ("left", "right"))))
+    AttributeRecord(name='side', kind='choice', choices=('left', 'right'), position=0)
+    """
+    choices = {"choices": [*record.choices]} if record.choices else {}
+    return {"name": record.name, "kind": record.kind, **choices}
+
+
+def from_declared(value: Mapping[str, Any]) -> AttributeRecord:
+    """The attribute of a declaration from a JSON file; `KeyError`, `TypeError` or `ValueError` if it is none."""
+    record = AttributeRecord(
+        str(value["name"]), str(value.get("kind", FLAG)), tuple(map(str, value.get("choices", ())))
+    )
+    if record.kind not in (FLAG, CHOICE, TEXT):
+        raise ValueError(f"an attribute of kind {record.kind!r}")
+    return record
 
 
 def checked_attributes(values: Mapping[str, Any], declared: Iterable[AttributeRecord]) -> Values:

@@ -11,7 +11,8 @@ from typing import Any
 from ..atomic_files import write_atomic
 from ..errors import AnyPath, FormatError, StoreError
 from ..json_files import read_json
-from ..records import FLAG, AttributeRecord, CategoryRecord
+from ..records import AttributeRecord, CategoryRecord
+from .attributes import as_declared, from_declared
 
 _KIND = "a file of categories"
 
@@ -28,10 +29,7 @@ def write_labels(path: AnyPath, categories: Iterable[CategoryRecord], attributes
     """Write categories and attributes in their order. Raises `StoreError` where the file cannot be written."""
     values = {
         "categories": [{"name": record.name, "color": record.color} for record in categories],
-        "attributes": [
-            {"name": record.name, "kind": record.kind} | ({"choices": [*record.choices]} if record.choices else {})
-            for record in attributes
-        ],
+        "attributes": [as_declared(record) for record in attributes],
     }
     place = Path(path).expanduser()
     try:
@@ -60,7 +58,7 @@ def read_labels(path: AnyPath) -> Labels:
         raise FormatError(place, _KIND, f"it is neither JSON nor a name a line ({error})") from error
     try:
         categories = tuple(_category(each) for each in document["categories"])
-        return Labels(categories, tuple(_attribute(each) for each in document.get("attributes", ())))
+        return Labels(categories, tuple(from_declared(each) for each in document.get("attributes", ())))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FormatError(place, _KIND, 'expected {"categories": [{"name": "coin"}, …]}') from error
 
@@ -72,7 +70,3 @@ def _category(value: Any) -> tuple[str, str | None]:
     if not isinstance(name, str) or not name.strip():
         raise ValueError("a category without a name")
     return name.strip(), color if isinstance(color, str) else None
-
-
-def _attribute(value: Any) -> AttributeRecord:
-    return AttributeRecord(str(value["name"]), str(value.get("kind", FLAG)), tuple(map(str, value.get("choices", ()))))

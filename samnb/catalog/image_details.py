@@ -45,6 +45,8 @@ class ImageDetailsCatalog:
     def stack_of(self, image_id: str) -> list[tuple[ImageRecord, ImageDetails]]:
         """The images of one stack in one dataset, in the order of their places; only itself if it is in none.
 
+        A stack that was added by several views has several images at a place: then those of the image's own view.
+
         Raises
         ------
         UnknownName
@@ -61,6 +63,8 @@ class ImageDetailsCatalog:
             records = image_records(connection, *same) if stack else itself
         details = self.image_details(record.id for record in records)
         found = [(record, details[record.id]) for record in records]
+        if len({tuple(one.place.values()) for one in details.values()}) < len(found):
+            found = [one for one in found if one[1].mapping == details[image_id].mapping]
         return sorted(found, key=lambda one: (tuple(one[1].place.values()), one[0].position))
 
 

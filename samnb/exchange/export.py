@@ -54,6 +54,7 @@ def export(
     attributes: Sequence[AttributeRecord] = (),
     exporters: Mapping[str, Exporter] | None = None,
     details: Mapping[str, ImageDetails] | None = None,
+    colors: Mapping[str, str] | None = None,
     **options: Any,
 ) -> ExportReport:
     """Write annotations in one of the formats of `EXPORTERS`.
@@ -76,6 +77,8 @@ def export(
         Further formats, by their names.
     details : mapping of str to ImageDetails, optional
         By image id: places in stacks, and pixel sizes.
+    colors : mapping of str to str, optional
+        "#rrggbb" of categories, for formats that write colours; the others get those of the palette.
     **options
         Options of the format's exporter.
 
@@ -101,8 +104,9 @@ def export(
         raise UnknownName("export format", format, known)
     exporter = known[format]
     allowed = {name for name, p in inspect.signature(exporter).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    declared = {name: attributes for name in allowed & {"attributes"}}
-    if unknown := options.keys() - (allowed := allowed - {"attributes"}):
+    about = {"attributes": attributes, "colors": dict(colors or {})}
+    declared = {name: about[name] for name in allowed & about.keys()}
+    if unknown := options.keys() - (allowed := allowed - about.keys()):
         raise UnknownOption(f"export({format!r})", unknown, allowed or {"none"})
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))

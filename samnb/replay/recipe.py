@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import images as picture_files
-from ..errors import RecipeError, TemplateError, UnknownOption
+from ..annotations.attributes import as_declared, checked_attributes, from_declared
+from ..errors import PromptError, RecipeError, TemplateError, UnknownName, UnknownOption
 from ..json_files import TooLarge, read_json
 from ..masks import decode_rle
 from ..masks.rle import check_rle
 from ..models import Model, finder
 from ..models.candidates import proposer
 from ..prompts import Embedding, Prediction, Prompt
-from ..records import AnnotationRecord, CategoryRecord, ImageRecord
+from ..records import AnnotationRecord, AttributeRecord, CategoryRecord, ImageRecord
 from ..templates import Template
 from ..templates.checks import check_template
 from ..templates.image_features import ImageFeatures
@@ -41,7 +42,7 @@ MAX_BYTES = 512 * 2**20
 
 _PIECE = 2**20
 _MODEL = ("name", "fingerprint", "recipe")
-_PARTS = {"samnb_recipe", "made_with", "model", "images", "categories", "templates", "masks"}
+_PARTS = {"samnb_recipe", "made_with", "model", "images", "categories", "templates", "masks", "attributes"}
 _PACKAGES = ("samnb", "torch", "numpy", "opencv-python-headless", "pillow", "segment-anything")
 
 
@@ -94,7 +95,7 @@ class RecipeMask:
     way : Provenance
     prompt : mapping
         As of `Prompt.as_dict`.
-    score, source, review, layer
+    score, source, review, layer, attributes
         As an annotation has them.
     """
 
@@ -107,6 +108,7 @@ class RecipeMask:
     source: str
     review: str = ""
     layer: int = 0
+    attributes: Mapping[str, bool | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +126,8 @@ class Recipe:
         "name", "fingerprint" and "recipe", the latter with the precision embeddings were stored in.
     made_with : mapping
         Versions of packages, and the processor.
+    attributes : tuple of AttributeRecord
+        The declared ones.
     """
 
     images: tuple[RecipeImage, ...]
@@ -132,6 +136,7 @@ class Recipe:
     categories: tuple[tuple[str, str], ...]
     model: Mapping[str, str]
     made_with: Mapping[str, str] = field(default_factory=dict)
+    attributes: tuple[AttributeRecord, ...] = ()
 
     def count(self, kind: str) -> int:
         """The number of masks of that kind: "prompt", "template" or "kept"."""
@@ -146,8 +151,10 @@ class Recipe:
             "images": [asdict(image) for image in self.images],
             "categories": [{"name": name, "color": color} for name, color in self.categories],
             "templates": [{"version": template.version} | template.as_dict() for template in self.templates],
-            "masks": [asdict(mask) for mask in self.masks],
+            "masks": [_as_values(mask) for mask in self.masks],
         }
+        if self.attributes:
+            values["attributes"] = [as_declared(one) for one in self.attributes]
         return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
 
     @classmethod
@@ -184,7 +191,7 @@ class Recipe:
             raise
         except (
             *(KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),
-            *(TemplateError, UnknownOption),
+            *(TemplateError, UnknownOption, UnknownName, PromptError),
         ) as error:
             raise RecipeError(f"{place}: is damaged: {type(error).__name__} {error}. Export it anew.") from error
 
@@ -220,7 +227,16 @@ class Recipe:
         texts = [text for category in categories for text in category]
         if not all(isinstance(text, str) for text in [*texts, *(values["model"][name] for name in _MODEL)]):
             raise ValueError("a category or a model whose names are no text")
-        return cls(images, masks, templates, categories, values["model"], values["made_with"])
+        attributes = tuple(from_declared(one) for one in values.get("attributes", ()))
+        for mask in masks:
+            checked_attributes(mask.attributes, attributes)
+        return cls(images, masks, templates, categories, values["model"], values["made_with"], attributes)
+
+
+def _as_values(mask: RecipeMask) -> dict[str, Any]:
+    """The fields of a mask in the file; without attributes it is as earlier versions of samnb read it."""
+    values = asdict(mask)
+    return values if mask.attributes else {name: value for name, value in values.items() if name != "attributes"}
 
 
 def _unknown_fields(values: Mapping[str, Any]) -> Iterator[str]:
@@ -276,6 +292,7 @@ def make_recipe(
     annotations: Sequence[AnnotationRecord],
     *,
     categories: Iterable[CategoryRecord],
+    attributes: Iterable[AttributeRecord] = (),
     templates: Mapping[str, Template],
     model: Model,
     stored_as: str,
@@ -290,6 +307,7 @@ def make_recipe(
     annotations : sequence of AnnotationRecord
         On these images; one of another size than its image is left out.
     categories : iterable of CategoryRecord
+    attributes : iterable of AttributeRecord
     templates : mapping
         By ``"<name>@<version>"``, those that can be applied here.
     model : Model
@@ -318,6 +336,7 @@ def make_recipe(
         categories=tuple((category.name, category.color) for category in categories),
         model={"name": model.name, "fingerprint": model.fingerprint, "recipe": stored_as},
         made_with=packages_here(),
+        attributes=tuple(attributes),
     )
 
 
@@ -389,7 +408,8 @@ def _provenance_of(annotation: AnnotationRecord, decoder: RecipeDecoder) -> Prov
 
 
 def _written(annotation: AnnotationRecord, place: int, decoder: RecipeDecoder) -> RecipeMask:
-    same = {name: getattr(annotation, name) for name in ("category", "rle", "score", "source", "review", "layer")}
+    names = ("category", "rle", "score", "source", "review", "layer", "attributes")
+    same = {name: getattr(annotation, name) for name in names}
     return RecipeMask(place, way=_provenance_of(annotation, decoder), prompt=dict(annotation.prompt), **same)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..annotations.attributes import checked_attributes
 from ..annotations.rows import all_annotations_of
 from ..annotations.service import AnnotationService
 from ..atomic_files import write_atomic
 from ..encoding.encoder import Encoder
-from ..errors import ImageError, RecipeError, earlier_tiny
+from ..errors import ImageError, PromptError, RecipeError, UnknownName, earlier_tiny
 from ..exchange.report import ExportReport
 from ..exchange.writers.layout import ExportItem
 from ..images import content_hash, pixel_hashes
@@ -23,7 +25,7 @@ from ..images.discovery import iter_images
 from ..ingest.library import ImageLibrary
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from ..prompts import Embedding, Prompt
-from ..records import AnnotationRecord, Failure, ImageRecord, NewAnnotation
+from ..records import AnnotationRecord, AttributeRecord, Failure, ImageRecord, NewAnnotation
 from ..templates import Template
 from ..templates.image_features import ImageFeatures
 from ..templates.service import TemplateService
@@ -57,6 +59,7 @@ class Replayer:
             self._library.with_hashes(images),
             annotations,
             categories=self._catalog.category_records(),
+            attributes=self._catalog.attributes(),
             templates=self._templates.usable(),
             model=self._model,
             stored_as=self._encoder.embedding_spec,
@@ -90,6 +93,7 @@ class Replayer:
         failed += refused
         names = self._templates.adopt(recipe.templates)
         categories = self._take_categories(recipe, records, names)
+        self._catalog.have_attributes(recipe.attributes)
         templates = {f"{t.name}@{t.version}": replace(t, model=self._model.fingerprint) for t in recipe.templates}
         same, kept, different = 0, 0, []
         for place, record in records.items():
@@ -108,7 +112,10 @@ class Replayer:
             self._keep_masks(record, [(mask, made) for mask, made in called if made is not None], names)
         report = ReplayReport(len(records), len(recipe.images), same, kept, tuple(different), tuple(failed))
         already = _already(recipe, paths, records)
-        return replace(report, notes=(*already, *_renamed(names), *_called(categories), *self._not_as_it_was(recipe)))
+        other = _other_attributes(recipe, self._catalog.attributes())
+        return replace(
+            report, notes=(*already, *other, *_renamed(names), *_called(categories), *self._not_as_it_was(recipe))
+        )
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -218,7 +225,7 @@ class Replayer:
     def _keep_masks(
         self, record: ImageRecord, made: Sequence[tuple[RecipeMask, NDArray[np.bool_]]], names: Mapping[str, str]
     ) -> None:
-        rows = []
+        rows, declared = [], self._catalog.attributes()
         for mask, rle, pixels in self._missing(record, made, names):
             rows.append(
                 NewAnnotation(
@@ -233,6 +240,7 @@ class Replayer:
                     model="" if mask.way.kind == "kept" else self._model.fingerprint,
                     layer=mask.layer,
                     review=mask.review,
+                    attributes=_fitting(mask.attributes, declared),
                 )
             )
         if rows:
@@ -300,6 +308,22 @@ def _source_here(source: str, names: Mapping[str, str]) -> str:
     kind, _, rest = source.partition(":")
     name, at, version = rest.rpartition("@")
     return f"{kind}:{names[name]}{at}{version}" if kind == "template" and name in names else source
+
+
+def _fitting(values: Mapping[str, bool | str], declared: Sequence[AttributeRecord]) -> dict[str, bool | str]:
+    """Those values that the attributes of this session can have; see `_other_attributes`."""
+    fitting: dict[str, bool | str] = {}
+    for name, value in values.items():
+        with suppress(UnknownName, PromptError):
+            fitting |= checked_attributes({name: value}, declared)
+    return fitting
+
+
+def _other_attributes(recipe: Recipe, declared: Sequence[AttributeRecord]) -> Iterator[str]:
+    here = {one.name: (one.kind, one.choices) for one in declared}
+    for one in recipe.attributes:
+        if here.get(one.name) != (one.kind, one.choices):
+            yield f"attribute {one.name}: is another one here; values that it cannot have were left out"
 
 
 def _renamed(names: Mapping[str, str]) -> Iterator[str]:

@@ -57,8 +57,10 @@ _LAB = """() => {
   jupyterapp.commands.execute("notebook:run-all-cells");
   return true;
 }"""
+# Widgets made before the page has loaded ipywidgets' extension are never shown there.
 _CLASSIC = """() => {
-  if (!window.Jupyter?.notebook?.kernel?.is_connected()) return false;
+  const kernel = window.Jupyter?.notebook?.kernel;
+  if (!kernel?.is_connected() || !kernel.comm_manager?.targets["jupyter.widget"]) return false;
   Jupyter.notebook.execute_all_cells();
   return true;
 }"""

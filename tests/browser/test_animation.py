@@ -76,7 +76,7 @@ class Film:
 def test_animation(browser, lab, tmp_path):
     photos(lab.root / "photos")
     page = browser.new_page(viewport=SIZE)
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(120_000)
     notebook = NotebookPage(lab, page)
     notebook.open("animation.ipynb", CELLS)
     notebook.wait_until_run(seconds=300)

@@ -1,6 +1,11 @@
 """From object to object in a real page: accept on the next, the same again, unsure finds, states, a held key, a map."""
 
+from base64 import b64encode
+
+import numpy as np
 import pytest
+
+from samnb.images import encode_png
 
 from .hand import Hand
 from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
@@ -69,3 +74,18 @@ def test_from_object_to_object(notebook, lab):
     wanted = "annotator._layout.stage.view.visible[:2]"
     hand.notebook.page.wait_for_timeout(300)
     assert notebook.ask(f"[round(v) for v in {wanted}]") == "[0, 0]"
+
+    # Files that are dropped on it are added, and appear in the filmstrip.
+    content = b64encode(encode_png(np.full((48, 64, 3), 90, np.uint8))).decode()
+    dropped = hand.page.evaluate_handle(
+        """(content) => {
+            const files = new DataTransfer(), bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+            files.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+            return files;
+        }""",
+        content,
+    )
+    for event in ("dragover", "drop"):
+        hand.stage.dispatch_event(event, {"dataTransfer": dropped})
+    hand.until(r"/ 4 ")
+    assert notebook.ask("session.images('monday')[-1].filename") == "'dropped.png'"

@@ -66,6 +66,16 @@ CONTRAST = """() => {
 }"""
 
 
+# What becomes of a touch, for the message of a failure.
+HEAR = """() => {
+  window.heard = [];
+  for (const name of ["pointerdown", "pointerup", "pointercancel", "mousedown", "click", "contextmenu"])
+    window.addEventListener(name, (e) => heard.push(`${Math.round(e.timeStamp)} ms: ${name} at ${Math.round(e.clientX)}, `
+      + `${Math.round(e.clientY)} on ${e.target.textContent.slice(0, 20)} ${e.target.disabled ? "(disabled)" : ""}`), true);
+}"""
+ON_PICTURE = "document.activeElement.matches('.samnb-pointer-listener')"
+
+
 @pytest.fixture(scope="module")
 def hand(browser, lab):
     write_photos(lab.root / "photos")
@@ -173,6 +183,7 @@ def test_a_tab_of_its_own_and_fullscreen_keep_the_state(hand):
 def test_one_object_in_each_category_with_fingers_alone(hand):
     page, session = hand.page, hand.page.context.new_cdp_session(hand.page)
     session.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5})
+    page.evaluate(HEAR)
 
     def touch(kind, *places):
         points = [{"x": x, "y": y, "id": number, "force": 0.3} for number, (x, y) in enumerate(places)]
@@ -205,13 +216,16 @@ def test_one_object_in_each_category_with_fingers_alone(hand):
             touch("End")
             wait_until("a box", lambda: ask(hand, "annotator.prompt.box is not None"))
         wait_until("its mask", lambda: ask(hand, "annotator._editor.is_ready"))
-        # In about one run of three the first tap does nothing. The cause is not known: the page's or this test's.
-        for _ in range(4):
-            tap_on(page.get_by_role("button", name="Accept ⏎"))
-            page.wait_for_timeout(2500)
-            if ask(hand, "len(annotator.annotations)") == before + number:
-                break
-        assert ask(hand, "len(annotator.annotations)") == before + number
+        # The page shows it: until then a person has nothing to accept.
+        hand.until(r"score 0\.94")
+        tap_on(page.get_by_role("button", name="Accept ⏎"))
+        try:
+            wait_until("kept", lambda number=number: ask(hand, "len(annotator.annotations)") == before + number)
+        except AssertionError:
+            print("the page heard:", *page.evaluate("heard"), sep="\n  ")
+            print("the kernel says:", ask(hand, "(annotator.status, annotator.error, annotator.editing)"))
+            raise
+        wait_until("the keys are the picture's", lambda: page.evaluate(ON_PICTURE))
 
     (x, y), view = hand.place(*COIN), "annotator._layout.stage.view"
     touch("Start", (x - 30, y))

@@ -45,7 +45,7 @@ def target(tmp_path_factory):
 def sharp(browser, lab):
     """A page of a HiDPI screen, wide enough for the annotator at its full size."""
     page = browser.new_page(viewport={"width": 1400, "height": 1100}, device_scale_factor=2)
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(120_000)
     yield NotebookPage(lab, page)
     page.close()
 

@@ -210,3 +210,28 @@ def test_a_picture_too_large_for_whole_masks_stops_no_export(
         assert (report.images, report.annotations) == (1, 1)
         [failure] = report.failed
         assert (failure.path, "4,500" in failure.reason or "50 x 90" in failure.reason) == (image.filename, True)
+
+
+def test_colours_are_those_of_the_session(session: Session, tmp_path: Path) -> None:
+    session.recolor_category("nucleus", "#123456")
+    session.export("geojson", tmp_path / "qupath")
+    [file] = (tmp_path / "qupath").glob("*.geojson")
+    classes = [one["properties"]["classification"] for one in json.loads(file.read_text())["features"]]
+    assert {"name": "nucleus", "color": [0x12, 0x34, 0x56]} in classes
+    session.export("zarr", tmp_path / "zarr", labels="category")
+    [stack] = (tmp_path / "zarr").glob("*.zarr")
+    group = zarr.open_group(stack / "labels" / "objects", mode="r")
+    rgba = {one["label-value"]: one["rgba"] for one in group.attrs["ome"]["image-label"]["colors"]}
+    assert [0x12, 0x34, 0x56, 255] in rgba.values()
+
+
+def test_two_views_of_a_stack_are_two_stacks(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "two.tif", np.zeros((3, 2, H, W), np.uint8), imagej=True, metadata={"axes": "ZCYX"})
+    with Session(tmp_path / "session") as session:
+        for channel in (0, 1):
+            session.add(tmp_path / "two.tif", stack="z", view=View(channels=(channel,)), show=False)
+        images = session.images()
+        assert len(images) == 6
+        for some in (images[:3], images[3:]):
+            for image in some:
+                assert [one.id for one in session.stack_of(image)] == [one.id for one in some]

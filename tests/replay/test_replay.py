@@ -454,3 +454,26 @@ def test_an_empty_session_has_a_recipe_too(tmp_path: Path, pictures: Path) -> No
         report = session.export("recipe", tmp_path / "r.json")
         assert (report.images, report.annotations) == (0, 0)
         assert session.replay(tmp_path / "r.json", pictures).ok
+
+
+def test_attributes_are_in_a_recipe_and_come_back(pictures: Path, tmp_path: Path) -> None:
+    with Session(tmp_path / "a") as session:
+        image = session.add(pictures, dataset="monday", show=False).images[0]
+        session.add_attribute("occluded")
+        session.add_attribute("side", kind="choice", choices=("left", "right"))
+        drawn = np.zeros(image.size_hw, bool)
+        drawn[3:9, 4:14] = True
+        one = session.accept_mask(image, drawn, category="label")
+        session.update(one, attributes={"occluded": True, "side": "left"})
+        session.export("recipe", tmp_path / "recipe.json")
+    with Session(tmp_path / "b") as session:
+        assert not any(
+            note.startswith("attribute") for note in session.replay(tmp_path / "recipe.json", pictures).notes
+        )
+        assert dict(session.annotations()[0].attributes) == {"occluded": True, "side": "left"}
+        assert [each.name for each in session.attributes()] == ["occluded", "side"]
+    with Session(tmp_path / "c") as session:
+        session.add_attribute("side", kind="choice", choices=("top", "bottom"))
+        notes = session.replay(tmp_path / "recipe.json", pictures).notes
+        assert "attribute side: is another one here; values that it cannot have were left out" in notes
+        assert dict(session.annotations()[0].attributes) == {"occluded": True}

@@ -131,6 +131,24 @@ def test_a_fix_that_changed_nothing_counts_too(session):
     review.close()
 
 
+def test_accept_while_a_fix_is_open_takes_what_the_annotator_has(session):
+    review = Review(session)
+    first, second, third = review.objects
+    review.fix()
+    review.annotator.stroke([(5, 5), (9, 5)])
+    review.key("a")
+    assert review.answers == {first.id: ACCEPTED}
+    (now,) = [a for a in session.annotations(image=first.image_id) if a.id == first.id]
+    assert now.mask[5, 5]
+    assert review.shown.id == second.id
+    assert review._workplace.layout.display == "none"
+    review.fix()  # and nothing is changed
+    review.accept()
+    assert review.answers == {first.id: ACCEPTED, second.id: ACCEPTED}
+    assert review.shown.id == third.id
+    review.close()
+
+
 def test_a_fix_that_was_left_open_counts_when_it_is_kept_later(session):
     review = Review(session)
     first, second, _ = review.objects

@@ -335,3 +335,15 @@ def test_sliders_have_plain_names(tuner):
     assert all(slider.description and "_" not in slider.description for slider in tuner._sliders.values())
     assert tuner._sliders["max_overlap"].tooltip.endswith("(max_overlap)")
     assert all('class="samnb-enlarge"' in cell.value for cell in tuner._cells)
+
+
+def test_guidance_is_offered_to_models_that_have_it(tuner, session):
+    slider = tuner._sliders["guidance"]
+    assert slider.disabled
+    assert "not with" in slider.tooltip
+    other = session.save_template(tuner.saved.with_parameters(guidance=0.5))
+    again = session.tune(other)
+    assert not again._sliders["guidance"].disabled  # it can be set back
+    again.set(guidance=0.0)
+    assert again._sliders["guidance"].disabled
+    again.close()

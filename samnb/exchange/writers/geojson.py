@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...masks import category_color
+from ...masks.drawing import color_rgb
 from ...masks.part import MaskPart
 from ...records import AnnotationRecord
 from ..report import ExportReport
 from .label_stacks import LabelStack, stacks_of
-from .layout import ExportItem, FolderWriter
+from .layout import ExportItem, FolderWriter, color_of
 
 _SPACE = uuid.UUID("5a3b7d9e-0c1f-5e2a-9b4d-6f8e7c1a2b3d")
 
 
 def export_geojson(
-    path: Path, items: Sequence[ExportItem], categories: Sequence[str], *, tolerance: float = 0.0
+    path: Path,
+    items: Sequence[ExportItem],
+    categories: Sequence[str],
+    *,
+    tolerance: float = 0.0,
+    colors: Mapping[str, str] | None = None,
 ) -> ExportReport:
     """A folder of GeoJSON files, ``<image>.geojson``: a feature for each object.
 
@@ -34,12 +39,15 @@ def export_geojson(
     ----------
     tolerance : float
         How far, in pixels, an outline may leave the mask's edge; 0: filling it gives the mask.
+    colors : mapping of str to str, optional
+        The categories' own colours, "#rrggbb".
     """
     written = 0
+    of_category = {name: color_of(name, categories, colors or {}) for name in categories}
     with FolderWriter(path, items) as folder:
         for stack in stacks_of(items):
             features = [
-                _feature(one, item, stack, place, categories, tolerance)
+                _feature(one, item, stack, place, of_category[one.category], tolerance)
                 for place, item in sorted(stack.items.items())
                 for one in item.annotations
             ]
@@ -56,7 +64,7 @@ def _feature(
     item: ExportItem,
     stack: LabelStack,
     place: tuple[int, ...],
-    categories: Sequence[str],
+    color: str,
     tolerance: float,
 ) -> dict[str, Any]:
     polygons = [
@@ -71,14 +79,13 @@ def _feature(
         # QuPath has two axes: pages, frames and other axes are slices.
         other = next((index for axis, index in at.items() if axis not in ("t", "z")), 0)
         geometry["plane"] = {"c": -1, "z": at.get("z", other), "t": at.get("t", 0)}
-    color = [*bytes.fromhex(category_color(categories.index(one.category) + 1)[1:])]
     measurements: dict[str, float] = {"score": float(one.score), "area px": float(one.area)}
     if item.details.x_um:
         measurements["area µm²"] = one.area * item.details.x_um * item.details.y_um
     properties: dict[str, Any] = {
         "objectType": "annotation",
         "name": f"{one.category} {one.id}",
-        "classification": {"name": one.category, "color": color},
+        "classification": {"name": one.category, "color": list(color_rgb(color))},
         "isLocked": False,
         "measurements": measurements,
     }

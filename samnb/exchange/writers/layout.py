@@ -14,6 +14,7 @@ from typing import Any
 from ...atomic_files import keep_names, make_folder, publish, remove_stale, staging_path, sync, write_atomic
 from ...errors import ImageError, StoreError, UnknownName
 from ...json_files import read_json
+from ...masks import category_color
 from ...masks.rle import check_whole
 from ...records import AnnotationRecord, Failure, ImageDetails, ImageRecord
 
@@ -91,6 +92,19 @@ def distinct_names(images: Sequence[ImageRecord]) -> list[str]:
     counts = Counter(name for names in choices for name in set(names))
     used = Names()
     return [used.free(next((n for n in names if counts[n] == 1), names[-1])) for names in choices]
+
+
+def color_of(category: str, categories: Sequence[str], colors: Mapping[str, str]) -> str:
+    """The "#rrggbb" colour of a category: its own, else that of its place among all.
+
+    Examples
+    --------
+    >>> color_of("coin", ["coin", "rim"], {"coin": "#102030"})
+    '#102030'
+    >>> color_of("rim", ["coin", "rim"], {}) == category_color(1)
+    True
+    """
+    return colors.get(category) or category_color(categories.index(category))
 
 
 class Names:

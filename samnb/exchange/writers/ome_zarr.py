@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from ...errors import PackageMissing, UnknownName
 from ...images.pixel_cache import read_checked
-from ...masks import category_color
+from ...masks.drawing import color_rgb
 from ...records import Failure
 from ..csv_text import csv_bytes
 from ..report import ExportReport
 from .label_stacks import LabelStack, numbers_of, planes, stacks_of
 from .label_tiffs import INDEX_COLUMNS, index_rows
-from .layout import ExportItem, FolderWriter, each, of_whole_masks
+from .layout import ExportItem, FolderWriter, color_of, each, of_whole_masks
 
 _VERSIONS = ("0.4", "0.5")
 _SMALLEST, _CHUNK = 256, 512
@@ -33,6 +33,7 @@ def export_ome_zarr(
     labels: str = "object",
     pictures: bool = False,
     version: str = "0.5",
+    colors: Mapping[str, str] | None = None,
 ) -> ExportReport:
     """A folder with an OME-Zarr folder for each stack, or image.
 
@@ -48,6 +49,8 @@ def export_ome_zarr(
         Also the pixels as they are shown, red, green and blue, as the picture that the labels belong to.
     version : {"0.4", "0.5"}
         Of OME-Zarr; 0.4 is Zarr 2, and more programs read it.
+    colors : mapping of str to str, optional
+        The categories' own colours, "#rrggbb".
 
     Raises
     ------
@@ -63,10 +66,11 @@ def export_ome_zarr(
     index: list[tuple[Any, ...]] = []
     failed: list[Failure] = []
     items = of_whole_masks(items, failed)
+    of_category = {name: color_of(name, categories, colors or {}) for name in categories}
     with FolderWriter(path, items) as folder:
         for stack in stacks_of(items):
             numbers = numbers_of(stack, categories, labels)
-            colors = _colors(stack, numbers, categories)
+            label_colors = _label_colors(stack, numbers, of_category)
             files: dict[str, Any] = {}
             root = zarr.open_group(zarr.storage.MemoryStore(files), mode="w", zarr_format=2 if version == "0.4" else 3)
             if pictures:
@@ -74,7 +78,7 @@ def export_ome_zarr(
             group = root.create_group("labels")
             _describe(group, {"labels": ["objects"]}, version)
             values = np.stack(list(planes(stack, numbers))).reshape(stack.full_shape)
-            _write_levels(group.create_group("objects"), values, stack, version, {"image-label": colors})
+            _write_levels(group.create_group("objects"), values, stack, version, {"image-label": label_colors})
             for name, content in sorted(files.items()):
                 folder.write(f"{stack.name}.zarr/{name}", content.to_bytes())
             index += index_rows(stack, f"{stack.name}.zarr", numbers, categories)
@@ -147,13 +151,11 @@ def _describe(group: Any, values: dict[str, Any], version: str) -> None:
         group.attrs["ome"] = {"version": version, **values}
 
 
-def _colors(stack: LabelStack, numbers: dict[int, int], categories: Sequence[str]) -> dict[str, Any]:
+def _label_colors(stack: LabelStack, numbers: dict[int, int], of_category: Mapping[str, str]) -> dict[str, Any]:
     """The colour of each number: that of its category; and the picture two folders above."""
     of_number: dict[int, str] = {}
     for item in stack.items.values():
         for one in item.annotations:
-            of_number[numbers[one.id]] = category_color(categories.index(one.category) + 1)
-    colors = [
-        {"label-value": number, "rgba": [*bytes.fromhex(color[1:]), 255]} for number, color in sorted(of_number.items())
-    ]
+            of_number[numbers[one.id]] = of_category[one.category]
+    colors = [{"label-value": number, "rgba": [*color_rgb(color), 255]} for number, color in sorted(of_number.items())]
     return {"colors": colors, "source": {"image": "../../"}}

@@ -358,6 +358,11 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         return self._editor.mask
 
     @property
+    def editing(self) -> bool:
+        """True while an object is begun, or opened again, and not accepted yet."""
+        return bool(self._editor.draft)
+
+    @property
     def annotations(self) -> list[Annotation]:
         """The annotations of the image shown, in the order they are drawn: by layer, then by id."""
         return self._annotations.in_drawing_order

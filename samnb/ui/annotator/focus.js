@@ -15,7 +15,9 @@ function keepFocus(el) {
   const back = () => el.isConnected && el.offsetParent && el.focus({ preventScroll: true });
   const opened = (node) => node.matches("select") && CSS.supports("selector(:open)") && node.matches(":open");
   // JupyterLab moves the focus during the press; a list that opens, or a text field, needs it until it is done.
+  // A finger's click comes in a task of its own after its release, and gives its button the focus: it is waited for.
   const afterPointer = (e) => {
+    if (e.type === "pointerup" && e.pointerType === "touch") return;
     if (!home().contains(e.target) || e.target.closest?.(".samnb") !== home()) return;
     setTimeout(() => !(holds(focused()) && focused().matches(FIELDS)) && back());
   };
@@ -61,7 +63,8 @@ function keepFocus(el) {
     }
   };
   const changes = new MutationObserver(() => last && setTimeout(onChanges));
-  const listeners = [["pointerup", afterPointer], ["pointerdown", onPointerDown], ["focusin", onFocus],
+  const onClick = (e) => byPointer && afterPointer(e);
+  const listeners = [["pointerup", afterPointer], ["click", onClick], ["pointerdown", onPointerDown], ["focusin", onFocus],
     ["keydown", onKey], ["change", onChange]];
   for (const [name, listener] of listeners) window.addEventListener(name, listener, true);
   const start = () => {

@@ -10,13 +10,14 @@ import ipywidgets
 from ..common import style
 from .view_panel import ViewActions, ViewPanel
 
+# Icons of Font Awesome 4, which nbclassic has; JupyterLab knows these names too.
 _TOOLS = (
     ("prompt", "crosshairs", "Points and boxes (P)"),
     ("select", "mouse-pointer", "Select annotations: click, Shift-click one more, right-click: menu (V)"),
     ("brush", "paint-brush", "Brush: add to the mask by hand (B)"),
     ("erase", "eraser", "Eraser: take away from the mask by hand (E)"),
-    ("lasso", "circle-notch", "Lasso: draw round what to add, with Shift round what to take away (Q)"),
-    ("polygon", "draw-polygon", "Polygon: drag the vertices of a mask, or click a new one (U)"),
+    ("lasso", "circle-o-notch", "Lasso: draw round what to add, with Shift round what to take away (Q)"),
+    ("polygon", "object-ungroup", "Polygon: drag the vertices of a mask, or click a new one (U)"),
     ("proposals", "th-large", "All objects that a search finds: click or drag takes them (A)"),
 )
 # Without the kernel: `page.js` handles their clicks.
@@ -149,7 +150,7 @@ class Toolbar(ipywidgets.Box):
 
     def _make_brush(self) -> ipywidgets.Box:
         low, high = _BRUSH_SIZES
-        self._size = ipywidgets.IntSlider(8, low, high, 1, description="size")
+        self._size = ipywidgets.IntSlider(8, low, high, 1)
         self._size.tooltip = "Radius of the brush in image pixels ([ and ], or the wheel with Ctrl)"
         self._size.observe(lambda change: self._set("brush_radius", change["new"]), "value")
         return _hidden(self._size)

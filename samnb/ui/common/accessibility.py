@@ -28,7 +28,8 @@ function render({ el }) {
     // The button beside a picture describes it.
     for (const each of root.querySelectorAll("img:not([alt])")) each.alt = "";
     for (const each of root.querySelectorAll("canvas:not([aria-hidden])")) each.setAttribute("aria-hidden", "true");
-    for (const [part, role, live] of [[".samnb-foot", "status", "polite"], [".samnb-error-line", "alert", "assertive"]])
+    for (const [part, role, live] of [[".samnb-foot", "status", "polite"], [".samnb-note", "note", "polite"],
+      [".samnb-error-line:not(.samnb-note)", "alert", "assertive"]])
       for (const each of root.querySelectorAll(`${part}:not([aria-live])`)) {
         each.setAttribute("role", role);
         each.setAttribute("aria-live", live);
@@ -58,7 +59,7 @@ export default { render };
 class Accessibility(anywidget.AnyWidget):
     """Names every field, list and slider of the samnb widget around it after its tooltip, for screen readers.
 
-    What changes in a line of the class "samnb-foot" is read aloud, and what an error line says.
+    What changes in a line of the class "samnb-foot" is read aloud, and what a note or an error line says.
     """
 
     _esm = _ESM

@@ -75,7 +75,7 @@ _CONTROLS = """
 .samnb .widget-label { font-size: inherit; color: var(--samnb-dim); }
 .samnb .widget-hslider .widget-label { width: auto; min-width: 0; margin-right: 8px; }
 .samnb .widget-readout { min-width: 34px; }
-.samnb .samnb-tools { gap: 4px 10px; }
+.samnb .samnb-tools { gap: 4px 7px; }
 .samnb .samnb-group { display: flex; flex-flow: row nowrap; flex: none; overflow: hidden; padding: 3px; margin: -3px; }
 .samnb .samnb-group .samnb-button { border-radius: 0; margin-left: -1px; }
 .samnb .samnb-group .samnb-button:first-child { border-radius: var(--samnb-radius) 0 0 var(--samnb-radius);
@@ -86,7 +86,8 @@ _CONTROLS = """
 .samnb .samnb-push { margin-left: auto; }
 .samnb .samnb-extra { display: flex; flex-flow: row nowrap; align-items: center; gap: 10px; flex: none;
   overflow: hidden; padding: 3px; margin: -3px; }
-.samnb .samnb-extra .widget-hslider { width: 150px; }
+/* In one row with the other tools on a laptop, beside JupyterLab's list of files. */
+.samnb .samnb-extra .widget-hslider { width: 116px; }
 """
 
 _BOARD = """

@@ -72,7 +72,18 @@ class Review(ReviewWidget):
     # -- actions -----------------------------------------------------------------------------------
 
     def accept(self) -> None:
-        """Say that the object is right, and go to the next one without an answer."""
+        """Say that the object is right, and go to the next one without an answer.
+
+        While it is open in the annotator: accept it as it is there.
+        """
+        if self._is_open and self.annotator is not None:
+            self.annotator.accept()
+            if self.annotator.editing:
+                return  # its mask is still computed, or was refused: the annotator says so
+            if self.answers.get(self._open_id) == ACCEPTED:
+                self._place, self._open_id = self._next_open(), 0
+                self._draw()
+                return
         self._answer(ACCEPTED)
 
     def reject(self) -> None:
@@ -86,7 +97,7 @@ class Review(ReviewWidget):
         While it is open: go back to the picture.
         """
         shown = self.shown
-        if shown is not None and shown.id == self._open_id:
+        if self._is_open:
             self._open_id = 0
             self._draw()
             return
@@ -120,6 +131,11 @@ class Review(ReviewWidget):
         """The current annotation; None past the last."""
         shown: Annotation | None = self._shown
         return shown
+
+    @property
+    def _is_open(self) -> bool:
+        """True while the object is open in the annotator."""
+        return self.shown is not None and self.shown.id == self._open_id
 
     @property
     def left(self) -> int:
@@ -256,7 +272,7 @@ class Review(ReviewWidget):
 
     def _draw(self) -> None:
         super()._draw()
-        is_open = self.shown is not None and self.shown.id == self._open_id
+        is_open = self._is_open
         style.show(self._workplace, is_open)
         style.show(self._view, not is_open)
         style.set_class(self._fix, "samnb-chosen", is_open)

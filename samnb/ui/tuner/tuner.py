@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -85,6 +86,7 @@ class Tuner(ipywidgets.VBox):
         self._worker, self._sweeper, self._outlines = LatestOnlyWorker(), LatestOnlyWorker(), OutlineCache()
         self.marks, self._used = Feedback(), self.saved.categories
         self._turn, self._setting, self._started = 0, False, 0.0
+        self._guides = "guidance" in signature(session.model.decode).parameters
         self.seconds = 0.0
         self._colors = {c.name: c.color for c in session.category_records() if c.color}
         self._build()
@@ -405,7 +407,10 @@ class Tuner(ipywidgets.VBox):
         least, most, step = parameter.slider
         kind = ipywidgets.IntSlider if parameter.integer else ipywidgets.FloatSlider
         options: dict[str, Any] = {} if parameter.integer else {"readout_format": ".2f"}
-        slider = kind(min=least, max=most, step=step, tooltip=f"{parameter.help} ({parameter.name})", **options)
+        text = f"{parameter.help} ({parameter.name})"
+        if parameter.name == "guidance" and not self._guides:
+            text += f": not with {self.session.model.name}, whose attention cannot be drawn anywhere; MobileSAM can"
+        slider = kind(min=least, max=most, step=step, tooltip=text, **options)
         slider.observe(self._on_slider, "value")
         return slider
 
@@ -420,6 +425,8 @@ class Tuner(ipywidgets.VBox):
                 slider.min, slider.max = min(slider.min, _like(slider, value)), max(slider.max, _like(slider, value))
                 slider.description, slider.value = parameter.label, _like(slider, value)
                 style.show(slider, parameter.is_used_by(self._strategy) and self._matters(name))
+                # A template of another model may have guidance: then it can be set to 0.
+                slider.disabled = name == "guidance" and not self._guides and not value
         finally:
             self._setting = False
 
