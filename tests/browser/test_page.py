@@ -69,9 +69,12 @@ CONTRAST = """() => {
 # What becomes of a touch, for the message of a failure.
 HEAR = """() => {
   window.heard = [];
+  const hear = (e) => {
+    const where = `${Math.round(e.clientX)}, ${Math.round(e.clientY)}`, on = e.target.textContent.slice(0, 20);
+    heard.push(`${Math.round(e.timeStamp)} ms: ${e.type} at ${where} on ${on} ${e.target.disabled ? "(disabled)" : ""}`);
+  };
   for (const name of ["pointerdown", "pointerup", "pointercancel", "mousedown", "click", "contextmenu"])
-    window.addEventListener(name, (e) => heard.push(`${Math.round(e.timeStamp)} ms: ${name} at ${Math.round(e.clientX)}, `
-      + `${Math.round(e.clientY)} on ${e.target.textContent.slice(0, 20)} ${e.target.disabled ? "(disabled)" : ""}`), true);
+    window.addEventListener(name, hear, true);
 }"""
 ON_PICTURE = "document.activeElement.matches('.samnb-pointer-listener')"
 
