@@ -71,7 +71,7 @@ HEAR = """() => {
   window.heard = [];
   const hear = (e) => {
     const where = `${Math.round(e.clientX)}, ${Math.round(e.clientY)}`, on = e.target.textContent.slice(0, 20);
-    heard.push(`${Math.round(e.timeStamp)} ms: ${e.type} at ${where} on ${on} ${e.target.disabled ? "(disabled)" : ""}`);
+    heard.push(`${Math.round(e.timeStamp)}: ${e.type} at ${where} on ${on} ${e.target.disabled ? "(disabled)" : ""}`);
   };
   for (const name of ["pointerdown", "pointerup", "pointercancel", "mousedown", "click", "contextmenu"])
     window.addEventListener(name, hear, true);
