@@ -1,4 +1,6 @@
-"""One example to many images: what a template finds, misses and makes up, on six sets. Trained `tiny` unless named.
+"""One example to many images: what a template finds, misses and makes up, on six sets and ten everyday things.
+
+Trained `tiny` unless another model is named.
 
     python -m benchmarks.template_transfer [--model NAME --checkpoint FILE] [--set parts=3 cascade=1]
                                            [--features NAME --features-checkpoint FILE] [--draw FOLDER] [--json FILE]
@@ -14,6 +16,9 @@ horses       a silhouette pasted three to five times on photographs of grass, gr
 mugs         one cup of coffee pasted on textures among other things
 camera       twelve frames of a fixed camera that trembles by up to 12 pixels, lighter and darker: strategy "fixed"
 absent       the coins' template on pictures with coins and as many without any
+
+`THINGS` are sets of everyday photographs: an example on one, the same thing on others, and photographs without it; the
+last line, "everyday", is their sum. Which maps are compared was chosen while looking at them, too.
 """
 
 from __future__ import annotations
@@ -23,14 +28,16 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.evaluation_set import load_cases
+from benchmarks.evaluation_set import again, load_cases
 from benchmarks.evaluation_set.labelled import HERE, read_labels
 from benchmarks.evaluation_set.pictures import read_picture
 from samnb.masks import mask_iou, overlay
@@ -132,6 +139,14 @@ def absent() -> Trial:
     return Trial(trial.pixels, trial.example, tuple(scenes))
 
 
+def thing(wanted: again.Thing) -> Trial:
+    """An everyday thing, on other photographs of it, and on some without."""
+    example = again.read(*wanted.example)
+    scenes = [Scene(pixels, (mask,)) for pixels, mask in (again.read(*one) for one in wanted.again)]
+    return Trial(*example, (*scenes, *(Scene(read_picture(name), ()) for name in again.WITHOUT)))
+
+
+THINGS: dict[str, Callable[[], Trial]] = {one.name: partial(thing, one) for one in again.THINGS}
 SETS: dict[str, Callable[[], Trial]] = {
     "coins": coins,
     "cells": cells,
@@ -139,6 +154,7 @@ SETS: dict[str, Callable[[], Trial]] = {
     "mugs": mugs,
     "camera": camera,
     "absent": absent,
+    **THINGS,
 }
 
 
@@ -224,6 +240,12 @@ def run(
     return Figures(wanted, found, kept, false, seconds / len(trial.scenes), mask_iou(mask, trial.example))
 
 
+def added(figures: Sequence[Figures]) -> Figures:
+    """Counts added up, times and IoU averaged."""
+    counts = (sum(getattr(f, name) for f in figures) for name in ("wanted", "found", "kept", "false"))
+    return Figures(*counts, *(fmean(getattr(f, name) for f in figures) for name in ("seconds", "example_iou")))
+
+
 def tally(scene: Scene, masks: Sequence[Mask]) -> tuple[int, int]:
     """How many of the wanted objects are found, and how many of the masks are false."""
     found = sum(any(mask_iou(mask, one) >= 0.7 for mask in masks) for one in scene.wanted)
@@ -256,10 +278,10 @@ def _touches_edge(mask: Mask) -> bool:
 
 def lines(results: dict[str, Figures]) -> Iterator[str]:
     """The table."""
-    yield f"{'set':<8}{'found':>12}{'false of kept':>16}{'s/image':>9}{'IoU of the example':>20}"
+    yield f"{'set':<11}{'found':>12}{'false of kept':>16}{'s/image':>9}{'IoU of the example':>20}"
     for name, f in results.items():
         share = f"{f.found}/{f.wanted} {f.found / max(1, f.wanted):.0%}"
-        yield f"{name:<8}{share:>12}{f'{f.false}/{f.kept}':>16}{f.seconds:>9.2f}{f.example_iou:>20.2f}"
+        yield f"{name:<11}{share:>12}{f'{f.false}/{f.kept}':>16}{f.seconds:>9.2f}{f.example_iou:>20.2f}"
 
 
 def main() -> None:
@@ -288,6 +310,9 @@ def main() -> None:
             arguments.draw.mkdir(parents=True, exist_ok=True)
             for number, picture in enumerate(drawn):
                 cv2.imwrite(str(arguments.draw / f"{name}_{number}.png"), picture[..., ::-1])
+    everyday = [results[name] for name in arguments.sets if name in THINGS]
+    if everyday:
+        results["everyday"] = added(everyday)
     print(*lines(results), sep="\n")
     if arguments.json:
         arguments.json.write_text(json.dumps({name: vars(f) for name, f in results.items()}, indent=1) + "\n")

@@ -18,6 +18,9 @@ from ..prompts import Embedding, Point, Prompt
 from .image_features import ImageFeatures, as_features, cells_of, inside, unit
 from .template import CategoryExamples, Example, Place
 
+SMALL = 3.0
+"""Objects of a smaller diameter, in cells of the first map, are searched on the finer one, too."""
+
 
 def make_example(
     pixel_hash: str,
@@ -175,14 +178,33 @@ def similarity_map(
         The share of the similarity with the nearest background example that is subtracted, if that is above 0.
     parts : int
         The number of parts of each example that count as examples too; 0 or 1: none.
+
+    Returns
+    -------
+    numpy.ndarray
+        On the cells of the first map; for objects of less than `SMALL` such cells, and if there is a finer map, on the
+        cells of that one: the mean of both similarities.
     """
     features = as_features(embedding)
-    wanted = [features.searched(example.prototype) for example in examples.examples]
+    coarse = _similarity(0, features, examples, background_weight, parts)
+    if len(features.maps) == 1 or features.diameter_in_cells(examples) >= SMALL:
+        return coarse
+    fine = _similarity(1, features, examples, background_weight, 0)
+    enlarged = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray((fine + enlarged) / 2, np.float32)
+
+
+def _similarity(
+    number: int, features: ImageFeatures, examples: CategoryExamples, background_weight: float, parts: int
+) -> NDArray[np.float32]:
+    """The cosine of every cell of one map with its nearest example."""
+    cells = unit(features.maps[number])
+    wanted = [features.part(example.prototype, number) for example in examples.examples]
     if parts > 1:
         wanted += [part for example in examples.examples for part in example.parts[:parts]]
-    similarity = _nearest(wanted, features)
+    similarity = _nearest(wanted, cells)
     if examples.background and background_weight:
-        alike = np.maximum(_nearest([features.searched(cell) for cell in examples.background], features), 0)
+        alike = np.maximum(_nearest([features.part(cell, number) for cell in examples.background], cells), 0)
         similarity = np.asarray(similarity - background_weight * alike, np.float32)
     return similarity
 
@@ -203,10 +225,10 @@ def share_matched_back(features: ImageFeatures, mask: NDArray[np.bool_], example
     around = [cell for example in examples.examples for cell in example.around]
     if not around:
         return 1.0
-    own = [vector for one in examples.examples for vector in (features.searched(one.prototype), *one.parts)]
+    own = [vector for one in examples.examples for vector in (features.part(one.prototype), *one.parts)]
     cells = features.unit[:, inside(mask, features.cells)]
     return float(((np.stack(own) @ cells).max(axis=0) > (np.stack(around) @ cells).max(axis=0)).mean())
 
 
-def _nearest(prototypes: list[NDArray[np.float32]], features: ImageFeatures) -> NDArray[np.float32]:
-    return np.einsum("nc,chw->nhw", np.stack(prototypes), features.unit).max(axis=0)
+def _nearest(prototypes: list[NDArray[np.float32]], cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.einsum("nc,chw->nhw", np.stack(prototypes), cells).max(axis=0)

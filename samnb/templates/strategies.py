@@ -137,7 +137,7 @@ def _search(
     similarity = similarity_map(features, examples, background_weight=weight, parts=parts)
     if limits["guidance"]:
         decoder = _guided(decoder, features.on_own_cells(similarity), limits["guidance"])
-    diameter = features.diameter_in_cells(examples)
+    diameter = features.diameter_in_cells(examples) * similarity.shape[0] / features.cells[0]
     places, bright, tried = _places(similarity, diameter), _smooth(similarity), max(1, round(diameter * TRIED))
     found: list[_Found] = []
     misses = 0
@@ -147,7 +147,7 @@ def _search(
         row, column = divmod(int(np.argmax(places)), places.shape[1])
         # For a round object its middle is the better click; for others the middle may be outside the object.
         cells = {(row, column), _brightest(bright, (row, column), max(1, round(diameter * 0.4)))}
-        match = _decode_at(cells, limits, examples, features, decoder)
+        match = _decode_at(cells, places.shape, limits, examples, features, decoder)
         cv2.circle(places, (column, row), tried, -1.0, thickness=-1)
         if match is None:
             continue
@@ -234,13 +234,14 @@ def _brightest(values: NDArray[np.float32], cell: tuple[int, int], radius: int) 
 
 def _decode_at(
     cells: Iterable[tuple[int, int]],
+    shape: tuple[int, ...],
     limits: Mapping[str, float],
     examples: CategoryExamples,
     features: ImageFeatures,
     decoder: PromptDecoder,
 ) -> _Found | None:
-    """Prompt at the centres of cells, then at the middle of the best mask, while that is better."""
-    (height, width), (rows, columns) = features.embedding.original_size, features.cells
+    """Prompt at the centres of cells of `shape`, then at the middle of the best mask, while that is better."""
+    (height, width), (rows, columns) = features.embedding.original_size, shape
     prompts = [Prompt.of(points=[((x + 0.5) * width / columns, (y + 0.5) * height / rows)]) for y, x in sorted(cells)]
     tries = [_best_candidate(one, limits, examples, features) for one in decoder.propose(features.embedding, prompts)]
     match = max((m for m in tries if m is not None), key=lambda m: m.score, default=None)
@@ -266,15 +267,16 @@ def _best_candidate(
     wanted = float(np.median([example.diameter for example in examples.examples]))
     largest = limits["max_area_ratio"]
     prototypes = np.stack([example.prototype for example in examples.examples])
+    background = np.stack(examples.background) if examples.background else prototypes[:0]
     best: _Found | None = None
     for index, (mask, predicted_iou) in enumerate(zip(candidates.small, candidates.scores, strict=True)):
         area = _known(candidates, ("area", index), mask.mean) * area_of_frame
         if not area or not 1 / largest <= area / wanted**2 <= largest:
             continue
         mean = _known(candidates, ("look", index), partial(features.mean_inside, mask))
-        look = float((prototypes @ mean).max())
+        look = float(features.alike(prototypes, mean).max())
         if examples.background:
-            look -= limits["background_weight"] * max(0.0, float(max(cell @ mean for cell in examples.background)))
+            look -= limits["background_weight"] * max(0.0, float(features.alike(background, mean).max()))
         score = max(look, 0.0) * float(np.clip(predicted_iou, 0, 1))
         if best is None or score > best.score:
             best = _Found(mask, score, candidates, index)

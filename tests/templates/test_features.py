@@ -126,35 +126,57 @@ def test_an_object_smaller_than_a_cell_has_a_look():
     assert np.linalg.norm(prototype(NumpyModel.embed(pixels), mask)) == pytest.approx(1)
 
 
-def two_maps(pixels):
-    """The colours twice: coarse as "semantic", finer and darker as "middle"; and a map that is not compared."""
+def several_maps(pixels):
+    """The colours three times: coarse as "backbone16", finer and darker as "backbone8", coarse as "semantic"."""
     grid = MODEL.embed(pixels).tensors["image_embedding"]
     coarse = grid.reshape(3, 8, 2, 8, 2).mean(axis=(2, 4))
-    return Embedding({"fine": grid * 0, "semantic": coarse, "middle": grid[:2] * 0.1}, pixels.shape[:2], (64, 64))
+    maps = {"fine": grid * 0, "semantic": coarse, "backbone16": coarse, "backbone8": grid[:2] * 0.1}
+    return Embedding(maps, pixels.shape[:2], (64, 64))
 
 
-def test_a_model_that_knows_meaning_is_searched_on_that_map_and_scored_on_both():
-    pixels = scene([(20, 20, 40, RED), (100, 100, 40, GREEN)])
-    features = ImageFeatures(two_maps(pixels))
-    assert (features.cells, features.length) == ((8, 8), 5)
+def test_a_model_that_knows_meaning_is_searched_on_that_map_and_scored_on_all():
+    pixels = scene([(20, 20, 60, RED), (100, 100, 60, GREEN)])
+    features = ImageFeatures(several_maps(pixels))
+    assert (features.cells, features.length) == ((8, 8), 8)
     mean = features.mean_inside(truth(pixels, RED))
     assert np.linalg.norm(mean) == pytest.approx(1, abs=1e-5)
-    assert np.linalg.norm(mean[:3]) == pytest.approx(np.sqrt(0.5), abs=1e-5)  # neither map outweighs the other
+    assert np.linalg.norm(mean[:5]) == pytest.approx(np.sqrt(0.5), abs=1e-5)  # as much as the map that must agree
     np.testing.assert_allclose(
-        features.searched(mean), features.maps[0][:, 2, 2] / np.linalg.norm(features.maps[0][:, 2, 2]), atol=1e-5
+        features.part(mean), features.maps[0][:, 2, 2] / np.linalg.norm(features.maps[0][:, 2, 2]), atol=1e-5
     )
-    example = make_example("0" * 64, Prompt.of(points=[(40, 40)]), truth(pixels, RED), two_maps(pixels))
+    example = make_example("0" * 64, Prompt.of(points=[(40, 40)]), truth(pixels, RED), several_maps(pixels))
     assert {len(part) for part in (*example.parts, *example.around)} == {3}
-    there = similarity_map(two_maps(pixels), CategoryExamples("red", (example,)))
+    there = similarity_map(several_maps(pixels), CategoryExamples("red", (example,)))
     assert there.shape == (8, 8)
     assert there[2, 2] > 0.99 > 0 > there[6, 6]
-    (cell,) = cells_at(two_maps(pixels), [(120, 120)])
+    (cell,) = cells_at(several_maps(pixels), [(120, 120)])
     np.testing.assert_allclose(cell, features.mean_inside(truth(pixels, GREEN)), atol=1e-5)
+
+
+def test_masks_are_alike_only_where_the_other_map_agrees():
+    pixels = scene([(20, 20, 60, RED), (100, 100, 60, GREEN)])
+    embedding = several_maps(pixels)
+    agreeing, mask = ImageFeatures(embedding), truth(pixels, RED)
+    tensors = {**embedding.tensors, "semantic": -embedding.tensors["semantic"]}
+    against = ImageFeatures(Embedding(tensors, pixels.shape[:2], (64, 64)))
+    mean = agreeing.mean_inside(mask)
+    np.testing.assert_allclose(agreeing.alike(mean[None], mean), [1], atol=1e-5)
+    np.testing.assert_allclose(agreeing.alike(mean[None], against.mean_inside(mask)), [0], atol=1e-5)
+    green = agreeing.mean_inside(truth(pixels, GREEN))
+    assert agreeing.alike(green[None], mean)[0] < 0
+
+
+def test_small_objects_are_searched_on_the_finer_map_too():
+    pixels = scene([(20, 20, 40, RED), (100, 100, 40, GREEN)])  # two cells of eight
+    example = make_example("0" * 64, Prompt.of(points=[(40, 40)]), truth(pixels, RED), several_maps(pixels))
+    there = similarity_map(several_maps(pixels), CategoryExamples("red", (example,)))
+    assert there.shape == (16, 16)
+    assert there[3, 3] > 0.9 > 0 > there[12, 12]
 
 
 def test_features_of_another_model_are_searched_and_masks_are_of_the_first():
     pixels = scene([(20, 20, 40, RED), (100, 100, 40, GREEN)])
-    own, other = MODEL.embed(pixels), two_maps(pixels)
+    own, other = MODEL.embed(pixels), several_maps(pixels)
     features = ImageFeatures(own, other)
     np.testing.assert_array_equal(features.unit, ImageFeatures(other).unit)
     example = make_example("0" * 64, Prompt.of(points=[(40, 40)]), truth(pixels, RED), features)

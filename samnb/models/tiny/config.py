@@ -1,14 +1,16 @@
 """Sizes of the embedded net with a pretrained backbone. Imports nothing, so that everything else may import it.
 
-An entry holds four tensors of one image, which know nothing of any prompt. Sizes are for a frame of `FRAME` pixels:
+An entry holds six tensors of one image, which know nothing of any prompt. Sizes are for a frame of `FRAME` pixels:
 
 ==========  ==============  ======  ================================================
 name        shape           stride  what
 ==========  ==============  ======  ================================================
-semantic    (96, 24, 24)        16  what things are; templates compare it
+semantic    (96, 24, 24)        16  what belongs together
 middle      (56, 48, 48)         8  where objects are
 fine        (24, 96, 96)         4  where their outlines are
 colours     (3, 192, 192)        2  mean colours, which flood fills run on
+backbone8   (40, 48, 48)         8  what things look like; templates compare it, the decoder does not read it
+backbone16  (112, 24, 24)       16  what things are; the same
 ==========  ==============  ======  ================================================
 """
 
@@ -25,6 +27,9 @@ BACKBONE_DIMS = (24, 40, 112, 320)
 
 PIXEL_MEAN, PIXEL_SCALE = 127.0, 128.0
 """The backbone sees (x - PIXEL_MEAN) / PIXEL_SCALE of RGB values 0..255."""
+
+ENTRY_VERSION = 2
+"""Part of the key of an entry. Since 2 it holds the backbone's maps."""
 
 SHADES = 104
 """Whole shades in a unit of normalised colour: about one for each grey level, and no more than an int8 has numbers."""

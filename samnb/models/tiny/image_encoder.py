@@ -13,7 +13,8 @@ from .config import BACKBONE_DIMS, FINE_DIM, MIDDLE_DIM, SEMANTIC_DIM, SHADES
 from .layers import Block, conv_norm
 
 Entry = dict[str, Tensor]
-"""``semantic``, ``middle``, ``fine`` and ``colours`` of B images, see `samnb.models.tiny.config`."""
+"""``semantic``, ``middle``, ``fine``, ``colours``, ``backbone8``, ``backbone16`` of B images,
+see `samnb.models.tiny.config`."""
 
 WIDTHS = (24, 56, 128)
 """Channels of the pyramid at strides 4, 8, and 16 and 32."""
@@ -59,8 +60,10 @@ class ImageEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Entry:
         """Encode (B, 3, S, S) normalised RGB; 32 divides S."""
-        semantic, middle, fine = self.pyramid(self.backbone(x))
-        return {"semantic": semantic, "middle": middle, "fine": fine, "colours": shaded(F.avg_pool2d(x, 2))}
+        maps = self.backbone(x)
+        semantic, middle, fine = self.pyramid(maps)
+        drawn_from = {"semantic": semantic, "middle": middle, "fine": fine, "colours": shaded(F.avg_pool2d(x, 2))}
+        return drawn_from | {"backbone8": maps[1], "backbone16": maps[2]}
 
 
 def shaded(colours: Tensor) -> Tensor:

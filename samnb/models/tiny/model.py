@@ -14,7 +14,7 @@ from ..batching import on_host
 from ..preprocessing import Prepared, normalised, prepare
 from ..weights.checkpoints import ModelInfo, WeightFile
 from ..weights.parts import part_of
-from .config import CROP_CELLS, FRAME, PIXEL_MEAN, PIXEL_SCALE
+from .config import CROP_CELLS, ENTRY_VERSION, FRAME, PIXEL_MEAN, PIXEL_SCALE
 from .decoder import Decoder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class LiteModel(LazyTorchModel[Decoder]):
         frame: int = FRAME,
         cells: int = CROP_CELLS,
     ):
-        own: dict[str, Any] = {"identity": weights.sha256, "preparation": f"longest={frame}"}
+        own: dict[str, Any] = {"identity": weights.sha256, "preparation": f"longest={frame}/{ENTRY_VERSION}"}
         super().__init__(info, weights, device=device, precision=precision, threads=1, **own)
         self.refine, self.frame, self.cells = refine, frame, cells
 

@@ -73,7 +73,7 @@ def embedding(model: LiteModel, picture: np.ndarray) -> Embedding:
 
 def test_it_is_a_model_and_its_entry_is_small(model: LiteModel, embedding: Embedding) -> None:
     assert isinstance(model, Model)
-    assert list(embedding.tensors) == ["semantic", "middle", "fine", "colours"]
+    assert list(embedding.tensors) == ["semantic", "middle", "fine", "colours", "backbone8", "backbone16"]
     assert sum(values.size for values in embedding.tensors.values()) * 2 <= 1.7e6
     assert all(values.dtype == np.float32 for values in embedding.tensors.values())
 
