@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import ImageChanged, ModelError
-from ..images.memory import keep_picture_memory, return_freed_memory
+from ..images.memory import keep_freed_memory, return_freed_memory
 from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
@@ -184,7 +184,7 @@ class Pipeline:
         with self._changed:
             slot.state, slot.began, slot.bytes = "waiting", time.monotonic(), _bytes_of(slot.task)
             if self._encoder_thread is None:
-                keep_picture_memory(self.readers)
+                keep_freed_memory(self.readers)
                 self._encoder_thread = threading.Thread(target=self._encode_ready, name="samnb encoder", daemon=True)
                 self._encoder_thread.start()
         threading.Thread(target=self._work, args=(slot,), name=f"samnb image {slot.index}", daemon=True).start()

@@ -18,7 +18,7 @@ from samnb.images.memory import (
     BLOCKS_OF_A_PICTURE,
     Room,
     decoding,
-    keep_picture_memory,
+    keep_freed_memory,
     return_freed_memory,
 )
 from tests.support.waiting import wait_until
@@ -165,7 +165,7 @@ def test_freed_memory_goes_back_to_the_system() -> None:
 
 def test_pictures_use_the_memory_of_those_that_are_gone_until_it_is_given_back() -> None:
     before = Image.core.get_blocks_max()
-    keep_picture_memory(2)
+    keep_freed_memory(2)
     assert Image.core.get_blocks_max() >= 2 * BLOCKS_OF_A_PICTURE
     Image.new("RGB", (4000, 3000))  # and is gone
     reused = Image.core.get_stats()["reused_blocks"]
@@ -174,3 +174,22 @@ def test_pictures_use_the_memory_of_those_that_are_gone_until_it_is_given_back()
     return_freed_memory()
     assert Image.core.get_blocks_max() == before
     assert Image.core.get_stats()["blocks_cached"] <= before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc has mallopt")
+def test_large_arrays_of_a_thread_are_not_cleared_anew_by_the_system() -> None:
+    import resource
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        for _ in range(20):
+            np.ones(2_500_000)  # 20 MB, 4,900 pages
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+    found: list[int] = []
+    keep_freed_memory(1)
+    thread = threading.Thread(target=lambda: found.append(faults()))
+    thread.start()
+    thread.join()
+    return_freed_memory()
+    assert found[0] < 3 * 4_900
