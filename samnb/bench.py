@@ -3,7 +3,8 @@
 Both have the same weights and take turns within one run, so that other load affects both. Medians and their ratio
 are reported. The
 reference is ``segment_anything.SamPredictor`` on official modules. Beside it stand ``transformers``' ``SamModel`` where
-that is installed, and the limit: what the encoder's arithmetic takes as bare matrix products.
+that is installed, the limit, which is what the encoder's arithmetic takes as bare matrix products, and what this
+machine reaches in products, memory and JPEG.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ def bench(
         Its weights are not on this machine.
     """
     from .models import load_model
+    from .models.machine_rates import machine_rates
     from .models.registry import REGISTRY, installed
     from .models.sam.model import SamModel
 
@@ -141,7 +143,11 @@ def bench(
             on_step(name)
             comparisons.append(measure(name, one, predictor, drawn, rounds))
         on_step("the limit")
-        notes = [*_limit(one, predictor, drawn[0], comparisons[0]), *_transformers(one, drawn[0], rounds)]
+        notes = [
+            *_limit(one, predictor, drawn[0], comparisons[0]),
+            *machine_rates(),
+            *_transformers(one, drawn[0], rounds),
+        ]
         notes.append(_micro_sam())
         random = str(checkpoint) == "random"
         weights = "random (the work is that of trained ones; says nothing of quality)" if random else one.weights.sha256
@@ -346,28 +352,22 @@ _MEASURES: dict[str, Callable[[str, SamModel, Any, list[Any], int], Comparison]]
 
 
 def _limit(model: SamModel, predictor: Any, pixels: Any, encode: Comparison) -> list[str]:
-    """The encoder's arithmetic as bare matrix products."""
+    """The encoder's arithmetic as bare matrix products, in the precision that the model computes in."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from .models.devices import on_threads
+    from .models.machine_rates import product_rate
 
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         predictor.set_image(pixels)
     work = counter.get_total_flops()
-    with torch.inference_mode(), on_threads(model.config.threads):
-        a, b = torch.rand(2048, 768), torch.rand(768, 3072)
-        out = torch.empty(2048, 3072)
-        seconds = []
-        for _ in range(12):
-            start = time.perf_counter()
-            torch.mm(a, b, out=out)
-            seconds.append(time.perf_counter() - start)
-    rate = 2 * 2048 * 768 * 3072 / median(seconds[2:])
+    with on_threads(model.encoder_threads):
+        rate = product_rate(model.precision)
     limit = work / rate * 1000
     return [
-        f"limit: the encoder's {work / 1e9:,.1f} GFLOP as bare matrix products ({rate / 1e9:,.0f} GFLOP/s here): "
-        f"{limit:,.1f} ms; samnb's encode takes {encode.samnb_ms / limit:.2f} times that"
+        f"limit: the encoder's {work / 1e9:,.1f} GFLOP as bare {model.precision} products ({rate / 1e9:,.0f} GFLOP/s "
+        f"here): {limit:,.1f} ms; samnb's encode takes {encode.samnb_ms / limit:.2f} times that"
     ]
 
 

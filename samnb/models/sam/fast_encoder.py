@@ -111,17 +111,17 @@ class _Layer:
         self.window, self.heads, self.scale = block.window_size, block.attn.num_heads, block.attn.scale
         self.dtype = getattr(torch, precision)
         layers = {"qkv": block.attn.qkv, "proj": block.attn.proj, "lin1": block.mlp.lin1, "lin2": block.mlp.lin2}
-        self._linear = {name: (layer.weight, layer.bias) for name, layer in layers.items()}
+        self._weights = {name: (layer.weight, layer.bias) for name, layer in layers.items()}
         if precision != "float32":
             # All at once: the float32 weights of one block go before the next block's are packed.
-            self._linear = {name: _packed(layer, self.dtype) for name, layer in layers.items()}
-        bias = self._linear["qkv"][1]
+            self._weights = {name: _packed(layer, self.dtype) for name, layer in layers.items()}
+        bias = self._weights["qkv"][1]
         self.qkv_bias = torch.zeros(block.attn.qkv.out_features, dtype=self.dtype) if bias is None else bias
         self._tables: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def linear(self, name: str, x: Any, *, gelu: bool = False) -> Any:
         """One of the block's linear layers on tokens (n, in), in the layer's precision."""
-        return _linear(x.to(self.dtype), *self._linear[name], gelu=gelu)
+        return linear(x.to(self.dtype), *self._weights[name], gelu=gelu)
 
     def project(self, x: Any, *, out: Any) -> None:
         """Queries, keys and values of tokens (n, dim) into `out` (n, 3 * dim)."""
@@ -219,10 +219,10 @@ def _global_block(layer: _Layer, x: Any) -> None:
         q = q * layer.scale
         for top, bottom in ((span.start, span.stop) for span in _pieces(height, rows)):
             span = slice(top * width, bottom * width)
-            scores = _linear(q[span], k).float()
+            scores = linear(q[span], k).float()
             for part in bias:
                 scores.view(bottom - top, width, height, width).add_(part[0, top:bottom])
-            outs[span, head] = _linear(torch.softmax(scores, dim=-1, out=scores).to(layer.dtype), v.t())
+            outs[span, head] = linear(torch.softmax(scores, dim=-1, out=scores).to(layer.dtype), v.t())
     _after_attention(layer, tokens, attended)
 
 
@@ -293,7 +293,7 @@ def _packed(layer: Any, dtype: Any) -> tuple[Any, Any]:
     return (torch.ops.mkldnn._reorder_linear_weight(weight, TOKENS) if _has_onednn(dtype) else weight), bias
 
 
-def _linear(x: Any, weight: Any, bias: Any = None, *, gelu: bool = False) -> Any:
+def linear(x: Any, weight: Any, bias: Any = None, *, gelu: bool = False) -> Any:
     """A linear layer on (n, in) with weight (out, in), and then the exact GELU if `gelu`."""
     return (_onednn if _has_onednn(x.dtype) else _plain)(x, weight, bias, gelu=gelu)
 
