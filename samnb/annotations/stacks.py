@@ -190,7 +190,7 @@ class StackMethods:
         for other in group:
             shown = replace(read_view(other.path) or own, mapping=mapping)
             stored = store_bytes(self.folder, shown.name, shown.as_bytes())
-            new = new_image(Path(stored.path))
+            new = new_image(stored.path, self._library.overviews)
             renewed[other.id] = replace(new, embedding_cached=self._library.is_cached(new))
         records = self.catalog.renew_images(renewed)
         save_details(self.catalog, records)

@@ -15,10 +15,10 @@ from PIL import Image
 
 from .. import images as picture_files
 from ..atomic_files import write_atomic
-from ..errors import ImageChanged, ImageError, ImageUnreadable
+from ..errors import ImageChanged, ImageError
 from ..images import open_picture, pixel_hash
-from ..images.large import ArraySource, LargePicture, open_large
-from ..images.lazy import is_lazy
+from ..images.large import ArraySource, LargePicture, holds_pixels, open_large
+from ..images.lazy import is_lazy, open_source
 from ..images.lazy.view_files import is_view_name
 from ..images.pixel_cache import read_checked
 from ..records import ImageRecord, NewImage
@@ -106,11 +106,9 @@ class LargeImages:
         return pixels, found
 
     def forget(self, image: ImageRecord) -> None:
-        """Close an image, and forget what is known of it."""
+        """Forget what is known of an image; its file is closed once nobody reads it any more."""
         with self._opening:
-            picture = self._open.pop(image.pixel_hash, None)
-        if picture is not None:
-            picture.close()
+            self._open.pop(image.pixel_hash, None)
         with self._lock:
             for notes in (self._hashes, self._read):
                 for key in [key for key in notes if key[0] == image.pixel_hash]:
@@ -158,12 +156,16 @@ class LargeImages:
 
 
 def _opened(image: ImageRecord) -> LargePicture:
-    if is_lazy(image.path) or is_view_name(image.path):
-        try:
-            return open_large(image.path)
-        except ImageUnreadable:
-            if image.size_hw[0] * image.size_hw[1] > picture_files.MAX_PIXELS:
-                raise
-    elif not is_address(image.path) and not Path(image.path).exists():
+    too_large = image.size_hw[0] * image.size_hw[1] > picture_files.MAX_PIXELS
+    if is_view_name(image.path) or (is_lazy(image.path) and (too_large or _holds_pixels(image))):
+        return open_large(image.path)
+    if not is_address(image.path) and not Path(image.path).exists():
         raise ImageError(f"{image.path}: the file is gone. session.relocate(folder) finds moved files.")
+    # Its pixels were made from all its values.
     return LargePicture(ArraySource(read_checked(image.path, image.pixel_hash, image.dataset)))
+
+
+def _holds_pixels(image: ImageRecord) -> bool:
+    with suppress(ImageError), open_source(image.path) as source:
+        return holds_pixels(source.description)
+    return False  # reading the whole says what is wrong

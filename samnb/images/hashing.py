@@ -40,6 +40,33 @@ def pixel_hash(pixels: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
+class PixelHasher:
+    """`pixel_hash` of a picture whose rows come one band after the other.
+
+    Parameters
+    ----------
+    size_hw : (H, W)
+        Of the whole picture.
+
+    Examples
+    --------
+    >>> pixels, hasher = np.arange(60, dtype=np.uint8).reshape(4, 5, 3), PixelHasher((4, 5))
+    >>> hasher.update(pixels[:3]), hasher.update(pixels[3:]), hasher.hexdigest() == pixel_hash(pixels)
+    (None, None, True)
+    """
+
+    def __init__(self, size_hw: tuple[int, int]):
+        self._digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|uint8|{size_hw[0]}|{size_hw[1]}|3".encode())
+
+    def update(self, rows: NDArray[np.uint8]) -> None:
+        """The next (h, W, 3) rows."""
+        self._digest.update(np.ascontiguousarray(rows).data)
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return self._digest.hexdigest()
+
+
 def hash_of_upright(picture: Image.Image) -> str:
     """`pixel_hash` of an upright RGB image, strip by strip, so that the whole picture is never copied.
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import finalize
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AnyPath, ImageUnreadable
-from .lazy import PictureSource, PixelMapping, Region, SourceDescription, open_source
+from ..errors import AnyPath
+from .hashing import PixelHasher
+from .lazy import PictureSource, PixelMapping, Region, SourceDescription, View, open_source
 from .lazy.description import ALPHA
 from .lazy.view_files import read_view
 
@@ -23,6 +25,13 @@ Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 _BAND_VALUES = 24_000_000  # bytes of full resolution that are averaged at once
+
+
+class Hasher(Protocol):
+    """A hash of rows that come one band after the other."""
+
+    def update(self, rows: NDArray[Any]) -> None: ...
+    def hexdigest(self) -> str: ...
 
 
 class RgbSource(Protocol):
@@ -38,12 +47,18 @@ class RgbSource(Protocol):
     def read(self, level: int, box: Box) -> Pixels:
         """(h, w, 3) of a box (x0, y0, x1, y1) in pixels of that level."""
 
+    def hashed_rows(self, top: int, bottom: int) -> tuple[Pixels, NDArray[Any]]:
+        """Rows of level 0: their pixels, and the values that the pixel hash is made of."""
+
+    def hasher(self) -> Hasher:
+        """Makes the pixel hash of the whole from the values of `hashed_rows`."""
+
     def close(self) -> None:
         """Close the file."""
 
 
 class LargePicture:
-    """Reads any box of a picture, at any level.
+    """Reads any box of a picture, at any level. Its file is closed with it, at the latest when nobody uses it any more.
 
     Parameters
     ----------
@@ -61,6 +76,8 @@ class LargePicture:
 
     def __init__(self, source: RgbSource, overview: Pixels | None = None):
         self._source, self.overview = source, overview
+        # Whoever closed it while another thread reads would take the file away under its hands.
+        self._closing = finalize(self, source.close)
         self.overview_level = overview_level(source.size_hw)
 
     @property
@@ -87,15 +104,27 @@ class LargePicture:
         have = self._nearest(level)
         return np.concatenate(list(self._bands(box, level, have)))
 
-    def rows(self, height: int) -> Iterator[Pixels]:
-        """The whole picture from top to bottom, in bands of `height` rows; the last one may be lower."""
-        full_height, width = self.size_hw
+    def rows(self, height: int) -> Iterator[tuple[Pixels, NDArray[Any]]]:
+        """The whole picture from top to bottom, in bands of `height` rows, the last one may be lower: pixels, and the
+        values for `hasher`.
+        """
+        full_height = self.size_hw[0]
         for top in range(0, full_height, height):
-            yield self._source.read(0, (0, top, width, min(top + height, full_height)))
+            yield self._source.hashed_rows(top, min(top + height, full_height))
+
+    def hasher(self) -> Hasher:
+        """Makes the pixel hash from the values of `rows`."""
+        return self._source.hasher()
+
+    @property
+    def shown_as(self) -> str:
+        """How values that are no pixels became pixels, in words; "" for others."""
+        mapping = getattr(self._source, "mapping", None)
+        return "" if mapping is None else str(mapping)
 
     def close(self) -> None:
         """Close the file."""
-        self._source.close()
+        self._closing()
 
     @property
     def needs_overview(self) -> bool:
@@ -135,6 +164,14 @@ class ArraySource:
         """See `RgbSource`."""
         return self._pixels[box[1] : box[3], box[0] : box[2]]
 
+    def hashed_rows(self, top: int, bottom: int) -> tuple[Pixels, NDArray[Any]]:
+        """See `RgbSource`."""
+        return self._pixels[top:bottom], self._pixels[top:bottom]
+
+    def hasher(self) -> Hasher:
+        """See `RgbSource`."""
+        return PixelHasher(self.size_hw)
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -149,21 +186,11 @@ class FileSource:
         How its values are shown. None: as they are, 8 bits of grey or colour; alpha is blended with white.
     at : mapping of str to int, optional
         The place in a stack.
-
-    Raises
-    ------
-    ImageUnreadable
-        Values of more than 8 bits without a mapping: how they are shown is to be said first.
     """
 
     def __init__(self, source: PictureSource, mapping: PixelMapping | None = None, at: Mapping[str, int] | None = None):
         self._source, about = source, source.description
-        self._mapping, self._at = mapping, at
-        if mapping is None and (about.dtype != "uint8" or (about.colour != "rgb" and len(about.channels) > 1)):
-            raise ImageUnreadable(
-                about.path,
-                f"{len(about.channels)} channels of {about.dtype} are not shown at this size: convert it to RGB",
-            )
+        self.mapping, self._at = mapping, at
         self._number = {
             round(math.log2(one.scale)): number
             for number, one in reversed(list(enumerate(about.levels)))
@@ -178,19 +205,36 @@ class FileSource:
 
     def read(self, level: int, box: Box) -> Pixels:
         """See `RgbSource`."""
+        values = self._values(level, box)
+        return values if self.mapping is None else self.mapping.pixels(values)
+
+    def hashed_rows(self, top: int, bottom: int) -> tuple[Pixels, NDArray[Any]]:
+        """See `RgbSource`."""
+        values = self._values(0, (0, top, self.size_hw[1], bottom))
+        return (values if self.mapping is None else self.mapping.pixels(values)), values
+
+    def hasher(self) -> Hasher:
+        """See `RgbSource`."""
+        if self.mapping is None:
+            return PixelHasher(self.size_hw)
+        shape = (*self.size_hw, len(self.mapping.channels))
+        return self.mapping.hasher(np.dtype(self._source.description.dtype), shape)
+
+    def _values(self, level: int, box: Box) -> NDArray[Any]:
+        """(h, w, C) of a box: what the mapping takes; without one, RGB pixels."""
         about, number = self._source.description, self._number[level]
         height, width = about.levels[number].size_hw
         x0, y0, x1, y1 = box
         right, bottom = min(x1, width), min(y1, height)
         left, top = min(x0, right - 1), min(y0, bottom - 1)
         region = Region(top, left, bottom - top, right - left)
-        if self._mapping is None:
-            shown = _shown(self._source.read(level=number, at=self._at, region=region), about)
+        if self.mapping is None:
+            values: NDArray[Any] = _shown(self._source.read(level=number, at=self._at, region=region), about)
         else:
-            shown = self._mapping.read(self._source, level=number, at=self._at, region=region)
+            values = self._source.read(level=number, at=self._at, channels=self.mapping.indices, region=region)
         # A level of the file may be a pixel smaller than its share of the picture.
-        missing = ((y1 - y0) - shown.shape[0], (x1 - x0) - shown.shape[1])
-        return np.pad(shown, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else shown
+        missing = ((y1 - y0) - values.shape[0], (x1 - x0) - values.shape[1])
+        return np.pad(values, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else values
 
     def close(self) -> None:
         """Close the file."""
@@ -198,11 +242,25 @@ class FileSource:
 
 
 def open_large(path: AnyPath) -> LargePicture:
-    """A file, or a view of one, that is read in parts. Raises `ImageError`."""
+    """A file, or a view of one, that is read in parts. Raises `ImageError`.
+
+    Values that are no pixels, such as those of 16 bits, are shown as `samnb.images.lazy.View` does by itself.
+    """
     view = read_view(path)
-    if view is None:
-        return LargePicture(FileSource(open_source(path)))
-    return LargePicture(FileSource(view.open(path), view.mapping, dict(view.at)))
+    if view is not None:
+        return LargePicture(FileSource(view.open(path), view.mapping, dict(view.at)))
+    source = open_source(path)
+    try:
+        mapping = None if holds_pixels(source.description) else View().mapping(source)
+        return LargePicture(FileSource(source, mapping))
+    except BaseException:
+        source.close()
+        raise
+
+
+def holds_pixels(about: SourceDescription) -> bool:
+    """True for a file whose values are 8 bits of grey or colour, to be shown as they are."""
+    return about.dtype == "uint8" and (about.colour == "rgb" or len(about.channels) == 1)
 
 
 def overview_level(size_hw: tuple[int, int], longest: int = 4096) -> int:

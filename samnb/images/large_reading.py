@@ -1,54 +1,35 @@
 """Adding a large picture: hashes and an overview, in one pass over its rows; the whole is never in memory.
 
-Its pixel hash is that of any other picture, SHA-256 of a header and the RGB pixels row by row: `PixelHasher` takes them
-band by band. So a file that is stored with other tiles, or compressed otherwise without loss, is the same picture.
+Its pixel hash is that of any other picture, SHA-256 of a header and the RGB pixels row by row, or the values of a view;
+they are taken band by band. So a file that is stored with other tiles, or compressed otherwise without loss, is the
+same picture.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import AnyPath, ImageError, ImageTooLarge
 from ..remote_files import is_address
 from .files import status_of
-from .hashing import DECODER_VERSION, content_hash
+from .hashing import content_hash
 from .large import LargePicture, Pixels, averaged, open_large
 from .lazy import is_lazy
+from .lazy.view_files import is_view_name, source_stamp
 from .opening import open_header
 from .perceptual import compute_perceptual_hash
 
 _BAND_BYTES = 48_000_000
-
-
-class PixelHasher:
-    """`samnb.images.pixel_hash` of a picture whose rows come one band after the other.
-
-    Examples
-    --------
-    >>> from samnb.images import pixel_hash
-    >>> pixels, hasher = np.arange(60, dtype=np.uint8).reshape(4, 5, 3), PixelHasher((4, 5))
-    >>> hasher.update(pixels[:3]), hasher.update(pixels[3:]), hasher.hexdigest() == pixel_hash(pixels)
-    (None, None, True)
-    """
-
-    def __init__(self, size_hw: tuple[int, int]):
-        self._digest = hashlib.sha256(f"{DECODER_VERSION}|RGB|uint8|{size_hw[0]}|{size_hw[1]}|3".encode())
-
-    def update(self, rows: Pixels) -> None:
-        """The next (h, W, 3) rows."""
-        self._digest.update(np.ascontiguousarray(rows).data)
-
-    def hexdigest(self) -> str:
-        """64 hexadecimal digits."""
-        return self._digest.hexdigest()
+Band = tuple[Pixels, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +43,9 @@ class LargeFile:
         64 hexadecimal digits each; the perceptual one is of the overview.
     perceptual_detail : float
     size_bytes, mtime_ns, inode : int
-        Of the file.
+        Of the file; of the source of a view file.
+    shown_as : str
+        How values of more than 8 bits became pixels, in words; "" for others, and for view files.
     overview : (h, w, 3) uint8
         The whole at `samnb.images.large.overview_level`.
     """
@@ -76,6 +59,7 @@ class LargeFile:
     size_bytes: int
     mtime_ns: int
     inode: int
+    shown_as: str
     overview: Pixels = field(repr=False)
 
 
@@ -96,7 +80,7 @@ def is_large_file(path: AnyPath) -> bool:
 
 def read_large(path: AnyPath) -> LargeFile:
     """Hash a large picture and make its overview. Raises `ImageError`."""
-    status = status_of(path)
+    status = source_stamp(path) or status_of(path)
     picture = open_large(path)
     try:
         pixel_hash, overview = scan(picture)
@@ -113,22 +97,23 @@ def read_large(path: AnyPath) -> LargeFile:
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
         inode=status.st_ino,
+        shown_as="" if is_view_name(path) else picture.shown_as,
         overview=overview,
     )
 
 
 def scan(picture: LargePicture) -> tuple[str, Pixels]:
     """The pixel hash of a picture and its overview, in one pass."""
-    hasher, level = PixelHasher(picture.size_hw), picture.overview_level
+    hasher, level = picture.hasher(), picture.overview_level
     rows = max(1, _BAND_BYTES // (3 * picture.size_hw[1]) >> max(level, 9)) << max(level, 9)
     shrunk = []
-    for band in _read_ahead(picture.rows(rows)):
-        hasher.update(band)
-        shrunk.append(averaged(band, level))
+    for pixels, values in _read_ahead(picture.rows(rows)):
+        hasher.update(values)
+        shrunk.append(averaged(pixels, level))
     return hasher.hexdigest(), np.concatenate(shrunk)
 
 
-def _read_ahead(bands: Iterator[Pixels]) -> Iterator[Pixels]:
+def _read_ahead(bands: Iterator[Band]) -> Iterator[Band]:
     """The same, the next one decoded while this one is used."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, bands, None)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import images as picture_files
 from ..catalog import Catalog, ImageRecord
 from ..encoding.encoder import Encoder
+from ..encoding.large_images import LargeImages
 from ..encoding.regions import Region, check_region
 from ..errors import ImageError, PromptError, UnknownOption
 from ..images import thumbnail
@@ -53,6 +54,11 @@ class ImageLibrary:
         self.catalog, self.folder = catalog, folder
         self._encoder = encoder
         self._pixels = PixelCache()
+
+    @property
+    def overviews(self) -> LargeImages:
+        """Keeps the overviews of large images."""
+        return self._encoder.large
 
     def image(self, image: ImageRef) -> ImageRecord:
         """One image by file name, "dataset/file name", id, path or hash. Raises `UnknownName`."""

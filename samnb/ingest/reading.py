@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from ..catalog import ImageRecord, NewImage
 from ..encoding.large_images import LargeImages
-from ..errors import AnyPath, ImageError
+from ..errors import AnyPath, ImageError, ImageTooLarge
 from ..images import Picture, read_picture
 from ..images.addresses import file_name
 from ..images.files import Status
-from ..images.large_reading import is_large_file, read_large
+from ..images.large_reading import LargeFile, is_large_file, read_large
+from ..images.lazy.view_files import is_view_name
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..records import UNREAD, Failure
 
@@ -30,40 +31,40 @@ class Read(NamedTuple):
 def read_one(path: str, overviews: LargeImages) -> Read:
     """Read and hash one picture; `overviews` keeps that of a large one."""
     try:
-        if is_large_file(path):
-            return Read(path, new=_large_image(path, overviews))
-        picture = read_picture(path)
-        # Of a view it was said when it was made.
-        shown_as = "" if picture.view is not None else picture.shown_as
-        return Read(path, new=_as_new(picture), frames=picture.frames, shown_as=shown_as)
+        return _read(path, overviews)
     except (ImageError, OSError) as error:
         return Read(path, reason=Failure.of(path, error).reason)
     except MemoryError:
         return Read(path, reason="not enough memory to hash its pixels. Free memory, or add it alone.")
 
 
-def _large_image(path: str, overviews: LargeImages) -> NewImage:
-    large = read_large(path)
-    overviews.save_overview(large.pixel_hash, large.overview)
-    return NewImage(
-        path=path,
-        filename=file_name(path),
-        content_hash=large.content_hash,
-        pixel_hash=large.pixel_hash,
-        perceptual_hash=large.perceptual_hash,
-        width=large.size_hw[1],
-        height=large.size_hw[0],
-        size_bytes=large.size_bytes,
-        mtime_ns=large.mtime_ns,
-        inode=large.inode,
-        perceptual_version=PERCEPTUAL_VERSION,
-        perceptual_detail=large.perceptual_detail,
-    )
-
-
-def new_image(path: AnyPath) -> NewImage:
+def new_image(path: AnyPath, overviews: LargeImages | None = None) -> NewImage:
     """Read and hash one picture file, or an object at an address. Raises `ImageError`."""
-    return _as_new(read_picture(path))
+    new = _read(str(path), overviews).new
+    assert new is not None
+    return new
+
+
+def _read(path: str, overviews: LargeImages | None) -> Read:
+    """One picture; what is too large for the memory is read in parts, and its overview kept."""
+    if is_large_file(path):
+        return _read_large(path, overviews)
+    try:
+        picture = read_picture(path)
+    except ImageTooLarge:
+        if is_view_name(path):
+            return _read_large(path, overviews)
+        raise
+    # Of a view it was said when it was made.
+    shown_as = "" if picture.view is not None else picture.shown_as
+    return Read(path, new=_as_new(picture), frames=picture.frames, shown_as=shown_as)
+
+
+def _read_large(path: str, overviews: LargeImages | None) -> Read:
+    large = read_large(path)
+    if overviews is not None:
+        overviews.save_overview(large.pixel_hash, large.overview)
+    return Read(path, new=_as_new(large), shown_as=large.shown_as)
 
 
 def unread_image(path: str, status: Status | None) -> NewImage:
@@ -85,7 +86,7 @@ def unread_image(path: str, status: Status | None) -> NewImage:
     )
 
 
-def _as_new(picture: Picture) -> NewImage:
+def _as_new(picture: Picture | LargeFile) -> NewImage:
     path = picture.path
     height, width = picture.size_hw
     return NewImage(

@@ -83,8 +83,9 @@ def shown_text(shown: Mapping[str, int]) -> str:
     if not shown:
         return ""
     most = sorted(shown.items(), key=lambda one: -one[1])
-    listed = "; ".join(f"{count:,} by {limits}" for limits, count in most[:3]) + (" …" if len(most) > 3 else "")
-    return f"{count_text(sum(shown.values()), 'picture')} of more than 8 bits, values from black to white: {listed}"
+    listed = "; ".join(f"{count:,} as {limits}" for limits, count in most[:3]) + (" …" if len(most) > 3 else "")
+    what = f"{count_text(sum(shown.values()), 'picture')} of more than 8 bits, shown from black to white: {listed}"
+    return f"{what}. view=samnb.View(limits=…) shows them otherwise"
 
 
 def pages_text(files: Sequence[str]) -> str:

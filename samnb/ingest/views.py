@@ -12,15 +12,13 @@ from pathlib import Path
 from ..catalog import Catalog
 from ..errors import ImageError, UnknownName
 from ..images.lazy import SourceDescription, View, is_lazy, open_source
+from ..images.lazy.description import MOST_PLANES
 from ..images.lazy.opening import is_zarr
 from ..images.lazy.view_files import ViewFile, read_view
 from ..printable import printable
 from ..records import Failure, ImageDetails, ImageRecord
 from .pixel_sizes import BY_FILE, BY_HAND, size_in_file
 from .sources import Address, Item, Rejected, store_bytes
-
-MOST_PICTURES = 1_000_000
-"""Pictures of one stack: a header of a few bytes may say any number."""
 
 Stack = bool | str | Sequence[str] | None
 
@@ -69,9 +67,9 @@ class ViewWriter:
             about = source.description
             axes = self._axes(about)
             count = math.prod(axis.size for axis in about.stack if axis.name in axes)
-            if count > MOST_PICTURES:
+            if count > MOST_PLANES:
                 raise ImageError(
-                    f"{path}: a stack of {count:,} pictures, more than the limit of {MOST_PICTURES:,}. Add fewer axes: "
+                    f"{path}: a stack of {count:,} pictures, more than the limit of {MOST_PLANES:,}. Add fewer axes: "
                     f"stack='{axes[-1]}', and view=samnb.View(at=…) for the others."
                 )
             places = list(_places(about, axes, view.at))

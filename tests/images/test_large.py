@@ -8,7 +8,6 @@ import pytest
 import tifffile
 
 from samnb import images
-from samnb.errors import ImageUnreadable
 from samnb.images import pixel_hash, read_pixels
 from samnb.images.large import ArraySource, LargePicture, open_large
 from samnb.images.large_reading import is_large_file, read_large
@@ -81,11 +80,39 @@ def test_the_pixel_hash_is_that_of_any_other_picture(
     assert (read.overview == pixels).all()
 
 
-def test_values_without_a_mapping_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "deep.tif"
-    tifffile.imwrite(file, np.zeros((64, 64), np.uint16), tile=(32, 32))
-    with pytest.raises(ImageUnreadable, match="uint16"):
-        open_large(file)
+def test_values_of_more_than_8_bits_are_shown_by_their_range_and_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(1).integers(0, 4096, (300, 400), np.uint16)
+    other = values.copy()
+    other[7, 9] ^= 1  # no pixel of 8 bits shows it
+    tifffile.imwrite(tmp_path / "a.tif", values, tile=(128, 128), compression="zlib")
+    tifffile.imwrite(tmp_path / "b.tif", other, tile=(64, 64))
+    expected = PixelMapping((ShownChannel(0, "#ffffff", 0, 4095),)).pixels(values[..., None])
+    picture = open_large(tmp_path / "a.tif")
+    assert (picture.read((10, 20, 310, 220)) == expected[20:220, 10:310]).all()
+    picture.close()
+    monkeypatch.setattr("samnb.images.large_reading._BAND_BYTES", 100_000)  # several bands
+    first, second = read_large(tmp_path / "a.tif"), read_large(tmp_path / "b.tif")
+    assert first.pixel_hash != second.pixel_hash
+    mapping = PixelMapping((ShownChannel(0, "#ffffff", 0.0, 4095.0),))
+    assert first.pixel_hash == mapping.hash_of(values[..., None])
+
+
+def test_the_file_is_closed_when_nobody_uses_the_picture_any_more() -> None:
+    class Source(ArraySource):
+        closed = 0
+
+        def close(self) -> None:
+            type(self).closed += 1
+
+    picture = LargePicture(Source(np.zeros((4, 4, 3), np.uint8)))
+    picture.close()
+    picture.close()
+    assert Source.closed == 1
+    picture = LargePicture(Source(np.zeros((4, 4, 3), np.uint8)))
+    del picture
+    assert Source.closed == 2
 
 
 def test_a_view_of_a_stack_is_read_by_its_mapping(tmp_path: Path) -> None:

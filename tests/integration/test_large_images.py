@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
+import samnb
 from samnb import Session, images
 from samnb.errors import ImageChanged, ImageError
 from samnb.masks.part import MaskPart
@@ -153,3 +155,38 @@ def test_objects_of_a_large_image_are_exported_by_their_outlines(session: Sessio
     x, y, width, height = annotation.bbox
     assert (ring.min(axis=0) == (x, y)).all()
     assert (ring.max(axis=0) == (x + width, y + height)).all()
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zarr", "view"])
+def test_pictures_of_16_bits_that_are_never_read_whole_are_tiles_too(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = (picture()[..., 0].astype(np.uint16) * 16)[:, :1500]
+    folder = tmp_path / "slide.zarr"
+    if kind == "zarr":
+        group = zarr.open_group(folder, mode="w", zarr_format=2)
+        group.create_array("0", data=values, chunks=(256, 256))
+        axes = [{"name": name, "type": "space"} for name in "yx"]
+        group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": [{"path": "0"}]}]
+    else:
+        folder = tmp_path / "slide.tif"
+        tifffile.imwrite(folder, values, tile=(256, 256), compression="zlib")
+    monkeypatch.setenv("SAMNB_TILED_ABOVE", "1000000")
+    monkeypatch.setattr(images, "MAX_PIXELS", 2_000_000)
+    view = samnb.View(limits=(0, 4095)) if kind == "view" else None
+    with Session(tmp_path / "session") as session:
+        report = session.add(folder, view=view, show=False)
+        assert report.added == 1, report
+        [image] = report.images
+        middle = DISCS[1]
+        prediction = session.predict(image, points=[middle])
+        corner, mask = prediction.part_of(prediction.best_for(prediction.prompt))
+        assert MaskPart.of(mask, corner, prediction.size_hw).iou(truth(middle)) > 0.9
+        region = (700, 700, 900, 900)
+        expected = (values[700:900, 700:900] / 4095 * 255).round()
+        assert np.abs(session.region_pixels(image, region)[..., 0] - expected).max() <= 1
+        assert session.add(folder, view=view, show=False).added == 0
+        assert not session.is_scientific(image)  # its channels are chosen by use_view alone
+        [darker] = session.use_view(image, samnb.View(limits=(0, 8190)))
+        assert darker.pixel_hash != image.pixel_hash
+        assert np.abs(session.region_pixels(darker, region)[..., 0] - expected / 2).max() <= 1

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MOST_PLANES = 1_000_000
+"""Pictures of one stack: a header of a few bytes may say any number."""
+
 ALPHA = "alpha"
 """The name of a channel that is no brightness but opacity; it is not shown unless asked for."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hashing import DECODER_VERSION, pixel_hash
+from ..hashing import DECODER_VERSION, PixelHasher
 from .source import PictureSource, Region
 
 _RGB = ("#ff0000", "#00ff00", "#0000ff")
@@ -71,7 +71,7 @@ class PixelMapping:
 
     def pixels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 of (H, W, C) values, C the channels of `indices`."""
-        if self._keeps(values):
+        if self.keeps(values.dtype):
             return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
         shown = np.empty((*values.shape[:2], 3), np.uint8)
         tables = [self._table(one, values.dtype) for one in self.channels]
@@ -94,16 +94,13 @@ class PixelMapping:
         It is of the values and the mapping, so that two pictures which 8 bits do not tell apart have two hashes. Values
         of 8 bits that are shown as they are have that of their pixels: the same picture in another file is found.
         """
-        if self._keeps(values):
-            return pixel_hash(self.pixels(values))
-        about = {"channels": [[one.color, one.low, one.high] for one in self.channels], "gamma": self.gamma}
-        kind = values.dtype.newbyteorder("=")
-        text = f"{DECODER_VERSION}|view|{json.dumps(about, sort_keys=True)}|{kind}|{values.shape}|"
-        digest = hashlib.sha256(text.encode())
-        rows = max(1, _STRIP // max(1, values.shape[1] * values.shape[2]))
-        for top in range(0, len(values), rows):
-            digest.update(values[top : top + rows].astype(values.dtype.newbyteorder("<")).tobytes())
-        return digest.hexdigest()
+        hasher = self.hasher(values.dtype, values.shape)
+        hasher.update(values)
+        return hasher.hexdigest()
+
+    def hasher(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> ValueHasher:
+        """`hash_of` a picture of (H, W, C) values that come one band of rows after the other."""
+        return ValueHasher(self, dtype, shape)
 
     def read(
         self,
@@ -146,11 +143,11 @@ class PixelMapping:
     def _is_plain_grey(self) -> bool:
         return len(self.channels) == 1 and self.channels[0].color == "#ffffff"
 
-    def _keeps(self, values: NDArray[Any]) -> bool:
-        """True if 8-bit values are shown as they are."""
+    def keeps(self, dtype: np.dtype[Any]) -> bool:
+        """True if values of that type are shown as they are: of 8 bits."""
         colors = tuple(one.color for one in self.channels)
         whole = all((one.low, one.high) == (0, 255) for one in self.channels)
-        return values.dtype == np.uint8 and whole and self.gamma == 1 and (self._is_plain_grey or colors == _RGB)
+        return dtype == np.uint8 and whole and self.gamma == 1 and (self._is_plain_grey or colors == _RGB)
 
     def _table(self, channel: ShownChannel, dtype: np.dtype[Any]) -> NDArray[np.float32] | None:
         """The brightness of each value of an integer of 8 or 16 bits, by its bits; None for other types."""
@@ -166,6 +163,40 @@ class PixelMapping:
         if values.dtype.kind == "f":
             bright[~np.isfinite(values)] = 0
         return (bright if self.gamma == 1 else bright**self.gamma).astype(np.float32)
+
+
+class ValueHasher:
+    """`PixelMapping.hash_of` a picture, band by band.
+
+    Parameters
+    ----------
+    mapping : PixelMapping
+    dtype : numpy.dtype
+        Of the values.
+    shape : (H, W, C)
+        Of the whole picture.
+    """
+
+    def __init__(self, mapping: PixelMapping, dtype: np.dtype[Any], shape: tuple[int, ...]):
+        self._mapping = mapping
+        self._pixels = PixelHasher((shape[0], shape[1])) if mapping.keeps(dtype) else None
+        channels = [[one.color, one.low, one.high] for one in mapping.channels]
+        about = json.dumps({"channels": channels, "gamma": mapping.gamma}, sort_keys=True)
+        text = f"{DECODER_VERSION}|view|{about}|{dtype.newbyteorder('=')}|{tuple(shape)}|"
+        self._values = hashlib.sha256(text.encode())
+
+    def update(self, values: NDArray[Any]) -> None:
+        """The next (h, W, C) rows."""
+        if self._pixels is not None:
+            self._pixels.update(self._mapping.pixels(values))
+            return
+        rows = max(1, _STRIP // max(1, values.shape[1] * values.shape[2]))
+        for top in range(0, len(values), rows):
+            self._values.update(values[top : top + rows].astype(values.dtype.newbyteorder("<")).tobytes())
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return (self._pixels or self._values).hexdigest()
 
 
 def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from ...errors import ImageUnreadable
+from ..files import MAX_TILE_BYTES
 from .description import Channel, Level, PixelSize, SourceDescription, StackAxis
 from .source import BaseSource, Region, native
 from .units import um_per
@@ -57,6 +59,12 @@ class ZarrSource(BaseSource):
             raise ImageUnreadable(self._name, f"axes {self._axes} of {first.shape}, where y and x must come last")
         if np.dtype(first.dtype).kind not in "buif":
             raise ImageUnreadable(self._name, f"values of type {first.dtype}, which are no brightness")
+        for one in self._arrays:
+            # A chunk is decoded whole, as a tile of a TIFF is: a few bytes may say that it takes gigabytes.
+            size = math.prod(one.chunks) * np.dtype(one.dtype).itemsize
+            if size > MAX_TILE_BYTES:
+                what = f"chunks of {one.chunks}, {size:,} bytes each, more than the limit of {MAX_TILE_BYTES:,}"
+                raise ImageUnreadable(self._name, f"{what}: save it with chunks of 512 x 512")
         for one in self._arrays[1:]:
             if one.ndim != first.ndim or one.shape[:-2] != first.shape[:-2]:
                 raise ImageUnreadable(self._name, "levels with different stacks, or channels")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ...errors import ImageUnreadable
 from ..depth import turned
 from ..files import MAX_FILE_BYTES, MAX_TILE_BYTES
-from .description import Level, SourceDescription, StackAxis
+from .description import MOST_PLANES, Level, SourceDescription, StackAxis
 from .source import BaseSource, Region, native
-from .tiff_metadata import channels_of, pixel_size_of, significant_bits
+from .tiff_metadata import channels_of, ome_planes, pixel_size_of, significant_bits
 
 # Of a damaged file samnb gives the reason once; without a handler, tifffile's own lines would be printed beside it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -45,6 +45,10 @@ class TiffSource(BaseSource):
         self._file = tifffile.TiffFile(file, _multifile=False)
         self._name = name
         try:
+            planes = ome_planes(self._file)
+            if planes > MOST_PLANES:  # tifffile makes a list of them, whatever the file holds
+                what = f"OME-XML of {planes:,} planes, more than the limit of {MOST_PLANES:,}"
+                raise ImageUnreadable(name, f"{what}: split it into files")
             self._series = self._file.series[0]
             self._page: tifffile.TiffPage = self._series.keyframe
             self._check()

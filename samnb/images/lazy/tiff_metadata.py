@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 from xml.etree import ElementTree
 
@@ -27,6 +29,14 @@ def pixel_size_of(file: tifffile.TiffFile, page: tifffile.TiffPage, *, turned: b
     if found is None or not turned:
         return found
     return PixelSize(found.y_um, found.x_um, found.z_um)
+
+
+def ome_planes(file: tifffile.TiffFile) -> int:
+    """The number of planes that the OME-XML states, of all images together; 0 for other files."""
+    return sum(
+        prod(int(size) for axis in "ZCT" if (size := pixels.get(f"Size{axis}", "1")).isdigit())
+        for pixels in _ome_images(file)
+    )
 
 
 def significant_bits(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
@@ -86,13 +96,18 @@ def _imagej_ranges(file: tifffile.TiffFile) -> list[tuple[float, float]]:
 
 def _ome_pixels(file: tifffile.TiffFile) -> Any:
     """The element "Pixels" of the first image in the OME-XML; None for other files."""
+    return next(_ome_images(file), None)
+
+
+def _ome_images(file: tifffile.TiffFile) -> Iterator[Any]:
+    """The elements "Pixels" of the OME-XML."""
     if not file.is_ome or not file.ome_metadata:
-        return None
+        return
     try:
         root = ElementTree.fromstring(file.ome_metadata)
     except ElementTree.ParseError:
-        return None  # tifffile opened the file without it
-    return next((one for one in root.iter() if one.tag.endswith("}Pixels")), None)
+        return  # tifffile opened the file without it
+    yield from (one for one in root.iter() if one.tag.endswith("}Pixels"))
 
 
 def _ome_color(value: str | None) -> str:

@@ -179,3 +179,18 @@ def test_damaged_and_wrong_requests_say_what(tmp_path: Path) -> None:
     file.write_bytes(content[: offset + 100])
     with pytest.raises(ImageUnreadable), open_source(file) as source:
         source.read()
+
+
+@pytest.mark.parametrize("sizes", [(10**9, 1, 1), (1000, 1000, 1000), (2, 10**9, 1)])
+def test_an_ome_tiff_that_states_a_billion_planes_is_refused_before_they_are_listed(
+    tmp_path: Path, sizes: tuple[int, int, int]
+) -> None:
+    z, c, t = sizes
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<Image ID="Image:0"><Pixels BigEndian="false" DimensionOrder="XYZCT" ID="Pixels:0" Type="uint8" '
+        f'SizeX="40" SizeY="30" SizeZ="{z}" SizeC="{c}" SizeT="{t}"><TiffData/></Pixels></Image></OME>'
+    )
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((30, 40), np.uint8), description=xml, metadata=None)
+    with pytest.raises(ImageUnreadable, match=rf"a.ome.tif.*{z * c * t:,} planes.*1,000,000"):
+        open_source(tmp_path / "a.ome.tif")
