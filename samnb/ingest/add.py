@@ -34,7 +34,7 @@ from ..remote_files import is_address
 from .counting import count_duplicates, log_duplicates
 from .reading import Read, read_one, unread_image
 from .report import AddReport, pages_text, shown_text
-from .sources import Address, Item, LeftOut, Rejected, StoredFile, items_of, store_bytes
+from .sources import Address, Item, LeftOut, Rejected, StoredFile, discard_stored, items_of, store_bytes
 from .threads import threads
 from .unread import Reader
 from .views import ViewWriter, save_details
@@ -209,7 +209,7 @@ class _Ingest:
                 block.statuses[item.path] = item.status
             elif isinstance(item, StoredFile):
                 if item.path in self._seen:
-                    _discard_stored(item)  # a source that was read before and was stored again failed to be read
+                    discard_stored(item)  # a source that was read before and was stored again failed to be read
                 block.paths.append(item.path)
                 block.kept.setdefault(item.path, item)
             elif isinstance(item, Rejected):
@@ -406,7 +406,7 @@ class _Ingest:
         kept = block.kept.get(read.path)
         if kept is None:
             return Failure(printable(read.path), printable(read.reason))
-        _discard_stored(kept)
+        discard_stored(kept)
         return Failure(printable(kept.name), printable(read.reason.replace(kept.path, kept.name)))
 
     def _row(self, read: Read) -> ImageRecord | NewImage | None:
@@ -450,15 +450,6 @@ def _stamp_of(block: _Block, path: str) -> FileStat | Exception:
         return FileStat.of(path) if status is None else FileStat.from_status(path, status)
     except (OSError, ImageError) as error:
         return error
-
-
-def _discard_stored(kept: StoredFile) -> None:
-    """Delete a file from the session folder that was just stored and is not needed."""
-    if kept.is_new:
-        path = Path(kept.path)
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir() and not any(path.parent.iterdir()):
-            path.parent.rmdir()
 
 
 def _changed(before: ImageRecord | None, now: ImageRecord) -> bool:

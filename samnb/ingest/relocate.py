@@ -21,7 +21,9 @@ from ..errors import AnyPath, ImageError
 from ..images import content_hash, find_images
 from ..printable import printable
 from ..remote_files import is_address
+from .relocate_views import missing_sources, moved_views
 from .threads import threads
+from .views import save_details
 
 _log = logging.getLogger("samnb.upkeep")
 _STORED = re.compile(rf"[\\/]images[\\/]({STORED_NAME.pattern})$")
@@ -52,6 +54,8 @@ class RelocationReport:
 def relocate(catalog: Catalog, folder: AnyPath) -> RelocationReport:
     """Find files that were moved or renamed, by their bytes, and save where they are now.
 
+    The source of slices and views is found by its name, if it shows the same pixels.
+
     Parameters
     ----------
     catalog : Catalog
@@ -81,8 +85,12 @@ def relocate(catalog: Catalog, folder: AnyPath) -> RelocationReport:
                 "inode": status.st_ino,
             }
             moved[image.id] = replace(image.as_new(), path=str(path), filename=path.name, **stamp)
+    views = missing_sources(images)
+    shown = [image for image in images if image.id in views]
+    moved |= moved_views(shown, views, find_images(folder)) if shown else {}
     found = {image.id: image for image in catalog.renew_images(moved)}
-    still_missing = tuple(image for image in missing if image.id not in found)
+    save_details(catalog, [image for image in found.values() if image.id in views])
+    still_missing = tuple(image for image in (*missing, *shown) if image.id not in found)
     return RelocationReport(str(folder), tuple(found.values()), still_missing)
 
 

@@ -136,6 +136,15 @@ def store_bytes(folder: Path, name: str, content: bytes) -> StoredFile:
     return StoredFile(str(path), shown, True)
 
 
+def discard_stored(kept: StoredFile) -> None:
+    """Delete a file from the session folder that was just stored and is not needed."""
+    if kept.is_new:
+        path = Path(kept.path)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
 # -- inside ----------------------------------------------------------------------------------------
 
 

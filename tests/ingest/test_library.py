@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from alembic import command
 from PIL import Image
 from sqlalchemy import create_engine
@@ -439,3 +440,22 @@ def test_a_change_found_by_a_prewarm_is_read_when_its_folder_is_added(session: S
     session.prewarm(show=False).wait()
     assert session.add(photos, dataset="monday").changed == 1
     assert (session.pixels("a.bmp") == 2).all()
+
+
+def test_relocate_finds_the_moved_source_of_slices_and_not_another_file_of_its_name(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4000, (3, 40, 50), np.uint16)
+    for place in ("before", "after", "other"):
+        (tmp_path / place).mkdir()
+    tifffile.imwrite(tmp_path / "before" / "z.tif", values, imagej=True, metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "other" / "z.tif", values[::-1], imagej=True, metadata={"axes": "ZYX"})
+    with Session(tmp_path / "session") as session:
+        session.add(tmp_path / "before" / "z.tif", stack=True, show=False)
+        (tmp_path / "before" / "z.tif").rename(tmp_path / "after" / "z.tif")
+        stored = set((session.folder / "images").rglob("*.tif*"))
+        # The middle slice is the same in both files; its neighbours are not.
+        assert len(session.relocate(tmp_path / "other").missing) == 3
+        assert set((session.folder / "images").rglob("*.tif*")) == stored
+        report = session.relocate(tmp_path / "after")
+        assert (len(report.found), report.missing) == (3, ())
+        assert session.pixels("z.tif[z=0]").shape == (40, 50, 3)
+        assert [image.filename for image in session.stack_of("z.tif[z=1]")] == [f"z.tif[z={z}]" for z in range(3)]
