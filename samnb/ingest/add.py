@@ -166,7 +166,7 @@ class _Ingest:
     def _find(self, source: Any, items: list[Item]) -> Iterator[Event]:
         found: dict[Item, None] = {}
         reported = time.monotonic()
-        for item in (view for one in items_of(source, self._folder) for view in self._views.of(one)):
+        for item in self._views.of_all(items_of(source, self._folder)):
             if isinstance(item, LeftOut):
                 self._left_out.add(item.path)
                 continue

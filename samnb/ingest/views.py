@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..catalog import Catalog
-from ..errors import ImageError, UnknownName
+from ..errors import ImageError, ReaderMissing, UnknownName
 from ..images.lazy import SourceDescription, View, is_lazy, open_source
 from ..images.lazy.description import MOST_PLANES
 from ..images.lazy.opening import is_zarr
@@ -40,6 +41,30 @@ class ViewWriter:
     stack: Stack = None
     view: View | None = None
     notes: list[str] = field(default_factory=list)
+
+    def of_all(self, items: Iterable[Item]) -> Iterator[Item]:
+        """`of` each item; where stacks are asked for, all DICOM files of a folder are the slices of one."""
+        slices: dict[str, list[str]] = defaultdict(list)
+        for item in items:
+            if self.stack and isinstance(item, str) and item.lower().endswith(".dcm"):
+                slices[os.path.dirname(item)].append(item)
+            else:
+                yield from self.of(item)
+        for folder, files in slices.items():
+            for item in [folder] if self._is_series(folder, files) else files:
+                yield from self.of(item)
+
+    def _is_series(self, folder: str, files: Sequence[str]) -> bool:
+        if len(files) < 2 or len(files) < sum(name.lower().endswith(".dcm") for name in os.listdir(folder)):
+            return False
+        try:
+            with open_source(folder):
+                return True
+        except ReaderMissing:
+            return False  # said of each file
+        except ImageError as error:
+            self.notes.append(f"{printable(os.path.basename(folder))}: added as single pictures ({error})")
+            return False
 
     def of(self, item: Item) -> Iterator[Item]:
         """The item itself, or the view files of the pictures in it."""

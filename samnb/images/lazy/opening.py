@@ -22,6 +22,7 @@ _PACKAGES = {
     "TIFF": ("tifffile", "tifffile", "scientific"),
     "OME-Zarr": ("zarr", "zarr", "scientific"),
     "DICOM": ("pydicom", "pydicom", "dicom"),
+    "DICOM series": ("pydicom", "pydicom", "dicom"),
     "HEIC": ("pillow_heif", "pillow-heif", "heic"),
 }
 
@@ -79,6 +80,8 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
         from .tiff import TiffSource as Source
     elif kind == "DICOM":
         from .dicom import DicomSource as Source  # type: ignore[assignment]
+    elif kind == "DICOM series":
+        from .dicom_series import DicomSeries as Source  # type: ignore[assignment]
     elif kind == "HEIC":
         from .heif import HeifSource as Source  # type: ignore[assignment]
     else:
@@ -108,11 +111,10 @@ def _kind_of(source: AnyPath | bytes) -> str:
         return kind_of_bytes(read_beginning(str(source), 132))
     path = Path(os.path.expanduser(os.fspath(source)))
     if path.is_dir():
-        return "OME-Zarr" if is_zarr(path) else ""
+        return "OME-Zarr" if is_zarr(path) else "DICOM series" if _holds_dicom(path) else ""
     if not path.exists():
         raise ImageNotFound(source, expected="a picture file")
-    with open_file(path) as file:
-        return kind_of_bytes(file.read(132))
+    return kind_of_bytes(_beginning(path))
 
 
 def kind_of_bytes(beginning: bytes) -> str:
@@ -124,6 +126,15 @@ def kind_of_bytes(beginning: bytes) -> str:
     if beginning[4:8] == b"ftyp" and beginning[8:12] in HEIF_BRANDS:
         return "HEIC"
     return ""
+
+
+def _holds_dicom(folder: Path) -> bool:
+    return any(kind_of_bytes(_beginning(file)) == "DICOM" for file in folder.iterdir() if file.is_file())
+
+
+def _beginning(file: Path) -> bytes:
+    with open_file(file) as opened:
+        return opened.read(132)
 
 
 def is_zarr(folder: AnyPath) -> bool:
