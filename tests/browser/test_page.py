@@ -275,6 +275,7 @@ def test_every_control_has_a_name_and_the_status_is_announced(hand):
     # Letters of an icon font are no name.
     assert [each for each in seen if not each[1] or all("\ue000" <= sign <= "\uf8ff" for sign in each[1])] == []
     assert page.locator(".samnb-foot").get_attribute("aria-live") == "polite"
+    assert page.locator(".samnb-annotator .samnb-note").get_attribute("role") == "note"  # advice is no alarm
     page.get_by_title("Rename or recolour").click()
     page.get_by_title("How picture and masks look").click()
 

@@ -597,3 +597,12 @@ def test_buttons_are_large_enough_for_fingers():
     sizes = [int(size) for size in re.findall(r"(?:height|width): (\d+)px", coarse)]
     assert min(sizes) >= 32
     assert ".samnb-button.samnb-plain" in coarse
+
+
+def test_the_brush_s_size_takes_the_place_of_what_is_about_prompts(layout):
+    toolbar = layout._toolbar
+    about_prompts = (toolbar._hover, toolbar._detail, toolbar._on_next)
+    for tool, painting in (("brush", True), ("erase", True), ("prompt", False), ("polygon", False)):
+        layout.show_tool(tool)
+        assert (toolbar._brush_extra.layout.display == "none") is not painting
+        assert all((each.layout.display == "none") is painting for each in about_prompts)

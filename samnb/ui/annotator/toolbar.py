@@ -123,7 +123,11 @@ class Toolbar(ipywidgets.Box):
         what = "A new box, or a click elsewhere, first accepts this mask (O)"
         self._on_next.tooltip = f"{what}: {'on' if on_next else 'off'}"
         style.set_class(self._on_next, "samnb-chosen", on_next)
-        style.show(self._brush_extra, name in ("brush", "erase"))
+        painting = name in ("brush", "erase")
+        style.show(self._brush_extra, painting)
+        # In its place: they are about prompts, and one row on a laptop holds no more.
+        for widget in (self._hover, self._detail, self._on_next):
+            style.show(widget, not painting)
 
     def allow(self, *, undo: bool, redo: bool) -> None:
         """Enable undo and redo."""

@@ -266,7 +266,9 @@ _PANELS = """
 .samnb .samnb-view .widget-dropdown .widget-label { width: auto; }
 .samnb .samnb-button.samnb-eye { width: 20px; margin-left: -6px; }
 .samnb .samnb-merge { width: 112px; }
-.samnb .samnb-attributes { display: flex; flex-flow: row wrap; gap: 4px; align-items: center; overflow: hidden; }
+.samnb .samnb-attributes { display: flex; flex-flow: row wrap; gap: 4px; align-items: center; overflow: hidden;
+  padding: 3px; margin: -3px; }
+.samnb .samnb-attributes input { box-sizing: border-box; min-width: 0; margin: 0; }
 .samnb .samnb-attributes > .samnb-entry { flex: 1 1 100%; }
 .samnb .samnb-attributes > .samnb-entry:hover { background: transparent; }
 .samnb .samnb-attributes > .samnb-button { height: 26px; padding: 0 8px; }
