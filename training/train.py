@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from samnb.models.tiny import fills
 from samnb.models.tiny.answer import Answer, ImageSide
+from samnb.models.tiny.backbone import GIVEN, STAGES, LiteBackbone
 from samnb.models.tiny.crop_pass import windows_of
 from samnb.models.tiny.image_encoder import Pyramid
 from samnb.models.tiny.mask_decoder import MaskDecoder
@@ -50,20 +51,48 @@ CROP_SHARE = 0.5
 CELLS, CELL_WEIGHTS = (32, 40, 48), (0.35, 0.35, 0.3)
 """Sides of the crops in cells."""
 
+FIRST_UPPER = GIVEN[1] + 1
+"""The first stage after the map at stride 8."""
+
+UPPER_WEIGHT = f"upper.stages.{FIRST_UPPER}.0.expand.weight"
+UPPER_RATE = 0.1
+"""Learning rate of the backbone's stages, as a share of the others': they know a lot already."""
+
 LONGEST_STEP = 30.0
 """Seconds that one step may count: a process that was halted was not training."""
 
 
-class LiteNet(nn.Module):
-    """What is trained: the pyramid and the decoder."""
+class UpperStages(nn.Module):
+    """The backbone's stages from stride 16 on: they begin from the map at stride 8, which the cache holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, backbone: LiteBackbone) -> None:
         super().__init__()
-        self.pyramid, self.decoder = Pyramid(), MaskDecoder()
+        self.stages = nn.ModuleDict(
+            {str(number): backbone.stages[number] for number in range(FIRST_UPPER, len(STAGES))}
+        )
+
+    def forward(self, map8: Tensor) -> list[Tensor]:
+        """Map (B, 40, S, S) at stride 8 to the maps at strides 16 and 32."""
+        given, x = [], map8
+        for number, stage in self.stages.items():
+            x = stage(x)
+            if int(number) in GIVEN:
+                given.append(x)
+        return given
+
+
+class LiteNet(nn.Module):
+    """What is trained: the pyramid and the decoder, and with `upper` the backbone's stages from stride 16 on."""
+
+    def __init__(self, upper: UpperStages | None = None) -> None:
+        super().__init__()
+        self.pyramid, self.decoder, self.upper = Pyramid(), MaskDecoder(), upper
 
     def image_side(self, batch: Batch) -> ImageSide:
         """The image side of a batch."""
         maps = [values.contiguous(memory_format=torch.channels_last) for values in batch.maps]
+        if self.upper is not None:
+            maps[2:] = self.upper(maps[1])
         semantic, middle, fine = self.pyramid(maps)
         entry = {"semantic": semantic, "middle": middle, "fine": fine, "colours": batch.colours}
         return self.decoder.image_side(entry)
@@ -153,15 +182,21 @@ class Trainer:
         self.out: Path = arguments.out
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(arguments.seed)
-        self.net = LiteNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.backbone = load_backbone(arguments.backbone)
+        upper = UpperStages(copy.deepcopy(self.backbone)).requires_grad_() if arguments.upper else None
+        self.net = LiteNet(upper).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if arguments.start:
             self._begin_with(arguments.start)
         self.net.to(arguments.device).train()
         self.average = copy.deepcopy(self.net).eval()
-        weights = [p for p in self.net.parameters() if p.ndim > 1]
-        others = [p for p in self.net.parameters() if p.ndim <= 1]
-        groups = [{"params": weights, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
+        upper_weights = [] if upper is None else list(upper.parameters())
+        own = [*self.net.pyramid.parameters(), *self.net.decoder.parameters()]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in own if p.ndim > 1], "weight_decay": 0.03, "share": 1.0},
+            {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0, "share": 1.0},
+        ]
+        if upper_weights:
+            groups.append({"params": upper_weights, "weight_decay": 0.0, "share": UPPER_RATE})
         self.optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98), fused=True)
         self.step, self.seconds = 0, 0.0
         if arguments.resume and (self.out / "checkpoint.pt").exists():
@@ -202,7 +237,7 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """Take one step."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.progress, self.arguments.rate)
+            group["lr"] = group["share"] * learning_rate(self.step, self.progress, self.arguments.rate)
         rng = np.random.default_rng([9, self.arguments.seed, self.step])
         batch = self._next_batch().to(self.arguments.device)
         loss, figures = batch_loss(self.net, batch, rng)
@@ -271,11 +306,15 @@ class Trainer:
     def _begin_with(self, weights: Path) -> None:
         known = load_file(weights)
         state = {
-            name.removeprefix("image_encoder."): value.float()
+            name.removeprefix("image_encoder.").replace("backbone.stages", "upper.stages"): value.float()
             for name, value in known.items()
-            if not name.startswith("image_encoder.backbone.")
         }
         own = self.net.state_dict()
+        known_stage = state.get(UPPER_WEIGHT)
+        if self.net.upper is None and known_stage is not None:
+            published = self.backbone.state_dict()[UPPER_WEIGHT.removeprefix("upper.")]
+            if not torch.equal(known_stage.half(), published.half()):
+                raise SystemExit(f"{weights}: its backbone was trained along; give --upper, too.")
         fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
         self.net.load_state_dict(fitting, strict=False)
         print(json.dumps({"start": str(weights), "tensors": len(fitting), "of": len(own)}), flush=True)
@@ -283,7 +322,10 @@ class Trainer:
 
 def export(backbone: nn.Module, net: LiteNet, path: Path, metadata: dict[str, str]) -> None:
     """Write weights as safetensors: matrices and the backbone in float16, other vectors as they are."""
-    named: dict[str, Any] = {f"image_encoder.backbone.{name}": value for name, value in backbone.state_dict().items()}
+    learned = {} if net.upper is None else net.upper.state_dict()
+    named: dict[str, Any] = {
+        f"image_encoder.backbone.{name}": learned.get(name, value) for name, value in backbone.state_dict().items()
+    }
     named |= {f"image_encoder.pyramid.{name}": value for name, value in net.pyramid.state_dict().items()}
     named |= {f"decoder.{name}": value for name, value in net.decoder.state_dict().items()}
     tensors = {}
@@ -311,6 +353,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--report", type=int, default=50, help="steps between two lines of figures")
     parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="weights to begin with")
+    parser.add_argument("--upper", action="store_true", help="train the backbone from stride 16 on, too")
     parser.add_argument("--no-real", action="store_true", help="rendered scenes only")
     parser.add_argument("--device", default="cpu", help="cuda for a GPU; then more images, objects and workers")
     parser.add_argument("--images", type=int, default=3, help="pictures in a step")

@@ -118,7 +118,8 @@ def test_what_lies_outside_a_crop_counts_as_missed() -> None:
 
 def test_a_short_training_is_taken_up_again(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(train, "load_backbone", lambda path: LiteBackbone().eval())
+    published = LiteBackbone().eval()
+    monkeypatch.setattr(train, "load_backbone", lambda path: published)
     monkeypatch.setattr(train, "SECOND_ROUND_SHARE", 1.0)
     monkeypatch.setattr(train, "CELLS", (16, 16, 16))
     given = ["--cache", str(cache), "--backbone", "-", "--out", str(tmp_path), "--report", "1"]
@@ -135,6 +136,37 @@ def test_a_short_training_is_taken_up_again(cache: Path, tmp_path: Path, monkeyp
     begun = train.Trainer(train.parse([*given[:5], str(tmp_path / "b"), "--start", str(tmp_path / "tiny.safetensors")]))
     assert torch.allclose(begun.net.decoder.masks.weight, first.average.decoder.masks.weight, atol=1e-3)
     assert "best" in (tmp_path / "progress.jsonl").read_text()
+
+
+def test_the_backbone_is_trained_along_from_stride_16_on(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    published = LiteBackbone().eval()
+    published.load_state_dict({name: value.half().float() for name, value in published.state_dict().items()})
+    monkeypatch.setattr(train, "load_backbone", lambda path: published)
+    monkeypatch.setattr(train, "UPPER_RATE", 50.0)  # of a rate that has just begun to rise
+    monkeypatch.setattr(train, "CELLS", (16, 16, 16))
+    given = ["--cache", str(cache), "--backbone", "-", "--out", str(tmp_path), "--upper"]
+    trainer = train.Trainer(train.parse([*given, "--steps", "4"]))
+    trainer.samples = LiteSamples(cache, 0, images=1, objects=2)
+    trainer.run()
+    file = tmp_path / "tiny.safetensors"
+    tensors, before = load_file(file), published.state_dict()
+    stages = {int(name.split(".")[3]) for name in tensors if ".backbone.stages." in name}
+    moved = {
+        stage
+        for stage in stages
+        for name, value in tensors.items()
+        if f".backbone.stages.{stage}." in name
+        and not torch.equal(value.float(), before[name.removeprefix("image_encoder.backbone.")])
+    }
+    assert (stages, moved) == (set(range(7)), {3, 4, 5, 6})
+    begun = train.Trainer(train.parse([*given[:5], str(tmp_path / "b"), "--upper", "--start", str(file)]))
+    own = begun.net.state_dict()[train.UPPER_WEIGHT]
+    assert torch.equal(own, tensors[f"image_encoder.backbone.{train.UPPER_WEIGHT.removeprefix('upper.')}"].float())
+    with pytest.raises(SystemExit, match="give --upper"):
+        train.Trainer(train.parse([*given[:5], str(tmp_path / "c"), "--start", str(file)]))
 
 
 def test_the_rate_warms_up_stays_and_falls() -> None:
