@@ -94,13 +94,11 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     device : str
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision : str
-        Number format in which images are encoded: "float32", "float16", "bfloat16". "auto": float16 on cuda, else
-        float32, or bfloat16 where a check finds it faster with the same masks (ViT-B, L and H; once, a few encodes).
+        Of encoding: "float32", "float16", "bfloat16", or "auto", which may check this machine once: docs/models.md.
     database_url : str, optional
         SQLAlchemy URL of the catalog; None: "catalog.db" in the folder, or the DATABASE_URL variable.
     cache : EmbeddingCache or dict, optional
-        Your own store, or options of `samnb.EmbeddingCache` for the session's store: dtype, memory_bytes,
-        disk_bytes, remote, …
+        Your own store, or options of `samnb.EmbeddingCache` for the session's: dtype, memory_bytes, remote, …
 
     Attributes
     ----------
