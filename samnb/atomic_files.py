@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -31,6 +31,8 @@ __all__ = [
     "staging_path",
     "sync",
     "write_atomic",
+    "write_pieces",
+    "write_with",
 ]
 
 _log = logging.getLogger("samnb.upkeep")
@@ -57,9 +59,31 @@ def write_atomic(path: Path, content: bytes) -> Path:
     >>> write_atomic(Path(tempfile.mkdtemp()) / "new" / "a.txt", b"whole").read_bytes()
     b'whole'
     """
+    return write_with(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> Path:
+    """`write_atomic` of content that comes in pieces, which are never in memory together."""
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            file.writelines(pieces)
+
+    return write_with(path, write)
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> Path:
+    """`write_atomic` of what a function writes into the file whose path it gets.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> write_with(Path(tempfile.mkdtemp()) / "a.txt", lambda file: file.write_text("whole")).read_bytes()
+    b'whole'
+    """
     make_folder(path.parent)
     with staging_path(path.parent) as temporary:
-        temporary.write_bytes(content)
+        write(temporary)
         publish(temporary, path)
     return path
 

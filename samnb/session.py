@@ -23,6 +23,7 @@ from .annotations.stacks import StackMethods
 from .atomic_files import file_in_the_way
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
+from .catalog.database_file import catalog_url
 from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
 from .duplicates.near import THRESHOLD
 from .duplicates.service import DeduplicationReport, DuplicateService
@@ -36,8 +37,10 @@ from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
 from .errors import SessionReadOnly, UnknownOption
 from .evaluation.evaluate import evaluate_annotations
+from .evaluation.on_workers import simulate_on
 from .exchange.export import ExportReport, export
 from .exchange.importing import import_job
+from .exchange.items import with_others
 from .exchange.report import ImportReport
 from .images.lazy import View
 from .ingest.add import Hashing, IngestJob
@@ -61,7 +64,6 @@ from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, ImageRef
 from .replay.recipe import Recipe
 from .replay.replay import Replayer
 from .replay.report import ReplayReport
-from .settings import setting
 from .status import Status
 from .templates import Template
 from .templates.evaluation import LabelledImage
@@ -188,11 +190,10 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         Parameters
         ----------
         source : path, glob, address, manifest, zip file, PIL image, array, bytes, or a list of these
-            Folders are searched recursively; zip files in them are left out. An address (``s3://bucket/*.jpg``,
-            ``https://…``) is kept as it is; a manifest (``.csv``, ``.parquet``, ``.txt``) lists paths or addresses: see
-            docs/many-machines.md. Images and arrays from memory are saved in the session folder with all their values
-            (floats of colour with 16 bits), pictures in zip files and bytes unchanged. Bytes may have a name:
-            ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or the value of an ipywidgets ``FileUpload``.
+            Folders are searched recursively, without zip files. Addresses (``s3://lab/*.jpg``, ``https://…``) and
+            manifests (``.csv``, ``.parquet``, ``.txt``) are in docs/many-machines.md. What comes from memory is kept in
+            the session folder with all its values (floats of colour with 16 bits), zipped pictures and bytes unchanged.
+            Bytes may be ``(name, bytes)``, ``{name: bytes, ...}``, an open file, or of an ipywidgets ``FileUpload``.
         dataset : str
         stack : bool, str or sequence of str, optional
             Of files with several pictures: the axes, such as "z", "t" or "page", of which every picture becomes an
@@ -519,13 +520,9 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
             Show a progress widget (a tqdm bar outside a notebook).
         """
         records = self._library.files(dataset, images)
-        encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        plain, chosen = self._split(records, region=region, tiles=tiles, near=near)
-        workers = executor if on is None else on
-        work = partial(prewarm_all, chosen, encoder=self._encoder, on=workers, left_out=left_out)
-        total = len(plain) * len(encoders) + len(chosen)
-        tasks = partial(self._tasks, encoders, plain, on=workers)
-        job = Job("prewarm", lambda control: work(tasks(control=control), control=control), total=total)
+        which: Any = {"region": region, "tiles": tiles, "near": near}
+        work, total = self._prewarming(records, features, executor if on is None else on, **which)
+        job = Job("prewarm", work, total=total)
         by_name = {record.filename: record for record in records}
         job.subscribe(lambda event: self._prefetcher.notify(by_name.get(event.filename)))
         return _shown(job, show)
@@ -533,7 +530,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     def sync(self) -> int:
         """Read the listing of the store, with its remote tiers, into the catalog; the number of images it has.
 
-        After workers without this catalog have encoded. Takes a request for every thousand embeddings of a bucket.
+        After workers without this catalog have encoded. A bucket takes a request for every thousand embeddings.
 
         Raises
         ------
@@ -552,11 +549,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         executor: Executor | None = None,
     ) -> Iterator[Event]:
         """The same as `prewarm`, in this thread: an iterator of its events."""
-        encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        plain, chosen = self._split(self._library.files(dataset, images))
-        workers = executor if on is None else on
-        work = partial(prewarm_all, chosen, encoder=self._encoder, on=workers, left_out=left_out)
-        return work(self._tasks(encoders, plain), control=JobControl())
+        records = self._library.files(dataset, images)
+        return self._prewarming(records, features, executor if on is None else on)[0](JobControl())
 
     # -- prompts and annotations -------------------------------------------------------------------
 
@@ -1238,8 +1232,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         NothingToMeasure
             No such images.
         """
-        options: Any = {"dataset": dataset, "images": images, "min_iou": min_iou, "on_examples": on_examples}
-        return self._templates.evaluate(template, **options)
+        which: Any = {"dataset": dataset, "images": images, "min_iou": min_iou}
+        return self._templates.evaluate(template, on_examples=on_examples, **which)
 
     def sweep(
         self,
@@ -1295,7 +1289,6 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         path : path
             A file, or a folder. It is written completely, or not at all.
         dataset : str, optional
-            None: all images.
         proposals : iterable of Proposal
             These as well, under the category "proposal"; not for a recipe.
         **options
@@ -1308,17 +1301,16 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         StoreError
             The place cannot be written.
         """
-        found: Any = {"images": self.images(dataset), "annotations": self.catalog.annotations(dataset=dataset)}
+        offered = as_annotations(proposals, after=self.catalog.last_annotation_id())
+        found: Any = {"images": self.images(dataset), "annotations": with_others(self.catalog.shown_on, offered)}
         found |= {"categories": self.categories(), "exporters": {"recipe": self._replayer.export}}
         colors = {record.name: record.color for record in self.category_records() if record.color}
         found |= {"attributes": self.attributes(), "colors": colors}
         if format != "recipe":
             found["details"] = export_details(self.catalog, found["images"])
-        if offered := as_annotations(proposals, after=found["annotations"]):
-            if format == "recipe":
-                raise UnknownOption("export('recipe')", ["proposals"], ["dataset"])
-            found["annotations"] = [*found["annotations"], *offered]
-            found["categories"] = [*found["categories"], OFFERED]
+        if offered and format == "recipe":
+            raise UnknownOption("export('recipe')", ["proposals"], ["dataset"])
+        found["categories"] += [OFFERED] if offered else []
         return export(format, path, **found, **options)
 
     def import_(
@@ -1408,18 +1400,21 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         baselines: Sequence[str] = (),
         limit: int | None = None,
         seed: int = 0,
+        on: Any = None,
         on_case: Callable[[Case], object] | None = None,
     ) -> ModelReport:
         """Evaluate the session's model on these pictures, by simulated clicks on objects annotated by hand.
 
-        Embeddings come from the cache; missing ones are computed. For the parameters, and what is raised, see
-        `samnb.evaluation.evaluate.evaluate_annotations`.
+        Embeddings come from the cache; missing ones are computed. `on` names workers, as in `prewarm`; `on_case` is not
+        called then. For the other parameters, and errors, see `samnb.evaluation.evaluate.evaluate_annotations`.
         """
         chosen = self.annotations(category=category, dataset=dataset)
         by_hand = [annotation.record for annotation in chosen if annotation.source == BY_HAND]
         source: Any = {"name": self.name, "pixels": self.pixels, "embedding": self.embedding}
-        options: Any = {"max_clicks": max_clicks, "baselines": baselines, "limit": limit, "seed": seed}
-        return evaluate_annotations(by_hand, self.model, **source, **options, on_case=on_case)
+        how: Any = {"max_clicks": max_clicks, "baselines": baselines}
+        elsewhere = None if on is None else simulate_on(on, self._encoder, self.image, **how)
+        how |= {"limit": limit, "seed": seed, "on_case": on_case, "elsewhere": elsewhere}
+        return evaluate_annotations(by_hand, self.model, **source, **how)
 
     def status(self) -> Status:
         """A summary of the session; the numbers of the cache are read from the store now."""
@@ -1470,11 +1465,19 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         tiles = [tile for record in large for tile in chosen_tiles(self._encoder, record, **which)]
         return [record for record in records if record.id not in ids], tiles
 
-    def _tasks(
-        self, encoders: Sequence[Encoder], records: Sequence[ImageRecord], **how: Any
-    ) -> list[tuple[Encoder, TaskList]]:
-        images = self._library.with_hashes(records, **how)
-        return [(encoder, TaskList(encoder, images)) for encoder in encoders]
+    def _prewarming(
+        self, records: Sequence[ImageRecord], features: Iterable[str] | None, on: Any, **which: Any
+    ) -> tuple[Callable[[JobControl], Iterator[Event]], int]:
+        """The work of a prewarm, and the number of its embeddings."""
+        encoders, left_out = self._others.chosen(features, self._templates.other_models)
+        plain, chosen = self._split(records, **which)
+
+        def work(control: JobControl) -> Iterator[Event]:
+            images = self._library.with_hashes(plain, on=on, control=control)
+            tasks = [(encoder, TaskList(encoder, images)) for encoder in encoders]
+            return prewarm_all(chosen, tasks, encoder=self._encoder, control=control, on=on, left_out=left_out)
+
+        return work, len(plain) * len(encoders) + len(chosen)
 
 
 def session_folder(folder: str | Path | None) -> Path:
@@ -1482,11 +1485,6 @@ def session_folder(folder: str | Path | None) -> Path:
     if folder is None:
         return Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "default"
     return Path(os.path.abspath(Path(folder).expanduser()))  # without "..": else its pictures would not be below it
-
-
-def catalog_url(folder: Path, url: str | None) -> str | Path:
-    """Path or URL of the catalog: the argument, DATABASE_URL, or a file in the session folder."""
-    return url or setting("DATABASE_URL") or folder / "catalog.db"
 
 
 def _shown(job: AnyJob, show: bool) -> AnyJob:

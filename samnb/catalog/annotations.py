@@ -70,6 +70,16 @@ class AnnotationCatalog:
                     found[record.image_id].append(record)
         return found
 
+    def shown_on(self, image_ids: Collection[str]) -> dict[str, list[AnnotationRecord]]:
+        """As `annotations_on`, without rejected ones."""
+        found = self.annotations_on(image_ids)
+        return {image_id: [one for one in there if one.review != REJECTED] for image_id, there in found.items()}
+
+    def last_annotation_id(self) -> int:
+        """The highest id of an annotation; 0 without any."""
+        with self._database.read() as connection:
+            return connection.scalar(select(func.max(annotation_table.c.id))) or 0
+
     def annotation(self, id: int) -> AnnotationRecord:
         """The annotation with that id, in any review state.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..atomic_files import another_users, cannot_write, file_in_the_way
 from ..errors import SessionReadOnly, StoreError
+from ..settings import setting
 
 
 def check_folder(path: Path, shown: str) -> None:
@@ -32,3 +33,8 @@ def make_file(path: Path, shown: str) -> None:
         pass  # the rule, and another process may just have made it
     except OSError as error:
         raise cannot_write(Path(shown), path, error) from error
+
+
+def catalog_url(folder: Path, url: str | None) -> str | Path:
+    """Path or URL of the catalog: the argument, DATABASE_URL, or a file in the session folder."""
+    return url or setting("DATABASE_URL") or folder / "catalog.db"

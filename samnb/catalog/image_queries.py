@@ -52,6 +52,12 @@ def dataset_records(connection: Connection, *wanted: Any) -> list[DatasetRecord]
     return [DatasetRecord(*row) for row in connection.execute(query)]
 
 
+def dataset_ids(connection: Connection) -> list[str]:
+    """The ids of all datasets, the oldest first."""
+    query = select(dataset_table.c.id).order_by(dataset_table.c.created_at, dataset_table.c.name)
+    return list(connection.scalars(query))
+
+
 def find_dataset(connection: Connection, name: str) -> DatasetRecord:
     """The dataset of that name, or `UnknownName`."""
     found = dataset_records(connection, dataset_table.c.name == name)

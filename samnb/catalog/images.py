@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
 from ..errors import AnyPath, NameTaken, UnknownName
 from ..records import UNREAD, DatasetRecord, ImageRecord, NewImage, RemovalReport
@@ -17,6 +17,7 @@ from .image_queries import (
     checked_image_ids,
     count_cached,
     dataset_id_of,
+    dataset_ids,
     dataset_records,
     file_names_near,
     find_dataset,
@@ -138,12 +139,31 @@ class ImageCatalog:
         start, count : int
             Position of the first one, from 0, and their largest number.
         """
+        if not start and count is None:
+            return list(self.iter_images(dataset=dataset))
         page: Any = {"offset": start or None, "limit": count}
         with self._database.read() as connection:
             if dataset is None:
                 return image_records(connection, **page)
             here = image_table.c.dataset_id == dataset_id_of(connection, dataset)
             return image_records(connection, here, order=[image_table.c.position], **page)
+
+    def iter_images(self, *, dataset: str | None = None) -> Iterator[ImageRecord]:
+        """The images of `images`, `PIECE` at a time; no transaction stays open between two pieces."""
+        with self._database.read() as connection:
+            wanted = dataset_ids(connection) if dataset is None else [dataset_id_of(connection, dataset)]
+        return (record for dataset_id in wanted for record in self._of_dataset(dataset_id))
+
+    def _of_dataset(self, dataset_id: str) -> Iterator[ImageRecord]:
+        place, here = (image_table.c.position, image_table.c.id), image_table.c.dataset_id == dataset_id
+        beyond: list[Any] = []
+        while True:
+            with self._database.read() as connection:
+                piece = image_records(connection, here, *beyond, order=place, limit=PIECE)
+            yield from piece
+            if len(piece) < PIECE:
+                return
+            beyond = [tuple_(*place) > (piece[-1].position, piece[-1].id)]
 
     def image(self, ref: AnyPath) -> ImageRecord:
         """One image by its id, name, path or hash.

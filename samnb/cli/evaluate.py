@@ -33,6 +33,7 @@ def add_evaluate_command(commands: Any, open_session: OpenSession) -> argparse.A
     parser.add_argument("--max-clicks", type=int, default=20, metavar="N", help="the cap for one object (default: 20)")
     parser.add_argument("--limit", type=int, metavar="N", help="at most so many objects, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--on", metavar="ADDRESS", help="of a SESSION: the workers of the Dask scheduler there do it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, also those of each object")
     parser.set_defaults(run=lambda arguments: _evaluate(arguments, open_session), wrong_usage=parser.error)
     return parser
@@ -79,6 +80,7 @@ def _of_session(
             baselines=_baselines(arguments.baselines),
             limit=arguments.limit,
             seed=arguments.seed,
+            on=arguments.on,
             on_case=on_case,
         )
 

@@ -1,4 +1,4 @@
-"""`samnb prewarm`, `apply` and `review`: many images in a terminal, in an array job, or on a cluster."""
+"""`samnb prewarm`, `apply`, `review` and `sync`: many images in a terminal, in an array job, or on a cluster."""
 
 from __future__ import annotations
 
@@ -37,10 +37,12 @@ def add_many_commands(commands: Any, open_session: OpenSession) -> tuple[argpars
     add_many_options(apply)
     review.add_argument("--template", metavar="NAME", help="only those of this one")
     review.add_argument("--json", action="store_true", help="print JSON")
+    sync = commands.add_parser("sync", help="read the listing of the store into the catalog, after others have encoded")
+    sync.set_defaults(run=lambda arguments: _sync(arguments, open_session))
     prewarm.set_defaults(run=lambda arguments: _prewarm(arguments, open_session))
     apply.set_defaults(run=lambda arguments: run_apply(arguments, open_session))
     review.set_defaults(run=lambda arguments: _review(arguments, open_session))
-    return prewarm, apply, review
+    return prewarm, apply, review, sync
 
 
 def add_many_options(command: argparse.ArgumentParser) -> None:
@@ -69,14 +71,18 @@ def _prewarm(arguments: argparse.Namespace, open_session: OpenSession) -> int:
     return _run(arguments, open_session, "prewarm", begin)
 
 
+def _sync(arguments: argparse.Namespace, open_session: OpenSession) -> None:
+    with open_session(arguments) as session:
+        say(f"{session.sync():,} images have their embedding in the store")
+
+
 def _run(arguments: argparse.Namespace, open_session: OpenSession, name: str, begin: Callable[..., Job]) -> int:
     started = time.monotonic()
     with open_session(arguments) as session:
         chosen: dict[str, Any] = {"dataset": arguments.dataset}
         if arguments.shard is not None:
-            chosen = {
-                "images": [one for one in session.images(arguments.dataset) if arguments.shard.has(one.pixel_hash)]
-            }
+            images = session.catalog.iter_images(dataset=arguments.dataset)
+            chosen = {"images": [one for one in images if arguments.shard.has(one.pixel_hash)]}
         last = finished(begin(session, **chosen, on=arguments.on))
     if arguments.shard is None:
         say(summary_text(last))

@@ -23,12 +23,12 @@ def add_session_commands(commands: Any) -> None:
     """Add the commands that open a session to the sub-commands of a parser."""
     inspect = add_inspect_commands(commands, _opened)
     add = commands.add_parser("add", help="add pictures")
-    prewarm, apply, review = add_many_commands(commands, _opened)
+    prewarm, apply, review, sync = add_many_commands(commands, _opened)
     templates = add_template_commands(commands, _opened)
     export = commands.add_parser("export", help="write annotations for other tools")
     take = commands.add_parser("import", help="take annotations from files of other tools")
     evaluate, find = add_evaluate_command(commands, _opened), add_find_command(commands, _opened)
-    for command in (*inspect, add, prewarm, apply, review, *templates, export, take, evaluate, find):
+    for command in (*inspect, add, prewarm, apply, review, sync, *templates, export, take, evaluate, find):
         command.add_argument(
             "session", type=Path, help="the session folder", nargs="?" if command is evaluate else None
         )
@@ -36,7 +36,9 @@ def add_session_commands(commands: Any) -> None:
         command.add_argument("--checkpoint", type=Path)
         command.add_argument("--device", default="auto")
     find.add_argument("phrase", nargs="?", metavar="PHRASE", help='such as "yellow taxi"')
-    add.add_argument("sources", nargs="+", help="files, folders, globs, zip files")
+    add.add_argument("sources", nargs="+", help="files, folders, globs, zip files, addresses such as s3://…, manifests")
+    add.add_argument("--hash", choices=("now", "later"), default="now", help="later: read the pictures when needed")
+    add.add_argument("--on", metavar="ADDRESS", help="the workers of the Dask scheduler there read them")
     add.add_argument("--stack", metavar="AXES", help='slices become images: "all", or axes such as "z" or "t,z"')
     apply.add_argument("template", metavar="TEMPLATE", help="the name of a saved template")
     add_template_arguments(templates)
@@ -80,7 +82,8 @@ def _add(arguments: argparse.Namespace) -> int:
         axes = (arguments.stack or "").split(",")
         stack = None if axes == [""] else True if axes == ["all"] else axes
         try:
-            report = session.add(source, dataset=arguments.dataset, stack=stack)
+            options: Any = {"stack": stack, "hash": arguments.hash, "on": arguments.on}
+            report = session.add(source, dataset=arguments.dataset, **options)
         except KeyboardInterrupt as stopped:
             say(f"\n{stopped}" if str(stopped) else "\nBroken off; what was written is kept.", error=True)
             return 130

@@ -284,12 +284,6 @@ class Encoder:
         """Inside the block, a prewarm of this process encodes only what this caller waits for."""
         return self.waiting.held()
 
-    def record_cached(self, task: EncodeTask) -> None:
-        """Record in the catalog that the store holds the task's embedding. Raises `StoreError` if it does not."""
-        if task.key not in self.cache:
-            raise StoreError(not_kept(task, self.cache))
-        self._note_cached(task)
-
     def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
         """Keys of the tasks whose embeddings the store has now; the catalog records all of them at once.
 

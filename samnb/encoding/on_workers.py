@@ -33,6 +33,7 @@ from .tasks import EncodeTask
 LOOKED_UP = 500
 """Images whose embeddings are looked up at once, before they are given to a worker."""
 
+_WAIT = 0.1  # seconds between two looks at whether another call has finished an image
 _REMOTE_THREADS = 16
 _UNPUBLISHED = 64 << 20  # bytes that may wait to be written to a remote tier
 _REMOTE_PATIENCE = 60.0  # seconds in which a remote tier that does not answer may come back
@@ -129,9 +130,6 @@ class _WorkerEncoder(Encoder):
 
     def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
         return {task.key for task in tasks if task.key in self.cache}
-
-    def record_cached(self, task: EncodeTask) -> None:
-        pass
 
     def forget_file(self, path: str) -> None:
         pass
@@ -286,6 +284,7 @@ class _Claims:
         yield from self._look_up(block, later)
         while later:
             yield None
+            time.sleep(_WAIT)
             with _claiming:
                 waiting = _in_hand.get(self._encoder.cache, set())
                 ready = [pair for pair in later if pair[1].key not in waiting]

@@ -16,12 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import ImageChanged, ModelError
+from ..errors import ImageChanged, ModelError, StoreError
 from ..images.memory import keep_freed_memory, return_freed_memory
 from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
@@ -29,7 +29,7 @@ from ..models.devices import on_threads
 from ..prompts import Embedding
 from ..settings import setting
 from .autotune import MIN_IMAGES_TO_TUNE, AutoTuner, BatchSizeSearch, ResizableSemaphore, ThreadCountTrial, TuningResult
-from .encoder import Encoder
+from .encoder import Encoder, not_kept
 from .storage_check import check_refusal, check_stored
 from .tasks import EncodeTask, checked_picture, prepared_picture
 
@@ -38,6 +38,9 @@ MAX_READERS, MAX_READERS_GPU = 8, 16
 _BYTES_PER_PIXEL = 8  # while it is read: four in Pillow, and four more where the picture is turned upright
 _UNKNOWN_PIXELS = 12_000_000
 _POLL_SECONDS = 0.1  # between two checks for what sends no notification: a pause, a cancel
+_RECORDED, _RECORD_EVERY = 64, 0.02
+"""Images that the catalog is told of at once, and seconds that the first of them waits: a transaction takes longer than
+many a small image."""
 _LOCK_PATIENCE = 0.25  # seconds an image may wait for its lock before later ones are encoded first
 
 State = Literal["waiting", "reading", "ready", "encoding", "publishing", "withdrawing", "withdrawn", "finished"]
@@ -108,7 +111,7 @@ class Pipeline:
         self._clock: Callable[[], float] = time.perf_counter
         self._changed = threading.Condition()
         self._slots: deque[_Slot] = deque()
-        self._recording = threading.Lock()
+        self._held: set[str] = set()
         self._encoder_thread: threading.Thread | None = None
         self._stopped = self._warm = False
         self._failure: BaseException | None = None
@@ -126,29 +129,47 @@ class Pipeline:
 
     def events(self) -> Generator[Event]:
         """One event for each task, in their order; after a cancel only for finished ones."""
-        held = self._encoder.find_cached(self._tasks)
+        self._held = self._encoder.find_cached(self._tasks)
         waiting = deque(enumerate(self._tasks, start=1))
+        done: list[_Slot] = []
+        recorded = time.monotonic()
         try:
-            while waiting or self._slots:
+            while waiting or self._slots or done:
                 seen = self._version
-                self._start_more(waiting, held)
-                if self._slots and self._slots[0].event is not None:
-                    event = self._slots.popleft().event
-                    assert event is not None
-                    yield event
-                elif self._control.cancelled:
+                self._start_more(waiting)
+                while self._slots and self._slots[0].event is not None:
+                    done.append(self._slots.popleft())
+                if done and (len(done) >= _RECORDED or time.monotonic() - recorded >= _RECORD_EVERY):
+                    now, done = done, []
+                    yield from self._recorded(now)
+                    recorded = time.monotonic()
+                elif self._control.cancelled and not done:
                     if not self._drop_withdrawn():
                         return
                 else:
                     with self._changed:
                         if self._version == seen:
-                            self._changed.wait(_POLL_SECONDS)
+                            self._changed.wait(_RECORD_EVERY if done else _POLL_SECONDS)
         finally:
             self._stop()
+            # Events that nobody takes any more; what is in the store is in the catalog nevertheless.
+            self._recorded([*done, *(slot for slot in self._slots if slot.event is not None)])
+
+    def _recorded(self, slots: Sequence[_Slot]) -> list[Event]:
+        """The events of finished images, once the catalog says what the store has of them: in one transaction."""
+        ended = [slot for slot in slots if slot.event is not None and slot.event.status != "failed"]
+        fresh = [slot for slot in ended if slot.task.key not in self._held]
+        held = self._encoder.find_cached([slot.task for slot in fresh]) if fresh else set()
+        self._held |= held
+        for slot in fresh:
+            if slot.task.key not in held and slot.event is not None:
+                error = StoreError(not_kept(slot.task, self._encoder.cache))
+                slot.event = replace(slot.event, status="failed", details=reason_of(error))
+        return [slot.event for slot in slots if slot.event is not None]
 
     # -- the caller's thread
 
-    def _start_more(self, waiting: deque[tuple[int, EncodeTask]], held: set[str]) -> None:
+    def _start_more(self, waiting: deque[tuple[int, EncodeTask]]) -> None:
         if self._is_blocked():
             return
         with self._changed:
@@ -166,8 +187,6 @@ class Pipeline:
                     return
                 waiting.popleft()
                 self._slots.append(slot)
-                if there and task.key not in held:
-                    self._record_cached(task)
             except Exception as error:
                 # Any failure is of this image alone; its event reports it.
                 if slot not in self._slots:
@@ -225,7 +244,6 @@ class Pipeline:
                 raise _Withdrawn
             slot.since = time.perf_counter()
             _, hit = cache.get_or_compute(task.key, lambda: self._compute(slot), about=task.metadata)
-            self._record_cached(task)
             slot.seconds += time.perf_counter() - slot.since
         except _Withdrawn:
             with self._changed:
@@ -264,10 +282,6 @@ class Pipeline:
         assert embedding is not None
         slot.since = time.perf_counter()
         return slot.task.at_full_size(check_stored(model, embedding, dtype))
-
-    def _record_cached(self, task: EncodeTask) -> None:
-        with self._recording:  # a SQLite catalog has one writer at a time, and others would poll
-            self._encoder.record_cached(task)
 
     def _finish(self, slot: _Slot, *, hit: bool = False, error: Exception | None = None) -> None:
         place: dict[str, Any] = {"index": slot.index, "total": len(self._tasks), "filename": slot.task.filename}

@@ -67,6 +67,8 @@ class CaseSource:
         The name in messages: a file, an annotation.
     read_pixels, read_mask : callable
         Without arguments, giving (H, W, 3) uint8 and (H, W) bool; raise a `SamnbError` where they cannot be read.
+    annotation : AnnotationRecord, optional
+        Of which it is made.
     """
 
     image: str
@@ -76,6 +78,7 @@ class CaseSource:
     category: str = ""
     group: str = ""
     id: str = ""
+    annotation: AnnotationRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def annotated_cases(annotations: Iterable[AnnotationRecord], pixels_of: Callable
                 category=found.category,
                 group=found.category,
                 id=found.image_id,
+                annotation=found,
             )
             for together in of_image.values()
             for found in together

@@ -26,6 +26,7 @@ from .metrics import CaseResult
 from .report import ModelReport
 
 Embed = Callable[[Case], tuple[Embedding, bool]]
+Elsewhere = Callable[[Sequence[AnnotationRecord], "Sequence[ClickSimulation]"], None]
 First = Callable[[NDArray[np.bool_]], Point]
 
 _ALWAYS = 5
@@ -95,12 +96,39 @@ def evaluate(
     >>> report.overall.iou_1 > 0.9, report.overall.noc_90
     (True, 1.0)
     """
+    simulations = simulate(
+        model,
+        cases,
+        baselines=baselines,
+        max_clicks=max_clicks,
+        baseline_clicks=baseline_clicks,
+        multimask=multimask,
+        embed=embed,
+        first=first,
+        on_case=on_case,
+    )
+    return reported(simulations, seed)
+
+
+def simulate(
+    model: Model,
+    cases: Iterable[Case | Failure],
+    *,
+    baselines: Sequence[Model] = (),
+    max_clicks: int = 20,
+    baseline_clicks: int | None = None,
+    multimask: bool = True,
+    embed: Embed | None = None,
+    first: First = first_click,
+    on_case: Callable[[Case], object] | None = None,
+) -> list[ClickSimulation]:
+    """The clicks of `evaluate`, of the model and then of each baseline, without the report."""
     check_draws(model)
     for clicks in (max_clicks, max_clicks if baseline_clicks is None else baseline_clicks):
         if clicks < 1:
             raise PromptError(f"max_clicks: expected at least 1; got {clicks}.")
-    simulations = [_ClickSimulation(model, max_clicks, multimask, embed)]
-    simulations += [_ClickSimulation(other, baseline_clicks or max_clicks, multimask, None) for other in baselines]
+    simulations = [ClickSimulation(model, max_clicks, multimask, embed)]
+    simulations += [ClickSimulation(other, baseline_clicks or max_clicks, multimask, None) for other in baselines]
     for case in cases:
         if isinstance(case, Failure):
             simulations[0].failed.append(case)
@@ -110,6 +138,11 @@ def evaluate(
             simulation.run(case, click)
         if on_case is not None:
             on_case(case)
+    return simulations
+
+
+def reported(simulations: Sequence[ClickSimulation], seed: int) -> ModelReport:
+    """The report of what `simulate` returned."""
     report, *others = (simulation.report(seed) for simulation in simulations)
     return report.with_baselines(others)
 
@@ -126,6 +159,7 @@ def evaluate_annotations(
     limit: int | None = None,
     seed: int = 0,
     on_case: Callable[[Case], object] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> ModelReport:
     """Evaluate a model on annotations, with simulated clicks.
 
@@ -152,6 +186,8 @@ def evaluate_annotations(
         Also of the intervals.
     on_case : callable, optional
         Called after each case.
+    elsewhere : callable, optional
+        Simulates the clicks on the cases of these annotations, for this process: on workers.
 
     Raises
     ------
@@ -163,15 +199,22 @@ def evaluate_annotations(
     others = [make_baseline(name) for name in baselines]
     if not annotations:
         raise NothingToMeasure(name)
-    report = evaluate(
-        model,
-        annotated_cases(annotations, pixels).sampled(limit, seed=seed),
-        baselines=others,
-        max_clicks=max_clicks,
-        embed=lambda case: embedding(case.id),
-        seed=seed,
-        on_case=on_case,
-    )
+    cases = annotated_cases(annotations, pixels).sampled(limit, seed=seed)
+    if elsewhere is not None:
+        check_draws(model)
+        simulations = [ClickSimulation(one, max_clicks, True, None) for one in (model, *others)]
+        elsewhere([source.annotation for source in cases.sources if source.annotation is not None], simulations)
+        report = reported(simulations, seed)
+    else:
+        report = evaluate(
+            model,
+            cases,
+            baselines=others,
+            max_clicks=max_clicks,
+            embed=lambda case: embedding(case.id),
+            seed=seed,
+            on_case=on_case,
+        )
     own = sum(annotation.model == model.fingerprint for annotation in annotations)
     if not own:
         return report
@@ -182,8 +225,8 @@ def evaluate_annotations(
 
 
 @dataclass(eq=False)
-class _ClickSimulation:
-    """The evaluation of one model over all cases."""
+class ClickSimulation:
+    """The evaluation of one model over all cases: what was found, and how long it took."""
 
     model: Model
     max_clicks: int
@@ -203,6 +246,11 @@ class _ClickSimulation:
                 self.results.append(self._clicks(case, embedding, click))
         except SamnbError as error:
             self.failed.append(Failure(case.image, f"{self.model.name}: {error}"))
+
+    def take(self, other: ClickSimulation) -> None:
+        """Add what another simulation of the same model found."""
+        for name in ("results", "failed", "encode_ms", "decode_ms"):
+            getattr(self, name).extend(getattr(other, name))
 
     def report(self, seed: int) -> ModelReport:
         """The report over all cases."""

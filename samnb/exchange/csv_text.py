@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
+_ROWS = 1000
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -30,6 +32,13 @@ def unquoted(text: str) -> str:
 
 def csv_bytes(rows: Iterable[Iterable[object]]) -> bytes:
     """Rows as CSV in UTF-8; names that are not UTF-8 keep their bytes."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([quoted(value) for value in row] for row in rows)
-    return text.getvalue().encode(errors="surrogateescape")
+    return b"".join(csv_pieces(rows))
+
+
+def csv_pieces(rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
+    """The same in pieces of some rows each."""
+    rest = iter(rows)
+    while some := list(islice(rest, _ROWS)):
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([quoted(value) for value in row] for row in some)
+        yield text.getvalue().encode(errors="surrogateescape")

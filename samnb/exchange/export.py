@@ -16,12 +16,12 @@ from typing import Any
 from ..atomic_files import remove_stale
 from ..errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
 from ..records import AnnotationRecord, AttributeRecord, ImageDetails, ImageRecord
+from .items import ExportItems, Lookup, looked_up
 from .report import ExportReport
 from .writers.coco import export_coco
 from .writers.geojson import export_geojson
 from .writers.label_tiffs import export_label_tiffs
 from .writers.labelme import export_labelme
-from .writers.layout import gathered
 from .writers.mask_pngs import export_masks
 from .writers.ome_zarr import export_ome_zarr
 from .writers.table import export_table
@@ -43,13 +43,16 @@ EXPORTERS: dict[str, Exporter] = {
     "zarr": export_ome_zarr,
 }
 
+_PIECE_BY_PIECE: tuple[Exporter, ...] = (export_coco, export_table)
+"""Exporters that take `ExportItems`; the others take a list."""
+
 
 def export(
     format: str,
     path: AnyPath,
     *,
     images: Sequence[ImageRecord],
-    annotations: Sequence[AnnotationRecord],
+    annotations: Sequence[AnnotationRecord] | Lookup,
     categories: Sequence[str],
     attributes: Sequence[AttributeRecord] = (),
     exporters: Mapping[str, Exporter] | None = None,
@@ -67,8 +70,9 @@ def export(
         The file or folder; missing folders are made.
     images : sequence of ImageRecord
         In the order of the export.
-    annotations : sequence of AnnotationRecord
-        Each on one of `images`, of one of `categories`.
+    annotations : sequence of AnnotationRecord, or callable
+        Each on one of `images`, of one of `categories`. A callable finds those of some images by their ids: then "coco"
+        and "table" never have all of them in memory.
     categories : sequence of str
         Numbered in this order.
     attributes : sequence of AttributeRecord
@@ -110,9 +114,11 @@ def export(
         raise UnknownOption(f"export({format!r})", unknown, allowed or {"none"})
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
-    work, failed = gathered(images, annotations, categories, details)
+    lookup = annotations if callable(annotations) else looked_up(images, annotations)
+    items = ExportItems(images, lookup, categories, details or {})
     remove_stale(place.parent)
     try:
+        work = items if exporter in _PIECE_BY_PIECE else list(items)
         report = exporter(place, work, categories, **options, **declared)
     except SamnbError:
         raise
@@ -121,4 +127,4 @@ def export(
             f"{place}: cannot be written ({error.strerror or error}). Choose another place, "
             "or check the folder's permissions and the disk's free space."
         ) from error
-    return replace(report, failed=(*failed, *report.failed))
+    return replace(report, failed=(*items.unfit.values(), *report.failed))

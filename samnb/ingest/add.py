@@ -296,7 +296,7 @@ class _Ingest:
                     self._changed += _changed(before[record.id], outcome)
                     yield Event("computed", *place)
                     continue
-                failure = Failure(printable(record.path), printable(outcome))
+                failure = Failure(printable(record.path), printable(outcome.removeprefix(f"{record.path}: ")))
                 self._failed.append(failure)
                 if record.id in self._new:
                     self._catalog.remove_image(record.id)

@@ -162,7 +162,7 @@ def _checked(record: ImageRecord, read: Read) -> NewImage | str:
     """What was read of an image, as its row is to be; or the reason why it cannot be."""
     new = read.new
     if new is None:
-        return read.reason
+        return f"{record.path}: {read.reason}"
     if record.is_read and record.pixel_hash != new.pixel_hash:
         return str(ImageChanged(record.path, record.dataset))
     if record.content_hash and record.content_hash != new.content_hash:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +103,9 @@ class Proposals(list[Proposal]):
         return table + (f"<p>{more}</p>" if more else "")
 
 
-def as_annotations(proposals: Iterable[Proposal], *, after: Sequence[AnnotationRecord]) -> list[AnnotationRecord]:
-    """Proposals as rows of an export, numbered after those of the annotations."""
-    first = max((annotation.id for annotation in after), default=0) + 1
+def as_annotations(proposals: Iterable[Proposal], *, after: int) -> list[AnnotationRecord]:
+    """Proposals as rows of an export, numbered after the last annotation."""
+    first = after + 1
     return [
         AnnotationRecord(
             id=first + place,

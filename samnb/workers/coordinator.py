@@ -2,8 +2,10 @@
 
 A bundle takes a worker some seconds: its size follows from the first bundles, of four images. Each worker has two
 bundles a thread, so that it never waits, and no more, so that a pause or a lost worker costs little. What a lost worker
-had in hand is done again elsewhere. The bundle it was working on is split: if one image ends its worker each time, it
-is alone in its bundle after two or three losses; alone, it may end three workers, and is then reported as failed.
+had in hand is done again elsewhere, by workers that have nothing else in hand: a worker may end before it could report
+the bundle before, and which one ended it would be a guess. The bundle it was working on is split: if one image ends its
+worker each time, it is alone in its bundle after two or three losses; alone, it may end three workers, and is then
+reported as failed. That is six workers at most.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import WorkersLost
@@ -28,7 +30,7 @@ PROBE = 4
 """Images of the first bundles, from which the time of an image is learned."""
 LARGEST = 256
 """Images of the largest bundle: of a fast GPU."""
-PARTS = 8
+PARTS = 16
 """Parts into which the bundle of a lost worker is split."""
 LOSSES_ALONE = 3
 """Workers that an image may end, alone in its bundle, before it counts as failed."""
@@ -43,10 +45,14 @@ Results = list[tuple[Any, Done]]
 
 @dataclass(frozen=True)
 class _Part:
-    """Images that have to be done in one bundle; `losses` counts the workers that a single one has ended."""
+    """Images that have to be done in one bundle.
+
+    `losses` counts the workers that a single one has ended. A suspect is done by a worker with nothing else in hand.
+    """
 
     items: tuple[Any, ...]
     losses: int = 0
+    suspect: bool = False
 
 
 class Coordinator:
@@ -71,7 +77,7 @@ class Coordinator:
         self._unfit: dict[str, str] = {}
         self._seconds = 0.0  # of one image
         self._begun = 0
-        self._exhausted = False
+        self._exhausted = self._looking = False
         self._threads: dict[str, int] = {}
         self.lost = 0
         """Number of workers that were lost."""
@@ -89,7 +95,8 @@ class Coordinator:
         Parameters
         ----------
         items : iterator
-            The images as the work takes them. None among them means that the next one is not known yet.
+            The images as the work takes them. None among them means that the next one is not known yet, and that it may
+            be asked for again at once: an iterator that waits for something sleeps itself.
 
         Raises
         ------
@@ -114,15 +121,35 @@ class Coordinator:
 
     def _hand_out(self, items: Iterator[Any]) -> None:
         workers = self._fit()
-        free = {name: _PER_THREAD * worker.threads - self._held_by(name) for name, worker in workers.items()}
+        taken = {handle.worker for handle, part in self._parts.items() if part.suspect}
+        free = {
+            name: _PER_THREAD * worker.threads - self._held_by(name)
+            for name, worker in workers.items()
+            if name not in taken
+        }
+        self._looking = False
         while free and max(free.values()) > 0:
             name = max(free, key=lambda one: free[one])
-            part = self._again.popleft() if self._again else self._next(items, self._size(workers, name))
+            part = self._waiting(idle=not self._held_by(name)) or self._next(items, self._size(workers, name))
+            if part is None and any(one.suspect for one in self._again):
+                del free[name]  # others may have nothing in hand
+                continue
             if part is None:
+                # Workers are free: what they can have is looked for without a pause.
+                self._looking = not self._exhausted
                 return
             handle = self._pool.submit(name, Bundle(self._run, self._work, part.items))
             self._parts[handle] = part
             free[name] -= 1
+            if part.suspect:
+                del free[name]
+
+    def _waiting(self, *, idle: bool) -> _Part | None:
+        """The first of what is to be done again that a worker may get, idle or not."""
+        part = next((one for one in self._again if idle or not one.suspect), None)
+        if part is not None:
+            self._again.remove(part)
+        return part
 
     def _fit(self) -> dict[str, Worker]:
         workers: Mapping[str, Worker] = self._pool.workers()
@@ -165,7 +192,7 @@ class Coordinator:
 
     def _collect(self) -> Results:
         found: Results = []
-        wait = _POLL
+        wait = 0.0 if self._looking else _POLL
         while True:
             try:
                 handle = self._pool.reported.get(timeout=wait)
@@ -190,7 +217,7 @@ class Coordinator:
             self._seconds = of_this if not self._seconds else 0.7 * self._seconds + 0.3 * of_this
         there = {done.index for done in result.done}
         if left := tuple(item for index, item in enumerate(part.items) if index not in there):
-            self._again.appendleft(_Part(left, part.losses))
+            self._again.appendleft(replace(part, items=left))
         return [(part.items[done.index], done) for done in result.done]
 
     def _replace_lost(self) -> Results:
@@ -213,17 +240,18 @@ class Coordinator:
         return found
 
     def _put_back(self, part: _Part) -> Results:
-        self._again.appendleft(part)
+        self._again.appendleft(replace(part, suspect=True))
         return []
 
     def _split(self, part: _Part, worker: str) -> Results:
         if len(part.items) > 1:
             size = math.ceil(len(part.items) / PARTS)
             starts = range(0, len(part.items), size)
-            self._again.extendleft(_Part(part.items[start : start + size]) for start in reversed(starts))
+            parts = [_Part(part.items[start : start + size], suspect=True) for start in starts]
+            self._again.extendleft(reversed(parts))
             return []
         if part.losses + 1 < LOSSES_ALONE:
-            self._again.appendleft(_Part(part.items, part.losses + 1))
+            self._again.appendleft(_Part(part.items, part.losses + 1, suspect=True))
             return []
         reason = (
             f"it ended {LOSSES_ALONE} workers, alone, the last one {worker}: reading or encoding it ends Python, or "

@@ -67,7 +67,7 @@ class Shard:
         if match[1] != "auto":
             index = int(match[1])
         else:
-            index, known = _of_array_job(os.environ if environment is None else environment)
+            index, known = _of_array_job(text, os.environ if environment is None else environment)
             count = known if count is None else count
         if count is None:
             raise ShardError(f"shard {text!r}: this batch system does not tell the number of jobs. Give it: auto/64.")
@@ -86,11 +86,11 @@ class Shard:
         return f"{self.index}/{self.count}"
 
 
-def _of_array_job(environment: Mapping[str, str]) -> tuple[int, int | None]:
+def _of_array_job(text: str, environment: Mapping[str, str]) -> tuple[int, int | None]:
     for name, first, count in _BATCH_SYSTEMS:
         if environment.get(name, "").isdecimal():
             index = int(environment[name]) - int(environment.get(first) or 0)
             size = environment.get(count, "") if count else ""
             return index, int(size) if size.isdecimal() else None
     names = ", ".join(name for name, _, _ in _BATCH_SYSTEMS)
-    raise ShardError(f"shard 'auto': expected an array job, with one of {names} set. Elsewhere give it: 3/64.")
+    raise ShardError(f"shard {text!r}: expected an array job, with one of {names} set. Elsewhere give it: 3/64.")

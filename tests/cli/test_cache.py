@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
             task = session._encoder.task(image)
             small = Embedding({"image_embedding": np.zeros((4, 4, 4), np.float32)}, (20, 30), (20, 30))
             session.cache.put(task.key, small, about=task.metadata)
-            session._encoder.record_cached(task)
+            session._encoder.find_cached([task])
     return tmp_path / "coins"
 
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 from pycocotools.coco import COCO
 
+import samnb.atomic_files
 from samnb.errors import PackageMissing, StoreError, UnknownName
 from samnb.exchange.export import EXPORTERS, export
 from samnb.exchange.writers.layout import MANIFEST, FolderWriter
@@ -524,7 +526,12 @@ def test_a_full_disk_leaves_everything_as_it_was(work, tmp_path, format, monkeyp
             raise OSError(28, "No space left on device")
         return write(self, content)
 
+    class FullFile(io.BytesIO):
+        def writelines(self, pieces: Iterable[bytes]) -> None:
+            raise OSError(28, f"No space left on device after {len(next(iter(pieces)))} bytes")
+
     monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(samnb.atomic_files, "open", lambda *_: FullFile(), raising=False)
     with pytest.raises(StoreError, match="No space left"):
         export(format, place, **work)
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before

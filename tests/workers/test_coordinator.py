@@ -28,9 +28,21 @@ class Nothing:
 
 
 class MadeUpPool:
-    """Workers that do one bundle whenever the coordinator looks; an image of `deadly` ends its worker."""
+    """Workers that do one bundle whenever the coordinator looks; an image of `deadly` ends its worker.
 
-    def __init__(self, workers: int, *, seconds: float = 0.01, deadly: Iterable[int] = (), unfit: str = ""):
+    Hasty ones begin the next bundle before they report the one before.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        seconds: float = 0.01,
+        deadly: Iterable[int] = (),
+        unfit: str = "",
+        hasty: bool = False,
+    ):
+        self.hasty = hasty
         self.names = {f"worker {number}": Worker(1) for number in range(workers)}
         self.seconds, self.deadly, self.unfit = seconds, set(deadly), unfit
         self.reported: queue.SimpleQueue[Handle] = queue.SimpleQueue()
@@ -46,7 +58,8 @@ class MadeUpPool:
         return dict(self.names)
 
     def _do(self, name: str, handles: list[Handle]) -> None:
-        if self.deadly & set(handles[0].bundle.items):
+        begun = handles[:2] if self.hasty else handles[:1]
+        if any(self.deadly & set(handle.bundle.items) for handle in begun):
             del self.names[name]
             self.losses += 1
             self.number += 1
@@ -112,6 +125,16 @@ def test_an_image_that_ends_workers_is_found_and_the_rest_is_done() -> None:
     [(item, done)] = [(item, done) for item, done in found if done.error]
     assert (item, done.error_type) == (1234, "WorkersLost")
     assert "ended 3 workers, alone" in done.error
+    assert pool.losses <= 6
+
+
+@pytest.mark.parametrize("deadly", [5, 17, 100, 203, 388, 399])
+@pytest.mark.parametrize("seconds", [0.0001, 0.02, 0.5])
+def test_a_worker_that_could_not_report_what_it_had_done_costs_no_further_ones(deadly: int, seconds: float) -> None:
+    pool = MadeUpPool(2, seconds=seconds, deadly=[deadly], hasty=True)
+    found = results_of(pool, 400)
+    assert Counter(item for item, _ in found) == Counter(range(400))
+    assert [item for item, done in found if done.error] == [deadly]
     assert pool.losses <= 6
 
 

@@ -102,7 +102,7 @@ def test_a_picture_that_ends_its_worker_is_found_alone(cluster: Cluster, tmp_pat
         assert failed.filename == "0050b.png"
         assert "ended 3 workers" in failed["error"]
         lost = max(int(e["pace"].split(", ")[1].split()[0]) for e in job.events if "lost" in e.details.get("pace", ""))
-        assert lost <= 8  # five by the splitting; a busy machine may lose the heartbeat of another
+        assert lost <= 6
 
 
 def test_cancel_leaves_nothing_running_and_a_pause_begins_nothing(cluster: Cluster, tmp_path: Path) -> None:

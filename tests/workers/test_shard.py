@@ -42,7 +42,8 @@ def test_a_shard_is_read(text: str, environment: dict[str, str], expected: Shard
         ("3", {}, "does not tell the number of jobs"),
         ("auto", {"JOB_COMPLETION_INDEX": "3"}, "Give it: auto/64"),
         ("auto", {}, "expected an array job, with one of SLURM_ARRAY_TASK_ID"),
-        ("auto/4", {"SLURM_ARRAY_TASK_ID": "4"}, "expected 0/4 to 3/4"),
+        ("auto/4", {"SLURM_ARRAY_TASK_ID": "4"}, "shard 'auto/4': expected 0/4 to 3/4; got 4/4"),
+        ("auto/2", {}, "shard 'auto/2': expected an array job"),
     ],
 )
 def test_a_shard_that_does_not_exist_says_why(text: str, environment: dict[str, str], says: str) -> None:

@@ -71,7 +71,7 @@ def test_nothing_is_shared_but_the_bucket_and_the_database(
         assert sum(cluster.encodes().values()) == 60
 
 
-def annotated(session: Session, pictures: Path, on: Any) -> set[tuple[Any, ...]]:
+def annotated(session: Session, pictures: Path | str, on: Any) -> set[tuple[Any, ...]]:
     """What a template finds: file name, run lengths, score."""
     session.add(pictures, show=False)
     session.accept(session.predict("000.png", points=[(20, 110)]), category="red")

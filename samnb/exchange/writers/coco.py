@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ...atomic_files import write_atomic
+from ...atomic_files import write_pieces
 from ...masks.part import MaskPart
 from ...records import FLAG, AnnotationRecord, AttributeRecord, Failure
 from ..report import ExportReport
@@ -19,9 +20,25 @@ from .single_ring import without_holes
 MADE_WITH = "Annotations made with samnb"
 
 
+class Items(Protocol):
+    """What `samnb.exchange.items.ExportItems` is."""
+
+    names: Sequence[str]
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[ExportItem]:
+        """With annotations."""
+
+    def heads(self) -> Iterator[ExportItem]:
+        """Without annotations."""
+
+    def only(self, names: Collection[str]) -> Items:
+        """Those of these names."""
+
+
 def export_coco(
     path: Path,
-    items: Sequence[ExportItem],
+    items: Items,
     categories: Sequence[str],
     *,
     polygons: bool = False,
@@ -51,72 +68,84 @@ def export_coco(
         choices are in ``info``.
     """
     failed: list[Failure] = []
+    document = _Document(categories, polygons, tolerance, attributes)
     if not pictures:
-        content = _document(items, categories, [item.name for item in items], polygons, tolerance, attributes)
-        return ExportReport("coco", path, len(items), _count(items), (write_atomic(path, content),))
+        write_pieces(path, document.pieces(items, items.names))
+        return ExportReport("coco", path, len(items), document.annotations, (path,))
     if path.is_dir():
         raise IsADirectoryError(21, "a folder is in the way")
     # The list is beside the copies: files beside the COCO file do not belong to this export.
-    with FolderWriter(path.parent, items, listed_in="images", asked=path.name) as folder:
+    heads = list(items.heads())
+    with FolderWriter(path.parent, heads, listed_in="images", asked=path.name) as folder:
         names, taken = {}, Names()
 
         def copy(item: ExportItem) -> None:
             suffix, content = upright_copy(item.image)
             names[item.name] = folder.write(f"images/{taken.stem(item.name)}{suffix}", content)
 
-        items = list(each(items, copy, failed))
-        file_names = [names[item.name].relative_to(path.parent).as_posix() for item in items]
-        folder.write(path.name, _document(items, categories, file_names, polygons, tolerance, attributes))
+        copied = items.only({item.name for item in each(heads, copy, failed)})
+        file_names = [names[name].relative_to(path.parent).as_posix() for name in copied.names]
+        folder.write(path.name, b"".join(document.pieces(copied, file_names)))
         if names:
             # Another COCO file beside this one may have its pictures in the same folder.
             folder.write_manifest("coco", keep=True)
-    return ExportReport("coco", path, len(items), _count(items), tuple(folder.files), tuple(failed))
+    return ExportReport("coco", path, len(copied), document.annotations, tuple(folder.files), tuple(failed))
 
 
-def _count(items: Sequence[ExportItem]) -> int:
-    return sum(len(item.annotations) for item in items)
+@dataclass
+class _Document:
+    """The JSON of an export, in pieces; `annotations` counts those that were written."""
 
+    categories: Sequence[str]
+    polygons: bool
+    tolerance: float
+    attributes: Sequence[AttributeRecord]
+    annotations: int = 0
 
-def _document(
-    items: Sequence[ExportItem],
-    categories: Sequence[str],
-    names: Sequence[str],
-    polygons: bool,
-    tolerance: float,
-    attributes: Sequence[AttributeRecord],
-) -> bytes:
-    numbers = {category: number for number, category in enumerate(categories, 1)}
-    found = [(image_id, annotation) for image_id, item in enumerate(items, 1) for annotation in item.annotations]
-    flags: dict[str, bool | str] = {record.name: False for record in attributes if record.kind == FLAG}
-    declared = [
-        {"name": record.name, "kind": record.kind} | ({"choices": [*record.choices]} if record.choices else {})
-        for record in attributes
-    ]
-    document = {
-        "info": {"description": MADE_WITH} | ({"attributes": declared} if declared else {}),
-        "licenses": [],
-        "images": [
-            {"id": number, "file_name": name, "height": item.image.height, "width": item.image.width} | _slice(item)
-            for number, (name, item) in enumerate(zip(names, items, strict=True), 1)
-        ],
-        "categories": [{"id": n, "name": name, "supercategory": ""} for name, n in numbers.items()],
-        "annotations": [
-            {
-                "id": number,
+    def pieces(self, items: Items, names: Sequence[str]) -> Iterator[bytes]:
+        numbers = {category: number for number, category in enumerate(self.categories, 1)}
+        declared = [
+            {"name": record.name, "kind": record.kind} | ({"choices": [*record.choices]} if record.choices else {})
+            for record in self.attributes
+        ]
+        info = {"description": MADE_WITH} | ({"attributes": declared} if declared else {})
+        yield b'{"info":' + _json(info) + b',"licenses":[],"images":['
+        yield from _joined(self._images(items, names))
+        known = [{"id": n, "name": name, "supercategory": ""} for name, n in numbers.items()]
+        yield b'],"categories":' + _json(known) + b',"annotations":['
+        yield from _joined(self._found(items, numbers))
+        yield b"]}"
+
+    def _images(self, items: Items, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for number, (name, item) in enumerate(zip(names, items.heads(), strict=True), 1):
+            size = {"height": item.image.height, "width": item.image.width}
+            yield {"id": number, "file_name": name} | size | _slice(item)
+
+    def _found(self, items: Items, numbers: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+        flags: dict[str, bool | str] = {record.name: False for record in self.attributes if record.kind == FLAG}
+        found = ((image_id, one) for image_id, item in enumerate(items, 1) for one in item.annotations)
+        for self.annotations, (image_id, annotation) in enumerate(found, 1):
+            yield {
+                "id": self.annotations,
                 "image_id": image_id,
                 "category_id": numbers[annotation.category],
-                "segmentation": _segmentation(annotation, polygons, tolerance),
+                "segmentation": _segmentation(annotation, self.polygons, self.tolerance),
                 "bbox": list(annotation.bbox),
                 "area": annotation.area,
                 "iscrowd": 0,
                 "score": annotation.score,
-            }
-            | ({"attributes": flags | annotation.attributes} if flags or annotation.attributes else {})
-            for number, (image_id, annotation) in enumerate(found, 1)
-        ],
-    }
+            } | ({"attributes": flags | annotation.attributes} if flags or annotation.attributes else {})
+
+
+def _joined(values: Iterable[Any]) -> Iterator[bytes]:
+    """The elements of a JSON list."""
+    for number, value in enumerate(values):
+        yield (b"," if number else b"") + _json(value)
+
+
+def _json(value: Any) -> bytes:
     # ASCII, because pycocotools opens the file in the system's encoding.
-    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def _slice(item: ExportItem) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 from ...atomic_files import keep_names, make_folder, publish, remove_stale, staging_path, sync, write_atomic
-from ...errors import ImageError, StoreError, UnknownName
+from ...errors import ImageError, StoreError
 from ...json_files import read_json
 from ...masks import category_color
 from ...masks.rle import check_whole
@@ -35,42 +35,7 @@ class ExportItem:
     details: ImageDetails = field(default_factory=ImageDetails)
 
 
-def gathered(
-    images: Sequence[ImageRecord],
-    annotations: Iterable[AnnotationRecord],
-    categories: Sequence[str],
-    details: Mapping[str, ImageDetails] | None = None,
-) -> tuple[list[ExportItem], list[Failure]]:
-    """The annotations by image, the topmost last, and what cannot be exported in any format.
-
-    Raises
-    ------
-    UnknownName
-        An annotation's image or category is not among those given.
-    """
-    of_image: dict[str, list[AnnotationRecord]] = {image.id: [] for image in images}
-    sizes = {image.id: image.size_hw for image in images}
-    failed = []
-    for annotation in sorted(annotations, key=lambda a: (a.layer, a.id)):
-        if annotation.category not in categories:
-            raise UnknownName("category", annotation.category, categories)
-        if annotation.image_id not in of_image:
-            raise UnknownName("image", annotation.image, (image.filename for image in images))
-        reason = _unfit(annotation, sizes[annotation.image_id])
-        if reason:
-            failed.append(Failure(f"{annotation.image}, annotation {annotation.id}", reason))
-        else:
-            of_image[annotation.image_id].append(annotation)
-    names = distinct_names(images)
-    about, none = details or {}, ImageDetails()
-    items = [
-        ExportItem(image, name, tuple(of_image[image.id]), about.get(image.id, none))
-        for image, name in zip(images, names, strict=True)
-    ]
-    return items, failed
-
-
-def _unfit(annotation: AnnotationRecord, size_hw: tuple[int, int]) -> str:
+def unfit(annotation: AnnotationRecord, size_hw: tuple[int, int]) -> str:
     """Why the annotation's mask does not fit the image, or ""."""
     counts, size = annotation.rle.get("counts"), tuple(annotation.rle.get("size", ()))
     if size != size_hw:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from ...atomic_files import write_atomic
+from ...atomic_files import write_pieces, write_with
 from ...errors import PackageMissing, UnknownName
 from ...records import AnnotationRecord, ImageDetails
-from ..csv_text import csv_bytes
+from ..csv_text import csv_pieces
 from ..report import ExportReport
 from .layout import ExportItem
 
@@ -21,10 +22,11 @@ COLUMNS = (
     *("place", "pixel_um", "area_um2", "w_um", "h_um"),
 )
 _SUFFIXES = (".csv", ".parquet")
+_ROWS = 5000  # of a group in Parquet
 
 
 def export_table(
-    path: Path, items: Sequence[ExportItem], categories: Sequence[str], *, paths: bool = False
+    path: Path, items: Collection[ExportItem], categories: Sequence[str], *, paths: bool = False
 ) -> ExportReport:
     """One table, CSV or Parquet by the suffix of its name: a row for each annotation, the topmost of an image last.
 
@@ -49,10 +51,24 @@ def export_table(
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise UnknownName(f"kind of table in {path.name!r}:", path.suffix, _SUFFIXES)
-    rows = [row for item in items for row in _rows(item, categories, paths=paths)]
-    content = csv_bytes([COLUMNS, *rows]) if path.suffix.lower() == ".csv" else _parquet(rows)
-    written = sum(len(item.annotations) for item in items)
-    return ExportReport("table", path, len(items), written, (write_atomic(path, content),))
+    counted = _Counted()
+    rows = (row for item in counted.of(items) for row in _rows(item, categories, paths=paths))
+    if path.suffix.lower() == ".csv":
+        write_pieces(path, csv_pieces(chain([COLUMNS], rows)))
+    else:
+        write_with(path, _parquet_writer(rows))
+    return ExportReport("table", path, len(items), counted.annotations, (path,))
+
+
+class _Counted:
+    """Counts the annotations of the items that go through."""
+
+    annotations = 0
+
+    def of(self, items: Iterable[ExportItem]) -> Iterator[ExportItem]:
+        for item in items:
+            self.annotations += len(item.annotations)
+            yield item
 
 
 def _rows(item: ExportItem, categories: Sequence[str], *, paths: bool) -> list[tuple[Any, ...]]:
@@ -84,7 +100,8 @@ def _measures(found: AnnotationRecord, details: ImageDetails) -> tuple[float | N
     return found.area * details.x_um * details.y_um, width * details.x_um, height * details.y_um
 
 
-def _parquet(rows: Sequence[tuple[Any, ...]]) -> bytes:
+def _parquet_writer(rows: Iterator[tuple[Any, ...]]) -> Callable[[Path], None]:
+    """A function that writes the rows, `_ROWS` at a time, as a Parquet file."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -96,11 +113,18 @@ def _parquet(rows: Sequence[tuple[Any, ...]]) -> bytes:
     measures = ("score", "pixel_um", "area_um2", "w_um", "h_um")
     kinds = {name: pyarrow.int64() for name in whole} | {name: pyarrow.float64() for name in measures}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
-    columns = [[_text(row[place]) for row in rows] for place in range(len(COLUMNS))]
-    table = pyarrow.table([pyarrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-    sink = pyarrow.BufferOutputStream()
-    parquet.write_table(table, sink)
-    return sink.getvalue().to_pybytes()
+
+    def write(file: Path) -> None:
+        with parquet.ParquetWriter(file, schema) as out:
+            some = list(islice(rows, _ROWS))
+            while True:
+                columns = [[_text(row[place]) for row in some] for place in range(len(COLUMNS))]
+                arrays = [pyarrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+                out.write_table(pyarrow.table(arrays, schema=schema))
+                if not (some := list(islice(rows, _ROWS))):
+                    return
+
+    return write
 
 
 def _text(value: Any) -> Any:
