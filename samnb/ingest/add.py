@@ -129,7 +129,7 @@ class _Ingest:
     ):
         self._views = views
         self.later, self.on = False, None
-        self._unread: list[ImageRecord] = []
+        self._unread: dict[str, ImageRecord] = {}
         self._new: set[str] = set()
         self._shown: dict[str, int] = {}
         self._catalog, self._folder, self._dataset, self._is_cached = catalog, folder, dataset, is_cached
@@ -279,7 +279,7 @@ class _Ingest:
                 block.reads[path] = Read(path, new=unread_image(path, stamp))
             else:
                 # Of one that changed, the row stays as it is until it is read.
-                self._unread.append(replace(record, pixel_hash=unread_image(path, None).pixel_hash, content_hash=""))
+                self._unread[path] = replace(record, pixel_hash=unread_image(path, None).pixel_hash, content_hash="")
                 block.reads[path] = Read(path, record)
 
     def _read_on_workers(self) -> Iterator[Event]:
@@ -287,7 +287,7 @@ class _Ingest:
         before = {image.id: image for image in self._images}
         reader = Reader(self._catalog, self._is_cached, self._folder / "overviews", self.on)
         renewed: dict[str, ImageRecord | None] = {}
-        for batch in reader.outcomes(self._unread, self._control):
+        for batch in reader.outcomes(list(self._unread.values()), self._control):
             for record, outcome in batch:
                 self._done += 1
                 place = (self._done, self._total, record.filename)
@@ -367,7 +367,7 @@ class _Ingest:
         by_path = {image.path: image for image in written}
         self._images += [row if isinstance(row, ImageRecord) else by_path[row.path] for row in rows]
         self._new.update(image.id for image in written if image.path not in block.there)
-        self._unread += [image for image in written if not image.is_read]
+        self._unread.update((image.path, image) for image in written if not image.is_read)
         self._added += sum(new.path not in block.there for new in new_rows)
         self._changed += sum(_changed(block.there.get(image.path), image) for image in written)
         yield from self._events_of(reads, block)
@@ -378,10 +378,9 @@ class _Ingest:
 
     def _events_of(self, reads: Sequence[Read], block: _Block) -> Iterator[Event]:
         """An event for each picture that was read or failed, and one for each sequence of known ones."""
-        known = 0
+        known = unread = 0
         if self.on is not None and not self.later:
-            waiting = {record.path for record in self._unread}
-            reads = [read for read in reads if read.path not in waiting]
+            reads = [read for read in reads if read.path not in self._unread]
         for read in reads:
             self._done += 1
             if read.shown_as:
@@ -393,10 +392,15 @@ class _Ingest:
                 self._failed.append(failure)
                 name, details = file_name(failure.path) or failure.path, {"error": failure.reason}
                 yield Event("failed", self._done, self._total, name, details=details)
+            elif read.new is not None and not read.new.is_read:
+                unread += 1
             elif read.record is None and read.path not in block.memo:
                 yield Event("computed", self._done, self._total, file_name(read.path))
             else:
                 known += 1
+        if unread:
+            details = {"images": unread}
+            yield Event("computed", self._done, self._total, file_name(reads[-1].path), details=details)
         if known:
             name = file_name(reads[-1].path)
             yield Event("skipped", self._done, self._total, name, details={"images": known} if known > 1 else {})

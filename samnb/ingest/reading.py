@@ -6,11 +6,11 @@ import hashlib
 from typing import NamedTuple
 
 from ..catalog import ImageRecord, NewImage
+from ..catalog.file_index import FileStat
 from ..encoding.large_images import LargeImages
 from ..errors import AnyPath, ImageError, ImageTooLarge
 from ..images import Picture, read_picture
 from ..images.addresses import file_name
-from ..images.files import Status
 from ..images.large_reading import LargeFile, is_large_file, read_large
 from ..images.lazy.view_files import is_view_name
 from ..images.perceptual import PERCEPTUAL_VERSION
@@ -67,8 +67,8 @@ def _read_large(path: str, overviews: LargeImages | None) -> Read:
     return Read(path, new=_as_new(large), shown_as=large.shown_as)
 
 
-def unread_image(path: str, status: Status | None) -> NewImage:
-    """A picture that is read later: nothing is known of it but its path, and its status, where that was told.
+def unread_image(path: str, stamp: FileStat | None) -> NewImage:
+    """A picture that is read later: nothing is known of it but its path, and its size and times, where they were told.
 
     Its pixel hash is none, and the same for the same path; see `samnb.records.UNREAD`.
     """
@@ -80,9 +80,9 @@ def unread_image(path: str, status: Status | None) -> NewImage:
         perceptual_hash="",
         width=0,
         height=0,
-        size_bytes=status.st_size if status is not None else 0,
-        mtime_ns=status.st_mtime_ns if status is not None else 0,
-        inode=status.st_ino if status is not None else 0,
+        size_bytes=0 if stamp is None else stamp.size_bytes,
+        mtime_ns=0 if stamp is None else stamp.mtime_ns,
+        inode=0 if stamp is None else stamp.inode,
     )
 
 

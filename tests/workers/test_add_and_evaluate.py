@@ -55,6 +55,7 @@ def test_the_model_is_evaluated_on_workers_as_here(cluster: Cluster, tmp_path: P
         here = session.evaluate_model(max_clicks=3, limit=6, baselines=["flood_fill"])
         there = session.evaluate_model(max_clicks=3, limit=6, baselines=["flood_fill"], on=cluster.client)
         assert len(there.cases) == 6
-        assert there.cases == here.cases
-        assert there.baselines[0].cases == here.baselines[0].cases
-        assert there.overall == here.overall
+        # As text: scores of this model may be NaN, which equals nothing.
+        assert repr(there.cases) == repr(here.cases)
+        assert repr(there.baselines[0].cases) == repr(here.baselines[0].cases)
+        assert repr(there.overall) == repr(here.overall)
