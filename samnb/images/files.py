@@ -64,6 +64,7 @@ def status_of(path: AnyPath, *, patience: float | None = None) -> Status:
 
 def read_file(path: AnyPath) -> tuple[bytes, Status]:
     """The bytes and the status of a file; raises for an empty one and for one above `MAX_FILE_BYTES`."""
+    status: Status
     if is_address(path):
         content, status = read_remote(str(path), MAX_FILE_BYTES)
     else:

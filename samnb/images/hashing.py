@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ _STRIP_PIXELS = 1 << 17  # what stays in a processor's cache
 def content_hash(path: AnyPath) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits; of any regular file, picture or not."""
     with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(cast(io.RawIOBase, file), "sha256").hexdigest()
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:

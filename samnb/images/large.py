@@ -30,8 +30,11 @@ _BAND_VALUES = 24_000_000  # bytes of full resolution that are averaged at once
 class Hasher(Protocol):
     """A hash of rows that come one band after the other."""
 
-    def update(self, rows: NDArray[Any]) -> None: ...
-    def hexdigest(self) -> str: ...
+    def update(self, rows: NDArray[Any]) -> None:
+        """The next rows."""
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
 
 
 class RgbSource(Protocol):
