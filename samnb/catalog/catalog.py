@@ -109,7 +109,7 @@ class Catalog(
         self._database.check_writable()
 
     def sync(self) -> None:
-        """Have the disk keep what `finish_applied` and `finish_search` wrote. Raises `StoreError` where it refuses."""
+        """Have the disk keep what was written and is not durable yet. Raises `StoreError` where it refuses."""
         self._database.sync()
 
     def close(self) -> None:

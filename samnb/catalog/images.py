@@ -112,8 +112,15 @@ class ImageCatalog:
             [image] = image_records(connection, this_one)
             return remove_images(connection, image.dataset, this_one, discard=discard_annotations)
 
-    def add_images(self, dataset: str, pictures: Sequence[NewImage]) -> list[ImageRecord]:
+    def add_images(self, dataset: str, pictures: Sequence[NewImage], *, durable: bool = True) -> list[ImageRecord]:
         """Add pictures to a dataset, made when missing; a path that is already there gets the new values.
+
+        Parameters
+        ----------
+        dataset : str
+        pictures : sequence of NewImage
+        durable : bool
+            False: a power cut may lose them until `Catalog.sync`.
 
         Returns
         -------
@@ -124,7 +131,7 @@ class ImageCatalog:
         records: dict[str, ImageRecord] = {}
         # At least one, empty, so that the dataset is made.
         for batch in list(batches(list(dict(zip(paths, pictures, strict=True)).items()))) or [[]]:
-            with self._database.write() as connection:
+            with self._database.write(durable=durable) as connection:
                 written = self._upsert(connection, dataset, batch)
             records.update((record.path, record) for record in written)
         return [records[path] for path in paths]

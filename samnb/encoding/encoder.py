@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import overload
@@ -103,7 +103,7 @@ class Encoder:
 
     def key(self, pixel_hash: str, size_hw: tuple[int, int] = (0, 0)) -> str:
         """The store's key of the embedding of these pixels, read smaller if (H, W) is above `longest`."""
-        return make_key(pixel_hash, *self._made_by(size_hw))
+        return make_key(pixel_hash, *self.made_by(self._longest_of(size_hw)))
 
     def has(self, image: ImageRecord | NewImage) -> bool:
         """True when the store holds the image's embedding now; of a large image, what was encoded of the whole."""
@@ -152,10 +152,16 @@ class Encoder:
             return False
         return self._tile_key(image, region, known or self.large.read(image, region)[1]) in self.cache
 
-    def task(self, image: ImageRecord) -> EncodeTask:
-        """The image as work for `load_or_encode`, here or on a worker."""
+    def task(self, image: ImageRecord, *, whole: tuple[str, str] | None = None) -> EncodeTask:
+        """The image as work for `load_or_encode`, here or on a worker.
+
+        `whole`: what `made_by` of pictures at full size is, from a caller who asks for many.
+        """
+        size_hw = image.size_hw
+        longest = self._longest_of(size_hw)
+        made_by = self.made_by(longest) if longest is not None or whole is None else whole
         return EncodeTask(
-            key=self.key(image.pixel_hash, image.size_hw),
+            key=make_key(image.pixel_hash, *made_by),
             path=image.path,
             pixel_hash=image.pixel_hash,
             filename=image.filename,
@@ -166,17 +172,16 @@ class Encoder:
             folder=str(self.cache.folder or ""),
             dtype=self.cache.dtype,
             limits=self.cache.limits,
-            pixels=image.size_hw[0] * image.size_hw[1],
+            pixels=size_hw[0] * size_hw[1],
             content_hash=image.content_hash,
-            size_hw=image.size_hw if all(image.size_hw) else None,
+            size_hw=size_hw if all(size_hw) else None,
             precision=self.precision,
-            made_by=self._made_by(image.size_hw),
-            longest=self._longest_of(image.size_hw),
+            made_by=made_by,
+            longest=longest,
         )
 
-    def _made_by(self, size_hw: tuple[int, int] = (0, 0)) -> tuple[str, str]:
-        """The model's fingerprint and the embedding spec of a picture of (H, W)."""
-        longest = self._longest_of(size_hw)
+    def made_by(self, longest: int | None = None) -> tuple[str, str]:
+        """The model's fingerprint and the embedding spec of a picture whose longer side is limited to `longest`."""
         smaller = "" if longest is None else f":{smaller_spec(longest)}"
         return self.model.fingerprint, self.embedding_spec + smaller
 
@@ -232,7 +237,7 @@ class Encoder:
             pixels = read_checked(image.path, image.pixel_hash, image.dataset)[y0:y1, x0:x1]
             return encode_to_store(self.model, np.ascontiguousarray(pixels), self.cache.dtype)
 
-        metadata = metadata_of(pixels_hash, f"{image.filename} {region}", self.model.name, self._made_by())
+        metadata = metadata_of(pixels_hash, f"{image.filename} {region}", self.model.name, self.made_by())
         with self.priority(), self.waiting.requesting(self.key(pixels_hash)), self.forgets_changed(image):
             embedding, hit = of_size((y1 - y0, x1 - x0), self.cache, self.key(pixels_hash), compute, metadata)
             if hit:
@@ -289,8 +294,9 @@ class Encoder:
 
         `shared`: keys known to be in a remote tier.
         """
-        held = {task.key for task in tasks if task.key in shared or task.key in self.cache}
-        hashes = {task.pixel_hash for task in tasks if task.key in held}
+        # Once: a `TaskList` makes its tasks each time.
+        found = {task.key: task.pixel_hash for task in tasks if task.key in shared or task.key in self.cache}
+        held, hashes = set(found), set(found.values())
         self._note(f"{len(held)} embeddings are in the store", lambda: self.catalog.mark_held(hashes))
         return held
 
@@ -341,6 +347,9 @@ class TaskList(Sequence[EncodeTask]):
 
     def __len__(self) -> int:
         return len(self._images)
+
+    def __iter__(self) -> Iterator[EncodeTask]:
+        return map(partial(self._encoder.task, whole=self._encoder.made_by()), self._images)
 
     @overload
     def __getitem__(self, index: int) -> EncodeTask: ...

@@ -129,8 +129,8 @@ class Pipeline:
 
     def events(self) -> Generator[Event]:
         """One event for each task, in their order; after a cancel only for finished ones."""
-        self._held = self._encoder.find_cached(self._tasks)
         waiting = deque(enumerate(self._tasks, start=1))
+        self._held = self._encoder.find_cached([task for _, task in waiting])
         done: list[_Slot] = []
         recorded = time.monotonic()
         try:

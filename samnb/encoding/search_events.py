@@ -48,8 +48,9 @@ class Kept:
 class Keeper(Protocol):
     """Keeps in the catalog what a search found, and knows what it found before."""
 
-    counted: Sequence[str]
-    """The names in the counts of a `Kept`."""
+    @property
+    def counted(self) -> Sequence[str]:
+        """The names in the counts of a `Kept`."""
 
     def is_done(self, image: ImageRecord) -> bool:
         """Whether the image was searched before, so that it is skipped."""

@@ -155,6 +155,7 @@ class _Ingest:
             yield from self._add(items)
         if self._unread and self.on is not None and not self.later:
             yield from self._read_on_workers()
+        self._catalog.sync()  # once, before anybody reads that they are added: each batch would wait for the disk
         report = self._report()
         counts = {"computed": self._added + self._changed, "failed": len(self._failed)}
         counts["skipped"] = self._done - sum(counts.values())
@@ -362,7 +363,7 @@ class _Ingest:
         new_rows = [row for row in rows if isinstance(row, NewImage)]
         self._remember(reads, block)
         self._duplicates += log_duplicates([new for new in new_rows if new.path not in block.there], self._catalog)
-        written = self._catalog.add_images(self._dataset, new_rows) if new_rows else []
+        written = self._catalog.add_images(self._dataset, new_rows, durable=False) if new_rows else []
         save_details(self._catalog, written)
         by_path = {image.path: image for image in written}
         self._images += [row if isinstance(row, ImageRecord) else by_path[row.path] for row in rows]

@@ -161,9 +161,10 @@ def details_of(image_path: str) -> ImageDetails | None:
 def save_details(catalog: Catalog, images: Iterable[ImageRecord]) -> None:
     """Keep the stack, mapping and pixel size of those images that are views; a size set by hand stays."""
     found = {image.id: details for image in images if (details := details_of(image.path)) is not None}
+    if not found:
+        return
     before = catalog.image_details(found)
     for key, one in before.items():
         if one.size_from == BY_HAND:
             found[key] = replace(found[key], x_um=one.x_um, y_um=one.y_um, z_um=one.z_um, size_from=BY_HAND)
-    if found:
-        catalog.save_image_details(found)
+    catalog.save_image_details(found)

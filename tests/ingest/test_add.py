@@ -119,3 +119,13 @@ def test_a_name_that_is_not_text_is_reported(session, tmp_path):
     report = session.add(folder)
     assert (report.added, len(report.failed)) == (1, 1)
     assert "Unicode" in report.failed[0].reason
+
+
+def test_images_are_on_the_disk_before_they_are_reported(session, tmp_path, monkeypatch):
+    """Once, and not batch by batch."""
+    steps, sync = [], session.catalog.sync
+    monkeypatch.setattr(session.catalog, "sync", lambda: (steps.append(len(session.images())), sync()))
+    for number in range(5):
+        save(tmp_path / "many", f"{number}.png", np.roll(NOISE, number, 0))
+    assert session.add(tmp_path / "many", show=False).added == 5
+    assert steps == [5]
