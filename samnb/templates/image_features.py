@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .template import CategoryExamples
 
 MAPS = {"backbone16": 1.0, "backbone8": 5.0}
-"""Tensors of an embedding that are compared, and the weight of each; without them its first tensor is."""
+"""Tensors of an embedding that are compared, and the weight of each; without them `MEANING` is, or its first tensor."""
 
-AGREEING = "semantic"
-"""The tensor that must agree, too, if there are `MAPS`: the similarity on it is a factor of a mask's similarity."""
+MEANING = "semantic"
+"""The tensor that must agree with `MAPS`: the cosine on it is a factor of the similarity. Alone, it is compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +54,18 @@ class ImageFeatures:
     @cached_property
     def maps(self) -> tuple[NDArray[np.float32], ...]:
         """(C, h, w) each: maps without their padding, minus their mean over the image; the first one is searched."""
-        names = MAPS if MAPS.keys() <= self._source.tensors.keys() else [next(iter(self._source.tensors))]
+        tensors = self._source.tensors
+        if MAPS.keys() <= tensors.keys():
+            names = list(MAPS)
+        else:
+            names = [MEANING if MEANING in tensors else next(iter(tensors))]
         return tuple(_centred(self._source, name) for name in names)
 
     @cached_property
     def agreeing(self) -> NDArray[np.float32] | None:
-        """(C, h, w): the map `AGREEING` as it is, without its padding; None without such a map."""
-        known = len(self.maps) > 1 and AGREEING in self._source.tensors
-        return _without_padding(self._source, AGREEING) if known else None
+        """(C, h, w): the map `MEANING` as it is, without its padding; None without such a map."""
+        known = len(self.maps) > 1 and MEANING in self._source.tensors
+        return _without_padding(self._source, MEANING) if known else None
 
     @property
     def _source(self) -> Embedding:
@@ -111,7 +115,7 @@ class ImageFeatures:
     def alike(self, means: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
         """How alike mean features are, -1 to 1: (N, length) and (length,) to (N,).
 
-        The weighted mean of the cosines on all maps, times the cosine on the map `AGREEING`, if that is above 0.
+        The weighted mean of the cosines on all maps, times the cosine on the map `MEANING`, if that is above 0.
         """
         if self.agreeing is None:
             return np.asarray(means @ mean, np.float32)

@@ -153,6 +153,13 @@ def test_a_model_that_knows_meaning_is_searched_on_that_map_and_scored_on_all():
     np.testing.assert_allclose(cell, features.mean_inside(truth(pixels, GREEN)), atol=1e-5)
 
 
+def test_a_map_called_semantic_is_compared_before_others():
+    embedding = several_maps(scene([(20, 20, 60, RED)]))
+    tensors = {name: embedding.tensors[name] for name in ("fine", "semantic")}
+    features = ImageFeatures(Embedding(tensors, embedding.original_size, embedding.input_size))
+    assert (features.cells, features.length, features.agreeing) == ((8, 8), 3, None)
+
+
 def test_masks_are_alike_only_where_the_other_map_agrees():
     pixels = scene([(20, 20, 60, RED), (100, 100, 60, GREEN)])
     embedding = several_maps(pixels)
