@@ -400,8 +400,7 @@ class _Ingest:
             else:
                 known += 1
         if unread:
-            details = {"images": unread}
-            yield Event("computed", self._done, self._total, file_name(reads[-1].path), details=details)
+            yield Event("computed", self._done, self._total, file_name(reads[-1].path), details={"images": unread})
         if known:
             name = file_name(reads[-1].path)
             yield Event("skipped", self._done, self._total, name, details={"images": known} if known > 1 else {})

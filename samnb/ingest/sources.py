@@ -178,8 +178,8 @@ def _items_of_path(path: str) -> Iterator[Item]:
         yield from _items_of_manifest(path)
         return
     if is_address(path):
-        found = find_remote(path, is_picture_name)
-        yield from (Address(*one) for one in sorted(found, key=lambda one: natural(one[0])))
+        remote = find_remote(path, is_picture_name)
+        yield from (Address(*one) for one in sorted(remote, key=lambda one: natural(one[0])))
         return
     if is_zip(path):
         yield from members_of(os.path.abspath(path), path)
