@@ -42,6 +42,9 @@ CACHE_KB, LOG_PAGES = 65_536, 16_000
 """The cache size of a SQLite connection in memory, and the pages of 4 KB that its log may have."""
 
 UPGRADE_TIMEOUT_S = 120
+# A server that is gone without a word is noticed within half a minute; the system itself waits for many minutes.
+_LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+_GIVE_UP = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 30, "keepalives_interval": 10}
 _WRITE_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
 _FROM_SERVER = "server"
 _version = table("alembic_version", sql_column("version_num"))
@@ -138,12 +141,14 @@ class Database:
         """
         self.check_writable()
         writer = self._writer if durable else self._bulk_writer
-        with self._translate_errors(), writer.begin() as connection:
+        at_commit: list[bool] = []
+        with self._translate_errors(at_commit), writer.begin() as connection:
             if self._is_postgresql:
                 # One writer at a time, as in SQLite: row locks taken in different orders would deadlock.
                 connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield connection
+            at_commit.append(True)
 
     def sync(self) -> None:
         """Make all commits durable that were not; see `write`. Raises `StoreError`."""
@@ -333,7 +338,7 @@ class Database:
                 connection.close()
 
     @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
+    def _translate_errors(self, at_commit: Sequence[bool] = ()) -> Iterator[None]:
         try:
             yield
         except UnicodeEncodeError as error:
@@ -346,9 +351,11 @@ class Database:
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             message = str(error)
             # A driver may quote the address it was given; then its own message must not be shown behind ours.
-            raise self._as_store_error(error) from (error if redact(message, self._url) == message else None)
+            raise self._as_store_error(error, bool(at_commit)) from (
+                error if redact(message, self._url) == message else None
+            )
 
-    def _as_store_error(self, error: Exception) -> SamnbError:
+    def _as_store_error(self, error: Exception, at_commit: bool) -> SamnbError:
         reason = " ".join(redact(getattr(error, "orig", None) or error, self._url).split())
         where = str(self.path or self.shown)
         if self._is_postgresql:
@@ -374,6 +381,11 @@ class Database:
             return StoreError(
                 f"{where}: still locked by another process after {BUSY_TIMEOUT_MS / 1000:g} s. "
                 "Look for a notebook or program that keeps a transaction open on it, then try again."
+            )
+        if at_commit and getattr(error, "connection_invalidated", False):
+            return StoreError(
+                f"{where}: the connection was lost while saving ({reason}). It is not known whether this call was "
+                "saved: look at what is there before you do it again."
             )
         return StoreError(f"{where}: the database answers: {reason}. Nothing of this call was saved.")
 
@@ -441,6 +453,8 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
 
 def _make_engine(url: URL, path: Path | None, *, read_only: bool = False) -> Engine:
     options: dict[str, Any] = {"pool_pre_ping": path is None}
+    if url.drivername in _LIBPQ:
+        options["connect_args"] = {name: value for name, value in _GIVE_UP.items() if name not in url.query}
     if path is not None and read_only:
         options["creator"] = partial(_connect_to_read, path)
     try:

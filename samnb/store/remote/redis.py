@@ -65,26 +65,26 @@ class RedisTier:
 
     def get(self, key: str) -> bytes | None:
         """The bytes, or None."""
-        return self._call(lambda: self._client.get(_PREFIX + key))
+        return self._call(lambda: self._client.get(_PREFIX + key), bytes)
 
     def put(self, key: str, raw: bytes) -> bool:
         """Publish; False when something is there already."""
         if len(raw) > self._max_value_bytes:
             limit = f"{self._max_value_bytes / 2**20:,.0f} MiB"
             raise StoreError(f"an entry of {len(raw) / 2**20:,.1f} MiB is larger than the {limit} kept in Redis.")
-        return bool(self._call(lambda: self._client.set(_PREFIX + key, raw, nx=True, px=self._ttl_ms)))
+        return bool(self._call(lambda: self._client.set(_PREFIX + key, raw, nx=True, px=self._ttl_ms), bool))
 
     def discard(self, key: str) -> bool:
         """Delete; True if it was there."""
-        return bool(self._call(lambda: self._client.delete(_PREFIX + key)))
+        return bool(self._call(lambda: self._client.delete(_PREFIX + key), int))
 
     def contains(self, key: str) -> bool:
         """Whether it is there."""
-        return bool(self._call(lambda: self._client.exists(_PREFIX + key)))
+        return bool(self._call(lambda: self._client.exists(_PREFIX + key), int))
 
     def keys(self) -> Iterator[str]:
         """The keys of all entries, in any order."""
-        found = self._call(lambda: list(self._client.scan_iter(match=f"{_PREFIX}*", count=1000)))
+        found = self._call(lambda: list(self._client.scan_iter(match=f"{_PREFIX}*", count=1000)), list)
         return (name.decode().removeprefix(_PREFIX) for name in found)
 
     def close(self) -> None:
@@ -107,9 +107,13 @@ class RedisTier:
         pool.connection_class = bounded(pool.connection_class, seconds=seconds, max_bytes=max_bytes)
         return redis.Redis.from_pool(pool)
 
-    def _call(self, command: Callable[[], T]) -> T:
+    def _call(self, command: Callable[[], T], kind: type) -> T:
         try:
-            return command()
+            answer = command()
+            # On a connection that lost its place, an answer may be that to an earlier command.
+            if not isinstance(answer, kind | None):
+                raise TypeError(f"the answer is of another kind: {type(answer).__name__}, expected {kind.__name__}")
+            return answer
         except Exception as error:  # its own, the system's, and ValueError for an invalid address
             reason = redact(error, self._url) or type(error).__name__
             can_read = type(error).__name__ in _WRITE_ERRORS or reason.startswith(_CANNOT_WRITE)
