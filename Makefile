@@ -18,7 +18,7 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test all-but-jupyter jupyter lint unit soak docs dist bench train clean
+.PHONY: help lab demo check test all-but-jupyter jupyter lint unit soak soak-work soak-models failing-calls docs dist bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
@@ -30,7 +30,8 @@ help:
 	@echo
 	@echo '  make docs    the documentation as a site, in build/site; warnings are errors, nothing is fetched'
 	@echo '  make dist    wheel and sdist in dist/, and the wheel tried in a clean environment elsewhere (5 minutes)'
-	@echo '  make soak    cache and catalog against plain models, with crashes and failing disks, for HOURS=2'
+	@echo '  make soak    for HOURS=2: four processes that are killed and cut off; cache, catalog and history against models'
+	@echo '  make failing-calls   every system call of every operation fails once (hours; goes on where it was stopped)'
 	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
 	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
@@ -55,9 +56,20 @@ lab: $(VENV)/.stamp-lab
 demo: $(VENV)/.stamp-demo
 	@$(BIN)/python -m samnb.cli demo
 
+# Side by side: mixed work by four processes that are killed and cut off, and state machines against plain models.
 soak: $(VENV)/.stamp-test
-	@end=$$(($$(date +%s) + $(HOURS) * 3600)); while [ $$(date +%s) -lt $$end ]; do \
-	  MACHINE_EXAMPLES=200 $(BIN)/python -m pytest -q tests/integration/test_*_model.py || exit 1; done
+	@$(MAKE) --no-print-directory -j2 -k soak-work soak-models
+
+soak-work: $(VENV)/.stamp-test
+	$(BIN)/python -m tests.faults.soak --hours $(HOURS)
+
+soak-models: $(VENV)/.stamp-test
+	@end=$$(($$(date +%s) + $$($(BIN)/python -c 'print(round($(HOURS) * 3600))'))); while [ $$(date +%s) -lt $$end ]; do \
+	  MACHINE_EXAMPLES=200 $(BIN)/python -m pytest -q tests/integration/test_*_model.py tests/ui/test_history_model.py \
+	  || exit 1; done
+
+failing-calls: $(VENV)/.stamp-test
+	$(BIN)/python -m tests.faults.campaign
 
 lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .

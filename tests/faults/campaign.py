@@ -1,19 +1,21 @@
 """The n-th call that fails, for every n: each operation of a session under each fault of each kind of call.
 
-python -m tests.faults.campaign                  all of it, and the tables of docs/failing-calls.md (an hour)
-python -m tests.faults.campaign --only add --kind write --fault EIO --show
+python -m tests.faults.campaign --minutes 60                   as much of it as that takes; another call goes on
+python -m tests.faults.campaign --only add --kind open --fault EIO --number 3 --out one.tsv
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import random
 import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,10 @@ class Campaign:
         operation.run(None if operation.opens else Session(case / "session"), case, say)
 
 
+Plan = tuple[str, str, str, bool, int]
+"""Operation, kind, fault, whether it lasts, and the number of the call."""
+
+
 def faults_of(kind: str) -> Iterator[tuple[str, bool]]:
     """The faults of a kind of call, and whether they last."""
     for fault in FAULTS:
@@ -128,35 +134,65 @@ def faults_of(kind: str) -> Iterator[tuple[str, bool]]:
     yield from ((fault, True) for fault in LASTING)
 
 
-def cases(
-    campaign: Campaign, names: Iterable[str], kinds: Iterable[str], *, step: int = 1, fault: str = "", number: int = 0
-) -> Iterator[Case]:
-    """Each n up to the last call (or each `step`-th of them), for each operation, kind and fault."""
+def plan(campaign: Campaign, names: Iterable[str], kinds: Iterable[str]) -> list[Plan]:
+    """Every call of every operation under every fault, shuffled: whatever part is run is a fair sample."""
     kinds = tuple(kinds)
-    for name in names:
-        for kind in kinds:
-            for each, lasting in faults_of(kind):
-                if fault and each != fault:
-                    continue
-                at = number or 1
-                while True:
-                    case = campaign.run(name, kind, each, at, lasting=lasting)
-                    if not case.ran.faults and at > case.ran.calls:
-                        break
-                    if case.ran.faults:
-                        yield case
-                    if number:
-                        break
-                    at += step
+    counts = {(name, kind): campaign.count(name, kind) for name in names for kind in kinds}
+    cases = [
+        (name, kind, fault, lasting, number)
+        for (name, kind), calls in counts.items()
+        for fault, lasting in faults_of(kind)
+        for number in range(1, calls + 1)
+    ]
+    random.Random(0).shuffle(cases)
+    return cases
 
 
-def quick_setting() -> Any:
+def quick_setting() -> tuple[Any, ...]:
     """A model that takes no time, and a short wait for locks, in this process and its children."""
     cv2.setNumThreads(1)  # threads would be missing in the children
     logging.disable(logging.CRITICAL)
-    stack = patch.multiple(samnb.catalog.database, BUSY_TIMEOUT_MS=1000)
     model = patch.object(samnb.session, "load_model", lambda *arguments, **options: NumpyModel())
-    return stack, model
+    return patch.object(samnb.catalog.database, "BUSY_TIMEOUT_MS", 1000), model
+
+
+# -- the results: a line for each case, and their table ---------------------------------------------
+
+
+def as_line(case: Case) -> str:
+    fault = case.fault + (" from then on" if case.lasting else "")
+    return "\t".join((case.operation, case.kind, fault, str(case.number), case.outcome.replace("\n", " ")[:300]))
+
+
+def table(lines: Iterable[str], planned: int | None = None) -> str:
+    """Markdown: operations by kinds of calls; in each cell how many faults ended how."""
+    counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    total: Counter[str] = Counter()
+    for line in lines:
+        operation, kind, fault, _, outcome = line.rstrip("\n").split("\t")
+        short = (
+            outcome if outcome in ("done", "killed", "reported") else "RED" if outcome.startswith("RED") else "error"
+        )
+        counts[operation][kind][short] += 1
+        counts[operation][f"!{fault}"][short] += 1
+        total[short] += 1
+    faults = [f for f in (*FAULTS, *(f"{fault} from then on" for fault in LASTING))]
+    of = f" of {planned:,}" if planned else ""
+    parts = [
+        f"{sum(total.values()):,}{of} faults: " + ", ".join(f"{count:,} {how}" for how, count in total.most_common())
+    ]
+    for heads, prefix in ((KINDS, ""), (faults, "!")):
+        rows = [f"| operation | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+        for operation in (name for name in OPERATIONS if name in counts):
+            cells = (counts[operation][prefix + head] for head in heads)
+            rows.append(f"| {operation} | {' | '.join(map(_cell, cells))} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(ended: Counter[str]) -> str:
+    letters = {"done": "d", "reported": "r", "error": "e", "killed": "k", "RED": "RED"}
+    return " ".join(f"{ended[how]}{letter}" for how, letter in letters.items() if ended[how]) or "–"
 
 
 def main() -> int:
@@ -165,47 +201,47 @@ def main() -> int:
     parser.add_argument("--kind", choices=KINDS, action="append")
     parser.add_argument("--fault", choices=FAULTS, default="")
     parser.add_argument("--number", type=int, default=0)
-    parser.add_argument("--step", type=int, default=1, help="every how-manieth call")
-    parser.add_argument("--show", action="store_true", help="print every case")
+    parser.add_argument("--minutes", type=float, default=1e9, help="how long at most; another call goes on")
+    parser.add_argument(
+        "--out", type=Path, default=Path("failing-calls.tsv"), help="what was run; its cases are not run again"
+    )
+    parser.add_argument("--table", action="store_true", help="print the table of that file, and run nothing")
     given = parser.parse_args()
+    known = given.out.read_text().splitlines() if given.out.exists() else []
+    if given.table:
+        print(table(known))
+        return 0
     if reason := why_not():
         print(f"Nothing was done: {reason}")
         return 0
-    for each in quick_setting():
-        each.start()
+    until = time.monotonic() + given.minutes * 60
     place = "/dev/shm" if Path("/dev/shm").is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="samnb-faults-", dir=place))
-    began, found, red = time.monotonic(), Counter(), []
+    red = 0
     try:
-        campaign = Campaign(folder)
-        for case in cases(
-            campaign,
-            given.only or OPERATIONS,
-            given.kind or KINDS,
-            step=given.step,
-            fault=given.fault,
-            number=given.number,
-        ):
-            found[case.operation, case.kind, case.fault + (" lasting" if case.lasting else ""), case.outcome] += 1
-            if case.outcome.startswith("RED"):
-                red.append(case)
-            if given.show or case.outcome.startswith("RED"):
-                print(
-                    case.operation,
-                    case.kind,
-                    case.fault,
-                    case.number,
-                    "lasting" * case.lasting,
-                    case.outcome,
-                    flush=True,
-                )
-                if given.number:
-                    print(case.ran.error.get("traceback"), case.ran.said, *case.problems, sep="\n")
+        with ExitStack() as settings, open(given.out, "a") as out:
+            for each in quick_setting():
+                settings.enter_context(each)
+            campaign = Campaign(folder)
+            cases = plan(campaign, given.only or OPERATIONS, given.kind or KINDS)
+            cases = [c for c in cases if given.fault in ("", c[2]) and given.number in (0, c[4])]
+            done = {tuple(line.split("\t")[:4]) for line in known}
+            print(f"{len(cases):,} cases, {len(done):,} of them known", flush=True)
+            for name, kind, fault, lasting, number in cases:
+                if (name, kind, fault + (" from then on" if lasting else ""), str(number)) in done:
+                    continue
+                if time.monotonic() > until:
+                    break
+                case = campaign.run(name, kind, fault, number, lasting=lasting)
+                if not case.ran.faults:  # one call fewer this time: threads
+                    continue
+                print(as_line(case), file=out, flush=True)
+                if case.outcome.startswith("RED"):
+                    red += 1
+                    print(as_line(case), case.ran.error.get("traceback", ""), *case.problems, sep="\n", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    for key, count in found.items():
-        print(*key, count, sep="\t")
-    print(f"{sum(found.values())} faults, {len(red)} red, {time.monotonic() - began:.0f} s")
+    print(table(given.out.read_text().splitlines(), len(cases)))
     return bool(red)
 
 

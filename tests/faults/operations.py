@@ -83,7 +83,7 @@ class Bench:
             session.prewarm(show=False).wait()
             export_entries(session.cache, folder / "entries.tar")
             for number in (2, 3):
-                session.accept_mask(f"{number}.png", _is(scene(number), RED), category="found")
+                session.accept_mask(f"{number}.png", is_color(scene(number), RED), category="found")
             session.export("coco", folder / "coco.json")
             session.remove(session.annotations()[-1])
             session.remove(session.annotations()[-1])
@@ -94,8 +94,8 @@ class Bench:
 
     def _annotate(self, session: Session) -> None:
         for number in range(2):
-            session.accept_mask(f"{number}.png", _is(scene(number), RED), category="red")
-        session.accept_mask("0.png", _is(scene(0), GREEN), category="green")
+            session.accept_mask(f"{number}.png", is_color(scene(number), RED), category="red")
+        session.accept_mask("0.png", is_color(scene(0), GREEN), category="green")
         session.template("red", categories=["red"])
 
     def case(self, begins: str) -> Path:
@@ -105,7 +105,7 @@ class Bench:
         return Path(shutil.copytree(self.folder / begins, case))
 
 
-def _is(pixels: Any, color: tuple[int, int, int]) -> Any:
+def is_color(pixels: Any, color: tuple[int, int, int]) -> Any:
     return (pixels == np.array(color, np.uint8)).all(axis=2)
 
 
@@ -192,7 +192,7 @@ def _annotate(session: Session, case: Path, say: Say) -> None:
     say({"there": taken.id, "category": "red"})
     session.update(taken, category="green")
     say({"there": taken.id, "category": "green"})
-    other = session.accept_mask("3.png", _is(scene(3), GREEN), category="new")
+    other = session.accept_mask("3.png", is_color(scene(3), GREEN), category="new")
     say({"there": other.id, "category": "new"})
     session.rename_category("new", "newer")
     say({"there": other.id, "category": "newer"})

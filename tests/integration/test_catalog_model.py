@@ -1,6 +1,7 @@
 """The catalog against plain dictionaries: random changes by two connections, refusals, and ends amid a change.
 
-Runs in `make soak` only: `MACHINE_EXAMPLES` in the environment is the number of runs of 50 steps each.
+On SQLite and on PostgreSQL, always the same ten runs of 50 steps each; `MACHINE_EXAMPLES` in the environment asks for
+that many other ones, see `make soak`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,13 @@ from samnb.catalog import Catalog, NewAnnotation
 from samnb.errors import NameTaken, UnknownName, WorkWouldBeLost
 from samnb.records import ACCEPTED, REJECTED, UNSURE, NewImage
 from tests.support.faults import INJECTED, ended_by_itself
+from tests.support.postgres_server import PostgresServer
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="forks"),
-    pytest.mark.skipif("MACHINE_EXAMPLES" not in os.environ, reason="minutes; part of make soak"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="forks")]
 
 MACHINE = settings(
     max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
+    derandomize="MACHINE_EXAMPLES" not in os.environ,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -62,12 +62,23 @@ def empty() -> Path:
 class CatalogMachine(RuleBasedStateMachine):
     """`images` is (dataset, file) to id; `objects` is id to (image id, category, review); `known` are categories."""
 
+    def make(self) -> str:
+        """A new catalog without images; its address."""
+        self.path = Path(tempfile.mkdtemp()) / "catalog.db"
+        shutil.copyfile(empty(), self.path)
+        return str(self.path)
+
+    def destroy(self) -> None:
+        with closing(sqlite3.connect(self.path)) as database:
+            assert database.execute("pragma integrity_check").fetchall() == [("ok",)]
+            assert database.execute("pragma foreign_key_check").fetchall() == []
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+
     @initialize()
     def start(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.path = self.folder / "catalog.db"
-        shutil.copyfile(empty(), self.path)
-        self.catalogs = [Catalog(self.path), Catalog(self.path)]
+        self.address = self.make()
+        self.catalogs = [Catalog(self.address), Catalog(self.address)]
+        self.looks = 0
         self.names: set[str] = set()
         self.images: dict[tuple[str, int], str] = {}
         self.objects: dict[int, tuple[str, str, str]] = {}
@@ -77,10 +88,7 @@ class CatalogMachine(RuleBasedStateMachine):
         if hasattr(self, "catalogs"):
             for catalog in self.catalogs:
                 catalog.close()
-            with closing(sqlite3.connect(self.path)) as database:
-                assert database.execute("pragma integrity_check").fetchall() == [("ok",)]
-                assert database.execute("pragma foreign_key_check").fetchall() == []
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.destroy()
 
     def lose_images(self, gone: dict[tuple[str, int], str]) -> None:
         self.images = {place: image for place, image in self.images.items() if place not in gone}
@@ -212,7 +220,7 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(by=which)
     def reopen(self, by: int) -> None:
         self.catalogs[by].close()
-        self.catalogs[by] = Catalog(self.path)
+        self.catalogs[by] = Catalog(self.address)
 
     @precondition(lambda self: self.images)
     @rule(data=st.data(), at=st.integers(1, 12))
@@ -220,7 +228,7 @@ class CatalogMachine(RuleBasedStateMachine):
         image = self.images[data.draw(st.sampled_from(sorted(self.images)))]
         new = [object_on(image, "coin", ""), object_on(image, "key", "")]
         before = set(self.objects)
-        dies_at_statement(at, self.path, lambda catalog: catalog.add_annotations(new))
+        dies_at_statement(at, self.address, lambda catalog: catalog.add_annotations(new))
         there = {record.id: record for record in self.catalogs[0].annotations() if record.id not in before}
         assert len(there) in (0, 2)
         for id, record in there.items():
@@ -230,7 +238,9 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(dataset=datasets, at=st.integers(1, 12))
     def crash_while_deleting(self, dataset: str, at: int) -> None:
         if dataset in self.names:
-            dies_at_statement(at, self.path, lambda catalog: catalog.delete_dataset(dataset, discard_annotations=True))
+            dies_at_statement(
+                at, self.address, lambda catalog: catalog.delete_dataset(dataset, discard_annotations=True)
+            )
             if dataset not in {record.name for record in self.catalogs[0].datasets()}:
                 self.names.discard(dataset)
                 self.lose_images({place: id for place, id in self.images.items() if place[0] == dataset})
@@ -239,7 +249,10 @@ class CatalogMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_tell_what_is_there(self) -> None:
-        for by, catalog in enumerate(getattr(self, "catalogs", [])):
+        """In turns: a step takes half the time, and the next look is by the other."""
+        if hasattr(self, "catalogs"):
+            self.looks += 1
+            by, catalog = self.looks % 2, self.catalogs[self.looks % 2]
             counts = Counter(name for name, _ in self.images)
             assert {d.name: d.images for d in catalog.datasets()} == {name: counts[name] for name in self.names}
             found = {(image.dataset, int(image.filename[:-4])): image.id for image in catalog.images()}
@@ -253,11 +266,11 @@ def object_on(image: str, category: str, review: str) -> NewAnnotation:
     return NewAnnotation(image, category, RLE, (0, 0, 2, 2), 4, review=review)
 
 
-def dies_at_statement(number: int, path: Path, work: Callable[[Catalog], object]) -> None:
+def dies_at_statement(number: int, address: str, work: Callable[[Catalog], object]) -> None:
     """Run `work` in a fork of this process that ends before its `number`-th statement or commit."""
 
     def run() -> None:
-        catalog, left = Catalog(path), [number]
+        catalog, left = Catalog(address), [number]
 
         def count(*_: object) -> None:
             left[0] -= 1
@@ -271,8 +284,33 @@ def dies_at_statement(number: int, path: Path, work: Callable[[Catalog], object]
     ended_by_itself(run)
 
 
+class PostgresqlMachine(CatalogMachine):
+    """The same on a PostgreSQL, in a database for each run."""
+
+    server: PostgresServer
+
+    def make(self) -> str:
+        return self.server.catalog()
+
+    def destroy(self) -> None:
+        self.server.execute(f"DROP DATABASE {self.address.rpartition('/')[2]} WITH (FORCE)")
+
+
 class TestCatalogMachine(CatalogMachine.TestCase):
     settings = MACHINE
+
+    def runTest(self) -> None:
+        before = INJECTED["end"]
+        super().runTest()
+        assert INJECTED["end"] > before
+
+
+class TestPostgresqlMachine(PostgresqlMachine.TestCase):
+    settings = MACHINE
+
+    @pytest.fixture(autouse=True)
+    def server(self, postgres_server: PostgresServer) -> None:
+        PostgresqlMachine.server = postgres_server
 
     def runTest(self) -> None:
         before = INJECTED["end"]

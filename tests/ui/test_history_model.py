@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -24,6 +25,8 @@ from samnb.session import Session
 from samnb.widgets import Annotator
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_strategies import GREEN, RED, scene
+
+pytestmark = pytest.mark.slow
 
 MACHINE = settings(
     max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
