@@ -10,18 +10,20 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from samnb.cache import EmbeddingCache
-from samnb.errors import PackageMissing, StoreError
+from samnb.errors import PackageMissing, StoreError, TierUnavailable
 from samnb.prompts import Embedding
 from samnb.store.codecs import can_compress, is_compressed
 from samnb.store.entry import deserialize
 from samnb.store.remote import RemoteTiers, open_tiers
 from samnb.store.remote import fsspec as object_tier
 from samnb.store.remote import redis as redis_tier
+from samnb.store.remote.redis import RedisTier
 from tests.support.fake_tier import ENTRY, KEY, FakeTier, entry_of, key_of, remote_of
 from tests.support.remote_servers import RedisServer
 from tests.support.waiting import wait_until
@@ -130,6 +132,15 @@ def test_redis_forgets_after_the_ttl(redis_server: RedisServer, open_remote: Cal
         remote.publish(KEY, ENTRY)
         remote.flush()
         assert left[0] <= redis_server.client().pttl(f"samnb:{KEY}") <= left[1]
+
+
+def test_an_answer_to_another_command_of_redis_is_a_failure_of_the_tier() -> None:
+    tier = RedisTier("redis://127.0.0.1:1/0")
+    tier._client = SimpleNamespace(get=lambda name: 1, exists=lambda name: b"an entry")
+    with pytest.raises(TierUnavailable, match="another kind: int, expected bytes"):
+        tier.get(KEY)
+    with pytest.raises(TierUnavailable, match="another kind: bytes, expected int"):
+        tier.contains(KEY)
 
 
 def test_a_later_tier_fills_the_earlier_ones(tmp_path: Path, open_remote: Callable[..., RemoteTiers]) -> None:
