@@ -93,10 +93,12 @@ class Campaign:
         before = self.bench.before.get(OPERATIONS[name].begins)
 
         def look(_: None, say: Any) -> None:
-            for problem in broken(name, case, ran.said, before):
+            for problem in broken(name, case, ran.said, before, killed=ran.ended == "killed"):
                 say(problem)
+            if not OPERATIONS[name].again:
+                return
             self._whole(name, case, lambda value: None)
-            if OPERATIONS[name].again and (now := contents(case / "session")) != self.undisturbed[name]:
+            if (now := contents(case / "session")) != self.undisturbed[name]:
                 differing = [part for part in now if now[part] != self.undisturbed[name][part]]
                 say(f"done again, it differs: {', '.join(differing)}")
 

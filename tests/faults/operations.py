@@ -52,7 +52,7 @@ class Operation:
     opens : bool
         It opens the session itself.
     again : bool
-        Run again, it comes to the same state as one that nothing disturbed.
+        It may be run again, and then comes to the same state as one that nothing disturbed.
     """
 
     begins: str
@@ -280,7 +280,7 @@ def _import(session: Session, case: Path, say: Say) -> None:
 
 
 def _imported(session: Session, case: Path, said: tuple[Any, ...]) -> Iterable[str]:
-    there = len(session.annotations(category="found"))
+    there = sum(annotation.category == "found" for annotation in session.annotations())
     if said and there < said[0]["added"]:
         yield f"lost: {there} of {said[0]['added']} annotations"
 
@@ -339,8 +339,13 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def broken(name: str, case: Path, said: tuple[Any, ...], before: dict[str, Any] | None) -> list[str]:
-    """All that does not hold after an operation, of everything that must, whether it ended well or not."""
+def broken(
+    name: str, case: Path, said: tuple[Any, ...], before: dict[str, Any] | None, *, killed: bool = False
+) -> list[str]:
+    """All that does not hold after an operation, of everything that must, whether it ended well or not.
+
+    One that was killed may leave hidden files: the next one there deletes them.
+    """
     operation = OPERATIONS[name]
     problems: list[str] = []
     if (case / "session" / "catalog.db").exists():
@@ -361,6 +366,6 @@ def broken(name: str, case: Path, said: tuple[Any, ...], before: dict[str, Any] 
             problems += missing(before, now, evicts=name == "collect")
         problems += operation.broken(session, case, said)
     left = [path.name for path in os.scandir(case / "out") if path.name.startswith(".")]
-    if left:
+    if left and not killed:
         problems.append(f"left behind: {left}")
     return problems
