@@ -15,7 +15,7 @@ def convolved(layer: nn.Conv2d, x: Tensor, *, relu6: bool) -> Tensor:
     """A convolution of (B, C, H, W), and then ReLU6 if `relu6`.
 
     On one thread torch computes small kernels by a matrix product of copied pixels, and then clamps the result in
-    another pass: on an AMD EPYC (Zen 5) the encoder takes twice as long that way. The sums are the same, some in
+    another pass: on an AMD EPYC the encoder takes twice as long that way. The sums are the same, some in
     another order.
 
     Examples
