@@ -18,7 +18,7 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test all-but-jupyter jupyter lint unit soak soak-work soak-models failing-calls docs dist bench train clean
+.PHONY: help lab demo check test all-but-jupyter jupyter lint unit soak soak-work soak-models failing-calls fuzz docs dist bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
@@ -32,6 +32,7 @@ help:
 	@echo '  make dist    wheel and sdist in dist/, and the wheel tried in a clean environment elsewhere (5 minutes)'
 	@echo '  make soak    for HOURS=2: four processes that are killed and cut off; cache, catalog and history against models'
 	@echo '  make failing-calls   every system call of every operation fails once (hours; goes on where it was stopped)'
+	@echo '  make fuzz    random changes to every kind of file that is read, MINUTES=10 each; what is found lies in build/fuzz'
 	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'
 	@echo '  make train   train the embedded model anew for MINUTES=5 (see training/README.md for the shipped one)'
@@ -65,11 +66,15 @@ soak-work: $(VENV)/.stamp-test
 
 soak-models: $(VENV)/.stamp-test
 	@end=$$(($$(date +%s) + $$($(BIN)/python -c 'print(round($(HOURS) * 3600))'))); while [ $$(date +%s) -lt $$end ]; do \
-	  MACHINE_EXAMPLES=200 $(BIN)/python -m pytest -q tests/integration/test_*_model.py tests/ui/test_history_model.py \
-	  || exit 1; done
+	  MACHINE_EXAMPLES=200 DISK_ROUNDS=64 $(BIN)/python -m pytest -q tests/integration/test_*_model.py tests/ui/test_history_model.py \
+	  tests/integration/test_disks.py || exit 1; done
 
 failing-calls: $(VENV)/.stamp-test
 	$(BIN)/python -m tests.faults.campaign
+
+fuzz: MINUTES = 10
+fuzz: $(VENV)/.stamp-fuzz
+	@for target in $$($(BIN)/python -m tests.fuzz); do $(BIN)/python -m tests.fuzz $$target $(MINUTES) || exit 1; done
 
 lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .
@@ -150,6 +155,8 @@ $(VENV)/.stamp-torch: constraints.txt | $(VENV)/.stamp-venv
 $(VENV)/.stamp-demo: extras = [demo]
 $(VENV)/.stamp-lab: extras = [lab,demo]
 $(VENV)/.stamp-lab: also = $(VENV)/.stamp-demo
+$(VENV)/.stamp-fuzz: extras = [fuzz,test]
+$(VENV)/.stamp-fuzz: also = $(VENV)/.stamp-test
 $(VENV)/.stamp-test: extras = [test]
 $(VENV)/.stamp-test: also = $(VENV)/.stamp-demo $(VENV)/.stamp-lab
 $(VENV)/.stamp-%: pyproject.toml constraints.txt $(VENV)/.stamp-torch

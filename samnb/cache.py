@@ -377,6 +377,11 @@ class EmbeddingCache:
         """Stop notifying it."""
         self._observers.discard(listener)
 
+    def sync(self) -> None:
+        """Have the disk keep all entries stored so far, also through a power cut."""
+        if self._disk is not None:
+            self._disk.sync()
+
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> int:
         """Wait until the remote tiers have all computed entries; returns how many are left after the timeout."""
         return self.remote.flush(timeout)

@@ -6,6 +6,7 @@ Everything else is an argument; an argument overrides its variable. ``samnb sett
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -117,7 +118,8 @@ def parse_seconds(text: str) -> float:
 
 def _amount(text: str) -> tuple[float, str]:
     match = _AMOUNT.fullmatch(text)
-    return (float(match[1]), match[2].upper()) if match else (0.0, "?")
+    amount = float(match[1]) if match else math.inf
+    return (amount, match[2].upper()) if match and math.isfinite(amount) else (0.0, "?")
 
 
 def _whole(text: str) -> int:

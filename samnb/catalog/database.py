@@ -28,7 +28,7 @@ from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreE
 from ..file_locks import FileLock
 from ..urls import redact
 from .backup import back_up
-from .database_file import check_folder, make_file
+from .database_file import FileInPlace, check_folder, make_file
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.legacy_server import carry_over, is_from_server, set_aside
@@ -112,11 +112,13 @@ class Database:
             self._reader = self.engine.execution_options(**one_state)
         self._upserts: dict[tuple[str, ...], str] = {}
         self._finalizer = weakref.finalize(self, self.engine.dispose)
+        self._in_place: FileInPlace | None = None
         try:
             self._open()
         except BaseException:
             self.close()
             raise
+        self._in_place = FileInPlace(self.path) if self.path is not None else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -140,6 +142,8 @@ class Database:
             The database is of a newer samnb, and only read.
         """
         self.check_writable()
+        if self._in_place is not None:
+            self._in_place.check()
         writer = self._writer if durable else self._bulk_writer
         at_commit: list[bool] = []
         with self._translate_errors(at_commit), writer.begin() as connection:
@@ -153,10 +157,10 @@ class Database:
     def sync(self) -> None:
         """Make all commits durable that were not; see `write`. Raises `StoreError`."""
         log = Path(f"{self.path}-wal")
-        if self.path is not None and log.exists():
+        if self.path is not None:
             try:
                 sync([log])
-            except FileNotFoundError:  # another process closed the database, which writes and syncs it all
+            except FileNotFoundError:  # no log is left: closing a database writes and syncs it all
                 return
             except OSError as error:
                 raise cannot_write(Path(self.shown), log, error) from error

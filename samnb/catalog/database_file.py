@@ -38,3 +38,32 @@ def make_file(path: Path, shown: str) -> None:
 def catalog_url(folder: Path, url: str | None) -> str | Path:
     """Path or URL of the catalog: the argument, DATABASE_URL, or a file in the session folder."""
     return url or setting("DATABASE_URL") or folder / "catalog.db"
+
+
+class FileInPlace:
+    """Notices that an open file was deleted, moved or replaced: SQLite goes on writing where nobody will look for it.
+
+    Parameters
+    ----------
+    path : Path
+        Of a file that is there.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._file = self._now()
+
+    def check(self) -> None:
+        """Raise `StoreError` if another file, or none, is at the path now."""
+        if self._now() != self._file:
+            raise StoreError(
+                f"{self._path}: was deleted, moved or replaced while it was open. Nothing of this call was saved: "
+                "close this session, put the file back if it is gone, and open the session where it is now."
+            )
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino

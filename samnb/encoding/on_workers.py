@@ -105,6 +105,7 @@ class EncodeWork:
             events.append(event)
             if sum(tier.waiting_bytes for tier in encoder.cache.remote.stats()) > _UNPUBLISHED:
                 encoder.cache.flush()
+        encoder.cache.sync()
         computed, found = (
             [missing[event.index - 1] for event in events if event.status == status]
             for status in ("computed", "skipped")

@@ -51,6 +51,7 @@ def prewarm_events(
         for event in events:
             counts[event.status] += event.images
             yield event
+    encoder.cache.sync()
     details = {**counts, "cache_size": encoder.cache.approximate_len()}
     yield Event("done", total=len(tasks), details=details | ({"cancelled": True} if control.cancelled else {}))
 

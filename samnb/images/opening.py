@@ -92,18 +92,22 @@ def _opened(stream: IO[bytes], name: AnyPath, only: tuple[str, ...]) -> Iterator
             # Pillow's plugins raise a dozen unrelated classes on damaged files; all have the same meaning here.
             raise ImageUnreadable(name, f"the header is damaged ({error})") from error
         with opened as image:
-            check_size((image.height, image.width), name)
-            _check_tiles(image, name)
-            if image.format == "QOI" and image.width * image.height > _QOI_PIXELS:
-                raise ImageUnreadable(
-                    name, f"QOI of more than {_QOI_PIXELS:,} pixels would take minutes to decode: save it as PNG first"
-                )
             try:
+                _check(image, name)
                 yield image
             except (ImageError, MemoryError):
                 raise
             except Exception as error:
                 raise ImageUnreadable(name, f"truncated or damaged ({error or type(error).__name__})") from error
+
+
+def _check(image: Image.Image, name: AnyPath) -> None:
+    check_size((image.height, image.width), name)
+    _check_tiles(image, name)
+    if image.format == "QOI" and image.width * image.height > _QOI_PIXELS:
+        raise ImageUnreadable(
+            name, f"QOI of more than {_QOI_PIXELS:,} pixels would take minutes to decode: save it as PNG first"
+        )
 
 
 def check_size(size_hw: tuple[int, ...], path: AnyPath) -> None:

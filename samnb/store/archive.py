@@ -41,6 +41,10 @@ class EntryStore(Protocol):
         """Verify and keep the bytes of an entry; False if it is here already."""
         ...
 
+    def sync(self) -> None:
+        """Have the disk keep what was added."""
+        ...
+
     def stats(self) -> CacheStats:
         """Counts; an import reads ``evicted``."""
         ...
@@ -165,6 +169,7 @@ def import_entries(cache: EntryStore, path: Path | str) -> ArchiveReport:
             stopped = str(error)
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             stopped = f"truncated or damaged ({error})"
+    cache.sync()
     evicted = cache.stats().evicted - evicted
     return ArchiveReport(path, found, added, tuple(rejected), stopped or _cut_off(path), evicted)
 

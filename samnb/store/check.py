@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cards import card, size_text, text_rows
-from .entry import EntryDamaged
+from .entry import EntryDamaged, EntryOfNewer
 from .entry_files import SUFFIX, is_stale, key_of, read_entry, reserved_by
 from .folder import GC_TIMEOUT, EntryFolder
 from .usage import SHARDS
@@ -19,7 +19,7 @@ class CacheReport:
     Parameters
     ----------
     entries : int
-        Sound ones.
+        Sound ones, also those that only a newer samnb can read.
     damaged : tuple of (path, reason)
         Entries that will be computed again; moved to quarantine if `fixed`.
     unreadable : tuple of (path, reason)
@@ -86,7 +86,12 @@ class CacheReport:
 
 
 def check_folder(disk: EntryFolder, *, fix: bool) -> CacheReport:
-    """Read and verify every file; see `EmbeddingCache.check`."""
+    """Read and verify every file; see `EmbeddingCache.check`. Raises `StoreError` for a disk that cannot be listed."""
+    with disk.errors_told():
+        return _checked(disk, fix=fix)
+
+
+def _checked(disk: EntryFolder, *, fix: bool) -> CacheReport:
     sound = miscounted = 0
     damaged: list[tuple[Path, str]] = []
     unreadable: list[tuple[Path, str]] = []
@@ -106,6 +111,8 @@ def check_folder(disk: EntryFolder, *, fix: bool) -> CacheReport:
                     sound += 1
             except FileNotFoundError:
                 continue  # published or removed since it was listed
+            except EntryOfNewer:
+                sound += 1
             except EntryDamaged as error:
                 damaged.append((path, str(error)))
                 if fix:

@@ -90,6 +90,10 @@ class EntryDamaged(StoreError):
     metadata: Mapping[str, str] = {}  # of its header, as far as it can be read
 
 
+class EntryOfNewer(EntryDamaged):
+    """A whole entry that a newer samnb wrote: of no use here, and not to be moved away from those who can read it."""
+
+
 def round_trip(embedding: Embedding, dtype: str) -> Embedding:
     """The embedding as it will be read: converted to the storage dtype and back to float32, new read-only arrays.
 
@@ -200,6 +204,11 @@ def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     start = 8 + struct.unpack_from("<Q", raw)[0]
     fields = json.loads(raw[8:start])
     metadata = fields.pop("__metadata__")
+    schema = metadata["schema"]
+    if schema.isdecimal() and int(schema) > SCHEMA:
+        raise EntryOfNewer(
+            f"written by a newer samnb (schema {schema}, this one knows {SCHEMA}): upgrade with `pip install -U samnb`"
+        )
     for name, expected in (("schema", str(SCHEMA)), ("key", key)):
         if metadata[name] != expected:
             raise EntryDamaged(f"{name}: expected {expected}, got {metadata[name]}")

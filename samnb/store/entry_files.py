@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..errors import StoreError
 from ..prompts import Embedding
-from .entry import LARGEST, EntryDamaged, deserialize
+from .entry import LARGEST, EntryDamaged, EntryOfNewer, deserialize
 from .header import header_of
 
 STALE_AFTER = 3600.0  # seconds after which a temporary file belongs to a writer that died
@@ -95,6 +95,8 @@ def is_damaged(path: Path) -> bool:
     """Whether there is a readable file that is not the entry it should be."""
     try:
         read_entry(str(path), key_in(str(path)))
+    except EntryOfNewer:
+        return False
     except EntryDamaged:
         return True
     except OSError:

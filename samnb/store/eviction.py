@@ -142,8 +142,10 @@ class Evictor:
         SessionReadOnly, StoreError
             The folder cannot be written, or another process's collection does not end.
         """
-        if not self.disk.folder.is_dir():
-            return CollectionReport()
+        with self.disk.errors_told():
+            return self._collect(to_bytes) if self.disk.folder.is_dir() else CollectionReport()
+
+    def _collect(self, to_bytes: int | None) -> CollectionReport:
         swept, before, began = self._sweep(), self.evicted, time.time_ns()
         entries: list[FoundEntry] = []
         for shard in range(SHARDS):

@@ -14,10 +14,10 @@ import re
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from ..atomic_files import cannot_write
+from ..atomic_files import cannot_write, keep_names
 from ..errors import StoreError
 from ..file_locks import FileLock
 from ..prompts import Embedding
@@ -60,6 +60,7 @@ class EntryFolder:
         self._root = str(folder)
         self.usage = UsageFile(folder / "usage", self._count)
         self._key_locks = KeyLocks(folder / "locks")
+        self._unsynced: set[Path] = set()  # folders with new names
         self._failing: dict[str, int] = {}  # by path, how often it could not be looked at
 
     def path_of(self, key: str) -> Path:
@@ -165,6 +166,7 @@ class EntryFolder:
                     os.fsync(file.fileno())
                 replaced = stat_of(path)
                 os.replace(temporary, path)
+                self._unsynced.add(path.parent)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -174,6 +176,28 @@ class EntryFolder:
             raise self.cannot_write(path, error) from error
         if replaced is not None:
             self.usage.change(shard_of(key), -1, -replaced.st_size)
+
+    def sync(self) -> None:
+        """Have the disk keep the names of the entries written since the last call: a power cut loses none of them.
+
+        Not with each entry: it would take as long as writing it, and a lost one is only encoded again.
+        """
+        named: set[Path] = set()
+        with suppress(KeyError):  # taken one by one, since other threads add to them
+            while True:
+                named.add(self._unsynced.pop())
+        if named:
+            keep_names({self.folder, *(place.parent for place in named), *named})
+
+    @contextmanager
+    def errors_told(self) -> Iterator[None]:
+        """What a failing disk answers to any question, as a `StoreError`."""
+        try:
+            yield
+        except StoreError:  # which is an OSError too
+            raise
+        except OSError as error:
+            raise self.cannot_write(Path(error.filename or self.folder), error) from error
 
     def remove(self, key: str) -> bool:
         """Delete one file; True if it was there."""

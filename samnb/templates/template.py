@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic_files import write_atomic
-from ..errors import TemplateError, UnknownName
+from ..errors import TemplateError, UnknownName, UnknownOption
 from ..json_files import read_json
 from ..prompts import Box, Prompt
 from .checks import check_template
@@ -351,7 +351,7 @@ class Template:
             check_template(read)
             make_template(read.name, read.strategy, read.categories, model=read.model, parameters=read.parameters)
             return replace(read, parameters={**DEFAULT_PARAMETERS, **checked_parameters(read.parameters)})
-        except TemplateError as error:
+        except (TemplateError, UnknownName, UnknownOption) as error:
             raise TemplateError(f"{path}: {error}") from error
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import samnb
@@ -99,3 +101,15 @@ def test_a_large_qoi_which_python_would_decode_for_minutes_is_refused_by_its_hea
         pass
     with open_picture(qoi(20, 20), "a.qoi") as picture:
         assert picture.size == (20, 20)
+
+
+def test_a_tag_of_another_type_than_it_should_have_is_a_damaged_picture(tmp_path: Path) -> None:
+    """Its checks come before anything is decoded, and met a width of tiles that was no number."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((32, 32), np.uint8))
+    content = stream.getvalue()
+    at = content.index(struct.pack("<HH", 305, 2))
+    file = tmp_path / "a.tif"
+    file.write_bytes(content[:at] + struct.pack("<HHL4s", 322, 7, 4, b"\x10\0\0\0") + content[at + 12 :])
+    with pytest.raises(ImageUnreadable, match=r"a\.tif: truncated or damaged \(invalid literal"):
+        read_pixels(file)
