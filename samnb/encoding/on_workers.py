@@ -130,7 +130,8 @@ class _WorkerEncoder(Encoder):
         self.longest, self.large.above = setup.longest, setup.tiled_above
 
     def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
-        return {task.key for task in tasks if task.key in self.cache}
+        # `EncodeWork` looks afterwards, where a remote tier may have what the folder has no room for.
+        return {task.key for task in tasks}
 
     def forget_file(self, path: str) -> None:
         pass

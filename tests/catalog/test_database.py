@@ -19,7 +19,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, inspect
 
 import samnb
 import samnb.catalog
@@ -431,10 +431,11 @@ def test_a_password_is_in_no_message(url: str) -> None:
 
 def test_a_password_is_in_nothing_that_is_shown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = create_engine
-    # An address with a password that opens without a server.
-    monkeypatch.setattr(
-        samnb.catalog.database, "create_engine", lambda url, **options: real(f"sqlite:///{path}", **options)
-    )
+
+    def without_a_server(url: object, *, connect_args: object, **options: Any) -> Engine:
+        return real(f"sqlite:///{path}", **options)
+
+    monkeypatch.setattr(samnb.catalog.database, "create_engine", without_a_server)
     catalog = Catalog("postgresql+psycopg://ann:s3cret@db.example/samnb?sslpassword=s3cret2")
     try:
         for shown in (repr(catalog), str(catalog), repr(catalog._database), repr(catalog._database.engine)):

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -319,11 +320,11 @@ def test_what_was_written_before_an_error_stays_and_is_whole(
     monkeypatch.setattr(samnb.ingest.add, "WRITE_EVERY", -1.0)
     add_images, calls = Catalog.add_images, []
 
-    def failing(self: Catalog, dataset: str, pictures: list[object]) -> object:
+    def failing(self: Catalog, dataset: str, pictures: list[object], **options: Any) -> object:
         calls.append(len(pictures))
         if len(calls) == 11:
             raise StoreError("disk full")
-        return add_images(self, dataset, pictures)
+        return add_images(self, dataset, pictures, **options)
 
     monkeypatch.setattr(Catalog, "add_images", failing)
     with pytest.raises(StoreError, match="disk full"):
