@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import samnb.encoding.pipeline
 import samnb.session
 from samnb.encoding.pipeline import Pipeline
 from samnb.encoding.prewarm import prewarm_events
