@@ -34,7 +34,7 @@ def redacted_url(url: str) -> str:
         name, colon, _ = user.partition(":")
         netloc = f"{name}{colon and ':' + _HIDDEN}@{host}"
     options = [(name, _shown(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
-    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(options, safe="/:*@"), ""))
+    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(options, safe="/:*@", errors="replace"), ""))
 
 
 def secrets_of(url: str) -> Iterator[str]:

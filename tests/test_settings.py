@@ -169,3 +169,14 @@ def test_defaults_and_examples_are_what_the_code_does(tmp_path: Path) -> None:
     for each in SETTINGS:
         assert setting(each.name, {each.name: each.example}) is not None
     assert setting("EMBED_CACHE_MAX", {"EMBED_CACHE_MAX": settings._BY_NAME["EMBED_CACHE_MAX"].default}) == 2000
+
+
+@pytest.mark.parametrize("text", ["9" * 500, "1" + "0" * 400 + "GB"])
+def test_a_size_without_end_is_refused_by_name(text: str) -> None:
+    with pytest.raises(SettingError, match="SAMNB_CACHE_DISK_BYTES"):
+        setting("SAMNB_CACHE_DISK_BYTES", {"SAMNB_CACHE_DISK_BYTES": text})
+
+
+def test_bytes_that_are_no_text_are_refused_by_name() -> None:
+    with pytest.raises(SettingError, match="SAMNB_CACHE_REMOTE"):
+        setting("SAMNB_CACHE_REMOTE", {"SAMNB_CACHE_REMOTE": "a?ttl=\udcff"})

@@ -122,7 +122,7 @@ def members_of(source: AnyPath | bytes, name: str = "") -> Iterator[Member]:
     """
     name = name or (os.fspath(source) if not isinstance(source, bytes) else "<zip from memory>")
     file = _open(source, name)
-    infos = [info for info in file.infolist() if not info.is_dir()]
+    infos = [info for info in file.infolist() if not info.filename.endswith("/")]  # `is_dir` needs a name
     _check_total(infos, name)
     seen: set[str] = set()
     none = True

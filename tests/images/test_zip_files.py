@@ -159,6 +159,12 @@ def test_no_name_leads_out_of_the_session_folder(session: Session, tmp_path: Pat
     assert all(session.folder in p.parents for p in new)
 
 
+def test_a_member_without_a_name_is_refused_by_reason() -> None:
+    """zipfile cuts names at a null byte, and asked such a member whether it is a folder by its last character."""
+    content = zip_bytes({"zab.png": png(0), "b.png": png(1)}).replace(b"zab.png", b"\0ab.png")
+    assert refusals(content) == {"": "refused, its name leads out of the archive"}
+
+
 def test_links_devices_and_pipes_are_refused(session: Session, tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(png(7))

@@ -364,3 +364,30 @@ def test_what_a_remote_tier_has_is_served_where_nothing_can_be_kept(
             second.get_or_compute(key_of(9), lambda: computed.append(1) or some(), about={})
     assert caplog.text.count("is kept in memory only") == 1
     assert not computed
+
+
+def test_the_disk_keeps_the_names_of_all_entries_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[set[Path]] = []
+    monkeypatch.setattr(entry_folder, "keep_names", lambda folders: kept.append(set(folders)))
+    cache = EmbeddingCache(tmp_path, min_free_bytes=0)
+    paths = [cache.path_of(key_of(number)) for number in range(3)]
+    for number in range(3):
+        cache.put(key_of(number), some(seed=number), about={})
+    cache.sync()
+    cache.sync()
+    assert kept == [{tmp_path, *(path.parent for path in paths), *(path.parent.parent for path in paths)}]
+
+
+def test_a_collection_on_a_disk_that_answers_nothing_is_an_error_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EmbeddingCache(tmp_path, min_free_bytes=0)
+    cache.put(key_of(0), some(), about={})
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(tmp_path))
+
+    monkeypatch.setattr(os, "stat", fail)
+    with pytest.raises(StoreError, match="Input/output error"):
+        cache.collect()
+    monkeypatch.undo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +57,10 @@ def test_a_file_nested_deep_is_refused(tmp_path, text):
 
 def test_a_template_is_read_as_it_was_written(tmp_path):
     assert Template.load(written(tmp_path / "t.json")).name == "coins"
+
+
+def test_an_unknown_strategy_in_a_file_is_an_error_of_that_file(tmp_path: Path) -> None:
+    file = Template("coins", "match_all", (), model="tiny-0").save(tmp_path / "a.json")
+    file.write_text(file.read_text().replace('"match_all"', '"guess"'))
+    with pytest.raises(TemplateError, match=r"a\.json: Unknown strategy 'guess'"):
+        Template.load(file)
