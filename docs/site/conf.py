@@ -37,9 +37,13 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+# The list beside a page says add(), not Session.add().
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False
 default_role = "py:obj"
+# What looks like quotes and dashes is code in most places: `samnb lab -- --port 9999`.
+smartquotes = False
 python_use_unqualified_type_names = True
 # `wait()` in a docstring is the method of jobs and of widgets too: the first is linked.
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "ref.python"]
@@ -53,11 +57,14 @@ html_additional_pages = {"index": "to_home.html"}
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "show_nav_level": 1,
+    # The methods of a class, too: the page of Session has more than a hundred.
+    "show_toc_level": 2,
     "show_prev_next": True,
     "footer_start": [],
     "footer_end": [],

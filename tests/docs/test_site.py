@@ -122,3 +122,4 @@ def test_every_command_is_in_the_reference(site: Path) -> None:
     names = re.findall(r"^    ([a-z]+)  ", _parser().format_help(), re.MULTILINE)
     assert len(names) > 10
     assert [name for name in names if f"samnb {name}" not in text] == []
+    assert "samnb lab -- --port 9999" in text  # no dash of a typesetter
