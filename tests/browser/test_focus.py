@@ -27,10 +27,11 @@ CONTROLS = {
     "eye": ".samnb-chips .samnb-plain >> nth=0",
     "pencil": "[title^='Rename']",
     "prompt tool": ".samnb-tools [title^='Points and boxes']",
-    "brush": ".samnb-tools [title^='Brush']",
-    "brush size": ".samnb-tools .samnb-extra [role='slider'] >> visible=true",
     "hover": ".samnb-tools [title^='The mask under']",
     "detail": ".samnb-tools [title^='Show the model']",
+    # From here on the brush is chosen: its size takes the place of hover and detail.
+    "brush": ".samnb-tools [title^='Brush']",
+    "brush size": ".samnb-tools .samnb-extra [role='slider'] >> visible=true",
     "look": ".samnb-tools [title^='How picture']",
     "opacity": ".samnb-tools [role='slider'][aria-label^='Opacity']",
     "outlines only": ".samnb-tools input[type='checkbox'] >> nth=0",

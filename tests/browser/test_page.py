@@ -14,7 +14,9 @@ pytestmark = pytest.mark.browser
 
 CELLS = [
     "import samnb\nsession = samnb.Session('page-session')\nsession.add('photos', dataset='monday', show=False)\n"
-    "for name in ('coin', 'rim', 'hole'):\n    session.add_category(name)",
+    "for name in ('coin', 'rim', 'hole'):\n    session.add_category(name)\n"
+    "session.add_attribute('side', kind='choice', choices=('left', 'right'))\n"
+    "session.add_attribute('note', kind='text')",
     FAKE_MODEL,
     "session.embedding('coins.png')\nannotator = session.annotate('coins.png')\nannotator",
 ]
@@ -22,13 +24,21 @@ CELLS = [
 LAYOUT = """() => {
   const home = document.querySelector(".samnb:has(.samnb-stage)"), box = home.getBoundingClientRect();
   const room = home.closest(".jp-WindowedPanel-outer").clientHeight;
+  const hidden = (each, own) => {
+    for (let around = each.parentElement; around !== home; around = around.parentElement) {
+      const box = around.getBoundingClientRect();
+      if (getComputedStyle(around).overflowX === "hidden" && (own.right > box.right + 1 || own.left < box.left - 1))
+        return true;
+    }
+    return false;
+  };
   const cut = [...home.querySelectorAll("button, select, input, .samnb-foot, .samnb-head, .samnb-label")]
     .filter(each => each.checkVisibility() && !each.closest(".samnb-strip, .samnb-list"))
     .filter(each => {
       const own = each.getBoundingClientRect();
       return own.left < box.left - 1 || own.right > box.right + 1 || own.bottom > box.bottom + 1
-        || (each.tagName === "BUTTON" && each.scrollWidth > each.clientWidth + 1);
-    }).map(each => each.title || each.textContent);
+        || hidden(each, own) || (each.tagName === "BUTTON" && each.scrollWidth > each.clientWidth + 1);
+    }).map(each => each.title || each.textContent || each.outerHTML.slice(0, 120));
   const stage = home.querySelector(".samnb-stage").getBoundingClientRect();
   return { room, height: box.height, width: box.width, cut, stage: [stage.width, stage.height] };
 }"""

@@ -272,7 +272,7 @@ _PANELS = """
 .samnb .samnb-attributes > .samnb-entry { flex: 1 1 100%; }
 .samnb .samnb-attributes > .samnb-entry:hover { background: transparent; }
 .samnb .samnb-attributes > .samnb-button { height: 26px; padding: 0 8px; }
-.samnb .samnb-attributes > :is(.widget-text, .widget-dropdown) { flex: 1 1 100%; width: auto; }
+.samnb .samnb-attributes > :is(.widget-text, .widget-dropdown) { flex: 1 1 100%; width: auto; min-width: 0; }
 .samnb .samnb-attributes .widget-label { width: auto; min-width: 52px; max-width: 50%; text-align: left; }
 """
 
