@@ -123,7 +123,7 @@ def test_candidates_the_list_and_the_selected_annotation(notebook):
     hand.until(r"annotations · 2")
 
 
-def test_help_opens_by_key_and_closes_by_escape(notebook):
+def test_help_opens_by_key_and_closes_by_escape_and_its_button(notebook):
     hand = open_annotator(notebook, "help")
     hand.press("?")
     overlay = hand.page.locator(".samnb-help")
@@ -137,6 +137,9 @@ def test_help_opens_by_key_and_closes_by_escape(notebook):
     hand.press("?")
     overlay.wait_for(state="visible")
     hand.page.keyboard.press("Escape")
+    overlay.wait_for(state="hidden")
+    hand.press("?")
+    overlay.get_by_role("button", name="Close").click()
     overlay.wait_for(state="hidden")
 
 

@@ -205,6 +205,7 @@ _BOARD = """
 
 .samnb .samnb-help { position: absolute; inset: 0; z-index: 10; overflow: auto; padding: 12px 16px; background:
   var(--samnb-face); flex-flow: column; }
+.samnb .samnb-help > * { flex: none; }
 .samnb .samnb-help .widget-html { overflow: visible; }
 .samnb .samnb-keys { columns: 340px; column-gap: 28px; }
 .samnb .samnb-keys section { break-inside: avoid; margin-bottom: 12px; }
