@@ -17,10 +17,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, table, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, select, table, text
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..atomic_files import cannot_write, sync
@@ -29,6 +29,7 @@ from ..file_locks import FileLock
 from ..urls import redact
 from .backup import back_up
 from .database_file import FileInPlace, check_folder, make_file
+from .database_url import as_url, file_of, without_secrets
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.legacy_server import carry_over, is_from_server, set_aside
@@ -88,10 +89,10 @@ class Database:
     newer = ""
 
     def __init__(self, url_or_path: AnyPath | URL, *, shown: AnyPath | None = None):
-        url = _as_url(url_or_path)
+        url = as_url(url_or_path)
         self._url = str(url_or_path) if isinstance(url_or_path, str) else ""
-        self.path = _file_of(url)
-        self.shown = str(shown or (self.path.parent if self.path else _without_secrets(url)))
+        self.path = file_of(url)
+        self.shown = str(shown or (self.path.parent if self.path else without_secrets(url)))
         if self.path is not None:
             self._journal = "wal" if check_local(self.path) else "delete"
             check_folder(self.path, self.shown)
@@ -394,34 +395,6 @@ class Database:
         return StoreError(f"{where}: the database answers: {reason}. Nothing of this call was saved.")
 
 
-def _as_url(url_or_path: AnyPath | URL) -> URL:
-    if isinstance(url_or_path, URL):
-        return url_or_path
-    given = os.fspath(url_or_path)
-    if "://" not in given:
-        return URL.create("sqlite", database=os.path.abspath(given))
-    try:
-        return make_url(given)
-    except (ArgumentError, ValueError):
-        # Without `from`: the original message may quote the part of the URL with the password.
-        raise StoreError(
-            "The database URL cannot be read. Expected something like sqlite:///folder/catalog.db or "
-            "postgresql://user:password@host:5432/name, special characters in the password %-encoded."
-        ) from None
-
-
-def _file_of(url: URL) -> Path | None:
-    if url.get_backend_name() != "sqlite":
-        return None
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise StoreError("A catalog needs a SQLite file that stays: give its path, or sqlite:///folder/catalog.db.")
-    return Path(url.database).absolute()
-
-
-def _without_secrets(url: URL) -> str:
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
 def _warn_of_old_sqlite(path: Path) -> None:
     """Warn once where another process has the file open too, and this SQLite has a fault that needs two writers."""
     if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _warned:
@@ -465,7 +438,7 @@ def _make_engine(url: URL, path: Path | None, *, read_only: bool = False) -> Eng
         engine = create_engine(url, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
-            f"{_without_secrets(url)}: no driver for {url.drivername!r} here ({error}). "
+            f"{without_secrets(url)}: no driver for {url.drivername!r} here ({error}). "
             "For PostgreSQL: `pip install 'samnb[postgresql]'` and a URL that starts with postgresql+psycopg://."
         ) from None
     if path is not None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,12 +150,21 @@ def plan(campaign: Campaign, names: Iterable[str], kinds: Iterable[str]) -> list
     return cases
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 def quick_setting() -> tuple[Any, ...]:
     """A model that takes no time, and a short wait for locks, in this process and its children."""
     cv2.setNumThreads(1)  # threads would be missing in the children
-    logging.disable(logging.CRITICAL)
     model = patch.object(samnb.session, "load_model", lambda *arguments, **options: NumpyModel())
-    return patch.object(samnb.catalog.database, "BUSY_TIMEOUT_MS", 1000), model
+    return patch.object(samnb.catalog.database, "BUSY_TIMEOUT_MS", 1000), model, _silence()
 
 
 # -- the results: a line for each case, and their table ---------------------------------------------

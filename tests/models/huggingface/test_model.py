@@ -344,6 +344,7 @@ def test_keys_differ_between_families_weights_and_precisions(folders: dict[str, 
 def test_precision_is_decided_as_for_the_other_models(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("SAMNB_PRECISION", raising=False)
     options: dict[str, Any] = {"checkpoint": folders["edgetam"], "device": "cpu"}
     assert load_model("edgetam", **options).embedding_spec.endswith("compute=float32")
     assert load_model("edgetam", checkpoint=folders["edgetam"], device="cuda").embedding_spec.endswith(

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from samnb import remote_files
 from samnb.cache import EmbeddingCache
 from samnb.errors import PackageMissing, StoreError, TierUnavailable
 from samnb.prompts import Embedding
@@ -188,7 +189,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     address: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = {"redis": "redis", "s3": "s3fs"}[extra]
-    for module in (redis_tier, object_tier):
+    for module in (redis_tier, remote_files):
         monkeypatch.setattr(module, "find_spec", lambda name: None if name == gone else object())
     importlib.import_module("fsspec.registry")
     monkeypatch.setattr(sys.modules["fsspec.registry"], "registry", {})
