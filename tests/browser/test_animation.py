@@ -18,7 +18,7 @@ from .test_screenshots import COINS, photos
 
 pytestmark = pytest.mark.browser
 
-SIZE = {"width": 1000, "height": 860}
+SIZE = {"width": 1080, "height": 880}
 MOST_BYTES = 2_000_000
 _ARROW = [(0, 0), (0, 17), (4, 13), (7, 20), (10, 19), (7, 12), (12, 12)]
 

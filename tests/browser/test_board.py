@@ -139,6 +139,8 @@ def test_help_opens_by_key_and_closes_by_escape_and_its_button(notebook):
     hand.page.keyboard.press("Escape")
     overlay.wait_for(state="hidden")
     hand.press("?")
+    head = overlay.locator(".samnb-row")
+    assert head.evaluate("row => row.clientHeight >= row.scrollHeight")  # what is below it leaves it its height
     overlay.get_by_role("button", name="Close").click()
     overlay.wait_for(state="hidden")
 
