@@ -357,7 +357,7 @@ def setting(name: str, environment: Mapping[str, str] | None = None) -> Any:
         return None
     try:
         return known.parse(text)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: "~somebody" that has no home
         raise SettingError(name, _shown(known, text), str(error)) from None
 
 

@@ -300,6 +300,11 @@ class Encoder:
         self._note(f"{len(held)} embeddings are in the store", lambda: self.catalog.mark_held(hashes))
         return held
 
+    def check_kept(self, task: EncodeTask) -> None:
+        """Raise `StoreError` where the store did not take the embedding of a task."""
+        if task.key not in self.cache:
+            raise StoreError(not_kept(task, self.cache))
+
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:
         """Compare the catalog's flags with the store; see `samnb.store.observers`."""
         wrong = sum(1 for _ in self.catalog.wrongly_flagged(self.is_known, pixel_hashes=pixel_hashes))

@@ -130,8 +130,10 @@ class _WorkerEncoder(Encoder):
         self.longest, self.large.above = setup.longest, setup.tiled_above
 
     def find_cached(self, tasks: Sequence[EncodeTask], *, shared: Collection[str] = ()) -> set[str]:
-        # `EncodeWork` looks afterwards, where a remote tier may have what the folder has no room for.
-        return {task.key for task in tasks}
+        return {task.key for task in tasks if task.key in self.cache}
+
+    def check_kept(self, task: EncodeTask) -> None:
+        pass  # `EncodeWork` looks afterwards: a remote tier may have what the folder has no room for
 
     def forget_file(self, path: str) -> None:
         pass

@@ -16,12 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import ImageChanged, ModelError, StoreError
+from ..errors import ImageChanged, ModelError
 from ..images.memory import keep_freed_memory, return_freed_memory
 from ..jobs import Event, JobControl
 from ..models import HasThreads, Model, SupportsBatches
@@ -29,7 +29,7 @@ from ..models.devices import on_threads
 from ..prompts import Embedding
 from ..settings import setting
 from .autotune import MIN_IMAGES_TO_TUNE, AutoTuner, BatchSizeSearch, ResizableSemaphore, ThreadCountTrial, TuningResult
-from .encoder import Encoder, not_kept
+from .encoder import Encoder
 from .storage_check import check_refusal, check_stored
 from .tasks import EncodeTask, checked_picture, prepared_picture
 
@@ -159,12 +159,8 @@ class Pipeline:
         """The events of finished images, once the catalog says what the store has of them: in one transaction."""
         ended = [slot for slot in slots if slot.event is not None and slot.event.status != "failed"]
         fresh = [slot for slot in ended if slot.task.key not in self._held]
-        held = self._encoder.find_cached([slot.task for slot in fresh]) if fresh else set()
-        self._held |= held
-        for slot in fresh:
-            if slot.task.key not in held and slot.event is not None:
-                error = StoreError(not_kept(slot.task, self._encoder.cache))
-                slot.event = replace(slot.event, status="failed", details=reason_of(error))
+        if fresh:
+            self._held |= self._encoder.find_cached([slot.task for slot in fresh])
         return [slot.event for slot in slots if slot.event is not None]
 
     # -- the caller's thread
@@ -245,6 +241,8 @@ class Pipeline:
             slot.since = time.perf_counter()
             _, hit = cache.get_or_compute(task.key, lambda: self._compute(slot), about=task.metadata)
             slot.seconds += time.perf_counter() - slot.since
+            # Now: until the catalog is told, another image's may take its place on the disk.
+            self._encoder.check_kept(task)
         except _Withdrawn:
             with self._changed:
                 slot.state, slot.work, slot.bytes = "withdrawn", None, 0

@@ -12,7 +12,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["samnb"], enable_loader_override=False):
-    from tests.fuzz.targets import TARGETS
+    from samnb import images
+    from tests.fuzz.targets import MAX_PIXELS, TARGETS
 
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import seeds
@@ -27,6 +28,7 @@ def _mutate(content: bytes, most: int, number: int) -> bytes:
 
 
 def main(target: str, minutes: str) -> None:
+    images.MAX_PIXELS = MAX_PIXELS
     place = Path("build", "fuzz", target)
     place.mkdir(parents=True, exist_ok=True)
     for name, content in seeds(target).items():

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from samnb import images
 from samnb.errors import FormatError, ImageError, RecipeError, SettingError, StoreError, TemplateError
 from samnb.exchange.readers.coco import read_coco
 from samnb.exchange.readers.labelme import embedded_picture, read_labelme
@@ -39,7 +38,8 @@ KEY = entry.make_key("pixels", "weights", "recipe")
 BETWEEN = b"\n--file--\n"
 """Between the files of a folder in one input; the first line of each is its name."""
 
-images.MAX_PIXELS = 5_000_000  # what is refused for its size is refused sooner
+MAX_PIXELS = 5_000_000
+"""The limit while inputs are tried: what is refused for its size is refused sooner."""
 
 
 def read_entry(content: bytes) -> None:

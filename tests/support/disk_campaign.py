@@ -47,7 +47,7 @@ class Outcome:
 
 def campaign(kind: str, rounds: int, *, harm: str = "power cut", seed: int = 0, progress: bool = False) -> Outcome:
     """So many rounds on disks of one kind, over all kinds of work in turn."""
-    chance, outcome, spans = random.Random(seed), Outcome(), dict.fromkeys(WORK, 0.5)
+    chance, outcome, spans = random.Random(seed), Outcome(), dict.fromkeys(WORK, 0.1)
     works = list(WORK)
     chance.shuffle(works)
     left = [works[number % len(works)] for number in range(rounds)]
