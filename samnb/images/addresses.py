@@ -56,8 +56,12 @@ class RemoteStatus:
 
 
 def check_address(address: str) -> None:
-    """Raise `ImageError` for an address that holds a credential: addresses are stored, and shown."""
-    if found := secret_in(address):
+    """Raise `ImageError` for an address that cannot be read, or holds a credential: addresses are stored, and shown."""
+    try:
+        found = secret_in(address)
+    except ValueError as error:
+        raise ImageError(f"{redacted_url(address)}: no address that can be read ({error}). Correct it.") from None
+    if found:
         raise ImageError(
             f"{redacted_url(address)}: an address is stored and shown, and this one holds {found}. Expected one "
             "without credentials: they come from the environment, ~/.aws, ~/.netrc or fsspec's configuration."
@@ -70,8 +74,11 @@ def name_at(address: str) -> str:
     >>> name_at("https://host/plates/a%20b.png?size=2"), name_at("s3://bucket/c.png")
     ('a b.png', 'c.png')
     """
-    path = urlsplit(address).path
-    return PurePosixPath(unquote(path) if urlsplit(address).scheme in HTTP else path).name or address
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # half an IPv6 address, for one
+        return address.rpartition("/")[2] or address
+    return PurePosixPath(unquote(parts.path) if parts.scheme in HTTP else parts.path).name or address
 
 
 def file_name(path: AnyPath) -> str:

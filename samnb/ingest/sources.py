@@ -200,7 +200,9 @@ def _items_of_manifest(path: str) -> Iterator[Item]:
     for entry in listed_in(path):
         none = False
         try:
-            if is_address(entry) and "*" not in entry:
+            if is_manifest(entry):  # it might name this one again
+                yield Rejected(name_of(entry), "a list of pictures within a list; add it by itself")
+            elif is_address(entry) and "*" not in entry:
                 check_address(entry)
                 yield Address(entry)
             else:

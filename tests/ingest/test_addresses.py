@@ -255,6 +255,18 @@ def test_a_manifest_without_pictures_says_what_it_has(session: Session, tmp_path
         session.add(tmp_path / "plates.txt", show=False)
 
 
+def test_a_bad_line_and_a_list_within_a_list_stop_no_manifest(session: Session, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6), "teal").save(tmp_path / "a.png")
+    listed = tmp_path / "list.txt"
+    listed.write_text("https://[abc/b.png\nlist.txt\na.png\n")
+    report = session.add(listed)
+    assert [image.filename for image in report.images] == ["a.png"]
+    reasons = [failure.reason for failure in report.failed]
+    assert len(reasons) == 2
+    assert "no address that can be read" in reasons[0]
+    assert "a list of pictures within a list" in reasons[1]
+
+
 def test_later_reads_nothing_until_it_is_needed(web: WebServer, session: Session, tmp_path: Path) -> None:
     web.files |= {f"/{number}.png": picture(number) for number in range(4)}
     manifest = tmp_path / "plates.txt"
