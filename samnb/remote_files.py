@@ -24,7 +24,11 @@ S3 = ("s3", "s3a")
 HTTP = ("http", "https")
 
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")  # two letters or more: C:// is a drive
-_SECRET_NAME = re.compile("sig|token|secret|passw|credential|auth|key|^se$|^sp$|^sv$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"signature|token|secret|passw|pwd|credential|jwt|access_?key|api_?key|sess(ion)?(_?id)?$"
+    r"|(^|[-_.])(sig|auth|authorization|key|pw|code)($|[-_.])|^s[epv]$",
+    re.IGNORECASE,
+)
 _OPTIONS = ("anon", "endpoint_url", "profile", "region", "requester_pays", "project", "account_name")
 _CONNECT, _READ = 10.0, 60.0  # seconds
 _systems: dict[tuple[int, str, str], Any] = {}
@@ -49,7 +53,10 @@ def secret_in(address: str) -> str:
     parts = urlsplit(address)
     if "@" in parts.netloc:
         return "a user or a password before the host"
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if parts.scheme in HTTP:  # some services put tokens behind the "#"; elsewhere it is part of a name
+        options += parse_qsl(parts.fragment, keep_blank_values=True)
+    for name, value in options:
         if parts.scheme in HTTP and _SECRET_NAME.search(name):
             return f"the option {name!r}"
         if parts.scheme not in HTTP and name not in _OPTIONS:
@@ -113,9 +120,11 @@ def check_installed(protocol: str, name: str) -> None:
 
 def _settings(protocol: str, query: str) -> dict[str, Any]:
     options: dict[str, Any] = options_in(query)
+    if protocol != "file":
+        options["use_listings_cache"] = False  # what changed must be noticed
     if protocol in S3:
         config = {"connect_timeout": _CONNECT, "read_timeout": _READ}
-        options |= {"config_kwargs": config, "use_listings_cache": False}
+        options["config_kwargs"] = config
     if protocol in HTTP:
         from aiohttp import ClientTimeout
 

@@ -17,6 +17,7 @@ from PIL import Image
 import samnb.images.addresses
 import samnb.session
 from samnb.errors import ImageError, ImageNotFound, ImageUnreadable
+from samnb.remote_files import secret_in
 from samnb.session import Session
 from tests.support.http_server import WebServer
 from tests.support.numpy_model import NumpyModel
@@ -201,6 +202,10 @@ def test_a_host_that_does_not_answer_is_waited_for_once(session: Session, monkey
     [
         "https://lab:s3cret@host.example/a.png",
         "https://host.example/a.png?X-Amz-Signature=s3cret",
+        "https://host.example/a.png?AWSAccessKeyId=s3cret",
+        "https://host.example/a.png?pwd=s3cret",
+        "https://host.example/a.png?sig=s3cret&sv=2",
+        "https://host.example/a.png#token=s3cret",
         "s3://lab/a.png?secret=s3cret",
         "s3://lab/a.png?endpoint_url=http://lab:s3cret@minio:9000",
     ],
@@ -213,6 +218,11 @@ def test_an_address_with_a_credential_is_refused_and_not_shown(address: str, ses
     assert report.added == 1
     assert "s3cret" not in str(report)
     assert b"s3cret" not in (session.folder / "catalog.db").read_bytes()
+
+
+@pytest.mark.parametrize("option", ["keyword", "author", "design", "session_of_day", "size"])
+def test_an_option_that_only_sounds_like_a_credential_is_none(option: str) -> None:
+    assert secret_in(f"https://host.example/a.png?{option}=2") == secret_in(f"s3://lab/{option}#1.png") == ""
 
 
 def test_an_object_cannot_make_this_computer_open_its_own_files(web: WebServer, session: Session) -> None:
