@@ -70,7 +70,12 @@ def checked(model: Checkable) -> Verdict:
     if isinstance(known, dict) and known.keys() == {"precision", "reason"}:
         return Verdict(**known)
     _log.warning("%s: finding out once whether bfloat16 suits this machine; precision='float32' skips it", model.name)
-    found = compare(model)
+    try:
+        found = compare(model)
+    except (RuntimeError, MemoryError) as error:  # torch has no such product here, or no memory is left for two models
+        failed = Verdict("float32", f"the check of bfloat16 ended: {error}")
+        _log.warning("%s: %s: %s", model.name, failed.precision, failed.reason)
+        return failed  # not remembered: there may be more memory the next time
     _log.warning("%s: %s: %s", model.name, found.precision, found.reason)
     _write(_key(model), found)
     return found

@@ -98,6 +98,21 @@ def test_a_verdict_is_found_once_for_weights_processor_and_torch(
     assert model.encoded == [6]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("could not create a primitive"), MemoryError("8 GB")])
+def test_a_check_that_ends_in_an_error_is_float32_and_made_again(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def ends(*_: object) -> dict[str, float]:
+        raise error
+
+    model: Any = Double(2.0)
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING, "samnb.models"):
+        patched.setattr(Double, "seconds_of_block", ends)
+        assert checked(model).precision == "float32"
+    assert str(error) in caplog.text
+    assert checked(model).precision == "bfloat16"
+
+
 @pytest.mark.parametrize("content", ["no JSON", "[]", '{"sam-1": 3}'])
 def test_a_damaged_file_of_verdicts_is_made_again(content: str) -> None:
     verdicts_path().parent.mkdir(parents=True)
