@@ -158,7 +158,8 @@ class Pipeline:
     def _recorded(self, slots: Sequence[_Slot]) -> list[Event]:
         """The events of finished images, once the catalog says what the store has of them: in one transaction."""
         ended = [slot for slot in slots if slot.event is not None and slot.event.status != "failed"]
-        fresh = [slot for slot in ended if slot.task.key not in self._held]
+        # What the store had at the start may have been evicted since, and computed again.
+        fresh = [s for s in ended if s.task.key not in self._held or (s.event and s.event.status == "computed")]
         if fresh:
             self._held |= self._encoder.find_cached([slot.task for slot in fresh])
         return [slot.event for slot in slots if slot.event is not None]
