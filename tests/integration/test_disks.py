@@ -21,11 +21,14 @@ SEED = time.time_ns() if ROUNDS else 0
 def _checked(kind: str, harm: str, rounds: int) -> None:
     if reason := why_not(kind):
         pytest.skip(reason)
-    outcome = campaign(kind, int(ROUNDS or rounds), harm=harm, seed=SEED)
-    assert not outcome.wrong, f"seed {SEED}: {outcome}"
-    assert outcome.rounds.total() == int(ROUNDS or rounds)
-    assert outcome.reported >= outcome.rounds.total() // 2
-    assert outcome.at_work.total() > 0, "nothing was harmed while it was at work"
+    for seed in range(SEED, SEED + 3):  # on a quick machine the work may have ended before every one of few cuts
+        outcome = campaign(kind, int(ROUNDS or rounds), harm=harm, seed=seed)
+        assert not outcome.wrong, f"seed {seed}: {outcome}"
+        assert outcome.rounds.total() == int(ROUNDS or rounds)
+        assert outcome.reported >= outcome.rounds.total() // 2
+        if outcome.at_work.total():
+            return
+    pytest.fail("nothing was harmed while it was at work, in three campaigns")
 
 
 @pytest.mark.slow
