@@ -216,6 +216,7 @@ def _cause(raised: Exception) -> tuple[BaseException, str]:
         return error, "denied"
     if isinstance(error, (FileNotFoundError, IsADirectoryError)) or status in (404, 410):
         return error, "gone"
+    # fsspec's words for an address it cannot use, and for what a file system cannot do: asking again changes nothing.
     if isinstance(error, (ValueError, TypeError, NotImplementedError)):
         return error, "lasting"
     if isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429):
