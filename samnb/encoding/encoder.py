@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -25,6 +25,7 @@ from ..models import ChoosesPrecision, HasFrame, HasPrecision, Model, embedding_
 from ..prompts import Embedding
 from ..records import ImageRecord, NewImage
 from ..settings import setting
+from ..store.header import read_header
 from .autotune import TuningResult
 from .large_images import LargeImages
 from .priority import Priority
@@ -38,7 +39,9 @@ PINNED_RECENT = 8
 """Number of the images asked for last that are kept from eviction while a session is open."""
 
 LOOKED_AT = 100
-"""Images of the catalog by which is decided whether embeddings in float32 are here."""
+"""Entries of the store by which is decided in what precision embeddings are here; keys are spread evenly."""
+
+KEPT_PRECISIONS = ("float32", "bfloat16")
 
 
 class Encoder:
@@ -83,18 +86,27 @@ class Encoder:
         """Images that are encoded tile by tile; shared with the session's other models."""
         self.longest: int | None = setting("DOWNSCALE_MAX")
         """Pictures with a longer side are read smaller; None: all at full size."""
-        if isinstance(model, ChoosesPrecision) and model.may_choose and (reason := self._reason_for_float32(model)):
-            model.settle("float32", reason)
+        if isinstance(model, ChoosesPrecision) and model.may_choose and (kept := self._kept_precision(model)):
+            model.settle(*kept)
         cache.subscribe(self)
 
-    def _reason_for_float32(self, model: ChoosesPrecision) -> str:
-        """Why embeddings should stay in float32, also where another precision is faster; "" for no reason."""
+    def _kept_precision(self, model: ChoosesPrecision) -> tuple[str, str] | None:
+        """The precision in which the model's embeddings are here, and a reason to stay with it; None to choose anew.
+
+        In another precision every image would be encoded once more, so what a check of the machine says today
+        (its figures vary) counts for less.
+        """
         if self.cache.remote:
-            return "embeddings are shared, and other machines may not have bfloat16"
-        spec = f"{model.spec_in('float32')}:store={self.cache.dtype}"
-        cached = (image for image in self.catalog.images() if image.embedding_cached)
-        keys = (make_key(image.pixel_hash, self.model.fingerprint, spec) for image in islice(cached, LOOKED_AT))
-        return "the embeddings that are here are in float32" if any(key in self.cache for key in keys) else ""
+            return "float32", "embeddings are shared, and other machines may not have bfloat16"
+        if self.cache.folder is None:
+            return None
+        headers = (read_header(self.cache.path_of(key)) for key in islice(self.cache.keys(), LOOKED_AT))
+        own = self.model.fingerprint
+        found = Counter(
+            about.get("recipe", "").split(":store=")[0] for about in headers if about.get("fingerprint", own) == own
+        )
+        here = max(KEPT_PRECISIONS, key=lambda precision: found[model.spec_in(precision)])
+        return (here, f"the embeddings that are here are in {here}") if found[model.spec_in(here)] else None
 
     @property
     def embedding_spec(self) -> str:

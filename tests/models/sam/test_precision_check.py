@@ -214,22 +214,24 @@ def test_the_whole_check_runs_on_a_real_net(small: Any, monkeypatch: pytest.Monk
     assert not model.encoder_built
 
 
-def test_a_session_with_embeddings_in_float32_keeps_to_them(
-    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("longest", ["", "300"])
+@pytest.mark.parametrize(("kept", "checked"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_a_session_keeps_to_the_precision_of_its_embeddings(
+    kept: str, checked: str, longest: str, small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("samnb.session.load_model", lambda *_, precision, **__: small.make(precision=precision))
-    with Session(tmp_path / "old", model="vit_b", precision="float32") as session:
+    monkeypatch.setattr(sam_model, "checked", lambda model: Verdict(checked, "because"))
+    monkeypatch.setenv("DOWNSCALE_MAX", longest)
+    with Session(tmp_path / "old", model="vit_b", precision=kept) as session:
         session.add(drawn_picture(), show=False)
         session.prewarm(show=False).wait()
     with Session(tmp_path / "old", model="vit_b") as session:
-        assert session.status().precision == "float32"
-        assert session.status().cached == 1
-        assert "are in float32" in session.status().precision_reason
-    assert small.calls == []
+        assert (session.status().precision, session.status().cached) == (kept, 1)
+        assert f"are in {kept}" in session.status().precision_reason
     with Session(tmp_path / "new", model="vit_b") as session:
         session.add(drawn_picture(), show=False)
         status: Status = session.status()
-        assert (status.precision, status.precision_reason) == ("bfloat16", "because")
+        assert (status.precision, status.precision_reason) == (checked, "because")
         assert session.predict(session.images()[0], points=[(96, 96)]).masks.shape[1:] == (768, 768)
 
 
