@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import NamedTuple
 
 from ..catalog import ImageRecord, NewImage
@@ -15,6 +16,9 @@ from ..images.large_reading import LargeFile, is_large_file, read_large
 from ..images.lazy.view_files import is_view_name
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..records import UNREAD, Failure
+from ..remote_files import is_address
+
+_LONG_BYTES = 64 << 20
 
 
 class Read(NamedTuple):
@@ -47,17 +51,25 @@ def new_image(path: AnyPath, overviews: LargeImages | None = None) -> NewImage:
 
 def _read(path: str, overviews: LargeImages | None) -> Read:
     """One picture; what is too large for the memory is read in parts, and its overview kept."""
-    if is_large_file(path):
+    if _is_long(path) and is_large_file(path):
         return _read_large(path, overviews)
     try:
         picture = read_picture(path)
     except ImageTooLarge:
-        if is_view_name(path):
+        if is_view_name(path) or is_large_file(path):
             return _read_large(path, overviews)
         raise
     # Of a view it was said when it was made.
     shown_as = "" if picture.view is not None else picture.shown_as
     return Read(path, new=_as_new(picture), frames=picture.frames, shown_as=shown_as)
+
+
+def _is_long(path: str) -> bool:
+    """Whether to look at the header before all bytes are read, which opens the file once more."""
+    try:
+        return is_address(path) or os.path.getsize(os.path.expanduser(path)) > _LONG_BYTES
+    except OSError:
+        return False  # whoever reads it says why it cannot be read
 
 
 def _read_large(path: str, overviews: LargeImages | None) -> Read:

@@ -70,7 +70,7 @@ class ViewWriter:
         """The item itself, or the view files of the pictures in it."""
         if isinstance(item, Address) and (self.stack or self.view is not None):
             yield Rejected(item.path, "stack= and view= need a file on a disk: copy it there, or mount the bucket")
-        elif not isinstance(item, str) or not (self.stack or self.view is not None or is_zarr(item)):
+        elif not isinstance(item, str) or not (self.stack or self.view is not None or _is_zarr_folder(item)):
             yield item
         elif not is_lazy(item):
             if self.view is None:
@@ -117,6 +117,10 @@ class ViewWriter:
             if name not in names:
                 raise UnknownName(f"axis of {about.path}:", str(name), names or ["none: it is a single picture"])
         return wanted
+
+
+def _is_zarr_folder(path: str) -> bool:
+    return os.path.isdir(path) and is_zarr(path)  # one question for each of a million files, instead of three
 
 
 def relative_to(path: str, folder: Path) -> str:
