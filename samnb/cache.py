@@ -44,7 +44,7 @@ from .store.stats import CacheStats, read_stats
 
 __all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "make_key"]
 
-DEFAULT_MEMORY_BYTES = 1 << 30
+DEFAULT_MEMORY_BYTES = 512 << 20
 DEFAULT_MAX_ENTRIES = 2000
 COUNTED_EXACTLY = 2000
 """Up to this number of entries `stats` lists the folder; above, it uses the usage file and reads a part."""
@@ -64,7 +64,7 @@ class EmbeddingCache:
         The dtype in files, default float16; `get` always returns float32. The embedding spec in the key should name
         it, since a file of any dtype is used.
     memory_bytes : int, optional
-        Bytes of float32 tensors kept in memory, default 1 GiB; 0 keeps none.
+        Bytes of float32 tensors kept in memory, default 512 MiB; 0 keeps none.
     max_entries : int, optional
         Entries kept in memory, default 2000.
     disk_bytes : int, optional

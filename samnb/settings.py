@@ -212,7 +212,7 @@ SETTINGS: tuple[Setting, ...] = (
         "SAMNB_CACHE_MEMORY_BYTES",
         "Maximum memory of embeddings; a share is of the machine's memory.",
         "4GB",
-        "1 GiB",
+        "512 MiB",
         parse_size,
         "memory_bytes",
     ),

@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..catalog import Catalog
-from ..errors import ImageError, ImageTooLarge
+from ..errors import ImageError
 from ..images.lazy import PixelMapping, PixelSize, View, is_lazy, open_source
 from ..images.lazy.source import BaseSource
 from ..images.lazy.view_files import ViewFile, read_view
-from ..images.opening import check_size
 from ..ingest.library import ImageLibrary
 from ..ingest.pixel_sizes import pixel_sizes, set_pixel_size
 from ..ingest.reading import new_image
@@ -138,13 +137,9 @@ class StackMethods:
         return None if view is None else view.mapping
 
     def is_scientific(self, image: ImageRef) -> bool:
-        """True for a picture whose channels and limits can be chosen: TIFF, OME-Zarr, DICOM, HEIC; no large image."""
-        record = self._library.image(image)
-        try:
-            check_size(record.size_hw, record.path)
-        except ImageTooLarge:  # a choice would be shown on all of it, which is never read whole
-            return False
-        return read_view(record.path) is not None or is_lazy(record.path)
+        """True for a picture whose channels and limits can be chosen: TIFF, OME-Zarr, DICOM, HEIC."""
+        path = self._library.image(image).path
+        return read_view(path) is not None or is_lazy(path)
 
     def open_source(self, image: ImageRef) -> tuple[BaseSource, ViewFile]:
         """The file of an image, open to be read in parts, and which part of it the image shows. Close the file.

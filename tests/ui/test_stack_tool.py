@@ -131,12 +131,6 @@ def test_a_round_length_is_the_longest_that_fits(longest: float) -> None:
     assert digits in ("1", "2", "5")
 
 
-def test_no_channels_are_chosen_for_what_is_not_read_whole(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert session.is_scientific("plate.tif[z=0]")
-    monkeypatch.setattr("samnb.images.MAX_PIXELS", H * W - 1)
-    assert not session.is_scientific("plate.tif[z=0]")
-
-
 def test_other_pictures_have_neither_bar_nor_scale(tmp_path: Path) -> None:
     with Session(tmp_path / "plain") as plain:
         plain.add(np.zeros((30, 40, 3), np.uint8), show=False)
@@ -182,3 +176,42 @@ def test_another_view_keeps_drafts_and_steps(annotator: Any) -> None:
     np.testing.assert_array_equal(annotator.mask, mask)
     annotator.undo()
     assert annotator.mask is None
+
+
+def test_channels_of_a_picture_that_is_never_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMNB_TILED_ABOVE", "100000")
+    monkeypatch.setattr("samnb.images.MAX_PIXELS", 200_000)
+    random = np.random.default_rng(0)
+    values = random.integers(0, 4000, (2, 500, 600), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "slide.ome.tif", values, tile=(128, 128), metadata={"axes": "CYX"})
+    expected = np.zeros((500, 600, 3), np.uint8)
+    expected[..., 0] = (np.clip((values[0].astype(float) - 1000) / 1000, 0, 1) * 255).round()
+    with Session(tmp_path / "session") as session:
+        [before] = session.add(tmp_path / "slide.ome.tif", show=False).images
+        annotator = session.annotate(before)
+        annotator.open_channels()
+        annotator.wait()
+        panel, stage = annotator._layout.stack_bar.panel, annotator._layout.stage
+        assert [row[0].description for row in panel.rows] == ["channel 0", "channel 1"]
+        shown: list[Any] = []
+        monkeypatch.setattr(stage, "replace_picture", shown.append)
+        panel.rows[0][2].value = (1000, 2000)
+        panel.rows[1][0].value = False
+        annotator.wait()
+        np.testing.assert_allclose(shown[-1].exact((100, 50, 300, 90)), expected[50:90, 100:300], atol=1)
+        assert session.image(before.id) == before
+        annotator.reset_view()
+        as_it_was = session.region_pixels(before, (100, 50, 300, 90))
+        np.testing.assert_array_equal(shown[-1].exact((100, 50, 300, 90)), as_it_was)
+        panel.rows[0][2].value = (1000, 2000)
+        panel.rows[1][0].value = False
+        annotator.use_view(panel.mapping)
+        annotator.wait()
+        now = session.image(before.id)
+        assert now.pixel_hash != before.pixel_hash
+        np.testing.assert_allclose(session.region_pixels(now, (100, 50, 300, 90)), expected[50:90, 100:300], atol=1)
+        annotator.click(300, 250)
+        annotator.wait(120)
+        annotator.accept()
+        assert (len(session.annotations(image=now)), annotator.error) == (1, "")
+        annotator.close()

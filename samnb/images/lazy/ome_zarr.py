@@ -16,6 +16,7 @@ from ..files import MAX_TILE_BYTES
 from .description import Channel, Level, PixelSize, SourceDescription, StackAxis
 from .source import BaseSource, Region, native
 from .units import um_per
+from .zarr_chunks import ChunkCheck
 
 _LAST = ("y", "x")
 
@@ -38,6 +39,7 @@ class ZarrSource(BaseSource):
             self._arrays, self._axes = [opened], _axis_names(None, opened.ndim)
             scales, units, channels = [[1.0] * opened.ndim], [], []
         self._check()
+        self._checks = [ChunkCheck(one, str(folder), name) for one in self._arrays]
         self.description = self._describe(scales, units, channels)
 
     def _picture_of(self, group: zarr.Group) -> tuple[zarr.Group, Mapping[str, Any]]:
@@ -95,7 +97,9 @@ class ZarrSource(BaseSource):
         rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
         planes = []
         for channel in channels:
-            index: tuple[Any, ...] = tuple(channel if name == "c" else at.get(name, 0) for name in self._axes[:-2])
+            index: tuple[int, ...] = tuple(channel if name == "c" else at.get(name, 0) for name in self._axes[:-2])
+            ranges = [(one, one + 1) for one in index]
+            self._checks[level].check([*ranges, (rows.start, rows.stop), (columns.start, columns.stop)])
             planes.append(native(np.asarray(array[(*index, rows, columns)])))
         values = np.stack(planes, axis=-1)
         return values.astype(np.uint8) if values.dtype.kind == "b" else values

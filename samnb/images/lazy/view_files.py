@@ -11,7 +11,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from stat import S_ISREG
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,23 +147,40 @@ def pixels_and_hash(
         return mapping.pixels(values), mapping.hash_of(values)
 
 
-def source_stamp(view_path: AnyPath) -> os.stat_result | None:
-    """The status of a view's source, of an OME-Zarr folder that of its metadata; None if it is no view, or is gone."""
+class FolderStatus(NamedTuple):
+    """What `os.stat` tells of a file, of all files in a folder: a folder's own status stays when one is overwritten."""
+
+    st_size: int
+    st_mtime_ns: int
+    st_ino: int
+
+
+def source_stamp(view_path: AnyPath) -> os.stat_result | FolderStatus | None:
+    """The status of a view's source, see `stamp_of`; None if it is no view, or is gone."""
     view = read_view(view_path)
     if view is None:
         return None
     return stamp_of(view.path_from(view_path))
 
 
-def stamp_of(path: AnyPath) -> os.stat_result | None:
-    """The status of a source; None if it is gone."""
+def stamp_of(path: AnyPath) -> os.stat_result | FolderStatus | None:
+    """The status of a source, of an OME-Zarr folder that of its metadata, of DICOM slices that of all; None: gone."""
     file = Path(path)
-    if file.is_dir():
-        file = next((file / name for name in ("zarr.json", ".zattrs", ".zarray") if (file / name).is_file()), file)
     try:
-        return file.stat()
+        if not file.is_dir():
+            return file.stat()
+        names = ("zarr.json", ".zattrs", ".zarray")
+        meta = next((file / name for name in names if (file / name).is_file()), None)
+        return _stamp_of_files(file) if meta is None else meta.stat()
     except OSError:
         return None
+
+
+def _stamp_of_files(folder: Path) -> FolderStatus:
+    found = [status for entry in os.scandir(folder) if S_ISREG((status := entry.stat()).st_mode)]
+    # Each one's time: a slice that is put back from a copy may have an older one.
+    times = sum(status.st_mtime_ns for status in found) % 2**63
+    return FolderStatus(sum(status.st_size for status in found), times, folder.stat().st_ino)
 
 
 def describe(path: AnyPath) -> SourceDescription | None:

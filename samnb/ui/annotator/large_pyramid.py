@@ -69,3 +69,8 @@ class LargePyramid(ImagePyramid):
         """The highest level with enough pixels; the overview's where that would read too much."""
         level = max(0, floor(log2(max(shrink, 1.0))))
         return level if self._picture.cost(box, level) <= _MOST_PIXELS else self._picture.overview_level
+
+
+def for_stage(picture: NDArray[np.uint8] | LargePicture) -> NDArray[np.uint8] | ImagePyramid:
+    """A picture as the stage takes it."""
+    return LargePyramid(picture) if isinstance(picture, LargePicture) else picture

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..common.error_line import show_errors
-from .large_pyramid import LargePyramid
+from .large_pyramid import for_stage
 from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ class Navigator(AnnotatorPart):
 
     def _open(self, record: ImageRecord) -> None:
         try:
-            large = self.session.large_picture(record)
-            picture = self.session.pixels(record) if large is None else LargePyramid(large)
+            picture = for_stage(self.session.large_picture(record) or self.session.pixels(record))
         except Exception:
             self.image_list.mark_failed(record)
             self.renderer.draw_header()

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...images.lazy import Channel, PixelMapping, StackAxis
+from ...images.lazy import PixelMapping, StackAxis
+from ...images.value_preview import ValuePreview
 from ..common.background import LatestOnlyWorker
 from ..common.error_line import show_errors
 from .history import Change
+from .large_pyramid import for_stage
 from .rendering import AnnotatorPart
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from .image_list import ImageList
     from .layout import AnnotatorLayout
     from .navigation import Navigator
+
+_USE = 1  # a priority of its own: no preview replaces a view that is to be used
 
 
 @dataclass(eq=False)
@@ -41,7 +42,7 @@ class StackTool(AnnotatorPart):
     worker: LatestOnlyWorker = field(default_factory=LatestOnlyWorker)
     _stack: list[tuple[ImageRecord, Mapping[str, int]]] = field(default_factory=list)
     _previewed: PixelMapping | None = None
-    _values: tuple[str, NDArray[Any], Sequence[Channel], PixelMapping] | None = None
+    _values: tuple[str, ValuePreview, PixelMapping] | None = None
 
     def opened(self, record: ImageRecord) -> None:
         """Another image is shown."""
@@ -147,10 +148,9 @@ class StackTool(AnnotatorPart):
         """Show the image by another mapping; what is encoded stays as it is."""
         if self._values is None:
             return
-        image_id, values, _, _ = self._values
-        part = values[..., mapping.indices]
+        image_id, values, _ = self._values
         self._previewed = mapping
-        self.worker.submit(lambda: (image_id, mapping.pixels(part)), partial(self._show_preview, mapping))
+        self.worker.submit(lambda: (image_id, values.shown(mapping)), partial(self._show_preview, mapping))
 
     @show_errors("This view cannot be used")
     def use_view(self, mapping: PixelMapping) -> None:
@@ -159,11 +159,22 @@ class StackTool(AnnotatorPart):
         if image is None or self.editor.accept_is_pending():
             return
         before = [one for one, _ in self.session.stack_places(image)]
-        records = self.session.use_view(image.id, mapping)
+        self.layout.say(f"reading the values of {len(before)} images, as when they were added …")
+        self.worker.submit(
+            partial(self.session.use_view, image.id, mapping), partial(self._take_view, image, before), priority=_USE
+        )
+
+    def _take_view(
+        self, image: ImageRecord, before: Sequence[ImageRecord], records: Any, error: Exception | None
+    ) -> None:
+        if error is not None:
+            self.show_error("This view cannot be used", error)
+            return
         self.editor.renew(before, records)
         self.image_list.renew(records)
         self._values = None
-        self.navigator.show(image.id)
+        if self.editor.image is not None and self.editor.image.id in {one.id for one in records}:
+            self.navigator.show(self.editor.image.id)
         self.layout.say(f"{len(records)} images are shown and encoded by this view")
 
     @show_errors("The view stays as it is")
@@ -171,19 +182,20 @@ class StackTool(AnnotatorPart):
         """Show the view that is encoded."""
         image, self._previewed = self.editor.image, None
         if image is not None:
-            self.layout.stage.replace_picture(self.session.pixels(image))
+            picture = self.session.large_picture(image) or self.session.pixels(image)
+            self.layout.stage.replace_picture(for_stage(picture))
             if self.layout.stack_bar.panel.is_open and self._values is not None:
                 self._fill_panel()
 
     def _read(self, image: ImageRecord) -> None:
         if self._values is None:
 
-            def read() -> tuple[str, NDArray[Any], Sequence[Channel], PixelMapping]:
+            def read() -> tuple[str, ValuePreview, PixelMapping]:
+                whole = self.session.large_picture(image) is None
                 source, view = self.session.open_source(image.id)
-                with source:
-                    values = source.read(at=dict(view.at))
-                    return image.id, values, source.description.channels, view.mapping
+                return image.id, ValuePreview(source, dict(view.at), whole=whole), view.mapping
 
+            self.layout.say("reading the values …")
             self.worker.submit(read, self._take_values)
         else:
             self._fill_panel()
@@ -194,12 +206,12 @@ class StackTool(AnnotatorPart):
         elif self.editor.image is not None and found[0] == self.editor.image.id:
             self._values = found
             self._fill_panel()
+            self.layout.say("")
 
     def _fill_panel(self) -> None:
         assert self._values is not None
-        _, values, channels, mapping = self._values
-        ranges = [_range(values[..., at]) for at in range(values.shape[2])]
-        self.layout.stack_bar.panel.open_panel(channels, ranges, mapping)
+        _, values, mapping = self._values
+        self.layout.stack_bar.panel.open_panel(values.channels, values.ranges, mapping)
 
     def _show_preview(self, mapping: PixelMapping, found: Any, error: Exception | None) -> None:
         if mapping is not self._previewed:
@@ -207,9 +219,4 @@ class StackTool(AnnotatorPart):
         if error is not None:
             self.show_error("This view cannot be shown", error)
         elif self.editor.image is not None and found[0] == self.editor.image.id:
-            self.layout.stage.replace_picture(found[1])
-
-
-def _range(values: NDArray[Any]) -> tuple[float, float]:
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+            self.layout.stage.replace_picture(for_stage(found[1]))

@@ -120,12 +120,13 @@ class Stage:
             self._draw_above()
         self._view_changed()
 
-    def replace_picture(self, pixels: NDArray[np.uint8]) -> None:
+    def replace_picture(self, picture: NDArray[np.uint8] | ImagePyramid) -> None:
         """Other pixels of the same picture: the view and everything on it stay."""
         with LOCK, drawing():
             if not self._closed:
-                self._background.show(pixels, self.view)
-                self.overlay.show_picture(pixels)
+                self._background.show(picture, self.view)
+                self.overlay.show_picture(picture.small(1024) if isinstance(picture, ImagePyramid) else picture)
+                self.overlay.show_view(self.view)
 
     def show_pixel_size(self, size: PixelSize | None) -> None:
         """The size of a pixel, for the scale bar; None hides it."""

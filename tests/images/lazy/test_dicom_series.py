@@ -1,5 +1,6 @@
 """A folder of DICOM files as one stack."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from samnb import Session
-from samnb.errors import ImageUnreadable
+from samnb.errors import ImageChanged, ImageUnreadable
 from samnb.images.lazy import StackAxis, open_source
 
 
@@ -81,3 +82,28 @@ def test_a_slice_of_another_size_is_refused_by_its_name(tmp_path: Path, values: 
     write(tmp_path / "1.dcm", values[1][:10], series, number=1, z=1.0)
     with open_source(tmp_path) as source, pytest.raises(ImageUnreadable, match=r"1\.dcm.*30 x 10 .*30 x 20"):
         source.read(at={"z": 1})
+
+
+def test_a_slice_that_is_overwritten_in_place_is_noticed(tmp_path: Path, values: np.ndarray) -> None:
+    series, folder = generate_uid(), tmp_path / "scan"
+    folder.mkdir()
+    for at in range(4):
+        write(folder / f"{at}.dcm", values[at], series, number=at, z=float(at))
+    with Session(tmp_path / "session") as session:
+        session.add(folder, stack=True, show=False)
+        for z in (1, 2):
+            session.predict(f"scan[z={z}]", points=[(5, 5)])
+        file = folder / "2.dcm"
+        before = file.stat()
+        write(tmp_path / "other.dcm", values[2][::-1], series, number=2, z=2.0)
+        with file.open("r+b") as opened:  # the folder's own time stays
+            opened.write((tmp_path / "other.dcm").read_bytes())
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+        assert session.predict("scan[z=1]", points=[(5, 5)]).cache_hit
+        with pytest.raises(ImageChanged, match=r"scan\[z=2\]"):
+            session.predict("scan[z=2]", points=[(5, 5)])
+        report = session.add(folder, stack=True, show=False)
+        assert [image.filename for image in report.images] == [f"scan[z={z}]" for z in range(4)]
+        expected = (values[2][::-1] / 4095 * 255).round()
+        assert np.abs(session.pixels("scan[z=2]")[..., 0] - expected).max() <= 1
+        assert not session.predict("scan[z=2]", points=[(5, 5)]).cache_hit

@@ -1,0 +1,105 @@
+"""A picture that is read in parts and encoded tile by tile: open, jump, zoom, click, accept, other channels."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.support.waiting import wait_until
+
+from .hand import Hand
+from .pictures import FAKE_MODEL
+
+pytestmark = pytest.mark.browser
+
+WIDTH, HEIGHT = 4400, 3200
+OPEN = """
+import os
+os.environ["SAMNB_TILED_ABOVE"] = "1000000"
+import samnb
+samnb.images.MAX_PIXELS = 2_000_000  # nothing can be read whole
+session = samnb.Session("large-session")
+session.add("slide.ome.tif", show=False)
+"""
+SHOW = "annotator = session.annotate()\nannotator"
+AT = (3_300, 2_450)
+
+# The colour that the screen shows at a place of the page: [red, green, blue].
+PIXEL = """([x, y]) => {
+  const canvas = document.querySelector(".samnb-stage canvas");
+  const box = canvas.getBoundingClientRect();
+  const cx = Math.floor((x - box.left) / box.width * canvas.width);
+  const cy = Math.floor((y - box.top) / box.height * canvas.height);
+  return Array.from(canvas.getContext("2d").getImageData(cx, cy, 1, 1).data).slice(0, 3);
+}"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slide(lab):
+    """Two channels of 12 bits that say where a pixel is: the first across, the second down; a pixel is 0.5 µm."""
+    across = np.broadcast_to(np.arange(WIDTH) * 4095 // WIDTH, (HEIGHT, WIDTH))
+    down = np.broadcast_to(np.arange(HEIGHT)[:, None] * 4095 // HEIGHT, (HEIGHT, WIDTH))
+    about = {"axes": "CYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "Channel": {"Name": ["across", "down"]}}
+    values = np.stack([across, down]).astype(np.uint16)
+    tifffile.imwrite(lab.root / "slide.ome.tif", values, tile=(256, 256), metadata=about)
+
+
+def test_open_jump_zoom_click_accept_and_show_other_channels(notebook):
+    notebook.open("large.ipynb", [OPEN, FAKE_MODEL, SHOW])
+    notebook.wait_until_run(seconds=120)
+    hand, page = Hand(notebook), notebook.page
+
+    def shows(x, y, *, down=True, seconds=60):
+        expected = [255 * x / WIDTH, 255 * y / HEIGHT if down else 0, 0]
+        seen = lambda: page.evaluate(PIXEL, list(hand.place(x, y)))  # noqa: E731
+        wait_until(
+            f"pixel {x}, {y} looks like {expected}", lambda: seen() == pytest.approx(expected, abs=6), seconds=seconds
+        )
+
+    shows(1_000, 800)
+    shows(*AT)
+    hand.until(r"\d+ µm")
+
+    # A jump: full resolution, then a place on the map in the corner.
+    hand.press("0")
+    small = wait_until(
+        "the map", lambda: page.locator(".samnb-map").is_visible() and page.locator(".samnb-map").bounding_box()
+    )
+    page.mouse.click(small["x"] + small["width"] * AT[0] / WIDTH, small["y"] + small["height"] * AT[1] / HEIGHT)
+    shows(*AT)
+    scale = lambda: ast.literal_eval(notebook.ask("annotator._layout.stage.view.scale"))  # noqa: E731
+    before = scale()
+    page.mouse.move(*hand.place(*AT))
+    page.mouse.wheel(0, -300)
+    wait_until("it is larger", lambda: scale() > before)
+    shows(*AT)
+
+    hand.click(*AT)
+    wait_until("a mask", lambda: notebook.ask("annotator._editor.part is not None") == "True")
+    hand.press("Enter")
+    hand.until("kept as object")
+    x, y, width, height = ast.literal_eval(notebook.ask("tuple(annotator.annotations[0].bbox)"))
+    assert (x + width / 2, y + height / 2) == pytest.approx(AT, abs=3)
+    assert (width, height) == pytest.approx((30, 30), abs=3)
+
+    # Of two channels one is shown at once, then encoded.
+    page.get_by_role("button", name="Channels and limits").click()
+    channels = page.locator(".samnb-channel input[type=checkbox]")
+    channels.nth(1).wait_for()
+    channels.nth(1).uncheck()
+    shows(AT[0] - 40, AT[1], down=False)
+    assert notebook.ask("session.mapping(annotator.image) is None") == "True"
+    page.get_by_role("button", name="Use this view").click()
+    hand.until("shown and encoded by this view")
+    assert notebook.ask("len(session.mapping(annotator.image).channels)") == "1"
+    assert notebook.ask("len(annotator.annotations)") == "1"
+    hand.press("f")
+    shows(1_000, 800, down=False)
+    hand.click(1_500, 900)
+    wait_until("a mask", lambda: notebook.ask("annotator._editor.part is not None") == "True")
+    hand.press("Enter")
+    wait_until("it is kept", lambda: notebook.ask("len(session.annotations())") == "2")
+    assert notebook.ask("session.export('geojson', 'out').annotations") == "2"
