@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Event", "Job", "JobControl", "Signal", "summary_text"]
+__all__ = ["Event", "Job", "JobControl", "Signal", "found_text", "summary_text"]
 
 _log = logging.getLogger("samnb.jobs")
 
@@ -32,7 +32,8 @@ class Event:
     Parameters
     ----------
     status : {"found", "computed", "skipped", "failed", "done"}
-        "found": the images are still being counted, and `index` is their number so far.
+        "found": the images are still being counted, or, with "to_read" in the details, are read before the work
+        begins; `index` is their number so far.
     index : int
         1 for the first image.
     total : int
@@ -417,6 +418,19 @@ class Signal:
                 listener(*values)
             except Exception:
                 _log.exception("a listener failed")
+
+
+def found_text(event: Event) -> str:
+    """Text of a "found" event: what a job does before its first image.
+
+    Examples
+    --------
+    >>> found_text(Event("found", index=300)), found_text(Event("found", index=300, details={"to_read": 1000}))
+    ('Looking for pictures... 300 found', 'Reading pictures first... 300/1000')
+    """
+    if "to_read" in event.details:
+        return f"Reading pictures first... {event.index}/{event.details['to_read']}"
+    return f"Looking for pictures... {event.index} found"
 
 
 def summary_text(event: Event) -> str:

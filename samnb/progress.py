@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .jobs import Event, Job, summary_text
+from .jobs import Event, Job, found_text, summary_text
 from .printable import printable
 
 __all__ = ["in_notebook", "run_shown", "show_bar", "show_job"]
@@ -69,7 +69,7 @@ def show_bar(job: Job) -> tqdm:
         if event.status == "done":
             bar.set_postfix_str(summary_text(event))
         elif event.status == "found":
-            bar.set_postfix_str(f"{event.index} found")
+            bar.set_postfix_str(found_text(event))
         else:
             bar.total = job.total
             # Not drawn at once: a terminal takes longer for a line than a small file takes to be read.

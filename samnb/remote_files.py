@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 from .errors import PackageMissing, StoreError
 from .urls import redacted_url
 
-__all__ = ["HTTP", "S3", "check_installed", "file_system", "is_address", "options_in", "secret_in"]
+__all__ = ["HTTP", "S3", "check_installed", "file_system", "forget_connection", "is_address", "options_in", "secret_in"]
 
 S3 = ("s3", "s3a")
 HTTP = ("http", "https")
@@ -31,7 +31,10 @@ _SECRET_NAME = re.compile(
 )
 _OPTIONS = ("anon", "endpoint_url", "profile", "region", "requester_pays", "project", "account_name")
 _CONNECT, _READ = 10.0, 60.0  # seconds
-_systems: dict[tuple[int, str, str], Any] = {}
+_USER = ("ftp", "sftp", "ssh", "hdfs", "webhdfs", "smb")  # a user alone may be in their addresses
+_REFERENCE = ("github", "git")  # what is before their "@" names a repository
+_systems: dict[tuple[Any, ...], Any] = {}
+_of_thread = threading.local()
 _making = threading.Lock()
 
 
@@ -51,7 +54,8 @@ def secret_in(address: str) -> str:
     ("the option 'X-Amz-Signature'", '')
     """
     parts = urlsplit(address)
-    if "@" in parts.netloc:
+    user, at, _ = parts.netloc.rpartition("@")
+    if at and parts.scheme not in _REFERENCE and (":" in user or parts.scheme not in _USER):
         return "a user or a password before the host"
     options = parse_qsl(parts.query, keep_blank_values=True)
     if parts.scheme in HTTP:  # some services put tokens behind the "#"; elsewhere it is part of a name
@@ -67,7 +71,7 @@ def secret_in(address: str) -> str:
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """The file system of an address, kept for this process, and the path in it.
+    """The file system of an address, kept for this process, or this thread, and the path in it.
 
     Raises
     ------
@@ -78,17 +82,39 @@ def file_system(address: str) -> tuple[Any, str]:
     """
     parts = urlsplit(address)
     plain, query = (address, "") if parts.scheme in HTTP else (address.partition("?")[0], parts.query)
-    # A child process must not use the connections of its parent.
-    known = os.getpid(), parts.scheme, query
-    files = _systems.get(known)
+    known = _place(address)
+    files = _systems.get(known) or _of_this_thread().get(known)
     if files is None:
         check_installed(parts.scheme, redacted_url(address))
         import fsspec
 
-        with _making:
-            files = _systems.get(known) or fsspec.filesystem(parts.scheme, **_settings(parts.scheme, query))
-            _systems[known] = files
+        kind = fsspec.get_filesystem_class(parts.scheme)
+        # A host, a user, a repository: some file systems are told of them, others find them in the path.
+        settings = kind._get_kwargs_from_urls(plain) | _settings(parts.scheme, query)
+        if kind.async_impl:
+            with _making:
+                files = _systems[known] = _systems.get(known) or kind(**settings)
+        else:  # one connection, such as of FTP, serves one thread
+            files = _of_this_thread()[known] = kind(**settings, skip_instance_cache=True)
     return files, files._strip_protocol(plain)
+
+
+def forget_connection(address: str) -> None:
+    """Give up this thread's own connection to the host of an address, after an error: the next call makes a new one."""
+    _of_this_thread().pop(_place(address), None)
+
+
+def _of_this_thread() -> dict[tuple[Any, ...], Any]:
+    found: dict[tuple[Any, ...], Any] = vars(_of_thread).setdefault("systems", {})
+    return found
+
+
+def _place(address: str) -> tuple[Any, ...]:
+    """What addresses of one file system have in common; a child process must not use its parent's connections."""
+    parts = urlsplit(address)
+    of_path = (*S3, *HTTP)  # the host, or the bucket, is a part of the path
+    query = "" if parts.scheme in HTTP else parts.query
+    return os.getpid(), parts.scheme, "" if parts.scheme in of_path else parts.netloc, query
 
 
 def options_in(query: str) -> dict[str, str | bool]:

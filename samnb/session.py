@@ -32,7 +32,7 @@ from .encoding.encoder import Encoder, TaskList
 from .encoding.other_models import OtherModels
 from .encoding.predict import Predictor
 from .encoding.prefetch import EncodingState, Prefetcher
-from .encoding.prewarm_tiles import Tiles, chosen_tiles, prewarm_all
+from .encoding.prewarm_tiles import Tiles, prewarm_all, split_large
 from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
 from .errors import SessionReadOnly, UnknownOption
@@ -1456,28 +1456,23 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         job.subscribe(lambda event: None, finished=self.changes.emit)
         return job
 
-    def _split(
-        self, records: Sequence[ImageRecord], **which: Any
-    ) -> tuple[list[ImageRecord], list[tuple[ImageRecord, Region]]]:
-        """The images that are encoded whole, and the tiles of the others."""
-        large = [record for record in records if self._encoder.large.has(record)]
-        ids = {record.id for record in large}
-        tiles = [tile for record in large for tile in chosen_tiles(self._encoder, record, **which)]
-        return [record for record in records if record.id not in ids], tiles
-
     def _prewarming(
         self, records: Sequence[ImageRecord], features: Iterable[str] | None, on: Any, **which: Any
     ) -> tuple[Callable[[JobControl], Iterator[Event]], int]:
         """The work of a prewarm, and the number of its embeddings."""
         encoders, left_out = self._others.chosen(features, self._templates.other_models)
-        plain, chosen = self._split(records, **which)
+        plain, tiles = split_large(self._encoder, records, **which)
 
         def work(control: JobControl) -> Iterator[Event]:
-            images = self._library.with_hashes(plain, on=on, control=control)
-            tasks = [(encoder, TaskList(encoder, images)) for encoder in encoders]
-            return prewarm_all(chosen, tasks, encoder=self._encoder, control=control, on=on, left_out=left_out)
+            how: Any = {"encoder": self._encoder, "control": control, "on": on, "left_out": left_out}
 
-        return work, len(plain) * len(encoders) + len(chosen)
+            def encode(images: list[ImageRecord]) -> Iterator[Event]:
+                whole, more = split_large(self._encoder, images, **which)  # one that was read just now may be large
+                return prewarm_all([*tiles, *more], [(one, TaskList(one, whole)) for one in encoders], **how)
+
+            return self._library.once_read(plain, encode, control=control, on=on)
+
+        return work, len(plain) * len(encoders) + len(tiles)
 
 
 def session_folder(folder: str | Path | None) -> Path:

@@ -72,6 +72,14 @@ def chosen_tiles(
     return [(image, tile) for tile in found]
 
 
+def split_large(encoder: Encoder, records: Sequence[ImageRecord], **which: Any) -> tuple[list[ImageRecord], list[Tile]]:
+    """The images that are encoded whole, and the tiles of the others; `which` as for `chosen_tiles`."""
+    large = [record for record in records if encoder.large.has(record)]
+    ids = {record.id for record in large}
+    tiles = [tile for record in large for tile in chosen_tiles(encoder, record, **which)]
+    return [record for record in records if record.id not in ids], tiles
+
+
 def prewarm_all(
     tiles: Sequence[Tile],
     models: Sequence[tuple[Encoder, Sequence[EncodeTask]]],

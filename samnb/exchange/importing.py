@@ -129,7 +129,7 @@ class ImportRun:
         of_picture: dict[ImageReference, list[ImportedObject]] = {named: [] for named in self.contents.pictures}
         for found in self.contents.objects:
             of_picture.setdefault(found.picture, []).append(found)
-        images = self._images(of_picture)
+        images = self._images(of_picture, control)
         # Several names can refer to one image: a mask file and its label map, a file named in two ways.
         of_image: dict[str, list[ImportedObject]] = {}
         for named, image in images.items():
@@ -153,7 +153,9 @@ class ImportRun:
 
     # -- pictures ----------------------------------------------------------------------------------
 
-    def _images(self, of_picture: Mapping[ImageReference, list[ImportedObject]]) -> dict[ImageReference, ImageRecord]:
+    def _images(
+        self, of_picture: Mapping[ImageReference, list[ImportedObject]], control: JobControl
+    ) -> dict[ImageReference, ImageRecord]:
         """The images of the file, in its order; those in the folder are added, others reported."""
         images: dict[ImageReference, ImageRecord | Path | EmbeddedPicture] = {}
         for named, objects in of_picture.items():
@@ -175,7 +177,7 @@ class ImportRun:
             for named, found in images.items()
             if (image := found if isinstance(found, ImageRecord) else added.get(found)) is not None
         }
-        filled = self.library.with_hashes(list(certain.values()))
+        filled = self.library.with_hashes(list(certain.values()), control=control)
         return self._without_contradictions(dict(zip(certain, filled, strict=True)), of_picture)
 
     def _without_contradictions(

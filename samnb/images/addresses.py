@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, SamnbError
-from ..remote_files import HTTP, file_system, is_address, secret_in
+from ..remote_files import HTTP, file_system, forget_connection, is_address, secret_in
 from ..urls import redacted_url
 
 PATIENCE = 30.0
@@ -29,6 +29,7 @@ PATIENCE = 30.0
 _TAGS = ("VersionId", "ETag", "etag", "generation", "Content-MD5", "md5Hash", "md5", "checksum")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "modified", "created")
 _DENIED = ("ClientAuthenticationError", "NoCredentialsError", "NoCredentialProviders", "PartialCredentialsError")
+_LASTING = ("error_perm",)  # of FTP: not there, or not allowed
 _away: dict[str, float] = {}  # host: since when it does not answer
 T = TypeVar("T")
 
@@ -131,7 +132,7 @@ def find_remote(address: str, wanted: Callable[[str], bool]) -> Iterator[tuple[s
         Nothing is there, or it cannot be listed.
     """
     check_address(address)
-    scheme, plain, options = _split(address)
+    plain, options = _split(address)
     if any(letter in urlsplit(plain).path for letter in "*["):
         found = _asked(address, lambda files, path: files.glob(path, detail=True), PATIENCE)
         named = _is_plain(PurePosixPath(plain).suffix)
@@ -149,19 +150,28 @@ def find_remote(address: str, wanted: Callable[[str], bool]) -> Iterator[tuple[s
         chosen = {path: info for path, info in found.items() if wanted(name_at(path))}
     if not chosen:
         raise ImageNotFound(address, expected="pictures there", found="Check the address")
+    begin = _beginning(address, plain)
     for path, info in chosen.items():
         if info.get("type") != "directory":
-            one = path if is_address(path) else f"{scheme}://{path.lstrip('/')}"
+            one = path if is_address(path) else begin + path.lstrip("/")
             yield f"{one}{options}", RemoteStatus.of(f"{one}{options}", info)
 
 
-def _split(address: str) -> tuple[str, str, str]:
-    """Scheme, address without options, and the options with their "?"."""
-    scheme = address.partition("://")[0]
-    if scheme in HTTP:
-        return scheme, address, ""
+def _split(address: str) -> tuple[str, str]:
+    """The address without options, and the options with their "?"."""
+    if address.partition("://")[0] in HTTP:
+        return address, ""
     plain, mark, options = address.partition("?")
-    return scheme, plain, mark + options
+    return plain, mark + options
+
+
+def _beginning(address: str, plain: str) -> str:
+    """What comes before the paths of its file system in an address, such as ``s3://`` or ``ftp://host/``."""
+    whole, path = plain.rstrip("/"), _opened(address)[1].strip("/")
+    head = whole.removesuffix(path)
+    if path and head == whole:
+        return f"{plain.partition('://')[0]}://"
+    return head if head.endswith("/") else f"{head}/"
 
 
 def _is_plain(suffix: str) -> bool:
@@ -173,9 +183,9 @@ def _asked(address: str, ask: Callable[[Any, str], T], patience: float) -> T:
 
     All callers wait together: once a host was away for as long as `patience`, each asks once and does not wait.
     """
-    files, path = _opened(address)
     host, began, pause = "/".join(urlsplit(address)[:2]), time.monotonic(), 0.2
     while True:
+        files, path = _opened(address)
         try:
             answer = ask(files, path)
         except Exception as raised:
@@ -192,6 +202,7 @@ def _asked(address: str, ask: Callable[[Any, str], T], patience: float) -> T:
             since = began - patience - 1 if kind == "lasting" else _away.setdefault(host, time.monotonic())
             if time.monotonic() - min(since, began) > patience:
                 raise ImageUnreadable(address, f"cannot be read ({str(error) or type(error).__name__})") from error
+            forget_connection(address)
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, 3.0)
         else:
@@ -212,15 +223,16 @@ def _cause(raised: Exception) -> tuple[BaseException, str]:
     """The error itself, and its kind: "gone", "denied", "lasting", or "away", which may pass."""
     error: BaseException = raised
     # fsspec's http calls everything "not found", with the reason as its cause.
-    if isinstance(raised, FileNotFoundError) and raised.__cause__ is not None:
-        error = raised.__cause__
+    cause = raised.__cause__
+    if isinstance(raised, FileNotFoundError) and (isinstance(cause, OSError) or "aiohttp" in type(cause).__module__):
+        error = cause
     status = getattr(error, "status", None)
     if isinstance(error, PermissionError) or status in (401, 403) or type(error).__name__ in _DENIED:
         return error, "denied"
     if isinstance(error, (FileNotFoundError, IsADirectoryError)) or status in (404, 410):
         return error, "gone"
     # fsspec's words for an address it cannot use, and for what a file system cannot do: asking again changes nothing.
-    if isinstance(error, (ValueError, TypeError, NotImplementedError)):
+    if isinstance(error, (ValueError, TypeError, NotImplementedError)) or type(error).__name__ in _LASTING:
         return error, "lasting"
     if isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429):
         return error, "lasting"

@@ -21,7 +21,7 @@ from ..catalog.file_index import FileStat
 from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
 from ..encoding.large_images import LargeImages
-from ..errors import ImageError, UnknownName
+from ..errors import ImageError, UnknownName, WorkWouldBeLost
 from ..images.addresses import RemoteStatus, file_name
 from ..images.discovery import other_pictures_text
 from ..images.hashing import content_hash
@@ -36,7 +36,7 @@ from .reading import Read, read_one, unread_image
 from .report import AddReport, pages_text, shown_text
 from .sources import Address, Item, LeftOut, Rejected, StoredFile, discard_stored, items_of, store_bytes
 from .threads import threads
-from .unread import Reader
+from .unread import GONE, Reader
 from .views import ViewWriter, save_details
 
 Hashing = Literal["now", "later"]
@@ -297,11 +297,19 @@ class _Ingest:
                     self._changed += _changed(before[record.id], outcome)
                     yield Event("computed", *place)
                     continue
-                failure = Failure(printable(record.path), printable(outcome.removeprefix(f"{record.path}: ")))
-                self._failed.append(failure)
-                if record.id in self._new:
-                    self._catalog.remove_image(record.id)
+                reason = outcome.removeprefix(f"{record.path}: ")
+                if outcome is GONE:
                     renewed[record.id] = None
+                elif record.id in self._new:
+                    try:
+                        self._catalog.remove_image(record.id)
+                        renewed[record.id] = None
+                    except UnknownName:
+                        renewed[record.id] = None  # somebody has removed it already
+                    except WorkWouldBeLost as error:
+                        reason += f" It stays in the catalog: it has {error.annotations} annotations meanwhile."
+                failure = Failure(printable(record.path), printable(reason))
+                self._failed.append(failure)
                 yield Event("failed", *place, details={"error": failure.reason})
         self._images = [image for one in self._images if (image := renewed.get(one.id, one)) is not None]
         added = [image for image in self._images if image.id in self._new]

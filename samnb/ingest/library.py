@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ..images.large import ArraySource, LargePicture
 from ..images.lazy import View
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.pixel_cache import PixelCache
-from ..jobs import Job, JobControl
+from ..jobs import Event, Job, JobControl
 from ..records import ImageRef, NewImage
 from . import unread
 from .add import Hashing, IngestJob
@@ -94,11 +94,20 @@ class ImageLibrary:
         record = self.image(image)
         return record if record.is_read else self.with_hashes([record])[0]
 
-    def with_hashes(
-        self, records: Sequence[ImageRecord], *, on: Any = None, control: JobControl | None = None
-    ) -> list[ImageRecord]:
-        """The same images; the files of those that were not read yet are read, here or on workers."""
-        return unread.with_hashes(self._reader(on), records, control=control)
+    def with_hashes(self, records: Sequence[ImageRecord], *, control: JobControl | None = None) -> list[ImageRecord]:
+        """The same images; the files of those that were not read yet are read. A job has `once_read`."""
+        return unread.with_hashes(self._reader(), records, control=control)
+
+    def once_read(
+        self,
+        records: Sequence[ImageRecord],
+        work: Callable[[list[ImageRecord]], Iterator[Event]],
+        *,
+        control: JobControl,
+        on: Any = None,
+    ) -> Iterator[Event]:
+        """The events of a work on images, whose files that were not read yet are read first; see `unread.once_read`."""
+        return unread.once_read(self._reader(on), records, work, control=control)
 
     def _reader(self, on: Any = None) -> unread.Reader:
         return unread.Reader(self.catalog, self._encoder.is_known, self.folder / "overviews", on)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 from ..errors import ImageError, ImageUnreadable, PackageMissing
 from ..images.files import open_file
@@ -23,12 +24,23 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 
 
 def is_manifest(path: str) -> bool:
-    """True for the name of a manifest.
+    """True for the name of a manifest, False for a folder of such a name.
 
     >>> is_manifest("plates.csv"), is_manifest("s3://lab/plates.parquet"), is_manifest("a.png")
     (True, True, False)
     """
-    return path.partition("?")[0].lower().endswith(SUFFIXES)
+    return path.partition("?")[0].lower().endswith(SUFFIXES) and not os.path.isdir(path)
+
+
+def as_path(text: str) -> str:
+    """The path that ``file://…`` means; any other address or path as it is.
+
+    >>> as_path("s3://lab/a.png")
+    's3://lab/a.png'
+    """
+    if not text.lower().startswith("file://"):
+        return text
+    return url2pathname(text[len("file://") :].removeprefix("localhost"))
 
 
 def listed_in(path: str) -> Iterator[str]:
@@ -43,7 +55,7 @@ def listed_in(path: str) -> Iterator[str]:
     """
     place = _folder_of(path)
     for entry in _entries(path):
-        if entry := entry.strip():
+        if entry := as_path(entry.strip()):
             yield entry if is_address(entry) or os.path.isabs(entry) else place + entry
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
-from urllib.request import url2pathname
 
 import numpy as np
 from PIL import Image
@@ -26,7 +25,7 @@ from ..images.zip_files import Member, is_zip, members_of
 from ..records import Failure
 from ..remote_files import is_address
 from ..urls import redacted_url
-from .manifest import is_manifest, listed_in
+from .manifest import as_path, is_manifest, listed_in
 
 Bytes = bytes | bytearray | memoryview
 
@@ -172,8 +171,7 @@ def _items_of_one(source: Any, folder: Path) -> Iterator[Item]:
 
 
 def _items_of_path(path: str) -> Iterator[Item]:
-    if path.startswith("file://"):
-        path = url2pathname(path.removeprefix("file://"))
+    path = as_path(path)
     if is_manifest(path):
         yield from _items_of_manifest(path)
         return

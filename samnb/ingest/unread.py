@@ -6,6 +6,7 @@ They were added with ``hash="later"``, or come from the earlier server, which ke
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -26,6 +27,9 @@ _log = logging.getLogger("samnb.upkeep")
 
 BATCH = 32
 """Number of files read between two transactions."""
+
+GONE = "removed from the catalog meanwhile"
+"""The outcome of an image that is in the catalog no longer."""
 
 Outcome = ImageRecord | str
 """An image as it is now, or the reason why it cannot be read."""
@@ -114,8 +118,7 @@ class Reader:
         cached = {image_id: replace(read, embedding_cached=self.is_cached(read)) for image_id, read in new.items()}
         renewed = {image.id: image for image in self.catalog.renew_images(cached)}
         save_details(self.catalog, renewed.values())
-        gone = "removed from the catalog meanwhile"
-        return [(record, read if isinstance(read, str) else renewed.get(record.id, gone)) for record, read in reads]
+        return [(record, read if isinstance(read, str) else renewed.get(record.id, GONE)) for record, read in reads]
 
 
 def fill_events(
@@ -146,16 +149,43 @@ def with_hashes(
     reader: Reader, records: Sequence[ImageRecord], *, control: JobControl | None = None
 ) -> list[ImageRecord]:
     """The same images; files that were never read are read now. One that cannot be read is returned as it was."""
+    found: list[ImageRecord] = []
+    deque(once_read(reader, records, lambda read: found.extend(read) or iter(()), control=control), maxlen=0)
+    return found
+
+
+def once_read(
+    reader: Reader,
+    records: Sequence[ImageRecord],
+    work: Callable[[list[ImageRecord]], Iterator[Event]],
+    *,
+    control: JobControl | None = None,
+) -> Iterator[Event]:
+    """The events of a work on images; their files that were never read are read first, as a part of it.
+
+    Meanwhile events of status "found" tell how many have been read, and of how many. After a cancel, and where a file
+    cannot be read, the work gets the image as it was: it says what is wrong with it.
+
+    Parameters
+    ----------
+    reader : Reader
+    records : sequence of ImageRecord
+    work : callable
+        Called once, with the same images as they are then.
+    control : JobControl, optional
+        Checked every `BATCH` files.
+    """
     unread = [record for record in records if not record.is_read]
-    if not unread:
-        return list(records)
-    renewed = {
-        record.id: outcome
-        for batch in reader.outcomes(unread, control or JobControl())
-        for record, outcome in batch
-        if isinstance(outcome, ImageRecord)
-    }
-    return [renewed.get(record.id, record) for record in records]
+    renewed: dict[str, ImageRecord] = {}
+    tried = 0
+    if unread:
+        with closing(reader.outcomes(unread, control or JobControl())) as batches:
+            for batch in batches:
+                renewed |= {record.id: new for record, new in batch if isinstance(new, ImageRecord)}
+                tried += len(batch)
+                if batch:
+                    yield Event("found", index=tried, details={"to_read": len(unread)})
+    yield from work([renewed.get(record.id, record) for record in records])
 
 
 def _checked(record: ImageRecord, read: Read) -> NewImage | str:

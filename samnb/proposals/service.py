@@ -166,7 +166,7 @@ class ProposalService:
         rejected: bool = False,
     ) -> Proposals:
         """Kept proposals of this session's model, image by image, the best first."""
-        records = self._library.with_hashes(self._library.select(dataset, images))
+        records = self._library.select(dataset, images)  # nobody has searched one that was not read yet
         wanted = None if dataset is None and images is None else {record.pixel_hash for record in records}
         kept = self._catalog.proposals(
             pixel_hashes=wanted,
@@ -243,15 +243,9 @@ class ProposalService:
         return len(records)
 
     def _events(self, query: Query, records: Sequence[ImageRecord], control: JobControl) -> Iterator[Event]:
-        images = self._library.with_hashes(records)
-        return propose_events(
-            query,
-            images,
-            catalog=self._catalog,
-            model=self._encoder.model,
-            search=partial(self._search, control=control),
-            control=control,
-        )
+        how: Any = {"catalog": self._catalog, "model": self._encoder.model, "control": control}
+        how["search"] = partial(self._search, control=control)
+        return self._library.once_read(records, lambda images: propose_events(query, images, **how), control=control)
 
     def _search(self, image: ImageRecord, *, control: JobControl | None = None) -> Search:
         options = {} if control is None else {"go_on": lambda: not control.cancelled}

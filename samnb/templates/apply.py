@@ -14,7 +14,6 @@ from ..encoding.encoder import Encoder
 from ..encoding.regions import Region
 from ..encoding.search_events import Kept, SearchMany, search_events
 from ..encoding.tile_search import TileFind, search_tiles
-from ..errors import SamnbError
 from ..jobs import Event, JobControl
 from ..masks.part import MaskPart
 from ..models import Model, finder
@@ -141,16 +140,16 @@ class _Finds:
         by_id = {image.id: (image, rows) for image, rows in found}
         if len(by_id) < max(2, len(found)):
             return {}  # an image that is named twice is saved twice, one after the other
-        there = self._catalog.annotations_on(by_id)
-        new = [
-            (image.id, self._without_annotation(image, rows, there[image.id]), image.pixel_hash)
-            for image, rows in by_id.values()
-        ]
         name, version = self._template.name, self._template.version
         try:
+            there = self._catalog.annotations_on(by_id)
+            new = [
+                (image.id, self._without_annotation(image, rows, there[image.id]), image.pixel_hash)
+                for image, rows in by_id.values()
+            ]
             kept = self._catalog.finish_applied_all(name, version, self._model.fingerprint, new)
-        except SamnbError as error:  # of one image: saved one by one, it fails alone
-            _log.debug("%d images are saved one by one: %s", len(new), error)
+        except Exception as error:  # of one image: saved one by one, it fails alone
+            _log.debug("%d images are saved one by one: %s", len(by_id), error)
             return {}
         return {image_id: _kept(records) for image_id, records in zip(by_id, kept, strict=True)}
 

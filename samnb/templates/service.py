@@ -317,14 +317,17 @@ class TemplateService:
     def _apply(
         self, template: Template, records: Sequence[ImageRecord], control: JobControl, on: Any
     ) -> Iterator[Event]:
-        images = self._library.with_hashes(records)
         if on is None:
             features_of = partial(self.features.read, template=template)
             search = search_here(lambda image: search_image(template, image, self._encoder, features_of))
         else:
             search = search_on(on, template, self._encoder, self._others, self._encoder.forget_file)
         work: Any = {"catalog": self._catalog, "model": self._model, "search": search, "control": control}
-        return self._changes.emit_for(images, apply_events(template, images, **work))
+
+        def search_all(images: Sequence[ImageRecord]) -> Iterator[Event]:
+            return self._changes.emit_for(images, apply_events(template, images, **work))
+
+        return self._library.once_read(records, search_all, control=control, on=on)
 
     def _background(
         self, image: ImageRecord, points: Sequence[Sequence[float]], other: tuple[str, str]

@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets
 
 from ..cards import more_text
-from ..jobs import Event, Job, summary_text
+from ..jobs import Event, Job, found_text, summary_text
 from .common import style
 from .common.closing import close_tree
 from .common.error_line import ErrorLine
@@ -184,7 +184,7 @@ def _title(job: Job, latest: Event | None, done: int) -> str:
     if job.summary is not None:
         return summary_text(job.summary)
     if latest is not None and latest.status == "found":
-        return f"⏳ Looking for pictures... {latest.index} found"
+        return f"⏳ {found_text(latest)}"
     icon = "⚡" if latest is not None and latest.status == "skipped" else "⏳"
     return f"{icon} {_doing(job.name)}... {done}/{job.total}"
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 import samnb.images.addresses
@@ -254,6 +258,84 @@ def test_a_manifest_lists_addresses_and_paths(kind: str, web: WebServer, session
     report = session.add(str(file), show=False)
     assert [image.filename for image in report.images] == ["0.png", "1.png", "2.png", "here.png"]
     assert [failure.path.rpartition("/")[2] for failure in report.failed] == ["gone.png"]
+
+
+def test_a_line_of_a_manifest_that_begins_with_file_is_a_file(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "a b.png").write_bytes(picture(1))
+    (tmp_path / "list.txt").write_text(f"{(tmp_path / 'a b.png').as_uri()}\nfile://localhost{tmp_path}/gone.png\n")
+    report = session.add(tmp_path / "list.txt", show=False)
+    assert [image.path for image in report.images] == [str(tmp_path / "a b.png")]
+    assert [failure.path for failure in report.failed] == [str(tmp_path / "gone.png")]
+    assert session.add(tmp_path / "a b.png", show=False).added == 0
+
+
+def test_a_folder_that_is_named_like_a_manifest_is_a_folder(session: Session, tmp_path: Path) -> None:
+    folder = tmp_path / "plates.parquet"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(picture(1))
+    assert [image.filename for image in session.add(folder, show=False).images] == ["a.png"]
+    (tmp_path / "list.txt").write_text("plates.parquet\n")
+    assert session.add(tmp_path / "list.txt", show=False).failed == ()
+
+
+class HostFiles(MemoryFileSystem):
+    """A made-up file system whose addresses have a host, as those of FTP do; each host has its own files."""
+
+    protocol = "madeup"
+    cachable = False
+
+    def __init__(self, host: str, port: int = 21, **options: Any):
+        super().__init__(**options)
+        self.made_for = host, port
+        self.made_in = threading.get_ident()
+        self.store = HOSTS[host]
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> str:
+        path = str(path)
+        inside = (urlsplit(path).path if "://" in path else path).strip("/")
+        return inside and f"/{inside}"
+
+    @staticmethod
+    def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
+        return {"host": urlsplit(path).hostname}
+
+    def cat_file(self, path: str, **options: Any) -> bytes:
+        assert self.made_in == threading.get_ident(), "one connection, two threads"
+        return super().cat_file(path, **options)
+
+
+HOSTS: dict[str, dict[str, Any]] = {}
+
+
+def test_addresses_with_a_host(session: Session) -> None:
+    fsspec.register_implementation("madeup", HostFiles, clobber=True)
+    for number, host in enumerate(("one.lab", "two.lab")):
+        HOSTS[host] = {}
+        HostFiles(host).pipe({f"/x/{name}.png": picture(10 * number + name) for name in range(4)})
+    report = session.add(["madeup://one.lab/x", "madeup://two.lab/x/*1.png", "madeup://one.lab/x/9.png"], show=False)
+    expected = [f"madeup://one.lab/x/{name}.png" for name in range(4)] + ["madeup://two.lab/x/1.png"]
+    assert [image.path for image in report.images] == expected
+    assert len({image.pixel_hash for image in report.images}) == 5
+    assert [failure.path for failure in report.failed] == ["madeup://one.lab/x/9.png"]
+    # A folder that is the whole host.
+    assert [image.path for image in session.add("madeup://two.lab/", dataset="root", show=False).images] == [
+        f"madeup://two.lab/x/{name}.png" for name in range(4)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("ftp://lab@host/a.png", ""),
+        ("ftp://lab:s3cret@host/a.png", "a user or a password before the host"),
+        ("https://token@host/a.png", "a user or a password before the host"),
+        ("s3://key@bucket/a.png", "a user or a password before the host"),
+        ("github://org:repo@main/a.png", ""),
+    ],
+)
+def test_what_is_before_an_at_sign_may_be_a_credential(address: str, found: str) -> None:
+    assert secret_in(address) == found
 
 
 def test_a_manifest_without_pictures_says_what_it_has(session: Session, tmp_path: Path) -> None:

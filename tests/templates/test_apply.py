@@ -1,9 +1,12 @@
 """A template over a dataset, with a model without a network: what is kept, skipped, left alone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
 
+import samnb.encoding.on_workers
 import samnb.session
 import samnb.templates.apply
 from samnb.masks import mask_iou
@@ -40,6 +43,24 @@ def test_every_image_gets_its_object_and_the_example_no_double(session):
         assert mask_iou(found.mask, truth(session, name)) > 0.75
     (by_hand,) = session.annotations(image="0.png")
     assert by_hand.source == BY_HAND
+
+
+def test_an_image_whose_annotations_cannot_be_read_fails_alone(session, monkeypatch):
+    template = session.template("red")
+    bad, real = session.image("1.png").id, session.catalog.annotations_on
+
+    def annotations_on(image_ids):
+        if bad in image_ids:
+            raise ValueError("a damaged row")
+        return real(image_ids)
+
+    monkeypatch.setattr(session.catalog, "annotations_on", annotations_on)
+    monkeypatch.setattr(samnb.templates.apply, "all_annotations_of", lambda catalog, one: annotations_on([one])[one])
+    with ThreadPoolExecutor(1) as workers:
+        monkeypatch.setattr(samnb.encoding.on_workers, "load_model", lambda *args, **options: session.model)
+        *events, last = session.apply_stream(template, on=workers)
+    assert (last["computed"], last["failed"]) == (2, 1)
+    assert [event["error"] for event in events if event.status == "failed"] == ["a damaged row"]
 
 
 def test_a_run_that_was_cut_off_is_resumed(session):
