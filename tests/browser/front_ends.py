@@ -57,10 +57,11 @@ _LAB = """() => {
   jupyterapp.commands.execute("notebook:run-all-cells");
   return true;
 }"""
-# Widgets made before the page has loaded ipywidgets' extension are never shown there.
+# Only when the kernel has answered: ipywidgets' part for nbclassic gives a kernel four seconds to say which widgets it
+# has, then asks again, behind the cells that were run meanwhile; with their widgets in the answer it waits for itself.
 _CLASSIC = """() => {
   const kernel = window.Jupyter?.notebook?.kernel;
-  if (!kernel?.is_connected() || !kernel.comm_manager?.targets["jupyter.widget"]) return false;
+  if (!kernel?.info_reply?.status || !kernel.comm_manager?.targets["jupyter.widget"]) return false;
   Jupyter.notebook.execute_all_cells();
   return true;
 }"""

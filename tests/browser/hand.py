@@ -9,7 +9,7 @@ from tests.support.waiting import wait_until
 
 from .lab import NotebookPage
 
-# Coloured pixels of a grey picture: prompts and previews are blue, the first category orange. The mask in hand has its
+# Coloured pixels of a grey picture: prompts and previews are blue, the first category orange. The draft's mask has its
 # category's colour; what lies inside its moving dashes is counted as blue.
 _COLOURED = """() => {
   const canvas = document.querySelector(".samnb-stage canvas");
@@ -108,5 +108,5 @@ class Hand:
         return seen[-1]
 
     def prompt(self) -> dict:
-        """The prompt in hand, as the kernel has it."""
+        """The prompt of the draft, as the kernel has it."""
         return ast.literal_eval(self.notebook.ask("annotator.prompt.as_dict()"))

@@ -1,4 +1,4 @@
-"""Clicks while the kernel is at work: a prewarm in the background, and a cell that blocks."""
+"""Clicks while the kernel is at work: a prewarm, a cell that blocks; and the sign that says so goes in every case."""
 
 import time
 
@@ -70,3 +70,45 @@ def test_a_click_while_a_cell_blocks_is_not_lost(notebook, lab):
     hand.until(r"score 0\.\d\d")
     wait_until("both clicks count", lambda: len(hand.prompt()["points"]) == 2)
     assert hand.prompt()["points"][0] == pytest.approx(COIN, abs=0.6)
+
+
+# anywidget waits two seconds for a script; here none comes in time, as in a busy browser.
+IMPATIENT = """
+const real = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (ms) => real(ms === 2000 ? 1 : ms);
+"""
+SIGN = "() => getComputedStyle(document.querySelector('.samnb-pointer-listener'), '::after').content"
+
+
+def test_scripts_that_come_late_hear_the_kernel(notebook, lab):
+    notebook.page.add_init_script(IMPATIENT)
+    hand = open_annotator(notebook, lab, "late")
+    hand.click(*COIN)
+    hand.until(r"score 0\.94")
+    wait_until("no sign of a busy kernel", lambda: "busy" not in hand.page.evaluate(SIGN))
+    hand.press("b")
+    notebook.page.locator(".samnb-pointer-listener[data-tool=brush]").wait_for()
+    hand.page.wait_for_timeout(1500)  # until the sign would come
+    assert "busy" not in hand.page.evaluate(SIGN)
+
+
+def test_the_sign_goes_after_a_failure_a_lost_answer_and_with_the_kernel(notebook, lab):
+    hand = open_annotator(notebook, lab, "sign")
+    assert hand.page.evaluate(SIGN) == "none"
+    notebook.ask("globals().__setitem__('listener', annotator._layout.stage.listener)")
+    notebook.ask("globals().__setitem__('real', (listener._on_events, listener.send))")
+    notebook.ask("listener.__dict__.update(send=lambda *_: None)")
+    hand.press("f")
+    wait_until("the sign", lambda: "busy" in hand.page.evaluate(SIGN))
+    notebook.ask("listener.__dict__.update(_on_events=lambda events: 1 / 0, send=real[1])")
+    wait_until("it asked again", lambda: hand.page.evaluate(SIGN) == "none", seconds=20)
+    hand.press("f")  # fails, and is answered
+    hand.page.wait_for_timeout(1500)
+    assert hand.page.evaluate(SIGN) == "none"
+    notebook.ask("listener.__dict__.update(_on_events=real[0], send=lambda *_: None)")
+    hand.press("f")
+    wait_until("the sign", lambda: "busy" in hand.page.evaluate(SIGN))
+    hand.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    hand.page.locator(".samnb.samnb-kernel-gone").wait_for()
+    shown = SIGN.replace("content", "display")
+    assert hand.page.evaluate(shown) == "none"

@@ -71,7 +71,7 @@ THUMBNAILS = (
 )
 
 
-def shoot_more(sharp, hand, widget, target):
+def shoot_more(sharp, hand, widget, target, unlinked):
     """Editor with the brush, the keys, and a narrow notebook."""
     page = sharp.page
     hand.press("Escape")
@@ -86,12 +86,12 @@ def shoot_more(sharp, hand, widget, target):
     hand.press("p")
     hand.press("?")
     page.locator(".samnb-help").wait_for(state="visible")
-    shoot(page, page.locator(".samnb-help"), target / "annotator-keys.png")
+    shoot(page, page.locator(".samnb-help"), unlinked / "keys.png")
     page.keyboard.press("Escape")
     page.set_viewport_size({"width": 720, "height": 1100})
     wait_until("a narrow annotator", lambda: widget.bounding_box()["width"] < 640)
     hand.settled_colours()
-    shoot(page, widget, target / "annotator-narrow.png")
+    shoot(page, widget, unlinked / "narrow.png")
     page.set_viewport_size({"width": 1400, "height": 900})
     wait_until("a wide one again", lambda: widget.bounding_box()["width"] > 900)
     hand.click(*IN_HAND)
@@ -107,7 +107,7 @@ def shoot(page, locator, file):
     assert Image.open(file).convert("RGB").getcolors(100) is None  # they are more
 
 
-def test_screenshots(sharp, lab, target):
+def test_screenshots(sharp, lab, target, tmp_path):
     photos(lab.root / "photos")
     cells = [
         'import samnb\nsession = samnb.Session("coins")\nsession.add("photos", dataset="monday")',
@@ -122,7 +122,7 @@ def test_screenshots(sharp, lab, target):
     sharp.ask("permits.release(9)")
     sharp.wait_until_run(seconds=300)
     wait_until("the summary", lambda: "Dataset ready" in bar.inner_text(), seconds=300)
-    shoot(sharp.page, bar, target / "progress-done.png")
+    shoot(sharp.page, bar, tmp_path / "progress-done.png")
 
     name = "annotator = session.annotate('coins.png')\nannotator.category = 'coin'\nannotator"
     sharp.open("annotate.ipynb", ['import samnb\nsession = samnb.Session("coins")', name])
@@ -140,8 +140,7 @@ def test_screenshots(sharp, lab, target):
     hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
     widget = sharp.page.locator(".samnb:has(.samnb-stage)")
     wait_until("the thumbnails", lambda: sharp.page.evaluate(THUMBNAILS))
-    shoot(sharp.page, widget, target / "annotator.png")
-    shoot_more(sharp, hand, widget, target)
+    shoot_more(sharp, hand, widget, target, tmp_path)
 
     sharp.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     sharp.page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")

@@ -321,7 +321,7 @@ def test_something_new_ends_what_can_be_done_again(annotator):
 # -- editing ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_stroke_paints_on_the_mask_in_hand_and_stays_when_the_prompt_changes(annotator, session):
+def test_a_stroke_paints_on_the_mask_of_the_draft_and_stays_when_the_prompt_changes(annotator, session):
     annotator.click(60, 40)
     annotator.wait()
     annotator.brush_radius = 3
@@ -467,7 +467,7 @@ def test_a_box_without_width_says_so(annotator):
 # -- nothing is lost --------------------------------------------------------------------------------------------------
 
 
-def test_a_second_annotator_finds_what_is_in_hand_and_follows(annotator, session):
+def test_a_second_annotator_finds_the_draft_and_follows(annotator, session):
     annotator.click(60, 40)
     annotator.stroke([(5, 5)])
     other = Annotator(session)

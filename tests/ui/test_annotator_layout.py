@@ -519,7 +519,7 @@ def square(x, y, side, color="#e69f00"):
     return Shape((Polygon(corners, ()),), color)
 
 
-def test_a_still_picture_has_annotations_the_mask_in_hand_title_and_legend():
+def test_a_still_picture_has_annotations_the_draft_title_and_legend():
     pixels = np.full((1000, 2000, 3), 90, np.uint8)
     mask = np.zeros((1000, 2000), bool)
     mask[100:300, 1500:1700] = True

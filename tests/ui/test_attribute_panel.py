@@ -38,7 +38,7 @@ def accepted(annotator):
     return annotator.annotations[-1].id
 
 
-def test_the_object_in_hand_gets_them_when_it_is_accepted(annotator, session):
+def test_the_draft_gets_them_when_it_is_accepted(annotator, session):
     assert controls(annotator)["occluded"].disabled
     annotator.click(40, 40)
     annotator.wait()

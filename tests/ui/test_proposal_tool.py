@@ -48,7 +48,7 @@ ROUND_FIRST = (5, 25, 36, 56)
 
 def test_a_key_offers_all_and_takes_the_offer_away_again(annotator: Annotator) -> None:
     assert [one.score for one in annotator.offered] == [0.9, 0.8, 0.7, 0.6]
-    assert len(annotator._layout.stage._offered) == 8
+    assert len(annotator._layout.stage._offered) == 4
     assert "4 objects offered" in annotator.status
     annotator.key("a")
     assert (annotator.tool, annotator.offered, annotator._layout.stage._offered) == ("prompt", [], ())

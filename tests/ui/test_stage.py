@@ -309,13 +309,13 @@ def test_hover_is_told_only_when_wanted(stage):
 
 def test_the_ring_of_the_brush_has_the_size_of_the_stroke(stage):
     stage.show_picture(np.zeros((300, 400, 3), np.uint8))
-    stage.show_brush(10, 10, 20)
+    stage.brush_radius = 20
     assert stage.listener.ring == 0
     stage.tool = "brush"
     assert stage.listener.ring == pytest.approx(20 / 400)
     stage.zoom(2)
     assert stage.listener.ring == pytest.approx(40 / 400)
-    stage.hide_brush()
+    stage.brush_radius = 0
     assert stage.listener.ring == 0
 
 

@@ -43,7 +43,7 @@ def shapes(annotator):
     return annotator._layout.stage._saved
 
 
-def test_the_mask_in_hand_has_the_colour_of_its_category(annotator):
+def test_the_draft_has_the_colour_of_its_category(annotator):
     annotator.add_category("coin")
     annotator.add_category("hole")
     annotator.click(40, 40)

@@ -174,7 +174,7 @@ def test_next_and_previous_stop_at_the_ends(annotator):
     assert "3 / 3" in annotator._layout._header.value
 
 
-def test_what_is_in_hand_is_there_again_on_return(annotator):
+def test_the_draft_is_there_again_on_return(annotator):
     annotator.click(60, 40)
     annotator.next()
     assert not annotator.prompt

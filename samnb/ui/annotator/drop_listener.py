@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from typing import Any
 
-import anywidget
+from ..common.script_widget import ScriptWidget, script
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -17,7 +16,7 @@ _CSS = """
 """
 
 
-class DropListener(anywidget.AnyWidget):
+class DropListener(ScriptWidget):
     """An invisible child of the annotator.
 
     Parameters
@@ -26,7 +25,7 @@ class DropListener(anywidget.AnyWidget):
         Called with a list of (name, bytes), when the last piece of the last file is there.
     """
 
-    _esm = files(__package__).joinpath("drop_listener.js").read_text(encoding="utf-8")
+    _esm = script(__package__, "drop_listener")
     _css = _CSS
 
     def __init__(self, on_files: Callable[[list[tuple[str, bytes]]], None]):

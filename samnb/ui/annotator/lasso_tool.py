@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class LassoTool(AnnotatorPart):
-    """Changes the mask in hand: the draft's, or that of the selected annotation; with neither it begins an object."""
+    """Changes the mask of the draft, or of the selected annotation; with neither it begins a draft."""
 
     editor: Editor
     actions: AnnotationActions

@@ -124,4 +124,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
-import anywidget
 import ipywidgets
 import traitlets
+
+from ..common.script_widget import ScriptWidget, script
 
 _log = logging.getLogger("samnb.widgets")
 
 
-class Page(anywidget.AnyWidget):
+class Page(ScriptWidget):
     """Makes the stage as high as the page has room for; handles the buttons for a tab of its own and for fullscreen.
 
     Both need nothing from the kernel: a browser allows fullscreen only during a click, and JupyterLab's tabs are opened
@@ -26,7 +26,7 @@ class Page(anywidget.AnyWidget):
         Called with a text for the status line: what this front end cannot do.
     """
 
-    _esm = files(__package__).joinpath("page.js").read_text(encoding="utf-8")
+    _esm = script(__package__, "page")
     _css = ".samnb-page { display: none; }"
     # "IPY_MODEL_…" of the annotator, of which a tab shows a second view; and the tab's title.
     root = traitlets.Unicode("").tag(sync=True)

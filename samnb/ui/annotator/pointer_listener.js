@@ -3,6 +3,7 @@
 
 const LAZY_EVERY_MS = 16;
 const BUSY_AFTER_MS = 700;
+const ASK_EVERY_MS = 5000;
 
 function render({ model, el }) {
   const id = Math.random().toString(36).slice(2);
@@ -19,7 +20,7 @@ function render({ model, el }) {
   // -- one message at a time -------------------------------------------------------------------------------------
 
   let queue = [];
-  let sent = 0, acknowledged = 0, sentAt = 0, lastLazy = 0, timer = 0, busy = 0, urgentUnanswered = false;
+  let sent = 0, acknowledged = 0, sentAt = 0, lastLazy = 0, timer = 0, busy = 0, lastUrgent = 0;
 
   const flush = () => {
     clearTimeout(timer);
@@ -47,9 +48,20 @@ function render({ model, el }) {
   const urgent = (event) => {
     queue.push(event);
     flush();
-    urgentUnanswered = true;
+    lastUrgent = sent;
     clearTimeout(busy);
-    busy = setTimeout(() => urgentUnanswered && el.classList.add("samnb-busy"), BUSY_AFTER_MS);
+    busy = setTimeout(sayBusy, BUSY_AFTER_MS);
+  };
+
+  // While the sign is there it asks again, with no events: an answer that was lost must not leave it for ever.
+  const sayBusy = () => {
+    if (acknowledged >= lastUrgent) return;
+    el.classList.add("samnb-busy");
+    busy = setTimeout(() => {
+      if (acknowledged >= lastUrgent) return;
+      model.send({ view: id, seq: ++sent, events: [] });
+      sayBusy();
+    }, ASK_EVERY_MS);
   };
 
   const lazy = (event) => {
@@ -69,10 +81,7 @@ function render({ model, el }) {
   const onAnswer = (message) => {
     if (message.view !== id || message.ack === undefined) return;
     acknowledged = Math.max(acknowledged, message.ack);
-    if (acknowledged >= sent) {
-      urgentUnanswered = false;
-      el.classList.remove("samnb-busy");
-    }
+    if (acknowledged >= lastUrgent) el.classList.remove("samnb-busy");
     schedule();
   };
   model.on("msg:custom", onAnswer);
@@ -273,4 +282,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };

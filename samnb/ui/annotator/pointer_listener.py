@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from importlib.resources import files
 from typing import Any
 
-import anywidget
 import traitlets
 
+from ..common.script_widget import ScriptWidget, script
 from .key_bindings import KEYS
 
 _log = logging.getLogger("samnb.widgets")
-
-_SCRIPTS = ("focus", "two_fingers", "pointer_listener")
 
 _CSS = """
 .samnb-stage { position: relative; }
@@ -36,7 +33,7 @@ _CSS = """
 """
 
 
-class PointerListener(anywidget.AnyWidget):
+class PointerListener(ScriptWidget):
     """Receives pointer, wheel and keys in the page and reports them as dictionaries; see `Gestures`.
 
     Parameters
@@ -45,8 +42,7 @@ class PointerListener(anywidget.AnyWidget):
         Called with a list of events, in the order they came.
     """
 
-    # One module for the page: it cannot import others from here.
-    _esm = "\n".join(files(__package__).joinpath(f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    _esm = script(__package__, "focus", "two_fingers", "pointer_listener")
     _css = _CSS
     # (KeyboardEvent.key in lower case, with Ctrl, with Shift or None, with Alt): kept from the page, all others not.
     keys_kept: traitlets.List = traitlets.List().tag(sync=True)

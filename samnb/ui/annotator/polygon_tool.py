@@ -38,7 +38,7 @@ _KEPT = 200
 
 @dataclass(eq=False)
 class PolygonTool(AnnotatorPart):
-    """Edits the mask in hand by its vertices: the draft's, or that of the selected annotation; or draws a polygon.
+    """Edits the mask of the draft, or of the selected annotation, by its vertices; or draws a polygon.
 
     The page draws what is dragged by itself (`VertexOverlay`); here only the finished drag counts.
     """
@@ -146,7 +146,7 @@ class PolygonTool(AnnotatorPart):
 
     @show_errors("The outline was not simplified")
     def simplify_outline(self) -> None:
-        """Make the outline of the mask in hand from fewer vertices; again: from still fewer."""
+        """Make the outline that is shown from fewer vertices; again: from still fewer."""
         mask, draft = self.edits.mask, self.editor.draft
         if mask is None or draft.ring:
             self.layout.say("no mask to simplify: click an object, or select an annotation")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-import anywidget
 import traitlets
+
+from ..common.script_widget import ScriptWidget, script
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -46,10 +46,10 @@ class MenuItem:
     enabled: bool = True
 
 
-class PopupMenu(anywidget.AnyWidget):
+class PopupMenu(ScriptWidget):
     """A closed menu; `show` opens it in the page, where the pointer was pressed last."""
 
-    _esm = files(__package__).joinpath("popup_menu.js").read_text(encoding="utf-8")
+    _esm = script(__package__, "popup_menu")
     _css = _CSS
     title = traitlets.Unicode().tag(sync=True)
     items: traitlets.List = traitlets.List().tag(sync=True)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
-import anywidget
+from ..common.script_widget import ScriptWidget, script
 
 _log = logging.getLogger("samnb.widgets")
 
 EVENTS = ("over", "menu", "more", "edit")
 
 
-class RowListener(anywidget.AnyWidget):
+class RowListener(ScriptWidget):
     """An invisible sibling of a list of class "samnb-list", whose rows are of class "samnb-entry".
 
     Parameters
@@ -23,7 +22,7 @@ class RowListener(anywidget.AnyWidget):
         Called with one of `EVENTS` and the number of the row, counted from 0; "over" with -1 when the pointer left.
     """
 
-    _esm = files(__package__).joinpath("row_listener.js").read_text(encoding="utf-8")
+    _esm = script(__package__, "row_listener")
     _css = ".samnb-row-listener { display: none; }"
 
     def __init__(self, on_event: Callable[[str, int], None]):

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
+from ..common.script_widget import ScriptWidget
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -59,11 +59,11 @@ function render({ model, el }) {
     strip?.removeEventListener("wheel", onWheel);
   };
 }
-export default { render };
+export default { initialize, render };
 """
 
 
-class ScrollListener(anywidget.AnyWidget):
+class ScrollListener(ScriptWidget):
     """An invisible child of the filmstrip.
 
     Parameters

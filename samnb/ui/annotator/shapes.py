@@ -110,8 +110,12 @@ def draw_shapes(
     line: float,
     halo: bool = False,
     dashed: bool = False,
+    rgb: tuple[int, int, int] | None = None,
 ) -> None:
-    """Fill and outline shapes in their order, those outside the view left out; `line` in CSS pixels, `alpha` 0 to 1."""
+    """Fill and outline shapes in their order, those outside the view left out; `line` in CSS pixels, `alpha` 0 to 1.
+
+    `rgb` is the colour of all outlines; None: each shape's own.
+    """
     x0, y0, x1, y1 = view.visible
     seen = [s for s in shapes if s.box[0] <= x1 and s.box[2] >= x0 and s.box[1] <= y1 and s.box[3] >= y0]
     if alpha > 0:
@@ -119,7 +123,7 @@ def draw_shapes(
         if fills:
             points, sizes, colors = _flat(fills, view)
             canvas.fill_styled_polygons(points, colors, np.full(len(sizes), alpha, np.float32), sizes)
-    lines = [(ring, shape.rgb) for shape in seen for ring in shape.rings]
+    lines = [(ring, rgb or shape.rgb) for shape in seen for ring in shape.rings]
     if not lines:
         return
     points, sizes, colors = _flat(lines, view)

@@ -19,7 +19,8 @@ from .gestures import BoxDrag, Gesture, Gestures, Pan, Stroke, Zoom, box_handles
 from .image_pyramid import ImagePyramid
 from .picture_look import PictureLook
 from .pointer_listener import PointerListener
-from .prompt_drawing import draw_box, draw_cursor, draw_handles, draw_label, draw_point, draw_trail
+from .prompt_drawing import draw_box, draw_cursor, draw_handles, draw_point, draw_trail
+from .saved_layer import draw_offered, draw_saved
 from .scale_bar import ScaleBar
 from .shapes import LOCK, Look, Shape, draw_shapes, drawing, page_is_new
 from .stage_overlay import StageOverlay
@@ -33,9 +34,6 @@ PICTURE, SAVED, MASK, PROMPT = range(4)
 
 # Canvas pixels: enough for a large stage on a HiDPI screen; more only makes every drawing slow.
 _MOST_PIXELS = 6_000_000
-
-# Question marks: with more, they hide the picture.
-_MOST_SIGNS = 200
 
 
 class Stage:
@@ -141,8 +139,7 @@ class Stage:
     def show_proposals(self, shapes: Sequence[Shape]) -> None:
         """Show what may be taken, as quiet outlines under the annotations."""
         with LOCK:
-            # Light on dark, so that they are seen on any picture.
-            self._offered = (*(replace(shape, color="#000000") for shape in shapes), *shapes)
+            self._offered = tuple(shapes)
             self._draw_saved()
 
     def show_overlap(self, shape: Shape | None) -> None:
@@ -210,21 +207,16 @@ class Stage:
 
     @property
     def brush_radius(self) -> float:
-        """Radius in image pixels of the ring at the pointer while a brush is the tool, and of the stroke's trail."""
+        """Radius in image pixels of the ring at the pointer while a brush is the tool, and of the stroke's trail.
+
+        The page moves the ring without the kernel.
+        """
         return self._brush_radius
 
     @brush_radius.setter
     def brush_radius(self, radius: float) -> None:
         self._brush_radius = max(float(radius), 0.0)
         self._update_listener()
-
-    def show_brush(self, x: float, y: float, radius: float) -> None:
-        """Show a ring of `radius` image pixels; the page moves it without the kernel."""
-        self.brush_radius = radius
-
-    def hide_brush(self) -> None:
-        """Hide the ring."""
-        self.brush_radius = 0.0
 
     def set_look(self, *, opacity: float | None = None, contour: bool | None = None, saved: bool | None = None) -> None:
         """Set the style of masks; None keeps a value."""
@@ -411,40 +403,15 @@ class Stage:
     def _draw_saved(self) -> None:
         if self._closed:
             return
-        canvas, alpha = self.canvas[SAVED], 0.0 if self._look.contour else 0.9 * self._look.opacity
+        canvas = self.canvas[SAVED]
         with drawing():
             canvas.clear()
             if self._hidden:
                 return
-            half = len(self._offered) // 2
-            draw_shapes(canvas, self._offered[:half], self.view, alpha=0, line=2.25)
-            draw_shapes(canvas, self._offered[half:], self.view, alpha=0, line=1.0)
-            if not self._look.saved:
-                return
-            sure, unsure = [s for s in self._saved if not s.unsure], [s for s in self._saved if s.unsure]
-            draw_shapes(canvas, sure, self.view, alpha=alpha, line=1.5)
-            if unsure:
-                self._draw_unsure(unsure, 0.5 * alpha)
-            if self._overlap is not None:
-                draw_shapes(canvas, (self._overlap,), self.view, alpha=0.85, line=1.0)
-            chosen = [shape for shape in self._saved if shape.id in self._selected]
-            for dashed in (False, True):
-                some = [shape for shape in chosen if shape.unsure is dashed]
-                draw_shapes(canvas, some, self.view, alpha=alpha, line=3.0, halo=not dashed, dashed=dashed)
-            for shape in chosen:
-                if shape.label:
-                    [place] = self.view.to_canvas([shape.box[:2]]).tolist()
-                    draw_label(canvas, shape.label, place, self.view.backing)
-
-    def _draw_unsure(self, shapes: Sequence[Shape], alpha: float) -> None:
-        """What awaits a review: fainter, dashed, with a question mark."""
-        canvas, view = self.canvas[SAVED], self.view
-        draw_shapes(canvas, shapes, view, alpha=alpha, line=2.0, halo=True, dashed=True)
-        if len(shapes) <= _MOST_SIGNS:
-            for shape in shapes:
-                x0, y0, x1, y1 = shape.box
-                [place] = view.to_canvas([((x0 + x1) / 2, (y0 + y1) / 2)]).tolist()
-                draw_label(canvas, "?", place, view.backing)
+            draw_offered(canvas, self._offered, self.view)
+            if self._look.saved:
+                selected, overlap = self._selected, self._overlap
+                draw_saved(canvas, self._saved, self.view, self._look, selected=selected, overlap=overlap)
 
     def _draw_mask(self) -> None:
         if self._closed:

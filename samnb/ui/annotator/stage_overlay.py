@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
 from PIL import Image
 
 from ...images import thumbnail
+from ..common.script_widget import ScriptWidget, script
 from .shapes import Shape
 from .viewport import Viewport
 
@@ -44,7 +43,7 @@ _CSS = """
 """
 
 
-class StageOverlay(anywidget.AnyWidget):
+class StageOverlay(ScriptWidget):
     """Over the canvas of a stage; its style and positions are the page's.
 
     Parameters
@@ -53,7 +52,7 @@ class StageOverlay(anywidget.AnyWidget):
         Called with (x, y), fractions of the picture, to bring into the middle.
     """
 
-    _esm = files(__package__).joinpath("stage_overlay.js").read_text(encoding="utf-8")
+    _esm = script(__package__, "stage_overlay")
     _css = _CSS
     size: traitlets.List = traitlets.List([1, 1]).tag(sync=True)
     dashes = traitlets.Unicode("").tag(sync=True)

@@ -279,4 +279,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };

@@ -6,14 +6,13 @@ Not on the canvas of the stage: each frame of a drag would wait for the kernel, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 
-import anywidget
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
 from ..common import style
+from ..common.script_widget import ScriptWidget, script
 from .viewport import Viewport
 
 _CSS = """
@@ -22,10 +21,10 @@ _CSS = """
 """
 
 
-class VertexOverlay(anywidget.AnyWidget):
+class VertexOverlay(ScriptWidget):
     """Shows rings of vertices; while the polygon tool or the lasso is taken, also what the pointer does."""
 
-    _esm = files(__package__).joinpath("vertex_overlay.js").read_text(encoding="utf-8")
+    _esm = script(__package__, "vertex_overlay")
     _css = _CSS
     # (N, 2) float32 of all rings, image pixels.
     points = traitlets.Bytes().tag(sync=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import anywidget
+from .script_widget import ScriptWidget
 
 _ESM = """
 const CONTROLS = "input, select, textarea, [role='slider']";
@@ -52,11 +52,11 @@ function render({ el }) {
     changes.disconnect();
   };
 }
-export default { render };
+export default { initialize, render };
 """
 
 
-class Accessibility(anywidget.AnyWidget):
+class Accessibility(ScriptWidget):
     """Names every field, list and slider of the samnb widget around it after its tooltip, for screen readers.
 
     What changes in a line of the class "samnb-foot" is read aloud, and what a note or an error line says.

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import anywidget
 import traitlets
+
+from .script_widget import ScriptWidget
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -43,11 +44,11 @@ function render({ model, el }) {
   start();
   return () => window.removeEventListener("keydown", onKey, true);
 }
-export default { render };
+export default { initialize, render };
 """
 
 
-class KeyListener(anywidget.AnyWidget):
+class KeyListener(ScriptWidget):
     """Keys pressed while the widget around this one has the focus; text fields keep theirs.
 
     The pointer alone does not count: what is typed into a cell while it rests over the widget is meant for the cell.

@@ -231,6 +231,7 @@ body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; 
 .samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone)::after { content: "the kernel is gone: run the cell again";
   position: absolute; left: 0; right: 0; top: 0; z-index: 20; padding: 6px 12px; text-align: center;
   background: #333; color: #fff; font-weight: 600; }
+.samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone) .samnb-busy::after { display: none; }
 .samnb.samnb-elsewhere > :not(.samnb-page-back) { display: none; }
 .samnb-tab { overflow: hidden auto; background: var(--jp-layout-color1, #fff); }
 .samnb:fullscreen { margin: 0; border: 0; border-radius: 0; overflow: hidden auto; }

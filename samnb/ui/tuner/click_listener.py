@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
+from ..common.script_widget import ScriptWidget
 
 _log = logging.getLogger("samnb.widgets")
 
@@ -36,11 +36,11 @@ function render({ model, el }) {
   start();
   return () => root?.removeEventListener("click", onClick);
 }
-export default { render };
+export default { initialize, render };
 """
 
 
-class ClickListener(anywidget.AnyWidget):
+class ClickListener(ScriptWidget):
     """Clicks on numbered pictures, within the widget around this one.
 
     Parameters

@@ -7,7 +7,6 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -18,7 +17,6 @@ from ...masks import contact_sheet
 from ...masks.drawing import OutlineCache, draw_masks
 from ...templates import STRATEGY_NAMES, Template
 from ...templates.match import Match
-from ...templates.parameters import PARAMETERS, Parameter
 from ...templates.preview import Preview, Sample, samples_of
 from ...templates.report import Sweep
 from ..common import style
@@ -32,6 +30,7 @@ from . import sweep_plot as sweeping
 from .click_listener import ClickListener
 from .feedback import Feedback
 from .feedback_row import FeedbackRow
+from .parameter_sliders import ParameterSliders
 from .sweep_run import TunerSweep, run_sweep
 
 if TYPE_CHECKING:
@@ -44,8 +43,6 @@ SHOWN = 12
 
 _TOGETHER = 0.12
 """Seconds: results within this time are drawn together."""
-
-_SLIDERS = sorted(PARAMETERS, key=lambda parameter: parameter.place)
 
 
 class Tuner(ipywidgets.VBox):
@@ -86,7 +83,6 @@ class Tuner(ipywidgets.VBox):
         self._worker, self._sweeper, self._outlines = LatestOnlyWorker(), LatestOnlyWorker(), OutlineCache()
         self.marks, self._used = Feedback(), self.saved.categories
         self._turn, self._setting, self._started = 0, False, 0.0
-        self._guides = "guidance" in signature(session.model.decode).parameters
         self.seconds = 0.0
         self._colors = {c.name: c.color for c in session.category_records() if c.color}
         self._build()
@@ -352,7 +348,7 @@ class Tuner(ipywidgets.VBox):
         names = [name for name in STRATEGY_NAMES if (name == "phrase") == (self._strategy == "phrase")]
         self._choice = ipywidgets.Dropdown(options=names, value=self._strategy, description="strategy")
         self._choice.observe(self._on_strategy, "value")
-        self._sliders = {parameter.name: self._slider(parameter) for parameter in _SLIDERS}
+        self._sliders = ParameterSliders(self.session.model, self._on_slider)
         self._compare = style.tool("Before", self.toggle_before, "Show what the saved version finds")
         self._save = style.tool("Save", self.save, "A new version of the template", "samnb-primary")
         self._sweep = style.tool(
@@ -403,47 +399,18 @@ class Tuner(ipywidgets.VBox):
             self.mark(image, number, True if now is None else False if now else None)
             self._feedback_row.objects.value = (image, number)
 
-    def _slider(self, parameter: Parameter) -> Any:
-        least, most, step = parameter.slider
-        kind = ipywidgets.IntSlider if parameter.integer else ipywidgets.FloatSlider
-        options: dict[str, Any] = {} if parameter.integer else {"readout_format": ".2f"}
-        text = f"{parameter.help} ({parameter.name})"
-        if parameter.name == "guidance" and not self._guides:
-            text += f": not with {self.session.model.name}, whose attention cannot be drawn anywhere; MobileSAM can"
-        slider = kind(min=least, max=most, step=step, tooltip=text, **options)
-        slider.observe(self._on_slider, "value")
-        return slider
-
     def _show_values(self) -> None:
-        """Set the sliders to the values, without handling that as user input."""
+        """Set strategy and sliders to the values, without handling that as user input."""
         self._setting = True
         try:
             self._choice.value = self._strategy
-            for parameter in _SLIDERS:
-                name, slider = parameter.name, self._sliders[parameter.name]
-                value = self._values[name]
-                slider.min, slider.max = min(slider.min, _like(slider, value)), max(slider.max, _like(slider, value))
-                slider.description, slider.value = parameter.label, _like(slider, value)
-                style.show(slider, parameter.is_used_by(self._strategy) and self._matters(name))
-                # A template of another model may have guidance: then it can be set to 0.
-                slider.disabled = name == "guidance" and not self._guides and not value
         finally:
             self._setting = False
-
-    def _matters(self, name: str) -> bool:
-        if name == "max_iou_between":
-            return len(self.saved.categories) > 1
-        if name == "background_weight":
-            return any(examples.background for examples in self._used)
-        return name != "max_objects" or self._strategy != "match"
+        self._sliders.show(self._values, self.template)
 
     @show_errors("The slider did nothing")
-    def _on_slider(self, change: Any) -> None:
-        if not self._setting:
-            name = next(name for name, slider in self._sliders.items() if slider is change["owner"])
-            # The page rounds to the slider's step when it draws it: that is no new value.
-            if abs(change["new"] - self._values[name]) > 0.501 * change["owner"].step:
-                self.set(**{name: change["new"]})
+    def _on_slider(self, name: str, value: float) -> None:
+        self.set(**{name: value})
 
     @show_errors("The choice did nothing")
     def _on_strategy(self, change: Any) -> None:
@@ -483,7 +450,3 @@ def _number_of(preview: Preview, match: Match) -> int:
 
 def _is_settled(preview: Preview | Exception | None) -> bool:
     return isinstance(preview, Exception) or (preview is not None and preview.settled)
-
-
-def _like(slider: Any, value: float) -> float | int:
-    return int(value) if isinstance(slider, ipywidgets.IntSlider) else float(value)
