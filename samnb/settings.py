@@ -309,7 +309,7 @@ SETTINGS: tuple[Setting, ...] = (
         "SAMNB_BATCH",
         "Number of images that the encoder takes at once in a prewarm.",
         "8",
-        "1 on a CPU; on a GPU found: doubled as long as images go faster",
+        "on a CPU one for each processor for `tiny`, 1 for others; on a GPU found: doubled as long as images go faster",
         _count,
     ),
     Setting(

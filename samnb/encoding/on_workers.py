@@ -101,7 +101,7 @@ class EncodeWork:
         missing = [tasks[i] for i in places]
         events: list[Event] = []
         lost = _unwritten(encoder.cache)
-        for event in Pipeline(missing, encoder, control).events():
+        for event in Pipeline(missing, encoder, control, alone=False).events():
             events.append(event)
             if sum(tier.waiting_bytes for tier in encoder.cache.remote.stats()) > _UNPUBLISHED:
                 encoder.cache.flush()

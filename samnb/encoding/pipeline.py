@@ -24,7 +24,7 @@ import numpy as np
 from ..errors import ImageChanged, ModelError
 from ..images.memory import keep_freed_memory, return_freed_memory
 from ..jobs import Event, JobControl
-from ..models import HasThreads, Model, SupportsBatches
+from ..models import EncodesSideBySide, HasThreads, Model, SupportsBatches
 from ..models.devices import on_threads
 from ..prompts import Embedding
 from ..settings import setting
@@ -79,7 +79,10 @@ class Pipeline:
     readers : int, optional
         Number of images read at the same time; ``SAMNB_READERS``, else one for each processor.
     batch : int, optional
-        Number of images encoded at once; ``SAMNB_BATCH``, else 1 on a CPU and tuned on other devices.
+        Number of images encoded at once; ``SAMNB_BATCH``, else tuned, but on a CPU as many as the model encodes side by
+        side.
+    alone : bool
+        Whether other processes leave this machine's processors to this one. False: one image is encoded at a time.
     read_ahead : int, optional
         Bytes of pictures read and not encoded yet; ``SAMNB_READ_AHEAD``, else `READ_AHEAD`. One is always read.
 
@@ -95,9 +98,10 @@ class Pipeline:
         *,
         readers: int | None = None,
         batch: int | None = None,
+        alone: bool = True,
         read_ahead: int | None = None,
     ):
-        self._tasks, self._encoder, self._control = tasks, encoder, control
+        self._tasks, self._encoder, self._control, self._alone = tasks, encoder, control, alone
         self.tuning: TuningResult | None = encoder.tuning
         self._readers, self._batch = readers or setting("SAMNB_READERS"), batch or setting("SAMNB_BATCH")
         self._read_ahead = read_ahead or setting("SAMNB_READ_AHEAD") or READ_AHEAD
@@ -326,6 +330,9 @@ class Pipeline:
                 self._notify()
 
     def _encode_batches(self) -> None:
+        model = self._encoder.model
+        if self._alone and not self._batch and self.tuning is None and isinstance(model, EncodesSideBySide):
+            self._batch_size.size = model.side_by_side()
         while batch := self._next_batch():
             started = self._clock()
             found = self._encode(batch)

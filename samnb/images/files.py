@@ -6,13 +6,32 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ..remote_files import is_address
 from .addresses import RemoteStatus, open_remote, read_remote, remote_status
 
-Status = os.stat_result | RemoteStatus
+
+class FolderStatus(NamedTuple):
+    """What `os.stat` tells of a file, of the files in a folder: its own status stays when one is overwritten."""
+
+    st_size: int
+    st_mtime_ns: int
+    st_ino: int
+    st_dev: int
+    st_ctime_ns: int = 0
+
+    @classmethod
+    def of(cls, folder: AnyPath) -> FolderStatus:
+        """Sums over the files, not below them: one that is put back from a copy may have an older time."""
+        own = os.stat(folder)
+        found = [status for one in os.scandir(folder) if stat.S_ISREG((status := one.stat()).st_mode)]
+        times = sum(status.st_mtime_ns for status in found) % 2**63
+        return cls(sum(status.st_size for status in found), times, own.st_ino, own.st_dev)
+
+
+Status = os.stat_result | RemoteStatus | FolderStatus
 
 MAX_FILE_BYTES = 4 * 2**30
 """Files with more bytes are refused: no picture within `samnb.images.MAX_PIXELS` is larger."""

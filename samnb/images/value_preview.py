@@ -13,6 +13,7 @@ from .lazy import Channel, PixelMapping, Region
 from .lazy.source import BaseSource
 
 _BAND_BYTES = 64_000_000
+_LONGEST = 2048  # of an overview: it is mapped at every move of a slider
 
 
 class ValuePreview:
@@ -37,6 +38,7 @@ class ValuePreview:
 
     def __init__(self, source: BaseSource, at: Mapping[str, int], *, whole: bool):
         self._source, self._at, self._whole = source, dict(at), whole
+        self._level = overview_level(source.description.size_hw, _LONGEST)
         self._closing = finalize(self, source.close)
         try:
             self._values = source.read(at=self._at) if whole else self._overview()
@@ -59,12 +61,13 @@ class ValuePreview:
         pixels = mapping.pixels(self._values[..., mapping.indices])
         if self._whole:
             return pixels
-        return LargePicture(_Shared(self, mapping), pixels)
+        picture = LargePicture(_Shared(self, mapping), pixels)
+        picture.overview_level = self._level
+        return picture
 
     def _overview(self) -> NDArray[np.generic]:
         """Every 2**n-th value along both sides, of the file's smallest level that has them."""
-        about = self._source.description
-        step = 1 << overview_level(about.size_hw)
+        about, step = self._source.description, 1 << self._level
         fitting = [number for number, one in enumerate(about.levels) if round(one.scale, 2) in _powers(step)]
         number = max(fitting, key=lambda at: about.levels[at].scale)
         level = about.levels[number]

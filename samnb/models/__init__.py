@@ -13,6 +13,7 @@ from .candidates import Candidates, SupportsProposals
 from .phrases import Exemplar, ExemplarTokens, FoundObjects, SupportsPhrases
 from .protocol import (
     ChoosesPrecision,
+    EncodesSideBySide,
     HasFrame,
     HasPrecision,
     HasThreads,
@@ -47,6 +48,7 @@ __all__ = [
     "REGISTRY",
     "Candidates",
     "ChoosesPrecision",
+    "EncodesSideBySide",
     "Entry",
     "Exemplar",
     "ExemplarTokens",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from threading import Lock, RLock
@@ -21,8 +22,16 @@ from ..prompts import Embedding, Prediction, Prompt
 from ..settings import setting
 from .batching import Batches
 from .candidates import Candidates
-from .decoding import Answer, BatchedDecoder
-from .devices import check_device, check_precision, computing_as, decide_precision, on_threads, resolve_device
+from .decoding import MAX_WORKERS, Answer, BatchedDecoder
+from .devices import (
+    check_device,
+    check_precision,
+    computing_as,
+    decide_precision,
+    on_threads,
+    processors,
+    resolve_device,
+)
 from .preprocessing import Prepared
 from .weights.checkpoints import ModelInfo, WeightFile
 
@@ -230,17 +239,36 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         if not batch:
             return []
         with self._encoder_lock, self._errors_of("encode", batch[0].original_size):
-            import torch
-
             if self._encoder is None:
                 self._encoder = self._build_encoder()
-            with torch.inference_mode(), on_threads(self.encoder_threads), self._computing():
-                encoded = self._batches.run(self._encode_batch, [one.resized for one in batch])
+            resized = [one.resized for one in batch]
+            together = min(len(batch), self.side_by_side())
+            if together == 1:
+                encoded = self._batches.run(self._encode_on_thread, resized)
+            else:
+                with ThreadPoolExecutor(together) as pool:
+                    encoded = [tensors for [tensors] in pool.map(lambda one: self._encode_on_thread([one]), resized)]
             self._encodes += len(batch)
         return [
             Embedding(tensors, one.original_size, self._input_size(one))
             for one, tensors in zip(batch, encoded, strict=True)
         ]
+
+    def side_by_side(self) -> int:
+        """How many images of a batch are encoded at the same time: on a CPU, where one thread suits the net, several.
+
+        A net that is small enough for one thread gains little from more: its layers are short. Images do.
+        """
+        if self._own_threads != 1 or setting("SAMNB_THREADS") or self.device != "cpu":
+            return 1
+        return min(processors(), MAX_WORKERS)
+
+    def _encode_on_thread(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
+        import torch
+
+        # All three hold for the calling thread only.
+        with torch.inference_mode(), on_threads(self.encoder_threads), self._computing():
+            return self._encode_batch(resized)
 
     # -- decoding -----------------------------------------------------------------------------------------
 

@@ -90,6 +90,11 @@ def has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_name() -> str:
     """What the processor calls itself, such as "AMD EPYC 9554"."""
     return _cpu_field("model name") or platform.processor() or platform.machine()

@@ -77,6 +77,14 @@ class SupportsBatches(Protocol):
 
 
 @runtime_checkable
+class EncodesSideBySide(Protocol):
+    """A `SupportsBatches` model that encodes the images of a batch at the same time, each on one processor."""
+
+    def side_by_side(self) -> int:
+        """How many at most; 1 for one after the other."""
+
+
+@runtime_checkable
 class HasThreads(Protocol):
     """A `Model` with a number of processor threads for its image encoder."""
 

@@ -96,6 +96,7 @@ def test_open_jump_zoom_click_accept_and_show_other_channels(notebook):
     hand.until("shown and encoded by this view")
     assert notebook.ask("len(session.mapping(annotator.image).channels)") == "1"
     assert notebook.ask("len(annotator.annotations)") == "1"
+    shows(AT[0] - 40, AT[1], down=False)  # the same part is in view
     hand.press("f")
     shows(1_000, 800, down=False)
     hand.click(1_500, 900)

@@ -261,6 +261,26 @@ def test_batch_readers_and_memory_are_settings(start, monkeypatch):
     assert (pipeline.readers, pipeline.window) == (5, 12)
 
 
+class SideBySide(PreparingModel):
+    """Encodes three images at the same time."""
+
+    def side_by_side(self):
+        return 3
+
+
+@pytest.mark.parametrize(("options", "most"), [({}, 3), ({"batch": 2}, 2), ({"alone": False}, 1)])
+def test_a_model_that_encodes_side_by_side_gets_as_many_unless_others_share_the_processors(start, options, most):
+    def reading_keeps_up(numbers):
+        wait_until("enough are read", lambda: len(model.prepared) >= min(9, model.encodes + 2 * most))
+        time.sleep(0.1)
+
+    model = SideBySide(at_encode=reading_keeps_up)
+    _, pipeline = start(model, 9, readers=2, **options)
+    assert [event.status for event in pipeline.events()] == ["computed"] * 9
+    assert max(map(len, model.batches)) == most
+    assert sorted(number for batch in model.batches for number in batch) == list(range(9))
+
+
 class FreeModel(PreparingModel):
     """Leaves to others on how many threads it runs; its runs take what the test says, by the test's own clock."""
 

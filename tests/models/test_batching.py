@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import skimage.data
@@ -74,6 +76,30 @@ def test_a_batch_of_several_sizes_gives_what_they_give_alone(model):
     assert model.encode_prepared([]) == []
 
 
+def test_side_by_side_each_image_has_a_thread_and_the_bits_it_has_alone(model, monkeypatch):
+    monkeypatch.setattr("samnb.models.base.processors", lambda: 3)
+    assert model.side_by_side() == 3
+    batch = [model.prepare(picture(seed)) for seed in range(4)]
+    alone = [model.encode_prepared([one])[0] for one in batch]
+    encoder, met, threads = model._encoder, threading.Barrier(3), []
+
+    def watched(frames):
+        threads.append((threading.get_ident(), torch.get_num_threads(), torch.is_inference_mode_enabled()))
+        if len(threads) <= 3:
+            met.wait(20)  # three at the same time, or it fails
+        return encoder(frames)
+
+    monkeypatch.setattr(model, "_encoder", watched)
+    together = model.encode_prepared(batch)
+    assert len({ident for ident, *_ in threads[:3]}) == 3
+    assert {about[1:] for about in threads} == {(1, True)}
+    for one, other in zip(alone, together, strict=True):
+        for name, values in one.tensors.items():
+            np.testing.assert_array_equal(values, other.tensors[name])
+    monkeypatch.setenv("SAMNB_THREADS", "1")
+    assert model.side_by_side() == 1
+
+
 def test_a_net_without_room_for_two_encodes_one_by_one(model, monkeypatch):
     sizes = []
     encoder = model._encoder
@@ -86,6 +112,7 @@ def test_a_net_without_room_for_two_encodes_one_by_one(model, monkeypatch):
 
     monkeypatch.setattr(model, "_encoder", small)
     monkeypatch.setattr(model, "_batches", Batches())
+    monkeypatch.setattr(model, "side_by_side", lambda: 1)  # as on a GPU
     batch = [model.prepare(picture(seed)) for seed in range(3)]
     found = model.encode_prepared(batch)
     assert sizes == [3, 1, 1, 1]

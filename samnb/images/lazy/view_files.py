@@ -11,8 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ...json_files import parse_json
 from ...remote_files import is_address
+from ..files import FolderStatus, Status
 from ..memory import decoding
 from .description import SourceDescription
 from .mapping import PixelMapping
@@ -147,15 +147,7 @@ def pixels_and_hash(
         return mapping.pixels(values), mapping.hash_of(values)
 
 
-class FolderStatus(NamedTuple):
-    """What `os.stat` tells of a file, of all files in a folder: a folder's own status stays when one is overwritten."""
-
-    st_size: int
-    st_mtime_ns: int
-    st_ino: int
-
-
-def source_stamp(view_path: AnyPath) -> os.stat_result | FolderStatus | None:
+def source_stamp(view_path: AnyPath) -> Status | None:
     """The status of a view's source, see `stamp_of`; None if it is no view, or is gone."""
     view = read_view(view_path)
     if view is None:
@@ -163,7 +155,7 @@ def source_stamp(view_path: AnyPath) -> os.stat_result | FolderStatus | None:
     return stamp_of(view.path_from(view_path))
 
 
-def stamp_of(path: AnyPath) -> os.stat_result | FolderStatus | None:
+def stamp_of(path: AnyPath) -> Status | None:
     """The status of a source, of an OME-Zarr folder that of its metadata, of DICOM slices that of all; None: gone."""
     file = Path(path)
     try:
@@ -171,16 +163,9 @@ def stamp_of(path: AnyPath) -> os.stat_result | FolderStatus | None:
             return file.stat()
         names = ("zarr.json", ".zattrs", ".zarray")
         meta = next((file / name for name in names if (file / name).is_file()), None)
-        return _stamp_of_files(file) if meta is None else meta.stat()
+        return FolderStatus.of(file) if meta is None else meta.stat()
     except OSError:
         return None
-
-
-def _stamp_of_files(folder: Path) -> FolderStatus:
-    found = [status for entry in os.scandir(folder) if S_ISREG((status := entry.stat()).st_mode)]
-    # Each one's time: a slice that is put back from a copy may have an older one.
-    times = sum(status.st_mtime_ns for status in found) % 2**63
-    return FolderStatus(sum(status.st_size for status in found), times, folder.stat().st_ino)
 
 
 def describe(path: AnyPath) -> SourceDescription | None:

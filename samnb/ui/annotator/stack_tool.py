@@ -174,7 +174,10 @@ class StackTool(AnnotatorPart):
         self.image_list.renew(records)
         self._values = None
         if self.editor.image is not None and self.editor.image.id in {one.id for one in records}:
+            stage = self.layout.stage
+            view = stage.view
             self.navigator.show(self.editor.image.id)
+            stage.set_view(view)  # where the user was looking
         self.layout.say(f"{len(records)} images are shown and encoded by this view")
 
     @show_errors("The view stays as it is")

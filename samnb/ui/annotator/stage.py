@@ -247,27 +247,28 @@ class Stage:
 
     def fit(self) -> None:
         """The whole picture."""
-        self._set_view(self.view.fitted())
+        self.set_view(self.view.fitted())
 
     def actual_size(self) -> None:
         """One image pixel on one pixel of the screen."""
-        self._set_view(self.view.at_actual_size())
+        self.set_view(self.view.at_actual_size())
 
     def zoom(self, factor: float, at: tuple[float, float] | None = None) -> None:
         """Zoom by `factor` around a point of the stage, CSS pixels; None: its middle."""
-        self._set_view(self.view.zoomed(factor, at))
+        self.set_view(self.view.zoomed(factor, at))
 
     def pan(self, dx: float, dy: float) -> None:
         """Move the picture by (dx, dy) CSS pixels."""
-        self._set_view(self.view.panned(dx, dy))
+        self.set_view(self.view.panned(dx, dy))
 
     def _pinch(self, factor: float, x: float, y: float, dx: float, dy: float) -> None:
         """Zoom around a place and move it, both as fractions of the stage."""
         width, height = self.view.stage_size
         zoomed = self.view.zoomed(min(max(factor, 0.02), 50.0), (x * width, y * height))
-        self._set_view(zoomed.panned(dx * width, dy * height))
+        self.set_view(zoomed.panned(dx * width, dy * height))
 
-    def _set_view(self, view: Viewport) -> None:
+    def set_view(self, view: Viewport) -> None:
+        """Show that part."""
         with LOCK:
             if view == self.view:
                 return
@@ -278,7 +279,7 @@ class Stage:
     def _center(self, x: float, y: float) -> None:
         """Bring that place, fractions of the picture, into the middle."""
         width, height = self.view.image_size
-        self._set_view(self.view.centered_at(x * width, y * height))
+        self.set_view(self.view.centered_at(x * width, y * height))
 
     def _view_changed(self) -> None:
         if len(self._vertices):
