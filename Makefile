@@ -31,7 +31,7 @@ help:
 	@echo '  make docs    the documentation as a site, in build/site; warnings are errors, nothing is fetched'
 	@echo '  make dist    wheel and sdist in dist/, and the wheel tried in a clean environment elsewhere (5 minutes)'
 	@echo '  make soak    for HOURS=2: four processes that are killed and cut off; cache, catalog and history against models'
-	@echo '  make failing-calls   every system call of every operation fails once (hours; goes on where it was stopped)'
+	@echo '  make failing-calls   each kind of system call of every operation fails, in every way (an hour; goes on where it was stopped)'
 	@echo '  make fuzz    random changes to every kind of file that is read, MINUTES=10 each; what is found lies in build/fuzz'
 	@echo '  make lint    only ruff, mypy and the order of the packages'
 	@echo '  make bench   every figure this repository quotes (hours; BENCHMARKS="speed encode" for some)'

@@ -28,6 +28,7 @@ from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreE
 from ..file_locks import FileLock
 from ..urls import redact
 from .backup import back_up
+from .database_errors import postgresql_error, sqlite_error
 from .database_file import FileInPlace, check_folder, make_file
 from .database_url import as_url, file_of, without_secrets
 from .file_systems import check_local
@@ -362,37 +363,8 @@ class Database:
 
     def _as_store_error(self, error: Exception, at_commit: bool) -> SamnbError:
         reason = " ".join(redact(getattr(error, "orig", None) or error, self._url).split())
-        where = str(self.path or self.shown)
-        if self._is_postgresql:
-            # Its messages come in the server's language and quote what they were sent; its codes do not.
-            code = getattr(getattr(error, "orig", None), "sqlstate", None)
-            readonly, locked, damaged = code == "25006", code == "55P03", False
-        else:
-            readonly = "readonly" in reason or "unable to open" in reason
-            locked, damaged = "locked" in reason, "malformed" in reason
-        if readonly:
-            return SessionReadOnly(self.shown, reason)
-        if not self._is_postgresql and "not a database" in reason:
-            return StoreError(
-                f"{where}: {reason}. Expected a catalog written by samnb. Nothing was changed: "
-                "move that file away, or choose another session folder."
-            )
-        if damaged:
-            return StoreError(
-                f"{where}: {reason}. Put a backup in its place, or move it away and add the images again: "
-                "their embeddings are still in the store and are found by content."
-            )
-        if locked:
-            return StoreError(
-                f"{where}: still locked by another process after {BUSY_TIMEOUT_MS / 1000:g} s. "
-                "Look for a notebook or program that keeps a transaction open on it, then try again."
-            )
-        if at_commit and getattr(error, "connection_invalidated", False):
-            return StoreError(
-                f"{where}: the connection was lost while saving ({reason}). It is not known whether this call was "
-                "saved: look at what is there before you do it again."
-            )
-        return StoreError(f"{where}: the database answers: {reason}. Nothing of this call was saved.")
+        about = (reason, str(self.path or self.shown), self.shown, BUSY_TIMEOUT_MS / 1000)
+        return postgresql_error(error, *about, at_commit=at_commit) if self._is_postgresql else sqlite_error(*about)
 
 
 def _warn_of_old_sqlite(path: Path) -> None:

@@ -99,8 +99,8 @@ class Bench:
         session.template("red", categories=["red"])
 
     def case(self, begins: str) -> Path:
-        """A new copy; the caller deletes it."""
-        case = self.folder / "case"
+        """A new copy, in the place of this process's last one."""
+        case = self.folder / f"case-{os.getpid()}"
         shutil.rmtree(case, ignore_errors=True)
         return Path(shutil.copytree(self.folder / begins, case))
 
@@ -339,13 +339,13 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def broken(
-    name: str, case: Path, said: tuple[Any, ...], before: dict[str, Any] | None, *, killed: bool = False
-) -> list[str]:
-    """All that does not hold after an operation, of everything that must, whether it ended well or not.
+def left_behind(case: Path) -> list[str]:
+    """Hidden files beside what was written; one that was killed, or could not delete, leaves them to the next one."""
+    return [path.name for path in os.scandir(case / "out") if path.name.startswith(".")]
 
-    One that was killed may leave hidden files: the next one there deletes them.
-    """
+
+def broken(name: str, case: Path, said: tuple[Any, ...], before: dict[str, Any] | None) -> list[str]:
+    """All that does not hold after an operation, of everything that must, whether it ended well or not."""
     operation = OPERATIONS[name]
     problems: list[str] = []
     if (case / "session" / "catalog.db").exists():
@@ -365,7 +365,4 @@ def broken(
             now["embeddings"] += set_aside(case / "session")
             problems += missing(before, now, evicts=name == "collect")
         problems += operation.broken(session, case, said)
-    left = [path.name for path in os.scandir(case / "out") if path.name.startswith(".")]
-    if left and not killed:
-        problems.append(f"left behind: {left}")
     return problems

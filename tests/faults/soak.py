@@ -184,7 +184,7 @@ class Soak:
     def run(self) -> None:
         began = time.monotonic()
         workers = {name: self.start(name) for name in (*LASTING, *MORTAL)}
-        kill_at, outage_at = began + 10, began + 15
+        kill_at, outage_at, say_at = began + 10, began + 15, began + 60
         while (now := time.monotonic()) < began + self.seconds:
             time.sleep(1)
             for name, worker in workers.items():
@@ -193,6 +193,9 @@ class Soak:
                     workers[name] = self.start(name)
             for name in LASTING:
                 self._measure(name, workers[name].pid, now - began)
+            if now > say_at:
+                say_at = now + 300
+                self._say(now - began)
             if now > kill_at:
                 kill_at = now + self.chance.uniform(3, 30)
                 name = self.chance.choice(MORTAL)
@@ -221,6 +224,13 @@ class Soak:
         status = Path(f"/proc/{pid}/status").read_text()
         private = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
         self.samples[name].append((at, private / 1024, len(os.listdir(f"/proc/{pid}/fd"))))
+
+    def _say(self, seconds: float) -> None:
+        """One line on the way: a run of hours is looked at before it ends."""
+        latest = [samples[-1] for samples in self.samples.values()]
+        memory = " ".join(f"{megabytes:.1f} MB {files} files" for _, megabytes, files in latest)
+        faults = " ".join(f"{n:,} {what}" for what, n in self.counts.items())
+        print(f"{seconds / 60:.0f} min · {faults} · {memory} · {len(self.problems)} problems", flush=True)
 
     def _log(self, name: int) -> str:
         return (self.folder / f"log-{name}").read_text()[-1500:]
@@ -288,14 +298,15 @@ def main() -> int:
         return 0
     samnb.session.load_model = lambda *arguments, **options: NumpyModel()
     folder = Path(tempfile.mkdtemp(prefix="samnb-soak-"))
-    try:
-        soak = Soak(folder, given.hours * 3600)
-        soak.prepare()
-        soak.run()
-        soak.check()
-        return not soak.report()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    soak = Soak(folder, given.hours * 3600)
+    soak.prepare()
+    soak.run()
+    soak.check()
+    if not soak.report():
+        print(f"everything it left lies in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import struct
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,10 +61,12 @@ _CALLS: dict[str, dict[str, dict[int, int]]] = {
         "read": {63: _FILE, 67: _FILE},
     },
 }
+for _of_machine in _CALLS.values():
+    _of_machine["any"] = {call: where for calls in list(_of_machine.values()) for call, where in calls.items()}
 _FCNTL, _PWRITE = {"x86_64": 72, "aarch64": 25}, {"x86_64": 18, "aarch64": 68}
 _MACHINE = platform.machine()
 
-KINDS = tuple(_CALLS["x86_64"])
+KINDS = tuple(kind for kind in _CALLS["x86_64"] if kind != "any")
 """The kinds of calls; "lock" is flock, and fcntl where it asks for a lock."""
 
 SHORT, KILL = "short", "kill"
@@ -93,6 +96,8 @@ class Ran:
         What the work reported, in order.
     error : dict
         Of an exception: its "type", "message", "traceback", and "bases", the names of its classes.
+    of_kinds : dict
+        The calls by kind; of more than one where the kind was "any".
     """
 
     ended: str
@@ -100,6 +105,7 @@ class Ran:
     faults: int
     said: tuple[Any, ...]
     error: dict[str, Any]
+    of_kinds: dict[str, int]
 
 
 @cache
@@ -136,7 +142,7 @@ def run_failing(
     work : callable
         The second argument is a function that reports a value of JSON; what was reported is known even if the process
         ends then.
-    kind : one of `KINDS`
+    kind : one of `KINDS`, or "any"
     number : int
         0: none fails, they are counted.
     fault : str
@@ -167,7 +173,8 @@ def run_failing(
     memory.close()
     error = lines.pop()["raised"] if lines and isinstance(lines[-1], dict) and "raised" in lines[-1] else {}
     ended = {0: "returned", 1: "raised", -signal.SIGKILL: "killed"}.get(status, "crashed")
-    return Ran(ended if in_time else "hung", judge.calls, judge.faults, tuple(lines), error)
+    of_kinds = {kind: sum(judge.made[call] for call in _CALLS[_MACHINE][kind]) for kind in KINDS}
+    return Ran(ended if in_time else "hung", judge.made.total(), judge.faults, tuple(lines), error, of_kinds)
 
 
 # -- in the child ---------------------------------------------------------------------------------
@@ -249,13 +256,15 @@ class _Judge:
     def __init__(self, child: int, folder: str, kind: str, number: int, fault: str, lasting: bool):
         self._child, self._folder, self._lasting = child, folder, lasting
         self._where, self._number, self._fault = _CALLS[_MACHINE][kind], number, fault
-        self.calls = self.faults = 0
+        self.made: Counter[int] = Counter()
+        self.faults = 0
 
     def answer(self, thread: int, call: int, arguments: list[int]) -> tuple[int, int, int] | None:
         if not self._is_of_the_folder(thread, call, arguments):
             return 0, 0, _LET_PASS
-        self.calls += 1
-        if not self._number or self.calls < self._number or (self.calls > self._number and not self._lasting):
+        self.made[call] += 1
+        at = self.made.total()
+        if not self._number or at < self._number or (at > self._number and not self._lasting):
             return 0, 0, _LET_PASS
         if self._fault == SHORT:
             written = self._write_half(thread, call, arguments)

@@ -1,6 +1,6 @@
 """A system call that fails, or the end of the process there, at some of the calls of every operation of a session.
 
-`python -m tests.faults.campaign` takes every call, every error and every operation; docs/reliability.md has its table.
+`python -m tests.faults.campaign` takes every kind of call, every error and every operation: docs/failing-calls.md.
 """
 
 from __future__ import annotations

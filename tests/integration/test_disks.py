@@ -1,7 +1,7 @@
 """What was reported as done survives power cuts and disks that are full, out of inodes, or read-only of a sudden.
 
 Of each file system that can be mounted here, as root; DISK_ROUNDS asks for more rounds, with another seed each time.
-`python -m tests.support.disk_campaign` prints the figures of docs/faults.md.
+`python -m tests.support.disk_campaign` prints the figures of docs/reliability.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Campaigns against a small disk: work on it, harm it at a random moment, make it good, look, go on.
 
-python -m tests.support.disk_campaign KIND ROUNDS [HARM [SEED]]     prints the tables of docs/faults.md; as root
+python -m tests.support.disk_campaign KIND ROUNDS [HARM [SEED]]     prints the tables of docs/reliability.md; as root
 """
 
 from __future__ import annotations
