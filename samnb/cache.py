@@ -161,7 +161,7 @@ class EmbeddingCache:
 
     def __contains__(self, key: str) -> bool:
         """Whether the file is there (not whether it is sound); without a folder, whether memory holds it."""
-        held = check_key(key) in (self._memory if self._disk is None else self._disk)
+        held = key in self._disk if self._disk is not None else check_key(key) in self._memory
         return held and not self._notes.expired(key)
 
     def __len__(self) -> int:

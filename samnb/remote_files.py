@@ -44,7 +44,8 @@ def is_address(path: object) -> bool:
     >>> is_address("s3://bucket/a.png"), is_address("/data/a.png"), is_address("C://a.png")
     (True, False, False)
     """
-    return isinstance(path, str) and _ADDRESS.match(path) is not None
+    # The search first: it is asked several times of each file, and a match takes three times as long.
+    return isinstance(path, str) and "://" in path and _ADDRESS.match(path) is not None
 
 
 def secret_in(address: str) -> str:

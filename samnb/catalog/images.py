@@ -44,9 +44,9 @@ class ImageCatalog:
 
     # -- datasets
 
-    def add_dataset(self, name: str) -> DatasetRecord:
-        """The dataset of that name, made if there is none."""
-        with self._database.write() as connection:
+    def add_dataset(self, name: str, *, durable: bool = True) -> DatasetRecord:
+        """The dataset of that name, made if there is none; see `add_images` for `durable`."""
+        with self._database.write(durable=durable) as connection:
             self._dataset_id(connection, name)
             return find_dataset(connection, name)
 

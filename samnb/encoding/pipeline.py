@@ -143,7 +143,8 @@ class Pipeline:
                 self._start_more(waiting)
                 while self._slots and self._slots[0].event is not None:
                     done.append(self._slots.popleft())
-                if done and (len(done) >= _RECORDED or time.monotonic() - recorded >= _RECORD_EVERY):
+                last = not waiting and not self._slots
+                if done and (last or len(done) >= _RECORDED or time.monotonic() - recorded >= _RECORD_EVERY):
                     now, done = done, []
                     yield from self._recorded(now)
                     recorded = time.monotonic()

@@ -48,7 +48,8 @@ _FAR = 50
 
 def is_deep_grey(image: Image.Image) -> bool:
     """True for a mode of more than 8 bits."""
-    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+    mode = image.mode
+    return mode in ("I", "F") or mode.startswith("I;16")
 
 
 def check_tiff(image: Image.Image, path: AnyPath) -> None:

@@ -84,7 +84,7 @@ def _buffered(file: IO[bytes]) -> IO[bytes]:
 def _opened(stream: IO[bytes], name: AnyPath, only: tuple[str, ...]) -> Iterator[Image.Image]:
     with _own_limit():
         try:
-            opened = Image.open(stream, formats=[f for f in _formats() if not only or f in only])
+            opened = Image.open(stream, formats=[f for f in _formats() if f in only] if only else _formats())
         except UnidentifiedImageError as error:
             stream.seek(0)
             raise ImageUnreadable(name, f"not a picture that can be decoded ({beginning(stream.read(16))})") from error

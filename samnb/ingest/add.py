@@ -151,7 +151,7 @@ class _Ingest:
         yield from self._find(source, items)
         self._total, self._alone = len(items), len(items) == 1
         if control.go_on():
-            self._catalog.add_dataset(self._dataset)
+            self._catalog.add_dataset(self._dataset, durable=False)
             yield from self._add(items)
         if self._unread and self.on is not None and not self.later:
             yield from self._read_on_workers()

@@ -43,16 +43,19 @@ class ViewWriter:
     notes: list[str] = field(default_factory=list)
 
     def of_all(self, items: Iterable[Item]) -> Iterator[Item]:
-        """`of` each item; where stacks are asked for, all DICOM files of a folder are the slices of one."""
+        """Each item, or its view files; where stacks are asked for, all DICOM files of a folder are one stack."""
         slices: dict[str, list[str]] = defaultdict(list)
+        plain = not self.stack and self.view is None
         for item in items:
-            if self.stack and isinstance(item, str) and item.lower().endswith(".dcm"):
+            if plain and isinstance(item, str) and not _is_zarr_folder(item):
+                yield item
+            elif self.stack and isinstance(item, str) and item.lower().endswith(".dcm"):
                 slices[os.path.dirname(item)].append(item)
             else:
-                yield from self.of(item)
+                yield from self._of(item)
         for folder, files in slices.items():
             for item in [folder] if self._is_series(folder, files) else files:
-                yield from self.of(item)
+                yield from self._of(item)
 
     def _is_series(self, folder: str, files: Sequence[str]) -> bool:
         if len(files) < 2 or len(files) < sum(name.lower().endswith(".dcm") for name in os.listdir(folder)):
@@ -66,11 +69,11 @@ class ViewWriter:
             self.notes.append(f"{printable(os.path.basename(folder))}: added as single pictures ({error})")
             return False
 
-    def of(self, item: Item) -> Iterator[Item]:
-        """The item itself, or the view files of the pictures in it."""
+    def _of(self, item: Item) -> Iterator[Item]:
+        """The view files of a source of which a stack or a view is asked for, or of a folder; any other item itself."""
         if isinstance(item, Address) and (self.stack or self.view is not None):
             yield Rejected(item.path, "stack= and view= need a file on a disk: copy it there, or mount the bucket")
-        elif not isinstance(item, str) or not (self.stack or self.view is not None or _is_zarr_folder(item)):
+        elif not isinstance(item, str):
             yield item
         elif not is_lazy(item):
             if self.view is None:

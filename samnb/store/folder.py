@@ -302,7 +302,8 @@ class EntryFolder:
         return entries, stale
 
     def _path(self, key: str) -> str:
-        return os.path.join(self._root, key[:2], key[2:4], key + SUFFIX)
+        # os.path.join would take a tenth of the time of a prewarm whose images are all cached.
+        return f"{self._root}{os.sep}{key[:2]}{os.sep}{key[2:4]}{os.sep}{key}{SUFFIX}"
 
     def _count(self, shard: int) -> Usage:
         entries, announced, _ = self._survey(shard)

@@ -207,6 +207,15 @@ def test_who_takes_no_more_events_leaves_nothing_running(start):
     assert not pipeline._encoder_thread.is_alive()
 
 
+def test_the_last_events_wait_for_nothing(start, monkeypatch):
+    monkeypatch.setattr("samnb.encoding.pipeline._RECORD_EVERY", 2 * LONG)
+    session, pipeline = start(PreparingModel(), 3)
+    began = time.monotonic()
+    assert [event.status for event in pipeline.events()] == ["computed"] * 3
+    assert [event["skipped"] for event in session.prewarm_stream()][:3] == [True] * 3
+    assert time.monotonic() - began < LONG
+
+
 def test_an_image_that_was_read_ahead_and_is_looked_at_is_encoded_next(start):
     gate = threading.Semaphore(0)
     model = PreparingModel(at_encode=lambda numbers: gate.acquire(timeout=LONG))
