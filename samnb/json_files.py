@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ class TooLarge(ValueError):
 
 
 def read_json(path: Path, *, limit: int | None = None) -> Any:
-    """The value in a JSON file of UTF-8, with or without a mark before it.
+    """The value in a JSON file of UTF-8, with or without a mark before it, or of UTF-16 with one.
 
     Parameters
     ----------
@@ -60,11 +61,20 @@ def read_bounded(path: Path, *, limit: int | None = None) -> bytes:
     return bytes(content)
 
 
+def encoding_of(beginning: bytes) -> str:
+    """The encoding of a text file by its first two bytes: UTF-16, as some shells and spreadsheets save it, or UTF-8.
+
+    >>> encoding_of("\ufeffa".encode("utf-16-le")), encoding_of(b"ab")
+    ('utf-16', 'utf-8-sig')
+    """
+    return "utf-16" if beginning[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+
+
 def parse_json(content: bytes | str) -> Any:
     """The value of a JSON text; raises `ValueError` for anything else, and for one that is nested too deeply."""
     try:
         # Some editors put a mark before UTF-8.
-        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
+        text = content.decode(encoding_of(content)) if isinstance(content, bytes) else content.removeprefix("\ufeff")
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..atomic_files import write_atomic
 from ..errors import AnyPath, FormatError, StoreError
-from ..json_files import read_json
+from ..json_files import encoding_of, read_json
 from ..records import AttributeRecord, CategoryRecord
 from .attributes import as_declared, from_declared
 
@@ -49,7 +49,8 @@ def read_labels(path: AnyPath) -> Labels:
     place = Path(path).expanduser()
     try:
         if place.suffix.lower() != ".json":
-            names = place.read_text(encoding="utf-8-sig").splitlines()
+            content = place.read_bytes()
+            names = content.decode(encoding_of(content)).splitlines()
             return Labels(tuple((name.strip(), None) for name in names if name.strip()))
         document = read_json(place)
     except OSError as error:

@@ -11,12 +11,14 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
 
 from ..errors import ImageError, ImageUnreadable, PackageMissing
 from ..images.files import open_file
+from ..json_files import encoding_of
 from ..remote_files import is_address
 
 COLUMNS = ("address", "path", "url", "uri", "file", "file_name", "filename", "image")
@@ -67,13 +69,18 @@ def _entries(path: str) -> Iterator[str]:
             return
         raw: Any = io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
         # Closed with the file: a generator may be given up before its end.
-        text = stack.enter_context(io.TextIOWrapper(raw, "utf-8-sig"))
+        encoding = encoding_of(raw.read(2))
+        raw.seek(0)
+        text = stack.enter_context(io.TextIOWrapper(raw, encoding))
         try:
             if kind == "txt":
                 yield from (line for line in text if not line.startswith("#"))
             else:
-                yield from _of_csv(csv.reader(text, delimiter="\t" if kind == "tsv" else ","), path)
-        except (UnicodeDecodeError, csv.Error) as error:
+                head = text.readline()
+                # A spreadsheet saves a table with semicolons where the comma is in numbers.
+                delimiter = max("\t" if kind == "tsv" else ",", ";", "\t", key=head.count)
+                yield from _of_csv(csv.reader(chain([head], text), delimiter=delimiter), path)
+        except (UnicodeError, csv.Error) as error:
             raise ImageUnreadable(path, f"not a list of pictures in UTF-8 ({error})") from error
 
 

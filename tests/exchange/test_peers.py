@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pycocotools import mask as coco_mask
 
+from samnb.annotations.category_file import read_labels
 from samnb.errors import ImageError
 from samnb.exchange.image_matching import ImageMatcher
 from samnb.exchange.readers.objects import ImageReference
@@ -170,6 +171,43 @@ def test_an_index_that_a_spreadsheet_saved(first, opened, photos, tmp_path):
     report = second.import_("masks", tmp_path / "m", images=photos)
     assert (report.failed, report.added) == ((), 5)
     assert {one.score for one in second.annotations()} >= {0.25, 0.5}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_is_read_as_shells_and_spreadsheets_save_it(first, opened, photos, tmp_path, encoding):
+    drawn(tmp_path / "pics" / "left" / "a.png")
+    file = coco_file(tmp_path / "a.json", [{"segmentation": [polygon(10, 5, 10)]}])
+    file.write_text(file.read_text(), encoding=encoding)
+    session = opened("s")
+    assert session.import_("coco", file, images=tmp_path / "pics").failed == ()
+    first.export("masks", tmp_path / "m")
+    index = tmp_path / "m" / "index.csv"
+    index.write_text(index.read_text(encoding="utf-8-sig"), encoding=encoding)
+    report = opened("second").import_("masks", tmp_path / "m", images=photos)
+    assert (report.failed, report.added) == ((), 5)
+    names = tmp_path / "names.txt"
+    names.write_text("münze\nrand\n", encoding=encoding)
+    assert [name for name, _ in read_labels(names).categories] == ["münze", "rand"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked"), [(1, 1.0), (1.0, 1), ("1", 1), (1, "1"), ("a1", "a1"), (10**17, "1" + "0" * 17)]
+)
+def test_an_id_is_one_however_a_tool_writes_it(opened, tmp_path, listed, asked):
+    drawn(tmp_path / "pics" / "a.png")
+    images = [{"id": listed, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}]
+    some = [{"segmentation": [polygon(10, 5, 10)], "image_id": asked, "category_id": "7"}]
+    report = opened("s").import_("coco", coco_file(tmp_path / "a.json", some, images=images), images=tmp_path / "pics")
+    assert (report.failed, report.added) == ((), 1)
+
+
+@pytest.mark.parametrize(("listed", "asked"), [("01", 1), ("1.0", 1), (2, "²"), (True, "true")])
+def test_other_ids_are_not_taken_for_one_another(opened, tmp_path, listed, asked):
+    drawn(tmp_path / "pics" / "a.png")
+    images = [{"id": listed, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}]
+    some = [{"segmentation": [polygon(10, 5, 10)], "image_id": asked}]
+    report = opened("s").import_("coco", coco_file(tmp_path / "a.json", some, images=images), images=tmp_path / "pics")
+    assert [failure.reason for failure in report.failed] == [f"its image {asked!r} is not in the file"]
 
 
 def test_categories_in_yaml_are_read_back(first, tmp_path):

@@ -237,21 +237,22 @@ def test_an_object_cannot_make_this_computer_open_its_own_files(web: WebServer, 
     assert "not a picture" in report.failed[0].reason
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "parquet", "plain csv"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "parquet", "plain csv", "spreadsheet csv"])
 def test_a_manifest_lists_addresses_and_paths(kind: str, web: WebServer, session: Session, tmp_path: Path) -> None:
     web.files |= {f"/{number}.png": picture(number) for number in range(3)}
     (tmp_path / "here.png").write_bytes(picture(9))
     entries = [*(f"{web.url}/{number}.png" for number in range(3)), "here.png", "gone.png"]
-    file = tmp_path / f"plates.{kind.removeprefix('plain ')}"
+    file = tmp_path / f"plates.{kind.rpartition(' ')[2]}"
     if kind == "parquet":
         pyarrow = pytest.importorskip("pyarrow", reason='needs pip install "samnb[parquet]"')
         from pyarrow import parquet
 
         parquet.write_table(pyarrow.table({"n": range(5), "Url": entries, "url": entries}), file)
-    elif kind in ("csv", "tsv"):
-        mark = "," if kind == "csv" else "\t"
+    elif kind in ("csv", "tsv", "spreadsheet csv"):
+        mark = {"csv": ",", "tsv": "\t"}.get(kind, ";")
         file.write_text(
-            "".join(f"{a}{mark}{b}\n" for a, b in [("well", "address"), *zip("ABCDE", entries, strict=True)])
+            "".join(f"{a}{mark}{b}\n" for a, b in [("well", "address"), *zip("ABCDE", entries, strict=True)]),
+            encoding="utf-16" if kind.startswith("spreadsheet") else "utf-8",
         )
     else:
         file.write_text("".join(f"{entry}\n" for entry in entries))

@@ -31,6 +31,7 @@ from .objects import (
 )
 
 _KIND = "a COCO file of instances"
+_DIGITS = 18  # of an id that is a number: more would take Python long to read
 
 
 def read_coco(path: Path, *, crowds: bool = True) -> Contents:
@@ -91,9 +92,10 @@ def _by_id(path: Path, kind: str, records: list[Any], failed: list[Failure]) -> 
     """Records by their ids; of those with the same id the first."""
     by_id: dict[Any, Any] = {}
     for place, record in enumerate(records, 1):
-        number = value_of(record, "id")
-        if not _is_id(number):
-            failed.append(Failure(f"{path.name}, {kind} no. {place}", f"expected an id; got {number!r}"))
+        number = _id(value_of(record, "id"))
+        if number is None:
+            given = value_of(record, "id")
+            failed.append(Failure(f"{path.name}, {kind} no. {place}", f"expected an id; got {given!r}"))
         elif number in by_id:
             failed.append(Failure(f"{path.name}, {kind} no. {place}", f"its id {number!r} is there already"))
         else:
@@ -101,21 +103,26 @@ def _by_id(path: Path, kind: str, records: list[Any], failed: list[Failure]) -> 
     return by_id
 
 
-def _is_id(value: Any) -> bool:
-    # Tables of numbers make 1.0 of 1, and both are one key.
-    return isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
+def _id(value: Any) -> int | str | None:
+    """An id as one key however a tool writes it, 1, 1.0 or "1"; None for what is none."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and str(int(value[:_DIGITS])) == value:
+        return int(value)
+    return value if isinstance(value, int | str) else None
 
 
 def _found(
     path: Path, number: int, record: Any, pictures: Mapping[Any, ImageReference], categories: Mapping[Any, str]
 ) -> ImportedObject | Failure:
-    identity = value_of(record, "id")
-    place = f"{path.name}, annotation {identity if _is_id(identity) else f'no. {number}'}"
-    image, kind = value_of(record, "image_id"), value_of(record, "category_id")
-    if not _is_id(image) or image not in pictures:
-        return Failure(place, f"its image {image!r} is not in the file")
-    if kind is not None and (not _is_id(kind) or kind not in categories):
-        return Failure(place, f"its category {kind!r} is not in the file, or has no name there")
+    identity = _id(value_of(record, "id"))
+    place = f"{path.name}, annotation {f'no. {number}' if identity is None else identity}"
+    image, kind = _id(value_of(record, "image_id")), _id(value_of(record, "category_id"))
+    if image not in pictures:
+        return Failure(place, f"its image {value_of(record, 'image_id')!r} is not in the file")
+    given = value_of(record, "category_id")
+    if given is not None and kind not in categories:
+        return Failure(place, f"its category {given!r} is not in the file, or has no name there")
     given = value_of(record, "segmentation")
     segmentation = _segmentation(given)
     if segmentation is None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from ...errors import FormatError, ImageError, ImageNotFound
 from ...images.discovery import find_images
 from ...images.folder import PictureFolder
-from ...json_files import parse_json
+from ...json_files import encoding_of, parse_json
 from ...records import Failure
 from ..attributes import values_in
 from ..csv_text import unquoted
@@ -232,13 +232,16 @@ def _index(path: Path) -> list[dict[str, str]] | None:
     if not path.is_file():
         return None
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        with open(path, "rb") as file:
+            encoding = encoding_of(file.read(2))
+        on_bad = "replace" if encoding == "utf-16" else "surrogateescape"
+        with open(path, encoding=encoding, errors=on_bad, newline="") as stream:
             head = stream.readline(_LONGEST_HEAD)
             stream.seek(0)
             # A spreadsheet saves a table with semicolons where the comma is in numbers.
             reader = csv.DictReader(stream, restval="", delimiter=max(",;\t", key=head.count))
             rows = [{name: unquoted(text) for name, text in row.items() if isinstance(text, str)} for row in reader]
-    except (OSError, csv.Error) as error:
+    except (OSError, csv.Error, UnicodeError) as error:
         raise FormatError(path.parent, _KIND, f"its index.csv cannot be read ({error})") from error
     return rows if {"mask", "image", "category"} <= set(reader.fieldnames or ()) else None
 

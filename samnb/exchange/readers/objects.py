@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError, ImageError
-from ...json_files import read_bounded
+from ...json_files import encoding_of, read_bounded
 from ...json_files import read_json as read_json_file
 from ...masks.geometry import Mask
 from ...masks.polygons import fill_polygon
@@ -154,7 +154,8 @@ def lines_of(path: Path) -> list[str]:
     except (OSError, ValueError) as error:  # most folders have none
         _log.debug("%s: not read: %s", path, error)
         return []
-    return content.decode("utf-8-sig", "surrogateescape").splitlines()
+    encoding = encoding_of(content)  # UTF-16 has no escapes for bad bytes
+    return content.decode(encoding, "replace" if encoding == "utf-16" else "surrogateescape").splitlines()
 
 
 def value_of(record: Any, name: str, default: Any = None) -> Any:
