@@ -1,12 +1,12 @@
 """How long segment-anything's encoders take here: the official forward, samnb's, and the limit of the machine.
 
-    python -m benchmarks.encode [--models vit_b vit_l vit_h] [--rounds 1] [--threads 2] [--json F]
+    python -m benchmarks.encode [--models vit_b vit_l vit_h] [--rounds 1] [--threads 2] [--busy 0] [--json F]
 
 Both run behind ``SamPredictor.set_image``, with the same random weights: the work is that of trained ones. Position
 tables are random too, so that they matter. The two alternate within one run, so that a busy machine is busy for both,
 and processor time stands beside wall time: the ratios are the figures to trust. ViT-B sees three pictures, the others
 one. The limit is the time of one large bare matrix product, scaled to the sums that an image needs. Memory is measured
-in a process of its own for each side.
+in a process of its own for each side. With ``--busy 2``, two processes compute all the while, as on a shared server.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -47,7 +48,14 @@ def main() -> None:
         return
     kept = json.loads(options.json.read_text()) if options.json.exists() else {}
     for model in options.models:
-        row = _in_own_process(options, model, "times")
+        with _busy(options.busy):
+            row = _in_own_process(options, model, "times")
+        if options.busy:  # beside the figures of a quiet machine
+            models = kept.setdefault("models", {})
+            models.setdefault(model, {})[f"beside_{options.busy}_busy"] = row
+            options.json.write_text(json.dumps(kept, indent=1) + "\n")
+            print(json.dumps({model: row}, indent=1), flush=True)
+            continue
         memory = {side: _in_own_process(options, model, side) for side in ("official", "samnb")}
         row["memory_mb"] = memory | {
             f"ratio_{key}": round(memory["samnb"][key] / memory["official"][key], 3) for key in memory["samnb"]
@@ -62,9 +70,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", default=["vit_b"], choices=["vit_b", "vit_l", "vit_h"])
     parser.add_argument("--rounds", type=int, default=1, help="turns on each picture")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--busy", type=int, default=0, help="processes that compute meanwhile; no memory is measured")
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--child", choices=["times", "official", "samnb"], help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+@contextmanager
+def _busy(count: int) -> Iterator[None]:
+    """Keep so many other processes computing within the context."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def _in_own_process(options: argparse.Namespace, model: str, what: str) -> dict[str, Any]:

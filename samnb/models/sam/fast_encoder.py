@@ -7,8 +7,10 @@ The official forward does the same arithmetic, but moves far more memory than ne
   which the processor's cache can hold.
 * **Window attention.** 64 x 64 tokens are padded to 70 x 70 for windows of 14. A padded token is zero when it comes
   to the linear layer, so its query, key and value are that layer's bias: they are written, not computed. Its query is
-  never used. Windows in one strip of the image do not depend on other strips, so a strip goes through the
-  whole block while it is in the cache.
+  never used. Windows do not depend on each other, so a few of them go through the whole block while they are in the
+  cache.
+* **Threads** do not share a product, and wait for each other at the end of it, but take windows, heads or blocks of
+  tokens one by one (`side_by_side`): beside two busy processes on two cores an image takes half the time.
 * **Linear layers** take a block of tokens at a time, so that the hidden values, four times as wide, stay in the cache.
 * **Products** are oneDNN's if torch includes it, GELU in the same pass: on an AMD EPYC (Zen 4) a linear layer
   takes 9 to 17 % less time than with MKL, which torch itself uses for float32, and attention 25 to 30 % less.
@@ -32,10 +34,13 @@ from statistics import median
 from typing import Any
 
 from ...settings import setting
+from ..threads import side_by_side
 
-# Smaller pieces are no faster, and each piece synchronises all threads.
-QUERIES = 512
-"""Queries of one head in one piece of global attention; whole image rows, at least one."""
+QUERIES = 256
+"""Queries of one head in one piece of global attention; whole image rows, at least one.
+
+With 512, what a thread frees after each piece is so large that the C library gives it back to the system: the next
+piece waits for new pages (bfloat16 took 1.2 times as long)."""
 TOKENS = 512
 """Tokens in one piece of a linear layer."""
 
@@ -206,14 +211,14 @@ def _global_block(layer: _Layer, x: Any) -> None:
 
     height, width, dim = x.shape
     tokens = x.view(-1, dim)
+    pieces = list(_pieces(len(tokens), TOKENS))
     qkv = torch.empty((len(tokens), 3 * dim), dtype=layer.dtype)
-    for piece in _pieces(len(tokens), TOKENS):
-        layer.project(tokens[piece], out=qkv[piece])
     attended = torch.empty_like(tokens, dtype=layer.dtype)
     rows = min(height, max(1, QUERIES // width))
     heads = qkv.view(len(tokens), 3, layer.heads, -1)
     outs = attended.view(len(tokens), layer.heads, -1)
-    for head in range(layer.heads):
+
+    def attend(head: int) -> None:
         q, k, v = (each.contiguous() for each in heads[:, :, head].unbind(1))
         bias = layer.bias(q.view(1, height, width, -1), (height, width))
         q = q * layer.scale
@@ -223,41 +228,39 @@ def _global_block(layer: _Layer, x: Any) -> None:
             for part in bias:
                 scores.view(bottom - top, width, height, width).add_(part[0, top:bottom])
             outs[span, head] = linear(torch.softmax(scores, dim=-1, out=scores).to(layer.dtype), v.t())
-    _after_attention(layer, tokens, attended)
+
+    side_by_side(lambda piece: layer.project(tokens[piece], out=qkv[piece]), pieces)
+    side_by_side(attend, range(layer.heads))
+    side_by_side(lambda piece: _after_attention(layer, tokens[piece], attended[piece]), pieces)
 
 
 def _window_block(layer: _Layer, x: Any) -> None:
-    """Every token attends to those of its window, padding included; x (h, w, dim) in place, strip by strip."""
+    """Every token attends to those of its window, padding included; x (h, w, dim) in place, some windows at a time."""
     import torch
 
     height, width, dim = x.shape
     side = layer.window
-    count = -(-width // side)
-    # (q k v, window, head, row, column, d): positions without a token keep the values of a padded token.
-    windows = torch.empty((3, count, layer.heads, side, side, dim // layer.heads), dtype=layer.dtype)
-    padding = layer.qkv_bias.view(3, 1, layer.heads, 1, 1, -1)
-    windows[:] = padding
-    whole = width // side
-    for strip in _pieces(height, side):
-        tokens = x[strip].view(-1, dim)
-        rows = strip.stop - strip.start
-        windows[:, :, :, rows:] = padding
-        qkv = torch.empty((len(tokens), 3 * dim), dtype=layer.dtype)
-        for piece in _pieces(len(tokens), TOKENS):
-            layer.project(tokens[piece], out=qkv[piece])
-        qkv = qkv.view(rows, width, 3, layer.heads, -1)
-        attended = torch.empty((rows, width, layer.heads, dim // layer.heads), dtype=layer.dtype)
-        for group, columns in ((slice(0, whole), side), (slice(whole, count), width % side)):
-            if group.start == group.stop:
-                continue
-            part = slice(group.start * side, group.start * side + (group.stop - group.start) * columns)
-            # the axes of qkv: (row, window, column, q k v, head, d)
-            windows[:, group, :, :rows, :columns] = qkv[:, part].unflatten(1, (-1, columns)).permute(3, 1, 4, 0, 2, 5)
-            q, k, v = windows[:, group].flatten(1, 2)
-            out = _attend(layer, q[:, :rows, :columns], k, v)
-            out = out.unflatten(0, (-1, layer.heads)).permute(2, 0, 3, 1, 4)
-            attended[:, part].unflatten(1, (-1, columns)).copy_(out)
+    padding = layer.qkv_bias.view(3, layer.heads, 1, 1, -1)
+
+    def compute(place: tuple[slice, slice]) -> None:
+        there = x[place]
+        rows, columns, _ = there.shape
+        tokens = there.reshape(-1, dim)
+        qkv = torch.empty((rows, columns, 3, layer.heads, dim // layer.heads), dtype=layer.dtype)
+        layer.project(tokens, out=qkv.view(len(tokens), -1))
+        attended = torch.empty(qkv.shape[:2] + qkv.shape[3:], dtype=layer.dtype)
+        for window in _pieces(columns, side):
+            q, k, v = qkv[:, window].permute(2, 3, 0, 1, 4)  # each (head, row, column, d)
+            if q.shape[1:3] != (side, side):  # positions without a token have the values of a padded token
+                whole = padding[1:].repeat(1, 1, side, side, 1)
+                whole[:, :, :rows, : q.shape[2]] = torch.stack([k, v])
+                k, v = whole
+            attended[:, window] = _attend(layer, q, k, v).permute(1, 2, 0, 3)
         _after_attention(layer, tokens, attended.view(len(tokens), dim))
+        there.copy_(tokens.view(there.shape))
+
+    together = max(1, TOKENS // side**2 + 1)
+    side_by_side(compute, [(r, c) for r in _pieces(height, side) for c in _pieces(width, together * side)])
 
 
 def _attend(layer: _Layer, q: Any, k: Any, v: Any) -> Any:
@@ -275,13 +278,11 @@ def _attend(layer: _Layer, q: Any, k: Any, v: Any) -> Any:
     return torch.bmm(scores, v.reshape(n, side * side, d)).view(n, rows, columns, d)
 
 
-def _after_attention(layer: _Layer, tokens: Any, attended: Any) -> None:
-    """The attention's last linear layer, the residuals and the MLP; tokens (n, dim) in place."""
-    for piece in _pieces(len(tokens), TOKENS):
-        x = tokens[piece]
-        x.add_(layer.linear("proj", attended[piece]))
-        hidden = layer.linear("lin1", layer.block.norm2(x), gelu=True)
-        x.add_(layer.linear("lin2", hidden))
+def _after_attention(layer: _Layer, x: Any, attended: Any) -> None:
+    """The attention's last linear layer, the residuals and the MLP; x (n, dim) in place."""
+    x.add_(layer.linear("proj", attended))
+    hidden = layer.linear("lin1", layer.block.norm2(x), gelu=True)
+    x.add_(layer.linear("lin2", hidden))
 
 
 def _packed(layer: Any, dtype: Any) -> tuple[Any, Any]:
