@@ -327,6 +327,14 @@ SETTINGS: tuple[Setting, ...] = (
         _count,
     ),
     Setting(
+        "SAMNB_CORES",
+        "Number of cores that all processes of this machine which have this setting share while they encode on the CPU; "
+        "for servers with several kernels.",
+        "4",
+        "off: each process takes the cores it finds",
+        _count,
+    ),
+    Setting(
         "SAMNB_READ_AHEAD",
         "Maximum memory of pictures that a prewarm has read and not encoded yet; one is always read.",
         "2GB",

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -22,6 +22,7 @@ from ..prompts import Embedding, Prediction, Prompt
 from ..settings import setting
 from .batching import Batches
 from .candidates import Candidates
+from .core_budget import taking_cores
 from .decoding import MAX_WORKERS, Answer, BatchedDecoder
 from .devices import (
     check_device,
@@ -266,8 +267,10 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
     def _encode_on_thread(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
         import torch
 
-        # All three hold for the calling thread only.
-        with torch.inference_mode(), on_threads(self.encoder_threads), self._computing():
+        wanted = self.encoder_threads or torch.get_num_threads()
+        cores = taking_cores(wanted) if self.device == "cpu" else nullcontext(wanted)
+        # All hold for the calling thread only.
+        with cores as threads, torch.inference_mode(), on_threads(threads), self._computing():
             return self._encode_batch(resized)
 
     # -- decoding -----------------------------------------------------------------------------------------
