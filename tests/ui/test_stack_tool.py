@@ -205,8 +205,11 @@ def test_channels_of_a_picture_that_is_never_read_whole(tmp_path: Path, monkeypa
         np.testing.assert_array_equal(shown[-1].exact((100, 50, 300, 90)), as_it_was)
         panel.rows[0][2].value = (1000, 2000)
         panel.rows[1][0].value = False
+        annotator.zoom_in()
+        view = stage.view
         annotator.use_view(panel.mapping)
         annotator.wait()
+        assert stage.view == view
         now = session.image(before.id)
         assert now.pixel_hash != before.pixel_hash
         np.testing.assert_allclose(session.region_pixels(now, (100, 50, 300, 90)), expected[50:90, 100:300], atol=1)
