@@ -101,6 +101,7 @@ def shoot_more(sharp, hand, widget, target, unlinked):
 
 def shoot(page, locator, file):
     """The widget alone, with the pointer out of the way; a picture of one colour is a failure."""
+    page.locator("#jupyterlab-splash").wait_for(state="detached")  # JupyterLab's own, over a change of theme
     page.mouse.move(2, 2)
     kind = {"type": "jpeg", "quality": 88} if file.suffix == ".jpg" else {}
     locator.screenshot(path=str(file), **kind)

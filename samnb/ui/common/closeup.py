@@ -14,7 +14,7 @@ from ...images.thumbnails import jpeg_url
 from ...masks.drawing import color_rgb, draw_masks
 from ...masks.geometry import Mask
 
-SIDE = 560
+SIDE = 840
 """The longest side, in pixels, of the object's picture as it is sent to the page; small ones are enlarged."""
 
 SMALL = 260
@@ -32,7 +32,8 @@ CSS = """
   border-radius: var(--samnb-radius); align-self: flex-start; }
 .samnb .samnb-closeup figure.samnb-large { flex: 3 1 320px; }
 .samnb .samnb-closeup figure.samnb-whole { flex: 1 1 160px; max-width: 280px; }
-.samnb .samnb-closeup img { display: block; width: 100%; height: 400px; object-fit: contain;
+.samnb .samnb-closeup img { display: block; width: 100%; object-fit: contain;
+  height: clamp(300px, min(56vh, 52vw), 760px);
   background: var(--samnb-sunk); }
 .samnb .samnb-closeup .samnb-whole img { height: 220px; }
 .samnb .samnb-closeup figcaption { padding: 6px 8px; line-height: 18px; overflow-wrap: anywhere; }

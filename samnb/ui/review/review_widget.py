@@ -197,7 +197,7 @@ class ReviewWidget(ipywidgets.VBox):
         super().__init__([*parts, self._status, self._error_line])
         self.add_class("samnb")
         self.add_class("samnb-review")
-        self.layout.max_width = "960px"
+        self.layout.max_width = "1400px"
 
     def _draw(self) -> None:
         shown = self._shown
