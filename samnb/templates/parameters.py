@@ -86,7 +86,7 @@ PARAMETERS = (
               "how often an object is clicked again at its middle", "clicks again (times)"),
     # area of a found mask over the examples' median area
     Parameter("max_area_ratio", 3.0, 1, 1e9, 3, "match", (1.0, 20.0, 0.1),
-              "largest area over the examples', either way round", "size up to (× example)"),
+              "largest area over the examples', either way round", "size up to (times)"),
     # as a share of the image's longest side; 0: not at all
     Parameter("max_shift", 0.0, 0, 1, 7, "fixed", (0.0, 0.5, 0.01),
               "how far an object may have moved (fixed)", "moved up to (share)"),

@@ -9,7 +9,7 @@ import samnb.session
 from samnb.errors import UnknownName
 from samnb.records import ACCEPTED, REJECTED, UNSURE
 from samnb.session import Session
-from samnb.ui.common.closeup import closeup, whereabouts, window_round
+from samnb.ui.common.closeup import SIDE, closeup, whereabouts, window_round
 from samnb.ui.review.template_review import Review
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_strategies import RED, scene, truth
@@ -219,8 +219,8 @@ def test_a_closeup_shows_the_object_with_what_is_round_it():
     window = window_round((150, 40, 40, 20), (100, 200))
     assert window == (120, 10, 200, 90)
     large = closeup(pixels, mask, window, "#ff0000")
-    assert large.shape == (560, 560, 3)
-    assert large[280, 350, 0] > 110
+    assert large.shape == (SIDE, SIDE, 3)
+    assert large[SIDE // 2, SIDE * 5 // 8, 0] > 110
     assert (large[20, 20] == 90).all()
     assert (closeup(pixels, mask, window, "#ff0000", with_mask=False) == 90).all()
     small = whereabouts(pixels, window, "#00ff00")

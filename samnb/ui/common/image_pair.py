@@ -25,7 +25,7 @@ CSS = """
   border: 2px solid var(--samnb-line); overflow: hidden; }
 .samnb .samnb-pair figure.samnb-stays { border-color: var(--samnb-accent); }
 .samnb .samnb-pair img, .samnb .samnb-pair .samnb-unread { display: block; width: 100%;
-  height: clamp(260px, min(44vh, 40vw), 600px);
+  height: clamp(240px, min(40vh, 24vw), 600px);
   object-fit: contain; background: var(--samnb-sunk); }
 .samnb .samnb-pair .samnb-unread { box-sizing: border-box; padding: 16px; color: var(--samnb-bad);
   overflow-wrap: anywhere; white-space: normal; }

@@ -25,12 +25,13 @@ CSS = """
 .samnb .samnb-controls > * { flex: none; width: auto; }
 .samnb .samnb-controls .widget-hslider .widget-label { width: 146px; text-align: left; }
 .samnb .samnb-controls .widget-dropdown .widget-label { width: 146px; text-align: left; }
-.samnb .samnb-gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 8px;
+.samnb .samnb-gallery { display: grid; gap: 8px;
+  grid-template-columns: repeat(auto-fill, minmax(clamp(150px, 15vw, 340px), 1fr));
   flex: 3 1 420px; align-content: start; overflow: hidden; }
 .samnb .samnb-gallery figure { margin: 0; border: 1px solid var(--samnb-line); border-radius: var(--samnb-radius);
   overflow: hidden; }
-.samnb .samnb-gallery img, .samnb .samnb-gallery .samnb-wait { display: block; width: 100%; height: 130px;
-  object-fit: contain; background: var(--samnb-sunk); }
+.samnb .samnb-gallery img, .samnb .samnb-gallery .samnb-wait { display: block; width: 100%;
+  height: clamp(130px, min(13vw, 18vh), 260px); object-fit: contain; background: var(--samnb-sunk); }
 .samnb .samnb-gallery .samnb-wait { box-sizing: border-box; padding: 8px; font-size: 11px; line-height: 15px;
   white-space: normal; overflow: auto; }
 .samnb .samnb-gallery figcaption { padding: 2px 6px; font-size: 11px; line-height: 16px; }
