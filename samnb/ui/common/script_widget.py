@@ -24,6 +24,7 @@ class ScriptWidget(anywidget.AnyWidget):
     A subclass sets `_esm`, with ``export default { initialize, render };`` as its end: `initialize` is in `hearing.js`.
     """
 
+    _esm: str
     own_id = traitlets.Unicode().tag(sync=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
