@@ -225,7 +225,7 @@ def _cause(raised: Exception) -> tuple[BaseException, str]:
     # fsspec's http calls everything "not found", with the reason as its cause.
     cause = raised.__cause__
     if isinstance(raised, FileNotFoundError) and (isinstance(cause, OSError) or "aiohttp" in type(cause).__module__):
-        error = cause
+        error = cause or error
     status = getattr(error, "status", None)
     if isinstance(error, PermissionError) or status in (401, 403) or type(error).__name__ in _DENIED:
         return error, "denied"
