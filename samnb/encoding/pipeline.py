@@ -52,6 +52,7 @@ class _Slot:
 
     index: int
     task: EncodeTask
+    turn: threading.Condition  # its thread waits for the encoder
     state: State = "waiting"
     bytes: int = 0
     work: Any = None  # a `Prepared`, or pixels
@@ -113,11 +114,13 @@ class Pipeline:
         self._tuner: AutoTuner | None = None
         self._reads: deque[tuple[float, float]] = deque(maxlen=16)
         self._clock: Callable[[], float] = time.perf_counter
-        self._changed = threading.Condition()
+        # One lock, and a condition for each that waits: woken all together, they would do little else.
+        self._lock = threading.RLock()
+        self._changed, self._for_encoder = threading.Condition(self._lock), threading.Condition(self._lock)
         self._slots: deque[_Slot] = deque()
         self._held: set[str] = set()
         self._encoder_thread: threading.Thread | None = None
-        self._stopped = self._warm = False
+        self._stopped = self._warm = self._is_full = False
         self._failure: BaseException | None = None
         self._version = 0
 
@@ -152,7 +155,7 @@ class Pipeline:
                     if not self._drop_withdrawn():
                         return
                 else:
-                    with self._changed:
+                    with self._lock:
                         if self._version == seen:
                             self._changed.wait(_RECORD_EVERY if done else _POLL_SECONDS)
         finally:
@@ -174,18 +177,19 @@ class Pipeline:
     def _start_more(self, waiting: deque[tuple[int, EncodeTask]]) -> None:
         if self._is_blocked():
             return
-        with self._changed:
+        with self._lock:
             withdrawn = [slot for slot in self._slots if slot.state == "withdrawn"]
         for slot in withdrawn:
             self._start(slot)
         while waiting and len(self._slots) < self.window and not self._control.cancelled:
             index, task = waiting[0]
-            slot = _Slot(index, task, bytes=_bytes_of(task))
-            with self._changed:
+            slot = _Slot(index, task, threading.Condition(self._lock), bytes=_bytes_of(task))
+            with self._lock:
                 taken = sum(other.bytes for other in self._slots)
             try:
                 there = task.key in self._encoder.cache
-                if not there and self._slots and taken + slot.bytes > self._read_ahead:
+                self._is_full = bool(not there and self._slots and taken + slot.bytes > self._read_ahead)
+                if self._is_full:
                     return
                 waiting.popleft()
                 self._slots.append(slot)
@@ -202,7 +206,7 @@ class Pipeline:
                     self._start(slot)
 
     def _start(self, slot: _Slot) -> None:
-        with self._changed:
+        with self._lock:
             slot.state, slot.began, slot.bytes = "waiting", time.monotonic(), _bytes_of(slot.task)
             if self._encoder_thread is None:
                 keep_freed_memory(self.readers)
@@ -215,7 +219,7 @@ class Pipeline:
 
     def _drop_withdrawn(self) -> bool:
         """After a cancel: drop what was withdrawn; False when nothing is left that will finish."""
-        with self._changed:
+        with self._lock:
             self._withdraw()
             if not (self._slots and self._slots[0].event):
                 # One that waits for another process's lock stops when it gets it.
@@ -227,9 +231,10 @@ class Pipeline:
 
     def _stop(self) -> None:
         """Start nothing more; wait for what is being encoded and written."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
             self._withdraw()
+            self._for_encoder.notify()
             self._notify()
             while any(slot.state in ("reading", "encoding", "publishing", "withdrawing") for slot in self._slots):
                 self._changed.wait(_POLL_SECONDS)
@@ -250,7 +255,7 @@ class Pipeline:
             # Now: until the catalog is told, another image's may take its place on the disk.
             self._encoder.check_kept(task)
         except _Withdrawn:
-            with self._changed:
+            with self._lock:
                 slot.state, slot.work, slot.bytes = "withdrawn", None, 0
                 self._notify()
         except Exception as error:
@@ -260,7 +265,8 @@ class Pipeline:
 
     def _compute(self, slot: _Slot) -> Embedding:
         """On the image's thread, which holds its locks."""
-        self._set(slot, "reading")
+        with self._lock:
+            slot.state = "reading"
         with self._reading.acquired(), self._timed(slot):
             if self._must_stop():
                 raise _Withdrawn
@@ -269,12 +275,13 @@ class Pipeline:
             began, busy = time.perf_counter(), time.thread_time()
             work = _read(slot.task, model)
             self._reads.append((time.perf_counter() - began, time.thread_time() - busy))
-        with self._changed:
+        with self._lock:
             slot.work, slot.bytes, slot.state = work, _bytes_held(work), "ready"
-            self._notify()
+            self._for_encoder.notify()
+            self._notify_if_full()
             del work
             while slot.state in ("ready", "encoding") and self._failure is None:
-                self._changed.wait()
+                slot.turn.wait()
             if slot.state in ("ready", "encoding"):
                 reason = f"{type(self._failure).__name__}: {self._failure}"
                 raise ModelError(f"{model.name} stopped ({reason}) before this image; run it again.") from self._failure
@@ -295,13 +302,9 @@ class Pipeline:
             event = Event("failed", **place, ms=slot.seconds * 1000, details=reason_of(error))
         else:
             event = Event("skipped" if hit else "computed", **place, ms=slot.seconds * 1000)
-        with self._changed:
+        with self._lock:
             slot.event, slot.state, slot.work, slot.error, slot.bytes = event, "finished", None, None, 0
-            self._notify()
-
-    def _set(self, slot: _Slot, state: State) -> None:
-        with self._changed:
-            slot.state = state
+            self._for_encoder.notify()
             self._notify()
 
     @contextmanager
@@ -316,9 +319,14 @@ class Pipeline:
         return self._stopped or self._control.cancelled or self._control.paused
 
     def _notify(self) -> None:
-        """Wake all threads; the lock is held."""
+        """Wake the caller's thread; the lock is held."""
         self._version += 1
         self._changed.notify_all()
+
+    def _notify_if_full(self) -> None:
+        """Wake the caller's thread if it waits for memory; the lock is held."""
+        if self._is_full:
+            self._notify()
 
     # -- the encoder's thread
 
@@ -326,8 +334,10 @@ class Pipeline:
         try:
             self._encode_batches()
         except BaseException as error:  # of any kind: threads that wait for the encoder would wait for ever
-            with self._changed:
+            with self._lock:
                 self._failure = error
+                for slot in self._slots:
+                    slot.turn.notify()
                 self._notify()
 
     def _encode_batches(self) -> None:
@@ -338,7 +348,7 @@ class Pipeline:
             started = self._clock()
             found = self._encode(batch)
             seconds = self._clock() - started
-            with self._changed:
+            with self._lock:
                 for slot, result in zip(batch, found, strict=True):
                     slot.seconds += seconds / len(batch)
                     slot.work, slot.bytes, slot.state = None, 0, "publishing"
@@ -346,12 +356,13 @@ class Pipeline:
                         slot.embedding = result
                     else:
                         slot.error = result
-                self._notify()
+                    slot.turn.notify()
+                self._notify_if_full()
             self._tune(len(batch), seconds)
 
     def _next_batch(self) -> list[_Slot]:
         """The slots to encode now, in order; waits for one. Empty: there will be no more."""
-        with self._changed:
+        with self._lock:
             while not self._stopped:
                 batch: list[_Slot] = []
                 if self._must_stop():
@@ -362,7 +373,7 @@ class Pipeline:
                     slot.state = "encoding"
                 if batch:
                     return batch
-                self._changed.wait(_POLL_SECONDS)
+                self._for_encoder.wait(_POLL_SECONDS)
             return []
 
     def _ready(self) -> list[_Slot]:
@@ -391,6 +402,7 @@ class Pipeline:
         for slot in self._slots:
             if slot.state == "ready":
                 slot.state = "withdrawing"
+                slot.turn.notify()
         self._notify()
 
     def _encode(self, batch: Sequence[_Slot]) -> list[Embedding | Exception]:

@@ -156,7 +156,8 @@ class EntryFolder:
         path = self.path_of(key)
         temporary = temporary_beside(path, len(raw))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.path.isdir(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._check_inside(path)
             try:
                 reserve(lambda: open(temporary, "xb").close())
@@ -393,7 +394,7 @@ class EntryFolder:
     def _check_inside(self, path: Path) -> None:
         """Refuse to change a file behind a link: users who may write here could have it deleted anywhere."""
         for folder in (path.parent, path.parent.parent):
-            if folder != self.folder and folder.is_symlink():
+            if folder != self.folder and os.path.islink(folder):
                 raise StoreError(
                     f"{folder}: a link, where a folder of embeddings is expected. Nothing behind it is changed: delete "
                     "the link, and the embeddings are computed again."

@@ -46,7 +46,8 @@ class KeyLocks:
             The lock file cannot be made.
         """
         name = f"{key[:2]}.lock"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.path.isdir(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         lock, waiting = FileLock(self.folder / name), _Waiting(self.folder / name, self._passed.get(name))
         if lock.acquire(timeout=LOCK_TIMEOUT, go_on=waiting.go_on):
             self._passed.pop(name, None)

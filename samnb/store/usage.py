@@ -81,15 +81,14 @@ class UsageFile:
             The file cannot be written.
         """
         self._prepare()
-        if _sum(self._read()) is None:
-            self._count_unknown()
         with self._locked() as file:
             data = _all(file)
-            if (_sum(data) or Usage(0, 0)).bytes + size > limit:
-                return False
-            announce()
-            _change(file, data, shard, 1, size)
-        return True
+            if (used := _sum(data)) is not None:
+                return _reserved(file, data, used, shard, size, limit, announce)
+        self._count_unknown()
+        with self._locked() as file:
+            data = _all(file)
+            return _reserved(file, data, _sum(data) or Usage(0, 0), shard, size, limit, announce)
 
     def change(self, shard: int, entries: int, size: int) -> None:
         """Add to the numbers of entries and bytes, or subtract; a folder without write access keeps no counts."""
@@ -149,6 +148,16 @@ class UsageFile:
         finally:
             unlock(file)
             os.close(file)
+
+
+def _reserved(
+    file: int, data: bytes, used: Usage, shard: int, size: int, limit: int, announce: Callable[[], object]
+) -> bool:
+    if used.bytes + size > limit:
+        return False
+    announce()
+    _change(file, data, shard, 1, size)
+    return True
 
 
 def _change(file: int, data: bytes, shard: int, entries: int, size: int) -> None:
