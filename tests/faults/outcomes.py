@@ -33,7 +33,8 @@ In each cell, how many cases ended how: **d** done, as if nothing had failed; **
 reported; **e** an error of samnb that says what to do next; **k** killed, as it was to be. After every one of them the
 database was whole, nothing that had been there or was reported as done was missing, the session was clean after one
 repair, and the same operation again came to the same end as without a fault (annotating and collecting are not done
-again). · is a call that cannot fail so. "From then on": all later calls of the kind fail too.
+again). · is a call that cannot fail so: "short" are writes of half the bytes, of two or more. "From then on": all later
+calls of the kind fail too.
 
 {table}
 
@@ -52,11 +53,14 @@ def page(lines: Iterable[str], rule: str) -> str:
     cells: dict[tuple[str, str], dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     calls: dict[tuple[str, str], int] = {}
     total: Counter[str] = Counter()
+    not_met: Counter[tuple[str, str, str]] = Counter()
     for line in lines:
         operation, kind, fault, number, outcome, *_ = line.rstrip("\n").split("\t")
         if fault == CALLS:
             calls[operation, kind] = int(number)
-        elif outcome != NOT_MET:
+        elif outcome == NOT_MET:
+            not_met[operation, kind, fault] += 1
+        else:
             how = outcome if outcome in _LETTERS else "RED" if outcome.startswith("RED") else "error"
             cells[operation, kind][fault][how] += 1
             total[how] += 1
@@ -64,6 +68,8 @@ def page(lines: Iterable[str], rule: str) -> str:
     empty = 0
     for (operation, kind), count in sorted(calls.items(), key=lambda each: KINDS.index(each[0][1])):
         possible = {fault + (" from then on" if lasting else "") for fault, lasting in faults_of(kind)}
+        if not cells[operation, kind][SHORT] and not_met[operation, kind, SHORT]:
+            possible.discard(SHORT)  # it writes single bytes
         texts = [_cell(cells[operation, kind][head]) if head in possible else "·" for head in _HEADS]
         if count:
             rows.append(f"| {operation} | `{kind}` | {count:,} | {' | '.join(texts)} |")
@@ -71,7 +77,7 @@ def page(lines: Iterable[str], rule: str) -> str:
     ends = ", ".join(f"{total[how]:,} {how}" for how in _LETTERS if how != "RED")
     summary = (
         f"{sum(total.values()):,} faults; the operations make {sum(calls.values()):,} such calls. They ended: {ends}, "
-        f"{total['RED']:,} that broke a promise. {empty:,} cells without a case."
+        f"{total['RED']:,} that broke a promise. {empty:,} cells are without a case."
     )
     return _PAGE.format(summary=summary, rule=rule, table="\n".join(rows))
 

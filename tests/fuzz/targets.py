@@ -6,6 +6,7 @@ Nothing here loads torch, which alone takes half of the memory that a target may
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -165,7 +166,9 @@ def _read_objects(contents: Contents) -> None:
 @cache
 def _place() -> Path:
     memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="samnb-fuzz-", dir=memory if memory.is_dir() else None))
+    place = Path(tempfile.mkdtemp(prefix="samnb-fuzz-", dir=memory if memory.is_dir() else None))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
 
 
 def _file(name: str, content: bytes) -> Path:
