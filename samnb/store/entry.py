@@ -205,7 +205,7 @@ def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     fields = json.loads(raw[8:start])
     metadata = fields.pop("__metadata__")
     schema = metadata["schema"]
-    if schema.isdecimal() and int(schema) > SCHEMA:
+    if isinstance(schema, str) and schema.isdecimal() and int(schema) > SCHEMA:
         raise EntryOfNewer(
             f"written by a newer samnb (schema {schema}, this one knows {SCHEMA}): upgrade with `pip install -U samnb`"
         )

@@ -297,6 +297,18 @@ def test_undo_brings_an_accepted_object_back_into_the_hand(annotator, session):
     assert len(session.kept) == 1
 
 
+def test_editing_what_is_edited_is_no_step(annotator, session):
+    kept = accepted(annotator)
+    annotator.edit(kept.id)
+    annotator.edit(kept.id)
+    annotator.undo()
+    annotator.wait()
+    assert annotator.mask is None
+    annotator.redo()
+    annotator.wait()
+    assert (annotator.mask == kept.mask).all()
+
+
 def test_history_is_kept_for_each_image(annotator, session):
     annotator.click(60, 40)
     annotator.next()

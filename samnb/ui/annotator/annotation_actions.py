@@ -230,7 +230,9 @@ class AnnotationActions(AnnotatorPart):
         self.palette.choose(annotation.category)
         self.annotations.selected = annotation.id
         drawn, score = PackedMask.of_part(annotation.part), float(annotation.score)
-        editor.do("edit", Draft(_prompt_of(annotation), drawn=drawn, score=score, replaces=annotation.id))
+        draft = Draft(_prompt_of(annotation), drawn=drawn, score=score, replaces=annotation.id)
+        if draft != editor.draft:  # else undo would have a step without effect
+            editor.do("edit", draft)
         self.renderer.draw_annotations()
 
     def edit_at(self, x: float, y: float) -> None:
