@@ -188,14 +188,18 @@ class Trainer:
         if arguments.start:
             self._begin_with(arguments.start)
         self.net.to(arguments.device).train()
+        if arguments.scores:
+            self.net.requires_grad_(False)
+            for head in (self.net.decoder.score, self.net.decoder.crop_pass.score):
+                head.requires_grad_()
         self.average = copy.deepcopy(self.net).eval()
         upper_weights = [] if upper is None else list(upper.parameters())
-        own = [*self.net.pyramid.parameters(), *self.net.decoder.parameters()]
+        own = [p for part in (self.net.pyramid, self.net.decoder) for p in part.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in own if p.ndim > 1], "weight_decay": 0.03, "share": 1.0},
             {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0, "share": 1.0},
         ]
-        if upper_weights:
+        if upper_weights and not arguments.scores:
             groups.append({"params": upper_weights, "weight_decay": 0.0, "share": UPPER_RATE})
         self.optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98), fused=True)
         self.step, self.seconds = 0, 0.0
@@ -220,7 +224,7 @@ class Trainer:
             started = time.monotonic()
             if self.step % 200 == 0:
                 print(json.dumps(self.samples.look()), flush=True)
-            if self.progress >= NORMS_REST:
+            if self.progress >= NORMS_REST or self.arguments.scores:
                 for layer in self.net.modules():
                     if isinstance(layer, nn.BatchNorm2d):
                         layer.eval()
@@ -354,6 +358,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="weights to begin with")
     parser.add_argument("--upper", action="store_true", help="train the backbone from stride 16 on, too")
+    parser.add_argument("--scores", action="store_true", help="train only how masks are scored; masks stay as they are")
     parser.add_argument("--no-real", action="store_true", help="rendered scenes only")
     parser.add_argument("--device", default="cpu", help="cuda for a GPU; then more images, objects and workers")
     parser.add_argument("--images", type=int, default=3, help="pictures in a step")
