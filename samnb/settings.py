@@ -328,7 +328,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SAMNB_CORES",
-        "Number of cores that all processes of this machine which have this setting share while they encode on the CPU; "
+        "Number of cores that all processes of this machine with this setting share while they encode on the CPU; "
         "for servers with several kernels.",
         "4",
         "off: each process takes the cores it finds",

@@ -39,7 +39,7 @@ PINNED_RECENT = 8
 """Number of the images asked for last that are kept from eviction while a session is open."""
 
 LOOKED_AT = 100
-"""Entries of the store by which is decided in what precision embeddings are here; keys are spread evenly."""
+"""First images of the catalog, and entries of the store, by which is decided in what precision embeddings are here."""
 
 KEPT_PRECISIONS = ("float32", "bfloat16")
 
@@ -100,9 +100,15 @@ class Encoder:
             return "float32", "embeddings are shared, and other machines may not have bfloat16"
         if self.cache.folder is None:
             return None
+        found, own = Counter[str](), self.model.fingerprint
+        for image in self.catalog.images(count=LOOKED_AT):
+            smaller = self._smaller(self._longest_of(image.size_hw))
+            for spec in map(model.spec_in, KEPT_PRECISIONS if image.embedding_cached else ()):
+                key = make_key(image.pixel_hash, own, f"{spec}:store={self.cache.dtype}{smaller}")
+                found[spec] += key in self.cache
+        # Tiles of large images are in no catalog.
         headers = (read_header(self.cache.path_of(key)) for key in islice(self.cache.keys(), LOOKED_AT))
-        own = self.model.fingerprint
-        found = Counter(
+        found.update(
             about.get("recipe", "").split(":store=")[0] for about in headers if about.get("fingerprint", own) == own
         )
         here = max(KEPT_PRECISIONS, key=lambda precision: found[model.spec_in(precision)])
@@ -194,8 +200,11 @@ class Encoder:
 
     def made_by(self, longest: int | None = None) -> tuple[str, str]:
         """The model's fingerprint and the embedding spec of a picture whose longer side is limited to `longest`."""
-        smaller = "" if longest is None else f":{smaller_spec(longest)}"
-        return self.model.fingerprint, self.embedding_spec + smaller
+        return self.model.fingerprint, self.embedding_spec + self._smaller(longest)
+
+    @staticmethod
+    def _smaller(longest: int | None) -> str:
+        return "" if longest is None else f":{smaller_spec(longest)}"
 
     def _longest_of(self, size_hw: tuple[int, int]) -> int | None:
         """What the longer side of a picture is limited to; no more than the model uses, and a third."""

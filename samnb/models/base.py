@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError, PromptError, SamnbError
 from ..prompts import Embedding, Prediction, Prompt
 from ..settings import setting
-from .batching import Batches
+from .batching import Batches, is_out_of_memory
 from .candidates import Candidates
 from .core_budget import taking_cores
 from .decoding import MAX_WORKERS, Answer, BatchedDecoder
@@ -243,12 +243,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
             if self._encoder is None:
                 self._encoder = self._build_encoder()
             resized = [one.resized for one in batch]
-            together = min(len(batch), self.side_by_side())
-            if together == 1:
-                encoded = self._batches.run(self._encode_on_thread, resized)
-            else:
-                with ThreadPoolExecutor(together) as pool:
-                    encoded = [tensors for [tensors] in pool.map(lambda one: self._encode_on_thread([one]), resized)]
+            encoded = self._encode_side_by_side(resized) or self._batches.run(self._encode_on_thread, resized)
             self._encodes += len(batch)
         return [
             Embedding(tensors, one.original_size, self._input_size(one))
@@ -263,6 +258,19 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         if self._own_threads != 1 or setting("SAMNB_THREADS") or self.device != "cpu":
             return 1
         return min(processors(), MAX_WORKERS)
+
+    def _encode_side_by_side(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
+        """Images each on a thread of its own; empty for one only, or where memory is short."""
+        together = min(len(resized), self.side_by_side())
+        if together == 1:
+            return []
+        try:
+            with ThreadPoolExecutor(together) as pool:
+                return [tensors for [tensors] in pool.map(lambda one: self._encode_on_thread([one]), resized)]
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        return []
 
     def _encode_on_thread(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
         import torch

@@ -100,6 +100,22 @@ def test_side_by_side_each_image_has_a_thread_and_the_bits_it_has_alone(model, m
     assert model.side_by_side() == 1
 
 
+def test_images_that_have_no_room_side_by_side_are_encoded_in_smaller_batches(model, monkeypatch):
+    monkeypatch.setattr("samnb.models.base.processors", lambda: 2)
+    encoder, caller, sizes = model._encoder, threading.get_ident(), []
+
+    def small(frames):
+        if threading.get_ident() != caller or len(frames) > 1:
+            raise OUT_OF_MEMORY("out of memory.")
+        sizes.append(len(frames))
+        return encoder(frames)
+
+    monkeypatch.setattr(model, "_encoder", small)
+    monkeypatch.setattr(model, "_batches", Batches())
+    assert len(model.encode_prepared([model.prepare(picture(seed)) for seed in range(3)])) == 3
+    assert sizes == [1, 1, 1]
+
+
 def test_a_net_without_room_for_two_encodes_one_by_one(model, monkeypatch):
     sizes = []
     encoder = model._encoder

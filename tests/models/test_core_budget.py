@@ -2,6 +2,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatc
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("SAMNB_CORES", "3")
+    monkeypatch.setattr(core_budget, "_said", set())
     return monkeypatch
 
 
@@ -62,6 +64,37 @@ def test_who_finds_none_waits_for_the_first_that_is_free(budget: pytest.MonkeyPa
         assert found == []
     waiting.join(30)
     assert found == [2]
+
+
+def test_who_waits_is_not_overtaken_by_who_gives_back_and_takes_again(budget: pytest.MonkeyPatch) -> None:
+    taken, turns = threading.Event(), []
+
+    def again_and_again() -> None:
+        while not taken.is_set():
+            with taking_cores(3):
+                turns.append(1)
+                time.sleep(0.05)
+
+    prewarm = threading.Thread(target=again_and_again)
+    prewarm.start()
+    try:
+        while not turns:
+            time.sleep(0.005)
+        before = len(turns)
+        with taking_cores(1):
+            assert len(turns) - before <= 2
+    finally:
+        taken.set()
+        prewarm.join(30)
+
+
+def test_cores_that_are_never_given_back_hold_nobody_up_for_ever(
+    budget: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget.setattr(core_budget, "PATIENCE", 0.1)
+    with taking_cores(3), taking_cores(2) as cores, taking_cores(2):
+        assert cores == 1
+    assert caplog.text.count("no core was free") == 1
 
 
 def test_an_encoder_computes_on_the_cores_it_gets(budget: pytest.MonkeyPatch) -> None:
