@@ -43,7 +43,7 @@ _LARGEST_INT8 = 1e38  # so that no scale times 127 leaves float32
 _DIGITS = 32
 _BEFORE_DIGEST = b'{"__metadata__":{"xxh3_128":"'
 _KEY = re.compile("[0-9a-f]{64}")
-_NOT_UNDERSTOOD = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
+_NOT_UNDERSTOOD = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _OWN = frozenset(("xxh3_128", "schema", "key", "dtype", "original_size", "input_size", "order", "created", "samnb"))
 
 
@@ -205,7 +205,7 @@ def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     fields = json.loads(raw[8:start])
     metadata = fields.pop("__metadata__")
     schema = metadata["schema"]
-    if isinstance(schema, str) and schema.isdecimal() and int(schema) > SCHEMA:
+    if schema.isdecimal() and int(schema) > SCHEMA:
         raise EntryOfNewer(
             f"written by a newer samnb (schema {schema}, this one knows {SCHEMA}): upgrade with `pip install -U samnb`"
         )

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import samnb.session
+from samnb.atomic_files import write_atomic
 from samnb.errors import SamnbError
 from samnb.masks import decode_rle
 from samnb.session import Session
@@ -73,8 +74,8 @@ def work(folder: Path, name: int) -> None:
             session = Session(folder / "session", cache=options)
         if time.monotonic() > ended:
             ended = time.monotonic() + 1
-            (folder / f"counts-{name}-{os.getpid()}").write_text(json.dumps(counts))
-    (folder / f"counts-{name}-{os.getpid()}").write_text(json.dumps(counts))
+            write_atomic(folder / f"counts-{name}-{os.getpid()}", json.dumps(counts).encode())
+    write_atomic(folder / f"counts-{name}-{os.getpid()}", json.dumps(counts).encode())
     session.close()
 
 
