@@ -150,7 +150,12 @@ def with_hashes(
 ) -> list[ImageRecord]:
     """The same images; files that were never read are read now. One that cannot be read is returned as it was."""
     found: list[ImageRecord] = []
-    deque(once_read(reader, records, lambda read: found.extend(read) or iter(()), control=control), maxlen=0)
+
+    def keep(read: list[ImageRecord]) -> Iterator[Event]:
+        found.extend(read)
+        return iter(())
+
+    deque(once_read(reader, records, keep, control=control), maxlen=0)
     return found
 
 
