@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from threading import Lock
 from typing import IO, NamedTuple, cast
+
+from cachetools import TTLCache, cached
 
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ..remote_files import is_address
 from .addresses import RemoteStatus, open_remote, read_remote, remote_status
 
+_LOOK_EVERY = 1.0
+"""Seconds in which a folder is looked at once: a thousand slices of it are asked about one after the other."""
+
 
 class FolderStatus(NamedTuple):
-    """What `os.stat` tells of a file, of the files in a folder: its own status stays when one is overwritten."""
+    """What `os.stat` tells of a file, of the files in a folder: its own status stays when one is overwritten.
+
+    `st_mtime_ns` is no time, but a number made of the folder's time and of name, size, time and inode of all files.
+    """
 
     st_size: int
     st_mtime_ns: int
@@ -24,11 +34,25 @@ class FolderStatus(NamedTuple):
 
     @classmethod
     def of(cls, folder: AnyPath) -> FolderStatus:
-        """Sums over the files, not below them: one that is put back from a copy may have an older time."""
-        own = os.stat(folder)
-        found = [status for one in os.scandir(folder) if stat.S_ISREG((status := one.stat()).st_mode)]
-        times = sum(status.st_mtime_ns for status in found) % 2**63
-        return cls(sum(status.st_size for status in found), times, own.st_ino, own.st_dev)
+        """Of the files in it, not of those in folders below; as it was a second ago at most. Raises `OSError`."""
+        return _folder_status(os.path.abspath(folder))
+
+
+@cached(TTLCache(1000, _LOOK_EVERY), lock=Lock())
+def _folder_status(folder: str) -> FolderStatus:
+    own, size, digest = os.stat(folder), 0, hashlib.sha256()
+    digest.update(b"%d" % own.st_mtime_ns)
+    with os.scandir(folder) as entries:
+        names = sorted(one.name for one in entries)
+    for name in names:
+        try:
+            found = os.stat(os.path.join(folder, name))
+        except OSError:
+            continue  # a link to nothing, or a file that was taken away just now
+        if stat.S_ISREG(found.st_mode):
+            size += found.st_size
+            digest.update(f"{name!a} {found.st_size} {found.st_mtime_ns} {found.st_ino}\n".encode("ascii"))
+    return FolderStatus(size, int.from_bytes(digest.digest()[:8], "big") >> 1, own.st_ino, own.st_dev)
 
 
 Status = os.stat_result | RemoteStatus | FolderStatus

@@ -78,7 +78,10 @@ class ValuePreview:
         for top in range(0, level.height, rows):
             region = Region(top, 0, min(rows, level.height - top), level.width)
             bands.append(self._source.read(level=number, at=self._at, region=region)[::every, ::every].copy())
-        return np.concatenate(bands)
+        values = np.concatenate(bands)
+        # As in `FileSource`: a level of the file may be a pixel smaller than its share of the picture.
+        missing = [max(0, -(-size // step) - have) for size, have in zip(about.size_hw, values.shape[:2], strict=True)]
+        return np.pad(values, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else values
 
 
 class _Shared(FileSource):

@@ -52,6 +52,22 @@ def test_a_large_picture_by_two_mappings(tmp_path: Path, values: np.ndarray, pyr
     assert shown.read((0, 0, 5, 5)).shape == (5, 5, 3)  # its file is open as long as it is
 
 
+@pytest.mark.parametrize("level_hw", [(300, 2500), (301, 2501)], ids=["rounded down", "rounded up"])
+def test_the_overview_of_odd_sides_has_the_last_row_and_column(tmp_path: Path, level_hw: tuple[int, int]) -> None:
+    values = (np.add.outer(np.arange(601), np.arange(5001)) % 4096).astype(np.uint16)
+    options = {"tile": (128, 128), "photometric": "minisblack"}
+    with tifffile.TiffWriter(tmp_path / "a.tif", ome=True) as file:
+        file.write(values, subifds=1, metadata={"axes": "YX"}, **options)
+        file.write(values[::2, ::2][: level_hw[0], : level_hw[1]], subfiletype=1, **options)
+    source = open_source(tmp_path / "a.tif")
+    assert len(source.description.levels) == 2
+    mapping = PixelMapping((ShownChannel(0, "#ffffff", 0, 4095),))
+    picture = ValuePreview(source, {}, whole=False).shown(mapping)
+    assert picture.overview.shape == (151, 1251, 3)
+    assert picture.read((4996, 596, 5001, 601), level=2).shape == (2, 2, 3)
+    np.testing.assert_array_equal(picture.overview[:150, :1250], mapping.pixels(values[:600:4, :5000:4, None]))
+
+
 def test_a_small_picture_is_kept_whole_and_its_file_closed_with_the_preview(tmp_path: Path) -> None:
     values = np.array([[[0.5], [np.nan]], [[2.0], [np.inf]]], np.float32)
     tifffile.imwrite(tmp_path / "a.tif", values[..., 0])

@@ -15,6 +15,7 @@ from typing import Any
 _PIECE = 1 << 18
 _XZ_MEMORY = 256 << 20  # of the decoder itself: presets up to 9 take 65 MB
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_SKIPPED_MAGIC = b"\x2a\x4d\x18"  # after 0x50 to 0x5f
 _ZSTD_BLOCK = 128 << 10  # the most that a block unpacks to
 
 
@@ -55,27 +56,37 @@ def _lz4(packed: bytes, limit: int) -> int:
 
 
 def _zstd(packed: bytes, limit: int) -> int:
-    """The size in the frame's header, which the library takes as it is; else what all blocks may hold at most."""
-    total, at = 0, 0
-    while at < len(packed) and total <= limit:
-        if packed[at : at + 4] != _ZSTD_MAGIC:
+    """The sizes in the frames' headers; if one has none, what all blocks may hold at most.
+
+    All frames are decoded. The library keeps each to the size it states only if all of them state one.
+    """
+    stated, held, all_state, at = 0, 0, True, 0
+    while at < len(packed) and stated <= limit and (all_state or held <= limit):
+        magic = packed[at : at + 4]
+        if magic[1:] == _SKIPPED_MAGIC and magic[0] >> 4 == 5:  # a frame for other programs
+            at += 8 + int.from_bytes(packed[at + 4 : at + 8], "little")
+            continue
+        if magic != _ZSTD_MAGIC:
             raise ValueError("no zstd data")
         about = packed[at + 4]
         size_flag, single = about >> 6, about >> 5 & 1
         size_bytes = (single, 2, 4, 8)[size_flag]
         at += 5 + (not single) + (0, 1, 2, 4)[about & 3]
         if size_bytes:
-            return total + int.from_bytes(packed[at : at + size_bytes], "little") + (256 if size_bytes == 2 else 0)
-        last = False
-        while not last and total <= limit:
+            stated += int.from_bytes(packed[at : at + size_bytes], "little") + (256 if size_bytes == 2 else 0)
+            at += size_bytes
+        else:
+            all_state = False
+        last = stated > limit
+        while not last and (all_state or held <= limit):
             if at + 3 > len(packed):
                 raise ValueError("zstd data that end too early")
             block = int.from_bytes(packed[at : at + 3], "little")
             last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
-            total += size if kind < 2 else _ZSTD_BLOCK
+            held += size if kind < 2 else _ZSTD_BLOCK
             at += 3 + (1 if kind == 1 else size)
         at += 4 if about & 4 else 0  # the checksum
-    return total
+    return stated if all_state else max(stated, held)
 
 
 def _streamed(new: Callable[[], Any]) -> Callable[[bytes, int], int]:

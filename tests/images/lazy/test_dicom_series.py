@@ -1,6 +1,7 @@
 """A folder of DICOM files as one stack."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from samnb import Session
 from samnb.errors import ImageChanged, ImageUnreadable
+from samnb.images.files import FolderStatus, _folder_status
 from samnb.images.lazy import StackAxis, open_source
+from samnb.images.lazy.view_files import stamp_of
 
 
 def write(file: Path, values: np.ndarray, series: str, *, number: int, z: float | None) -> None:
@@ -99,6 +102,7 @@ def test_a_slice_that_is_overwritten_in_place_is_noticed(tmp_path: Path, values:
         with file.open("r+b") as opened:  # the folder's own time stays
             opened.write((tmp_path / "other.dcm").read_bytes())
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+        _folder_status.cache_clear()  # it is looked at once a second
         assert session.predict("scan[z=1]", points=[(5, 5)]).cache_hit
         with pytest.raises(ImageChanged, match=r"scan\[z=2\]"):
             session.predict("scan[z=2]", points=[(5, 5)])
@@ -107,3 +111,67 @@ def test_a_slice_that_is_overwritten_in_place_is_noticed(tmp_path: Path, values:
         expected = (values[2][::-1] / 4095 * 255).round()
         assert np.abs(session.pixels("scan[z=2]")[..., 0] - expected).max() <= 1
         assert not session.predict("scan[z=2]", points=[(5, 5)]).cache_hit
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files of one size and one time."""
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    for name in "abc":
+        (folder / name).write_text(name)
+        os.utime(folder / name, ns=(10**18, 10**18))
+    os.utime(folder, ns=(10**18, 10**18))
+    return folder
+
+
+def look(folder: Path) -> FolderStatus:
+    _folder_status.cache_clear()  # as a second later
+    status = stamp_of(folder)
+    assert isinstance(status, FolderStatus)
+    os.utime(folder, ns=(10**18, 10**18))  # the folder's own time must not be what tells
+    return status
+
+
+def test_slices_that_change_names_are_noticed(folder: Path) -> None:
+    before = look(folder)
+    for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
+        (folder / old).rename(folder / new)
+    os.utime(folder, ns=(10**18, 10**18))
+    assert look(folder) != before
+
+
+def test_a_slice_that_is_replaced_by_one_of_its_size_and_time_is_noticed(folder: Path) -> None:
+    before = look(folder)
+    (folder / "new").write_text("d")
+    os.utime(folder / "new", ns=(10**18, 10**18))
+    (folder / "new").replace(folder / "b")
+    os.utime(folder, ns=(10**18, 10**18))
+    assert look(folder) != before
+
+
+def test_a_folder_whose_own_time_changed_is_looked_at_again(folder: Path) -> None:
+    before = look(folder)
+    os.utime(folder, ns=(10**18, 10**18 + 1))
+    assert look(folder) != before
+
+
+def test_a_link_to_nothing_is_no_slice_and_one_to_a_file_is(folder: Path, tmp_path: Path) -> None:
+    before = look(folder)
+    (folder / "gone").symlink_to(tmp_path / "nothing")
+    os.utime(folder, ns=(10**18, 10**18))
+    assert look(folder) == before
+    (tmp_path / "nothing").write_text("now there")
+    assert look(folder) != before
+
+
+def test_a_folder_is_looked_at_once_a_second(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, looks, scandir = look(folder), [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+    (folder / "a").write_text("longer")
+    assert stamp_of(folder) == before
+    assert not looks
+    time.sleep(1.05)
+    assert [stamp_of(folder) != before for _ in range(1000)] == [True] * 1000
+    assert looks
+    assert len(looks) < 5
