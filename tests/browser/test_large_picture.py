@@ -92,7 +92,9 @@ def test_open_jump_zoom_click_accept_and_show_other_channels(notebook):
     channels.nth(1).uncheck()
     shows(AT[0] - 40, AT[1], down=False)
     assert notebook.ask("session.mapping(annotator.image) is None") == "True"
-    page.get_by_role("button", name="Use this view").click()
+    use = page.get_by_role("button", name="Use this view")
+    assert use.bounding_box()["width"] < 140  # as wide as its text, and not as the row
+    use.click()
     hand.until("shown and encoded by this view")
     assert notebook.ask("len(session.mapping(annotator.image).channels)") == "1"
     assert notebook.ask("len(annotator.annotations)") == "1"

@@ -12,6 +12,7 @@ from samnb.errors import ModelError
 from samnb.prompts import Prompt
 from samnb.ui.annotator.gestures import Click, DoubleClick, Gestures, Hover, HoverEnd, Scroll, Sweep, Zoom
 from samnb.ui.annotator.offers import Offer, Offers
+from samnb.ui.annotator.tool_settings import TOOLS
 from samnb.ui.annotator.viewport import Viewport
 from samnb.widgets import Annotator
 from tests.support.fake_session import FakeAnnotation, FakeProposal, FakeSession
@@ -52,6 +53,18 @@ def test_a_key_offers_all_and_takes_the_offer_away_again(annotator: Annotator) -
     assert "4 objects offered" in annotator.status
     annotator.key("a")
     assert (annotator.tool, annotator.offered, annotator._layout.stage._offered) == ("prompt", [], ())
+
+
+def test_the_status_line_says_what_holds_for_the_tool(annotator: Annotator) -> None:
+    line = annotator._layout._status
+    assert "click takes" in line.value
+    assert "click adds" not in line.value
+    assert "4 objects offered" in line.value
+    annotator.key("a")
+    assert "click adds · shift-click takes away" in line.value
+    for tool in TOOLS:
+        annotator.tool = tool
+        assert ("click adds · shift-click takes away" in line.value) == (tool == "prompt")
 
 
 def test_the_pointer_lifts_out_and_a_click_takes(annotator: Annotator, session: FakeSession) -> None:

@@ -12,7 +12,9 @@ import pytest
 import tifffile
 
 from samnb import Session
+from samnb.errors import ImageChanged
 from samnb.images.lazy import PixelMapping
+from samnb.images.value_preview import ValuePreview
 from samnb.ui.annotator.draft import Draft
 from samnb.ui.annotator.scale_bar import round_length
 
@@ -176,6 +178,113 @@ def test_another_view_keeps_drafts_and_steps(annotator: Any) -> None:
     np.testing.assert_array_equal(annotator.mask, mask)
     annotator.undo()
     assert annotator.mask is None
+
+
+@pytest.fixture
+def gate(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Another view is there once this is set."""
+    opened, use_view = threading.Event(), session.use_view
+
+    def slow(image: Any, view: Any) -> Any:
+        assert opened.wait(10)
+        return use_view(image, view)
+
+    monkeypatch.setattr(session, "use_view", slow)
+    yield opened
+    opened.set()
+
+
+def _other_view(annotator: Any) -> PixelMapping:
+    annotator.open_channels()
+    annotator.wait()
+    panel = annotator._layout.stack_bar.panel
+    panel.rows[0][2].value = (1000, 2000)
+    annotator.wait()
+    return panel.mapping
+
+
+def test_nothing_is_accepted_while_another_view_is_read(
+    annotator: Any, session: Session, gate: threading.Event
+) -> None:
+    mask = np.zeros((H, W), bool)
+    mask[5:9, 5:9] = True
+    annotator._editor.do("stroke", Draft().painted(np.zeros_like(mask), mask))
+    mapping = _other_view(annotator)
+    annotator.use_view(mapping)
+    annotator.accept()
+    assert "another view is read" in annotator.status
+    assert (annotator.editing, len(session.annotations())) == (True, 1)
+    second = PixelMapping(mapping.channels, 0.5, "by hand")
+    annotator.use_view(second)
+    assert "the view before is still read" in annotator.status
+    gate.set()
+    annotator.wait()
+    assert {str(session.mapping(image)) for image in session.images()} == {str(mapping)}
+    annotator.accept()
+    assert (annotator.editing, len(session.annotations())) == (False, 2)
+
+
+def test_a_click_that_fails_while_the_view_changes_gets_its_mask_afterwards(
+    annotator: Any, session: Session, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping, editor = _other_view(annotator), annotator._editor
+    before, predict = annotator.image, session.predict
+
+    def changed(image: Any, **more: Any) -> Any:
+        if image.pixel_hash == before.pixel_hash:
+            raise ImageChanged(image.path, image.dataset)
+        return predict(image, **more)
+
+    monkeypatch.setattr(session, "predict", changed)
+    annotator.use_view(mapping)
+    annotator.click(30, 25)
+    editor.wait(30)
+    assert (annotator.prompt.points, annotator.prediction) == (((30, 25),), None)
+    gate.set()
+    annotator.wait()
+    annotator.wait()
+    assert annotator.prediction is not None
+
+
+def test_another_view_leaves_the_panel_of_another_picture_alone(
+    tmp_path: Path, annotator: Any, session: Session, values: np.ndarray, gate: threading.Event
+) -> None:
+    tifffile.imwrite(tmp_path / "other.tif", values[0], imagej=True, metadata={"axes": "CYX"})
+    session.add(tmp_path / "other.tif", show=False)
+    annotator.use_view(_other_view(annotator))
+    annotator.show("other.tif")
+    annotator._stacks.worker.cancel()  # its values, which are read after the view: here they are there before
+    source, view = session.open_source("other.tif")
+    with source:
+        preview = ValuePreview(source, dict(view.at), whole=True)
+        annotator._stacks._take_values((annotator.image.id, preview, view.mapping), None)
+        gate.set()
+        annotator.wait()
+        assert "5 images are shown" in annotator.status
+        shown: list[np.ndarray] = []
+        annotator._layout.stage.replace_picture = shown.append
+        annotator._layout.stack_bar.panel.gamma.value = 2.0
+        annotator.wait()
+    assert len(shown) == 1
+
+
+def test_a_view_that_comes_after_the_annotator_was_closed_draws_nothing(
+    session: Session, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotator = session.annotate("plate.tif[z=0]")
+    mask = np.zeros((H, W), bool)
+    mask[5:9, 5:9] = True
+    annotator._editor.do("stroke", Draft().painted(np.zeros_like(mask), mask))
+    annotator.use_view(_other_view(annotator))
+    annotator.close()
+    shown: list[Any] = []
+    monkeypatch.setattr(annotator._layout.stage, "show_picture", shown.append)
+    gate.set()
+    annotator.wait()
+    assert shown == []
+    again = session.annotate("plate.tif[z=0]")
+    np.testing.assert_array_equal(again.mask, mask)  # the draft is the session's
+    again.close()
 
 
 def test_channels_of_a_picture_that_is_never_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

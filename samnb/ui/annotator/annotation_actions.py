@@ -60,6 +60,8 @@ class AnnotationActions(AnnotatorPart):
             self.layout.say("nothing to accept yet: click an object first")
         elif 0 < len(editor.draft.ring) < 3:
             self.layout.say("a polygon needs three vertices")
+        elif editor.is_renewing():
+            pass
         elif not editor.is_ready:
             editor.accept_when_ready, editor.accept_as = True, category or self.palette.chosen
             self.layout.say("will be accepted when its mask is there …")
@@ -125,6 +127,8 @@ class AnnotationActions(AnnotatorPart):
     @show_errors("Nothing was taken")
     def take(self, proposals: Sequence[Proposal]) -> None:
         """Save proposals as annotations of the chosen category, as one step."""
+        if self.editor.is_renewing():
+            return
         name = self._checked(self.palette.chosen)
         assert self.editor.image is not None
         there = {annotation.id for annotation in self.session.annotations(image=self.editor.image)}

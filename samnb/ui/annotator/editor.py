@@ -13,7 +13,7 @@ from cachetools import LRUCache
 
 from ...encoding.regions import Region, RegionMasks, holds, region_around
 from ...encoding.tiles import TileGrid
-from ...errors import SamnbError, UnknownName
+from ...errors import ImageChanged, SamnbError, UnknownName
 from ...masks.editing import tidy
 from ...masks.geometry import Mask
 from ...masks.part import MaskPart
@@ -79,6 +79,8 @@ class Editor:
         Returns (x0, y0, x1, y1), the part of the image to show to the model alone, or None for all of it.
     accept_when_ready : bool
         True while an accepted mask, of category `accept_as`, is still computed.
+    renewing : frozenset of str
+        The ids of images that get another view at the moment: their pixels may change before their records here do.
     last_accepted : Annotation or None
         What was accepted last, on any image.
     """
@@ -103,6 +105,7 @@ class Editor:
         self.decoded: DecodedPrompt | None = None
         self.accept_when_ready, self.accept_as = False, ""
         self.notifying = False
+        self.renewing: frozenset[str] = frozenset()
         self.last_accepted: Annotation | None = None
         self.detail: Callable[[], Sequence[float] | None] = lambda: None
 
@@ -180,6 +183,13 @@ class Editor:
         if self.accept_when_ready:
             self._say("one moment: the mask you accepted is still computed (Esc lets it go)")
         return self.accept_when_ready
+
+    def is_renewing(self) -> bool:
+        """True, with a message to the user, while the image shown gets another view: nothing is accepted meanwhile."""
+        found = self.image is not None and self.image.id in self.renewing
+        if found:
+            self._say("one moment: another view is read; accept when it is shown")
+        return found
 
     # -- changes of the draft ----------------------------------------------------------------------
 
@@ -343,6 +353,9 @@ class Editor:
                 self._kept[_key(image, decoded.request)] = decoded
             if self.image is None or image.id != self.image.id or draft.request != self.draft.request:
                 return
+            renewing = isinstance(error, ImageChanged) and image.id in self.renewing
+            if renewing or image.pixel_hash != self.image.pixel_hash:
+                return  # of the view before; it is asked again with the pixels that are shown then
             if not self.draft.needs_model:
                 return
             if error is not None:

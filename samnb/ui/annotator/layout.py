@@ -28,7 +28,16 @@ from .toolbar import MaskToolActions, MaskTools, Toolbar, ToolbarActions
 if TYPE_CHECKING:
     from ...records import AttributeRecord
 
-_HINT = "click adds · shift-click takes away · drag a box · Enter accepts · ? all keys"
+_HINTS = {
+    "prompt": "click adds · shift-click takes away · drag a box · Enter accepts",
+    "select": "click selects · shift-click selects more · double-click edits",
+    "brush": "drag paints · [ ] size · Enter accepts",
+    "erase": "drag erases · [ ] size · Enter accepts",
+    "lasso": "drag round what to add, with Shift what to take away · Enter accepts",
+    "polygon": "click adds a vertex · drag moves one · Enter accepts",
+    "proposals": "click takes · drag takes all it touches · shift-click never offers it again · wheel: part to whole",
+}
+"""What holds for each tool, on the right of the status line."""
 
 
 class AnnotatorActions(
@@ -73,7 +82,9 @@ class AnnotatorLayout:
             on_view=lambda: actions.view_changed(),
         )
         self.error_line = ErrorLine()
-        self.status = ""
+        self.status, self._hint = "", _HINTS["prompt"]
+        self.is_closed = False
+        """True from `close` on: nothing is to be drawn any more."""
         self.shapes: tuple[Shape, ...] = ()
         self.on_changed: Callable[[], None] = lambda: None
         """Called when a snapshot would look different."""
@@ -193,6 +204,8 @@ class AnnotatorLayout:
     def show_tool(self, name: str, *, hover: bool = False, detail: bool = False, on_next: bool = False) -> None:
         """The chosen tool: "prompt", "brush" or "erase"; whether hover, detail and accept on next are on."""
         self._toolbar.show_tool(name, hover=hover, detail=detail, on_next=on_next)
+        self._hint = _HINTS[name]
+        self.say(self.status)
 
     def show_brush_size(self, radius: float) -> None:
         """The brush's radius in image pixels."""
@@ -209,9 +222,10 @@ class AnnotatorLayout:
     # -- words -------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """Show a text in the left part of the status line; the keys stay on the right."""
+        """Show a text in the left part of the status line; what the tool does stays on the right."""
         self.status = text
-        hint = f'<span class="samnb-dim samnb-clip" title="{_HINT}">{_HINT}</span>'
+        keys = f"{self._hint} · ? all keys"
+        hint = f'<span class="samnb-dim samnb-clip" title="{keys}">{keys}</span>'
         self._status.value = f'<div class="samnb-status" role="status">{style.span(text, "number")}{hint}</div>'
 
     @property
@@ -225,6 +239,7 @@ class AnnotatorLayout:
 
     def close(self) -> None:
         """Release the browser's objects."""
+        self.is_closed = True
         self.stage.close()
         self.strip.close()
 

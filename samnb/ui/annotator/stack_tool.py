@@ -158,27 +158,38 @@ class StackTool(AnnotatorPart):
         image = self.editor.image
         if image is None or self.editor.accept_is_pending():
             return
+        if self.editor.renewing:
+            self.layout.say("one moment: the view before is still read")
+            return
         before = [one for one, _ in self.session.stack_places(image)]
+        self.editor.renewing = frozenset(one.id for one in before)
         self.layout.say(f"reading the values of {len(before)} images, as when they were added …")
         self.worker.submit(
-            partial(self.session.use_view, image.id, mapping), partial(self._take_view, image, before), priority=_USE
+            partial(self.session.use_view, image.id, mapping), partial(self._take_view, before), priority=_USE
         )
 
-    def _take_view(
-        self, image: ImageRecord, before: Sequence[ImageRecord], records: Any, error: Exception | None
-    ) -> None:
-        if error is not None:
-            self.show_error("This view cannot be used", error)
-            return
-        self.editor.renew(before, records)
-        self.image_list.renew(records)
-        self._values = None
-        if self.editor.image is not None and self.editor.image.id in {one.id for one in records}:
-            stage = self.layout.stage
-            view = stage.view
-            self.navigator.show(self.editor.image.id)
-            stage.set_view(view)  # where the user was looking
-        self.layout.say(f"{len(records)} images are shown and encoded by this view")
+    def _take_view(self, before: Sequence[ImageRecord], records: Any, error: Exception | None) -> None:
+        with self.editor.lock:
+            renewed, self.editor.renewing = self.editor.renewing, frozenset()
+            shown = self.editor.image if self.editor.image is not None and self.editor.image.id in renewed else None
+            if error is None:
+                self.editor.renew(before, records)  # the drafts are the session's: they outlive this annotator
+            if self.layout.is_closed:
+                return
+            if error is not None:
+                if shown is not None:
+                    self.editor.changed()  # a mask that failed meanwhile is asked for again
+                self.show_error("This view cannot be used", error)
+                return
+            self.image_list.renew(records)
+            if self._values is not None and self._values[0] in renewed:
+                self._values = None
+            if shown is not None:
+                stage = self.layout.stage
+                view = stage.view
+                self.navigator.show(shown.id)
+                stage.set_view(view)  # where the user was looking
+            self.layout.say(f"{len(records)} images are shown and encoded by this view")
 
     @show_errors("The view stays as it is")
     def reset_view(self) -> None:
@@ -206,7 +217,7 @@ class StackTool(AnnotatorPart):
     def _take_values(self, found: Any, error: Exception | None) -> None:
         if error is not None:
             self.show_error("The channels cannot be read", error)
-        elif self.editor.image is not None and found[0] == self.editor.image.id:
+        elif not self.layout.is_closed and self.editor.image is not None and found[0] == self.editor.image.id:
             self._values = found
             self._fill_panel()
             self.layout.say("")
@@ -217,7 +228,7 @@ class StackTool(AnnotatorPart):
         self.layout.stack_bar.panel.open_panel(values.channels, values.ranges, mapping)
 
     def _show_preview(self, mapping: PixelMapping, found: Any, error: Exception | None) -> None:
-        if mapping is not self._previewed:
+        if mapping is not self._previewed or self.layout.is_closed:
             return  # the view was reset, or another image shown, while it was computed
         if error is not None:
             self.show_error("This view cannot be shown", error)

@@ -122,6 +122,7 @@ _BOARD = """
   "chips chips" auto "stack stack" auto "stage side" auto "film film" auto "foot foot" auto
   / minmax(0, 1fr) clamp(204px, 25cqw, 300px); }
 .samnb .samnb-annotator > .samnb-stack { grid-area: stack; overflow: hidden; }
+.samnb .samnb-annotator > .samnb-stack .samnb-button.samnb-primary { flex: none; }
 .samnb .samnb-slices { display: flex; flex: 1 1 260px; }
 .samnb .samnb-slice { flex: 1 1 240px; }
 .samnb .samnb-channel .widget-checkbox { flex: 0 1 150px; }
