@@ -13,7 +13,7 @@ import re
 import threading
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .errors import PackageMissing, StoreError
 from .urls import redacted_url
@@ -31,7 +31,8 @@ _SECRET_NAME = re.compile(
 )
 _OPTIONS = ("anon", "endpoint_url", "profile", "region", "requester_pays", "project", "account_name")
 _CONNECT, _READ = 10.0, 60.0  # seconds
-_USER = ("ftp", "sftp", "ssh", "hdfs", "webhdfs", "smb")  # a user alone may be in their addresses
+# A user alone may be in their addresses; with Azure, it is the container.
+_USER = ("ftp", "sftp", "ssh", "hdfs", "webhdfs", "smb", "abfs", "abfss", "az")
 _REFERENCE = ("github", "git")  # what is before their "@" names a repository
 _systems: dict[tuple[Any, ...], Any] = {}
 _of_thread = threading.local()
@@ -56,6 +57,7 @@ def secret_in(address: str) -> str:
     """
     parts = urlsplit(address)
     user, at, _ = parts.netloc.rpartition("@")
+    user = unquote(user)
     if at and parts.scheme not in _REFERENCE and (":" in user or parts.scheme not in _USER):
         return "a user or a password before the host"
     options = parse_qsl(parts.query, keep_blank_values=True)

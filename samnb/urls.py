@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 __all__ = ["redact", "redacted_url", "secrets_of"]
 
 _HIDDEN = "***"
+_COLON = re.compile(":|%3A", re.IGNORECASE)  # between a user and a password
 # Shown after a "?"; any other option might be a secret under an unknown name.
 _SHOWN = frozenset(
     ("anon", "check_same_thread", "client_encoding", "db", "endpoint_url", "mode", "profile", "protocol", "region")
@@ -31,8 +33,8 @@ def redacted_url(url: str) -> str:
     netloc = parts.netloc
     if "@" in netloc:
         user, _, host = netloc.rpartition("@")
-        name, colon, _ = user.partition(":")
-        netloc = f"{name}{colon and ':' + _HIDDEN}@{host}"
+        name, *password = _COLON.split(user, maxsplit=1)
+        netloc = f"{name}{':' + _HIDDEN if password else ''}@{host}"
     options = [(name, _shown(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
     return urlunsplit((parts.scheme, netloc, parts.path, urlencode(options, safe="/:*@", errors="replace"), ""))
 
@@ -46,8 +48,8 @@ def secrets_of(url: str) -> Iterator[str]:
         return
     _, at, _ = parts.netloc.rpartition("@")
     if at:
-        password = parts.netloc.rpartition("@")[0].partition(":")[2]
-        yield from (password, unquote(password))
+        for password in _COLON.split(parts.netloc.rpartition("@")[0], maxsplit=1)[1:]:
+            yield from (password, unquote(password))
     for name, value in parse_qsl(parts.query):
         if name not in _SHOWN:
             yield value

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -117,7 +117,7 @@ class Pipeline:
         # One lock, and a condition for each that waits: woken all together, they would do little else.
         self._lock = threading.RLock()
         self._changed, self._for_encoder = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._slots: deque[_Slot] = deque()
+        self._slots: deque[_Slot] = deque()  # changed under the lock: the encoder's thread goes through it
         self._held: set[str] = set()
         self._encoder_thread: threading.Thread | None = None
         self._stopped = self._warm = self._is_full = False
@@ -144,8 +144,9 @@ class Pipeline:
             while waiting or self._slots or done:
                 seen = self._version
                 self._start_more(waiting)
-                while self._slots and self._slots[0].event is not None:
-                    done.append(self._slots.popleft())
+                with self._lock:
+                    while self._slots and self._slots[0].event is not None:
+                        done.append(self._slots.popleft())
                 last = not waiting and not self._slots
                 if done and (last or len(done) >= _RECORDED or time.monotonic() - recorded >= _RECORD_EVERY):
                     now, done = done, []
@@ -184,26 +185,25 @@ class Pipeline:
         while waiting and len(self._slots) < self.window and not self._control.cancelled:
             index, task = waiting[0]
             slot = _Slot(index, task, threading.Condition(self._lock), bytes=_bytes_of(task))
-            with self._lock:
-                taken = sum(other.bytes for other in self._slots)
+            there = False
+            error: Exception | None = None
             try:
                 there = task.key in self._encoder.cache
-                self._is_full = bool(not there and self._slots and taken + slot.bytes > self._read_ahead)
+            except Exception as raised:
+                # Any failure is of this image alone; its event reports it.
+                error = raised
+            ended = there or error is not None
+            with self._lock:
+                taken = sum(other.bytes for other in self._slots)
+                self._is_full = bool(not ended and self._slots and taken + slot.bytes > self._read_ahead)
                 if self._is_full:
                     return
                 waiting.popleft()
                 self._slots.append(slot)
-            except Exception as error:
-                # Any failure is of this image alone; its event reports it.
-                if slot not in self._slots:
-                    waiting.popleft()
-                    self._slots.append(slot)
-                self._finish(slot, error=error)
+            if ended:
+                self._finish(slot, hit=there, error=error)
             else:
-                if there:
-                    self._finish(slot, hit=True)
-                else:
-                    self._start(slot)
+                self._start(slot)
 
     def _start(self, slot: _Slot) -> None:
         with self._lock:
@@ -336,14 +336,16 @@ class Pipeline:
         except BaseException as error:  # of any kind: threads that wait for the encoder would wait for ever
             with self._lock:
                 self._failure = error
-                for slot in self._slots:
+                for slot in tuple(self._slots):
                     slot.turn.notify()
                 self._notify()
 
     def _encode_batches(self) -> None:
         model = self._encoder.model
         if self._alone and not self._batch and self.tuning is None and isinstance(model, EncodesSideBySide):
-            self._batch_size.size = model.side_by_side()
+            # Where its device is missing, encoding says so of each image.
+            with suppress(ModelError):
+                self._batch_size.size = model.side_by_side()
         while batch := self._next_batch():
             started = self._clock()
             found = self._encode(batch)
@@ -358,7 +360,8 @@ class Pipeline:
                         slot.error = result
                     slot.turn.notify()
                 self._notify_if_full()
-            self._tune(len(batch), seconds)
+            if any(isinstance(result, Embedding) for result in found):
+                self._tune(len(batch), seconds)
 
     def _next_batch(self) -> list[_Slot]:
         """The slots to encode now, in order; waits for one. Empty: there will be no more."""

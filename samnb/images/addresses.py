@@ -28,7 +28,10 @@ PATIENCE = 30.0
 
 _TAGS = ("VersionId", "ETag", "etag", "generation", "Content-MD5", "md5Hash", "md5", "checksum")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "modified", "created")
-_DENIED = ("ClientAuthenticationError", "NoCredentialsError", "NoCredentialProviders", "PartialCredentialsError")
+_DENIED = (
+    *("ClientAuthenticationError", "NoCredentialsError", "NoCredentialProviders", "PartialCredentialsError"),
+    *("AuthenticationException", "LogonFailure"),  # of SFTP and SMB
+)
 _LASTING = ("error_perm",)  # of FTP: not there, or not allowed
 _away: dict[str, float] = {}  # host: since when it does not answer
 T = TypeVar("T")
@@ -167,7 +170,7 @@ def _split(address: str) -> tuple[str, str]:
 
 def _beginning(address: str, plain: str) -> str:
     """What comes before the paths of its file system in an address, such as ``s3://`` or ``ftp://host/``."""
-    whole, path = plain.rstrip("/"), _opened(address)[1].strip("/")
+    whole, path = plain.rstrip("/"), _asked(address, lambda files, path: path, PATIENCE).strip("/")
     head = whole.removesuffix(path)
     if path and head == whole:
         return f"{plain.partition('://')[0]}://"
@@ -185,9 +188,11 @@ def _asked(address: str, ask: Callable[[Any, str], T], patience: float) -> T:
     """
     host, began, pause = "/".join(urlsplit(address)[:2]), time.monotonic(), 0.2
     while True:
-        files, path = _opened(address)
         try:
-            answer = ask(files, path)
+            # Some connect when they are made, such as FTP.
+            answer = ask(*file_system(address))
+        except SamnbError as refused:
+            raise ImageError(str(refused)) from refused
         except Exception as raised:
             # Each file system raises classes of its own libraries.
             error, kind = _cause(raised)
@@ -199,24 +204,15 @@ def _asked(address: str, ask: Callable[[Any, str], T], patience: float) -> T:
                     f"access is denied ({error}). Credentials come from the environment of the process that reads it, "
                     "~/.aws, ~/.netrc or fsspec's configuration",
                 ) from error
+            forget_connection(address)
             since = began - patience - 1 if kind == "lasting" else _away.setdefault(host, time.monotonic())
             if time.monotonic() - min(since, began) > patience:
                 raise ImageUnreadable(address, f"cannot be read ({str(error) or type(error).__name__})") from error
-            forget_connection(address)
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, 3.0)
         else:
             _away.pop(host, None)
             return answer
-
-
-def _opened(address: str) -> tuple[Any, str]:
-    try:
-        return file_system(address)
-    except SamnbError as error:
-        raise ImageError(str(error)) from error
-    except Exception as error:
-        raise ImageError(f"{redacted_url(address)}: no file system can be made of it ({error}).") from error
 
 
 def _cause(raised: Exception) -> tuple[BaseException, str]:
@@ -226,13 +222,15 @@ def _cause(raised: Exception) -> tuple[BaseException, str]:
     cause = raised.__cause__
     if isinstance(raised, FileNotFoundError) and (isinstance(cause, OSError) or "aiohttp" in type(cause).__module__):
         error = cause or error
-    status = getattr(error, "status", None)
-    if isinstance(error, PermissionError) or status in (401, 403) or type(error).__name__ in _DENIED:
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, PermissionError) or status in (401, 403) or not names.isdisjoint(_DENIED):
         return error, "denied"
     if isinstance(error, (FileNotFoundError, IsADirectoryError)) or status in (404, 410):
         return error, "gone"
     # fsspec's words for an address it cannot use, and for what a file system cannot do: asking again changes nothing.
-    if isinstance(error, (ValueError, TypeError, NotImplementedError)) or type(error).__name__ in _LASTING:
+    lasting = (ValueError, TypeError, NotImplementedError, ImportError)
+    if isinstance(error, lasting) or not names.isdisjoint(_LASTING):
         return error, "lasting"
     if isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429):
         return error, "lasting"

@@ -23,6 +23,7 @@ from ..remote_files import is_address
 
 COLUMNS = ("address", "path", "url", "uri", "file", "file_name", "filename", "image")
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
+_LONGEST = 1 << 20  # characters of a line
 
 
 def is_manifest(path: str) -> bool:
@@ -39,10 +40,21 @@ def as_path(text: str) -> str:
 
     >>> as_path("s3://lab/a.png")
     's3://lab/a.png'
+
+    Raises
+    ------
+    ImageError
+        It names another computer.
     """
     if not text.lower().startswith("file://"):
         return text
-    return url2pathname(text[len("file://") :].removeprefix("localhost"))
+    host, slash, path = text[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        raise ImageError(
+            f"{text}: expected file:/// and the whole path of a file on this computer; got {host!r} as the computer's "
+            "name. Give the path that the file has here, such as that of a mounted share."
+        )
+    return url2pathname(slash + path)
 
 
 def listed_in(path: str) -> Iterator[str]:
@@ -57,7 +69,7 @@ def listed_in(path: str) -> Iterator[str]:
     """
     place = _folder_of(path)
     for entry in _entries(path):
-        if entry := as_path(entry.strip()):
+        if entry := entry.strip():
             yield entry if is_address(entry) or os.path.isabs(entry) else place + entry
 
 
@@ -74,22 +86,47 @@ def _entries(path: str) -> Iterator[str]:
         text = stack.enter_context(io.TextIOWrapper(raw, encoding))
         try:
             if kind == "txt":
-                yield from (line for line in text if not line.startswith("#"))
+                yield from (line for line in _lines(text, path) if not line.startswith("#"))
             else:
-                head = text.readline()
-                # A spreadsheet saves a table with semicolons where the comma is in numbers.
-                delimiter = max("\t" if kind == "tsv" else ",", ";", "\t", key=head.count)
-                yield from _of_csv(csv.reader(chain([head], text), delimiter=delimiter), path)
+                lines = _lines(text, path)
+                head = next(lines, "")
+                delimiter = _delimiter(head, "\t" if kind == "tsv" else ",")
+                yield from _of_csv(csv.reader(chain([head], lines), delimiter=delimiter), path)
         except (UnicodeError, csv.Error) as error:
             raise ImageUnreadable(path, f"not a list of pictures in UTF-8 ({error})") from error
+
+
+def _lines(text: io.TextIOWrapper, path: str) -> Iterator[str]:
+    while line := text.readline(_LONGEST):
+        if len(line) == _LONGEST and not line.endswith("\n"):
+            raise ImageUnreadable(
+                path, f"a line of it has more than {_LONGEST:,} characters, so it is no list of pictures"
+            )
+        yield line
+
+
+def _delimiter(head: str, usual: str) -> str:
+    """What is between the cells: a spreadsheet saves a table with semicolons where the comma is in numbers.
+
+    Only the name of a column shows it: a semicolon may be a part of an address or of another column's name.
+    """
+    for mark in (usual, ";", "\t"):
+        if _column(next(csv.reader([head], delimiter=mark), [])) is not None:
+            return mark
+    return usual
+
+
+def _column(header: list[str]) -> int | None:
+    """Which column has the pictures."""
+    names = [name.strip().lower() for name in header]
+    return next((names.index(name) for name in COLUMNS if name in names), None)
 
 
 def _of_csv(rows: Iterator[list[str]], path: str) -> Iterator[str]:
     header = next(rows, None)
     if not header:
         raise ImageUnreadable(path, "an empty list of pictures")
-    names = [name.strip().lower() for name in header]
-    column = next((names.index(name) for name in COLUMNS if name in names), None)
+    column = _column(header)
     if column is None:
         if len(header) > 1 and not is_address(header[0]):
             raise _no_column(path, header)

@@ -195,9 +195,10 @@ def _items_of_path(path: str) -> Iterator[Item]:
 
 def _items_of_manifest(path: str) -> Iterator[Item]:
     none = True
-    for entry in listed_in(path):
-        none = False
+    for listed in listed_in(path):
+        none, entry = False, listed
         try:
+            entry = as_path(listed)
             if is_manifest(entry):  # it might name this one again
                 yield Rejected(name_of(entry), "a list of pictures within a list; add it by itself")
             elif is_address(entry) and "*" not in entry:

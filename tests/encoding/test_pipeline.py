@@ -1,7 +1,9 @@
 """The pipeline with models that say when they were asked and wait for the test."""
 
+import sys
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 from PIL import Image
 
 import samnb.session
-from samnb.encoding.autotune import TuningResult
+from samnb.encoding.autotune import MIN_IMAGES_TO_TUNE, TuningResult
 from samnb.encoding.pipeline import Pipeline
+from samnb.encoding.tasks import EncodeTask
+from samnb.errors import ModelError
 from samnb.jobs import JobControl
 from samnb.models.preprocessing import Prepared
 from samnb.session import Session
@@ -421,6 +425,89 @@ def test_a_model_that_breaks_between_runs_fails_images_and_hangs_nobody(start, m
     failed = [event for event in events if event.status == "failed"]
     assert failed
     assert all("no such device" in event.details["error"] for event in failed)
+
+
+class Missing(SideBySide):
+    """Its device is not there."""
+
+    @property
+    def device(self):
+        raise ModelError("device='cuda': this machine has 0 of kind 'cuda'.")
+
+    def side_by_side(self):
+        return 3 if self.device == "cpu" else 1
+
+    def encode_prepared(self, batch):
+        return self.device and super().encode_prepared(batch)
+
+
+def test_each_image_says_that_the_device_is_missing(start):
+    _, pipeline = start(Missing(), count=MIN_IMAGES_TO_TUNE + 2)
+    events, thread = in_background(pipeline.events())
+    thread.join(LONG)
+    assert [event.details["error"] for event in events] == ["device='cuda': this machine has 0 of kind 'cuda'."] * (
+        MIN_IMAGES_TO_TUNE + 2
+    )
+
+
+class _Slots(deque):
+    """Others run while the encoder's thread goes through it."""
+
+    def __iter__(self):
+        for slot in super().__iter__():
+            if threading.current_thread().name == "samnb encoder":
+                time.sleep(1e-5)
+            yield slot
+
+
+class _Store:
+    """Has most of what it is asked for; what is asked of an `EmbeddingCache`."""
+
+    dtype = "float16"
+
+    def __contains__(self, key):
+        return int(key, 16) % 20 != 0
+
+    def get_or_compute(self, key, compute, *, about):
+        return compute(), False
+
+
+class _Encoder:
+    """What is asked of an `Encoder`, for tasks without files."""
+
+    tuning = None
+
+    def __init__(self, model):
+        self.model, self.cache = model, _Store()
+
+    def find_cached(self, tasks):
+        return {task.key for task in tasks}
+
+    def priority_lock_prefixes(self):
+        return None
+
+    def check_kept(self, task):
+        pass
+
+
+def test_images_begin_and_end_while_the_encoder_goes_through_them(monkeypatch):
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    monkeypatch.setattr("samnb.encoding.pipeline._read", lambda task, model: Prepared(pixels, (16, 16)))
+    of_all = dict.fromkeys(("path", "pixel_hash", "dataset", "model", "checkpoint", "device", "folder", "dtype"), "")
+    tasks = [EncodeTask(key=f"{i:08x}", filename=str(i), pixels=1, **of_all) for i in range(3000)]
+    pipeline = Pipeline(tasks, _Encoder(PreparingModel()), JobControl(), readers=4, batch=50)
+    pipeline._slots = _Slots()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        events, thread = in_background(pipeline.events())
+        thread.join(6 * LONG)
+    finally:
+        sys.setswitchinterval(before)
+    assert not thread.is_alive()
+    assert [event.index for event in events] == list(range(1, 3001))
+    assert [event.details for event in events if event.status == "failed"] == []
+    assert sum(event.status == "computed" for event in events) == 150
 
 
 class Forgetful(PreparingModel):

@@ -21,7 +21,8 @@ from PIL import Image
 import samnb.images.addresses
 import samnb.session
 from samnb.errors import ImageError, ImageNotFound, ImageUnreadable
-from samnb.remote_files import secret_in
+from samnb.ingest.manifest import listed_in
+from samnb.remote_files import file_system, secret_in
 from samnb.session import Session
 from tests.support.http_server import WebServer
 from tests.support.numpy_model import NumpyModel
@@ -205,6 +206,7 @@ def test_a_host_that_does_not_answer_is_waited_for_once(session: Session, monkey
     "address",
     [
         "https://lab:s3cret@host.example/a.png",
+        "sftp://lab%3as3cret@host.example/a.png",
         "https://host.example/a.png?X-Amz-Signature=s3cret",
         "https://host.example/a.png?AWSAccessKeyId=s3cret",
         "https://host.example/a.png?pwd=s3cret",
@@ -270,6 +272,35 @@ def test_a_line_of_a_manifest_that_begins_with_file_is_a_file(session: Session, 
     assert session.add(tmp_path / "a b.png", show=False).added == 0
 
 
+@pytest.mark.parametrize("host", ["server", "localhost.lab"])
+def test_a_file_on_another_computer_is_refused_by_its_name(host: str, session: Session, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6), "teal").save(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text(f"file://{host}/share/b.png\nfile://\na.png\n")
+    report = session.add(tmp_path / "list.txt", show=False)
+    assert [image.filename for image in report.images] == ["a.png"]
+    assert [failure.path for failure in report.failed] == [f"file://{host}/share/b.png", "file://"]
+    assert f"got '{host}' as the computer's name" in report.failed[0].reason
+    with pytest.raises(ImageError, match=f"got '{host}' as"):
+        session.add(f"file://{host}/share/b.png", show=False)
+
+
+def test_only_the_name_of_a_column_makes_semicolons_what_is_between_cells(tmp_path: Path) -> None:
+    def listed(text: str) -> list[str]:
+        (tmp_path / "list.csv").write_text(text)
+        return list(listed_in(str(tmp_path / "list.csv")))
+
+    assert listed("s3://lab/a;b;c.png,A1\ns3://lab/d.png,A2\n") == ["s3://lab/a;b;c.png", "s3://lab/d.png"]
+    assert listed('"stain; dye; salt",path\nx,s3://lab/d.png\n') == ["s3://lab/d.png"]
+    assert listed("well;Path\nx;s3://lab/d.png\n") == ["s3://lab/d.png"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "txt"])
+def test_a_file_without_lines_is_not_read_to_its_end(kind: str, tmp_path: Path) -> None:
+    (tmp_path / f"list.{kind}").write_text("path,well\n" + "b.png," * 500_000)
+    with pytest.raises(ImageUnreadable, match="a line of it has more than 1,048,576 characters"):
+        list(listed_in(str(tmp_path / f"list.{kind}")))
+
+
 def test_a_folder_that_is_named_like_a_manifest_is_a_folder(session: Session, tmp_path: Path) -> None:
     folder = tmp_path / "plates.parquet"
     folder.mkdir()
@@ -325,6 +356,65 @@ def test_addresses_with_a_host(session: Session) -> None:
     ]
 
 
+class ConnectedFiles(HostFiles):
+    """Connects when it is made, as the file systems of FTP and SFTP do."""
+
+    protocol = "connected"
+    refuses: list[Exception] = []  # noqa: RUF012  # one for each that is made
+    made = 0
+
+    def __init__(self, host: str, **options: Any):
+        super().__init__(host, **options)
+        type(self).made += 1
+        self.is_dead = False
+        if self.refuses:
+            raise self.refuses.pop(0)
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        if self.is_dead:
+            raise EOFError
+        return super().info(path, **options)
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a picture on a host of `ConnectedFiles`."""
+    fsspec.register_implementation("connected", ConnectedFiles, clobber=True)
+    host = f"{uuid.uuid4().hex}.lab"
+    monkeypatch.setitem(HOSTS, host, {})
+    monkeypatch.setattr(ConnectedFiles, "refuses", [])
+    HostFiles(host).pipe({"/a.png": picture(1)})
+    return f"connected://{host}/a.png"
+
+
+def test_a_host_that_refuses_connections_for_a_while_costs_no_picture(connected: str, session: Session) -> None:
+    ConnectedFiles.refuses += [ConnectionRefusedError("not yet"), EOFError()]
+    assert session.add(connected, show=False).added == 1
+    assert ConnectedFiles.refuses == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (type("AuthenticationException", (Exception,), {})("no"), "access is denied"),
+        (ImportError("no libfiles"), "libfiles"),
+    ],
+)
+def test_what_no_waiting_changes_is_not_tried_again(connected: str, error: Exception, said: str) -> None:
+    ConnectedFiles.refuses += [error, error]
+    with pytest.raises(ImageUnreadable, match=said):
+        samnb.images.addresses.remote_status(connected)
+    assert len(ConnectedFiles.refuses) == 1
+
+
+def test_a_dead_connection_is_not_kept_when_patience_is_over(connected: str) -> None:
+    assert samnb.images.addresses.remote_status(connected).st_size > 0
+    file_system(connected)[0].is_dead = True
+    with pytest.raises(ImageUnreadable, match="cannot be read"):
+        samnb.images.addresses.remote_status(connected, patience=-1)
+    assert samnb.images.addresses.remote_status(connected, patience=-1).st_size > 0
+
+
 @pytest.mark.parametrize(
     ("address", "found"),
     [
@@ -332,7 +422,10 @@ def test_addresses_with_a_host(session: Session) -> None:
         ("ftp://lab:s3cret@host/a.png", "a user or a password before the host"),
         ("https://token@host/a.png", "a user or a password before the host"),
         ("s3://key@bucket/a.png", "a user or a password before the host"),
+        ("sftp://lab%3As3cret@host/a.png", "a user or a password before the host"),
         ("github://org:repo@main/a.png", ""),
+        ("abfs://container@account.dfs.core.windows.net/a.png", ""),
+        ("abfss://container:s3cret@account.dfs.core.windows.net/a.png", "a user or a password before the host"),
     ],
 )
 def test_what_is_before_an_at_sign_may_be_a_credential(address: str, found: str) -> None:
