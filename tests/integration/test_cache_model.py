@@ -1,8 +1,4 @@
-"""`EmbeddingCache` against plain sets: random puts, reads, evictions, crashes and damage, by two caches of one folder.
-
-Always the same ten runs of 50 steps each; `MACHINE_EXAMPLES` in the environment asks for that many other ones, see
-`make soak`.
-"""
+"""`EmbeddingCache` against plain sets: puts, reads, evictions, crashes and damage, by two caches of one folder."""
 
 from __future__ import annotations
 
@@ -10,14 +6,12 @@ import errno
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache as once
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -28,16 +22,9 @@ from samnb.store.entry import EntryDamaged, verify
 from tests.support.cache_child import key_of
 from tests.support.embeddings import damage, same, some
 from tests.support.faults import INJECTED, ends_at_call, fails_at_call
+from tests.support.machines import machine, new_folder
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
-
-MACHINE = settings(
-    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
-    derandomize="MACHINE_EXAMPLES" not in os.environ,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="forks")]
 
 numbers, which = st.integers(0, 5), st.integers(0, 1)
 calls = st.integers(1, 12)
@@ -62,11 +49,12 @@ class CacheMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = new_folder()
         self.caches = [self.new(), self.new()]
         self.sound: set[int] = set()
         self.damaged: set[int] = set()
         self.pinned: list[set[int]] = [set(), set()]
+        self.looks = 0
 
     def new(self) -> EmbeddingCache:
         # room in memory for two, so that most reads come from the disk
@@ -227,8 +215,10 @@ class CacheMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_hold_what_is_there(self) -> None:
-        for cache in getattr(self, "caches", []):
-            assert set(cache.keys()) == {key_of(number) for number in self.there}
+        """In turns: a listing takes longer than most steps."""
+        if hasattr(self, "caches"):
+            self.looks += 1
+            assert set(self.caches[self.looks % 2].keys()) == {key_of(number) for number in self.there}
 
 
 class SmallCacheMachine(RuleBasedStateMachine):
@@ -236,7 +226,7 @@ class SmallCacheMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = new_folder()
         measured = EmbeddingCache(self.folder / "measured")
         measured.put(key_of(0), some(), about={})
         self.budget = int(3.5 * measured.stats().bytes)
@@ -282,7 +272,7 @@ class SmallCacheMachine(RuleBasedStateMachine):
 
 
 class TestCacheMachine(CacheMachine.TestCase):
-    settings = MACHINE
+    settings = machine()
 
     def runTest(self) -> None:
         before = INJECTED.copy()
@@ -292,7 +282,7 @@ class TestCacheMachine(CacheMachine.TestCase):
 
 
 class TestSmallCacheMachine(SmallCacheMachine.TestCase):
-    settings = MACHINE
+    settings = machine()
 
     def runTest(self) -> None:
         before = INJECTED.copy()
