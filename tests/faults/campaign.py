@@ -56,10 +56,10 @@ class Case:
     @property
     def outcome(self) -> str:
         """ "done", "killed", "reported" (by item), the name of a `SamnbError`, "not met"; or "RED: …"."""
-        if not self.ran.faults:
-            return NOT_MET
         if self.problems:
             return f"RED: {self.problems[0]}"
+        if not self.ran.faults and self.ran.ended == "returned":
+            return NOT_MET
         if self.ran.ended == "returned":
             return "reported" if any(isinstance(one, dict) and "failed" in one for one in self.ran.said) else "done"
         if self.ran.ended == "killed" and self.fault == KILL:
@@ -140,7 +140,7 @@ def chosen(calls: int, most: int) -> list[int]:
     Examples
     --------
     >>> chosen(5, 8), chosen(100, 8)
-    ([1, 2, 3, 4, 5], [1, 2, 3, 35, 67, 98, 99, 100])
+    ([1, 2, 3, 4, 5], [1, 2, 3, 35, 66, 98, 99, 100])
     """
     if calls <= most:
         return list(range(1, calls + 1))
