@@ -1,12 +1,7 @@
-"""The annotator's history against plain dictionaries: every step undone and redone exactly, on a real session.
-
-Always the same ten runs of 40 steps each; `MACHINE_EXAMPLES` in the environment asks for that many other ones, see
-`make soak`.
-"""
+"""The annotator's history against plain dictionaries: every step undone and redone exactly, on a real session."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from functools import cache as once
@@ -16,25 +11,18 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import samnb.session
+from samnb.masks.editing import stroke_mask
 from samnb.session import Session
 from samnb.widgets import Annotator
+from tests.support.machines import machine, new_folder
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_strategies import GREEN, RED, scene
 
 pytestmark = pytest.mark.slow
-
-MACHINE = settings(
-    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "10")),
-    derandomize="MACHINE_EXAMPLES" not in os.environ,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 places, which = st.integers(5, 155), st.integers(0, 1)
 names = st.sampled_from(["coin", "key", "nut"])
@@ -60,7 +48,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = Path(tempfile.mkdtemp()) / "session"
+        self.folder = new_folder() / "session"
         shutil.copytree(prepared(), self.folder)
         with patch.object(samnb.session, "load_model", lambda *arguments, **options: NumpyModel()):
             self.session = Session(self.folder)
@@ -69,7 +57,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.annotator.wait()
         self.timelines: list[list[State]] = [[({}, self.draft())] for _ in self.images]
         self.now = [0, 0]
-        self.shown = 0
+        self.shown, self.opened = 0, 1
 
     def teardown(self) -> None:
         if hasattr(self, "session"):
@@ -125,8 +113,23 @@ class HistoryMachine(RuleBasedStateMachine):
 
     @rule(x=places, y=places, erase=st.booleans())
     def paint(self, x: int, y: int, erase: bool) -> None:
-        self.annotator.stroke([(x, y), (min(159, x + 12), y)], erase)
-        self.step(self.state[0])
+        """On the draft; without one, on the annotation that was selected last."""
+        before, selected = self.state[0], self.annotator.selected
+        points = [(x, y), (min(159, x + 12), y)]
+        self.annotator.stroke(points, erase)
+        if self.annotator._editor.draft or selected is None:
+            self.step(before)
+            return
+        touched = stroke_mask((160, 160), points, self.annotator.brush_radius)
+        was = np.frombuffer(before[selected][1], bool).reshape(160, 160)
+        painted = was & ~touched if erase else was | touched
+        if not painted.any():
+            assert "Delete it instead" in self.annotator.error
+            assert self.objects(self.shown) == before
+            return
+        after, _ = self.step()
+        assert after[selected][:2] == (before[selected][0], painted.tobytes())
+        assert {**after, selected: before[selected]} == before
 
     @rule()
     def clear(self) -> None:
@@ -231,8 +234,11 @@ class HistoryMachine(RuleBasedStateMachine):
         self.annotator.wait()
         self.shown = image
 
+    @precondition(lambda self: self.opened < 3)
     @rule()
     def open_another(self) -> None:
+        """Two in each sequence: one takes as long as ten other steps."""
+        self.opened += 1
         self.annotator.close()
         self.annotator = Annotator(self.session, image=self.images[self.shown])
         self.annotator.wait()
@@ -267,4 +273,4 @@ class HistoryMachine(RuleBasedStateMachine):
 
 
 class TestHistoryMachine(HistoryMachine.TestCase):
-    settings = MACHINE
+    settings = machine()
