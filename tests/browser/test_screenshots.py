@@ -24,9 +24,10 @@ IN_HAND = (347, 187)
 # Boxes round what is on its `coffee`; (x0, y0, x1, y1).
 BOXES = {"saucer": (76, 78, 482, 382), "cup": (168, 10, 425, 245), "spoon": (318, 222, 412, 332)}
 
-# The real encoder, three images far: fast ones would be through before the picture is taken.
+# The real encoder, three images far, one at a time: fast ones would be through before the picture is taken.
 GATED = """
-import threading
+import os, threading
+os.environ["SAMNB_BATCH"] = "1"
 permits = threading.Semaphore(3)
 real_encode = session.model.encode_prepared
 def encode(batch):
