@@ -43,6 +43,8 @@ class TiffSource(BaseSource):
     def __init__(self, file: str | io.BytesIO, name: str):
         # Pages in other files, which an OME-TIFF may name, are refused when they are read.
         self._file = tifffile.TiffFile(file, _multifile=False)
+        # Threads share the source; without this tifffile's lock does nothing, and one reads where another seeks.
+        self._file.filehandle.set_lock(True)
         self._name = name
         try:
             planes = ome_planes(self._file)

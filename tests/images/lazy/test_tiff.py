@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,19 @@ def test_only_the_tiles_of_the_region_are_read(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(tiff, "_bytes_at", lambda handle, *place: read.append(place) or bytes_at(handle, *place))
         np.testing.assert_array_equal(source.read_region(0, 300, 700, 100, 50)[..., 0], known[300:400, 700:750])
     assert len(read) == 1
+
+
+def test_threads_that_share_a_source_read_what_they_ask_for(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (2048, 2048), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "tiles.tif", pixels, tile=(128, 128))
+    with open_source(tmp_path / "tiles.tif") as source, ThreadPoolExecutor(8) as pool:
+
+        def is_right(corner: tuple[int, int]) -> bool:
+            y, x = corner
+            read = source.read(region=Region(y, x, 128, 128))[..., 0]
+            return np.array_equal(read, pixels[y : y + 128, x : x + 128])
+
+        assert all(pool.map(is_right, [*itertools.product(range(0, 2048, 128), repeat=2)] * 8))
 
 
 def test_a_pyramid_has_levels_and_its_scale(tmp_path: Path) -> None:
