@@ -52,7 +52,7 @@ class Progress(ipywidgets.VBox):
         self._paused_at: float | None = None
         self._paused_for = 0.0
         self._line = style.html()
-        self._title = style.html("", "samnb-grow", "samnb-strong", "samnb-clip", "samnb-number")
+        self._title = style.html("", "samnb-grow", "samnb-strong", "samnb-number")
         self._bar = style.html()
         self._details = style.html()
         self._error_line = ErrorLine()
