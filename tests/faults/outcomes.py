@@ -27,7 +27,7 @@ _PAGE = """# Every call that fails
 For those who doubt a line of [When something fails](reliability.md): each operation of a session, each kind of system
 call that it makes, each fault.
 
-{summary} Calls that fail: {rule}
+{summary} Calls chosen to fail (a cell with fewer cases was not finished): {rule}
 
 In each cell, how many cases ended how: **d** done, as if nothing had failed; **r** done, and the items that failed are
 reported; **e** an error of samnb that says what to do next; **k** killed, as it was to be. After every one of them the
