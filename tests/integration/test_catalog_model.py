@@ -305,7 +305,7 @@ class TestCatalogMachine(CatalogMachine.TestCase):
 
 
 class TestPostgresqlMachine(PostgresqlMachine.TestCase):
-    settings = machine(30)
+    settings = machine(10)
 
     @pytest.fixture(autouse=True)
     def server(self, postgres_server: PostgresServer) -> None:
