@@ -32,6 +32,15 @@ session.model.prepare = np.asarray
 session.model.encode_prepared = lambda batch: [session.model.encode(pixels) for pixels in batch]
 """
 
+# The colour that the screen shows at a place of the page: [red, green, blue].
+PIXEL = """([x, y]) => {
+  const canvas = document.querySelector(".samnb-stage canvas");
+  const box = canvas.getBoundingClientRect();
+  const cx = Math.floor((x - box.left) / box.width * canvas.width);
+  const cy = Math.floor((y - box.top) / box.height * canvas.height);
+  return Array.from(canvas.getContext("2d").getImageData(cx, cy, 1, 1).data).slice(0, 3);
+}"""
+
 
 def write_photos(folder: Path, *, crops: int = 2) -> Path:
     """coins.png and pieces of it, drawer-1.png, drawer-2.png …"""

@@ -11,7 +11,7 @@ import tifffile
 from tests.support.waiting import wait_until
 
 from .hand import Hand
-from .pictures import FAKE_MODEL
+from .pictures import FAKE_MODEL, PIXEL
 
 pytestmark = pytest.mark.browser
 
@@ -26,15 +26,6 @@ session.add("slide.ome.tif", show=False)
 """
 SHOW = "annotator = session.annotate()\nannotator"
 AT = (3_300, 2_450)
-
-# The colour that the screen shows at a place of the page: [red, green, blue].
-PIXEL = """([x, y]) => {
-  const canvas = document.querySelector(".samnb-stage canvas");
-  const box = canvas.getBoundingClientRect();
-  const cx = Math.floor((x - box.left) / box.width * canvas.width);
-  const cy = Math.floor((y - box.top) / box.height * canvas.height);
-  return Array.from(canvas.getContext("2d").getImageData(cx, cy, 1, 1).data).slice(0, 3);
-}"""
 
 
 @pytest.fixture(scope="module", autouse=True)

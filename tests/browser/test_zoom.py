@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 from .hand import Hand
 from .lab import NotebookPage
-from .pictures import FAKE_MODEL
+from .pictures import FAKE_MODEL, PIXEL
 
 pytestmark = pytest.mark.browser
 
@@ -25,14 +25,6 @@ VIEW = "(lambda v: (v.scale, v.offset, v.stage_size, v.backing))(annotator._layo
 # A picture that tells where it was touched: the colour of each pixel is its place.
 WIDTH, HEIGHT = 1024, 768
 
-# The colour that the screen shows at a place of the stage, as the canvas has it: [red, green, blue].
-PIXEL = """([x, y]) => {
-  const canvas = document.querySelector(".samnb-stage canvas");
-  const box = canvas.getBoundingClientRect();
-  const cx = Math.floor((x - box.left) / box.width * canvas.width);
-  const cy = Math.floor((y - box.top) / box.height * canvas.height);
-  return Array.from(canvas.getContext("2d").getImageData(cx, cy, 1, 1).data).slice(0, 3);
-}"""
 BACKING = """() => {
   const canvas = document.querySelector(".samnb-stage canvas");
   return [canvas.width, canvas.getBoundingClientRect().width * devicePixelRatio];
