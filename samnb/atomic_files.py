@@ -23,6 +23,7 @@ from .file_locks import LockState, try_lock, unlock
 __all__ = [
     "another_users",
     "cannot_write",
+    "discard",
     "file_in_the_way",
     "keep_names",
     "make_folder",
@@ -189,7 +190,7 @@ def staging_path(near: Path, *, folder: bool = False) -> Iterator[Path]:
     try:
         yield path
     finally:
-        _delete(path)
+        discard(path)
         _unlock(lock)
 
 
@@ -217,7 +218,7 @@ def remove_stale(folder: Path) -> None:
         if entry.is_dir() or entry.is_file():
             lock = _locked(Path(entry.path), wait=False)
             if lock is not None:
-                _delete(Path(entry.path))
+                discard(Path(entry.path))
                 _unlock(lock)
 
 
@@ -245,11 +246,12 @@ def _unlock(lock: int | None) -> None:
         os.close(lock)
 
 
-def _delete(path: Path) -> None:
-    if path.is_dir():
+def discard(path: Path) -> None:
+    """Delete a file or folder that nobody needs. One that a failing disk keeps disturbs nothing, so it is left."""
+    if os.path.isdir(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with contextlib.suppress(OSError):  # it is hidden and disturbs nothing
+        with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 
 

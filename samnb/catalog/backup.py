@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from ..atomic_files import publish
+from ..atomic_files import discard, publish
 
 
 def back_up(path: Path, before: str) -> Path:
@@ -62,11 +62,11 @@ def back_up(path: Path, before: str) -> Path:
         publish(partial, copy)
     finally:
         for left in (partial, Path(f"{partial}-journal")):  # SQLite's own, where the disk was full
-            left.unlink(missing_ok=True)
+            discard(left)
     return copy
 
 
 def _delete_leftovers(path: Path) -> None:
     """Delete what killed upgrades left; the caller has the lock of the upgrade, so no other one is running."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}.before-*.tmp*"):
-        left.unlink(missing_ok=True)
+        discard(left)

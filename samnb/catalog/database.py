@@ -23,7 +23,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ..atomic_files import cannot_write, sync
+from ..atomic_files import cannot_write, discard, sync
 from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
 from ..file_locks import FileLock
 from ..urls import redact
@@ -294,7 +294,7 @@ class Database:
         except BaseException:
             # Nothing was changed, so the copy is useless, and each new try would leave another.
             if self.backup is not None:
-                self.backup.unlink(missing_ok=True)
+                discard(self.backup)
                 self.backup = None
             raise
         if found is not None:

@@ -4,6 +4,7 @@ from zip files are stored in the session folder, named by their content.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from PIL import Image
 
-from ..atomic_files import cannot_write, write_atomic
+from ..atomic_files import cannot_write, discard, write_atomic
 from ..errors import ImageError, ImageNotFound
 from ..images import as_pixels, encode_png, pixel_hash, pixel_hashes, suffix_for
 from ..images.addresses import RemoteStatus, check_address, find_remote
@@ -139,8 +140,8 @@ def discard_stored(kept: StoredFile) -> None:
     """Delete a file from the session folder that was just stored and is not needed."""
     if kept.is_new:
         path = Path(kept.path)
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir() and not any(path.parent.iterdir()):
+        discard(path)
+        with contextlib.suppress(OSError):  # other files are in it, or the disk fails
             path.parent.rmdir()
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from ..atomic_files import cannot_write, keep_names
+from ..atomic_files import cannot_write, discard, keep_names
 from ..errors import StoreError
 from ..file_locks import FileLock
 from ..prompts import Embedding
@@ -169,7 +169,7 @@ class EntryFolder:
                 os.replace(temporary, path)
                 self._unsynced.add(path.parent)
             except BaseException:
-                temporary.unlink(missing_ok=True)
+                discard(temporary)
                 raise
         except StoreError:  # which is an OSError too
             raise

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from ..atomic_files import discard
 from ..file_locks import FileLock, LockState, open_to_read
 from .entry import check_key
 
@@ -121,10 +122,10 @@ class Pins:
     def _release(lock: FileLock, file: Path | None) -> None:
         try:
             for path in () if file is None else (file, file.with_suffix(".new")):
-                path.unlink(missing_ok=True)
+                discard(path)
         finally:
             lock.release()
-        lock.path.unlink(missing_ok=True)
+        discard(lock.path)
 
 
 def _keys_in(path: Path) -> set[str]:

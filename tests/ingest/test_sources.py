@@ -166,6 +166,22 @@ def test_a_folder_that_cannot_be_listed_is_reported(
     assert failure.reason == "this folder cannot be listed (Permission denied)"
 
 
+def test_a_refused_picture_that_a_failing_disk_keeps_is_told_as_any_other(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = os.unlink
+
+    def failing(path: Any, *args: Any, **options: Any) -> None:
+        if str(path).endswith("broken.png"):
+            raise OSError(5, "Input/output error", str(path))
+        unlink(path, *args, **options)
+
+    monkeypatch.setattr(os, "unlink", failing)
+    report = session.add({"broken.png": A[:40], "whole.jpg": A})
+    assert [image.filename for image in report.images] == ["whole.jpg"]
+    assert [failure.path for failure in report.failed] == ["broken.png"]
+
+
 def test_a_file_reached_on_two_ways_is_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "nb").mkdir()

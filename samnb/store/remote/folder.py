@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from ...atomic_files import discard
 from ...errors import StoreError, TierUnavailable
 from ..entry_files import keys_in, read_bounded, shard_of, temporary_beside
 from ..usage import Usage, UsageFile
@@ -69,7 +70,7 @@ class FolderTier:
                     os.fsync(file.fileno())
                 published = _publish(temporary, path)
             finally:
-                temporary.unlink(missing_ok=True)
+                discard(temporary)
         except OSError as error:
             if isinstance(error, TierUnavailable):
                 raise
