@@ -59,7 +59,6 @@ def hand(browser, lab):
     hand.click(*COIN)
     hand.until(r"score 0\.\d\d", seconds=180)
     page.locator(".samnb-chip", has_text="rim").first.click()
-    page.wait_for_timeout(500)  # the tests below press keys at once; here all of them would fail for one
     page.keyboard.press("Enter")
     hand.until(r"kept as rim")
     notebook.ask(SPY)
@@ -87,6 +86,26 @@ def test_the_keys_are_the_pictures_after_a_click(hand, name):
     assert hand.stage.locator(".samnb-pointer-listener").evaluate("el => el.style.cursor") == "grab"
     hand.page.keyboard.up(" ")
     assert hand.page.evaluate(FOCUSED)
+
+
+@pytest.mark.parametrize("name", ["chip", "opacity", "outlines only", "header"])
+def test_a_key_that_comes_with_the_click_is_the_pictures(hand, name):
+    """A busy page hands over a key right after the click, before the focus is back."""
+    forget(hand)
+    hand.page.locator(f".samnb-annotator {CONTROLS[name]}").first.evaluate(
+        """el => {
+            const mouse = { bubbles: true, pointerType: "mouse" };
+            el.dispatchEvent(new PointerEvent("pointerdown", mouse));
+            el.matches("button, input, [role='slider']") ? el.focus() : document.activeElement.blur();
+            el.dispatchEvent(new PointerEvent("pointerup", mouse));
+            for (const key of ["Enter", "Escape"]) {
+                const pressed = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+                document.activeElement.dispatchEvent(pressed);
+            }
+        }"""
+    )
+    wait_until("the keys are heard", lambda: heard(hand) == ["Enter", "Escape"])
+    hand.page.wait_for_function(FOCUSED)
 
 
 @pytest.mark.parametrize("field", ["new category", "go to name"])

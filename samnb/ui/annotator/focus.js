@@ -10,17 +10,24 @@ function keepFocus(el) {
   const focused = () => document.activeElement;
   const holds = (node) => Boolean(node) && node !== el && home().contains(node);
   const usable = (node) => node.isConnected && !node.disabled && node.offsetParent !== null;
-  let byPointer = false, last = null, before = "";
+  let byPointer = false, returning = 0, last = null, before = "";
 
   const back = () => el.isConnected && el.offsetParent && el.focus({ preventScroll: true });
   const opened = (node) => node.matches("select") && CSS.supports("selector(:open)") && node.matches(":open");
   // JupyterLab moves the focus during the press; a list that opens, or a text field, needs it until it is done.
   // A finger's click comes in a task of its own after its release, and gives its button the focus: it is waited for.
+  const inField = () => Boolean(focused()?.matches(FIELDS));
   const afterPointer = (e) => {
     if (e.type === "pointerup" && e.pointerType === "touch") return;
     if (!home().contains(e.target) || e.target.closest?.(".samnb") !== home()) return;
-    setTimeout(() => !(holds(focused()) && focused().matches(FIELDS)) && back());
+    returning += 1;
+    setTimeout(() => {
+      returning -= 1;
+      if (!(holds(focused()) && inField())) back();
+    });
   };
+  // A busy page hands over a key before it comes to the timer: the key is the picture's already.
+  const onItsWay = () => returning > 0 && !inField();
   const onPointerDown = (e) => {
     byPointer = home().contains(e.target);
     if (!byPointer) last = null;
@@ -40,7 +47,7 @@ function keepFocus(el) {
   const onKey = (e) => {
     if (e.key === "Tab") byPointer = false;
     const field = focused();
-    if (e.isComposing || !holds(field) || !field.matches(KEPT_BY_KEYS) || opened(field)) return;
+    if (e.isComposing || onItsWay() || !holds(field) || !field.matches(KEPT_BY_KEYS) || opened(field)) return;
     if (e.key === "Escape") {
       if (field.matches("input, textarea")) field.value = before;
       e.preventDefault();
@@ -76,9 +83,9 @@ function keepFocus(el) {
 
   return {
     // Whether keys are the picture's now: the focus is in the annotator, and not in a field.
-    keys: () => focused() === el || (holds(focused()) && !focused().matches(KEPT_BY_KEYS)),
+    keys: () => focused() === el || onItsWay() || (holds(focused()) && !focused().matches(KEPT_BY_KEYS)),
     // Whether Enter and Space press what has the focus.
-    pressed: () => holds(focused()) && focused().matches(PRESSED_BY_KEYS),
+    pressed: () => !onItsWay() && holds(focused()) && focused().matches(PRESSED_BY_KEYS),
     stop: () => {
       changes.disconnect();
       for (const [name, listener] of listeners) window.removeEventListener(name, listener, true);

@@ -19,7 +19,7 @@ class HelpOverlay(ipywidgets.Box):
         self._close = style.tool("Close", on_close, "Close the help (Esc or ?)")
         title = style.html(style.span("Mouse and keys", "strong"), "samnb-grow")
         hint = style.html(
-            style.span("Keys count while the pointer is over the picture or something in the annotator has the focus. "
+            style.span("Keys count while the picture or something else in the annotator has the focus: click it once. "
                        "Whatever they do is also a method of the annotator.", "dim")
         )  # fmt: skip
         super().__init__([style.box(title, self._close, classes=("samnb-row",)), style.html(_table()), hint])
