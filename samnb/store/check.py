@@ -21,9 +21,9 @@ class CacheReport:
     entries : int
         Sound ones, also those that only a newer samnb can read.
     damaged : tuple of (path, reason)
-        Entries that will be computed again; moved to quarantine if `fixed`.
+        Entries that will be computed again, and what lies in the place of one; moved to quarantine if `fixed`.
     unreadable : tuple of (path, reason)
-        Files that could not be opened, so their state is unknown; never moved.
+        Files that could not be opened, so their state is unknown, and links in the place of folders; never moved.
     stale_temporary : tuple of path
         Left by writers that died more than an hour ago; deleted when `fixed`.
     quarantined : int
@@ -97,6 +97,13 @@ def _checked(disk: EntryFolder, *, fix: bool) -> CacheReport:
     unreadable: list[tuple[Path, str]] = []
     stale: list[Path] = []
     for shard in range(SHARDS):
+        for path, reason in disk.in_the_way(shard):
+            if path.is_symlink():  # what it leads to is somebody's
+                unreadable.append((path, f"{reason}: nothing behind it is used; delete the link"))
+                continue
+            damaged.append((path, reason))
+            if fix:
+                disk.clear_the_way(path)
         before, counted, left = disk.usage.of(shard), 0, len(stale)
         for found in disk.files(shard):
             path, key = Path(found.path), key_of(found)
@@ -127,5 +134,5 @@ def _checked(disk: EntryFolder, *, fix: bool) -> CacheReport:
     trash = disk.in_trash()
     if fix:
         disk.delete(trash)
-    held = len(disk.quarantined())
+    held = disk.in_quarantine()
     return CacheReport(sound, tuple(damaged), tuple(unreadable), tuple(stale), held, fix, len(trash), miscounted)

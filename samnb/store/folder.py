@@ -15,6 +15,7 @@ import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from ..atomic_files import cannot_write, discard, keep_names
@@ -46,6 +47,7 @@ from .usage import SHARDS, Usage, UsageFile
 GC_TIMEOUT = 60.0  # seconds to wait for another process that evicts or counts
 KEEP_DAMAGED = 64  # damaged files kept for inspection; older ones are deleted
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_SECOND = re.compile("[0-9a-f]{2}")
 _log = logging.getLogger("samnb.cache")
 
 
@@ -255,6 +257,34 @@ class EntryFolder:
         """The damaged files."""
         return self._inside("quarantine")
 
+    def in_quarantine(self) -> int:
+        """How many damaged files there are, with what lay in the way of entries, which is never deleted."""
+        return len(self._listed(str(self.folder / "quarantine")))
+
+    def in_the_way(self, shard: int) -> Iterator[tuple[Path, str]]:
+        """What lies in the place of an entry, or of a folder of entries, and is none; and what it is."""
+        first = Path(self._root, f"{shard:02x}")
+        seconds = [Path(entry.path) for entry in self._listed(str(first)) if _SECOND.fullmatch(entry.name)]
+        for folder in (first, *seconds):
+            kind = _kind_of(folder)
+            if kind not in ("", "a folder"):
+                yield folder, f"{kind}, where a folder of embeddings is expected"
+            elif folder is not first:
+                for entry in self._listed(str(folder)):
+                    if key_of(entry) and (kind := _kind_of(Path(entry.path))) not in ("", "a file", "a link"):
+                        yield Path(entry.path), f"{kind}, where the file of an embedding is expected"
+
+    def clear_the_way(self, path: Path) -> None:
+        """Move what `in_the_way` found to quarantine, where it stays. Raises `StoreError`."""
+        aside = self.folder / "quarantine" / f"{path.name}.{uuid.uuid4().hex[:8]}"
+        try:
+            self._move_aside(path, aside)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self.cannot_write(aside, error) from error
+        _log.warning("%s: in the way of embeddings; moved to %s", path, aside)
+
     def lock_key(self, key: str, *, until: ExitStack) -> StoreError | None:
         """Hold the lock that `key` shares with a 256th of all keys; the kernel frees it when its holder ends.
 
@@ -377,7 +407,7 @@ class EntryFolder:
         """
         first = f"{self._root}/{shard:02x}"
         for second in self._listed(first):
-            if re.fullmatch("[0-9a-f]{2}", second.name) and second.is_dir(follow_symlinks=False):
+            if _SECOND.fullmatch(second.name) and second.is_dir(follow_symlinks=False):
                 yield from (entry for entry in self._listed(second.path) if entry.is_file(follow_symlinks=False))
 
     def _listed(self, folder: str) -> list[os.DirEntry[str]]:
@@ -393,8 +423,8 @@ class EntryFolder:
 
     def _check_inside(self, path: Path) -> None:
         """Refuse to change a file behind a link: users who may write here could have it deleted anywhere."""
-        for folder in (path.parent, path.parent.parent):
-            if folder != self.folder and os.path.islink(folder):
+        for folder in takewhile(lambda folder: folder != self.folder, path.parents):
+            if os.path.islink(folder):
                 raise StoreError(
                     f"{folder}: a link, where a folder of embeddings is expected. Nothing behind it is changed: delete "
                     "the link, and the embeddings are computed again."
@@ -436,6 +466,16 @@ def _entry_at(found: os.DirEntry[str]) -> FoundEntry | None:
     except FileNotFoundError:
         return None  # removed since it was listed
     return FoundEntry(has.st_mtime_ns, has.st_size, key)
+
+
+def _kind_of(path: Path) -> str:
+    """What is there, without following links; empty for nothing."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # a folder or disk that answers nothing is noted where it is listed
+        return ""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFLNK: "a link"}
+    return kinds.get(stat.S_IFMT(mode), "neither file nor folder")
 
 
 def _total(entries: list[FoundEntry], announced: list[int]) -> Usage:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import subprocess
 import sys
 import threading
@@ -142,9 +144,9 @@ from samnb.images.memory import return_freed_memory
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 
-def work():  # blocks of a size that the C library keeps, and a small one above them that stays
-    blocks = [bytes(100_000) for _ in range(1000)]
-    kept.append(bytes(1000))
+def work():  # blocks of a size that the C library keeps, and small ones between them that stay
+    blocks = [bytes(100_000 if n % 10 else 1000) for n in range(1000)]
+    kept.append(blocks[::10])
 
 kept = []
 for _ in range(2):
@@ -161,6 +163,38 @@ print(before - resident())
 def test_freed_memory_goes_back_to_the_system() -> None:
     found = subprocess.run([sys.executable, "-c", _FREES_ON_THREADS], capture_output=True, text=True, check=True)
     assert int(found.stdout) > 50_000_000
+
+
+_HEAPS = """
+import ctypes, os, sys, threading
+import samnb.images.memory
+
+many = 2 * os.cpu_count() + 6
+all_there = threading.Barrier(many)
+
+def work():
+    kept.append(bytes(1000))
+    all_there.wait(20)
+
+kept = []
+threads = [threading.Thread(target=work) for _ in range(many)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+print(open(sys.argv[1]).read().count("<heap nr=") / max(2, os.cpu_count()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="only glibc has heaps for threads")
+def test_threads_share_as_many_heaps_as_there_are_cores(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _HEAPS, str(tmp_path / "heaps.xml")]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
+    assert 0 < float(found.stdout) <= 1
 
 
 def test_pictures_use_the_memory_of_those_that_are_gone_until_it_is_given_back() -> None:

@@ -345,6 +345,48 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
         cache.put(KEY, some(), about={})
 
 
+def test_what_lies_in_the_place_of_an_entry_is_told_and_set_aside(cache: EmbeddingCache) -> None:
+    for index in range(3):
+        cache.put(key_of(index), some(), about={})
+    cache.clear_memory()
+    cache.path_of(key_of(0)).unlink()
+    cache.path_of(key_of(0)).mkdir()
+    (cache.path_of(key_of(0)) / "letter.txt").write_text("kept")
+    for index, depth in ((1, 0), (2, 1)):  # files, where the folders of entries belong
+        shutil.rmtree(cache.path_of(key_of(index)).parents[depth])
+        cache.path_of(key_of(index)).parents[depth].write_text("kept")
+
+    report = cache.check()
+    assert not report.ok
+    assert "a folder, where the file of an embedding is expected" in str(report)
+    assert "a file, where a folder of embeddings is expected" in str(report)
+    assert len(report.damaged) == 3
+
+    mended = cache.check(fix=True)
+    assert mended.ok
+    assert (mended.damaged, mended.quarantined) == (report.damaged, 3)
+    cache.collect()
+    aside = cache.path_of(KEY).parents[2] / "quarantine"
+    assert [path.read_text() for path in aside.glob("**/*") if path.is_file()] == ["kept"] * 3
+    for index in range(3):
+        assert not cache.get_or_compute(key_of(index), some, about={})[1]
+    cache.clear_memory()
+    assert all(cache.get(key_of(index)) is not None for index in range(3))
+    assert cache.check() == CacheReport(entries=3, quarantined=3)
+
+
+@posix_only
+def test_a_link_in_the_place_of_a_folder_of_entries_is_told_and_stays(cache: EmbeddingCache, tmp_path: Path) -> None:
+    cache.put(KEY, some(), about={})
+    folder = cache.path_of(KEY).parent.parent
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    report = cache.check(fix=True)
+    assert not report.ok
+    assert [path for path, _ in report.unreadable] == [folder]
+    assert folder.is_symlink()
+
+
 @posix_only
 def test_what_a_remote_tier_has_is_served_where_nothing_can_be_kept(
     open_folder: Path, caplog: pytest.LogCaptureFixture
