@@ -2,6 +2,7 @@
 
     git worktree add /tmp/before v0.1.0
     python -m benchmarks.compare_versions /tmp/before . [--rounds 9] [--images 1000] [--checkpoint F] [--json F]
+    python -m benchmarks.compare_versions /tmp/before . --rounds 3 --jpegs 30 --checkpoint F
 
 Measured are importing samnb, a verified read of an embedding from the disk, a prewarm of images that are all cached, a
 click through `Session.predict` on a cached image, a template applied to cached images, both with `tiny`, the intake of
@@ -12,6 +13,9 @@ processes differ too. The ratio is the median over all pairs of calls, the range
 the wall clock's seconds stand those without the calls of fsync, where there are any, since waiting for the disk is what
 durable work costs, and those of the processor, which other work on the machine disturbs less. SQLite's own waiting for
 the disk is not told apart. Five minutes.
+
+With `--jpegs`, nothing but a prewarm of so many JPEG files of 12 megapixels, of which nothing is stored, with and without
+``DOWNSCALE_MAX=1024``; and afterwards, how far the embeddings of the two states, made without it, are apart.
 
 Latency of clicks in a browser: `python -m benchmarks.click_latency`, once in each of the two trees.
 """
@@ -40,8 +44,11 @@ wall = time.perf_counter() - wall
 print(json.dumps([wall, wall, time.process_time() - cpu]))
 """
 IMPORTS, APPLIED, EACH = 15, 2, 50
-REPEATS = {"disk hit, verified": 60, "prewarm": 6, "click": 25, "apply": 4, "intake": 3, "export": 3}
+REPEATS = {"JPEGs": 3, "disk hit, verified": 60, "prewarm": 6, "click": 25, "apply": 4, "intake": 3, "export": 3}
 """Pairs of calls in a round, by the first words of the measure; one more at first warms up."""
+
+JPEGS = "jpegs"
+"""The folder of those pictures, and of each side's session of them."""
 
 SPOTS = ((50, 50), (130, 60), (220, 50), (70, 140), (180, 150))
 
@@ -91,18 +98,23 @@ class Side:
         return json.loads(line)
 
 
-def compare(old: Path, new: Path, *, rounds: int, images: int, checkpoint: str = "") -> Found:
+def compare(old: Path, new: Path, *, rounds: int, images: int, jpegs: int = 0, checkpoint: str = "") -> Found:
     """Seconds of every pair of calls."""
     found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
         trees = [old, new]
+        if jpegs:
+            from .prewarm import make_pictures
+
+            make_pictures(Path(folder) / JPEGS, jpegs)
         places = [(str(Path(folder) / name), str(images), checkpoint) for name in ("old", "new")]
         for tree, place in zip(trees, places, strict=True):
             in_tree(tree, __file__, "--prepare", *place)
             in_tree(tree, "-c", IMPORT)  # bytecode and disk cache
         for number in range(rounds):
-            imports = [lambda tree=tree: json.loads(in_tree(tree, "-c", IMPORT)) for tree in trees]
-            found.setdefault("import samnb", []).append(in_turns(imports, IMPORTS))
+            if not jpegs:
+                imports = [lambda tree=tree: json.loads(in_tree(tree, "-c", IMPORT)) for tree in trees]
+                found.setdefault("import samnb", []).append(in_turns(imports, IMPORTS))
             sides = [Side(tree, *place) for tree, place in zip(trees, places, strict=True)]
             for measure in sides[0].measures:
                 times = next(times for words, times in REPEATS.items() if measure.startswith(words))
@@ -111,7 +123,24 @@ def compare(old: Path, new: Path, *, rounds: int, images: int, checkpoint: str =
             for side in sides:
                 side.close()
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        if jpegs:
+            print(f"embeddings apart by at most {apart(*(Path(place[0]) for place in places)):g}")
     return found
+
+
+def apart(old: Path, new: Path) -> float:
+    """The largest difference between embeddings of the same key; all tensors that the old state has are in the new."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    files = sorted((old / JPEGS / "embeddings").glob("??/??/*.safetensors"))
+    expect(files)
+    largest = 0.0
+    for file in files:
+        before, after = (load_file(place / file.relative_to(old)) for place in (old, new))
+        for name, values in before.items():
+            largest = max(largest, float(np.abs(values.astype(np.float32) - after[name].astype(np.float32)).max()))
+    return largest
 
 
 def in_turns(calls: Sequence[Callable[[], Seconds]], times: int) -> list[tuple[Seconds, Seconds]]:
@@ -183,6 +212,11 @@ def prepare(place: Path, images: int, checkpoint: str) -> None:
     from PIL import Image
 
     from samnb.prompts import Embedding
+
+    if (place.parent / JPEGS).exists():
+        with opened(place / JPEGS, checkpoint) as session:
+            session.add(place.parent / JPEGS)
+        return
 
     def small(*_: object) -> Embedding:
         return Embedding({"image_embedding": np.zeros((4, 4, 4), np.float32)}, (8, 8), (384, 384))
@@ -267,11 +301,32 @@ def take_in(place: Path, files: int, checkpoint: str) -> tuple[Seconds, bool]:
         return clocks.read(), report.added == files
 
 
+def serve_jpegs(place: Path, checkpoint: str) -> None:
+    """As `serve`, of prewarms of large pictures."""
+    limits = {"JPEGs, DOWNSCALE_MAX=1024": "1024", "JPEGs": ""}  # the last one's embeddings are left
+    sessions = {}
+    for measure, os.environ["DOWNSCALE_MAX"] in limits.items():
+        sessions[measure] = opened(place / JPEGS, checkpoint)
+    pictures = len(sessions["JPEGs"].images())
+    print(json.dumps(list(limits)), flush=True)
+    for line in sys.stdin:
+        session = sessions[line.strip()]
+        for entry in (place / JPEGS / "embeddings").glob("??/??/*.safetensors"):
+            session.cache.remove(entry.stem)
+        clocks = Clocks()
+        last = list(session.prewarm_stream())[-1]
+        seconds = clocks.read()
+        expect(last["computed"] == pictures)
+        print(json.dumps(seconds), flush=True)
+
+
 def serve(place: Path, images: int, checkpoint: str) -> None:
     """Print the measures, then the seconds of one call for each measure that is read."""
     import samnb
 
     watch_fsync()
+    if (place / JPEGS).exists():
+        return serve_jpegs(place, checkpoint)
     entry = max((place / "discs" / "embeddings").glob("??/??/*.safetensors"))
     cache = samnb.EmbeddingCache(place / "discs" / "embeddings", memory_bytes=0)
     with (
@@ -302,9 +357,10 @@ def serve(place: Path, images: int, checkpoint: str) -> None:
                 seconds, done = done
             expect(done)
             print(json.dumps(seconds), flush=True)
+    return None
 
 
-def expect(true: bool) -> None:
+def expect(true: object) -> None:
     """Nobody measures work that was not done."""
     if not true:
         raise SystemExit("the work was not what is to be measured")
@@ -322,6 +378,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("new", type=Path, help="another")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1000, help="of the cached prewarm")
+    parser.add_argument("--jpegs", type=int, default=0, help="measure only a prewarm of so many large JPEG files")
     parser.add_argument("--checkpoint", type=Path, help="weights of tiny that both states can open")
     parser.add_argument("--json", type=Path, default=RESULTS)
     options = parser.parse_args(given)
@@ -331,6 +388,7 @@ def main(arguments: list[str] | None = None) -> None:
         *(options.old.resolve(), options.new.resolve()),
         rounds=options.rounds,
         images=options.images,
+        jpegs=options.jpegs,
         checkpoint=checkpoint,
     )
     rows = summary(found)

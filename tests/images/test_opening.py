@@ -14,7 +14,7 @@ from PIL import Image
 
 import samnb
 from samnb.errors import ImageNotFound, ImageUnreadable, ReaderMissing
-from samnb.images import encode_png, open_picture, read_pixels, suffix_for
+from samnb.images import encode_png, open_picture, opening, read_pixels, suffix_for
 from samnb.images.frames import count_frames
 from samnb.images.lazy import opening as lazy_opening
 
@@ -81,6 +81,13 @@ def test_further_pages_and_frames_are_said_and_a_reason_has_the_path_once(tmp_pa
         report = str(session.add(tmp_path, show=False))
     assert "4 files of several pages or frames, of which the first was taken" in report
     assert report.count("bad.png") == 1
+
+
+def test_scans_are_counted_as_bytes_count_does():
+    mark = b"\xff\xda"
+    edge = b"\0" * (opening._COUNTED - 1)  # the mark lies across the end of the first piece
+    for content in (b"", b"\xff", mark, edge + mark + mark, b"\xff" + mark + b"\xff" + edge + mark[:1]):
+        assert opening._count_scans(content) == content.count(mark)
 
 
 def test_the_limit_of_scans_holds_for_a_jpeg_of_several_pictures(tmp_path, monkeypatch):

@@ -42,10 +42,16 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (B, C, H, W)."""
-        if self.stride[0] > 1:
-            kernel, stride = self.kernel_size[0], self.stride[0]
-            missing = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]]
-            x = F.pad(x, (missing[1] // 2, -(-missing[1] // 2), missing[0] // 2, -(-missing[0] // 2)))
+        if self.stride[0] == 1:
+            return convolved(self, x, relu6=not self.linear)
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        missing = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]]
+        if x.device.type == "cpu" and self.groups > 1 and missing == [kernel - stride] * 2 and missing[0] % 2:
+            # One pixel more after than before: as many on each side, if the kernel begins with zeros. A padded copy of
+            # the largest map takes a fifth of the encoder's time.
+            wider = F.pad(self.weight, (1, 0, 1, 0))
+            return convolved(self, x, relu6=not self.linear, weight=wider, padding=missing[0] // 2 + 1)
+        x = F.pad(x, (missing[1] // 2, -(-missing[1] // 2), missing[0] // 2, -(-missing[0] // 2)))
         return convolved(self, x, relu6=not self.linear)
 
 

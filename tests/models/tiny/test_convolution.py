@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from samnb.models.tiny import convolution
+from samnb.models.tiny.backbone import SameConv
 from samnb.models.tiny.convolution import convolved
 
 
@@ -31,6 +32,20 @@ def test_the_same_numbers(kernel: int, stride: int, groups: int, relu6: bool, la
     expected = F.relu6(expected) if relu6 else expected
     with torch.inference_mode():
         assert torch.allclose(convolved(layer, x, relu6=relu6), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("size", [(20, 16), (17, 16), (15, 17)])
+def test_one_pixel_more_after_than_before_needs_no_padded_copy(kernel: int, size: tuple[int, int]) -> None:
+    layer = SameConv(16, 16, kernel, 2, groups=16).requires_grad_(False)
+    x = torch.randn(1, 16, *size).contiguous(memory_format=torch.channels_last)
+    missing = [(-(-side // 2) - 1) * 2 + kernel - side for side in size]
+    padded = F.pad(x, [each for m in reversed(missing) for each in (m // 2, -(-m // 2))])
+    expected = F.relu6(F.conv2d(padded, layer.weight, layer.bias, 2, groups=16))
+    with torch.inference_mode():
+        found = layer(x)
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_gradients_and_other_precisions_take_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,5 +71,8 @@ def test_a_torch_without_it_is_found_out(error: type[Exception], monkeypatch: py
 
 
 def test_one_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "_onednn", lambda layer, x, relu6: nn.Conv2d.forward(layer, x))  # forgets ReLU6
+    def forgets_relu6(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor, sizes: Any, relu6: bool) -> torch.Tensor:
+        return F.conv2d(x, kernel, bias, *sizes)
+
+    monkeypatch.setattr(convolution, "_onednn", forgets_relu6)
     assert not convolution._has_onednn.__wrapped__()
