@@ -60,6 +60,9 @@ Status = os.stat_result | RemoteStatus | FolderStatus
 MAX_FILE_BYTES = 4 * 2**30
 """Files with more bytes are refused: no picture within `samnb.images.MAX_PIXELS` is larger."""
 
+_READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_MORE = 1 << 16  # bytes to ask for beyond the size that a file had
+
 MAX_TILE_BYTES = 2**30
 """TIFF files whose tiles, or compressed strips, have more bytes each are refused: each is decoded whole."""
 
@@ -67,24 +70,49 @@ MAX_TILE_BYTES = 2**30
 @contextmanager
 def open_file(path: AnyPath) -> Iterator[IO[bytes]]:
     """A regular file, or an object, open for reading; an `OSError` inside the block becomes an `ImageError`, too."""
-    try:
+    with _errors_of(path):
         if is_address(path):
             with closing(open_remote(str(path))) as remote:
                 yield remote
             return
-        file = os.path.expanduser(os.fspath(path))
-        # Before opening: opening a named pipe would wait for its other end.
-        mode = os.stat(file).st_mode
-        if not stat.S_ISREG(mode):
-            raise ImageUnreadable(path, "this is a folder" if stat.S_ISDIR(mode) else "not a regular file")
-        with open(file, "rb", buffering=0) as stream:
+        with open(_open_regular(path)[0], "rb", buffering=0) as stream:
             yield cast(IO[bytes], stream)
+
+
+@contextmanager
+def _errors_of(path: AnyPath) -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageNotFound(path, expected="a picture file") from error
     except ImageError:
         raise
     except (OSError, ValueError) as error:
         raise ImageUnreadable(path, f"cannot be read ({getattr(error, 'strerror', '') or error})") from error
+
+
+def _open_regular(path: AnyPath) -> tuple[int, os.stat_result]:
+    """A descriptor of a file, and its status; `ImageUnreadable` for folders, pipes and devices."""
+    file = os.path.expanduser(os.fspath(path))
+    try:
+        # Not waiting: a named pipe may have no other end.
+        descriptor = os.open(file, _READ_ONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        # A folder on Windows, or a socket; or, in some way that waits, a file that a file server has to itself.
+        _check_regular(path, os.stat(file).st_mode)
+        descriptor = os.open(file, _READ_ONLY)
+    try:
+        status = os.fstat(descriptor)
+        _check_regular(path, status.st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status
+
+
+def _check_regular(path: AnyPath, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise ImageUnreadable(path, "this is a folder" if stat.S_ISDIR(mode) else "not a regular file")
 
 
 def status_of(path: AnyPath, *, patience: float | None = None) -> Status:
@@ -117,9 +145,19 @@ def read_file(path: AnyPath) -> tuple[bytes, Status]:
     return content, status
 
 
-def _read_local(path: AnyPath) -> tuple[bytes, Status]:
-    with open_file(path) as file:
-        status = os.fstat(file.fileno())
-        if status.st_size > MAX_FILE_BYTES:
-            raise ImageUnreadable(path, f"{status.st_size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
-        return file.read(), status
+def _read_local(path: AnyPath) -> tuple[bytes, os.stat_result]:
+    # By as few calls as there can be: with each, threads that read other pictures take turns.
+    with _errors_of(path):
+        descriptor, status = _open_regular(path)
+        try:
+            size = status.st_size
+            if size > MAX_FILE_BYTES:
+                raise ImageUnreadable(path, f"{size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
+            content = os.read(descriptor, size + 1)  # a byte more shows the end
+            while len(content) != size and (more := os.read(descriptor, max(size - len(content), 0) + _MORE)):
+                content += more  # a system may give less than it was asked for; the file may grow meanwhile
+                if len(content) > MAX_FILE_BYTES:
+                    raise ImageUnreadable(path, f"grows while it is read, above the limit of {MAX_FILE_BYTES:,} bytes")
+            return content, status
+        finally:
+            os.close(descriptor)

@@ -338,7 +338,9 @@ class _Ingest:
         for path in paths:
             if not self._control.go_on():
                 return
-            block.reads[path] = read_one(path, self._overviews)
+            stamp = block.stamps.get(path)
+            size = None if stamp is None else stamp.size_bytes
+            block.reads[path] = read_one(path, self._overviews, size_bytes=size)
 
     def _finish(self, block: _Block) -> Iterator[Event]:
         """Write the files that were read, in the order of the sources, in batches."""

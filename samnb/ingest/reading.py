@@ -32,10 +32,10 @@ class Read(NamedTuple):
     shown_as: str = ""
 
 
-def read_one(path: str, overviews: LargeImages) -> Read:
-    """Read and hash one picture; `overviews` keeps that of a large one."""
+def read_one(path: str, overviews: LargeImages, *, size_bytes: int | None = None) -> Read:
+    """Read and hash one picture; `overviews` keeps that of a large one. With its size, if known, it is not asked for."""
     try:
-        return _read(path, overviews)
+        return _read(path, overviews, size_bytes)
     except (ImageError, OSError) as error:
         return Read(path, reason=Failure.of(path, error).reason)
     except MemoryError:
@@ -44,14 +44,14 @@ def read_one(path: str, overviews: LargeImages) -> Read:
 
 def new_image(path: AnyPath, overviews: LargeImages | None = None) -> NewImage:
     """Read and hash one picture file, or an object at an address. Raises `ImageError`."""
-    new = _read(str(path), overviews).new
+    new = _read(str(path), overviews, None).new
     assert new is not None
     return new
 
 
-def _read(path: str, overviews: LargeImages | None) -> Read:
+def _read(path: str, overviews: LargeImages | None, size_bytes: int | None) -> Read:
     """One picture; what is too large for the memory is read in parts, and its overview kept."""
-    if _is_long(path) and is_large_file(path):
+    if _is_long(path, size_bytes) and is_large_file(path):
         return _read_large(path, overviews)
     try:
         picture = read_picture(path)
@@ -64,10 +64,12 @@ def _read(path: str, overviews: LargeImages | None) -> Read:
     return Read(path, new=_as_new(picture), frames=picture.frames, shown_as=shown_as)
 
 
-def _is_long(path: str) -> bool:
+def _is_long(path: str, size_bytes: int | None) -> bool:
     """Whether to look at the header before all bytes are read, which opens the file once more."""
+    if is_address(path):
+        return True
     try:
-        return is_address(path) or os.path.getsize(os.path.expanduser(path)) > _LONG_BYTES
+        return (os.path.getsize(os.path.expanduser(path)) if size_bytes is None else size_bytes) > _LONG_BYTES
     except OSError:
         return False  # whoever reads it says why it cannot be read
 
