@@ -675,7 +675,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     ) -> Annotation:
         """Change an annotation and keep its id; omitted values stay.
 
-        An annotation that a template made counts as accepted when its mask, category or prompt is changed here.
+        An annotation that a template made counts as accepted when anything of it but its score is changed here.
 
         Parameters
         ----------

@@ -98,7 +98,8 @@ class AnnotationService:
         if prompt is not None:
             values["prompt"] = prompt.as_dict()
         given = {name: value for name, value in values.items() if value is not None}
-        by_hand = bool({"rle", "category", "prompt"} & given.keys())
+        # A score is the model's word; all else that is given is a person's.
+        by_hand = bool(given.keys() - {"score"})
         return self._changed(annotation, **given, by_hand=by_hand)
 
     def remove(self, annotation: Annotation | int) -> bool:

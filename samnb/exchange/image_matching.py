@@ -98,7 +98,8 @@ class ImageMatcher:
     def file_of(self, named: ImageReference) -> Path | None:
         """The picture in the folder, or where the file says; None if there is none.
 
-        The exact path and the neighbour come before any search.
+        The exact path and the neighbour come before any search. In the folder the name that the image had comes before
+        that of its exported picture, which may be another picture's there: "img 1.png" is exported as "img-1.png".
 
         Raises
         ------
@@ -107,7 +108,8 @@ class ImageMatcher:
         """
         names = readings(named.name)
         absolute = [Path(name) for name in names if os.path.isabs(name)]
-        exact = [Path(os.path.abspath(self.folder.root / name)) for name in names] if self.folder else []
+        inside = [*([named.original] if named.original else []), *names]
+        exact = [Path(os.path.abspath(self.folder.root / name)) for name in inside] if self.folder else []
         exact = [path for path in exact if self.folder and self.folder.root in path.parents]
         beside = [Path(os.path.abspath(named.near / name)) for name in names]
         ours = [path for path in beside if self._is_ours(path)]
@@ -115,7 +117,7 @@ class ImageMatcher:
             if _is_picture(path):
                 return path
         if self.folder is not None:
-            found = self._search([*names, *([named.original] if named.original else [])])
+            found = self._search(inside)
             if found is not None:
                 return found
         return next((path for path in beside if _is_picture(path)), None)

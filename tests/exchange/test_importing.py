@@ -168,6 +168,21 @@ def test_an_empty_dataset_beside_a_full_one_is_exported_empty(format, first, tmp
     assert all(file.is_file() for file in report.files)
 
 
+def test_names_that_an_export_makes_alike_lead_to_their_own_pictures(opened, tmp_path):
+    """ "img 1.png" is exported as "img-1.png", which another picture is called."""
+    session = opened("alike")
+    for seed, name in enumerate(("img 1.png", "img-1.png", "deep/b 1.png", "deep/b-1.png")):
+        session.add(drawn(tmp_path / "pics" / name, seed=seed), show=False)
+        session.accept_mask(session.images()[-1], square(3 * seed, 3, 5), category="coin")
+    session.export("labelme", tmp_path / "out", tolerance=0)
+    for images in ("pics", "out"):
+        again = opened(f"again-{images}")
+        report = again.import_("labelme", tmp_path / "out", images=tmp_path / images)
+        assert (report.added, report.failed) == (4, ())
+        by_pixels = {image.pixel_hash: contents(again)[n][1] for n, image in enumerate(again.images())}
+        assert by_pixels == {image.pixel_hash: contents(session)[n][1] for n, image in enumerate(session.images())}
+
+
 @pytest.mark.parametrize("format", sorted(READERS))
 def test_images_without_annotations_come_back(format, opened, photos, tmp_path):
     bare = opened("bare")

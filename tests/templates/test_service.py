@@ -215,7 +215,7 @@ def test_what_a_hand_mended_is_not_found_anew_nor_taken_back(session, pictures):
     mended = mine.mask.copy()
     mended[:30] = False
     session.update(mine, mask=mended)
-    session.update(other, layer=3)  # order alone is no work on the object
+    session.update(other, score=0.5)  # the model's word, no work on the object
     session.apply(template.with_parameters(min_score=0.31), show=False).wait()
     kept = {a.id: a for a in left(session)}
     assert (kept[mine.id].mask == mended).all()
@@ -224,14 +224,29 @@ def test_what_a_hand_mended_is_not_found_anew_nor_taken_back(session, pictures):
     assert [a.id for a in left(session)] == [mine.id]
 
 
+@pytest.mark.parametrize("given", [{"attributes": {"occluded": True}}, {"layer": 3}])
+def test_attributes_and_order_that_a_hand_gave_stay(session, pictures, given):
+    template, _ = applied(session, pictures, review_score=1.0)
+    session.add_attribute("occluded")
+    before = left(session)[0]
+    after = session.update(before, **given)
+    session.apply(template.with_parameters(min_score=0.31), show=False).wait()
+    session.undo_apply("red")
+    [kept] = left(session)
+    assert (kept.id, kept.review) == (before.id, "accepted")
+    assert (kept.attributes, kept.layer) == (after.attributes, after.layer)
+    session.restore([before], changed_from=[after])
+    assert [a.id for a in session.to_review()] == [before.id]
+
+
 def test_going_back_writes_only_what_was_changed(session, pictures):
     applied(session, pictures, review_score=1.0)
     before = left(session)[0]
-    after = session.update(before, layer=2)
+    after = session.update(before, score=0.25)
     session.approve(before.id)  # elsewhere, meanwhile
     session.restore([before], changed_from=[after])
     [now] = [a for a in left(session) if a.id == before.id]
-    assert (now.layer, now.review) == (0, "accepted")
+    assert (now.score, now.review) == (before.score, "accepted")
 
 
 def test_evaluating_and_sweeping_save_nothing(session, pictures):
