@@ -14,8 +14,8 @@ the wall clock's seconds stand those without the calls of fsync, where there are
 durable work costs, and those of the processor, which other work on the machine disturbs less. SQLite's own waiting for
 the disk is not told apart. Five minutes.
 
-With `--jpegs`, nothing but a prewarm of so many JPEG files of 12 megapixels, of which nothing is stored, with and without
-``DOWNSCALE_MAX=1024``; and afterwards, how far the embeddings of the two states, made without it, are apart.
+With `--jpegs`, nothing but a prewarm of so many JPEG files of 12 megapixels, of which nothing is stored, with and
+without ``DOWNSCALE_MAX=1024``; and afterwards, how far the embeddings of the two states, made without it, are apart.
 
 Latency of clicks in a browser: `python -m benchmarks.click_latency`, once in each of the two trees.
 """

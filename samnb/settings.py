@@ -300,8 +300,8 @@ SETTINGS: tuple[Setting, ...] = (
         "SAMNB_PRECISION",
         "Precision of the image encoder: float32, float16 or bfloat16. Each has its own embeddings.",
         "bfloat16",
-        "float16 on cuda; on a CPU bfloat16 for ViT-B, L and H where a check finds it faster with the same masks; else "
-        "float32",
+        "float16 on cuda; on a CPU bfloat16 where a check finds it faster with the same masks, but not for `tiny` and "
+        "`sam3`; else float32",
         _precision,
         "Session(precision=…)",
     ),

@@ -29,10 +29,12 @@ from .devices import (
     check_precision,
     computing_as,
     decide_precision,
+    has_bfloat16,
     on_threads,
     processors,
     resolve_device,
 )
+from .precision_check import checked, drawn_picture
 from .preprocessing import Prepared
 from .weights.checkpoints import ModelInfo, WeightFile
 
@@ -169,7 +171,14 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
 
     @property
     def may_choose(self) -> bool:
-        """Whether reading `precision` may still choose another one than float32 by a check of this machine."""
+        """Whether reading `precision` may still choose bfloat16 by a check of this machine."""
+        if self._precision is not None or self._requested_precision != "auto" or not self._chooses:
+            return False
+        return has_bfloat16() and decide_precision("auto", self._requested_device) == "float32"
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether "auto" may be bfloat16 on a CPU; see `samnb.models.precision_check`."""
         return False
 
     def settle(self, precision: str, reason: str) -> None:
@@ -177,7 +186,31 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
         self._precision, self.precision_reason = precision, reason
 
     def _decide_precision(self) -> str:
+        if self.may_choose:
+            found = checked(self)
+            self.precision_reason = found.reason
+            return found.precision
+        if self._chooses and self._requested_precision == "auto" and self._requested_device in ("auto", "cpu"):
+            self.precision_reason = "" if has_bfloat16() else "this processor has no bfloat16"
         return decide_precision(self._requested_precision, self._requested_device)
+
+    @abstractmethod
+    def in_precision(self, precision: str) -> LazyTorchModel[DecoderT]:
+        """A second model of the same weights on the CPU, in that precision."""
+
+    def seconds_of_block(self, precisions: Sequence[str]) -> dict[str, float]:
+        """Seconds of a block of the encoder in each precision; here of all of it, once. Of a model in float32."""
+        import torch
+
+        frame, seconds = self.prepare(drawn_picture()).resized, {}
+        with self._encoder_lock, torch.inference_mode(), on_threads(self.encoder_threads):
+            self._encoder = self._encoder or self._build_encoder()
+            for precision in reversed(precisions):  # the first run prepares what the second one finds
+                with computing_as(precision, self.device):
+                    started = time.perf_counter()
+                    self._encode_batch([frame])
+                seconds[precision] = time.perf_counter() - started
+        return seconds
 
     @property
     def device(self) -> str:
@@ -388,7 +421,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
                 decoder.small_masks(logits, embedding),
                 decoder.full_masks(logits, embedding),
                 logits=logits.__getitem__,
-                above=partial(_above, decoder, logits, embedding),
+                above=partial(decoder.mask_above, logits, embedding),
                 stable=partial(decoder.stable_mask, logits, embedding),
             )
             for prompt, (logits, scores) in zip(prompts, answers, strict=True)
@@ -456,13 +489,6 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
                 f"{self.name} on {self._device or self._requested_device} failed to {verb} an image of "
                 f"{size[0]} x {size[1]} (H x W): {type(error).__name__}: {error}"
             ) from error
-
-
-def _above(
-    decoder: BatchedDecoder, logits: NDArray[np.float32], embedding: Embedding, index: int, level: float
-) -> NDArray[np.bool_]:
-    # Scaling up makes weighted means, so a level may be subtracted before.
-    return decoder.full_masks(logits[index, None] - np.float32(level), embedding)(0)
 
 
 def _check(prompt: Prompt, embedding: Embedding) -> None:

@@ -112,6 +112,13 @@ class BatchedDecoder(ABC):
 
         return LazyMasks(len(logits), embedding.original_size, make)
 
+    def mask_above(
+        self, logits: NDArray[np.float32], embedding: Embedding, index: int, level: float
+    ) -> NDArray[np.bool_]:
+        """The (H, W) mask of an index above a level of its logits."""
+        # Scaling up makes weighted means, so a level may be subtracted before.
+        return self.full_masks(logits[index, None] - np.float32(level), embedding)(0)
+
     def stable_mask(
         self, logits: NDArray[np.float32], embedding: Embedding, index: int, offset: float
     ) -> tuple[NDArray[np.bool_], float]:

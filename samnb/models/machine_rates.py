@@ -36,10 +36,10 @@ def advice(float32: float, bfloat16: float, jpeg: float) -> list[str]:
     """What would help: by the rates of products in two precisions, and the pixels of JPEG files a second.
 
     >>> advice(3e11, 9e11, 3e8)[0]
-    "setting: bfloat16 products are 3.0 times as fast: precision='auto' tries it for vit_b, vit_l and vit_h"
+    "setting: bfloat16 products are 3.0 times as fast: precision='auto' tries it, but not for tiny and sam3"
     """
     times = bfloat16 / float32
-    helps = "tries it for vit_b, vit_l and vit_h" if times >= 1.3 else "stays with float32"
+    helps = "tries it, but not for tiny and sam3" if times >= 1.3 else "stays with float32"
     ms = 12e6 / jpeg * 1000
     return [
         f"setting: bfloat16 products are {times:.1f} times as fast: precision='auto' {helps}",

@@ -65,6 +65,14 @@ class HuggingFaceSam(LazyTorchModel[FamilyDecoder]):
         with self._errors_of("prepare", size):
             return Prepared(self._scaled(array), size)
 
+    def in_precision(self, precision: str) -> HuggingFaceSam:
+        """See `LazyTorchModel.in_precision`."""
+        return type(self)(self.info, self.weights, device="cpu", precision=precision)
+
+    @property
+    def _chooses(self) -> bool:
+        return not self.info.phrases  # of SAM 3, the check would take ten minutes
+
     def _read_config(self, info: ModelInfo, path: Path) -> FamilyConfig:
         return self.family.read_config(info, path)
 

@@ -37,6 +37,7 @@ def sam_config() -> SamConfig:
         image_encoder=build_image_encoder,
         prompt_encoder=build_prompt_encoder,
         mask_decoder=build_mask_decoder,
+        bfloat16="autocast",
     )
 
 

@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from ...prompts import Embedding, Prediction, Prompt
 from ..base import BUILDING, LazyTorchModel
 from ..batching import on_host
-from ..devices import decide_precision, has_bfloat16, on_threads
+from ..devices import on_threads
 from ..preprocessing import Prepared, normalised, prepare
 from ..weights.checkpoints import ModelInfo, WeightFile, check_names
 from ..weights.parts import part_of
 from .decoder import Decoder
 from .fast_decoder import wants_fast_decoder
 from .fast_encoder import wants_fast_encoder
-from .precision_check import checked
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,8 +51,9 @@ class SamConfig:
         Number of processor threads; None leaves it to torch.
     fused_decoder : callable, optional
         Given the mask decoder with its weights, returns a faster one with the same results, for one prompt in a call.
-    fast_bfloat16 : bool
-        Whether `samnb.models.sam.fast_encoder` has a forward in bfloat16 for the image encoder.
+    bfloat16 : str
+        How the image encoder computes in bfloat16 on a CPU where precision "auto" may choose it: "packed" by
+        `samnb.models.sam.fast_encoder`, "autocast" by torch; "": it may not.
     """
 
     image_size: int
@@ -65,7 +65,7 @@ class SamConfig:
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     threads: int | None = None
     fused_decoder: Callable[[Any], Any] | None = None
-    fast_bfloat16: bool = False
+    bfloat16: str = ""
 
 
 class SamModel(LazyTorchModel[Decoder]):
@@ -140,32 +140,22 @@ class SamModel(LazyTorchModel[Decoder]):
         )
 
     @property
-    def may_choose(self) -> bool:
-        """Whether reading `precision` may still choose bfloat16; see `samnb.models.sam.precision_check`."""
-        if self._precision is not None or self._requested_precision != "auto" or not self._packs:
-            return False
-        return has_bfloat16() and decide_precision("auto", self._requested_device) == "float32"
-
-    @property
     def _packs(self) -> bool:
         """Whether the faster image encoder has a bfloat16 forward for this net."""
-        return self.config.fast_bfloat16 and wants_fast_encoder(self._fast_attention)
+        return self.config.bfloat16 == "packed" and wants_fast_encoder(self._fast_attention)
 
-    def _decide_precision(self) -> str:
-        if self.may_choose:
-            found = checked(self)
-            self.precision_reason = found.reason
-            return found.precision
-        if self._packs and self._requested_precision == "auto" and self._requested_device in ("auto", "cpu"):
-            self.precision_reason = "" if has_bfloat16() else "this processor has no bfloat16"
-        return super()._decide_precision()
+    @property
+    def _chooses(self) -> bool:
+        return self._packs or self.config.bfloat16 == "autocast"
 
     def in_precision(self, precision: str) -> SamModel:
         """A second model of the same weights on the CPU, in that precision."""
         return SamModel(self.info, self.weights, self.config, device="cpu", precision=precision)
 
     def seconds_of_block(self, precisions: Sequence[str]) -> dict[str, float]:
-        """Seconds of the image encoder's first block in each precision; of a model in float32."""
+        """See `LazyTorchModel.seconds_of_block`; where the faster encoder packs its weights, of its first block."""
+        if not self._packs:
+            return super().seconds_of_block(precisions)
         from .fast_encoder import seconds_of_block
 
         with self._encoder_lock, on_threads(self.encoder_threads):

@@ -61,7 +61,7 @@ def sam_config(name: str) -> SamConfig:
         image_encoder=partial(build_image_encoder, **_ENCODERS[name]),
         prompt_encoder=build_prompt_encoder,
         mask_decoder=build_mask_decoder,
-        fast_bfloat16=True,
+        bfloat16="packed",
     )
 
 

@@ -60,6 +60,11 @@ class LiteModel(LazyTorchModel[Decoder]):
         """Check an image, and scale its longer side to the frame; see `LazyTorchModel.prepare`."""
         return prepare(pixels, self.frame)
 
+    def in_precision(self, precision: str) -> LiteModel:
+        """See `LazyTorchModel.in_precision`."""
+        sizes: Any = {"refine": self.refine, "frame": self.frame, "cells": self.cells}
+        return LiteModel(self.info, self.weights, device="cpu", precision=precision, **sizes)
+
     def _encode_batch(self, resized: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[np.float32]]]:
         import torch
 

@@ -28,7 +28,7 @@ from samnb.errors import (
     PackageMissing,
     PromptError,
 )
-from samnb.models import REGISTRY, Model, download, load_model
+from samnb.models import REGISTRY, Model, base, download, load_model, precision_check
 from samnb.models.huggingface.decoder import CPU_BATCH, GPU_BATCH
 from samnb.models.huggingface.model import HuggingFaceSam
 from samnb.models.sam.reference import import_segment_anything
@@ -345,6 +345,7 @@ def test_precision_is_decided_as_for_the_other_models(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SAMNB_PRECISION", raising=False)
+    monkeypatch.setattr(base, "has_bfloat16", lambda: False)
     options: dict[str, Any] = {"checkpoint": folders["edgetam"], "device": "cpu"}
     assert load_model("edgetam", **options).embedding_spec.endswith("compute=float32")
     assert load_model("edgetam", checkpoint=folders["edgetam"], device="cuda").embedding_spec.endswith(
@@ -353,6 +354,19 @@ def test_precision_is_decided_as_for_the_other_models(
     monkeypatch.setenv("SAMNB_PRECISION", "bfloat16")
     assert load_model("edgetam", **options).embedding_spec.endswith("compute=bfloat16")
     assert load_model("edgetam", **options, precision="float32").embedding_spec.endswith("compute=float32")
+
+
+def test_auto_is_bfloat16_only_after_a_check(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SAMNB_PRECISION", raising=False)
+    monkeypatch.setattr(base, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision_check, "MIN_SPEED", 0.0)
+    name = "sam2.1_hiera_tiny"
+    model = load_model(name, checkpoint=folders[name], device="cpu")
+    assert isinstance(model, HuggingFaceSam)
+    assert model.may_choose
+    assert "IoU" in precision_check.compare(model).reason
+    monkeypatch.setattr(base, "checked", lambda _: precision_check.Verdict("bfloat16", "because"))
+    assert (model.precision, model.precision_reason) == ("bfloat16", "because")
 
 
 def test_in_bfloat16_the_key_is_another_and_the_masks_are_near(

@@ -71,7 +71,9 @@ def test_a_torch_without_it_is_found_out(error: type[Exception], monkeypatch: py
 
 
 def test_one_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgets_relu6(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor, sizes: Any, relu6: bool) -> torch.Tensor:
+    def forgets_relu6(
+        x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor, sizes: Any, relu6: bool
+    ) -> torch.Tensor:
         return F.conv2d(x, kernel, bias, *sizes)
 
     monkeypatch.setattr(convolution, "_onednn", forgets_relu6)

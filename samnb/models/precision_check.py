@@ -1,7 +1,7 @@
 """`checked`: whether bfloat16 suits a model on this machine, found out once and remembered.
 
-bfloat16 is chosen if a block of the encoder is `MIN_SPEED` times as fast as in float32, and the masks of some prompts
-on a drawn picture stay the same. The verdict is kept in a JSON file in the user's cache folder, for the weights, the
+bfloat16 is chosen if a block of the encoder, or all of it, is `MIN_SPEED` times as fast as in float32, and the masks of
+some prompts on a drawn picture stay the same. The verdict is kept in a JSON file in the user's cache folder, for the weights, the
 processor and the version of torch. Importing this module imports no torch.
 """
 
@@ -19,11 +19,11 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from ...atomic_files import write_atomic
-from ...json_files import read_json
-from ...masks import mask_iou
-from ...prompts import Embedding, Prediction, Prompt
-from ..devices import cpu_name
+from ..atomic_files import write_atomic
+from ..json_files import read_json
+from ..masks import mask_iou
+from ..prompts import Embedding, Prediction, Prompt
+from .devices import cpu_name
 
 MIN_SPEED, MIN_MEAN_IOU, MIN_LOW_IOU = 1.3, 0.99, 0.95
 """Of bfloat16: times as fast on a block; the mean IoU with float32's masks, and what 19 of 20 masks reach."""
@@ -41,7 +41,7 @@ class Verdict:
 
 
 class Checkable(Protocol):
-    """What a check needs of a model: `samnb.models.sam.model.SamModel` has it."""
+    """What a check needs of a model: `samnb.models.base.LazyTorchModel` has it."""
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class Checkable(Protocol):
         """A second model of the same weights, on the CPU."""
 
     def seconds_of_block(self, precisions: Sequence[str]) -> dict[str, float]:
-        """Of the encoder's first block, in each precision."""
+        """Of a block of the encoder, or of all of it, in each precision."""
 
     def encode(self, pixels: NDArray[np.uint8]) -> Embedding:
         """Run the encoder on (H, W, 3) RGB."""

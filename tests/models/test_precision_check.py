@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samnb.models import REGISTRY
-from samnb.models.sam import model as sam_model
-from samnb.models.sam import precision_check
+from samnb.models import REGISTRY, base, precision_check
+from samnb.models.precision_check import Verdict, checked, compare, drawn_picture, verdicts_path
 from samnb.models.sam.model import SamModel
-from samnb.models.sam.precision_check import Verdict, checked, compare, drawn_picture, verdicts_path
 from samnb.prompts import Embedding, Prediction, Prompt
 from samnb.session import Session
 from samnb.status import Status
@@ -145,8 +143,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Any:
     from samnb.models.sam import variants
 
     monkeypatch.delenv("SAMNB_PRECISION", raising=False)
-    monkeypatch.setattr(sam_model, "has_bfloat16", lambda: True)
-    monkeypatch.setattr(sam_model, "decide_precision", lambda precision, _: precision.replace("auto", "float32"))
+    monkeypatch.setattr(base, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(base, "decide_precision", lambda precision, _: precision.replace("auto", "float32"))
     config = variants.sam_config("vit_b")
     sizes: Any = {"embed_dim": 96, "depth": 12, "num_heads": 3, "global_attn_indexes": (5, 11)}
     config = replace(config, image_encoder=lambda: variants.build_image_encoder(**sizes))
@@ -160,7 +158,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Any:
         calls.append(model.name)
         return Verdict("bfloat16", "because")
 
-    monkeypatch.setattr(sam_model, "checked", check)
+    monkeypatch.setattr(base, "checked", check)
 
     def make(**options: Any) -> SamModel:
         return SamModel(REGISTRY["vit_b"].info, weights, config, device="cpu", **options)
@@ -188,7 +186,7 @@ def test_a_named_precision_asks_nothing(precision: str, small: Any, monkeypatch:
 
 
 def test_a_processor_without_bfloat16_is_float32_and_says_so(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sam_model, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(base, "has_bfloat16", lambda: False)
     model = small.make()
     assert not model.may_choose
     assert model.precision == "float32"
@@ -220,7 +218,7 @@ def test_a_session_keeps_to_the_precision_of_its_embeddings(
     kept: str, checked: str, longest: str, small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("samnb.session.load_model", lambda *_, precision, **__: small.make(precision=precision))
-    monkeypatch.setattr(sam_model, "checked", lambda model: Verdict(checked, "because"))
+    monkeypatch.setattr(base, "checked", lambda model: Verdict(checked, "because"))
     monkeypatch.setenv("DOWNSCALE_MAX", longest)
     with Session(tmp_path / "old", model="vit_b", precision=kept) as session:
         session.add(drawn_picture(), show=False)
@@ -247,3 +245,44 @@ def test_prompts_of_the_check_lie_on_the_picture() -> None:
     for prompt in precision_check._prompts():
         assert isinstance(prompt, Prompt)
         prompt.check_inside(drawn_picture().shape[:2])
+
+
+# -- models whose encoder computes by torch's autocast ---------------------------------------------------
+
+
+def test_mobile_sam_and_families_of_transformers_may_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SAMNB_PRECISION", raising=False)
+    monkeypatch.setattr(base, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(base, "decide_precision", lambda precision, _: precision.replace("auto", "float32"))
+    weights: Any = SimpleNamespace(path=Path("random"), sha256="0" * 64, size_bytes=0)
+    assert REGISTRY["mobile_sam"].load(REGISTRY["mobile_sam"].info, weights, device="cpu").may_choose
+    assert not REGISTRY["tiny"].load(REGISTRY["tiny"].info, weights, device="cpu").may_choose
+
+
+def test_a_check_by_autocast_times_the_whole_encoder_and_compares_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from samnb.models.sam import mobile_sam
+
+    monkeypatch.delenv("SAMNB_PRECISION", raising=False)
+    config = replace(
+        mobile_sam.sam_config(),
+        image_encoder=lambda: mobile_sam.build_image_encoder(
+            dims=(16, 32, 40, 48), depths=(1, 1, 1, 1), heads=(1, 1, 2, 2)
+        ),
+    )
+    torch.manual_seed(0)
+    parts = ("image_encoder", "prompt_encoder", "mask_decoder")
+    state = {f"{part}.{k}": v for part in parts for k, v in getattr(config, part)().state_dict().items()}
+    weights: Any = SimpleNamespace(path=Path("random"), sha256="0" * 64, size_bytes=0, read=lambda: dict(state))
+    model = SamModel(REGISTRY["mobile_sam"].info, weights, config, device="cpu")
+    seconds = model.in_precision("float32").seconds_of_block(["float32", "bfloat16"])
+    assert seconds.keys() == {"float32", "bfloat16"}
+    assert min(seconds.values()) > 0
+    monkeypatch.setattr(precision_check, "MIN_SPEED", 0.0)
+    found = compare(model)
+    assert "IoU" in found.reason
+    near, exact = (model.in_precision(each).encode(drawn_picture()) for each in ("bfloat16", "float32"))
+    a, b = (one.tensors["image_embedding"].ravel() for one in (near, exact))
+    assert not np.array_equal(a, b)
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.999
