@@ -1,8 +1,8 @@
 """`checked`: whether bfloat16 suits a model on this machine, found out once and remembered.
 
 bfloat16 is chosen if a block of the encoder, or all of it, is `MIN_SPEED` times as fast as in float32, and the masks of
-some prompts on a drawn picture stay the same. The verdict is kept in a JSON file in the user's cache folder, for the weights, the
-processor and the version of torch. Importing this module imports no torch.
+some prompts on a drawn picture stay the same. The verdict is kept in a JSON file in the user's cache folder, for the
+weights, the processor and the version of torch. Importing this module imports no torch.
 """
 
 from __future__ import annotations
