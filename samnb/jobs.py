@@ -448,6 +448,8 @@ def summary_text(event: Event) -> str:
     parts = [f"computed: {fields.get('computed', 0)}", f"skipped: {fields.get('skipped', 0)}"]
     if fields.get("failed"):
         parts.append(f"failed: {fields['failed']}")
+    if fields.get("left_out"):
+        parts.append(f"left out as done, empty or skip: {fields['left_out']}")
     if "masks" in fields:
         head = "1 mask found" if fields["masks"] == 1 else f"{fields['masks']} masks found"
     else:

@@ -1115,12 +1115,13 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         *,
         images: Iterable[ImageRef] | None = None,
         on: Any = None,
+        only_open: bool = True,
         show: bool = True,
     ) -> Job:
         """Find a template's objects on images, in the background; `await` it, or `.wait()`.
 
-        Images that are done with this version of the template are skipped, so the same call resumes a run that was
-        stopped. Annotations by hand never change.
+        Images that were searched with this version of the template are skipped, so the same call resumes a run that
+        was stopped. Annotations by hand never change.
 
         Parameters
         ----------
@@ -1132,10 +1133,12 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
             Only these, in this order.
         on : Client, str or Executor, optional
             Workers, as for `prewarm`; events then come in order of completion.
+        only_open : bool
+            Leave out images that a person called done, empty or skip; "left_out" in the last event is their number.
         show : bool
             Show a progress widget (a tqdm bar outside a notebook).
         """
-        return _shown(self._templates.apply(template, dataset, images, on), show)
+        return _shown(self._templates.apply(template, dataset, images, on, only_open=only_open), show)
 
     def apply_stream(
         self,
@@ -1144,9 +1147,10 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         *,
         images: Iterable[ImageRef] | None = None,
         on: Any = None,
+        only_open: bool = True,
     ) -> Iterator[Event]:
         """The same as `apply`, in this thread: an iterator of its events."""
-        return self._templates.apply_stream(template, dataset, images, on)
+        return self._templates.apply_stream(template, dataset, images, on, only_open=only_open)
 
     def undo_apply(
         self, template: Template | str, dataset: str | None = None, *, images: Iterable[ImageRef] | None = None

@@ -34,7 +34,7 @@ def add_many_commands(commands: Any, open_session: OpenSession) -> tuple[argpars
     apply = commands.add_parser("apply", help="find a template's objects on all images", epilog=_STATUS)
     review = commands.add_parser("review", help="how many finds of templates wait for a review, by category")
     add_many_options(prewarm)
-    add_many_options(apply)
+    add_apply_options(apply)
     review.add_argument("--template", metavar="NAME", help="only those of this one")
     review.add_argument("--json", action="store_true", help="print JSON")
     sync = commands.add_parser("sync", help="read the listing of the store into the catalog, after others have encoded")
@@ -55,11 +55,19 @@ def add_many_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--on", metavar="ADDRESS", help="the workers of the Dask scheduler there: tcp://host:8786")
 
 
+def add_apply_options(command: argparse.ArgumentParser) -> None:
+    """The same, and those of apply alone."""
+    add_many_options(command)
+    command.add_argument(
+        "--all-states", action="store_true", help="also images that a person called done, empty or skip"
+    )
+
+
 def run_apply(arguments: argparse.Namespace, open_session: OpenSession) -> int:
     """Apply the template that the arguments name."""
 
     def begin(session: Session, **chosen: Any) -> Job:
-        return session.apply(arguments.template, **chosen)
+        return session.apply(arguments.template, only_open=not arguments.all_states, **chosen)
 
     return _run(arguments, open_session, "apply", begin)
 
@@ -97,6 +105,8 @@ def _summary(name: str, shard: Shard | None, last: Event, seconds: float) -> str
     parts = [f"{last[what]:,} {what}" for what in ("computed", "skipped", "failed")]
     if "masks" in last.details:
         parts.append(f"{last['masks']:,} masks")
+    if "left_out" in last.details:
+        parts.append(f"{last['left_out']:,} left out as done, empty or skip")
     part = "" if shard is None else f" shard {shard}"
     rate = last["computed"] / seconds if seconds else 0.0
     state = "stopped" if last.get("cancelled") else "done"

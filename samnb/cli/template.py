@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .inspect import OpenSession
-from .many import add_many_options, run_apply
+from .many import add_apply_options, run_apply
 from .terminal import option, say
 
 
@@ -27,7 +27,7 @@ def add_template_commands(commands: Any, open_session: OpenSession) -> tuple[arg
         "--set", dest="options", metavar="NAME=VALUE", type=option, action="append", default=[],
         help="a parameter, such as min_score=0.3",
     )  # fmt: skip
-    add_many_options(apply)
+    add_apply_options(apply)
     for command, run in ((make, _make), (listed, _list), (save, _save), (load, _load), (apply, run_apply)):
         command.set_defaults(run=lambda arguments, run=run: run(arguments, open_session))
     return make, listed, save, load, apply

@@ -72,6 +72,7 @@ def search_events(
     keeper: Keeper,
     catalog: Catalog,
     control: JobControl | None = None,
+    left_out: int = 0,
 ) -> Iterator[Event]:
     """Search every image that was not searched before and keep what is found; yields an event per image.
 
@@ -88,6 +89,8 @@ def search_events(
         Of the keeper.
     control : JobControl, optional
         Checked between images.
+    left_out : int
+        Number of images that are not among these because of what a person said of them; told by the last event.
 
     Raises
     ------
@@ -134,7 +137,8 @@ def search_events(
                 yield event_of(number, image, keep, done, encodes)
     yield from known
     catalog.sync()
-    yield Event("done", total=len(images), details=counts | ({"cancelled": True} if control.cancelled else {}))
+    more = ({"left_out": left_out} if left_out else {}) | ({"cancelled": True} if control.cancelled else {})
+    yield Event("done", total=len(images), details=counts | more)
 
 
 def search_here(find: Callable[[ImageRecord], tuple[Any, int]]) -> SearchMany:

@@ -38,6 +38,7 @@ def apply_events(
     model: Model,
     search: SearchMany,
     control: JobControl | None = None,
+    left_out: int = 0,
 ) -> Iterator[Event]:
     """Find a template's objects on every image and save them; yields an event per image.
 
@@ -59,9 +60,11 @@ def apply_events(
         `samnb.templates.on_workers.search_on`.
     control : JobControl, optional
         Checked between images.
+    left_out : int
+        Number of images that are not among these because of their state; told by the last event.
     """
     keeper = _Finds(template, catalog, model)
-    yield from search_events(images, search=search, keeper=keeper, catalog=catalog, control=control)
+    yield from search_events(images, search=search, keeper=keeper, catalog=catalog, control=control, left_out=left_out)
 
 
 def search_image(

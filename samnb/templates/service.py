@@ -239,17 +239,31 @@ class TemplateService:
     # -- applied -----------------------------------------------------------------------------------
 
     def apply(
-        self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None, on: Any = None
+        self,
+        template: Template | str,
+        dataset: str | None,
+        images: Iterable[ImageRef] | None,
+        on: Any = None,
+        *,
+        only_open: bool = True,
     ) -> Job:
         """A job, started in the background, that finds a template's objects on images."""
-        found, records = self.resolve_saved(template), self._library.select(dataset, images)
-        return Job(f"apply {found.name}", lambda control: self._apply(found, records, control, on), total=len(records))
+        found, (records, left_out) = self.resolve_saved(template), self._chosen(dataset, images, only_open)
+        work = partial(self._apply, found, records, left_out, on)
+        return Job(f"apply {found.name}", work, total=len(records))
 
     def apply_stream(
-        self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None, on: Any = None
+        self,
+        template: Template | str,
+        dataset: str | None,
+        images: Iterable[ImageRef] | None,
+        on: Any = None,
+        *,
+        only_open: bool = True,
     ) -> Iterator[Event]:
         """The same in this thread, while its events are read."""
-        return self._apply(self.resolve_saved(template), self._library.select(dataset, images), JobControl(), on)
+        found, (records, left_out) = self.resolve_saved(template), self._chosen(dataset, images, only_open)
+        return self._apply(found, records, left_out, on, JobControl())
 
     def undo_apply(self, template: Template | str, dataset: str | None, images: Iterable[ImageRef] | None) -> int:
         """Remove the annotations of all versions of a template; returns their number."""
@@ -314,8 +328,17 @@ class TemplateService:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _chosen(
+        self, dataset: str | None, images: Iterable[ImageRef] | None, only_open: bool
+    ) -> tuple[list[ImageRecord], int]:
+        """The images to search, and the number of those left out: a person called them done, empty or skip."""
+        records = self._library.select(dataset, images)
+        states = self._catalog.image_states() if only_open else {}
+        chosen = [record for record in records if record.id not in states]
+        return chosen, len(records) - len(chosen)
+
     def _apply(
-        self, template: Template, records: Sequence[ImageRecord], control: JobControl, on: Any
+        self, template: Template, records: Sequence[ImageRecord], left_out: int, on: Any, control: JobControl
     ) -> Iterator[Event]:
         if on is None:
             features_of = partial(self.features.read, template=template)
@@ -323,6 +346,7 @@ class TemplateService:
         else:
             search = search_on(on, template, self._encoder, self._others, self._encoder.forget_file)
         work: Any = {"catalog": self._catalog, "model": self._model, "search": search, "control": control}
+        work["left_out"] = left_out
 
         def search_all(images: Sequence[ImageRecord]) -> Iterator[Event]:
             return self._changes.emit_for(images, apply_events(template, images, **work))

@@ -63,6 +63,18 @@ def test_the_shards_of_an_array_job_do_all_and_each_its_own(
     assert "1 rejected" in capsys.readouterr().out
 
 
+def test_images_called_done_are_applied_to_only_when_asked(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["template", "make", folder, "red"]) == 0
+    with Session(folder) as session:
+        for name in ("1.png", "2.png"):
+            session.mark_image(name, "done")
+    capsys.readouterr()
+    assert main(["apply", folder, "red", "--shard", "0/1"]) == 0
+    assert "8 images, 8 computed, 0 skipped, 0 failed, 7 masks, 2 left out" in capsys.readouterr().out
+    assert main(["template", "apply", folder, "red", "--all-states"]) == 0
+    assert "10 images, 2 computed, 8 skipped, 0 failed, 2 masks;" in capsys.readouterr().out
+
+
 def test_a_template_travels_as_a_file(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["template", "make", folder, "red", "--category", "red", "--strategy", "match"])
     assert main(["template", "save", folder, "red", str(tmp_path / "red.json")]) == 0

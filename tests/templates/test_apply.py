@@ -9,6 +9,7 @@ from PIL import Image
 import samnb.encoding.on_workers
 import samnb.session
 import samnb.templates.apply
+from samnb.jobs import summary_text
 from samnb.masks import mask_iou
 from samnb.session import BY_HAND, Session
 from tests.support.numpy_model import NumpyModel
@@ -80,6 +81,27 @@ def test_what_was_removed_by_hand_stays_removed(session):
     session.remove(session.annotations(image="1.png")[0])
     assert list(session.apply_stream(template))[-1]["skipped"] == 3
     assert len(session.annotations(image="1.png")) == 0
+
+
+@pytest.mark.parametrize("workers", [False, True])
+def test_images_that_a_person_finished_are_left_out_and_counted(session, workers, monkeypatch):
+    monkeypatch.setattr(samnb.encoding.on_workers, "load_model", lambda *args, **options: session.model)
+    template = session.template("red")
+    session.mark_image("0.png", "done")
+    session.mark_image("1.png", "skip")
+    with ThreadPoolExecutor(1) as pool:
+        last = session.apply(template, on=pool if workers else None, show=False).wait()
+        assert (last["total"], last["computed"], last["left_out"]) == (1, 1, 2)
+        assert "left out as done, empty or skip: 2" in summary_text(last)
+        assert len(session.annotations(image="1.png")) == 0
+        assert list(session.apply_stream(template, images=["1.png"]))[-1]["left_out"] == 1
+        [*_, last] = session.apply_stream(template, on=pool if workers else None, only_open=False)
+    assert (last["total"], last["computed"], last["skipped"]) == (3, 2, 1)
+    assert "left_out" not in last.as_dict()
+    [found] = session.annotations(image="1.png")
+    session.mark_image("1.png", "done")
+    session.apply(template.with_parameters(min_score=0.31), show=False).wait()
+    assert [a.id for a in session.annotations(image="1.png")] == [found.id]
 
 
 def test_what_is_missing_is_encoded_on_the_way_and_counted(session):
