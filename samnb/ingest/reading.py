@@ -33,7 +33,7 @@ class Read(NamedTuple):
 
 
 def read_one(path: str, overviews: LargeImages, *, size_bytes: int | None = None) -> Read:
-    """Read and hash one picture; `overviews` keeps that of a large one. With its size, if known, it is not asked for."""
+    """Read and hash one picture; `overviews` keeps that of a large one. A size that is known is not asked for."""
     try:
         return _read(path, overviews, size_bytes)
     except (ImageError, OSError) as error:

@@ -27,6 +27,7 @@ from .decoding import MAX_WORKERS, Answer, BatchedDecoder
 from .devices import (
     check_device,
     check_precision,
+    check_room_for_torch,
     computing_as,
     decide_precision,
     has_bfloat16,
@@ -480,6 +481,7 @@ class LazyTorchModel(ABC, Generic[DecoderT]):
 
     @contextmanager
     def _errors_of(self, verb: str, size: tuple[int, ...]) -> Iterator[None]:
+        check_room_for_torch()
         try:
             yield
         except (SamnbError, ModuleNotFoundError):  # any other ImportError: a library that the memory does not hold

@@ -16,6 +16,9 @@ from ..errors import ModelError, UnknownName
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
+TORCH_BYTES = 700 << 20
+"""Addresses that torch for a CPU, its threads and the first picture take: 560 MB were too few, 760 MB were enough."""
+
 _usual_threads = 0
 _temporary_counts: set[int] = set()  # all that were ever set by `on_threads`
 _counts_lock = threading.Lock()
@@ -35,6 +38,7 @@ def check_device(device: str) -> str:
 
 def resolve_device(device: str) -> str:
     """Resolve ``"auto"`` to a device of this machine; raise `ModelError` for one that it lacks. Imports torch."""
+    check_room_for_torch()
     import torch
 
     mps = torch.backends.mps.is_available()
@@ -48,6 +52,33 @@ def resolve_device(device: str) -> str:
             "Use device='auto', or install a torch built for it."
         )
     return device
+
+
+def check_room_for_torch() -> None:
+    """Raise `ModelError` where this process may not take the memory into which torch is loaded.
+
+    Of libraries that are loaded in part, nothing works and nothing is given back: each later call fails in another way,
+    or waits for ever.
+
+    >>> check_room_for_torch()
+    """
+    if "torch" in sys.modules or os.name != "posix":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return
+    try:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:  # not Linux
+        return
+    if limit - used < TORCH_BYTES:
+        raise ModelError(
+            f"Not enough memory to load torch: this process may take {limit >> 20:,} MiB of addresses and has "
+            f"{used >> 20:,}; torch needs {TORCH_BYTES >> 20:,} more. Raise the limit (ulimit -v unlimited, or that of "
+            "the batch system) and start again. What needs no model works on."
+        )
 
 
 def check_precision(precision: str) -> str:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -80,3 +82,33 @@ def test_a_thread_born_within_gives_back_the_usual_number(threads):
         thread.join()
     assert numbers == [2, 3]
     assert torch.get_num_threads() == 3
+
+
+_WITHOUT_ROOM = """
+import resource, sys
+import numpy as np
+import samnb
+from samnb.errors import ModelError
+
+session = samnb.Session(sys.argv[1])
+image = session.add([np.zeros((40, 50, 3), np.uint8)], show=False).images[0]
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20), resource.RLIM_INFINITY))
+for _ in range(2):
+    try:
+        session.predict(image, points=[(9, 9)])
+    except ModelError as error:
+        print(error)
+job = session.prewarm(show=False)
+job.wait()
+print(job.summary.details["failed"], "torch" in sys.modules, session.pixels(image).shape)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's own count")
+def test_without_room_for_torch_nothing_of_it_is_loaded(tmp_path):
+    command = [sys.executable, "-c", _WITHOUT_ROOM, str(tmp_path / "s")]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout.splitlines()
+    assert len(found) == 3, found
+    assert all("Not enough memory to load torch" in line and "ulimit -v" in line for line in found[:2])
+    assert found[2] == "1 False (40, 50, 3)"
