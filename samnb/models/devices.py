@@ -16,8 +16,8 @@ from ..errors import ModelError, UnknownName
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
-TORCH_BYTES = 700 << 20
-"""Addresses that torch for a CPU, its threads and the first picture take: 560 MB were too few, 760 MB were enough."""
+TORCH_BYTES = 1 << 30
+"""Addresses for torch for a CPU, its threads and the first pictures: with 760 MB they were sometimes too few."""
 
 _usual_threads = 0
 _temporary_counts: set[int] = set()  # all that were ever set by `on_threads`

@@ -14,8 +14,9 @@ import supervision
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from samnb.errors import FormatError, ImageNotFound, UnknownName, UnknownOption
+from samnb.errors import FormatError, ImageNotFound, ImageUnreadable, UnknownName, UnknownOption
 from samnb.exchange.importing import READERS
+from samnb.exchange.readers.mask_values import labels_of, mask_of
 from samnb.exchange.readers.objects import lines_of, ring_mask
 from samnb.masks import mask_iou
 from tests.support.export_work import SIZE, dot, ring, square
@@ -258,6 +259,17 @@ def test_bad_shapes_of_labelme_are_reported_and_the_rest_goes_on(first, tmp_path
         assert any(line.startswith(f"a.json, shape {number}:") and reason in line for line in told), (number, told)
     assert any("b.json" in line and "it lacks an imagePath" in line for line in told)
     assert len(told) == len(bad) + 1
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_a_mask_of_transparency_alone_is_not_taken_for_an_empty_one(tmp_path, grey):
+    opaque = square(10, 5, 10).astype(np.uint8) * np.uint8(255)
+    black = [np.zeros_like(opaque)] * (1 if grey else 3)
+    Image.fromarray(np.dstack([*black, opaque])).save(tmp_path / "a.png")
+    with pytest.raises(ImageUnreadable, match="black where it is not clear"):
+        labels_of(tmp_path / "a.png")
+    Image.fromarray(np.dstack([*black, np.full_like(opaque, 255)])).save(tmp_path / "empty.png")
+    assert not mask_of(tmp_path / "empty.png", None).any()
 
 
 def test_mask_pictures_of_other_tools(first, photos, tmp_path):

@@ -93,6 +93,10 @@ def _of_colours(values: NDArray[Any], path: str) -> NDArray[Any]:
     """Grey values of a grey picture stored in colour; 0x1RRGGBB in a plain one; what is clear is 0."""
     clear = values[..., -1] == 0 if values.shape[2] in (2, 4) else np.zeros((), bool)
     colours = values[..., :-1] if values.shape[2] in (2, 4) else values
+    if clear.any() and not clear.all() and not colours.any():
+        raise ImageUnreadable(
+            path, "is black where it is not clear, so its colours show no object; save masks as white on black"
+        )
     if all(((colours[..., 0] == colours[..., other]) | clear).all() for other in range(1, colours.shape[2])):
         return np.where(clear, 0, colours[..., 0])
     packed = np.zeros(values.shape[:2], np.int32)
