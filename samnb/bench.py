@@ -404,8 +404,10 @@ def _micro_sam() -> str:
 def _machine() -> dict[str, str]:
     import torch
 
+    from .models.devices import cpu_name, processors
+
     return {
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "machine": f"{platform.system()} {platform.machine()}, {cpu_name()}, {processors()} processors",
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
         "python": platform.python_version(),
