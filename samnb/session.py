@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -12,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from .annotations.annotation import Annotation, Annotations
@@ -20,7 +18,6 @@ from .annotations.changes import AnnotationChanges
 from .annotations.service import AnnotationService
 from .annotations.session_methods import CategoryMethods, ImageStateMethods
 from .annotations.stacks import StackMethods
-from .atomic_files import file_in_the_way
 from .cache import EmbeddingCache
 from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
 from .catalog.database_file import catalog_url
@@ -35,7 +32,7 @@ from .encoding.prefetch import EncodingState, Prefetcher
 from .encoding.prewarm_tiles import Tiles, prewarm_all, split_large
 from .encoding.regions import Region
 from .encoding.storage_check import StorageReport, compare_storage
-from .errors import SessionReadOnly, UnknownOption
+from .errors import UnknownOption
 from .evaluation.evaluate import evaluate_annotations
 from .evaluation.on_workers import simulate_on
 from .exchange.export import ExportReport, export
@@ -49,6 +46,7 @@ from .ingest.pixel_methods import PixelMethods
 from .ingest.pixel_sizes import export_details
 from .ingest.relocate import RelocationReport, follow_folder, relocate
 from .ingest.report import AddReport
+from .ingest.session_folder import make_session_folder, session_folder
 from .ingest.views import Stack
 from .jobs import Event, Job, JobControl, Signal
 from .masks.part import MaskPart
@@ -146,11 +144,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         self.folder = session_folder(folder)
         self.model = load_model(model, checkpoint=checkpoint, device=device, precision=precision)
         check_draws(self.model)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = file_in_the_way(self.folder, error) or error.strerror
-            raise SessionReadOnly(self.folder, reason) from error
+        make_session_folder(self.folder)
         self.catalog = Catalog(catalog_url(self.folder, database_url), folder_for_messages=self.folder)
         self.cache = open_cache(self.folder, cache)
         self.changes = AnnotationChanges()
@@ -1477,13 +1471,6 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
             return self._library.once_read(plain, encode, control=control, on=on)
 
         return work, len(plain) * len(encoders) + len(tiles)
-
-
-def session_folder(folder: str | Path | None) -> Path:
-    """The session's folder, absolute; None means the user's data folder."""
-    if folder is None:
-        return Path(platformdirs.user_data_dir("samnb", appauthor=False)) / "default"
-    return Path(os.path.abspath(Path(folder).expanduser()))  # without "..": else its pictures would not be below it
 
 
 def _shown(job: AnyJob, show: bool) -> AnyJob:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cards import card, count_text, size_text, text_rows
 from .models import HasPrecision
+from .records import UNSURE
 
 if TYPE_CHECKING:
     from .encoding.encoder import Encoder
@@ -27,6 +28,8 @@ class Status:
         Images; how many have different bytes, and how many different pixels.
     duplicate_groups, duplicates : int
         Groups of images with the same pixels, and how many images they have beyond the first.
+    annotations, unsure : int
+        Annotations, and how many of them a template found and wait for a review.
     cached, coverage_percent : int, float
         Images whose embedding the store holds now, for the session's model.
     cached_by_model : mapping
@@ -64,6 +67,7 @@ class Status:
     read_only: bool = False
     precision: str = ""
     precision_reason: str = ""
+    unsure: int = 0
 
     @classmethod
     def read(cls, encoder: Encoder, folder: Path) -> Status:
@@ -83,6 +87,7 @@ class Status:
             duplicates=sum(len(group) - 1 for group in groups),
             datasets=len(catalog.datasets()),
             annotations=sum(catalog.count_annotations().values()),
+            unsure=sum(catalog.count_annotations(review=UNSURE).values()),
             cached=cached,
             coverage_percent=round(100 * cached / len(images), 2) if images else 0.0,
             model=encoder.model.name,
@@ -128,7 +133,7 @@ class Status:
             "unique": f"{self.unique_images} by pixels, {self.unique_contents} by bytes",
             "duplicates": copies,
             "cached": f"{self.cached} of {self.images} ({self.coverage_percent:g} %)",
-            "annotations": str(self.annotations),
+            "annotations": str(self.annotations) + (f", {self.unsure} wait for a review" if self.unsure else ""),
             "model": f"{self.model} on {self.device}{self._half}",
             "cache": f"{self.cache_entries} embeddings, {size_text(self.cache_bytes)}"
             + (f" · {by_model}" if by_model else ""),

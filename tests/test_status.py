@@ -23,6 +23,8 @@ def test_a_status_is_a_card_a_text_and_a_dict():
         assert said in str(STATUS)
     assert "read only" not in str(STATUS)
     assert "newer samnb" in str(replace(STATUS, read_only=True))
+    assert "wait for a review" not in str(STATUS)
+    assert "9, 4 wait for a review" in str(replace(STATUS, unsure=4))
 
 
 def test_a_long_label_is_not_glued_to_its_value():

@@ -375,9 +375,10 @@ def _warn_of_old_sqlite(path: Path) -> None:
     if not any(pool.checkedin() + pool.checkedout() for pool in ours) and Path(f"{path}-shm").exists():
         _warned.append(str(path))
         _log.warning(
-            "%s: another process has this catalog open, or was cut off. Python's SQLite here is %s; before %s it has a "
-            "rare fault that can damage a database when two write at the very same instant. A newer Python, or a "
-            "PostgreSQL (DATABASE_URL), has not.",
+            "%s: another process has this catalog open, or was cut off. Annotations are saved all the same, but let "
+            "one notebook write at a time: shut the others down (Running Terminals and Kernels). Python's SQLite "
+            "here is %s; before %s two that write at the very same instant can, rarely, damage a database. A newer "
+            "Python, or PostgreSQL (DATABASE_URL), has not this fault.",
             *(path, sqlite3.sqlite_version, ".".join(map(str, _SOUND_SQLITE))),
         )
 

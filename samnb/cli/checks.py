@@ -284,7 +284,9 @@ def folder(place: Path) -> Iterator[Finding]:
 def session(place: Path) -> Iterator[Finding]:
     """A session in that folder: its catalog opens, and its embeddings have the right form."""
     if not (place / "catalog.db").exists() and "DATABASE_URL" not in os.environ:
-        yield Finding("session", "note", f"none in {place.absolute()}", "samnb add SESSION PICTURES makes one")
+        state = "note" if place.is_dir() else "problem"
+        found = f"none in {place.absolute()}" if place.is_dir() else f"there is no folder {place.absolute()}"
+        yield Finding("session", state, found, "check the name; samnb add SESSION PICTURES makes a session")
         return
     from ..session import Session
 

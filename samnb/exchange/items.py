@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from ..errors import UnknownName
-from ..records import AnnotationRecord, Failure, ImageDetails, ImageRecord
+from ..records import UNSURE, AnnotationRecord, Failure, ImageDetails, ImageRecord
 from .writers.layout import ExportItem, distinct_names, unfit
 
 Lookup = Callable[[Collection[str]], Mapping[str, Sequence[AnnotationRecord]]]
@@ -42,6 +42,8 @@ class ExportItems:
     names: Sequence[str] = ()
     unfit: dict[int, Failure] = field(default_factory=dict)
     """By id, annotations that no format can hold; complete after an iteration."""
+    unsure: set[int] = field(default_factory=set)
+    """The ids of those that wait for a review; complete after an iteration."""
 
     def __post_init__(self) -> None:
         self.names = self.names or distinct_names(self.images)
@@ -69,7 +71,8 @@ class ExportItems:
         """Those of these names, in the same order."""
         kept = [(image, name) for image, name in zip(self.images, self.names, strict=True) if name in names]
         images = [image for image, _ in kept]
-        return ExportItems(images, self.annotations, self.categories, self.details, [n for _, n in kept], self.unfit)
+        told = self.unfit, self.unsure
+        return ExportItems(images, self.annotations, self.categories, self.details, [n for _, n in kept], *told)
 
     def _item(self, image: ImageRecord, name: str, annotations: tuple[AnnotationRecord, ...]) -> ExportItem:
         return ExportItem(image, name, annotations, self.details.get(image.id) or ImageDetails())
@@ -81,8 +84,10 @@ class ExportItems:
             if reason := unfit(annotation, image.size_hw):
                 place = f"{annotation.image}, annotation {annotation.id}"
                 self.unfit[annotation.id] = Failure(place, reason)
-            else:
-                yield annotation
+                continue
+            if annotation.review == UNSURE:
+                self.unsure.add(annotation.id)
+            yield annotation
 
 
 def looked_up(images: Sequence[ImageRecord], annotations: Iterable[AnnotationRecord]) -> Lookup:

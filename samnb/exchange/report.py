@@ -32,6 +32,8 @@ class ExportReport:
         What was left out, with the reason.
     notes : tuple of str
         Values that the format cannot store.
+    unsure : int
+        Annotations among those written that a template found and that wait for a review.
     """
 
     format: str
@@ -41,14 +43,19 @@ class ExportReport:
     files: tuple[Path, ...] = field(default=(), repr=False)
     failed: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    unsure: int = 0
+
+    @property
+    def _written(self) -> str:
+        text = f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')}"
+        return f"{text}, {self.unsure:,} of them wait for a review (session.review())" if self.unsure else text
 
     def __repr__(self) -> str:
-        head = f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')} → {self.path}"
-        return _text(head, self.notes, self.failed)
+        return _text(f"{self._written} → {self.path}", self.notes, self.failed)
 
     def _repr_html_(self) -> str:
         rows = {
-            "written": f"{count_text(self.annotations, 'annotation')} on {count_text(self.images, 'image')}",
+            "written": self._written,
             "files": f"{len(self.files):,}",
             "where": str(self.path),
         }

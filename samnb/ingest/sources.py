@@ -209,7 +209,7 @@ def _items_of_manifest(path: str) -> Iterator[Item]:
                 yield from _items_of_path(entry)
         except ImageError as error:
             name = name_of(entry)
-            yield Rejected(name, Failure.of(name, error).reason)
+            yield Rejected(name, f"{Failure.of(name, error).reason} (listed in {os.path.basename(path)})")
     if none:
         raise ImageNotFound(path, expected="a list of pictures with at least one", found="It has none")
 

@@ -305,7 +305,7 @@ def test_without_a_kernel_one_line_says_so_and_another_run_finds_everything(hand
     gone = page.locator(".samnb.samnb-kernel-gone")
     gone.wait_for()
     line = gone.evaluate("el => getComputedStyle(el, '::after').content")
-    assert line == '"the kernel is gone: run the cell again"'
+    assert line == '"the kernel is gone: run all cells again"'
     broken = """() => [...document.querySelectorAll(".samnb-kernel-gone, .samnb-kernel-gone *")].filter(each =>
         each.matches(".jupyter-widgets-disconnected") && getComputedStyle(each, "::before").display !== "none"
         || each.matches("img") && each.checkVisibility() && each.complete && !each.naturalWidth).length"""

@@ -143,6 +143,13 @@ def test_a_session_is_counted_and_a_damaged_one_is_a_problem(tmp_path):
     assert next(checks.session(tmp_path)).state == "problem"
 
 
+def test_a_folder_that_is_not_there_is_a_problem(tmp_path):
+    [found] = checks.session(tmp_path / "misspelt")
+    assert (found.state, found.found) == ("problem", f"there is no folder {tmp_path / 'misspelt'}")
+    [found] = checks.session(tmp_path)
+    assert found.state == "note"
+
+
 def test_a_tier_that_does_not_answer(monkeypatch, tmp_path):
     monkeypatch.setenv("SAMNB_CACHE_REMOTE", "redis://127.0.0.1:9/0")
     found = next(checks.tiers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from samnb.errors import UnknownName
 from samnb.exchange.export import export
 from samnb.exchange.items import ExportItems, looked_up, with_others
-from samnb.records import AnnotationRecord
+from samnb.records import UNSURE, AnnotationRecord
 from tests.support.export_work import annotation, dot, image
 
 IMAGES = [image(number, f"{number:04}.png") for number in range(1200)]
@@ -61,3 +62,15 @@ def test_other_annotations_come_with_those_of_their_image() -> None:
     assert [len(item.annotations) for item in items][:5] == [1, 1, 1, 2, 1]
     assert [item.name for item in items.only({"0003.png", "0001.png"})] == ["0001.png", "0003.png"]
     assert not any(item.annotations for item in items.heads())
+
+
+def test_a_report_says_how_many_wait_for_a_review(tmp_path: Path) -> None:
+    found = [replace(one, review=UNSURE if one.id <= 3 else "") for one in FOUND[:5]]
+    for format, name in (("coco", "a.json"), ("table", "a.csv")):
+        report = export(format, tmp_path / name, images=IMAGES, annotations=found, categories=["coin"])
+        assert (report.annotations, report.unsure) == (5, 3)
+        assert "5 annotations on 1200 images, 3 of them wait for a review" in repr(report).replace(",200", "200")
+        assert "3 of them wait for a review" in report._repr_html_()
+    assert "review" not in repr(
+        export("coco", tmp_path / "b.json", images=IMAGES, annotations=FOUND, categories=["coin"])
+    )

@@ -263,6 +263,13 @@ def test_a_manifest_lists_addresses_and_paths(kind: str, web: WebServer, session
     assert [failure.path.rpartition("/")[2] for failure in report.failed] == ["gone.png"]
 
 
+def test_a_line_that_is_no_picture_names_its_manifest(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+    [failure] = session.add(tmp_path / "notes.txt").failed
+    assert failure.path.endswith("hello")
+    assert failure.reason.endswith("(listed in notes.txt)")
+
+
 def test_a_line_of_a_manifest_that_begins_with_file_is_a_file(session: Session, tmp_path: Path) -> None:
     (tmp_path / "a b.png").write_bytes(picture(1))
     (tmp_path / "list.txt").write_text(f"{(tmp_path / 'a b.png').as_uri()}\nfile://localhost{tmp_path}/gone.png\n")

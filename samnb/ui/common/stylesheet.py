@@ -229,7 +229,8 @@ body.jp-Notebook:not([data-base-url]) .samnb:has(.samnb-stage) { display: none; 
 .samnb .jupyter-widgets-disconnected::before, .samnb.jupyter-widgets-disconnected::before { display: none !important; }
 .samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone) > * { filter: grayscale(1); opacity: .5;
   pointer-events: none; }
-.samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone)::after { content: "the kernel is gone: run the cell again";
+.samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone)::after {
+  content: "the kernel is gone: run all cells again";
   position: absolute; left: 0; right: 0; top: 0; z-index: 20; padding: 6px 12px; text-align: center;
   background: #333; color: #fff; font-weight: 600; }
 .samnb:is(.jupyter-widgets-disconnected, .samnb-kernel-gone) .samnb-busy::after { display: none; }
