@@ -34,7 +34,7 @@ MODELS: tuple[ModelInfo, ...] = (
         "01ec64",
         375042383,
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        "Segment Anything ViT-B, 94 M parameters: the one for a CPU, 3 to 6 s an image on two cores, then 0.05 s a prompt.",
+        "Segment Anything ViT-B, 94 M parameters: for a CPU, 3 to 6 s an image on two cores, then 0.05 s a prompt.",
     ),
     _info(
         "vit_l",
