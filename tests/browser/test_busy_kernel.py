@@ -15,7 +15,7 @@ SLOW = """
 import time
 quick_encode, quick_decode = session.model.encode, session.model.decode
 def encode(pixels):
-    time.sleep(1.5)
+    time.sleep(4)
     return quick_encode(pixels)
 def decode(*asked, **more):
     time.sleep(0.2)
@@ -42,9 +42,9 @@ def test_a_click_while_a_prewarm_runs(notebook, lab):
     took = time.monotonic() - started
     assert notebook.ask("job.state") == "'running'"
     milliseconds = float(notebook.ask("annotator.prediction.ms"))
-    assert milliseconds < 200 + 800
-    # The page, the kernel and this test share two cores with an encoder.
-    assert took < 6
+    # It waits for no encode; page, kernel and this test share two cores with other work.
+    assert milliseconds < 200 + 3000
+    assert took < 20
     hand.press("Enter")
     hand.until("kept as object")
     notebook.ask("job.cancel()")
@@ -57,7 +57,7 @@ def test_a_click_while_a_cell_blocks_is_not_lost(notebook, lab):
         """() => {
             const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
             window.blocking = "yes";
-            kernel.requestExecute({code: "import time; time.sleep(5)"}).done.then(() => { window.blocking = "no"; });
+            kernel.requestExecute({code: "import time; time.sleep(10)"}).done.then(() => { window.blocking = "no"; });
         }"""
     )
     hand.page.mouse.click(*place)
@@ -65,7 +65,7 @@ def test_a_click_while_a_cell_blocks_is_not_lost(notebook, lab):
     assert notebook.page.evaluate("window.blocking") == "yes"
     # Whether the click comes through is for the kernel's version to say.
     busy = notebook.page.locator(".samnb-busy")
-    wait_until("an answer, or the sign", lambda: busy.count() or "score 0." in hand.text(), seconds=4.5)
+    wait_until("an answer, or the sign", lambda: busy.count() or "score 0." in hand.text(), seconds=9)
     wait_until("the cell ended", lambda: notebook.page.evaluate("window.blocking") == "no")
     hand.until(r"score 0\.\d\d")
     wait_until("both clicks count", lambda: len(hand.prompt()["points"]) == 2)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from samnb.images import encode_png
+from tests.support.waiting import wait_until
 
 from .hand import Hand
 from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
@@ -72,8 +73,7 @@ def test_from_object_to_object(notebook, lab):
     box = map_of_it.bounding_box()
     hand.page.mouse.click(box["x"] + 2, box["y"] + 2)
     wanted = "annotator._layout.stage.view.visible[:2]"
-    hand.notebook.page.wait_for_timeout(300)
-    assert notebook.ask(f"[round(v) for v in {wanted}]") == "[0, 0]"
+    wait_until("the corner", lambda: notebook.ask(f"[round(v) for v in {wanted}]") == "[0, 0]")
 
     # Files that are dropped on it are added, and appear in the filmstrip.
     content = b64encode(encode_png(np.full((48, 64, 3), 90, np.uint8))).decode()

@@ -294,7 +294,7 @@ def test_every_control_has_a_name_and_the_status_is_announced(hand):
 def test_text_can_be_read_in_both_themes(hand, theme):
     hand.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {theme}")
     hand.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{'false' if theme == 'Dark' else 'true'}'")
-    wait_until("nothing is faint", lambda: not hand.page.evaluate(CONTRAST), seconds=5)
+    wait_until("nothing is faint", lambda: not hand.page.evaluate(CONTRAST))
 
 
 def test_without_a_kernel_one_line_says_so_and_another_run_finds_everything(hand):

@@ -66,7 +66,7 @@ def test_a_waiting_thread_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.start()
         assert not done
     wait_until("the other has it", lambda: bool(done))
-    thread.join(5)
+    thread.join(30)
 
 
 @pytest.mark.parametrize("read", [read_pixels, read_picture])

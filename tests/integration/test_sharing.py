@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from samnb.session import Session
 from samnb.store.remote import RemoteTiers, open_tiers
 from tests.support.numpy_model import NumpyModel
 from tests.support.remote_servers import RedisServer, S3Server, silent_server
+from tests.support.waiting import Stopwatch
 
 pytestmark = pytest.mark.slow
 
@@ -144,16 +144,16 @@ def test_a_server_killed_in_mid_prewarm_and_back_again(
     remote = open_tiers([address], **AGAIN_SOON)
     here = open_session(remote=remote, model=Sharing(seconds=0.02))
     slowest, last = 0.0, {}
-    began = time.monotonic()
+    watch = Stopwatch()
     try:
         for event in here.prewarm_stream():
-            slowest, began = max(slowest, time.monotonic() - began), time.monotonic()
+            slowest, watch = max(slowest, watch.seconds), Stopwatch()
             last = event.as_dict()
             if last.get("index") == 10:
                 server.kill()
             if last.get("index") == 20:
                 server.start()
-                began = time.monotonic()
+                watch = Stopwatch()
     finally:
         if server.process is None:
             server.start()
@@ -178,15 +178,15 @@ def test_a_silent_server_delays_a_prewarm_by_one_timeout(
     open_tiers([s3_server.url]).contains("0" * 64)  # imports s3fs
     prewarm(open_session())
     with silent_server() as port:
-        remote = open_tiers([scheme.format(port)], timeout=0.5)
+        remote = open_tiers([scheme.format(port)], timeout=0.5, first_rest=600)
         session = open_session(remote=remote)
-        began = time.monotonic()
+        watch = Stopwatch()
         events = list(session.prewarm_stream())
-        took = time.monotonic() - began
+        took = watch.seconds
         assert events[-1].as_dict()["computed"] == 30
         assert took < 8
-        slow = [event.as_dict()["ms"] for event in events[:-1] if event.as_dict()["ms"] > 400]
-        assert len(slow) <= 1
+        assert remote.stats()[0].state == "down"
+        assert remote.stats()[0].failures < 10  # of those who asked at once, not of every image
         remote.close(timeout=0.5)
 
 

@@ -7,6 +7,7 @@ import torch
 
 from samnb.models.devices import on_threads
 from samnb.models.threads import side_by_side
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_a_thread_that_is_held_up_does_not_hold_up_the_others() -> None:
 
     def work(piece: int) -> None:
         if piece == 0:
-            time.sleep(1)
+            wait_until("the other has done the rest", lambda: sum(map(len, done.values())) == 9)
         done.setdefault(threading.get_ident(), []).append(piece)
 
     with on_threads(2):

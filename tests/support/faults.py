@@ -6,7 +6,7 @@ import builtins
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 CALLS = ("fsync", "ftruncate", "mkdir", "open", "replace", "unlink", "utime", "write")
@@ -25,6 +25,29 @@ def ends_at_call(number: int, work: Callable[[], object]) -> bool:
     """
     with _counted(number, lambda: os._exit(9)) as install:
         return ended_by_itself(lambda: (install(), work()))
+
+
+def stops_at_call(number: int, work: Callable[[], object]) -> bool:
+    """As `ends_at_call`, a hundred times as fast, without a fork: from the `number`-th call on every one of them fails.
+
+    So no handler of an error changes anything either. The objects that worked must not be used any more.
+    """
+    left = [number]
+
+    def stop() -> None:
+        left[0] = 0
+        raise Stopped
+
+    with _counted(number, stop, for_ever=True) as install:
+        install()
+        with suppress(Stopped):
+            work()
+    INJECTED["stop"] += not left[0]
+    return bool(left[0])
+
+
+class Stopped(BaseException):
+    """No handler of `Exception` may take it for an error."""
 
 
 def ended_by_itself(work: Callable[[], object]) -> bool:
@@ -57,13 +80,13 @@ def fails_at_call(number: int, code: int) -> Iterator[None]:
 
 
 @contextmanager
-def _counted(number: int, act: Callable[[], None]) -> Iterator[Callable[[], None]]:
+def _counted(number: int, act: Callable[[], None], *, for_ever: bool = False) -> Iterator[Callable[[], None]]:
     left = [number]
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:
         def made(*args: Any, **options: Any) -> Any:
             left[0] -= 1
-            if not left[0]:
+            if not left[0] or (for_ever and left[0] < 0):
                 act()
             return call(*args, **options)
 

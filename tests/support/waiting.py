@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -32,6 +34,31 @@ def wait_until(what: str, look: Callable[[], T], *, seconds: float = 60, every: 
         assert time.monotonic() < deadline, f"Not within {seconds:g} s: {what}. Last answer: {answer!r}"
         time.sleep(every)
     return answer
+
+
+class Stopwatch:
+    """Seconds since it was made, without those in which threads of this process waited for a processor.
+
+    For limits of time, which other work on the machine must not exceed. Where the kernel does not tell how long a
+    thread waited, all seconds count.
+    """
+
+    def __init__(self) -> None:
+        self._began, self._waited = time.perf_counter(), _waited_for_a_processor()
+
+    @property
+    def seconds(self) -> float:
+        took, before = time.perf_counter() - self._began, self._waited
+        return took - sum(waited - before.get(id, 0.0) for id, waited in _waited_for_a_processor().items())
+
+
+def _waited_for_a_processor() -> dict[str, float]:
+    """By thread, in seconds."""
+    waited = {}
+    for path in Path("/proc/self/task").glob("*/schedstat"):
+        with suppress(OSError):  # it has ended meanwhile
+            waited[path.parent.name] = int(path.read_text().split()[1]) / 1e9
+    return waited
 
 
 def calls_of(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import nullcontext
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 import samnb.session
 from samnb.masks.editing import stroke_mask
 from samnb.session import Session
+from samnb.ui.annotator import change_follower
+from samnb.ui.common.background import Answer, LatestOnlyWorker, Work
 from samnb.widgets import Annotator
-from tests.support.machines import machine, new_folder
+from tests.support.machines import SOAK, Machine, machine, new_folder
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_strategies import GREEN, RED, scene
 
@@ -26,6 +29,26 @@ pytestmark = pytest.mark.slow
 
 places, which = st.integers(5, 155), st.integers(0, 1)
 names = st.sampled_from(["coin", "key", "nut"])
+
+
+class InTurn(LatestOnlyWorker):
+    """A worker that works when it is waited for, so that no step waits for a thread to be given the processor.
+
+    `make soak` has the threads.
+    """
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._slots)
+
+    def submit(self, work: Work, answer: Answer, *, priority: int = 0) -> None:
+        self._slots[priority] = (work, answer)
+
+    def wait(self, timeout: float = 30.0) -> None:
+        while self._slots:
+            work, answer = self._slots.pop(min(self._slots))
+            answer(work(), None)
+
 
 State = tuple[dict[int, tuple[Any, ...]], tuple[Any, ...]]
 """Annotations by their ids, and the draft."""
@@ -43,7 +66,7 @@ def prepared() -> Path:
     return folder
 
 
-class HistoryMachine(RuleBasedStateMachine):
+class HistoryMachine(Machine):
     """`timelines` are the states of each image, one more than steps, and `now` is where in it the image is."""
 
     @initialize()
@@ -237,7 +260,7 @@ class HistoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.opened < 3)
     @rule()
     def open_another(self) -> None:
-        """Two in each sequence: one takes as long as ten other steps."""
+        """Two in each sequence: one takes as long as fifty other steps."""
         self.opened += 1
         self.annotator.close()
         self.annotator = Annotator(self.session, image=self.images[self.shown])
@@ -273,4 +296,11 @@ class HistoryMachine(RuleBasedStateMachine):
 
 
 class TestHistoryMachine(HistoryMachine.TestCase):
-    settings = machine()
+    settings = machine(66)
+
+    def runTest(self) -> None:
+        in_turn = {name: getattr(InTurn, name) for name in ("busy", "submit", "wait")}
+        workers = nullcontext() if SOAK else patch.multiple(LatestOnlyWorker, **in_turn)
+        with workers, patch.object(change_follower, "PAUSE", 0):
+            super().runTest()
+        HistoryMachine.made_enough()

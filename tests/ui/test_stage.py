@@ -28,6 +28,7 @@ from samnb.ui.annotator.pointer_listener import PointerListener
 from samnb.ui.annotator.shapes import Shape, drawing
 from samnb.ui.annotator.stage import Stage
 from samnb.ui.annotator.viewport import Viewport, stage_size
+from tests.support.waiting import Stopwatch
 
 NUMBERS = ipycanvas.canvas.COMMANDS
 # One image pixel is four CSS pixels, with 50 of them above and below.
@@ -365,8 +366,6 @@ def test_a_keyhole_covers_what_the_polygon_covers():
 
 
 def test_two_thousand_annotations_are_one_short_message(stage, sent):
-    import time
-
     stage.show_picture(np.zeros((3000, 4000, 3), np.uint8))
     angle = np.linspace(0, 2 * np.pi, 80, endpoint=False)
     circle = 25 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -375,9 +374,9 @@ def test_two_thousand_annotations_are_one_short_message(stage, sent):
         for i in range(2000)
     ]
     sent.clear()
-    started = time.perf_counter()
+    watch = Stopwatch()
     stage.show_saved(shapes, selected=[5])
-    assert time.perf_counter() - started < 2
+    assert watch.seconds < 2
     [commands] = sent
     assert len(commands) < 30
     stage.zoom(10)
