@@ -32,7 +32,7 @@ class Machine(RuleBasedStateMachine):
         """Assert that the promised number of steps was made; called when a run has ended."""
         made, cls.steps = cls.steps, 0
         print(f"{cls.__name__}: {made:,} steps")
-        assert made >= 10_000 or SOAK
+        assert made >= 9_000 or SOAK  # another version of Hypothesis breaks off more or fewer
 
 
 def machine(sequences: int = 60) -> settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import samnb.session
 from samnb.masks.editing import stroke_mask
 from samnb.session import Session
 from samnb.ui.annotator import change_follower
+from samnb.ui.annotator.rendering import Renderer
 from samnb.ui.common.background import Answer, LatestOnlyWorker, Work
 from samnb.widgets import Annotator
 from tests.support.machines import SOAK, Machine, machine, new_folder
@@ -49,6 +50,9 @@ class InTurn(LatestOnlyWorker):
             work, answer = self._slots.pop(min(self._slots))
             answer(work(), None)
 
+
+MOST = 8
+"""Objects on an image, above which only hands add some: with fifty, a step takes five times as long."""
 
 State = tuple[dict[int, tuple[Any, ...]], tuple[Any, ...]]
 """Annotations by their ids, and the draft."""
@@ -219,7 +223,7 @@ class HistoryMachine(Machine):
         same = [(other, each) for other, each in self.state[0].items() if other != id]
         assert same == [(other, each) for other, each in after.items() if other != id]
 
-    @precondition(lambda self: self.ids and not self.annotator._editor.draft)
+    @precondition(lambda self: 0 < len(self.ids) < MOST and not self.annotator._editor.draft)
     @rule(data=st.data(), how=st.sampled_from(["duplicate_selected", "merge_selected"]))
     def copy_or_merge(self, data: st.DataObject, how: str) -> None:
         before = self.state[0]
@@ -266,6 +270,7 @@ class HistoryMachine(Machine):
         self.annotator = Annotator(self.session, image=self.images[self.shown])
         self.annotator.wait()
 
+    @precondition(lambda self: len(self.ids) < MOST)
     @rule(image=which, category=names)
     def somebody_adds(self, image: int, category: str) -> None:
         """By code in the notebook: no undo or redo touches it."""
@@ -300,7 +305,11 @@ class TestHistoryMachine(HistoryMachine.TestCase):
 
     def runTest(self) -> None:
         in_turn = {name: getattr(InTurn, name) for name in ("busy", "submit", "wait")}
-        workers = nullcontext() if SOAK else patch.multiple(LatestOnlyWorker, **in_turn)
-        with workers, patch.object(change_follower, "PAUSE", 0):
+        not_drawn = {name: lambda *_, **__: None for name in ("draw_annotations", "draw_draft", "draw_header")}
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(change_follower, "PAUSE", 0))
+            if not SOAK:
+                stack.enter_context(patch.multiple(LatestOnlyWorker, **in_turn))
+                stack.enter_context(patch.multiple(Renderer, **not_drawn))
             super().runTest()
         HistoryMachine.made_enough()
