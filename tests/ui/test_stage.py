@@ -373,6 +373,7 @@ def test_two_thousand_annotations_are_one_short_message(stage, sent):
         Shape((Polygon(circle + np.array([30 + 66 * (i % 60), 30 + 80 * (i // 60)])),), "#e69f00", id=i)
         for i in range(2000)
     ]
+    stage.wait()
     sent.clear()
     watch = Stopwatch()
     stage.show_saved(shapes, selected=[5])
