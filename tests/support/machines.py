@@ -1,4 +1,4 @@
-"""How long the state machines run, and where: each 10,000 steps, always the same, on files in memory.
+"""How long the state machines run, and where: mostly 10,000 steps, always the same, on files in memory.
 
 `MACHINE_EXAMPLES` in the environment asks for that many other sequences, see `make soak`.
 """
@@ -35,12 +35,12 @@ class Machine(RuleBasedStateMachine):
         assert made >= 9_000 or SOAK  # another version of Hypothesis breaks off more or fewer
 
 
-def machine(sequences: int = 60) -> settings:
-    """The settings of a machine that makes 10,000 steps: of 200 in a sequence, of which Hypothesis breaks off some."""
+def machine(sequences: int = 60, *, length: int = 200) -> settings:
+    """The settings of a machine; 60 sequences of 200 are 10,000 steps, since Hypothesis breaks off some."""
     return settings(
         max_examples=int(os.environ.get("MACHINE_EXAMPLES", sequences)),
         derandomize=not SOAK,
-        stateful_step_count=200,
+        stateful_step_count=length,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )

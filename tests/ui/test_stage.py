@@ -343,6 +343,7 @@ def ring_shape(**more):
 
 def test_a_mask_with_a_hole_is_one_filled_and_two_stroked_outlines(stage, sent):
     stage.show_picture(np.zeros((200, 200, 3), np.uint8))
+    stage.wait()
     sent.clear()
     stage.show_mask(ring_shape())
     [commands] = sent
@@ -432,6 +433,7 @@ def test_the_picture_alone_has_no_mask_prompt_or_proposal_on_it(stage, sent):
 def test_the_same_prompt_is_not_drawn_twice(stage, sent):
     stage.show_picture(np.zeros((200, 200, 3), np.uint8))
     stage.show_prompt(Prompt.of(points=[(5, 5)]))
+    stage.wait()
     sent.clear()
     stage.show_prompt(Prompt.of(points=[(5, 5)]))
     assert sent == []
@@ -441,6 +443,7 @@ def test_a_new_page_gets_files_and_outlines_again(stage, sent):
     stage.show_picture(np.zeros((200, 200, 3), np.uint8))
     stage.show_mask(ring_shape())
     stage.show_prompt(Prompt.of(points=[(5, 5)]))
+    stage.wait()
     sent.clear()
     stage._on_client_ready()
     [commands] = sent
