@@ -35,8 +35,8 @@ class Machine(RuleBasedStateMachine):
         assert made >= 9_000 or SOAK  # another version of Hypothesis breaks off more or fewer
 
 
-def machine(sequences: int = 60, *, length: int = 200) -> settings:
-    """The settings of a machine; 60 sequences of 200 are 10,000 steps, since Hypothesis breaks off some."""
+def machine(sequences: int = 57, *, length: int = 200) -> settings:
+    """The settings of a machine; 57 sequences of 200 are 10,000 steps, since Hypothesis breaks off some."""
     return settings(
         max_examples=int(os.environ.get("MACHINE_EXAMPLES", sequences)),
         derandomize=not SOAK,
