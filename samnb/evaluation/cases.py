@@ -9,9 +9,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError, SamnbError, UnknownName
+from ..errors import ImageError, PromptError, SamnbError, UnknownName
 from ..masks import decode_rle
 from ..records import AnnotationRecord, Failure
+
+
+def check_seed(seed: int) -> None:
+    """Raises `PromptError` for a seed below 0, of which nothing can be drawn."""
+    if seed < 0:
+        raise PromptError(f"seed: expected 0 or more; got {seed}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +123,19 @@ class CaseList:
         return replace(self, sources=[source for source in self.sources if source.category == category])
 
     def sampled(self, limit: int | None, *, seed: int = 0) -> CaseList:
-        """At most `limit` of the cases, drawn with a fixed seed, in their order; None: all."""
+        """At most `limit` of the cases, drawn with a fixed seed, in their order; None: all.
+
+        Raises
+        ------
+        PromptError
+            `limit` is below 1, or `seed` below 0.
+        """
+        check_seed(seed)
+        if limit is not None and limit < 1:
+            raise PromptError(f"limit: expected at least 1; got {limit}.")
         if limit is None or limit >= len(self.sources):
             return self
-        chosen = np.random.default_rng(seed).choice(len(self.sources), max(limit, 0), replace=False)
+        chosen = np.random.default_rng(seed).choice(len(self.sources), limit, replace=False)
         return replace(self, sources=[self.sources[i] for i in sorted(chosen.tolist())])
 
     def __iter__(self) -> Iterator[Case | Failure]:

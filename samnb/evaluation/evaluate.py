@@ -21,7 +21,7 @@ from ..models import Model, check_draws
 from ..prompts import Embedding, Point, Prompt
 from ..records import AnnotationRecord, Failure
 from .baselines import make_baseline
-from .cases import Case, annotated_cases
+from .cases import Case, annotated_cases, check_seed
 from .metrics import CaseResult
 from .report import ModelReport
 
@@ -96,6 +96,7 @@ def evaluate(
     >>> report.overall.iou_1 > 0.9, report.overall.noc_90
     (True, 1.0)
     """
+    check_seed(seed)  # not after hours of clicks
     simulations = simulate(
         model,
         cases,

@@ -127,4 +127,5 @@ def export(
             f"{place}: cannot be written ({error.strerror or error}). Choose another place, "
             "or check the folder's permissions and the disk's free space."
         ) from error
-    return replace(report, failed=(*items.unfit.values(), *report.failed), unsure=min(len(items.unsure), report.annotations))
+    unsure = min(len(items.unsure), report.annotations)  # of an image that was left out they are not written
+    return replace(report, failed=(*items.unfit.values(), *report.failed), unsure=unsure)

@@ -321,3 +321,15 @@ def test_a_sample_is_the_same_for_the_same_seed_and_keeps_the_order():
     assert places == sorted(places, key=lambda place: int(place.split()[1]))
     assert cases.sampled(None) is cases
     assert cases.sampled(99) is cases
+
+
+def test_numbers_that_mean_nothing_are_refused_before_the_first_click():
+    model = Scripted([(50, 0.5)])
+    with pytest.raises(PromptError, match="seed: expected 0 or more; got -1"):
+        evaluate(model, [case()], max_clicks=3, seed=-1)
+    cases = CaseList([])
+    for limit in (0, -2):
+        with pytest.raises(PromptError, match="limit: expected at least 1"):
+            cases.sampled(limit)
+    with pytest.raises(PromptError, match="seed"):
+        cases.sampled(None, seed=-1)

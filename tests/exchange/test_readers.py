@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from samnb.errors import FormatError, ImageNotFound, ImageUnreadable, UnknownName, UnknownOption
 from samnb.exchange.importing import READERS
-from samnb.exchange.readers.mask_values import labels_of, mask_of
+from samnb.exchange.readers.mask_values import has_void, labels_of, mask_of
 from samnb.exchange.readers.objects import lines_of, ring_mask
 from samnb.masks import mask_iou
 from tests.support.export_work import SIZE, dot, ring, square
@@ -270,6 +270,39 @@ def test_a_mask_of_transparency_alone_is_not_taken_for_an_empty_one(tmp_path, gr
         labels_of(tmp_path / "a.png")
     Image.fromarray(np.dstack([*black, np.full_like(opaque, 255)])).save(tmp_path / "empty.png")
     assert not mask_of(tmp_path / "empty.png", None).any()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "labels"),
+    [
+        ([(255, 0, 25), (100, 25, 26), (60, 26, 27)], [None]),  # a thin soft edge
+        ([(255, 0, 25), (200, 25, 28)], [None]),
+        ([(128, 0, 20), (255, 20, 30)], [128, 255]),  # spread to be seen
+        ([(85, 0, 9), (170, 9, 20), (255, 20, 30)], [85, 170, 255]),
+        ([(1, 0, 9), (2, 9, 20), (255, 20, 22)], [1, 2]),  # with void
+        ([(1, 0, 2), (255, 2, 30)], [1]),
+        ([(100, 0, 20), (255, 20, 22)], [100]),
+        ([(3, 0, 20), (300, 20, 22)], [3, 300]),
+    ],
+)
+def test_what_white_is_beside_other_values(tmp_path, blocks, labels):
+    values = np.zeros((40, 40), np.uint16)
+    for value, start, end in blocks:
+        values[start:end, :20] = value
+    stored = values if values.max() > 255 else values.astype(np.uint8)
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    assert labels_of(tmp_path / "a.png") == labels
+    void = values.max() == 255 and labels != [None] and 255 not in labels
+    assert has_void(tmp_path / "a.png", labels) == void
+
+
+def test_void_is_told(first, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    Image.fromarray((square(1, 1, 5) + 255 * square(9, 9, 5)).astype(np.uint8)).save(folder / "münze 1.png")
+    report = first.import_("masks", folder)
+    assert report.added == 1
+    assert "255 is void, and no object, in 1 label map: münze 1.png" in str(report.notes)
 
 
 def test_mask_pictures_of_other_tools(first, photos, tmp_path):

@@ -21,6 +21,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from ...cards import count_text
 from ...errors import FormatError, ImageError, ImageNotFound
 from ...images.discovery import find_images
 from ...images.folder import PictureFolder
@@ -30,7 +31,7 @@ from ..attributes import values_in
 from ..csv_text import unquoted
 from ..writers.layout import MANIFEST
 from .mask_colours import Categories, colours_of, number_of
-from .mask_values import is_coloured, is_lossy, labels_of, mask_number, mask_of, palette_of
+from .mask_values import has_void, is_coloured, is_lossy, labels_of, mask_number, mask_of, palette_of
 from .objects import Contents, ImageReference, ImportedObject, Mask, Size, plain, read_json
 
 _KIND = "a folder of masks that samnb exported"
@@ -64,12 +65,13 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Categ
     rows = _index(path / "index.csv")
     if rows is not None:
         return _exported(path, rows)
-    objects, failed = _by_names(path, pictures, categories or (), any_colour=categories is None)
+    objects, failed, notes = _by_names(path, pictures, categories or (), any_colour=categories is None)
     order = {str(picture): place for place, picture in enumerate(pictures.paths)}
     objects.sort(key=lambda found: order[found.picture.name])
     named = dict.fromkeys(found.picture for found in objects)
     used = sorted(found.category for found in objects if found.category)
-    return Contents(tuple(named), tuple(objects), tuple(dict.fromkeys([*(categories or ()), *used])), tuple(failed))
+    all_categories = tuple(dict.fromkeys([*(categories or ()), *used]))
+    return Contents(tuple(named), tuple(objects), all_categories, tuple(failed), notes)
 
 
 # -- identified by their names --------------------------------------------------------------------------
@@ -77,7 +79,7 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Categ
 
 def _by_names(
     root: Path, pictures: PictureFolder, categories: Categories, *, any_colour: bool
-) -> tuple[list[ImportedObject], list[Failure]]:
+) -> tuple[list[ImportedObject], list[Failure], tuple[str, ...]]:
     objects: list[ImportedObject] = []
     failed: list[Failure] = []
     meanings = _Meanings(categories, {} if any_colour else colours_of(root, categories), any_colour)
@@ -100,7 +102,7 @@ def _by_names(
         # Beside label maps, a file with one number is one of them.
         numbers = ((found, meanings.alone.get(found.place, 0)) for found in objects)
         objects = [replace(one, category=f"label {n}", is_number=True) if n else one for one, n in numbers]
-    return objects, failed
+    return objects, failed, meanings.notes
 
 
 @dataclass
@@ -117,6 +119,8 @@ class _Meanings:
         The only number of files without a category, by the place in messages.
     palette : dict of int to (colour, Path)
         The colour of each number in a palette, and the first file that has it.
+    void : list of str
+        Files of which 255 was left out.
     """
 
     categories: Categories
@@ -124,6 +128,15 @@ class _Meanings:
     any_colour: bool = False
     alone: dict[str, int] = field(default_factory=dict)
     palette: dict[int, tuple[int, Path]] = field(default_factory=dict)
+    void: list[str] = field(default_factory=list)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may have been meant in another way."""
+        if not self.void:
+            return ()
+        shown = ", ".join(self.void[:3]) + (" …" if len(self.void) > 3 else "")
+        return (f"255 is void, and no object, in {count_text(len(self.void), 'label map')}: {shown}",)
 
     def of_colour(self, colour: int) -> tuple[str, bool]:
         """The category of a colour, "" for no object, and True if it is only a number. Raises `ImageError`."""
@@ -191,6 +204,8 @@ def _objects(path: Path, picture: ImageReference, meanings: _Meanings) -> Iterat
     found = re.search(r"__\d+_(.+)$", path.stem)
     named = found[1] if found else ""
     labels, coloured = labels_of(path), is_coloured(path)
+    if has_void(path, labels):
+        meanings.void.append(path.name)
     if not named and not coloured:
         meanings.check_palette(path, (label or _only_number(path) for label in labels))
     for label in labels:

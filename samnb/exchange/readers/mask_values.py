@@ -1,8 +1,8 @@
 """Mask files: (H, W) integers as they are stored, the labels among them, and one object as a mask.
 
 A mask file shows one object, anything above 0, or it is a label map of 8 or 16 bits or with a palette: 0 is nothing,
-every other value one object. 255 beside other values is void, as in Pascal VOC. In a picture of few plain colours the
-labels are its colours, 0x1RRGGBB.
+every other value one object. 255 beside other values is void, as in Pascal VOC, unless the values are spread evenly up
+to it. In a picture of few plain colours the labels are its colours, 0x1RRGGBB.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .objects import Mask
 _LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k"}
 _MOST_LABELS = 4096
 _MOST_NUMBER, _COLOUR = 0xFFFF, 1 << 24
+_WHITE, _FEW_NUMBERS = 255, 32
 
 
 def labels_of(path: Path) -> list[int | None]:
@@ -29,13 +30,29 @@ def labels_of(path: Path) -> list[int | None]:
     sizes = {int(v): int(c) for v, c in zip(values, counts, strict=True) if v}
     if is_coloured(path):
         return list(sizes)
-    # White mostly, with bright greys that no label map with a void of 255 has: one mask with a soft edge.
-    bright = sum(size for value, size in sizes.items() if 127 < value < 255)
-    white = sizes.get(255, 0)
-    soft = bright and white == max(sizes.values()) and 2 * (bright + white) >= sum(sizes.values())
-    if len(sizes) <= 1 or soft:
+    if len(sizes) <= 1:
         return [None]
-    return [value for value in sizes if value != 255 or values.max() > 255]
+    if values.max() != _WHITE:
+        return list(sizes)
+    white, others = sizes[_WHITE], sum(sizes.values()) - sizes[_WHITE]
+    if _is_spread(sorted(sizes)) and 5 * others >= white:
+        return list(sizes)
+    # White mostly, with bright greys, or with a thin edge of greys that no label map of few numbers has: one mask.
+    bright = sum(size for value, size in sizes.items() if 127 < value < _WHITE)
+    soft = bright and white == max(sizes.values()) and 2 * (bright + white) >= sum(sizes.values())
+    edge = min(sizes) > _FEW_NUMBERS and 4 * others <= white
+    return [None] if soft or edge else [value for value in sizes if value != _WHITE]
+
+
+def has_void(path: Path, labels: list[int | None]) -> bool:
+    """True if its white was left out as void. Raises `ImageError`."""
+    return labels != [None] and _WHITE not in labels and bool((_values(path) == _WHITE).any())
+
+
+def _is_spread(values: list[int]) -> bool:
+    """True for values that were spread over 0 to 255 to be told apart by eye, such as 85, 170, 255."""
+    evenly = (abs(value - _WHITE * number / len(values)) < 1 for number, value in enumerate(values, 1))
+    return len(values) <= _FEW_NUMBERS and all(evenly)
 
 
 def is_coloured(path: Path) -> bool:
