@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 
 from samnb.encoding.pipeline import Pipeline
-from samnb.encoding.tasks import EncodeTask, prepared_picture
+from samnb.encoding.tasks import EncodeTask, read_for
 from samnb.images import read_upright
 from samnb.jobs import JobControl
 from samnb.session import Session
@@ -67,7 +67,7 @@ class Bench:
         self.tasks: list[EncodeTask] = [session._encoder.task(image) for image in session.images()]
         pipeline = Pipeline(self.tasks, session._encoder, JobControl())
         self.readers, self.window = pipeline.readers, pipeline.window
-        self.prepared = [prepared_picture(task, self.model) for task in self.tasks]
+        self.prepared = [read_for(self.model, task) for task in self.tasks]
         self.model.encode_prepared(self.prepared[:1])
         self.bytes = sum(Path(task.path).stat().st_size for task in self.tasks)
 
@@ -85,7 +85,7 @@ class Bench:
         """Prepare all pictures."""
 
         def one(task: EncodeTask) -> Any:
-            return prepared_picture(task, self.model) if checked else self.model.prepare(read_upright(task.path)[0])
+            return read_for(self.model, task) if checked else self.model.prepare(read_upright(task.path)[0])
 
         with ThreadPoolExecutor(threads) as pool:
             for _ in pool.map(one, self.tasks):

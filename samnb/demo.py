@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from tqdm import tqdm
 
+from .cards import count_text
 from .jobs import Event
 from .masks import category_color, contact_sheet, overlay
 
@@ -154,7 +155,7 @@ def _apply(session: Session) -> None:
     template = session.template("coins", categories=["coin"])
     applied = _stream(session.apply_stream(template, dataset="monday"), "apply")
     print(f"template         {template!r}")
-    print(f"applied          to {applied['computed']} images, skipped {applied['skipped']} (done before)")
+    print(f"applied          to {count_text(applied['computed'], 'image')}, skipped {applied['skipped']} (done before)")
 
 
 def _export(session: Session, out: Path) -> Path:

@@ -19,6 +19,7 @@ from .annotations.service import AnnotationService
 from .annotations.session_methods import CategoryMethods, ImageStateMethods
 from .annotations.stacks import StackMethods
 from .cache import EmbeddingCache
+from .cards import count_text
 from .catalog import Catalog, DatasetRecord, ImageRecord, RemovalReport
 from .catalog.database_file import catalog_url
 from .duplicates.gallery import DuplicateGroups, NearDuplicateGroups
@@ -1444,7 +1445,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
 
     def __repr__(self) -> str:
         images = sum(dataset.images for dataset in self.datasets())
-        return f"<Session {self.name}: {images} images, model {self.model.name}>"
+        return f"<Session {self.name}: {count_text(images, 'image')}, model {self.model.name}>"
 
     def _repr_html_(self) -> str:
         return self.status()._repr_html_()

@@ -116,7 +116,9 @@ def template_contents(connection: Connection, name: str) -> dict[int, str]:
 def version_for(contents: Mapping[int, str], content: str) -> int:
     """The version for these values: the latest if its values are the same, else the next."""
     latest = max(contents, default=0)
-    return latest if contents.get(latest) == content else latest + 1
+    # As values: a file from elsewhere has its keys in another order, and 1.0 where this process had 1.
+    is_same = latest in contents and json.loads(contents[latest]) == json.loads(content)
+    return latest if is_same else latest + 1
 
 
 def from_template(annotation: NewAnnotation, image_id: str, source: str) -> NewAnnotation:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from ..cards import size_text
+from ..cards import count_text, size_text
 from ..errors import SamnbError
 from ..json_files import read_json
 
@@ -296,9 +296,8 @@ def session(place: Path) -> Iterator[Finding]:
     except (SamnbError, OSError) as error:
         yield Finding("session", "problem", str(error), "a copy of catalog.db from a backup, if it is damaged")
         return
-    yield Finding(
-        "session", "good", f"{status.images} images, {status.cached} cached, {status.annotations} annotations"
-    )
+    images, annotations = count_text(status.images, "image"), count_text(status.annotations, "annotation")
+    yield Finding("session", "good", f"{images}, {status.cached} cached, {annotations}")
 
 
 def tiers() -> Iterator[Finding]:

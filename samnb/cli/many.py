@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..cards import count_text
 from ..jobs import summary_text
 from ..printable import printable
 from ..records import ACCEPTED, REJECTED, UNSURE
@@ -81,7 +82,7 @@ def _prewarm(arguments: argparse.Namespace, open_session: OpenSession) -> int:
 
 def _sync(arguments: argparse.Namespace, open_session: OpenSession) -> None:
     with open_session(arguments) as session:
-        say(f"{session.sync():,} images have their embedding in the store")
+        say(f"{count_text(session.sync(), 'image')} with the embedding in the store")
 
 
 def _run(arguments: argparse.Namespace, open_session: OpenSession, name: str, begin: Callable[..., Job]) -> int:
@@ -104,14 +105,14 @@ def _summary(name: str, shard: Shard | None, last: Event, seconds: float) -> str
     """One line for the log of a batch system."""
     parts = [f"{last[what]:,} {what}" for what in ("computed", "skipped", "failed")]
     if "masks" in last.details:
-        parts.append(f"{last['masks']:,} masks")
+        parts.append(count_text(last["masks"], "mask"))
     if "left_out" in last.details:
         parts.append(f"{last['left_out']:,} left out as done, empty or skip")
     part = "" if shard is None else f" shard {shard}"
     rate = last["computed"] / seconds if seconds else 0.0
     state = "stopped" if last.get("cancelled") else "done"
     return (
-        f"samnb {name}{part} {state}: {last['total']:,} images, {', '.join(parts)}; "
+        f"samnb {name}{part} {state}: {count_text(last['total'], 'image')}, {', '.join(parts)}; "
         f"{seconds:.1f} s, {rate:.1f} images/s, {platform.node()} pid {os.getpid()}"
     )
 

@@ -8,16 +8,20 @@ embeddings by rounding errors at most.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from ..cards import count_text
+from ..models import HasThreads, Model, SupportsBatches
 
 MAX_BATCH = 64
+MAX_READERS, MAX_READERS_GPU = 8, 16
 MIN_IMAGES_TO_TUNE = 8
 """Number of images; a shorter run ends before tuning pays."""
 
@@ -276,3 +280,39 @@ class AutoTuner:
         self.readers = self._given_readers or readers_needed(waiting, median(self._runs), limit=self._max_readers)
         if not self.search.searching and len(self._runs) > 1:
             self.result = TuningResult(self.search.size, self.threads, self.readers)
+
+
+def tuner_for(
+    model: Model,
+    search: BatchSizeSearch,
+    images: int,
+    *,
+    batch: int | None,
+    reads: Sequence[tuple[float, float]],
+    readers: int | None,
+) -> AutoTuner | None:
+    """A tuner for this model and so many more images; None if there is nothing to tune.
+
+    Parameters
+    ----------
+    search : BatchSizeSearch
+        The batch size so far; stays on a CPU, and where `batch` is given.
+    reads, readers
+        As for `AutoTuner`.
+    """
+    cores = os.cpu_count() or 1
+    given: dict[str, Any] = {"reads": reads, "readers": readers}
+    if not isinstance(model, SupportsBatches):
+        return None
+    if model.device != "cpu":
+        return AutoTuner(search if batch else BatchSizeSearch(), max_readers=min(MAX_READERS_GPU, cores), **given)
+    if not isinstance(model, HasThreads):
+        return None
+    threads, trial = model.encoder_threads, None
+    if threads is None:
+        import torch
+
+        threads = torch.get_num_threads()
+        if ThreadCountTrial.worthwhile(threads, images):
+            trial = ThreadCountTrial(threads, cores=cores)
+    return AutoTuner(search, trial, max_readers=min(MAX_READERS, cores), threads=threads, **given)

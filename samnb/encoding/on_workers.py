@@ -263,7 +263,7 @@ def make_folder(cache: EmbeddingCache) -> None:
             raise StoreError(f"{cache.folder}: cannot be made ({error.strerror or error}).") from error
 
 
-_in_hand: weakref.WeakKeyDictionary[EmbeddingCache, set[str]] = weakref.WeakKeyDictionary()
+_claimed: weakref.WeakKeyDictionary[EmbeddingCache, set[str]] = weakref.WeakKeyDictionary()
 _claiming = threading.Lock()
 
 
@@ -290,7 +290,7 @@ class _Claims:
             yield None
             time.sleep(_WAIT)
             with _claiming:
-                waiting = _in_hand.get(self._encoder.cache, set())
+                waiting = _claimed.get(self._encoder.cache, set())
                 ready = [pair for pair in later if pair[1].key not in waiting]
                 later = [pair for pair in later if pair[1].key in waiting]
             yield from self._look_up(ready, later)
@@ -328,7 +328,7 @@ class _Claims:
             if task.key in held:
                 continue
             with _claiming:
-                claimed = _in_hand.setdefault(self._encoder.cache, set())
+                claimed = _claimed.setdefault(self._encoder.cache, set())
                 is_free = task.key not in claimed
                 if is_free:
                     claimed.add(task.key)
@@ -340,7 +340,7 @@ class _Claims:
 
     def _release(self, keys: Any) -> None:
         with _claiming:
-            claimed = _in_hand.get(self._encoder.cache, set())
+            claimed = _claimed.get(self._encoder.cache, set())
             for key in keys:
                 claimed.discard(key)
                 self._mine.discard(key)

@@ -2,7 +2,8 @@
 
 Each image that has started has a thread of its own, which looks in the store, reads, has the image encoded, writes and
 records it in the catalog; all guarantees of `EmbeddingCache.get_or_compute` hold. One more thread runs the encoder,
-since each thread that calls torch would get worker threads of its own.
+since each thread that calls torch would get worker threads of its own. Where handing an image over takes longer than
+all the work on it, one thread does whole blocks of images, one after the other: see `samnb.encoding.blocks`.
 
 A thread that has read its picture holds the image's lock while it waits for the encoder. So the encoder never waits
 for an image that waits for another one's lock; and during a pause the picture and its lock are given up, not held.
@@ -14,58 +15,39 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import numpy as np
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from typing import Any
 
 from ..errors import ImageChanged, ModelError
 from ..images.memory import keep_freed_memory, return_freed_memory
 from ..jobs import Event, JobControl
-from ..models import EncodesSideBySide, HasThreads, Model, SupportsBatches
-from ..models.devices import on_threads
+from ..models import EncodesSideBySide, HasThreads
 from ..prompts import Embedding
 from ..settings import setting
-from .autotune import MIN_IMAGES_TO_TUNE, AutoTuner, BatchSizeSearch, ResizableSemaphore, ThreadCountTrial, TuningResult
+from .autotune import (
+    MAX_READERS,
+    MIN_IMAGES_TO_TUNE,
+    AutoTuner,
+    BatchSizeSearch,
+    ResizableSemaphore,
+    TuningResult,
+    tuner_for,
+)
+from .blocks import BlockSize, is_small
 from .encoder import Encoder
+from .slots import Slot, Withdrawn, bytes_of
 from .storage_check import check_refusal, check_stored
-from .tasks import EncodeTask, checked_picture, prepared_picture
+from .tasks import EncodeTask, encode_batch, read_for
 
 READ_AHEAD = 512 << 20  # bytes
-MAX_READERS, MAX_READERS_GPU = 8, 16
-_BYTES_PER_PIXEL = 8  # while it is read: four in Pillow, and four more where the picture is turned upright
-_UNKNOWN_PIXELS = 12_000_000
 _POLL_SECONDS = 0.1  # between two checks for what sends no notification: a pause, a cancel
 _RECORDED, _RECORD_EVERY = 64, 0.02
 """Images that the catalog is told of at once, and seconds that the first of them waits: a transaction takes longer than
 many a small image."""
 _LOCK_PATIENCE = 0.25  # seconds an image may wait for its lock before later ones are encoded first
-
-State = Literal["waiting", "reading", "ready", "encoding", "publishing", "withdrawing", "withdrawn", "finished"]
-
-
-@dataclass(eq=False)
-class _Slot:
-    """One image in progress; changed under the pipeline's lock."""
-
-    index: int
-    task: EncodeTask
-    turn: threading.Condition  # its thread waits for the encoder
-    state: State = "waiting"
-    bytes: int = 0
-    work: Any = None  # a `Prepared`, or pixels
-    embedding: Embedding | None = None
-    error: BaseException | None = None
-    event: Event | None = None
-    seconds: float = 0.0
-    since: float = 0.0
-    began: float = field(default_factory=time.monotonic)
-
-
-class _Withdrawn(BaseException):
-    """The image is not encoded now. No `Exception`: other callers that wait for the same image compute it."""
 
 
 class Pipeline:
@@ -117,8 +99,9 @@ class Pipeline:
         # One lock, and a condition for each that waits: woken all together, they would do little else.
         self._lock = threading.RLock()
         self._changed, self._for_encoder = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._slots: deque[_Slot] = deque()  # changed under the lock: the encoder's thread goes through it
+        self._slots: deque[Slot] = deque()  # changed under the lock: the encoder's thread goes through it
         self._held: set[str] = set()
+        self._block_size, self._block = BlockSize(), deque[Slot]()  # the first one is done now
         self._encoder_thread: threading.Thread | None = None
         self._stopped = self._warm = self._is_full = False
         self._failure: BaseException | None = None
@@ -138,11 +121,11 @@ class Pipeline:
         """One event for each task, in their order; after a cancel only for finished ones."""
         waiting = deque(enumerate(self._tasks, start=1))
         self._held = self._encoder.find_cached([task for _, task in waiting])
-        done: list[_Slot] = []
+        done: list[Slot] = []
         recorded = time.monotonic()
         try:
             while waiting or self._slots or done:
-                seen = self._version
+                seen, before = self._version, len(done)
                 self._start_more(waiting)
                 with self._lock:
                     while self._slots and self._slots[0].event is not None:
@@ -157,14 +140,14 @@ class Pipeline:
                         return
                 else:
                     with self._lock:
-                        if self._version == seen:
-                            self._changed.wait(_RECORD_EVERY if done else _POLL_SECONDS)
+                        if self._version == seen and len(done) == before:  # else there is room for more
+                            self._changed.wait(_RECORD_EVERY if done and not self._block else _POLL_SECONDS)
         finally:
             self._stop()
             # Events that nobody takes any more; what is in the store is in the catalog nevertheless.
             self._recorded([*done, *(slot for slot in self._slots if slot.event is not None)])
 
-    def _recorded(self, slots: Sequence[_Slot]) -> list[Event]:
+    def _recorded(self, slots: Sequence[Slot]) -> list[Event]:
         """The events of finished images, once the catalog says what the store has of them: in one transaction."""
         ended = [slot for slot in slots if slot.event is not None and slot.event.status != "failed"]
         # What the store had at the start may have been evicted since, and computed again.
@@ -179,12 +162,19 @@ class Pipeline:
         if self._is_blocked():
             return
         with self._lock:
-            withdrawn = [slot for slot in self._slots if slot.state == "withdrawn"]
-        for slot in withdrawn:
-            self._start(slot)
-        while waiting and len(self._slots) < self.window and not self._control.cancelled:
+            self._leave_block_that_waits()
+            begin = [slot for slot in self._slots if slot.state == "withdrawn"]
+            busy = any(slot.is_begun for slot in self._slots)
+        count = self._next_block(waiting)
+        if count and busy:
+            return  # those that have begun end first
+        if not count:
+            while begin:
+                self._start([begin.pop(0)])
+        self._is_full = False
+        while waiting and len(self._slots) < (count or self.window) and not self._control.cancelled:
             index, task = waiting[0]
-            slot = _Slot(index, task, threading.Condition(self._lock), bytes=_bytes_of(task))
+            slot = Slot(index, task, threading.Condition(self._lock), bytes=bytes_of(task))
             there = False
             error: Exception | None = None
             try:
@@ -197,22 +187,53 @@ class Pipeline:
                 taken = sum(other.bytes for other in self._slots)
                 self._is_full = bool(not ended and self._slots and taken + slot.bytes > self._read_ahead)
                 if self._is_full:
-                    return
+                    break
                 waiting.popleft()
                 self._slots.append(slot)
             if ended:
                 self._finish(slot, hit=there, error=error)
+            elif count:
+                begin.append(slot)
             else:
-                self._start(slot)
+                self._start([slot])
+        if begin:
+            self._start(begin)
 
-    def _start(self, slot: _Slot) -> None:
+    def _next_block(self, waiting: deque[tuple[int, EncodeTask]]) -> int:
+        """Number of images that one thread is to do; 0: each gets its own."""
+        if self._tuner is not None or self._batch_size.size > 1:
+            return 0
+        following = [task for _, task in islice(waiting, self._block_size.next)]
+        if all(map(is_small, following)):
+            return len(following)
+        self._block_size.reset()
+        return 0
+
+    def _leave_block_that_waits(self) -> None:
+        """Images after one that waits for a lock get threads of their own; the lock is held."""
+        now = self._block[0] if self._block else None
+        if now is not None and now.state == "waiting" and time.monotonic() - now.began > _LOCK_PATIENCE:
+            self._block_size.reset()
+            for slot in self._block:
+                slot.in_block = False
+                slot.state = "waiting" if slot is now else "withdrawn"
+            self._block.clear()
+
+    def _start(self, slots: Sequence[Slot]) -> None:
+        """Begin images: one on a thread of its own, several as a block."""
         with self._lock:
-            slot.state, slot.began, slot.bytes = "waiting", time.monotonic(), _bytes_of(slot.task)
+            for slot in slots:
+                slot.state, slot.began, slot.bytes = "waiting", time.monotonic(), bytes_of(slot.task)
+                slot.in_block = len(slots) > 1
             if self._encoder_thread is None:
                 keep_freed_memory(self.readers)
                 self._encoder_thread = threading.Thread(target=self._encode_ready, name="samnb encoder", daemon=True)
                 self._encoder_thread.start()
-        threading.Thread(target=self._work, args=(slot,), name=f"samnb image {slot.index}", daemon=True).start()
+            work: Callable[[], None] = partial(self._work, slots[0])
+            if len(slots) > 1:
+                self._block = deque(slots)
+                work = partial(self._work_on_block, slots, self._block)
+        threading.Thread(target=work, name=f"samnb image {slots[0].index}", daemon=True).start()
 
     def _is_blocked(self) -> bool:
         return self._control.paused or self._encoder.priority_lock_prefixes() is not None
@@ -242,19 +263,34 @@ class Pipeline:
             self._encoder_thread.join()
             return_freed_memory()
 
-    # -- one image's thread
+    # -- the thread of one image, or of a block of them
 
-    def _work(self, slot: _Slot) -> None:
+    def _work_on_block(self, slots: Sequence[Slot], block: deque[Slot]) -> None:
+        began = time.perf_counter()
+        for slot in slots:
+            self._work(slot)
+            with self._lock:
+                if not block:
+                    return  # the others have threads of their own now
+                block.popleft()
+                if block:
+                    block[0].began = time.monotonic()
+        with self._lock:
+            if all(slot.event is not None and slot.event.status == "computed" for slot in slots):
+                self._block_size.block_ended(len(slots), time.perf_counter() - began)
+            self._notify()
+
+    def _work(self, slot: Slot) -> None:
         task, cache = slot.task, self._encoder.cache
         try:
-            if self._must_stop():
-                raise _Withdrawn
+            if self._must_stop() or (slot.in_block and self._is_blocked()):
+                raise Withdrawn
             slot.since = time.perf_counter()
             _, hit = cache.get_or_compute(task.key, lambda: self._compute(slot), about=task.metadata)
             slot.seconds += time.perf_counter() - slot.since
             # Now: until the catalog is told, another image's may take its place on the disk.
             self._encoder.check_kept(task)
-        except _Withdrawn:
+        except Withdrawn:
             with self._lock:
                 slot.state, slot.work, slot.bytes = "withdrawn", None, 0
                 self._notify()
@@ -263,38 +299,58 @@ class Pipeline:
         else:
             self._finish(slot, hit=hit)
 
-    def _compute(self, slot: _Slot) -> Embedding:
+    def _compute(self, slot: Slot) -> Embedding:
         """On the image's thread, which holds its locks."""
         with self._lock:
             slot.state = "reading"
-        with self._reading.acquired(), self._timed(slot):
+        with self._reading.acquired(), slot.timed():
             if self._must_stop():
-                raise _Withdrawn
+                raise Withdrawn
             model, dtype = self._encoder.model, self._encoder.cache.dtype
             check_refusal(model, dtype)
             began, busy = time.perf_counter(), time.thread_time()
-            work = _read(slot.task, model)
+            work = read_for(model, slot.task)
             self._reads.append((time.perf_counter() - began, time.thread_time() - busy))
+        embedding = self._encode_in_block(slot, work) if slot.in_block else self._wait_for_encoder(slot, work)
+        slot.since = time.perf_counter()
+        return slot.task.at_full_size(check_stored(model, embedding, dtype))
+
+    def _encode_in_block(self, slot: Slot, work: Any) -> Embedding:
         with self._lock:
-            slot.work, slot.bytes, slot.state = work, _bytes_held(work), "ready"
+            slot.bytes, slot.state = work.nbytes, "encoding"
+        with slot.timed():
+            try:
+                (found,) = encode_batch(self._encoder.model, [work], threads=self._threads())
+            except BaseException as error:  # of any kind: the images after it would never end
+                found = self._stopped_by(error)
+        if isinstance(found, Exception):
+            raise found
+        slot.state = "publishing"
+        return found
+
+    def _wait_for_encoder(self, slot: Slot, work: Any) -> Embedding:
+        with self._lock:
+            slot.work, slot.bytes, slot.state = work, work.nbytes, "ready"
             self._for_encoder.notify()
             self._notify_if_full()
             del work
             while slot.state in ("ready", "encoding") and self._failure is None:
                 slot.turn.wait()
             if slot.state in ("ready", "encoding"):
-                reason = f"{type(self._failure).__name__}: {self._failure}"
-                raise ModelError(f"{model.name} stopped ({reason}) before this image; run it again.") from self._failure
+                raise self._stopped_by(self._failure) from self._failure
             if slot.state == "withdrawing":
-                raise _Withdrawn
+                raise Withdrawn
             if slot.error is not None:
                 raise slot.error
             embedding, slot.embedding = slot.embedding, None
         assert embedding is not None
-        slot.since = time.perf_counter()
-        return slot.task.at_full_size(check_stored(model, embedding, dtype))
+        return embedding
 
-    def _finish(self, slot: _Slot, *, hit: bool = False, error: Exception | None = None) -> None:
+    def _stopped_by(self, error: BaseException | None) -> ModelError:
+        reason = f"{type(error).__name__}: {error}"
+        return ModelError(f"{self._encoder.model.name} stopped ({reason}) before this image; run it again.")
+
+    def _finish(self, slot: Slot, *, hit: bool = False, error: Exception | None = None) -> None:
         place: dict[str, Any] = {"index": slot.index, "total": len(self._tasks), "filename": slot.task.filename}
         if isinstance(error, ImageChanged):
             self._encoder.forget_file(slot.task.path)
@@ -304,16 +360,12 @@ class Pipeline:
             event = Event("skipped" if hit else "computed", **place, ms=slot.seconds * 1000)
         with self._lock:
             slot.event, slot.state, slot.work, slot.error, slot.bytes = event, "finished", None, None, 0
+            if slot.in_block:
+                return  # its end wakes the caller, whom each image would hold up
+            if event.status == "computed":
+                self._block_size.image_ended(slot.seconds, now=time.monotonic())
             self._for_encoder.notify()
             self._notify()
-
-    @contextmanager
-    def _timed(self, slot: _Slot) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            slot.seconds += time.perf_counter() - started
 
     def _must_stop(self) -> bool:
         return self._stopped or self._control.cancelled or self._control.paused
@@ -348,7 +400,7 @@ class Pipeline:
                 self._batch_size.size = model.side_by_side()
         while batch := self._next_batch():
             started = self._clock()
-            found = self._encode(batch)
+            found = encode_batch(model, [slot.work for slot in batch], threads=self._threads())
             seconds = self._clock() - started
             with self._lock:
                 for slot, result in zip(batch, found, strict=True):
@@ -363,11 +415,11 @@ class Pipeline:
             if any(isinstance(result, Embedding) for result in found):
                 self._tune(len(batch), seconds)
 
-    def _next_batch(self) -> list[_Slot]:
+    def _next_batch(self) -> list[Slot]:
         """The slots to encode now, in order; waits for one. Empty: there will be no more."""
         with self._lock:
             while not self._stopped:
-                batch: list[_Slot] = []
+                batch: list[Slot] = []
                 if self._must_stop():
                     self._withdraw()
                 else:
@@ -379,11 +431,11 @@ class Pipeline:
                 self._for_encoder.wait(_POLL_SECONDS)
             return []
 
-    def _ready(self) -> list[_Slot]:
+    def _ready(self) -> list[Slot]:
         wanted = self._encoder.priority_lock_prefixes()
         if wanted is not None:  # a caller has priority: only what holds the lock it waits for
             return [slot for slot in self._slots if slot.state == "ready" and slot.task.key[:2] in wanted][:1]
-        batch: list[_Slot] = []
+        batch: list[Slot] = []
         locks: set[str] = set()
         for slot in self._slots:
             lock = slot.task.key[:2]
@@ -408,39 +460,28 @@ class Pipeline:
                 slot.turn.notify()
         self._notify()
 
-    def _encode(self, batch: Sequence[_Slot]) -> list[Embedding | Exception]:
-        model = self._encoder.model
-        try:
-            if not isinstance(model, SupportsBatches):
-                return [model.encode(slot.work) for slot in batch]
-            with on_threads(self._threads()):
-                found: list[Embedding | Exception] = [*model.encode_prepared([slot.work for slot in batch])]
-            if len(found) != len(batch):
-                raise ModelError(f"{model.name}: expected {len(batch)} embeddings of as many images; got {len(found)}.")
-            return found
-        except Exception as error:
-            if len(batch) == 1:
-                return [error]
-            # One of them may be the cause: each alone, so that only that one fails.
-            return [result for slot in batch for result in self._encode([slot])]
-
     def _threads(self) -> int | None:
         """Threads of the encoder's next run; None: the model's own choice."""
         if self._tuner is not None:
             return self._tuner.threads
-        return None if self.tuning is None or not self._threads_are_free() else self.tuning.threads
-
-    def _threads_are_free(self) -> bool:
-        """Whether the model leaves its number of processor threads to its caller."""
         model = self._encoder.model
-        return isinstance(model, HasThreads) and model.encoder_threads is None
+        if self.tuning is None or not isinstance(model, HasThreads) or model.encoder_threads is not None:
+            return None  # the model does not leave it to its caller
+        return self.tuning.threads
 
     def _tune(self, count: int, seconds: float) -> None:
         """Use the seconds of the encoder's last run to adjust the settings."""
         if not self._warm:  # the first run builds the model, so its time does not count
             self._warm = True
             if self.tuning is None and len(self._tasks) >= MIN_IMAGES_TO_TUNE:
-                self._tuner = self._new_tuner()
+                self._tuner = tuner_for(
+                    self._encoder.model,
+                    self._batch_size,
+                    len(self._tasks) - 1,
+                    batch=self._batch,
+                    reads=self._reads,
+                    readers=self._readers,
+                )
             return
         if self._tuner is None:
             return
@@ -452,41 +493,7 @@ class Pipeline:
             self.tuning = self._encoder.tuning = self._tuner.result
             self._tuner = None
 
-    def _new_tuner(self) -> AutoTuner | None:
-        """A tuner for this model; None if there is nothing to tune."""
-        model, cores = self._encoder.model, os.cpu_count() or 1
-        given: dict[str, Any] = {"reads": self._reads, "readers": self._readers}
-        if not isinstance(model, SupportsBatches):
-            return None
-        if model.device != "cpu":
-            search = self._batch_size if self._batch else BatchSizeSearch()
-            return AutoTuner(search, max_readers=min(MAX_READERS_GPU, cores), **given)
-        if not isinstance(model, HasThreads):
-            return None
-        threads, trial = model.encoder_threads, None
-        if threads is None:
-            import torch
-
-            threads = torch.get_num_threads()
-            if ThreadCountTrial.worthwhile(threads, len(self._tasks) - 1):
-                trial = ThreadCountTrial(threads, cores=cores)
-        return AutoTuner(self._batch_size, trial, max_readers=min(MAX_READERS, cores), threads=threads, **given)
-
 
 def reason_of(error: Exception) -> dict[str, str]:
     """The details of a failed image's event."""
     return {"error": str(error) or repr(error), "error_type": type(error).__name__}
-
-
-def _read(task: EncodeTask, model: Model) -> Any:
-    if isinstance(model, SupportsBatches):
-        return prepared_picture(task, model)
-    return np.array(checked_picture(task))
-
-
-def _bytes_of(task: EncodeTask) -> int:
-    return _BYTES_PER_PIXEL * (task.pixels or _UNKNOWN_PIXELS)
-
-
-def _bytes_held(work: Any) -> int:
-    return int(work.nbytes)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cards import html_table
+from ..cards import count_text, html_table
 from ..errors import ModelError
 from ..masks import mask_iou
 from ..models import Model, check_draws, draws, embedding_spec_of
@@ -91,7 +91,8 @@ class StorageReport:
         return asdict(self) | {"enough": MIN_MEAN_IOU}
 
     def __str__(self) -> str:
-        lines = [f"Storage of {self.model}: masks of {self.prompts} prompts on {self.images} images, against float32"]
+        on = f"{self.prompts} prompts on {count_text(self.images, 'image')}"
+        lines = [f"Storage of {self.model}: masks of {on}, against float32"]
         lines.append(f"{'':10}{'MiB':>7}{'mean IoU':>10}{'19 of 20':>10}{'worst':>8}{'served':>8}{'others':>8}")
         for row in self.figures:
             lines.append(
@@ -110,7 +111,7 @@ class StorageReport:
             )
             for row in self.figures
         ]
-        caption = f"{self.model}: {self.prompts} prompts on {self.images} images, against float32 storage"
+        caption = f"{self.model}: {self.prompts} prompts on {count_text(self.images, 'image')}, against float32 storage"
         return html_table(heads, rows, caption=caption)
 
 

@@ -6,16 +6,18 @@ It looks in the store, computes and publishes. Doing it twice only costs time, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..cache import EmbeddingCache
+from ..errors import ModelError
 from ..images import read_known
 from ..images.smaller import read_smaller
 from ..models import Model, SupportsBatches
+from ..models.devices import on_threads
 from ..prompts import Embedding
 from ..store.entry import round_trip
 from ..store.limits import Limits
@@ -101,15 +103,33 @@ def metadata_of(pixel_hash: str, filename: str, model: str, made_by: tuple[str, 
     }
 
 
-def prepared_picture(task: EncodeTask, model: SupportsBatches) -> Any:
-    """The task's image after ``model.prepare``; its pixels are checked, and never copied.
+def read_for(model: Model, task: EncodeTask) -> Any:
+    """What the model encodes of the task's image: after ``model.prepare``, which never copies it, or pixels.
 
     Raises
     ------
     ImageChanged
         The file no longer holds the pixels it was added with.
     """
-    return model.prepare(checked_picture(task))
+    picture = checked_picture(task)
+    return model.prepare(picture) if isinstance(model, SupportsBatches) else np.array(picture)
+
+
+def encode_batch(model: Model, batch: Sequence[Any], *, threads: int | None = None) -> list[Embedding | Exception]:
+    """The embedding, or the error, of each image of a batch that `read_for` read; `threads` as in `on_threads`."""
+    try:
+        if not isinstance(model, SupportsBatches):
+            return [model.encode(pixels) for pixels in batch]
+        with on_threads(threads):
+            found: list[Embedding | Exception] = [*model.encode_prepared(batch)]
+        if len(found) != len(batch):
+            raise ModelError(f"{model.name}: expected {len(batch)} embeddings of as many images; got {len(found)}.")
+        return found
+    except Exception as error:
+        if len(batch) == 1:
+            return [error]
+        # One of them may be the cause: each alone, so that only that one fails.
+        return [result for one in batch for result in encode_batch(model, [one], threads=threads)]
 
 
 def checked_picture(task: EncodeTask) -> Image:

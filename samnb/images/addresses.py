@@ -1,7 +1,7 @@
 """Pictures at an address, such as ``s3://bucket/a.png`` or ``https://host/a.png``: listed, read, and watched.
 
 An object store has neither inodes nor times that change with every write, but most give each version of an object an
-ETag. `RemoteStatus` has it in place of the inode, so that an object counts as unchanged by the same rule as a file.
+ETag. `status_of` puts it in place of the inode, so that an object counts as unchanged by the same rule as a file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import PurePath, PurePosixPath
@@ -22,6 +21,7 @@ from uuid import uuid4
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, SamnbError
 from ..remote_files import HTTP, file_system, forget_connection, is_address, secret_in
 from ..urls import redacted_url
+from .file_status import FileStatus
 
 PATIENCE = 30.0
 """Seconds in which a store that does not answer may come back."""
@@ -37,27 +37,16 @@ _away: dict[str, float] = {}  # host: since when it does not answer
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteStatus:
-    """What `os.stat` tells of a file, of an object: `st_ino` is made of its address and its ETag.
+def status_of(address: str, info: Mapping[str, Any]) -> FileStatus:
+    """The status of an object, from what fsspec tells of it: `st_ino` is made of its address and its ETag.
 
     Of an object without ETag and time it is another one each time: such an object is read again to see if it changed.
     """
-
-    st_size: int
-    st_mtime_ns: int
-    st_ino: int
-    st_dev: int
-    st_ctime_ns: int = 0
-
-    @classmethod
-    def of(cls, address: str, info: Mapping[str, Any]) -> RemoteStatus:
-        """From what fsspec tells of an object."""
-        tag = next((str(info[name]) for name in _TAGS if info.get(name)), "")
-        mtime = next((ns for name in _TIMES if (ns := _nanoseconds(info.get(name)))), 0)
-        version = tag or (str(mtime) if mtime else uuid4().hex)
-        host = "/".join(urlsplit(address)[:2])
-        return cls(int(info.get("size") or 0), mtime, _number(f"{address}\0{version}"), _number(host))
+    tag = next((str(info[name]) for name in _TAGS if info.get(name)), "")
+    mtime = next((ns for name in _TIMES if (ns := _nanoseconds(info.get(name)))), 0)
+    version = tag or (str(mtime) if mtime else uuid4().hex)
+    host = "/".join(urlsplit(address)[:2])
+    return FileStatus(int(info.get("size") or 0), mtime, _number(f"{address}\0{version}"), _number(host))
 
 
 def check_address(address: str) -> None:
@@ -93,12 +82,12 @@ def file_name(path: AnyPath) -> str:
     return os.path.basename(path) or PurePath(path).name  # a PurePath for each file takes ten times as long
 
 
-def remote_status(address: str, *, patience: float = PATIENCE) -> RemoteStatus:
+def remote_status(address: str, *, patience: float = PATIENCE) -> FileStatus:
     """The status of an object. Raises `ImageError`."""
-    return RemoteStatus.of(address, _asked(address, lambda files, path: files.info(path), patience))
+    return status_of(address, _asked(address, lambda files, path: files.info(path), patience))
 
 
-def read_remote(address: str, limit: int) -> tuple[bytes, RemoteStatus]:
+def read_remote(address: str, limit: int) -> tuple[bytes, FileStatus]:
     """The bytes of an object and its status, which is never newer than the bytes. Raises `ImageError`."""
     status = remote_status(address)
     if status.st_size > limit:
@@ -119,7 +108,7 @@ def read_beginning(address: str, count: int) -> bytes:
     return bytes(_asked(address, lambda files, path: files.cat_file(path, start=0, end=count), PATIENCE))
 
 
-def find_remote(address: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RemoteStatus]]:
+def find_remote(address: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, FileStatus]]:
     """Addresses of the objects that an address, a folder or a glob means, with their status, in any order.
 
     Parameters
@@ -147,7 +136,7 @@ def find_remote(address: str, wanted: Callable[[str], bool]) -> Iterator[tuple[s
     else:
         info = _asked(address, lambda files, path: files.info(path), PATIENCE)
         if info.get("type") != "directory":
-            yield address, RemoteStatus.of(address, info)
+            yield address, status_of(address, info)
             return
         found = _asked(address, lambda files, path: files.find(path, detail=True), PATIENCE)
         chosen = {path: info for path, info in found.items() if wanted(name_at(path))}
@@ -157,7 +146,7 @@ def find_remote(address: str, wanted: Callable[[str], bool]) -> Iterator[tuple[s
     for path, info in chosen.items():
         if info.get("type") != "directory":
             one = path if is_address(path) else begin + path.lstrip("/")
-            yield f"{one}{options}", RemoteStatus.of(f"{one}{options}", info)
+            yield f"{one}{options}", status_of(f"{one}{options}", info)
 
 
 def _split(address: str) -> tuple[str, str]:

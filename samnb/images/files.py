@@ -2,60 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from threading import Lock
-from typing import IO, NamedTuple, cast
-
-from cachetools import TTLCache, cached
+from typing import IO, cast
 
 from ..errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ..remote_files import is_address
-from .addresses import RemoteStatus, open_remote, read_remote, remote_status
-
-_LOOK_EVERY = 1.0
-"""Seconds in which a folder is looked at once: a thousand slices of it are asked about one after the other."""
-
-
-class FolderStatus(NamedTuple):
-    """What `os.stat` tells of a file, of the files in a folder: its own status stays when one is overwritten.
-
-    `st_mtime_ns` is no time, but a number made of the folder's time and of name, size, time and inode of all files.
-    """
-
-    st_size: int
-    st_mtime_ns: int
-    st_ino: int
-    st_dev: int
-    st_ctime_ns: int = 0
-
-    @classmethod
-    def of(cls, folder: AnyPath) -> FolderStatus:
-        """Of the files in it, not of those in folders below; as it was a second ago at most. Raises `OSError`."""
-        return _folder_status(os.path.abspath(folder))
-
-
-@cached(TTLCache(1000, _LOOK_EVERY), lock=Lock())
-def _folder_status(folder: str) -> FolderStatus:
-    own, size, digest = os.stat(folder), 0, hashlib.sha256()
-    digest.update(b"%d" % own.st_mtime_ns)
-    with os.scandir(folder) as entries:
-        names = sorted(one.name for one in entries)
-    for name in names:
-        try:
-            found = os.stat(os.path.join(folder, name))
-        except OSError:
-            continue  # a link to nothing, or a file that was taken away just now
-        if stat.S_ISREG(found.st_mode):
-            size += found.st_size
-            digest.update(f"{name!a} {found.st_size} {found.st_mtime_ns} {found.st_ino}\n".encode("ascii"))
-    return FolderStatus(size, int.from_bytes(digest.digest()[:8], "big") >> 1, own.st_ino, own.st_dev)
-
-
-Status = os.stat_result | RemoteStatus | FolderStatus
+from .addresses import open_remote, read_remote, remote_status
+from .file_status import Status
 
 MAX_FILE_BYTES = 4 * 2**30
 """Files with more bytes are refused: no picture within `samnb.images.MAX_PIXELS` is larger."""

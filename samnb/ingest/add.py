@@ -22,8 +22,9 @@ from ..catalog.image_queries import added_ns
 from ..catalog.values import path_text
 from ..encoding.large_images import LargeImages
 from ..errors import ImageError, UnknownName, WorkWouldBeLost
-from ..images.addresses import RemoteStatus, file_name
+from ..images.addresses import file_name
 from ..images.discovery import other_pictures_text
+from ..images.file_status import FileStatus
 from ..images.hashing import content_hash
 from ..images.perceptual import PERCEPTUAL_VERSION
 from ..images.zip_files import Member
@@ -59,7 +60,7 @@ class _Block:
     reads: dict[str, Read] = field(default_factory=dict)
     there: dict[str, ImageRecord] = field(default_factory=dict)
     stamps: dict[str, FileStat] = field(default_factory=dict)
-    statuses: dict[str, RemoteStatus | None] = field(default_factory=dict)
+    statuses: dict[str, FileStatus | None] = field(default_factory=dict)
     memo: set[str] = field(default_factory=set)
     chunks: deque[Future[None]] = field(default_factory=deque)
 

@@ -19,8 +19,9 @@ from PIL import Image
 from ..atomic_files import cannot_write, discard, write_atomic
 from ..errors import ImageError, ImageNotFound
 from ..images import as_pixels, encode_png, pixel_hash, pixel_hashes, suffix_for
-from ..images.addresses import RemoteStatus, check_address, find_remote
+from ..images.addresses import check_address, find_remote
 from ..images.discovery import is_picture_name, iter_images, natural
+from ..images.file_status import FileStatus
 from ..images.in_full import in_full
 from ..images.zip_files import Member, is_zip, members_of
 from ..records import Failure
@@ -55,7 +56,7 @@ class Address:
     """A picture at an address, with its status where a listing told it."""
 
     path: str
-    status: RemoteStatus | None = None
+    status: FileStatus | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ They were added with ``hash="later"``, or come from the earlier server, which ke
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..cards import count_text
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..encoding.large_images import LargeImages
 from ..errors import ImageChanged
@@ -140,7 +140,7 @@ def fill_events(
             event = _event(record, outcome, sum(counts.values()) + 1, len(records))
             counts[event.status] += 1
             yield event
-    what = f"Hashes of {counts['computed']} images filled in"
+    what = f"Hashes of {count_text(counts['computed'], 'image')} filled in"
     details = {**counts, "summary": f"{what}, {counts['failed']} failed" if counts["failed"] else what}
     yield Event("done", total=len(records), details=details | ({"cancelled": True} if control.cancelled else {}))
 
@@ -149,14 +149,13 @@ def with_hashes(
     reader: Reader, records: Sequence[ImageRecord], *, control: JobControl | None = None
 ) -> list[ImageRecord]:
     """The same images; files that were never read are read now. One that cannot be read is returned as it was."""
-    found: list[ImageRecord] = []
-
-    def keep(read: list[ImageRecord]) -> Iterator[Event]:
-        found.extend(read)
-        return iter(())
-
-    deque(once_read(reader, records, keep, control=control), maxlen=0)
-    return found
+    unread = [record for record in records if not record.is_read]
+    renewed: dict[str, ImageRecord] = {}
+    if unread:
+        with closing(reader.outcomes(unread, control or JobControl())) as batches:
+            for batch in batches:
+                renewed |= {record.id: new for record, new in batch if isinstance(new, ImageRecord)}
+    return [renewed.get(record.id, record) for record in records]
 
 
 def once_read(
@@ -168,8 +167,9 @@ def once_read(
 ) -> Iterator[Event]:
     """The events of a work on images; their files that were never read are read first, as a part of it.
 
-    Meanwhile events of status "found" tell how many have been read, and of how many. After a cancel, and where a file
-    cannot be read, the work gets the image as it was: it says what is wrong with it.
+    Meanwhile events of status "found" tell how many have been read, and of how many. One that cannot be read has
+    failed, and is not tried again by the work, whose events come after those of all such. After a cancel the work gets
+    the others as they were.
 
     Parameters
     ----------
@@ -181,16 +181,30 @@ def once_read(
         Checked every `BATCH` files.
     """
     unread = [record for record in records if not record.is_read]
-    renewed: dict[str, ImageRecord] = {}
-    tried = 0
+    outcomes: dict[str, Outcome] = {}
     if unread:
         with closing(reader.outcomes(unread, control or JobControl())) as batches:
             for batch in batches:
-                renewed |= {record.id: new for record, new in batch if isinstance(new, ImageRecord)}
-                tried += len(batch)
+                outcomes |= {record.id: outcome for record, outcome in batch}
                 if batch:
-                    yield Event("found", index=tried, details={"to_read": len(unread)})
-    yield from work([renewed.get(record.id, record) for record in records])
+                    yield Event("found", index=len(outcomes), details={"to_read": len(unread)})
+    now = [(record, outcomes.get(record.id, record)) for record in records]
+    failed = [(record, why) for record, why in now if isinstance(why, str)]
+    for index, (record, why) in enumerate(failed, start=1):
+        yield _event(record, why, index, len(records))
+    for event in work([image for _, image in now if isinstance(image, ImageRecord)]):
+        yield _after_failed(event, len(failed)) if failed else event
+
+
+def _after_failed(event: Event, failed: int) -> Event:
+    """An event of a work on the other images, as one of all."""
+    event = replace(event, index=event.index and event.index + failed, total=event.total + failed)
+    if event.status != "done":
+        return event
+    details = {**event.details, "failed": event.details.get("failed", 0) + failed}
+    if "report" in details:
+        details["report"] = f"{details['report']}, {count_text(failed, 'picture')} could not be read"
+    return replace(event, details=details)
 
 
 def _checked(record: ImageRecord, read: Read) -> NewImage | str:

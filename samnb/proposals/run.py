@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..cards import count_text
 from ..catalog import Catalog
 from ..encoding.search_events import Kept, search_events, search_here
 from ..jobs import Event, Job, JobControl
@@ -93,7 +94,8 @@ class _Finds:
 
 def _report(done: Event) -> dict[str, str]:
     counts = done.details
-    report = f"{counts['masks']} proposals on {counts['computed']} images, {counts['skipped']} searched before"
+    found, searched = count_text(counts["masks"], "proposal"), count_text(counts["computed"], "image")
+    report = f"{found} on {searched}, {counts['skipped']} searched before"
     return {"report": report + (f", {counts['failed']} failed" if counts["failed"] else "")}
 
 
@@ -101,7 +103,7 @@ def tell_failures(job: Job) -> None:
     """Log a warning of the images that could not be searched: a list of proposals does not show what it lacks."""
     failed = [event for event in job.events if event.status == "failed"]
     if failed:
-        first, count = failed[0], f"{len(failed)} of {job.total} images"
+        first, count = failed[0], f"{len(failed)} of {count_text(job.total, 'image')}"
         _log.warning(
             "%s could not be searched, and nothing is offered on them: %s: %s", count, first.filename, first["error"]
         )

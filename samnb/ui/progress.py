@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets
 
-from ..cards import more_text
+from ..cards import count_text, more_text
 from ..jobs import Event, Job, found_text, summary_text
 from .common import style
 from .common.closing import close_tree
@@ -175,7 +175,7 @@ class Progress(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         # The text in a saved notebook: no count, since it would stay at the first one.
-        return {**bundle, "text/plain": f"{_doing(self.job.name)}: {self.job.total} images"}
+        return {**bundle, "text/plain": f"{_doing(self.job.name)}: {count_text(self.job.total, 'image')}"}
 
 
 def _title(job: Job, latest: Event | None, done: int) -> str:

@@ -1,6 +1,6 @@
 """Many images on many workers: the threads or processes of an executor, or a Dask cluster.
 
-A `Coordinator` gives each worker bundles of images, replaces what a lost worker had in hand, and yields results. It
+A `Coordinator` gives each worker bundles of images, has bundles of a lost one done by others, and yields results. It
 knows neither models nor catalogs: what is done with a bundle is a `Work` of the package that calls it. This package is
 no engine; it uses one that runs already.
 """

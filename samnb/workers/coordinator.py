@@ -1,8 +1,8 @@
 """`Coordinator`: gives bundles of images to the workers of a pool, and yields what they return.
 
 A bundle takes a worker some seconds: its size follows from the first bundles, of four images. Each worker has two
-bundles a thread, so that it never waits, and no more, so that a pause or a lost worker costs little. What a lost worker
-had in hand is done again elsewhere, by workers that have nothing else in hand: a worker may end before it could report
+bundles a thread, so that it never waits, and no more, so that a pause or a lost worker costs little. The bundles of a
+lost worker are done again elsewhere, by workers that have no other bundle: a worker may end before it could report
 the bundle before, and which one ended it would be a guess. The bundle it was working on is split: if one image ends its
 worker each time, it is alone in its bundle after two or three losses; alone, it may end three workers, and is then
 reported as failed. That is six workers at most.
@@ -37,7 +37,7 @@ LOSSES_ALONE = 3
 
 _PER_THREAD = 2  # bundles of a worker
 _POLL = 0.1  # seconds
-_LAST_RESULTS = 1.5  # seconds that a cancel waits for images in hand
+_LAST_RESULTS = 1.5  # seconds that a cancel waits for images that have begun
 _log = logging.getLogger("samnb.workers")
 
 Results = list[tuple[Any, Done]]
@@ -47,7 +47,7 @@ Results = list[tuple[Any, Done]]
 class _Part:
     """Images that have to be done in one bundle.
 
-    `losses` counts the workers that a single one has ended. A suspect is done by a worker with nothing else in hand.
+    `losses` counts the workers that a single one has ended. A suspect is done by a worker without another bundle.
     """
 
     items: tuple[Any, ...]
@@ -132,7 +132,7 @@ class Coordinator:
             name = max(free, key=lambda one: free[one])
             part = self._waiting(idle=not self._held_by(name)) or self._next(items, self._size(workers, name))
             if part is None and any(one.suspect for one in self._again):
-                del free[name]  # others may have nothing in hand
+                del free[name]  # others may have no bundle
                 continue
             if part is None:
                 # Workers are free: what they can have is looked for without a pause.
@@ -233,7 +233,7 @@ class Coordinator:
             for handle in reversed(held):
                 part = self._parts.pop(handle)
                 found += self._split(part, name) if handle in begun else self._put_back(part)
-            _log.warning("worker %s is lost; what it had in hand is done again", name)
+            _log.warning("worker %s is lost; its bundles are done again", name)
         self._threads = {name: worker.threads for name, worker in workers.items()} | {
             name: count for name, count in self._threads.items() if self._held_by(name)
         }

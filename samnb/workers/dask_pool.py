@@ -1,6 +1,6 @@
 """`DaskPool`: the workers of a Dask cluster.
 
-Each bundle is for one worker. So it is known which worker had what: the loss of a worker costs what it had in hand, and
+Each bundle is for one worker. So it is known which worker had what: the loss of a worker costs its bundles, and
 the picture that ends workers is found. Left to Dask, such a bundle would end four workers before Dask gives up on it.
 """
 

@@ -12,7 +12,9 @@ from tests.support.made_up import coin, picture
 def test_templates_are_kept_by_version(catalog: Catalog) -> None:
     assert catalog.save_template("coins", {"score": 0.5, "categories": ["coin"]}) == 1
     assert catalog.save_template("coins", {"score": 0.5, "categories": ["coin"]}) == 1
+    assert catalog.save_template("coins", {"categories": ["coin"], "score": 0.5}) == 1
     assert catalog.save_template("coins", {"score": 0.7}) == 2
+    assert catalog.save_template("coins", {"score": 0.70}) == 2
     assert catalog.save_template("coins", {"score": 0.5, "categories": ["coin"]}) == 3
     assert catalog.save_template("aliens", {}, version=10) == 10
     assert catalog.save_template("coins", {"score": 0.9}, version=2) == 2

@@ -201,13 +201,13 @@ def test_a_cancel_lets_the_image_in_the_net_be_kept_and_nothing_half(start):
 
 
 def test_who_takes_no_more_events_leaves_nothing_running(start):
-    session, pipeline = start(PreparingModel(), 12)
+    session, pipeline = start(PreparingModel(), 80)
     events = pipeline.events()
     assert next(events).index == 1
     events.close()
     encoded = session.model.encodes
     wait_until("its threads end", lambda: not any(t.name.startswith("samnb image") for t in threading.enumerate()))
-    assert session.model.encodes == encoded == len(session.cache) <= 1 + pipeline.window
+    assert session.model.encodes == encoded == len(session.cache) < 80
     assert not pipeline._encoder_thread.is_alive()
 
 
@@ -225,7 +225,7 @@ def test_an_image_that_was_read_ahead_and_is_looked_at_is_encoded_next(start):
     model = PreparingModel(at_encode=lambda numbers: gate.acquire(timeout=LONG))
     session, pipeline = start(model, 10, readers=2)
     found, thread = in_background(pipeline.events())
-    wait_until("the window is full", lambda: len(model.prepared) == pipeline.window)
+    wait_until("the window is full", lambda: len(model.prepared) == pipeline.window and model.batches == [[0]])
     looked_at = session.images()[3]
     session.look_at(looked_at, neighbours=[session.images()[9]])
     wait_until(
@@ -245,7 +245,7 @@ def test_what_was_read_ahead_is_given_up_in_a_pause_so_that_nobody_waits_for_it(
     model = PreparingModel(at_encode=lambda numbers: gate.acquire(timeout=LONG))
     session, pipeline = start(model, 8, control)
     found, thread = in_background(pipeline.events())
-    wait_until("the window is full", lambda: len(model.prepared) == pipeline.window)
+    wait_until("the window is full", lambda: len(model.prepared) == pipeline.window and model.batches == [[0]])
     control.pause()
     gate.release(1)
     wait_until("one is found", lambda: len(found) == 1)
@@ -492,7 +492,7 @@ class _Encoder:
 
 def test_images_begin_and_end_while_the_encoder_goes_through_them(monkeypatch):
     pixels = np.zeros((16, 16, 3), np.uint8)
-    monkeypatch.setattr("samnb.encoding.pipeline._read", lambda task, model: Prepared(pixels, (16, 16)))
+    monkeypatch.setattr("samnb.encoding.pipeline.read_for", lambda model, task: Prepared(pixels, (16, 16)))
     of_all = dict.fromkeys(("path", "pixel_hash", "dataset", "model", "checkpoint", "device", "folder", "dtype"), "")
     tasks = [EncodeTask(key=f"{i:08x}", filename=str(i), pixels=1, **of_all) for i in range(3000)]
     pipeline = Pipeline(tasks, _Encoder(PreparingModel()), JobControl(), readers=4, batch=50)
@@ -521,3 +521,133 @@ def test_a_model_that_gives_too_few_embeddings_is_told_so(start):
     thread.join(LONG)
     assert [event.status for event in events] == ["failed"] * 3
     assert all("expected 1 embeddings of as many images; got 0" in event.details["error"] for event in events)
+
+
+class _Blocks:
+    """Blocks of so many images from the first one, until they are given up."""
+
+    def __init__(self, count):
+        self.next, self.ended = count, []
+
+    def reset(self):
+        self.next = 0
+
+    def image_ended(self, seconds, *, now):
+        pass
+
+    def block_ended(self, count, seconds):
+        self.ended.append(count)
+
+
+class Threads(PreparingModel):
+    """Remembers which threads ran it."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.by = []
+
+    def encode_prepared(self, batch):
+        self.by.append(threading.current_thread().name)
+        return super().encode_prepared(batch)
+
+
+def in_blocks(start, model, count, size, control=None):
+    session, pipeline = start(model, count, control)
+    pipeline._block_size = _Blocks(size)
+    return session, pipeline
+
+
+def test_one_thread_does_a_block_of_small_pictures_in_their_order(start):
+    model = Threads()
+    session, pipeline = in_blocks(start, model, 20, 8)
+    (session.folder.parent / "pictures" / "05.png").write_bytes(b"no picture")
+    events = list(pipeline.events())
+    assert [event.index for event in events] == list(range(1, 21))
+    assert [event.index for event in events if event.status == "failed"] == [6]
+    assert model.by == ["samnb image 1"] * 7 + ["samnb image 9"] * 8 + ["samnb image 17"] * 4
+    assert model.batches == [[i] for i in range(20) if i != 5]
+    assert pipeline._block_size.ended == [8, 4]  # the one with a failed image tells nothing of its pace
+    assert [image.embedding_cached for image in session.images()] == [i != 5 for i in range(20)]
+
+
+def test_one_larger_picture_among_the_next_ends_blocks(start):
+    model = Threads()
+    _, pipeline = in_blocks(start, model, 12, 4)
+    pipeline._tasks = [replace(task, pixels=10**7 if i == 6 else 600) for i, task in enumerate(pipeline._tasks)]
+    assert [event.status for event in pipeline.events()] == ["computed"] * 12
+    assert model.by == ["samnb image 1"] * 4 + ["samnb encoder"] * 8
+
+
+def test_what_a_model_raises_in_a_block_fails_its_image_alone(start):
+    def end(numbers):
+        if 2 in numbers:
+            raise SystemExit("out of patience")
+
+    _, pipeline = in_blocks(start, Threads(at_encode=end), 6, 6)
+    events, thread = in_background(pipeline.events())
+    thread.join(LONG)
+    assert [event.status for event in events] == ["computed"] * 2 + ["failed"] + ["computed"] * 3
+    assert "out of patience" in events[2]["error"]
+
+
+@pytest.mark.parametrize("stop", ["pause", "cancel"])
+def test_a_pause_or_a_cancel_ends_a_block_with_the_image_in_the_net(start, stop):
+    gate, control = threading.Semaphore(2), JobControl()
+    model = Threads(at_encode=lambda numbers: gate.acquire(timeout=LONG))
+    session, pipeline = in_blocks(start, model, 8, 8, control)
+    found, thread = in_background(pipeline.events())
+    wait_until("the third is encoded", lambda: model.batches == [[0], [1], [2]])
+    getattr(control, stop)()
+    gate.release(100)
+    wait_until("three are found", lambda: len(found) == 3)
+    if stop == "pause":
+        _, hit = session.embedding(session.images()[5])  # nobody has it
+        assert not hit
+        assert model.batches == [[0], [1], [2], [5]]
+        control.resume()
+    thread.join(LONG)
+    assert [event.status for event in found[3:]] == (
+        ["computed", "computed", "skipped", "computed", "computed"] if stop == "pause" else []
+    )
+    assert model.encodes == len(session.cache) == (8 if stop == "pause" else 3)
+
+
+def test_a_caller_who_waits_goes_before_the_rest_of_a_block(start):
+    gate = threading.Semaphore(0)
+    model = Threads(at_encode=lambda numbers: gate.acquire(timeout=LONG))
+    session, pipeline = in_blocks(start, model, 8, 8)
+    found, thread = in_background(pipeline.events())
+    wait_until("the first is encoded", lambda: model.batches == [[0]])
+    looked_at = session.images()[6]
+    session.look_at(looked_at, neighbours=[])
+    wait_until("the image is wanted", lambda: session._encoder.priority_lock_prefixes() is not None)
+    gate.release(100)
+    thread.join(LONG)
+    assert sorted(model.batches[:2]) == [[0], [6]]
+    assert [event.status for event in found].count("computed") >= 7
+    assert model.encodes == 8
+
+
+def test_an_image_of_a_block_that_waits_for_its_lock_does_not_stop_the_others(start):
+    model = Threads()
+    session, pipeline = in_blocks(start, model, 8, 8)
+    key, going_on = pipeline._tasks[2].key, threading.Event()
+    others = deque(pipeline._tasks)
+    if sum(task.key[:2] == key[:2] for task in others) > 1:
+        pytest.skip("another picture shares its lock")
+
+    def slow():
+        going_on.wait(LONG)
+        return NumpyModel().encode(np.full((20, 30, 3), 2, np.uint8))
+
+    other = threading.Thread(target=session.cache.get_or_compute, args=(key, slow), kwargs={"about": {}})
+    other.start()
+    wait_until("another one computes it", lambda: key in session.cache._flights._running)
+    found, thread = in_background(pipeline.events())
+    wait_until("all others are there", lambda: len(session.cache) == 7)
+    assert [event.index for event in found] == [1, 2]
+    going_on.set()
+    thread.join(LONG)
+    other.join(LONG)
+    assert [event.status for event in found] == ["computed"] * 2 + ["skipped"] + ["computed"] * 5
+    assert model.by == ["samnb image 1"] * 2 + ["samnb encoder"] * 5

@@ -11,7 +11,7 @@ import samnb.images.reading
 import samnb.session
 from samnb.cache import EmbeddingCache
 from samnb.encoding.on_workers import EncodeWork, WorkerSetup, make_folder
-from samnb.encoding.tasks import of_size, prepared_picture
+from samnb.encoding.tasks import of_size, read_for
 from samnb.errors import ImageChanged
 from samnb.prompts import Embedding
 from samnb.session import Session
@@ -46,14 +46,14 @@ def test_a_task_travels_and_its_result_holds_no_tensor(session, monkeypatch):
 
 def test_a_file_with_the_bytes_that_were_added_is_not_hashed_by_its_pixels(session, monkeypatch):
     task = session._encoder.task(session.images()[0])
-    prepare = SimpleNamespace(prepare=lambda picture: picture.size)
-    expected = prepared_picture(replace(task, content_hash=""), prepare)
+    model = SimpleNamespace(prepare=lambda picture: picture.size, encode_prepared=list)
+    expected = read_for(model, replace(task, content_hash=""))
 
     def refuse(picture):
         raise AssertionError("its pixels were hashed")
 
     monkeypatch.setattr(samnb.images.reading, "hash_of_upright", refuse)
-    assert prepared_picture(task, prepare) == expected
+    assert read_for(model, task) == expected
 
 
 def test_a_file_written_anew_is_told_by_its_pixels(tmp_path):
@@ -62,12 +62,12 @@ def test_a_file_written_anew_is_told_by_its_pixels(tmp_path):
     with Session(tmp_path / "s") as session:
         session.add([path], dataset="monday")
         task = session._encoder.task(session.images()[0])
-    prepare = SimpleNamespace(prepare=np.asarray)
+    model = SimpleNamespace(prepare=np.asarray, encode_prepared=list)
     Image.fromarray(pixels).save(path, compress_level=0)
-    np.testing.assert_array_equal(prepared_picture(task, prepare), pixels)
+    np.testing.assert_array_equal(read_for(model, task), pixels)
     Image.fromarray(pixels + 1).save(path)
     with pytest.raises(ImageChanged, match=r"a\.png.*dataset='monday'"):
-        prepared_picture(task, prepare)
+        read_for(model, task)
 
 
 def test_an_entry_of_another_picture_under_the_key_is_set_aside(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 import samnb.encoding.on_workers
+import samnb.encoding.tasks
+import samnb.images.pixel_cache
 import samnb.ingest.unread
 import samnb.session
 from samnb.ingest.reading import Read
@@ -99,6 +101,40 @@ def test_workers_read_what_they_work_on(name: str, session: Session, monkeypatch
         WORKS[name](session, workers).wait(60)
     assert threads == {"worker"}
     assert all(image.is_read for image in session.images())
+
+
+@pytest.mark.parametrize("on_workers", [False, True])
+@pytest.mark.parametrize("name", WORKS)
+def test_a_picture_that_cannot_be_read_is_tried_once_and_has_failed(
+    name: str, on_workers: bool, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (session.folder.parent / "pictures" / "003.png").write_bytes(b"no picture")
+    (session.folder.parent / "pictures" / "008.png").unlink()
+    real, tried = samnb.ingest.unread.read_one, []
+
+    def read(path: str, overviews: Any) -> Read:
+        tried.append(Path(path).name)
+        return real(path, overviews)
+
+    monkeypatch.setattr(samnb.ingest.unread, "read_one", read)
+    opened = []
+    for module in (samnb.encoding.tasks, samnb.images.pixel_cache):
+        was = module.read_known
+        monkeypatch.setattr(
+            module, "read_known", lambda path, *a, was=was, **k: opened.append(Path(path).name) or was(path, *a, **k)
+        )
+    with ThreadPoolExecutor(2) as workers:
+        job = WORKS[name](session, workers if on_workers else None)
+        last = job.wait(60)
+    assert sorted(tried) == [f"{number:03}.png" for number in range(COUNT)]
+    assert not {"003.png", "008.png"} & set(opened)
+    failed = {event.filename: event["error"] for event in job.events if event.status == "failed"}
+    assert sorted(failed) == ["003.png", "008.png"]
+    assert "003.png" in failed["003.png"]
+    assert (last["failed"], last["computed"] + last["skipped"], last["total"]) == (2, COUNT - 1, COUNT + 1)
+    ended = [event for event in job.events if event.status in ("computed", "skipped", "failed")]
+    assert sorted(event.index for event in ended) == list(range(1, COUNT + 2))
+    assert {event.total for event in ended} == {COUNT + 1}
 
 
 def test_looking_at_proposals_reads_nothing(session: Session) -> None:

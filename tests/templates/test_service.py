@@ -293,6 +293,8 @@ def test_a_template_as_a_file_works_in_a_session_with_other_pictures(session, pi
     with Session(tmp_path / "elsewhere") as other:
         other.add(pictures[1:])
         came = other.save_template(Template.from_dict(json.loads(file.read_text())))
+        again = other.save_template(Template.load(template.save(tmp_path / "saved.json")))
+        assert (came.version, again.version) == (1, 1)
         assert came.as_dict() == template.as_dict()
         assert other.apply(came, show=False).wait()["masks"] == 2
         found = {a.image: a.mask for a in other.annotations()}

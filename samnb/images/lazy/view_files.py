@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ...json_files import parse_json
 from ...remote_files import is_address
-from ..files import FolderStatus, Status
+from ..file_status import Status, folder_status
 from ..memory import decoding
 from .description import SourceDescription
 from .mapping import PixelMapping
@@ -163,7 +163,7 @@ def stamp_of(path: AnyPath) -> Status | None:
             return file.stat()
         names = ("zarr.json", ".zattrs", ".zarray")
         meta = next((file / name for name in names if (file / name).is_file()), None)
-        return FolderStatus.of(file) if meta is None else meta.stat()
+        return folder_status(file) if meta is None else meta.stat()
     except OSError:
         return None
 

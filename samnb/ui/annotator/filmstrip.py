@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets
 
+from ...cards import count_text
 from ...records import DONE, EMPTY, SKIP
 from ..common import style
 from ..common.thumbnails import BLANK, Thumbnails
@@ -182,7 +183,7 @@ class Filmstrip(ipywidgets.Box):
             widget.disabled = self._current is None
             style.set_class(widget, "samnb-chosen", state == now)
         kind = self._kind.value
-        self._count.value = f"{count:,} images" if kind == "all" else f"{count:,} shown"
+        self._count.value = count_text(count, "image") if kind == "all" else f"{count:,} shown"
 
     def _thumbnails_ready(self) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...cards import count_text
 from ...images.lazy import PixelMapping, StackAxis
 from ...images.value_preview import ValuePreview
 from ..common.background import LatestOnlyWorker
@@ -163,7 +164,7 @@ class StackTool(AnnotatorPart):
             return
         before = [one for one, _ in self.session.stack_places(image)]
         self.editor.renewing = frozenset(one.id for one in before)
-        self.layout.say(f"reading the values of {len(before)} images, as when they were added …")
+        self.layout.say(f"reading the values of {count_text(len(before), 'image')}, as when added …")
         self.worker.submit(
             partial(self.session.use_view, image.id, mapping), partial(self._take_view, before), priority=_USE
         )
@@ -189,7 +190,7 @@ class StackTool(AnnotatorPart):
                 view = stage.view
                 self.navigator.show(shown.id)
                 stage.set_view(view)  # where the user was looking
-            self.layout.say(f"{len(records)} images are shown and encoded by this view")
+            self.layout.say(f"{count_text(len(records), 'image')} shown and encoded by this view")
 
     @show_errors("The view stays as it is")
     def reset_view(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cards import count_text
 from ...duplicates.near import THRESHOLD, in_words, pair
 from ...errors import ImageError, NameTaken
 from ..common import style
@@ -120,8 +121,8 @@ class LookalikeReview(ReviewWidget):
             except NameTaken:
                 continue
         assert self.kept is not None
-        count = len(self.kept.kept)
-        self._say(f"{count} images in the new dataset {self.kept.dataset!r}, {len(self.kept.left_out)} left out")
+        kept = count_text(len(self.kept.kept), "image")
+        self._say(f"{kept} in the new dataset {self.kept.dataset!r}, {len(self.kept.left_out)} left out")
 
     # -- state -------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from ...cards import count_text
 from ...errors import UnknownName
 from ...images import encode_png
 from ...masks import contact_sheet
@@ -223,7 +224,8 @@ class Tuner(ipywidgets.VBox):
         self._error_line.show(what, error)
 
     def __repr__(self) -> str:
-        return f"<Tuner {self.session.name}: {self.saved.name} v{self.saved.version}, {len(self.samples)} images>"
+        samples = count_text(len(self.samples), "image")
+        return f"<Tuner {self.session.name}: {self.saved.name} v{self.saved.version}, {samples}>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
@@ -424,7 +426,7 @@ class Tuner(ipywidgets.VBox):
 
     def _draw_header(self) -> None:
         left = style.span(self.session.name, "strong") + style.span(f" · tune {self.saved.name}", "dim")
-        right = style.span(f"v{self.saved.version} · {len(self.samples)} images", "number")
+        right = style.span(f"v{self.saved.version} · {count_text(len(self.samples), 'image')}", "number")
         self._header.value = (
             f'<div class="samnb-spread"><span class="samnb-clip">{left}</span><span>{right}</span></div>'
         )

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from samnb import Session
 from samnb.errors import ImageChanged, ImageUnreadable
-from samnb.images.files import FolderStatus, _folder_status
+from samnb.images.file_status import FileStatus, _folder_status
 from samnb.images.lazy import StackAxis, open_source
 from samnb.images.lazy.view_files import stamp_of
 
@@ -125,10 +125,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def look(folder: Path) -> FolderStatus:
+def look(folder: Path) -> FileStatus:
     _folder_status.cache_clear()  # as a second later
     status = stamp_of(folder)
-    assert isinstance(status, FolderStatus)
+    assert isinstance(status, FileStatus)
     os.utime(folder, ns=(10**18, 10**18))  # the folder's own time must not be what tells
     return status
 
