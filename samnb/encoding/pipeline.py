@@ -165,14 +165,15 @@ class Pipeline:
             self._leave_block_that_waits()
             begin = [slot for slot in self._slots if slot.state == "withdrawn"]
             busy = any(slot.is_begun for slot in self._slots)
-        count = self._next_block(waiting)
-        if count and busy:
+        if (count := self._next_block(waiting)) and busy:
             return  # those that have begun end first
         if not count:
             while begin:
                 self._start([begin.pop(0)])
         self._is_full = False
-        while waiting and len(self._slots) < (count or self.window) and not self._control.cancelled:
+        room = count - len(begin) if count else self.window - len(self._slots)
+        while waiting and room > 0 and not self._control.cancelled:
+            room -= 1
             index, task = waiting[0]
             slot = Slot(index, task, threading.Condition(self._lock), bytes=bytes_of(task))
             there = False
@@ -199,8 +200,7 @@ class Pipeline:
         if begin:
             self._start(begin)
 
-    def _next_block(self, waiting: deque[tuple[int, EncodeTask]]) -> int:
-        """Number of images that one thread is to do; 0: each gets its own."""
+    def _next_block(self, waiting: deque[tuple[int, EncodeTask]]) -> int:  # 0: each image gets its own thread
         if self._tuner is not None or self._batch_size.size > 1:
             return 0
         following = [task for _, task in islice(waiting, self._block_size.next)]
