@@ -382,6 +382,8 @@ class CategoryRecord:
     name: str
     color: str
     position: int
+    created_at: str = field(default="", compare=False, repr=False)
+    """When it was saved first, which another name does not change; "" while annotations alone are of it."""
 
 
 @dataclass(frozen=True)

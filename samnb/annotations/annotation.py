@@ -48,6 +48,10 @@ class Annotation:
             raise AttributeError(name)
         return getattr(self.record, name)
 
+    def __copy__(self) -> Annotation:
+        """Without what was decoded, which may be megabytes."""
+        return type(self)(self.record)
+
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """(H, W) bool. Raises `ImageError` for an image so large that it would take gigabytes: see `part`."""

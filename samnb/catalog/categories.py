@@ -150,15 +150,19 @@ class CategoryCatalog:
 
 
 def _records(connection: Connection) -> list[CategoryRecord]:
-    saved = select(category_table.c.name, category_table.c.color)
+    saved = select(category_table.c.name, category_table.c.color, category_table.c.created_at)
     saved = saved.order_by(category_table.c.position, category_table.c.created_at, category_table.c.name)
-    colors: dict[str, str] = {row.name: row.color for row in connection.execute(saved)}
+    rows = connection.execute(saved).all()
+    colors: dict[str, str] = {row.name: row.color for row in rows}
+    created: dict[str, str] = {row.name: row.created_at for row in rows}
     category = annotation_table.c.category
     used = select(category).group_by(category).order_by(func.min(annotation_table.c.id))
     for name in connection.scalars(used):
         if name not in colors:
             colors[name] = _free_color(len(colors), colors.values())
-    return [CategoryRecord(name, color, place) for place, (name, color) in enumerate(colors.items())]
+    return [
+        CategoryRecord(name, color, place, created.get(name, "")) for place, (name, color) in enumerate(colors.items())
+    ]
 
 
 def _free_color(position: int, taken: Collection[str]) -> str:

@@ -100,6 +100,11 @@ class MaskPart:
         return (x, y, x + width, y + height)
 
     @property
+    def whole(self) -> Mask:
+        """(H, W) bool: the mask of the whole picture."""
+        return self.inside((0, 0, self.size_hw[1], self.size_hw[0]))
+
+    @property
     def area(self) -> int:
         """Pixels inside the mask."""
         return int(np.count_nonzero(self.mask))

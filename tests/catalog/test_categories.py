@@ -66,6 +66,19 @@ def test_colours_are_told_apart_while_they_last(catalog: Catalog) -> None:
     assert colors == [*CATEGORY_COLORS, *CATEGORY_COLORS[:2]]
 
 
+def test_a_renamed_category_is_as_old_as_before_and_one_in_its_stead_is_not(catalog: Catalog) -> None:
+    catalog.save_category("rim")
+    [rim] = catalog.category_records()
+    catalog.rename_category("rim", "edge")
+    [edge] = catalog.category_records()
+    assert edge.created_at == rim.created_at != ""
+    catalog.remove_category("edge")
+    catalog.save_category("scratch")
+    [scratch] = catalog.category_records()
+    assert (scratch.color, scratch.position) == (rim.color, rim.position)
+    assert scratch.created_at > rim.created_at
+
+
 def test_a_new_name_goes_into_the_annotations(catalog: Catalog) -> None:
     use(catalog, "rim", "coin", "rim")
     before = catalog.category_records()

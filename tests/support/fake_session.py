@@ -279,6 +279,8 @@ class FakeSession:
         place = next((i for i, a in enumerate(self.kept) if a.id == annotation.id), None)
         if place is None:
             raise UnknownName("annotation", annotation.id, [])
+        if isinstance(values.get("mask"), MaskPart):
+            values["mask"] = values["mask"].whole
         if values.get("mask") is not None and not values["mask"].any():
             raise PromptError("The mask is empty: nothing to keep.")
         given = {name: value for name, value in values.items() if value is not None}

@@ -9,13 +9,17 @@ import ipycanvas.canvas
 import numpy as np
 import pytest
 
+import samnb.session
 from samnb.errors import ModelError
 from samnb.prompts import Prompt
+from samnb.session import Session
 from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
 from samnb.ui.annotator.key_bindings import KEYS
 from samnb.ui.annotator.rendering import Renderer
 from samnb.widgets import Annotator, Upload
+from tests.support.concurrency import in_threads
 from tests.support.fake_session import FakeSession
+from tests.support.numpy_model import NumpyModel
 from tests.support.own_loop import in_own_loop
 from tests.support.waiting import wait_until
 
@@ -882,6 +886,41 @@ def test_news_of_other_images_do_not_displace_outlines_still_to_be_made(session)
     annotator.close()
 
 
+def test_what_is_done_here_counts_without_asking_for_all_annotations(annotator, session, monkeypatch):
+    asked, counts = [], session.annotation_counts
+    monkeypatch.setattr(session, "annotation_counts", lambda *args, **kw: asked.append(kw) or counts(*args, **kw))
+
+    def annotated():
+        annotator.wait()
+        return annotator._image_list.counts(read=False).annotated
+
+    accepted(annotator)
+    assert annotated() == 1
+    annotator.set_category_of(session.kept[0].id, "rim")
+    annotator.remove(session.kept[0].id)
+    assert annotated() == 0
+    annotator.undo()
+    assert annotated() == 1
+    assert asked == []
+    in_threads(lambda _: session.accept_mask(session.images()[1], disc(9, 9, 5, (120, 80)), category="coin"), 1)
+    assert annotated() == 2
+    assert asked
+
+
+def test_what_another_thread_changes_while_this_one_saves_is_shown(annotator, session, monkeypatch):
+    accept_mask, image = session.accept_mask, session.images()[0]
+
+    def accept_meanwhile(*args, **kw):
+        monkeypatch.setattr(session, "accept_mask", accept_mask)
+        in_threads(lambda _: accept_mask(image, disc(20, 20, 9), category="other"), 1)
+        return accept_mask(*args, **kw)
+
+    monkeypatch.setattr(session, "accept_mask", accept_meanwhile)
+    accepted(annotator)
+    annotator.wait()
+    assert {a.category for a in annotator.annotations} == {"other", "object"}
+
+
 # -- categories that others change ----------------------------------------------------------------------------------
 
 
@@ -915,6 +954,25 @@ def test_a_category_removed_elsewhere_does_not_come_back_with_an_accept(annotato
     assert "coin" in annotator.error
     annotator.accept()
     assert [a.category for a in session.kept] == ["key"]
+
+
+def test_a_category_that_takes_the_place_of_a_removed_one_is_not_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: NumpyModel())
+    with Session(tmp_path / "session") as session:
+        session.add([np.zeros((60, 80, 3), np.uint8)], dataset="monday")
+        annotator = Annotator(session)
+        annotator.category = "rim"
+        session.catalog.rename_category("rim", "edge")
+        annotator.stroke([(20, 20), (30, 20)])
+        annotator.accept()
+        assert [a.category for a in session.annotations()] == ["edge"]
+        annotator.undo()
+        session.catalog.remove_category("edge")
+        session.catalog.save_category("scratch")
+        annotator.accept()
+        assert "edge" in annotator.error
+        assert (session.annotations(), session.catalog.categories()) == ([], ["scratch"])
+        annotator.close()
 
 
 def test_a_new_category_is_in_the_session_before_its_first_annotation(annotator, session):

@@ -77,6 +77,50 @@ def test_a_hand_faster_than_the_model_loses_nothing(annotator, session):
     assert annotator.prompt.box == (180, 20, 200, 40)
 
 
+def fast_clicks(annotator, session, *xs):
+    """Clicks on discs of radius 20 while the model computes the first mask."""
+    annotator.accept_on_next = True
+    session.gate = threading.Event()
+    for x in xs:
+        annotator.click(x, 100)
+
+
+def catch_up(annotator, session):
+    session.gate.set()
+    for _ in range(4):
+        annotator.wait()
+
+
+def test_clicks_faster_than_the_first_mask_are_objects_or_corrections_once_it_is_there(annotator, session):
+    fast_clicks(annotator, session, 40, 52, 140)
+    annotator.click(165, 100, background=True)
+    annotator.click(240, 100)
+    assert (session.kept, annotator.prompt.points) == ([], ((40, 100),))
+    catch_up(annotator, session)
+    assert [a.prompt.points for a in session.kept] == [((40, 100), (52, 100)), ((140, 100), (165, 100))]
+    assert annotator.prompt.points == ((240, 100),)
+    assert annotator.error == ""
+
+
+def test_clicks_wait_for_a_mask_that_was_accepted_before_it_was_there(annotator, session):
+    fast_clicks(annotator, session, 40)
+    annotator.accept()
+    annotator.click(140, 100)
+    catch_up(annotator, session)
+    assert [a.prompt.points for a in session.kept] == [((40, 100),)]
+    assert annotator.prompt.points == ((140, 100),)
+
+
+@pytest.mark.parametrize("let_go", ["undo", "clear"])
+def test_clicks_that_wait_go_with_the_object_they_waited_for(annotator, session, let_go):
+    fast_clicks(annotator, session, 40, 140)
+    getattr(annotator, let_go)()
+    annotator.stroke([(200, 100), (220, 100)])
+    catch_up(annotator, session)
+    assert session.kept == []
+    assert annotator.prompt.points == ()
+
+
 def test_what_waits_is_forgotten_when_the_mask_fails(annotator, session):
     annotator.accept_on_next = True
     session.gate, session.error = threading.Event(), RuntimeError("out of memory")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from samnb.errors import ModelError
 from samnb.masks.editing import lasso_mask
+from samnb.masks.part import MaskPart
 from samnb.prompts import Prompt
 from samnb.ui.annotator.gestures import BrushScroll, Click, DoubleClick, Hover, HoverEnd, Stroke, Trace
+from samnb.ui.annotator.object_actions import without_neighbours
 from samnb.widgets import Annotator
 from tests.support.fake_session import FakeSession
 
@@ -309,6 +313,15 @@ def test_a_covered_annotation_is_not_cut_to_nothing(session):
     annotator.subtract_neighbours()
     assert "nothing would be left" in annotator.error
     assert (masks(annotator)[small] == block(12, 12, 5, 5)).all()
+
+
+def test_neighbours_are_decoded_only_where_their_boxes_meet():
+    part = MaskPart.of(block(10, 10))
+    near = SimpleNamespace(bbox=(20, 10, 20, 20), part=MaskPart.of(block(20, 10)))
+    far = SimpleNamespace(bbox=(60, 10, 20, 20))  # to ask it for its mask would fail
+    found = without_neighbours(SimpleNamespace(part=part), [far, near])
+    assert found.size_hw == part.size_hw
+    assert (found.whole == block(10, 10, 10)).all()
 
 
 def test_copies_are_selected_and_undone(annotator):

@@ -9,8 +9,10 @@ import samnb.session
 from samnb.errors import UnknownName
 from samnb.records import ACCEPTED, REJECTED, UNSURE
 from samnb.session import Session
+from samnb.ui.annotator.annotator import Annotator
 from samnb.ui.common.closeup import SIDE, closeup, whereabouts, window_round
 from samnb.ui.review.template_review import Review
+from tests.support.concurrency import in_threads
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_strategies import RED, scene, truth
 
@@ -201,6 +203,84 @@ def test_a_picture_that_is_gone_is_said_in_place(session, tmp_path, monkeypatch)
     review.reject()
     assert len(review.answers) == 1
     review.close()
+
+
+@pytest.mark.parametrize("answer", ["accept", "reject"])
+def test_an_answer_while_the_annotator_shows_something_else_first_shows_the_object(session, answer):
+    review = Review(session)
+    shown = review.shown
+    review.fix()
+    other = session.images()[0]
+    assert other.id != shown.image_id
+    review.annotator.clear()
+    review.annotator.show(other)
+    review.annotator.stroke([(50, 50), (60, 50)])
+    before = len(session.annotations(image=other))
+    getattr(review, answer)()
+    assert len(session.annotations(image=other)) == before
+    assert (review.shown.id, review.answers, reviews(session)[shown.image]) == (shown.id, {}, UNSURE)
+    assert (review._workplace.layout.display, review._view.layout.display) == ("none", None)
+    assert review.annotator.editing
+    getattr(review, answer)()
+    assert review.answers.keys() == {shown.id}
+    review.close()
+
+
+def test_what_others_change_while_an_answer_is_saved_is_followed(session, monkeypatch):
+    review = Review(session)
+    first, second, _ = review.objects
+    review.fix()
+    review.next()
+    approve = session.approve
+
+    def approve_meanwhile(annotation_id):
+        in_threads(lambda _: session.remove(first), 1)
+        return approve(annotation_id)
+
+    monkeypatch.setattr(session, "approve", approve_meanwhile)
+    review.accept()
+    assert review.error == ""
+    assert review.answers == {first.id: REJECTED, second.id: ACCEPTED}
+    review.close()
+
+
+def decoded(annotations):
+    """What of these annotations is kept decoded: masks are as large as their pictures."""
+    return {name for each in annotations if each is not None for name in vars(each)} - {"record"}
+
+
+def test_objects_that_were_answered_keep_no_masks(session):
+    review = Review(session)
+    review.accept()
+    review.reject()
+    review.snapshot()
+    assert decoded([*review.objects, *(before for _, before, _ in review._undo)]) == set()
+    review.close()
+
+
+def test_steps_of_undo_keep_no_masks_and_annotations_shown_no_whole_ones(session):
+    annotator = Annotator(session, image=session.to_review()[0].image_id)
+    [shown] = annotator.annotations
+    annotator.select(shown.id)
+    for x in (5, 25):
+        annotator.tool = "brush"
+        annotator._brush.preview_stroke([(x, 5), (x + 4, 5)], erase=False)
+        annotator.stroke([(x, 5), (x + 4, 5)])
+    annotator.undo()
+    annotator.redo()
+    annotator.undo()
+    annotator.snapshot()
+    annotator.select_at(*shown.bbox[:2])
+    annotator.wait()
+    assert annotator.error == ""
+    assert annotator.annotations[0].mask[5, 5]
+    assert not annotator.annotations[0].mask[5, 25]
+    history = annotator._editor.history
+    changes = [change for step in (*history._done, *history._undone) for change in step.changes]
+    assert len(changes) == 2
+    assert decoded([each for change in changes for each in (change.before, change.after)]) == set()
+    assert "mask" not in decoded([shown])
+    annotator.close()
 
 
 def test_nothing_to_review_and_an_unknown_dataset(session):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING
 
 from ...errors import UnknownName
@@ -78,7 +79,8 @@ class AnnotationSet:
             if change.after is None or change.after.review == REJECTED:
                 self._by_id.pop((change.after or change.before).id, None)
             else:
-                self._by_id[change.after.id] = change.after
+                # A copy, since the steps of undo have this one: what is decoded here is not kept there.
+                self._by_id[change.after.id] = copy(change.after)
         # One that comes back has its old place.
         self._by_id = dict(sorted(self._by_id.items()))
 

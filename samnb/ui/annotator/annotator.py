@@ -317,9 +317,10 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     @show_errors("The mask cannot be shown")
     def _draft_changed(self) -> None:
         self._renderer.draw_draft()
-        if self._editor.accept_when_ready and self._editor.is_ready:
-            self._editor.accept_when_ready = False
-            self._actions.accept(self._editor.accept_as)
+        if self._editor.is_ready:
+            if self._editor.accept_when_ready:
+                self._editor.accept_when_ready = False
+                self._actions.accept(self._editor.accept_as)
             self._repeater.go_on()
 
     @show_errors("The new pictures cannot be shown")
@@ -361,6 +362,10 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     def editing(self) -> bool:
         """True while an object is begun, or opened again, and not accepted yet."""
         return bool(self._editor.draft)
+
+    def edits(self, annotation_id: int) -> bool:
+        """Whether that annotation was opened again on the image shown, and is neither accepted nor cleared yet."""
+        return self.editing and self._editor.draft.replaces == annotation_id
 
     @property
     def annotations(self) -> list[Annotation]:

@@ -72,8 +72,8 @@ class BrushTool(AnnotatorPart):
         if image is None or image.width * image.height > _PREVIEW_PIXELS:
             return
         mask, selected = self.editor.mask, self.annotations.get(self.annotations.selected)
-        if mask is None and selected is not None and selected.mask.shape == image.size_hw:
-            mask = selected.mask
+        if mask is None and selected is not None and selected.part.size_hw == image.size_hw:
+            mask = selected.part.whole
         mask = np.zeros(image.size_hw, bool) if mask is None else mask
         touched = stroke_mask(image.size_hw, points, self.settings.brush_radius)
         self.renderer.draw_edited(mask & ~touched if erase else mask | touched)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import PromptError
@@ -25,6 +25,7 @@ class Chip:
 
     name: str
     color: str
+    created_at: str = field(default="", compare=False, repr=False)
 
 
 class Palette:
@@ -80,11 +81,14 @@ class Palette:
         self.note_saved(categories)
         gone = {chip.name for chip in before} - known.keys()
         new = known.keys() - {chip.name for chip in before}
-        # A rename keeps place and colour.
+        # A rename keeps place and colour, which one made in its stead may have too, and the time when it was made.
         renamed = {
             old.name: there.name
             for old, there in zip(before, self._saved, strict=False)
-            if old.name in gone and there.name in new and old.color == there.color
+            if old.name in gone
+            and there.name in new
+            and old.color == there.color
+            and old.created_at in ("", there.created_at)
         }
         self.chosen = renamed.get(self.chosen, self.chosen)
         kept = () if self._stands_in or self.chosen in gone else (self.chosen,)
@@ -97,7 +101,7 @@ class Palette:
 
     def note_saved(self, categories: Sequence[Any]) -> None:
         """The session's categories after a change made here: one that is gone with its last annotation stays here."""
-        self._saved = tuple(Chip(_name(each), _color(each)) for each in categories)
+        self._saved = tuple(Chip(_name(each), _color(each), getattr(each, "created_at", "")) for each in categories)
 
     def choose(self, name: str) -> None:
         """Choose that category; a new one is added.
@@ -127,7 +131,7 @@ class Palette:
         """
         new = _checked(new)
         self._colors = {new if name == old else name: color for name, color in self._colors.items()}
-        self._saved = tuple(Chip(new, chip.color) if chip.name == old else chip for chip in self._saved)
+        self._saved = tuple(replace(chip, name=new) if chip.name == old else chip for chip in self._saved)
         self.chosen = new if self.chosen == old else self.chosen
         self._stands_in = False
 
@@ -143,7 +147,7 @@ class Palette:
             raise PromptError(f"color of {name!r}: expected one such as '#e69f00'; got {color!r}.")
         self.index(name)
         self._colors[name] = color.lower()
-        self._saved = tuple(Chip(name, color.lower()) if chip.name == name else chip for chip in self._saved)
+        self._saved = tuple(replace(chip, color=color.lower()) if chip.name == name else chip for chip in self._saved)
 
     def index(self, name: str) -> int:
         """The index of a category; a new one comes last."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from ..common.own_changes import OwnChanges
 
 if TYPE_CHECKING:
     from ...records import ImageRecord
@@ -63,7 +65,8 @@ class ChangeFollower:
         self._session, self._edit_state, self._lock = session, edit_state, edit_state.lock
         self._editor, self._annotations, self._palette = editor, annotations, palette
         self._renderer, self._worker = renderer, worker
-        self._own_changes, self._say = 0, say
+        self._own, self._say = OwnChanges(), say
+        self._others_changed = False
 
         self.on_first: Callable[[], None] = lambda: None
         """Called when there may be images, and none is shown yet."""
@@ -80,14 +83,9 @@ class ChangeFollower:
         self._edit_state.changes.unsubscribe(self._draft_changed)
         self._session.encoding_changes.unsubscribe(self.encoding_changed)
 
-    @contextmanager
-    def own_change(self) -> Iterator[None]:
+    def own_change(self) -> AbstractContextManager[None]:
         """Changes inside the block are made by this annotator: they are not read again."""
-        self._own_changes += 1
-        try:
-            yield
-        finally:
-            self._own_changes -= 1
+        return self._own.block()
 
     def renew_categories(self) -> dict[str, str]:
         """Read categories and attributes again; returns the new names of categories renamed elsewhere.
@@ -107,7 +105,7 @@ class ChangeFollower:
     def annotations_changed(self, image_id: str) -> None:
         """Read the annotations of the image shown again, or count those of others; called on any thread."""
         image, version = self._editor.image, self._annotations.version
-        if self._own_changes:
+        if self._own.here:
             return
         if image is None:
             self._worker.submit(lambda: None, self._show_first, priority=_ANNOTATIONS)
@@ -116,6 +114,7 @@ class ChangeFollower:
             work = partial(self._session.annotations, image=image)
             self._worker.submit(work, partial(self._take_annotations, image, version), priority=_ANNOTATIONS)
         else:
+            self._others_changed = True
             # An apply changes every image: the changes of a moment are counted together.
             self._worker.submit(partial(time.sleep, PAUSE), self._count, priority=_COUNTS)
 
@@ -152,7 +151,8 @@ class ChangeFollower:
     def _count(self, _: object, error: Exception | None) -> None:
         with self._lock:
             if error is None and self._editor.image is not None:
-                self._renderer.draw_header()
+                others_changed, self._others_changed = self._others_changed, False
+                self._renderer.draw_header(read=others_changed)
 
     def _draft_changed(self, image_id: str) -> None:
         """Another annotator of this session changed the draft on that image."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -93,9 +94,14 @@ class History:
         """True if there is a step to redo."""
         return bool(self._undone)
 
+    def holds(self, draft: Draft) -> bool:
+        """Whether a step that made this very draft is done, and was not undone."""
+        return any(step.after is draft for step in reversed(self._done))
+
     def do(self, what: str, after: Draft, changes: Iterable[Change] = (), rejected: Iterable[Any] = ()) -> None:
         """Add a step."""
-        self._done.append(Step(what, self.draft, after, tuple(changes), tuple(rejected)))
+        # A copy has no decoded masks: a thousand steps would keep gigabytes of them.
+        self._done.append(Step(what, self.draft, after, _rewritten(changes, copy), tuple(rejected)))
         del self._done[:-_MOST_STEPS]
         if len(self._done) > _MOST_HINTS:
             self._done[-_MOST_HINTS - 1] = _without_hints(self._done[-_MOST_HINTS - 1])
@@ -208,7 +214,7 @@ def _without_hints(step: Step) -> Step:
     return replace(step, before=before, after=after)
 
 
-def _rewritten(changes: tuple[Change, ...], of_annotation: Callable[[Any], Any]) -> tuple[Change, ...]:
+def _rewritten(changes: Iterable[Change], of_annotation: Callable[[Any], Any]) -> tuple[Change, ...]:
     def new(annotation: Any) -> Any:
         return None if annotation is None else of_annotation(annotation)
 

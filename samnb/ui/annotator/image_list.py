@@ -203,9 +203,9 @@ class ImageList:
             signs, words = signs + "?", [*words, "unsure"]
         return signs, ", ".join(words)
 
-    def counts(self) -> Counts:
-        """The counts of the header, from the catalog: an apply or another process may have added annotations."""
-        if self._read():
+    def counts(self, *, read: bool = True) -> Counts:
+        """The counts of the header; with `read` from the catalog, where others may have added annotations."""
+        if read and self._read():
             self._shown = None if self.kind != "all" else self._shown
         cached = self._refresh()
         states = Counter(self._states.values())

@@ -35,7 +35,9 @@ class MaskEdits(AnnotatorPart):
         if editor.draft:
             return editor.mask if editor.is_ready else None
         selected = self.annotations.get(self.annotations.selected)
-        return None if selected is None or image is None or selected.mask.shape != image.size_hw else selected.mask
+        return (
+            None if selected is None or image is None or selected.part.size_hw != image.size_hw else selected.part.whole
+        )
 
     def are_refused(self) -> bool:
         """True, with a message, on a large image: these tools work on whole masks, which would take gigabytes."""
@@ -84,9 +86,9 @@ class MaskEdits(AnnotatorPart):
     def _change_selected(self, what: str, change: Callable[[Mask], Mask]) -> bool:
         annotation, image = self.annotations.get(self.annotations.selected), self.editor.image
         assert annotation is not None
-        mask = annotation.mask
-        if image is not None and mask.shape != image.size_hw:
+        if image is not None and annotation.part.size_hw != image.size_hw:
             raise PromptError("This annotation belongs to an earlier picture under this name. Delete it (Del).")
+        mask = annotation.part.whole
         after = change(mask)
         if not after.any():
             raise PromptError("Nothing of the annotation would be left. Delete it instead (Del).")

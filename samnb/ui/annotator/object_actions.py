@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...errors import PromptError
+from ...masks.part import MaskPart
 from ..common.error_line import show_errors
 from .history import Change
 from .popup_menu import MenuItem, PopupMenu
@@ -92,16 +91,16 @@ class ObjectActions(AnnotatorPart):
         if not these:
             return
         ids = {annotation.id for annotation in these}
-        others = [a.mask for a in self.annotations if a.id not in ids and a.mask.shape == these[0].mask.shape]
-        covered = np.logical_or.reduce(others) if others else np.zeros_like(these[0].mask)
-        cut = [(annotation, annotation.mask & ~covered) for annotation in these if (annotation.mask & covered).any()]
-        if any(not mask.any() for _, mask in cut):
+        others = [annotation for annotation in self.annotations if annotation.id not in ids]
+        parts = [(annotation, without_neighbours(annotation, others)) for annotation in these]
+        cut = [(annotation, part) for annotation, part in parts if part.area < annotation.area]
+        if any(not part.area for _, part in cut):
             raise PromptError("Other annotations cover it entirely: nothing would be left. Delete it instead (Del).")
         if not cut:
             self.layout.say("no other annotation overlaps it")
             return
         with self.actions.follower.own_change():
-            changes = [Change(annotation, self.session.update(annotation, mask=mask)) for annotation, mask in cut]
+            changes = [Change(annotation, self.session.update(annotation, mask=part)) for annotation, part in cut]
         self.actions.done("cut out neighbours", *changes)
         pixels = sum(change.before.area - change.after.area for change in changes)
         self.layout.say(f"{pixels:,} px of neighbours cut out of {_count(cut)}")
@@ -184,6 +183,18 @@ class ObjectActions(AnnotatorPart):
         ]
         what = f"Category of {_count(self.annotations.selection)}" if relabels else "Category of what comes next"
         self._menu.show(what, items, on_new=choose)
+
+
+def without_neighbours(annotation: Annotation, others: Sequence[Annotation]) -> MaskPart:
+    """The mask without the pixels of others, of which only those are decoded whose box meets its box."""
+    part = annotation.part
+    x0, y0, x1, y1 = part.box
+    left = part.mask.copy()
+    for other in others:
+        x, y, width, height = other.bbox
+        if x < x1 and y < y1 and x + width > x0 and y + height > y0 and other.part.size_hw == part.size_hw:
+            left &= ~other.part.inside(part.box)
+    return MaskPart.of(left, part.corner, part.size_hw)
 
 
 def _count(these: Sequence[object]) -> str:

@@ -71,12 +71,12 @@ class PromptTool(AnnotatorPart):
     def click(self, x: float, y: float, background: bool = False) -> None:
         """Add a point: on the object, or with `background` where the object is not."""
         self.hover_preview.end()
-        prompt = self._prompt
+        prompt, again = self._prompt, partial(self.click, x, y, background)
         begun = self.editor.draft.is_painted or prompt.box is not None or FOREGROUND in prompt.point_labels
         if background and not begun:
             # Alone it means nothing, and the model answers with any mask.
             self.layout.say("first a point on the object, or a box; then points where it is not")
-        elif not background and not self.repeater.begin(partial(self.click, x, y), (x, y)):
+        elif self.repeater.is_after_others(again) if background else not self.repeater.begin(again, (x, y)):
             return
         elif not self.editor.accept_is_pending():
             label = BACKGROUND if background else FOREGROUND
@@ -125,6 +125,7 @@ class PromptTool(AnnotatorPart):
         """Start the object again; undo brings it back. Without a draft, leave the proposals, or deselect."""
         self.hover_preview.end()
         if self.editor.draft:
+            self.repeater.give_up()
             self.editor.do("clear", Draft())
         elif self.settings.tool == "proposals":
             self.settings.tool = "prompt"

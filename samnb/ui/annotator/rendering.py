@@ -169,7 +169,7 @@ class Renderer:
             how += f" · detail of {x1 - x0} × {y1 - y0}"
         layout.say(f"score {prediction.scores[editor.chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
         if not prediction.cache_hit:
-            self.draw_header()
+            self.draw_header(read=False)
 
     def draw_edited(self, mask: Mask | MaskPart) -> None:
         """A mask in the colour of the chosen category, as the one being edited."""
@@ -214,11 +214,14 @@ class Renderer:
         assert self._editor.image is not None
         shown = self._editor.image.id
         # A copy through a stack changes other images too.
-        self._annotations.apply(one for one in changes if (one.after or one.before).image_id == shown)
+        changes = list(changes)
+        here = [one for one in changes if (one.after or one.before).image_id == shown]
+        self._annotations.apply(here)
         self._image_list.mark_annotated(self._editor.image, bool(self._annotations))
         self._image_list.mark_unsure(self._editor.image, any(a.review == UNSURE for a in self._annotations))
         self.draw_annotations()
-        self.draw_header()
+        # What was changed here alone is known: to count all annotations of a session takes a moment at each object.
+        self.draw_header(read=not here or len(here) < len(changes))
         self.on_annotations()
 
     def draw_annotations(self) -> None:
@@ -322,11 +325,17 @@ class Renderer:
 
     # -- the header ------------------------------------------------------------------------------------
 
-    def draw_header(self) -> None:
-        """Session, dataset, image and counts; the filmstrip."""
+    def draw_header(self, *, read: bool = True) -> None:
+        """Session, dataset, image and counts; the filmstrip.
+
+        Parameters
+        ----------
+        read : bool
+            Ask the session which images have annotations, since others may have changed some.
+        """
         image = self._editor.image
         filename = image.filename if image is not None else ""
-        self._layout.show_header(self._session.name, self._dataset or "", filename, self._image_list.counts())
+        self._layout.show_header(self._session.name, self._dataset or "", filename, self._image_list.counts(read=read))
         self._layout.show_strip(self._image_list)
 
     def draw_badges(self) -> None:
@@ -345,8 +354,8 @@ class Renderer:
             if self._editor.is_large:
                 return self.snapshot()
             drawn = self._annotations.in_drawing_order
-            shown = [a for a in drawn if a.mask.shape == image.size_hw and a.id != self._hidden]
-            masks, colors = [a.mask for a in shown], [self._palette.color(a.category) for a in shown]
+            shown = [a for a in drawn if a.part.size_hw == image.size_hw and a.id != self._hidden]
+            masks, colors = [a.part.whole for a in shown], [self._palette.color(a.category) for a in shown]
             if mask is not None:
                 masks, colors = [*masks, mask], [*colors, self._palette.color(self._palette.chosen)]
             return draw_annotated(self._session.pixels(image), masks, colors, self._editor.draft.prompt)

@@ -15,6 +15,7 @@ from .rendering import AnnotatorPart
 if TYPE_CHECKING:
     from .annotation_actions import AnnotationActions
     from .category_actions import CategoryActions
+    from .draft import Draft
     from .editor import Editor
     from .layout import AnnotatorLayout
     from .tool_settings import ToolSettings
@@ -33,13 +34,14 @@ class Repeater(AnnotatorPart):
     settings: ToolSettings
     layout: AnnotatorLayout
     waiting: list[Callable[[], object]] = field(default_factory=list)
-    """What to do once the mask that was accepted is there."""
+    """What to do once the mask is there, in its order."""
+    _waits_for: Draft | None = None
 
     def begin(self, action: Callable[[], object], point: tuple[float, float] | None = None) -> bool:
         """Accept the draft if the next object begins; True if the caller may go on with its prompt.
 
-        False while the draft's mask is still computed: `action` is called once it was accepted. False, too, if it could
-        not be accepted.
+        False while the draft's mask is still computed: `action` is called once it was accepted, or for a click once
+        the mask tells whether it is near. False, too, if it could not be accepted.
 
         Parameters
         ----------
@@ -47,31 +49,58 @@ class Repeater(AnnotatorPart):
             Of a click, which begins another object only away from the draft's mask. None: a box, which always does.
         """
         editor = self.editor
-        if not self.settings.accept_on_next or not editor.draft or (point is not None and self._is_near(*point)):
-            return True
-        if not editor.accept_when_ready:
+        if not editor.draft:
             self.waiting.clear()
-            self.actions.accept()
-        if editor.accept_when_ready:
-            self.waiting.append(action)
+        if not self.settings.accept_on_next or not editor.draft:
+            return True
+        if self.is_after_others(action):
             return False
-        return not editor.draft
+        near = None if point is None else self._is_near(*point)
+        if near and not editor.accept_when_ready:
+            return True
+        if point is None or near is False:
+            if not editor.accept_when_ready:
+                self.actions.accept()
+            if not editor.accept_when_ready:
+                return not editor.draft
+        self._wait([action])
+        self.layout.say("this waits for the mask …")
+        return False
+
+    def is_after_others(self, action: Callable[[], object]) -> bool:
+        """True if others wait for a mask: the action is done after them."""
+        if not self._waits():
+            return False
+        self.waiting.append(action)
+        return True
 
     def go_on(self) -> None:
-        """Do what waited for the accepted mask."""
-        if self.waiting and not self.editor.accept_when_ready:
-            waiting, self.waiting = self.waiting, []
-            waiting[0]()
-            if waiting[1:] and self.editor.draft:
-                self.actions.accept()
-                self.waiting = waiting[1:]
+        """Do what waited for the mask that is there now, or was accepted."""
+        editor = self.editor
+        while self._waits() and not editor.accept_when_ready and (not editor.draft or editor.is_ready):
+            (first, *rest), self.waiting, image = self.waiting, [], editor.image
+            first()
+            if rest and editor.image is image:
+                self._wait([*self.waiting, *rest])
+
+    def _wait(self, actions: list[Callable[[], object]]) -> None:
+        self.waiting, last = actions, self.editor.history.last
+        self._waits_for = last.after if last is not None else None
+
+    def _waits(self) -> bool:
+        """Whether something waits; what was meant to follow a step that was undone, or another image, is forgotten."""
+        after = self._waits_for
+        if self.waiting and after is not None and not self.editor.history.holds(after):
+            self.waiting.clear()
+            self.layout.say("what waited for the mask was let go")
+        return bool(self.waiting)
 
     def give_up(self) -> None:
         """Forget what waits: the mask could not be made."""
         self.waiting.clear()
 
-    def _is_near(self, x: float, y: float) -> bool:
-        """True near the mask or inside its box: there a click corrects the mask."""
+    def _is_near(self, x: float, y: float) -> bool | None:
+        """True near the mask or inside its box: there a click corrects the mask. None: it is not there yet."""
         editor, boxes = self.editor, []
         if editor.draft.prompt.box is not None:
             boxes.append(editor.draft.prompt.box)
@@ -82,7 +111,9 @@ class Repeater(AnnotatorPart):
             across, down = max(_NEAR * (x1 - x0), _LEAST), max(_NEAR * (y1 - y0), _LEAST)
             if x0 - across <= x <= x1 + across and y0 - down <= y <= y1 + down:
                 return True
-        return not boxes
+        if boxes:
+            return False
+        return True if editor.is_ready else None
 
     @show_errors("There is no object here")
     def same_again(self, x: float | None = None, y: float | None = None) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 
 from ...errors import ImageError
 from ...images import thumbnail
-from ...masks import category_color
+from ...masks import category_color, decode_rle
 from ...records import ACCEPTED, REJECTED
 from ..annotator.annotator import Annotator
 from ..common import style
 from ..common.closeup import CSS, closeup, closeup_figure, whereabouts, window_round
 from ..common.error_line import show_errors
+from ..common.own_changes import OwnChanges
 from .review_widget import ReviewWidget
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Review(ReviewWidget):
         self.annotator: Annotator | None = None
         # As they were when they were opened in the annotator: what becomes of them there is followed.
         self._fixing: dict[int, Annotation] = {}
-        self._mask_on, self._own_change = True, False
+        self._mask_on, self._own = True, OwnChanges()
         self._accept = style.tool("Accept", self.accept, "It is right (A)", "samnb-answer")
         self._reject = style.tool("Reject", self.reject, "It is wrong (R)", "samnb-answer")
         self._fix = style.tool("Fix", self.fix, "Change it in the annotator, or go back to the picture (F)")
@@ -76,6 +76,8 @@ class Review(ReviewWidget):
 
         While it is open in the annotator: accept it as it is there.
         """
+        if self._was_left():
+            return
         if self._is_open and self.annotator is not None:
             self.annotator.accept()
             if self.annotator.editing:
@@ -88,7 +90,8 @@ class Review(ReviewWidget):
 
     def reject(self) -> None:
         """Say that it is wrong, and go to the next one without an answer."""
-        self._answer(REJECTED)
+        if not self._was_left():
+            self._answer(REJECTED)
 
     @show_errors("It cannot be fixed here")
     def fix(self) -> None:
@@ -137,6 +140,15 @@ class Review(ReviewWidget):
         """True while the object is open in the annotator."""
         return self.shown is not None and self.shown.id == self._open_id
 
+    def _was_left(self) -> bool:
+        """True if the annotator is open and no longer edits the object; the object is shown then, to be judged."""
+        if not self._is_open or (self.annotator is not None and self.annotator.edits(self._open_id)):
+            return False
+        self._open_id = 0
+        self._draw()
+        self._say("the annotator had gone on to something else: this is the object to answer")
+        return True
+
     @property
     def left(self) -> int:
         """The number without an answer."""
@@ -148,7 +160,7 @@ class Review(ReviewWidget):
         if shown is None:
             return np.full((64, 96, 3), 240, np.uint8)
         pixels = self.session.pixels(shown.image_id)
-        return closeup(pixels, shown.mask, window_round(shown.bbox, pixels.shape[:2]), self._color(shown))
+        return closeup(pixels, _mask(shown), window_round(shown.bbox, pixels.shape[:2]), self._color(shown))
 
     def close(self) -> None:
         """Release the browser's objects."""
@@ -177,7 +189,7 @@ class Review(ReviewWidget):
 
     def _put(self, shown: Annotation, review: str) -> None:
         say = self.session.approve if review == ACCEPTED else self.session.reject
-        with self._changing():
+        with self._own.block():
             after = say(shown.id)
         self._undo.append((self._place, shown, False))
         self.objects[self._place] = after
@@ -187,7 +199,7 @@ class Review(ReviewWidget):
         self._error_line.dismiss()
 
     def _restore(self, before: Annotation, fixed: bool) -> None:
-        with self._changing():
+        with self._own.block():
             if fixed:
                 self.session.restore([before])
             else:
@@ -200,7 +212,7 @@ class Review(ReviewWidget):
     def _annotations_changed(self, image_id: str) -> None:
         """Follow what becomes of the objects that were opened to be fixed; called on any thread."""
         for before in list(self._fixing.values()):
-            if not self._own_change and image_id in ("", before.image_id):
+            if not self._own.here and image_id in ("", before.image_id):
                 self._follow(before)
 
     @show_errors("What was fixed was not kept as accepted")
@@ -236,17 +248,9 @@ class Review(ReviewWidget):
 
     def _accept_fixed(self, now: Annotation) -> None:
         if now.review != ACCEPTED:
-            with self._changing():
+            with self._own.block():
                 self.session.approve(now.id)
         self.answers[now.id] = ACCEPTED
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        self._own_change = True
-        try:
-            yield
-        finally:
-            self._own_change = False
 
     def _take_back(self) -> None:
         place, before, fixed = self._undo.pop()  # first: what is gone cannot be restored, and earlier answers can
@@ -293,11 +297,12 @@ class Review(ReviewWidget):
             pixels = self.session.pixels(shown.image_id)
         except ImageError as error:
             return f'<div class="samnb-finished">⚠ {style.span(error)}</div>'
-        if pixels.shape[:2] != shown.mask.shape:
-            text = f"The picture is now {pixels.shape[:2]}, the mask {shown.mask.shape}: reject it."
+        mask = _mask(shown)
+        if pixels.shape[:2] != mask.shape:
+            text = f"The picture is now {pixels.shape[:2]}, the mask {mask.shape}: reject it."
             return f'<div class="samnb-finished">⚠ {style.span(text)}</div>'
         window, color = window_round(shown.bbox, pixels.shape[:2]), self._color(shown)
-        large = closeup(pixels, shown.mask, window, color, with_mask=self._mask_on)
+        large = closeup(pixels, mask, window, color, with_mask=self._mask_on)
         where = style.span(f"{shown.dataset}/{shown.image}", "dim")
         figures = closeup_figure(large, name, caption, "large")
         figures += closeup_figure(whereabouts(pixels, window, color), f"where it is on {shown.image}", where, "whole")
@@ -323,6 +328,11 @@ class Review(ReviewWidget):
         if not self.objects:
             return "Nothing to review: no template left anything it was not sure of."
         return f"Nothing is left. {self._counts().replace(' ·', ',')}."
+
+
+def _mask(annotation: Annotation) -> NDArray[np.bool_]:
+    """(H, W) bool, decoded anew: kept with each object, masks would fill the memory."""
+    return decode_rle(annotation.rle)
 
 
 def _kept(annotation: Annotation) -> tuple[object, str]:
