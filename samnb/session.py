@@ -1228,6 +1228,8 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
 
         Raises
         ------
+        TemplateError
+            Another `min_iou`.
         NothingToMeasure
             No such images.
         """

@@ -38,7 +38,7 @@ class CategoryMethods:
         self._annotations.recolor_category(name, color)
 
     def rename_category(self, name: str, new_name: str) -> None:
-        """Rename a category, in its annotations too.
+        """Rename a category, in its annotations and in saved templates too.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class CategoryMethods:
         self._annotations.move_category(name, position)
 
     def merge_category(self, name: str, into: str) -> int:
-        """Give all annotations of a category another one, and remove it; returns how many there were.
+        """Give all annotations and saved templates of a category another one, and remove it; returns how many annotations.
 
         Raises
         ------

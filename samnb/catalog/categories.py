@@ -15,6 +15,7 @@ from ..errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
 from ..records import REJECTED, CategoryRecord
 from .database import Database
 from .tables import annotation_table, category_table
+from .templates import rename_category_in_templates
 from .values import now
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -77,7 +78,7 @@ class CategoryCatalog:
             return new
 
     def rename_category(self, old: str, new: str) -> None:
-        """Give a category another name, also in its annotations; its position and colour stay.
+        """Give a category another name, also in its annotations and templates; its position and colour stay.
 
         Raises
         ------
@@ -99,9 +100,10 @@ class CategoryCatalog:
             connection.execute(update(category_table).where(category_table.c.name == old).values(name=new))
             of_it = annotation_table.c.category == old
             connection.execute(update(annotation_table).where(of_it).values(category=new))
+            rename_category_in_templates(connection, old, new)
 
     def merge_category(self, name: str, into: str) -> int:
-        """Give the annotations of a category another one, and remove it; returns the number of annotations.
+        """Give the annotations and templates of a category another one, and remove it; returns how many annotations.
 
         Raises
         ------
@@ -120,6 +122,7 @@ class CategoryCatalog:
             of_it = annotation_table.c.category == name
             moved = connection.execute(update(annotation_table).where(of_it).values(category=into)).rowcount
             connection.execute(delete(category_table).where(category_table.c.name == name))
+            rename_category_in_templates(connection, name, into)
             return moved
 
     def remove_category(self, name: str) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from ..errors import TemplateError, UnknownName
 from ..records import AnnotationRecord, NewAnnotation
@@ -151,3 +151,40 @@ class TemplateCatalog:
                 gone += remove_of_template(connection, f"template:{template}", *here)
                 connection.execute(delete(applied_table).where(applied_table.c.template == template, *there))
         return gone
+
+
+def rename_category_in_templates(connection: Connection, old: str, new: str) -> None:
+    """Give a category another name in every saved version of every template.
+
+    Where a template has one of the new name too, the two become one, unless they are searched by different phrases:
+    then the version stays as it is.
+    """
+    key = (template_table.c.name, template_table.c.version)
+    for name, version in connection.execute(select(*key)).all():
+        this = (template_table.c.name == name, template_table.c.version == version)
+        content = connection.scalars(select(template_table.c.content).where(*this)).one()
+        if to_json(old) not in content:
+            continue
+        values = json.loads(content)
+        categories = _renamed(values.get("categories", []), old, new)
+        if categories is not None:
+            renamed = to_json({**values, "categories": categories})
+            connection.execute(update(template_table).where(*this).values(content=renamed))
+
+
+def _renamed(categories: Sequence[Any], old: str, new: str) -> list[Any] | None:
+    """A template's categories with the new name; None: they stay."""
+    own = [one for one in categories if isinstance(one, dict) and one.get("category") in (old, new)]
+    if not any(one["category"] == old for one in own) or len({one["phrase"] for one in own if "phrase" in one}) > 1:
+        return None
+    joined: dict[str, Any] = {}
+    for one in own:
+        for field, value in one.items():
+            there = joined.get(field)
+            # The same background belongs to each category of a template.
+            joined[field] = (
+                [*there, *(each for each in value if each not in there)] if isinstance(there, list) else value
+            )
+    joined["category"] = new
+    place = categories.index(own[0])
+    return [*categories[:place], joined, *(one for one in categories[place:] if one not in own)]

@@ -125,9 +125,7 @@ def simulate(
 ) -> list[ClickSimulation]:
     """The clicks of `evaluate`, of the model and then of each baseline, without the report."""
     check_draws(model)
-    for clicks in (max_clicks, max_clicks if baseline_clicks is None else baseline_clicks):
-        if clicks < 1:
-            raise PromptError(f"max_clicks: expected at least 1; got {clicks}.")
+    _check_clicks(max_clicks if baseline_clicks is None else min(max_clicks, baseline_clicks))
     simulations = [ClickSimulation(model, max_clicks, multimask, embed)]
     simulations += [ClickSimulation(other, baseline_clicks or max_clicks, multimask, None) for other in baselines]
     for case in cases:
@@ -203,6 +201,7 @@ def evaluate_annotations(
     cases = annotated_cases(annotations, pixels).sampled(limit, seed=seed)
     if elsewhere is not None:
         check_draws(model)
+        _check_clicks(max_clicks)
         simulations = [ClickSimulation(one, max_clicks, True, None) for one in (model, *others)]
         elsewhere([source.annotation for source in cases.sources if source.annotation is not None], simulations)
         report = reported(simulations, seed)
@@ -307,6 +306,11 @@ class ClickSimulation:
         prediction = self.model.decode(embedding, prompt, multimask=multimask, mask_input=mask_input)
         self.decode_ms.append((time.perf_counter() - started) * 1000)
         return prediction
+
+
+def _check_clicks(clicks: int) -> None:
+    if clicks < 1:
+        raise PromptError(f"max_clicks: expected at least 1; got {clicks}.")
 
 
 def _median(times: list[float]) -> float | None:

@@ -86,7 +86,13 @@ def evaluate_image(template: Template, labelled: LabelledImage, model: Model, *,
     model : Model
     min_iou : float
         The IoU from which a mask counts as the object, above 0 and up to 1.
+
+    Raises
+    ------
+    TemplateError
+        Another `min_iou`.
     """
+    check_min_iou(min_iou)
     return compare_with_labels(
         template,
         labelled,
@@ -117,10 +123,11 @@ def sweep(
     Raises
     ------
     TemplateError, UnknownOption
-        A parameter that is unknown, or a value out of its range; an empty grid.
+        A parameter that is unknown, or a value out of its range, also of `min_iou`; an empty grid.
     NothingToMeasure
         No images.
     """
+    check_min_iou(min_iou)
     if not grid or not all(len(values) for values in grid.values()):
         raise TemplateError('A sweep needs values to try, such as {"min_score": [0.2, 0.3, 0.4]}; got none.')
     combinations = [dict(zip(grid, map(float, values), strict=True)) for values in product(*grid.values())]
@@ -138,6 +145,13 @@ def sweep(
     rows = [SweepRow(parameters, tally) for parameters, tally in zip(combinations, tallies, strict=True)]
     rows.sort(key=lambda row: (-row.tally.f1, -row.tally.mean_iou))
     return Sweep(f"{template.name} v{template.version}", tuple(rows), images)
+
+
+def check_min_iou(min_iou: float) -> None:
+    """`TemplateError` unless it is above 0 and up to 1."""
+    # Written so that NaN is refused too.
+    if not 0 < min_iou <= 1:
+        raise TemplateError(f"min_iou: expected a number above 0 and up to 1; got {min_iou!r}.")
 
 
 def compare_with_labels(

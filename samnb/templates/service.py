@@ -17,7 +17,7 @@ from ..encoding.encoder import Encoder
 from ..encoding.other_models import OtherModels
 from ..encoding.regions import holds, whole_region
 from ..encoding.search_events import search_here
-from ..errors import NothingToMeasure, TemplateError, UnknownName
+from ..errors import NothingToMeasure, SamnbError, TemplateError, UnknownName
 from ..ingest.library import ImageLibrary
 from ..jobs import Event, Job, JobControl
 from ..masks.clicks import first_click
@@ -26,7 +26,7 @@ from ..models import check_phrases
 from ..prompts import Prompt
 from ..records import BY_HAND, Failure, ImageRef
 from .apply import apply_events, search_image
-from .evaluation import LabelledImage, PackedMasks, evaluate_image, sweep
+from .evaluation import LabelledImage, PackedMasks, check_min_iou, evaluate_image, sweep
 from .features import cells_at, make_example
 from .image_features import ImageFeatures
 from .on_workers import search_on
@@ -297,6 +297,7 @@ class TemplateService:
         on_examples: bool,
     ) -> TemplateReport:
         """The found, missed and false objects of a template, against annotations by hand; nothing is written."""
+        check_min_iou(min_iou)  # before the search of each image, whose errors are told as those of the image
         template, failed = self.resolve(template), []
         labelled, left_out = self._labelled(template, self._library.select(dataset, images), on_examples=on_examples)
         found: list[ImageMetrics] = []
@@ -307,7 +308,14 @@ class TemplateService:
                 # One image that cannot be searched must not lose the results of the others.
                 failed.append(Failure(one.image.filename, str(error) or repr(error)))
         found.sort(key=lambda image: (image.tally.f1, image.tally.mean_iou))
-        pixels = {one.image_id: self._library.pixels(one.image_id) for one in found[:WORST] if one.tally.f1 < 1}
+        pixels: dict[str, NDArray[np.uint8]] = {}
+        for image in found[:WORST]:
+            try:
+                if image.tally.f1 < 1:
+                    pixels[image.image_id] = self._library.pixels(image.image_id)
+            except (SamnbError, OSError) as error:
+                # Its embedding was there: it is measured, and only not shown.
+                failed.append(Failure(image.image, f"measured, and not shown: {error}"))
         name = f"{template.name} v{template.version}"
         return TemplateReport(name, tuple(found), min_iou, left_out, tuple(failed), pixels)
 
@@ -401,10 +409,10 @@ class TemplateService:
         return saved if saved.as_dict() == template.as_dict() else None
 
     def _is_free(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Whether no template has that name, or the same ones do."""
+        """Whether no template has that name, or the same ones do, whose categories may have been renamed."""
         here = {v: self._catalog.template(n, v) for n, v in self._catalog.templates() if n == name}
         both = here.keys() & wanted.keys()
-        same = (Template.from_dict(here[v]).as_dict() == {**wanted[v], "name": name} for v in both)
+        same = (_without_names(Template.from_dict(here[v]).as_dict()) == _without_names(wanted[v]) for v in both)
         return not here or (bool(both) and all(same))
 
     def _labelled(
@@ -423,9 +431,16 @@ class TemplateService:
         chosen = [record for record in annotated if on_examples or record.pixel_hash not in used]
         if not chosen:
             hint = " other than the template's own examples (on_examples=True measures on them)" if annotated else ""
-            raise NothingToMeasure(f"images annotated by hand{hint}")
+            named = ", ".join(map(repr, sorted(categories)))
+            raise NothingToMeasure(f"images with {named} annotated by hand{hint}")
         labelled = [
             LabelledImage(record, partial(self._features_of, record, template), PackedMasks(rles[record.id]))
             for record in chosen
         ]
         return labelled, len(annotated) - len(chosen)
+
+
+def _without_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a template is but for its name and those of its categories."""
+    categories = [{**one, "category": ""} for one in values["categories"]]
+    return {**values, "name": "", "categories": categories}

@@ -92,6 +92,27 @@ def test_a_new_name_goes_into_the_annotations(catalog: Catalog) -> None:
         catalog.rename_category("edg", "x")
 
 
+def test_a_new_name_goes_into_the_templates(catalog: Catalog) -> None:
+    use(catalog, "rim", "café", "tree")
+    rim, cafe = ({"category": name, "examples": [name], "background": [[1.0]]} for name in ("rim", "café"))
+    words = [{"category": name, "examples": [], "phrase": name} for name in ("rim", "tree")]
+    catalog.save_template("both", {"strategy": "match", "categories": [cafe, rim]})
+    catalog.save_template("one", {"categories": [cafe]})
+    catalog.save_template("one", {"categories": [cafe], "more": 1})
+    catalog.save_template("words", {"categories": words})
+    catalog.save_template("other", {"categories": ["café"]})
+    catalog.rename_category("café", "bar")
+    assert catalog.template("both") == {"strategy": "match", "categories": [{**cafe, "category": "bar"}, rim]}
+    assert [catalog.template("one", v)["categories"][0]["category"] for v in (1, 2)] == ["bar", "bar"]
+    catalog.merge_category("rim", "bar")
+    joined = {"category": "bar", "examples": ["café", "rim"], "background": [[1.0]]}
+    assert catalog.template("both") == {"strategy": "match", "categories": [joined]}
+    catalog.merge_category("tree", "bar")
+    assert [one["category"] for one in catalog.template("words")["categories"]] == ["bar", "tree"]
+    assert catalog.template("other") == {"categories": ["café"]}
+    assert catalog.templates() == [("both", 1), ("one", 1), ("one", 2), ("other", 1), ("words", 1)]
+
+
 def test_one_in_use_is_not_removed(catalog: Catalog) -> None:
     use(catalog, "coin")
     catalog.save_category("spare")

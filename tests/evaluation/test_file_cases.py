@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from samnb.errors import FormatError, ImageNotFound
+from samnb.errors import FormatError, ImageNotFound, PromptError
 from samnb.evaluation.cases import Case
 from samnb.evaluation.file_cases import read_coco, read_masks
 from samnb.masks import encode_rle
@@ -388,6 +388,9 @@ def test_a_session_measures_its_model_on_what_was_accepted_by_hand(annotated):
     assert report.notes == ()
     assert session.evaluate_model(category="coin", dataset="monday", max_clicks=1).overall.cases == 1
     assert session.evaluate_model(limit=2, max_clicks=1).overall.cases == 2
+    for on in (None, "tcp://nowhere:1"):
+        with pytest.raises(PromptError, match="max_clicks: expected at least 1; got 0"):
+            session.evaluate_model(max_clicks=0, on=on)
 
 
 def test_a_model_measured_on_its_own_answers_is_told_so(annotated):

@@ -9,6 +9,7 @@ from PIL import Image
 import samnb.encoding.on_workers
 import samnb.session
 import samnb.templates.apply
+from samnb.errors import NothingToMeasure
 from samnb.jobs import summary_text
 from samnb.masks import mask_iou
 from samnb.session import BY_HAND, Session
@@ -127,6 +128,20 @@ def test_a_category_renamed_since_doubles_nothing(session):
     session.rename_category("red", "brick")
     list(session.apply_stream(template.with_parameters(min_score=0.31)))
     assert [(a.image, a.category) for a in session.annotations()] == [(f"{n}.png", "brick") for n in range(3)]
+
+
+def test_a_renamed_category_is_found_under_its_new_name(session):
+    list(session.apply_stream(session.template("red")))
+    session.rename_category("red", "brick")
+    assert list(session.apply_stream("red"))[-1]["skipped"] == 3
+    session.save_template(session.find_template("red").with_parameters(min_score=0.31))
+    assert list(session.apply_stream("red"))[-1]["computed"] == 3
+    assert session.categories() == ["brick"]
+    assert [(a.image, a.category) for a in session.annotations()] == [(f"{n}.png", "brick") for n in range(3)]
+    assert session.evaluate("red", on_examples=True).overall.recall == 1
+    session.remove(session.annotations(image="0.png")[0])
+    with pytest.raises(NothingToMeasure, match="images with 'brick' annotated by hand"):
+        session.evaluate("red", on_examples=True)
 
 
 def test_another_review_score_searches_nothing_again(session, monkeypatch):

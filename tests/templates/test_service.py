@@ -137,6 +137,29 @@ def test_a_sweep_that_makes_no_sense_is_refused(session, pictures):
         session.sweep(template, {"min_score": [3]})
 
 
+@pytest.mark.parametrize("min_iou", [50, 0, -1, float("nan")])
+def test_an_iou_that_none_can_be_is_refused(session, pictures, min_iou):
+    annotate(session, pictures)
+    template = template_of(session)
+    with pytest.raises(TemplateError, match=r"min_iou: expected a number above 0 and up to 1; got"):
+        session.evaluate(template, min_iou=min_iou)
+    with pytest.raises(TemplateError, match=r"min_iou: expected a number above 0 and up to 1; got"):
+        session.sweep(template, {"min_score": [0.3]}, min_iou=min_iou)
+
+
+def test_a_picture_that_cannot_be_shown_loses_no_figures(session, pictures):
+    images = annotate(session, pictures)
+    session.accept_mask(images[1], truth(pictures[1], GREEN), category="red")  # which is not found
+    template = template_of(session)
+    for image in images:
+        session.embedding(image)
+    (session.folder / "images" / images[1].filename).unlink()
+    report = session.evaluate(template)
+    assert [one.image_id for one in report.images] == [images[1].id, images[2].id]
+    assert report.pictures == {}
+    assert "measured, and not shown" in report.failed[0].reason
+
+
 def test_nothing_wanted_and_nothing_kept_is_right():
     assert DetectionCounts().f1 == DetectionCounts().precision == DetectionCounts().recall == 1
     assert DetectionCounts(kept=2).precision == 0
