@@ -52,7 +52,7 @@ class CategoryMethods:
         self._annotations.move_category(name, position)
 
     def merge_category(self, name: str, into: str) -> int:
-        """Give all annotations and saved templates of a category another one, and remove it; returns how many annotations.
+        """Give annotations and saved templates of a category another one, and remove it; returns how many annotations.
 
         Raises
         ------

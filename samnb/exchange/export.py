@@ -72,7 +72,7 @@ def export(
         In the order of the export.
     annotations : sequence of AnnotationRecord, or callable
         Each on one of `images`, of one of `categories`. A callable finds those of some images by their ids: then "coco"
-        and "table" never have all of them in memory.
+        and "table" never have all of them in memory, and one of another category, made meanwhile, is left out.
     categories : sequence of str
         Numbered in this order.
     attributes : sequence of AttributeRecord
@@ -114,7 +114,12 @@ def export(
         raise UnknownOption(f"export({format!r})", unknown, allowed or {"none"})
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
-    lookup = annotations if callable(annotations) else looked_up(images, annotations)
+    if callable(annotations):
+        lookup = annotations
+    else:
+        lookup = looked_up(images, annotations)
+        if other := {one.category for one in annotations}.difference(categories):
+            raise UnknownName("category", min(other), categories)
     items = ExportItems(images, lookup, categories, details or {})
     remove_stale(place.parent)
     try:

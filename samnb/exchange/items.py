@@ -30,7 +30,7 @@ class ExportItems:
     annotations : callable
         Finds those of some images.
     categories : sequence of str
-        Those that annotations may have.
+        Those that annotations may have. One that has another got it after the export began, and is left out.
     details : mapping of str to ImageDetails
         By image id.
     """
@@ -41,7 +41,7 @@ class ExportItems:
     details: Mapping[str, ImageDetails]
     names: Sequence[str] = ()
     unfit: dict[int, Failure] = field(default_factory=dict)
-    """By id, annotations that no format can hold; complete after an iteration."""
+    """By id, annotations that no format can hold, or that came too late; complete after an iteration."""
     unsure: set[int] = field(default_factory=set)
     """The ids of those that wait for a review; complete after an iteration."""
 
@@ -52,7 +52,7 @@ class ExportItems:
         return len(self.images)
 
     def __iter__(self) -> Iterator[ExportItem]:
-        """The items, annotations with the topmost last. Raises `UnknownName` for a category that was not given."""
+        """The items, annotations with the topmost last."""
         start, count = 0, 20
         while start < len(self.images):
             images = self.images[start : start + count]
@@ -79,15 +79,19 @@ class ExportItems:
 
     def _fit(self, image: ImageRecord, found: Iterable[AnnotationRecord]) -> Iterator[AnnotationRecord]:
         for annotation in sorted(found, key=lambda one: (one.layer, one.id)):
-            if annotation.category not in self.categories:
-                raise UnknownName("category", annotation.category, self.categories)
-            if reason := unfit(annotation, image.size_hw):
+            if reason := self._newer(annotation) or unfit(annotation, image.size_hw):
                 place = f"{annotation.image}, annotation {annotation.id}"
                 self.unfit[annotation.id] = Failure(place, reason)
                 continue
             if annotation.review == UNSURE:
                 self.unsure.add(annotation.id)
             yield annotation
+
+    def _newer(self, annotation: AnnotationRecord) -> str:
+        """Why its category is not among those of the export, or ""."""
+        if annotation.category in self.categories:
+            return ""
+        return f"its category {annotation.category!r} came after the export began. Export again."
 
 
 def looked_up(images: Sequence[ImageRecord], annotations: Iterable[AnnotationRecord]) -> Lookup:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samnb.errors import UnknownName
+from samnb.errors import StoreError, UnknownName
 from samnb.exchange.export import export
 from samnb.exchange.items import ExportItems, looked_up, with_others
 from samnb.records import UNSURE, AnnotationRecord
@@ -50,10 +50,28 @@ def test_files_written_in_pieces_have_everything_and_ask_for_some_at_a_time(
 
 
 def test_an_export_that_fails_in_the_middle_leaves_no_file(tmp_path: Path) -> None:
+    def fails(ids: Collection[str]):
+        if IMAGES[-1].id in ids:
+            raise StoreError("the database is gone")
+        return looked_up(IMAGES, FOUND)(ids)
+
+    with pytest.raises(StoreError, match="is gone"):
+        export("table", tmp_path / "a.csv", images=IMAGES, annotations=fails, categories=["coin"])
     wrong = [*FOUND[:-1], annotation(9999, IMAGES[-1], "mug", dot())]
     with pytest.raises(UnknownName, match="mug"):
-        export("table", tmp_path / "a.csv", images=IMAGES, annotations=Asked(wrong), categories=["coin"])
+        export("table", tmp_path / "a.csv", images=IMAGES, annotations=wrong, categories=["coin"])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", ["coco", "table", "masks"])
+def test_a_category_that_somebody_adds_meanwhile_is_left_out_and_told(format: str, tmp_path: Path) -> None:
+    meanwhile = [*FOUND[:3], annotation(9999, IMAGES[3], "mug", dot())]
+    given = {"images": IMAGES[:4], "categories": ["coin"]}
+    report = export(format, tmp_path / "a.csv", annotations=looked_up(IMAGES, meanwhile), **given)
+    assert report.annotations == 3
+    assert [str(one) for one in report.failed] == [
+        "0003.png, annotation 9999: its category 'mug' came after the export began. Export again."
+    ]
 
 
 def test_other_annotations_come_with_those_of_their_image() -> None:
