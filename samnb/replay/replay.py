@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -88,9 +88,11 @@ class Replayer:
                 "model and its checkpoint, or say any_model=True to see how much differs."
                 + earlier_tiny(recipe.model["fingerprint"])
             )
-        paths, failed = find_pictures(recipe.images, images)
+        paths, missing = find_pictures(recipe.images, images)
         records, refused = self._added(recipe, paths)
-        failed += refused
+        records |= self._without_file(recipe, missing, records)
+        records = dict(sorted(records.items()))
+        failed = [failure for place, failure in missing.items() if place not in records] + refused
         names = self._templates.adopt(recipe.templates)
         categories = self._take_categories(recipe, records, names)
         self._catalog.have_attributes(recipe.attributes)
@@ -144,7 +146,7 @@ class Replayer:
             failed += report.failed
             by_path = {record.path: record for record in report.images}
             records |= {place: by_path[str(path)] for place, path in new.items() if str(path) in by_path}
-        return dict(sorted(records.items())), failed
+        return records, failed
 
     def _in_other_datasets(
         self, recipe: Recipe, of_dataset: Mapping[str, Mapping[int, Path]], found: Mapping[int, ImageRecord]
@@ -188,6 +190,23 @@ class Replayer:
                 record = left.pop(0)
                 if _as_recorded(record):
                     here[place] = record
+        return here
+
+    def _without_file(
+        self, recipe: Recipe, places: Collection[int], found: Mapping[int, ImageRecord]
+    ) -> dict[int, ImageRecord]:
+        """Images here for places without a picture in the folder: slices of a stack, pictures from memory."""
+        there = self._catalog.images_with_pixels({recipe.images[place].pixel_hash for place in places})
+        taken, datasets = {record.id for record in found.values()}, {image.dataset for image in recipe.images}
+        here: dict[int, ImageRecord] = {}
+        for place in places:
+            image = recipe.images[place]
+            for dataset in (image.dataset, *sorted({record.dataset for record in there} - datasets)):
+                alike = [r for r in there if (r.dataset, r.pixel_hash) == (dataset, image.pixel_hash)]
+                free = [record for record in alike if record.id not in taken and _as_recorded(record)]
+                if free and place not in here:
+                    here[place] = max(free, key=lambda record: record.filename == image.filename)
+                    taken.add(here[place].id)
         return here
 
     def _take_categories(
@@ -295,7 +314,7 @@ def _already(recipe: Recipe, paths: Mapping[int, Path], records: Mapping[int, Im
         image = recipe.images[place]
         if one.dataset != image.dataset:
             other.append(f"{image.filename} is {one.dataset}/{one.filename}")
-        elif one.path != str(paths[place]):
+        elif one.path != str(paths.get(place)):
             moved.append(f"{image.filename} is {one.path}")
     for told, some in (("under another path", moved), ("in another dataset", other)):
         more = f", and {len(some) - _NAMED:,} more" if len(some) > _NAMED else ""
@@ -342,10 +361,11 @@ def _same(mask: RecipeMask, annotation: AnnotationRecord) -> bool:
     return annotation.rle["counts"] == mask.rle["counts"] or bool(mask.prompt and annotation.prompt == mask.prompt)
 
 
-def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], list[Failure]]:
+def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[dict[int, Path], dict[int, Failure]]:
     """The path of each picture of a recipe in a folder, by its index in the recipe, and why some are missing.
 
-    Files with the right name are read first, the others only while something is missing.
+    A file is one picture: the slices of a stack are not searched. Files with the right name are read first, the others
+    only while something is missing.
 
     Raises
     ------
@@ -365,7 +385,7 @@ def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[di
         except ImageError as error:
             unread[path.name] = str(error)
     places: dict[int, Path] = {}
-    failed: list[Failure] = []
+    missing: dict[int, Failure] = {}
     used: set[tuple[str, Path]] = set()
     for place, image in enumerate(wanted):
         paths = found.get(image.pixel_hash, [])
@@ -376,8 +396,8 @@ def find_pictures(wanted: Sequence[RecipeImage], folder: str | Path) -> tuple[di
             places[place] = best[1]
             used.add((image.dataset, best[1]))
         else:
-            failed.append(Failure(image.filename, _why_missing(image, files, unread)))
-    return places, failed
+            missing[place] = Failure(image.filename, _why_missing(image, files, unread))
+    return places, missing
 
 
 def _why_missing(image: RecipeImage, files: Sequence[Path], unread: Mapping[str, str]) -> str:
@@ -388,7 +408,15 @@ def _why_missing(image: RecipeImage, files: Sequence[Path], unread: Mapping[str,
             f"altered: a file of this name is there, but its pixels are not those of the recipe "
             f"({image.width} x {image.height}, {image.pixel_hash[:12]}…), nor are any other file's"
         )
-    return f"not there: no file has its pixels ({image.width} x {image.height}, {image.pixel_hash[:12]}…)"
+    # Named as `samnb.ingest` names a slice.
+    of_stack = (
+        ". Files are not searched for slices of a stack: add the stack to a session, session.add(…, stack=True), and "
+        "replay in it"
+    )
+    return (
+        f"not there: no file has its pixels ({image.width} x {image.height}, {image.pixel_hash[:12]}…)"
+        f"{of_stack if image.filename.endswith(']') else ''}"
+    )
 
 
 def _compared(number: int, mask: RecipeMask, made: NDArray[np.bool_] | None, image: str) -> Difference | None:

@@ -215,6 +215,30 @@ def test_one_picture_in_two_datasets_of_a_recipe_stays_two_images(pictures: Path
         }  # fmt: skip
 
 
+def test_slices_and_pictures_from_memory_are_those_of_the_session(pictures: Path, tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    values = np.random.default_rng(3).integers(0, 255, (3, 40, 60), np.uint8)
+    tifffile.imwrite(tmp_path / "z.tif", values, photometric="minisblack", metadata={"axes": "ZYX"})
+    with Session(tmp_path / "s") as session:
+        session.add(tmp_path / "z.tif", stack=True, show=False)
+        session.add(np.full((40, 60, 3), 77, np.uint8), show=False)
+        for image in session.images():
+            session.accept_mask(image, np.ones(image.size_hw, bool), category="field")
+        session.export("recipe", tmp_path / "r.json")
+        before = [a.id for a in session.annotations()]
+        report = session.replay(tmp_path / "r.json", pictures)
+        assert (report.ok, report.images) == (True, 4)
+        assert ([a.id for a in session.annotations()], len(session.images())) == (before, 4)
+    with Session(tmp_path / "other") as session:
+        session.add(tmp_path / "z.tif", stack=True, show=False, dataset="stacks")
+        report = session.replay(tmp_path / "r.json", pictures)
+        assert [a.image for a in session.annotations()] == ["z.tif[z=0]", "z.tif[z=1]", "z.tif[z=2]"]
+        assert [one.reason.split(":")[0] for one in report.failed] == ["not there"]
+    with Session(tmp_path / "none") as session:
+        report = session.replay(tmp_path / "r.json", pictures)
+        assert ["add the stack to a session" in one.reason for one in report.failed] == [True, True, True, False]
+
+
 def test_masks_of_a_category_that_was_renamed_do_not_come_back_under_the_old_name(
     recipe: Path, pictures: Path, tmp_path: Path
 ) -> None:
