@@ -121,6 +121,18 @@ def test_clicks_that_wait_go_with_the_object_they_waited_for(annotator, session,
     assert annotator.prompt.points == ()
 
 
+def test_clicks_that_wait_on_an_image_that_is_left_are_let_go_and_that_is_said(annotator, session):
+    session.sizes.append((300, 200))
+    fast_clicks(annotator, session, 40, 140)
+    annotator.next()
+    assert annotator.status == "what waited for the mask was let go"
+    annotator.click(200, 100)
+    catch_up(annotator, session)
+    assert (session.kept, annotator.prompt.points) == ([], ((200, 100),))
+    annotator.previous()
+    assert annotator.prompt.points == ((40, 100),)
+
+
 def test_what_waits_is_forgotten_when_the_mask_fails(annotator, session):
     annotator.accept_on_next = True
     session.gate, session.error = threading.Event(), RuntimeError("out of memory")

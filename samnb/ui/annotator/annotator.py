@@ -322,6 +322,8 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
                 self._editor.accept_when_ready = False
                 self._actions.accept(self._editor.accept_as)
             self._repeater.go_on()
+        else:
+            self._repeater.waits()  # says what is let go with an undone step, or with the image
 
     @show_errors("The new pictures cannot be shown")
     def _show_first(self) -> None:

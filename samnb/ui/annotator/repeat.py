@@ -69,7 +69,7 @@ class Repeater(AnnotatorPart):
 
     def is_after_others(self, action: Callable[[], object]) -> bool:
         """True if others wait for a mask: the action is done after them."""
-        if not self._waits():
+        if not self.waits():
             return False
         self.waiting.append(action)
         return True
@@ -77,7 +77,7 @@ class Repeater(AnnotatorPart):
     def go_on(self) -> None:
         """Do what waited for the mask that is there now, or was accepted."""
         editor = self.editor
-        while self._waits() and not editor.accept_when_ready and (not editor.draft or editor.is_ready):
+        while self.waits() and not editor.accept_when_ready and (not editor.draft or editor.is_ready):
             (first, *rest), self.waiting, image = self.waiting, [], editor.image
             first()
             if rest and editor.image is image:
@@ -87,7 +87,7 @@ class Repeater(AnnotatorPart):
         self.waiting, last = actions, self.editor.history.last
         self._waits_for = last.after if last is not None else None
 
-    def _waits(self) -> bool:
+    def waits(self) -> bool:
         """Whether something waits; what was meant to follow a step that was undone, or another image, is forgotten."""
         after = self._waits_for
         if self.waiting and after is not None and not self.editor.history.holds(after):
