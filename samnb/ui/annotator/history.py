@@ -99,9 +99,13 @@ class History:
         return any(step.after is draft for step in reversed(self._done))
 
     def do(self, what: str, after: Draft, changes: Iterable[Change] = (), rejected: Iterable[Any] = ()) -> None:
-        """Add a step."""
+        """Add a step, unless it changes nothing: erasing where nothing is would be a step back that does nothing."""
         # A copy has no decoded masks: a thousand steps would keep gigabytes of them.
-        self._done.append(Step(what, self.draft, after, _rewritten(changes, copy), tuple(rejected)))
+        step = Step(what, self.draft, after, _rewritten(changes, copy), tuple(rejected))
+        if not step.changes and not step.rejected and replace(after, hint=self.draft.hint) == self.draft:
+            self.draft = after
+            return
+        self._done.append(step)
         del self._done[:-_MOST_STEPS]
         if len(self._done) > _MOST_HINTS:
             self._done[-_MOST_HINTS - 1] = _without_hints(self._done[-_MOST_HINTS - 1])
