@@ -268,7 +268,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         return self.catalog.datasets()
 
     def rename_dataset(self, name: str, new_name: str) -> DatasetRecord:
-        """Rename a dataset. Raises `UnknownName` or `NameTaken`."""
+        """Rename a dataset. Raises `UnknownName`, `NameTaken`, or `PromptError` for an empty name."""
         return self.catalog.rename_dataset(name, new_name)
 
     def delete_dataset(self, name: str, *, discard_annotations: bool = False) -> RemovalReport:

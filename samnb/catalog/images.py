@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
-from ..errors import AnyPath, NameTaken, UnknownName
+from ..errors import AnyPath, NameTaken, PromptError, UnknownName
 from ..records import UNREAD, DatasetRecord, ImageRecord, NewImage, RemovalReport
 from .database import Database
 from .image_queries import (
@@ -45,7 +45,13 @@ class ImageCatalog:
     # -- datasets
 
     def add_dataset(self, name: str, *, durable: bool = True) -> DatasetRecord:
-        """The dataset of that name, made if there is none; see `add_images` for `durable`."""
+        """The dataset of that name, made if there is none; see `add_images` for `durable`.
+
+        Raises
+        ------
+        PromptError
+            There is none, and the name is empty.
+        """
         with self._database.write(durable=durable) as connection:
             self._dataset_id(connection, name)
             return find_dataset(connection, name)
@@ -67,7 +73,10 @@ class ImageCatalog:
         ------
         UnknownName, NameTaken
             There is none of that name, or one of the new name.
+        PromptError
+            The new name is empty.
         """
+        _check_name(new_name)
         with self._database.write() as connection:
             found = find_dataset(connection, name)
             if dataset_records(connection, dataset_table.c.name == new_name, dataset_table.c.id != found.id):
@@ -349,6 +358,7 @@ class ImageCatalog:
         query = select(dataset_table.c.id).where(dataset_table.c.name == name)
         found = connection.scalar(query)
         if found is None:
+            _check_name(name)
             found = uuid4().hex
             connection.execute(dataset_table.insert().values(id=found, name=name, created_at=now()))
         return found
@@ -370,3 +380,8 @@ class ImageCatalog:
         self._database.upsert(connection, image_table, rows, key=("dataset_id", "path"), keep=("id", "position"))
         self._database.analyze_if_grown(connection, (last or 0) + 1, position, image_table, file_table)
         return [image_record_of(row, dataset) for row in rows]
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        raise PromptError("dataset: expected a name such as 'monday'; got an empty one.")

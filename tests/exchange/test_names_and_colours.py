@@ -127,6 +127,37 @@ def test_a_name_cannot_lead_out_of_the_folder(opened, tmp_path):
     assert (report.added, report.pictures_added) == (0, 0)
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("datasets", [("d", "d"), ("d", "e")])
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        ("coco", {}), ("coco", {"polygons": True, "tolerance": 0}), ("coco", {"pictures": True}),
+        ("masks", {}), ("labelme", {}), ("labelme", {"pictures": False}),
+    ],
+)  # fmt: skip
+def test_names_that_differ_only_in_case_keep_their_objects(opened, tmp_path, format, options, datasets, known):
+    names = ("A.PNG", "a.png")
+    for number, name in enumerate(names):
+        drawn(tmp_path / "pics" / name, seed=number)
+    if len(list((tmp_path / "pics").iterdir())) == 1:
+        pytest.skip("the file system does not tell upper from lower case")
+    first, second = opened("first"), opened("second")
+    for number, (name, dataset) in enumerate(zip(names, datasets, strict=True), 1):
+        first.add(tmp_path / "pics" / name, dataset=dataset, show=False)
+        first.accept_mask(name, square(10 * number, 5, 5), category="x")
+    place = tmp_path / ("out.json" if format == "coco" else "out")
+    first.export(format, place, **options)
+    if known:
+        second.add(tmp_path / "pics", show=False)
+    copies = tmp_path / "images"  # of coco, whose names are those of the copies
+    report = second.import_(format, place, images=None if known else copies if copies.is_dir() else tmp_path / "pics")
+    assert (report.added, report.failed) == (2, ())
+    shown = {tuple(second.pixels(a.image_id)[0, 0]): int(a.bbox[0]) for a in second.annotations()}
+    assert shown == {tuple(first.pixels(name)[0, 0]): 10 * number for number, name in enumerate(names, 1)}
+    assert first.import_(format, place).already == 2
+
+
 RED, GREEN, ORANGE = (128, 0, 0), (0, 128, 0), (250, 120, 10)
 
 

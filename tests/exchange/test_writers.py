@@ -34,7 +34,7 @@ from samnb.exchange.writers.layout import MANIFEST, FolderWriter
 from samnb.exchange.writers.single_ring import bridged
 from samnb.exchange.writers.voc import voc_color
 from samnb.images import encode_png, pixel_hashes, read_picture
-from samnb.masks import mask_iou, mask_polygons
+from samnb.masks import encode_rle, mask_iou, mask_polygons
 from samnb.masks.polygons import fill_polygon
 from samnb.records import ImageRecord
 from tests.support.export_work import SIZE, annotation, dot, image, ring, square
@@ -442,13 +442,13 @@ def test_pictures_beside_a_coco_file_that_no_export_wrote_are_not_replaced(work,
     own.unlink()
     first = export("coco", place, **work, pictures=True)
     # Its own are replaced, and those of another file beside it stay.
-    own.write_bytes(b"damaged")
+    os.utime(own, (0, 0))
     export(
         "coco", tmp_path / "out" / "other.json", images=work["images"][1:], annotations=[], categories=[], pictures=True
     )
     assert all(file.exists() for file in first.files)
     export("coco", place, **work, pictures=True)
-    assert own.read_bytes() != b"damaged"
+    assert own.stat().st_mtime > 0
 
 
 def test_formats_in_one_folder_know_each_others_files(work, tmp_path):
@@ -461,6 +461,80 @@ def test_formats_in_one_folder_know_each_others_files(work, tmp_path):
         assert all(file.exists() for file in report.files)
     assert not list((tmp_path / "out").glob("*__*.png"))
     assert kept == {p for p in (tmp_path / "out").rglob("*.xml")} != set()
+
+
+EDITED = {"labelme": "turned.json", "voc": "Annotations/turned.xml", "yolo": "labels/turned.txt",
+          "masks": "turned__1_größe-b.png", "geojson": "turned.geojson", "tiff": "turned.tif",
+          "zarr": "turned.zarr/zarr.json"}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", sorted(EDITED))
+def test_a_file_that_was_changed_since_the_earlier_export_is_neither_replaced_nor_deleted(work, tmp_path, format):
+    folder = tmp_path / "out"
+    export(format, folder, **work)
+    files = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    export(format, folder, **work)
+    assert files == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    edited = folder / EDITED[format]
+    content = edited.read_bytes()
+    files[edited] = b"corrected by hand"
+    edited.write_bytes(files[edited])
+    with pytest.raises(StoreError, match=r"was changed since .*session\.import_") as raised:
+        export(format, folder, **work)
+    assert str(raised.value).startswith(f"{edited}: ")
+    assert files == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    less = {"images": work["images"][:1], "annotations": work["annotations"][:1], "categories": CATEGORIES}
+    for _ in range(2):
+        report = export(format, folder, **less)
+        assert {p for p in folder.rglob("*") if p.is_file()} == {*report.files, edited}
+        assert edited.read_bytes() == b"corrected by hand"
+        assert "1 file of the earlier export kept: changed since" in repr(report)
+    with pytest.raises(StoreError, match="was changed since"):
+        export(format, folder, **work)
+    edited.write_bytes(content)  # as it was: samnb's own again
+    assert EDITED[format] in json.loads((folder / MANIFEST).read_text())["files"]
+    report = export(format, folder, **less)
+    assert {p for p in folder.rglob("*") if p.is_file()} == {*report.files}
+
+
+def test_lists_of_older_exports_have_no_hashes(work, tmp_path):
+    folder = export("labelme", tmp_path / "out", **work).path
+    listed = json.loads((folder / MANIFEST).read_text())
+    assert listed.pop("sha256").keys() == {*listed["files"]}
+    (folder / MANIFEST).write_text(json.dumps(listed))
+    (folder / "turned.json").write_text("{}")
+    export("labelme", folder, **work)
+    assert (folder / "turned.json").read_text() != "{}"
+
+
+@pytest.mark.parametrize("format", [*FOLDERS, "zarr"])
+def test_files_of_images_that_fail_stay_until_they_are_back(work, tmp_path, format):
+    folder, options = tmp_path / "out", {"pictures": True}
+    first = export(format, folder, **work, **options)
+    gone = Path(work["images"][3].path)
+    content = {p: p.read_bytes() for p in first.files if "turned" in str(p.relative_to(folder))}
+    away = gone.rename(tmp_path / "away.jpg")
+    for _ in range(2):
+        report = export(format, folder, **work, **options)
+        assert [failure.path for failure in report.failed] == ["turned.jpg"]
+        assert content.items() <= {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}.items()
+        assert "of the earlier export kept: some images are not written" in repr(report)
+        assert report.images == 3
+    away.rename(gone)
+    assert not export(format, folder, **work, **options).failed
+    less = {"images": work["images"][:3], "annotations": work["annotations"][:3], "categories": CATEGORIES}
+    report = export(format, folder, **less, **options)
+    assert {p for p in folder.rglob("*") if p.is_file()} == {*report.files}
+
+
+def test_a_rewritten_ome_zarr_has_no_parts_of_the_earlier_one_while_an_image_fails(work, tmp_path):
+    first = export("zarr", tmp_path / "out", **work, pictures=True)
+    Path(work["images"][3].path).unlink()
+    less = {**work, "annotations": work["annotations"][2:]}
+    report = export("zarr", tmp_path / "out", **less, pictures=True)
+    kept = {p for p in (tmp_path / "out").rglob("*") if p.is_file()} - {*report.files}
+    assert kept == {p for p in first.files if "turned.zarr" in p.parts}
+    assert {p for p in first.files if "münze-1.zarr" in p.parts} - {*report.files}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="without locks nobody can tell who is alive")
@@ -507,10 +581,19 @@ def test_an_export_that_broke_off_while_moving_knows_its_files(work, tmp_path, m
         with pytest.raises(StoreError, match="Input/output"):
             export("masks", folder, **work)
     assert len(list(folder.rglob("*.png"))) == 3
-    for file in folder.rglob("*.png"):
-        file.write_bytes(b"half")
+    # Some files are the earlier export's, some the new one's, and the next one has others again.
     export("masks", folder, **work)
-    assert not [file for file in folder.rglob("*.png") if file.read_bytes() == b"half"]
+    other = {"annotations": [replace(one, rle=encode_rle(square(9, 9, 9))) for one in work["annotations"]]}
+    moves[0] = 4
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", broken)
+        with pytest.raises(StoreError, match="Input/output"):
+            export("masks", folder, **{**work, **other})
+    inverse = {"annotations": [replace(one, rle=encode_rle(~square(9, 9, 9))) for one in work["annotations"]]}
+    export("masks", folder, **{**work, **inverse})
+    reference = export("masks", tmp_path / "new", **{**work, **inverse})
+    for file in reference.files:
+        assert (folder / file.relative_to(reference.path)).read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize("format", sorted(EXPORTERS))

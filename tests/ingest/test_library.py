@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 
 import samnb.session
 from samnb.catalog import migrations
-from samnb.errors import ImageChanged, ImageNotFound, NameTaken, UnknownName, WorkWouldBeLost
+from samnb.errors import ImageChanged, ImageNotFound, NameTaken, PromptError, UnknownName, WorkWouldBeLost
 from samnb.images import encode_png
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
@@ -77,6 +77,20 @@ def test_a_name_that_is_taken_is_refused(session: Session, photos: Path) -> None
     with pytest.raises(UnknownName, match="Did you mean 'monday'"):
         session.rename_dataset("munday", "x")
     assert names(session) == ["monday", "tuesday"]
+
+
+@pytest.mark.parametrize("name", ["", " \t"])
+def test_an_empty_name_is_refused(session: Session, photos: Path, name: str) -> None:
+    for refused in (
+        lambda: session.add(photos / "0.png", dataset=name),
+        lambda: session.add(photos / "0.png", dataset=name, hash="later"),
+        lambda: session.catalog.add_dataset(name),
+        lambda: session.rename_dataset("monday", name),
+        lambda: session.keep_one_of_each("monday", into=name),
+    ):
+        with pytest.raises(PromptError, match="dataset: expected a name such as 'monday'"):
+            refused()
+    assert names(session) == ["monday"]
 
 
 # -- deleting -----------------------------------------------------------------------------------------

@@ -80,8 +80,9 @@ def export_coco(
         names, taken = {}, Names()
 
         def copy(item: ExportItem) -> None:
+            stem = taken.stem(item.name)
             suffix, content = upright_copy(item.image)
-            names[item.name] = folder.write(f"images/{taken.stem(item.name)}{suffix}", content)
+            names[item.name] = folder.write(f"images/{stem}{suffix}", content)
 
         copied = items.only({item.name for item in each(heads, copy, failed)})
         file_names = [names[name].relative_to(path.parent).as_posix() for name in copied.names]

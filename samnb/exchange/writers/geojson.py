@@ -56,7 +56,7 @@ def export_geojson(
             content = json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
             folder.write(f"{stack.name}.geojson", content)
         folder.write_manifest("geojson", images=[item.name for item in items])
-    return ExportReport("geojson", path, len(items), written, tuple(folder.files))
+    return ExportReport("geojson", path, len(items), written, tuple(folder.files), notes=folder.notes)
 
 
 def _feature(

@@ -58,8 +58,8 @@ def export_label_tiffs(
             folder.write(f"{stack.name}.tif", _tiff(tifffile, stack, numbers))
             index += index_rows(stack, f"{stack.name}.tif", numbers, categories)
         folder.write("index.csv", csv_bytes([INDEX_COLUMNS, *index]))
-        folder.write_manifest("tiff", images=[item.name for item in items])
-    return ExportReport("tiff", path, len(items), len(index), tuple(folder.files), tuple(failed))
+        folder.write_manifest("tiff", images=[item.name for item in items], failed=failed)
+    return ExportReport("tiff", path, len(items), len(index), tuple(folder.files), tuple(failed), folder.notes)
 
 
 def index_rows(

@@ -85,9 +85,10 @@ def export_labelme(
         items = list(each(items, write, failed))
         lines = "".join(f"{category}\n" for category in categories if category.isprintable())
         folder.write("labels.txt", lines.encode(errors="surrogateescape"))
-        folder.write_manifest("labelme")
+        folder.write_manifest("labelme", failed=failed)
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
-    notes = (f"{filled} holes are filled: polygons of labelme have none",) if filled else ()
+    filled_text = (f"{filled} holes are filled: polygons of labelme have none",) if filled else ()
+    notes = (*filled_text, *folder.notes)
     return ExportReport("labelme", path, len(items), written, tuple(folder.files), tuple(failed), notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ...atomic_files import keep_names, make_folder, publish, remove_stale, staging_path, sync, write_atomic
+from ...cards import count_text
 from ...errors import ImageError, StoreError
 from ...json_files import read_json
 from ...masks import category_color
@@ -19,7 +21,7 @@ from ...masks.rle import check_whole
 from ...records import AnnotationRecord, Failure, ImageDetails, ImageRecord
 
 MANIFEST = "samnb-export.json"
-"""The list of files that an export wrote into a folder, so that the next one can delete stale ones."""
+"""The list of files that an export wrote into a folder, and their hashes: the next one deletes stale ones."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,16 @@ def unfit(annotation: AnnotationRecord, size_hw: tuple[int, int]) -> str:
 
 
 def distinct_names(images: Sequence[ImageRecord]) -> list[str]:
-    """File names; where several images share one, with the dataset before it, or the folder as well."""
+    """File names; where several images share one, with the dataset before it, or the folder as well.
+
+    Names that differ only in case are two: others find an image by the name that its file has.
+    """
     choices = [
         (i.filename, f"{i.dataset}/{i.filename}", f"{i.dataset}/{Path(i.path).parent.name}/{i.filename}")
         for i in images
     ]
     counts = Counter(name for names in choices for name in set(names))
-    used = Names()
+    used = Names(str)
     return [used.free(next((n for n in names if counts[n] == 1), names[-1])) for names in choices]
 
 
@@ -75,6 +80,11 @@ def color_of(category: str, categories: Sequence[str], colors: Mapping[str, str]
 class Names:
     """Names that are taken; upper and lower case count as equal.
 
+    Parameters
+    ----------
+    key : callable
+        What names have in common that count as equal; `str` for exactly the same.
+
     Examples
     --------
     >>> names = Names()
@@ -82,20 +92,21 @@ class Names:
     ('a.png', 'A~2.png')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: Callable[[str], str] = str.casefold) -> None:
+        self._key = key
         self._used: set[str] = set()
         self._numbers: dict[str, int] = {}  # the last one of a name, so that many of one name take no longer each
 
     def free(self, name: str) -> str:
         """The name, with a number before its suffix if it is taken; reserves the result."""
         stem, suffix = os.path.splitext(name)
-        key = name.casefold()
+        key = self._key(name)
         number, free = self._numbers.get(key, 1), name
-        while free.casefold() in self._used:
+        while self._key(free) in self._used:
             number += 1
             free = f"{stem}~{number}{suffix}"
         self._numbers[key] = number
-        self._used.add(free.casefold())
+        self._used.add(self._key(free))
         return free
 
     def stem(self, name: str) -> str:
@@ -118,8 +129,8 @@ class FolderWriter:
     """Files of a folder, written to a hidden place until all are complete, and then moved.
 
     A new folder appears at once. In an existing one, files of earlier exports are replaced one after the other or
-    deleted, see `write_manifest`. Files that are not in their list stay, and are never replaced. Nor are
-    the exported pictures, if they are in it.
+    deleted, see `write_manifest`. Files that are not in their list, or that were changed since, stay, and are never
+    replaced. Nor are the exported pictures, if they are in it.
 
     Parameters
     ----------
@@ -150,6 +161,8 @@ class FolderWriter:
         self._originals = {os.path.realpath(item.image.path) for item in items}
         self.files: list[Path] = []
         self.stale: set[Path] = set()
+        self.notes: tuple[str, ...] = ()
+        self._hashes: dict[Path, set[str]] = {}
         self._manifest: _Manifest | None = None
 
     def write(self, name: str, content: bytes) -> Path:
@@ -158,14 +171,17 @@ class FolderWriter:
         Raises
         ------
         StoreError
-            An exported picture, or a file that no export wrote, has that path and another content.
+            An exported picture, or a file that no export wrote or that was changed since, has that path and another
+            content.
         """
-        file = self.folder / name
+        file, digest = self.folder / name, hashlib.sha256(content).hexdigest()
         original = self._is_original(file)
-        if original or (os.path.lexists(file) and not self._is_ours(file)):
+        if original or (os.path.lexists(file) and not self._is_ours(file, digest)):
             if file.is_file() and file.read_bytes() == content:
                 return file
             if not original:
+                if self._is_listed(file) and not file.is_dir():
+                    raise StoreError(self._changed_text(file))
                 raise StoreError(
                     f"{file}: is there already, and no earlier export of samnb wrote it ({MANIFEST} does not list it). "
                     "Nothing was written, so that it is not lost. Move it elsewhere, or choose another folder."
@@ -177,27 +193,35 @@ class FolderWriter:
         aside = self._aside / name
         aside.parent.mkdir(parents=True, exist_ok=True)
         aside.write_bytes(content)
-        self.files.append(self.folder / name)
-        return self.files[-1]
+        self.files.append(file)
+        self._hashes[file] = {digest}
+        return file
 
-    def write_manifest(self, format: str, *, images: Sequence[str] = (), keep: bool = False) -> None:
+    def write_manifest(
+        self, format: str, *, images: Sequence[str] = (), keep: bool = False, failed: Sequence[Failure] = ()
+    ) -> None:
         """Write the list of all files so far; files of the existing list that are not written again are stale.
 
-        Files of exports in other formats stay in the list, separately. The list has the names of images if no other
-        file of the export has them all.
+        Stale files that were changed since stay, and so do all if an image failed: its files of the earlier export may
+        be the only copy. `notes` says so. Files of exports in other formats stay in the list, separately. The list has
+        the names of images if no other file of the export has them all.
 
         Parameters
         ----------
         keep : bool
             Nothing is stale: several files of this format share the listed ones.
+        failed : sequence of Failure
+            Images that are not written.
         """
         before = self._earlier.files.get(format, set())
-        self.stale = set() if keep else {file for file in before if not self._is_original(file)}
         files = {file for file in self.files if file.is_relative_to(self._listed_in)}
+        kept = before if keep else self._kept(before - files, failed)
+        self.stale = {file for file in before - kept if not self._is_original(file)}
         lists = {
             name: {file for file in there - files if file.is_file()} for name, there in self._earlier.files.items()
         }
-        self._manifest = _Manifest(self._listed_in, format, {**lists, format: files | (before if keep else set())})
+        hashes = {**self._earlier.hashes, **self._hashes}
+        self._manifest = _Manifest(self._listed_in, format, {**lists, format: files | kept}, hashes)
         inside = self._listed_in.relative_to(self.folder)
         self.write((inside / MANIFEST).as_posix(), self._manifest.as_bytes(images))
 
@@ -220,11 +244,52 @@ class FolderWriter:
         finally:
             self._block.__exit__(None, None, None)
 
-    def _is_ours(self, file: Path) -> bool:
+    def _is_ours(self, file: Path, digest: str) -> bool:
+        """Whether a file may be replaced by one with that hash."""
         if file.is_dir():
             return False
-        ours = file in (self._asked, self._listed_in / MANIFEST)
-        return ours or any(file in files for files in self._earlier.files.values())
+        if file in (self._asked, self._listed_in / MANIFEST):
+            return True
+        return self._is_listed(file) and not self._is_changed(file, digest)
+
+    def _is_listed(self, file: Path) -> bool:
+        return any(file in files for files in self._earlier.files.values())
+
+    def _is_changed(self, file: Path, digest: str = "") -> bool:
+        """Whether a listed file is there and has another content; lists of older exports have no hashes."""
+        known = self._earlier.hashes.get(file)
+        if known is None or not os.path.lexists(file):
+            return False
+        if not file.is_file():
+            return True
+        with open(file, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() not in {*known, digest}
+
+    def _changed_text(self, file: Path) -> str:
+        listed = {one for files in self._earlier.files.values() for one in files}
+        others = sum(map(self._is_changed, listed)) - 1
+        more = f" (and {count_text(others, 'other file')})" if others > 0 else ""
+        return (
+            f"{file}{more}: was changed since an earlier export of samnb wrote it ({MANIFEST} has its hash). "
+            "Nothing was written, so that the change is not lost. Choose another folder; or take the change over with "
+            "session.import_, if samnb imports the format, and then move the file away."
+        )
+
+    def _kept(self, old: set[Path], failed: Sequence[Failure]) -> set[Path]:
+        """Files of the earlier list that stay although they are not written again."""
+        kept: set[Path] = set()
+        if failed:
+            # An OME-Zarr folder is one thing: parts of an earlier one would be read as parts of the new one.
+            new = {place for file in self.files for place in file.parents if place.suffix == ".zarr"}
+            kept = {file for file in old if os.path.lexists(file) and new.isdisjoint(file.parents)}
+            if kept:
+                files = count_text(len(kept), "file")
+                self.notes += (f"{files} of the earlier export kept: some images are not written",)
+        changed = {file for file in old - kept if self._is_changed(file)}
+        if changed:
+            files = count_text(len(changed), "file")
+            self.notes += (f"{files} of the earlier export kept: changed since",)
+        return kept | changed
 
     def _is_original(self, file: Path) -> bool:
         return bool(self._originals) and file.is_file() and os.path.realpath(file) in self._originals
@@ -252,11 +317,15 @@ class FolderWriter:
 
 @dataclass(frozen=True)
 class _Manifest:
-    """The files that exports wrote into a folder, by format, and the last format."""
+    """The files that exports wrote into a folder, by format, the last format, and what the files may contain.
+
+    A file has two hashes while an export is moving files: its earlier and its new one.
+    """
 
     folder: Path
     format: str = ""
     files: Mapping[str, set[Path]] = field(default_factory=dict)
+    hashes: Mapping[Path, set[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> _Manifest:
@@ -266,7 +335,8 @@ class _Manifest:
             lists = {**values.get("others", {}), values["format"]: values["files"]}
             inside = _Inside(folder)
             files = {format: {folder / name for name in names if inside(name)} for format, names in lists.items()}
-            return cls(folder, values["format"], files)
+            hashes = {folder / name: {*known} for name, known in values.get("sha256", {}).items()}
+            return cls(folder, values["format"], files, hashes)
         except (FileNotFoundError, NotADirectoryError):
             return cls(folder)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # not samnb's
@@ -276,7 +346,8 @@ class _Manifest:
         """With the files of another list too."""
         formats = self.files.keys() | other.files.keys()
         both = {one: self.files.get(one, set()) | other.files.get(one, set()) for one in formats}
-        return _Manifest(self.folder, self.format, both)
+        pairs = {file: self.hashes.get(file, set()) | other.hashes.get(file, set()) for file in other.hashes}
+        return _Manifest(self.folder, self.format, both, {**self.hashes, **pairs})
 
     def as_bytes(self, images: Sequence[str]) -> bytes:
         lists = {
@@ -286,6 +357,9 @@ class _Manifest:
         }
         values: dict[str, Any] = {"format": self.format, "made_with": "samnb", "files": lists.pop(self.format)}
         values |= ({"others": lists} if lists else {}) | ({"images": [*images]} if images else {})
+        listed = {file for files in self.files.values() for file in files & self.hashes.keys()}
+        hashes = {file.relative_to(self.folder).as_posix(): sorted(self.hashes[file]) for file in sorted(listed)}
+        values |= {"sha256": hashes} if hashes else {}
         return json.dumps(values, indent=1).encode("ascii")
 
 

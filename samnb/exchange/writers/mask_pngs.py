@@ -79,8 +79,8 @@ def export_masks(
                 colors = [category_color(number) for number in range(min(highest, 255))]
                 folder.write(label_name, indexed_png(item, numbers, colors, highest=highest))
         folder.write("index.csv", csv_bytes([_INDEX_COLUMNS, *index]))
-        folder.write_manifest("masks", images=[item.name for item in items])
-    return ExportReport("masks", path, len(items), len(index), tuple(folder.files), tuple(failed))
+        folder.write_manifest("masks", images=[item.name for item in items], failed=failed)
+    return ExportReport("masks", path, len(items), len(index), tuple(folder.files), tuple(failed), folder.notes)
 
 
 def indexed_png(item: ExportItem, numbers: Sequence[int], colors: Sequence[str], *, highest: int) -> bytes:

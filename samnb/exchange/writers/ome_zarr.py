@@ -66,6 +66,7 @@ def export_ome_zarr(
     index: list[tuple[Any, ...]] = []
     failed: list[Failure] = []
     items = of_whole_masks(items, failed)
+    without: set[str] = set()
     of_category = {name: color_of(name, categories, colors or {}) for name in categories}
     with FolderWriter(path, items) as folder:
         for stack in stacks_of(items):
@@ -73,8 +74,9 @@ def export_ome_zarr(
             label_colors = _label_colors(stack, numbers, of_category)
             files: dict[str, Any] = {}
             root = zarr.open_group(zarr.storage.MemoryStore(files), mode="w", zarr_format=2 if version == "0.4" else 3)
-            if pictures:
-                _write_pictures(root, stack, failed, version)
+            if pictures and not _write_pictures(root, stack, failed, version):
+                without.update(item.name for item in stack.items.values())
+                continue
             group = root.create_group("labels")
             _describe(group, {"labels": ["objects"]}, version)
             values = np.stack(list(planes(stack, numbers))).reshape(stack.full_shape)
@@ -83,11 +85,13 @@ def export_ome_zarr(
                 folder.write(f"{stack.name}.zarr/{name}", content.to_bytes())
             index += index_rows(stack, f"{stack.name}.zarr", numbers, categories)
         folder.write("index.csv", csv_bytes([INDEX_COLUMNS, *index]))
-        folder.write_manifest("zarr", images=[item.name for item in items])
-    return ExportReport("zarr", path, len(items), len(index), tuple(folder.files), tuple(failed))
+        items = [item for item in items if item.name not in without]
+        folder.write_manifest("zarr", images=[item.name for item in items], failed=failed)
+    return ExportReport("zarr", path, len(items), len(index), tuple(folder.files), tuple(failed), folder.notes)
 
 
-def _write_pictures(root: Any, stack: LabelStack, failed: list[Failure], version: str) -> None:
+def _write_pictures(root: Any, stack: LabelStack, failed: list[Failure], version: str) -> bool:
+    """Write the pixels of the places that can be read; False if there is none, and nothing is written."""
     shape = (*stack.shape, 3, *stack.first.image.size_hw)
     values = np.zeros(shape, np.uint8)
 
@@ -96,8 +100,8 @@ def _write_pictures(root: Any, stack: LabelStack, failed: list[Failure], version
         image = item.image
         values[place] = np.moveaxis(read_checked(image.path, image.pixel_hash, image.dataset), -1, 0)
 
-    for _ in each(list(stack.items.values()), read, failed):
-        pass
+    if not list(each(list(stack.items.values()), read, failed)):
+        return False
     shown = [
         {"label": name, "color": color, "active": True, "window": {"min": 0, "max": 255, "start": 0, "end": 255}}
         for name, color in (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
@@ -105,6 +109,7 @@ def _write_pictures(root: Any, stack: LabelStack, failed: list[Failure], version
     _write_levels(
         root, values, stack, version, {"omero": {"channels": shown, "rdefs": {"model": "color"}}}, channel=True
     )
+    return True
 
 
 def _write_levels(

@@ -71,9 +71,9 @@ def export_voc(
             folder.write(f"ImageSets/{kind}/trainval.txt", text)
         lines = "".join(f"{category if category.isprintable() else json.dumps(category)}\n" for category in categories)
         folder.write("labels.txt", lines.encode(errors="surrogateescape"))
-        folder.write_manifest("voc")
+        folder.write_manifest("voc", failed=failed)
     written = sum(len(item.annotations) for item in items)
-    return ExportReport("voc", path, len(items), written, tuple(folder.files), tuple(failed))
+    return ExportReport("voc", path, len(items), written, tuple(folder.files), tuple(failed), folder.notes)
 
 
 def voc_color(number: int) -> str:

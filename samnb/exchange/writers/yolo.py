@@ -54,9 +54,9 @@ def export_yolo(
     with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
         folder.write("data.yaml", _data(categories))
-        folder.write_manifest("yolo")
+        folder.write_manifest("yolo", failed=failed)
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
-    notes = []
+    notes = [*folder.notes]
     if cut[0]:
         notes.append(f"{count_text(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
     if without := sum(bool(annotation.attributes) for item in items for annotation in item.annotations):
