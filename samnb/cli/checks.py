@@ -284,9 +284,11 @@ def folder(place: Path) -> Iterator[Finding]:
 def session(place: Path) -> Iterator[Finding]:
     """A session in that folder: its catalog opens, and its embeddings have the right form."""
     if not (place / "catalog.db").exists() and "DATABASE_URL" not in os.environ:
-        state = "note" if place.is_dir() else "problem"
-        found = f"none in {place.absolute()}" if place.is_dir() else f"there is no folder {place.absolute()}"
-        yield Finding("session", state, found, "check the name; samnb add SESSION PICTURES makes a session")
+        advice = "check the name; samnb add SESSION PICTURES makes a session"
+        if place.is_dir():
+            yield Finding("session", "note", f"none in {place.absolute()}", advice)
+        else:
+            yield Finding("session", "problem", f"there is no folder {place.absolute()}", advice)
         return
     from ..session import Session
 
