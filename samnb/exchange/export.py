@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import remove_stale
-from ..errors import AnyPath, SamnbError, StoreError, UnknownName, UnknownOption
+from ..errors import AnyPath, PromptError, SamnbError, StoreError, UnknownName, UnknownOption
 from ..records import AnnotationRecord, AttributeRecord, ImageDetails, ImageRecord
 from .items import ExportItems, Lookup, looked_up
 from .report import ExportReport
@@ -92,6 +92,8 @@ def export(
         No such format; an annotation's image or category is not among those given.
     UnknownOption
         The format takes no such option.
+    PromptError
+        A tolerance that is none.
     StoreError
         The place cannot be written.
 
@@ -112,6 +114,9 @@ def export(
     declared = {name: about[name] for name in allowed & about.keys()}
     if unknown := options.keys() - (allowed := allowed - about.keys()):
         raise UnknownOption(f"export({format!r})", unknown, allowed or {"none"})
+    tolerance = options.get("tolerance", 0)
+    if not (isinstance(tolerance, (int, float)) and 0 <= tolerance < float("inf")):
+        raise PromptError(f"tolerance: expected a number of pixels, from 0; got {tolerance!r}.")
     place = Path(path).expanduser()
     categories = list(dict.fromkeys(categories))
     if callable(annotations):

@@ -137,6 +137,8 @@ class ImageLibrary:
         """A part of an image at a level; see `samnb.session.Session.region_pixels`."""
         record = self.read(image)
         x0, y0, x1, y1 = checked = check_region(region, record.size_hw)
+        if level < 0:
+            raise PromptError(f"level: expected 0, for all pixels, or higher; got {level!r}.")
         pixels = ((x1 - x0) >> level) * ((y1 - y0) >> level)
         if pixels > picture_files.MAX_PIXELS:
             raise PromptError(

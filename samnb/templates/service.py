@@ -401,12 +401,15 @@ class TemplateService:
         return self.features.read(image, template).features
 
     def _as_saved(self, template: Template) -> Template | None:
-        """The saved version that a template is; None if it was changed since, or was never saved."""
+        """The saved version that a template is; None if it was changed since, or was never saved.
+
+        A category that was renamed since is no change: a template that a variable holds has its old name.
+        """
         name, version = template.name, template.version
         if (name, version) not in self._catalog.templates():
             return None
         saved = Template.from_dict(self._catalog.template(name, version), version=version)
-        return saved if saved.as_dict() == template.as_dict() else None
+        return saved if _without_names(saved.as_dict()) == _without_names(template.as_dict()) else None
 
     def _is_free(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
         """Whether no template has that name, or the same ones do, whose categories may have been renamed."""

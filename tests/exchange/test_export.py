@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from samnb.errors import StoreError, UnknownName, UnknownOption
+from samnb.errors import PromptError, StoreError, UnknownName, UnknownOption
 from samnb.exchange.export import EXPORTERS, ExportReport, export
 from samnb.exchange.writers.layout import MANIFEST
 from samnb.masks import category_color, mask_area, mask_bbox, mask_iou
@@ -248,6 +248,13 @@ def test_an_empty_session(format, tmp_path):
 def test_the_report_is_short():
     assert repr(ExportReport("coco", Path("coins.json"), 6, 24)) == "24 annotations on 6 images → coins.json"
     assert repr(ExportReport("coco", Path("x"), 1, 1)) == "1 annotation on 1 image → x"
+
+
+@pytest.mark.parametrize("tolerance", [float("nan"), -1, "much"])
+def test_a_tolerance_that_is_none_is_refused(work, tmp_path, tolerance):
+    with pytest.raises(PromptError, match="tolerance: expected a number of pixels, from 0; got"):
+        export("coco", tmp_path / "a", **work, polygons=True, tolerance=tolerance)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_format_and_option(work, tmp_path):

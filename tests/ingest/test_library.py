@@ -422,6 +422,11 @@ def overwrite(file: Path, *, number: int) -> None:
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def test_a_level_below_the_pixels_is_refused(session: Session) -> None:
+    with pytest.raises(PromptError, match="level: expected 0, for all pixels, or higher; got -1"):
+        session.region_pixels(session.images()[0], (0, 0, 4, 4), level=-1)
+
+
 def test_pixels_and_predictions_of_a_file_that_changed_are_refused(session: Session, photos: Path) -> None:
     session.predict("0.png", points=[(5, 5)])
     session.predict("0.png", points=[(5, 5)], region=(0, 0, 20, 20))

@@ -131,9 +131,13 @@ def test_a_category_renamed_since_doubles_nothing(session):
 
 
 def test_a_renamed_category_is_found_under_its_new_name(session):
-    list(session.apply_stream(session.template("red")))
+    template = session.template("red")
+    list(session.apply_stream(template))
     session.rename_category("red", "brick")
-    assert list(session.apply_stream("red"))[-1]["skipped"] == 3
+    for same in ("red", template):
+        assert list(session.apply_stream(same))[-1]["skipped"] == 3
+    assert session.undo_apply(template) == 2
+    assert list(session.apply_stream(template))[-1]["masks"] == 2
     session.save_template(session.find_template("red").with_parameters(min_score=0.31))
     assert list(session.apply_stream("red"))[-1]["computed"] == 3
     assert session.categories() == ["brick"]
