@@ -138,7 +138,7 @@ def test_a_full_disk_and_a_network_disk(tmp_path, monkeypatch):
 def test_a_session_is_counted_and_a_damaged_one_is_a_problem(tmp_path):
     with Session(tmp_path) as session:
         session.add(np.zeros((20, 30, 3), np.uint8))
-    assert next(checks.session(tmp_path)).found == "1 images, 0 cached, 0 annotations"
+    assert next(checks.session(tmp_path)).found == "1 image, 0 cached, 0 annotations"
     (tmp_path / "catalog.db").write_bytes(b"no database, and longer than a header" * 100)
     assert next(checks.session(tmp_path)).state == "problem"
 
