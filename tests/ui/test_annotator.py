@@ -985,10 +985,11 @@ def test_closing_closes_every_widget(session):
 
     first = Annotator(session)
     first.close()
-    before = len(widget._instances)
+    before = set(widget._instances)
     for _ in range(3):
         Annotator(session).close()
-    assert len(widget._instances) == before
+    # Those of earlier tests may end meanwhile.
+    assert set(widget._instances) <= before
 
 
 def test_a_digit_relabels_the_selected_annotation(annotator, session):

@@ -260,7 +260,7 @@ def test_another_view_leaves_the_panel_of_another_picture_alone(
         annotator._stacks._take_values((annotator.image.id, preview, view.mapping), None)
         gate.set()
         annotator.wait()
-        assert "5 images are shown" in annotator.status
+        assert "5 images shown and encoded" in annotator.status
         shown: list[np.ndarray] = []
         annotator._layout.stage.replace_picture = shown.append
         annotator._layout.stack_bar.panel.gamma.value = 2.0
