@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 import samnb.session
 from samnb.masks.editing import stroke_mask
 from samnb.session import Session
 from samnb.ui.annotator import change_follower
+from samnb.ui.annotator.rendering import Renderer
+from samnb.ui.common.background import Answer, LatestOnlyWorker, Work
 from samnb.widgets import Annotator
-from tests.support.machines import machine, new_folder
+from tests.support.machines import SOAK, Machine, machine, new_folder
 from tests.support.numpy_model import NumpyModel
 from tests.templates.test_strategies import GREEN, RED, scene
 
@@ -27,6 +30,29 @@ pytestmark = pytest.mark.slow
 
 places, which = st.integers(5, 155), st.integers(0, 1)
 names = st.sampled_from(["coin", "key", "nut"])
+
+
+class InTurn(LatestOnlyWorker):
+    """A worker that works when it is waited for, so that no step waits for a thread to be given the processor.
+
+    `make soak` has the threads.
+    """
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._slots)
+
+    def submit(self, work: Work, answer: Answer, *, priority: int = 0) -> None:
+        self._slots[priority] = (work, answer)
+
+    def wait(self, timeout: float = 30.0) -> None:
+        while self._slots:
+            work, answer = self._slots.pop(min(self._slots))
+            answer(work(), None)
+
+
+MOST = 8
+"""Objects on an image, above which only hands add some: with fifty, a step takes five times as long."""
 
 State = tuple[dict[int, tuple[Any, ...]], tuple[Any, ...]]
 """Annotations by their ids, and the draft."""
@@ -44,7 +70,7 @@ def prepared() -> Path:
     return folder
 
 
-class HistoryMachine(RuleBasedStateMachine):
+class HistoryMachine(Machine):
     """`timelines` are the states of each image, one more than steps, and `now` is where in it the image is."""
 
     @initialize()
@@ -197,7 +223,7 @@ class HistoryMachine(RuleBasedStateMachine):
         same = [(other, each) for other, each in self.state[0].items() if other != id]
         assert same == [(other, each) for other, each in after.items() if other != id]
 
-    @precondition(lambda self: self.ids and not self.annotator._editor.draft)
+    @precondition(lambda self: 0 < len(self.ids) < MOST and not self.annotator._editor.draft)
     @rule(data=st.data(), how=st.sampled_from(["duplicate_selected", "merge_selected"]))
     def copy_or_merge(self, data: st.DataObject, how: str) -> None:
         before = self.state[0]
@@ -238,12 +264,13 @@ class HistoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.opened < 3)
     @rule()
     def open_another(self) -> None:
-        """Two in each sequence: one takes as long as ten other steps."""
+        """Two in each sequence: one takes as long as fifty other steps."""
         self.opened += 1
         self.annotator.close()
         self.annotator = Annotator(self.session, image=self.images[self.shown])
         self.annotator.wait()
 
+    @precondition(lambda self: len(self.ids) < MOST)
     @rule(image=which, category=names)
     def somebody_adds(self, image: int, category: str) -> None:
         """By code in the notebook: no undo or redo touches it."""
@@ -274,8 +301,15 @@ class HistoryMachine(RuleBasedStateMachine):
 
 
 class TestHistoryMachine(HistoryMachine.TestCase):
-    settings = machine(25, length=100)
+    settings = machine(66)
 
     def runTest(self) -> None:
-        with patch.object(change_follower, "PAUSE", 0):
+        in_turn = {name: getattr(InTurn, name) for name in ("busy", "submit", "wait")}
+        not_drawn = {name: lambda *_, **__: None for name in ("draw_annotations", "draw_draft", "draw_header")}
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(change_follower, "PAUSE", 0))
+            if not SOAK:
+                stack.enter_context(patch.multiple(LatestOnlyWorker, **in_turn))
+                stack.enter_context(patch.multiple(Renderer, **not_drawn))
             super().runTest()
+        HistoryMachine.made_enough()
