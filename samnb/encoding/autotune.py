@@ -291,7 +291,7 @@ def tuner_for(
     reads: Sequence[tuple[float, float]],
     readers: int | None,
 ) -> AutoTuner | None:
-    """A tuner for this model and so many more images; None if there is nothing to tune.
+    """A tuner for this model and that number of further images; None if there is nothing to tune.
 
     Parameters
     ----------

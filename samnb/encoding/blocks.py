@@ -59,7 +59,7 @@ class BlockSize:
         self._apart = (now - self._ends[0]) / max(1, len(self._ends) - 1)
 
     def block_ended(self, count: int, seconds: float) -> None:
-        """Note a block of so many images; blocks that are slower than threads are not tried again."""
+        """Note a block by its number of images; blocks that are slower than threads are not tried again."""
         self._blocks.append((count, seconds))
         self._is_slower = len(self._blocks) >= _TRIED and self._seconds * _CLEARLY_FASTER > self._apart
 

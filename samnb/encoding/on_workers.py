@@ -229,7 +229,7 @@ def encode_on(on: Any, tasks: Sequence[EncodeTask], encoder: Encoder, control: J
     tasks : sequence of EncodeTask
         All of one encoder.
     encoder : Encoder
-        Its catalog is told what the store has.
+        Its catalog gets what the store has.
     control : JobControl
     """
     if not tasks:
@@ -301,7 +301,7 @@ class _Claims:
             yield self._skipped.popleft()
 
     def events_of(self, results: Sequence[tuple[tuple[int, EncodeTask], Done]]) -> Iterator[Event]:
-        """The events of what workers returned; the catalog is told before."""
+        """The events of what workers returned; the catalog is written before."""
         if not results:
             return
         ended = [(task, done.value) for (_, task), done in results if not done.error]

@@ -79,7 +79,7 @@ class LargePicture:
 
     def __init__(self, source: RgbSource, overview: Pixels | None = None):
         self._source, self.overview = source, overview
-        # Whoever closed it while another thread reads would take the file away under its hands.
+        # Closing it while another thread reads would take the file away from that thread.
         self._closing = finalize(self, source.close)
         self.overview_level = overview_level(source.size_hw)
 

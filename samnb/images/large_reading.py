@@ -75,7 +75,7 @@ def is_large_file(path: AnyPath) -> bool:
     except ImageTooLarge:
         return True
     except ImageError:
-        return False  # whoever reads it says what is wrong
+        return False  # the read says what is wrong
 
 
 def read_large(path: AnyPath) -> LargeFile:

@@ -71,7 +71,7 @@ def _is_long(path: str, size_bytes: int | None) -> bool:
     try:
         return (os.path.getsize(os.path.expanduser(path)) if size_bytes is None else size_bytes) > _LONG_BYTES
     except OSError:
-        return False  # whoever reads it says why it cannot be read
+        return False  # the read says why it cannot be read
 
 
 def _read_large(path: str, overviews: LargeImages | None) -> Read:

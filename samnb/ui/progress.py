@@ -161,7 +161,7 @@ class Progress(ipywidgets.VBox):
         return self.counts["computed"] / seconds if seconds > 0 else 0.0
 
     def _note_pause(self) -> None:
-        """Measure how long the job is paused, whoever paused it."""
+        """Measure how long the job is paused, by any caller."""
         paused = self.job.state == "paused"
         if paused and self._paused_at is None:
             self._paused_at = self._drawn_at
