@@ -390,6 +390,39 @@ def test_a_stroke_before_the_mask_is_there_is_not_lost(annotator, session):
     assert annotator.mask[40, 45]
 
 
+def test_a_mask_chosen_before_the_masks_are_there_is_not_lost(annotator, session):
+    session.gate = threading.Event()
+    annotator.click(60, 40)
+    annotator.key("2", alt=True)
+    annotator.key(",")
+    session.gate.set()
+    annotator.wait()
+    assert annotator._editor.chosen == 0
+    session.gate = threading.Event()
+    annotator.click(70, 40)
+    annotator.key("3", alt=True)
+    annotator.key("Enter")
+    annotator.key("1", alt=True)
+    assert "one moment" in annotator.status
+    session.gate.set()
+    annotator.wait()
+    [kept] = session.kept
+    assert kept.score == pytest.approx(float(session.predict(annotator.image, prompt=kept.prompt).scores[2]))
+
+
+def test_a_mask_that_is_not_there_is_not_accepted_as_another(annotator, session):
+    session.gate = threading.Event()
+    annotator.click(60, 40)
+    annotator.choose_number(9)
+    annotator.accept()
+    session.gate.set()
+    annotator.wait()
+    assert "Unknown mask 9. Known: '1', '2', '3'" in annotator.status
+    assert session.kept == []
+    annotator.accept()
+    assert len(session.kept) == 1
+
+
 def test_tools_work_on_the_selected_annotation_at_once(annotator, session):
     kept = accepted(annotator)
     annotator.fill_holes()

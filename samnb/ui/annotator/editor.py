@@ -104,6 +104,7 @@ class Editor:
         self.is_large = False
         self.decoded: DecodedPrompt | None = None
         self.accept_when_ready, self.accept_as = False, ""
+        self._choices: list[Callable[[int, int], int]] = []  # made while the masks are computed
         self.notifying = False
         self.renewing: frozenset[str] = frozenset()
         self.last_accepted: Annotation | None = None
@@ -280,21 +281,35 @@ class Editor:
                 self.changed(notify=True)
 
     def choose(self, index: int) -> None:
-        """Take another candidate mask, counted from 0; nothing happens while there is none.
+        """Take another candidate mask, counted from 0; while the masks are computed, as soon as they are there.
 
         Raises
         ------
         UnknownName
             No such candidate.
         """
+        self._choose(lambda now, count: int(index))
+
+    def choose_step(self, by: int) -> None:
+        """Take the candidate mask `by` places further, cyclically; as `choose`, as soon as the masks are there."""
+        self._choose(lambda now, count: (now + by) % count)
+
+    def _choose(self, pick: Callable[[int, int], int]) -> None:
+        """Take candidate `pick(chosen now, how many)`. A key that comes before the masks is not lost."""
         with self.lock:
-            if self.prediction is None:
-                return
-            count = len(self.prediction.scores)
-            if not 0 <= index < count:
-                raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
-            self.history.amend(replace(self.draft, chosen=int(index)))
-            self._notify()
+            if self.prediction is not None:
+                self._amend_chosen(pick)
+                self._notify()
+            elif self.draft.needs_model and not self.accept_is_pending():
+                self._choices.append(pick)
+
+    def _amend_chosen(self, pick: Callable[[int, int], int]) -> None:
+        assert self.prediction is not None
+        count = len(self.prediction.scores)
+        index = pick(self.chosen, count)
+        if not 0 <= index < count:
+            raise UnknownName("mask", index + 1, [str(i + 1) for i in range(count)])
+        self.history.amend(replace(self.draft, chosen=index))
 
     @property
     def busy(self) -> bool:
@@ -312,7 +327,7 @@ class Editor:
 
     def changed(self, *, notify: bool = False) -> None:
         """Request the draft's mask unless it is known, and call back; `notify`: the other annotators too."""
-        self.accept_when_ready = False
+        self.accept_when_ready, self._choices = False, []
         image, draft = self.image, self.draft
         if image is None or not draft.needs_model:
             self.decoded = None
@@ -362,10 +377,25 @@ class Editor:
                 self._take_failure(image, draft, error)
             elif decoded is not None:
                 self.decoded = decoded
-                self._on_change()
+                self._on_change_with(self._choices)
                 if not decoded.thumbnails:  # after the mask is on its way to the page
                     work = partial(self._with_thumbnails, image, decoded)
                     self.worker.submit(work, partial(self._take_thumbnails, image), priority=_THUMBNAILS)
+
+    def _on_change_with(self, choices: Sequence[Callable[[int, int], int]]) -> None:
+        """Call back that the masks are there, after the choices that were made before."""
+        self._choices, wrong = [], ""
+        try:
+            for pick in choices:
+                self._amend_chosen(pick)
+        except UnknownName as error:  # the key of a candidate that this prompt does not have
+            self.accept_when_ready, wrong = False, str(error)
+        if choices:
+            self._notify()
+        else:
+            self._on_change()
+        if wrong:
+            self._say(wrong)
 
     def _take_failure(self, image: ImageRecord, draft: Draft, error: Exception) -> None:
         _log.warning("no mask for %s on %s", draft.prompt, image.filename, exc_info=error)

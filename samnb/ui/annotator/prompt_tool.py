@@ -145,9 +145,7 @@ class PromptTool(AnnotatorPart):
     @show_errors("No such mask")
     def choose_step(self, by: int) -> None:
         """Choose the candidate mask `by` places further, cyclically."""
-        prediction = self.editor.prediction
-        if prediction is not None:
-            self.editor.choose((self.editor.chosen + by) % len(prediction.masks))
+        self.editor.choose_step(by)
 
     # -- before a click --------------------------------------------------------------------------------
 
