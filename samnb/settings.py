@@ -261,6 +261,14 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "SAMNB_CACHE_REMOTE_TIMEOUT",
+        "Time that such a place has for an answer, or for the next piece of one; late twice, samnb goes on without it.",
+        "10s",
+        "2s",
+        parse_seconds,
+        "samnb.store.remote.open_tiers(timeout=…)",
+    ),
+    Setting(
         "SAMNB_CHECKPOINTS",
         "A folder with weight files, searched first.",
         "/data/weights",

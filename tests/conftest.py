@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.postgres_server import PostgresServer
 from tests.support.remote_servers import RedisServer, S3Server
@@ -23,6 +24,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A check of this processor for each file of weights would take seconds, and its answer differ between machines.
 os.environ.setdefault("SAMNB_PRECISION", "float32")
+
+# A store of the tests that is slow, since the machine is busy, is not to be taken for one that is down: 21 embeddings
+# were computed again. What is about time-outs gives its own.
+os.environ.setdefault("SAMNB_CACHE_REMOTE_TIMEOUT", "60s")
+
+# No test fails because an example took long. Always the same examples: a new one may fail where somebody looks for it,
+# with HYPOTHESIS_RANDOM=1, and not in the middle of other work.
+settings.register_profile(
+    "samnb",
+    deadline=None,
+    derandomize=os.environ.get("HYPOTHESIS_RANDOM") != "1",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("samnb")
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from samnb.errors import TierUnavailable
 from samnb.prompts import Embedding
 from samnb.store.entry import make_key, serialize
 from samnb.store.remote import RemoteTiers
@@ -37,6 +38,8 @@ class FakeTier:
         self.calls: list[str] = []
         self.error: Exception | None = None
         self.put_error: Exception | None = None
+        self.late = 0
+        """The number of calls, from now on, that find no answer in time."""
         self.seconds = 0.0
         self.gate = threading.Event()
         self.gate.set()
@@ -44,6 +47,9 @@ class FakeTier:
     def _called(self, what: str) -> None:
         self.calls.append(what)
         time.sleep(self.seconds)
+        if self.late:
+            self.late -= 1
+            raise TierUnavailable(self.name, "no answer within 2 s") from TimeoutError()
         if self.error is not None:
             raise self.error
 
@@ -52,7 +58,7 @@ class FakeTier:
         return self.entries.get(key)
 
     def put(self, key: str, raw: bytes) -> bool:
-        self.gate.wait(20)
+        self.gate.wait(300)
         self._called("put")
         if self.put_error is not None:
             raise self.put_error

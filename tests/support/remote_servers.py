@@ -33,7 +33,7 @@ class Server:
         with open(self.folder / "server.log", "ab") as log:
             environment = {**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
             self.process = self.popen(self.command(), stdout=log, stderr=log, env=environment, cwd=self.folder)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not listening(self.port):
             if self.process.poll() is not None or time.monotonic() > end:
                 pytest.fail(f"{self.command()[0]} did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
@@ -71,7 +71,15 @@ class RedisServer(Server):
 
 
 class S3Server(Server):
-    """moto in server mode, with a bucket named "lab"."""
+    """moto in server mode, with a bucket named "lab" from the first answer on."""
+
+    _CODE = """
+import sys
+from moto import server
+from moto.s3.models import s3_backends
+s3_backends["123456789012"]["aws"].create_bucket("lab", "us-east-1")
+server.main(sys.argv[1:])
+"""
 
     @property
     def url(self) -> str:
@@ -79,11 +87,7 @@ class S3Server(Server):
 
     def command(self) -> list[str]:
         pytest.importorskip("moto", reason="moto has the S3 server for the tests")
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-
-    def start(self) -> None:
-        super().start()
-        self.client().create_bucket(Bucket="lab")
+        return [sys.executable, "-c", self._CODE, "-H", "127.0.0.1", "-p", str(self.port)]
 
     def client(self):
         import boto3
@@ -99,7 +103,7 @@ def free_port() -> int:
 
 
 def listening(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 10):
         return True
     return False
 

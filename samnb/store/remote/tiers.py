@@ -19,13 +19,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...errors import StoreError
+from ...settings import setting
 from ...urls import redacted_url
 from ..entry import check_key
 from .protocol import Tier, TierStats
 from .worker import TierWorker
 
 TIMEOUT = 2.0
-"""Seconds to wait for a remote tier."""
+"""Seconds to wait for a remote tier, where neither an argument nor the environment says so."""
 CLOSE_TIMEOUT = 30.0
 """Seconds to wait, when closing, for what is still to be written."""
 
@@ -149,7 +150,12 @@ class RemoteTiers:
 
 
 def open_tiers(
-    urls: Sequence[str], *, ttl: float | None = None, timeout: float = TIMEOUT, compress: bool = True, **options: Any
+    urls: Sequence[str],
+    *,
+    ttl: float | None = None,
+    timeout: float | None = None,
+    compress: bool = True,
+    **options: Any,
 ) -> RemoteTiers:
     """Remote tiers by their addresses; nothing is connected before the first call.
 
@@ -160,8 +166,8 @@ def open_tiers(
         knows; ``file:///shared/folder``. Asked in this order: the quickest first.
     ttl : float, optional
         Seconds after which Redis drops an entry; buckets have lifecycle rules of their own for that.
-    timeout : float
-        Seconds to wait for an answer, or for the next piece of one.
+    timeout : float, optional
+        Seconds to wait for an answer, or for the next piece of one; default ``SAMNB_CACHE_REMOTE_TIMEOUT``, or 2.
     compress, options
         As for `RemoteTiers`.
 
@@ -176,7 +182,8 @@ def open_tiers(
         # The clients import it on a worker's thread, which fails once a short program has come to its end.
         import_module("concurrent.futures.thread")
     addresses = [str(url) for url in urls]
-    return RemoteTiers([_tier(url, ttl, timeout) for url in addresses], compress=compress, urls=addresses, **options)
+    seconds: float = timeout or setting("SAMNB_CACHE_REMOTE_TIMEOUT") or TIMEOUT
+    return RemoteTiers([_tier(url, ttl, seconds) for url in addresses], compress=compress, urls=addresses, **options)
 
 
 def _tier(url: str, ttl: float | None, timeout: float) -> Tier:
@@ -210,7 +217,7 @@ _open: weakref.WeakSet[RemoteTiers] = weakref.WeakSet()
 @atexit.register
 def _close_at_exit() -> None:
     for tiers in list(_open):
-        tiers.close(timeout=5.0)
+        tiers.close()
 
 
 def _reset_after_fork() -> None:

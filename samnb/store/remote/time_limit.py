@@ -34,7 +34,7 @@ def call_within(seconds: float, call: Callable[[], T], name: str) -> T:
 
     threading.Thread(target=run, name=f"samnb asks {name}", daemon=True).start()
     if not done.wait(seconds):
-        raise TierUnavailable(name, f"no answer within {seconds:g} s")
+        raise TierUnavailable(name, f"no answer within {seconds:g} s") from TimeoutError()
     if errors:
         raise errors[0]
     return results[0]

@@ -1,6 +1,7 @@
 """`TierWorker`: one remote tier, the thread that writes to it, and what happens when the tier fails.
 
-Nothing here raises because of the tier. The first failure is logged once, as a warning, and opens a circuit breaker:
+Nothing here raises because of the tier. A call that found no answer in time is made once more, since the tier is not
+to blame where this machine was busy. The first failure is logged once, as a warning, and opens a circuit breaker:
 reads are then misses at once, writes wait in memory, and only the worker's own thread tries the tier again, after 5 s,
 10 s, … up to 5 minutes. A tier that can be read but not written, because it is full or denies access, is still read.
 """
@@ -173,10 +174,19 @@ class TierWorker:
                     self._wake_thread()  # its thread tries the tier, not the caller
                 return otherwise
         try:
-            return call()
+            return self._ask(call)
         except Exception as error:
             self._failed(error)
             return otherwise
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except TierUnavailable as error:
+            if not _timed_out(error):
+                raise
+            _log.info("%s It is asked once more.", error)
+        return call()
 
     def _verified(self, key: str, stored: bytes) -> bytes:
         raw = expand(stored)
@@ -237,7 +247,7 @@ class TierWorker:
             key, raw = next(iter(self._waiting.items()))
         try:
             stored = compress(raw, width=number_width(raw)) if self._compressed else raw
-            written = self.tier.put(key, stored)
+            written = self._ask(lambda: self.tier.put(key, stored))
         except TierUnavailable as error:
             self._failed(error, retried=True, key=key)
         except StoreError as error:
@@ -310,3 +320,10 @@ class TierWorker:
     def _count(self, name: str) -> None:
         with self._changed:
             self._counts[name] += 1
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is a time-out; each library has a class of its own for that."""
+    while error is not None and "Timeout" not in type(error).__name__:
+        error = error.__cause__
+    return error is not None

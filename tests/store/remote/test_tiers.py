@@ -184,6 +184,17 @@ def test_an_address_no_tier_has(address: str, advice: str) -> None:
         open_tiers([address])
 
 
+def test_how_long_a_tier_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seconds(**options: float) -> float:
+        [worker] = open_tiers([tmp_path.as_uri()], **options)._workers
+        return worker.tier._timeout
+
+    monkeypatch.setenv("SAMNB_CACHE_REMOTE_TIMEOUT", "1m")
+    assert (seconds(), seconds(timeout=0.5)) == (60, 0.5)
+    monkeypatch.delenv("SAMNB_CACHE_REMOTE_TIMEOUT")
+    assert seconds() == 2
+
+
 @pytest.mark.parametrize(("address", "extra"), [("redis://host", "redis"), ("s3://lab", "s3")])
 def test_a_package_that_is_missing_is_named_with_its_extra(
     address: str, extra: str, monkeypatch: pytest.MonkeyPatch

@@ -38,7 +38,7 @@ def test_a_full_redis_is_still_read_and_written_again_later(
     try:
         for index in (1, 2, 3):
             remote.publish(key_of(index), entry_of(index))
-        assert remote.flush(timeout=5) == 3
+        assert remote.flush() == 3
         assert remote.stats()[0].state == "read only"
         assert remote.fetch(KEY) is not None
     finally:
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_is_still_read(tmp_path: Path, open_remo
     other = next(key_of(index) for index in range(1, 99) if key_of(index)[:2] != KEY[:2])
     (tmp_path / other[:2]).write_text("in the way")
     remote.publish(other, ENTRY)
-    assert remote.flush(timeout=5) == 1
+    assert remote.flush() == 1
     assert remote.stats()[0].state == "read only"
     assert remote.fetch(KEY) is not None
     (tmp_path / other[:2]).unlink()
@@ -68,7 +68,7 @@ def test_a_folder_that_is_not_mounted_is_not_made(tmp_path: Path, open_remote: C
     remote = open_remote(share.as_uri())
     assert remote.fetch(KEY) is None
     remote.publish(KEY, ENTRY)
-    assert remote.flush(timeout=5) == 1
+    assert remote.flush() == 1
     assert "no such folder" in remote.stats()[0].error
     assert not share.exists()
     share.mkdir()
@@ -168,7 +168,7 @@ def test_what_waits_when_a_program_ends_is_written(redis_server: RedisServer) ->
     )
     root = Path(samnb.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True, timeout=600)
     assert redis_server.client().dbsize() == 20
 
 
@@ -187,7 +187,7 @@ def test_a_forked_child_uses_the_tiers_as_its_parent_does(
         try:
             found = remote.fetch(KEY)
             remote.publish(key_of(1), entry_of(1))
-            sound = int(found is None or found[0] != ENTRY or remote.flush(20) != 0)
+            sound = int(found is None or found[0] != ENTRY or remote.flush(300) != 0)
         finally:
             os._exit(sound)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
@@ -240,5 +240,5 @@ def test_an_answer_of_redis_has_a_limit_of_time_and_of_size(behave: Callable[[so
     watch = Stopwatch()
     with pytest.raises(TierUnavailable):
         tier.get(KEY)
-    assert watch.seconds < 10
+    assert watch.seconds < 60  # four times 0.3 s, and not the hours that it drips
     tier.close()
