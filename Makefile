@@ -88,6 +88,13 @@ check: $(VENV)/.stamp-test
 unit: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest -m 'not slow and not browser' $(PYTEST_ARGS)
 
+# What failed is tried once more, without the others: on a crowded machine a server or a page may answer too late.
+# Both reports stay to be read, and what fails twice fails. Only for "tests failed" (1), never for a run that broke off.
+define tests
+$(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ $(1) || { [ $$? -eq 1 ] && echo '== what failed, once more ==' && \
+  $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures=none --maxfail=1 $(1); }
+endef
+
 nbval := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 in_jupyter := notebooks tests/browser
 
@@ -103,11 +110,10 @@ else
 endif
 
 all-but-jupyter: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest samnb tests $(in_jupyter:%=--ignore=%)
+	$(call tests,samnb tests $(in_jupyter:%=--ignore=%))
 
 jupyter: $(VENV)/.stamp-test
-	@$(BIN)/python -m pytest $(nbval) $(in_jupyter) >$(VENV)/jupyter.log 2>&1; \
-	  status=$$?; cat $(VENV)/jupyter.log; exit $$status
+	@{ $(call tests,$(nbval) $(in_jupyter)); } >$(VENV)/jupyter.log 2>&1; status=$$?; cat $(VENV)/jupyter.log; exit $$status
 
 docs: $(VENV)/.stamp-test
 	$(BIN)/python docs/site/package_picture.py
