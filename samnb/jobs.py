@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .cards import count_text
+
 __all__ = ["Event", "Job", "JobControl", "Signal", "found_text", "summary_text"]
 
 _log = logging.getLogger("samnb.jobs")
@@ -451,11 +453,11 @@ def summary_text(event: Event) -> str:
     if fields.get("left_out"):
         parts.append(f"left out as done, empty or skip: {fields['left_out']}")
     if "masks" in fields:
-        head = "1 mask found" if fields["masks"] == 1 else f"{fields['masks']} masks found"
+        head = f"{count_text(fields['masks'], 'mask')} found"
     else:
         nothing = fields.get("failed") and not fields.get("computed") and not fields.get("skipped")
         head = "Nothing encoded" if nothing else "Dataset ready"
-        parts.insert(0, f"cache: {fields.get('cache_size', 0)} embeddings")
+        parts.insert(0, f"cache: {count_text(fields.get('cache_size', 0), 'embedding')}")
     if fields.get("cancelled"):
         head = "Stopped" if "masks" not in fields else f"Stopped, {head}"
     return f"{head} ({', '.join(parts)})"

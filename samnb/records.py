@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .cards import count_text
 from .printable import printable
 
 __all__ = [
@@ -94,8 +95,8 @@ class RemovalReport:
     annotations: int
 
     def __str__(self) -> str:
-        images = f"{self.images} image{'' if self.images == 1 else 's'} left {self.dataset!r}"
-        gone = f", {self.annotations} annotations with them" if self.annotations else ""
+        images = f"{count_text(self.images, 'image')} left {self.dataset!r}"
+        gone = f", {count_text(self.annotations, 'annotation')} with them" if self.annotations else ""
         return f"{images}{gone}; files and embeddings stay: adding them again computes nothing"
 
 

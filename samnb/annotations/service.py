@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cards import count_text
 from ..catalog import Catalog
 from ..errors import PromptError, UnknownName
 from ..ingest.library import ImageLibrary
@@ -137,8 +138,8 @@ class AnnotationService:
         images = {(record.image_id, part.size_hw) for record, part in zip(records, parts, strict=True)}
         if len(records) < 2 or len(images) > 1:
             raise PromptError(
-                f"merge: expected two or more annotations of one image; got {len(records)} of {len(images)} images. "
-                "Choose others."
+                f"merge: expected two or more annotations of one image; got {len(records)} of "
+                f"{count_text(len(images), 'image')}. Choose others."
             )
         [first, *others] = records
         attributes: dict[str, bool | str] = {}

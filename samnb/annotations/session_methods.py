@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..cards import count_text
 from ..catalog import Catalog
 from ..errors import PromptError
 from ..ingest.library import ImageLibrary
@@ -167,7 +168,8 @@ class ImageStateMethods:
         record = self._library.image(image)
         if state == EMPTY and (there := len(self.catalog.annotations(image_id=record.id))):
             raise PromptError(
-                f"{record.filename}: has {there} annotations, so it is not empty. Remove them, or say done."
+                f"{record.filename}: has {count_text(there, 'annotation')}, so it is not empty. "
+                "Remove what is there, or say done."
             )
         self._annotations.mark_image(record, state)
 

@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ..cards import count_text
 from ..errors import UnknownName
 from .inspect import OpenSession
 from .terminal import finished, option, say
@@ -60,7 +61,8 @@ def _find(arguments: argparse.Namespace, open_session: OpenSession) -> int:
             kind, path = arguments.export
             say(session.export(kind, path, dataset=arguments.dataset, proposals=found))
         if arguments.accept:
-            say(f"{len(session.accept_proposals(found, category=arguments.accept))} annotations saved")
+            saved = session.accept_proposals(found, category=arguments.accept)
+            say(f"{count_text(len(saved), 'annotation')} saved")
         return 1 if last["failed"] else 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import write_atomic
+from ..cards import count_text
 from ..errors import PackageMissing, StoreError
 from .terminal import say
 
@@ -121,7 +122,7 @@ def _notebooks(arguments: argparse.Namespace) -> None:
         say(path)
     if kept:
         say(f"{len(kept)} were there and stay as they are; --overwrite replaces them.")
-    say(f"{len(written)} files written to {arguments.folder}. Open them: jupyter lab {arguments.folder}")
+    say(f"{count_text(len(written), 'file')} written to {arguments.folder}. Open them: jupyter lab {arguments.folder}")
 
 
 def _lab(arguments: argparse.Namespace) -> int:

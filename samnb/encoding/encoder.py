@@ -16,6 +16,7 @@ from typing import overload
 import numpy as np
 
 from ..cache import EmbeddingCache, make_key
+from ..cards import count_text
 from ..catalog import Catalog
 from ..errors import ImageChanged, StoreError
 from ..images.change_check import ChangeCheck
@@ -318,7 +319,7 @@ class Encoder:
         # Once: a `TaskList` makes its tasks each time.
         found = {task.key: task.pixel_hash for task in tasks if task.key in shared or task.key in self.cache}
         held, hashes = set(found), set(found.values())
-        self._note(f"{len(held)} embeddings are in the store", lambda: self.catalog.mark_held(hashes))
+        self._note(f"{count_text(len(held), 'embedding')} found in the store", lambda: self.catalog.mark_held(hashes))
         return held
 
     def check_kept(self, task: EncodeTask) -> None:
@@ -391,7 +392,7 @@ def not_kept(task: EncodeTask, cache: EmbeddingCache) -> str:
     """Why an embedding that was computed is not in the store, for an error."""
     refused = cache.stats().refused
     why = (
-        f"The disk had no room for {refused} embeddings: raise the budget with cache={{'disk_bytes': …}}."
+        f"The disk had no room for {count_text(refused, 'embedding')}: raise the budget with cache={{'disk_bytes': …}}."
         if refused
         else "Workers and this session need to see the same folder under the same path, or to share a remote tier."
     )

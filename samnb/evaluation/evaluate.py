@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cards import count_text
 from ..errors import NothingToMeasure, PromptError, SamnbError
 from ..masks import mask_area, mask_iou
 from ..masks.clicks import first_click, next_click
@@ -219,8 +220,8 @@ def evaluate_annotations(
     if not own:
         return report
     return report.with_notes(
-        f"{own} of {len(annotations)} masks began as answers of this very model, which flatters it. For a fair figure "
-        "correct them with the brush, or measure on masks made without it."
+        f"{own} of {count_text(len(annotations), 'mask')} began as answers of this very model, which flatters it. For "
+        "a fair figure correct them with the brush, or measure on masks made without it."
     )
 
 

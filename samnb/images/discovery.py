@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..cards import count_text
 from ..errors import AnyPath, ImageNotFound
 from .lazy.opening import is_zarr
 
@@ -114,9 +115,8 @@ def other_pictures_text(names: Iterable[str]) -> str:
     if not kinds:
         return ""
     listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-    what = "picture" if kinds.total() == 1 else "pictures"
     return (
-        f"{kinds.total():,} {what} left out, of formats that are not decoded: {listed}. "
+        f"{count_text(kinds.total(), 'picture')} left out, of formats that are not decoded: {listed}. "
         "Convert them to JPEG, PNG or TIFF"
     )
 

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ..cards import count_text
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.file_index import FileStat
 from ..catalog.image_queries import added_ns
@@ -308,7 +309,9 @@ class _Ingest:
                     except UnknownName:
                         renewed[record.id] = None  # somebody has removed it already
                     except WorkWouldBeLost as error:
-                        reason += f" It stays in the catalog: it has {error.annotations} annotations meanwhile."
+                        reason += (
+                            f" It stays in the catalog: it has {count_text(error.annotations, 'annotation')} meanwhile."
+                        )
                 failure = Failure(printable(record.path), printable(reason))
                 self._failed.append(failure)
                 yield Event("failed", *place, details={"error": failure.reason})

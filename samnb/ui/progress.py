@@ -224,7 +224,7 @@ def _line(job: Job, counts: Counter[str], rate: float, masks: int, pace: str) ->
         )
         said = [f"⚡ {counts['skipped']} {before}", f"⏳ {counts['computed']} {made}"]
     if masks:
-        said.append(f"{masks} masks")
+        said.append(count_text(masks, "mask"))
     if counts["failed"]:
         said.append(f"⚠ {counts['failed']} failed")
     if rate and counts["computed"] > 1:

@@ -21,6 +21,7 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..cards import count_text
 from ..errors import WorkersLost
 from ..jobs import JobControl
 from .bundle import Bundle, Done, Work
@@ -86,7 +87,7 @@ class Coordinator:
     def pace(self) -> str:
         """The workers, in words, for a progress display."""
         count = len(self._pool.workers()) - len(self._unfit)
-        words = f"{count} worker{'' if count == 1 else 's'}" if count > 0 else "waiting for workers"
+        words = count_text(count, "worker") if count > 0 else "waiting for workers"
         return words + (f", {self.lost} lost" if self.lost else "")
 
     def run(self, items: Iterator[Any]) -> Generator[Results]:

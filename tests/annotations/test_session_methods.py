@@ -47,7 +47,7 @@ def test_states_are_kept_and_counted(session: Session, tmp_path: Path) -> None:
 def test_an_image_with_objects_is_not_empty(session: Session) -> None:
     first = session.images()[0]
     session.accept_mask(first, disc((60, 80)), category="coin")
-    with pytest.raises(PromptError, match="has 1 annotations, so it is not empty"):
+    with pytest.raises(PromptError, match="has 1 annotation, so it is not empty"):
         session.mark_image(first, "empty")
     with pytest.raises(UnknownName, match="state of an image"):
         session.mark_image(first, "finished")

@@ -103,7 +103,7 @@ def test_a_click_is_answered_while_a_prewarm_awaits(notebook):
     hand.until_colours("a mask", lambda now: now["blue"] > 500)
     notebook.page.get_by_role("button").filter(has_text="Cancel").click()
     # A slow machine may not have a current image yet: then it stops at once.
-    progress_says(notebook, r"stopping after the current image|Stopped \(cache: 1 embeddings, computed: 0")
+    progress_says(notebook, r"stopping after the current image|Stopped \(cache: 1 embedding, computed: 0")
 
 
 def place_of_coin(hand):
@@ -124,6 +124,6 @@ def test_a_failed_image_is_listed_with_its_reason(notebook, lab):
     ]
     notebook.open("broken.ipynb", cells)
     notebook.wait_until_run(seconds=120)
-    progress_says(notebook, r"Dataset ready \(cache: 1 embeddings, computed: 1, skipped: 0, failed: 1\)")
+    progress_says(notebook, r"Dataset ready \(cache: 1 embedding, computed: 1, skipped: 0, failed: 1\)")
     notebook.page.locator(".samnb summary").click()
     progress_says(notebook, r"drawer-1\.png .*nothing found")

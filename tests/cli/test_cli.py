@@ -144,7 +144,7 @@ def test_evaluate_on_a_coco_file_and_on_the_session_it_came_from(discs, capsys):
     assert cli.main([*command, "--max-clicks", "1", "--category", "disc"]) == 0
     assert "1 case on 1 image · at most 1 click" in capsys.readouterr().out
     assert cli.main(["evaluate", str(discs / "session"), "--max-clicks", "1"]) == 0
-    assert "1 of 1 masks began as answers of this very model" in capsys.readouterr().out
+    assert "1 of 1 mask began as answers of this very model" in capsys.readouterr().out
 
 
 def test_evaluate_names_what_it_could_not_use_and_goes_on(discs, capsys):

@@ -148,7 +148,7 @@ def test_samnb_find_by_example_everything_and_like_an_annotation(
         name = opened.images()[0].filename
     box = [str(value) for value in GREEN_BOX]
     status, out, _ = run(capsys, folder, "--example", name, *box, "--accept", "green", "--set", "min_score=0.2")
-    assert (status, out.splitlines()[-1]) == (0, "1 annotations saved")
+    assert (status, out.splitlines()[-1]) == (0, "1 annotation saved")
     with Session(folder) as opened:
         [annotation] = opened.annotations()
         assert annotation.category == "green"

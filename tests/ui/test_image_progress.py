@@ -74,7 +74,7 @@ def test_the_same_state_again_opens_it(annotator, session):
 def test_what_is_not_empty_is_not_called_so(annotator, session):
     accepted(annotator)
     annotator.mark_image("empty")
-    assert "has 1 annotations, so it is not empty" in annotator.error
+    assert "has 1 annotation, so it is not empty" in annotator.error
     assert session.states == {}
 
 

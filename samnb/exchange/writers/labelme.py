@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...cards import count_text
 from ...errors import UnknownName
 from ...masks.part import MaskPart
 from ...records import AnnotationRecord, Failure
@@ -87,7 +88,7 @@ def export_labelme(
         folder.write("labels.txt", lines.encode(errors="surrogateescape"))
         folder.write_manifest("labelme", failed=failed)
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
-    filled_text = (f"{filled} holes are filled: polygons of labelme have none",) if filled else ()
+    filled_text = (f"{count_text(filled, 'hole')} filled: polygons of labelme have none",) if filled else ()
     notes = (*filled_text, *folder.notes)
     return ExportReport("labelme", path, len(items), written, tuple(folder.files), tuple(failed), notes)
 

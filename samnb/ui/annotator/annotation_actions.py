@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...cards import count_text
 from ...errors import SamnbError, UnknownName
 from ...prompts import Prompt
 from ..common.error_line import show_errors
@@ -278,7 +279,7 @@ class AnnotationActions(AnnotatorPart):
         self.palette.note_saved(self.session.category_records())
         self.done("delete", *(Change(annotation, None) for annotation in annotations))
         one = len(annotations) == 1
-        what = annotations[0].category if one else f"{len(annotations)} annotations"
+        what = annotations[0].category if one else count_text(len(annotations), "annotation")
         self.layout.say(f"{what} deleted · Z brings {'it' if one else 'them'} back")
 
     @show_errors("The category was not changed")
@@ -299,7 +300,7 @@ class AnnotationActions(AnnotatorPart):
         with self.follower.own_change():
             changes = [Change(each, self.session.update(each, category=name)) for each in others]
         self.done("category", *changes)
-        what = others[0].category if len(others) == 1 else f"{len(others)} annotations"
+        what = others[0].category if len(others) == 1 else count_text(len(others), "annotation")
         self.layout.say(f"{what} {'is' if len(others) == 1 else 'are'} {name} now")
 
     @show_errors("The annotation was not moved up")

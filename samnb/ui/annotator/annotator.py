@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cards import count_text
 from ...images import encode_png
 from ..common import style
 from ..common.background import LatestOnlyWorker
@@ -426,7 +427,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     def __repr__(self) -> str:
         where = self.image.filename if self.image is not None else "no images"
         place = " · ".join(filter(None, [self.session.name, self.dataset]))
-        return f"<Annotator {place}: {where}, {len(self._annotations)} annotations>"
+        return f"<Annotator {place}: {where}, {count_text(len(self._annotations), 'annotation')}>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ...cards import count_text
 from ...errors import PromptError
 from ...records import EMPTY
 from ..common.error_line import show_errors
@@ -51,10 +52,8 @@ class ImageProgress(AnnotatorPart):
             self.layout.say("an object is not accepted yet: Enter accepts it, Esc lets it go")
             return
         if state == EMPTY and len(self.annotations):
-            count = len(self.annotations)
-            raise PromptError(
-                f"{image.filename} has {count} annotations, so it is not empty. Delete them, or say done."
-            )
+            there = count_text(len(self.annotations), "annotation")
+            raise PromptError(f"{image.filename} has {there}, so it is not empty. Delete what is there, or say done.")
         again = self.image_list.state(image) == state
         with self.follower.own_change():
             self.session.mark_image(image, "" if again else state)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ...cards import count_text
 from ...errors import PromptError
 from ...masks.part import MaskPart
 from ..common.error_line import show_errors
@@ -198,4 +199,4 @@ def without_neighbours(annotation: Annotation, others: Sequence[Annotation]) -> 
 
 
 def _count(these: Sequence[object]) -> str:
-    return f"{len(these)} annotation{'' if len(these) == 1 else 's'}"
+    return count_text(len(these), "annotation")

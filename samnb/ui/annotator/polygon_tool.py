@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from cachetools import LRUCache
 
+from ...cards import count_text
 from ...errors import PromptError
 from ...masks.outline import Outline
 from ...prompts import Point
@@ -188,7 +189,7 @@ class PolygonTool(AnnotatorPart):
         self.editor.do("vertex", replace(draft if draft else Draft(), ring=(*draft.ring, (x, y))))
         count = len(draft.ring) + 1
         more = "Enter accepts, a click on the first one closes" if count > 2 else "three make a polygon"
-        self.layout.say(f"{count} {'vertex' if count == 1 else 'vertices'} · {more} · Z takes one back")
+        self.layout.say(f"{count_text(count, 'vertex', 'vertices')} · {more} · Z takes one back")
 
     @show_errors("The polygon was not closed")
     def close_polygon(self) -> None:

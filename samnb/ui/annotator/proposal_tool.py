@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...cards import count_text
 from ...errors import SamnbError
 from ...masks import Polygon
 from ..common import style
@@ -180,8 +181,7 @@ class ProposalTool(AnnotatorPart):
                 if quiet:
                     return
                 what = "" if query is None else " like this one" if query.kind == "like" else f" by {query.kind}"
-                count = len(offers)
-                self.layout.say(f"{count} object{'' if count == 1 else 's'}{what} offered: click or drag takes")
+                self.layout.say(f"{count_text(len(offers), 'object')}{what} offered: click or drag takes")
 
     def _show(self, image: ImageRecord | None, offers: Offers, groups: Mapping[int, list[Offer]] | None = None) -> None:
         self._image, self._offers = image, offers

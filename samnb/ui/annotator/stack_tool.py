@@ -102,7 +102,7 @@ class StackTool(AnnotatorPart):
                 for one in following:
                     self.image_list.mark_annotated(one, True)
                 self.renderer.apply(())
-                self.layout.say(f"{len(copies)} copied to {len(following)} slices · Z takes them back")
+                self.layout.say(f"{len(copies)} copied to {count_text(len(following), 'slice')} · Z takes them back")
 
     def _following(self) -> list[ImageRecord]:
         """The slices after this one along the last axis."""

@@ -146,7 +146,7 @@ class LookalikeReview(ReviewWidget):
     def __repr__(self) -> str:
         where = " · ".join(filter(None, [self.session.name, self.dataset]))
         same, different = self._numbers()
-        return f"<LookalikeReview {where}: {len(self.pairs)} pairs, {same} same, {different} different>"
+        return f"<LookalikeReview {where}: {count_text(len(self.pairs), 'pair')}, {same} same, {different} different>"
 
     # -- verdicts ----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+from ...cards import count_text
 from ..common import style
 
 # The handles are those of a range slider over the bars: they take mouse, touch and arrow keys like every slider.
@@ -115,7 +116,7 @@ def drawn(scores: Iterable[float], *, min_score: float, review_score: float) -> 
                 f'height="{height:.1f}" style="fill:{color}"/>'
             )
     accepted, unsure, rejected = counted(values, min_score=min_score, review_score=review_score)
-    said = f"scores of {len(values)} masks: {accepted} accepted, {unsure} to review, {rejected} rejected"
+    said = f"scores of {count_text(len(values), 'mask')}: {accepted} accepted, {unsure} to review, {rejected} rejected"
     return (
         f'<svg class="samnb-scores" viewBox="0 0 100 72" preserveAspectRatio="none" role="img" aria-label="{said}">'
         f"{''.join(bars)}</svg>"

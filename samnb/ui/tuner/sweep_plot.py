@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ...cards import count_text
 from ...masks import CATEGORY_COLORS
 from ...templates import Template
 from ...templates.report import Sweep, SweepRow
@@ -109,7 +110,7 @@ def plot(sweep: Sweep, chosen: int = -1) -> str:
             f'<circle class="samnb-ring-on" cx="{x:.1f}" cy="{y:.1f}" r="5.5" fill="none" stroke="currentColor" '
             'stroke-width="1.5"/>'
         )
-    said = f"F1 over {first}, {len(lines)} lines; the best is {_said(sweep.rows[0])}"
+    said = f"F1 over {first}, {count_text(len(lines), 'line')}; the best is {_said(sweep.rows[0])}"
     return (
         f'<svg class="samnb-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said, quote=True)}">'
         f'{"".join(parts)}</svg><div class="samnb-legend samnb-dim">F1 over {escape(first)}: {"".join(legend)}</div>'

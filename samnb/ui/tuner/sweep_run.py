@@ -37,7 +37,7 @@ class TunerSweep:
     @property
     def said(self) -> str:
         """The summary."""
-        rows = f"sweep: {len(self.result.rows)} combinations on "
+        rows = f"sweep: {count_text(len(self.result.rows), 'combination')} on "
         if self.own:
             return f"{rows}the examples' own images: F1 –, nothing independent to measure. Mark some objects"
         on = [count_text(self.result.images, "image")] if self.result.images else []
