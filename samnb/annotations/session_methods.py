@@ -30,6 +30,10 @@ class CategoryMethods:
         """All categories with their colours, in their order."""
         return self.catalog.category_records()
 
+    def category_used_last(self) -> str | None:
+        """The category of the newest annotation made by hand, with which an annotator begins. None: there is none."""
+        return self.catalog.category_used_last()
+
     def add_category(self, name: str, *, color: str | None = None) -> None:
         """Add a category, with a colour ("#rrggbb") or the next of the colour-blind-safe ones."""
         self._annotations.add_category(name, color=color)

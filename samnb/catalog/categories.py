@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection, delete, func, select, update
 
 from ..errors import NameTaken, PromptError, UnknownName, WorkWouldBeLost
-from ..records import REJECTED, CategoryRecord
+from ..records import BY_HAND, REJECTED, CategoryRecord
 from .database import Database
 from .tables import annotation_table, category_table
 from .templates import rename_category_in_templates
@@ -34,6 +34,14 @@ class CategoryCatalog:
         """All categories with their colours, in their order; one that has none yet gets the next free one."""
         with self._database.read() as connection:
             return _records(connection)
+
+    def category_used_last(self) -> str | None:
+        """The category of the newest annotation made by hand; None: there is none."""
+        by_hand = annotation_table.c.source == BY_HAND, annotation_table.c.review != REJECTED
+        newest = select(annotation_table.c.category).where(*by_hand).order_by(annotation_table.c.id.desc()).limit(1)
+        with self._database.read() as connection:
+            name: str | None = connection.scalar(newest)
+            return name
 
     def save_category(self, name: str, *, color: str | None = None, position: int | None = None) -> CategoryRecord:
         """Add a category, or give one another colour or position; what is left out stays.

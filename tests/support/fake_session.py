@@ -376,6 +376,9 @@ class FakeSession:
     def categories(self):
         return list(dict.fromkeys([*self.named, *(a.category for a in self.kept)]))
 
+    def category_used_last(self):
+        return max((a.id, a.category) for a in self.kept)[1] if self.kept else None
+
     def category_records(self):
         # As in the catalog, two categories have different colours: one that takes another's place is no rename of it.
         tints = {

@@ -1053,3 +1053,109 @@ def test_a_deletion_is_said(annotator):
     kept = accepted(annotator, category="coin")
     annotator.remove(kept.id)
     assert annotator.status == "coin deleted · Z brings it back"
+
+
+# -- the category of an annotator that is opened again --------------------------------------------------------------
+
+
+def test_an_annotator_opened_again_has_the_category_chosen_last(session):
+    for name in ("coin", "rim", "key"):
+        session.add_category(name)
+    first = Annotator(session)
+    assert first.category == "coin"
+    first.choose_category_number(2)
+    first.close()
+    again = Annotator(session)
+    assert again.category == "rim"
+    again.rename_category("rim", "edge")
+    again.close()
+    assert Annotator(session).category == "edge"
+    session.remove_category("edge")
+    assert Annotator(session).category == "coin"
+
+
+def test_an_annotator_in_a_new_kernel_has_the_category_of_the_last_object(tmp_path, monkeypatch):
+    monkeypatch.setattr(samnb.session, "load_model", lambda *arguments, **options: NumpyModel())
+    mask = disc(20, 20, 9, (60, 60))
+    with Session(tmp_path) as before:
+        [image] = before.add(np.zeros((60, 60, 3), np.uint8), show=False).images
+        assert before.category_used_last() is None
+        for name in ("coin", "rim", "key"):
+            before.add_category(name)
+        before.accept_mask(image, mask, category="key")
+        before.accept_mask(image, mask, category="rim")
+        before.remove(before.accept_mask(image, mask, category="coin"))
+    with Session(tmp_path) as after:
+        annotator = Annotator(after)
+        assert annotator.category == "rim"
+        annotator.close()
+
+
+# -- two kernels on one session -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_kernels(tmp_path, monkeypatch):
+    """Two sessions of one folder, as two kernels have them, with three discs on an image, and an annotator of one."""
+    monkeypatch.setattr(samnb.session, "load_model", lambda *arguments, **options: NumpyModel())
+    with Session(tmp_path) as other, Session(tmp_path) as own:
+        [image] = other.add(np.zeros((80, 120, 3), np.uint8), show=False).images
+        made = [other.accept_mask(image, disc(x, 40, 9), category="coin") for x in (20, 60, 100)]
+        annotator = Annotator(own)
+        annotator.wait()
+        yield other, annotator, made
+        annotator.close()
+
+
+def ids_of(annotator):
+    return [annotation.id for annotation in annotator.annotations]
+
+
+def test_what_another_kernel_deleted_goes_when_the_pointer_comes(two_kernels):
+    other, annotator, made = two_kernels
+    other.remove(made[0])
+    annotator._layout.page._on_message(None, {"came": True}, [])
+    annotator.wait()
+    assert ids_of(annotator) == [made[1].id, made[2].id]
+    drawn = annotator._layout.shapes
+    annotator._layout.page._on_message(None, {"came": True}, [])
+    annotator.wait()
+    assert annotator._layout.shapes is drawn  # nothing was drawn again
+    annotator.edit(made[0].id)
+    assert (annotator.error, "deleted elsewhere" in annotator.status) == ("", True)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda annotator, id: annotator.remove(id),
+        lambda annotator, id: annotator.set_category_of(id, "rim"),
+        lambda annotator, id: annotator.raise_(id),
+        lambda annotator, id: (annotator.select(id), annotator.stroke([(20, 40)], erase=True)),
+        lambda annotator, id: (annotator.select(id), annotator.select_more(id + 1), annotator.merge_selected()),
+    ],
+    ids=["delete", "category", "order", "brush", "merge"],
+)
+def test_an_action_on_what_another_kernel_deleted_says_so_and_draws_it_away(two_kernels, action):
+    other, annotator, made = two_kernels
+    annotator.add_category("rim")
+    annotator.brush_radius = 3
+    other.remove(made[0])
+    action(annotator, made[0].id)
+    assert (annotator.error, "deleted elsewhere" in annotator.status) == ("", True)
+    annotator.wait()
+    assert ids_of(annotator) == [made[1].id, made[2].id]
+    annotator.undo()
+    assert [one.id for one in other.annotations()] == [made[1].id, made[2].id]
+
+
+def test_deleting_several_of_which_another_kernel_deleted_one_is_undone_for_the_others(two_kernels):
+    other, annotator, made = two_kernels
+    other.remove(made[0])
+    for each in made:
+        annotator.select_more(each.id)
+    annotator.remove_selected()
+    annotator.wait()
+    assert ids_of(annotator) == []
+    annotator.undo()
+    assert ids_of(annotator) == [one.id for one in other.annotations()] == [made[1].id, made[2].id]

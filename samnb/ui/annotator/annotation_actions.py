@@ -274,8 +274,14 @@ class AnnotationActions(AnnotatorPart):
 
     def _remove(self, annotations: Sequence[Annotation]) -> None:
         with self.follower.own_change():
-            for annotation in annotations:
-                self.session.remove(annotation)
+            removed = [(annotation, self.session.remove(annotation)) for annotation in annotations]
+        # Undo brings back what was deleted here alone.
+        annotations = [annotation for annotation, here in removed if here]
+        if len(annotations) < len(removed):
+            self.renderer.apply([Change(annotation, None) for annotation, here in removed if not here])
+        if not annotations:
+            self.layout.say("it was deleted elsewhere before")
+            return
         self.palette.note_saved(self.session.category_records())
         self.done("delete", *(Change(annotation, None) for annotation in annotations))
         one = len(annotations) == 1

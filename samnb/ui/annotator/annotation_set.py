@@ -72,6 +72,10 @@ class AnnotationSet:
         """All annotations as they are in the session now."""
         self._by_id = {annotation.id: annotation for annotation in sorted(annotations, key=lambda a: a.id)}
 
+    def same(self, annotations: Iterable[Annotation]) -> bool:
+        """Whether these are the annotations that are here, unchanged."""
+        return {one.id: one.updated_at for one in annotations} == {one.id: one.updated_at for one in self}
+
     def apply(self, changes: Iterable[Change]) -> None:
         """Changes that were made in the session."""
         self.version += 1
@@ -91,7 +95,7 @@ class AnnotationSet:
     def find(self, annotation_id: int) -> Annotation:
         """An annotation by its id. Raises `UnknownName` if this image has none of that id."""
         if annotation_id not in self._by_id:
-            raise UnknownName("annotation of this image:", annotation_id, [str(each) for each in self._by_id])
+            raise UnknownName("annotation", annotation_id, [str(each) for each in self._by_id])
         return self._by_id[annotation_id]
 
     def topmost(self, x: float, y: float) -> Annotation | None:

@@ -92,7 +92,13 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         self.dataset = dataset if dataset is not None or first is None else first.dataset
         self._edit_state = edit_state_of(session)
         self._lock, self._worker = self._edit_state.lock, LatestOnlyWorker()
-        self._image_list, self._palette = ImageList(session, self.dataset), Palette(session.category_records())
+        self._image_list = ImageList(session, self.dataset)
+        state = self._edit_state
+        self._palette = Palette(
+            session.category_records(),
+            chosen=(state.category, session.category_used_last()),
+            on_chosen=partial(setattr, state, "category"),
+        )
         self._annotations = AnnotationSet()
         self._layout = AnnotatorLayout(self, stage_size(self._image_list.sizes, style.PICTURE_SIZE))
         self._make_parts()
@@ -154,6 +160,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         self._dropped = DroppedFiles(renderer, session, editor, layout, self.dataset)
         self._view = ViewSettings(renderer, layout, settings)
         follower.on_first = self._show_first
+        renderer.on_gone = layout.page.on_came = follower.look
 
     def _make_tools(self, edits: MaskEdits) -> None:
         renderer, editor, annotations = self._renderer, self._editor, self._annotations
@@ -397,8 +404,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
 
     def show_error(self, what: str, error: Exception) -> None:
         """Show the red line."""
-        with self._lock:
-            self._layout.error_line.show(what, error)
+        self._renderer.show_error(what, error)
 
     def snapshot(self) -> NDArray[np.uint8]:
         """(H, W, 3) RGB pixels of the image with its annotations, the mask being edited and its prompt."""

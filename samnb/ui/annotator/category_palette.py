@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,10 @@ class Palette:
     categories : sequence of str or of records with `name` and `color`
         In their order; if there are none, "object" is used until a name is given. A category without a colour gets the
         first unused one of a palette that colour-blind people can distinguish.
+    chosen : sequence of str or None
+        The first of these that there is is chosen at the start; else the first category.
+    on_chosen : callable
+        Called with the name whenever another category is chosen.
 
     Examples
     --------
@@ -49,12 +53,32 @@ class Palette:
     ((Chip(name='token', color='#112233'),), 'token')
     """
 
-    def __init__(self, categories: Sequence[Any]):
+    def __init__(
+        self,
+        categories: Sequence[Any],
+        *,
+        chosen: Iterable[str | None] = (),
+        on_chosen: Callable[[str], object] = lambda name: None,
+    ):
         self._colors: dict[str, str] = {}
         self._saved: tuple[Chip, ...] = ()
-        self.chosen = _STAND_IN
         self._stands_in = True
+        self._on_chosen: Callable[[str], object] = lambda name: None
+        there = {_name(each) for each in categories}
+        self._chosen = next((name for name in chosen if name in there), _STAND_IN)
         self.renew(categories)
+        self._on_chosen = on_chosen
+
+    @property
+    def chosen(self) -> str:
+        """The category of the next mask."""
+        return self._chosen
+
+    @chosen.setter
+    def chosen(self, name: str) -> None:
+        if name != self._chosen:
+            self._chosen = name
+            self._on_chosen(name)
 
     @property
     def names(self) -> tuple[str, ...]:

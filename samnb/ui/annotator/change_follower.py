@@ -27,7 +27,7 @@ _log = logging.getLogger("samnb.widgets")
 
 # Priorities of the worker: each call has one of its own, since a later call replaces the one that waits. 1 and 2 are
 # those of the outlines.
-_ANNOTATIONS, _COUNTS, _BADGES, _OPENED = 0, 4, 5, 6
+_ANNOTATIONS, _COUNTS, _BADGES, _OPENED, _LOOKED = 0, 4, 5, 6, 8
 
 PAUSE = 0.3
 """Seconds: changes of other images within it are counted together."""
@@ -117,6 +117,18 @@ class ChangeFollower:
             self._others_changed = True
             # An apply changes every image: the changes of a moment are counted together.
             self._worker.submit(partial(time.sleep, PAUSE), self._count, priority=_COUNTS)
+
+    def look(self) -> None:
+        """Read the annotations again, and draw them if they are others: what another kernel does is not reported."""
+        image, version = self._editor.image, self._annotations.version
+        if image is not None:
+            work = partial(self._session.annotations, image=image)
+            self._worker.submit(work, partial(self._take_looked, image, version), priority=_LOOKED)
+
+    def _take_looked(self, image: ImageRecord, version: int, found: Any, error: Exception | None) -> None:
+        with self._lock:
+            if error is not None or not self._annotations.same(found):
+                self._take_annotations(image, version, found, error)
 
     def _take_annotations(self, image: ImageRecord, version: int, found: Any, error: Exception | None) -> None:
         if error is not None:

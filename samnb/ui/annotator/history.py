@@ -162,11 +162,13 @@ class EditState:
         Held while an annotator changes anything: handlers may come on any thread.
     changes : AnnotationChanges
         Called with the id of an image whose draft changed.
+    category : str
+        Chosen last in any of them; "" at the start.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.changes = AnnotationChanges()
+        self.changes, self.category = AnnotationChanges(), ""
         self._histories: OrderedDict[tuple[str, str], History] = OrderedDict()
         self._latest: tuple[str, str] | None = None
 

@@ -97,6 +97,9 @@ function render({ model, el }) {
     };
   };
 
+  // Another kernel may have changed what is shown meanwhile, and says nothing.
+  const onCome = () => { if (!document.hidden) model.send({ came: true }); };
+
   const start = () => {
     if (stopped) return;
     home = el.closest(".samnb");
@@ -104,6 +107,8 @@ function render({ model, el }) {
     stage = grid?.querySelector(".samnb-stage");
     if (!home || !stage) return requestAnimationFrame(start);
     home.addEventListener("click", onClick);
+    home.addEventListener("pointerenter", onCome);
+    document.addEventListener("visibilitychange", onCome);
     document.addEventListener("fullscreenchange", fit);
     window.addEventListener("resize", fit);
     for (const each of [home, home.closest(SCROLLERS), ...grid.children])
@@ -119,6 +124,8 @@ function render({ model, el }) {
     sizes.disconnect();
     stopWatching();
     home?.removeEventListener("click", onClick);
+    home?.removeEventListener("pointerenter", onCome);
+    document.removeEventListener("visibilitychange", onCome);
     document.removeEventListener("fullscreenchange", fit);
     window.removeEventListener("resize", fit);
   };

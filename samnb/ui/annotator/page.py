@@ -24,6 +24,11 @@ class Page(ScriptWidget):
     ----------
     on_say : callable
         Called with a text for the status line: what this front end cannot do.
+
+    Attributes
+    ----------
+    on_came : callable
+        Called when the pointer comes to the annotator, or its page into view.
     """
 
     _esm = script(__package__, "page")
@@ -35,6 +40,7 @@ class Page(ScriptWidget):
     def __init__(self, on_say: Callable[[str], None]):
         super().__init__()
         self._on_say = on_say
+        self.on_came: Callable[[], object] = lambda: None
         self.on_msg(self._on_message)
 
     def serve(self, annotator: ipywidgets.Widget) -> None:
@@ -43,6 +49,9 @@ class Page(ScriptWidget):
 
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         try:
-            self._on_say(str(content.get("say", "")))
+            if content.get("came"):
+                self.on_came()
+            else:
+                self._on_say(str(content.get("say", "")))
         except Exception:
             _log.exception("what the page said was not understood")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import UnknownName
 from ...masks.part import MaskPart
 from ...records import UNSURE
 from ..common import style
@@ -93,6 +94,8 @@ class Renderer:
         self.attributes: Sequence[AttributeRecord] = session.attributes()
         self.on_draft: Callable[[], None] = lambda: None
         """Called when a draft was begun or ended."""
+        self.on_gone: Callable[[], None] = lambda: None
+        """Called when an annotation that is shown is there no more."""
         self._has_draft = False
         self._draft_drawn = editor.draft
         self._tolerance_drawn = 0.0
@@ -110,9 +113,13 @@ class Renderer:
         self._layout.say(text)
 
     def show_error(self, what: str, error: Exception) -> None:
-        """Show the failed action, and the reason, in the error line."""
+        """Show the failed action, and the reason, in the error line; what is gone needs no more than to be told."""
         with self._lock:
-            self._layout.error_line.show(what, error)
+            if isinstance(error, UnknownName) and error.kind == "annotation":
+                self._layout.say(f"{what}: the object is gone, it was deleted elsewhere")
+                self.on_gone()
+            else:
+                self._layout.error_line.show(what, error)
 
     # -- the draft -------------------------------------------------------------------------------------
 
