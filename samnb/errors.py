@@ -166,13 +166,13 @@ class PointOutsideImage(PromptError):
 class UnknownName(SamnbError, LookupError):
     """No image, model, dataset, category, template or format of that name."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str] = ()):
+    def __init__(self, kind: str, name: object, known: Iterable[str] = (), *, advice: str = ""):
         self.kind, self.name = kind, name
         known = sorted(known)
         close = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         shown = ", ".join(map(repr, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
-        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {shown or 'none yet'}.")
+        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {shown or 'none yet'}.{advice and ' '}{advice}")
 
 
 class NameTaken(SamnbError, ValueError):

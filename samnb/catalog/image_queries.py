@@ -189,7 +189,9 @@ def find_image(connection: Connection, ref: AnyPath) -> ImageRecord:
     name = os.fspath(ref)
     if _SHORT_HASH.fullmatch(name):
         return _image_with_short_hash(connection, name)
-    raise UnknownName("image", name, file_names_near(connection, name))
+    is_dataset = connection.scalar(select(dataset_table.c.id).where(dataset_table.c.name == name)) is not None
+    advice = f"A dataset is named so: dataset={name!r} asks for its images." if is_dataset else ""
+    raise UnknownName("image", name, file_names_near(connection, name), advice=advice)
 
 
 def _ways_to_name_an_image(ref: AnyPath) -> Iterator[Any]:

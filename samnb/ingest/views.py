@@ -115,10 +115,12 @@ class ViewWriter:
         names = [axis.name for axis in about.stack]
         if self.stack is True:
             return [name for name in names if name not in (self.view or View()).at]
+        if not names:
+            return []  # a picture without a stack, among others
         wanted = [self.stack] if isinstance(self.stack, str) else list(self.stack or ())
         for name in wanted:
             if name not in names:
-                raise UnknownName(f"axis of {about.path}:", str(name), names or ["none: it is a single picture"])
+                raise UnknownName(f"axis of {about.path}:", str(name), names)
         return wanted
 
 

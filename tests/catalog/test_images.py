@@ -169,6 +169,8 @@ def test_unknown_names_suggest_near_ones(catalog: Catalog) -> None:
     catalog.add_images("monday", [picture(n) for n in range(3)])
     with pytest.raises(UnknownName, match=r"Unknown image 'img1.jgp'. Did you mean 'img1.jpg'\?"):
         catalog.image("img1.jgp")
+    with pytest.raises(UnknownName, match="A dataset is named so: dataset='monday' asks for its images"):
+        catalog.image("monday")
     with pytest.raises(UnknownName, match=r"Unknown dataset 'munday'. Did you mean 'monday'\?"):
         catalog.images(dataset="munday")
     with pytest.raises(UnknownName, match="Known: 'monday'"):

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.pixels import pixel_array
+from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ...errors import ImageUnreadable
@@ -23,6 +23,7 @@ _CHUNK = 1 << 20
 _SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _GREY = {"MONOCHROME1": "white is zero", "MONOCHROME2": "grey"}
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_PALETTE = "PALETTE COLOR"
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -38,6 +39,7 @@ class DicomSource(BaseSource):
         self._name, self._lock = name, Lock()
         self._last: tuple[int, NDArray[Any]] | None = None
         self._check()
+        self._palette = _palette_of(self._data) if self._kind == _PALETTE else None
         self.description = self._describe()
 
     def _check(self) -> None:
@@ -48,7 +50,7 @@ class DicomSource(BaseSource):
             raise ImageUnreadable(
                 self._name, "a DICOM slide, whose frames are its tiles: convert it to OME-TIFF or OME-Zarr"
             )
-        if self._kind not in (*_GREY, *_COLOUR):
+        if self._kind not in (*_GREY, *_COLOUR, _PALETTE):
             raise ImageUnreadable(self._name, f"DICOM of photometric interpretation {self._kind}: convert it to RGB")
 
     @property
@@ -58,19 +60,22 @@ class DicomSource(BaseSource):
     def _describe(self) -> SourceDescription:
         data = self._data
         frames = int(data.get("NumberOfFrames", 1) or 1)
-        samples = int(data.get("SamplesPerPixel", 1))
+        samples = 3 if self._kind == _PALETTE else int(data.get("SamplesPerPixel", 1))
         if samples == 1:
             channels: tuple[Channel, ...] = (Channel("", "", *self._window()),)
         else:
             channels = (Channel(),) * samples
         bits, allocated = int(data.get("BitsStored", 0)), int(data.get("BitsAllocated", 0))
+        dtype = _dtype_of(data)
+        if self._palette is not None:
+            dtype, bits = self._palette, 0
         notes = []
         if "ModalityLUTSequence" in data or "VOILUTSequence" in data:
             notes.append("its lookup table is not applied")
         return SourceDescription(
             path=self._name,
             format="DICOM",
-            dtype=_dtype_of(data).name,
+            dtype=dtype.name,
             levels=(Level(int(data.Rows), int(data.Columns)),),
             channels=channels,
             colour=_GREY.get(self._kind, "rgb"),
@@ -95,6 +100,8 @@ class DicomSource(BaseSource):
         with self._lock:  # one dataset, and one decoded frame
             if self._last is None or self._last[0] != frame:
                 values = native(pixel_array(self._data, index=frame if self.description.slices > 1 else None))
+                if self._palette is not None:
+                    values = _coloured(values, self._data, self._palette)
                 self._last = frame, values[..., None] if values.ndim == 2 else values
             values = self._last[1]
         return values[region.y : region.y + region.height, region.x : region.x + region.width][..., channels]
@@ -114,6 +121,20 @@ def _check_deflated(file: Any, name: str) -> None:
                     raise ImageUnreadable(name, f"a DICOM file of more than {MAX_TILE_BYTES:,} bytes when unpacked")
                 packed = unpacking.unconsumed_tail or stream.read(_CHUNK)
         stream.seek(0)
+
+
+def _palette_of(data: pydicom.Dataset) -> np.dtype[Any]:
+    """The type of the palette's colours: 8 bits, also where each of them is given in the upper half of 16."""
+    entries, first = data.RedPaletteColorLookupTableDescriptor[:2]
+    codes = np.arange(first, first + (entries or 1 << 16)).astype(_dtype_of(data))
+    colours = apply_color_lut(codes[None], data)
+    upper_half = colours.dtype == np.uint16 and not (colours & 0xFF).any()
+    return np.dtype(np.uint8) if upper_half else colours.dtype
+
+
+def _coloured(codes: NDArray[Any], data: pydicom.Dataset, dtype: np.dtype[Any]) -> NDArray[Any]:
+    colours: NDArray[Any] = apply_color_lut(codes, data)
+    return colours if colours.dtype == dtype else (colours >> 8).astype(dtype)
 
 
 def _dtype_of(data: pydicom.Dataset) -> np.dtype[Any]:

@@ -72,6 +72,19 @@ def open_source(source: AnyPath | bytes, name: AnyPath = "") -> BaseSource:
     kind = _kind_of(source)
     if not kind:
         raise ImageUnreadable(shown, "neither TIFF, OME-Zarr, DICOM nor HEIC")
+    try:
+        return _open(kind, source, shown)
+    except ImageUnreadable:
+        if kind != "DICOM" or not _is_tiff_too(source):
+            raise
+        try:
+            return _open("TIFF", source, shown)
+        except (ImageError, ReaderMissing):
+            pass  # the error of the DICOM file says more
+        raise
+
+
+def _open(kind: str, source: AnyPath | bytes, shown: str) -> BaseSource:
     module, package, extra = _PACKAGES[kind]
     if find_spec(module) is None:
         raise ReaderMissing(f"{shown}: {kind}", package, extra)
@@ -105,24 +118,35 @@ def _file_of(source: AnyPath | bytes) -> Any:
 
 
 def _kind_of(source: AnyPath | bytes) -> str:
+    if not isinstance(source, bytes) and not is_address(source):
+        path = Path(os.path.expanduser(os.fspath(source)))
+        if path.is_dir():
+            return "OME-Zarr" if is_zarr(path) else "DICOM series" if _holds_dicom(path) else ""
+        if not path.exists():
+            raise ImageNotFound(source, expected="a picture file")
+    return kind_of_bytes(_beginning_of(source))
+
+
+def _is_tiff_too(source: AnyPath | bytes) -> bool:
+    """True for a DICOM file that can be read as a TIFF as well: slides are written so."""
+    return _beginning_of(source)[:4] in _TIFF
+
+
+def _beginning_of(source: AnyPath | bytes) -> bytes:
     if isinstance(source, bytes):
-        return kind_of_bytes(source[:132])
+        return source[:132]
     if is_address(source):
-        return kind_of_bytes(read_beginning(str(source), 132))
-    path = Path(os.path.expanduser(os.fspath(source)))
-    if path.is_dir():
-        return "OME-Zarr" if is_zarr(path) else "DICOM series" if _holds_dicom(path) else ""
-    if not path.exists():
-        raise ImageNotFound(source, expected="a picture file")
-    return kind_of_bytes(_beginning(path))
+        return read_beginning(str(source), 132)
+    return _beginning(Path(os.path.expanduser(os.fspath(source))))
 
 
 def kind_of_bytes(beginning: bytes) -> str:
     """The format of a file by its first 132 bytes; "" for others."""
-    if beginning[:4] in _TIFF:
-        return "TIFF"
+    # Before TIFF: what comes before its mark is free, and many scanners write the header of a TIFF there.
     if beginning[128:132] == b"DICM":
         return "DICOM"
+    if beginning[:4] in _TIFF:
+        return "TIFF"
     if beginning[4:8] == b"ftyp" and beginning[8:12] in HEIF_BRANDS:
         return "HEIC"
     return ""

@@ -131,13 +131,65 @@ def test_dicom_is_shown_by_its_window_and_its_stated_bits(tmp_path: Path) -> Non
     ("tags", "reason"),
     [
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6"}, "slide"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE"),
+        ({"PhotometricInterpretation": "HSV"}, "HSV"),
     ],
 )
 def test_dicom_that_no_channel_shows_is_refused_by_name(tmp_path: Path, tags: dict[str, Any], reason: str) -> None:
     file = dicom(tmp_path / "a.dcm", values_of((H, W + 1), "uint8"), **tags)
     with pytest.raises(ImageUnreadable, match=reason):
         read_pixels(file)
+
+
+@pytest.mark.parametrize("mark", [b"II*\0", b"MM\0*"])
+def test_dicom_that_begins_as_a_tiff_does(tmp_path: Path, mark: bytes) -> None:
+    values = values_of((H, W + 1), "uint8")
+    file = dicom(tmp_path / "scan.dcm", values)
+    content = mark + file.read_bytes()[4:]
+    file.write_bytes(content)
+    with open_source(file) as source, open_source(content) as in_memory:
+        assert source.description.format == "DICOM"
+        np.testing.assert_array_equal(source.read()[..., 0], values)
+        np.testing.assert_array_equal(in_memory.read()[..., 0], values)
+    np.testing.assert_array_equal(read_pixels(file)[..., 0], values)
+
+
+def test_a_slide_that_is_dicom_and_tiff_is_read_as_tiff(tmp_path: Path) -> None:
+    values = values_of((H, W), "uint8")
+    slide = dicom(tmp_path / "a.dcm", values, SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.6").read_bytes()
+    both = bytearray(slide)
+    tags = [(256, W), (257, H), (258, 8), (259, 1), (262, 1), (273, len(slide)), (277, 1), (278, H), (279, H * W)]
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    both[:8] = struct.pack("<2sHI", b"II", 42, len(slide) + H * W)
+    file = tmp_path / "slide.dcm"
+    file.write_bytes(bytes(both) + values.tobytes() + struct.pack("<H", len(tags)) + table + bytes(4))
+    with open_source(file) as source:
+        assert source.description.format == "TIFF"
+        np.testing.assert_array_equal(source.read()[..., 0], values)
+    np.testing.assert_array_equal(read_pixels(file)[..., 0], values)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("doubled", [False, True])
+def test_dicom_with_a_palette_has_the_colours_of_pydicom(tmp_path: Path, bits: int, doubled: bool) -> None:
+    codes = values_of((2, H, W + 1), "uint8")
+    colours = values_of((3, 256), f"uint{bits}")
+    if doubled and bits == 16:  # 8 bits, as most scanners give them in 16
+        colours = colours >> 8 << 8
+    tags: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for name, table in zip(("Red", "Green", "Blue"), colours, strict=True):
+        tags[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
+        tags[f"{name}PaletteColorLookupTableData"] = table.tobytes()
+    file = dicom(tmp_path / "a.dcm", codes, **tags)
+    expected = pydicom.pixels.apply_color_lut(codes, pydicom.dcmread(file))
+    with open_source(file) as source:
+        about = source.description
+        assert (about.colour, len(about.channels)) == ("rgb", 3)
+        if doubled and bits == 16:
+            assert about.dtype == "uint8"
+            expected = expected >> 8
+        np.testing.assert_array_equal(source.read(at={"frame": 1}), expected[1])
+        np.testing.assert_array_equal(source.read(at={"frame": 0}, region=Region(3, 5, 7, 9)), expected[0, 3:10, 5:14])
+    assert read_pixels(file).shape == (H, W + 1, 3)
 
 
 def test_compressed_dicom(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from skimage import data
 
 import samnb
@@ -212,3 +213,18 @@ def test_without_tifffile_such_a_layout_is_refused_by_name(tmp_path: Path, monke
     monkeypatch.setattr("samnb.images.tiff_check.find_spec", lambda name: None)
     with pytest.raises(samnb.errors.ReaderMissing, match=r"samnb\[scientific\]"):
         read_pixels(tmp_path / "a.tif")
+
+
+def test_a_folder_of_stacks_and_single_pictures(tmp_path: Path) -> None:
+    values = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "z.tif", values, imagej=True, metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "in" / "one.tif", values[0])
+    tifffile.imwrite(tmp_path / "in" / "t.tif", values + 9, imagej=True, metadata={"axes": "TYX"})
+    Image.fromarray((values[1] % 251).astype(np.uint8)).save(tmp_path / "in" / "one.png")
+    with samnb.Session(tmp_path / "s") as session:
+        report = session.add(tmp_path / "in", stack="z", show=False)
+        names = {image.filename for image in session.images()}
+    assert names == {"one.png", "one.tif", "z.tif[z=0]", "z.tif[z=1]", "z.tif[z=2]"}
+    assert [Path(one.path).name for one in report.failed] == ["t.tif"]
+    assert "Known: 't'" in report.failed[0].reason
