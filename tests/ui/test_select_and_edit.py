@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from samnb.errors import ModelError
+from samnb.masks import mask_iou
 from samnb.masks.editing import lasso_mask
 from samnb.masks.part import MaskPart
 from samnb.prompts import Prompt
+from samnb.ui.annotator.annotation_set import AnnotationSet
 from samnb.ui.annotator.gestures import BrushScroll, Click, DoubleClick, Hover, HoverEnd, Stroke, Trace
 from samnb.ui.annotator.object_actions import without_neighbours
 from samnb.widgets import Annotator
-from tests.support.fake_session import FakeSession
+from tests.support.fake_session import FakeAnnotation, FakeSession
 
 SIZE = (80, 120)
 
@@ -730,3 +732,44 @@ def test_a_failing_session_is_said_and_changes_nothing(session, monkeypatch):
     annotator.drag_vertex((50, 50), (70, 70))
     assert "the disk is full" in annotator.error
     assert (masks(annotator)[one] == block(30, 30)).all()
+
+
+# -- the same object twice ------------------------------------------------------------------------------------------
+
+
+def test_an_object_that_is_there_already_is_said_to_be(annotator, session):
+    def accepted(x, y, category):
+        annotator.category = category
+        annotator.click(x, y)
+        annotator.wait()
+        annotator.accept()
+        return session.kept[-1]
+
+    first = accepted(60, 40, "coin")
+    assert "nearly" not in annotator.status
+    accepted(70, 40, "coin")
+    assert "nearly" not in annotator.status
+    again = accepted(60, 40, "rim")
+    assert f"kept as rim, score 0.94 · nearly the same as coin {first.id} (IoU 1.00): Ctrl Z takes" in annotator.status
+    assert again in session.kept
+    annotator.undo()
+    annotator.clear()
+    annotator.edit(first.id)
+    annotator.accept()
+    assert "nearly" not in annotator.status  # it is itself
+
+
+def test_masks_of_one_object_agree_from_an_iou_of_95_per_cent_on():
+    def saved(id, mask):
+        return FakeAnnotation(id, "0", "coin", mask, 1.0, Prompt())
+
+    rows, columns = np.mgrid[:200, :300]
+    disc = np.hypot(columns - 100, rows - 100) < 60
+    shifted = [np.roll(disc, by, axis=1) for by in (1, 2, 3, 8)]
+    for mask in [*shifted, disc | (np.hypot(columns - 100, rows - 100) < 62), np.roll(disc, 90, axis=1)]:
+        annotations = AnnotationSet()
+        annotations.replace([saved(1, disc), saved(2, mask)])
+        found, iou = annotations.nearly_same(2), mask_iou(disc, mask)
+        assert (found is not None) == (iou >= 0.95)
+        if found is not None:
+            assert (found[0].id, round(found[1], 6)) == (1, round(iou, 6))

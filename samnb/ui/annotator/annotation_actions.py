@@ -72,9 +72,17 @@ class AnnotationActions(AnnotatorPart):
             editor.last_accepted = change.after
             editor.do("accept", Draft(), [change])
             self.renderer.apply([change])
-            self.layout.say(f"kept as {change.after.category}, score {change.after.score:.2f}")
+            self.layout.say(f"kept as {change.after.category}, score {change.after.score:.2f}{self._twin_text(change)}")
             if problem is not None:
                 self.show_error("It was kept without its attributes", problem)
+
+    def _twin_text(self, change: Change) -> str:
+        """That the same object was there before; "" if it was not."""
+        twin = self.annotations.nearly_same(change.after.id) if change.before is None else None
+        if twin is None:
+            return ""
+        other, iou = twin
+        return f" · nearly the same as {other.category} {other.id} (IoU {iou:.2f}): Ctrl Z takes this one back"
 
     def _checked(self, category: str) -> str:
         """A category under the name that it has in the session now.
