@@ -100,6 +100,40 @@ def test_what_the_annotator_changes_is_accepted_and_undo_brings_it_back(session)
     review.close()
 
 
+def test_keys_mean_what_the_hint_says_while_an_object_is_open(session):
+    """The focus is on the picture: its keys reach the annotator first."""
+    review = Review(session)
+    shown = review.shown
+    assert "F fix" in review._status.value
+    review.fix()
+    assert "F back" in review._status.value
+    annotator = review.annotator
+    annotator.key("A")
+    assert (annotator.tool, reviews(session)[shown.image]) == ("prompt", ACCEPTED)
+    assert review.shown.id != shown.id
+    assert "F fix" in review._status.value
+    second = review.shown
+    review.fix()
+    annotator.key("f")
+    assert review._workplace.layout.display == "none"
+    review.fix()
+    annotator.key("m")
+    assert (annotator._layout.stage._hidden, session.image_states()) == (True, {})
+    annotator.key("r")
+    assert reviews(session)[second.image] == REJECTED
+    review.key("u")
+    assert reviews(session)[second.image] == UNSURE
+    review.fix()  # it was open still
+    review.fix()
+    assert not annotator._layout.stage._hidden
+    annotator.key("b")
+    annotator.key("q", shift=True)
+    assert annotator.tool == "lasso"
+    annotator.key("r", shift=True)
+    assert reviews(session)[second.image] == UNSURE
+    review.close()
+
+
 def test_what_is_undone_in_the_annotator_is_open_again_and_redone_is_accepted_again(session):
     review = Review(session)
     shown = review.shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,11 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     dataset : str, optional
         None: all images of the session, or those of `image`'s dataset.
 
+    Attributes
+    ----------
+    keys_before : callable
+        Called with each key without Ctrl, Shift and Alt; True: it was handled by the widget around this one.
+
     Raises
     ------
     UnknownName
@@ -90,6 +96,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         self.session = session
         first = None if image is None else session.image(image)
         self.dataset = dataset if dataset is not None or first is None else first.dataset
+        self.keys_before: Callable[[str], bool] = lambda name: False
         self._edit_state = edit_state_of(session)
         self._lock, self._worker = self._edit_state.lock, LatestOnlyWorker()
         self._image_list = ImageList(session, self.dataset)
@@ -306,6 +313,8 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None:
         """Handle a key while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
         command = command_for(name, ctrl=ctrl, shift=shift, alt=alt)
+        if not (ctrl or shift or alt) and self.keys_before(name):
+            return
         if command is not None:
             getattr(self, command.method)(*command.arguments)
 

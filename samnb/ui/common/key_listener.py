@@ -32,6 +32,13 @@ function render({ model, el }) {
     // A key that is held down would answer unseen items.
     if (!e.repeat) model.send({ key: name });
   };
+  // What had the focus went away: keys would be the page's now.
+  const onMessage = (content) => {
+    const at = document.activeElement;
+    const lost = !at || at.contains(root) || (root?.contains(at) && !at.matches(EDITABLE));
+    if (content?.focus && root?.offsetParent && lost) root.focus({ preventScroll: true });
+  };
+  model.on("msg:custom", onMessage);
   // Before JupyterLab's own, which listens on the document in the capture phase.
   window.addEventListener("keydown", onKey, true);
   const start = () => {
@@ -42,7 +49,10 @@ function render({ model, el }) {
     el.dataset.listens = "yes";
   };
   start();
-  return () => window.removeEventListener("keydown", onKey, true);
+  return () => {
+    model.off("msg:custom", onMessage);
+    window.removeEventListener("keydown", onKey, true);
+  };
 }
 export default { initialize, render };
 """
@@ -69,6 +79,10 @@ class KeyListener(ScriptWidget):
         super().__init__(keys_kept=list(names))
         self._on_key = on_key
         self.on_msg(self._on_message)
+
+    def take_focus(self) -> None:
+        """Give the keys to this widget, if what had them in it is shown no more."""
+        self.send({"focus": True})
 
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         try:

@@ -63,7 +63,6 @@ class LookalikeReview(ReviewWidget):
         A threshold out of range.
     """
 
-    hint = "S same · D different · ← → pair · U undo · K which one stays · X difference"
     noun = "pair"
     css = CSS
 
@@ -125,6 +124,11 @@ class LookalikeReview(ReviewWidget):
         self._say(f"{kept} in the new dataset {self.kept.dataset!r}, {len(self.kept.left_out)} left out")
 
     # -- state -------------------------------------------------------------------------------------
+
+    @property
+    def hint(self) -> str:
+        """The keys and what they do."""
+        return "S same · D different · ← → pair · U undo · K which one stays · X difference"
 
     @property
     def shown(self) -> Pair | None:

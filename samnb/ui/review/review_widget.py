@@ -30,9 +30,6 @@ _CSS = """
 class ReviewWidget(ipywidgets.VBox):
     """Base of the reviews. A subclass sets what it reviews, then calls `_build` and `_draw`."""
 
-    hint: ClassVar[str]
-    """The keys, on the right of the status line."""
-
     noun: ClassVar[str]
     """The noun for an item."""
 
@@ -86,6 +83,11 @@ class ReviewWidget(ipywidgets.VBox):
         """The summary after the last item, as HTML."""
         raise NotImplementedError
 
+    @property
+    def hint(self) -> str:
+        """The keys and what they do now, on the right of the status line."""
+        raise NotImplementedError
+
     def _picture(self) -> NDArray[np.uint8]:
         """(H, W, 3) RGB for pages without a kernel."""
         raise NotImplementedError
@@ -113,10 +115,13 @@ class ReviewWidget(ipywidgets.VBox):
     @show_errors("This key did nothing")
     def key(self, name: str) -> None:
         """Handle a key while the widget has the focus."""
-        keys = {"arrowleft": self.previous, "arrowright": self.next, "u": self.undo, **self._actions()}
-        action = keys.get(name.lower())
+        action = self._keys.get(name.lower())
         if action is not None:
             action()
+
+    @property
+    def _keys(self) -> dict[str, Callable[[], None]]:
+        return {"arrowleft": self.previous, "arrowright": self.next, "u": self.undo, **self._actions()}
 
     # -- state -------------------------------------------------------------------------------------
 
@@ -192,7 +197,7 @@ class ReviewWidget(ipywidgets.VBox):
             classes=("samnb-row", "samnb-tools"),
         )
         own = style.html(f"<style>{_CSS}{self.css}</style>", "samnb-sheet")
-        self._key_listener = KeyListener(["arrowleft", "arrowright", "u", *self._actions()], self.key)
+        self._key_listener = KeyListener(self._keys, self.key)
         parts = (style.sheet(), own, self._key_listener, self._header, self._view, *instead, tools)
         super().__init__([*parts, self._status, self._error_line])
         self.add_class("samnb")

@@ -48,7 +48,6 @@ class Review(ReviewWidget):
         No such dataset.
     """
 
-    hint = "A accept · R reject · F fix · ← → object · U undo · M mask"
     noun = "object"
     css = CSS
 
@@ -64,7 +63,7 @@ class Review(ReviewWidget):
         self._reject = style.tool("Reject", self.reject, "It is wrong (R)", "samnb-answer")
         self._fix = style.tool("Fix", self.fix, "Change it in the annotator, or go back to the picture (F)")
         self._toggle = style.tool("Mask", self.toggle_mask, "Show or hide the mask (M)")
-        self._workplace, self._open_id = style.box(), 0
+        self._workplace, self._open_id, self._was_open = style.box(), 0, False
         self._build(self._accept, self._reject, self._fix, self._toggle, instead=(self._workplace,))
         self._draw()
         session.changes.subscribe(self._annotations_changed)
@@ -112,19 +111,23 @@ class Review(ReviewWidget):
             return
         if self.annotator is None:
             self.annotator = Annotator(self.session, image=shown.image_id)
+            self.annotator.keys_before = self._take_key
             self._workplace.children = (self.annotator,)
         else:
             self.annotator.show(shown.image_id)
         self._fixing.setdefault(shown.id, shown)
         self.annotator.edit(shown.id)
-        self._open_id = shown.id
+        self._open_id, self._mask_on = shown.id, True
+        self.annotator.hide_masks(False)
         self._draw()
-        self._say("change it; Enter keeps it, F goes back to the picture")
+        self._say("change it; A keeps it, F goes back")
 
     @show_errors("The mask stays as it is")
     def toggle_mask(self) -> None:
-        """Hide or show the mask of the object."""
+        """Hide or show the mask of the object; while it is open in the annotator, all masks there."""
         self._mask_on = not self._mask_on
+        if self.annotator is not None:
+            self.annotator.hide_masks(not self._mask_on)
         self._draw()
 
     # -- state -------------------------------------------------------------------------------------
@@ -139,6 +142,20 @@ class Review(ReviewWidget):
     def _is_open(self) -> bool:
         """True while the object is open in the annotator."""
         return self.shown is not None and self.shown.id == self._open_id
+
+    @property
+    def hint(self) -> str:
+        """The keys: while an object is open, they are the same on the picture, and all others are the annotator's."""
+        fix = "F back" if self._is_open else "F fix"
+        others = " · others: the annotator's" if self._is_open else ""
+        return f"A accept · R reject · {fix} · ← → object · U undo · M mask{others}"
+
+    def _take_key(self, name: str) -> bool:
+        """Handle a key that the annotator got; False: it is the annotator's."""
+        taken = self._is_open and name.lower() in self._keys
+        if taken:
+            self.key(name)
+        return taken
 
     def _was_left(self) -> bool:
         """True if the annotator is open and no longer edits the object; the object is shown then, to be judged."""
@@ -276,9 +293,11 @@ class Review(ReviewWidget):
 
     def _draw(self) -> None:
         super()._draw()
-        is_open = self._is_open
+        is_open, was_open, self._was_open = self._is_open, self._was_open, self._is_open
         style.show(self._workplace, is_open)
         style.show(self._view, not is_open)
+        if was_open and not is_open:
+            self._key_listener.take_focus()
         style.set_class(self._fix, "samnb-chosen", is_open)
         answer = self._answer_to(self.shown)
         style.set_class(self._toggle, "samnb-chosen", self._mask_on and self.shown is not None)
