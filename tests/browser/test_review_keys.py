@@ -22,7 +22,7 @@ def applied(lab):
         session.add(pictures / "monday", dataset="monday", show=False)
         session.accept(session.predict(CLICKED, points=[COIN_POINTS[0]]), category="coin")
         template = session.template("coins", review_score=1.0, max_objects=3)
-        list(session.apply_stream(template, images=["monday/coins_1.png"]))
+        list(session.apply_stream(template, images=["monday/coins_1.png", "monday/coins_2.png"]))
         assert len(session.to_review()) >= 3
 
 

@@ -179,3 +179,63 @@ def test_its_key_takes_the_place_of_the_pointer(annotator, session):
     annotator.wait()
     x0, y0, x1, y1 = annotator.prompt.box
     assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((150, 100), abs=1)
+
+
+def drag(annotator, x0, y0, x1, y1, **held):
+    """A drag on the stage, as the page reports it, in image pixels."""
+    stage = annotator._layout.stage
+    width, height = stage.view.stage_size
+
+    def at(x, y):
+        left, top = stage.view.to_stage(x, y)
+        return {"x": left / width, "y": top / height}
+
+    stage._on_events([{"event": "down", "button": 0, **at(x0, y0), **held}])
+    stage._on_events([{"event": "move", **at((x0 + x1) / 2, (y0 + y1) / 2)}, {"event": "up", **at(x1, y1)}])
+
+
+def boxes(session):
+    return [tuple(round(value) for value in a.prompt.box) for a in session.kept]
+
+
+@pytest.mark.parametrize("accept_on_next", [False, True])
+def test_a_box_at_the_corner_of_an_accepted_object_is_a_new_one(annotator, session, accept_on_next):
+    annotator.accept_on_next = accept_on_next
+    drag(annotator, 20, 20, 80, 80)
+    annotator.wait()
+    annotator.accept()
+    drag(annotator, 80, 80, 140, 140)
+    annotator.wait()
+    annotator.accept()
+    assert boxes(session) == [(20, 20, 80, 80), (80, 80, 140, 140)]
+
+
+@pytest.mark.parametrize("accepts", ["next", "enter"])
+def test_a_box_at_the_corner_of_an_object_whose_accepted_mask_is_still_computed_is_a_new_one(
+    annotator, session, accepts
+):
+    annotator.accept_on_next = True
+    session.gate = threading.Event()
+    drag(annotator, 20, 20, 80, 80)
+    if accepts == "next":
+        drag(annotator, 180, 20, 240, 80)
+    else:
+        annotator.accept()
+    drag(annotator, 80, 80, 140, 140)
+    catch_up(annotator, session)
+    annotator.accept()
+    expected = [(20, 20, 80, 80), (180, 20, 240, 80), (80, 80, 140, 140)]
+    assert boxes(session) == [box for box in expected if accepts == "next" or box[0] != 180]
+
+
+def test_with_shift_a_box_begins_at_the_corner_of_the_one_before(annotator, session):
+    annotator.accept_on_next = True
+    drag(annotator, 20, 20, 80, 80)
+    annotator.wait()
+    drag(annotator, 80, 80, 140, 140, shift=True)
+    annotator.wait()
+    assert boxes(session) == [(20, 20, 80, 80)]
+    assert tuple(round(value) for value in annotator.prompt.box) == (80, 80, 140, 140)
+    drag(annotator, 140, 140, 150, 160)
+    assert len(session.kept) == 1
+    assert tuple(round(value) for value in annotator.prompt.box) == (80, 80, 150, 160)

@@ -138,6 +138,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         renderer = Renderer(session, self.dataset, editor, annotations, palette, images, layout, self._worker)
         hover = HoverPreview(editor, outline=renderer.outlines, show=renderer.draw_preview)
         settings = ToolSettings(renderer, layout, hover)
+        layout.stage.is_accepted = lambda: editor.accept_when_ready
         editor.detail = lambda: layout.stage.view.visible if settings.detail_on else None
         follower = ChangeFollower(
             session, self._edit_state, editor, annotations, palette, renderer, self._worker, say=layout.say

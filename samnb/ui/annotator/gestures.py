@@ -295,7 +295,8 @@ class _Press:
             return cls("remove", (x, y), index=index)
         if index is not None and not event.get("shift"):
             return cls("point", (x, y), index=index)
-        side = None if box is None or right else _side_at(box, view, x * view.stage_size[0], y * view.stage_size[1])
+        new = box is None or right or event.get("shift")
+        side = None if new else _side_at(box, view, x * view.stage_size[0], y * view.stage_size[1])
         if side is not None:
             return cls("side", (x, y), box=box, side=side, **held)
         return cls("box", (x, y), **held)

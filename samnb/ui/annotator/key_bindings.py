@@ -181,7 +181,7 @@ GESTURES: tuple[tuple[str, str], ...] = (
     ("shift-click", "a point where the object is not (also right-click)"),
     ("drag", "a box round the object"),
     ("drag a point", "move it"),
-    ("drag a box's corner or side", "move it"),
+    ("drag a box's corner or side", "move it; with Shift: another box, which begins there"),
     ("alt-click a point", "remove it (also right-click)"),
     ("alt-click a mask", "select that annotation, again: the one below it"),
     ("right-click a mask", "its menu, while no object is begun"),

@@ -83,6 +83,8 @@ class Stage:
         self._prompt = Prompt()
         self._band: BoxDrag | None = None
         self._active: int | None = None
+        self.is_accepted: Callable[[], bool] = lambda: False
+        """Whether the prompt shown is accepted and its mask still computed: drags on it are the next object's."""
         self._cursor: tuple[float, float] | None = None
         self._trail: Stroke | None = None
         self._brush_radius = 0.0
@@ -334,7 +336,8 @@ class Stage:
                 self._note_pointer(event)
                 self._on_key(str(event.get("key", "")), *(bool(event.get(name)) for name in ("ctrl", "shift", "alt")))
             else:
-                meant = self._gestures.read(event, self.view, self._prompt.points, self._prompt.box)
+                prompt = Prompt() if self.is_accepted() else self._prompt
+                meant = self._gestures.read(event, self.view, prompt.points, prompt.box)
                 if meant is not None:
                     self._pass_on(meant)
 
