@@ -221,12 +221,13 @@ class Recipe:
                 raise ValueError(f"a mask of score {mask.score!r} and layer {mask.layer!r}")
         if missing := set(_MODEL) - dict(values["model"]).keys():
             raise ValueError(f"its model lacks {', '.join(sorted(missing))}")
-        if not isinstance(values["made_with"], Mapping):
-            raise ValueError("made_with is no object {…}")
+        for part in ("model", "made_with"):
+            if not isinstance(values[part], Mapping) or not all(isinstance(text, str) for text in values[part].values()):
+                raise ValueError(f"{part} is no object of texts")
         categories = tuple((category["name"], category["color"]) for category in values["categories"])
         texts = [text for category in categories for text in category]
-        if not all(isinstance(text, str) for text in [*texts, *(values["model"][name] for name in _MODEL)]):
-            raise ValueError("a category or a model whose names are no text")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("a category whose name is no text")
         attributes = tuple(from_declared(one) for one in values.get("attributes", ()))
         for mask in masks:
             checked_attributes(mask.attributes, attributes)

@@ -375,6 +375,8 @@ def test_what_is_no_recipe_is_refused(content: bytes, told: str, tmp_path: Path)
     [
         lambda values: values["model"].pop("recipe"),
         lambda values: values.update(made_with=[]),
+        lambda values: values["made_with"].update(torch=float("inf")),
+        lambda values: values["model"].update(more=[float("nan")]),
         lambda values: values["masks"][0]["way"].update(kind="magic"),
         lambda values: values["masks"][0]["way"].update(kind="prompt", asked="twice"),
         lambda values: values["masks"][0]["way"].update(kind="prompt", asked="at once", index=-1),
