@@ -222,7 +222,8 @@ class Recipe:
         if missing := set(_MODEL) - dict(values["model"]).keys():
             raise ValueError(f"its model lacks {', '.join(sorted(missing))}")
         for part in ("model", "made_with"):
-            if not isinstance(values[part], Mapping) or not all(isinstance(text, str) for text in values[part].values()):
+            texts_of = values[part].values() if isinstance(values[part], Mapping) else [None]
+            if not all(isinstance(text, str) for text in texts_of):
                 raise ValueError(f"{part} is no object of texts")
         categories = tuple((category["name"], category["color"]) for category in values["categories"])
         texts = [text for category in categories for text in category]
