@@ -12,7 +12,7 @@ def finished_job():
         Event("done", total=2, details={"computed": 1, "skipped": 1, "failed": 0, "cache_size": 2}),
     ]
     job = Job("prewarm", lambda control: iter(events), total=2)
-    job.wait(30)
+    job.wait(300)
     return job
 
 

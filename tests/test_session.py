@@ -44,7 +44,7 @@ def session(tmp_path, folder):
 
 
 def prewarm(session, *args, **options):
-    return session.prewarm(*args, show=False, **options).wait(120)
+    return session.prewarm(*args, show=False, **options).wait(300)
 
 
 # -- add ------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_a_cancelled_prewarm_keeps_what_it_finished(session):
         if event.index == 2:
             break
     job = session.prewarm(show=False)
-    assert job.wait(60)["skipped"] >= 2  # and what was in hand
+    assert job.wait(300)["skipped"] >= 2  # and what was in hand
     assert session.model.encodes == 4
 
 
@@ -395,15 +395,15 @@ def test_apply_keeps_annotations_and_is_idempotent(session, strategy):
     made = [a for a in session.annotations() if a.source.startswith("template:discs@")]
     assert len(made) == events[-1]["masks"] > 0
     assert all(a.mask.shape == (90, 120) and 0 <= a.score <= 1.5 for a in made)
-    again = session.apply(template, show=False).wait(60)
+    again = session.apply(template, show=False).wait(300)
     assert (again["computed"], again["skipped"]) == (0, 4)
     assert len(session.annotations()) == len(made) + 1
 
 
 def test_a_new_version_replaces_its_own_annotations_only(session):
     by_hand = annotated(session)
-    session.apply(session.template("discs", strategy="fixed", max_overlap=1.0), show=False).wait(60)
-    session.apply(session.template("discs", strategy="fixed", max_overlap=0.99), show=False).wait(60)
+    session.apply(session.template("discs", strategy="fixed", max_overlap=1.0), show=False).wait(300)
+    session.apply(session.template("discs", strategy="fixed", max_overlap=0.99), show=False).wait(300)
     left = session.annotations()
     assert by_hand.id in {a.id for a in left}
     per_image = [sum(a.image == f"{i}.png" and a.source != "hand" for a in left) for i in range(4)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from threading import Lock
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ def folder_status(folder: AnyPath) -> FileStatus:
     return _folder_status(os.path.abspath(folder))
 
 
-@cached(TTLCache(1000, _LOOK_EVERY), lock=Lock())
+@cached(TTLCache(1000, _LOOK_EVERY, timer=lambda: time.monotonic()), lock=Lock())
 def _folder_status(folder: str) -> FileStatus:
     own, size, digest = os.stat(folder), 0, hashlib.sha256()
     digest.update(b"%d" % own.st_mtime_ns)

@@ -151,4 +151,4 @@ def test_two_processes_on_an_old_sqlite_are_told_once(
                 Catalog(path).close()
         assert caplog.text.count("can, rarely, damage") == int(told)
     finally:
-        other.communicate("\n", timeout=30)
+        other.communicate("\n", timeout=300)

@@ -245,7 +245,7 @@ def test_two_processes_open_it_at_once_and_one_upgrades(old: Path) -> None:
     ]
     wait_until("both have started", lambda: all((old.parent / name).exists() for name in "ab"))
     (old.parent / "go").touch()
-    said = [process.communicate(timeout=60)[0] for process in processes]
+    said = [process.communicate(timeout=300)[0] for process in processes]
     assert sorted(said) == ["4 False\n", "4 True\n"]
     assert len(list(old.parent.glob("catalog.before-*.db"))) == 1
 
@@ -256,7 +256,7 @@ def test_two_processes_open_it_at_once_and_one_upgrades(old: Path) -> None:
 def test_hashes_are_filled_in_with_progress(session: Session, photos: Path) -> None:
     assert "4 from the earlier server: session.fill_hashes()" in str(session.status())
     job = session.fill_hashes(show=False)
-    last = job.wait(60)
+    last = job.wait(300)
     assert (job.total, last["computed"], last["failed"]) == (4, 3, 1)
     assert sorted((event.status, event.filename) for event in job.events[:-1]) == [
         *(("computed", name) for name in ("a.png", "b.png", "b.png")),
@@ -274,11 +274,11 @@ def test_hashes_are_filled_in_with_progress(session: Session, photos: Path) -> N
 
 
 def test_filling_again_reads_only_what_is_left(session: Session, photos: Path) -> None:
-    session.fill_hashes(show=False).wait(60)
+    session.fill_hashes(show=False).wait(300)
     picture_file(photos / "gone.png", 9)
-    last = session.fill_hashes(show=False).wait(60)
+    last = session.fill_hashes(show=False).wait(300)
     assert (last["total"], last["computed"]) == (1, 1)
-    assert session.fill_hashes(show=False).wait(60)["total"] == 0
+    assert session.fill_hashes(show=False).wait(300)["total"] == 0
 
 
 def test_filling_can_be_stopped(session: Session) -> None:
@@ -300,7 +300,7 @@ def test_adding_the_files_again_fills_them_in_too(session: Session, photos: Path
 def test_nobody_has_to_fill_them_in(session: Session) -> None:
     assert session.predict("monday/a.png", points=[(3, 3)]).masks.shape[1:] == (20, 30)
     assert session.pixels("def456/b.png").shape == (20, 30, 3)
-    last = session.prewarm(show=False).wait(60)
+    last = session.prewarm(show=False).wait(300)
     assert (last["computed"], last["skipped"], last["failed"]) == (1, 2, 1)
     assert session.model.encodes == 2  # type: ignore[attr-defined]
     assert sum(i.embedding_cached for i in session.images()) == 3

@@ -197,7 +197,7 @@ def test_a_file_in_two_datasets_counts_once(tmp_path: Path) -> None:
         assert session.duplicates("clean") == []
         assert [len(group) for group in session.duplicates("monday")] == [2]
         assert not session.duplicates("monday").note
-        last = session.prewarm(show=False).wait(60)
+        last = session.prewarm(show=False).wait(300)
         assert (last.total, last["computed"], last["skipped"]) == (3, 2, 1)
         assert [event.filename for event in session.prewarm_stream()][:-1] == ["0.png", "1.png", "2.png"]
         assert all(image.embedding_cached for image in session.images())

@@ -130,7 +130,7 @@ def test_a_gate_lets_in_as_many_as_it_is_told():
                 inside[1] = max(inside)
                 if inside[0] == 3:
                     go.set()
-            assert go.wait(60)
+            assert go.wait(300)
             with lock:
                 inside[0] -= 1
 
@@ -141,5 +141,5 @@ def test_a_gate_lets_in_as_many_as_it_is_told():
     assert inside == [1, 1]
     gate.limit = 3
     for thread in threads:
-        thread.join(10)
+        thread.join(300)
     assert inside == [0, 3]

@@ -21,7 +21,7 @@ from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
 from tests.support.waiting import calls_of, wait_until
 
-LONG = 20  # seconds after which a test gives up
+LONG = 300  # seconds after which a test gives up
 
 
 class PreparingModel(NumpyModel):
@@ -69,6 +69,17 @@ def start(tmp_path, monkeypatch):
     yield start
     for session in sessions:
         session.close()
+
+
+def wait_until_read(pipeline, wanted):
+    """So many of the next images can be encoded, and none before them is still being read."""
+
+    def read():
+        with pipeline._lock:
+            states = [slot.state for slot in pipeline._slots]
+        return "reading" not in states and states.count("ready") >= wanted
+
+    wait_until("the next ones are read", read, every=0.005)
 
 
 def in_background(events):
@@ -284,8 +295,7 @@ class SideBySide(PreparingModel):
 @pytest.mark.parametrize(("options", "most"), [({}, 3), ({"batch": 2}, 2), ({"alone": False}, 1)])
 def test_a_model_that_encodes_side_by_side_gets_as_many_unless_others_share_the_processors(start, options, most):
     def reading_keeps_up(numbers):
-        wait_until("enough are read", lambda: len(model.prepared) >= min(9, model.encodes + 2 * most))
-        time.sleep(0.1)
+        wait_until_read(pipeline, min(most, 9 - model.encodes - len(numbers)))
 
     model = SideBySide(at_encode=reading_keeps_up)
     _, pipeline = start(model, 9, readers=2, **options)
@@ -310,9 +320,8 @@ class FreeModel(PreparingModel):
         self.threads.append(torch.get_num_threads())
         self.sizes.append(len(batch))
         if self.pipeline is not None:  # reading keeps up
-            ahead = self.encodes + len(batch) + self.pipeline._batch_size.size
-            wait_until("reading keeps up", lambda: len(self.prepared) >= min(ahead, len(self.pipeline._tasks)))
-            time.sleep(0.01)
+            left = len(self.pipeline._tasks) - self.encodes - len(batch)
+            wait_until_read(self.pipeline, min(self.pipeline._batch_size.size, left))
         self.now += self.lasts(self.threads[-1], len(batch))
         return super().encode_prepared(batch)
 

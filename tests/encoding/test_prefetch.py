@@ -20,7 +20,7 @@ class GatedModel(NumpyModel):
     def encode(self, pixels):
         self.order.append(int(pixels[0, 0, 0]))
         self.begun.release()
-        if not self.gate.acquire(timeout=20):
+        if not self.gate.acquire(timeout=300):
             raise TimeoutError("the test never opened the gate")
         return super().encode(pixels)
 
@@ -40,7 +40,7 @@ def session(tmp_path, monkeypatch, model):
 
 
 def begun(model):
-    assert model.begun.acquire(timeout=20)
+    assert model.begun.acquire(timeout=300)
 
 
 def test_the_image_comes_first_and_its_neighbours_after(session, model):
@@ -147,9 +147,9 @@ def test_a_store_that_does_not_answer_ends_this_round_only(session, model, monke
 
     monkeypatch.setattr(session._encoder, "has", broken)
     session._prefetcher.prefetch(images[0])
-    session._prefetcher.wait(20)
+    session._prefetcher.wait(300)
     model.gate.release(10)
     monkeypatch.setattr(session._encoder, "has", has)
     session.look_at(images[1])
-    session._prefetcher.wait(20)
+    session._prefetcher.wait(300)
     assert session.lamp(images[1]) == "cached"

@@ -125,7 +125,7 @@ def test_an_executor_gives_every_image_one_event(open_session, tmp_path, monkeyp
     session = open_session()
     monkeypatch.setattr("samnb.encoding.on_workers.load_model", lambda *args, **options: session.model)
     session.add(pictures(tmp_path / "pictures", 12))
-    session.prewarm(images=["003.png", "004.png"], show=False).wait(30)
+    session.prewarm(images=["003.png", "004.png"], show=False).wait(300)
     with ThreadPoolExecutor(max_workers=2) as pool:
         events = list(session.prewarm_stream(executor=pool))
     assert sum(e.images for e in events) == 12
@@ -152,7 +152,7 @@ def test_what_a_remote_tier_has_and_the_disk_has_no_room_for_is_there_for_worker
     remote = [(tmp_path / "share").as_uri()]
     with Session(tmp_path / "one", cache={"remote": remote}) as one:
         one.add(pictures(tmp_path / "pictures", 3))
-        one.prewarm(show=False).wait(30)
+        one.prewarm(show=False).wait(300)
     with Session(tmp_path / "two", cache={"remote": remote, "disk_bytes": 10}) as two:
         two.add(tmp_path / "pictures")
         here = list(two.prewarm_stream())

@@ -376,7 +376,7 @@ def test_polygons_come_back_within_a_pixel_of_the_edge(annotated):
 
 def test_a_session_measures_its_model_on_what_was_accepted_by_hand(annotated):
     session, _ = annotated
-    session.prewarm(show=False).wait(60)
+    session.prewarm(show=False).wait(300)
     seen = []
     report = session.evaluate_model(max_clicks=2, baselines=["flood_fill"], on_case=seen.append)
     assert report.overall.cases == 3

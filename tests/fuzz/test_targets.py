@@ -26,9 +26,9 @@ def test_any_input_is_read_or_refused(target: str, monkeypatch: pytest.MonkeyPat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, content in inputs.items():
-            began = time.monotonic()
+            began = time.thread_time()
             read(content)
-            if (took := time.monotonic() - began) > LONGEST_S:
+            if (took := time.thread_time() - began) > LONGEST_S:
                 slow[name] = took
     assert slow == {}
     assert len(inputs) > 40

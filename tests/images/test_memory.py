@@ -42,7 +42,7 @@ def test_large_pictures_are_decoded_one_after_the_other(monkeypatch: pytest.Monk
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(300)
     assert most == [1]
     assert memory._room.used == 0
 
@@ -66,7 +66,7 @@ def test_a_waiting_thread_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.start()
         assert not done
     wait_until("the other has it", lambda: bool(done))
-    thread.join(30)
+    thread.join(300)
 
 
 @pytest.mark.parametrize("read", [read_pixels, read_picture])
@@ -174,7 +174,7 @@ all_there = threading.Barrier(many)
 
 def work():
     kept.append(bytes(1000))
-    all_there.wait(20)
+    all_there.wait(300)
 
 kept = []
 threads = [threading.Thread(target=work) for _ in range(many)]

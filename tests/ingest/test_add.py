@@ -85,7 +85,7 @@ def test_the_log_speaks_of_duplicates_as_the_server_did(session, tmp_path, caplo
     folder = tmp_path / "pictures"
     save(folder, "a.png", NOISE)
     session.add(folder)
-    session.prewarm(show=False).wait(30)
+    session.prewarm(show=False).wait(300)
     save(tmp_path / "more", "img1.png", NOISE)
     with caplog.at_level(logging.INFO, logger="samnb"):
         session.add(tmp_path / "more", dataset="more")

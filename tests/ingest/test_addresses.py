@@ -90,7 +90,7 @@ def test_pictures_at_addresses_are_used_like_files(place: Place, session: Sessio
     image = session.image("a.png")
     assert image.path == place.address("a.png")
     assert image.pixel_hash == samnb.images.pixel_hash(session.pixels("a.png"))
-    last = session.prewarm(show=False).wait(30)
+    last = session.prewarm(show=False).wait(300)
     assert (last["computed"], last["failed"]) == (2, 0)
     assert session.predict("b.png", points=[(3, 3)]).cache_hit
     # The same picture on the disk is known.
@@ -116,7 +116,7 @@ def test_a_changed_object_is_noticed_and_an_unchanged_one_is_not_read(
     assert session.add(addresses, show=False).added == 0
     assert session.add(addresses, dataset="other", show=False).added == 2
     assert read == []
-    session.prewarm(show=False).wait(30)
+    session.prewarm(show=False).wait(300)
     assert session.predict("a.png", points=[(3, 3)]).cache_hit
     # The same size, other pixels.
     place.put("a.png", picture(3))
@@ -164,7 +164,7 @@ def test_one_bad_object_never_stops_a_batch(web: WebServer, session: Session) ->
     assert "nothing found" in reasons["gone.png"]
     # Denied later: reported, and the other one is encoded.
     web.status["/0.png"] = 401
-    last = session.prewarm(show=False).wait(30)
+    last = session.prewarm(show=False).wait(300)
     assert (last["computed"], last["failed"]) == (1, 1)
 
 
@@ -470,7 +470,7 @@ def test_later_reads_nothing_until_it_is_needed(web: WebServer, session: Session
     assert session.add(manifest, hash="later", show=False).added == 0
     assert web.requests.total() == 0
     assert session.pixels("1.png").shape == (24, 32, 3)
-    last = session.prewarm(show=False).wait(30)
+    last = session.prewarm(show=False).wait(300)
     assert (last["computed"], last["failed"]) == (4, 1)
     assert [image.filename for image in session.images() if not image.is_read] == ["7.png"]
     assert session.status().cached == 4

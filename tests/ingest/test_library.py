@@ -97,7 +97,7 @@ def test_an_empty_name_is_refused(session: Session, photos: Path, name: str) -> 
 
 
 def test_delete_and_add_again_encodes_nothing(session: Session, photos: Path) -> None:
-    session.prewarm(show=False).wait(60)
+    session.prewarm(show=False).wait(300)
     gone = session.delete_dataset("monday")
     assert (gone.images, gone.annotations) == (3, 0)
     assert str(gone).startswith("3 images left 'monday'; files and embeddings stay")
@@ -105,7 +105,7 @@ def test_delete_and_add_again_encodes_nothing(session: Session, photos: Path) ->
     report = session.add(photos, dataset="monday")
     assert (report.added, report.duplicates_found) == (3, 3)
     assert report.duplicates_message == "3 image(s) already cached, prewarm will be faster"
-    last = session.prewarm(show=False).wait(60)
+    last = session.prewarm(show=False).wait(300)
     assert (last["computed"], last["skipped"]) == (0, 3)
     assert session.model.encodes == 3  # type: ignore[attr-defined]
 
@@ -135,7 +135,7 @@ def test_work_by_hand_is_not_deleted_by_the_way(session: Session) -> None:
 def test_what_a_template_left_is_no_obstacle(session: Session) -> None:
     annotate(session, "0.png")
     limits = {"min_score": 0.0, "min_similarity": 0.0, "max_area_ratio": 1e6}
-    session.apply(session.template("things", strategy="fixed", **limits), show=False).wait(60)
+    session.apply(session.template("things", strategy="fixed", **limits), show=False).wait(300)
     assert session.annotations(image="1.png")
     gone = session.remove_image("1.png")
     assert (gone.dataset, gone.images) == ("monday", 1)
@@ -163,7 +163,7 @@ def test_what_is_not_there_cannot_be_removed(session: Session) -> None:
 
 def test_moved_files_are_found_by_their_bytes(session: Session, photos: Path, tmp_path: Path) -> None:
     annotate(session, "0.png")
-    session.prewarm(show=False).wait(60)
+    session.prewarm(show=False).wait(300)
     before = session.images()
     deep = tmp_path / "archive" / "2026"
     deep.mkdir(parents=True)
@@ -178,7 +178,7 @@ def test_moved_files_are_found_by_their_bytes(session: Session, photos: Path, tm
     assert [i.filename for i in after] == ["0.png", "renamed.png", "2.png"]
     assert session.annotations()[0].image == "0.png"
     assert session.pixels("renamed.png").shape == (20, 31, 3)
-    assert session.prewarm(show=False).wait(60)["skipped"] == 3
+    assert session.prewarm(show=False).wait(300)["skipped"] == 3
     assert str(session.relocate(tmp_path / "archive")) == "No file is missing."
 
 
@@ -232,7 +232,7 @@ def test_hashes_of_an_older_version_are_made_again(session: Session, photos: Pat
     session.catalog.renew_images(old)
     assert session.near_duplicates().unhashed == 3
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(photos / "1.png")
-    last = session.fill_hashes(show=False).wait(60)
+    last = session.fill_hashes(show=False).wait(300)
     assert (last["computed"], last["failed"]) == (2, 1)  # another picture by now: for `add` to tell
     assert session.near_duplicates().unhashed == 1
 

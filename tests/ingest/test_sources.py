@@ -102,7 +102,7 @@ def test_the_same_bytes_twice_in_a_long_list_are_one_image(session: Session, mon
     monkeypatch.setattr("samnb.ingest.add.BATCH", 2)
     bad = ("bad.jpg", A[:50])
     job = session.add_job([bad, ("a.jpg", A), ("x/a.jpg", A), ("b.png", B), bad, ("a.jpg", A)], show=False)
-    last = job.wait(30)
+    last = job.wait(300)
     assert job.report is not None
     assert [i.filename for i in job.report.images] == ["a.jpg", "b.png"]
     assert [f.path for f in job.report.failed] == ["bad.jpg"]

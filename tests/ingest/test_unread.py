@@ -68,22 +68,22 @@ def test_reading_is_a_part_of_the_job_is_told_and_is_cancelled(
     def read(path: str, overviews: Any) -> Read:
         if Path(path).name >= f"{BATCH:03}.png":
             reached.set()
-            go_on.wait(20)
+            go_on.wait(300)
         return real(path, overviews)
 
     monkeypatch.setattr(samnb.ingest.unread, "read_one", read)
     job = WORKS[name](session, None)
-    assert reached.wait(20)
+    assert reached.wait(300)
     job.cancel()
     go_on.set()
-    last = job.wait(20)
+    last = job.wait(300)
     assert last["cancelled"]
     assert last["computed"] == 0
     told = [event for event in job.events if event.status == "found"]
     assert [(event.index, event["to_read"]) for event in told] == [(BATCH, COUNT), (2 * BATCH, COUNT)]
     assert sum(image.is_read for image in session.images()) == 2 * BATCH + 1
     # The next call does the rest.
-    last = WORKS[name](session, None).wait(60)
+    last = WORKS[name](session, None).wait(300)
     assert last["failed"] == 0
     assert all(image.is_read for image in session.images())
 
@@ -98,7 +98,7 @@ def test_workers_read_what_they_work_on(name: str, session: Session, monkeypatch
 
     monkeypatch.setattr(samnb.ingest.unread.HashWork, "__call__", read)
     with ThreadPoolExecutor(2, thread_name_prefix="worker") as workers:
-        WORKS[name](session, workers).wait(60)
+        WORKS[name](session, workers).wait(300)
     assert threads == {"worker"}
     assert all(image.is_read for image in session.images())
 
@@ -125,7 +125,7 @@ def test_a_picture_that_cannot_be_read_is_tried_once_and_has_failed(
         )
     with ThreadPoolExecutor(2) as workers:
         job = WORKS[name](session, workers if on_workers else None)
-        last = job.wait(60)
+        last = job.wait(300)
     assert sorted(tried) == [f"{number:03}.png" for number in range(COUNT)]
     assert not {"003.png", "008.png"} & set(opened)
     failed = {event.filename: event["error"] for event in job.events if event.status == "failed"}
@@ -152,12 +152,12 @@ def test_large_pictures_that_were_not_read_are_encoded_in_tiles(
     with Session(tmp_path / "later") as later, Session(tmp_path / "now") as now:
         now.add(tmp_path / "large.png", show=False)
         later.add(tmp_path / "large.png", hash="later", show=False)
-        expected = now.prewarm(tiles="all", show=False).wait(30)
+        expected = now.prewarm(tiles="all", show=False).wait(300)
         job = later.prewarm(tiles="all", show=False)
-        assert job.wait(30)["computed"] == expected["computed"] > 1
+        assert job.wait(300)["computed"] == expected["computed"] > 1
         names = [event.filename for event in job.events if event.status == "computed"]
         assert names[0].startswith("large.png (")
-        assert not later.prewarm(tiles="all", show=False).wait(30)["computed"]
+        assert not later.prewarm(tiles="all", show=False).wait(300)["computed"]
 
 
 @pytest.mark.parametrize("meanwhile", ["removed", "annotated"])

@@ -88,7 +88,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
 def test_a_job_tells_of_every_picture_and_ends_with_the_report(session: Session, photos: Path) -> None:
     (photos / "bad.png").write_bytes(b"no picture")
     job = session.add_job(photos, dataset="monday", show=False)
-    last = job.wait(30)
+    last = job.wait(300)
     assert last is job.events[-1]
     assert job.report is not None
     assert job.report is last["report"]
@@ -110,7 +110,7 @@ def test_a_job_tells_of_every_picture_and_ends_with_the_report(session: Session,
 def test_unchanged_files_are_one_event(session: Session, photos: Path) -> None:
     session.add(photos)
     job = session.add_job(photos, show=False)
-    job.wait(30)
+    job.wait(300)
     [event] = [e for e in job.events if e.status != "done"]
     assert (event.status, event["images"], event.index, event.total) == ("skipped", FILES, FILES, FILES)
     assert repr(job) == f"<Job add 'default': done, {FILES}/{FILES}>"
@@ -131,20 +131,20 @@ def test_looking_for_files_shows_life_and_can_be_cancelled(
 ) -> None:
     monkeypatch.setattr(samnb.ingest.add, "_REPORT_EVERY", -1.0)
     job = session.add_job(photos, show=False)
-    job.wait(30)
+    job.wait(300)
     assert [e.index for e in job.events if e.status == "found"] == list(range(1, FILES + 1))
     assert job.report is not None
     gate = threading.Event()
 
     def slowly() -> Iterator[Path]:
         yield photos / "0.png"
-        gate.wait(10)
+        gate.wait(300)
         yield from sorted(photos.iterdir())
 
     job = session.add_job(slowly(), dataset="never", show=False)
     job.cancel()
     gate.set()
-    last = job.wait(30)
+    last = job.wait(300)
     assert (last["cancelled"], job.report.images if job.report else None) == (True, ())
     assert "never" not in [d.name for d in session.datasets()]
 
@@ -152,7 +152,7 @@ def test_looking_for_files_shows_life_and_can_be_cancelled(
 def test_what_leads_nowhere_ends_the_job_with_its_error(session: Session, tmp_path: Path) -> None:
     job = session.add_job(tmp_path / "gone", show=False)
     with pytest.raises(ImageNotFound, match="gone"):
-        job.wait(30)
+        job.wait(300)
     assert (job.state, job.report) == ("failed", None)
     with pytest.raises(ImageNotFound, match="gone"):
         session.add(tmp_path / "gone")
@@ -183,7 +183,7 @@ def test_a_bar_in_a_terminal(session: Session, photos: Path, monkeypatch: pytest
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(samnb.ingest.add, "_REPORT_EVERY", -1.0)
-    session.add_job(photos).wait(30)
+    session.add_job(photos).wait(300)
     assert f"{FILES}/{FILES}" in terminal.getvalue()
     assert f"{FILES} images in 'default'" in terminal.getvalue()
 
@@ -226,10 +226,10 @@ def test_a_cancelled_job_keeps_what_it_has_and_the_next_goes_on(
 ) -> None:
     monkeypatch.setattr(samnb.ingest.add, "threads", lambda *_: 1)
     started = threading.Event()
-    reading.at = {20: lambda: (started.wait(10), job.cancel())}
+    reading.at = {20: lambda: (started.wait(300), job.cancel())}
     job = session.add_job(photos, show=False)
     started.set()
-    last = job.wait(30)
+    last = job.wait(300)
     assert job.report is not None
     assert (last["cancelled"], job.state, last["left"]) == (True, "cancelled", FILES - 20)
     assert [i.filename for i in job.report.images] == [f"{n}.png" for n in range(20)]
@@ -252,10 +252,10 @@ def test_cancelled_in_the_first_block_nothing_of_the_next_is_added(
     monkeypatch.setattr(samnb.ingest.add, "threads", lambda *_: 1)
     started = threading.Event()
     reading.names.clear()
-    reading.at = {5: lambda: (started.wait(10), job.cancel())}
+    reading.at = {5: lambda: (started.wait(300), job.cancel())}
     job = session.add_job(photos, show=False)
     started.set()
-    last = job.wait(30)
+    last = job.wait(300)
     assert job.report is not None
     assert last["cancelled"]
     assert not known & {image.filename for image in session.images("default")}
@@ -294,7 +294,7 @@ def test_work_in_another_thread_leaves_signals_alone(session: Session, photos: P
     reports: list[object] = []
     thread = threading.Thread(target=lambda: reports.append(session.add(photos)))
     thread.start()
-    thread.join(30)
+    thread.join(300)
     assert len(reports) == 1
 
 

@@ -71,14 +71,14 @@ def test_evicted_images_lose_their_flag_at_once(open_session: Open, pictures: Pa
     room = entry_size(first)
     session = open_session({"disk_bytes": 5 * room + room // 2, "min_free_bytes": 0})
     last = list(session.prewarm_stream())[-1]
-    session.cache._evictor.wait(30)
+    session.cache._evictor.wait(300)
     assert (last["computed"], last["failed"]) == (8, 0)
     assert 0 < len(truth(session)) <= 5
     assert flags(session) == truth(session)
     assert session.cache.stats().evicted == 8 - len(truth(session))
     again = list(session.prewarm_stream())[-1]
     assert again["skipped"] + again["computed"] == 8
-    session.cache._evictor.wait(30)
+    session.cache._evictor.wait(300)
     assert flags(session) == truth(session)
     session.cache.collect(to_bytes=0)
     assert flags(session) == truth(session) == []

@@ -113,7 +113,7 @@ def test_what_ends_for_want_of_memory_loses_nothing_that_was_reported(prepared: 
                 kept = session.accept_mask(session.images()[0], np.ones((160, 160), bool), category="hand")
                 say("accepted", objects={kept.id: ["hand", kept.rle["counts"]]})
                 session.add({"large.png": _large_picture()}, show=False)
-                session.prewarm(show=False).wait(60)
+                session.prewarm(show=False).wait(300)
                 say("all")
 
         lines = said_by(do)

@@ -82,7 +82,7 @@ def test_processes_opening_at_once_upgrade_once(postgres_server: PostgresServer)
         )
         for name in "abc"
     ]
-    results = [process.communicate(timeout=120) for process in processes]
+    results = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], results
     assert "".join(out for out, _ in results) == "upgraded\n"
     with Catalog(url) as catalog:

@@ -95,13 +95,13 @@ def ask(session: Session, sql: str) -> list[tuple[Any, ...]]:
 def test_upload_prewarm_upload_again(session: Session, folder: Path) -> None:
     first = session.add(folder, dataset="abc123").as_dict()
     assert (first["duplicates_found"], first["duplicates_message"]) == (0, "")
-    session.prewarm(show=False).wait(60)
+    session.prewarm(show=False).wait(300)
     again = session.add(folder, dataset="def456").as_dict()
     expected = json.loads(REUPLOAD)
     assert {name: again[name] for name in expected if name != "dataset_id"} == {
         name: value for name, value in expected.items() if name != "dataset_id"
     }
-    last = session.prewarm("def456", show=False).wait(60)
+    last = session.prewarm("def456", show=False).wait(300)
     assert (last["computed"], last["skipped"]) == (0, 10)
 
 
@@ -111,7 +111,7 @@ def test_the_sql_is_right_at_every_step(session: Session, folder: Path) -> None:
     assert ask(session, FIND_DUPLICATES) == []
     assert ask(session, COVERAGE) == [(10, 0, 0.0)]
 
-    session.prewarm(images=[f"img{number}.png" for number in (1, 2, 3)], show=False).wait(60)
+    session.prewarm(images=[f"img{number}.png" for number in (1, 2, 3)], show=False).wait(300)
     assert ask(session, COUNT_CACHED) == [(3,)]
     assert ask(session, COVERAGE) == [(10, 3, 30.0)]
 
@@ -132,7 +132,7 @@ def test_the_sql_is_right_at_every_step(session: Session, folder: Path) -> None:
 
 def test_the_sql_says_cached_of_nothing_that_is_gone(session: Session, folder: Path) -> None:
     session.add(folder)
-    session.prewarm(show=False).wait(60)
+    session.prewarm(show=False).wait(300)
     assert ask(session, COUNT_CACHED) == [(10,)]
     shutil.rmtree(session.folder / "embeddings")
     assert session.status().cached == 0
@@ -142,7 +142,7 @@ def test_the_sql_says_cached_of_nothing_that_is_gone(session: Session, folder: P
 def test_the_events_have_the_fields(session: Session, folder: Path) -> None:
     skipped, computed, done = map(json.loads, EVENTS.split("\n")[1:-1])
     session.add(folder)
-    session.prewarm(images=["img1.png"], show=False).wait(60)
+    session.prewarm(images=["img1.png"], show=False).wait(300)
     events = [event.as_dict() for event in session.prewarm_stream()]
     assert events[0].keys() == skipped.keys()
     assert events[1].keys() == computed.keys()
@@ -154,7 +154,7 @@ def test_the_events_have_the_fields(session: Session, folder: Path) -> None:
 
 def test_the_final_summary(session: Session, folder: Path) -> None:
     session.add(folder)
-    said = summary_text(session.prewarm(show=False).wait(60))
+    said = summary_text(session.prewarm(show=False).wait(300))
     assert said == "Dataset ready (cache: 10 embeddings, computed: 10, skipped: 0)"
     assert re.sub(r"\d+", "n", said) == re.sub(r"\d+", "n", FINAL)
 

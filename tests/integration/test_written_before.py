@@ -97,7 +97,7 @@ def test_its_embeddings_are_hits(session: Session, monkeypatch: pytest.MonkeyPat
     best = prediction.masks[int(np.argmax(prediction.scores))]
     kept = session.annotations(image="discs.png")[0].mask
     assert (best & kept).sum() > 0.95 * (best | kept).sum()
-    last = session.prewarm(show=False).wait(60)
+    last = session.prewarm(show=False).wait(300)
     assert (last["skipped"], last["computed"], last["failed"]) == (3, 0, 0)
     assert session.cache.check().ok
 
@@ -106,11 +106,11 @@ def test_what_a_template_did_is_known_and_it_finds_the_same_again(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encode_nothing(session, monkeypatch)
-    again = session.apply("discs", images=["alike.png"], show=False).wait(60)
+    again = session.apply("discs", images=["alike.png"], show=False).wait(300)
     assert (again["skipped"], again["computed"]) == (1, 0)
     [approved], [sent_away] = session.catalog.annotations(review="accepted"), rejected(session)
     other = session.find_template("discs").with_parameters(review_score=0.01)
-    assert session.apply(other, images=["alike.png"], show=False).wait(60)["computed"] == 1
+    assert session.apply(other, images=["alike.png"], show=False).wait(300)["computed"] == 1
     assert masks(session, "alike.png") == of_template()
     assert session.catalog.annotations(review="accepted") == [approved]
     assert rejected(session) == [sent_away]
@@ -119,7 +119,7 @@ def test_what_a_template_did_is_known_and_it_finds_the_same_again(
 def test_a_template_file_finds_what_it_found(folder: Path, new: Session) -> None:
     template = Template.load(folder / "discs.template.json")
     assert (template.name, template.version, template.parameters["max_objects"]) == ("discs", 2, 4)
-    new.apply(template, images=["alike.png"], show=False).wait(60)
+    new.apply(template, images=["alike.png"], show=False).wait(300)
     assert masks(new, "alike.png") == of_template()
 
 

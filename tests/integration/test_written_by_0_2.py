@@ -53,14 +53,14 @@ def test_its_embeddings_are_hits_and_its_pictures_are_read(folder: Path, monkeyp
         assert session.cache.check().ok
         for image in session.images():
             assert session.pixels(image).shape == (*image.size_hw, 3)
-        again = session.apply("red", images=["one.png"], show=False).wait(60)
+        again = session.apply("red", images=["one.png"], show=False).wait(300)
         assert (again["skipped"], again["computed"]) == (1, 0)
 
 
 def test_the_files_beside_it_are_read(folder: Path, new: Session) -> None:
     template = Template.load(folder / "red.template.json")
     assert (template.name, template.version) == ("red", 1)
-    new.apply(template, images=["one.png"], show=False).wait(60)
+    new.apply(template, images=["one.png"], show=False).wait(300)
     assert [a.rle["counts"] for a in new.annotations()] == [
         row[6] for row in EXPECTED["annotations"] if row[2] == "template:red@1"
     ]

@@ -195,19 +195,19 @@ def test_a_click_does_not_wait_for_another_pictures_encoding(
 
     def slow(pixels: Any) -> Any:
         encoding.set()
-        assert release.wait(60)
+        assert release.wait(300)
         return encoder(pixels)
 
     model._encoder = slow
     with ThreadPoolExecutor(2) as pool:
         running = pool.submit(model.encode, coffee)
-        assert encoding.wait(60)
+        assert encoding.wait(300)
         try:
-            assert pool.submit(model.decode, embedding, CLICK).result(60).masks.any()
+            assert pool.submit(model.decode, embedding, CLICK).result(300).masks.any()
             assert not running.done()
         finally:
             release.set()
-        running.result(60)
+        running.result(300)
 
 
 def test_building_a_net_leaves_the_users_random_numbers_alone(model: Model, embedding: Embedding) -> None:

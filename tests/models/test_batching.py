@@ -86,7 +86,7 @@ def test_side_by_side_each_image_has_a_thread_and_the_bits_it_has_alone(model, m
     def watched(frames):
         threads.append((threading.get_ident(), torch.get_num_threads(), torch.is_inference_mode_enabled()))
         if len(threads) <= 3:
-            met.wait(20)  # three at the same time, or it fails
+            met.wait(300)  # three at the same time, or it fails
         return encoder(frames)
 
     monkeypatch.setattr(model, "_encoder", watched)

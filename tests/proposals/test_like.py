@@ -142,7 +142,7 @@ def test_what_was_learnt_is_saved_as_a_template(session: Session, prediction: Pr
     assert (template.name, template.version, template.parameters["max_objects"]) == ("reds", 1, 7)
     assert [category.category for category in template.categories] == ["red"]
     assert session.find_template("reds").as_dict() == template.as_dict()
-    last = session.apply(template, show=False).wait(60)
+    last = session.apply(template, show=False).wait(300)
     assert last.get("masks") == 1  # the other red square; the first one is annotated
 
 

@@ -71,9 +71,9 @@ def test_a_cancelled_job_keeps_what_is_done(session: Session) -> None:
     query = session.everything(**FEW)
     job = session.propose(query, show=False)
     job.subscribe(lambda event: job.cancel() if event.status == "computed" else None)
-    last = job.wait(60)
+    last = job.wait(300)
     assert last.get("cancelled") or last.get("computed") == 3
-    assert session.propose(query, show=False).wait(60).get("skipped") == last.get("computed")
+    assert session.propose(query, show=False).wait(300).get("skipped") == last.get("computed")
 
 
 def test_the_same_picture_in_another_dataset_is_not_searched_again(session: Session) -> None:
@@ -289,7 +289,7 @@ def test_kills_and_two_processes_double_nothing(session: Session) -> None:
     assert 5 <= len(done) < 43
     with child(session.folder) as one, child(session.folder) as other:
         for process in (one, other):
-            process.communicate(timeout=120)
+            process.communicate(timeout=300)
             assert process.returncode == 0
     connection = sqlite3.connect(session.folder / "catalog.db")
     searches = connection.execute("SELECT count(*), count(DISTINCT pixel_hash) FROM searches").fetchone()

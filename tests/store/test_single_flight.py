@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ from samnb.file_locks import FileLock
 from samnb.prompts import Embedding
 from samnb.store import key_locks, single_flight
 from tests.support.embeddings import KEY, same, some, start
-from tests.support.waiting import Stopwatch, wait_until
+from tests.support.waiting import Stopwatch, calls_of, wait_until
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX users, limits or fork")
 
@@ -121,7 +122,7 @@ def test_processes_share_one_computation(tmp_path: Path) -> None:
     for child in children:
         child.stdin.write("go\n")
         child.stdin.flush()
-    assert [child.wait(60) for child in children] == [0] * 4
+    assert [child.wait(300) for child in children] == [0] * 4
     assert sorted(int(path.name.split("-")[0]) for path in computed.iterdir()) == list(range(20))
     assert EmbeddingCache(tmp_path / "embeddings").check() == CacheReport(entries=20)
 
@@ -134,7 +135,7 @@ def test_a_process_killed_while_computing_blocks_nobody(tmp_path: Path) -> None:
     watch = Stopwatch()
     _, hit = EmbeddingCache(tmp_path / "embeddings").get_or_compute(KEY, some, about={})
     assert not hit
-    assert watch.seconds < 5
+    assert watch.seconds < 60  # ten minutes are waited for one that lives
 
 
 def test_a_lock_held_too_long_is_passed_by(
@@ -163,23 +164,33 @@ def test_a_stopped_holder_is_said_and_passed_by(
         assert cache.get_or_compute(KEY, some, about={})[1] is False
         assert "waiting for another process" in caplog.text
         assert "is stopped; computing anyway" in caplog.text
+        monkeypatch.setattr(key_locks, "STOPPED_AFTER", 600)
         watch = Stopwatch()
         assert cache.get_or_compute(other, some, about={})[1] is False
-        assert watch.seconds < 0.4  # it is known to be stopped
+        assert watch.seconds < 60  # it is known to be stopped
         stopped.touch()
     assert cache.check() == CacheReport(entries=2)
 
 
 @posix_only
 def test_a_holder_that_lives_is_waited_for(cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_locks, "STOPPED_AFTER", 2)
+    """For three times as long as one that gives no sign of life, by a clock of the test."""
     (cache.folder / "locks").mkdir(parents=True)
-    lock, released = FileLock(cache.folder / "locks" / f"{KEY[:2]}.lock"), []
+    lock, released, now = FileLock(cache.folder / "locks" / f"{KEY[:2]}.lock"), [], [0.0]
+    monkeypatch.setattr(key_locks, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=time.sleep))
+    looks = calls_of(monkeypatch, key_locks._Waiting, "go_on")
+
+    def looked_again() -> None:
+        before = len(looks)
+        wait_until("it looks again", lambda: len(looks) > before + 1, every=0.001)
 
     def live() -> None:
-        for _ in range(25):
+        for beat in range(1, 7):
+            looked_again()
             lock.touch()
-            time.sleep(0.1)
+            os.utime(lock.path, ns=(beat, beat))  # whatever the steps of the file system's clock
+            looked_again()
+            now[0] += key_locks.STOPPED_AFTER / 2
         released.append(1)
         lock.release()
 
@@ -209,12 +220,12 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
 
     def compute() -> Embedding:
         computing.set()
-        assert finish.wait(30)
+        assert finish.wait(300)
         return some()
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(cache.get_or_compute, KEY, compute, about={})
-        assert computing.wait(10)
+        assert computing.wait(300)
         with cache._lock:
             pid = os.fork()
         if pid == 0:

@@ -182,7 +182,7 @@ class FakeSession:
         self.regions.append(region)
         self.hints.append(mask_input)
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(300)
         if self.error is not None:
             raise self.error
         x, y = prompt.points[0] if prompt.points else prompt.box[:2]

@@ -112,6 +112,6 @@ class PostgresServer(Server):
         """End it at once, its data are not needed any more, and remove them."""
         if self.process is not None:
             self.process.send_signal(signal.SIGQUIT)  # kill -9 would leave its children
-            self.process.wait(30)
+            self.process.wait(300)
             self.process = None
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -97,9 +98,12 @@ server.main(sys.argv[1:])
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for a server, of those that the system gives to no client: one would take it before the server starts."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_768)  # Linux gives 32,768 and above, others higher ones
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listening(port: int) -> bool:

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from contextlib import suppress
+from pathlib import Path
 
 from samnb.models import ModelEntry, ModelInfo
 from tests.support.numpy_model import NumpyModel
 
 
 class CountingModel(NumpyModel):
-    """A `NumpyModel` that writes each encode to the file that SAMNB_TEST_LOG names."""
+    """A `NumpyModel` that writes each encode to the file that SAMNB_TEST_LOG names.
+
+    With a number in the file of that name and ".limit" it waits for more before it encodes further images.
+    """
 
     name, fingerprint = "counting", "counting-0"
 
     def __init__(self) -> None:
         seconds = float(os.environ.get("SAMNB_TEST_SECONDS", "0"))
         super().__init__(log=os.environ.get("SAMNB_TEST_LOG"), seconds=seconds)
+
+    def encode(self, pixels):
+        while self.log and self._is_enough(Path(self.log)):
+            time.sleep(0.01)
+        return super().encode(pixels)
+
+    @staticmethod
+    def _is_enough(log):
+        limit = Path(f"{log}.limit")
+        with suppress(FileNotFoundError):  # there is none, or it was taken away just now
+            number = limit.read_text()
+            return bool(number) and log.exists() and log.read_text().count("\n") >= int(number)
+        return False
 
     @staticmethod
     def mark(pixels):

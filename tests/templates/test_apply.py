@@ -114,9 +114,9 @@ def test_what_is_missing_is_encoded_on_the_way_and_counted(session):
 def test_a_cancelled_apply_keeps_what_it_finished(session):
     job = session.apply(session.template("red"), show=False)
     job.cancel()
-    done = job.wait(30)
+    done = job.wait(300)
     assert done["computed"] == len([e for e in job.events if e.status == "computed"])
-    last = session.apply("red", show=False).wait(30)
+    last = session.apply("red", show=False).wait(300)
     assert last["computed"] + done["computed"] == 3
 
 

@@ -350,17 +350,17 @@ def test_a_search_is_repeated_only_for_lower_scores():
 def test_the_tuner_shows_what_a_phrase_finds_and_takes_marks_as_examples(session):
     template = session.template("red", phrase="red square")
     tuner = session.tune(template)
-    tuner.wait(timeout=30)
+    tuner.wait(timeout=300)
     assert [len(preview.matches) for preview in tuner.previews] == [1, 2, 0]
     finds = session.model.finds
     tuner.set(min_score=0.5)
-    tuner.wait(timeout=30)
+    tuner.wait(timeout=300)
     assert [len(preview.matches) for preview in tuner.previews] == [1, 1, 0]
     assert session.model.finds == finds
     tuner.mark(0, 0, True)
     tuner.mark(1, 0, False)
     tuner.use_marks(True)
-    tuner.wait(timeout=30)
+    tuner.wait(timeout=300)
     exemplars = tuner.template.categories[0].exemplars
     assert [(one.pixel_hash, one.positive) for one in exemplars] == [
         (session.images()[0].pixel_hash, (True,)),

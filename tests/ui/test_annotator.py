@@ -581,7 +581,7 @@ def test_a_model_that_fails_later_takes_no_work_away(annotator, session):
 
 def test_a_mask_that_comes_late_does_not_hide_the_error_of_a_later_action(annotator, session, monkeypatch):
     gate, whole = threading.Event(), session.predict
-    monkeypatch.setattr(session, "predict", lambda *args, **options: gate.wait(10) and whole(*args, **options))
+    monkeypatch.setattr(session, "predict", lambda *args, **options: gate.wait(300) and whole(*args, **options))
     annotator.click(60, 40)
     annotator.show_error("The category was not removed", ModelError("The catalog is locked."))
     gate.set()
@@ -599,7 +599,7 @@ def test_a_click_on_a_cached_image_does_not_wait_for_the_encoding_of_another(ann
 
     def slow_first(image, **asked):
         if image.id == "0":
-            assert gate.wait(10)
+            assert gate.wait(300)
         return whole(image, **asked)
 
     monkeypatch.setattr(session, "predict", slow_first)
@@ -675,7 +675,7 @@ def test_without_pictures_the_upload_stands_in_their_place_and_shows_the_first_o
     [upload] = [child for child in empty.children if isinstance(child, Upload)]
     assert annotator._layout._empty.layout.display is None
     upload.add([(60, 40)])
-    upload.job.wait(10)
+    upload.job.wait(300)
     wait_until("the new picture is shown", lambda: annotator.image is not None)
     assert annotator._layout._empty.layout.display == "none"
     assert annotator.error == ""

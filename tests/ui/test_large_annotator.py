@@ -50,7 +50,7 @@ def is_disc(part: MaskPart, middle: tuple[int, int]) -> bool:
 def click_and_accept(annotator: Annotator, middle: tuple[int, int], category: str) -> None:
     annotator.category = category
     annotator.click(*middle)
-    annotator.wait(120)
+    annotator.wait(300)
     assert annotator._editor.part is not None
     assert is_disc(annotator._editor.part, middle)
     annotator.accept()
@@ -72,10 +72,10 @@ def test_click_accept_undo_edit(annotator: Annotator, session: Session) -> None:
 
 def test_a_second_click_stays_on_the_tile_and_refines(annotator: Annotator) -> None:
     annotator.click(*FIRST)
-    annotator.wait(120)
+    annotator.wait(300)
     tile = annotator._editor.prediction.region
     annotator.click(FIRST[0] + 10, FIRST[1])
-    annotator.wait(120)
+    annotator.wait(300)
     draft = annotator._editor.draft
     assert (draft.region, draft.hint is not None) == (tile, True)
     assert is_disc(annotator._editor.part, FIRST)
@@ -95,12 +95,12 @@ def test_an_annotation_is_found_by_a_click_and_brushes_say_why_they_do_nothing(
 
 def test_the_stage_shows_the_whole_and_every_pixel_when_zoomed_in(annotator: Annotator) -> None:
     stage = annotator._layout.stage
-    stage._background.wait(120)
+    stage._background.wait(300)
     whole = stage._background._whole.raster
     assert whole is not None
     assert whole.box == pytest.approx((0, 0, SIDE, SIDE), abs=2)
     stage.zoom(12, (10, 10))
-    stage._background.wait(120)
+    stage._background.wait(300)
     part = stage._background._part.raster
     assert part is not None
     assert part.size[0] < SIDE / 4

@@ -150,7 +150,7 @@ def test_a_preview_that_comes_after_a_reset_is_not_shown(
     gate, pixels = threading.Event(), PixelMapping.pixels
 
     def slow(mapping: PixelMapping, values: np.ndarray) -> np.ndarray:
-        assert gate.wait(10)
+        assert gate.wait(300)
         return pixels(mapping, values)
 
     monkeypatch.setattr(PixelMapping, "pixels", slow)
@@ -186,7 +186,7 @@ def gate(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[threadin
     opened, use_view = threading.Event(), session.use_view
 
     def slow(image: Any, view: Any) -> Any:
-        assert opened.wait(10)
+        assert opened.wait(300)
         return use_view(image, view)
 
     monkeypatch.setattr(session, "use_view", slow)
@@ -238,7 +238,7 @@ def test_a_click_that_fails_while_the_view_changes_gets_its_mask_afterwards(
     monkeypatch.setattr(session, "predict", changed)
     annotator.use_view(mapping)
     annotator.click(30, 25)
-    editor.wait(30)
+    editor.wait(300)
     assert (annotator.prompt.points, annotator.prediction) == (((30, 25),), None)
     gate.set()
     annotator.wait()
@@ -323,7 +323,7 @@ def test_channels_of_a_picture_that_is_never_read_whole(tmp_path: Path, monkeypa
         assert now.pixel_hash != before.pixel_hash
         np.testing.assert_allclose(session.region_pixels(now, (100, 50, 300, 90)), expected[50:90, 100:300], atol=1)
         annotator.click(300, 250)
-        annotator.wait(120)
+        annotator.wait(300)
         annotator.accept()
         assert (len(session.annotations(image=now)), annotator.error) == (1, "")
         annotator.close()

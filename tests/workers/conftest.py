@@ -30,6 +30,11 @@ class Cluster:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return Counter(line.removeprefix("encode ") for line in lines)
 
+    @property
+    def limit(self) -> Path:
+        """As long as there is a number in it, workers encode so many images, or some more that they have begun."""
+        return Path(f"{self.log}.limit")
+
     def pids(self) -> list[int]:
         """Process ids of the workers."""
         return [worker.process.pid for worker in self.cluster.workers.values() if worker.process is not None]
@@ -60,9 +65,11 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(autouse=True)
 def empty_log(request: pytest.FixtureRequest) -> None:
-    """The log of encodes is of one test."""
+    """The log of encodes and their limit are of one test."""
     if "cluster" in request.fixturenames:
-        request.getfixturevalue("cluster").log.unlink(missing_ok=True)
+        cluster = request.getfixturevalue("cluster")
+        cluster.log.unlink(missing_ok=True)
+        cluster.limit.unlink(missing_ok=True)
 
 
 def pictures(folder: Path, count: int, *, start: int = 0) -> Path:

@@ -38,7 +38,7 @@ def test_workers_read_what_is_added(cluster: Cluster, tmp_path: Path) -> None:
 def test_what_was_added_without_reading_is_read_by_workers(cluster: Cluster, tmp_path: Path) -> None:
     with Session(tmp_path / "session", model="counting") as session:
         assert session.add(pictures(tmp_path / "pictures", 20), hash="later", show=False).added == 20
-        last = session.prewarm(on=cluster.client, show=False).wait(60)
+        last = session.prewarm(on=cluster.client, show=False).wait(300)
         assert (last["computed"], last["failed"]) == (20, 0)
         assert all(image.is_read for image in session.images())
         assert set(cluster.encodes().values()) == {1}

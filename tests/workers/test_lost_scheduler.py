@@ -32,12 +32,12 @@ def processes(
     environment = dict(os.environ)
     plugin_env.install(tmp_path / "models", environment)
     monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
-    environment |= {"SAMNB_TEST_LOG": str(tmp_path / "log"), "SAMNB_TEST_SECONDS": "0.05"}
+    environment |= {"SAMNB_TEST_LOG": str(tmp_path / "log"), "SAMNB_TEST_SECONDS": "0"}
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     commands = (
         ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
-        ["worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60"],
+        ["worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--death-timeout", "300"],
     )
     with open(tmp_path / "dask.log", "wb") as log:
         started = []
@@ -52,21 +52,27 @@ def processes(
 
 
 def test_the_next_call_does_what_is_left(
-    processes: tuple[str, subprocess.Popen[bytes], subprocess.Popen[bytes]], tmp_path: Path
+    processes: tuple[str, subprocess.Popen[bytes], subprocess.Popen[bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("samnb.workers.dask_pool.CONNECT", 40)  # also how long the client looks for a new one
+    limit = tmp_path / "log.limit"
+    limit.write_text("60")
     address, scheduler, _ = processes
     with Session(tmp_path / "session", model="counting") as session:
         session.add(pictures(tmp_path / "pictures", 120), show=False)
         job = session.prewarm(on=address, show=False)
-        wait_until("some are done", lambda: sum(event.images for event in job.events) > 10, seconds=120)
+        wait_until("some are done", lambda: sum(event.images for event in job.events) > 10, seconds=300)
         scheduler.kill()
+        limit.unlink()
         began = time.monotonic()
         with pytest.raises(WorkersLost, match=r"scheduler.*does not answer.*what is left"):
-            job.wait(90)
+            job.wait(300)
         print(f"noticed after {time.monotonic() - began:.1f} s")
         done = sum(event.images for event in job.events)
         assert 10 < done < 120
-        last = session.prewarm(show=False).wait(60)
+        last = session.prewarm(show=False).wait(300)
         assert last["failed"] == 0
         assert last["skipped"] >= done
         assert session.status().cached == 120

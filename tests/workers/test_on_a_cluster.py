@@ -15,7 +15,8 @@ from PIL import Image
 
 from samnb.errors import UnknownOption, WorkersLost
 from samnb.session import Session
-from tests.support.waiting import wait_until
+from samnb.workers.dask_pool import DaskPool
+from tests.support.waiting import calls_of, wait_until
 from tests.workers.conftest import Cluster, pictures
 
 
@@ -31,7 +32,7 @@ def test_every_image_is_encoded_once_and_the_catalog_knows(cluster: Cluster, tmp
         session.add(folder, show=False)
         (folder / "damaged.png").write_bytes(b"no picture any more")
         job = session.prewarm(on=cluster.client, show=False)
-        last = job.wait(60)
+        last = job.wait(300)
         counts = last["computed"], last["skipped"], last["failed"]
         # One of two equal pictures is waited for; of the damaged one, the whole copy was encoded.
         assert sum(event.images for event in job.events) == 62
@@ -43,24 +44,28 @@ def test_every_image_is_encoded_once_and_the_catalog_knows(cluster: Cluster, tmp
         assert session.model.encodes == 0
         assert any("2 workers" in event.details.get("pace", "") for event in job.events)
         # Again: nothing is given to a worker.
-        again = session.prewarm(on=cluster.client, show=False).wait(60)
+        again = session.prewarm(on=cluster.client, show=False).wait(300)
         assert (again["computed"], again["skipped"]) == (0, 62)
         assert sum(cluster.encodes().values()) == 60
 
 
-def test_an_address_and_the_executor_of_a_client_are_the_same_cluster(cluster: Cluster, tmp_path: Path) -> None:
+def test_an_address_and_the_executor_of_a_client_are_the_same_cluster(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_session(tmp_path) as session:
         session.add(pictures(tmp_path / "pictures", 6), show=False)
-        first = session.prewarm(images=["0000.png"], on=cluster.client.scheduler.address, show=False).wait(60)
-        second = session.prewarm(executor=cluster.client.get_executor(), show=False).wait(60)
+        monkeypatch.setattr("samnb.workers.dask_pool.CONNECT", 120)
+        first = session.prewarm(images=["0000.png"], on=cluster.client.scheduler.address, show=False).wait(300)
+        second = session.prewarm(executor=cluster.client.get_executor(), show=False).wait(300)
         assert (first["computed"], second["computed"], second["skipped"]) == (1, 5, 1)
         job = session.prewarm(on=17, show=False)
         with pytest.raises(UnknownOption, match=r"on=…"):
-            job.wait(60)
+            job.wait(300)
         session.add(pictures(tmp_path / "more", 1, start=100), show=False)
+        monkeypatch.setattr("samnb.workers.dask_pool.CONNECT", 2)
         job = session.prewarm(on="tcp://127.0.0.1:9", show=False)
         with pytest.raises(WorkersLost, match="no scheduler answers"):
-            job.wait(60)
+            job.wait(300)
 
 
 @pytest.mark.slow
@@ -76,7 +81,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(cluster: Cluster, tmp_pa
                 os.kill(pid, signal.SIGKILL)
                 kills += 1
             ended.wait(0.7)
-        last = job.wait(120)
+        last = job.wait(300)
         assert last["failed"] == 0, [event for event in job.events if event.status == "failed"]
         assert sum(event.images for event in job.events) == 400
         assert session.status().cached == 400
@@ -96,7 +101,7 @@ def test_a_picture_that_ends_its_worker_is_found_alone(cluster: Cluster, tmp_pat
         Image.fromarray(deadly).save(folder / "0050b.png")
         session.add(folder, show=False)
         job = session.prewarm(on=cluster.client, show=False)
-        last = job.wait(120)
+        last = job.wait(300)
         assert (last["computed"] + last["skipped"], last["failed"]) == (120, 1)
         [failed] = [event for event in job.events if event.status == "failed"]
         assert failed.filename == "0050b.png"
@@ -105,29 +110,42 @@ def test_a_picture_that_ends_its_worker_is_found_alone(cluster: Cluster, tmp_pat
         assert lost <= 6
 
 
-def test_cancel_leaves_nothing_running_and_a_pause_begins_nothing(cluster: Cluster, tmp_path: Path) -> None:
+def test_cancel_leaves_nothing_running_and_a_pause_begins_nothing(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late this process comes to it: workers encode so many, and wait until they were told to stop."""
+    monkeypatch.setattr("samnb.workers.coordinator._LAST_RESULTS", 300)
+    told = calls_of(monkeypatch, DaskPool, "stop")
+    cluster.limit.write_text("100")
     with open_session(tmp_path) as session:
         session.add(pictures(tmp_path / "pictures", 400), show=False)
         job = session.prewarm(on=cluster.client, show=False)
-        wait_until("some are done", lambda: sum(event.images for event in job.events) > 20)
+        wait_until("some are done", lambda: sum(event.images for event in job.events) > 5)
         job.pause()
+        wait_until("workers are told", lambda: len(told) == 1)
+        time.sleep(0.1)
+        cluster.limit.unlink()
         for _ in range(2):
             time.sleep(0.5)
             wait_until("what was sent is done", lambda: not any(cluster.client.processing().values()))
         encoded = sum(cluster.encodes().values())
         time.sleep(0.5)
         assert sum(cluster.encodes().values()) == encoded < 400
+        cluster.limit.write_text(str(encoded + 20))
         job.resume()
         wait_until("more are done", lambda: sum(cluster.encodes().values()) > encoded)
         job.cancel()
-        last = job.wait(30)
+        wait_until("workers are told", lambda: len(told) == 2)
+        time.sleep(0.1)
+        cluster.limit.unlink()
+        last = job.wait(300)
         assert last["cancelled"]
         wait_until("no task is left", lambda: not any(cluster.client.processing().values()))
         encoded = sum(cluster.encodes().values())
         assert encoded < 400
         # What workers had finished is in the store and in the catalog, and the next call does the rest.
         assert last["computed"] == session.status().cached
-        rest = session.prewarm(on=cluster.client, show=False).wait(60)
+        rest = session.prewarm(on=cluster.client, show=False).wait(300)
         assert rest["failed"] == 0
         assert set(cluster.encodes().values()) == {1}
 
@@ -136,7 +154,7 @@ def test_two_calls_at_once_share_the_work(cluster: Cluster, tmp_path: Path) -> N
     with open_session(tmp_path) as session:
         session.add(pictures(tmp_path / "pictures", 100), show=False)
         jobs = [session.prewarm(on=cluster.client, show=False) for _ in range(2)]
-        lasts = [job.wait(60) for job in jobs]
+        lasts = [job.wait(300) for job in jobs]
         assert [sum(event.images for event in job.events) for job in jobs] == [100, 100]
         assert sum(last["computed"] for last in lasts) == 100
         assert set(cluster.encodes().values()) == {1}
@@ -158,12 +176,12 @@ def test_apply_finds_what_one_process_finds(cluster: Cluster, tmp_path: Path) ->
                 session.accept(session.predict(picture, points=[(x, y)]), category="red")
             template = session.template("red")
             job = session.apply(template, on=on, show=False)
-            last = job.wait(60)
+            last = job.wait(300)
             assert (last["computed"], last["failed"]) == (24, 0), job.events
             names = {image.id: image.filename for image in session.images()}
             records = [one.record for one in session.annotations() if one.source != "hand"]
             found.append({(names[one.image_id], one.category, str(one.rle), one.score) for one in records})
-            again = session.apply(template, on=on, show=False).wait(60)
+            again = session.apply(template, on=on, show=False).wait(300)
             assert (again["computed"], again["skipped"]) == (0, 24)
     assert len(found[0]) == 22  # all but the examples: what has an annotation gets no second one
     assert found[0] == found[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ def test_nothing_is_shared_but_the_bucket_and_the_database(
     with open_session(tmp_path / "fourth", url, bucket) as session:
         session.add(pictures, show=False)
         job = session.prewarm(on=cluster.client, show=False)
-        last = job.wait(120)
+        last = job.wait(300)
         assert (last["computed"], last["failed"]) == (60, 0), [e for e in job.events if e.status == "failed"][:3]
         assert len(cluster.encodes()) == sum(cluster.encodes().values()) == 60
         assert session.model.encodes == 0
@@ -65,7 +64,7 @@ def test_nothing_is_shared_but_the_bucket_and_the_database(
     # Another machine opens the same catalog and store, and encodes nothing.
     with open_session(tmp_path / "fifth", url, bucket) as session:
         assert sum(image.embedding_cached for image in session.images()) == 60
-        last = session.prewarm(on=cluster.client, show=False).wait(120)
+        last = session.prewarm(on=cluster.client, show=False).wait(300)
         assert (last["computed"], last["skipped"]) == (0, 60)
         assert session.sync() == 60
         assert sum(cluster.encodes().values()) == 60
@@ -75,7 +74,7 @@ def annotated(session: Session, pictures: Path | str, on: Any) -> set[tuple[Any,
     """What a template finds: file name, run lengths, score."""
     session.add(pictures, show=False)
     session.accept(session.predict("000.png", points=[(20, 110)]), category="red")
-    last = session.apply(session.template("red"), on=on, show=False).wait(120)
+    last = session.apply(session.template("red"), on=on, show=False).wait(300)
     assert last["failed"] == 0
     names = {image.id: image.filename for image in session.images()}
     records = [one.record for one in session.annotations() if one.source != "hand"]
@@ -89,22 +88,23 @@ def test_the_store_and_the_database_may_go_away_for_a_while(
 ) -> None:
     pictures, url = squares(tmp_path / "pictures", 80), postgres_server.catalog()
     bucket = s3_server.url.replace("embeddings", uuid.uuid4().hex)
+    cluster.limit.write_text("30")
     with open_session(tmp_path / "session", url, bucket) as session:
         session.add(pictures, show=False)
         job = session.prewarm(on=cluster.client, show=False)
         wait_until("some are done", lambda: sum(event.images for event in job.events) > 5)
         # moto forgets what it had, as no real store does: what was written before is not looked at.
-        done = sum(event.images for event in job.events)
         s3_server.kill()
+        before = sum(cluster.encodes().values())
+        assert before <= 30 + WORKERS
+        cluster.limit.unlink()
         threading.Timer(3.0, s3_server.start).start()
         pid = session.catalog._database.engine.connect().exec_driver_sql("SELECT pg_backend_pid()").scalar()
         postgres_server.execute(f"SELECT pg_terminate_backend({pid})")
         last = job.wait(180)
         assert sum(event.images for event in job.events) == 80
         assert last["failed"] == 0, [e for e in job.events if e.status == "failed"][:3]
-        assert done < 80
-        time.sleep(0.1)
-        assert session.sync() >= 80 - done - 40
+        assert session.sync() >= 80 - before
 
 
 def test_sync_reads_what_others_have_put_into_a_shared_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_sync_reads_what_others_have_put_into_a_shared_store(tmp_path: Path, mon
     pixels = [np.full((20, 30, 3), value, np.uint8) for value in range(0, 200, 40)]
     with Session(tmp_path / "one", cache={"remote": remote}) as one:
         one.add(pixels, show=False)
-        one.prewarm(show=False).wait(30)
+        one.prewarm(show=False).wait(300)
     with Session(tmp_path / "two", cache={"remote": remote}) as two:
         two.add([*pixels, np.full((20, 30, 3), 7, np.uint8)], show=False)
         assert sum(image.embedding_cached for image in two.images()) == 0

@@ -130,8 +130,8 @@ def test_every_picture_of_the_bucket_is_encoded_once_and_found_as_one_process_fi
         plates, store = f"s3://lab/plates/*.png?{server.address}", f"s3://lab/embeddings?{server.address}"
         with Session(here / "one process", model="counting") as alone:
             expected = annotated(alone, plates, None)
-        with Client(hosts.scheduler, set_as_default=False, timeout=120) as client:
-            wait_until("all hosts work", lambda: len(client.nthreads()) == 3, seconds=120)
+        with Client(hosts.scheduler, set_as_default=False, timeout=300) as client:
+            wait_until("all hosts work", lambda: len(client.nthreads()) == 3, seconds=300)
             cache, url = EmbeddingCache(None, remote=[store]), postgres_server.catalog()
             with Session(here / "fourth", model="counting", database_url=url, cache=cache) as session:
                 began = time.monotonic()

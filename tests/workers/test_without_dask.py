@@ -27,13 +27,13 @@ from tests.workers.conftest import pictures
 folder = Path(sys.argv[1])
 with samnb.Session(folder / "session", model="counting") as session, ThreadPoolExecutor(2) as threads:
     assert session.add(pictures(folder / "pictures", 6), show=False).added == 6
-    assert session.prewarm(images=["0000.png"], show=False).wait(60)["computed"] == 1
-    assert session.prewarm(on=threads, show=False).wait(60)["computed"] == 5
+    assert session.prewarm(images=["0000.png"], show=False).wait(300)["computed"] == 1
+    assert session.prewarm(on=threads, show=False).wait(300)["computed"] == 5
     session.accept(session.predict("0000.png", points=[(3, 3)]), category="dot")
-    assert session.apply(session.template("dot"), show=False).wait(60)["failed"] == 0
+    assert session.apply(session.template("dot"), show=False).wait(300)["failed"] == 0
     session.export("coco", folder / "a.json")
     try:
-        session.prewarm(on="tcp://127.0.0.1:9", show=False).wait(60)
+        session.prewarm(on="tcp://127.0.0.1:9", show=False).wait(300)
     except PackageMissing as error:
         print(error)
 assert not any(name.partition(".")[0] in ("dask", "distributed") for name in sys.modules)
