@@ -43,7 +43,7 @@ def test_await_leaves_the_loop_free():
         gate = threading.Event()
         job = Job("count", counting(3, gate=gate), total=3)
         asyncio.get_running_loop().call_later(0.05, gate.set)  # would never run if await blocked the loop
-        return await asyncio.wait_for(job, 5)
+        return await asyncio.wait_for(job, 300)
 
     assert asyncio.run(main())["computed"] == 3
 
@@ -104,7 +104,7 @@ def test_listeners_run_on_the_loops_thread_and_hear_the_past():
         late = Job("count", counting(4, gate=(gate := threading.Event())), total=4)
         late.subscribe(lambda e: (heard.append(e.status), threads.add(threading.get_ident())), finished=ended.set)
         gate.set()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 300)
         past = []
         job.subscribe(past.append)
         return heard, threads, past

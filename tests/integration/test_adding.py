@@ -119,7 +119,7 @@ def test_unchanged_files_are_one_event(session: Session, photos: Path) -> None:
 def test_a_job_can_be_awaited(session: Session, photos: Path) -> None:
     async def main() -> int:
         job = session.add_job(photos, show=False)
-        await asyncio.wait_for(job, 30)
+        await asyncio.wait_for(job, 300)
         assert job.report is not None
         return job.report.added
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def in_own_loop(coroutine: Coroutine[Any, Any, Any], timeout: float = 120) -> Any:
+def in_own_loop(coroutine: Coroutine[Any, Any, Any], timeout: float = 600) -> Any:
     """What it returns, computed on another thread; raises what it raises."""
 
     def run() -> Any:

@@ -54,7 +54,7 @@ def choose(upload: Upload, *, of: tuple[dict[str, Any], ...]) -> None:
         assert upload.job is not None
         at_work = upload.job.state == "running"
         assert upload._files.disabled or not at_work, "no second choice while the first is at work"
-        await asyncio.wait_for(upload.job, 30)
+        await asyncio.wait_for(upload.job, 300)
         await asyncio.sleep(0)
 
     asyncio.run(browser())

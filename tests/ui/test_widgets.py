@@ -360,7 +360,7 @@ def test_answers_are_called_on_the_loops_thread():
         worker.submit(
             threading.get_ident, lambda value, _: (threads.extend([value, threading.get_ident()]), ended.set())
         )
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 300)
         return threads
 
     worked_on, answered_on = asyncio.run(main())

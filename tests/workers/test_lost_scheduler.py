@@ -56,7 +56,7 @@ def test_the_next_call_does_what_is_left(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("samnb.workers.dask_pool.CONNECT", 40)  # also how long the client looks for a new one
+    monkeypatch.setattr("samnb.workers.dask_pool.CONNECT", 15)  # also how long the client looks for a new one
     limit = tmp_path / "log.limit"
     limit.write_text("60")
     address, scheduler, _ = processes
