@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import AnyPath
 from .hashing import PixelHasher
 from .lazy import PictureSource, PixelMapping, Region, SourceDescription, View, open_source
-from .lazy.description import ALPHA
+from .lazy.mapping import on_white
 from .lazy.view_files import read_view
 
 Pixels = NDArray[np.uint8]
@@ -285,13 +285,9 @@ def _shown(values: NDArray[np.uint8], about: SourceDescription) -> Pixels:
     if about.colour != "rgb":
         grey = 255 - values if about.colour == "white is zero" else values
         return np.broadcast_to(grey, (*grey.shape[:2], 3)).copy()
-    # A fourth channel may be any other: near infrared, for example.
-    if values.shape[2] < 4 or about.channels[3].name != ALPHA:
+    if not about.has_alpha:
         return np.ascontiguousarray(values[..., :3])
-    share = values[..., 3:4].astype(np.uint16)
-    if about.premultiplied:
-        return np.minimum(values[..., :3] + (255 - share), 255).astype(np.uint8)
-    return ((values[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    return on_white(values[..., :3], values[..., 3:4], premultiplied=about.premultiplied)
 
 
 def _at_level(box: Box, level: int, size_hw: tuple[int, int]) -> Box:

@@ -333,11 +333,11 @@ def _decode_lazily(content: bytes, path: AnyPath) -> _Decoded:
         about = source.description
         check_size(about.size_hw, path)
         mapping = View().mapping(source)
-        pixels, values_hash = pixels_and_hash(source, mapping, {}, path)
+        pixels, values_hash = pixels_and_hash(source, mapping, {}, path, blend=True)
         if values_hash == pixel_hash(pixels):
             values_hash = ""
         count = len(about.channels)
-        others = f", of {count} channels" if count > len(mapping.channels) else ""
+        others = f", of {count} channels" if count > len(mapping.channels) + about.has_alpha else ""
         shown_as = f"{mapping}{others}" if values_hash else ""
         return _Decoded(Image.fromarray(pixels), values_hash, frames=about.slices, shown_as=shown_as)
 

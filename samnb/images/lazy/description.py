@@ -127,6 +127,11 @@ class SourceDescription:
         return self.levels[0].size_hw
 
     @property
+    def has_alpha(self) -> bool:
+        """True for colours whose fourth channel is the opacity; it may be any other: near infrared, for example."""
+        return self.colour == "rgb" and len(self.channels) > 3 and self.channels[3].name == ALPHA
+
+    @property
     def slices(self) -> int:
         """The number of pictures in the stack; 1 for a single picture."""
         return int(np.prod([axis.size for axis in self.stack], dtype=np.int64))

@@ -213,3 +213,11 @@ def checked_color(color: str) -> str:
         raise ValueError(f"the colour {color!r}")
     int(color[1:], 16)
     return color.lower()
+
+
+def on_white(pixels: NDArray[np.uint8], share: NDArray[np.uint8], *, premultiplied: bool) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 blended with white by the (H, W, 1) uint8 of an alpha channel, 255 for all of a pixel."""
+    of_255 = share.astype(np.uint16)
+    if premultiplied:
+        return np.minimum(pixels + (255 - of_255), 255).astype(np.uint8)
+    return ((pixels * of_255 + 255 * (255 - of_255) + 127) // 255).astype(np.uint8)

@@ -20,9 +20,10 @@ from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable
 from ...json_files import parse_json
 from ...remote_files import is_address
 from ..file_status import Status, folder_status
+from ..hashing import pixel_hash
 from ..memory import decoding
 from .description import SourceDescription
-from .mapping import PixelMapping
+from .mapping import PixelMapping, on_white
 from .opening import open_source
 from .source import BaseSource, checked_place
 
@@ -132,9 +133,9 @@ def shown_and_hash(view: ViewFile, path: AnyPath) -> tuple[NDArray[np.uint8], st
 
 
 def pixels_and_hash(
-    source: BaseSource, mapping: PixelMapping, at: Mapping[str, int], path: AnyPath
+    source: BaseSource, mapping: PixelMapping, at: Mapping[str, int], path: AnyPath, *, blend: bool = False
 ) -> tuple[NDArray[np.uint8], str]:
-    """The same of an open source."""
+    """The same of an open source; `blend`: with white, by the alpha channel of a colour picture."""
     from ..opening import check_size  # imports this package
 
     about = source.description
@@ -143,8 +144,19 @@ def pixels_and_hash(
         raise ImageUnreadable(path, f"shows channel {max(mapping.indices)}, of {len(about.channels)} in {about.path}")
     checked_place(about, at)
     with decoding(about.size_hw, path, deep=np.dtype(about.dtype).itemsize > 1):
+        if blend and about.has_alpha and mapping.indices == [0, 1, 2]:
+            return _blended(source.read(at=at, channels=[0, 1, 2, 3]), mapping, about)
         values = source.read(at=at, channels=mapping.indices)
         return mapping.pixels(values), mapping.hash_of(values)
+
+
+def _blended(values: NDArray[Any], mapping: PixelMapping, about: SourceDescription) -> tuple[NDArray[np.uint8], str]:
+    alpha = values[..., 3:]
+    if alpha.dtype != np.uint8:
+        alpha = np.round(alpha / (np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1.0) * 255).clip(0, 255)
+    colours = np.ascontiguousarray(values[..., :3])
+    pixels = on_white(mapping.pixels(colours), alpha.astype(np.uint8), premultiplied=about.premultiplied)
+    return pixels, pixel_hash(pixels) if mapping.keeps(values.dtype) else mapping.hash_of(np.ascontiguousarray(values))
 
 
 def source_stamp(view_path: AnyPath) -> Status | None:

@@ -372,3 +372,16 @@ def test_a_deflated_dicom_is_unpacked_up_to_a_limit(
     else:
         with pytest.raises(ImageUnreadable, match="more than 5,000 bytes when unpacked"):
             read_pixels(file)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_transparent_heic_is_white_where_nothing_is(tmp_path: Path, bits: int) -> None:
+    rgba = np.full((64, 64, 4), 200, np.uint8)
+    rgba[:32, :, 3], rgba[32:, :, 3] = 0, 255
+    file = tmp_path / "a.heic"
+    mode = "RGBA" if bits == 8 else "RGBA;16"
+    values = rgba if bits == 8 else rgba.astype(np.uint16) * 257
+    pillow_heif.encode(mode, (64, 64), values.tobytes(), file, quality=-1, chroma=444)
+    shown = read_pixels(file)
+    assert (shown[:30] == 255).all()
+    assert abs(shown[34:].astype(int) - 200).max() <= 3
