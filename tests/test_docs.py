@@ -65,7 +65,8 @@ def test_every_command_that_a_page_shows_is_one(page, monkeypatch: pytest.Monkey
     for block in blocks:
         for line in block.replace("\\\n", " ").splitlines():
             command = re.split(r" \| | > | && |;| #", line)[0].strip()
-            if command.startswith("samnb ") and "…" not in command:
+            # Words in capitals, and what the shell fills in, stand for others; ": " is in what a command prints.
+            if command.startswith("samnb ") and not re.search(r"…|\$|\b[A-Z]{2,}\b|[\[|]|: ", command):
                 _parser().parse_args(shlex.split(command)[1:])
 
 
