@@ -295,8 +295,9 @@ class _Press:
             return cls("remove", (x, y), index=index)
         if index is not None and not event.get("shift"):
             return cls("point", (x, y), index=index)
-        new = box is None or right or event.get("shift")
-        side = None if new else _side_at(box, view, x * view.stage_size[0], y * view.stage_size[1])
+        side = None
+        if box is not None and not right and not event.get("shift"):
+            side = _side_at(box, view, x * view.stage_size[0], y * view.stage_size[1])
         if side is not None:
             return cls("side", (x, y), box=box, side=side, **held)
         return cls("box", (x, y), **held)
