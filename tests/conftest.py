@@ -63,6 +63,17 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient_catalogs() -> Iterator[None]:
+    """What is not about waiting for a database waits for it, however busy the machine is."""
+    from samnb.catalog import database
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database, "BUSY_TIMEOUT_MS", 120_000)
+        patched.setitem(database._GIVE_UP, "connect_timeout", 60)
+        yield
+
+
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     """Two threads for torch, instead of the one that tests run with."""

@@ -73,10 +73,14 @@ def pragmas(connection: Connection, *names: str) -> dict[str, object]:
     return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
 
 
-def test_connections_wait_write_ahead_and_check_references(in_file: Catalog) -> None:
-    with in_file._database.read() as connection:
+def assert_as_opened(catalog: Catalog) -> None:
+    with catalog._database.read() as connection:
         values = pragmas(connection, "journal_mode", "busy_timeout", "foreign_keys")
-    assert values == {"journal_mode": "wal", "busy_timeout": 10_000, "foreign_keys": 1}
+    assert values == {"journal_mode": "wal", "busy_timeout": samnb.catalog.database.BUSY_TIMEOUT_MS, "foreign_keys": 1}
+
+
+def test_connections_wait_write_ahead_and_check_references(in_file: Catalog) -> None:
+    assert_as_opened(in_file)
 
 
 def test_what_a_person_saves_is_on_the_disk_at_once(in_file: Catalog) -> None:
@@ -103,7 +107,7 @@ def test_a_copy_without_the_log_gets_it_back(in_file: Catalog, path: Path, tmp_p
     connection.close()
     with Catalog(copy) as opened:
         assert [d.name for d in opened.datasets()] == ["monday"]
-        test_connections_wait_write_ahead_and_check_references(opened)
+        assert_as_opened(opened)
 
 
 def test_the_named_revisions_are_the_scripts() -> None:

@@ -170,9 +170,10 @@ class Terminal(io.StringIO):
 def test_only_what_takes_long_is_shown(session: Session, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Job] = []
     monkeypatch.setattr(samnb.progress, "show_job", shown.append)
+    real = samnb.progress.run_shown
+    monkeypatch.setattr("samnb.session.run_shown", lambda job, show: real(job, show=show, after=600))
     session.add(photos)
     assert shown == []
-    real = samnb.progress.run_shown
     monkeypatch.setattr("samnb.session.run_shown", lambda job, show: real(job, show=show, after=-1.0))
     session.add(photos, dataset="b")
     session.add(photos, dataset="c", show=False)

@@ -280,7 +280,7 @@ def test_kills_and_two_processes_double_nothing(session: Session) -> None:
     session.prewarm(show=False).wait()
     query = session.everything(**FEW)
     for lines_until_kill in (5, 9):
-        with child(session.folder) as process:
+        with child(session.folder, lines_until_kill) as process:
             assert process.stdout is not None
             for _ in range(lines_until_kill):
                 process.stdout.readline()
@@ -303,8 +303,9 @@ def test_kills_and_two_processes_double_nothing(session: Session) -> None:
     assert {(one.pixel_hash, str(one.rle)) for one in session.proposals()} == before
 
 
-def child(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, CHILD, folder], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+def child(folder: Path, *events: int) -> subprocess.Popen[str]:
+    command = [sys.executable, CHILD, folder, *map(str, events)]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_cancelled_search_ends_within_its_image(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

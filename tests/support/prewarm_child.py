@@ -6,6 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import samnb.catalog.database
 import samnb.session
 from tests.support.numpy_model import NumpyModel, append
 
@@ -13,6 +14,7 @@ from tests.support.numpy_model import NumpyModel, append
 def main(folder, log, seconds, start=None):
     model = NumpyModel(log=log, seconds=float(seconds))
     samnb.session.load_model = lambda *args, **options: model
+    samnb.catalog.database.BUSY_TIMEOUT_MS = 120_000
     with samnb.session.Session(folder) as session:
         append(log, "ready")
         while start and not Path(start).exists():  # until all are ready: loading takes longer than the work
