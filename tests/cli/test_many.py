@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,10 @@ from PIL import Image
 
 import samnb.session
 from samnb.cli import main
+from samnb.jobs import Job
 from samnb.session import Session
 from tests.support.numpy_model import NumpyModel
-from tests.support.waiting import wait_until
+from tests.support.waiting import calls_of, wait_until
 
 
 @pytest.fixture
@@ -103,17 +103,19 @@ def test_a_failed_image_and_a_wrong_shard_have_their_status(folder: str, capsys:
 def test_sigterm_ends_it_and_keeps_what_was_done(
     folder: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = NumpyModel(seconds=0.2)
+    cancelled = calls_of(monkeypatch, Job, "cancel")
+
+    class Terminating(NumpyModel):
+        def encode(self, pixels):
+            if self.encodes == 1:
+                wait_until("the signal is expected", lambda: signal.getsignal(signal.SIGTERM) != signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGTERM)
+                wait_until("the job is cancelled", lambda: bool(cancelled))
+            return super().encode(pixels)
+
+    model = Terminating()
     monkeypatch.setattr(samnb.session, "load_model", lambda *args, **options: model)
-
-    def terminate() -> None:
-        wait_until("it has begun", lambda: model.encodes > 1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=terminate)
-    thread.start()
     assert main(["prewarm", folder]) == 130
-    thread.join()
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("samnb prewarm stopped: 10 images")
     done = int(line.partition("images, ")[2].partition(" computed")[0])

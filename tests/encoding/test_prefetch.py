@@ -128,8 +128,15 @@ def test_a_closed_session_waits_for_the_one_in_hand_and_begins_no_other(session,
     images = session.images()
     session.look_at(images[0], neighbours=images[1:])
     begun(model)
-    threading.Timer(0.05, model.gate.release).start()
+
+    def release() -> None:
+        wait_until("the session closes", lambda: session._prefetcher._closed)
+        model.gate.release()
+
+    thread = threading.Thread(target=release)
+    thread.start()
     session.close()
+    thread.join()
     assert model.order == [0]
     session.look_at(images[3])
     assert model.order == [0]

@@ -137,7 +137,9 @@ def test_bare_label_maps_are_named_by_categories(first, opened, photos, tmp_path
     assert fresh.categories() == ["größe b", "unused", "coin"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 2**32 - 1))
 def test_any_mask_comes_out_of_its_polygons(seed):
     mask = np.random.default_rng(seed).random((9, 12)) < 0.5

@@ -130,7 +130,9 @@ def test_supervision_reads_yolo(work, tmp_path):
             assert truth.sum() < 5 or mask_iou(np.asarray(mask, bool), truth) > 0.6
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14))))
 def test_any_mask_is_one_ring(mask):
     polygons = mask_polygons(mask, tolerance=0)
@@ -271,7 +273,9 @@ def test_supervision_reads_coco(work, tmp_path):
             np.testing.assert_array_equal(np.asarray(mask, bool), truth)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
 def test_any_mask_through_coco(tmp_path, mask):
     only = replace(image(1, "a.jpg"), height=mask.shape[0], width=mask.shape[1])

@@ -131,7 +131,7 @@ def run_failing(
     fault: str,
     *,
     lasting: bool = False,
-    timeout: float = 120,
+    timeout: float = 600,
 ) -> Ran:
     """Run `before` and `work` in a fork of this process; the `number`-th call of `work` below `folder` fails.
 

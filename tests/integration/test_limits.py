@@ -40,7 +40,7 @@ def said_by(do: Callable[[Callable[..., None]], object]) -> list[dict[str, Any]]
     """What a fork says until it ends, by itself or killed."""
     child, pipe = forked(do)
     heard = Lines(pipe)
-    assert heard.until("gone", 120), "it hangs"
+    assert heard.until("gone", 600), "it hangs"
     os.waitpid(child, 0)
     os.close(pipe)
     assert not [line for line in heard.lines if line["did"] == "raised"], heard.lines

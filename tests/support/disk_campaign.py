@@ -89,9 +89,9 @@ def _one_round(
 
     child, pipe = forked(do)
     heard = Lines(pipe)
-    heard.until("opened", 60)
+    heard.until("opened", 600)
     began = time.monotonic()
-    heard.until("closed" if after_its_end else "worked", 60 if after_its_end else chance.uniform(0, spans[work]))
+    heard.until("closed" if after_its_end else "worked", 600 if after_its_end else chance.uniform(0, spans[work]))
     heard.until("nothing more", 0)
     before = len(heard.lines)
     {
@@ -108,7 +108,7 @@ def _one_round(
     elif not heard.until("gone", 400):  # it meets a disk that fails, and says so, or ends
         outcome.wrong.append(f"raised: {work}: it hangs")
         os.kill(child, signal.SIGKILL)
-    heard.until("gone", 20)
+    heard.until("gone", 600)
     os.waitpid(child, 0)
     os.close(pipe)
     outcome.rounds[work] += 1
@@ -166,11 +166,11 @@ def _said_by(do: Callable[[Callable[..., None]], object]) -> list[dict[str, Any]
     """What a fork of this process says until it ends. What it raises is raised here."""
     child, pipe = forked(do)
     heard = Lines(pipe)
-    ended = heard.until("gone", 300)
+    ended = heard.until("gone", 600)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.close(pipe)
-    assert ended, "it did not end within five minutes"
+    assert ended, "it did not end within ten minutes"
     bad = [line["error"] for line in heard.lines if line["did"] in ("refused", "raised")]
     assert not bad, bad[0]
     return heard.lines

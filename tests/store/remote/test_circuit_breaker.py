@@ -128,7 +128,7 @@ def test_many_readers_in_one_outage_count_as_one(fake: FakeTier, caplog: pytest.
     fake.error, fake.seconds = None, 0
     fake.entries[KEY] = ENTRY
     # A fetch asks for a look; the next rest was not doubled eight times.
-    wait_until("it is fetched", lambda: remote.fetch(KEY) is not None, seconds=30)
+    wait_until("it is fetched", lambda: remote.fetch(KEY) is not None, seconds=120)
     remote.close()
 
 
