@@ -1159,3 +1159,28 @@ def test_deleting_several_of_which_another_kernel_deleted_one_is_undone_for_the_
     assert ids_of(annotator) == []
     annotator.undo()
     assert ids_of(annotator) == [one.id for one in other.annotations()] == [made[1].id, made[2].id]
+
+
+# -- categories that are nearly called the same ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda annotator: annotator.choose_category("duck"),
+        lambda annotator: annotator.add_category("duck"),
+        lambda annotator: annotator.rename_category("coin", " duck "),
+    ],
+    ids=["chosen", "added", "renamed"],
+)
+def test_a_category_that_differs_in_case_alone_is_told(annotator, make):
+    annotator.add_category("Duck")
+    annotator.add_category("coin")
+    assert "also" not in annotator.status
+    make(annotator)
+    assert annotator.status == "'duck' is a category now; there is also 'Duck'"
+    assert {"Duck", "duck"} <= set(annotator.session.categories())
+    annotator._layout.say("")
+    annotator.choose_category("Duck")
+    annotator.choose_category("duck")
+    assert annotator.status == ""

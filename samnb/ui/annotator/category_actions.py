@@ -45,7 +45,14 @@ class CategoryActions(AnnotatorPart):
             with self.follower.own_change():
                 self.session.add_category(self.palette.chosen)
             self.follower.renew_categories()
+            self._say_alike(self.palette.chosen)
         self.renderer.draw_categories()
+
+    def _say_alike(self, name: str) -> None:
+        """Tell a category that is probably the same as a new one: both remain possible."""
+        other = self.palette.alike(name)
+        if other is not None:
+            self.renderer.say(f"{name!r} is a category now; there is also {other!r}")
 
     @show_errors("No such category")
     def choose_category(self, name: str) -> None:
@@ -70,10 +77,13 @@ class CategoryActions(AnnotatorPart):
     @show_errors("The category was not added")
     def add_category(self, name: str, color: str | None = None) -> None:
         """Add a category, and choose it."""
+        before = self.palette.names
         with self.follower.own_change():
             self.session.add_category(name, color=color)
         self.follower.renew_categories()
         self.category = name
+        if self.category not in before:
+            self._say_alike(self.category)
 
     @show_errors("The category was not renamed")
     def rename_category(self, old: str, new: str) -> None:
@@ -89,6 +99,7 @@ class CategoryActions(AnnotatorPart):
             self.edit_state.rewrite(partial(with_new_name, {old: new}))
         self.palette.rename(old, new)
         self.renderer.draw_annotations()
+        self._say_alike(new)
 
     @show_errors("The category was not moved")
     def move_category(self, name: str, by: int) -> None:

@@ -123,6 +123,11 @@ class Palette:
             self.chosen = self.names[0]
         return renamed
 
+    def alike(self, name: str) -> str | None:
+        """Another category whose name differs in case or outer spaces alone; None: there is none."""
+        plain = name.strip().casefold()
+        return next((each for each in self.names if each != name and each.strip().casefold() == plain), None)
+
     def note_saved(self, categories: Sequence[Any]) -> None:
         """The session's categories after a change made here: one that is gone with its last annotation stays here."""
         self._saved = tuple(Chip(_name(each), _color(each), getattr(each, "created_at", "")) for each in categories)
