@@ -1184,3 +1184,27 @@ def test_a_category_that_differs_in_case_alone_is_told(annotator, make):
     annotator.choose_category("Duck")
     annotator.choose_category("duck")
     assert annotator.status == ""
+
+
+# -- the status line -------------------------------------------------------------------------------------------------
+
+
+def test_an_annotator_keeps_what_its_action_said_while_another_one_works(session):
+    first, second = Annotator(session), Annotator(session)
+    first.add_category("Coin")
+    first.add_category("coin")
+    said = first.status
+    assert "there is also 'Coin'" in said
+    second.click(60, 40)
+    first.wait()
+    second.wait()
+    second.clear()
+    first.wait()
+    assert first.status == said
+    assert first.prompt.points == ()
+    first.hover(60, 40)
+    first.highlight(None)
+    assert first.status == said
+    first.click(60, 40)
+    first.wait()
+    assert first.status.startswith("score 0.94")

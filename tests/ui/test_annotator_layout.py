@@ -606,3 +606,25 @@ def test_the_brush_s_size_takes_the_place_of_what_is_about_prompts(layout):
         layout.show_tool(tool)
         assert (toolbar._brush_extra.layout.display == "none") is not painting
         assert all((each.layout.display == "none") is painting for each in about_prompts)
+
+
+# -- the status line ------------------------------------------------------------------------------------------------
+
+
+def test_what_an_action_said_stays_until_the_next_action(layout):
+    layout.say("kept as coin")
+    layout.note("score 0.94")
+    layout.note("")
+    layout.show_tool("brush")
+    assert layout.status == "kept as coin"
+    layout.tell("rim was renamed elsewhere")
+    assert layout.status == "kept as coin · rim was renamed elsewhere"
+    layout.begin_action()
+    layout.note("score 0.81")
+    assert layout.status == "score 0.81"
+    layout.say("searching a.png …")  # goes on: what comes along may replace it
+    layout.note("score 0.9")
+    assert layout.status == "score 0.9"
+    layout.tell("3 objects offered")
+    layout.note("")
+    assert layout.status == "3 objects offered"

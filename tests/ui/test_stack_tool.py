@@ -180,6 +180,17 @@ def test_another_view_keeps_drafts_and_steps(annotator: Any) -> None:
     assert annotator.mask is None
 
 
+def test_that_another_view_is_used_is_still_said_when_the_panel_has_its_values(annotator: Any) -> None:
+    annotator.use_view(_other_view(annotator))
+    for _ in range(2):
+        annotator.wait()
+    assert annotator._layout.stack_bar.panel.is_open
+    assert annotator.status == "5 images shown and encoded by this view"
+    annotator.next()
+    annotator.wait()
+    assert "this view" not in annotator.status
+
+
 @pytest.fixture
 def gate(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Another view is there once this is set."""

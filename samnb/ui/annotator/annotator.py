@@ -119,7 +119,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         resumed = session.opened_last(self.dataset) if first is None else None
         self.show(first or resumed or self._image_list.first)
         if resumed is not None and resumed.id != getattr(self._image_list.first, "id", None):
-            self._layout.say(f"{resumed.filename}: here you left off")
+            self._layout.note(f"{resumed.filename}: here you left off")
         if self._image_list.first is None:
             self._layout.show_empty(EmptyState(session, self.dataset, self._show_first))
 
@@ -141,7 +141,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         layout.stage.is_accepted = lambda: editor.accept_when_ready
         editor.detail = lambda: layout.stage.view.visible if settings.detail_on else None
         follower = ChangeFollower(
-            session, self._edit_state, editor, annotations, palette, renderer, self._worker, say=layout.say
+            session, self._edit_state, editor, annotations, palette, renderer, self._worker, tell=layout.tell
         )
         actions = AnnotationActions(renderer, session, editor, annotations, palette, follower, hover, layout)
         self._renderer, self._hover, self._settings, self._follower = renderer, hover, settings, follower
@@ -208,8 +208,8 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     choose = method_of("_prompts", PromptTool.choose)
     choose_number = method_of("_prompts", PromptTool.choose_number)
     choose_step = method_of("_prompts", PromptTool.choose_step)
-    hover = method_of("_prompts", PromptTool.hover)
-    hover_end = method_of("_prompts", PromptTool.hover_end)
+    hover = method_of("_prompts", PromptTool.hover, acts=False)
+    hover_end = method_of("_prompts", PromptTool.hover_end, acts=False)
     toggle_hover = method_of("_prompts", PromptTool.toggle_hover)
     toggle_detail = method_of("_prompts", PromptTool.toggle_detail)
     detail_on = property_of("_prompts", PromptTool, "detail_on")
@@ -306,6 +306,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         """Handle a gesture on the stage, see `samnb.ui.annotator.gestures`."""
         if not isinstance(gesture, Hover | HoverEnd):
             self._cursor.hide()
+            self._layout.begin_action()
         with self._lock:
             if not self._tools[self.tool].handle(gesture):
                 raise TypeError(f"no gesture for the tool {self.tool}: {gesture!r}")

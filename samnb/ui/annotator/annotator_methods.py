@@ -19,12 +19,24 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def method_of(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A part's method as one of the annotator's, called with the lock held."""
+def method_of(
+    part: str, method: Callable[Concatenate[Any, P], R], *, acts: bool = True
+) -> Callable[Concatenate[Any, P], R]:
+    """A part's method as one of the annotator's, called with the lock held.
+
+    Parameters
+    ----------
+    part : str
+    method : callable
+    acts : bool
+        It is an action of the user, as most are; False: the pointer rests somewhere, or something is drawn.
+    """
 
     @wraps(method)
     def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self._lock:
+            if acts:
+                self._layout.begin_action()
             return method(getattr(self, part), *args, **kwargs)
 
     return call
@@ -38,6 +50,7 @@ def property_of(part: str, owner: type, name: str) -> Any:
 
     def put(self: Any, value: Any) -> None:
         with self._lock:
+            self._layout.begin_action()
             setattr(getattr(self, part), name, value)
 
     return property(get, put, doc=getattr(owner, name).__doc__)

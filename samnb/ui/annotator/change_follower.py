@@ -46,8 +46,8 @@ class ChangeFollower:
     palette : Palette
     renderer : Renderer
     worker : LatestOnlyWorker
-    say : callable
-        Shows a text in the status line.
+    tell : callable
+        Shows what others did in the status line.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class ChangeFollower:
         renderer: Renderer,
         worker: LatestOnlyWorker,
         *,
-        say: Callable[[str], None],
+        tell: Callable[[str], None],
     ):
         self._session, self._edit_state, self._lock = session, edit_state, edit_state.lock
         self._editor, self._annotations, self._palette = editor, annotations, palette
         self._renderer, self._worker = renderer, worker
-        self._own, self._say = OwnChanges(), say
+        self._own, self._tell = OwnChanges(), tell
         self._others_changed = False
 
         self.on_first: Callable[[], None] = lambda: None
@@ -99,7 +99,7 @@ class ChangeFollower:
             self._edit_state.rewrite(partial(with_new_name, renamed))
         if chosen != self._palette.chosen and self._editor.image is not None:
             what = "renamed" if chosen in renamed else "removed"
-            self._say(f"{chosen} was {what} elsewhere: {self._palette.chosen} is chosen now")
+            self._tell(f"{chosen} was {what} elsewhere: {self._palette.chosen} is chosen now")
         return renamed
 
     def annotations_changed(self, image_id: str) -> None:

@@ -49,4 +49,4 @@ class DroppedFiles(AnnotatorPart):
             error = job.error if isinstance(job.error, Exception) else RuntimeError(str(job.error))
             self.show_error("The files were not added", error)
         elif job.report is not None:
-            self.layout.say(str(job.report).splitlines()[0])
+            self.layout.tell(str(job.report).splitlines()[0])

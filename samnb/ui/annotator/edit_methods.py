@@ -21,8 +21,8 @@ class EditMethods:
     subtract_neighbours = method_of("_objects", ObjectActions.subtract_neighbours)
     open_menu = method_of("_objects", ObjectActions.open_menu)
     open_category_search = method_of("_objects", ObjectActions.open_category_search)
-    highlight = method_of("_renderer", Renderer.highlight)
-    show_crops_of = method_of("_renderer", Renderer.draw_crops)
+    highlight = method_of("_renderer", Renderer.highlight, acts=False)
+    show_crops_of = method_of("_renderer", Renderer.draw_crops, acts=False)
 
     lasso = method_of("_lasso", LassoTool.lasso)
     drag_vertex = method_of("_polygon", PolygonTool.drag_vertex)

@@ -82,7 +82,7 @@ class AnnotatorLayout:
             on_view=lambda: actions.view_changed(),
         )
         self.error_line = ErrorLine()
-        self.status, self._hint = "", _HINTS["prompt"]
+        self.status, self._stands, self._hint = "", False, _HINTS["prompt"]
         self.is_closed = False
         """True from `close` on: nothing is to be drawn any more."""
         self.shapes: tuple[Shape, ...] = ()
@@ -205,7 +205,7 @@ class AnnotatorLayout:
         """The chosen tool: "prompt", "brush" or "erase"; whether hover, detail and accept on next are on."""
         self._toolbar.show_tool(name, hover=hover, detail=detail, on_next=on_next)
         self._hint = _HINTS[name]
-        self.say(self.status)
+        self._show_status(self.status)
 
     def show_brush_size(self, radius: float) -> None:
         """The brush's radius in image pixels."""
@@ -222,7 +222,29 @@ class AnnotatorLayout:
     # -- words -------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """Show a text in the left part of the status line; what the tool does stays on the right."""
+        """Show what an action did, in the left part of the status line: it stays until the next action begins.
+
+        One that ends with "…" tells of work that goes on, and stays until anything else is to be said.
+        """
+        self._stands = bool(text) and not text.endswith("…")
+        self._show_status(text)
+
+    def note(self, text: str) -> None:
+        """Show what comes along, or nothing; what an action said stays."""
+        if not self._stands:
+            self._show_status(text)
+
+    def tell(self, news: str) -> None:
+        """Show what others did, or an earlier action in the background, beside what an action said since."""
+        self._show_status(f"{self.status} · {news}" if self._stands else news)
+        self._stands = True
+
+    def begin_action(self) -> None:
+        """The user does something: what the last action said may be replaced."""
+        self._stands = False
+
+    def _show_status(self, text: str) -> None:
+        """The status line; what the tool does stays on the right."""
         self.status = text
         keys = f"{self._hint} · ? all keys"
         hint = f'<span class="samnb-dim samnb-clip" title="{keys}">{keys}</span>'

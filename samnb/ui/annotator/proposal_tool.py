@@ -181,7 +181,7 @@ class ProposalTool(AnnotatorPart):
                 if quiet:
                     return
                 what = "" if query is None else " like this one" if query.kind == "like" else f" by {query.kind}"
-                self.layout.say(f"{count_text(len(offers), 'object')}{what} offered: click or drag takes")
+                self.layout.tell(f"{count_text(len(offers), 'object')}{what} offered: click or drag takes")
 
     def _show(self, image: ImageRecord | None, offers: Offers, groups: Mapping[int, list[Offer]] | None = None) -> None:
         self._image, self._offers = image, offers

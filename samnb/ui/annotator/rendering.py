@@ -139,13 +139,13 @@ class Renderer:
             self._object_counted = False
             layout.stage.show_mask(None)
             layout.show_candidates((), (), 0)
-            layout.say("")
+            layout.note("")
         elif editor.image is not None:
             cached = self._session.is_cached(editor.image)
             steps = [] if self._model_answered else [f"loading the model {self._session.model.name}"]
             steps += [] if cached else [f"encoding {editor.image.filename}"]
             if steps:
-                layout.say(f"{', then '.join(steps)}, first time only …")
+                layout.note(f"{', then '.join(steps)}, first time only …")
         if draft.replaces != self._hidden:
             self.draw_annotations()
         else:
@@ -162,7 +162,7 @@ class Renderer:
         self.draw_edited(mask)
         if prediction is None:
             layout.show_candidates((), (), 0)
-            layout.say(f"{'editing' if editor.draft.replaces else 'drawn'} · {mask.area:,} px")
+            layout.note(f"{'editing' if editor.draft.replaces else 'drawn'} · {mask.area:,} px")
             return
         self._model_answered = True
         self.draw_candidates()
@@ -174,7 +174,7 @@ class Renderer:
         if prediction.region is not None:
             x0, y0, x1, y1 = prediction.region
             how += f" · detail of {x1 - x0} × {y1 - y0}"
-        layout.say(f"score {prediction.scores[editor.chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
+        layout.note(f"score {prediction.scores[editor.chosen]:.2f} · {prediction.ms:.0f} ms · {how}")
         if not prediction.cache_hit:
             self.draw_header(read=False)
 

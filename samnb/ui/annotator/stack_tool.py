@@ -190,7 +190,7 @@ class StackTool(AnnotatorPart):
                 view = stage.view
                 self.navigator.show(shown.id)
                 stage.set_view(view)  # where the user was looking
-            self.layout.say(f"{count_text(len(records), 'image')} shown and encoded by this view")
+            self.layout.tell(f"{count_text(len(records), 'image')} shown and encoded by this view")
 
     @show_errors("The view stays as it is")
     def reset_view(self) -> None:
@@ -210,7 +210,7 @@ class StackTool(AnnotatorPart):
                 source, view = self.session.open_source(image.id)
                 return image.id, ValuePreview(source, dict(view.at), whole=whole), view.mapping
 
-            self.layout.say("reading the values …")
+            self.layout.note("reading the values …")
             self.worker.submit(read, self._take_values)
         else:
             self._fill_panel()
@@ -221,7 +221,7 @@ class StackTool(AnnotatorPart):
         elif not self.layout.is_closed and self.editor.image is not None and found[0] == self.editor.image.id:
             self._values = found
             self._fill_panel()
-            self.layout.say("")
+            self.layout.note("")
 
     def _fill_panel(self) -> None:
         assert self._values is not None
