@@ -14,7 +14,7 @@ import pytest
 T = TypeVar("T")
 
 
-def wait_until(what: str, look: Callable[[], T], *, seconds: float = 60, every: float = 0.05) -> T:
+def wait_until(what: str, look: Callable[[], T], *, seconds: float = 300, every: float = 0.05) -> T:
     """Call `look` until its answer is true, and return that answer.
 
     Parameters
