@@ -64,11 +64,13 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patient_catalogs() -> Iterator[None]:
-    """What is not about waiting for a database waits for it, however busy the machine is."""
+def patience() -> Iterator[None]:
+    """What is not about waiting for a database or another process waits for it, however busy the machine is."""
     from samnb.catalog import database
+    from samnb.store import key_locks
 
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(key_locks, "STOPPED_AFTER", 120)
         patched.setattr(database, "BUSY_TIMEOUT_MS", 120_000)
         patched.setitem(database._GIVE_UP, "connect_timeout", 60)
         yield

@@ -20,6 +20,7 @@ import numpy as np
 
 from samnb.cache import EmbeddingCache, make_key
 from samnb.prompts import Embedding
+from samnb.store import key_locks
 
 
 def key_of(index: int) -> str:
@@ -102,4 +103,5 @@ def churn(folder: str, budget: int, first: int) -> None:
 
 
 if __name__ == "__main__":
+    key_locks.STOPPED_AFTER = 120  # as tests/conftest.py
     {"write": write, "ask": ask, "hold": hold, "nursery": nursery}[sys.argv[1]](*sys.argv[2:])
