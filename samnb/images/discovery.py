@@ -1,4 +1,7 @@
-"""Finds the picture files of a path, a folder, a glob or a list of these. Names only: no file is opened."""
+"""Finds the picture files of a path, a folder, a glob or a list of these, by their names.
+
+Only a file whose name has no suffix is opened: scanners write DICOM files as IM0001, or 1.2.840.113619.2.55.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 
 from ..cards import count_text
 from ..errors import AnyPath, ImageNotFound
-from .lazy.opening import is_zarr
+from .lazy.opening import is_dicom, is_zarr
 
 _log = logging.getLogger("samnb.finding")
 
@@ -39,9 +42,9 @@ _OnOther = Callable[[str], object]
 def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
     """The picture files of a path, a folder, a glob or a list of these.
 
-    Folders are searched recursively, without hidden ones, for files with one of `IMAGE_SUFFIXES`. A file that is
-    named explicitly is always returned. Each file is returned once; files of a folder are in natural order (2 before
-    10), a list keeps its own order.
+    Folders are searched recursively, without hidden ones, for files with one of `IMAGE_SUFFIXES`, and for DICOM files
+    without a suffix. A file that is named explicitly is always returned. Each file is returned once; files of a folder
+    are in natural order (2 before 10), a list keeps its own order.
 
     Parameters
     ----------
@@ -130,6 +133,16 @@ def is_picture_name(name: str) -> bool:
     return not name.startswith(".") and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
+def has_dicom(path: str) -> bool:
+    """True for a file named .dcm, and for one that is DICOM and has no suffix.
+
+    >>> has_dicom("scan/a.DCM"), has_dicom("scan/a.png"), has_dicom("gone/IM0001")
+    (True, False, False)
+    """
+    _, dot, suffix = os.path.basename(path).rpartition(".")
+    return suffix.lower() == "dcm" if dot and not suffix.isdigit() else is_dicom(path)
+
+
 def is_other_picture(name: str) -> bool:
     """True for the name of a picture of `OTHER_PICTURES`."""
     return not name.startswith(".") and name[name.rfind(".") :].lower() in OTHER_PICTURES
@@ -207,12 +220,15 @@ def _kind(entry: os.DirEntry[str], other: _OnOther | None) -> tuple[bool, ...]:
     if entry.is_symlink():
         if os.path.isdir(entry.path):
             return (True,)
-        return (False,) if is_picture_name(entry.name) and os.path.isfile(entry.path) else ()
+        wanted = is_picture_name(entry.name) or has_dicom(entry.path)
+        return (False,) if wanted and os.path.isfile(entry.path) else ()
     if entry.is_dir():
         # The suffix first: asking the disk in every folder would take longer than listing it.
         return (not (entry.name.lower().endswith(".zarr") and is_zarr(entry.path)),)
     if is_picture_name(entry.name):
         return (False,) if entry.is_file() else ()
+    if entry.is_file() and has_dicom(entry.path):
+        return (False,)
     if other is not None and is_other_picture(entry.name) and entry.is_file():
         other(entry.path)
     return ()

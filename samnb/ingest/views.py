@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..catalog import Catalog
 from ..errors import ImageError, ReaderMissing, UnknownName
+from ..images.discovery import has_dicom
 from ..images.lazy import SourceDescription, View, is_lazy, open_source
 from ..images.lazy.description import MOST_PLANES
 from ..images.lazy.opening import is_zarr
@@ -49,7 +50,7 @@ class ViewWriter:
         for item in items:
             if plain and isinstance(item, str) and not _is_zarr_folder(item):
                 yield item
-            elif self.stack and isinstance(item, str) and item.lower().endswith(".dcm"):
+            elif self.stack and isinstance(item, str) and has_dicom(item):
                 slices[os.path.dirname(item)].append(item)
             else:
                 yield from self._of(item)
@@ -58,7 +59,7 @@ class ViewWriter:
                 yield from self._of(item)
 
     def _is_series(self, folder: str, files: Sequence[str]) -> bool:
-        if len(files) < 2 or len(files) < sum(name.lower().endswith(".dcm") for name in os.listdir(folder)):
+        if len(files) < 2 or len(files) < sum(has_dicom(os.path.join(folder, name)) for name in os.listdir(folder)):
             return False
         try:
             with open_source(folder):

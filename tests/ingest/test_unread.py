@@ -195,4 +195,4 @@ def test_a_row_that_changes_while_workers_read_is_reported_alone(
         else:
             assert names == [f"00{number}.png" for number in range(6)]
             assert list(reasons) == ["003.png"]
-            assert "annotations meanwhile" in reasons["003.png"]
+            assert "1 annotation meanwhile" in reasons["003.png"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from ...errors import ImageUnreadable
 from .description import MOST_PLANES, StackAxis
 from .dicom import DicomSource
+from .opening import is_dicom
 from .source import BaseSource, Region
 
 _HEADER = ["SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames"]
@@ -71,10 +71,8 @@ def dicom_files(folder: str) -> list[str]:
     """The DICOM files in a folder, not below it, by their first bytes."""
     found = []
     for entry in sorted(os.scandir(folder), key=lambda one: one.name):
-        if entry.is_file():
-            with Path(entry.path).open("rb") as file:
-                if file.read(132)[128:] == b"DICM":
-                    found.append(entry.path)
+        if entry.is_file() and is_dicom(entry.path):
+            found.append(entry.path)
         if len(found) > MOST_PLANES:
             raise ImageUnreadable(folder, f"more than {MOST_PLANES:,} DICOM files")
     if not found:

@@ -152,8 +152,18 @@ def kind_of_bytes(beginning: bytes) -> str:
     return ""
 
 
+def is_dicom(path: AnyPath) -> bool:
+    """True for a DICOM file by what is in it; False for the DICOMDIR that lists others, and where nothing is read."""
+    if os.path.basename(path).upper() == "DICOMDIR":
+        return False
+    try:
+        return kind_of_bytes(_beginning(Path(path))) == "DICOM"
+    except (OSError, ImageError):
+        return False
+
+
 def _holds_dicom(folder: Path) -> bool:
-    return any(kind_of_bytes(_beginning(file)) == "DICOM" for file in folder.iterdir() if file.is_file())
+    return any(is_dicom(file) for file in folder.iterdir() if file.is_file())
 
 
 def _beginning(file: Path) -> bytes:

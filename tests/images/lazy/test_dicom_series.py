@@ -177,3 +177,22 @@ def test_a_folder_is_looked_at_once_a_second(folder: Path, monkeypatch: pytest.M
     now[0] = 1.05
     assert [stamp_of(folder) != before for _ in range(1000)] == [True] * 1000
     assert len(looks) == 1
+
+
+def test_files_without_a_suffix_are_found_by_what_is_in_them(tmp_path: Path) -> None:
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    for n in range(3):
+        write(folder / f"IM000{n}", np.full((8, 9), n), "1.2.3", number=n, z=None)
+    (folder / "LICENSE").write_text("none")
+    (folder / "DICOMDIR").write_bytes((folder / "IM0000").read_bytes()[:132])
+    (folder / "empty").write_bytes(b"")
+    write(tmp_path / "1.2.840.99", np.full((8, 9), 7), "1.2.4", number=0, z=None)
+    with Session(tmp_path / "s") as session:
+        report = session.add(folder, show=False)
+        assert (report.added, report.failed) == (3, ())
+        session.add(folder, stack=True, dataset="stack", show=False)
+        assert [one.filename for one in session.images("stack")] == [f"scan[z={n}]" for n in range(3)]
+        (tmp_path / "other").mkdir()
+        (tmp_path / "1.2.840.99").rename(tmp_path / "other" / "1.2.840.99")
+        assert session.add(tmp_path / "other", dataset="uid", show=False).added == 1
