@@ -22,7 +22,7 @@ _log = logging.getLogger("samnb.finding")
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".dcm", ".dib", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
-    | {".btf", ".svs"}
+    | {".btf", ".hif", ".svs"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
 )
 """Suffixes of pictures inside a folder; a file that is named explicitly may have any suffix."""
