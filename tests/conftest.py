@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +75,15 @@ def patience() -> Iterator[None]:
         patched.setattr(database, "BUSY_TIMEOUT_MS", 120_000)
         patched.setitem(database._GIVE_UP, "connect_timeout", 60)
         yield
+
+
+@pytest.fixture(autouse=True)
+def collections_end() -> Iterator[None]:
+    """What a cache evicts in the background is over before the next test, which may count or refuse calls."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "samnb-collect":
+            thread.join(60)
 
 
 @pytest.fixture

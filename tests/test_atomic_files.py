@@ -40,14 +40,15 @@ def test_a_full_disk_is_no_question_of_permissions():
 
 
 @pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, bytes]]:
+def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, bytes]]:
     """The files and folders that were synced, in that order; of a file, the bytes it had then."""
     found: list[tuple[Path, bytes]] = []
     real = os.fsync
 
     def fsync(file: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{file}"))
-        found.append((path, path.read_bytes() if path.is_file() else b""))
+        if path.is_relative_to(tmp_path):
+            found.append((path, path.read_bytes() if path.is_file() else b""))
         real(file)
 
     monkeypatch.setattr(os, "fsync", fsync)

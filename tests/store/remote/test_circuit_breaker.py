@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_an_entry_that_only_ever_fails_does_not_hold_up_the_rest(fake: FakeTier)
 
 @pytest.fixture
 def breaker(monkeypatch: pytest.MonkeyPatch) -> CircuitBreaker:
-    monkeypatch.setattr(circuit_breaker.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(circuit_breaker, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     return CircuitBreaker(first_rest=5, longest_rest=30)
 
 
