@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 
-from .lab import CHROMIUM_FLAGS, Lab, LabFolder, NotebookPage
+from tests.conftest import find_chromium
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from .lab import CHROMIUM_FLAGS, PAGE_MILLISECONDS, Lab, LabFolder, NotebookPage
 
 
 def _missing(reason: str) -> None:
@@ -29,14 +28,29 @@ def browser():
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
         _missing("browser tests need Playwright: pip install 'samnb[test]'")
-    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    path = find_chromium()
     with sync_playwright() as playwright:
         try:
             running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
         except Error as error:
             _missing(f"browser tests need Chromium (apt-get install chromium): {str(error).splitlines()[0]}")
+        running.new_page = _patient(running.new_page)
         yield running
         running.close()
+
+
+def _patient(new_page):
+    """Pages that wait long for what a test does in them; with SAMNB_SLOW_BROWSER=8 they get an eighth of a core."""
+    rate = float(os.environ.get("SAMNB_SLOW_BROWSER", "1"))
+
+    def patient_page(**options):
+        page = new_page(**options)
+        page.set_default_timeout(PAGE_MILLISECONDS)
+        if rate > 1:
+            page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
+        return page
+
+    return patient_page
 
 
 @pytest.fixture(scope="package")
@@ -58,7 +72,6 @@ def lab(lab_server, request):
 def notebook(browser, lab, request):
     """A page to open notebooks in; what the page complained about is shown when the test fails."""
     page = browser.new_page(viewport={"width": 1360, "height": 900})
-    page.set_default_timeout(30_000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))

@@ -21,6 +21,10 @@ CHROMIUM_FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+# Generous, as every limit here: it is spent only where something is wrong.
+_SERVER_SECONDS = 180
+PAGE_MILLISECONDS = 180_000
+"""How long an action of Playwright may take."""
 _OVERRIDES = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
 
@@ -45,7 +49,7 @@ class Lab:
             stderr=subprocess.STDOUT,
         )
         try:
-            wait_until("JupyterLab answers", self._answers, seconds=90)
+            wait_until("JupyterLab answers", self._answers)
         except BaseException:
             self.close()
             raise
@@ -63,7 +67,7 @@ class Lab:
 
     def start_over(self) -> None:
         """End all kernels and forget what was set in the page, such as its theme."""
-        with urllib.request.urlopen(f"{self._address}/api/sessions", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self._address}/api/sessions", timeout=_SERVER_SECONDS) as answer:
             ids = [session["id"] for session in json.load(answer)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(self._end_kernel, ids))
@@ -73,14 +77,14 @@ class Lab:
         """End the server and its kernels."""
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
         self.output.close()
 
     def _end_kernel(self, session: str) -> None:
         request = urllib.request.Request(f"{self._address}/api/sessions/{session}", method="DELETE")
-        urllib.request.urlopen(request, timeout=60).close()
+        urllib.request.urlopen(request, timeout=_SERVER_SECONDS).close()
 
     def _reset_settings(self) -> None:
         shutil.rmtree(self.settings, ignore_errors=True)
@@ -140,16 +144,46 @@ class NotebookPage:
         """Until the kernel of the notebook in front is idle."""
         self.page.wait_for_function(
             "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
-            timeout=90_000,
+            timeout=PAGE_MILLISECONDS,
         )
 
     def start(self, command: str) -> None:
-        """Run a command of JupyterLab without waiting for its end."""
-        self.page.evaluate("command => { jupyterapp.commands.execute(command); }", command)
+        """Run a command of JupyterLab without waiting for its end; `wait_until_run` does."""
+        self.page.evaluate(
+            """command => {
+                window.atWork = (window.atWork || 0) + 1;
+                jupyterapp.commands.execute(command).finally(() => { window.atWork -= 1; });
+            }""",
+            command,
+        )
 
-    def wait_until_run(self, *, seconds: float = 60) -> None:
-        """Until every cell has run; a cell's error fails the test with its traceback."""
+    def save(self) -> None:
+        """Save the notebook, as Ctrl+S does, and wait until it is saved.
+
+        Not until the page calls it unchanged: an output that is updated a moment later changes it again.
+        """
+        self.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+
+    def reload(self) -> None:
+        """Load the page anew until it shows the notebook's widgets.
+
+        JupyterLab gives the kernel four seconds to name its widgets, then it shows none of them.
+        """
+        canvas, missing = self.page.locator(".samnb-stage canvas"), self.page.get_by_text("Error displaying widget")
+        for _ in range(10):
+            self.page.reload()
+            self.wait_for_kernel()
+            wait_until("the widget or JupyterLab's excuse", lambda: canvas.count() or missing.count())
+            if canvas.count():
+                return
+
+    def wait_until_run(self, *, seconds: float = 300) -> None:
+        """Until every cell has run; a cell's error fails the test with its traceback.
+
+        And until the commands of `start` have ended: after the last cell JupyterLab takes the keyboard's focus.
+        """
         wait_until("all cells have run", lambda: all(c.get("execution_count") for c in self.cells()), seconds=seconds)
+        wait_until("JupyterLab is done with it", lambda: not self.page.evaluate("window.atWork"))
         errors = [o for c in self.cells() for o in c.get("outputs", ()) if o["output_type"] == "error"]
         assert not errors, "\n".join("\n".join(error["traceback"]) for error in errors)
 

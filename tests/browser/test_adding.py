@@ -16,12 +16,12 @@ def photos(lab):
     return write_photos(lab.root / "photos", crops=2)
 
 
-def says(notebook, pattern, *, seconds=60):
+def says(notebook, pattern):
     def look():
         widget = notebook.page.locator(".samnb")
         return widget.count() and re.search(pattern, widget.last.inner_text())
 
-    return wait_until(f"a widget says {pattern!r}", look, seconds=seconds)
+    return wait_until(f"a widget says {pattern!r}", look)
 
 
 def test_files_chosen_in_the_browser_are_added(notebook, lab, photos):
@@ -36,4 +36,4 @@ def test_files_chosen_in_the_browser_are_added(notebook, lab, photos):
     says(notebook, r"2 images in 'monday' · 2 new · 1 failed")
     wait_until("the button works again", button.is_enabled)
     assert notebook.ask("[i.filename for i in session.images('monday')]") == "['coins.png', 'drawer-1.png']"
-    assert notebook.page.get_by_role("progressbar", name="images done").count() == 1
+    wait_until("one bar", lambda: notebook.page.get_by_role("progressbar", name="images done").count() == 1)

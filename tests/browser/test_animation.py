@@ -76,10 +76,9 @@ class Film:
 def test_animation(browser, lab, tmp_path):
     photos(lab.root / "photos")
     page = browser.new_page(viewport=SIZE)
-    page.set_default_timeout(120_000)
     notebook = NotebookPage(lab, page)
     notebook.open("animation.ipynb", CELLS)
-    notebook.wait_until_run(seconds=300)
+    notebook.wait_until_run()
     notebook.start("application:toggle-left-area")
     hand, film = Hand(notebook), Film(page)
     page.locator(".jp-CodeCell").nth(1).evaluate("cell => cell.scrollIntoView()")
@@ -88,7 +87,7 @@ def test_animation(browser, lab, tmp_path):
     for number, coin in enumerate(COINS[:3], 1):
         film.go(*hand.place(*coin))
         hand.click(*coin)
-        wait_until("a mask", lambda: notebook.ask("annotator.prediction is not None") == "True", seconds=120)
+        hand.until_mask(points=1)
         hand.settled_colours()
         film.look(700)
         page.keyboard.press("Enter")
@@ -117,7 +116,7 @@ def test_animation(browser, lab, tmp_path):
         if "masks (" in seen or "Ready" in seen or "⏳" not in seen:
             break
         page.wait_for_timeout(200)
-    wait_until("all images are done", lambda: notebook.ask("job.state") == "'done'", seconds=300)
+    wait_until("all images are done", lambda: notebook.ask("job.state") == "'done'")
     film.look(1400)
     page.locator(".jp-CodeCell").nth(1).evaluate("cell => cell.scrollIntoView()")
     for _ in range(2):

@@ -25,7 +25,7 @@ def photos(lab):
 
 def open_annotator(notebook, name, *more):
     notebook.open(f"{name}.ipynb", [OPEN.format(folder=f"{name}-session"), *more, SHOW])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     return Hand(notebook)
 
 
@@ -33,15 +33,16 @@ def test_click_mend_accept_and_find_it_in_the_catalog(notebook, lab):
     hand = open_annotator(notebook, "main")
     hand.until(r"main-session · monday · coins\.png")
     hand.until(r"1 / 3 · 0 annotated")
-    plain = hand.colours()
+    plain = hand.settled_colours()
 
     hand.click(*COIN)
     # The image that is looked at is encoded ahead: the click may find that done.
-    hand.until(r"score 0\.\d\d · \d+ ms · (encoded|cache hit)", seconds=180)
+    hand.until(r"score 0\.\d\d · \d+ ms · (encoded|cache hit)")
     hand.until_colours("mask pixels", lambda now: now["blue"] > plain["blue"] + 500)
     masked = hand.settled_colours()
 
     hand.click(*OTHER_COIN)
+    hand.until_mask(points=2)
     hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
     hand.click(*GROUND, shift=True)
     wait_until("a background point", lambda: hand.prompt()["point_labels"] == [1, 1, 0])
@@ -49,10 +50,10 @@ def test_click_mend_accept_and_find_it_in_the_catalog(notebook, lab):
     hand.press("Control+z")
     wait_until("two steps back", lambda: hand.prompt()["point_labels"] == [1])
     assert hand.prompt()["points"][0] == pytest.approx(COIN, abs=0.6)
-    hand.until_colours("the first mask again", lambda now: abs(now["blue"] - masked["blue"]) < 300, seconds=120)
+    hand.until_colours("the first mask again", lambda now: abs(now["blue"] - masked["blue"]) < 300)
 
     hand.press("Enter")
-    hand.until(r"kept as object")
+    hand.until_kept(1, "object")
     hand.until(r"1 annotated")
     hand.until_colours("an orange outline instead of the blue mask", lambda now: now["orange"] > 300 > now["blue"])
 
@@ -78,8 +79,9 @@ def test_box_right_click_masks_categories_and_delete(notebook, lab):
     wait_until("a right click is background", lambda: hand.prompt()["point_labels"] == [0])
     assert not hand.page.locator(".lm-Menu:visible").count()
 
+    hand.until_mask(points=1, box=True)
     hand.until(r"① 0\.94")
-    small = hand.colours()["blue"]
+    small = hand.settled_colours()["blue"]
     hand.press("Alt+3")
     hand.until_colours("the largest mask", lambda now: now["blue"] > small * 2)
     hand.page.get_by_placeholder("new category").click()
@@ -88,7 +90,9 @@ def test_box_right_click_masks_categories_and_delete(notebook, lab):
     wait_until("the new category", lambda: notebook.ask("annotator.category") == "'coin'")
     hand.page.get_by_role("button", name="Accept").click()
     hand.until(r"kept as coin, score 0\.40")
+    hand.until_kept(1, "coin")
     hand.page.get_by_role("button", name="Delete this coin", exact=True).click()
+    hand.until_kept(0)
     hand.until(r"0 annotated")
     with samnb.Session(lab.root / "tools-session") as session:
         assert session.annotations() == []
@@ -118,22 +122,12 @@ def test_an_error_is_shown_and_the_next_click_works(notebook):
 def test_a_reloaded_page_shows_everything_again(notebook):
     hand = open_annotator(notebook, "reload", FAKE_MODEL)
     hand.click(*COIN)
-    before = hand.until_colours("a mask", lambda now: now["blue"] > 500)
-    notebook.start("docmanager:save")
-    wait_until("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
-    reload_page(notebook)
+    hand.until_mask(points=1)
+    hand.until_colours("a mask", lambda now: now["blue"] > 500)
+    before = hand.settled_colours()
+    notebook.save()
+    notebook.reload()
     hand = Hand(notebook)
     hand.until_colours("the same mask", lambda now: abs(now["blue"] - before["blue"]) < 20)
     hand.click(*OTHER_COIN)
     wait_until("clicks are heard", lambda: len(hand.prompt()["points"]) == 2)
-
-
-def reload_page(notebook):
-    """Again if need be: JupyterLab gives the kernel four seconds to name its widgets, then it shows none of them."""
-    canvas, missing = notebook.page.locator(".samnb-stage canvas"), notebook.page.get_by_text("Error displaying widget")
-    for _ in range(3):
-        notebook.page.reload()
-        notebook.wait_for_kernel()
-        wait_until("the widget or JupyterLab's excuse", lambda: canvas.count() or missing.count())
-        if canvas.count():
-            return

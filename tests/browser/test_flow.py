@@ -23,20 +23,20 @@ CELLS = [
 def test_from_object_to_object(notebook, lab):
     write_photos(lab.root / "photos", crops=2)
     notebook.open("flow.ipynb", CELLS)
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     hand = Hand(notebook)
 
     # A new box accepts the mask before it; the same again takes the pointer's place.
     hand.press("o")
     hand.drag(COIN[0] - 30, COIN[1] - 30, COIN[0] + 30, COIN[1] + 30)
-    hand.until(r"score 0\.94")
+    hand.until_mask(box=True)
     hand.page.get_by_role("button", name="occluded").click()
     hand.drag(OTHER_COIN[0] - 30, OTHER_COIN[1] - 30, OTHER_COIN[0] + 30, OTHER_COIN[1] + 30)
     hand.until("annotations · 1")
     hand.page.mouse.move(*hand.place(60, 60))
     hand.page.keyboard.press("r")
     hand.until("annotations · 2")
-    hand.until(r"score 0\.94")
+    hand.until_mask(box=True)
 
     # Held, a key shows the picture alone.
     masks = hand.settled_colours()
@@ -70,6 +70,8 @@ def test_from_object_to_object(notebook, lab):
     for _ in range(3):
         hand.press("+")
     map_of_it.wait_for(state="visible")
+    page_has_it = "img => img.complete && img.naturalWidth > 0"  # before, the map has another size
+    wait_until("the map's picture", lambda: map_of_it.locator("img").evaluate(page_has_it))
     box = map_of_it.bounding_box()
     hand.page.mouse.click(box["x"] + 2, box["y"] + 2)
     wanted = "annotator._layout.stage.view.visible[:2]"

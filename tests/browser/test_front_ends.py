@@ -30,21 +30,21 @@ def test_click_accept_undo(browser, tmp_path, front_end: FrontEnd):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
         write_photos(server.root / "photos", crops=1)
-        page.set_default_timeout(120_000)
         page.goto(server.url)
         if front_end.run:
-            wait_until("the cells run", lambda: page.evaluate(front_end.run), seconds=120)
+            wait_until("the cells run", lambda: page.evaluate(front_end.run))
         stage = page.locator(".samnb-stage").first
         stage.locator("canvas").wait_for()
+        stage.locator(".samnb-pointer-listener").wait_for()
         stage.scroll_into_view_if_needed()
         whole = page.locator(".samnb:has(.samnb-stage)").first
 
         def says(pattern: str) -> None:
-            wait_until(f"the annotator says {pattern!r}", lambda: re.search(pattern, whole.inner_text()), seconds=90)
+            wait_until(f"the annotator says {pattern!r}", lambda: re.search(pattern, whole.inner_text()))
 
         says("1 / 2 · 0 annotated")
+        wait_until("the stage has its width", lambda: stage.bounding_box()["width"] > 300)
         box = stage.bounding_box()
-        assert box["width"] > 300
         page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.5 * box["height"])
         says(r"score 0\.94")
         page.keyboard.press("Enter")

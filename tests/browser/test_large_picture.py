@@ -40,15 +40,13 @@ def slide(lab):
 
 def test_open_jump_zoom_click_accept_and_show_other_channels(notebook):
     notebook.open("large.ipynb", [OPEN, FAKE_MODEL, SHOW])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     hand, page = Hand(notebook), notebook.page
 
-    def shows(x, y, *, down=True, seconds=60):
+    def shows(x, y, *, down=True):
         expected = [255 * x / WIDTH, 255 * y / HEIGHT if down else 0, 0]
         seen = lambda: page.evaluate(PIXEL, list(hand.place(x, y)))  # noqa: E731
-        wait_until(
-            f"pixel {x}, {y} looks like {expected}", lambda: seen() == pytest.approx(expected, abs=6), seconds=seconds
-        )
+        wait_until(f"pixel {x}, {y} looks like {expected}", lambda: seen() == pytest.approx(expected, abs=6))
 
     shows(1_000, 800)
     shows(*AT)
@@ -69,9 +67,9 @@ def test_open_jump_zoom_click_accept_and_show_other_channels(notebook):
     shows(*AT)
 
     hand.click(*AT)
-    wait_until("a mask", lambda: notebook.ask("annotator._editor.part is not None") == "True")
+    hand.until_mask(points=1)
     hand.press("Enter")
-    hand.until("kept as object")
+    hand.until_kept(1, "object")
     x, y, width, height = ast.literal_eval(notebook.ask("tuple(annotator.annotations[0].bbox)"))
     assert (x + width / 2, y + height / 2) == pytest.approx(AT, abs=3)
     assert (width, height) == pytest.approx((30, 30), abs=3)
@@ -84,7 +82,7 @@ def test_open_jump_zoom_click_accept_and_show_other_channels(notebook):
     shows(AT[0] - 40, AT[1], down=False)
     assert notebook.ask("session.mapping(annotator.image) is None") == "True"
     use = page.get_by_role("button", name="Use this view")
-    assert use.bounding_box()["width"] < 140  # as wide as its text, and not as the row
+    wait_until("it is as wide as its text, and not as the row", lambda: use.bounding_box()["width"] < 140)
     use.click()
     # Not by the status line: what is encoded next may replace its words before they are looked at.
     used = "len(getattr(session.mapping(annotator.image), 'channels', ()))"
@@ -95,7 +93,7 @@ def test_open_jump_zoom_click_accept_and_show_other_channels(notebook):
     hand.press("f")
     shows(1_000, 800, down=False)
     hand.click(1_500, 900)
-    wait_until("a mask", lambda: notebook.ask("annotator._editor.part is not None") == "True")
+    hand.until_mask(points=1)
     hand.press("Enter")
-    wait_until("it is kept", lambda: notebook.ask("len(session.annotations())") == "2")
+    hand.until_kept(2)
     assert notebook.ask("session.export('geojson', 'out').annotations") == "2"

@@ -45,6 +45,9 @@ class Reviewer:
         self.widget.wait_for()
         self.until(r"1 of \d+")
         self.page.locator('.samnb-key-listener[data-listens="yes"]').wait_for(state="attached")
+        self.take_the_keys()
+
+    def take_the_keys(self):
         self.widget.locator("img").first.click()
         self.page.locator(".samnb-review:focus-within").wait_for()
 
@@ -66,7 +69,7 @@ class Reviewer:
 
 def test_pairs_are_reviewed_by_keyboard_and_the_catalog_knows(notebook, lab):
     notebook.open("review.ipynb", [OPEN.format(folder="reviewed")])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     hand = Reviewer(notebook)
     hand.until(r"1 of 6 · 0 same · 0 different")
     hand.until(r"almost surely the same picture: \d+ of 256 bits differ")
@@ -115,7 +118,7 @@ def test_pairs_are_reviewed_by_keyboard_and_the_catalog_knows(notebook, lab):
 
 def test_what_is_typed_into_a_cell_is_no_verdict(notebook, lab):
     notebook.open("typed.ipynb", [OPEN.format(folder="typed")])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     hand = Reviewer(notebook)
     hand.page.locator(".jp-CodeCell .cm-content").first.click()
     hand.page.keyboard.press("Control+End")
@@ -125,7 +128,7 @@ def test_what_is_typed_into_a_cell_is_no_verdict(notebook, lab):
     hand.press("Escape")  # now keys are JupyterLab's commands, and the pointer is over the widget still
     hand.press("s")
     hand.press("ArrowRight")
-    hand.widget.locator("img").first.click()
+    hand.take_the_keys()
     hand.press("ArrowRight")
     hand.until(r"2 of 6 · 0 same · 0 different")
     with samnb.Session(lab.root / "typed") as session:
@@ -134,7 +137,7 @@ def test_what_is_typed_into_a_cell_is_no_verdict(notebook, lab):
 
 def test_a_review_to_its_end_by_buttons_makes_one_of_each(notebook, lab):
     notebook.open("end.ipynb", [OPEN.format(folder="ended")])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     hand = Reviewer(notebook)
     buttons = hand.widget.get_by_role("button")
     for done in range(1, 7):
@@ -161,5 +164,5 @@ def test_what_was_said_is_not_asked_again(notebook, lab):
             for other in group.others:
                 session.say_same(group.representative, other.image)
     notebook.open("known.ipynb", [OPEN.format(folder="known")])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     Reviewer(notebook).until(r"1 of 2 · 0 same · 0 different")

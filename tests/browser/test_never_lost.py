@@ -6,7 +6,6 @@ from tests.support.waiting import wait_until
 
 from .hand import Hand
 from .pictures import COIN, FAKE_MODEL, OTHER_COIN, write_photos
-from .test_annotate import reload_page
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +18,7 @@ def photos(lab):
 def open_annotator(notebook, name, *more):
     cells = [f'import samnb\nsession = samnb.Session("{name}")\nsession.add("photos", dataset="monday")', FAKE_MODEL]
     notebook.open(f"{name}.ipynb", [*cells, *more, 'annotator = session.annotate("coins.png")\nannotator'])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     return Hand(notebook)
 
 
@@ -34,9 +33,8 @@ def test_a_reload_in_the_middle_of_an_object(notebook):
     hand.until(r"score 0\.81")
     before = hand.settled_colours()
     asked = notebook.ask("annotator._editor.draft")
-    notebook.start("docmanager:save")
-    wait_until("saved", lambda: not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
-    reload_page(notebook)
+    notebook.save()
+    notebook.reload()
     hand = Hand(notebook)
     hand.until_colours(
         "the annotation and the mask", lambda now: all(abs(now[c] - before[c]) < 40 for c in ("blue", "orange"))
@@ -54,14 +52,14 @@ def test_a_reload_in_the_middle_of_an_object(notebook):
 def test_a_model_that_fails_is_shown_and_the_next_click_works(notebook):
     hand = open_annotator(notebook, "failing", "whole = session.model.decode")
     hand.click(*COIN)
-    hand.until(r"score 0\.94")
+    hand.until_mask(points=1)
     notebook.ask("setattr(session.model, 'decode', lambda *a, **k: 1 / 0)")
     hand.click(*OTHER_COIN)
     hand.until("No mask for this prompt: ZeroDivisionError: division by zero")
     assert len(hand.prompt()["points"]) == 1
     notebook.ask("setattr(session.model, 'decode', whole)")
     hand.click(*OTHER_COIN)
-    wait_until("the next click works", lambda: notebook.ask("annotator.prediction is not None and annotator.error"))
-    assert len(hand.prompt()["points"]) == 2
+    hand.until_mask(points=2)
+    hand.until_kernel("the next click works", "not annotator.error")
     hand.press("Enter")
-    hand.until("kept as object")
+    hand.until_kept(1, "object")

@@ -42,7 +42,7 @@ def look(hand: Hand, name: str) -> None:
 
 def opened(notebook, name: str) -> Hand:
     notebook.open(f"{name}.ipynb", [OPEN.format(name=name), SHOW])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     return Hand(notebook)
 
 
@@ -57,7 +57,7 @@ def found_coins(folder: Path) -> int:
 def test_all_coins_with_three_actions(notebook, lab):
     hand = opened(notebook, "three-actions")
     hand.press("a")
-    hand.until(r"\d+ objects offered", seconds=180)
+    hand.until(r"\d+ objects offered")
     look(hand, "offered")
     hand.press("g")
     hand.page.mouse.move(*hand.place(*COIN))
@@ -72,7 +72,7 @@ def test_all_coins_with_three_actions(notebook, lab):
 def test_a_drag_takes_what_it_touches_and_the_wheel_finds_parts(notebook, lab):
     hand = opened(notebook, "drag")
     hand.press("a")
-    hand.until(r"\d+ objects offered", seconds=180)
+    hand.until(r"\d+ objects offered")
     hand.page.mouse.move(*hand.place(*COIN))
     hand.until_colours("one coin lifted out", lambda now: now["blue"] > 300)
     look(hand, "hover")
@@ -96,8 +96,8 @@ def test_a_drag_takes_what_it_touches_and_the_wheel_finds_parts(notebook, lab):
 def test_objects_like_a_click(notebook, lab):
     hand = opened(notebook, "like")
     hand.click(*COIN)
-    hand.until(r"score 0\.\d\d", seconds=180)
+    hand.until(r"score 0\.\d\d")
     hand.press("l")
-    hand.until(r"\d+ objects like this one offered", seconds=60)
+    hand.until(r"\d+ objects like this one offered")
     look(hand, "like")
     assert int(hand.notebook.ask("len(annotator.offered)")) >= 15

@@ -42,6 +42,7 @@ class Reviewer:
         self.until(r"1 of \d+")
         self.page.locator('.samnb-key-listener[data-listens="yes"]').first.wait_for(state="attached")
         self.widget.locator(".samnb-large img").click()
+        self.page.locator(".samnb-review:focus-within").first.wait_for()
 
     def press(self, key):
         self.page.keyboard.press(key)
@@ -61,7 +62,7 @@ class Reviewer:
 
 def test_objects_are_reviewed_by_keyboard_fixed_below_and_kept(notebook, lab):
     notebook.open("review.ipynb", [OPEN])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     hand = Reviewer(notebook)
     total = int(hand.until(r"1 of (\d+) · 0 accepted")[1])
     first = wait_until("the object is drawn", hand.picture)

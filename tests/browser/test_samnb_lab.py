@@ -49,7 +49,7 @@ def address(tmp_path):
                 return False
 
         try:
-            wait_until("samnb lab answers", answers, seconds=120)
+            wait_until("samnb lab answers", answers)
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(server.pid, signal.SIGTERM)  # the command and its JupyterLab, as Ctrl-C does
@@ -59,12 +59,11 @@ def address(tmp_path):
 @pytest.mark.slow
 def test_the_quickstart_opens_and_runs_to_its_end(browser, address):
     page = browser.new_page(viewport={"width": 1360, "height": 900})
-    page.set_default_timeout(60_000)
     page.goto(address)  # the address that a person opens
     notebook = NotebookPage(None, page)
     notebook.wait_for_kernel()
     assert page.evaluate("jupyterapp.shell.currentWidget.context.path") == QUICKSTART
     notebook.start("notebook:run-all-cells")
-    notebook.wait_until_run(seconds=300)
+    notebook.wait_until_run()
     assert notebook.cells()[-1]["source"] == "session.close()"
     page.close()

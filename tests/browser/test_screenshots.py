@@ -49,7 +49,6 @@ def target(tmp_path_factory):
 def sharp(browser, lab):
     """A page of a HiDPI screen, as wide as the annotator, and about as high as it is with a picture."""
     page = browser.new_page(viewport={"width": 1400, "height": 900}, device_scale_factor=2)
-    page.set_default_timeout(120_000)
     yield NotebookPage(lab, page)
     # JupyterLab keeps the theme for the next page.
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
@@ -96,7 +95,7 @@ def shoot_more(sharp, hand, widget, target, unlinked):
     page.set_viewport_size({"width": 1400, "height": 900})
     wait_until("a wide one again", lambda: widget.bounding_box()["width"] > 900)
     hand.click(*IN_HAND)
-    hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+    hand.until_mask(points=1)
     hand.settled_colours()
 
 
@@ -118,27 +117,28 @@ def test_screenshots(sharp, lab, target, tmp_path):
     ]
     sharp.open("progress.ipynb", cells)
     bar = sharp.page.locator(".samnb:has(.samnb-bar)")
-    wait_until("the prewarm is on its way", lambda: bar.count() and "6/9" in bar.inner_text(), seconds=120)
+    wait_until("the prewarm is on its way", lambda: bar.count() and "6/9" in bar.inner_text())
     sharp.start("application:toggle-left-area")
     shoot(sharp.page, bar, target / "progress.png")
     sharp.ask("permits.release(9)")
-    sharp.wait_until_run(seconds=300)
-    wait_until("the summary", lambda: "Dataset ready" in bar.inner_text(), seconds=300)
+    sharp.wait_until_run()
+    wait_until("the summary", lambda: "Dataset ready" in bar.inner_text())
     shoot(sharp.page, bar, tmp_path / "progress-done.png")
 
     name = "annotator = session.annotate('coins.png')\nannotator.category = 'coin'\nannotator"
     sharp.open("annotate.ipynb", ['import samnb\nsession = samnb.Session("coins")', name])
-    sharp.wait_until_run(seconds=120)
+    sharp.wait_until_run()
     hand = Hand(sharp)
     for number, place in enumerate(COINS, 1):
         hand.click(*place)
-        hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+        hand.until_mask(points=1)
         hand.press("Enter")
+        hand.until_kept(number)
         hand.until(rf"annotations · {number}")
     hand.click(*IN_HAND)
-    hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+    hand.until_mask(points=1)
     hand.click(IN_HAND[0] - 38, IN_HAND[1] - 24, shift=True)
-    wait_until("two points", lambda: len(hand.prompt()["points"]) == 2)
+    hand.until_mask(points=2)
     hand.until(r"score 0\.\d\d · \d+ ms · cache hit")
     widget = sharp.page.locator(".samnb:has(.samnb-stage)")
     wait_until("the thumbnails", lambda: sharp.page.evaluate(THUMBNAILS))
@@ -160,15 +160,16 @@ def test_screenshots_on_photographs(sharp, lab, target):
         "session.prewarm(show=False)\nannotator = session.annotate('coffee.png')\nannotator",
     ]
     sharp.open("things.ipynb", cells)
-    sharp.wait_until_run(seconds=240)
+    sharp.wait_until_run()
     hand = Hand(sharp)
     for number, (name, box) in enumerate(BOXES.items(), 1):
         hand.press(str(number))
+        hand.until_kernel("its category", f"annotator.category == {name!r}")
         hand.drag(*box)
-        hand.until(r"score 0\.\d\d · \d+ ms", seconds=120)
+        hand.until_mask(box=True)
         if number < len(BOXES):
             hand.press("Enter")
-            hand.until(f"kept as {name}")
+            hand.until_kept(number, name)
     widget = sharp.page.locator(".samnb:has(.samnb-stage)")
     hand.settled_colours()
     shoot(sharp.page, widget, target / "annotator-photograph.jpg")
@@ -193,7 +194,7 @@ def test_screenshots_of_look_alikes(sharp, lab, target, tmp_path):
         "review = session.review_lookalikes()\nreview"
     )
     sharp.open("look-alikes.ipynb", [cell])
-    sharp.wait_until_run(seconds=120)
+    sharp.wait_until_run()
     widget = sharp.page.locator(".samnb-review")
     sharp.ask("(review.same(), review.toggle_difference(), review.next(), review.previous())")
     drawn = """() => {

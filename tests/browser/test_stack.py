@@ -39,17 +39,18 @@ def slice_of(notebook) -> str:
 
 def test_annotate_one_slice_copy_it_through_correct_two_and_export(notebook, lab):
     notebook.open("stack.ipynb", [OPEN, FAKE_MODEL, SHOW])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     hand = Hand(notebook)
     hand.until(r"\d µm")
     handle = notebook.page.locator(".samnb-slice .noUi-handle")
-    assert handle.count() == 1
+    wait_until("one slider", lambda: handle.count() == 1)
 
     hand.click(*AT)
-    wait_until("a mask", lambda: notebook.ask("annotator.mask is not None") == "True")
+    hand.until_mask(points=1)
     hand.press("Enter")
-    hand.until(r"kept as object")
+    hand.until_kept(1, "object")
     notebook.page.get_by_role("button", name="Copy through").click()
+    hand.until_kernel("it is on all slices", f"len(session.annotations()) == {SLICES}")
     hand.until(rf"{SLICES - 1} copied to {SLICES - 1} slices")
 
     for z in (1, 2):
@@ -58,9 +59,10 @@ def test_annotate_one_slice_copy_it_through_correct_two_and_export(notebook, lab
         wait_until("the next slice", lambda z=z: slice_of(notebook) == f"'plate.tif[z={z}]'")
         # Edited again, with one more point: the second candidate is twice as wide.
         notebook.page.mouse.dblclick(*hand.place(*AT))
-        hand.until("editing")
+        hand.until_kernel("it is edited", "annotator.edits(annotator.annotations[0].id)")
+        hand.until_mask(points=1)
         hand.click(AT[0] + 40, AT[1])
-        wait_until("its candidates", lambda: notebook.ask("annotator.prediction is not None") == "True")
+        hand.until_mask(points=2)
         hand.press("Alt+2")
         wait_until("the wider one", lambda: notebook.ask("bool(annotator.mask.sum() > 2000)") == "True")
         hand.press("Enter")

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
-SECONDS = float(os.environ.get("SAMNB_TUNER_SECONDS", "10"))
+SECONDS = float(os.environ.get("SAMNB_TUNER_SECONDS", "180"))
 """How long twelve pictures may take after a slider moved; 1 is the target on two cores that nobody else uses."""
 
 OPEN = """
@@ -49,10 +49,10 @@ def drawn(page):
 
 def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
     notebook.open("tune.ipynb", [OPEN])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     page = notebook.page
-    wait_until("twelve pictures are drawn", lambda: drawn(page), seconds=240)
-    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+    wait_until("twelve pictures are drawn", lambda: drawn(page))
+    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False")
     assert notebook.ask("tuner.error") == "''"
     before = drawn(page)
 
@@ -84,7 +84,7 @@ def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
     page.keyboard.press("Home")
     buttons.filter(has_text="Sweep").click()
     rows = page.locator(".samnb-controls select option")
-    wait_until("the sweep's rows", lambda: rows.count() > 6, seconds=120)
+    wait_until("the sweep's rows", lambda: rows.count() > 6)
     page.locator(".samnb-controls select[size], .samnb-controls .widget-select select").last.select_option(index=1)
     best = notebook.ask("tuner.result.best")
     wait_until(
@@ -92,7 +92,7 @@ def test_a_slider_moves_and_the_pictures_follow(notebook, lab):
         lambda: notebook.ask("{n: tuner.template.parameters[n] for n in tuner.result.best}") == best,
     )
     buttons.filter(has_text=re.compile("^Save$")).click()
-    wait_until("it is saved", lambda: notebook.ask("tuner.status") != "''" and "v" in notebook.ask("tuner.status"))
+    wait_until("it is saved", lambda: re.search("saved as|since it was saved", notebook.ask("tuner.status")))
     version = int(notebook.ask("tuner.saved.version"))
     with samnb.Session(lab.root / "session") as session:
         assert session.find_template("coins").version == version
@@ -112,11 +112,11 @@ tuner
 
 def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
     notebook.open("mark.ipynb", [MARK])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     page = notebook.page
     pictures = page.locator(".samnb-gallery img")
-    wait_until("two pictures are drawn", lambda: pictures.count() == 2, seconds=120)
-    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+    wait_until("two pictures are drawn", lambda: pictures.count() == 2)
+    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False")
 
     place = ast.literal_eval(
         notebook.ask(
@@ -128,19 +128,20 @@ def test_objects_are_marked_in_their_pictures_and_thresholds_dragged(notebook):
         page.mouse.click(*_on_page(pictures.nth(1), *place))
         wait_until(f"marked as {said}", lambda said=said: f"1 {said}" in pictures.nth(1).get_attribute("alt"))
     marking = page.locator(".samnb-marking")
-    assert "precision 0.00 (0 of 1 marked)" in marking.inner_text()
+    wait_until("what they say", lambda: "precision 0.00 (0 of 1 marked)" in marking.inner_text())
     marking.get_by_role("button", name="Good").focus()
     page.keyboard.press("Enter")
     wait_until("right after all", lambda: "precision 1.00 (1 of 1 marked)" in marking.inner_text())
     marking.get_by_role("button", name="Use marks").click()
     wait_until("a second example", lambda: notebook.ask("len(tuner.template.categories[0].examples)") == "2")
-    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False", seconds=60)
+    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False")
 
     sure = page.get_by_role("slider", name="sure from", exact=True)
     sure.focus()
     page.keyboard.press("End")
     wait_until("all are to be reviewed", lambda: "0 accepted" in page.locator(".samnb-counts").inner_text())
     assert notebook.ask("tuner._sliders['review_score'].value") == "1.0"
+    wait_until("nothing is searched", lambda: notebook.ask("tuner._worker.busy") == "False")
     accept = page.get_by_role("slider", name="accept from", exact=True)
     bars = page.locator(".samnb-scores").bounding_box()
     handle = accept.bounding_box()

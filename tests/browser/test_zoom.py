@@ -49,25 +49,14 @@ def photos(lab):
 def screen(request, browser, lab):
     """A page of a screen with that device pixel ratio."""
     page = browser.new_page(viewport={"width": 1200, "height": 1000}, device_scale_factor=request.param)
-    page.set_default_timeout(30_000)
     yield NotebookPage(lab, page)
     page.close()
 
 
 def opened(screen, name, *more, image="places.png"):
     screen.open(f"{name}.ipynb", [OPEN.format(folder=f"{name}-session"), FAKE_MODEL, *more, SHOW.format(image=image)])
-    screen.wait_until_run(seconds=120)
-    screen.page.locator(".samnb-stage canvas").wait_for()
-    screen.page.locator(".samnb-stage").scroll_into_view_if_needed()
-    wait_until("the page told its size", lambda: view(screen)[3] == screen.page.evaluate("devicePixelRatio"))
-    return hand_of(screen)
-
-
-def hand_of(screen):
-    hand = Hand.__new__(Hand)
-    hand.notebook, hand.page = screen, screen.page
-    hand.stage = screen.page.locator(".samnb-stage")
-    return hand
+    screen.wait_until_run()
+    return Hand(screen)
 
 
 def on_stage(hand, x, y):
@@ -177,6 +166,7 @@ def test_keys_pan_and_the_width_of_the_cell(notebook):
     narrow = view(notebook)[2][0]
     page.set_viewport_size({"width": 900, "height": 900})
     wait_until("the stage follows the page", lambda: view(notebook)[2][0] < narrow - 20)
+    hand.until_told_size()
     settled(notebook)
     have, wanted = page.evaluate(BACKING)
     assert have == pytest.approx(wanted, abs=1)
@@ -191,9 +181,15 @@ def test_the_page_keeps_its_own_keys(notebook):
     page = notebook.page
     hand.click(500, 400)
     wait_until("a point", lambda: hand.prompt()["points"])
-    page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty = true")
+    page.evaluate(
+        """() => {
+            window.saves = 0;
+            const note = (_, state) => { if (state === "completed") window.saves += 1; };
+            jupyterapp.shell.currentWidget.context.saveState.connect(note);
+        }"""
+    )
     page.keyboard.press("Control+s")
-    wait_until("saved", lambda: not page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty"))
+    wait_until("saved", lambda: page.evaluate("saves"))
     cells = len(notebook.cells())
     page.keyboard.press("b")
     page.keyboard.press("f")
@@ -221,18 +217,17 @@ session.add("large.jpg", dataset="large")
 
 
 def test_a_hundred_megapixels(notebook):
-    opened(notebook, "large", LARGE, image="large.jpg")
-    hand = hand_of(notebook)
+    hand = opened(notebook, "large", LARGE, image="large.jpg")
     colour = lambda x, y: notebook.page.evaluate(PIXEL, list(hand.place(x, y)))  # noqa: E731
     near = lambda x, y: pytest.approx([x * 255 / 12000, y * 255 / 9000, 0], abs=8)  # noqa: E731
-    wait_until("the whole", lambda: colour(3000, 2000) == near(3000, 2000), seconds=60)
+    wait_until("the whole", lambda: colour(3000, 2000) == near(3000, 2000))
     page = notebook.page
     page.mouse.move(*hand.place(9000, 6000))
     for _ in range(8):
         before = view(notebook)[0]
         page.mouse.wheel(0, -250)
         wait_until("it is larger", lambda before=before: view(notebook)[0] > before)
-    wait_until("a part", lambda: colour(9010, 6010) == near(9010, 6010), seconds=60)
+    wait_until("a part", lambda: colour(9010, 6010) == near(9010, 6010))
     hand.click(9010, 6010)
-    wait_until("a point", lambda: hand.prompt()["points"], seconds=60)
+    wait_until("a point", lambda: hand.prompt()["points"])
     assert hand.prompt()["points"][0] == pytest.approx((9010, 6010), abs=0.6 / view(notebook)[0])

@@ -14,7 +14,6 @@ function render({ el }) {
     if (text && node.getAttribute("aria-label") !== text) node.setAttribute("aria-label", text);
   };
   const name = () => {
-    waiting = false;
     // ipywidgets puts an empty label beside fields and lists, which hides their tooltip, and names no slider.
     for (const each of root.querySelectorAll(CONTROLS)) {
       const widget = each.closest(".jupyter-widgets"), label = widget?.querySelector(".widget-label");
@@ -36,7 +35,10 @@ function render({ el }) {
       }
   };
   const changes = new MutationObserver(() => {
-    if (!waiting) requestAnimationFrame(() => root.isConnected && name());
+    if (!waiting) requestAnimationFrame(() => {
+      waiting = false;
+      if (root.isConnected) name();
+    });
     waiting = true;
   });
   const start = () => {
