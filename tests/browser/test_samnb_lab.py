@@ -53,7 +53,7 @@ def address(tmp_path):
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(server.pid, signal.SIGTERM)  # the command and its JupyterLab, as Ctrl-C does
-            server.wait(60)
+            server.wait(180)
 
 
 @pytest.mark.slow
