@@ -28,11 +28,12 @@ def applied(lab):
 
 def test_keys_are_the_reviews_on_the_picture_too_and_stay_with_it(notebook):
     notebook.open("keys.ipynb", [OPEN])
-    notebook.wait_until_run(seconds=120)
+    notebook.wait_until_run()
     page = notebook.page
     widget = page.locator(".samnb-review").first
     page.locator('.samnb-key-listener[data-listens="yes"]').first.wait_for(state="attached")
     widget.locator(".samnb-large img").click()
+    page.locator(".samnb-review:focus-within").first.wait_for()
 
     def state():
         return eval(notebook.ask("(review._place, review._is_open, [a.review for a in review.objects[:3]])"))
