@@ -305,6 +305,17 @@ def test_void_is_told(first, tmp_path):
     assert "255 is void, and no object, in 1 label map: münze 1.png" in str(report.notes)
 
 
+def test_how_numbers_are_named_is_told(first, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    Image.fromarray((square(1, 1, 5) + 2 * square(9, 9, 5)).astype(np.uint8)).save(folder / "münze 1.png")
+    assert "names 1, 2, … in their order" in str(first.import_("masks", folder).notes)
+    assert {"label 1", "label 2"} <= {one.category for one in first.annotations()}
+    report = first.import_("masks", folder, categories=["cat", "dog"])
+    assert report.notes == ()
+    assert {"cat", "dog"} <= {one.category for one in first.annotations()}
+
+
 def test_mask_pictures_of_other_tools(first, photos, tmp_path):
     folder = tmp_path / "masks"
     (folder / "turned").mkdir(parents=True)

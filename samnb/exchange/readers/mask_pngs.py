@@ -102,7 +102,10 @@ def _by_names(
         # Beside label maps, a file with one number is one of them.
         numbers = ((found, meanings.alone.get(found.place, 0)) for found in objects)
         objects = [replace(one, category=f"label {n}", is_number=True) if n else one for one, n in numbers]
-    return objects, failed, meanings.notes
+    notes = meanings.notes
+    if any(one.is_number and one.category.startswith("label ") for one in objects):
+        notes += ('numbers of label maps became "label 1", …: categories=["cat", …] names 1, 2, … in their order',)
+    return objects, failed, notes
 
 
 @dataclass
