@@ -168,7 +168,7 @@ class UnknownName(SamnbError, LookupError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str] = (), *, advice: str = ""):
         self.kind, self.name = kind, name
-        known = sorted(known)
+        known = sorted(map(str, known))
         close = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         shown = ", ".join(map(repr, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")

@@ -116,8 +116,9 @@ class JobControl:
 
     def pause(self) -> None:
         """Let `go_on` block; without effect once cancelled."""
-        if not self.cancelled:
-            self._may_run.clear()
+        self._may_run.clear()
+        if self.cancelled:  # also just now, by another thread
+            self._may_run.set()
 
     def resume(self) -> None:
         """Let `go_on` return again."""

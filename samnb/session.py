@@ -63,6 +63,7 @@ from .records import ACCEPTED, BY_HAND, REJECTED, UNSURE, ImageRef
 from .replay.recipe import Recipe
 from .replay.replay import Replayer
 from .replay.report import ReplayReport
+from .session_arguments import checks_arguments
 from .status import Status
 from .templates import Template
 from .templates.evaluation import LabelledImage
@@ -81,6 +82,7 @@ __all__ = ["Session", "catalog_url", "session_folder"]
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
+@checks_arguments
 class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
     """A folder with images, known by their pixels, with their embeddings and their annotations.
 
@@ -249,7 +251,7 @@ class Session(CategoryMethods, ImageStateMethods, PixelMethods, StackMethods):
         Raises
         ------
         UnknownName
-            No image matches.
+            No image matches, or several pictures do: the message has their longer names.
         """
         return self._library.image(image)
 

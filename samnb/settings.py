@@ -35,6 +35,7 @@ for _power, _letter in enumerate("KMGT", start=1):
     _UNITS |= {f"{_letter}": 1000**_power, f"{_letter}B": 1000**_power, f"{_letter}IB": 1024**_power}
 _SECONDS = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86400, "W": 7 * 86400}
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z%]*)\s*")
+_LONGEST = 18  # digits of a whole number
 _NO = ("0", "false", "no", "off")
 
 
@@ -99,7 +100,7 @@ def parse_size(text: str) -> int | Share:
     amount, unit = _amount(text)
     if unit == "%" and amount <= 100:
         return Share(amount / 100)
-    if unit not in _UNITS:
+    if unit not in _UNITS or not math.isfinite(amount * _UNITS[unit]):
         raise ValueError("a size such as 50GB, 1.5GiB or 20%")
     return int(amount * _UNITS[unit])
 
@@ -111,7 +112,7 @@ def parse_seconds(text: str) -> float:
     (604800.0, 5400.0, 30.0)
     """
     amount, unit = _amount(text)
-    if unit not in _SECONDS or amount <= 0:
+    if unit not in _SECONDS or not 0 < amount * _SECONDS[unit] < math.inf:
         raise ValueError("a time above zero such as 7d, 12h, 30m or 45s")
     return amount * _SECONDS[unit]
 
@@ -122,16 +123,14 @@ def _amount(text: str) -> tuple[float, str]:
     return (amount, match[2].upper()) if match and math.isfinite(amount) else (0.0, "?")
 
 
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError("a whole number")
+def _whole(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or len(text) > _LONGEST or int(text) < least:
+        raise ValueError(f"a whole number from {least}")
     return int(text)
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("a whole number from 1")
-    return int(text)
+    return _whole(text, 1)
 
 
 def _bytes(text: str) -> int:

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from samnb.jobs import Event, Job, summary_text
+from samnb.jobs import Event, Job, JobControl, summary_text
 from tests.support.waiting import CountingEvent, wait_until
 
 
@@ -144,3 +144,21 @@ def test_the_summary_is_the_servers():
     assert summary_text(Event("done", details=nothing)).startswith("Nothing encoded")
     stopped = {"computed": 1, "skipped": 0, "masks": 1, "cancelled": True}
     assert summary_text(Event("done", details=stopped)).startswith("Stopped, 1 mask found")
+
+
+def test_a_pause_that_a_cancel_overtakes_holds_nothing_up():
+    control = JobControl()
+    asked = []
+
+    class Overtaken(threading.Event):
+        def is_set(self):
+            was = super().is_set()
+            if not asked:
+                asked.append(True)
+                control.cancel()  # between the question and what follows it
+            return was
+
+    control._cancelled = Overtaken()
+    control.pause()
+    assert control.cancelled
+    assert not control.paused

@@ -180,3 +180,17 @@ def test_a_size_without_end_is_refused_by_name(text: str) -> None:
 def test_bytes_that_are_no_text_are_refused_by_name() -> None:
     with pytest.raises(SettingError, match="SAMNB_CACHE_REMOTE"):
         setting("SAMNB_CACHE_REMOTE", {"SAMNB_CACHE_REMOTE": "a?ttl=\udcff"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SAMNB_CACHE_DISK_BYTES", "9" * 300 + "TB"),
+        ("SAMNB_CACHE_TTL", "9" * 308 + "w"),
+        ("EMBED_CACHE_MAX", "9" * 5000),
+        ("SAMNB_BATCH", "9" * 5000),
+    ],
+)
+def test_a_number_beyond_all_numbers_is_not_understood(name: str, text: str) -> None:
+    with pytest.raises(SettingError, match=f"{name}: expected a (size|time|whole number)"):
+        setting(name, {name: text})

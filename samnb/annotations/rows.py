@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
-from typing import SupportsFloat
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,10 +115,11 @@ def checked_mask(mask: NDArray[np.bool_], image: ImageRecord) -> NDArray[np.bool
 
 
 def checked_score(score: float) -> float:
-    """The score as a number. Raises `PromptError` for NaN, infinity, and what is no number."""
-    if isinstance(score, bool) or not isinstance(score, SupportsFloat) or not math.isfinite(value := float(score)):
-        raise PromptError(f"score: expected a finite number, the mask's quality from 0 to 1; got {score!r}.")
-    return value
+    """The score as a number. Raises `PromptError` for what is none, and for one that no model gives."""
+    # A model's estimate of an IoU may be a little beyond it.
+    if isinstance(score, bool) or not isinstance(score, Real) or not -0.5 <= score <= 1.5:
+        raise PromptError(f"score: expected a number, the mask's quality from 0 to 1; got {score!r}.")
+    return float(score)
 
 
 def all_annotations_of(catalog: Catalog, image_id: str) -> list[AnnotationRecord]:

@@ -106,6 +106,9 @@ def change_mask(connection: Connection, id: int, row: NewAnnotation) -> None:
 
 # -- templates
 
+FORMERLY = "formerly"
+"""In the content of a saved template, beside its values: its categories' former names, each with the present one."""
+
 
 def template_contents(connection: Connection, name: str) -> dict[int, str]:
     """A template's saved values, as JSON, by version."""
@@ -113,11 +116,18 @@ def template_contents(connection: Connection, name: str) -> dict[int, str]:
     return {row.version: row.content for row in connection.execute(query)}
 
 
+def template_values(content: str) -> dict[str, Any]:
+    """The values of a saved template."""
+    values: dict[str, Any] = json.loads(content)
+    values.pop(FORMERLY, None)
+    return values
+
+
 def version_for(contents: Mapping[int, str], content: str) -> int:
     """The version for these values: the latest if its values are the same, else the next."""
     latest = max(contents, default=0)
     # As values: a file from elsewhere has its keys in another order, and 1.0 where this process had 1.
-    is_same = latest in contents and json.loads(contents[latest]) == json.loads(content)
+    is_same = latest in contents and template_values(contents[latest]) == json.loads(content)
     return latest if is_same else latest + 1
 
 

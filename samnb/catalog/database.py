@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -47,6 +48,10 @@ UPGRADE_TIMEOUT_S = 120
 # A server that is gone without a word is noticed within half a minute; the system itself waits for many minutes.
 _LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _GIVE_UP = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 30, "keepalives_interval": 10}
+_STARTING = ("the database system is starting up", "the database system is not yet accepting connections")
+STARTING_S = 10.0
+"""Seconds to wait for a PostgreSQL that is starting."""
+
 _WRITE_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
 _FROM_SERVER = "server"
 _version = table("alembic_version", sql_column("version_num"))
@@ -241,6 +246,8 @@ class Database:
         self.engine.dispose()
 
     def _open(self) -> None:
+        if self._is_postgresql:
+            _wait_while_starting(self.engine)
         with self.read() as connection:
             found = self._revision(connection)
             if _is_newer(found):
@@ -354,6 +361,10 @@ class Database:
                 "halves of a character, as a file name in another encoding gives. Nothing of this call was saved; "
                 "give another name."
             ) from error
+        except OverflowError as error:  # of an id, for example, that is a number of any size
+            raise StoreError(
+                f"{self.path or self.shown}: {error}. Nothing of this call was saved; expected numbers of 64 bits."
+            ) from error
         except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
             message = str(error)
             # A driver may quote the address it was given; then its own message must not be shown behind ours.
@@ -365,6 +376,21 @@ class Database:
         reason = " ".join(redact(getattr(error, "orig", None) or error, self._url).split())
         about = (reason, str(self.path or self.shown), self.shown, BUSY_TIMEOUT_MS / 1000)
         return postgresql_error(error, *about, at_commit=at_commit) if self._is_postgresql else sqlite_error(*about)
+
+
+def _wait_while_starting(engine: Engine) -> None:
+    """Wait while the server says that it is starting; any other failure is for the first query to tell."""
+    until = time.monotonic() + STARTING_S
+    while time.monotonic() < until:
+        try:
+            engine.connect().close()
+        except DBAPIError as error:
+            # By its words: the driver gives no code of a connection that was refused.
+            if not any(words in str(error) for words in _STARTING):
+                return
+            time.sleep(0.25)
+        else:
+            return
 
 
 def _warn_of_old_sqlite(path: Path) -> None:

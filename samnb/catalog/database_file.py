@@ -9,6 +9,9 @@ from ..atomic_files import another_users, cannot_write, file_in_the_way
 from ..errors import SessionReadOnly, StoreError
 from ..settings import setting
 
+_BESIDE = ("-wal", "-shm", "-journal", ".lock")
+"""What the names of the files end in that are beside a database's own while it is open."""
+
 
 def check_folder(path: Path, shown: str) -> None:
     """Make the folder of a database's file; `SessionReadOnly` or `StoreError` where the file cannot be written."""
@@ -19,6 +22,9 @@ def check_folder(path: Path, shown: str) -> None:
         raise SessionReadOnly(shown, reason) from error
     if os.path.isdir(path):
         raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
+    for beside in (f"{path}{end}" for end in _BESIDE):
+        if os.path.isdir(beside):
+            raise StoreError(f"{beside}: a folder, where a file of the catalog should be. Move it away.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SessionReadOnly(shown, another_users(path.parent).removeprefix(", "))
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):

@@ -183,7 +183,9 @@ def find_image(connection: Connection, ref: AnyPath) -> ImageRecord:
     if not isinstance(ref, str | PathLike) or not is_text(os.fspath(ref)):
         raise UnknownName("image", ref, file_names_near(connection, ""))
     for condition in _ways_to_name_an_image(ref):
-        found = image_records(connection, condition, limit=1)
+        found = image_records(connection, condition, limit=2)
+        if len(found) > 1:
+            _check_one_picture(connection, os.fspath(ref), condition)
         if found:
             return found[0]
     name = os.fspath(ref)
@@ -207,6 +209,18 @@ def _ways_to_name_an_image(ref: AnyPath) -> Iterator[Any]:
     yield paths
     if len(name) == 64:
         yield or_(image_table.c.content_hash == name.lower(), image_table.c.pixel_hash == name.lower())
+
+
+def _check_one_picture(connection: Connection, name: str, condition: Any) -> None:
+    """Raise `UnknownName` where the images that a name means are not all of one file, or of the same pixels."""
+    few = [image_table.c.path, image_table.c.pixel_hash]
+    if all(
+        connection.scalar(select(func.count(each.distinct())).join(dataset_table).where(condition)) > 1 for each in few
+    ):
+        fitting = image_records(connection, condition, limit=12)
+        names = {f"{image.dataset}/{image.filename}" for image in fitting}
+        known = names if len(names) == len(fitting) else {image.path for image in fitting}
+        raise UnknownName("image name, several pictures have", name, known)
 
 
 def _image_with_short_hash(connection: Connection, name: str) -> ImageRecord:

@@ -189,12 +189,12 @@ class ImageCatalog:
         ref : str or path
             Tried in this order: id, file name, ``"dataset/filename"``, path, content hash, pixel hash (a `Path`:
             path first). A hash may be cut short, to 8 digits or more, while it means only one. Where several
-            images fit, the first by dataset and position.
+            images of one picture fit, the first by dataset and position.
 
         Raises
         ------
         UnknownName
-            Nothing fits, or a short hash fits several.
+            Nothing fits, or a name or a short hash fits several pictures.
         """
         with self._database.read() as connection:
             return find_image(connection, ref)
@@ -355,6 +355,8 @@ class ImageCatalog:
             return {found for query in queries for found in connection.scalars(query)}
 
     def _dataset_id(self, connection: Connection, name: str) -> str:
+        if not isinstance(name, str):
+            raise PromptError(f"dataset: expected a name, a text such as 'monday'; got {name!r}.")
         query = select(dataset_table.c.id).where(dataset_table.c.name == name)
         found = connection.scalar(query)
         if found is None:

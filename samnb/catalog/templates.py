@@ -10,7 +10,15 @@ from sqlalchemy import Connection, delete, select, update
 
 from ..errors import TemplateError, UnknownName
 from ..records import AnnotationRecord, NewAnnotation
-from .annotation_queries import from_template, insert_annotations, remove_of_template, template_contents, version_for
+from .annotation_queries import (
+    FORMERLY,
+    from_template,
+    insert_annotations,
+    remove_of_template,
+    template_contents,
+    template_values,
+    version_for,
+)
 from .database import Database
 from .image_queries import checked_image_ids
 from .tables import annotation_table, applied_table, image_table, template_table
@@ -33,7 +41,10 @@ class TemplateCatalog:
         content = to_json(values)
         with self._database.write() as connection:
             if version is None:
-                version = version_for(template_contents(connection, name), content)
+                contents = template_contents(connection, name)
+                version = version_for(contents, content)
+                if version in contents:  # written again, it would lose the former names of its categories
+                    return version
             row = {"name": name, "version": version, "content": content, "created_at": now()}
             insert = self._database.insert(template_table).values(row)
             kept = {"content": content}
@@ -49,7 +60,14 @@ class TemplateCatalog:
         wanted = max(contents) if version is None else version
         if wanted not in contents:
             raise UnknownName(f"version of template {name!r}:", version, map(str, contents))
-        return json.loads(contents[wanted])
+        return template_values(contents[wanted])
+
+    def former_categories(self, template: str) -> dict[str, str]:
+        """The former names of a template's categories that were renamed or merged, each with the present one."""
+        with self._database.read() as connection:
+            contents = template_contents(connection, template).values()
+        known = (json.loads(content)[FORMERLY] for content in contents if to_json(FORMERLY) in content)
+        return {old: new for names in known for old, new in names.items()}
 
     def templates(self) -> list[tuple[str, int]]:
         """(name, version) of every template, in that order."""
@@ -166,13 +184,19 @@ def rename_category_in_templates(connection: Connection, old: str, new: str) -> 
         if to_json(old) not in content:
             continue
         values = json.loads(content)
-        categories = _renamed(values.get("categories", []), old, new)
+        categories = renamed_categories(values.get("categories", []), old, new)
         if categories is not None:
-            renamed = to_json({**values, "categories": categories})
+            renamed = to_json({**values, "categories": categories, FORMERLY: _former(values, old, new)})
             connection.execute(update(template_table).where(*this).values(content=renamed))
 
 
-def _renamed(categories: Sequence[Any], old: str, new: str) -> list[Any] | None:
+def _former(values: Mapping[str, Any], old: str, new: str) -> dict[str, str]:
+    """The former names of a template's categories after one more was renamed."""
+    before = {name: new if now == old else now for name, now in values.get(FORMERLY, {}).items()} | {old: new}
+    return {name: now for name, now in before.items() if name != now}
+
+
+def renamed_categories(categories: Sequence[Any], old: str, new: str) -> list[Any] | None:
     """A template's categories with the new name; None: they stay."""
     own = [one for one in categories if isinstance(one, dict) and one.get("category") in (old, new)]
     if not any(one["category"] == old for one in own) or len({one["phrase"] for one in own if "phrase" in one}) > 1:

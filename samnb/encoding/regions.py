@@ -8,7 +8,8 @@ finds its finds its region encoded already.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +79,8 @@ def check_region(region: Sequence[float], size_hw: tuple[int, int]) -> Region:
         Not four whole numbers, empty, or not inside (H, W).
     """
     height, width = size_hw
-    values = tuple(region)
-    if len(values) != 4 or any(value % 1 != 0 for value in values):  # nan and inf too
+    values = tuple(region) if isinstance(region, Iterable) else (region,)
+    if len(values) != 4 or not all(isinstance(value, Real) and value % 1 == 0 for value in values):  # nan and inf too
         raise PromptError(f"region: expected (x0, y0, x1, y1) in whole image pixels; got {values}.")
     x0, y0, x1, y1 = (int(value) for value in values)
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):

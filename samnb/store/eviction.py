@@ -261,8 +261,8 @@ class Evictor:
             if keep_recent and time.time() - entry.used_ns / 1e9 < GRACE:
                 self._queue.append(entry)
                 break
-            if entry.key not in pinned and (aside := self.disk.trash(entry)) is not None:
-                trash.append(aside)
+            if entry.key not in pinned and (aside := self._trash_all([entry], trash)):
+                trash += aside
                 freed += entry.size
         return trash, freed
 
@@ -272,8 +272,17 @@ class Evictor:
         pinned = self.pins.of_all_processes()
         self._queue = _oldest([entry for entry in entries if entry.key not in pinned], missing())
 
-    def _trash_all(self, entries: Sequence[FoundEntry]) -> list[Path]:
-        return [aside for entry in entries if (aside := self.disk.trash(entry)) is not None]
+    def _trash_all(self, entries: Sequence[FoundEntry], before: Sequence[Path] = ()) -> list[Path]:
+        """Move these to the trash; where the disk refuses one, what is there already is gone, and told."""
+        trash: list[Path] = []
+        try:
+            for entry in entries:
+                if (aside := self.disk.trash(entry)) is not None:
+                    trash.append(aside)
+        except StoreError:
+            self._finish([*before, *trash])
+            raise
+        return trash
 
     def _sweep(self) -> int:
         left = [path for path in self.disk.quarantined() if _age(path) > QUARANTINE_FOR] + self.disk.in_trash()
@@ -292,10 +301,12 @@ class Evictor:
     def _finish(self, trash: Collection[Path]) -> None:
         """Delete evicted files, and notify."""
         gone = {path.name[:64]: read_header(path).get("pixel_hash", "") for path in trash}
-        self.disk.delete(trash)
-        self.evicted += len(trash)
-        if gone:
-            self._on_evicted(gone)
+        try:
+            self.disk.delete(trash)
+        finally:  # in the trash they are gone, whether they can be deleted or not
+            self.evicted += len(trash)
+            if gone:
+                self._on_evicted(gone)
 
     # -- in the background
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 from ..errors import StoreError
@@ -14,6 +15,15 @@ from .header import created_at
 
 DEFAULT_SHARE, DEFAULT_MOST = 0.2, 50 * 10**9
 DEFAULT_FREE_SHARE, DEFAULT_FREE = 0.05, 2 * 10**9
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, also one of numpy; True and False are none.
+
+    >>> is_number(1.5), is_number(True), is_number("1")
+    (True, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, least in (("disk_bytes", 1), ("min_free_bytes", 0), ("ttl", 0.001)):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and value >= least):
+            if value is not None and not (is_number(value) and value >= least):
                 needed = "0 or more" if least == 0 else "more than 0"
                 raise StoreError(f"{name}: expected {needed}, or None for the default; got {value!r}.")
 

@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from ..errors import StoreError
 from ..prompts import Embedding
+from .limits import is_number
 
 
 class MemoryTier:
@@ -30,7 +31,7 @@ class MemoryTier:
 
     def __init__(self, limit: int, max_entries: int, on_drop: Callable[[str], object] = lambda key: None):
         for name, value in (("memory_bytes", limit), ("max_entries", max_entries)):
-            if not (isinstance(value, int | float) and value >= 0):
+            if not (is_number(value) and value >= 0):
                 raise StoreError(f"{name}: expected 0 or more; got {value!r}.")
         self.limit, self.max_entries, self._on_drop = limit, max_entries, on_drop
         self._entries = _LRUCache(limit, on_drop)

@@ -81,7 +81,7 @@ class Pins:
             lock = FileLock(path.with_suffix(".lock"))
             try:
                 free = lock.acquire(timeout=0) and lock.state is LockState.MINE
-            except PermissionError:  # another user's process, which may be running
+            except OSError:  # another user's process, which may be running; or what is no file
                 free = False
             if free:
                 with suppress(OSError):  # another user's, in a folder where only its owner may delete; or a folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ def sweep(
 def check_min_iou(min_iou: float) -> None:
     """`TemplateError` unless it is above 0 and up to 1."""
     # Written so that NaN is refused too.
-    if not 0 < min_iou <= 1:
+    if not isinstance(min_iou, Real) or not 0 < min_iou <= 1:
         raise TemplateError(f"min_iou: expected a number above 0 and up to 1; got {min_iou!r}.")
 
 

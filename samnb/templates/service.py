@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..annotations.changes import AnnotationChanges
 from ..catalog import AnnotationRecord, Catalog, ImageRecord
+from ..catalog.templates import renamed_categories
 from ..encoding.encoder import Encoder
 from ..encoding.other_models import OtherModels
 from ..encoding.regions import holds, whole_region
@@ -194,6 +195,8 @@ class TemplateService:
         if isinstance(template, str):
             latest = max((version for name, version in self._catalog.templates() if name == template), default=None)
             template = Template.from_dict(self._catalog.template(template, latest), version=latest or 1)
+        else:
+            template = self._named_as_now(template)
         self.features.check(template)
         return template
 
@@ -205,7 +208,7 @@ class TemplateService:
 
     def save(self, template: Template) -> Template:
         """The template with its version: the latest if the content is the same, else the next."""
-        values = template.as_dict()
+        values = self._named_as_now(template).as_dict()
         version = self._catalog.save_template(template.name, values)
         # As it is saved, rounded: what is applied today is what another day, or another machine, applies.
         return Template.from_dict(values, version=version)
@@ -410,6 +413,20 @@ class TemplateService:
             return None
         saved = Template.from_dict(self._catalog.template(name, version), version=version)
         return saved if _without_names(saved.as_dict()) == _without_names(template.as_dict()) else None
+
+    def _named_as_now(self, template: Template) -> Template:
+        """A template of a variable or a file, where its categories were renamed or merged since it was saved here.
+
+        A name that is a category again keeps it.
+        """
+        former = self._catalog.former_categories(template.name)
+        if former.keys().isdisjoint(one.category for one in template.categories):
+            return template
+        values, there = template.as_dict(), self._catalog.categories()
+        for old, new in former.items():
+            renamed = None if old in there else renamed_categories(values["categories"], old, new)
+            values["categories"] = renamed or values["categories"]
+        return Template.from_dict(values, version=template.version)
 
     def _is_free(self, name: str, wanted: Mapping[int, Mapping[str, Any]]) -> bool:
         """Whether no template has that name, or the same ones do, whose categories may have been renamed."""

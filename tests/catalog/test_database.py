@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
+import socket
 import sqlite3
+import struct
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -460,3 +465,56 @@ def test_a_password_is_in_nothing_that_is_shown(path: Path, monkeypatch: pytest.
 def test_a_catalog_in_memory_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match="needs a SQLite file that stays"):
         Catalog(url)
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", ".lock"])
+def test_a_folder_in_place_of_a_file_beside_the_catalog_is_named(tmp_path: Path, end: str) -> None:
+    beside = tmp_path / f"catalog.db{end}"
+    beside.mkdir()
+    with pytest.raises(StoreError, match=f"{re.escape(str(beside))}: a folder, where a file of the catalog"):
+        Catalog(tmp_path / "catalog.db")
+
+
+class StartingServer:
+    """Answers each connection of a PostgreSQL client with the next of some errors, then with the last."""
+
+    def __init__(self, *answers: str):
+        self._answers, self.asked = list(answers), 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql+psycopg://ann:secret@127.0.0.1:{self._socket.getsockname()[1]}/d"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            with client:
+                length = struct.unpack("!i", client.recv(4, socket.MSG_WAITALL))[0]
+                while struct.unpack("!i", client.recv(length - 4, socket.MSG_WAITALL)[:4])[0] >> 16 != 3:
+                    client.sendall(b"N")  # no encryption
+                    length = struct.unpack("!i", client.recv(4, socket.MSG_WAITALL))[0]
+                said = self._answers[min(self.asked, len(self._answers) - 1)]
+                self.asked += 1
+                fields = b"".join(f"{code}{text}\0".encode() for code, text in (("S", "FATAL"), ("M", said)))
+                client.sendall(b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_a_postgresql_that_is_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    starting, refused = "the database system is starting up", "password authentication failed"
+    with closing(StartingServer(starting, starting, refused)) as server:
+        with pytest.raises(StoreError, match=refused):
+            Catalog(server.url)
+        assert server.asked == 4  # the last one is that of the first query
+    with closing(StartingServer(refused)) as server:
+        with pytest.raises(StoreError, match=refused):
+            Catalog(server.url)
+        assert server.asked == 2
+    monkeypatch.setattr(samnb.catalog.database, "STARTING_S", 0.0)
+    with closing(StartingServer(starting)) as server, pytest.raises(StoreError, match=starting):
+        Catalog(server.url)

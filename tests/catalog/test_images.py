@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 
 from samnb.catalog import Catalog, ImageRecord, NewImage
-from samnb.errors import ImageError, UnknownName
+from samnb.errors import ImageError, PromptError, StoreError, UnknownName
 from tests.support.made_up import coin, digest, picture
 
 # -- images -------------------------------------------------------------------------------------------
@@ -321,3 +321,30 @@ def test_refresh_that_fails_changes_nothing(catalog: Catalog) -> None:
     with pytest.raises(RuntimeError, match="disk is gone"):
         catalog.refresh_cached(has)
     assert all(r.embedding_cached for r in catalog.images())
+
+
+def test_a_name_that_two_pictures_have_is_asked_about(catalog: Catalog) -> None:
+    one, other = replace(picture(1), filename="a.png"), replace(picture(2), filename="a.png")
+    [first] = catalog.add_images("monday", [one])
+    [second] = catalog.add_images("tuesday", [one])
+    assert (first.path, catalog.image("a.png")) == (second.path, first)  # one file in two datasets
+    catalog.add_images("wednesday", [other])
+    with pytest.raises(UnknownName, match=r"several pictures have 'a.png'.*'monday/a.png', 'tuesday/a.png', 'wednes"):
+        catalog.image("a.png")
+    assert catalog.image("tuesday/a.png") == second
+    catalog.add_images("wednesday", [replace(picture(3), filename="a.png")])
+    with pytest.raises(UnknownName, match=r"several pictures have 'wednesday/a.png'"):
+        catalog.image("wednesday/a.png")
+    assert catalog.image(other.path).pixel_hash == other.pixel_hash
+
+
+def test_a_dataset_of_another_kind_than_text_is_refused(catalog: Catalog) -> None:
+    for name in (b"x", 5):
+        with pytest.raises(PromptError, match="dataset: expected a name, a text"):
+            catalog.add_images(name, [picture(1)])  # type: ignore[arg-type]
+    assert catalog.datasets() == []
+
+
+def test_a_number_that_no_database_keeps_is_told(catalog: Catalog) -> None:
+    with pytest.raises(StoreError, match=r"too large|out of range"):
+        catalog.annotation(10**30)

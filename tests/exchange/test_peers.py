@@ -76,6 +76,17 @@ def test_a_picture_inside_the_file_is_known_by_its_pixels(opened, tmp_path):
     assert "imageData" in failure.reason
 
 
+def test_a_file_of_labelme_that_names_no_picture_has_its_own_name(opened, tmp_path):
+    drawn(tmp_path / "a.png")
+    labelme_file(tmp_path / "a.json", [shape("cat")], imagePath="", imageData=None)
+    session = opened("s")
+    report = session.import_("labelme", tmp_path, images=tmp_path)
+    assert (report.failed, report.added) == ((), 1)
+    labelme_file(tmp_path / "b.json", [shape("cat")], imagePath=" ", imageData=None)
+    [failure] = session.import_("labelme", tmp_path / "b.json").failed
+    assert "b.json" in failure.path
+
+
 @pytest.mark.parametrize("kind", ["rectangle", "rotation", "quadrilateral", "polygon", "oriented_rectangle"])
 def test_a_folder_of_x_anylabeling(opened, tmp_path, kind):
     drawn(tmp_path / "a.png")

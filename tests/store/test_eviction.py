@@ -574,3 +574,52 @@ def test_room_is_made_for_what_counting_finds_missing(tmp_path: Path) -> None:
     (cache.path_of(key_of(0)).parent / f".tmp-{ENTRY}-host-1-0").touch()
     put(cache, 3)
     assert 3 in indexes(cache)
+
+
+def test_what_is_in_the_trash_is_gone_also_where_the_disk_refuses_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, told = EmbeddingCache(tmp_path, memory_bytes=0), []
+    for index in range(4):
+        put(cache, index, age=5000 - index)
+    cache._evictor._on_evicted = lambda gone: told.extend(gone)
+    trash = entry_folder.EntryFolder.trash
+
+    def refused(folder: entry_folder.EntryFolder, entry: object) -> Path | None:
+        if entry.key == key_of(2):  # type: ignore[attr-defined]
+            raise StoreError("the disk refuses")
+        return trash(folder, entry)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(entry_folder.EntryFolder, "trash", refused)
+    with pytest.raises(StoreError, match="the disk refuses"):
+        cache.collect(to_bytes=0)
+    assert told == [key_of(0), key_of(1)]
+    monkeypatch.setattr(entry_folder.EntryFolder, "trash", trash)
+
+    def stuck(folder: entry_folder.EntryFolder, paths: object) -> None:
+        raise StoreError("not deleted")
+
+    monkeypatch.setattr(
+        entry_folder.EntryFolder, "delete", lambda folder, paths: stuck(folder, paths) if [*paths] else None
+    )
+    with pytest.raises(StoreError, match="not deleted"):
+        cache.collect(to_bytes=0)
+    assert sorted(told) == sorted(key_of(index) for index in range(4))
+    assert indexes(cache) == []
+
+
+def test_limits_are_numbers_also_of_numpy(tmp_path: Path) -> None:
+    limits = {"disk_bytes": np.int64(10**9), "memory_bytes": np.int64(10**6), "max_entries": np.int32(5)}
+    cache = EmbeddingCache(tmp_path, **limits, ttl=np.float32(60))
+    assert cache.get(put(cache, 0)) is not None
+    for name in limits:
+        with pytest.raises(StoreError, match=f"{name}: expected .* got True"):
+            EmbeddingCache(tmp_path, **{name: True})
+
+
+def test_a_folder_in_place_of_a_lock_of_pins_disturbs_nobody(tmp_path: Path) -> None:
+    pins = Pins(tmp_path)
+    pins.add([key_of(0)])
+    (tmp_path / "pins" / "odd.pins").write_text("x")
+    (tmp_path / "pins" / "odd.lock").mkdir()
+    assert key_of(0) in Pins(tmp_path).of_all_processes()

@@ -13,6 +13,7 @@ from samnb.errors import NothingToMeasure
 from samnb.jobs import summary_text
 from samnb.masks import mask_iou
 from samnb.session import BY_HAND, Session
+from samnb.templates import Template
 from tests.support.numpy_model import NumpyModel
 
 RED = (220, 30, 30)
@@ -210,3 +211,28 @@ def test_an_older_version_is_applied_as_itself(session):
     assert {a.source for a in session.annotations() if a.source != BY_HAND} == {"template:red@1"}
     assert session.catalog.templates() == [("red", 1), ("red", 2)]  # nothing was saved
     assert session.find_template(older.with_parameters(min_score=0.5)).version == 3
+
+
+def test_a_file_or_a_variable_of_before_a_rename_brings_no_category_back(session, tmp_path):
+    template = session.template("red")
+    file = template.save(tmp_path / "red.json")
+    session.rename_category("red", "brick")
+    session.rename_category("brick", "tile")
+    for old in (Template.load(file), template.with_parameters(min_score=0.31)):
+        list(session.apply_stream(old))
+        assert session.categories() == ["tile"]
+        assert [c.category for c in session.save_template(old).categories] == ["tile"]
+    session.rename_category("tile", "red")
+    assert [c.category for c in session.save_template(template).categories] == ["red"]
+    session.rename_category("red", "brick")
+    session.add_category("red")  # again, on purpose
+    assert [c.category for c in session.save_template(Template.load(file)).categories] == ["red"]
+
+
+def test_a_file_of_before_a_merge_is_applied_under_the_name_that_is_left(session, tmp_path):
+    file = session.template("red").save(tmp_path / "red.json")
+    session.add_category("blue")
+    session.merge_category("red", "blue")
+    list(session.apply_stream(Template.load(file)))
+    assert session.categories() == ["blue"]
+    assert session.find_template("red").version == 1

@@ -94,8 +94,9 @@ def _contents(files: list[Path], *, strict: bool) -> Contents:
 def _opened(file: Path) -> tuple[ImageReference, list[Any]]:
     document = read_json(file, _KIND)
     name, shapes = document.get("imagePath"), document.get("shapes")
-    if not isinstance(name, str) or not name.strip() or not isinstance(shapes, list):
+    if not isinstance(name, str) or not isinstance(shapes, list):
         raise FormatError(file, _KIND, "it lacks an imagePath, or a list of shapes")
+    name = name if name.strip() else file.name  # of a picture that had no file when it was annotated
     original = document.get("samnb_image")
     named = ImageReference(
         _beside(file, name),
@@ -108,7 +109,7 @@ def _opened(file: Path) -> tuple[ImageReference, list[Any]]:
 
 
 def _beside(file: Path, name: str) -> str:
-    """The picture beside a file that names itself, as labelme 4 wrote; else the name."""
+    """The picture beside a file that names itself, as labelme 4 wrote, or nothing; else the name."""
     if not name.lower().endswith(".json"):
         return name
     stem = name.replace("\\", "/").rpartition("/")[2][: -len(".json")]

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import CheckpointDamaged, CheckpointMismatch
 from ...json_files import read_json
-from ..weights.checkpoints import META_SAM2, SAM3, TRANSFORMERS, ModelInfo, WeightFile
+from ..weights.checkpoints import META_SAM2, SAM3, TRANSFORMERS, ModelInfo, WeightFile, opened_tensors
 from . import meta_checkpoint
 
 FILES = ("model.safetensors", "config.json")
@@ -97,7 +97,19 @@ class FamilyConfig:
 
     @property
     def image_size(self) -> int:
-        """Side of the square frame, in pixels."""
+        """Side of the square frame, in pixels. Raises `CheckpointDamaged` where the JSON files have none."""
+        try:
+            if (side := self._side()) < 1:
+                raise ValueError(f"an image of {side} pixels")
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+            files = ", ".join(("config.json", *_PROCESSORS))
+            raise CheckpointDamaged(
+                f"{self.folder}: {files} do not tell the size of an image ({error}). Fetch them again, with the "
+                "weights beside them."
+            ) from error
+        return side
+
+    def _side(self) -> int:
         own = self.processor.get("image_processor", self.processor).get("size") or {}
         side = own.get("height") or own.get("longest_edge")
         for part in ("vision_config", "prompt_encoder_config"):
@@ -208,9 +220,7 @@ _TIED = {
 
 def _by_name(weights: WeightFile, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The requested tensors of a safetensors file, or the names of the missing ones."""
-    from safetensors import safe_open
-
-    with safe_open(weights.path, framework="pt") as file:
+    with opened_tensors(weights.path) as file:
         there = set(file.keys())
         # Two names for one tensor, of which a file may have either.
         source = {name: name if name in there else _TIED.get(name, name) for name in wanted}

@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import CheckpointMismatch, PackageMissing
 from ..base import BUILDING
 from ..sam.reference import import_segment_anything
-from ..weights.checkpoints import WeightFile
+from ..weights.checkpoints import WeightFile, opened_tensors
 from .families import FamilyConfig
 from .roi_align import use_own_roi_align
 
@@ -32,9 +32,7 @@ _OTHER_NAMES = (
 class Sam3Config(FamilyConfig):
     """The JSON files of a folder of SAM 3."""
 
-    @property
-    def image_size(self) -> int:
-        """Side of the square frame, in pixels."""
+    def _side(self) -> int:
         part: Any = self.raw
         for name in ("detector_config", "vision_config", "backbone_config"):
             part = part.get(name) or {}
@@ -117,9 +115,7 @@ class Sam3Config(FamilyConfig):
             )
 
     def _filled(self, part: Any, prefix: str, weights: WeightFile) -> Any:
-        from safetensors import safe_open
-
-        with safe_open(weights.path, framework="pt") as file:
+        with opened_tensors(weights.path) as file:
             source = {_known_name(name): name for name in file.keys()}  # noqa: SIM118 (no mapping)
             wanted = part.state_dict()
             found = {name: file.get_tensor(source[_known_name(prefix + name)]) for name in wanted}
@@ -140,9 +136,7 @@ class Sam3Config(FamilyConfig):
 
 
 def _names_in(weights: WeightFile) -> list[str]:
-    from safetensors import safe_open
-
-    with safe_open(weights.path, framework="numpy") as file:
+    with opened_tensors(weights.path, "numpy") as file:
         return sorted(file.keys())
 
 

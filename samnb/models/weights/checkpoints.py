@@ -14,14 +14,16 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from ...errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
+from ...errors import CheckpointDamaged, CheckpointError, CheckpointMismatch, CheckpointMissing
 from ...json_files import parse_json
 from ...settings import setting
 from .file_hashes import Stamp, file_sha256, file_stamp
@@ -223,12 +225,18 @@ def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
         Not a weight file, or that of another model.
     """
     info = info.of(path)
-    names = _tensor_names(info, path)
-    if names is not None:
-        check_names(info, path, names)
-    path = path.resolve()
-    stamp = file_stamp(path)
-    weights = WeightFile(path, file_sha256(path, stamp), stamp)
+    try:
+        names = _tensor_names(info, path)
+        if names is not None:
+            check_names(info, path, names)
+        path = path.resolve()
+        stamp = file_stamp(path)
+        weights = WeightFile(path, file_sha256(path, stamp), stamp)
+    except CheckpointError:  # some of which are also the OSError below
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointDamaged(f"{path}: cannot be read ({reason}): check permissions and disk.") from error
     official = path.name == info.file_name and weights.size_bytes == info.size_bytes
     if official and info.sha256 is not None and weights.sha256 != info.sha256:
         raise CheckpointDamaged(
@@ -332,8 +340,17 @@ def _names_in_zip(info: ModelInfo, path: Path, size: int) -> set[str]:
             pickles = [archive.read(name) for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
         names = [{v for _, v, _ in pickletools.genops(content) if isinstance(v, str)} for content in pickles]
     # Errors of zipfile and pickletools on damaged bytes: a bad checksum or deflate stream, an impossible compression
-    # or offset. The file was read before, so OSError is one of these too.
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
+    # or offset, a password. The file was read before, so OSError is one of these too.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        LZMAError,
+        EOFError,
+        LookupError,
+        ValueError,
+        RuntimeError,
+        OSError,
+    ) as error:
         expected = f", expected {info.size_bytes} for the published file" if info.size_bytes else ""
         raise CheckpointDamaged(
             f"{path}: is truncated or damaged ({error}): got {size} bytes{expected}. {where_from(info)}"
@@ -350,19 +367,29 @@ def _names_in_safetensors(info: ModelInfo, path: Path, size: int) -> set[str]:
             header: Any = parse_json(file.read(length)) if length < size else None
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             end = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values())
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CheckpointDamaged(f"{path}: its safetensors header cannot be read. {where_from(info)}") from error
     if end != size:
         raise CheckpointDamaged(f"{path}: is truncated: got {size} bytes, its header says {end}. {where_from(info)}")
     return set(tensors)
 
 
+@contextmanager
+def opened_tensors(path: Path, framework: str = "pt") -> Iterator[Any]:
+    """An open safetensors file, memory-mapped. Raises `CheckpointDamaged`."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointDamaged(f"{path}: safetensors cannot read it: {_first_line(error)}") from error
+
+
 def _read_tensors(path: Path, inside: str) -> Mapping[str, Any]:
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        tensors: dict[str, Any] = load_file(path)
-        return tensors
+        with opened_tensors(path) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     import torch
 
     try:

@@ -137,8 +137,11 @@ def _resume(info: ModelInfo, url: str, part: Path, there: int, on_progress: Prog
     if there:
         headers["Range"] = f"bytes={there}-"
     response: HTTPResponse
-    with _network():
-        response = urlopen(Request(url, headers=headers), timeout=timeout)
+    try:
+        with _network():
+            response = urlopen(Request(url, headers=headers), timeout=timeout)
+    except ValueError as error:
+        raise DownloadFailed(info.name, url, f"not an address ({error}); expected https://…") from error
     with response:
         resumed = response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {there}-")
         length, size = response.headers.get("Content-Length"), info.size_bytes or 0

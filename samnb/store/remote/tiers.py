@@ -12,7 +12,7 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def open_tiers(
 
     Parameters
     ----------
-    urls : sequence of str
+    urls : sequence of str, or str
         ``redis://host:6379/0``, ``rediss://``, ``unix:///path``; ``s3://bucket/prefix`` and whatever else fsspec
         knows; ``file:///shared/folder``. Asked in this order: the quickest first.
     ttl : float, optional
@@ -178,10 +178,12 @@ def open_tiers(
     StoreError
         An address that no tier has.
     """
+    if not isinstance(urls, Iterable):
+        raise StoreError(f"remote: expected addresses in a list, such as ['redis://host:6379/0']; got {urls!r}.")
     if urls:
         # The clients import it on a worker's thread, which fails once a short program has come to its end.
         import_module("concurrent.futures.thread")
-    addresses = [str(url) for url in urls]
+    addresses = [urls] if isinstance(urls, str) else [str(url) for url in urls]
     seconds: float = timeout or setting("SAMNB_CACHE_REMOTE_TIMEOUT") or TIMEOUT
     return RemoteTiers([_tier(url, ttl, seconds) for url in addresses], compress=compress, urls=addresses, **options)
 

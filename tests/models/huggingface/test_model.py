@@ -583,3 +583,13 @@ def test_loading_imports_neither_torch_nor_transformers(folders: dict[str, Path]
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("heavy: []\n")
+
+
+@pytest.mark.parametrize("odd", [5, {"image_size": "abc"}, {"image_size": [-3]}, {"image_size": float("inf")}])
+def test_a_config_without_a_size_is_damaged(odd: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "sam", "vision_config": odd}))
+    from safetensors.numpy import save_file
+
+    save_file({"vision_encoder.a": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointDamaged, match="do not tell the size of an image"):
+        load_model("sam_vit_base", checkpoint=tmp_path)

@@ -294,3 +294,43 @@ class TestHashing:
 def test_model_info_is_a_value() -> None:
     assert dataclasses.replace(VIT_B) == VIT_B
     assert isinstance(VIT_B, ModelInfo)
+
+
+def _zip_of_weights(compression: int = zipfile.ZIP_STORED) -> bytearray:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", compression) as archive:
+        archive.writestr("x/data.pkl", pickle.dumps({name: 0 for name in sam_names(12)}, 2))
+    return bytearray(written.getvalue())
+
+
+def test_a_zip_with_a_password_or_a_damaged_stream_is_damaged(tmp_path: Path) -> None:
+    locked = _zip_of_weights()
+    locked[6] |= 1
+    locked[locked.rfind(b"PK\1\2") + 8] |= 1
+    torn = _zip_of_weights(zipfile.ZIP_LZMA)
+    torn[44] ^= 0xFF
+    for number, content in enumerate((locked, torn)):
+        path = tmp_path / f"{number}.pth"
+        path.write_bytes(content)
+        with pytest.raises(CheckpointDamaged, match="truncated or damaged"):
+            load_model("vit_b", checkpoint=path)
+
+
+def test_odd_headers_of_safetensors_are_damage(tmp_path: Path) -> None:
+    def written(name: str, header: dict[str, Any]) -> Path:
+        text = json.dumps(header).encode()
+        (tmp_path / name).write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
+        return tmp_path / name
+
+    with pytest.raises(CheckpointDamaged, match="its safetensors header cannot be read"):
+        load_model("vit_b", checkpoint=written("a.safetensors", {"a": {"data_offsets": []}}))
+    unknown = {name: {"dtype": "XX", "shape": [1], "data_offsets": [n, n + 1]} for n, name in enumerate(sam_names(12))}
+    weights = open_checkpoint(VIT_B, written("b.safetensors", unknown))
+    with pytest.raises(CheckpointDamaged, match="safetensors cannot read it"):
+        weights.read()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file whose reading fails")
+def test_a_file_that_the_disk_does_not_read_is_told() -> None:
+    with pytest.raises(CheckpointDamaged, match=r"/proc/self/mem: cannot be read \(.*check permissions and disk"):
+        load_model("vit_b", checkpoint="/proc/self/mem")

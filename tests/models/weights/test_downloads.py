@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +257,10 @@ def test_an_error_of_a_socket_is_one_of_the_network_and_not_of_the_folder(
     assert info.url in str(told.value)
     assert f"the connection broke ({error if error.args else 'TimeoutError'})" in str(told.value)
     assert f"{tmp_path / 'weights'}:" not in str(told.value)
+
+
+@pytest.mark.parametrize("mirror", ["files.example.org/weights", "http://[::1"])
+def test_a_mirror_that_is_no_address_is_told(mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMNB_MIRROR", mirror)
+    with pytest.raises(DownloadFailed, match=r"not an address .*SAMNB_MIRROR"):
+        download_checkpoint(REGISTRY["vit_b"].info, tmp_path)

@@ -313,3 +313,10 @@ def test_an_object_of_any_size_in_the_place_of_an_entry_is_no_entry(
     found = remote.fetch(KEY)
     assert found is not None
     assert found[0] == ENTRY
+
+
+def test_one_address_alone_is_an_address(tmp_path: Path) -> None:
+    with open_tiers(str(tmp_path)) as remote:
+        assert remote.names == (f"file://{tmp_path}",)
+    with pytest.raises(StoreError, match="remote: expected addresses in a list"):
+        open_tiers(5)  # type: ignore[arg-type]
