@@ -405,7 +405,8 @@ class Signal:
         """Call it with the values of each `emit`."""
         bound = hasattr(listener, "__self__") and hasattr(listener, "__func__")
         with self._lock:
-            self._references.append(weakref.WeakMethod(listener) if bound else lambda: listener)  # type: ignore[arg-type]
+            alive = [other for other in self._references if other() is not None]
+            self._references = [*alive, weakref.WeakMethod(listener) if bound else lambda: listener]  # type: ignore[arg-type]
 
     def unsubscribe(self, listener: Callable[..., object]) -> None:
         """Stop calling it."""

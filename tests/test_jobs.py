@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from samnb.jobs import Event, Job, JobControl, summary_text
+from samnb.jobs import Event, Job, JobControl, Signal, summary_text
 from tests.support.waiting import CountingEvent, wait_until
 
 
@@ -162,3 +162,16 @@ def test_a_pause_that_a_cancel_overtakes_holds_nothing_up():
     control.pause()
     assert control.cancelled
     assert not control.paused
+
+
+def test_a_signal_forgets_listeners_that_are_gone():
+    signal = Signal()
+
+    class Widget:
+        def changed(self):
+            pass
+
+    for _ in range(3):
+        signal.subscribe(Widget().changed)
+    signal.subscribe(print)
+    assert len(signal._references) == 1

@@ -30,7 +30,7 @@ from ..file_locks import FileLock
 from ..urls import redact
 from .backup import back_up
 from .database_errors import postgresql_error, sqlite_error
-from .database_file import FileInPlace, check_folder, make_file
+from .database_file import FileInPlace, beside, check_folder, make_file
 from .database_url import as_url, file_of, without_secrets
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
@@ -163,8 +163,8 @@ class Database:
 
     def sync(self) -> None:
         """Make all commits durable that were not; see `write`. Raises `StoreError`."""
-        log = Path(f"{self.path}-wal")
         if self.path is not None:
+            log = beside(self.path, "-wal")
             try:
                 sync([log])
             except FileNotFoundError:  # no log is left: closing a database writes and syncs it all
@@ -398,7 +398,7 @@ def _warn_of_old_sqlite(path: Path) -> None:
     if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _warned:
         return
     ours: Iterator[Any] = (engine.pool for engine in list(_engines) if engine.url.database == str(path))
-    if not any(pool.checkedin() + pool.checkedout() for pool in ours) and Path(f"{path}-shm").exists():
+    if not any(pool.checkedin() + pool.checkedout() for pool in ours) and beside(path, "-shm").exists():
         _warned.append(str(path))
         _log.warning(
             "%s: another process has this catalog open, or was cut off. Annotations are saved all the same, but let "

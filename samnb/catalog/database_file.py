@@ -9,8 +9,10 @@ from ..atomic_files import another_users, cannot_write, file_in_the_way
 from ..errors import SessionReadOnly, StoreError
 from ..settings import setting
 
-_BESIDE = ("-wal", "-shm", "-journal", ".lock")
-"""What the names of the files end in that are beside a database's own while it is open."""
+
+def beside(path: Path, end: str) -> Path:
+    """A file that SQLite has beside an open database: beside the file that a link leads to."""
+    return Path(f"{os.path.realpath(path)}{end}")
 
 
 def check_folder(path: Path, shown: str) -> None:
@@ -22,9 +24,9 @@ def check_folder(path: Path, shown: str) -> None:
         raise SessionReadOnly(shown, reason) from error
     if os.path.isdir(path):
         raise StoreError(f"{path}: a folder, where the catalog's file should be. Choose another session folder.")
-    for beside in (f"{path}{end}" for end in _BESIDE):
-        if os.path.isdir(beside):
-            raise StoreError(f"{beside}: a folder, where a file of the catalog should be. Move it away.")
+    for other in (Path(f"{path}.lock"), *(beside(path, end) for end in ("-wal", "-shm", "-journal"))):
+        if os.path.isdir(other):
+            raise StoreError(f"{other}: a folder, where a file of the catalog should be. Move it away.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SessionReadOnly(shown, another_users(path.parent).removeprefix(", "))
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):

@@ -167,6 +167,10 @@ def import_entries(cache: EntryStore, path: Path | str) -> ArchiveReport:
                     found += 1
         except NoRoom as error:
             stopped = str(error)
+        except StoreError:  # which is an OSError too
+            raise
+        except OSError as error:
+            stopped = f"cannot be read ({error.strerror or error})"
         except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             stopped = f"truncated or damaged ({error})"
     cache.sync()

@@ -518,3 +518,17 @@ def test_a_postgresql_that_is_starting_is_waited_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(samnb.catalog.database, "STARTING_S", 0.0)
     with closing(StartingServer(starting)) as server, pytest.raises(StoreError, match=starting):
         Catalog(server.url)
+
+
+def test_the_log_of_a_catalog_behind_a_link_is_synced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tmp_path / "disk" / "real.db"
+    Catalog(real).close()
+    (tmp_path / "s").mkdir()
+    os.symlink(real, tmp_path / "s" / "catalog.db")
+    synced: list[Path] = []
+    sync = samnb.catalog.database.sync
+    monkeypatch.setattr(samnb.catalog.database, "sync", lambda paths: (synced.extend(paths), sync(paths)))
+    with Catalog(tmp_path / "s" / "catalog.db") as catalog:
+        catalog.add_images("monday", [picture(1)], durable=False)
+        catalog.sync()
+    assert synced == [tmp_path / "disk" / "real.db-wal"]

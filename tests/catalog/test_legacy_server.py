@@ -322,3 +322,27 @@ def test_an_image_removed_meanwhile_is_told(session: Session) -> None:
     [event, last] = fill_events(Reader(session.catalog, lambda _: False), gone)
     assert (event.status, last["failed"]) == ("failed", 1)
     assert "removed" in event["error"]
+
+
+@pytest.mark.parametrize("side", ["640px", "640.0", float("inf"), 1e30, -5, b"x"])
+def test_a_side_that_is_no_number_is_read_from_the_file_later(tmp_path: Path, side: object) -> None:
+    path = tmp_path / "catalog.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE images (id, dataset_id, filename, path, width, height)")
+        connection.execute("INSERT INTO images VALUES ('1', 'd', 'a.png', '/a.png', ?, 480)", (side,))
+    with Catalog(path) as catalog:
+        [image] = catalog.images()
+    assert image.size_hw == (480, 640 if side == "640.0" else 0)
+
+
+def test_datasets_that_seem_one_stay_two(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE datasets (id, name)")
+        connection.execute("CREATE TABLE images (id, dataset_id, filename, path)")
+        rows = [(1, "a"), (3, "a (2)"), (2, "a"), ("1", "b")]
+        connection.executemany("INSERT INTO datasets VALUES (?, ?)", rows)
+        connection.executemany("INSERT INTO images VALUES ('x', ?, 'p.png', '/p.png')", [(id,) for id, _ in rows])
+    with Catalog(path) as catalog:
+        found = {dataset.name: dataset.images for dataset in catalog.datasets()}
+    assert found == {"a": 1, "a (2)": 1, "a (2) (2)": 1, "b": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from samnb.cache import EmbeddingCache
 from samnb.errors import SessionReadOnly, StoreError
 from samnb.prompts import Embedding
+from samnb.store import archive
 from samnb.store import entry as entries
 from samnb.store.archive import export_entries, import_entries
 from tests.support.cache_child import key_of
@@ -240,3 +242,20 @@ def test_an_import_says_what_it_evicted(cache: EmbeddingCache, tmp_path: Path) -
     report = import_entries(narrow, tmp_path / "all.tar")
     assert (report.added, report.evicted, len(narrow)) == (5, 6 - len(narrow), len(narrow))
     assert f"{report.evicted} evicted" in str(report)
+
+
+def test_an_archive_that_the_disk_stops_reading_gives_what_it_has(
+    cache: EmbeddingCache, other: EmbeddingCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_entries(cache, tmp_path / "all.tar")
+    read, done = archive._bytes_of, []
+
+    def failing(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+        if done:
+            raise OSError(errno.EIO, "Input/output error")
+        done.append(member)
+        return read(opened, member)
+
+    monkeypatch.setattr(archive, "_bytes_of", failing)
+    report = import_entries(other, tmp_path / "all.tar")
+    assert (report.added, report.stopped, report.ok) == (1, "cannot be read (Input/output error)", False)

@@ -101,12 +101,17 @@ def _datasets(rows: list[Row], images: list[Row]) -> tuple[dict[Any, str], list[
     for image in images:
         known.setdefault(image["dataset_id"], {"id": image["dataset_id"]})
     names: set[str] = set()
+    taken: set[str] = set()
     new = []
     for old, row in known.items():
         name = str(row.get("name") or old)
-        name = name if name not in names else f"{name} ({old})"
+        while name in names:
+            name = f"{name} ({old})"
         names.add(name)
-        new.append({"id": _fitting(old), "name": name, "created_at": _time(row.get("created_at"))})
+        dataset_id = _fitting(old)
+        dataset_id = dataset_id if dataset_id not in taken else uuid4().hex  # 1, and "1", in a column without a type
+        taken.add(dataset_id)
+        new.append({"id": dataset_id, "name": name, "created_at": _time(row.get("created_at"))})
     return {old: row["id"] for old, row in zip(known, new, strict=True)}, new
 
 
@@ -133,8 +138,8 @@ def _images(rows: list[Row], dataset_ids: Mapping[Any, str]) -> Iterator[dict[st
             "content_hash": content_hash if _HASH.fullmatch(content_hash) else None,
             "pixel_hash": UNREAD + image_id,
             "perceptual_hash": "",
-            "width": int(row.get("width") or 0),
-            "height": int(row.get("height") or 0),
+            "width": _pixels(row.get("width")),
+            "height": _pixels(row.get("height")),
             "size_bytes": 0,
             "mtime_ns": 0,
             "inode": 0,
@@ -142,6 +147,15 @@ def _images(rows: list[Row], dataset_ids: Mapping[Any, str]) -> Iterator[dict[st
             "perceptual_version": 0,
             "perceptual_detail": 0.0,
         }
+
+
+def _pixels(value: Any) -> int:
+    """A side of an image; 0, until its file is read, for what is none."""
+    try:
+        side = int(float(value or 0))
+    except (OverflowError, TypeError, ValueError):
+        return 0
+    return side if 0 <= side < 2**31 else 0
 
 
 def _fitting(identifier: object) -> str:
