@@ -423,7 +423,7 @@ def overwrite(file: Path, *, number: int) -> None:
 
 
 def test_a_level_below_the_pixels_is_refused(session: Session) -> None:
-    with pytest.raises(PromptError, match="level: expected 0, for all pixels, or higher; got -1"):
+    with pytest.raises(PromptError, match="level: expected a whole number from 0 to 63; got -1"):
         session.region_pixels(session.images()[0], (0, 0, 4, 4), level=-1)
 
 
