@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from dataclasses import replace
 
 import ipycanvas.canvas
@@ -1208,3 +1210,22 @@ def test_an_annotator_keeps_what_its_action_said_while_another_one_works(session
     first.click(60, 40)
     first.wait()
     assert first.status.startswith("score 0.94")
+
+
+# -- memory ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_annotator_is_given_back_while_its_session_lives(session):
+    def opened():
+        annotator = Annotator(session)
+        accepted(annotator, 60, 40)
+        annotator.close()
+        return weakref.ref(annotator)
+
+    closed = [opened() for _ in range(2)]
+
+    def collected():
+        gc.collect()  # a widget and its parts refer to each other
+        return [reference() for reference in closed] == [None, None]
+
+    wait_until("both are given back, after what their workers still did", collected)
