@@ -30,6 +30,9 @@ os.environ.setdefault("SAMNB_PRECISION", "float32")
 # were computed again. What is about time-outs gives its own.
 os.environ.setdefault("SAMNB_CACHE_REMOTE_TIMEOUT", "60s")
 
+# Processes of a cluster find each other later where the machine is busy.
+os.environ.setdefault("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "120s")
+
 # No test fails because an example took long. Always the same examples: a new one may fail where somebody looks for it,
 # with HYPOTHESIS_RANDOM=1, and not in the middle of other work.
 settings.register_profile(
