@@ -1229,3 +1229,18 @@ def test_a_closed_annotator_is_given_back_while_its_session_lives(session):
         return [reference() for reference in closed] == [None, None]
 
     wait_until("both are given back, after what their workers still did", collected)
+
+
+def test_closed_annotators_do_not_wait_for_the_collector(session):
+    gc.collect()
+    gc.disable()
+    try:
+        closed = []
+        for _ in range(12):
+            annotator = Annotator(session)
+            annotator.close()
+            closed.append(weakref.ref(annotator))
+            del annotator
+        assert sum(reference() is not None for reference in closed) <= 6
+    finally:
+        gc.enable()

@@ -15,7 +15,7 @@ from ...cards import count_text
 from ...images import encode_png
 from ..common import style
 from ..common.background import LatestOnlyWorker
-from ..common.closing import close_tree
+from ..common.closing import close_tree, collect_closed
 from ..common.error_line import show_errors
 from ..common.thumbnails import thumbnail_of
 from .annotation_actions import AnnotationActions
@@ -439,6 +439,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
             self._snapshot.close()
             self._layout.close()
             close_tree(self)
+            collect_closed()
         super().close()
 
     def __repr__(self) -> str:

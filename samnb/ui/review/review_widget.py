@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...images import encode_png
 from ..common import style
-from ..common.closing import close_tree
+from ..common.closing import close_tree, collect_closed
 from ..common.error_line import ErrorLine, show_errors
 from ..common.key_listener import KeyListener
 
@@ -144,6 +144,7 @@ class ReviewWidget(ipywidgets.VBox):
         # ipywidgets also closes a widget whose constructor raised.
         if hasattr(self, "_key_listener"):
             close_tree(self)
+            collect_closed()
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ...templates.report import Sweep
 from ..common import style
 from ..common.accessibility import Accessibility
 from ..common.background import LatestOnlyWorker
-from ..common.closing import close_tree
+from ..common.closing import close_tree, collect_closed
 from ..common.error_line import ErrorLine, show_errors
 from . import preview_grid as gallery
 from . import score_histogram as thresholds
@@ -217,6 +217,7 @@ class Tuner(ipywidgets.VBox):
             self._turn += 1
             self._worker.cancel()
             close_tree(self)
+            collect_closed()
         super().close()
 
     def show_error(self, what: str, error: Exception) -> None:
