@@ -25,7 +25,11 @@ CHROMIUM_FLAGS = (
 _SERVER_SECONDS = 180
 PAGE_MILLISECONDS = 180_000
 """How long an action of Playwright may take."""
-_OVERRIDES = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+_OVERRIDES = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    # A save of its own while a test saves may end in a question to the user.
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+}
 
 
 class Lab:
@@ -180,7 +184,7 @@ class NotebookPage:
     def wait_until_run(self, *, seconds: float = 300) -> None:
         """Until every cell has run; a cell's error fails the test with its traceback.
 
-        And until the commands of `start` have ended: after the last cell JupyterLab takes the keyboard's focus.
+        And until the commands of `start` have ended: after the last cell JupyterLab may take the focus.
         """
         wait_until("all cells have run", lambda: all(c.get("execution_count") for c in self.cells()), seconds=seconds)
         wait_until("JupyterLab is done with it", lambda: not self.page.evaluate("window.atWork"))
