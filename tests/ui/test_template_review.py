@@ -134,6 +134,23 @@ def test_keys_mean_what_the_hint_says_while_an_object_is_open(session):
     review.close()
 
 
+def test_a_key_that_was_pressed_before_the_page_had_followed_is_the_reviews(session):
+    """The page shows the picture, and sends its keys to the annotator, until it hears that it was closed."""
+    review = Review(session)
+    first = review.shown
+    review.fix()
+    annotator = review.annotator
+    where = annotator.image
+    for name in ("f", "ArrowRight"):
+        annotator.key(name)
+    assert review.shown.id != first.id
+    assert annotator.image == where
+    second = review.shown
+    annotator.key("r")
+    assert reviews(session)[second.image] == REJECTED
+    review.close()
+
+
 def test_what_is_undone_in_the_annotator_is_open_again_and_redone_is_accepted_again(session):
     review = Review(session)
     shown = review.shown

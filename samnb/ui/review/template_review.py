@@ -151,8 +151,12 @@ class Review(ReviewWidget):
         return f"A accept · R reject · {fix} · ← → object · U undo · M mask{others}"
 
     def _take_key(self, name: str) -> bool:
-        """Handle a key that the annotator got; False: it is the annotator's."""
-        taken = self._is_open and name.lower() in self._keys
+        """Handle a key that the annotator got; False: it is the annotator's.
+
+        One that comes when the annotator is closed was pressed before the page had followed: it is meant for what is
+        shown now.
+        """
+        taken = name.lower() in self._keys
         if taken:
             self.key(name)
         return taken
@@ -294,10 +298,10 @@ class Review(ReviewWidget):
     def _draw(self) -> None:
         super()._draw()
         is_open, was_open, self._was_open = self._is_open, self._was_open, self._is_open
+        if was_open and not is_open:
+            self._key_listener.take_focus()  # before the picture that has it goes: a key in between would be the page's
         style.show(self._workplace, is_open)
         style.show(self._view, not is_open)
-        if was_open and not is_open:
-            self._key_listener.take_focus()
         style.set_class(self._fix, "samnb-chosen", is_open)
         answer = self._answer_to(self.shown)
         style.set_class(self._toggle, "samnb-chosen", self._mask_on and self.shown is not None)
