@@ -48,7 +48,9 @@ UPGRADE_TIMEOUT_S = 120
 # A server that is gone without a word is noticed within half a minute; the system itself waits for many minutes.
 _LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _GIVE_UP = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 30, "keepalives_interval": 10}
-_STARTING = ("the database system is starting up", "the database system is not yet accepting connections")
+_STARTING = tuple(
+    f"the database system is {state}" for state in ("starting up", "in recovery mode", "not yet accepting connections")
+)
 STARTING_S = 10.0
 """Seconds to wait for a PostgreSQL that is starting."""
 
@@ -246,8 +248,6 @@ class Database:
         self.engine.dispose()
 
     def _open(self) -> None:
-        if self._is_postgresql:
-            _wait_while_starting(self.engine)
         with self.read() as connection:
             found = self._revision(connection)
             if _is_newer(found):
@@ -378,19 +378,17 @@ class Database:
         return postgresql_error(error, *about, at_commit=at_commit) if self._is_postgresql else sqlite_error(*about)
 
 
-def _wait_while_starting(engine: Engine) -> None:
-    """Wait while the server says that it is starting; any other failure is for the first query to tell."""
+def _connect_when_started(dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
+    """A new connection to a PostgreSQL; while the server says that it is starting, it is waited for."""
     until = time.monotonic() + STARTING_S
-    while time.monotonic() < until:
+    while True:
         try:
-            engine.connect().close()
-        except DBAPIError as error:
+            return dialect.connect(*arguments, **named)
+        except dialect.loaded_dbapi.Error as error:
             # By its words: the driver gives no code of a connection that was refused.
-            if not any(words in str(error) for words in _STARTING):
-                return
-            time.sleep(0.25)
-        else:
-            return
+            if time.monotonic() >= until or not any(words in str(error) for words in _STARTING):
+                raise
+        time.sleep(0.25)
 
 
 def _warn_of_old_sqlite(path: Path) -> None:
@@ -440,6 +438,8 @@ def _make_engine(url: URL, path: Path | None, *, read_only: bool = False) -> Eng
             f"{without_secrets(url)}: no driver for {url.drivername!r} here ({error}). "
             "For PostgreSQL: `pip install 'samnb[postgresql]'` and a URL that starts with postgresql+psycopg://."
         ) from None
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "do_connect", _connect_when_started)
     if path is not None:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
