@@ -174,7 +174,7 @@ def _texts(name: str, value: Any) -> Any:
 
 def _images(name: str, value: Any) -> Any:
     if isinstance(value, (str, PathLike, ImageRecord)):
-        return value
+        return [value]
     return _listed(name, "images in a list, such as ['a.png', 'b.png']", value)
 
 

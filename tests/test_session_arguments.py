@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samnb.errors import PromptError, TemplateError
+from samnb.errors import PromptError, TemplateError, UnknownName
 from samnb.session import Session
 from samnb.session_arguments import check_of
 
@@ -124,6 +124,23 @@ def test_numbers_of_numpy_are_numbers(session: Session) -> None:
     assert (changed.id, changed.layer, changed.score) == (found.id, 2, 0.5)
     assert session.near_duplicates(np.uint8(3)).threshold == 3  # type: ignore[arg-type]
     assert session.region_pixels("a.png", np.array([0, 0, 40, 20]), level=np.int64(1)).shape == (10, 20, 3)  # type: ignore[arg-type]
+
+
+def test_one_image_is_as_good_as_a_list_of_it(session: Session) -> None:
+    [image] = session.images()
+    for one in ("a.png", Path(image.path), image):
+        report = session.keep_one_of_each(keep=one, into=f"of {type(one).__name__}")  # type: ignore[arg-type]
+        assert [kept.path for kept in report.kept] == [image.path]
+        assert session.proposals(images=one) == []  # type: ignore[arg-type]
+
+
+def test_a_dtype_and_a_name_that_are_none(session: Session) -> None:
+    with pytest.raises(UnknownName, match="storage dtype 'int4'"):
+        session.check_storage(["a.png"], dtypes=["int4"])
+    [found] = session.annotations()
+    for name in ("", "a@2"):
+        with pytest.raises(TemplateError, match="template name: expected some text without '@'"):
+            session.save_like(session.like(found), name, category="coin")
 
 
 def test_a_checked_method_is_itself_for_those_who_look() -> None:

@@ -213,10 +213,8 @@ def _ways_to_name_an_image(ref: AnyPath) -> Iterator[Any]:
 
 def _check_one_picture(connection: Connection, name: str, condition: Any) -> None:
     """Raise `UnknownName` where the images that a name means are not all of one file, or of the same pixels."""
-    few = [image_table.c.path, image_table.c.pixel_hash]
-    if all(
-        connection.scalar(select(func.count(each.distinct())).join(dataset_table).where(condition)) > 1 for each in few
-    ):
+    counts = (func.count(each.distinct()) for each in (image_table.c.path, image_table.c.pixel_hash))
+    if min(connection.execute(select(*counts).select_from(image_table).join(dataset_table).where(condition)).one()) > 1:
         fitting = image_records(connection, condition, limit=12)
         names = {f"{image.dataset}/{image.filename}" for image in fitting}
         known = names if len(names) == len(fitting) else {image.path for image in fitting}

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cards import count_text, html_table
-from ..errors import ModelError
+from ..errors import ModelError, UnknownName
 from ..masks import mask_iou
 from ..models import Model, check_draws, draws, embedding_spec_of
 from ..prompts import Embedding, Prompt
-from ..store.entry import make_key, round_trip, serialize
+from ..store.entry import DTYPES, make_key, round_trip, serialize
 
 MIN_MEAN_IOU = 0.995
 """Mean IoU with the masks of float32 storage that a storage dtype needs to pass."""
@@ -140,6 +140,9 @@ def compare_storage(
         No embedding, or one that a dtype cannot hold.
     """
     check_draws(model)
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise UnknownName("storage dtype", dtype, DTYPES)
     compared: dict[str, list[_Compared]] = {dtype: [] for dtype in dtypes}
     sizes: dict[str, int] = {}
     images = 0

@@ -35,7 +35,7 @@ from .other_features import FeatureReader
 from .phrase_examples import ExampleBoxes, boxes_by_image, named_phrases
 from .phrase_strategy import image_exemplars
 from .report import WORST, ImageMetrics, Sweep, TemplateReport
-from .template import CategoryExamples, Example, Template, make_template
+from .template import CategoryExamples, Example, Template, check_template_name, make_template
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +208,7 @@ class TemplateService:
 
     def save(self, template: Template) -> Template:
         """The template with its version: the latest if the content is the same, else the next."""
+        check_template_name(template.name)
         values = self._named_as_now(template).as_dict()
         version = self._catalog.save_template(template.name, values)
         # As it is saved, rounded: what is applied today is what another day, or another machine, applies.

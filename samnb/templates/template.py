@@ -366,6 +366,13 @@ def _count(category: CategoryExamples) -> int:
     return len(category.examples) + sum(len(one.boxes) for one in category.exemplars)
 
 
+def check_template_name(name: str) -> None:
+    """Raise `TemplateError` for a name that is empty or holds an "@"."""
+    # "coins@2" would read as version 2 of the template "coins".
+    if not name.strip() or "@" in name:
+        raise TemplateError(f"template name: expected some text without '@'; got {name!r}.")
+
+
 def make_template(
     name: str,
     strategy: str,
@@ -387,9 +394,7 @@ def make_template(
     TemplateError
         For a parameter out of its range, a name that is empty or holds an "@", or strategy "phrase" without a phrase.
     """
-    # "coins@2" would read as version 2 of the template "coins".
-    if not name.strip() or "@" in name:
-        raise TemplateError(f"template name: expected some text without '@'; got {name!r}.")
+    check_template_name(name)
     if strategy not in STRATEGY_NAMES:
         raise UnknownName("strategy", strategy, STRATEGY_NAMES)
     if strategy == "phrase" and (lacking := [one.category for one in categories if not (one.phrase or one.exemplars)]):
