@@ -11,7 +11,6 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from numbers import Integral, Real
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from .prompts import Prediction, Prompt
 from .proposals import Like, Proposal
 from .records import ImageRecord
 from .replay.recipe import Recipe
+from .store.limits import is_number
 from .templates import Template
 
 Check = Callable[[str, Any], Any]
@@ -105,7 +105,7 @@ def refused(name: str, expected: str, value: Any) -> PromptError:
 def _whole(name: str, value: Any) -> int:
     low, high = _RANGES.get(name, _INT32)
     # Written so that NaN is refused too; numbers of numpy are fine.
-    fits = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high and value % 1 == 0
+    fits = is_number(value) and low <= value <= high and value % 1 == 0
     if not fits:
         raise refused(name, f"a whole number from {low:,} to {high:,}", value)
     return int(value)
@@ -113,13 +113,13 @@ def _whole(name: str, value: Any) -> int:
 
 def _number(name: str, value: Any) -> float:
     low, high = _RANGES.get(name, (-math.inf, math.inf))
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high or not _is_finite(value):
+    if not is_number(value) or not low <= value <= high or not _is_finite(value):
         within = "a finite number" if low == -math.inf else f"a number from {low:g} to {high:g}"
         raise refused(name, within, value)
     return float(value)
 
 
-def _is_finite(value: Real) -> bool:
+def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number that no float holds
@@ -182,7 +182,7 @@ def _annotation(name: str, value: Any) -> Any:
     """An annotation, or its id."""
     if isinstance(value, Annotation):
         return value
-    if not isinstance(value, Integral) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+    if not is_number(value) or value % 1 != 0 or not -(2**63) <= value < 2**63:
         raise refused(name, "an annotation, or its id, a whole number", value)
     return int(value)
 
@@ -215,7 +215,7 @@ def _point(name: str, value: Any) -> tuple[float, float]:
 def _region(name: str, value: Any) -> Any:
     expected = "(x0, y0, x1, y1) in whole image pixels"
     found = _listed(name, expected, value)
-    if len(found) != 4 or not all(isinstance(each, Real) and each % 1 == 0 for each in found):
+    if len(found) != 4 or not all(is_number(each) and each % 1 == 0 for each in found):
         raise refused(name, expected, value)
     return tuple(map(int, found))
 
