@@ -52,6 +52,8 @@ class PreparingModel(NumpyModel):
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """A session of so many pictures, number i all of value i, and a pipeline for all of them."""
+    # What waits for a processor does not wait for another one's lock.
+    monkeypatch.setattr("samnb.encoding.pipeline._LOCK_PATIENCE", LONG)
     sessions = []
 
     def start(model, count=8, control=None, **options):
@@ -270,9 +272,10 @@ def test_what_was_read_ahead_is_given_up_in_a_pause_so_that_nobody_waits_for_it(
     assert model.encodes == 8
 
 
-def test_images_that_share_a_lock_do_not_stop_each_other(start):
+def test_images_that_share_a_lock_do_not_stop_each_other(start, monkeypatch):
     model = PreparingModel()
     _, pipeline = start(model, 6, readers=3)
+    monkeypatch.setattr("samnb.encoding.pipeline._LOCK_PATIENCE", 0.25)
     pipeline._tasks = [replace(task, key="00" + task.key[2:], made_by=("", "")) for task in pipeline._tasks]
     assert [event.status for event in pipeline.events()] == ["computed"] * 6
     assert sorted(model.batches) == [[i] for i in range(6)]
@@ -637,9 +640,10 @@ def test_a_caller_who_waits_goes_before_the_rest_of_a_block(start):
     assert model.encodes == 8
 
 
-def test_an_image_of_a_block_that_waits_for_its_lock_does_not_stop_the_others(start):
+def test_an_image_of_a_block_that_waits_for_its_lock_does_not_stop_the_others(start, monkeypatch):
     model = Threads()
     session, pipeline = in_blocks(start, model, 8, 8)
+    monkeypatch.setattr("samnb.encoding.pipeline._LOCK_PATIENCE", 2)
     key, going_on = pipeline._tasks[2].key, threading.Event()
     others = deque(pipeline._tasks)
     if sum(task.key[:2] == key[:2] for task in others) > 1:
