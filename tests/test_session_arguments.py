@@ -112,7 +112,7 @@ def test_a_value_of_another_kind_is_refused(session: Session, method: str, optio
 
 
 def test_an_iou_of_another_kind_is_refused(session: Session) -> None:
-    with pytest.raises(PromptError, match="min_iou: expected a finite number; got 'x'"):
+    with pytest.raises(TemplateError, match="min_iou: expected a number above 0 and up to 1; got 'x'"):
         session.evaluate("x", min_iou="x")  # type: ignore[arg-type]
     with pytest.raises(TemplateError, match="min_iou: expected a number above 0"):
         session.evaluate("x", min_iou=2)
