@@ -16,7 +16,8 @@ from typing import Any
 
 from ..cards import count_text
 from ..errors import AnyPath, ImageNotFound
-from .lazy.opening import is_dicom, is_zarr
+from .lazy.kinds import is_dicom
+from .lazy.opening import is_zarr
 
 _log = logging.getLogger("samnb.finding")
 

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import AnyPath, ImageError, ImageTooLarge, ImageUnreadable
 from .depth import deep_colour, is_deep_grey
 from .files import MAX_TILE_BYTES, open_file, read_file
-from .lazy.opening import HEIF_BRANDS
+from .lazy.kinds import HEIF_BRANDS
 from .memory import decoding
 
 MAX_PIXELS = 200_000_000

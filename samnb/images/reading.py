@@ -29,7 +29,8 @@ from . import depth
 from .files import read_file
 from .frames import count_frames
 from .hashing import hash_of_upright, pixel_hash
-from .lazy.opening import kind_of_bytes, open_source
+from .lazy.kinds import kind_of_bytes
+from .lazy.opening import open_source
 from .lazy.view import View
 from .lazy.view_files import ViewFile, pixels_and_hash, shown_and_hash, stamp_of, view_in
 from .opening import check_size, open_header, open_picture

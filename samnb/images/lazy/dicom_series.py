@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...errors import ImageUnreadable
 from .description import MOST_PLANES, StackAxis
 from .dicom import DicomSource
-from .opening import is_dicom
+from .kinds import is_dicom
 from .source import BaseSource, Region
 
 _HEADER = ["SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames"]

@@ -11,13 +11,9 @@ from typing import Any
 from ...errors import AnyPath, ImageError, ImageNotFound, ImageUnreadable, ReaderMissing
 from ...remote_files import is_address
 from ..addresses import open_remote, read_beginning
-from ..files import open_file
+from .kinds import TIFF_MARKS, is_dicom, kind_of_bytes, read_first
 from .source import BaseSource
 
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-"""By the brand in the first 12 bytes of an ISO media file."""
-
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PACKAGES = {
     "TIFF": ("tifffile", "tifffile", "scientific"),
     "OME-Zarr": ("zarr", "zarr", "scientific"),
@@ -129,7 +125,7 @@ def _kind_of(source: AnyPath | bytes) -> str:
 
 def _is_tiff_too(source: AnyPath | bytes) -> bool:
     """True for a DICOM file that can be read as a TIFF as well: slides are written so."""
-    return _beginning_of(source)[:4] in _TIFF
+    return _beginning_of(source)[:4] in TIFF_MARKS
 
 
 def _beginning_of(source: AnyPath | bytes) -> bytes:
@@ -137,38 +133,11 @@ def _beginning_of(source: AnyPath | bytes) -> bytes:
         return source[:132]
     if is_address(source):
         return read_beginning(str(source), 132)
-    return _beginning(Path(os.path.expanduser(os.fspath(source))))
-
-
-def kind_of_bytes(beginning: bytes) -> str:
-    """The format of a file by its first 132 bytes; "" for others."""
-    # Before TIFF: what comes before its mark is free, and many scanners write the header of a TIFF there.
-    if beginning[128:132] == b"DICM":
-        return "DICOM"
-    if beginning[:4] in _TIFF:
-        return "TIFF"
-    if beginning[4:8] == b"ftyp" and beginning[8:12] in HEIF_BRANDS:
-        return "HEIC"
-    return ""
-
-
-def is_dicom(path: AnyPath) -> bool:
-    """True for a DICOM file by what is in it; False for the DICOMDIR that lists others, and where nothing is read."""
-    if os.path.basename(path).upper() == "DICOMDIR":
-        return False
-    try:
-        return kind_of_bytes(_beginning(Path(path))) == "DICOM"
-    except (OSError, ImageError):
-        return False
+    return read_first(Path(os.path.expanduser(os.fspath(source))))
 
 
 def _holds_dicom(folder: Path) -> bool:
     return any(is_dicom(file) for file in folder.iterdir() if file.is_file())
-
-
-def _beginning(file: Path) -> bytes:
-    with open_file(file) as opened:
-        return opened.read(132)
 
 
 def is_zarr(folder: AnyPath) -> bool:
