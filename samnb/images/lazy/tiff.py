@@ -17,6 +17,7 @@ from ..files import MAX_FILE_BYTES, MAX_TILE_BYTES
 from .description import MOST_PLANES, Level, SourceDescription, StackAxis
 from .source import BaseSource, Region, native
 from .tiff_metadata import channels_of, ome_planes, pixel_size_of, significant_bits
+from .tiff_pages import check_pages
 
 # Of a damaged file samnb gives the reason once; without a handler, tifffile's own lines would be printed beside it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -51,6 +52,7 @@ class TiffSource(BaseSource):
             if planes > MOST_PLANES:  # tifffile makes a list of them, whatever the file holds
                 what = f"OME-XML of {planes:,} planes, more than the limit of {MOST_PLANES:,}"
                 raise ImageUnreadable(name, f"{what}: split it into files")
+            check_pages(self._file, name)
             self._series = self._file.series[0]
             self._page: tifffile.TiffPage = self._series.keyframe
             self._check()

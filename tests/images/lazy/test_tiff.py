@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -208,3 +209,20 @@ def test_an_ome_tiff_that_states_a_billion_planes_is_refused_before_they_are_lis
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((30, 40), np.uint8), description=xml, metadata=None)
     with pytest.raises(ImageUnreadable, match=rf"a.ome.tif.*{z * c * t:,} planes.*1,000,000"):
         open_source(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("after", [0, 2])
+def test_pages_in_a_circle_are_refused_at_once(tmp_path: Path, big: bool, after: int) -> None:
+    file = tmp_path / "a.tif"
+    with tifffile.TiffWriter(file, bigtiff=big) as writer:
+        for n in range(3):
+            writer.write(np.full((8, 9), n, np.uint16))
+    with tifffile.TiffFile(file) as written:
+        first, last, form = written.pages[after].offset, written.pages[2].offset, written.tiff
+    content = bytearray(file.read_bytes())
+    (tags,) = struct.unpack_from(form.tagnoformat, content, last)
+    struct.pack_into(form.offsetformat, content, last + form.tagnosize + tags * form.tagsize, first)
+    file.write_bytes(content)
+    with pytest.raises(ImageUnreadable, match=r"a\.tif.* in a circle"):
+        open_source(file)
