@@ -121,6 +121,10 @@ class SourceDescription:
     notes: tuple[str, ...] = ()
     premultiplied: bool = False
 
+    def __post_init__(self) -> None:
+        if len(self.channels) < (3 if self.colour == "rgb" else 1):
+            raise ValueError(f"{len(self.channels)} channels for {self.colour}")
+
     @property
     def size_hw(self) -> tuple[int, int]:
         """(H, W) of the full resolution."""

@@ -192,6 +192,18 @@ def test_dicom_with_a_palette_has_the_colours_of_pydicom(tmp_path: Path, bits: i
     assert read_pixels(file).shape == (H, W + 1, 3)
 
 
+@pytest.mark.parametrize(
+    ("samples", "kind"), [(0, "MONOCHROME2"), (2, "RGB"), (1, "RGB"), (0, "RGB")], ids=lambda value: str(value)
+)
+def test_dicom_of_too_few_channels_is_refused(tmp_path: Path, samples: int, kind: str) -> None:
+    file = dicom(tmp_path / "a.dcm", values_of((H, W + 1), "uint16"), SamplesPerPixel=samples)
+    data = pydicom.dcmread(file)
+    data.PhotometricInterpretation = kind
+    data.save_as(file)
+    with pytest.raises(ImageUnreadable, match=rf"a\.dcm.*{samples} channels"):
+        read_pixels(file)
+
+
 def test_compressed_dicom(tmp_path: Path) -> None:
     values = values_of((H, W + 1), "uint16")
     data = pydicom.dcmread(dicom(tmp_path / "a.dcm", values))
