@@ -199,7 +199,8 @@ class Bench:
         stamps = self.ask("stamps")
         heard = next((at for name, at, what in stamps if name == "heard" and "up" in what), None)
         if seen is None or heard is None:
-            print("  no mask:", self.notebook.ask("(annotator.error, annotator.status)"))
+            # A mask that is not larger than the drawn point shows nothing that could be told from the point.
+            print("  nothing drawn beyond the point:", self.notebook.ask("(annotator.error, annotator.status)"))
             return None
         first = {
             name: next((at for n, at, _ in stamps if n == name and at >= heard), None) for name in ("decode", "decoded")
