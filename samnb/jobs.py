@@ -23,6 +23,9 @@ __all__ = ["Event", "Job", "JobControl", "Signal", "found_text", "summary_text"]
 
 _log = logging.getLogger("samnb.jobs")
 
+LOOK_EVERY = 1.0
+"""Seconds after which a thread that waits for a job looks for signals."""
+
 Status = Literal["found", "computed", "skipped", "failed", "done"]
 State = Literal["running", "paused", "done", "cancelled", "failed"]
 
@@ -191,8 +194,11 @@ class Job:
         Exception
             The error that ended the work early.
         """
-        if not self._finished.wait(timeout):
-            raise TimeoutError(f"{self.name} is still running after {timeout:g} s; it goes on in the background.")
+        end = None if timeout is None else time.monotonic() + timeout
+        # Not in one wait: a signal that comes just before it begins does not interrupt it, and would wait for its end.
+        while not self._finished.wait(LOOK_EVERY if end is None else min(LOOK_EVERY, max(0.0, end - time.monotonic()))):
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError(f"{self.name} is still running after {timeout:g} s; it goes on in the background.")
         return self._outcome()
 
     def run(self, *, every: Callable[[], None] = lambda: None) -> Event:

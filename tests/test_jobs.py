@@ -1,8 +1,11 @@
 import asyncio
+import signal
+import sys
 import threading
 
 import pytest
 
+from samnb import jobs
 from samnb.jobs import Event, Job, JobControl, Signal, summary_text
 from tests.support.waiting import CountingEvent, wait_until
 
@@ -130,6 +133,31 @@ def test_wait_with_a_timeout_says_that_the_work_goes_on():
         job.wait(0.01)
     gate.set()
     job.wait(300)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of threads")
+def test_a_signal_that_does_not_interrupt_the_wait_is_handled_while_the_work_goes_on(monkeypatch):
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    def work(control):
+        wait_until("the signal is expected", lambda: signal.getsignal(signal.SIGTERM) is interrupt)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        gate.wait(60)
+        yield Event("computed", index=1, total=1)
+
+    gate = threading.Event()
+    monkeypatch.setattr(jobs, "LOOK_EVERY", 0.05)
+    job = Job("slow", work, total=1)
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            job.wait()
+        assert job.state == "running"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        gate.set()
+    assert job.wait(300)["computed"] == 1
 
 
 def test_the_summary_is_the_servers():
