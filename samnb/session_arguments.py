@@ -33,12 +33,17 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "alike": (-1, 1),
     "level": (0, 63),
     "longest_side": (1, _INT32[1]),
-    "near": (-math.inf, math.inf),
     "threshold": (0, 255),
 }
 """Of numbers, by the name of their argument; others are whole ones of 32 bits, or any finite ones."""
 
-_SUCH_AS = {"category": "coin", "dataset": "monday", "color": "#ff8800", "format": "coco", "model": "tiny"}
+_SUCH_AS = {
+    **{"category": "coin", "dataset": "monday", "color": "#ff8800", "format": "coco", "model": "tiny"},
+    **{"name": "coins", "new_name": "coins", "phrase": "a coin", "precision": "float16", "state": "done"},
+}
+
+# Their own errors say more; and `device` may be one of torch, `database_url` one of SQLAlchemy.
+_CHECKED_WHERE_USED = ("min_iou", "device", "database_url")
 
 _SHOWN = 80  # characters of a value in a message
 
@@ -69,7 +74,7 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     parameters = inspect.signature(method).parameters.values()
     plain = [one for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD]
     names = [one.name for one in plain]
-    typed = [one for one in plain if one.name != "min_iou"]  # it has an error of its own, `TemplateError`
+    typed = [one for one in plain if one.name not in _CHECKED_WHERE_USED]
     checks = {one.name: check for one in typed if (check := check_of(str(one.annotation))) is not None}
     if not checks:
         return method
@@ -103,7 +108,13 @@ def refused(name: str, expected: str, value: Any) -> PromptError:
     return PromptError(f"{name}: expected {expected}; got {' '.join(text.split())}.")
 
 
+def _scalar(value: Any) -> Any:
+    """What an array, or a tensor, without axes holds; any other value itself."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
 def _whole(name: str, value: Any) -> int:
+    value = _scalar(value)
     low, high = _RANGES.get(name, _INT32)
     # Written so that NaN is refused too; numbers of numpy are fine.
     fits = is_number(value) and low <= value <= high and value % 1 == 0
@@ -113,6 +124,7 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _number(name: str, value: Any) -> float:
+    value = _scalar(value)
     low, high = _RANGES.get(name, (-math.inf, math.inf))
     if not is_number(value) or not low <= value <= high or not _is_finite(value):
         within = "a finite number" if low == -math.inf else f"a number from {low:g} to {high:g}"
@@ -129,7 +141,7 @@ def _is_finite(value: Any) -> bool:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise refused(name, f"a name, a text such as {_SUCH_AS.get(name, 'coins')!r}", value)
+        raise refused(name, f"a name, a text such as {_SUCH_AS[name]!r}" if name in _SUCH_AS else "a text", value)
     return value
 
 
@@ -183,6 +195,7 @@ def _annotation(name: str, value: Any) -> Any:
     """An annotation, or its id."""
     if isinstance(value, Annotation):
         return value
+    value = _scalar(value)
     if not is_number(value) or value % 1 != 0 or not -(2**63) <= value < 2**63:
         raise refused(name, "an annotation, or its id, a whole number", value)
     return int(value)
@@ -215,7 +228,7 @@ def _point(name: str, value: Any) -> tuple[float, float]:
 
 def _region(name: str, value: Any) -> Any:
     expected = "(x0, y0, x1, y1) in whole image pixels"
-    found = _listed(name, expected, value)
+    found = [_scalar(each) for each in _listed(name, expected, value)]
     if len(found) != 4 or not all(is_number(each) and each % 1 == 0 for each in found):
         raise refused(name, expected, value)
     return tuple(map(int, found))

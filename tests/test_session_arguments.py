@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samnb.errors import PromptError, TemplateError, UnknownName
+from samnb.errors import PromptError, StoreError, TemplateError, UnknownName
 from samnb.session import Session
 from samnb.session_arguments import check_of
 
@@ -124,6 +124,33 @@ def test_numbers_of_numpy_are_numbers(session: Session) -> None:
     assert (changed.id, changed.layer, changed.score) == (found.id, 2, 0.5)
     assert session.near_duplicates(np.uint8(3)).threshold == 3  # type: ignore[arg-type]
     assert session.region_pixels("a.png", np.array([0, 0, 40, 20]), level=np.int64(1)).shape == (10, 20, 3)  # type: ignore[arg-type]
+
+
+def test_arrays_and_tensors_without_axes_are_numbers(session: Session) -> None:
+    import torch
+
+    [found] = session.annotations()
+    for one in (np.array, torch.tensor):
+        changed = session.update(one(found.id), layer=one(1), score=one(0.25))  # type: ignore[arg-type]
+        assert (changed.id, changed.layer, changed.score) == (found.id, 1, 0.25)
+        with pytest.raises(PromptError, match="layer: expected a whole number"):
+            session.update(found.id, layer=one([1]))  # type: ignore[arg-type]
+        with pytest.raises(PromptError, match="layer: expected a whole number"):
+            session.update(found.id, layer=one(True))  # type: ignore[arg-type]
+
+
+def test_a_device_of_torch_and_an_address_of_sqlalchemy(tmp_path: Path) -> None:
+    import torch
+    from sqlalchemy import make_url
+
+    url: Any = make_url(f"sqlite:///{tmp_path}/other.db")
+    device: Any = torch.device("cpu")
+    Session(tmp_path / "s", device=device, database_url=url).close()
+    assert (tmp_path / "other.db").exists()
+    with pytest.raises(UnknownName, match="Unknown device 5"):
+        Session(tmp_path / "s", device=5)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=r"expected a URL such as .* got int"):
+        Session(tmp_path / "s", database_url=5)  # type: ignore[arg-type]
 
 
 def test_one_image_is_as_good_as_a_list_of_it(session: Session) -> None:

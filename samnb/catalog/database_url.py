@@ -17,10 +17,15 @@ def as_url(url_or_path: AnyPath | URL) -> URL:
     Raises
     ------
     StoreError
-        Text that is no URL. The message does not quote it: it may hold a password.
+        What is no URL. The message does not quote it: it may hold a password.
     """
     if isinstance(url_or_path, URL):
         return url_or_path
+    if not isinstance(url_or_path, str | os.PathLike):
+        raise StoreError(
+            "The database: expected a URL such as sqlite:///folder/catalog.db, or the path of a SQLite file; got "
+            f"{type(url_or_path).__name__}."
+        )
     given = os.fspath(url_or_path)
     if "://" not in given:
         return URL.create("sqlite", database=os.path.abspath(given))

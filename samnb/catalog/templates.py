@@ -66,7 +66,8 @@ class TemplateCatalog:
         """The former names of a template's categories that were renamed or merged, each with the present one."""
         with self._database.read() as connection:
             contents = template_contents(connection, template).values()
-        known = (json.loads(content)[FORMERLY] for content in contents if to_json(FORMERLY) in content)
+        # The word may be a category's, or a phrase.
+        known = (json.loads(content).get(FORMERLY, {}) for content in contents if to_json(FORMERLY) in content)
         return {old: new for names in known for old, new in names.items()}
 
     def templates(self) -> list[tuple[str, int]]:

@@ -135,12 +135,14 @@ def is_picture_name(name: str) -> bool:
 
 
 def has_dicom(path: str) -> bool:
-    """True for a file named .dcm, and for one that is DICOM and has no suffix.
+    """True for a file named .dcm, and for one that is DICOM and has no suffix; False for hidden ones.
 
-    >>> has_dicom("scan/a.DCM"), has_dicom("scan/a.png"), has_dicom("gone/IM0001")
-    (True, False, False)
+    >>> has_dicom("scan/a.DCM"), has_dicom("scan/a.png"), has_dicom("gone/IM0001"), has_dicom("scan/._a.dcm")
+    (True, False, False, False)
     """
-    _, dot, suffix = os.path.basename(path).rpartition(".")
+    name, dot, suffix = os.path.basename(path).rpartition(".")
+    if (name or dot).startswith("."):
+        return False
     return suffix.lower() == "dcm" if dot and not suffix.isdigit() else is_dicom(path)
 
 
@@ -173,7 +175,7 @@ def _expand(source: AnyPath, unreadable: _OnError, other: _OnOther | None = None
         elif os.path.isdir(match):
             if pattern.name != "**":
                 yield from _walk(match, unreadable, other)
-        elif named or is_picture_name(os.path.basename(match)):
+        elif named or is_picture_name(os.path.basename(match)) or has_dicom(match):
             yield match
 
 

@@ -27,6 +27,15 @@ def test_templates_are_kept_by_version(catalog: Catalog) -> None:
         catalog.template("coins", 4)
 
 
+def test_a_category_may_have_the_name_under_which_former_names_are_kept(catalog: Catalog) -> None:
+    for own in ({"category": "formerly"}, {"category": "a", "phrase": "formerly"}):
+        catalog.save_template("coins", {"categories": [own]})
+    assert catalog.former_categories("coins") == {}
+    catalog.save_category("formerly")
+    catalog.rename_category("formerly", "coin")
+    assert catalog.former_categories("coins") == {"formerly": "coin"}
+
+
 def test_finishing_twice_doubles_nothing(catalog: Catalog) -> None:
     [image] = catalog.add_images("monday", [picture(1)])
     for _ in range(2):

@@ -1127,6 +1127,14 @@ def test_what_another_kernel_deleted_goes_when_the_pointer_comes(two_kernels):
     assert (annotator.error, "deleted elsewhere" in annotator.status) == ("", True)
 
 
+def test_a_category_that_another_kernel_renamed_is_renamed_when_the_pointer_comes(two_kernels):
+    other, annotator, _ = two_kernels
+    other.rename_category("coin", "euro")
+    annotator._layout.page._on_message(None, {"came": True}, [])
+    annotator.wait()
+    assert {annotation.category for annotation in annotator.annotations} == {annotator.category} == {"euro"}
+
+
 @pytest.mark.parametrize(
     "action",
     [

@@ -619,12 +619,16 @@ def test_what_an_action_said_stays_until_the_next_action(layout):
     assert layout.status == "kept as coin"
     layout.tell("rim was renamed elsewhere")
     assert layout.status == "kept as coin · rim was renamed elsewhere"
+    for _ in range(2):  # the last news alone: a line has an end
+        layout.tell("dot was removed elsewhere")
+    assert layout.status == "kept as coin · dot was removed elsewhere"
     layout.begin_action()
     layout.note("score 0.81")
     assert layout.status == "score 0.81"
     layout.say("searching a.png …")  # goes on: what comes along may replace it
     layout.note("score 0.9")
     assert layout.status == "score 0.9"
+    layout.tell("2 objects offered")
     layout.tell("3 objects offered")
     layout.note("")
     assert layout.status == "3 objects offered"

@@ -82,7 +82,8 @@ class AnnotationSet:
 
     def same(self, annotations: Iterable[Annotation]) -> bool:
         """Whether these are the annotations that are here, unchanged."""
-        return {one.id: one.updated_at for one in annotations} == {one.id: one.updated_at for one in self}
+        # Not by `updated_at`, which is that of the object: its category may have been renamed meanwhile.
+        return {one.id: one.record for one in annotations} == {one.id: one.record for one in self}
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Changes that were made in the session."""

@@ -82,7 +82,8 @@ class AnnotatorLayout:
             on_view=lambda: actions.view_changed(),
         )
         self.error_line = ErrorLine()
-        self.status, self._stands, self._hint = "", False, _HINTS["prompt"]
+        self.status, self._hint = "", _HINTS["prompt"]
+        self._said, self._stands = "", False
         self.is_closed = False
         """True from `close` on: nothing is to be drawn any more."""
         self.shapes: tuple[Shape, ...] = ()
@@ -226,7 +227,8 @@ class AnnotatorLayout:
 
         One that ends with "…" tells of work that goes on, and stays until anything else is to be said.
         """
-        self._stands = bool(text) and not text.endswith("…")
+        self._said = "" if text.endswith("…") else text
+        self._stands = bool(self._said)
         self._show_status(text)
 
     def note(self, text: str) -> None:
@@ -235,13 +237,13 @@ class AnnotatorLayout:
             self._show_status(text)
 
     def tell(self, news: str) -> None:
-        """Show what others did, or an earlier action in the background, beside what an action said since."""
-        self._show_status(f"{self.status} · {news}" if self._stands else news)
+        """Show what others did, or an earlier action in the background, beside what an action said; the last news alone."""
+        self._show_status(f"{self._said} · {news}" if self._said else news)
         self._stands = True
 
     def begin_action(self) -> None:
         """The user does something: what the last action said may be replaced."""
-        self._stands = False
+        self._said, self._stands = "", False
 
     def _show_status(self, text: str) -> None:
         """The status line; what the tool does stays on the right."""

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from samnb import Session
 from samnb.errors import ImageChanged, ImageUnreadable
-from samnb.images import file_status
+from samnb.images import file_status, find_images
 from samnb.images.file_status import FileStatus, _folder_status
 from samnb.images.lazy import StackAxis, open_source
 from samnb.images.lazy.view_files import stamp_of
@@ -66,6 +66,7 @@ def test_a_folder_is_added_as_a_stack_and_one_of_two_series_as_pictures(tmp_path
     for at in range(4):
         write(folder / f"{at}.dcm", values[at], series, number=at, z=float(at))
         write(mixed / f"{at}.dcm", values[at] // 2, generate_uid(), number=at, z=float(at))
+    (folder / "._0.dcm").write_bytes(b"\0\5\x16\7")  # as macOS writes beside files on other disks
     with pytest.raises(ImageUnreadable, match="4 series"):
         open_source(mixed)
     with Session(tmp_path / "session") as session:
@@ -188,6 +189,8 @@ def test_files_without_a_suffix_are_found_by_what_is_in_them(tmp_path: Path) -> 
     (folder / "DICOMDIR").write_bytes((folder / "IM0000").read_bytes()[:132])
     (folder / "empty").write_bytes(b"")
     write(tmp_path / "1.2.840.99", np.full((8, 9), 7), "1.2.4", number=0, z=None)
+    for pattern in ("scan/*", "*/IM*", "**/*"):
+        assert {f"IM000{n}" for n in range(3)} <= {one.name for one in find_images(tmp_path / pattern)}
     with Session(tmp_path / "s") as session:
         report = session.add(folder, show=False)
         assert (report.added, report.failed) == (3, ())
