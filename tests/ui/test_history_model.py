@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 import tempfile
 from contextlib import ExitStack
 from functools import cache as once
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +20,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 import samnb.session
 from samnb.masks.editing import stroke_mask
+from samnb.masks.rle import decode_rle
 from samnb.session import Session
 from samnb.ui.annotator import change_follower
 from samnb.ui.annotator.rendering import Renderer
@@ -70,6 +74,14 @@ def prepared() -> Path:
     return folder
 
 
+ROWS = "SELECT id, category, rle, layer, score, prompt, review, source FROM annotations WHERE image_id = ? ORDER BY id"
+
+
+@lru_cache(maxsize=1000)
+def mask_bytes(rle: str) -> bytes:
+    return decode_rle(json.loads(rle)).tobytes()
+
+
 class HistoryMachine(Machine):
     """`timelines` are the states of each image, one more than steps, and `now` is where in it the image is."""
 
@@ -79,6 +91,7 @@ class HistoryMachine(Machine):
         shutil.copytree(prepared(), self.folder)
         with patch.object(samnb.session, "load_model", lambda *arguments, **options: NumpyModel()):
             self.session = Session(self.folder)
+        self.database = sqlite3.connect(self.folder / "catalog.db")
         self.images = self.session.images()
         self.annotator = Annotator(self.session)
         self.annotator.wait()
@@ -90,15 +103,17 @@ class HistoryMachine(Machine):
         if hasattr(self, "session"):
             self.annotator.close()
             self.session.close()
+            self.database.close()
             shutil.rmtree(self.folder.parent, ignore_errors=True)
 
     # -- what is there -----------------------------------------------------------------------------
 
     def objects(self, image: int) -> dict[int, tuple[Any, ...]]:
-        found = self.session.annotations(image=self.images[image])
+        """From the catalog's rows: asking the session takes ten times as long, and each step asks three times."""
+        rows = self.database.execute(ROWS, (self.images[image].id,))
         return {
-            a.id: (a.category, a.mask.tobytes(), a.layer, round(a.score, 6), str(a.prompt), a.review, a.source)
-            for a in found
+            id: (category, mask_bytes(rle), layer, round(score, 6), *rest)
+            for id, category, rle, layer, score, *rest in rows
         }
 
     def draft(self) -> tuple[Any, ...]:
