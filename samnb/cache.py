@@ -226,7 +226,7 @@ class EmbeddingCache:
         return kept
 
     def add_raw(self, key: str, raw: bytes) -> bool:
-        """Store the bytes of an entry from elsewhere, verified; False if it is here already.
+        """Store the bytes of an entry from elsewhere, verified; False if a sound one is here already.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class EmbeddingCache:
             As `put`.
         """
         verify(raw, check_key(key))
-        if key in self:
+        if key in self and self._find(key) is not None:
             return False
         if self._evictor is None:
             self._remember(key, deserialize(raw, key), raw)

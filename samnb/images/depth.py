@@ -204,11 +204,21 @@ def hash_of_file(content: bytes) -> str:
 
 
 def low_colour(values: NDArray[np.uint16]) -> Pixels | None:
-    """(H, W, 3) uint8 of `colour_values` that use 12 bits at most; None if they use more, or have alpha."""
-    highest = int(values.max(initial=0))
-    if values.shape[2] != 3 or highest > _DEPTHS[1]:
+    """(H, W, 3 or 4) uint8 of `colour_values` whose colours use 12 bits at most; None if they use more."""
+    colours, opacity = values[..., :3], values[..., 3:]
+    white = _white_of(colours)
+    if white > _DEPTHS[1]:
         return None
-    return _scaled(values, 0.0, float(next(white for white in _DEPTHS if highest <= white)))
+    shown = _scaled(colours, 0, white)
+    if not opacity.size:
+        return shown
+    # It has the colours' depth, or all 16 bits, as in a file that a program made of another.
+    return np.concatenate([shown, _scaled(opacity, 0, max(white, _white_of(opacity)))], axis=2)
+
+
+def _white_of(values: NDArray[np.uint16]) -> int:
+    highest = int(values.max(initial=0))
+    return next(white for white in _DEPTHS if highest <= white)
 
 
 def _hash_of(values: NDArray[Any], before: str, after: str) -> str:

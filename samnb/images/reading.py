@@ -366,7 +366,7 @@ def _deeper(content: bytes, image: Image.Image, decoded: _Decoded, orientation: 
     brighter = depth.low_colour(values)
     if brighter is None:
         return decoded
-    return replace(decoded, image=Image.fromarray(brighter), earlier=decoded.image)
+    return replace(decoded, image=_as_rgb(Image.fromarray(brighter)), earlier=decoded.image)
 
 
 def _decoded(image: Image.Image, path: AnyPath, *, frames: int = 1) -> _Decoded:

@@ -203,7 +203,8 @@ class NotebookPage:
                 const shown = [jupyterapp.shell.currentWidget, ...jupyterapp.shell.widgets("main")];
                 const kernel = shown.find(each => each?.sessionContext).sessionContext.session.kernel;
                 const future = kernel.requestExecute({code: "", silent: true, user_expressions: {it: code}});
-                const it = (await future.done).content.user_expressions.it;
+                const late = (_, fail) => setTimeout(() => fail(new Error("the kernel does not answer")), 300_000);
+                const it = (await Promise.race([future.done, new Promise(late)])).content.user_expressions.it;
                 if (it.status !== "ok") throw new Error(it.ename + ": " + it.evalue);
                 return it.data["text/plain"];
             }""",

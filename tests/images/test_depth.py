@@ -157,6 +157,18 @@ def test_colour_of_12_bits_is_not_black(tmp_path):
     np.testing.assert_allclose(read_pixels(tmp_path / "a.png"), values * (255 / 4095), atol=0.51)
 
 
+@pytest.mark.parametrize("opaque", [4095, 65535])
+def test_colour_of_12_bits_with_alpha_is_not_black(tmp_path, opaque):
+    values = np.full((6, 9, 4), opaque, np.uint16)
+    values[..., :3] = np.random.default_rng(1).integers(0, 4096, (6, 9, 3))
+    values[0, 0, :3], values[2:4, :, 3], values[4:, :, 3] = 4095, 0, opaque // 2
+    assert cv2.imwrite(str(tmp_path / "a.png"), values[..., [2, 1, 0, 3]])
+    shown, colours = read_pixels(tmp_path / "a.png"), values[..., :3] * (255 / 4095)
+    np.testing.assert_allclose(shown[:2], colours[:2], atol=0.51)
+    assert (shown[2:4] == 255).all()
+    np.testing.assert_allclose(shown[4:], (colours[4:] + 255) / 2, atol=1.6)
+
+
 def test_signed_bytes_keep_their_order(tmp_path):
     file = tiff(tmp_path / "a.tif", RAMP.tobytes(), "L", _339=2)
     order = np.argsort(RAMP.view(np.int8).ravel(), kind="stable")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -225,10 +226,15 @@ def test_weights_that_change_after_opening_are_noticed(
 ) -> None:
     copy = tmp_path / "tiny.safetensors"
     copy.write_bytes(random_tiny_checkpoint.read_bytes())
-    changed, removed = load_model("tiny", checkpoint=copy), load_model("tiny", checkpoint=copy)
+    same, changed, removed = (load_model("tiny", checkpoint=copy) for _ in range(3))
+    copy.chmod(0o600)
+    same.decode(embedding, CLICK)
+    was = copy.stat()
     copy.write_bytes(copy.read_bytes()[:-4] + b"\0\0\1\0")
+    os.utime(copy, ns=(was.st_atime_ns, was.st_mtime_ns))  # as `cp -p` and `rsync -t` leave it
     with pytest.raises(CheckpointDamaged, match="changed after"):
         changed.decode(embedding, CLICK)
+    assert load_model("tiny", checkpoint=copy).fingerprint != changed.fingerprint
     copy.unlink()
     with pytest.raises(CheckpointMissing, match="gone"):
         removed.decode(embedding, CLICK)

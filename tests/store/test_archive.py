@@ -84,6 +84,12 @@ def test_damaged_entries_are_neither_exported_nor_imported(
     assert "checksum" in str(report)
     assert key_of(3) not in other
 
+    path = other.path_of(key_of(1))
+    path.write_bytes(path.read_bytes()[:-1])
+    other.clear_memory()
+    assert import_entries(other, tmp_path / "all.tar").added == 1  # a damaged one here is replaced
+    assert other.check().ok
+
     path = cache.path_of(key_of(2))
     path.write_bytes(path.read_bytes()[:-1])
     report = export_entries(cache, tmp_path / "again.tar")

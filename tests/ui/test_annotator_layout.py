@@ -498,6 +498,12 @@ def test_the_help_and_the_keys_are_one_table():
     assert keys.command_for("") is None
 
 
+def test_the_help_leaves_out_keys_that_mean_something_else():
+    usual, left = (dict(keys.shown_lines(without))["This object"] for without in ((), {"r"}))
+    assert [line for line in usual if line not in left] == [line for line in usual if line[0] == "R"]
+    assert dict(keys.shown_lines({"r"}))["Annotations"] == dict(keys.shown_lines())["Annotations"]  # Shift R
+
+
 def test_the_annotator_has_what_the_parts_call():
     """All that is in the parts' protocols, and mypy compares the signatures."""
     protocols = [each for each in AnnotatorActions.__mro__ if each.__module__.startswith("samnb.ui.annotator")]

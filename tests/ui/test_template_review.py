@@ -108,6 +108,8 @@ def test_keys_mean_what_the_hint_says_while_an_object_is_open(session):
     review.fix()
     assert "F back" in review._status.value
     annotator = review.annotator
+    assert "fit the picture" not in annotator._layout._help._table.value
+    assert "7 keys are not listed" in annotator._layout._help._hint.value
     annotator.key("A")
     assert (annotator.tool, reviews(session)[shown.image]) == ("prompt", ACCEPTED)
     assert review.shown.id != shown.id

@@ -125,7 +125,7 @@ class WeightFile:
     sha256 : str
         Of the whole file, 64 hex digits.
     stamp : tuple of int
-        Device, inode, size in bytes and mtime in ns at the time of hashing.
+        See `file_stamp`; when it was hashed.
     """
 
     path: Path
@@ -156,7 +156,11 @@ class WeightFile:
         """Raise `CheckpointError` unless the file is still the one that was hashed."""
         if not self.path.is_file():
             raise CheckpointMissing(f"{self.path}: the weight file is gone. Put it back, or load the model again.")
-        if file_stamp(self.path) != self.stamp:
+        with _readable(self.path):
+            stamp = file_stamp(self.path)
+            # A link or a permission more changes the stamp, and nothing in the file.
+            same = stamp == self.stamp or file_sha256(self.path, stamp) == self.sha256
+        if not same:
             raise CheckpointDamaged(
                 f"{self.path}: changed after the model was opened with SHA-256 {self.sha256[:12]}…. "
                 "Load the model again, so that its fingerprint tells the truth."
@@ -225,18 +229,13 @@ def open_checkpoint(info: ModelInfo, path: Path) -> WeightFile:
         Not a weight file, or that of another model.
     """
     info = info.of(path)
-    try:
+    with _readable(path):
         names = _tensor_names(info, path)
         if names is not None:
             check_names(info, path, names)
         path = path.resolve()
         stamp = file_stamp(path)
         weights = WeightFile(path, file_sha256(path, stamp), stamp)
-    except CheckpointError:  # some of which are also the OSError below
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise CheckpointDamaged(f"{path}: cannot be read ({reason}): check permissions and disk.") from error
     official = path.name == info.file_name and weights.size_bytes == info.size_bytes
     if official and info.sha256 is not None and weights.sha256 != info.sha256:
         raise CheckpointDamaged(
@@ -372,6 +371,17 @@ def _names_in_safetensors(info: ModelInfo, path: Path, size: int) -> set[str]:
     if end != size:
         raise CheckpointDamaged(f"{path}: is truncated: got {size} bytes, its header says {end}. {where_from(info)}")
     return set(tensors)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except CheckpointError:  # some of which are also the OSError below
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointDamaged(f"{path}: cannot be read ({reason}): check permissions and disk.") from error
 
 
 @contextmanager

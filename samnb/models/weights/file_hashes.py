@@ -1,7 +1,7 @@
 """SHA-256 of large files, cached: a weight file of 2.5 GB is read once and not at every start.
 
-Hashes are kept in memory and in one small JSON file in the user's cache folder, by device, inode, size and time of
-change; a file with another stamp is hashed again.
+Hashes are kept in memory and in a small JSON file in the user's cache folder, by device, inode, size and times; a file
+with another stamp is hashed again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from ...json_files import read_json
 
 log = logging.getLogger(__name__)
 
-Stamp = tuple[int, int, int, int]
+Stamp = tuple[int, int, int, int, int]
 _hashes: dict[tuple[str, Stamp], str] = {}
 
 
 def file_stamp(path: Path) -> Stamp:
-    """Device, inode, size in bytes, and time of change in ns."""
+    """Device, inode, size in bytes, and in ns the times of its content and of any change."""
     stat = path.stat()
-    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    # Models of one family have one size, and a copy may keep the time of its content: never that of its change.
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def file_sha256(path: Path, stamp: Stamp) -> str:

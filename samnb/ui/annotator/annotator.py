@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +81,6 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     dataset : str, optional
         None: all images of the session, or those of `image`'s dataset.
 
-    Attributes
-    ----------
-    keys_before : callable
-        Called with each key without Ctrl, Shift and Alt; True: it was handled by the widget around this one.
-
     Raises
     ------
     UnknownName
@@ -96,7 +91,7 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
         self.session = session
         first = None if image is None else session.image(image)
         self.dataset = dataset if dataset is not None or first is None else first.dataset
-        self.keys_before: Callable[[str], bool] = lambda name: False
+        self._outer_keys: frozenset[str] = frozenset()
         self._edit_state = edit_state_of(session)
         self._lock, self._worker = self._edit_state.lock, LatestOnlyWorker()
         self._image_list = ImageList(session, self.dataset)
@@ -314,11 +309,17 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     @show_errors("This key did nothing")
     def key(self, name: str, ctrl: bool = False, shift: bool = False, alt: bool = False) -> None:
         """Handle a key while the annotator has the focus, see `samnb.ui.annotator.key_bindings`."""
-        command = command_for(name, ctrl=ctrl, shift=shift, alt=alt)
-        if not (ctrl or shift or alt) and self.keys_before(name):
+        if not (ctrl or shift or alt) and name.lower() in self._outer_keys:
+            self._on_outer_key(name)
             return
+        command = command_for(name, ctrl=ctrl, shift=shift, alt=alt)
         if command is not None:
             getattr(self, command.method)(*command.arguments)
+
+    def yield_keys(self, names: Collection[str], on_key: Callable[[str], None]) -> None:
+        """Leave keys, without Ctrl, Shift and Alt, to the widget around this one; the help does not show them."""
+        self._outer_keys, self._on_outer_key = frozenset(names), on_key
+        self._layout.leave_out_keys(self._outer_keys)
 
     @show_errors("This key did nothing")
     def key_up(self, name: str) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from html import escape
 
 import ipywidgets
 
 from ..common import style
 from .key_bindings import shown_lines
+
+_HINT = (
+    "Keys count while the picture or something else in the annotator has the focus: click it once. Whatever they do is "
+    "also a method of the annotator."
+)
 
 
 class HelpOverlay(ipywidgets.Box):
@@ -18,13 +23,17 @@ class HelpOverlay(ipywidgets.Box):
         self.is_open = False
         self._close = style.tool("Close", on_close, "Close the help (Esc or ?)")
         title = style.html(style.span("Mouse and keys", "strong"), "samnb-grow")
-        hint = style.html(
-            style.span("Keys count while the picture or something else in the annotator has the focus: click it once. "
-                       "Whatever they do is also a method of the annotator.", "dim")
-        )  # fmt: skip
-        super().__init__([style.box(title, self._close, classes=("samnb-row",)), style.html(_table()), hint])
+        self._table, self._hint = style.html(""), style.html("")
+        self.leave_out(())
+        super().__init__([style.box(title, self._close, classes=("samnb-row",)), self._table, self._hint])
         self.add_class("samnb-help")
         style.show(self, False)
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Show no keys that mean something else, and say so: they are those of the widget around the annotator."""
+        others = f" {len(names)} keys are not listed: they are those of the review, on its last line." if names else ""
+        self._table.value = _table(names)
+        self._hint.value = style.span(f"{_HINT}{others}", "dim")
 
     def toggle(self) -> None:
         """Open or close it."""
@@ -34,9 +43,9 @@ class HelpOverlay(ipywidgets.Box):
             self._close.focus()
 
 
-def _table() -> str:
+def _table(without: Collection[str]) -> str:
     sections = []
-    for group, lines in shown_lines():
+    for group, lines in shown_lines(without):
         rows = "".join(f"<dt>{_caps(keys)}</dt><dd>{escape(does)}</dd>" for keys, does in lines)
         sections.append(f'<section><div class="samnb-label">{escape(group)}</div><dl>{rows}</dl></section>')
     return f'<div class="samnb-keys">{"".join(sections)}</div>'

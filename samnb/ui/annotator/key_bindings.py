@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -231,11 +232,14 @@ def command_on_release(name: str) -> Command | None:
     return next((Command(key.method, key.released) for key in KEYS if key.released and name.lower() in key.names), None)
 
 
-def shown_lines() -> list[tuple[str, list[tuple[str, str]]]]:
-    """(group, [(keys, what they do)]) in the order of the help, the mouse first."""
+def shown_lines(without: Collection[str] = ()) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(group, [(keys, what they do)]) in the order of the help, the mouse first; `without` keys that are not ours.
+
+    Those are without Ctrl, Shift and Alt: with them, they are ours.
+    """
     lines: dict[str, list[tuple[str, str]]] = {"Mouse": list(GESTURES)}
     for key in KEYS:
-        if key.does:
+        if key.does and (key.ctrl or key.shift or key.alt or key.names[0] not in without):
             lines.setdefault(key.group, []).append((key.shown, key.does))
     return list(lines.items())
 

@@ -237,7 +237,7 @@ class AnnotatorLayout:
             self._show_status(text)
 
     def tell(self, news: str) -> None:
-        """Show what others did, or an earlier action in the background, beside what an action said; the last news alone."""
+        """Show what others did, or a background action, beside what an action said; the last news alone."""
         self._show_status(f"{self._said} · {news}" if self._said else news)
         self._stands = True
 
@@ -251,6 +251,10 @@ class AnnotatorLayout:
         keys = f"{self._hint} · ? all keys"
         hint = f'<span class="samnb-dim samnb-clip" title="{keys}">{keys}</span>'
         self._status.value = f'<div class="samnb-status" role="status">{style.span(text, "number")}{hint}</div>'
+
+    def leave_out_keys(self, names: Collection[str]) -> None:
+        """Keys that the help does not show: they mean something else here."""
+        self._help.leave_out(names)
 
     @property
     def help_is_open(self) -> bool:

@@ -111,7 +111,8 @@ class Review(ReviewWidget):
             return
         if self.annotator is None:
             self.annotator = Annotator(self.session, image=shown.image_id)
-            self.annotator.keys_before = self._take_key
+            # Also those that come when it is closed, pressed before the page had followed: they mean what is shown now.
+            self.annotator.yield_keys(self._keys, self.key)
             self._workplace.children = (self.annotator,)
         else:
             self.annotator.show(shown.image_id)
@@ -149,17 +150,6 @@ class Review(ReviewWidget):
         fix = "F back" if self._is_open else "F fix"
         others = " · others: the annotator's" if self._is_open else ""
         return f"A accept · R reject · {fix} · ← → object · U undo · M mask{others}"
-
-    def _take_key(self, name: str) -> bool:
-        """Handle a key that the annotator got; False: it is the annotator's.
-
-        One that comes when the annotator is closed was pressed before the page had followed: it is meant for what is
-        shown now.
-        """
-        taken = name.lower() in self._keys
-        if taken:
-            self.key(name)
-        return taken
 
     def _was_left(self) -> bool:
         """True if the annotator is open and no longer edits the object; the object is shown then, to be judged."""
