@@ -196,10 +196,6 @@ class EmbeddingCache:
         self._count("misses" if embedding is None else "hits")
         return embedding
 
-    def ensure_local(self, key: str) -> bool:
-        """Make sure the entry is here, fetched from a remote tier if needed; False if no tier has it. Not read."""
-        return key in self or (bool(self.remote) and self.get(key) is not None)
-
     def put(self, key: str, embedding: Embedding, *, about: Mapping[str, str]) -> Embedding:
         """Store an embedding, and return it as `get` will: converted to the storage dtype and back.
 

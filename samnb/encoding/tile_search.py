@@ -44,10 +44,10 @@ class TileFind:
 FindOnTile = Callable[[Region], Iterable[TileFind]]
 
 
-def search_tiles(
-    image: ImageRecord, tiles: Sequence[Region], find: FindOnTile, encoder: Encoder, *, complete: bool = True
-) -> list[TileFind]:
+def search_tiles(image: ImageRecord, tiles: Sequence[Region], find: FindOnTile, encoder: Encoder) -> list[TileFind]:
     """All objects on some tiles of an image, the best score first.
+
+    Objects that are cut off are decoded on tiles of their own: at most as many as there are tiles.
 
     Parameters
     ----------
@@ -56,8 +56,6 @@ def search_tiles(
     find : callable
         Given a tile, the masks on it.
     encoder : Encoder
-    complete : bool
-        Whether cut-off objects are decoded on tiles of their own: at most as many as there are tiles.
     """
     found: list[TileFind] = []
     of_tile: list[Region] = []
@@ -69,9 +67,7 @@ def search_tiles(
     for category in dict.fromkeys(one.category for one in found):
         mine = [number for number, one in enumerate(found) if one.category == category]
         pieces = [Piece(found[number].part, of_tile[number]) for number in mine]
-        kept += _of_one_category(
-            [found[number] for number in mine], pieces, image, encoder, len(tiles) if complete else 0
-        )
+        kept += _of_one_category([found[number] for number in mine], pieces, image, encoder, len(tiles))
     return sorted(kept, key=lambda one: -one.score)
 
 

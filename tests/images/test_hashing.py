@@ -3,14 +3,8 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import pytest
 
 from samnb.images import content_hash, pixel_hash
-
-
-@pytest.fixture
-def noise() -> np.ndarray:
-    return np.random.default_rng(3).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
 def test_content_hash_of_nothing(tmp_path):

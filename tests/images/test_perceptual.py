@@ -3,20 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from samnb.images import perceptual_hash, read_pixels
-
-
-@pytest.fixture
-def scene() -> np.ndarray:
-    """Something photograph-like: smooth, with a few shapes."""
-    y, x = np.mgrid[:240, :320].astype(float)
-    red = 120 + 80 * np.sin(x / 37) + 40 * np.cos(y / 53)
-    green = 90 + 60 * np.cos((x + y) / 61)
-    blue = np.where((x - 100) ** 2 + (y - 90) ** 2 < 50**2, 230, 60 + y / 4)
-    return np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8)
 
 
 def save(pixels: np.ndarray, path: Path, **options: object) -> Path:

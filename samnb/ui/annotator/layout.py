@@ -195,11 +195,6 @@ class AnnotatorLayout:
         """The small pictures of annotations in the list, PNGs by id."""
         self._list.show_crops(crops)
 
-    @property
-    def categories_editor(self) -> CategoryChips:
-        """The chips; `toggle_editor` opens the fields for the chosen one's name and colour."""
-        return self._chips
-
     # -- tools and look ----------------------------------------------------------------------------
 
     def show_tool(self, name: str, *, hover: bool = False, detail: bool = False, on_next: bool = False) -> None:
