@@ -33,7 +33,7 @@ from ..jobs import Event, Job, JobControl
 from ..printable import printable
 from ..records import Failure
 from ..remote_files import is_address
-from .counting import count_duplicates, log_duplicates
+from .counting import count_duplicates, log_duplicates, moved_text
 from .reading import Read, read_one, unread_image
 from .report import AddReport, pages_text, shown_text
 from .sources import Address, Item, LeftOut, Rejected, StoredFile, discard_stored, items_of, store_bytes
@@ -440,6 +440,7 @@ class _Ingest:
         return replace(read.new, embedding_cached=True) if read.new.is_read and self._is_cached(read.new) else read.new
 
     def _report(self) -> AddReport:
+        added = [image for image in self._images if image.id in self._new]
         return AddReport(
             dataset=self._dataset,
             images=tuple(self._images),
@@ -452,6 +453,7 @@ class _Ingest:
                 filter(
                     None,
                     [
+                        moved_text(added, self._catalog) if self._duplicates else "",
                         *self._views.notes,
                         shown_text(self._shown),
                         pages_text(self._pages),

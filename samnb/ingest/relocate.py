@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..cards import more_text
+from ..cards import count_text, more_text
 from ..catalog import Catalog, ImageRecord, NewImage
 from ..catalog.stored_paths import STORED_NAME
-from ..errors import AnyPath, ImageError
+from ..errors import AnyPath, ImageError, WorkWouldBeLost
 from ..images import content_hash, find_images
 from ..printable import printable
 from ..remote_files import is_address
@@ -36,6 +36,8 @@ class RelocationReport:
     folder: str
     found: tuple[ImageRecord, ...]
     missing: tuple[ImageRecord, ...]
+    added_again: int = 0
+    """How many of the missing are in the dataset a second time, where they are now, with work of a person on both."""
 
     def __str__(self) -> str:
         total = len(self.found) + len(self.missing)
@@ -46,6 +48,11 @@ class RelocationReport:
             "  ⚠ " + printable(f"{image.dataset}/{image.filename}: was {image.path}") for image in self.missing[:20]
         ]
         more = more_text(len(self.missing), 20, "in .missing")
+        if self.added_again:
+            lines.append(
+                f"  {count_text(self.added_again, 'file')} found, but added again meanwhile, and annotated: "
+                "session.remove_image(…, discard_annotations=True) takes the second image out, then relocate again"
+            )
         return "\n".join([*lines, *([f"  {more}"] if more else [])])
 
     __repr__ = __str__
@@ -54,7 +61,8 @@ class RelocationReport:
 def relocate(catalog: Catalog, folder: AnyPath) -> RelocationReport:
     """Find files that were moved or renamed, by their bytes, and save where they are now.
 
-    The source of slices and views is found by its name, if it shows the same pixels.
+    A file that was added to the dataset again where it is now is an image of its own: that one goes, unless a person
+    annotated it too. The source of slices and views is found by its name, if it shows the same pixels.
 
     Parameters
     ----------
@@ -70,14 +78,21 @@ def relocate(catalog: Catalog, folder: AnyPath) -> RelocationReport:
     """
     images = catalog.images()
     missing = [image for image in images if not is_address(image.path) and not os.path.exists(image.path)]
-    taken = {(image.dataset_id, image.path) for image in images}
+    taken = {(image.dataset_id, image.path): image for image in images}
     places = _places(find_images(folder), missing) if missing else {}
     moved: dict[str, NewImage] = {}
+    states = catalog.image_states() if places else {}
+    kept = 0
     for image in missing:
-        free = [path for path in places.get(image.content_hash, ()) if (image.dataset_id, str(path)) not in taken]
-        if free:
-            path = next((path for path in free if path.name == image.filename), free[0])
-            taken.add((image.dataset_id, str(path)))
+        there = sorted(places.get(image.content_hash, ()), key=lambda path: path.name != image.filename)
+        free = [path for path in there if (image.dataset_id, str(path)) not in taken]
+        again = [] if free else [(path, taken[image.dataset_id, str(path)]) for path in there]
+        again = [(path, other) for path, other in again if other.id not in moved]
+        gave_way = (path for path, other in again if other.id not in states and _removed(catalog, other))
+        path = free[0] if free else next(gave_way, None)
+        kept += path is None and bool(again)
+        if path is not None:
+            taken[image.dataset_id, str(path)] = image
             status = path.stat()
             stamp: dict[str, Any] = {
                 "size_bytes": status.st_size,
@@ -91,7 +106,16 @@ def relocate(catalog: Catalog, folder: AnyPath) -> RelocationReport:
     found = {image.id: image for image in catalog.renew_images(moved)}
     save_details(catalog, [image for image in found.values() if image.id in views])
     still_missing = tuple(image for image in (*missing, *shown) if image.id not in found)
-    return RelocationReport(str(folder), tuple(found.values()), still_missing)
+    return RelocationReport(str(folder), tuple(found.values()), still_missing, kept)
+
+
+def _removed(catalog: Catalog, again: ImageRecord) -> bool:
+    """Whether the image that was added again where a moved file is now is gone: not if it has work of a person."""
+    try:
+        catalog.remove_image(again.id)
+    except WorkWouldBeLost:
+        return False
+    return True
 
 
 def follow_folder(catalog: Catalog, folder: Path) -> int:

@@ -205,12 +205,35 @@ def test_one_file_may_stand_for_an_image_of_each_dataset(session: Session, photo
     assert at == {"monday/0.png", "monday/1.png", "monday/2.png", "monday/copy.png", "tuesday/0.png"}
 
 
-def test_a_file_that_was_added_again_meanwhile_stays_one_image(session: Session, photos: Path, tmp_path: Path) -> None:
+def test_files_that_were_added_again_become_one_image(session: Session, photos: Path, tmp_path: Path) -> None:
+    annotate(session, "0.png")
+    before = {i.filename: i.id for i in session.images()}
     shutil.move(photos, tmp_path / "moved")
-    session.add(tmp_path / "moved" / "0.png", dataset="monday")
+    again = session.add(tmp_path / "moved", dataset="monday")
+    assert "the files of 3 images with the same pixels are gone" in str(again)
+    assert f"session.relocate({str(tmp_path / 'moved')!r})" in str(again)
+    report = session.relocate(tmp_path / "moved")
+    assert (len(report.found), report.missing, report.added_again) == (3, (), 0)
+    assert {i.filename: i.id for i in session.images()} == before
+    assert [a.image for a in session.annotations()] == ["0.png"]
+    assert "are gone" not in str(session.add(tmp_path / "moved", dataset="monday"))
+
+
+@pytest.mark.parametrize("work", ["annotation", "state"])
+def test_a_file_that_was_added_again_keeps_its_work(session: Session, photos: Path, tmp_path: Path, work: str) -> None:
+    shutil.move(photos, tmp_path / "moved")
+    [again] = session.add(tmp_path / "moved" / "0.png", dataset="monday").images
+    if work == "annotation":
+        session.accept(session.predict(again, points=[(10, 10)]), category="coin")
+    else:
+        session.mark_image(again, "empty")
     report = session.relocate(tmp_path / "moved")
     assert [i.filename for i in report.missing] == ["0.png"]
+    assert "1 file found, but added again meanwhile, and annotated" in str(report)
+    assert report.added_again == 1
     assert len(session.images()) == 4
+    session.remove_image(again, discard_annotations=True)
+    assert session.relocate(tmp_path / "moved").missing == ()
 
 
 # -- what looks alike ---------------------------------------------------------------------------------
