@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import samnb.session
-from samnb.errors import ModelError
+from samnb.errors import ModelError, StoreError
 from samnb.prompts import Prompt
 from samnb.session import Session
 from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
@@ -1169,6 +1169,31 @@ def test_deleting_several_of_which_another_kernel_deleted_one_is_undone_for_the_
     assert ids_of(annotator) == []
     annotator.undo()
     assert ids_of(annotator) == [one.id for one in other.annotations()] == [made[1].id, made[2].id]
+
+
+@pytest.mark.parametrize("action", ["remove_selected", "relabel"])
+def test_of_several_of_which_one_cannot_be_changed_those_before_are_undone(annotator, session, monkeypatch, action):
+    made = [accepted(annotator, x, 40) for x in (20, 60)]
+    annotator.add_category("rim")
+    for each in made:
+        annotator.select_more(each.id)
+    name = "remove" if action == "remove_selected" else "update"
+    usual = getattr(session, name)
+
+    def once(annotation, **values):
+        if annotation.id == made[1].id:
+            raise StoreError("The disk is full.")
+        return usual(annotation, **values)
+
+    monkeypatch.setattr(session, name, once)
+    before = [(one.id, one.category) for one in session.annotations()]
+    annotator.remove_selected() if name == "remove" else annotator.set_category_of_selected("rim")
+    assert "The disk is full" in annotator.error
+    left = [(one.id, one.category) for one in session.annotations()]
+    assert left == [(one.id, one.category) for one in annotator.annotations]
+    assert left != before
+    annotator.undo()
+    assert [(one.id, one.category) for one in session.annotations()] == before
 
 
 # -- categories that are nearly called the same ---------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -281,19 +281,24 @@ class AnnotationActions(AnnotatorPart):
             self.layout.say("no annotation is selected")
 
     def _remove(self, annotations: Sequence[Annotation]) -> None:
-        with self.follower.own_change():
-            removed = [(annotation, self.session.remove(annotation)) for annotation in annotations]
-        # Undo brings back what was deleted here alone.
-        annotations = [annotation for annotation, here in removed if here]
-        if len(annotations) < len(removed):
-            self.renderer.apply([Change(annotation, None) for annotation, here in removed if not here])
-        if not annotations:
+        here: list[Annotation] = []
+        gone: list[Annotation] = []
+        try:
+            with self.follower.own_change():
+                for annotation in annotations:
+                    (here if self.session.remove(annotation) else gone).append(annotation)
+        finally:
+            # Undo brings back what was deleted here alone, also where a later one could not be.
+            if gone:
+                self.renderer.apply([Change(annotation, None) for annotation in gone])
+            if here:
+                self.done("delete", *(Change(annotation, None) for annotation in here))
+        if not here:
             self.layout.say("it was deleted elsewhere before")
             return
         self.palette.note_saved(self.session.category_records())
-        self.done("delete", *(Change(annotation, None) for annotation in annotations))
-        one = len(annotations) == 1
-        what = annotations[0].category if one else count_text(len(annotations), "annotation")
+        one = len(here) == 1
+        what = here[0].category if one else count_text(len(here), "annotation")
         self.layout.say(f"{what} deleted · Z brings {'it' if one else 'them'} back")
 
     @show_errors("The category was not changed")
@@ -311,9 +316,7 @@ class AnnotationActions(AnnotatorPart):
         if not others:
             return
         name = self._checked(name)
-        with self.follower.own_change():
-            changes = [Change(each, self.session.update(each, category=name)) for each in others]
-        self.done("category", *changes)
+        self.change_all("category", [(each, {"category": name}) for each in others])
         what = others[0].category if len(others) == 1 else count_text(len(others), "annotation")
         self.layout.say(f"{what} {'is' if len(others) == 1 else 'are'} {name} now")
 
@@ -333,9 +336,19 @@ class AnnotationActions(AnnotatorPart):
 
     def change(self, what: str, annotation: Annotation, **values: Any) -> None:
         """Change values of an annotation, as `Session.update` has them, as one step; `what` names the step."""
-        with self.follower.own_change():
-            after = self.session.update(annotation, **values)
-        self.done(what, Change(annotation, after))
+        self.change_all(what, [(annotation, values)])
+
+    def change_all(self, what: str, wanted: Iterable[tuple[Annotation, Mapping[str, Any]]]) -> list[Change]:
+        """`change` of several, as one step: of those before the first that cannot be changed, if there is one."""
+        changes: list[Change] = []
+        try:
+            with self.follower.own_change():
+                for annotation, values in wanted:
+                    changes.append(Change(annotation, self.session.update(annotation, **values)))
+        finally:
+            if changes:
+                self.done(what, *changes)
+        return changes
 
     def done(self, what: str, *changes: Change) -> None:
         """Add a step, made in the session already, that leaves the draft as it is; show it."""

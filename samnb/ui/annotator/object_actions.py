@@ -100,9 +100,7 @@ class ObjectActions(AnnotatorPart):
         if not cut:
             self.layout.say("no other annotation overlaps it")
             return
-        with self.actions.follower.own_change():
-            changes = [Change(annotation, self.session.update(annotation, mask=part)) for annotation, part in cut]
-        self.actions.done("cut out neighbours", *changes)
+        changes = self.actions.change_all("cut out neighbours", [(each, {"mask": part}) for each, part in cut])
         pixels = sum(change.before.area - change.after.area for change in changes)
         self.layout.say(f"{pixels:,} px of neighbours cut out of {_count(cut)}")
 
