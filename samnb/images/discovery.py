@@ -140,10 +140,19 @@ def has_dicom(path: str) -> bool:
     >>> has_dicom("scan/a.DCM"), has_dicom("scan/a.png"), has_dicom("gone/IM0001"), has_dicom("scan/._a.dcm")
     (True, False, False, False)
     """
-    name, dot, suffix = os.path.basename(path).rpartition(".")
-    if (name or dot).startswith("."):
-        return False
-    return suffix.lower() == "dcm" if dot and not suffix.isdigit() else is_dicom(path)
+    name = os.path.basename(path)
+    return (name.lower().endswith(".dcm") and not name.startswith(".")) or (has_no_suffix(name) and is_dicom(path))
+
+
+def has_no_suffix(name: str) -> bool:
+    """True for names as scanners give them to DICOM files; False for hidden ones.
+
+    >>> [has_no_suffix(name) for name in ("IM0001", "1.2.840.113619.2.55", "a.png", ".profile", "DICOMDIR")]
+    [True, True, False, False, False]
+    """
+    _, dot, suffix = name.rpartition(".")
+    # The last one is a list of the others.
+    return not name.startswith(".") and (not dot or suffix.isdigit()) and name.upper() != "DICOMDIR"
 
 
 def is_other_picture(name: str) -> bool:

@@ -12,13 +12,14 @@ import stat
 import struct
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO
 
 from ..errors import AnyPath, ImageNotFound, ImageUnreadable
-from .discovery import IMAGE_SUFFIXES, is_other_picture, is_picture_name
+from .discovery import IMAGE_SUFFIXES, has_no_suffix, is_other_picture, is_picture_name
+from .lazy.kinds import kind_of_bytes
 
 MAX_MEMBERS = 200_000
 """Archives with more members are refused before they are listed."""
@@ -123,14 +124,15 @@ def members_of(source: AnyPath | bytes, name: str = "") -> Iterator[Member]:
     name = name or (os.fspath(source) if not isinstance(source, bytes) else "<zip from memory>")
     file = _open(source, name)
     infos = [info for info in file.infolist() if not info.filename.endswith("/")]  # `is_dir` needs a name
-    _check_total(infos, name)
+    pictures = {info for info in infos if _is_picture(info, file)}
+    _check_total(pictures, name)
     seen: set[str] = set()
     none = True
     for info in infos:
-        reason = _refusal(info, seen)
+        reason = _refusal(info, seen, is_picture=info in pictures)
         if not reason:
             seen.add(info.filename)
-        if reason or _is_picture(info):
+        if reason or info in pictures:
             none = False
             yield Member(name, info.filename, reason, file, info)
     if none:
@@ -179,8 +181,7 @@ def _directory_size(stream: BinaryIO) -> int:
     return size
 
 
-def _check_total(infos: list[zipfile.ZipInfo], name: str) -> None:
-    pictures = [info for info in infos if _is_picture(info)]
+def _check_total(pictures: Collection[zipfile.ZipInfo], name: str) -> None:
     total, packed = sum(info.file_size for info in pictures), sum(info.compress_size for info in pictures)
     # Members may share bytes, so that a small file can hold a large one many times.
     if total > MAX_TOTAL_BYTES or (total > MAX_RATIO * max(packed, 1) and total > 64 * _HARMLESS_BYTES):
@@ -189,9 +190,9 @@ def _check_total(infos: list[zipfile.ZipInfo], name: str) -> None:
         )
 
 
-def _refusal(info: zipfile.ZipInfo, seen: set[str]) -> str:
+def _refusal(info: zipfile.ZipInfo, seen: set[str], *, is_picture: bool) -> str:
     """The reason why a member is refused, or ""."""
-    checks = (_escapes, _is_odd, partial(_is_second, seen=seen), _is_locked, _is_bomb)
+    checks = [_escapes, _is_odd, partial(_is_second, seen=seen)] + [_is_locked, _is_bomb] * is_picture
     return next(filter(None, (check(info) for check in checks)), "")
 
 
@@ -222,8 +223,6 @@ def _is_second(info: zipfile.ZipInfo, *, seen: set[str]) -> str:
 
 
 def _is_locked(info: zipfile.ZipInfo) -> str:
-    if not _is_picture(info):
-        return ""
     if info.flag_bits & 0x1:
         return "refused, encrypted: unpack it with its password and add its pictures"
     if info.compress_type not in _METHODS:
@@ -232,8 +231,6 @@ def _is_locked(info: zipfile.ZipInfo) -> str:
 
 
 def _is_bomb(info: zipfile.ZipInfo) -> str:
-    if not _is_picture(info):
-        return ""
     if info.file_size > MAX_MEMBER_BYTES:
         return f"refused, unpacks to {info.file_size:,} bytes, more than the limit of {MAX_MEMBER_BYTES:,}"
     if info.file_size > _HARMLESS_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
@@ -241,6 +238,18 @@ def _is_bomb(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _is_picture(info: zipfile.ZipInfo) -> bool:
+def _is_picture(info: zipfile.ZipInfo, file: zipfile.ZipFile) -> bool:
     folders, _, name = info.filename.rpartition("/")
-    return is_picture_name(name) and not any(part.startswith(".") for part in folders.split("/"))
+    if any(part.startswith(".") for part in folders.split("/")):
+        return False
+    return is_picture_name(name) or (has_no_suffix(name) and _is_dicom(info, file))
+
+
+def _is_dicom(info: zipfile.ZipInfo, file: zipfile.ZipFile) -> bool:
+    if info.flag_bits & 0x1 or info.compress_type not in _METHODS:
+        return False
+    try:
+        with file.open(info) as stream:
+            return kind_of_bytes(stream.read(132)) == "DICOM"
+    except Exception:  # as in `Member.read`; of a damaged file without a suffix nobody knows that it is a picture
+        return False

@@ -79,6 +79,13 @@ def test_pictures_of_a_zip_file_are_kept_as_they_are(session: Session, tmp_path:
     assert session.pixels(report.images[2]).shape == (12, 16, 3)
 
 
+def test_dicom_files_without_a_suffix_are_pictures_of_a_zip_file() -> None:
+    dicom = bytes(128) + b"DICM" + bytes(60)
+    names = ["IM0001", "a/1.2.840.99", "DICOMDIR", "LICENSE", ".hidden", ".a/IM0002", "notes.txt"]
+    content = zip_bytes({name: b"words" if name == "LICENSE" else dicom for name in names})
+    assert [(one.name, one.reason) for one in members_of(content)] == [("IM0001", ""), ("a/1.2.840.99", "")]
+
+
 def test_the_same_zip_file_again_adds_nothing_and_reads_nothing(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
