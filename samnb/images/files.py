@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import IO, cast
@@ -14,13 +15,19 @@ from .addresses import open_remote, read_remote, remote_status
 from .file_status import Status
 
 MAX_FILE_BYTES = 4 * 2**30
-"""Files with more bytes are refused: no picture within `samnb.images.MAX_PIXELS` is larger."""
+"""Files with more bytes are refused, and parts of a picture that take more: none within `MAX_PIXELS` is larger."""
 
 _READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _MORE = 1 << 16  # bytes to ask for beyond the size that a file had
 
 MAX_TILE_BYTES = 2**30
 """TIFF files whose tiles, or compressed strips, have more bytes each are refused: each is decoded whole."""
+
+
+def most_bytes() -> int:
+    """`samnb.images.MAX_FILE_BYTES`, as the user has set it there."""
+    limit: int = sys.modules[__package__].MAX_FILE_BYTES
+    return limit
 
 
 @contextmanager
@@ -93,7 +100,7 @@ def read_file(path: AnyPath) -> tuple[bytes, Status]:
     """The bytes and the status of a file; raises for an empty one and for one above `MAX_FILE_BYTES`."""
     status: Status
     if is_address(path):
-        content, status = read_remote(str(path), MAX_FILE_BYTES)
+        content, status = read_remote(str(path), most_bytes())
     else:
         content, status = _read_local(path)
     if not content:
@@ -106,14 +113,14 @@ def _read_local(path: AnyPath) -> tuple[bytes, os.stat_result]:
     with _errors_of(path):
         descriptor, status = _open_regular(path)
         try:
-            size = status.st_size
-            if size > MAX_FILE_BYTES:
-                raise ImageUnreadable(path, f"{size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
+            size, most = status.st_size, most_bytes()
+            if size > most:
+                raise ImageUnreadable(path, f"{size:,} bytes, more than the limit of {most:,}")
             content = os.read(descriptor, size + 1)  # a byte more shows the end
             while len(content) != size and (more := os.read(descriptor, max(size - len(content), 0) + _MORE)):
                 content += more  # a system may give less than it was asked for; the file may grow meanwhile
-                if len(content) > MAX_FILE_BYTES:
-                    raise ImageUnreadable(path, f"grows while it is read, above the limit of {MAX_FILE_BYTES:,} bytes")
+                if len(content) > most:
+                    raise ImageUnreadable(path, f"grows while it is read, above the limit of {most:,} bytes")
             return content, status
         finally:
             os.close(descriptor)

@@ -13,7 +13,7 @@ import atheris
 
 with atheris.instrument_imports(include=["samnb"], enable_loader_override=False):
     from samnb import images
-    from tests.fuzz.targets import MAX_PIXELS, TARGETS
+    from tests.fuzz.targets import MAX_FILE_BYTES, MAX_PIXELS, TARGETS
 
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import seeds
@@ -28,7 +28,7 @@ def _mutate(content: bytes, most: int, number: int) -> bytes:
 
 
 def main(target: str, minutes: str) -> None:
-    images.MAX_PIXELS = MAX_PIXELS
+    images.MAX_PIXELS, images.MAX_FILE_BYTES = MAX_PIXELS, MAX_FILE_BYTES
     place = Path("build", "fuzz", target)
     place.mkdir(parents=True, exist_ok=True)
     for name, content in seeds(target).items():

@@ -42,6 +42,9 @@ BETWEEN = b"\n--file--\n"
 MAX_PIXELS = 5_000_000
 """The limit while inputs are tried: what is refused for its size is refused sooner."""
 
+MAX_FILE_BYTES = 200_000_000
+"""So is this one, of the values of a part that is read."""
+
 
 def read_entry(content: bytes) -> None:
     """An entry of the cache, its checksum made right: random bytes would never come past it."""

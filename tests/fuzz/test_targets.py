@@ -10,7 +10,7 @@ import pytest
 from samnb import images
 from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import seeds
-from tests.fuzz.targets import MAX_PIXELS, TARGETS
+from tests.fuzz.targets import MAX_FILE_BYTES, MAX_PIXELS, TARGETS
 
 LONGEST_S = 10
 CHANGED = {"picture": 2, "masks": 40, "recipe": 60, "source": 30}
@@ -19,6 +19,7 @@ CHANGED = {"picture": 2, "masks": 40, "recipe": 60, "source": 30}
 @pytest.mark.parametrize("target", TARGETS)
 def test_any_input_is_read_or_refused(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", MAX_PIXELS)
+    monkeypatch.setattr(images, "MAX_FILE_BYTES", MAX_FILE_BYTES)
     read, slow = TARGETS[target], {}
     inputs = dict(seeds(target))
     for name, content in seeds(target).items():

@@ -6,11 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import ImageUnreadable
+
 MOST_PLANES = 1_000_000
 """Pictures of one stack: a header of a few bytes may say any number."""
 
+MOST_CHANNELS = 4096
+"""Channels of one picture, for the same reason; cameras of many wavelengths have some hundred."""
+
 ALPHA = "alpha"
 """The name of a channel that is no brightness but opacity; it is not shown unless asked for."""
+
+
+def check_channels(count: int, name: str) -> None:
+    """Raise `ImageUnreadable` for more than `MOST_CHANNELS`, before a list of them is made."""
+    if count > MOST_CHANNELS:
+        what = f"{count:,} channels, more than the limit of {MOST_CHANNELS:,}"
+        raise ImageUnreadable(name, f"{what}: save them as the pages of a stack, or in several files")
 
 
 @dataclass(frozen=True)

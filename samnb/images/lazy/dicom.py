@@ -16,7 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ...errors import ImageUnreadable
 from ..files import MAX_TILE_BYTES
-from .description import Channel, Level, PixelSize, SourceDescription, StackAxis
+from .description import Channel, Level, PixelSize, SourceDescription, StackAxis, check_channels
 from .source import BaseSource, Region, native
 
 _CHUNK = 1 << 20
@@ -61,6 +61,7 @@ class DicomSource(BaseSource):
         data = self._data
         frames = int(data.get("NumberOfFrames", 1) or 1)
         samples = 3 if self._kind == _PALETTE else int(data.get("SamplesPerPixel", 1))
+        check_channels(samples, self._name)
         if samples == 1:
             channels: tuple[Channel, ...] = (Channel("", "", *self._window()),)
         else:

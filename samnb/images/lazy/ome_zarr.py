@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import ImageUnreadable
 from ..files import MAX_TILE_BYTES
-from .description import Channel, Level, PixelSize, SourceDescription, StackAxis
+from .description import Channel, Level, PixelSize, SourceDescription, StackAxis, check_channels
 from .source import BaseSource, Region, native
 from .units import um_per
 from .zarr_chunks import ChunkCheck
@@ -75,6 +75,7 @@ class ZarrSource(BaseSource):
         first = self._arrays[0]
         sizes = dict(zip(self._axes, first.shape, strict=True))
         count = sizes.get("c", 1)
+        check_channels(count, self._name)
         shown = [_channel_of(one) for one in channels] if len(channels) == count else [Channel()] * count
         dtype = np.dtype(first.dtype)
         width = first.shape[-1]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AnyPath, ImageError, ImageUnreadable, UnknownName
-from ..files import MAX_FILE_BYTES
+from ..files import most_bytes
 from .description import SourceDescription
 
 
@@ -97,11 +97,11 @@ class BaseSource(ABC):
         place = checked_place(about, at or {})
         # Pixels are limited elsewhere, but each may have thousands of channels.
         size = part.height * part.width * len(chosen) * np.dtype(about.dtype).itemsize
-        if size > MAX_FILE_BYTES:
+        if size > (most := most_bytes()):
             raise ImageUnreadable(
                 about.path,
                 f"{len(chosen)} channels of {part.width} x {part.height} pixels are {size:,} bytes, more than the "
-                f"limit of {MAX_FILE_BYTES:,}: choose channels with view=samnb.View(channels=…)",
+                f"limit of {most:,}: choose channels with view=samnb.View(channels=…)",
             )
         try:
             values = self._read(level, place, chosen, part)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ...errors import ImageUnreadable
 from ..depth import turned
-from ..files import MAX_FILE_BYTES, MAX_TILE_BYTES
-from .description import MOST_PLANES, Level, SourceDescription, StackAxis
+from ..files import MAX_TILE_BYTES, most_bytes
+from .description import MOST_PLANES, Level, SourceDescription, StackAxis, check_channels
 from .source import BaseSource, Region, native
 from .tiff_metadata import channels_of, ome_planes, pixel_size_of, significant_bits
 from .tiff_pages import check_pages
@@ -103,6 +103,7 @@ class TiffSource(BaseSource):
         channel_count = int(np.prod([size for _, size, name in self._axes if name == "c"], dtype=np.int64))
         if page.photometric == _PALETTE:
             channel_count *= 3
+        check_channels(channel_count, self._name)
         colour = "rgb" if page.photometric in (_RGB, _PALETTE, _YCBCR) and channel_count >= 3 else "grey"
         if page.photometric == 0:
             colour = "white is zero"
@@ -254,9 +255,9 @@ def _decoded_region(page: tifffile.TiffPage | tifffile.TiffFrame, region: Region
     frame: Any = page.keyframe
     planes, depth, height, width, samples = frame.shaped
     size = planes * depth * region.height * region.width * samples * frame.dtype.itemsize
-    if size > MAX_FILE_BYTES:
+    if size > (most := most_bytes()):
         values = f"{samples * planes * depth:,} values a pixel, {size:,} bytes"
-        raise ImageUnreadable(page.parent.filename, f"{values}: more than the limit of {MAX_FILE_BYTES:,}")
+        raise ImageUnreadable(page.parent.filename, f"{values}: more than the limit of {most:,}")
     out = np.zeros((planes, depth, region.height, region.width, samples), frame.dtype)
     for index in _segments_of(frame, region):
         offset, count = page.dataoffsets[index], page.databytecounts[index]

@@ -13,6 +13,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from samnb import images
 from samnb.errors import ImageError, ImageUnreadable, UnknownName
 from samnb.images import read_pixels
 from samnb.images.lazy import PixelSize, Region, StackAxis, open_source, tiff
@@ -226,3 +227,24 @@ def test_pages_in_a_circle_are_refused_at_once(tmp_path: Path, big: bool, after:
     file.write_bytes(content)
     with pytest.raises(ImageUnreadable, match=r"a\.tif.* in a circle"):
         open_source(file)
+
+
+def test_more_channels_than_any_camera_has_are_refused_and_hundreds_are_read(tmp_path: Path) -> None:
+    layout = {"photometric": "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "some.tif", np.zeros((4, 6, 400), np.uint8), **layout)
+    with open_source(tmp_path / "some.tif") as source:
+        assert source.read(channels=[399]).shape == (4, 6, 1)
+    tifffile.imwrite(tmp_path / "many.tif", np.zeros((4, 6, 5000), np.uint8), **layout)
+    with pytest.raises(ImageUnreadable, match="5,000 channels, more than the limit of 4,096"):
+        open_source(tmp_path / "many.tif")
+
+
+def test_the_limit_of_bytes_is_the_one_that_the_user_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 60), np.uint16))
+    monkeypatch.setattr(images, "MAX_FILE_BYTES", 4000)
+    with open_source(tmp_path / "a.tif") as source:
+        assert source.read(region=(0, 0, 20, 60)).shape == (20, 60, 1)
+        with pytest.raises(ImageUnreadable, match="4,800 bytes, more than the limit of 4,000"):
+            source.read()
+    with pytest.raises(ImageUnreadable, match="more than the limit of 4,000"):
+        images.read_picture(tmp_path / "a.tif")
