@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .errors import NoRoom, StoreError, UnknownName
+from .errors import AnyPath, NoRoom, StoreError, UnknownName
 from .prompts import Embedding
 from .settings import cache_options
 from .store.check import CacheReport, check_folder
@@ -73,7 +73,7 @@ class EmbeddingCache:
         Bytes that stay free on the disk; default 2 GB, or 5 % of a small disk.
     ttl : float, optional
         Seconds after its computation in which an embedding is used; default for ever.
-    remote : sequence of str, or RemoteTiers, optional
+    remote : str or path, several of them, or RemoteTiers, optional
         Stores that are shared with others, asked after the folder: "redis://…", "s3://…", "file:///…", see
         `samnb.store.remote.open_tiers`. Entries found there are stored here too; computed ones are written there in the
         background.
@@ -108,7 +108,7 @@ class EmbeddingCache:
         disk_bytes: int | None = None,
         min_free_bytes: int | None = None,
         ttl: float | None = None,
-        remote: RemoteTiers | Sequence[str] | None = None,
+        remote: RemoteTiers | Sequence[AnyPath] | AnyPath | None = None,
     ):
         asked = cache_options(folder)
 

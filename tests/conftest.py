@@ -70,13 +70,13 @@ def chromium() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
     """What is not about waiting for a database or another process waits for it, however busy the machine is."""
-    from samnb.catalog import database
+    from samnb.catalog import engines
     from samnb.store import key_locks
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(key_locks, "STOPPED_AFTER", 120)
-        patched.setattr(database, "BUSY_TIMEOUT_MS", 120_000)
-        patched.setitem(database._GIVE_UP, "connect_timeout", 60)
+        patched.setattr(engines, "BUSY_TIMEOUT_MS", 120_000)
+        patched.setitem(engines._GIVE_UP, "connect_timeout", 60)
         yield
 
 

@@ -1,37 +1,36 @@
 """`Database`: engine, transactions, opening, upgrading and error messages of the catalog's database.
 
-SQLite is set up so that several threads, notebooks and processes can write: write-ahead log, write transactions that
-start with ``BEGIN IMMEDIATE``, short transactions. Any other SQLAlchemy URL works if its driver is installed.
+Several threads, notebooks and processes can write: SQLite has a write-ahead log, and transactions are short. Any other
+SQLAlchemy URL works if its driver is installed.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
-import time
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, select, table, text
+from sqlalchemy import URL, Connection, Table, inspect, select, table, text
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..atomic_files import cannot_write, discard, sync
 from ..errors import AnyPath, SamnbError, SessionReadOnly, SessionTooNew, StoreError
 from ..file_locks import FileLock
 from ..urls import redact
+from . import engines
 from .backup import back_up
 from .database_errors import postgresql_error, sqlite_error
 from .database_file import FileInPlace, beside, check_folder, make_file
 from .database_url import as_url, file_of, without_secrets
+from .engines import connect_to_read, make_engine, warn_of_old_sqlite
 from .file_systems import check_local
 from .migrations import HEAD, REVISIONS, upgrade
 from .migrations.legacy_server import carry_over, is_from_server, set_aside
@@ -40,26 +39,10 @@ from .tables import metadata
 
 _log = logging.getLogger("samnb.database")
 
-BUSY_TIMEOUT_MS = 10_000
-CACHE_KB, LOG_PAGES = 65_536, 16_000
-"""The cache size of a SQLite connection in memory, and the pages of 4 KB that its log may have."""
-
 UPGRADE_TIMEOUT_S = 120
-# A server that is gone without a word is noticed within half a minute; the system itself waits for many minutes.
-_LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
-_GIVE_UP = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 30, "keepalives_interval": 10}
-_STARTING = tuple(
-    f"the database system is {state}" for state in ("starting up", "in recovery mode", "not yet accepting connections")
-)
-STARTING_S = 10.0
-"""Seconds to wait for a PostgreSQL that is starting."""
-
 _WRITE_LOCK = 0x73616D6E  # "samn"; any number, the same in every process
 _FROM_SERVER = "server"
 _version = table("alembic_version", sql_column("version_num"))
-_SOUND_SQLITE = (3, 51, 3)  # the "WAL-reset" fault of 3.7.0 to 3.51.2
-_warned: list[str] = []
-_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 class Database:
@@ -104,10 +87,10 @@ class Database:
         if self.path is not None:
             self._journal = "wal" if check_local(self.path) else "delete"
             check_folder(self.path, self.shown)
-            _warn_of_old_sqlite(self.path)
+            warn_of_old_sqlite(self.path)
             make_file(self.path, self.shown)
             url = url.set(database=str(self.path))
-        self.engine = _make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
+        self.engine = make_engine(url, self.path, read_only=self.path is not None and _is_newer(_peek(self.path)))
         self.in_session_folder = self.path is not None and self.path.parent == Path(self.shown)
         if self.path is not None:
             set_folder(self.engine.dialect, self.path.parent)
@@ -158,7 +141,7 @@ class Database:
         with self._translate_errors(at_commit), writer.begin() as connection:
             if self._is_postgresql:
                 # One writer at a time, as in SQLite: row locks taken in different orders would deadlock.
-                connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
+                connection.execute(text(f"SET LOCAL lock_timeout = {engines.BUSY_TIMEOUT_MS}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
             yield connection
             at_commit.append(True)
@@ -374,37 +357,8 @@ class Database:
 
     def _as_store_error(self, error: Exception, at_commit: bool) -> SamnbError:
         reason = " ".join(redact(getattr(error, "orig", None) or error, self._url).split())
-        about = (reason, str(self.path or self.shown), self.shown, BUSY_TIMEOUT_MS / 1000)
+        about = (reason, str(self.path or self.shown), self.shown, engines.BUSY_TIMEOUT_MS / 1000)
         return postgresql_error(error, *about, at_commit=at_commit) if self._is_postgresql else sqlite_error(*about)
-
-
-def _connect_when_started(dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
-    """A new connection to a PostgreSQL; while the server says that it is starting, it is waited for."""
-    until = time.monotonic() + STARTING_S
-    while True:
-        try:
-            return dialect.connect(*arguments, **named)
-        except dialect.loaded_dbapi.Error as error:
-            # By its words: the driver gives no code of a connection that was refused.
-            if time.monotonic() >= until or not any(words in str(error) for words in _STARTING):
-                raise
-        time.sleep(0.25)
-
-
-def _warn_of_old_sqlite(path: Path) -> None:
-    """Warn once where another process has the file open too, and this SQLite has a fault that needs two writers."""
-    if sqlite3.sqlite_version_info >= _SOUND_SQLITE or _warned:
-        return
-    ours: Iterator[Any] = (engine.pool for engine in list(_engines) if engine.url.database == str(path))
-    if not any(pool.checkedin() + pool.checkedout() for pool in ours) and beside(path, "-shm").exists():
-        _warned.append(str(path))
-        _log.warning(
-            "%s: another process has this catalog open, or was cut off. Annotations are saved all the same, but let "
-            "one notebook write at a time: shut the others down (Running Terminals and Kernels). Python's SQLite "
-            "here is %s; before %s two that write at the very same instant can, rarely, damage a database. A newer "
-            "Python, or PostgreSQL (DATABASE_URL), has not this fault.",
-            *(path, sqlite3.sqlite_version, ".".join(map(str, _SOUND_SQLITE))),
-        )
 
 
 def _is_newer(revision: str | None) -> bool:
@@ -412,69 +366,10 @@ def _is_newer(revision: str | None) -> bool:
 
 
 def _peek(path: Path) -> str | None:
-    """The schema's revision, read in read-only mode: closing a writable connection can change the file."""
+    """The schema's revision."""
     try:
-        with closing(_connect_to_read(path)) as connection:
+        with closing(connect_to_read(path)) as connection:
             [revision] = connection.execute("SELECT version_num FROM alembic_version").fetchone() or [None]
             return revision
     except sqlite3.Error:  # no such file or table, or not a database: opening it says which
         return None
-
-
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
-
-
-def _make_engine(url: URL, path: Path | None, *, read_only: bool = False) -> Engine:
-    options: dict[str, Any] = {"pool_pre_ping": path is None}
-    if url.drivername in _LIBPQ:
-        options["connect_args"] = {name: value for name, value in _GIVE_UP.items() if name not in url.query}
-    if path is not None and read_only:
-        options["creator"] = partial(_connect_to_read, path)
-    try:
-        engine = create_engine(url, **options)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(
-            f"{without_secrets(url)}: no driver for {url.drivername!r} here ({error}). "
-            "For PostgreSQL: `pip install 'samnb[postgresql]'` and a URL that starts with postgresql+psycopg://."
-        ) from None
-    if engine.dialect.name == "postgresql":
-        event.listen(engine, "do_connect", _connect_when_started)
-    if path is not None:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    _engines.add(engine)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # Python's sqlite3 opens transactions late, and not at all for DDL: SQLAlchemy says BEGIN instead.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    # Hashes are random: a new row touches pages all over the indexes. Many are kept, and moved out of the log together.
-    cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
-    cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and then writes fails at once when another wrote in between,
-    # whatever the timeout; asking for the write lock at the start waits instead.
-    options = connection.get_execution_options()
-    begin = options.get("samnb_begin", "BEGIN")
-    if begin != "BEGIN":
-        # With a write-ahead log, FULL syncs each commit, and NORMAL only when the log is moved into the database.
-        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('samnb_synchronous', 'FULL')}")
-    connection.exec_driver_sql(begin)
-
-
-def _forget_connections() -> None:
-    for engine in list(_engines):
-        engine.dispose(close=False)
-
-
-if hasattr(os, "register_at_fork"):
-    # A SQLite connection must not be used, nor closed, on the other side of a fork.
-    os.register_at_fork(after_in_child=_forget_connections)

@@ -192,7 +192,8 @@ def _check_total(pictures: Collection[zipfile.ZipInfo], name: str) -> None:
 
 def _refusal(info: zipfile.ZipInfo, seen: set[str], *, is_picture: bool) -> str:
     """The reason why a member is refused, or ""."""
-    checks = [_escapes, _is_odd, partial(_is_second, seen=seen)] + [_is_locked, _is_bomb] * is_picture
+    of_pictures = (_is_locked, _is_bomb) if is_picture else ()
+    checks = (_escapes, _is_odd, partial(_is_second, seen=seen), *of_pictures)
     return next(filter(None, (check(info) for check in checks)), "")
 
 

@@ -7,14 +7,10 @@ import logging
 import os
 import re
 import shutil
-import socket
 import sqlite3
-import struct
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +25,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect
 import samnb
 import samnb.catalog
 import samnb.catalog.database
+import samnb.catalog.engines
 from samnb.catalog import Catalog, migrations
 from samnb.catalog.backup import back_up
 from samnb.catalog.tables import metadata
@@ -81,7 +78,7 @@ def pragmas(connection: Connection, *names: str) -> dict[str, object]:
 def assert_as_opened(catalog: Catalog) -> None:
     with catalog._database.read() as connection:
         values = pragmas(connection, "journal_mode", "busy_timeout", "foreign_keys")
-    assert values == {"journal_mode": "wal", "busy_timeout": samnb.catalog.database.BUSY_TIMEOUT_MS, "foreign_keys": 1}
+    assert values == {"journal_mode": "wal", "busy_timeout": samnb.catalog.engines.BUSY_TIMEOUT_MS, "foreign_keys": 1}
 
 
 def test_connections_wait_write_ahead_and_check_references(in_file: Catalog) -> None:
@@ -405,7 +402,7 @@ def test_a_file_that_becomes_read_only_while_open(in_file: Catalog, path: Path) 
 
 
 def test_a_lock_that_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samnb.catalog.database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(samnb.catalog.engines, "BUSY_TIMEOUT_MS", 50)
     other = sqlite3.connect(path, isolation_level=None)
     with Catalog(path) as catalog:
         other.execute("BEGIN IMMEDIATE")
@@ -444,7 +441,7 @@ def test_a_password_is_in_nothing_that_is_shown(path: Path, monkeypatch: pytest.
     def without_a_server(url: object, *, connect_args: object, **options: Any) -> Engine:
         return real(f"sqlite:///{path}", **options)
 
-    monkeypatch.setattr(samnb.catalog.database, "create_engine", without_a_server)
+    monkeypatch.setattr(samnb.catalog.engines, "create_engine", without_a_server)
     catalog = Catalog("postgresql+psycopg://ann:s3cret@db.example/samnb?sslpassword=s3cret2")
     try:
         for shown in (repr(catalog), str(catalog), repr(catalog._database), repr(catalog._database.engine)):
@@ -473,51 +470,6 @@ def test_a_folder_in_place_of_a_file_beside_the_catalog_is_named(tmp_path: Path,
     beside.mkdir()
     with pytest.raises(StoreError, match=f"{re.escape(str(beside))}: a folder, where a file of the catalog"):
         Catalog(tmp_path / "catalog.db")
-
-
-class StartingServer:
-    """Answers each connection of a PostgreSQL client with the next of some errors, then with the last."""
-
-    def __init__(self, *answers: str):
-        self._answers, self.asked = list(answers), 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"postgresql+psycopg://ann:secret@127.0.0.1:{self._socket.getsockname()[1]}/d"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._socket.accept()
-            except OSError:
-                return
-            with client:
-                length = struct.unpack("!i", client.recv(4, socket.MSG_WAITALL))[0]
-                while struct.unpack("!i", client.recv(length - 4, socket.MSG_WAITALL)[:4])[0] >> 16 != 3:
-                    client.sendall(b"N")  # no encryption
-                    length = struct.unpack("!i", client.recv(4, socket.MSG_WAITALL))[0]
-                said = self._answers[min(self.asked, len(self._answers) - 1)]
-                self.asked += 1
-                fields = b"".join(f"{code}{text}\0".encode() for code, text in (("S", "FATAL"), ("M", said)))
-                client.sendall(b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0")
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def test_a_postgresql_that_is_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("psycopg")
-    starting, refused = "the database system is starting up", "password authentication failed"
-    with closing(StartingServer(starting, starting, refused)) as server:
-        with pytest.raises(StoreError, match=refused):
-            Catalog(server.url)
-        assert server.asked == 3
-    with closing(StartingServer(refused)) as server:
-        with pytest.raises(StoreError, match=refused):
-            Catalog(server.url)
-        assert server.asked == 1
-    monkeypatch.setattr(samnb.catalog.database, "STARTING_S", 0.0)
-    with closing(StartingServer(starting)) as server, pytest.raises(StoreError, match=starting):
-        Catalog(server.url)
 
 
 def test_the_log_of_a_catalog_behind_a_link_is_synced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

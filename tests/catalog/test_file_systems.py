@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import samnb.catalog.database
+import samnb.catalog.engines
 import samnb.catalog.file_systems
 from samnb.catalog import Catalog
 from samnb.catalog.file_systems import Mount, check_local, is_network, mount_of, mounts
@@ -135,7 +136,7 @@ def test_two_processes_on_an_old_sqlite_are_told_once(
     told: bool,
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    monkeypatch.setattr(samnb.catalog.database, "_warned", [])
+    monkeypatch.setattr(samnb.catalog.engines, "_warned", [])
     path = tmp_path / "catalog.db"
     with Catalog(path), Catalog(path):  # two of one process: nothing to tell
         pass

@@ -26,7 +26,7 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 
-import samnb.catalog.database
+import samnb.catalog.engines
 import samnb.session
 from samnb.session import Session
 from tests.faults.operations import OPERATIONS, Bench, broken, contents, left_behind
@@ -176,7 +176,7 @@ def quick_setting() -> tuple[Any, ...]:
     """A model that takes no time, and a short wait for locks, in this process and its children."""
     cv2.setNumThreads(1)  # threads would be missing in the children
     model = patch.object(samnb.session, "load_model", lambda *arguments, **options: NumpyModel())
-    return patch.object(samnb.catalog.database, "BUSY_TIMEOUT_MS", 1000), model, _silence()
+    return patch.object(samnb.catalog.engines, "BUSY_TIMEOUT_MS", 1000), model, _silence()
 
 
 # -- from the command line -------------------------------------------------------------------------

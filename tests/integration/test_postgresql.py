@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
 import samnb.catalog.database
+import samnb.catalog.engines
 from samnb.catalog import Catalog, migrations
 from samnb.catalog.tables import metadata
 from samnb.errors import SessionReadOnly, StoreError, UnknownName
@@ -183,7 +184,7 @@ def test_the_password_is_in_no_error_of_a_query(postgres_server: PostgresServer)
 def test_a_writer_that_never_ends_is_told_of_and_not_waited_for(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samnb.catalog.database, "BUSY_TIMEOUT_MS", 300)
+    monkeypatch.setattr(samnb.catalog.engines, "BUSY_TIMEOUT_MS", 300)
     url = postgres_server.catalog()
     with Catalog(url) as one, Catalog(url) as other:
         with one._database.write(), pytest.raises(StoreError, match=r"still locked by another process after 0\.3 s"):

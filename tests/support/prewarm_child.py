@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import samnb.catalog.database
+import samnb.catalog.engines
 import samnb.session
 import samnb.store.key_locks
 from tests.support.numpy_model import NumpyModel, append
@@ -16,7 +16,7 @@ def main(folder, log, seconds, start=None):
     model = NumpyModel(log=log, seconds=float(seconds))
     samnb.session.load_model = lambda *args, **options: model
     # As tests/conftest.py: a process that comes to nothing for a while is not to be taken for one that is stopped.
-    samnb.catalog.database.BUSY_TIMEOUT_MS = 120_000
+    samnb.catalog.engines.BUSY_TIMEOUT_MS = 120_000
     samnb.store.key_locks.STOPPED_AFTER = 120
     with samnb.session.Session(folder) as session:
         append(log, "ready")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import samnb.catalog.database
+import samnb.catalog.engines
 import samnb.session
 from tests.support.numpy_model import NumpyModel
 
@@ -32,7 +32,7 @@ class Stopping(NumpyModel):
 def main(folder, events="1000000"):
     model, said = Stopping(), 0
     samnb.session.load_model = lambda *args, **options: model
-    samnb.catalog.database.BUSY_TIMEOUT_MS = 120_000
+    samnb.catalog.engines.BUSY_TIMEOUT_MS = 120_000
     with samnb.session.Session(folder) as session:
         for event in session.segment_everything_stream(points_per_side=8, pred_iou_thresh=0.85):
             print(event.status, event.filename, flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import samnb.catalog.database
+import samnb.catalog.engines
 import samnb.session
 from tests.support.numpy_model import NumpyModel, append
 
@@ -37,7 +37,7 @@ def read(session: samnb.session.Session, log: Path, stop: Path) -> None:
 
 def main(role: str, folder: str, url: str, log: str, start: str, *rest: str) -> None:
     samnb.session.load_model = lambda *args, **options: NumpyModel()
-    samnb.catalog.database.BUSY_TIMEOUT_MS = 120_000  # of many who write, one may be held up long
+    samnb.catalog.engines.BUSY_TIMEOUT_MS = 120_000  # of many who write, one may be held up long
     with samnb.session.Session(folder, database_url=url) as session:
         append(log, "ready")
         while not Path(start).exists():

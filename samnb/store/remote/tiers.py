@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ...errors import StoreError
+from ...errors import AnyPath, StoreError
 from ...settings import setting
 from ...urls import redacted_url
 from ..entry import check_key
+from ..limits import is_number
 from .protocol import Tier, TierStats
 from .worker import TierWorker
 
@@ -150,7 +151,7 @@ class RemoteTiers:
 
 
 def open_tiers(
-    urls: Sequence[str],
+    urls: Sequence[AnyPath] | AnyPath,
     *,
     ttl: float | None = None,
     timeout: float | None = None,
@@ -161,7 +162,7 @@ def open_tiers(
 
     Parameters
     ----------
-    urls : sequence of str, or str
+    urls : sequence of str or path, or one
         ``redis://host:6379/0``, ``rediss://``, ``unix:///path``; ``s3://bucket/prefix`` and whatever else fsspec
         knows; ``file:///shared/folder``. Asked in this order: the quickest first.
     ttl : float, optional
@@ -176,14 +177,17 @@ def open_tiers(
     PackageMissing
         The package that talks to such a tier is not installed; the message names the extra.
     StoreError
-        An address that no tier has.
+        An address that no tier has, or a timeout that is no number above zero.
     """
+    urls = [urls] if isinstance(urls, str | os.PathLike) else urls
     if not isinstance(urls, Iterable):
         raise StoreError(f"remote: expected addresses in a list, such as ['redis://host:6379/0']; got {urls!r}.")
     if urls:
         # The clients import it on a worker's thread, which fails once a short program has come to its end.
         import_module("concurrent.futures.thread")
-    addresses = [urls] if isinstance(urls, str) else [str(url) for url in urls]
+    addresses = [str(url) for url in urls]
+    if not (timeout is None or (is_number(timeout) and timeout > 0)):
+        raise StoreError(f"timeout: expected seconds, more than 0, or None for the default; got {timeout!r}.")
     seconds: float = timeout or setting("SAMNB_CACHE_REMOTE_TIMEOUT") or TIMEOUT
     return RemoteTiers([_tier(url, ttl, seconds) for url in addresses], compress=compress, urls=addresses, **options)
 

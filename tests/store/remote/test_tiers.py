@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import sys
 import threading
 import uuid
@@ -193,6 +194,9 @@ def test_how_long_a_tier_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monke
     assert (seconds(), seconds(timeout=0.5)) == (60, 0.5)
     monkeypatch.delenv("SAMNB_CACHE_REMOTE_TIMEOUT")
     assert seconds() == 2
+    for wrong in (0, -1, math.nan, "2", True):
+        with pytest.raises(StoreError, match="timeout: expected seconds, more than 0"):
+            seconds(timeout=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("address", "extra"), [("redis://host", "redis"), ("s3://lab", "s3")])
@@ -316,7 +320,8 @@ def test_an_object_of_any_size_in_the_place_of_an_entry_is_no_entry(
 
 
 def test_one_address_alone_is_an_address(tmp_path: Path) -> None:
-    with open_tiers(str(tmp_path)) as remote:
-        assert remote.names == (f"file://{tmp_path}",)
+    for one in (str(tmp_path), tmp_path, [tmp_path]):
+        with open_tiers(one) as remote:
+            assert remote.names == (f"file://{tmp_path}",)
     with pytest.raises(StoreError, match="remote: expected addresses in a list"):
         open_tiers(5)  # type: ignore[arg-type]
