@@ -181,8 +181,10 @@ def _all(expected: str, one: Check) -> Check:
     return check
 
 
-def _texts(name: str, value: Any) -> Any:
-    return value if isinstance(value, str) else [_text(name, each) for each in _listed(name, "texts in a list", value)]
+def _texts(name: str, value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [_text(name, each) for each in _listed(name, "texts in a list", value)]
 
 
 def _images(name: str, value: Any) -> Any:
@@ -241,7 +243,7 @@ def _tiles(name: str, value: Any) -> Any:
 
 
 def _stack(name: str, value: Any) -> Any:
-    return value if value is None or isinstance(value, bool) else _texts(name, value)
+    return value if value is None or isinstance(value, (bool, str)) else _texts(name, value)
 
 
 def _callable(name: str, value: Any) -> Any:

@@ -161,6 +161,15 @@ def test_one_image_is_as_good_as_a_list_of_it(session: Session) -> None:
         assert session.proposals(images=one) == []  # type: ignore[arg-type]
 
 
+def test_one_text_is_as_good_as_a_list_of_it(session: Session) -> None:
+    assert session.add_attribute("edge", kind="choice", choices="worn").choices == ("worn",)
+    session.remove_attribute("edge")
+    with pytest.raises(UnknownName, match="Unknown storage dtype 'int4'"):
+        session.check_storage(["a.png"], dtypes="int4")
+    with pytest.raises(UnknownName, match="Unknown baseline 'grabcat'"):
+        session.evaluate_model(baselines="grabcat")
+
+
 def test_a_dtype_and_a_name_that_are_none(session: Session) -> None:
     with pytest.raises(UnknownName, match="storage dtype 'int4'"):
         session.check_storage(["a.png"], dtypes=["int4"])
