@@ -1,11 +1,15 @@
-"""Pictures and reference masks of the course: all come from scikit-image, or are drawn here."""
+"""Pictures and reference masks of the course: all come from scikit-image, or are drawn here.
+
+Below are what draws masks, and what the lessons compute with as long as an exercise is open.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from scipy import ndimage
-from skimage import data, filters, measure, segmentation
+from skimage import data, draw, filters, measure, segmentation
 
 from samnb.demo import COIN_CROPS
 
@@ -37,8 +41,19 @@ def middle(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return int(x), int(y)
 
 
+def portrait() -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
+    """A photograph, (512, 512, 3) uint8, and masks of what surely is hair, face and collar on it: ellipses by hand."""
+    y, x = np.mgrid[:512, :512]
+
+    def ellipse(middle_x: int, middle_y: int, width: int, height: int) -> NDArray[np.bool_]:
+        return np.hypot((x - middle_x) / width, (y - middle_y) / height) < 1
+
+    hair = ellipse(222, 50, 50, 18) | ellipse(178, 110, 8, 16) | ellipse(268, 100, 6, 14)
+    return data.astronaut(), {"hair": hair, "face": ellipse(222, 125, 30, 42), "collar": ellipse(215, 250, 100, 15)}
+
+
 def badge() -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
-    """A badge, (240, 320, 3) uint8, and the masks of its parts: a dot in a ring on a plate; a click could mean each."""
+    """A badge, (240, 320, 3) uint8, and the masks of its parts: a dot in a ring on a plate."""
     y, x = np.mgrid[:240, :320]
     distance = np.hypot(x - 160, y - 120)
     plate = (abs(x - 160) < 120) & (abs(y - 120) < 90)
@@ -50,3 +65,42 @@ def badge() -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
     noise = np.random.default_rng(0).integers(-6, 7, picture.shape)
     picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
     return picture, {"dot": dot, "ring": disc & ~dot, "disc": disc, "plate": plate}
+
+
+def hasty_outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask as somebody draws it in a hurry: five corners."""
+    middle_yx, radius = np.argwhere(mask).mean(axis=0), np.sqrt(mask.sum() / np.pi)
+    turns = np.linspace(0, 2 * np.pi, 5, endpoint=False)
+    corners = middle_yx + 1.2 * radius * np.stack([-np.cos(turns), np.sin(turns)], axis=1)
+    return np.asarray(draw.polygon2mask(mask.shape, corners), bool)
+
+
+def invoice(price: str) -> NDArray[np.uint8]:
+    """A page of an office, (320, 480, 3) uint8, with a price."""
+    page = Image.new("RGB", (480, 320), "white")
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((0, 0, 480, 50), fill=(30, 70, 130))
+    pen.text((20, 12), "INVOICE", fill="white", font_size=24)
+    for y in (110, 160, 210, 260):
+        pen.line((20, y, 460, y), fill=(180, 180, 180))
+    pen.text((20, 80), "Microscope slides, box of 50", fill="black", font_size=20)
+    pen.text((20, 230), "Total", fill="black", font_size=20)
+    for y in (80, 230):
+        pen.text((460, y), price, fill="black", font_size=20, anchor="ra")
+    return np.asarray(page)
+
+
+def lit(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The picture, dark where the mask is not."""
+    return np.where(mask[..., None], picture, picture // 4)
+
+
+def similarity(features: NDArray[np.float32], y: int, x: int) -> NDArray[np.float32]:
+    """Cosine of one cell of an embedding (C, rows, columns) with every cell, (rows, columns)."""
+    unit = features / np.linalg.norm(features, axis=0)
+    return np.tensordot(unit[:, y, x], unit, axes=1)
+
+
+def distance(one: str, other: str) -> int:
+    """Number of differing bits of two hashes in hexadecimal."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()

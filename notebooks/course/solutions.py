@@ -19,7 +19,7 @@ def speedup(encode, click, clicks):
 
 
 # -- 2 · Prompts and ambiguity
-points, point_labels = [(160, 75), (160, 165), (160, 120)], [1, 1, 0]
+points, point_labels = [(225, 50), (225, 120)], [1, 0]
 
 
 def choose(masks, scores, points, point_labels):
