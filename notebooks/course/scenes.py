@@ -5,6 +5,9 @@ Below are what draws masks, and what the lessons compute with as long as an exer
 
 from __future__ import annotations
 
+from typing import Any
+
+import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -93,6 +96,19 @@ def invoice(price: str) -> NDArray[np.uint8]:
 def lit(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The picture, dark where the mask is not."""
     return np.where(mask[..., None], picture, picture // 4)
+
+
+def show_prompt(
+    picture: NDArray[np.uint8], mask: NDArray[np.bool_], points: Any, point_labels: Any, title: str
+) -> None:
+    """Draw a mask of the portrait, with its points: a dot on the object, a cross beside it."""
+    plt.imshow(lit(picture, mask))
+    for (x, y), label in zip(np.reshape(points, (-1, 2)), np.ravel(point_labels), strict=True):
+        plt.plot(x, y, "o" if label else "x", color="white")
+    plt.title(title)
+    plt.xlim(80, 340)
+    plt.ylim(270, 0)
+    plt.show()
 
 
 def similarity(features: NDArray[np.float32], y: int, x: int) -> NDArray[np.float32]:
