@@ -83,7 +83,7 @@ lint: $(VENV)/.stamp-test
 
 # Side by side: mypy takes as long as half of the tests.
 check: $(VENV)/.stamp-test
-	@$(MAKE) --no-print-directory -j2 lint unit
+	@$(MAKE) --no-print-directory -j2 -k lint unit || { echo 'Not green. What lint found may stand far above the tests: make lint shows it alone.'; exit 1; }
 
 unit: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest -m 'not slow and not browser' $(PYTEST_ARGS)

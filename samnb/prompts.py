@@ -251,6 +251,13 @@ class Prediction:
         Fingerprint of the model.
     region : (x0, y0, x1, y1) or None
         The part of the image that the model saw, if not all of it; `low_res_logits` are of this part.
+
+    Examples
+    --------
+    >>> masks = np.arange(8).reshape(2, 2, 2) > 4
+    >>> prediction = Prediction(masks, np.array([0.4, 0.9]), np.zeros((2, 1, 1)), Prompt.of(points=[(1, 1)]))
+    >>> prediction.best, prediction.mask.tolist()
+    (1, [[False, True], [True, True]])
     """
 
     masks: NDArray[np.bool_]

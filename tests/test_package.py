@@ -80,6 +80,11 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(samnb)
 
 
+@pytest.mark.parametrize("name", [name for name in samnb.__all__ if isinstance(getattr(samnb, name), type)])
+def test_every_public_class_has_an_example(name: str) -> None:
+    assert ">>>" in getattr(samnb, name).__doc__
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
         samnb.Sesion  # noqa: B018

@@ -246,6 +246,12 @@ class Template:
         Name of another model whose features are compared; "": those of the model that draws.
     features_model : str
         Its fingerprint.
+
+    Examples
+    --------
+    >>> template = Template("coins", "match_all", (), model="tiny:1")
+    >>> template.source, template.with_parameters(min_score=0.4).parameters["min_score"]
+    ('template:coins@1', 0.4)
     """
 
     name: str
