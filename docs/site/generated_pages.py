@@ -1,4 +1,4 @@
-"""Directives that write parts of the reference from the code itself: ``samnb-commands``."""
+"""What pages get from the code itself: the directive ``samnb-commands``, and a text for each picture of a notebook."""
 
 from __future__ import annotations
 
@@ -77,7 +77,18 @@ def _definitions(rows: list[tuple[str, str]]) -> nodes.definition_list:
     return listed
 
 
+def describe_outputs(app: Any, doctree: nodes.document) -> None:
+    """Pictures that a cell put out get the heading above them as their text, for those who cannot see them."""
+    for image in doctree.findall(nodes.image):
+        section: nodes.Node | None = image
+        while section is not None and not isinstance(section, nodes.section):
+            section = section.parent
+        if "alt" not in image and section is not None:
+            image["alt"] = f"Output of a cell in: {section[0].astext()}"
+
+
 def setup(app: Any) -> dict[str, Any]:
-    """Register the directives with Sphinx."""
+    """Register both with Sphinx."""
     app.add_directive("samnb-commands", Commands)
+    app.connect("doctree-read", describe_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,7 +26,7 @@ def test_every_page_says_for_whom_it_is(page: Path) -> None:
     assert first.startswith("For ")
 
 
-def test_the_picture_of_the_packages_has_all_of_them() -> None:
+def test_the_picture_of_the_packages_is_that_of_the_imports() -> None:
     sys.path.insert(0, str(SITE))
     try:
         import package_picture
@@ -34,6 +34,7 @@ def test_the_picture_of_the_packages_has_all_of_them() -> None:
         sys.path.remove(str(SITE))
     drawn = set(re.findall(r">([\w ]+)</text>", package_picture.PICTURE.read_text(encoding="utf-8")))
     assert drawn == {name for row in package_picture.rows() for name in row}, "make docs draws it again"
+    assert package_picture.PICTURE.read_text(encoding="utf-8") == package_picture.svg(), "make docs draws it again"
     height = {name: number for number, row in enumerate(package_picture.rows()) for name in row}
     arrows = package_picture.arrows()
     assert len(arrows) > 20
@@ -64,6 +65,7 @@ class _Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.anchors: set[str] = set()
+        self.alts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -73,6 +75,8 @@ class _Page(HTMLParser):
             self.links.append(values["href"])
         if "src" in values:
             self.loads.append(values["src"])
+        if tag == "img":
+            self.alts.append(values.get("alt", ""))
         if tag == "link" and values.get("rel") == "stylesheet":
             self.loads.append(values["href"])
 
@@ -102,6 +106,13 @@ def test_every_link_inside_the_site_leads_somewhere(site: Path, pages: dict[Path
 @pytest.mark.slow
 def test_nothing_is_fetched_from_elsewhere(pages: dict[Path, _Page]) -> None:
     assert {load for page in pages.values() for load in page.loads if urlsplit(load).netloc} == set()
+
+
+@pytest.mark.slow
+def test_every_picture_has_a_text(site: Path, pages: dict[Path, _Page]) -> None:
+    alts = [(path.name, alt) for path, page in pages.items() if "_static" not in path.parts for alt in page.alts]
+    assert len(alts) > 50
+    assert [(name, alt) for name, alt in alts if not alt or "_images/" in alt] == []
 
 
 @pytest.mark.slow
