@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,6 +19,7 @@ import samnb
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DOCKERFILE = ROOT / "packaging" / "Dockerfile"
 #: Names that conda-forge has instead.
 CONDA = {
     "opencv-python-headless": "opencv",
@@ -62,11 +65,43 @@ def test_the_conda_files_need_what_the_package_needs() -> None:
 
 
 def test_the_image_of_the_lab_server_is_not_root_and_keeps_the_token() -> None:
-    lines = (ROOT / "packaging" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
     user = max(number for number, line in enumerate(lines) if line.startswith("USER "))
     assert not any(line.startswith("USER root") for line in lines)
     assert next(number for number, line in enumerate(lines) if line.startswith("CMD ")) > user
     assert "token=" not in "\n".join(lines)
+
+
+def test_the_image_of_the_lab_server_has_the_tested_versions() -> None:
+    of_the_server = DOCKERFILE.read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+    installs = [line for line in of_the_server.splitlines() if "pip install" in line]
+    assert len(installs) == 2
+    assert all("-c /wheels/constraints.txt" in line for line in installs)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="the command of the image needs a shell")
+@pytest.mark.parametrize("token", ["", "secret"])
+@pytest.mark.parametrize("home", ["of the image", "empty volume"])
+def test_the_image_of_the_lab_server_starts_with_any_home(tmp_path: Path, home: str, token: str) -> None:
+    """Its command, with programs that only say what they were asked."""
+    programs, folder = tmp_path / "programs", tmp_path / "home"
+    programs.mkdir()
+    (folder / "notebooks").mkdir(parents=True)
+    if home == "empty volume":
+        (folder / "notebooks").rmdir()
+    for name in ("samnb", "jupyter", "jupyterhub-singleuser"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (programs / name).chmod(0o755)
+    command = next(
+        json.loads(line.removeprefix("CMD "))
+        for line in DOCKERFILE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("CMD ")
+    )
+    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "JUPYTERHUB_API_TOKEN": token}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    copied = ["samnb notebooks notebooks"] if home == "empty volume" else []
+    server = "jupyterhub-singleuser" if token else "jupyter lab --ip=0.0.0.0 --no-browser"
+    assert done.stdout.splitlines() == [*copied, server]
 
 
 @pytest.fixture(scope="module")
