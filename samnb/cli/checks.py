@@ -284,11 +284,11 @@ def folder(place: Path) -> Iterator[Finding]:
 def session(place: Path) -> Iterator[Finding]:
     """A session in that folder: its catalog opens, and its embeddings have the right form."""
     if not (place / "catalog.db").exists() and "DATABASE_URL" not in os.environ:
-        advice = "check the name; samnb add SESSION PICTURES makes a session"
+        makes = "samnb add SESSION PICTURES makes one"
         if place.is_dir():
-            yield Finding("session", "note", f"none in {place.absolute()}", advice)
+            yield Finding("session", "note", f"none in {place.absolute()}", f"samnb doctor SESSION checks one; {makes}")
         else:
-            yield Finding("session", "problem", f"there is no folder {place.absolute()}", advice)
+            yield Finding("session", "problem", f"there is no folder {place.absolute()}", f"check the name; {makes}")
         return
     from ..session import Session
 

@@ -90,15 +90,15 @@ PARAMETERS = (
     # as a share of the image's longest side; 0: not at all
     Parameter("max_shift", 0.0, 0, 1, 7, "fixed", (0.0, 0.5, 0.01),
               "how far an object may have moved (fixed)", "moved up to (share)"),
-    # factor of the similarity with background examples
-    Parameter("background_weight", 1.0, 0, 1, 6, "examples", (0.0, 1.0, 0.05),
+    # factor of the similarity with background examples; a high one takes more true objects than false ones
+    Parameter("background_weight", 0.25, 0, 1, 6, "examples", (0.0, 1.0, 0.05),
               "how much background examples subtract", "background (weight)"),
     # the largest groups of cells of an example, 2 to 5; 0: its mean alone
     Parameter("parts", 0, 0, 5, 10, "match", (0, 5, 1),
               "number of parts of an example that count as examples", "parts (number)"),
     # 1: the model refines a found mask; 2: then also with its bounding box
     Parameter("cascade", 0, 0, 2, 11, "match", (0, 2, 1),
-              "how often the model refines a found mask", "refine (times)"),
+              "how often the model refines a found mask", "cascade (times)"),
     # exponent of the map that the model's attention is multiplied with
     Parameter("guidance", 0.0, 0, 1, 12, "match", (0.0, 1.0, 0.05),
               "how strongly attention follows similar places", "attention (strength)"),

@@ -27,7 +27,7 @@ for point in {COIN_POINTS}:
 
     names = asyncio.run(run(blocks))
 
-    labels = list((tmp_path / "for_training" / "labels").glob("*.txt"))
+    labels = list((tmp_path / "for_training" / "labels").glob("*/*.txt"))
     assert len(labels) == 6
     assert (tmp_path / "for_training" / "data.yaml").exists()
     assert sum(len(file.read_text().splitlines()) for file in labels) > 12  # more than were clicked

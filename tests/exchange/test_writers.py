@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import supervision
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -28,7 +29,7 @@ from PIL import Image, ImageOps
 from pycocotools.coco import COCO
 
 import samnb.atomic_files
-from samnb.errors import PackageMissing, StoreError, UnknownName
+from samnb.errors import PackageMissing, PromptError, StoreError, UnknownName
 from samnb.exchange.export import EXPORTERS, export
 from samnb.exchange.writers.layout import MANIFEST, FolderWriter
 from samnb.exchange.writers.single_ring import bridged
@@ -112,6 +113,30 @@ def test_yolo_holds_holes_and_parts_exactly_when_told(work, tmp_path):
     holes = sum(len(polygon.holes) for polygon in mask_polygons(ring()))
     assert f"{holes} holes joined" in repr(report)
     assert "in parts" in report.notes[1]
+
+
+def test_yolo_divides_the_pictures(work, tmp_path):
+    whole = export("yolo", tmp_path / "yolo", **work).path
+    lines = {file.name: file.read_bytes() for file in (whole / "labels").iterdir()}
+    report = export("yolo", whole, **work, val=0.25)
+    parts = {part: sorted(file.stem for file in (whole / "images" / part).iterdir()) for part in ("train", "val")}
+    assert (len(parts["train"]), len(parts["val"])) == (3, 1)
+    assert sorted(parts["train"] + parts["val"]) == sorted(TRUTH)
+    for part, stems in parts.items():
+        assert sorted(file.stem for file in (whole / "labels" / part).iterdir()) == stems
+        assert all((whole / "labels" / part / f"{stem}.txt").read_bytes() == lines[f"{stem}.txt"] for stem in stems)
+    assert "3 images in train, 1 in val" in report.notes
+    data = yaml.safe_load((whole / "data.yaml").read_text())
+    assert (data["train"], data["val"]) == ("images/train", "images/val")
+    again = export("yolo", tmp_path / "again", **{**work, "images": work["images"][::-1]}, val=0.25).path
+    assert sorted(file.stem for file in (again / "images" / "val").iterdir()) == parts["val"]
+
+
+@pytest.mark.parametrize("val", [-0.1, 1, 20, "a fifth", True, float("nan")])
+def test_yolo_refuses_a_share_that_is_none(work, tmp_path, val):
+    with pytest.raises(PromptError, match="val: expected the share"):
+        export("yolo", tmp_path / "yolo", **work, val=val)
+    assert not (tmp_path / "yolo").exists()
 
 
 def test_supervision_reads_yolo(work, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cards import count_text
+from ...errors import PromptError
 from ...masks.part import MaskPart
 from ...records import AnnotationRecord, Failure
 from ..report import ExportReport
@@ -23,6 +24,7 @@ def export_yolo(
     *,
     pictures: bool = True,
     tolerance: float = 0.5,
+    val: float = 0.0,
 ) -> ExportReport:
     """A folder for training YOLO: ``data.yaml``, ``images/`` and ``labels/``; empty label files for empty images.
 
@@ -37,12 +39,25 @@ def export_yolo(
         Upright copies of the pictures in ``images/``. False: only labels, with the same names.
     tolerance : float
         How far, in pixels, an outline may leave the mask's edge; 0: exact.
+    val : float
+        The share of the pictures that validates: these are in ``images/val`` and ``labels/val``, the others in
+        ``…/train``. Chosen by the pixels, so the same pictures are divided the same way each time. 0: not divided.
+
+    Raises
+    ------
+    PromptError
+        A share that is none.
     """
+    if isinstance(val, bool) or not (isinstance(val, (int, float)) and 0 <= val < 1):
+        raise PromptError(f"val: expected the share of pictures that validates, from 0 to below 1; got {val!r}.")
+    validating = _chosen(items, val)
     failed: list[Failure] = []
     stems, cut, written = Names(), [0, 0], 0
 
     def write(item: ExportItem) -> None:
         stem = stems.stem(item.name)
+        if val:
+            stem = f"{'val' if item.image.pixel_hash in validating else 'train'}/{stem}"
         if pictures:
             suffix, content = upright_copy(item.image)
             folder.write(f"images/{stem}{suffix}", content)
@@ -53,10 +68,13 @@ def export_yolo(
 
     with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
-        folder.write("data.yaml", _data(categories))
+        folder.write("data.yaml", _data(categories, divided=bool(val)))
         folder.write_manifest("yolo", failed=failed)
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
     notes = [*folder.notes]
+    if val:
+        apart = sum(item.image.pixel_hash in validating for item in items)
+        notes.append(f"{count_text(len(items) - apart, 'image')} in train, {apart:,} in val")
     if cut[0]:
         notes.append(f"{count_text(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
     if without := sum(bool(annotation.attributes) for item in items for annotation in item.annotations):
@@ -80,9 +98,17 @@ def _line(
     return f"{categories.index(annotation.category)} {numbers}\n"
 
 
-def _data(categories: Sequence[str]) -> bytes:
+def _chosen(items: Sequence[ExportItem], share: float) -> set[str]:
+    """The pixel hashes of the pictures that validate: a random choice, and always the same one."""
+    hashes = sorted({item.image.pixel_hash for item in items})
+    count = max(1, round(share * len(hashes))) if share and len(hashes) > 1 else 0
+    return set(hashes[:count])
+
+
+def _data(categories: Sequence[str], *, divided: bool) -> bytes:
     # No path: readers then use the folder this file is in, also after a move.
-    document = {"train": "images", "val": "images", "nc": len(categories), "names": dict(enumerate(categories))}
+    train, val = ("images/train", "images/val") if divided else ("images", "images")
+    document = {"train": train, "val": val, "nc": len(categories), "names": dict(enumerate(categories))}
     # A line for each name, in ASCII: some readers open the file in the system's encoding, or by lines.
     import yaml
 
