@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 import threading
 import weakref
+from contextlib import closing
 from dataclasses import replace
 
 import ipycanvas.canvas
@@ -1277,3 +1279,21 @@ def test_closed_annotators_do_not_wait_for_the_collector(session):
         assert sum(reference() is not None for reference in closed) <= 6
     finally:
         gc.enable()
+
+
+def test_an_imported_object_whose_score_no_model_gives_is_corrected(two_kernels, tmp_path):
+    """Other tools write percents, and logits."""
+    _, annotator, (first, *_) = two_kernels
+    with closing(sqlite3.connect(tmp_path / "catalog.db")) as database, database:
+        database.execute("UPDATE annotations SET score = 87.5 WHERE id = ?", (first.id,))
+    [image] = annotator.session.images()
+    annotator.show(image)
+    annotator.wait()
+    annotator.edit(first.id)
+    annotator.stroke([(20, 55), (24, 55)])
+    annotator.accept()
+    annotator.wait()
+    assert not annotator.error
+    changed = next(a for a in annotator.session.annotations() if a.id == first.id)
+    assert changed.area > first.area
+    assert changed.score == 87.5

@@ -111,15 +111,18 @@ class AnnotationActions(AnnotatorPart):
         prompt, before = draft.prompt or None, self.annotations.get(draft.replaces)
         with self.follower.own_change():
             if before is not None:
+                # A score that came with an import may be any number: it stays unless a model gave another.
+                other = None if score == before.score else score
                 try:
-                    after = self.session.update(before, mask=mask, category=category, prompt=prompt, score=score)
+                    after = self.session.update(before, mask=mask, category=category, prompt=prompt, score=other)
                     return Change(before, after)
                 except UnknownName:
                     # It was deleted elsewhere meanwhile: the draft is still saved, as a new annotation.
                     self.renderer.apply([Change(before, None)])
             if prediction is not None and not draft.is_painted:
                 return Change(None, self.session.accept(prediction, category=category, index=editor.chosen))
-            new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=score)
+            fit = min(max(score, 0.0), 1.0)
+            new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=fit)
             return Change(None, new)
 
     def _with_attributes(self, change: Change, draft: Draft) -> tuple[Change, SamnbError | None]:
