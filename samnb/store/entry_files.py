@@ -145,7 +145,7 @@ def stat_of(path: Path) -> os.stat_result | None:
     """None if there is no file."""
     try:
         return path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

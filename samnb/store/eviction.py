@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NoRoom, StoreError
-from .entry_files import FoundEntry, shard_of
+from .entry_files import FoundEntry, shard_of, stat_of
 from .folder import GC_TIMEOUT, EntryFolder
 from .header import read_header
 from .limits import Limits, space
@@ -143,7 +144,9 @@ class Evictor:
             The folder cannot be written, or another process's collection does not end.
         """
         with self.disk.errors_told():
-            return self._collect(to_bytes) if self.disk.folder.is_dir() else CollectionReport()
+            # Not is_dir(): from Python 3.14 on it is False, too, where the disk does not answer.
+            found = stat_of(self.disk.folder)
+            return self._collect(to_bytes) if found and stat.S_ISDIR(found.st_mode) else CollectionReport()
 
     def _collect(self, to_bytes: int | None) -> CollectionReport:
         swept, before, began = self._sweep(), self.evicted, time.time_ns()
