@@ -104,8 +104,10 @@ class ProposalService:
         parameters: Mapping[str, float],
     ) -> Like:
         """A query for all objects like an example; for a `Like` its own, and what was decided on its proposals."""
-        options: Any = {"strategy": strategy, "parameters": parameters, "features": features}
         if not isinstance(example, Like):
+            # A template's weight is lower, for marks in the tuner; what was rejected here must not be offered again.
+            parameters = {"background_weight": 1.0, **parameters}
+            options: Any = {"strategy": strategy, "parameters": parameters, "features": features}
             shown = _as_list(example)
             if not shown:
                 raise PromptError("like: expected an annotation, a proposal or a prediction, or several; got none.")

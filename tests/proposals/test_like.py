@@ -78,7 +78,7 @@ def test_decisions_become_examples_and_background(session: Session, prediction: 
     assert len(red) == 1
     session.accept_proposals(red, category="red")
     session.reject_proposals(pink)
-    better = session.like(like, background_weight=1.0)
+    better = session.like(like)
     [category] = better.template.categories
     assert (len(category.examples), len(category.background)) == (2, len(pink))
     again = session.find_like(better, "pink", show=False)
