@@ -132,6 +132,17 @@ def test_yolo_divides_the_pictures(work, tmp_path):
     assert sorted(file.stem for file in (again / "images" / "val").iterdir()) == parts["val"]
 
 
+def test_yolo_leaves_no_part_empty(work, tmp_path):
+    most = export("yolo", tmp_path / "most", **work, val=0.99)
+    assert "1 image in train, 3 in val" in most.notes
+    image = work["images"][0]
+    alone = {"images": [image], "annotations": [a for a in work["annotations"] if a.image_id == image.id]}
+    one = export("yolo", tmp_path / "one", **{**work, **alone}, val=0.5)
+    assert "not divided: that takes two different pictures" in one.notes
+    assert yaml.safe_load((one.path / "data.yaml").read_text())["val"] == "images"
+    assert len([*(one.path / "labels").glob("*.txt")]) == 1
+
+
 @pytest.mark.parametrize("val", [-0.1, 1, 20, "a fifth", True, float("nan")])
 def test_yolo_refuses_a_share_that_is_none(work, tmp_path, val):
     with pytest.raises(PromptError, match="val: expected the share"):

@@ -1297,3 +1297,10 @@ def test_an_imported_object_whose_score_no_model_gives_is_corrected(two_kernels,
     changed = next(a for a in annotator.session.annotations() if a.id == first.id)
     assert changed.area > first.area
     assert changed.score == 87.5
+    annotator.edit(first.id)
+    annotator.stroke([(20, 25), (24, 25)])
+    annotator.session.remove(changed)
+    annotator.accept("coin")
+    annotator.wait()
+    assert not annotator.error
+    assert annotator.session.annotations()[-1].score == 1.0

@@ -56,7 +56,7 @@ def export_yolo(
 
     def write(item: ExportItem) -> None:
         stem = stems.stem(item.name)
-        if val:
+        if validating:
             stem = f"{'val' if item.image.pixel_hash in validating else 'train'}/{stem}"
         if pictures:
             suffix, content = upright_copy(item.image)
@@ -68,11 +68,13 @@ def export_yolo(
 
     with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
-        folder.write("data.yaml", _data(categories, divided=bool(val)))
+        folder.write("data.yaml", _data(categories, divided=bool(validating)))
         folder.write_manifest("yolo", failed=failed)
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
     notes = [*folder.notes]
-    if val:
+    if val and not validating:
+        notes.append("not divided: that takes two different pictures")
+    elif val:
         apart = sum(item.image.pixel_hash in validating for item in items)
         notes.append(f"{count_text(len(items) - apart, 'image')} in train, {apart:,} in val")
     if cut[0]:
@@ -99,9 +101,9 @@ def _line(
 
 
 def _chosen(items: Sequence[ExportItem], share: float) -> set[str]:
-    """The pixel hashes of the pictures that validate: a random choice, and always the same one."""
+    """The pixel hashes of the pictures that validate: a random choice, always the same one, and neither part empty."""
     hashes = sorted({item.image.pixel_hash for item in items})
-    count = max(1, round(share * len(hashes))) if share and len(hashes) > 1 else 0
+    count = min(max(1, round(share * len(hashes))), len(hashes) - 1) if share and hashes else 0
     return set(hashes[:count])
 
 

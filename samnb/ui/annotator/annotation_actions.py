@@ -121,8 +121,9 @@ class AnnotationActions(AnnotatorPart):
                     self.renderer.apply([Change(before, None)])
             if prediction is not None and not draft.is_painted:
                 return Change(None, self.session.accept(prediction, category=category, index=editor.chosen))
-            fit = min(max(score, 0.0), 1.0)
-            new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=fit)
+            if draft.replaces is not None and prediction is None:
+                score = min(max(score, 0.0), 1.0)  # of the deleted one, which may have been imported, too
+            new = self.session.accept_mask(editor.image, mask, category=category, prompt=prompt, score=score)
             return Change(None, new)
 
     def _with_attributes(self, change: Change, draft: Draft) -> tuple[Change, SamnbError | None]:
