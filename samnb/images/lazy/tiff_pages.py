@@ -31,7 +31,8 @@ def check_pages(file: tifffile.TiffFile, name: str) -> None:
             (tags,) = struct.unpack(form.tagnoformat, stream.read(form.tagnosize))
             if tags > _MOST_TAGS:
                 return
-            stream.seek(place + form.tagnosize + tags * form.tagsize)
-            (place,) = struct.unpack(form.offsetformat, stream.read(form.offsetsize))
-        except (struct.error, OSError, ValueError):  # cut off: tifffile ends there too
+            # The last bytes that there are, as tifffile takes them: of a page that is cut off they are those of a tag.
+            rest = stream.read(tags * form.tagsize + form.offsetsize)
+            (place,) = struct.unpack(form.offsetformat, rest[-form.offsetsize :])
+        except (struct.error, OSError, ValueError):  # tifffile ends there too
             return

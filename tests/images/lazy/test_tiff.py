@@ -229,6 +229,15 @@ def test_pages_in_a_circle_are_refused_at_once(tmp_path: Path, big: bool, after:
         open_source(file)
 
 
+def test_a_file_that_is_cut_off_may_hide_a_circle(tmp_path: Path) -> None:
+    """tifffile takes the last bytes that there are for the place of the next page."""
+    tag = struct.pack("<HHII", 256, 4, 1, 8)
+    one_page = struct.pack("<2sHIH", b"II", 42, 8, 2) + tag + tag  # 2 tags; the last four bytes say 8: this page
+    (tmp_path / "a.tif").write_bytes(one_page)
+    with pytest.raises(ImageUnreadable, match=r"a\.tif.* in a circle"):
+        open_source(tmp_path / "a.tif")
+
+
 def test_more_channels_than_any_camera_has_are_refused_and_hundreds_are_read(tmp_path: Path) -> None:
     layout = {"photometric": "minisblack", "planarconfig": "contig"}
     tifffile.imwrite(tmp_path / "some.tif", np.zeros((4, 6, 400), np.uint8), **layout)
