@@ -111,9 +111,7 @@ def test_modules_that_moved_are_imported_by_their_earlier_names() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_no_file_is_longer_than_500_lines(path: Path) -> None:
-    # The facade is signatures and docstrings, the manual of the package.
-    most = 1500 if path == PACKAGE / "session.py" else 500
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= most
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -1,6 +1,8 @@
-"""The methods of `samnb.session.Session` about pixels: small copies, parts, and large images that are read in parts."""
+"""The methods of `samnb.session.Session` about the pixels of images."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,13 +10,24 @@ from numpy.typing import NDArray
 from ..encoding.regions import Region
 from ..images.large import LargePicture
 from ..records import ImageRef
-from .library import ImageLibrary
+from .parts import SessionParts
+
+if TYPE_CHECKING:
+    pass
 
 
-class PixelMethods:
-    """Pixels of images of any size."""
+class PixelMethods(SessionParts):
+    """Pixels of images of any size: all, a small copy, or a part."""
 
-    _library: ImageLibrary
+    def pixels(self, image: ImageRef) -> NDArray[np.uint8]:
+        """(H, W, 3) upright RGB, read-only; the last few are kept in memory.
+
+        Raises
+        ------
+        ImageError
+            The file is gone, or its pixels have changed since it was added.
+        """
+        return self._library.pixels(image)
 
     def thumbnail(self, image: ImageRef, longest_side: int = 96) -> NDArray[np.uint8]:
         """A small copy of the pixels, (h, w, 3), its longest side in pixels."""

@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..catalog import Catalog
+from ..annotations.annotation import Annotation, Annotations
 from ..errors import ImageError
 from ..images.lazy import PixelMapping, PixelSize, View, is_lazy, open_source
 from ..images.lazy.source import BaseSource
 from ..images.lazy.view_files import ViewFile, read_view
-from ..ingest.library import ImageLibrary
 from ..ingest.pixel_sizes import pixel_sizes, set_pixel_size
 from ..ingest.reading import new_image
 from ..ingest.sources import store_bytes
 from ..ingest.views import relative_to, save_details
 from ..records import ImageRecord, ImageRef
-from .annotation import Annotation, Annotations
-from .changes import AnnotationChanges
-from .service import AnnotationService
+from .parts import SessionParts
+
+if TYPE_CHECKING:
+    pass
 
 
-class StackMethods:
+class StackMethods(SessionParts):
     """Pictures of a stack, what is shown of their channels, and the size of their pixels."""
-
-    catalog: Catalog
-    folder: Path
-    changes: AnnotationChanges
-    _annotations: AnnotationService
-    _library: ImageLibrary
 
     def stack_of(self, image: ImageRef) -> list[ImageRecord]:
         """The images of a stack in their order, by any of them; of an image in no stack, itself.

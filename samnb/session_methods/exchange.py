@@ -1,0 +1,153 @@
+"""The methods of `samnb.session.Session` about exports, imports and recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UnknownOption
+from ..exchange.export import ExportReport, export
+from ..exchange.importing import import_job
+from ..exchange.items import with_others
+from ..exchange.report import ImportReport
+from ..ingest.pixel_sizes import export_details
+from ..progress import run_shown
+from ..proposals import Proposal
+from ..proposals.proposal import OFFERED, as_annotations
+from ..replay.recipe import Recipe
+from ..replay.report import ReplayReport
+from .datasets import DatasetMethods
+
+if TYPE_CHECKING:
+    pass
+
+
+class ExchangeMethods(DatasetMethods):
+    """Files for other tools, and results that others can repeat."""
+
+    def export(
+        self,
+        format: str,
+        path: str | Path,
+        *,
+        dataset: str | None = None,
+        proposals: Iterable[Proposal] = (),
+        **options: Any,
+    ) -> ExportReport:
+        """Write annotations for other tools, or with "recipe" for `replay`.
+
+        Failures are in the report, and the rest continues.
+
+        Parameters
+        ----------
+        format : {"coco", "geojson", "labelme", "masks", "recipe", "table", "tiff", "voc", "yolo", "zarr"}
+            A COCO file; a folder for labelme, of mask pictures, of Pascal VOC or of YOLO; a table, CSV or Parquet; a
+            recipe, from which the same masks can be made again elsewhere; a folder of label TIFFs, of OME-Zarr labels,
+            or of GeoJSON for QuPath, a stack in one file each.
+        path : path
+            A file, or a folder. It is written completely, or not at all.
+        dataset : str, optional
+        proposals : iterable of Proposal
+            These as well, under the category "proposal"; not for a recipe.
+        **options
+            Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
+
+        Raises
+        ------
+        UnknownName, UnknownOption
+            No such format, dataset or option.
+        StoreError
+            The place cannot be written.
+        """
+        offered = as_annotations(proposals, after=self.catalog.last_annotation_id())
+        found: Any = {
+            "images": self.catalog.images(dataset=dataset),
+            "annotations": with_others(self.catalog.shown_on, offered),
+        }
+        found |= {"categories": self.catalog.categories(), "exporters": {"recipe": self._replayer.export}}
+        colors = {record.name: record.color for record in self.catalog.category_records() if record.color}
+        found |= {"attributes": self.catalog.attributes(), "colors": colors}
+        if format != "recipe":
+            found["details"] = export_details(self.catalog, found["images"])
+        if offered and format == "recipe":
+            raise UnknownOption("export('recipe')", ["proposals"], ["dataset"])
+        found["categories"] += [OFFERED] if offered else []
+        return export(format, path, **found, **options)
+
+    def import_(
+        self,
+        format: str,
+        path: str | Path,
+        *,
+        dataset: str | None = None,
+        images: str | Path | None = None,
+        by_hand: bool = False,
+        show: bool = True,
+        **options: Any,
+    ) -> ImportReport:
+        """Add annotations from a file of another tool; failures are in the report, and the rest continues.
+
+        Existing annotations never change: an object that is there already, or was edited by hand since, is left
+        out. So a second call adds nothing, and an interrupted one continues. New ones have the source
+        "import:<format>".
+
+        Parameters
+        ----------
+        format : {"coco", "labelme", "masks"}
+            A COCO file; a JSON file of labelme or a folder of them; a folder of mask pictures.
+        path : path
+        dataset : str, optional
+            Search only its images, and add new ones to it. None: search all; add new ones to "default".
+        images : path, optional
+            A folder with the pictures: those that the session does not have are added. None: they are reported.
+        by_hand : bool
+            New ones count as made by hand: their source is "hand", so that templates are made from them and evaluated
+            on them. For masks that a person has checked, not those of a program.
+        show : bool
+            Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
+        **options
+            For "coco", ``crowds=False`` leaves out objects marked ``iscrowd``. For "masks", ``categories=["coin", …]``
+            names the numbers 1, 2, … of label maps.
+
+        Raises
+        ------
+        UnknownName, UnknownOption
+            No such format, dataset or option.
+        ImageNotFound, FormatError
+            Nothing there, or a file of another format.
+        KeyboardInterrupt
+            After the current image is finished.
+        """
+        add = partial(self.add, dataset=dataset or "default", show=show)
+        given: Any = {"dataset": dataset, "images": images, "by_hand": by_hand, "options": options}
+        job = import_job(format, path, self._library, add=add, on_changed=self.changes.emit, **given)
+        return run_shown(job, show=show)
+
+    def recipe(self, dataset: str | None = None) -> Recipe:
+        """The recipe of a dataset's masks; None: of all images."""
+        return self._replayer.recipe(self.catalog.images(dataset=dataset), self.catalog.annotations(dataset=dataset))
+
+    def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
+        """Make a recipe's masks again from pictures in a folder, save them here, and report where they differ.
+
+        Pictures are found by their pixels: they may have other names. Existing images are not added twice: a
+        picture that the recipe's dataset has under another path is used as it is there.
+
+        Parameters
+        ----------
+        recipe : Recipe or path
+        images : path
+            A folder with the pictures, searched with its subfolders.
+        any_model : bool
+            Also with another model than the recipe's; masks will differ.
+
+        Raises
+        ------
+        RecipeError
+            It cannot be read, or was made with another model.
+        ImageNotFound
+            No such folder.
+        """
+        return self._replayer.replay(recipe, images, any_model=any_model)
