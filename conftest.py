@@ -62,5 +62,5 @@ def cache_of_examples(tmp_path: Path) -> Iterator[dict[str, Any]]:
     key = make_key("pixels", "weights", "recipe")
     embedding = Embedding({"image_embedding": np.ones((256, 4, 4), np.float32)}, (60, 80), (768, 1024))
     with closing(EmbeddingCache(tmp_path / "cache")) as cache:
-        cache.put(key, embedding)
+        cache.put(key, embedding, about={"filename": "coins.jpg"})
         yield {"folder": tmp_path, "cache": cache, "key": key, "embedding": embedding, "np": np}
