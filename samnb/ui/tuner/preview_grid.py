@@ -34,7 +34,8 @@ CSS = """
   height: clamp(130px, min(13vw, 18vh), 260px); object-fit: contain; background: var(--samnb-sunk); }
 .samnb .samnb-gallery .samnb-wait { box-sizing: border-box; padding: 8px; font-size: 11px; line-height: 15px;
   white-space: normal; overflow: auto; }
-.samnb .samnb-gallery figcaption { padding: 2px 6px; font-size: 11px; line-height: 16px; }
+/* Room for a second line of what is said, which comes and goes with the parameters: rows do not move then. */
+.samnb .samnb-gallery figcaption { padding: 2px 6px; font-size: 11px; line-height: 16px; min-height: 48px; }
 .samnb .samnb-gallery figure { position: relative; }
 .samnb .samnb-enlarge { position: absolute; right: 4px; top: 4px; width: 24px; height: 24px; padding: 0; border: 0;
   border-radius: 3px; background: rgba(0,0,0,.55); color: #fff; font-size: 14px; line-height: 24px; cursor: pointer;
