@@ -67,7 +67,7 @@ class Prompt:
             coords = coords[None]
         if coords.ndim != 2 or coords.shape[1] != 2:
             raise PromptError(f"points: expected (x, y) pairs, shape (N, 2); got shape {coords.shape}.")
-        labels = np.ones(len(coords), int) if point_labels is None else np.atleast_1d(np.asarray(point_labels))
+        labels = np.ones(len(coords), int) if point_labels is None else _labels(point_labels)
         if labels.shape != (len(coords),):
             raise PromptError(f"point_labels: expected {len(coords)} labels, one for each point; got {labels.size}.")
         if not np.isin(labels, (BACKGROUND, FOREGROUND)).all():
@@ -383,6 +383,13 @@ def _numbers(what: str, values: Any) -> NDArray[np.float64]:
     if not np.isfinite(array).all():
         raise PromptError(f"{what}: expected finite numbers; got {array.tolist()}.")
     return array
+
+
+def _labels(values: Any) -> NDArray[Any]:
+    try:
+        return np.atleast_1d(np.asarray(values))
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"point_labels: expected 1 (foreground) or 0 (background); got {values!r}.") from error
 
 
 def _box(values: Any) -> Box:

@@ -50,6 +50,7 @@ def test_labels_left_out_mean_foreground_and_one_point_needs_no_list():
         {"points": "here"},
         {"points": [(1, 2)], "point_labels": [1, 0]},
         {"points": [(1, 2)], "point_labels": [3]},
+        {"points": [(1, 2)], "point_labels": [[1], [1, 0]]},
         {"points": [(1, np.inf)]},
         {"points": np.zeros((2, 2, 2))},
         {"box": (1, 2, 3)},

@@ -30,6 +30,10 @@ def from_declared(value: Mapping[str, Any]) -> AttributeRecord:
     )
     if record.kind not in (FLAG, CHOICE, TEXT):
         raise ValueError(f"an attribute of kind {record.kind!r}")
+    if not record.name.strip() or any(not choice.strip() for choice in record.choices):
+        raise ValueError("an attribute, or a choice, without a name")
+    if (record.kind == CHOICE) != bool(record.choices):
+        raise ValueError(f"a {record.kind} with {len(record.choices)} choices")
     return record
 
 

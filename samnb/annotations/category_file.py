@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..records import AttributeRecord, CategoryRecord
 from .attributes import as_declared, from_declared
 
 _KIND = "a file of categories"
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ def write_labels(path: AnyPath, categories: Iterable[CategoryRecord], attributes
     place = Path(path).expanduser()
     try:
         return write_atomic(place, json.dumps(values, indent=1).encode("ascii"))
-    except OSError as error:
-        raise StoreError(f"{place}: cannot be written ({error.strerror or error}). Choose another place.") from error
+    except (OSError, ValueError) as error:  # a name with NUL
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{place}: cannot be written ({reason}). Choose another place.") from error
 
 
 def read_labels(path: AnyPath) -> Labels:
@@ -58,7 +61,10 @@ def read_labels(path: AnyPath) -> Labels:
     except ValueError as error:
         raise FormatError(place, _KIND, f"it is neither JSON nor a name a line ({error})") from error
     try:
-        categories = tuple(_category(each) for each in document["categories"])
+        listed = document["categories"]
+        if not isinstance(listed, list):
+            raise TypeError("no list of categories")
+        categories = tuple(_category(each) for each in listed)
         return Labels(categories, tuple(from_declared(each) for each in document.get("attributes", ())))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FormatError(place, _KIND, 'expected {"categories": [{"name": "coin"}, …]}') from error
@@ -70,4 +76,5 @@ def _category(value: Any) -> tuple[str, str | None]:
     name, color = value["name"], value.get("color")
     if not isinstance(name, str) or not name.strip():
         raise ValueError("a category without a name")
-    return name.strip(), color if isinstance(color, str) else None
+    # Other tools write colours as numbers, or by name; the category is no less good for it.
+    return name.strip(), color if isinstance(color, str) and _COLOR.fullmatch(color) else None

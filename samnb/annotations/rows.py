@@ -60,6 +60,8 @@ def chosen_annotation(
         No such mask, an empty mask, an empty category.
     """
     category = category_name(category)
+    if not len(prediction.scores):
+        raise PromptError("The prediction has no masks: nothing to keep. Predict again.")
     number = prediction.best if index is None else index
     if not 0 <= number < len(prediction.scores):
         raise PromptError(f"index: expected 0 to {len(prediction.scores) - 1}, one of the masks; got {index}.")

@@ -48,7 +48,7 @@ class AttributeCatalog:
         with self._database.write() as connection:
             there = {record.name: record for record in _records(connection)}
             if name in there and there[name].kind != kind:
-                raise NameTaken(f"attribute of kind {there[name].kind!r}", name)
+                raise NameTaken(f"{there[name].kind} attribute", name)
             place = there[name].position if name in there else len(there)
             row = {"name": name, "kind": kind, "choices": to_json(choices), "position": place}
             self._database.upsert(connection, attribute_table, [row], key=["name"], keep=["position"])

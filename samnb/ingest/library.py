@@ -25,6 +25,7 @@ from ..jobs import Event, Job, JobControl
 from ..records import ImageRef, NewImage
 from . import unread
 from .add import Hashing, IngestJob
+from .reading import new_image
 from .views import Stack, ViewWriter
 
 
@@ -90,9 +91,13 @@ class ImageLibrary:
         return [r for r in selected if not r.is_read or first.setdefault(r.path, r) is r]
 
     def read(self, image: ImageRef) -> ImageRecord:
-        """One image with its hashes; see `with_hashes`."""
+        """One image with its hashes; see `with_hashes`. Raises `ImageError` where its file cannot be read."""
         record = self.image(image)
-        return record if record.is_read else self.with_hashes([record])[0]
+        if not record.is_read:
+            [record] = self.with_hashes([record])
+        if not record.is_read:
+            new_image(record.path, self.overviews)  # says what is wrong with the file
+        return record
 
     def with_hashes(self, records: Sequence[ImageRecord], *, control: JobControl | None = None) -> list[ImageRecord]:
         """The same images; the files of those that were not read yet are read. A job has `once_read`."""

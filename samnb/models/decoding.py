@@ -138,7 +138,10 @@ class BatchedDecoder(ABC):
 
         if mask_input is None:
             return None
-        array = np.asarray(mask_input, dtype=np.float32)
+        try:
+            array = np.asarray(mask_input, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise PromptError(f"mask_input: expected numbers ({error}).") from error
         if array.shape not in (size, (1, *size)):
             raise PromptError(
                 f"mask_input: expected one of the low_res_logits of a prediction, shape {size}; got {array.shape}."

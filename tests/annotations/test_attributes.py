@@ -64,7 +64,7 @@ def test_what_was_not_declared_is_refused(session: Session) -> None:
 
 def test_a_declaration_says_what_is_wrong(session: Session) -> None:
     declare(session)
-    with pytest.raises(NameTaken, match="attribute of kind 'flag'"):
+    with pytest.raises(NameTaken, match="There is a flag attribute 'occluded'"):
         session.add_attribute("occluded", kind="text")
     with pytest.raises(PromptError, match="a choice has one or more choices"):
         session.add_attribute("size", kind="choice")

@@ -133,6 +133,8 @@ def test_prompts_that_cannot_be_decoded(model: Model, embedding: Embedding) -> N
         model.decode(embedding, Prompt())
     with pytest.raises(PromptError, match=r"mask_input.*\(192, 192\)"):
         model.decode(embedding, CLICK, mask_input=np.zeros((7, 7)))
+    with pytest.raises(PromptError, match="mask_input: expected numbers"):
+        model.decode(embedding, CLICK, mask_input="the last one")  # type: ignore[arg-type]
 
 
 def test_another_models_embedding(model: Model) -> None:

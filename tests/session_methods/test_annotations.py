@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samnb.errors import PromptError
+from samnb.errors import ImageNotFound, ImageUnreadable, PromptError
+from samnb.prompts import Prediction, Prompt
 from samnb.session import Session
 
 
@@ -41,3 +42,22 @@ def test_objects_are_copied_to_an_image_of_the_same_size(session: Session) -> No
     with pytest.raises(PromptError, match="expected shape"):
         session.copy_annotations([kept], third)
     assert session.annotation_counts() == {first.id: 1, second.id: 1}
+
+
+def test_a_prediction_without_masks_is_refused(session: Session) -> None:
+    image = session.images()[0]
+    none = Prediction(np.ones((0, 60, 80), bool), np.ones(0, "f"), np.ones((0, 1, 1), "f"), Prompt(), image_id=image.id)
+    with pytest.raises(PromptError, match="no masks"):
+        session.accept(none, category="coin")
+
+
+def test_a_file_that_was_never_read_and_cannot_be_is_said(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "later.png"
+    path.write_bytes(b"no picture")
+    session.add(path, hash="later", show=False)
+    for error in (ImageUnreadable, ImageNotFound):
+        with pytest.raises(error):
+            session.predict("later.png", points=[(5, 5)])
+        with pytest.raises(error):
+            session.accept_mask("later.png", disc((60, 80)), category="coin")
+        path.unlink(missing_ok=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from samnb.errors import FormatError, UnknownName
+from samnb.errors import FormatError, StoreError, UnknownName
 from samnb.session import Session
 
 
@@ -67,7 +68,27 @@ def test_other_files_of_categories(session: Session, tmp_path: Path, name: str, 
     assert session.load_categories(path) == ["cat", "dog"]
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "{", '{"categories": [3]}', '{"categories": [{"name": " "}]}', "{}"])
+@pytest.mark.parametrize("color", ["red", "#12345", [220, 20, 60], None])
+def test_a_colour_of_another_tool_does_not_matter(session: Session, tmp_path: Path, color: Any) -> None:
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"categories": [{"id": 1, "name": "cat", "color": color}, {"id": 2, "name": "dog"}]}))
+    assert session.load_categories(path) == session.categories() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[1, 2]", "{", "{}", '{"categories": "cat"}', '{"categories": {"cat": 1}}'),
+        *('{"categories": [3]}', '{"categories": [{"name": " "}]}'),
+        *(
+            json.dumps({"categories": ["cat"], "attributes": [attribute]})
+            for attribute in (
+                *({"name": " "}, {"name": "side", "kind": "choice"}, {"name": "side", "choices": ["left"]}),
+                {"name": "side", "kind": "choice", "choices": [" "]},
+            )
+        ),
+    ],
+)
 def test_a_file_of_something_else_is_said(session: Session, tmp_path: Path, text: str) -> None:
     path = tmp_path / "wrong.json"
     path.write_text(text)
@@ -76,3 +97,9 @@ def test_a_file_of_something_else_is_said(session: Session, tmp_path: Path, text
     with pytest.raises(FormatError, match="cannot be read"):
         session.load_categories(tmp_path / "none.json")
     assert session.categories() == []
+
+
+def test_a_place_that_cannot_be_written_is_said(session: Session, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "a\0b.json"):
+        with pytest.raises(StoreError, match="cannot be written"):
+            session.save_categories(path)
