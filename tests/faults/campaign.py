@@ -255,7 +255,7 @@ def main() -> int:
         ]
         met = {tuple(line.split("\t")[:3]) for line in known if line.split("\t")[4] != NOT_MET}
         cases.sort(key=lambda case: (case[0], case[1], fault_name(case[2], case[3])) in met)  # empty cells first
-        print(f"{len(cases):,} cases, and {len(done) - len(counts):,} known", flush=True)
+        print(f"{len(cases):,} cases, and {sum(one[2] != CALLS for one in done):,} known", flush=True)
         gc.freeze()  # or the forks copy every object once
         with get_context("fork").Pool(given.processes) as pool:
             for case in pool.imap_unordered(_run, cases):
