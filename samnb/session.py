@@ -47,7 +47,6 @@ __all__ = ["Session", "catalog_url", "session_folder"]
 
 @checks_arguments
 class Session(
-    ExchangeMethods,
     DatasetMethods,
     PixelMethods,
     DuplicateMethods,
@@ -60,6 +59,7 @@ class Session(
     TemplateMethods,
     ReviewMethods,
     EvaluationMethods,
+    ExchangeMethods,
 ):
     """A folder with images, known by their pixels, with their embeddings and their annotations.
 

@@ -1,13 +1,17 @@
-"""What pages get from the code itself: the directive ``samnb-commands``, and a text for each picture of a notebook."""
+"""What pages get from the code itself: commands, methods by subject, and a text for each picture of a notebook."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from types import FunctionType
 from typing import Any
 
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
+
+import samnb
 
 
 class Commands(SphinxDirective):
@@ -30,6 +34,39 @@ class Commands(SphinxDirective):
             section += _definitions(rows)
         self.state.document.note_implicit_target(section)
         return section
+
+
+class SessionMethods(SphinxDirective):
+    """Every method of `samnb.Session`, by subject: a section for each class that it inherits from."""
+
+    def run(self) -> list[nodes.Node]:
+        """Sections, in the order of the classes; what `samnb.Session` itself defines comes last."""
+        bases = samnb.Session.__bases__
+        inherited = {name for base in bases for name in vars(base)}
+        own = [name for name in public_members(samnb.Session) if name not in inherited]
+        sections = [self._section(_subject(base), public_members(base), base.__doc__) for base in bases]
+        return [*sections, self._section("The session", ["name", *own], "What it holds, and its end.")]
+
+    def _section(self, title: str, names: Iterable[str], about: str | None) -> nodes.section:
+        section = nodes.section(ids=[nodes.make_id(title)])
+        section += nodes.title(text=title)
+        section += nodes.paragraph(text=about)
+        for name in names:
+            kind = "autoproperty" if isinstance(getattr(samnb.Session, name), property) else "automethod"
+            self.state.nested_parse(StringList([f".. {kind}:: samnb.Session.{name}", ""], __file__), 0, section)
+        self.state.document.note_implicit_target(section)
+        return section
+
+
+def public_members(cls: type) -> list[str]:
+    """The names of methods and properties that a class defines itself, in the order of its file."""
+    kinds = property, FunctionType
+    return [name for name, one in vars(cls).items() if isinstance(one, kinds) and not name.startswith("_")]
+
+
+def _subject(cls: type) -> str:
+    name = cls.__module__.rpartition(".")[2].replace("_", " ")
+    return name[:1].upper() + name[1:]
 
 
 def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, str]]:
@@ -88,7 +125,8 @@ def describe_outputs(app: Any, doctree: nodes.document) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Register both with Sphinx."""
+    """Register them with Sphinx."""
+    app.add_directive("samnb-session-methods", SessionMethods)
     app.add_directive("samnb-commands", Commands)
     app.connect("doctree-read", describe_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +13,22 @@ from ..exchange.importing import import_job
 from ..exchange.items import with_others
 from ..exchange.report import ImportReport
 from ..ingest.pixel_sizes import export_details
+from ..ingest.report import AddReport
 from ..progress import run_shown
 from ..proposals import Proposal
 from ..proposals.proposal import OFFERED, as_annotations
 from ..replay.recipe import Recipe
 from ..replay.report import ReplayReport
-from .datasets import DatasetMethods
+from .parts import SessionParts
 
 if TYPE_CHECKING:
     pass
 
 
-class ExchangeMethods(DatasetMethods):
+class ExchangeMethods(SessionParts):
     """Files for other tools, and results that others can repeat."""
+
+    add: Callable[..., AddReport]
 
     def export(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 import samnb
 
@@ -134,3 +135,24 @@ def test_every_command_is_in_the_reference(site: Path) -> None:
     assert len(names) > 10
     assert [name for name in names if f"samnb {name}" not in text] == []
     assert "samnb lab -- --port 9999" in text  # no dash of a typesetter
+
+
+WIDER_THAN_THE_PAGE = """() => [...document.querySelectorAll('article *:not(.headerlink)')].filter(element => {
+  if (element.getBoundingClientRect().right <= document.documentElement.clientWidth + 1) return false;
+  for (let around = element.parentElement; !around.matches('article'); around = around.parentElement)
+    if (/auto|scroll/.test(getComputedStyle(around).overflowX)) return false;
+  return true;
+}).map(element => element.textContent.trim().slice(0, 60))"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["CHANGELOG", "docs/settings", "docs/reference/session", "docs/reference/images"])
+def test_a_page_fits_a_phone(site: Path, chromium: str, page: str) -> None:
+    """What is wide scrolls by itself: a table, a block of code."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        opened = browser.new_page(viewport={"width": 390, "height": 844})
+        opened.goto((site / f"{page}.html").as_uri())
+        assert opened.locator("article").inner_text()
+        assert opened.evaluate(WIDER_THAN_THE_PAGE) == []
+        browser.close()
