@@ -72,8 +72,11 @@ def dataset_id_of(connection: Connection, name: str) -> str:
     return find_dataset(connection, name).id if found is None else found
 
 
-def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: bool) -> RemovalReport:
-    """Delete images of one dataset, their annotations and searches; `WorkWouldBeLost` where a person annotated."""
+def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: bool, what: str = "") -> RemovalReport:
+    """Delete images of one dataset, their annotations and searches; `WorkWouldBeLost` where a person annotated.
+
+    `what`: what the error says would be deleted, if it is not the dataset.
+    """
     ids = select(image_table.c.id).where(*wanted)
     theirs = annotation_table.c.image_id.in_(ids)
     # A template makes its annotations again in seconds.
@@ -83,7 +86,7 @@ def remove_images(connection: Connection, dataset: str, *wanted: Any, discard: b
     count = select(func.count()).select_from(annotation_table).where(theirs)
     lost = connection.scalars(count.where(by_hand)).one()
     if lost and not discard:
-        raise WorkWouldBeLost(f"dataset {dataset!r}", lost)
+        raise WorkWouldBeLost(what or f"dataset {dataset!r}", lost)
     annotations = connection.scalars(count).one()
     connection.execute(delete(search_table).where(_searched_only_on(ids)))
     return RemovalReport(dataset, connection.execute(delete(image_table).where(*wanted)).rowcount, annotations)

@@ -119,7 +119,8 @@ class ImageCatalog:
             checked_image_ids(connection, [image_id])
             this_one = image_table.c.id == image_id
             [image] = image_records(connection, this_one)
-            return remove_images(connection, image.dataset, this_one, discard=discard_annotations)
+            what = f"image '{image.dataset}/{image.filename}'"
+            return remove_images(connection, image.dataset, this_one, discard=discard_annotations, what=what)
 
     def add_images(self, dataset: str, pictures: Sequence[NewImage], *, durable: bool = True) -> list[ImageRecord]:
         """Add pictures to a dataset, made when missing; a path that is already there gets the new values.

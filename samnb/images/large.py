@@ -304,9 +304,11 @@ def _cut(overview: Pixels, box: Box, level: int) -> Pixels:
 
 def averaged(pixels: Pixels, levels: int) -> Pixels:
     """Means of squares of 2**levels pixels; those at the right and lower border may be smaller."""
+    height, width = pixels.shape[:2]
+    levels = min(levels, max(height, width).bit_length())  # the square that holds all of them
     if not levels:
         return pixels
-    step, (height, width) = 1 << levels, pixels.shape[:2]
+    step = 1 << levels
     down, across = -(-height // step) * step - height, -(-width // step) * step - width
     if down or across:
         pixels = np.pad(pixels, ((0, down), (0, across), (0, 0)), mode="edge")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..encoding.encoder import TaskList
 from ..encoding.prefetch import EncodingState
 from ..encoding.prewarm_tiles import Tiles, prewarm_all, split_large
-from ..encoding.regions import Region
+from ..encoding.regions import Region, check_region
 from ..encoding.storage_check import StorageReport, compare_storage
 from ..jobs import Event, Job, JobControl, Signal
 from ..prompts import Embedding
 from ..records import ImageRecord, ImageRef
 from .parts import SessionParts, shown
-
-if TYPE_CHECKING:
-    pass
 
 
 class EmbeddingMethods(SessionParts):
@@ -26,7 +23,9 @@ class EmbeddingMethods(SessionParts):
     def is_cached(self, image: ImageRef, *, region: Region | None = None) -> bool:
         """True when the store holds the embedding of the image now, or of that region of it."""
         record = self._library.image(image)
-        return self._encoder.has(record) if region is None else self._encoder.has_region(record, region)
+        if region is None:
+            return self._encoder.has(record)
+        return record.is_read and self._encoder.has_region(record, check_region(region, record.size_hw))
 
     def embedding(self, image: ImageRef) -> tuple[Embedding, bool]:
         """An image's embedding, and True if it came from the store and not from the encoder."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +9,6 @@ from ..encoding.regions import Region
 from ..images.large import LargePicture
 from ..records import ImageRef
 from .parts import SessionParts
-
-if TYPE_CHECKING:
-    pass
 
 
 class PixelMethods(SessionParts):

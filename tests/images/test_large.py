@@ -45,6 +45,13 @@ def test_parts_are_those_of_the_whole(tiff: Path, pixels: np.ndarray, level: int
     assert np.abs(part - expected).max() <= 1
 
 
+@pytest.mark.parametrize("level", [10, 11, 63])
+def test_at_any_level_at_least_one_pixel_is_left(pixels: np.ndarray, level: int) -> None:
+    picture = LargePicture(ArraySource(pixels))
+    np.testing.assert_array_equal(picture.read((0, 0, 900, 700), level), picture.read((0, 0, 900, 700), 10))
+    assert picture.read((899, 699, 900, 700), level).tolist() == [[pixels[-1, -1].tolist()]]
+
+
 def test_bands_change_nothing(pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     picture, box = LargePicture(ArraySource(pixels)), (0, 0, 900, 700)
     whole = picture.read(box, 2)

@@ -121,9 +121,10 @@ def test_the_same_pictures_elsewhere_stay(session: Session, photos: Path) -> Non
 def test_work_by_hand_is_not_deleted_by_the_way(session: Session) -> None:
     annotate(session, "0.png")
     annotate(session, "0.png")
-    for lose in (lambda: session.delete_dataset("monday"), lambda: session.remove_image("0.png")):
-        with pytest.raises(WorkWouldBeLost, match=r"2 annotations .*export.*discard_annotations=True"):
-            lose()
+    with pytest.raises(WorkWouldBeLost, match=r"^dataset 'monday': 2 annotations .*export.*discard_annotations=True"):
+        session.delete_dataset("monday")
+    with pytest.raises(WorkWouldBeLost, match=r"^image 'monday/0.png': 2 annotations .*discard_annotations=True"):
+        session.remove_image("0.png")
     assert (len(session.images()), len(session.annotations())) == (3, 2)
     assert session.remove_image("1.png").images == 1
     gone = session.delete_dataset("monday", discard_annotations=True)
@@ -448,6 +449,30 @@ def overwrite(file: Path, *, number: int) -> None:
 def test_a_level_below_the_pixels_is_refused(session: Session) -> None:
     with pytest.raises(PromptError, match="level: expected a whole number from 0 to 63; got -1"):
         session.region_pixels(session.images()[0], (0, 0, 4, 4), level=-1)
+
+
+@pytest.mark.parametrize("level", [6, 40, 63])
+def test_from_a_high_level_on_all_is_one_pixel(session: Session, level: int) -> None:
+    assert session.region_pixels("0.png", (0, 0, 30, 20), level=level).shape == (1, 1, 3)
+
+
+def test_what_needs_a_file_that_went_before_it_was_read_says_so(session: Session, photos: Path) -> None:
+    shutil.copy(photos / "0.png", photos / "gone.png")
+    session.add(photos / "gone.png", dataset="monday", hash="later")
+    (photos / "gone.png").unlink()
+    calls = (
+        session.pixels,
+        session.thumbnail,
+        session.large_picture,
+        session.embedding,
+        lambda image: session.region_pixels(image, (0, 0, 4, 4)),
+        lambda image: session.predict(image, points=[(5, 5)]),
+        lambda image: session.say_same(image, "0.png"),
+        lambda image: session.say_different("0.png", image),
+    )
+    for call in calls:
+        with pytest.raises(ImageNotFound, match=r"gone\.png: nothing found"):
+            call("gone.png")
 
 
 def test_pixels_and_predictions_of_a_file_that_changed_are_refused(session: Session, photos: Path) -> None:
