@@ -164,14 +164,19 @@ class PointOutsideImage(PromptError):
 
 
 class UnknownName(SamnbError, LookupError):
-    """No image, model, dataset, category, template or format of that name."""
+    """No image, model, dataset, category, template or format of that name, or `several` of it."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str] = (), *, advice: str = ""):
+    def __init__(
+        self, kind: str, name: object, known: Iterable[str] = (), *, advice: str = "", several: str | None = None
+    ):
         self.kind, self.name = kind, name
         known = sorted(map(str, known))
+        shown = ", ".join(map(repr, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+        if several is not None:
+            super().__init__(f"{several} {name!r}. Name one of: {shown}.")
+            return
         close = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        shown = ", ".join(map(repr, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
         super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {shown or 'none yet'}.{advice and ' '}{advice}")
 
 

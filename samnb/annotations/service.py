@@ -72,7 +72,7 @@ class AnnotationService:
         categories = [] if category is None else self._catalog.categories()
         if category is not None and category not in categories:
             raise UnknownName("category", category, categories)
-        image_id = None if image is None else self._library.image(image).id
+        image_id = None if image is None else self._library.image(image, dataset=dataset).id
         records = self._catalog.annotations(category=category, image_id=image_id, dataset=dataset)
         return Annotations(Annotation(record) for record in records)
 

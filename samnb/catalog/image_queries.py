@@ -181,11 +181,14 @@ def _image_record(row: Sequence[Any]) -> ImageRecord:
     return ImageRecord(*values)
 
 
-def find_image(connection: Connection, ref: AnyPath) -> ImageRecord:
+def find_image(connection: Connection, ref: AnyPath, dataset: str | None = None) -> ImageRecord:
     """The image with that id, name, path or hash, or `UnknownName`; see `Catalog.image` for the order."""
     if not isinstance(ref, str | PathLike) or not is_text(os.fspath(ref)):
         raise UnknownName("image", ref, file_names_near(connection, ""))
-    for condition in _ways_to_name_an_image(ref):
+    conditions = list(_ways_to_name_an_image(ref))
+    if dataset is not None:
+        conditions = [*((dataset_table.c.name == dataset) & each for each in conditions), *conditions]
+    for condition in conditions:
         found = image_records(connection, condition, limit=2)
         if len(found) > 1:
             _check_one_picture(connection, os.fspath(ref), condition)
@@ -221,7 +224,7 @@ def _check_one_picture(connection: Connection, name: str, condition: Any) -> Non
         fitting = image_records(connection, condition, limit=12)
         names = {f"{image.dataset}/{image.filename}" for image in fitting}
         known = names if len(names) == len(fitting) else {image.path for image in fitting}
-        raise UnknownName("image name, several pictures have", name, known)
+        raise UnknownName("image", name, known, several="Several pictures are called")
 
 
 def _image_with_short_hash(connection: Connection, name: str) -> ImageRecord:
@@ -230,7 +233,7 @@ def _image_with_short_hash(connection: Connection, name: str) -> ImageRecord:
         alike = select(column).where(column.between(low, high)).distinct().limit(13)
         hashes = list(connection.scalars(alike))
         if len(hashes) > 1:
-            raise UnknownName("image hash, several begin with", name, hashes)
+            raise UnknownName("image", name, hashes, several="Several hashes begin with")
         if hashes:
             return image_records(connection, column == hashes[0], limit=1)[0]
     raise UnknownName("image", name, file_names_near(connection, name))

@@ -182,7 +182,7 @@ class ImageCatalog:
                 return
             beyond = [tuple_(*place) > (piece[-1].position, piece[-1].id)]
 
-    def image(self, ref: AnyPath) -> ImageRecord:
+    def image(self, ref: AnyPath, *, dataset: str | None = None) -> ImageRecord:
         """One image by its id, name, path or hash.
 
         Parameters
@@ -191,6 +191,8 @@ class ImageCatalog:
             Tried in this order: id, file name, ``"dataset/filename"``, path, content hash, pixel hash (a `Path`:
             path first). A hash may be cut short, to 8 digits or more, while it means only one. Where several
             images of one picture fit, the first by dataset and position.
+        dataset : str, optional
+            Images of this one are meant first.
 
         Raises
         ------
@@ -198,7 +200,7 @@ class ImageCatalog:
             Nothing fits, or a name or a short hash fits several pictures.
         """
         with self._database.read() as connection:
-            return find_image(connection, ref)
+            return find_image(connection, ref, dataset)
 
     def unread_images(self, *, perceptual_version: int = 0) -> list[ImageRecord]:
         """Images from the earlier server whose files were not read since, by dataset and position.

@@ -61,9 +61,9 @@ class ImageLibrary:
         """Keeps the overviews of large images."""
         return self._encoder.large
 
-    def image(self, image: ImageRef) -> ImageRecord:
-        """One image by file name, "dataset/file name", id, path or hash. Raises `UnknownName`."""
-        return image if isinstance(image, ImageRecord) else self.catalog.image(image)
+    def image(self, image: ImageRef, *, dataset: str | None = None) -> ImageRecord:
+        """One image by file name, "dataset/file name", id, path or hash, of this dataset first. Raises `UnknownName`."""
+        return image if isinstance(image, ImageRecord) else self.catalog.image(image, dataset=dataset)
 
     def select(self, dataset: str | None = None, images: Iterable[ImageRef] | None = None) -> list[ImageRecord]:
         """The images that the arguments `dataset` and `images` of a call mean; with neither, all.

@@ -156,7 +156,7 @@ def test_a_short_hash_may_mean_several_images_of_one_content(catalog: Catalog) -
 def test_a_short_hash_must_be_long_enough_and_mean_one_content(catalog: Catalog) -> None:
     one, two = "abcdef12" + "0" * 56, "abcdef12" + "1" * 56
     catalog.add_images("monday", [picture(1, pixel_hash=one), picture(2, pixel_hash=two)])
-    with pytest.raises(UnknownName, match="several begin") as caught:
+    with pytest.raises(UnknownName, match="Several hashes begin with") as caught:
         catalog.image("abcdef12")
     assert one in str(caught.value)
     assert two in str(caught.value)
@@ -329,11 +329,13 @@ def test_a_name_that_two_pictures_have_is_asked_about(catalog: Catalog) -> None:
     [second] = catalog.add_images("tuesday", [one])
     assert (first.path, catalog.image("a.png")) == (second.path, first)  # one file in two datasets
     catalog.add_images("wednesday", [other])
-    with pytest.raises(UnknownName, match=r"several pictures have 'a.png'.*'monday/a.png', 'tuesday/a.png', 'wednes"):
+    with pytest.raises(UnknownName, match=r"^Several pictures are called 'a.png'.*'monday/a.png', 'tuesday/a.png', 'w"):
         catalog.image("a.png")
+    assert catalog.image("a.png", dataset="wednesday").pixel_hash == other.pixel_hash
+    assert catalog.image("a.png", dataset="monday") == first
     assert catalog.image("tuesday/a.png") == second
     catalog.add_images("wednesday", [replace(picture(3), filename="a.png")])
-    with pytest.raises(UnknownName, match=r"several pictures have 'wednesday/a.png'"):
+    with pytest.raises(UnknownName, match=r"^Several pictures are called 'wednesday/a.png'"):
         catalog.image("wednesday/a.png")
     assert catalog.image(other.path).pixel_hash == other.pixel_hash
 
