@@ -62,7 +62,7 @@ class ImageLibrary:
         return self._encoder.large
 
     def image(self, image: ImageRef, *, dataset: str | None = None) -> ImageRecord:
-        """One image by file name, "dataset/file name", id, path or hash, of this dataset first. Raises `UnknownName`."""
+        """One image by name, "dataset/file name", id, path or hash; of `dataset` first. Raises `UnknownName`."""
         return image if isinstance(image, ImageRecord) else self.catalog.image(image, dataset=dataset)
 
     def select(self, dataset: str | None = None, images: Iterable[ImageRef] | None = None) -> list[ImageRecord]:

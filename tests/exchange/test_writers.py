@@ -37,7 +37,7 @@ from samnb.exchange.writers.voc import voc_color
 from samnb.images import encode_png, pixel_hashes, read_picture
 from samnb.masks import encode_rle, mask_iou, mask_polygons
 from samnb.masks.polygons import fill_polygon
-from samnb.records import ImageRecord
+from samnb.records import ImageDetails, ImageRecord
 from tests.support.export_work import SIZE, annotation, dot, image, ring, square
 
 CATEGORIES = ["coin", "größe b"]
@@ -138,9 +138,19 @@ def test_yolo_leaves_no_part_empty(work, tmp_path):
     image = work["images"][0]
     alone = {"images": [image], "annotations": [a for a in work["annotations"] if a.image_id == image.id]}
     one = export("yolo", tmp_path / "one", **{**work, **alone}, val=0.5)
-    assert "not divided: that takes two different pictures" in one.notes
+    assert "not divided: that takes two different pictures, or stacks" in one.notes
     assert yaml.safe_load((one.path / "data.yaml").read_text())["val"] == "images"
     assert len([*(one.path / "labels").glob("*.txt")]) == 1
+
+
+def test_yolo_does_not_divide_a_stack(work, tmp_path):
+    images = work["images"]
+    slices = {image.id: ImageDetails(stack="/lab/z.tif", place={"z": n}) for n, image in enumerate(images[1:])}
+    report = export("yolo", tmp_path / "yolo", **work, details=slices, val=0.5)
+    sides = {part: {file.stem for file in (report.path / "labels" / part).iterdir()} for part in ("train", "val")}
+    assert sorted(map(len, sides.values())) == [1, 3]
+    whole = export("yolo", tmp_path / "whole", **work, details=slices | {images[0].id: slices[images[1].id]}, val=0.5)
+    assert "not divided: that takes two different pictures, or stacks" in whole.notes
 
 
 @pytest.mark.parametrize("val", [-0.1, 1, 20, "a fifth", True, float("nan")])

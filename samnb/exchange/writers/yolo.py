@@ -57,7 +57,7 @@ def export_yolo(
     def write(item: ExportItem) -> None:
         stem = stems.stem(item.name)
         if validating:
-            stem = f"{'val' if item.image.pixel_hash in validating else 'train'}/{stem}"
+            stem = f"{'val' if _whole(item) in validating else 'train'}/{stem}"
         if pictures:
             suffix, content = upright_copy(item.image)
             folder.write(f"images/{stem}{suffix}", content)
@@ -73,9 +73,9 @@ def export_yolo(
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
     notes = [*folder.notes]
     if val and not validating:
-        notes.append("not divided: that takes two different pictures")
+        notes.append("not divided: that takes two different pictures, or stacks")
     elif val:
-        apart = sum(item.image.pixel_hash in validating for item in items)
+        apart = sum(_whole(item) in validating for item in items)
         notes.append(f"{count_text(len(items) - apart, 'image')} in train, {apart:,} in val")
     if cut[0]:
         notes.append(f"{count_text(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
@@ -101,10 +101,18 @@ def _line(
 
 
 def _chosen(items: Sequence[ExportItem], share: float) -> set[str]:
-    """The pixel hashes of the pictures that validate: a random choice, always the same one, and neither part empty."""
-    hashes = sorted({item.image.pixel_hash for item in items})
-    count = min(max(1, round(share * len(hashes))), len(hashes) - 1) if share and hashes else 0
-    return set(hashes[:count])
+    """What validates, of `_whole`: a random choice, always the same one, and neither part empty."""
+    first: dict[str, str] = {}
+    for item in items:
+        first[_whole(item)] = min(item.image.pixel_hash, first.get(_whole(item), item.image.pixel_hash))
+    wholes = sorted(first, key=lambda whole: (first[whole], whole))
+    count = min(max(1, round(share * len(wholes))), len(wholes) - 1) if share and wholes else 0
+    return set(wholes[:count])
+
+
+def _whole(item: ExportItem) -> str:
+    """What may not be divided: a stack, whose slices are alike, or a picture, by its pixels."""
+    return item.details.stack or item.image.pixel_hash
 
 
 def _data(categories: Sequence[str], *, divided: bool) -> bytes:
