@@ -27,23 +27,60 @@ class StackMethods(SessionParts):
     """Pictures of a stack, what is shown of their channels, and the size of their pixels."""
 
     def stack_of(self, image: ImageRef) -> list[ImageRecord]:
-        """The images of a stack in their order, by any of them; of an image in no stack, itself.
+        """List the images of a stack, by any of them.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
+
+        Returns
+        -------
+        list of ImageRecord
+            In the order of their places. Of an image in no stack, itself.
+
+        Raises
+        ------
+        UnknownName
+            No such image, or several.
 
         Examples
         --------
-        >>> import pathlib, tempfile, numpy as np, tifffile, samnb
-        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> import tifffile
         >>> tifffile.imwrite(folder / "z.tif", np.zeros((3, 40, 50), np.uint8), imagej=True, metadata={"axes": "ZYX"})
-        >>> session = samnb.Session(folder / "session")
         >>> _ = session.add(folder / "z.tif", stack=True, show=False)
         >>> [image.filename for image in session.stack_of("z.tif[z=1]")]
         ['z.tif[z=0]', 'z.tif[z=1]', 'z.tif[z=2]']
-        >>> session.close()
         """
         return [record for record, _ in self.catalog.stack_of(self._library.image(image).id)]
 
     def stack_places(self, image: ImageRef) -> list[tuple[ImageRecord, Mapping[str, int]]]:
-        """The images of `stack_of`, each with its place, by axis: ``{"z": 3}``."""
+        """List the images of a stack with their places, by any of them.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+            As in `stack_of`.
+
+        Returns
+        -------
+        list of (ImageRecord, mapping of str to int)
+            The images of `stack_of`, each with its place, by axis: ``{"z": 3}``. The place of an image in no stack is
+            empty.
+
+        Raises
+        ------
+        UnknownName
+            No such image, or several.
+
+        Examples
+        --------
+        >>> import tifffile
+        >>> tifffile.imwrite(folder / "z.tif", np.zeros((3, 40, 50), np.uint8), imagej=True, metadata={"axes": "ZYX"})
+        >>> _ = session.add(folder / "z.tif", stack=True, show=False)
+        >>> [place for _, place in session.stack_places("z.tif[z=1]")]
+        [{'z': 0}, {'z': 1}, {'z': 2}]
+        """
         found = self.catalog.stack_of(self._library.image(image).id)
         return [(record, details.place) for record, details in found]
 
@@ -58,11 +95,12 @@ class StackMethods(SessionParts):
 
         Parameters
         ----------
-        image : image reference
-        to : image reference or an iterable of these, optional
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
+        to : str, path, ImageRecord, or an iterable of these, optional
             Images of the same size; the image itself is left out. Default: those after it in its stack.
         annotations : iterable of Annotation, optional
-            Only these; default: all of the image.
+            Only these. Default: all of the image.
 
         Returns
         -------
@@ -72,16 +110,30 @@ class StackMethods(SessionParts):
         Raises
         ------
         ImageError
-            An image has another size; nothing is copied.
+            An image has another size, or was added with ``hash="later"`` and its file cannot be read. Nothing is copied
+            then.
+        PromptError
+            One of `annotations` is of an image of another size.
+        UnknownName
+            No such image, or several.
+
+        Examples
+        --------
+        >>> import tifffile
+        >>> tifffile.imwrite(folder / "z.tif", np.zeros((3, 40, 50), np.uint8), imagej=True, metadata={"axes": "ZYX"})
+        >>> _ = session.add(folder / "z.tif", stack=True, show=False)
+        >>> _ = session.accept_mask("z.tif[z=0]", np.ones((40, 50), bool), category="cell")
+        >>> [copy.image for copy in session.copy_through("z.tif[z=0]")]
+        ['z.tif[z=1]', 'z.tif[z=2]']
         """
-        record = self._library.image(image)
+        record = self._library.read(image)
         if to is None:
             stack = self.stack_of(record)
             place = [one.id for one in stack].index(record.id)
             targets: list[ImageRef] = [*stack[place + 1 :]]
         else:
             targets = [to] if isinstance(to, str | Path | ImageRecord) else list(to)
-        records = [one for one in map(self._library.image, targets) if one.id != record.id]
+        records = [one for one in map(self._library.read, targets) if one.id != record.id]
         theirs = self._annotations.find(category=None, image=record, dataset=None)
         objects = list(theirs if annotations is None else annotations)
         for one in records:
@@ -93,7 +145,34 @@ class StackMethods(SessionParts):
         return Annotations(new for one in records for new in self._annotations.copy(objects, one))
 
     def pixel_size(self, image: ImageRef) -> PixelSize | None:
-        """The size of a pixel in µm: as set by `set_pixel_size`, else as the file states it; None: unknown."""
+        """Tell the size of a pixel, as set by `set_pixel_size`, else as the file states it.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
+
+        Returns
+        -------
+        PixelSize or None
+            Width, height and distance of slices (0: unknown) in µm. None: the size is unknown.
+
+        Raises
+        ------
+        UnknownName
+            No such image, or several.
+        ImageUnreadable
+            The session's file that says what of a picture is shown is damaged.
+
+        Examples
+        --------
+        >>> import tifffile
+        >>> per_cm = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER"}
+        >>> tifffile.imwrite(folder / "a.tif", np.zeros((40, 50), np.uint8), **per_cm)
+        >>> _ = session.add(folder / "a.tif", show=False)
+        >>> session.pixel_size("a.tif")
+        PixelSize(x_um=0.25, y_um=0.25, z_um=0.0)
+        """
         record = self._library.image(image)
         return pixel_sizes(self.catalog, [record])[record.id]
 
@@ -110,16 +189,31 @@ class StackMethods(SessionParts):
 
         Parameters
         ----------
-        x_um, y_um, z_um : float
-            Width, height (default: the width) and distance of slices, in µm.
+        x_um, y_um : float
+            Width and height in µm, above 0. Default of the height: the width.
+        z_um : float, optional
+            Distance of slices in µm; 0: unknown. Default: as it was.
         dataset : str, optional
-        images : iterable of image references, optional
-            Default: all images.
+            Its images.
+        images : iterable of str, path or ImageRecord, optional
+            These images. Default: all, or those of `dataset`.
 
         Raises
         ------
         ImageError
-            Not above 0.
+            A width or height that is not above 0, or a distance below 0; 1e15 and more.
+        UnknownName
+            No such dataset or image, or several such images.
+        UnknownOption
+            Both `dataset` and `images`.
+
+        Examples
+        --------
+        >>> session.set_pixel_size(0.65, dataset="monday")
+        >>> session.pixel_size("coins_1.png")
+        PixelSize(x_um=0.65, y_um=0.65, z_um=0.0)
+        >>> f"{session.pixel_size('coins_1.png').area_um2(1000):.1f} µm²"
+        '422.5 µm²'
         """
         selected = self._library.select(dataset, images)
         set_pixel_size(self.catalog, selected, x_um, y_um, z_um)
@@ -127,22 +221,101 @@ class StackMethods(SessionParts):
             self.changes.emit(image.id)
 
     def mapping(self, image: ImageRef) -> PixelMapping | None:
-        """How the values of a picture became pixels; None for an image whose file's pixels are shown as they are."""
+        """Tell how the values of a picture became pixels.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
+
+        Returns
+        -------
+        PixelMapping or None
+            The shown channels with their colours and limits, and the gamma. None: the file's pixels are shown as they
+            are.
+
+        Raises
+        ------
+        UnknownName
+            No such image, or several.
+        ImageUnreadable
+            The session's file that says what of a picture is shown is damaged.
+
+        Examples
+        --------
+        >>> import tifffile
+        >>> tifffile.imwrite(folder / "deep.tif", np.arange(2000, dtype=np.uint16).reshape(40, 50))
+        >>> _ = session.add(folder / "deep.tif", view=samnb.View(limits=(0, 1999)), show=False)
+        >>> print(session.mapping(session.images("default")[0]))
+        0..1999 (limits: by hand)
+        """
         view = read_view(self._library.image(image).path)
         return None if view is None else view.mapping
 
     def is_scientific(self, image: ImageRef) -> bool:
-        """True for a picture whose channels and limits can be chosen: TIFF, OME-Zarr, DICOM, HEIC."""
+        """Tell whether the channels and limits of a picture can be chosen: of TIFF, OME-Zarr, DICOM and HEIC.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
+
+        Returns
+        -------
+        bool
+            True: `use_view` and `open_source` take it. False also for a file that is gone.
+
+        Raises
+        ------
+        UnknownName
+            No such image, or several.
+        ImageUnreadable
+            The session's file that says what of a picture is shown is damaged.
+
+        Examples
+        --------
+        >>> import tifffile
+        >>> tifffile.imwrite(folder / "a.tif", np.zeros((40, 50), np.uint8))
+        >>> _ = session.add(folder / "a.tif", show=False)
+        >>> session.is_scientific("a.tif"), session.is_scientific("coins_1.png")
+        (True, False)
+        """
         path = self._library.image(image).path
         return read_view(path) is not None or is_lazy(path)
 
     def open_source(self, image: ImageRef) -> tuple[BaseSource, ViewFile]:
-        """The file of an image, open to be read in parts, and which part of it the image shows. Close the file.
+        """Open the file of a scientific picture, to read its values in parts.
+
+        Parameters
+        ----------
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
+
+        Returns
+        -------
+        source : PictureSource
+            The open file; close it, or use it in a ``with`` block. Its `read` gives values (H, W, C) of the file's own
+            type.
+        view : ViewFile
+            What of the file the image shows: its place in the stack, `at`, and its `mapping`.
 
         Raises
         ------
         ImageError
-            It is no scientific picture (TIFF, OME-Zarr, DICOM, HEIC), or cannot be read.
+            It is no scientific picture (TIFF, OME-Zarr, DICOM, HEIC), is gone, or cannot be read.
+        UnknownName
+            No such image, or several.
+
+        Examples
+        --------
+        >>> import tifffile
+        >>> tifffile.imwrite(folder / "z.tif", np.full((3, 40, 50), 700, "u2"), imagej=True, metadata={"axes": "ZYX"})
+        >>> _ = session.add(folder / "z.tif", stack=True, show=False)
+        >>> source, view = session.open_source("z.tif[z=1]")
+        >>> with source:
+        ...     values = source.read(at=dict(view.at))
+        >>> values.shape, int(values.max())
+        ((40, 50, 1), 700)
         """
         record = self._library.image(image)
         view = read_view(record.path)
@@ -159,16 +332,34 @@ class StackMethods(SessionParts):
 
         Parameters
         ----------
-        image : image reference
+        image : str, path or ImageRecord
+            By file name, "dataset/file name", id, path or hash.
         view : View or PixelMapping
-            Of a `View`, the place in the stack does not count.
+            What to show; `mapping` of another image gives the same. Of a `View`, the place in the stack does not count.
         whole_stack : bool
-            Show all images of the stack so, so that they can be compared.
+            Show all images of the stack so, so that they can be compared. False: only this one.
 
         Returns
         -------
         list of ImageRecord
-            The images as they are now.
+            The images as they are now, in the order of the stack.
+
+        Raises
+        ------
+        ImageError
+            It is no scientific picture (TIFF, OME-Zarr, DICOM, HEIC), is gone, or cannot be read; limits that the file
+            does not have, or of another number than there are channels. Nothing has changed then.
+        UnknownName
+            No such image, or several; no such channel or colour. Nothing has changed then.
+
+        Examples
+        --------
+        >>> import tifffile
+        >>> tifffile.imwrite(folder / "z.tif", np.zeros((3, 40, 50), np.uint16), imagej=True, metadata={"axes": "ZYX"})
+        >>> _ = session.add(folder / "z.tif", stack=True, show=False)
+        >>> changed = session.use_view("z.tif[z=1]", samnb.View(limits=(0, 4095), gamma=0.5))
+        >>> len(changed), str(session.mapping("z.tif[z=2]"))
+        (3, '0..4095, gamma 0.5 (limits: by hand)')
         """
         record = self._library.image(image)
         group = self.stack_of(record) if whole_stack else [record]
