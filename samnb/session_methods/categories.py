@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..annotations.category_file import read_labels, write_labels
 from ..records import FLAG, AttributeRecord, CategoryRecord
 from .parts import SessionParts
-
-if TYPE_CHECKING:
-    pass
 
 
 class CategoryMethods(SessionParts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UnknownOption
 from ..exchange.export import ExportReport, export
@@ -20,9 +20,6 @@ from ..proposals.proposal import OFFERED, as_annotations
 from ..replay.recipe import Recipe
 from ..replay.report import ReplayReport
 from .parts import SessionParts
-
-if TYPE_CHECKING:
-    pass
 
 
 class ExchangeMethods(SessionParts):

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..annotations.counts import Counts, counts_of
 from ..cards import count_text
 from ..errors import PromptError
 from ..records import EMPTY, ImageRecord, ImageRef
 from .parts import SessionParts
-
-if TYPE_CHECKING:
-    pass
 
 
 class ImageStateMethods(SessionParts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..annotations.annotation import Annotations
 from ..encoding.regions import Region
@@ -17,9 +17,6 @@ from ..records import ImageRef
 from ..templates import Template
 from ..templates.phrase_examples import ExampleBoxes
 from .parts import SessionParts, shown
-
-if TYPE_CHECKING:
-    pass
 
 
 class ProposalMethods(SessionParts):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..annotations.annotation import Annotation, Annotations
 from ..errors import ImageError
@@ -18,9 +17,6 @@ from ..ingest.sources import store_bytes
 from ..ingest.views import relative_to, save_details
 from ..records import ImageRecord, ImageRef
 from .parts import SessionParts
-
-if TYPE_CHECKING:
-    pass
 
 
 class StackMethods(SessionParts):
