@@ -20,7 +20,7 @@ def _example(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) 
     module = request.node.dtest.globs["__name__"]
     if module.startswith("samnb.session_methods."):
         doctest_namespace.update(request.getfixturevalue("session_of_examples"))
-    if module == "samnb.cache":
+    if module in ("samnb.cache", "samnb.store.maintenance", "samnb.store.parts", "samnb.store.raw_entries"):
         doctest_namespace.update(request.getfixturevalue("cache_of_examples"))
 
 
@@ -62,5 +62,5 @@ def cache_of_examples(tmp_path: Path) -> Iterator[dict[str, Any]]:
     key = make_key("pixels", "weights", "recipe")
     embedding = Embedding({"image_embedding": np.ones((256, 4, 4), np.float32)}, (60, 80), (768, 1024))
     with closing(EmbeddingCache(tmp_path / "cache")) as cache:
-        cache.put(key, embedding, about={"filename": "coins.jpg"})
+        cache.put(key, embedding, about={"pixel_hash": "pixels", "model": "tiny"})
         yield {"folder": tmp_path, "cache": cache, "key": key, "embedding": embedding, "np": np}

@@ -20,40 +20,38 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .errors import AnyPath, NoRoom, StoreError, UnknownName
 from .prompts import Embedding
 from .settings import cache_options
-from .store.check import CacheReport, check_folder
-from .store.entry import DTYPES, SCHEMA, EntryDamaged, check_key, deserialize, make_key, round_trip, serialize, verify
+from .store.check import CacheReport
+from .store.entry import DTYPES, SCHEMA, check_key, deserialize, make_key, round_trip, serialize
 from .store.entry_notes import EntryNotes
-from .store.eviction import CollectionReport, Evictor, OnEvicted
+from .store.eviction import Evictor, OnEvicted
 from .store.folder import EntryFolder
-from .store.header import header_of
 from .store.limits import Limits
+from .store.maintenance import MaintenanceMethods
 from .store.memory import MemoryTier
-from .store.observers import StoreObserver, StoreObservers
-from .store.remote import CLOSE_TIMEOUT, RemoteTiers, open_tiers
+from .store.observers import StoreObservers
+from .store.raw_entries import RawEntryMethods
+from .store.remote import RemoteTiers, open_tiers
 from .store.single_flight import SingleFlight
-from .store.stats import CacheStats, read_stats
+from .store.stats import CacheStats
 
 __all__ = ["SCHEMA", "CacheReport", "CacheStats", "EmbeddingCache", "make_key"]
 
 DEFAULT_MEMORY_BYTES = 512 << 20
 DEFAULT_MAX_ENTRIES = 2000
-COUNTED_EXACTLY = 2000
-"""Up to this number of entries `stats` lists the folder; above, it uses the usage file and reads a part."""
 
 _COUNTED = ("hits", "misses", "computed", "quarantined", "refused")
 _log = logging.getLogger("samnb.cache")
 
 
-class EmbeddingCache:
+class EmbeddingCache(MaintenanceMethods, RawEntryMethods):
     """Embeddings by key, in memory and in a folder; threads may share the object, processes the folder.
 
     Parameters
@@ -89,13 +87,18 @@ class EmbeddingCache:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> cache = EmbeddingCache(None)
-    >>> key = make_key("pixels", "tiny-weights", "tiny/1:float16")
-    >>> encode = lambda: Embedding({"image_embedding": np.ones((256, 64, 64), "f4")}, (480, 640), (768, 1024))
-    >>> embedding, hit = cache.get_or_compute(key, encode, about={"filename": "coins.jpg"})
-    >>> hit, key in cache, cache.get(key).tensors["image_embedding"].shape
-    (False, True, (256, 64, 64))
+    The examples of the methods go on from here.
+
+    >>> import pathlib, tempfile, numpy as np
+    >>> from samnb.cache import EmbeddingCache, make_key
+    >>> from samnb.prompts import Embedding
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> cache = EmbeddingCache(folder / "cache")
+    >>> key = make_key("pixels", "weights", "recipe")
+    >>> embedding = Embedding({"image_embedding": np.ones((256, 4, 4), np.float32)}, (60, 80), (768, 1024))
+    >>> stored = cache.put(key, embedding, about={"pixel_hash": "pixels", "model": "tiny"})
+    >>> key in cache, len(cache)
+    (True, 1)
     """
 
     def __init__(
@@ -140,7 +143,18 @@ class EmbeddingCache:
         _caches.add(self)
 
     def reset_after_fork(self) -> None:
-        """Take new locks: a forked child has none of the threads that held one or were computing."""
+        """Take new locks: a forked child has none of the threads that held one or were computing.
+
+        Called in each forked child by itself. Its pins are the parent's, so the child has none.
+
+        Examples
+        --------
+        In a child of ``os.fork()`` this has been called, and the entries are there:
+
+        >>> cache.reset_after_fork()
+        >>> key in cache
+        True
+        """
         self._lock = threading.Lock()
         self._flights.reset_after_fork()
         self._memory.reset_after_fork()
@@ -159,59 +173,73 @@ class EmbeddingCache:
     def __bool__(self) -> bool:
         return True  # an empty cache is still a cache: `cache or default` must not drop it
 
-    def __contains__(self, key: str) -> bool:
-        """Whether the file is there (not whether it is sound); without a folder, whether memory holds it."""
-        held = key in self._disk if self._disk is not None else check_key(key) in self._memory
-        return held and not self._notes.expired(key)
+    def get(self, key: str) -> Embedding | None:
+        """Find an embedding in memory, in the folder, then in the remote tiers, which are asked in their order.
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self.keys())
+        A damaged file goes to quarantine, and is a miss. A file that cannot be opened is a miss, and logged; if the
+        disk fails to read it a second time, it goes to quarantine too.
 
-    def approximate_len(self) -> int:
-        """The number of entries by the folder's usage file: lists nothing; files deleted by others still count."""
-        return len(self._memory) if self._disk is None else self._disk.usage.total().entries
+        Parameters
+        ----------
+        key : str
+            64 hex digits, of `samnb.cache.make_key`.
 
-    def keys(self) -> Iterator[str]:
-        """Every key in the folder, unsorted (lists all files); without a folder, those in memory."""
-        if self._disk is not None:
-            return (entry.key for entry in self._disk.entries())
-        return iter(self._memory.keys())
-
-    def path_of(self, key: str) -> Path:
-        """The path of the entry of `key`, whether it exists or not.
+        Returns
+        -------
+        Embedding or None
+            Its tensors are float32 and read-only. None for a miss: there is no sound entry of this key, or it has
+            expired.
 
         Raises
         ------
         StoreError
-            Not a key of `make_key`, or a cache without a folder.
-        """
-        return self._folder_of_files().path_of(key)
+            `key` is not a key.
 
-    def get(self, key: str) -> Embedding | None:
-        """The embedding, float32 and read-only, or None. A damaged file goes to quarantine and is a miss.
-
-        A file that cannot be opened is logged, and a miss; the second time it goes there too.
+        Examples
+        --------
+        >>> cache.get(key).tensors["image_embedding"].shape
+        (256, 4, 4)
+        >>> cache.get(make_key("other pixels", "weights", "recipe")) or "a miss"
+        'a miss'
         """
         embedding = self._find(key) or self._fetch(key)
         self._count("misses" if embedding is None else "hits")
         return embedding
 
     def put(self, key: str, embedding: Embedding, *, about: Mapping[str, str]) -> Embedding:
-        """Store an embedding, and return it as `get` will: converted to the storage dtype and back.
+        """Store an embedding in memory, in the folder and, in the background, in the remote tiers.
+
+        An entry of the same key is replaced.
 
         Parameters
         ----------
+        key : str
+            64 hex digits, of `samnb.cache.make_key`.
+        embedding : Embedding
+            One tensor or more, each of a floating point type and any shape.
         about : mapping of str to str
-            More fields for the file's header: pixel_hash, model, recipe, filename …
+            More fields for the file's header, such as pixel_hash, model, recipe and filename; `stats` counts by model.
+
+        Returns
+        -------
+        Embedding
+            As `get` will return it: converted to the storage dtype and back to float32.
 
         Raises
         ------
         ModelError
-            Values that are not finite, or that float16 cannot hold.
+            No tensors, tensors that are not floating point, values that are not finite or too large for the dtype.
         NoRoom
             Neither the budget nor the free disk has room for it, and nothing may be evicted.
         SessionReadOnly, StoreError
-            The folder cannot be written, or the disk is full. Earlier entries are unchanged.
+            The folder cannot be written, or the disk is full; earlier entries are unchanged. `key` is not a key, or
+            `about` has a field that the store itself writes, such as "created".
+
+        Examples
+        --------
+        >>> other = make_key("other pixels", "weights", "recipe")
+        >>> cache.put(other, embedding, about={"filename": "coins.jpg"}).original_size
+        (60, 80)
         """
         raw = serialize(check_key(key), embedding, dtype=self.dtype, metadata=about)
         kept = deserialize(raw, key)
@@ -221,39 +249,19 @@ class EmbeddingCache:
         self.remote.publish(key, raw)
         return kept
 
-    def add_raw(self, key: str, raw: bytes) -> bool:
-        """Store the bytes of an entry from elsewhere, verified; False if a sound one is here already.
-
-        Raises
-        ------
-        EntryDamaged
-            The bytes are not the unchanged entry of `key`.
-        NoRoom, SessionReadOnly, StoreError
-            As `put`.
-        """
-        verify(raw, check_key(key))
-        if key in self and self._find(key) is not None:
-            return False
-        if self._evictor is None:
-            self._remember(key, deserialize(raw, key), raw)
-        else:
-            self._evictor.write(key, raw)
-        self._observers.notify([header_of(raw).get("pixel_hash", "")])
-        return True
-
-    def raw(self, key: str) -> bytes | None:
-        """The bytes of an entry's file, not verified; None if there is none."""
-        return self._folder_of_files().read_raw(key)
-
-    def publish(self, key: str) -> None:
-        """Queue the folder's entry for the remote tiers: for entries that other processes stored here."""
-        if self.remote and self._disk is not None and (raw := self._disk.read_raw(key)) is not None:
-            self.remote.publish(key, raw)
-
     def get_or_compute(
         self, key: str, compute: Callable[[], Embedding], *, about: Mapping[str, str]
     ) -> tuple[Embedding, bool]:
-        """The embedding, computed by at most one of the threads and processes that request it.
+        """Find an embedding, or compute it: at most one of the threads and processes that request it does.
+
+        Parameters
+        ----------
+        key : str
+            As for `get`.
+        compute : callable
+            Without arguments, returns the Embedding. Called after a miss alone; the others wait for its result.
+        about : mapping of str to str
+            As for `put`.
 
         Returns
         -------
@@ -266,9 +274,15 @@ class EmbeddingCache:
         ------
         Exception
             The error of `compute`, here and in every thread that waited for it; the next call tries again.
-        SessionReadOnly, StoreError
-            As `put`; an unwritable folder is detected before computing. An entry without room in the budget, or whose
-            place is blocked by a file that cannot be read, is not an error here: it stays in memory, with a warning.
+        ModelError, SessionReadOnly, StoreError
+            As `put`; a folder that cannot be written is detected before computing. An entry without room in the budget,
+            or whose place is blocked by a file that cannot be read, is no error: it stays in memory, with a warning.
+
+        Examples
+        --------
+        >>> found, hit = cache.get_or_compute(key, lambda: 1 / 0, about={})  # not called: the entry is there
+        >>> hit
+        True
         """
 
         def compute_here() -> tuple[Embedding, bool]:
@@ -286,7 +300,28 @@ class EmbeddingCache:
         return embedding, hit
 
     def remove(self, key: str) -> bool:
-        """Delete one entry, on disk and in memory; True if there was one. Remote tiers keep theirs."""
+        """Delete one entry, in the folder and in memory; the remote tiers keep theirs.
+
+        Parameters
+        ----------
+        key : str
+            As for `get`.
+
+        Returns
+        -------
+        bool
+            True if there was one.
+
+        Raises
+        ------
+        SessionReadOnly, StoreError
+            `key` is not a key, or the file cannot be deleted.
+
+        Examples
+        --------
+        >>> cache.remove(key), cache.remove(key), key in cache
+        (True, False, False)
+        """
         in_memory = self._forget(check_key(key))
         if self._disk is None:
             return in_memory
@@ -295,99 +330,17 @@ class EmbeddingCache:
             self._on_evicted({key: about.get("pixel_hash", "")})
         return removed
 
-    def set_aside(self, key: str, reason: str) -> None:
-        """Move an entry to quarantine that is sound and not what its key says; remote tiers delete theirs."""
-        self._forget(check_key(key))
-        self.remote.discard(key)
-        if self._disk is not None and self._disk.set_aside(key, reason):
-            self._count("quarantined")
-
     def clear_memory(self) -> None:
-        """Free the memory; the folder keeps its entries. Without a folder this empties the cache."""
+        """Free the memory; the folder keeps its entries. Without a folder this empties the cache.
+
+        Examples
+        --------
+        >>> cache.clear_memory()
+        >>> cache.stats().memory_entries, key in cache  # `get` reads the file again
+        (0, True)
+        """
         self._memory.clear()
         self._notes.clear()
-
-    # -- maintenance -------------------------------------------------------------------------------
-
-    def stats(self, *, models: bool = False) -> CacheStats:
-        """The contents of the cache, and counters of its work.
-
-        Parameters
-        ----------
-        models : bool
-            Also count the entries of each model, from their headers.
-        """
-        with self._lock:
-            counts = dict(self._counts)
-        remote = self.remote.stats()
-        return read_stats(
-            self._disk, self._evictor, self._memory, remote, counts, exact_up_to=COUNTED_EXACTLY, models=models
-        )
-
-    def check(self, *, fix: bool = False) -> CacheReport:
-        """Read and verify every file, and let the observers of the cache (a session's catalog) compare.
-
-        Parameters
-        ----------
-        fix : bool
-            Move damaged entries to quarantine, delete temporary files older than an hour and the trash, count
-            again, and correct `embedding_cached` in the catalog: entries it does not know are marked as cached,
-            missing ones as not cached.
-
-        Raises
-        ------
-        SessionReadOnly, StoreError
-            With `fix`, when the folder cannot be written.
-        """
-        report = CacheReport(len(self), fixed=fix) if self._disk is None else check_folder(self._disk, fix=fix)
-        return replace(report, flags=self._observers.compare(fix=fix))
-
-    def collect(self, *, to_bytes: int | None = None) -> CollectionReport:
-        """Clean the folder now: delete left-over files and expired entries, and evict down to the budget.
-
-        Parameters
-        ----------
-        to_bytes : int, optional
-            Evict the entries used longest ago until at most this is left.
-        """
-        return CollectionReport() if self._evictor is None else self._evictor.collect(to_bytes=to_bytes)
-
-    def pin(self, keys: Iterable[str]) -> None:
-        """Protect these from eviction, by any process, until `unpin`, `close` or the end of this process."""
-        if self._evictor is not None:
-            try:
-                self._evictor.pins.add(keys)
-            except OSError as error:  # nowhere to write
-                _log.debug("%r: not pinned: %s", self, error)
-
-    def unpin(self, keys: Iterable[str]) -> None:
-        """Let these be evicted again."""
-        if self._evictor is not None:
-            self._evictor.pins.discard(keys)
-
-    def subscribe(self, listener: StoreObserver) -> None:
-        """Notify `listener` of evicted, removed and damaged entries from now on; it is held weakly."""
-        self._observers.add(listener)
-
-    def unsubscribe(self, listener: StoreObserver) -> None:
-        """Stop notifying it."""
-        self._observers.discard(listener)
-
-    def sync(self) -> None:
-        """Have the disk keep all entries stored so far, also through a power cut."""
-        if self._disk is not None:
-            self._disk.sync()
-
-    def flush(self, timeout: float = CLOSE_TIMEOUT) -> int:
-        """Wait until the remote tiers have all computed entries; returns how many are left after the timeout."""
-        return self.remote.flush(timeout)
-
-    def close(self) -> None:
-        """Finish background work, release pins and close remote tiers; the folder can still be used."""
-        self.remote.close() if self._owns_remote else self.remote.flush()
-        if self._evictor is not None:
-            self._evictor.wait(timeout=10)
-            self._evictor.pins.clear()
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -400,77 +353,6 @@ class EmbeddingCache:
             kept = round_trip(embedding, self.dtype)
             self._keep_in_memory(key, kept, error)
             return kept
-
-    def _keep_in_memory(self, key: str, kept: Embedding, error: StoreError) -> None:
-        """Keep it in memory only, since the disk refused it."""
-        self._notes.unstored.add(key)
-        self._memory.put(key, kept)
-        if not self._counts["refused"]:
-            _log.warning("%s What finds no place there is kept in memory only.", error)
-        self._count("refused")
-
-    def _fetch(self, key: str) -> Embedding | None:
-        """Copy an entry from a remote tier, which has verified it, into the folder."""
-        if (found := self.remote.fetch(check_key(key))) is None or self.limits.expired(header_of(found[0])):
-            return None
-        embedding = deserialize(found[0], key)
-        try:
-            if self._evictor is not None:
-                self._evictor.write(key, found[0])
-        except StoreError as error:  # the result is available anyway
-            self._keep_in_memory(key, embedding, error)
-        else:
-            self._remember(key, embedding, found[0])
-        return embedding
-
-    def _find(self, key: str) -> Embedding | None:
-        if self._disk is None or self._evictor is None:
-            return self._memory.get(check_key(key)) if not self._notes.expired(key) else None
-        found = self._disk.stat(check_key(key))
-        if found is None:
-            if key not in self._notes.unstored:
-                self._forget(key)
-            return self._memory.get(key)
-        if self._notes.expired(key):
-            return None
-        self._evictor.touch(key, found)
-        embedding = self._memory.get(key)
-        return self._load(self._disk, key) if embedding is None else embedding
-
-    def _load(self, disk: EntryFolder, key: str) -> Embedding | None:
-        try:
-            embedding = disk.read(key)
-        except EntryDamaged as error:
-            self._count("quarantined")
-            self._on_evicted({key: error.metadata.get("pixel_hash", "")})
-            return None
-        if embedding is not None:
-            self._remember(key, embedding, b"")
-        return embedding
-
-    def _remember(self, key: str, embedding: Embedding, raw: bytes) -> None:
-        self._notes.stored(key, raw)
-        self._memory.put(key, embedding)
-
-    def _forget(self, key: str) -> bool:
-        self._notes.forget(key)
-        return self._memory.discard(key)
-
-    def _on_evicted(self, hashes: Mapping[str, str]) -> None:
-        """Drop entries whose files are gone, and notify observers."""
-        for key in hashes:
-            self._forget(key)
-        self._observers.notify(hashes.values())
-
-    def _folder_of_files(self) -> EntryFolder:
-        if self._disk is None:
-            raise StoreError("This cache is in memory only and has no files; make it with a folder.")
-        return self._disk
-
-    def _count(self, *names: str) -> None:
-        with self._lock:
-            for name in names:
-                self._counts[name] += 1
 
 
 def _weakly(method: OnEvicted) -> OnEvicted:

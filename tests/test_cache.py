@@ -7,6 +7,7 @@ import json
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +55,8 @@ def test_a_key_with_an_empty_part_is_refused() -> None:
         make_key("", "weights", "recipe")
 
 
-@pytest.mark.parametrize("key", ["", "abc", "../" * 22, "A" * 64, "a" * 64 + "\n"])
-def test_anything_but_a_key_is_refused(cache: EmbeddingCache, key: str) -> None:
+@pytest.mark.parametrize("key", ["", "abc", "../" * 22, "A" * 64, "a" * 64 + "\n", None, 5, b"a" * 64])
+def test_anything_but_a_key_is_refused(cache: EmbeddingCache, key: Any) -> None:
     for call in (cache.get, cache.path_of, cache.remove, cache.__contains__, EmbeddingCache(None).get):
         with pytest.raises(StoreError, match="64 hex digits"):
             call(key)

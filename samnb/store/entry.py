@@ -78,7 +78,7 @@ def make_key(pixel_hash: str, model_fingerprint: str, recipe: str) -> str:
 
 def check_key(key: str) -> str:
     """The key itself, or `StoreError` for anything but 64 lower-case hex digits."""
-    if not _KEY.fullmatch(key):
+    if not (isinstance(key, str) and _KEY.fullmatch(key)):
         raise StoreError(f"{key!r} is not a key: expected 64 hex digits. Make keys with make_key.")
     return key
 

@@ -135,6 +135,19 @@ def test_pinned_entries_stay_until_they_are_let_go(cache: EmbeddingCache) -> Non
     assert not list((cache.folder / "pins").iterdir())
 
 
+def test_what_is_no_key_is_neither_pinned_nor_let_go(cache: EmbeddingCache) -> None:
+    key = put(cache, 0)
+    for wrong in ([key, "coins.jpg"], key, [5]):  # a key alone, without a list, is 64 letters
+        with pytest.raises(StoreError, match="not a key"):
+            cache.pin(wrong)
+    assert not (cache.folder / "pins").exists()
+    cache.pin([key])
+    with pytest.raises(StoreError, match="not a key"):
+        cache.unpin(key)
+    cache.collect(to_bytes=0)
+    assert indexes(cache) == [0]
+
+
 PIN = """
 import sys
 from samnb.cache import EmbeddingCache
