@@ -51,6 +51,7 @@ def test_labels_left_out_mean_foreground_and_one_point_needs_no_list():
         {"points": [(1, 2)], "point_labels": [1, 0]},
         {"points": [(1, 2)], "point_labels": [3]},
         {"points": [(1, 2)], "point_labels": [[1], [1, 0]]},
+        {"points": [(1, 2), (10**400, 3)]},
         {"points": [(1, np.inf)]},
         {"points": np.zeros((2, 2, 2))},
         {"box": (1, 2, 3)},
@@ -60,6 +61,13 @@ def test_labels_left_out_mean_foreground_and_one_point_needs_no_list():
 def test_bad_values_are_refused_with_what_was_expected(bad):
     with pytest.raises(PromptError, match=r"expected|give"):
         Prompt.of(**bad)
+
+
+@pytest.mark.parametrize("bad", [(1, 2, 5), (1, 2, 0.5), (1, 2, "left"), (1, np.nan, 1), ("here", 2, 1)])
+def test_an_added_point_is_checked_as_others(bad):
+    x, y, label = bad
+    with pytest.raises(PromptError, match="expected"):
+        Prompt.of(points=[(3, 4)]).with_point(x, y, label=label)
 
 
 def test_points_and_corners_outside_are_named():
