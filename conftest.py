@@ -31,7 +31,8 @@ def session_of_examples(folder_of_examples: Path, tmp_path: Path) -> Iterator[di
 
     import samnb
 
-    shutil.copytree(folder_of_examples, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(folder_of_examples / "kept", tmp_path / "pictures")
+    shutil.copytree(folder_of_examples / "session", tmp_path / "session")
     with samnb.Session(tmp_path / "session") as session:
         session.relocate(tmp_path / "pictures")
         [coin] = session.annotations()
@@ -48,6 +49,7 @@ def folder_of_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with samnb.Session(folder / "session") as session:
         session.add(folder / "pictures" / "monday", dataset="monday", show=False)
         session.accept(session.predict("coins_1.png", points=[(102, 106)]), category="coin")
+    (folder / "pictures").rename(folder / "kept")  # so that the session of each example finds its own copies
     return folder
 
 
