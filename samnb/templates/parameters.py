@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 from ..errors import TemplateError, UnknownOption
@@ -134,7 +135,7 @@ def checked_parameters(values: Mapping[str, float]) -> dict[str, float]:
     for name, value in values.items():
         known = _BY_NAME[name]
         # Written so that NaN is refused too.
-        if not (isinstance(value, (int, float)) and known.min <= value <= known.max):
+        if not (isinstance(value, Real) and known.min <= value <= known.max):
             raise TemplateError(f"{name}: expected a number from {known.min:g} to {known.max:g}; got {value!r}.")
         if known.integer and value != int(value):
             raise TemplateError(f"{name}: expected a whole number from {known.min:g} to {known.max:g}; got {value!r}.")

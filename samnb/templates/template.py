@@ -269,17 +269,47 @@ class Template:
         return f"template:{self.name}@{self.version}"
 
     def with_parameters(self, **parameters: float) -> Template:
-        """The same template with other parameters.
+        """The same template with some parameters changed.
+
+        Parameters
+        ----------
+        **parameters : float
+            New values by the names of `DEFAULT_PARAMETERS`; what each does, and its range, is said by
+            `samnb.templates.parameters.PARAMETERS`.
+
+        Returns
+        -------
+        Template
+            Not saved: `Session.save_template` keeps it as the next version.
 
         Raises
         ------
         UnknownOption
-            For a parameter that is not in `DEFAULT_PARAMETERS`.
+            No parameter of that name.
+        TemplateError
+            A value out of its range, or not whole where a whole number is expected.
+
+        Examples
+        --------
+        >>> template = Template("coins", "match_all", (), model="tiny:1")
+        >>> template.with_parameters(min_score=0.4, max_objects=10).parameters["min_score"]
+        0.4
         """
         return replace(self, parameters={**self.parameters, **checked_parameters(parameters)})
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and the catalog; the version is kept beside it, not in it."""
+        """Plain values, for JSON and the catalog; the version is kept beside it, not in it.
+
+        Returns
+        -------
+        dict
+            "name", "strategy", "model", "parameters" and "categories" with their examples; "features" of another model.
+
+        Examples
+        --------
+        >>> Template("coins", "match_all", (), model="tiny:1").as_dict()["strategy"]
+        'match_all'
+        """
         return {
             "name": self.name,
             "strategy": self.strategy,
@@ -291,7 +321,30 @@ class Template:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, version: int = 1) -> Template:
-        """Read what `as_dict` wrote."""
+        """Read what `as_dict` wrote; to read a file, which is checked, use `load`.
+
+        Parameters
+        ----------
+        values : mapping
+            As of `as_dict`. Parameters that are left out, as in older versions, have their defaults.
+        version : int
+            Of the template, from 1.
+
+        Returns
+        -------
+        Template
+
+        Raises
+        ------
+        KeyError, TypeError, AttributeError, ValueError
+            Values that `as_dict` did not write: one is missing, or of another kind.
+
+        Examples
+        --------
+        >>> template = Template("coins", "match_all", (), model="tiny:1")
+        >>> Template.from_dict(template.as_dict(), version=2)
+        <Template coins v2: match_all, examples: >
+        """
         categories = tuple(CategoryExamples.from_dict(category) for category in values["categories"])
         # A template of an older version has fewer parameters.
         parameters = {**DEFAULT_PARAMETERS, **values["parameters"]}
@@ -310,6 +363,16 @@ class Template:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it as one JSON file, which `load` reads on any machine; an existing file is replaced.
 
+        Parameters
+        ----------
+        path : path
+            Of the file, such as "coins.json". Its folder is made if there is none.
+
+        Returns
+        -------
+        Path
+            The same path.
+
         Raises
         ------
         TemplateError
@@ -325,18 +388,36 @@ class Template:
         values = {"template": FILE_VERSION, "version": self.version, **self.as_dict()}
         try:
             return write_atomic(Path(path), json.dumps(values, indent=1).encode())
-        except OSError as error:
-            reason = error.strerror or error
+        except (OSError, ValueError) as error:  # a null character in the path, too
+            reason = getattr(error, "strerror", None) or error
             raise TemplateError(f"{path}: cannot be written ({reason}). Give a file in a folder of yours.") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Template:
         """Read a file written by `save`; `Session.save_template` adds it to a session.
 
+        Parameters
+        ----------
+        path : path
+            Of the file.
+
+        Returns
+        -------
+        Template
+            With its version. Parameters that the file of an older samnb lacks have their defaults.
+
         Raises
         ------
         TemplateError
-            The file is missing, damaged, not a template, or of a newer samnb.
+            The file is missing, damaged, not a template, or of a newer samnb; or a value in it is out of its range.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "coins.json"
+        >>> saved = Template("coins", "match_all", (), model="tiny:1").with_parameters(min_score=0.4).save(file)
+        >>> Template.load(file).parameters["min_score"]
+        0.4
         """
         expected = "Expected a file written by Template.save"
         try:

@@ -282,8 +282,9 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path):
     with pytest.raises(TemplateError, match=r"absent\.json: cannot be read \(No such file"):
         Template.load(tmp_path / "absent.json")
     (tmp_path / "file").write_text("")
-    with pytest.raises(TemplateError, match=r"red\.json: cannot be written"):
-        red_template("match").save(tmp_path / "file" / "red.json")
+    for path in (tmp_path / "file" / "red.json", "null\0red.json"):
+        with pytest.raises(TemplateError, match=r"red\.json: cannot be written"):
+            red_template("match").save(path)
 
 
 def test_examples_are_made_with_their_parts():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from samnb.errors import TemplateError
@@ -37,3 +38,9 @@ def test_every_slider_has_its_place_and_a_range_that_is_allowed() -> None:
 def test_a_value_out_of_its_range_is_refused(name: str, value: float, says: str) -> None:
     with pytest.raises(TemplateError, match=f"{name}: expected {says}"):
         checked_parameters({name: value})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    values = checked_parameters({"refine": np.int64(3), "min_score": np.float32(0.5)})
+    assert values == {"refine": 3.0, "min_score": 0.5}
+    assert {type(value) for value in values.values()} == {float}

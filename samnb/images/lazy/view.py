@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,14 @@ class View:
     at : mapping of str to int
         Which picture of a stack, by the names of its axes: ``{"z": 3}``; 0 for axes that are left out.
 
+    Raises
+    ------
+    ImageError
+        A gamma that is not above 0, percentiles that are not two numbers from 0 to 100, an index in `at` that is not a
+        whole number. Whether a file has such channels, limits and axes is known when it is read.
+    UnknownName
+        A rule for limits that there is not.
+
     Examples
     --------
     >>> View(channels=["red cells", None, "nuclei"], limits=(0, 4095)).gamma
@@ -62,11 +72,12 @@ class View:
     at: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.gamma) and self.gamma > 0):
-            raise ImageError(f"Expected a gamma above 0, got {self.gamma:g}; 1 changes nothing.")
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise ImageError(f"Expected percentiles from 0 to 100, the lower first, got {self.percentiles}.")
+        if not (_is_finite(self.gamma) and self.gamma > 0):
+            raise ImageError(f"Expected a gamma above 0, got {self.gamma!r}; 1 changes nothing.")
+        if not _are_percentiles(self.percentiles):
+            raise ImageError(f"Expected percentiles from 0 to 100, the lower first, got {self.percentiles!r}.")
+        if not (isinstance(self.at, Mapping) and all(_is_finite(at) and at % 1 == 0 for at in self.at.values())):
+            raise ImageError(f"Expected the index of each axis in at=, such as {{'z': 3}}, got {self.at!r}.")
         if isinstance(self.limits, str) and self.limits not in _RULES:
             raise UnknownName("rule for limits", self.limits, _RULES)
 
@@ -76,8 +87,37 @@ class View:
         Parameters
         ----------
         source : PictureSource
-        places : sequence of mapping
-            The pictures of the stack that count for the limits; default: the one of `at`.
+            The open file, of `samnb.images.lazy.open_source`. Its values are read only where the limits depend on them.
+        places : sequence of mapping of str to int
+            The pictures of the stack whose values count for the limits, each as in `at`; default: the one of `at`. Of
+            more than 64 pictures, 64 in equal distances count.
+
+        Returns
+        -------
+        PixelMapping
+            Colour and limits of each shown channel; its `read` gives (H, W, 3) uint8 pixels of the file.
+
+        Raises
+        ------
+        UnknownName
+            The file has no such channel, or there is no such colour. Where values are read, the stack has no such axis
+            or index.
+        ImageError
+            `channels` are none, or more than three in a sequence. `limits` are "file" and the file has none, or not
+            two finite, different numbers, or not one pair for each channel.
+        ImageUnreadable
+            Where values are read: the file is damaged, or a channel has no finite value.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, tifffile
+        >>> from samnb.images.lazy import open_source
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "cells.tif")
+        >>> tifffile.imwrite(file, np.full((30, 40), 900, np.uint16))
+        >>> with open_source(file) as source:
+        ...     mapping = View(limits=(0, 1800)).mapping(source)
+        ...     print(mapping, mapping.read(source).max())
+        0..1800 (limits: by hand) 128
         """
         about = source.description
         colors = self._colors(about)
@@ -99,9 +139,9 @@ class View:
             return own or dict(zip(shown, _RGB, strict=False))
         if isinstance(self.channels, str | int):
             return {self._index(self.channels, about): "#ffffff"}
-        if isinstance(self.channels, Mapping):
+        if isinstance(self.channels, Mapping) and self.channels:
             return {self._index(name, about): _color(color) for name, color in self.channels.items()}
-        wanted = list(self.channels)
+        wanted = list(self.channels) if isinstance(self.channels, Iterable) else [self.channels]
         if not 1 <= len(wanted) <= 3 or all(one is None for one in wanted):
             raise ImageError(
                 f"Expected one to three channels, for red, green and blue, got {wanted}. "
@@ -157,13 +197,28 @@ class View:
         try:
             pairs = [given] * count if np.ndim(given[0]) == 0 else list(given)
             limits = [(float(low), float(high)) for low, high in pairs]
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, LookupError, OverflowError) as error:
             raise ImageError(f"Expected limits (low, high), or one pair for each channel, got {given!r}.") from error
         if len(limits) != count:
             raise ImageError(f"Expected limits for {count} channels, got {len(limits)} pairs.")
         if not np.isfinite(limits).all() or any(low == high for low, high in limits):
             raise ImageError(f"Expected two finite, different limits, got {given!r}.")
         return limits
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
+def _are_percentiles(values: Any) -> bool:
+    try:
+        low, high = values
+    except (TypeError, ValueError):
+        return False
+    return _is_finite(low) and _is_finite(high) and bool(0 <= low < high <= 100)
 
 
 def _joined(found: list[ValueRange], colour: str) -> list[ValueRange]:

@@ -144,16 +144,26 @@ def test_wrong_requests_say_what_is_known(tmp_path: Path) -> None:
         (View(channels="DAPI"), UnknownName, "DAPI"),
         (View(channels=[0, 1, 0, 1]), ImageError, "one to three"),
         (View(channels={0: "nocolour"}), UnknownName, "nocolour"),
+        (View(channels={}), ImageError, "one to three"),
+        (View(channels=0.5), UnknownName, "0.5"),
         (View(limits="file"), ImageError, "no limits for display"),
         (View(limits=[(0, 1)]), ImageError, "2 channels"),
         (View(limits=(3, 3)), ImageError, "different"),
+        (View(limits={}), ImageError, "one pair for each channel"),
+        (View(limits=(0, 10**400)), ImageError, "one pair for each channel"),
     ):
         with pytest.raises(error, match=words):
             mapped(tmp_path / "a.tif", view)
     with pytest.raises(UnknownName, match="percentile"):
         View(limits="percentile")
-    with pytest.raises(ImageError, match="gamma"):
-        View(gamma=0)
+    for options in (
+        *({"gamma": gamma} for gamma in (0, -1, np.nan, np.inf, 10**400, "1", None)),
+        *({"percentiles": percentiles} for percentiles in (5, (1,), (2, 1), (0, 101), ("1", "99"), (np.nan, 5))),
+        *({"at": at} for at in (3, [1], {"z": "1"}, {"z": 1.5}, {"z": None})),
+    ):
+        with pytest.raises(ImageError, match=next(iter(options))):
+            View(**options)
+    assert View(gamma=np.float32(0.5), percentiles=np.array([1, 99]), at={"z": np.int64(1)}).at == {"z": 1}
 
 
 def test_a_view_file_reads_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
