@@ -82,6 +82,11 @@ class Session(
 
     Attributes
     ----------
+    folder : Path
+    name : str
+        The folder's name.
+    model : Model
+        With its `name` and `device`.
     catalog : Catalog
         The database with images, annotations, categories and templates.
     cache : EmbeddingCache
@@ -151,11 +156,34 @@ class Session(
         self.catalog.refresh_cached(self._encoder.is_known)
 
     def status(self) -> Status:
-        """A summary of the session; the numbers of the cache are read from the store now."""
+        """A summary of the session; the numbers of the cache are read from the store now.
+
+        Returns
+        -------
+        Status
+            A card in a notebook, text in a terminal; ``status["images"]`` is one number, ``dict(status)`` has all.
+
+        Examples
+        --------
+        >>> import numpy as np, samnb, tempfile
+        >>> with samnb.Session(tempfile.mkdtemp()) as session:
+        ...     report = session.add(np.zeros((60, 80, 3), np.uint8), show=False)
+        ...     session.status()["images"], session.status()["coverage_percent"]
+        (1, 0.0)
+        """
         return Status.read(self._encoder, self.folder)
 
     def close(self) -> None:
-        """Wait for unfinished writes, and close the catalog; the session cannot be used afterwards."""
+        """Wait for unfinished writes, and close the catalog; do not use the session afterwards.
+
+        A ``with`` block does it at its end. To close a session a second time does nothing.
+
+        Examples
+        --------
+        >>> import samnb, tempfile
+        >>> session = samnb.Session(tempfile.mkdtemp())
+        >>> session.close()
+        """
         self._prefetcher.close()
         self._others.close()
         self._encoder.close()

@@ -72,8 +72,8 @@ class DatasetMethods(SessionParts):
         ImageNotFound
             A single path, folder or glob without a picture; a manifest without one.
         ImageError
-            Another single source that is none: an array of another shape or with NaN, empty bytes, a damaged zip file, an
-            address that does not answer.
+            A single source that is no picture at all: an array of another shape or with NaN, empty bytes, a damaged
+            zip file, an address that does not answer.
         PackageMissing
             An address or a manifest whose reader is not installed; workers of Dask without distributed.
         PromptError
@@ -371,8 +371,8 @@ class DatasetMethods(SessionParts):
         Raises
         ------
         UnknownOption, WorkersLost, PackageMissing
-            When it is awaited, and by `.wait()`: `on` is something else; no scheduler answers there, or the executor was
-            shut down; distributed is not installed.
+            When it is awaited, and by `.wait()`: `on` is something else; no scheduler answers there, or the executor
+            was shut down; distributed is not installed.
 
         Examples
         --------

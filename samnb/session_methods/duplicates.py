@@ -24,7 +24,26 @@ class DuplicateMethods(SessionParts):
         Parameters
         ----------
         dataset : str, optional
-            Only groups within it. None: all images.
+            Only groups within it. Default: all images.
+
+        Returns
+        -------
+        DuplicateGroups
+            A list of tuples of `ImageRecord`, the first added image first. A file that is in several datasets is in it
+            once; such files are in its `in_several`.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+
+        Examples
+        --------
+        >>> added = session.add(folder / "pictures" / "photos", dataset="photos", show=False)
+        >>> session.duplicates("photos")
+        photos/coffee.png = photos/IMG_0412.png
+        photos/flower.jpg = photos/flower_resaved.png
+        photos/IMG_0413.jpg = photos/rocket.jpg
         """
         return self._duplicates.duplicates(dataset)
 
@@ -39,15 +58,43 @@ class DuplicateMethods(SessionParts):
         Parameters
         ----------
         threshold : int
-            Number of the 256 bits that may differ from the representative's perceptual hash: up to 31 it is almost
-            surely the same picture, 51 finds more, unrelated ones begin near 75.
+            Number of the 256 bits, 0 to 255, that may differ from the representative's perceptual hash: up to 31 it is
+            almost surely the same picture, 51 (the default) finds more, unrelated ones begin near 75.
         dataset : str, optional
-            None: all images.
+            Default: all images.
+
+        Returns
+        -------
+        NearDuplicateGroups
+            A list of groups, each with its `representative`, and the `others`, nearest first, with their `distance` in
+            bits. `compared`, `flat` and `unhashed` count what was compared and what was not.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        PromptError
+            A threshold below 0 or above 255.
+
+        Examples
+        --------
+        >>> half = session.pixels("coins_1.png")[::2, ::2]
+        >>> added = session.add(half, dataset="monday", show=False)
+        >>> [group] = session.near_duplicates()
+        >>> group.representative.filename, [other.image.size_hw for other in group.others]
+        ('coins_1.png', [(101, 122)])
         """
         return self._duplicates.near_duplicates(threshold, dataset=dataset)
 
     def say_same(self, first: ImageRef, second: ImageRef) -> None:
         """Save that two images show the same picture, in all datasets; a later verdict replaces it.
+
+        `keep_one_of_each` keeps one of them then, however much they differ.
+
+        Parameters
+        ----------
+        first, second : str, path or ImageRecord
+            Each by file name, "dataset/file name", id, path or hash.
 
         Raises
         ------
@@ -55,15 +102,65 @@ class DuplicateMethods(SessionParts):
             No such image.
         SamePixels
             They have the same pixels, so there is nothing to decide.
+        ImageError
+            A file that was not read yet cannot be read.
+
+        Examples
+        --------
+        >>> session.say_same("coins_1.png", "coins_2.png")
+        >>> report = session.keep_one_of_each("monday", into="one of each")
+        >>> [(gone.image.filename, gone.why) for gone in report.left_out]
+        [('coins_2.png', 'said to be the same')]
         """
         self._duplicates.set_verdict(first, second, same=True)
 
     def say_different(self, first: ImageRef, second: ImageRef) -> None:
-        """Save that two images show different pictures: they are not suggested again. Raises as `say_same`."""
+        """Save that two images show different pictures: they are not suggested again.
+
+        Parameters
+        ----------
+        first, second : str, path or ImageRecord
+            Each by file name, "dataset/file name", id, path or hash.
+
+        Raises
+        ------
+        UnknownName, SamePixels, ImageError
+            As `say_same`.
+
+        Examples
+        --------
+        >>> half = session.pixels("coins_1.png")[::2, ::2]
+        >>> [image] = session.add(half, dataset="monday", show=False).images
+        >>> session.say_different("coins_1.png", image)
+        >>> len(session.near_duplicates())
+        0
+        """
         self._duplicates.set_verdict(first, second, same=False)
 
     def unsay(self, first: ImageRef, second: ImageRef) -> bool:
-        """Remove the verdict of `say_same` or `say_different` on two images; False if there was none."""
+        """Remove the verdict of `say_same` or `say_different` on two images.
+
+        Parameters
+        ----------
+        first, second : str, path or ImageRecord
+            Each by file name, "dataset/file name", id, path or hash.
+
+        Returns
+        -------
+        bool
+            False if there was none.
+
+        Raises
+        ------
+        UnknownName
+            No such image.
+
+        Examples
+        --------
+        >>> session.say_different("coins_1.png", "coins_2.png")
+        >>> session.unsay("coins_1.png", "coins_2.png"), session.unsay("coins_1.png", "coins_2.png")
+        (True, False)
+        """
         return self._duplicates.clear_verdict(first, second)
 
     def keep_one_of_each(
@@ -84,7 +181,7 @@ class DuplicateMethods(SessionParts):
         Parameters
         ----------
         dataset : str, optional
-            None: all images.
+            Where the images come from. Default: all images.
         into : str
             Name of the new dataset.
         threshold : int
@@ -92,14 +189,29 @@ class DuplicateMethods(SessionParts):
         only_confirmed : bool
             Leave out only images with the same pixels or the verdict "same", not those that only look alike.
         keep : iterable of images
-            These stay instead of a larger one.
+            These stay instead of a larger one. Default: none.
+
+        Returns
+        -------
+        DeduplicationReport
+            The images that were `kept`, in the new dataset, and those `left_out`: each with its `image`, the image that
+            stays `instead`, and `why`.
 
         Raises
         ------
-        NameTaken
-            There is a dataset of that name.
         UnknownName
             No such dataset or image.
+        NameTaken
+            There is a dataset of the new name.
+        PromptError
+            The new name is empty, or the threshold is below 0 or above 255.
+
+        Examples
+        --------
+        >>> added = session.add(folder / "pictures" / "photos", dataset="photos", show=False)
+        >>> report = session.keep_one_of_each("photos", into="photos once", keep=["IMG_0412.png"])
+        >>> len(report.kept), [gone.image.filename for gone in report.left_out]
+        (7, ['coffee.png', 'flower_resaved.png', 'rocket.jpg'])
         """
         options: Any = {"into": into, "threshold": threshold, "only_confirmed": only_confirmed, "keep": keep}
         return self._duplicates.keep_one_of_each(dataset, **options)
@@ -107,6 +219,34 @@ class DuplicateMethods(SessionParts):
     def review_lookalikes(self, threshold: int = THRESHOLD, *, dataset: str | None = None) -> LookalikeReview:
         """A widget that shows similar pictures side by side and takes verdicts: the same, or different.
 
-        For the last line of a notebook cell; for the parameters see `near_duplicates`.
+        For the last line of a notebook cell.
+
+        Parameters
+        ----------
+        threshold, dataset
+            As in `near_duplicates`.
+
+        Returns
+        -------
+        samnb.widgets.LookalikeReview
+            Its `pairs` are those without a verdict.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        PromptError
+            A threshold below 0 or above 255.
+
+        Examples
+        --------
+        >>> added = session.add(session.pixels("coins_1.png")[::2, ::2], dataset="monday", show=False)
+        >>> review = session.review_lookalikes()
+        >>> len(review.pairs)
+        1
+        >>> review.same()
+        >>> len(session.catalog.verdicts())
+        1
+        >>> review.close()
         """
         return widget("LookalikeReview", self, threshold=threshold, dataset=dataset)
