@@ -11,13 +11,12 @@ import logging
 import signal
 import threading
 import time
-import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .cards import count_text
+from .events import Event, found_text, summary_text
+from .signals import Signal
 
 __all__ = ["Event", "Job", "JobControl", "Signal", "found_text", "summary_text"]
 
@@ -26,76 +25,25 @@ _log = logging.getLogger("samnb.jobs")
 LOOK_EVERY = 1.0
 """Seconds after which a thread that waits for a job looks for signals."""
 
-Status = Literal["found", "computed", "skipped", "failed", "done"]
 State = Literal["running", "paused", "done", "cancelled", "failed"]
 
 
-@dataclass(frozen=True, repr=False)
-class Event:
-    """One step of a prewarm, an apply or an addition of images; the last event has status "done".
-
-    Parameters
-    ----------
-    status : {"found", "computed", "skipped", "failed", "done"}
-        "found": the images are still being counted, or, with "to_read" in the details, are read before the work
-        begins; `index` is their number so far.
-    index : int
-        1 for the first image.
-    total : int
-        Number of images.
-    filename : str
-        Of the image the event is about; "" in the last event.
-    ms : float
-        Milliseconds this image took.
-    details : dict
-        More fields, merged into `as_dict`: the error of a failed image, counts of the last event. ``images``: the
-        number of images that the event represents, if it is not 1.
+class JobControl:
+    """Pause and cancel switches, which the work reads between two images.
 
     Examples
     --------
-    >>> Event("skipped", index=5, total=50, filename="img.jpg", ms=5).as_dict()
-    {'index': 5, 'total': 50, 'filename': 'img.jpg', 'skipped': True, 'ms': 5}
+    Work of your own that can be paused and cancelled asks `go_on` before each step.
+
+    >>> def count(control):
+    ...     index = 0
+    ...     while index < 5 and control.go_on():
+    ...         index += 1
+    ...         yield Event("computed", index=index, total=5)
+    ...     yield Event("done", total=5, details={"computed": index})
+    >>> Job("count", count, total=5).wait()["computed"]
+    5
     """
-
-    status: Status
-    index: int = 0
-    total: int = 0
-    filename: str = ""
-    ms: float = 0.0
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The event as the server version streamed it: `status` becomes a key that is true."""
-        if self.status == "done":
-            return {"done": True, "total": self.total, **self.details}
-        return {
-            "index": self.index,
-            "total": self.total,
-            "filename": self.filename,
-            self.status: True,
-            "ms": round(self.ms) if self.ms >= 1 else self.ms,
-            **self.details,
-        }
-
-    @property
-    def images(self) -> int:
-        """Number of images that the event represents; 0 for "found" and "done"."""
-        return 0 if self.status in ("found", "done") else self.details.get("images", 1)
-
-    def __repr__(self) -> str:
-        shown = {name: value for name, value in self.as_dict().items() if name not in (self.status, "done", "report")}
-        return f"<Event {self.status}: {', '.join(f'{name} {value}' for name, value in shown.items())}>"
-
-    def __getitem__(self, name: str) -> Any:
-        return self.as_dict()[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """A field of `as_dict`, or `default`."""
-        return self.as_dict().get(name, default)
-
-
-class JobControl:
-    """Pause and cancel switches, which the work reads between two images."""
 
     def __init__(self) -> None:
         self._may_run = threading.Event()
@@ -103,7 +51,20 @@ class JobControl:
         self._cancelled = threading.Event()
 
     def go_on(self) -> bool:
-        """Block while paused; False once cancelled."""
+        """Block while paused; then say whether to continue.
+
+        Returns
+        -------
+        bool
+            False once cancelled.
+
+        Examples
+        --------
+        >>> control = JobControl()
+        >>> before, _ = control.go_on(), control.cancel()
+        >>> before, control.go_on()
+        (True, False)
+        """
         self._may_run.wait()
         return not self._cancelled.is_set()
 
@@ -113,18 +74,43 @@ class JobControl:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Let `go_on` return False, also in a thread that waits in it."""
+        """Let `go_on` return False, also in a thread that waits in it. This cannot be undone.
+
+        Examples
+        --------
+        >>> control = JobControl()
+        >>> control.cancel()
+        >>> control.cancelled
+        True
+        """
         self._cancelled.set()
         self._may_run.set()
 
     def pause(self) -> None:
-        """Let `go_on` block; without effect once cancelled."""
+        """Let `go_on` block; without effect once cancelled.
+
+        Examples
+        --------
+        >>> control = JobControl()
+        >>> control.pause()
+        >>> control.paused
+        True
+        """
         self._may_run.clear()
         if self.cancelled:  # also just now, by another thread
             self._may_run.set()
 
     def resume(self) -> None:
-        """Let `go_on` return again."""
+        """Let `go_on` return again.
+
+        Examples
+        --------
+        >>> control = JobControl()
+        >>> control.pause()
+        >>> control.resume()
+        >>> control.paused, control.go_on()
+        (False, True)
+        """
         self._may_run.set()
 
     @property
@@ -149,9 +135,12 @@ class Job:
 
     Examples
     --------
-    >>> job = Job("count", lambda control: iter([Event("done", total=0)]))
-    >>> job.wait().status
-    'done'
+    >>> def work(control):
+    ...     yield Event("computed", index=1, total=1, filename="a.png")
+    ...     yield Event("done", total=1, details={"computed": 1})
+    >>> job = Job("count", work, total=1)
+    >>> job.wait().status, [event.filename for event in job.events], job.state
+    ('done', ['a.png', ''], 'done')
     """
 
     def __init__(self, name: str, work: Callable[[JobControl], Iterator[Event]], *, total: int = 0, start: bool = True):
@@ -173,19 +162,59 @@ class Job:
     # -- control -----------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """Stop after the current image; finished images stay finished."""
+        """Stop after the current image; finished images stay finished.
+
+        Without effect on a job that has ended.
+
+        Examples
+        --------
+        >>> job = Job("count", lambda control: iter([Event("done")]), start=False)
+        >>> job.cancel()
+        >>> _ = job.run()
+        >>> job.state
+        'cancelled'
+        """
         self.control.cancel()
 
     def pause(self) -> None:
-        """Stop after the current image until `resume`."""
+        """Stop after the current image until `resume`. `cancel` ends a paused job too.
+
+        Examples
+        --------
+        >>> job = Job("count", lambda control: iter([Event("done")]), start=False)
+        >>> job.pause()
+        >>> job.state
+        'paused'
+        """
         self.control.pause()
 
     def resume(self) -> None:
-        """Continue after `pause`."""
+        """Continue after `pause`.
+
+        Examples
+        --------
+        >>> job = Job("count", lambda control: iter([Event("done", details={"ran": control.go_on()})]), start=False)
+        >>> job.pause()
+        >>> job.resume()
+        >>> job.run()["ran"]
+        True
+        """
         self.control.resume()
 
     def wait(self, timeout: float | None = None) -> Event:
         """Block until the work ends and return its last event.
+
+        In a notebook ``await job`` does the same, and the page stays alive meanwhile.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait; 0 only looks. None: as long as the work takes.
+
+        Returns
+        -------
+        Event
+            The last one, with status "done".
 
         Raises
         ------
@@ -193,6 +222,12 @@ class Job:
             After `timeout` seconds; the work continues.
         Exception
             The error that ended the work early.
+
+        Examples
+        --------
+        >>> job = Job("count", lambda control: iter([Event("done", total=6, details={"computed": 6})]))
+        >>> job.wait(timeout=60)["computed"]
+        6
         """
         end = None if timeout is None else time.monotonic() + timeout
         # Not in one wait: a signal that comes just before it begins does not interrupt it, and would wait for its end.
@@ -202,7 +237,7 @@ class Job:
         return self._outcome()
 
     def run(self, *, every: Callable[[], None] = lambda: None) -> Event:
-        """Do the work in this thread, for a job that was not started; returns its last event.
+        """Do the work in this thread, once, for a job that was not started.
 
         The first Ctrl+C (or interrupt of the kernel) cancels: the current image is finished and kept. The second one
         stops at once.
@@ -210,12 +245,26 @@ class Job:
         Parameters
         ----------
         every : callable
-            Called after each event.
+            Called without arguments after each event; its error ends the work.
+
+        Returns
+        -------
+        Event
+            The last one, with status "done".
 
         Raises
         ------
+        KeyboardInterrupt
+            At the second Ctrl+C.
         Exception
-            The error that ended the work early.
+            The error that ended the work early, or that of `every`.
+
+        Examples
+        --------
+        >>> job = Job("count", lambda control: iter([Event("computed", index=1), Event("done", total=1)]), start=False)
+        >>> calls = []
+        >>> job.run(every=lambda: calls.append(job.events[-1].status)).total, calls
+        (1, ['computed', 'done'])
         """
         try:
             with _ctrl_c_cancels(self.control):
@@ -232,10 +281,30 @@ class Job:
     def run_to_report(self, *, every: Callable[[], None] = lambda: None) -> Any:
         """Do the work as `run` does, and return the "report" in the details of its last event.
 
+        Parameters
+        ----------
+        every : callable
+            As in `run`.
+
+        Returns
+        -------
+        object
+            The report: of `Session.add_job`, what `Session.add` returns.
+
         Raises
         ------
         KeyboardInterrupt
             The job was cancelled; the message is the report of what was done before.
+        KeyError
+            The last event has no report.
+        Exception
+            As in `run`.
+
+        Examples
+        --------
+        >>> last = Event("done", details={"report": "6 images added"})
+        >>> Job("add", lambda control: iter([last]), start=False).run_to_report()
+        '6 images added'
         """
         report = self.run(every=every).details["report"]
         if self.control.cancelled:
@@ -277,6 +346,22 @@ class Job:
 
         Both are called on the event loop's thread when a loop runs here (a notebook), because only that thread may
         touch widgets, and on the worker's thread otherwise.
+
+        Parameters
+        ----------
+        listener : callable
+            Takes an `Event`. An error in it is logged; the work and the other listeners go on.
+        finished : callable, optional
+            Takes no arguments; also called after a cancel or an error, and at once if the job has ended.
+
+        Examples
+        --------
+        >>> job = Job("count", lambda control: iter([Event("computed", index=1), Event("done")]), start=False)
+        >>> seen = []
+        >>> job.subscribe(lambda event: seen.append(event.status), finished=lambda: seen.append("the end"))
+        >>> _ = job.run()
+        >>> seen
+        ['computed', 'done', 'the end']
         """
         on_loop = _calls_on_this_loop()
         with self._lock:
@@ -384,88 +469,3 @@ def _guarded(call: Callable[..., None], *args: Any) -> Callable[[], None]:
             _log.exception("a listener of a job failed")
 
     return run
-
-
-class Signal:
-    """Calls its listeners, on the thread that emits and without a lock. Methods are held weakly.
-
-    A signal of psygnal would call listeners under a lock, and stop at the first one that fails.
-
-    Examples
-    --------
-    >>> signal, seen = Signal(), []
-    >>> signal.subscribe(seen.append)
-    >>> signal.emit("0123")
-    >>> seen
-    ['0123']
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._references: list[Callable[[], Callable[..., object] | None]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._references)
-
-    def subscribe(self, listener: Callable[..., object]) -> None:
-        """Call it with the values of each `emit`."""
-        bound = hasattr(listener, "__self__") and hasattr(listener, "__func__")
-        with self._lock:
-            alive = [other for other in self._references if other() is not None]
-            self._references = [*alive, weakref.WeakMethod(listener) if bound else lambda: listener]  # type: ignore[arg-type]
-
-    def unsubscribe(self, listener: Callable[..., object]) -> None:
-        """Stop calling it."""
-        with self._lock:
-            self._references = [other for other in self._references if other() not in (None, listener)]
-
-    def emit(self, *values: object) -> None:
-        """Call the listeners; an error in one is logged, and the others are still called."""
-        with self._lock:
-            listeners = [reference() for reference in self._references]
-        for listener in filter(None, listeners):
-            try:
-                listener(*values)
-            except Exception:
-                _log.exception("a listener failed")
-
-
-def found_text(event: Event) -> str:
-    """Text of a "found" event: what a job does before its first image.
-
-    Examples
-    --------
-    >>> found_text(Event("found", index=300)), found_text(Event("found", index=300, details={"to_read": 1000}))
-    ('Looking for pictures... 300 found', 'Reading pictures first... 300/1000')
-    """
-    if "to_read" in event.details:
-        return f"Reading pictures first... {event.index}/{event.details['to_read']}"
-    return f"Looking for pictures... {event.index} found"
-
-
-def summary_text(event: Event) -> str:
-    """Text that sums up a job, made from its last event.
-
-    Examples
-    --------
-    >>> details = {"computed": 35, "skipped": 15, "failed": 0, "cache_size": 150}
-    >>> summary_text(Event("done", total=50, details=details))
-    'Dataset ready (cache: 150 embeddings, computed: 35, skipped: 15)'
-    """
-    fields = event.as_dict()
-    if "summary" in fields:
-        return f"Stopped: {fields['summary']}" if fields.get("cancelled") else fields["summary"]
-    parts = [f"computed: {fields.get('computed', 0)}", f"skipped: {fields.get('skipped', 0)}"]
-    if fields.get("failed"):
-        parts.append(f"failed: {fields['failed']}")
-    if fields.get("left_out"):
-        parts.append(f"left out as done, empty or skip: {fields['left_out']}")
-    if "masks" in fields:
-        head = f"{count_text(fields['masks'], 'mask')} found"
-    else:
-        nothing = fields.get("failed") and not fields.get("computed") and not fields.get("skipped")
-        head = "Nothing encoded" if nothing else "Dataset ready"
-        parts.insert(0, f"cache: {count_text(fields.get('cache_size', 0), 'embedding')}")
-    if fields.get("cancelled"):
-        head = "Stopped" if "masks" not in fields else f"Stopped, {head}"
-    return f"{head} ({', '.join(parts)})"
