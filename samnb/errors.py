@@ -200,9 +200,11 @@ class SamePixels(SamnbError, ValueError):
 class WorkWouldBeLost(SamnbError, ValueError):
     """Annotations made by hand that would be deleted with their images or their category."""
 
-    def __init__(self, what: str, annotations: int, way: str = "", *, lost: str = "annotations by hand or from a file"):
+    def __init__(self, what: str, annotations: int, way: str = "", *, lost: str = ""):
         self.annotations = annotations
+        lost = lost or "annotation{s} by hand or from a file"
         way = way or "Keep them with session.export('coco', path), or call again with discard_annotations=True."
+        lost = lost.format(s="" if annotations == 1 else "s")
         super().__init__(f"{what}: {annotations} {lost} would be deleted too. Nothing was changed. {way}")
 
 

@@ -48,6 +48,8 @@ BY_HAND = "hand"
 UNSURE, ACCEPTED, REJECTED = "unsure", "accepted", "rejected"
 """The review state of an annotation; "" if there is nothing to review."""
 
+REVIEWS = ("", UNSURE, ACCEPTED, REJECTED)
+
 DONE, EMPTY, SKIP = "done", "empty", "skip"
 """The state that a person gave an image; "" while it is open. Empty: looked at, and no object is on it."""
 

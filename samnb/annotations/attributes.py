@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..errors import PromptError, UnknownName
 from ..records import CHOICE, FLAG, TEXT, AttributeRecord
 
@@ -63,9 +65,9 @@ def checked_attributes(values: Mapping[str, Any], declared: Iterable[AttributeRe
 
 def _checked(record: AttributeRecord, value: Any) -> bool | str:
     if record.kind == FLAG:
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | np.bool_):
             raise PromptError(f"attribute {record.name!r}: expected True or False; got {value!r}.")
-        return value
+        return bool(value)
     if not isinstance(value, str):
         raise PromptError(f"attribute {record.name!r}: expected a text; got {value!r}. str(…) makes one.")
     if record.kind == CHOICE and value and value not in record.choices:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
-from ..records import REJECTED, AnnotationRecord, NewAnnotation
+from ..errors import UnknownName
+from ..records import REJECTED, REVIEWS, AnnotationRecord, NewAnnotation
 from .annotation_queries import (
     accepted_if_of_template,
     annotation_record,
@@ -102,8 +103,10 @@ class AnnotationCatalog:
         Raises
         ------
         UnknownName
-            No such dataset.
+            No such dataset or review state.
         """
+        if review is not None and review not in REVIEWS:
+            raise UnknownName("review state", review, REVIEWS)
         image_id = annotation_table.c.image_id
         counted = annotation_table.c.review != REJECTED if review is None else annotation_table.c.review == review
         query = select(image_id, func.count()).where(counted).group_by(image_id)

@@ -80,7 +80,7 @@ class AttributeCatalog:
             those = {id: values for id, values in _values(connection) if name in values}
             if those and not discard:
                 way = "Keep them with session.export('coco', path), or call again with discard=True."
-                raise WorkWouldBeLost(f"attribute {name!r}", len(those), way, lost="values of annotations")
+                raise WorkWouldBeLost(f"attribute {name!r}", len(those), way, lost="value{s} of annotations")
             for id, values in those.items():
                 del values[name]
                 this_one = annotation_table.c.id == id

@@ -148,7 +148,7 @@ class CategoryCatalog:
             count = select(func.count()).select_from(annotation_table).where(of_it, ~rejected)
             used = connection.scalars(count).one()
             if used:
-                way = "Remove them first, or give the category another name with session.rename_category()."
+                way = f"Remove them first, or give them another category with session.merge_category({name!r}, into)."
                 raise WorkWouldBeLost(f"category {name!r}", used, way)
             gone = connection.execute(delete(annotation_table).where(of_it, rejected)).rowcount
             gone += connection.execute(delete(category_table).where(category_table.c.name == name)).rowcount

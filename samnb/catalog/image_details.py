@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, select
 from ..errors import UnknownName
 from ..records import ImageDetails, ImageRecord
 from .database import Database
-from .image_queries import image_records
+from .image_queries import file_names_near, image_records
 from .tables import image_details_table, image_table
 from .values import batches
 
@@ -55,7 +55,7 @@ class ImageDetailsCatalog:
         with self._database.read() as connection:
             itself = image_records(connection, image_table.c.id == image_id)
             if not itself:
-                raise UnknownName("image", image_id)
+                raise UnknownName("image", image_id, file_names_near(connection, image_id))
             here = image_details_table.c.image_id == image_id
             stack = connection.scalar(select(image_details_table.c.stack).where(here))
             ids = select(image_details_table.c.image_id).where(image_details_table.c.stack == stack)

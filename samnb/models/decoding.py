@@ -142,6 +142,8 @@ class BatchedDecoder(ABC):
             array = np.asarray(mask_input, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise PromptError(f"mask_input: expected numbers ({error}).") from error
+        if not np.isfinite(array).all():
+            raise PromptError("mask_input: expected finite numbers, one of the low_res_logits of a prediction.")
         if array.shape not in (size, (1, *size)):
             raise PromptError(
                 f"mask_input: expected one of the low_res_logits of a prediction, shape {size}; got {array.shape}."

@@ -220,7 +220,7 @@ class AnnotationMethods(SessionParts):
         Raises
         ------
         UnknownName
-            No such dataset.
+            No such dataset or review state.
 
         Examples
         --------

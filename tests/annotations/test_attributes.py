@@ -60,6 +60,7 @@ def test_what_was_not_declared_is_refused(session: Session) -> None:
     with pytest.raises(PromptError, match="expected a text"):
         session.update(one, attributes={"note": 3})
     assert session.annotations()[0].attributes == {}
+    assert session.update(one, attributes={"occluded": np.True_}).attributes == {"occluded": True}
 
 
 def test_a_declaration_says_what_is_wrong(session: Session) -> None:
@@ -79,7 +80,7 @@ def test_a_declaration_says_what_is_wrong(session: Session) -> None:
 def test_removing_one_with_values_is_said(session: Session) -> None:
     declare(session)
     session.update(annotated(session), attributes=VALUES)
-    with pytest.raises(WorkWouldBeLost, match="1 values of annotations would be deleted"):
+    with pytest.raises(WorkWouldBeLost, match="1 value of annotations would be deleted"):
         session.remove_attribute("note")
     session.remove_attribute("note", discard=True)
     assert session.annotations()[0].attributes == {"occluded": True, "side": "left"}

@@ -113,6 +113,9 @@ def test_annotations_are_counted_by_image_without_the_rejected_ones(catalog: Cat
     assert catalog.count_annotations("monday") == {one.id: 2}
     with pytest.raises(UnknownName, match="dataset"):
         catalog.count_annotations("sunday")
+    assert catalog.count_annotations(review="rejected") == {two.id: 1}
+    with pytest.raises(UnknownName, match=r"review state 'acepted'.*Did you mean 'accepted'"):
+        catalog.count_annotations(review="acepted")
 
 
 def test_annotations_come_out_as_they_went_in(catalog: Catalog) -> None:

@@ -116,7 +116,7 @@ def test_a_new_name_goes_into_the_templates(catalog: Catalog) -> None:
 def test_one_in_use_is_not_removed(catalog: Catalog) -> None:
     use(catalog, "coin")
     catalog.save_category("spare")
-    with pytest.raises(WorkWouldBeLost, match=r"category 'coin': 1 .*rename_category"):
+    with pytest.raises(WorkWouldBeLost, match=r"category 'coin': 1 annotation by .*merge_category\('coin', into\)"):
         catalog.remove_category("coin")
     catalog.remove_category("spare")
     with pytest.raises(UnknownName, match="category 'spare'"):

@@ -135,6 +135,8 @@ def test_prompts_that_cannot_be_decoded(model: Model, embedding: Embedding) -> N
         model.decode(embedding, CLICK, mask_input=np.zeros((7, 7)))
     with pytest.raises(PromptError, match="mask_input: expected numbers"):
         model.decode(embedding, CLICK, mask_input="the last one")  # type: ignore[arg-type]
+    with pytest.raises(PromptError, match="mask_input: expected finite numbers"):
+        model.decode(embedding, CLICK, mask_input=np.full((192, 192), np.nan))
 
 
 def test_another_models_embedding(model: Model) -> None:
