@@ -34,6 +34,7 @@ from .session_methods.embeddings import EmbeddingMethods
 from .session_methods.evaluations import EvaluationMethods
 from .session_methods.exchange import ExchangeMethods
 from .session_methods.image_states import ImageStateMethods
+from .session_methods.kept_proposals import KeptProposalMethods
 from .session_methods.pixels import PixelMethods
 from .session_methods.proposals import ProposalMethods
 from .session_methods.reviews import ReviewMethods
@@ -56,6 +57,7 @@ class Session(
     ImageStateMethods,
     StackMethods,
     ProposalMethods,
+    KeptProposalMethods,
     TemplateMethods,
     ReviewMethods,
     EvaluationMethods,

@@ -54,10 +54,11 @@ class Replayer:
         self._encoder, self._catalog, self._model = encoder, library.catalog, encoder.model
 
     def recipe(self, images: Sequence[ImageRecord], annotations: Sequence[AnnotationRecord]) -> Recipe:
-        """The recipe of these masks."""
+        """The recipe of these masks; without images that were never read, and whose files cannot be read."""
+        read = {image.id: image for image in self._library.with_hashes(images) if image.is_read}
         return make_recipe(
-            self._library.with_hashes(images),
-            annotations,
+            list(read.values()),
+            [annotation for annotation in annotations if annotation.image_id in read],
             categories=self._catalog.category_records(),
             attributes=self._catalog.attributes(),
             templates=self._templates.usable(),
@@ -70,13 +71,17 @@ class Replayer:
     def export(self, place: Path, items: Sequence[ExportItem], categories: Sequence[str]) -> ExportReport:
         """The exporter "recipe" of `samnb.exchange.export.export`."""
         annotations = sorted((one for item in items for one in item.annotations), key=lambda one: one.id)
-        recipe = self.recipe([item.image for item in items], annotations)
+        images = self._library.with_hashes([item.image for item in items])
+        recipe = self.recipe(images, annotations)
         write_atomic(place, recipe.as_bytes())
         note = (
             f"{recipe.count('prompt')} come from prompts, {recipe.count('template')} from templates, "
             f"{recipe.count('kept')} can only be copied"
         )
-        return ExportReport("recipe", place, len(recipe.images), len(recipe.masks), files=(place,), notes=(note,))
+        unread = "its file cannot be read, and a recipe names a picture by its pixels"
+        failed = tuple(Failure(image.filename, unread) for image in images if not image.is_read)
+        wrote: Any = {"files": (place,), "failed": failed, "notes": (note,)}
+        return ExportReport("recipe", place, len(recipe.images), len(recipe.masks), **wrote)
 
     def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool) -> ReplayReport:
         """Make a recipe's masks again from pictures in a folder and save them."""

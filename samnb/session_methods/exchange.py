@@ -49,17 +49,36 @@ class ExchangeMethods(SessionParts):
         path : path
             A file, or a folder. It is written completely, or not at all.
         dataset : str, optional
+            None: all images.
         proposals : iterable of Proposal
             These as well, under the category "proposal"; not for a recipe.
         **options
             Of the format, such as ``polygons=True`` for COCO: see docs/exchange.md.
 
+        Returns
+        -------
+        ExportReport
+            The numbers of images and annotations, the files, and in `failed` what was left out.
+
         Raises
         ------
         UnknownName, UnknownOption
-            No such format, dataset or option.
+            No such format, dataset or option; a table that ends neither in ".csv" nor in ".parquet".
+        PromptError
+            A `tolerance` below 0; for "yolo", a share `val` that is not from 0 to below 1.
         StoreError
             The place cannot be written.
+        PackageMissing
+            "tiff", "zarr" and Parquet tables need packages that are not installed.
+        ImageError
+            Of a recipe: an image with annotations is no longer encoded, and its file is gone, cannot be read or has
+            other pixels now.
+
+        Examples
+        --------
+        >>> report = session.export("coco", folder / "coins.json", dataset="monday")
+        >>> report.images, report.annotations, report.files[0].name
+        (6, 1, 'coins.json')
         """
         offered = as_annotations(proposals, after=self.catalog.last_annotation_id())
         found: Any = {
@@ -98,6 +117,7 @@ class ExchangeMethods(SessionParts):
         format : {"coco", "labelme", "masks"}
             A COCO file; a JSON file of labelme or a folder of them; a folder of mask pictures.
         path : path
+            The file or folder.
         dataset : str, optional
             Search only its images, and add new ones to it. None: search all; add new ones to "default".
         images : path, optional
@@ -111,22 +131,64 @@ class ExchangeMethods(SessionParts):
             For "coco", ``crowds=False`` leaves out objects marked ``iscrowd``. For "masks", ``categories=["coin", …]``
             names the numbers 1, 2, … of label maps.
 
+        Returns
+        -------
+        ImportReport
+            The numbers of annotations `added` and `already` there, and in `failed` what was not used.
+
         Raises
         ------
         UnknownName, UnknownOption
             No such format, dataset or option.
+        PromptError
+            An empty `dataset`, `categories` that are none.
         ImageNotFound, FormatError
-            Nothing there, or a file of another format.
+            Nothing there, no such folder `images`, or a file of another format.
         KeyboardInterrupt
             After the current image is finished.
+
+        Examples
+        --------
+        >>> path = session.export("coco", folder / "coins.json").path
+        >>> session.remove(coin)
+        True
+        >>> session.import_("coco", path, show=False).added
+        1
+        >>> session.import_("coco", path, show=False).already
+        1
         """
-        add = partial(self.add, dataset=dataset or "default", show=show)
+        add = partial(self.add, dataset="default" if dataset is None else dataset, show=show)
         given: Any = {"dataset": dataset, "images": images, "by_hand": by_hand, "options": options}
         job = import_job(format, path, self._library, add=add, on_changed=self.changes.emit, **given)
         return run_shown(job, show=show)
 
     def recipe(self, dataset: str | None = None) -> Recipe:
-        """The recipe of a dataset's masks; None: of all images."""
+        """The recipe of a dataset's masks, from which `replay` makes them again; `export` writes it to a file.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            None: all images.
+
+        Returns
+        -------
+        Recipe
+            Without images that were never read and whose files cannot be read.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+        ImageError
+            An image with annotations is no longer encoded, and its file is gone, cannot be read or has other pixels
+            now.
+
+        Examples
+        --------
+        >>> recipe = session.recipe("monday")
+        >>> len(recipe.images), len(recipe.masks), recipe.count("prompt")
+        (6, 1, 1)
+        """
         return self._replayer.recipe(self.catalog.images(dataset=dataset), self.catalog.annotations(dataset=dataset))
 
     def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool = False) -> ReplayReport:
@@ -138,10 +200,16 @@ class ExchangeMethods(SessionParts):
         Parameters
         ----------
         recipe : Recipe or path
+            Made by `recipe`, or the file that `export` wrote.
         images : path
             A folder with the pictures, searched with its subfolders.
         any_model : bool
             Also with another model than the recipe's; masks will differ.
+
+        Returns
+        -------
+        ReplayReport
+            How many masks are the same, were copied, or differ; in `failed` the pictures that were not found.
 
         Raises
         ------
@@ -149,5 +217,13 @@ class ExchangeMethods(SessionParts):
             It cannot be read, or was made with another model.
         ImageNotFound
             No such folder.
+
+        Examples
+        --------
+        >>> recipe = session.export("recipe", folder / "coins.recipe").path
+        >>> with samnb.Session(folder / "elsewhere") as other:
+        ...     report = other.replay(recipe, folder / "pictures")
+        ...     [annotation.category for annotation in other.annotations()], report.same, report.different
+        (['coin'], 1, ())
         """
         return self._replayer.replay(recipe, images, any_model=any_model)

@@ -23,7 +23,25 @@ class ReviewMethods(SessionParts):
         dataset : str, optional
             None: all images.
         template : str, optional
-            Only those of this one.
+            Only those of this one, of all its versions.
+
+        Returns
+        -------
+        Annotations
+            Those with a score below "review_score" of their template that nobody reviewed yet.
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+
+        Examples
+        --------
+        >>> template = session.template("coins", max_objects=3, review_score=1)  # a score below 1 waits for a review
+        >>> done = session.apply(template, images=["coins_1.png"], show=False).wait()
+        >>> found = session.to_review("monday")
+        >>> len(found) == done.details["unsure"], found[0].score <= found[-1].score
+        (True, True)
         """
         return self._annotations.to_review(dataset=dataset, template=template)
 
@@ -31,20 +49,115 @@ class ReviewMethods(SessionParts):
         """A widget that shows the objects of `to_review` one after the other: A accepts, R rejects, F fixes.
 
         For the last line of a notebook cell. Answers are saved, and not asked for again.
+
+        Parameters
+        ----------
+        dataset, template
+            As in `to_review`.
+
+        Returns
+        -------
+        Review
+
+        Raises
+        ------
+        UnknownName
+            No such dataset.
+
+        Examples
+        --------
+        >>> review = session.review("monday")
+        >>> review
+        <Review session · monday: 0 unsure, 0 accepted, 0 rejected>
+        >>> review.close()
         """
         return widget("Review", self, dataset=dataset, template=template)
 
     def approve(self, annotation: Annotation | int) -> Annotation:
-        """Mark an annotation as right: applying its template again leaves it as it is."""
+        """Mark an annotation as right: applying its template again leaves it as it is.
+
+        Parameters
+        ----------
+        annotation : Annotation or int
+            Or its id.
+
+        Returns
+        -------
+        Annotation
+            As it is now; its `review` is "accepted".
+
+        Raises
+        ------
+        UnknownName
+            No such annotation.
+
+        Examples
+        --------
+        >>> template = session.template("coins", max_objects=3, review_score=1)
+        >>> done = session.apply(template, images=["coins_1.png"], show=False).wait()
+        >>> session.approve(session.to_review()[0]).review
+        'accepted'
+        >>> len(session.to_review()) == done.details["unsure"] - 1
+        True
+        """
         return self._annotations.review(annotation, ACCEPTED)
 
     def reject(self, annotation: Annotation | int) -> Annotation:
         """Mark an annotation as wrong: it is no longer listed, and its template does not find it again.
 
         `approve` brings it back.
+
+        Parameters
+        ----------
+        annotation : Annotation or int
+            Or its id.
+
+        Returns
+        -------
+        Annotation
+            As it is now; its `review` is "rejected".
+
+        Raises
+        ------
+        UnknownName
+            No such annotation.
+
+        Examples
+        --------
+        >>> template = session.template("coins", max_objects=3, review_score=1)
+        >>> done = session.apply(template, images=["coins_1.png"], show=False).wait()
+        >>> wrong = session.to_review()[0]
+        >>> session.reject(wrong).review
+        'rejected'
+        >>> wrong.id in [annotation.id for annotation in session.annotations()]
+        False
         """
         return self._annotations.review(annotation, REJECTED)
 
     def unreview(self, annotation: Annotation | int) -> Annotation:
-        """Undo an `approve` or `reject`: the annotation is in `to_review` again."""
+        """Undo an `approve` or `reject`: the annotation is in `to_review` again.
+
+        Parameters
+        ----------
+        annotation : Annotation or int
+            Or its id.
+
+        Returns
+        -------
+        Annotation
+            As it is now; its `review` is "unsure".
+
+        Raises
+        ------
+        UnknownName
+            No such annotation.
+
+        Examples
+        --------
+        >>> template = session.template("coins", max_objects=3, review_score=1)
+        >>> done = session.apply(template, images=["coins_1.png"], show=False).wait()
+        >>> found = session.approve(session.to_review()[0])
+        >>> session.unreview(found).review, len(session.to_review()) == done.details["unsure"]
+        ('unsure', True)
+        """
         return self._annotations.review(annotation, UNSURE)

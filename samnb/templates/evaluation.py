@@ -129,9 +129,7 @@ def sweep(
         No images.
     """
     check_min_iou(min_iou)
-    if not grid or not all(len(values) for values in grid.values()):
-        raise TemplateError('A sweep needs values to try, such as {"min_score": [0.2, 0.3, 0.4]}; got none.')
-    combinations = [dict(zip(grid, map(float, values), strict=True)) for values in product(*grid.values())]
+    combinations = [dict(zip(grid, values, strict=True)) for values in product(*_values_to_try(grid))]
     templates = [template.with_parameters(**parameters) for parameters in combinations]
     tallies, images = [DetectionCounts() for _ in templates], 0
     for one in labelled:
@@ -146,6 +144,19 @@ def sweep(
     rows = [SweepRow(parameters, tally) for parameters, tally in zip(combinations, tallies, strict=True)]
     rows.sort(key=lambda row: (-row.tally.f1, -row.tally.mean_iou))
     return Sweep(f"{template.name} v{template.version}", tuple(rows), images)
+
+
+def _values_to_try(grid: Mapping[str, Sequence[float]]) -> list[list[float]]:
+    such_as = 'such as {"min_score": [0.2, 0.3, 0.4]}'
+    found = []
+    for name, values in grid.items():
+        try:
+            found.append([float(value) for value in values])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TemplateError(f"{name}: expected numbers in a list, {such_as}; got {values!r}.") from error
+    if not found or not all(found):
+        raise TemplateError(f"A sweep needs values to try, {such_as}; got none.")
+    return found
 
 
 def check_min_iou(min_iou: float) -> None:

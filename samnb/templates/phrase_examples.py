@@ -80,6 +80,8 @@ def boxes_by_image(examples: Any) -> list[tuple[ImageRef, list[Exemplar]]]:
 def _by_image(examples: Mapping[ImageRef, Any]) -> dict[ImageRef, list[Exemplar]]:
     found = {}
     for image, boxes in examples.items():
+        if not hasattr(boxes, "__len__"):
+            raise TemplateError(f"examples: expected boxes on {image!r}, [(x0, y0, x1, y1), …]; got {boxes!r}.")
         if not len(boxes):
             raise TemplateError(f"examples: expected boxes on {image!r}; got none.")
         alone = len(boxes) == 4 and all(isinstance(value, Real) for value in boxes)  # also NumPy's numbers
@@ -89,7 +91,7 @@ def _by_image(examples: Mapping[ImageRef, Any]) -> dict[ImageRef, list[Exemplar]
 
 def _of_annotations(examples: Any) -> dict[ImageRef, list[Exemplar]]:
     found: dict[ImageRef, list[Exemplar]] = {}
-    for annotation in [examples] if isinstance(examples, Annotation | AnnotationRecord) else examples:
+    for annotation in examples if isinstance(examples, Iterable) else [examples]:
         if not isinstance(annotation, Annotation | AnnotationRecord):
             raise TemplateError(
                 f"examples: expected {{image: [(x0, y0, x1, y1), …]}} or annotations; got {annotation!r}."

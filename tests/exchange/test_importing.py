@@ -17,7 +17,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from samnb.cli import main
-from samnb.errors import ImageNotFound, SamnbError
+from samnb.errors import ImageNotFound, PromptError, SamnbError
 from samnb.exchange.export import EXPORTERS
 from samnb.exchange.importing import READERS
 from samnb.exchange.readers.objects import ring_mask
@@ -135,6 +135,21 @@ def test_bare_label_maps_are_named_by_categories(first, opened, photos, tmp_path
     assert (report.added, report.failed) == (2, ())
     assert {a.category for a in fresh.annotations()} == {"größe b", "coin"}
     assert fresh.categories() == ["größe b", "unused", "coin"]
+    for categories in (3, [3], [None]):
+        with pytest.raises(PromptError, match="categories: expected names in a list"):
+            fresh.import_("masks", tmp_path / "labels", images=photos, categories=categories)
+    # One name is the name of number 1, not of its letters.
+    named = opened("named").import_("masks", tmp_path / "labels", images=photos, categories="größe b")
+    assert named.categories_added[0] == "größe b"
+    assert len(named.categories_added) == 2
+
+
+def test_pictures_are_not_added_to_a_dataset_without_a_name(first, opened, photos, tmp_path):
+    first.export("coco", tmp_path / "out.json")
+    fresh = opened("fresh")
+    with pytest.raises(PromptError, match="dataset"):
+        fresh.import_("coco", tmp_path / "out.json", dataset="", images=photos)
+    assert fresh.datasets() == []
 
 
 @settings(

@@ -503,3 +503,16 @@ def test_attributes_are_in_a_recipe_and_come_back(pictures: Path, tmp_path: Path
         notes = session.replay(tmp_path / "recipe.json", pictures).notes
         assert "attribute side: is another one here; values that it cannot have were left out" in notes
         assert dict(session.annotations()[0].attributes) == {"occluded": True}
+
+
+def test_a_picture_that_nobody_could_read_is_left_out_of_a_recipe(pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures, tmp_path / "pictures")
+    with Session(tmp_path / "session") as session:
+        session.add(tmp_path / "pictures", hash="later", show=False)
+        lost = Path(session.images()[0].path)
+        lost.unlink()
+        report = session.export("recipe", tmp_path / "recipe.json")
+        assert report.images == 2
+        assert [failure.path for failure in report.failed] == [lost.name]
+        assert len(session.recipe().images) == 2
+        assert session.replay(tmp_path / "recipe.json", pictures).ok

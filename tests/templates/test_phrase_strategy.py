@@ -266,6 +266,7 @@ def test_what_does_not_go_together_is_said(session, options, error, says):
     ("boxes", "error", "says"),
     [
         ([], TemplateError, "expected boxes on"),
+        (3, TemplateError, "expected boxes on"),
         ([(1, 2, 3)], PromptError, r"expected \(x0, y0, x1, y1\)"),
         ([(50, 2, 3, 9)], PromptError, "x0 < x1"),
         ([(0, 0, 161, 20)], PromptError, "outside"),
@@ -274,6 +275,12 @@ def test_what_does_not_go_together_is_said(session, options, error, says):
 def test_boxes_are_checked(session, boxes, error, says):
     with pytest.raises(error, match=says):
         session.template("red", examples={session.images()[0]: boxes})
+
+
+def test_examples_that_are_none_are_refused(session):
+    for examples in (3, [3], "a.jpg"):
+        with pytest.raises(TemplateError, match="examples: expected"):
+            session.template("red", examples=examples)
 
 
 def test_a_single_box_may_stand_alone(session):

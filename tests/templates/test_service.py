@@ -135,6 +135,9 @@ def test_a_sweep_that_makes_no_sense_is_refused(session, pictures):
         session.sweep(template, {"min_scores": [0.3]})
     with pytest.raises(TemplateError, match="min_score"):
         session.sweep(template, {"min_score": [3]})
+    for values in (0.3, "many", ["many"], [None], [10**400]):
+        with pytest.raises(TemplateError, match="min_score: expected numbers in a list"):
+            session.sweep(template, {"min_score": values})
 
 
 @pytest.mark.parametrize("min_iou", [50, 0, -1, float("nan")])

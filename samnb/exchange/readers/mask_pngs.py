@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 
 from ...cards import count_text
-from ...errors import FormatError, ImageError, ImageNotFound
+from ...errors import FormatError, ImageError, ImageNotFound, PromptError
 from ...images.discovery import find_images
 from ...images.folder import PictureFolder
 from ...json_files import encoding_of, parse_json
@@ -59,9 +59,12 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Categ
         No such folder, or no picture in it.
     FormatError
         Its index.csv cannot be read.
+    PromptError
+        `categories` are not names.
     """
     if not path.is_dir():
         raise ImageNotFound(path, expected="a folder of mask pictures")
+    categories = _checked(categories)
     rows = _index(path / "index.csv")
     if rows is not None:
         return _exported(path, rows)
@@ -72,6 +75,15 @@ def read_mask_pictures(path: Path, pictures: PictureFolder, *, categories: Categ
     used = sorted(found.category for found in objects if found.category)
     all_categories = tuple(dict.fromkeys([*(categories or ()), *used]))
     return Contents(tuple(named), tuple(objects), all_categories, tuple(failed), notes)
+
+
+def _checked(categories: Categories | None) -> Categories | None:
+    if categories is None or isinstance(categories, Mapping):
+        return categories
+    names = [categories] if isinstance(categories, str) or not isinstance(categories, Iterable) else list(categories)
+    if not all(isinstance(name, str) for name in names):
+        raise PromptError(f"categories: expected names in a list, such as ['coin', 'leaf']; got {categories!r}.")
+    return names
 
 
 # -- identified by their names --------------------------------------------------------------------------
