@@ -28,12 +28,22 @@ CATEGORY_COLORS = (
 
 
 def category_color(index: int) -> str:
-    """The "#rrggbb" colour of the category at that position; the colours repeat after the last.
+    """The colour of the category at that position; the colours repeat after the last.
+
+    Parameters
+    ----------
+    index : int
+        0 for the first category.
+
+    Returns
+    -------
+    str
+        "#rrggbb", from `CATEGORY_COLORS`.
 
     Examples
     --------
-    >>> category_color(0) == category_color(len(CATEGORY_COLORS))
-    True
+    >>> category_color(0), category_color(len(CATEGORY_COLORS))
+    ('#e69f00', '#e69f00')
     """
     return CATEGORY_COLORS[index % len(CATEGORY_COLORS)]
 
@@ -65,18 +75,38 @@ def overlay(
     Parameters
     ----------
     pixels : (H, W, 3) uint8
+        The image, RGB: `Session.pixels`. It stays as it is.
     masks : sequence of (H, W) bool, or (N, H, W)
-        Later ones are drawn on top.
+        Of the image's size; later ones are drawn on top.
     colors : sequence of "#rrggbb", optional
         One for each mask; default `category_color` of its position.
     alpha : float
-        Strength of the tint, 0 to 1.
+        Strength of the tint, 0 to 1; 0: the edges alone.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        The new picture, RGB.
+
+    Raises
+    ------
+    ImageError
+        Pixels that are not (H, W, 3) uint8; a mask of another size, or that is no mask; another number of colours than
+        of masks, or one that is not "#rrggbb"; an `alpha` outside 0 to 1.
 
     Examples
     --------
     >>> overlay(np.zeros((2, 2, 3), np.uint8), [np.ones((2, 2), bool)], colors=["#ff8000"])[0, 0].tolist()
     [255, 128, 0]
     """
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
+        found = np.asarray(pixels)
+        raise ImageError(
+            f"Expected a picture of shape (H, W, 3) and dtype uint8, got shape {found.shape} and dtype {found.dtype}. "
+            "session.pixels(image) gives one."
+        )
+    if not 0 <= alpha <= 1:
+        raise ImageError(f"alpha: expected a number from 0 to 1; got {alpha}.")
     colors = [category_color(i) for i in range(len(masks))] if colors is None else colors
     if len(colors) != len(masks):
         raise ImageError(f"Expected {len(masks)} colors, one for each mask; got {len(colors)}.")
@@ -163,12 +193,23 @@ def contact_sheet(
     Parameters
     ----------
     tiles : sequence of (H, W, 3) uint8
+        The pictures, RGB, of any sizes.
     columns : int
-        The maximum number in a row.
+        The maximum number in a row, from 1.
     tile : int
-        Side of a square in pixels; pictures are shrunk to it, never enlarged.
+        Side of a square in pixels, from 1; pictures are shrunk to it, never enlarged.
     captions : sequence of str, optional
-        One for each picture, written below it, cut to the width.
+        One for each picture, written below it, cut to the width. None: no captions.
+
+    Returns
+    -------
+    (height, width, 3) uint8
+        The sheet, RGB: as wide as its columns, and a strip higher for each row of captions.
+
+    Raises
+    ------
+    ImageError
+        No pictures, or one of floats; `columns` or `tile` below 1; another number of captions than of pictures.
 
     Examples
     --------
@@ -184,12 +225,22 @@ def contact_sheet(
     rows = -(-len(tiles) // columns)
     sheet = Image.new("RGB", (columns * tile, rows * (tile + strip)), "#f4f4f4")
     for index, pixels in enumerate(tiles):
-        small = Image.fromarray(thumbnail(pixels, tile))
+        small = _shrunk(pixels, tile)
         left, top = index % columns * tile, index // columns * (tile + strip)
         sheet.paste(small, (left + (tile - small.width) // 2, top + (tile - small.height) // 2))
         if captions is not None:
             _write(sheet, captions[index], (left, top + tile, tile, strip))
     return np.array(sheet)
+
+
+def _shrunk(pixels: Pixels, side: int) -> Image.Image:
+    try:
+        return Image.fromarray(thumbnail(pixels, side))
+    except (TypeError, AttributeError) as error:  # floats, or no array
+        found = np.asarray(pixels)
+        raise ImageError(
+            f"Expected pictures of shape (H, W, 3) and dtype uint8, got shape {found.shape} and dtype {found.dtype}."
+        ) from error
 
 
 def _rings(mask: Mask, size_hw: tuple[int, int]) -> Rings:

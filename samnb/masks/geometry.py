@@ -54,7 +54,22 @@ def _how_to_decide(values: NDArray[Any]) -> str:
 
 
 def mask_bbox(mask: NDArray[Any]) -> tuple[int, int, int, int]:
-    """The smallest (x, y, width, height) around a mask, in whole pixels; an empty mask gives (0, 0, 0, 0).
+    """The smallest box around a mask, in whole pixels.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+        True on the object.
+
+    Returns
+    -------
+    (x, y, width, height)
+        Column and row of its first pixel, then its size: COCO's "bbox". (0, 0, 0, 0) for an empty mask.
+
+    Raises
+    ------
+    ImageError
+        It is no mask: not two axes, probabilities or logits, or several objects in one array.
 
     Examples
     --------
@@ -70,12 +85,50 @@ def mask_bbox(mask: NDArray[Any]) -> tuple[int, int, int, int]:
 
 
 def mask_area(mask: NDArray[Any]) -> int:
-    """Number of pixels that a mask covers."""
+    """Number of pixels that a mask covers.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+        True on the object.
+
+    Returns
+    -------
+    int
+        0 for an empty mask.
+
+    Raises
+    ------
+    ImageError
+        It is no mask: not two axes, probabilities or logits, or several objects in one array.
+
+    Examples
+    --------
+    >>> mask_area(np.array([[0, 1, 1], [0, 1, 0]], bool))
+    3
+    """
     return int(np.count_nonzero(as_mask(mask)))
 
 
 def mask_iou(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Intersection over union of two masks of one size, 0 to 1. Two empty masks have nothing in common: 0.0.
+    """Intersection over union of two masks: how well they agree.
+
+    Parameters
+    ----------
+    a, b : (H, W) bool
+        Masks of one size; their order does not matter.
+
+    Returns
+    -------
+    float
+        The pixels of both over the pixels of either: 0.0 where they share none, 1.0 for equal masks. Two empty masks
+        have nothing in common: 0.0.
+
+    Raises
+    ------
+    ImageError
+        The masks have different sizes, or one is no mask: not two axes, probabilities or logits, or several objects in
+        one array.
 
     Examples
     --------
@@ -110,12 +163,23 @@ def clean_mask(mask: NDArray[Any], *, min_area: int = 0, fill_holes: bool = Fals
     Parameters
     ----------
     mask : (H, W) bool
+        True on the object.
     min_area : int
-        Parts of fewer pixels are removed. Parts that touch at a corner are one part.
+        Parts of fewer pixels are removed; 0 keeps all. Parts that touch at a corner are one part.
     fill_holes : bool
         Fill enclosed areas; a bay that reaches the picture's border is not a hole.
     keep_largest : bool
         Keep only the part with most pixels; of equal ones that nearest the top.
+
+    Returns
+    -------
+    (H, W) bool
+        A new array, also where nothing changed.
+
+    Raises
+    ------
+    ImageError
+        It is no mask: not two axes, probabilities or logits, or several objects in one array.
 
     Examples
     --------

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ImageError
 from .geometry import Mask, as_mask, mask_bbox
 
 # Edge crossings computed at a time: with all at once, a polygon of many long edges takes more memory than its image.
 _MAX_CROSSINGS = 1_000_000
+_MAX_TOLERANCE = 1e9  # OpenCV takes no infinite one
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +27,42 @@ class Polygon:
         (x, y) corners on pixel edges, clockwise as seen on the screen, not closed.
     holes : tuple of (M, 2) float64
         The same for each hole, counter-clockwise.
+
+    Examples
+    --------
+    >>> mask = np.ones((5, 5), bool)
+    >>> mask[2, 2] = False
+    >>> [polygon] = mask_polygons(mask)
+    >>> len(polygon.exterior), [hole.min(axis=0).tolist() for hole in polygon.holes]
+    (4, [[2.0, 2.0]])
     """
 
     exterior: NDArray[np.float64]
     holes: tuple[NDArray[np.float64], ...] = ()
 
     def moved(self, x: float, y: float) -> Polygon:
-        """The same, moved by (x, y) pixels."""
+        """The same polygon at another place.
+
+        Parameters
+        ----------
+        x : float
+            Pixels to the right; negative to the left.
+        y : float
+            Pixels down; negative up.
+
+        Returns
+        -------
+        Polygon
+            A new one, with its holes.
+
+        Examples
+        --------
+        From the place in a crop to that in the whole image:
+
+        >>> [polygon] = mask_polygons(np.ones((4, 6), bool))
+        >>> polygon.moved(100, 50).exterior.min(axis=0).tolist()
+        [100.0, 50.0]
+        """
         by = np.array([x, y], np.float64)
         return Polygon(self.exterior + by, tuple(hole + by for hole in self.holes))
 
@@ -42,6 +73,7 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = T
     Parameters
     ----------
     mask : (H, W) bool
+        True on the object.
     tolerance : float
         The maximum distance, in pixels, of a simplified outline from the pixels' edges; 0 keeps every corner, and
         filling the polygons then gives the exact mask.
@@ -54,12 +86,20 @@ def mask_polygons(mask: NDArray[Any], *, tolerance: float = 0.5, exact: bool = T
     list of Polygon
         From top to bottom; exact parts that touch only at a corner are separate. Empty for an empty mask.
 
+    Raises
+    ------
+    ImageError
+        `mask` is no mask: not two axes, probabilities or logits, or several objects in one array. Or the tolerance is
+        NaN, or a billion pixels and more.
+
     Examples
     --------
     >>> [polygon] = mask_polygons(np.ones((4, 6), bool))
     >>> sorted(map(tuple, polygon.exterior.tolist()))
     [(0.0, 0.0), (0.0, 4.0), (6.0, 0.0), (6.0, 4.0)]
     """
+    if not tolerance < _MAX_TOLERANCE:
+        raise ImageError(f"tolerance: expected a number of pixels, such as 0.5; got {tolerance}.")
     left, top, full_width, full_height = mask_bbox(mask)
     if not full_width:
         return []

@@ -21,10 +21,20 @@ _LARGEST = 10**12  # pixels of any picture
 def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
     """COCO's uncompressed run lengths: column by column, zeros first.
 
+    Parameters
+    ----------
+    mask : (H, W) bool
+        True on the object.
+
     Returns
     -------
     dict
         ``{"size": [H, W], "counts": [int, ...]}``, plain numbers, ready for JSON.
+
+    Raises
+    ------
+    ImageError
+        It is no mask: not two axes, probabilities or logits, or several objects in one array.
 
     Examples
     --------
@@ -33,11 +43,12 @@ def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
     >>> encode_rle(np.array([[True]]))
     {'size': [1, 1], 'counts': [0, 1]}
     """
-    flat = as_mask(mask).ravel(order="F")
+    on = as_mask(mask)
+    flat = on.ravel(order="F")
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     counts = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
     starts_on = bool(flat.size and flat[0])
-    return {"size": list(mask.shape), "counts": [0, *counts] if starts_on else counts}
+    return {"size": list(on.shape), "counts": [0, *counts] if starts_on else counts}
 
 
 def encode_part_rle(part: NDArray[Any], corner: tuple[int, int], size_hw: tuple[int, int]) -> dict[str, Any]:
@@ -75,30 +86,45 @@ def encode_part_rle(part: NDArray[Any], corner: tuple[int, int], size_hw: tuple[
 
 
 def decode_rle(rle: Mapping[str, Any]) -> Mask:
-    """The (H, W) bool mask of COCO's uncompressed run lengths.
+    """The mask of COCO's uncompressed run lengths.
+
+    Parameters
+    ----------
+    rle : mapping
+        ``{"size": [H, W], "counts": [int, ...]}``, as `encode_rle` and ``Annotation.rle`` have it.
+
+    Returns
+    -------
+    (H, W) bool
+        A new array.
 
     Raises
     ------
     ImageError
-        Compressed counts, counts that are not whole numbers, or that do not fill the size.
+        No size of two whole numbers from 0; compressed counts, counts that are not whole numbers, or that do not fill
+        the size; a mask of more than 250 million pixels, and more than the largest picture that is read.
 
     Examples
     --------
     >>> decode_rle({"size": [2, 2], "counts": [2, 2]}).astype(int).tolist()
     [[0, 1], [0, 1]]
     """
-    height, width = (int(v) for v in rle["size"])
+    height, width = _size_of(rle)
     check_whole((height, width))
-    if isinstance(rle["counts"], str | bytes):
+    given = rle.get("counts")
+    if isinstance(given, str | bytes):
         raise ImageError(
             "Expected uncompressed run lengths, a list of numbers, got compressed ones. "
             "pycocotools.mask.decode(rle) reads them; encode_rle of that mask gives the list."
         )
-    counts = np.asarray(rle["counts"])
+    try:
+        counts = np.asarray(given)
+    except ValueError:  # lists of different lengths
+        counts = np.asarray(None)
     if counts.dtype.kind not in "biuf" or counts.ndim != 1:
         raise ImageError(
             f"Expected run lengths as a list of numbers up to {height * width:,}, got "
-            f"{reprlib.repr(rle['counts'])}. The record is damaged: write it anew with the tool that made it."
+            f"{reprlib.repr(given)}. The record is damaged: write it anew with the tool that made it."
         )
     # Cut to whole numbers, fractions could still fill the size, with another mask.
     if counts.dtype.kind == "f" and not (whole := np.isfinite(counts) & (counts == counts.round())).all():
@@ -118,6 +144,19 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
     counts = counts.astype(np.int64)
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape((height, width), order="F")
+
+
+def _size_of(rle: Mapping[str, Any]) -> tuple[int, int]:
+    try:
+        height, width = (int(v) for v in rle["size"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        height = width = -1
+    if height < 0 or width < 0:
+        raise ImageError(
+            f"Expected the size of run lengths as [height, width], got {reprlib.repr(rle.get('size'))}. "
+            "The record is damaged: write it anew with the tool that made it."
+        )
+    return height, width
 
 
 def common_area(one: Mapping[str, Any], other: Mapping[str, Any]) -> int:

@@ -31,6 +31,12 @@ def test_overlay_says_what_is_wrong():
     for color in ("red", "#ff00", ""):
         with pytest.raises(ImageError, match="color"):
             overlay(pixels, [mask], colors=[color])
+    for other in (pixels[..., 0], pixels.astype(float), np.zeros((4, 4, 4), np.uint8)):
+        with pytest.raises(ImageError, match="dtype uint8, got"):
+            overlay(other, [mask])
+    for alpha in (-0.1, 1.1, np.nan):
+        with pytest.raises(ImageError, match="alpha"):
+            overlay(pixels, [mask], alpha=alpha)
 
 
 def test_category_colors_are_distinct_and_repeat():
@@ -60,7 +66,8 @@ def test_contact_sheet_writes_captions():
 
 def test_contact_sheet_says_what_is_wrong():
     tiles = [np.zeros((3, 3, 3), np.uint8)]
-    for options in ({"tiles": []}, {"tiles": tiles, "columns": 0}, {"tiles": tiles, "captions": []}):
+    floats = {"tiles": [np.zeros((3, 3, 3))]}
+    for options in ({"tiles": []}, {"tiles": tiles, "columns": 0}, {"tiles": tiles, "captions": []}, floats):
         with pytest.raises(ImageError, match="Expected"):
             contact_sheet(**options)
 

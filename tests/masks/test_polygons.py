@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from samnb.errors import ImageError
 from samnb.masks import Polygon, clean_mask, mask_iou, mask_polygons
 from samnb.masks.polygons import fill_polygon
 
@@ -83,6 +84,13 @@ def test_a_ring_has_one_hole():
     distance = np.hypot(x - 30, y - 30)
     [polygon] = mask_polygons((distance < 25) & (distance > 10))
     assert len(polygon.holes) == 1
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("tolerance", [np.nan, np.inf, 1e30])
+def test_a_tolerance_that_is_no_number_of_pixels_is_an_error(tolerance, exact):
+    with pytest.raises(ImageError, match="tolerance: expected a number of pixels"):
+        mask_polygons(np.ones((4, 6), bool), tolerance=tolerance, exact=exact)
 
 
 def test_one_pixel_and_whole_picture():

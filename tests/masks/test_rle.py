@@ -58,6 +58,7 @@ def test_rle_is_of_the_mask_not_of_its_memory():
     assert encode_rle(np.asfortranarray(mask)) == encode_rle(mask)
     assert encode_rle(mask.astype(np.uint8) * 255) == encode_rle(mask)
     assert encode_rle(mask[::-1]) != encode_rle(mask)
+    assert encode_rle(mask.tolist()) == encode_rle(mask)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,12 @@ def test_rle_is_of_the_mask_not_of_its_memory():
         ({"size": [2, 3], "counts": "06"}, "uncompressed"),
         ({"size": [2, 3], "counts": [2.9, 4.7]}, "whole numbers, got 2.9 as number 1 of 2"),
         ({"size": [2, 3], "counts": [2, float("nan"), 4]}, "whole numbers, got nan"),
+        ({"size": [2, 3], "counts": [2, [4]]}, "list of numbers up to 6"),
+        ({"size": [2, 3]}, "list of numbers up to 6, got None"),
+        ({"counts": [6]}, r"\[height, width\], got None"),
+        ({"size": [6], "counts": [6]}, r"\[height, width\], got \[6\]"),
+        ({"size": [-2, -3], "counts": [6]}, r"\[height, width\], got \[-2, -3\]"),
+        ({"size": [float("inf"), 3], "counts": [6]}, r"\[height, width\], got \[inf, 3\]"),
     ],
 )
 @pytest.mark.filterwarnings("error")
