@@ -25,10 +25,11 @@ from ..jobs import Event, Job, JobControl
 from ..masks.part import MaskPart
 from ..prompts import Prediction, Prompt
 from ..records import ACCEPTED, BY_HAND, REJECTED, ImageRecord, ImageRef, NewAnnotation, ProposalRecord
+from ..templates.examples import CategoryExamples
 from ..templates.image_features import ImageFeatures
 from ..templates.phrase_examples import ExampleBoxes
 from ..templates.service import ShownMask, TemplateService
-from ..templates.template import CategoryExamples, Template
+from ..templates.template import Template
 from .covered import uncovered
 from .grouping import group_alike
 from .like import NAME, Like

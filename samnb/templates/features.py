@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ..masks import encode_rle
 from ..prompts import Embedding, Point, Prompt
+from .examples import CategoryExamples, Example, Place
 from .image_features import ImageFeatures, as_features, cells_of, inside, unit
-from .template import CategoryExamples, Example, Place
 
 SMALL = 3.0
 """Objects of a smaller diameter, in cells of the first map, are searched on the finer one, too."""

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from ..masks import decode_rle, mask_iou
 from ..prompts import Embedding, Prediction, Prompt
+from .examples import CategoryExamples, Example
 from .features import shift_of
 from .image_features import ImageFeatures
 from .match import Match, PromptDecoder, without_doubles
-from .template import CategoryExamples, Example, Template
+from .template import Template
 
 _SURE = 8.0  # a mask logit that leaves little doubt
 

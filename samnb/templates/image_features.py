@@ -21,7 +21,7 @@ from ..masks import mask_bbox
 from ..prompts import Embedding
 
 if TYPE_CHECKING:
-    from .template import CategoryExamples
+    from .examples import CategoryExamples
 
 MAPS = {"backbone16": 1.0, "backbone8": 5.0}
 """Tensors of an embedding that are compared, and the weight of each; without them `MEANING` is, or its first tensor."""

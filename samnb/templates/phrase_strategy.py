@@ -13,9 +13,10 @@ from ..errors import TemplateError
 from ..models import Exemplar, ExemplarTokens, FoundObjects, Model, check_phrases
 from ..models.phrases import Find
 from ..prompts import Embedding
+from .examples import CategoryExamples, ImageExemplars
 from .image_features import ImageFeatures
 from .match import Match, PromptDecoder, without_doubles
-from .template import CategoryExamples, ImageExemplars, Template
+from .template import Template
 
 
 def find_phrase(

@@ -23,13 +23,14 @@ from ..models.candidates import Candidates, proposer
 from ..prompts import Embedding, LazyMasks, Prediction, Prompt
 from ..records import ImageRecord
 from .evaluation import LabelledImage, compare_with_labels
+from .examples import Example, ImageExemplars
 from .features import make_example, prototype
 from .image_features import ImageFeatures, as_features
 from .match import Match
 from .phrase_strategy import KnownSearches, image_exemplars
 from .report import ImageMetrics
 from .strategies import find_objects
-from .template import Example, ImageExemplars, Template
+from .template import Template
 
 #: The longest side of a preview, in pixels.
 SIDE = 320

@@ -28,6 +28,7 @@ from ..prompts import Prompt
 from ..records import BY_HAND, Failure, ImageRef
 from .apply import apply_events, search_image
 from .evaluation import LabelledImage, PackedMasks, check_min_iou, evaluate_image, sweep
+from .examples import CategoryExamples, Example
 from .features import cells_at, make_example
 from .image_features import ImageFeatures
 from .on_workers import search_on
@@ -35,7 +36,7 @@ from .other_features import FeatureReader
 from .phrase_examples import ExampleBoxes, boxes_by_image, named_phrases
 from .phrase_strategy import image_exemplars
 from .report import WORST, ImageMetrics, Sweep, TemplateReport
-from .template import CategoryExamples, Example, Template, check_template_name, make_template
+from .template import Template, check_template_name, make_template
 
 
 @dataclass(frozen=True, eq=False)

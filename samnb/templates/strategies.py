@@ -22,12 +22,13 @@ from ..masks.clicks import deepest_pixel
 from ..models.candidates import Candidates, Propose, as_candidates, proposer
 from ..models.phrases import Find
 from ..prompts import Embedding, Prediction, Prompt
+from .examples import CategoryExamples
 from .features import share_matched_back, similarity_map
 from .fixed_strategy import find_fixed
 from .image_features import ImageFeatures, as_features, cells_of
 from .match import Decode, Match, PromptDecoder, without_doubles
 from .phrase_strategy import find_phrase
-from .template import STRATEGY_NAMES, CategoryExamples, Template
+from .template import STRATEGY_NAMES, Template
 
 #: Radius around a tried place in which no other is tried, in diameters of an example.
 TRIED = 0.2

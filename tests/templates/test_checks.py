@@ -11,7 +11,7 @@ import pytest
 from samnb.errors import TemplateError
 from samnb.prompts import Prompt
 from samnb.templates import Template
-from samnb.templates.template import CategoryExamples, Example
+from samnb.templates.examples import CategoryExamples, Example
 
 EXAMPLE = ("categories", 0, "examples", 0)
 
