@@ -12,7 +12,8 @@ import samnb.templates.apply
 from samnb.errors import NothingToMeasure
 from samnb.jobs import summary_text
 from samnb.masks import mask_iou
-from samnb.session import BY_HAND, Session
+from samnb.records import BY_HAND
+from samnb.session import Session
 from samnb.templates import Template
 from tests.support.numpy_model import NumpyModel
 
