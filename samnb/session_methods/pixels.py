@@ -122,8 +122,9 @@ class PixelMethods(SessionParts):
 
         Returns
         -------
-        samnb.images.large.LargePicture or None
-            Its `read` gives any part at any level. Its file is closed when nobody uses it any more.
+        LargePicture or None
+            Of `samnb.images.large`: its `read` gives any part at any level. Its file is closed when nobody uses it any
+            more.
 
         Raises
         ------
