@@ -59,12 +59,14 @@ def demo_pictures(folder: str | Path) -> Path:
     Returns
     -------
     Path
-        The folder.
+        The folder, with "monday" and "photos" in it.
 
     Raises
     ------
     ImportError
         scikit-image or scikit-learn is missing.
+    OSError
+        The folder cannot be made or written.
 
     Examples
     --------
@@ -106,6 +108,23 @@ def run(folder: str | Path | None = None) -> int:
     -------
     int
         0 when every image was encoded, 1 when some failed or the pictures are not installed.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made or written.
+
+    Examples
+    --------
+    It takes some seconds, and shows the pictures with their masks in "demo-output/contact_sheet.png".
+
+    >>> run("demo-output")  # doctest: +SKIP
+    samnb demo: from pictures to saved masks, all in demo-output/
+    images added     16 (16 new) in 2 datasets
+    ...
+    contact sheet    demo-output/contact_sheet.png
+    ...
+    0
     """
     from .session import Session
 

@@ -78,6 +78,15 @@ class Example:
         older versions.
     around : tuple of (C,) float32
         The same of cells outside the mask that look different, for "reverse_check"; () in templates of older versions.
+
+    Examples
+    --------
+    `Session.template` makes them of accepted annotations.
+
+    >>> prototype = np.array([0.6, 0.8], np.float32)
+    >>> example = Example("9f2c", Prompt.of(points=[(0.25, 0.5)]), prototype, area=0.04, diameter=210.0)
+    >>> example.prompt.points, example.area
+    (((0.25, 0.5),), 0.04)
     """
 
     pixel_hash: str
@@ -91,7 +100,19 @@ class Example:
     around: tuple[NDArray[np.float32], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            The fields by their names, arrays as lists of numbers; features are rounded to 4 to 6 places.
+
+        Examples
+        --------
+        >>> example = Example("9f2c", Prompt.of(points=[(0.25, 0.5)]), np.array([0.6, 0.8], np.float32), 0.04, 210.0)
+        >>> example.as_dict()["prototype"]
+        [0.6, 0.8]
+        """
         groups = {
             name: [cell.astype(float).round(4).tolist() for cell in cells]
             for name, cells in (("parts", self.parts), ("around", self.around))
@@ -110,7 +131,28 @@ class Example:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Example:
-        """Read what `as_dict` wrote."""
+        """Read what `as_dict` wrote.
+
+        Parameters
+        ----------
+        values : mapping
+            As of `as_dict`; what older versions did not write may be left out.
+
+        Returns
+        -------
+        Example
+
+        Raises
+        ------
+        KeyError, TypeError, AttributeError, ValueError
+            Values that `as_dict` did not write: one is missing, or of another kind.
+
+        Examples
+        --------
+        >>> example = Example("9f2c", Prompt.of(points=[(0.25, 0.5)]), np.array([0.6, 0.8], np.float32), 0.04, 210.0)
+        >>> Example.from_dict(example.as_dict()).prompt == example.prompt
+        True
+        """
         return cls(
             values["pixel_hash"],
             Prompt.from_dict(values["prompt"]),
@@ -137,6 +179,16 @@ class ImageExemplars:
         One for each box: False for what is mistaken for the object.
     tokens : (N, C) float32
         What is searched with: `samnb.models.ExemplarTokens.values`. The image is not needed again.
+
+    Examples
+    --------
+    `Session.template` makes them of `examples`, with a model that finds phrases.
+
+    >>> tokens = np.zeros((2, 4), np.float32)
+    >>> boxes = ((0.1, 0.2, 0.3, 0.4), (0.5, 0.2, 0.7, 0.4))
+    >>> exemplars = ImageExemplars("9f2c", boxes, (True, False), tokens)
+    >>> [box for box, positive in zip(exemplars.boxes, exemplars.positive) if positive]
+    [(0.1, 0.2, 0.3, 0.4)]
     """
 
     pixel_hash: str
@@ -145,7 +197,19 @@ class ImageExemplars:
     tokens: NDArray[np.float32]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            The fields by their names, arrays as lists of numbers; tokens are rounded to 5 places.
+
+        Examples
+        --------
+        >>> exemplars = ImageExemplars("9f2c", ((0.1, 0.2, 0.3, 0.4),), (True,), np.zeros((1, 2), np.float32))
+        >>> exemplars.as_dict()["boxes"]
+        [[0.1, 0.2, 0.3, 0.4]]
+        """
         return {
             "pixel_hash": self.pixel_hash,
             "boxes": [list(box) for box in self.boxes],
@@ -155,7 +219,28 @@ class ImageExemplars:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageExemplars:
-        """Read what `as_dict` wrote."""
+        """Read what `as_dict` wrote.
+
+        Parameters
+        ----------
+        values : mapping
+            As of `as_dict`.
+
+        Returns
+        -------
+        ImageExemplars
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Values that `as_dict` did not write: one is missing, or of another kind.
+
+        Examples
+        --------
+        >>> exemplars = ImageExemplars("9f2c", ((0.1, 0.2, 0.3, 0.4),), (True,), np.zeros((1, 2), np.float32))
+        >>> ImageExemplars.from_dict(exemplars.as_dict()).boxes == exemplars.boxes
+        True
+        """
         boxes = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in values["boxes"])
         tokens = _float32(values["tokens"])
         return cls(values["pixel_hash"], boxes, tuple(bool(one) for one in values["positive"]), tokens)
@@ -168,13 +253,22 @@ class CategoryExamples:
     Parameters
     ----------
     category : str
+        Its name: what found objects are called.
     examples : tuple of Example
+        The objects that are looked for; empty for a phrase alone.
     background : tuple of (C,) float32
         Background examples: embeddings of cells, each of length 1.
     phrase : str
         For strategy "phrase": what is searched; "" for the exemplars alone.
     exemplars : tuple of ImageExemplars
         For strategy "phrase".
+
+    Examples
+    --------
+    >>> example = Example("9f2c", Prompt.of(points=[(0.25, 0.5)]), np.array([0.6, 0.8], np.float32), 0.04, 210.0)
+    >>> coins = CategoryExamples("coin", (example,))
+    >>> len(coins.examples), sorted(coins.pixel_hashes)
+    (1, ['9f2c'])
     """
 
     category: str
@@ -189,7 +283,18 @@ class CategoryExamples:
         return frozenset(one.pixel_hash for one in self.examples) | {one.pixel_hash for one in self.exemplars}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            "category", "examples", "background"; "phrase" and "exemplars" where there are some.
+
+        Examples
+        --------
+        >>> CategoryExamples("taxi", (), phrase="yellow taxi").as_dict()
+        {'category': 'taxi', 'examples': [], 'background': [], 'phrase': 'yellow taxi'}
+        """
         return {
             "category": self.category,
             "examples": [example.as_dict() for example in self.examples],
@@ -200,7 +305,27 @@ class CategoryExamples:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CategoryExamples:
-        """Read what `as_dict` wrote."""
+        """Read what `as_dict` wrote.
+
+        Parameters
+        ----------
+        values : mapping
+            As of `as_dict`; what older versions did not write may be left out.
+
+        Returns
+        -------
+        CategoryExamples
+
+        Raises
+        ------
+        KeyError, TypeError, AttributeError, ValueError
+            Values that `as_dict` did not write: one is missing, or of another kind.
+
+        Examples
+        --------
+        >>> CategoryExamples.from_dict({"category": "taxi", "examples": [], "phrase": "yellow taxi"}).phrase
+        'yellow taxi'
+        """
         examples = tuple(Example.from_dict(example) for example in values["examples"])
         background = tuple(_float32(cell) for cell in values.get("background", ()))
         exemplars = tuple(ImageExemplars.from_dict(one) for one in values.get("exemplars", ()))

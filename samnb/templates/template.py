@@ -272,7 +272,27 @@ def make_template(
     features: str = "",
     features_model: str = "",
 ) -> Template:
-    """Check and freeze; for the arguments see `Template`.
+    """A template from examples that are made already, checked; `Session.template` makes both from annotations.
+
+    Parameters
+    ----------
+    name : str
+        Some text without an "@".
+    strategy : {"match_all", "match", "fixed", "phrase"}
+        How objects are found, see `Template`; or the name of one of your own.
+    categories : sequence of CategoryExamples
+        With "phrase", each needs a phrase or exemplars.
+    model : str
+        Fingerprint of the model that draws the masks: ``Session.model.fingerprint``.
+    parameters : mapping, optional
+        Those that differ from `DEFAULT_PARAMETERS`.
+    features, features_model : str
+        Name and fingerprint of another model whose features are compared; "": those of the model that draws.
+
+    Returns
+    -------
+    Template
+        Version 1, not saved: `Session.save_template` adds it to a session.
 
     Raises
     ------
@@ -282,6 +302,13 @@ def make_template(
         For an unknown parameter.
     TemplateError
         For a parameter out of its range, a name that is empty or holds an "@", or strategy "phrase" without a phrase.
+
+    Examples
+    --------
+    >>> taxis = CategoryExamples("taxi", (), phrase="yellow taxi")
+    >>> template = make_template("taxis", "phrase", [taxis], model="sam3:1", parameters={"min_score": 0.4})
+    >>> template.source, template.parameters["min_score"]
+    ('template:taxis@1', 0.4)
     """
     check_template_name(name)
     if strategy not in STRATEGY_NAMES:
