@@ -184,7 +184,7 @@ class DatasetMethods(SessionParts):
         """
         return self.catalog.images(dataset=dataset)
 
-    def image(self, image: ImageRef) -> ImageRecord:
+    def image(self, image: ImageRef, *, dataset: str | None = None) -> ImageRecord:
         """One image.
 
         Parameters
@@ -192,6 +192,8 @@ class DatasetMethods(SessionParts):
         image : str, path or ImageRecord
             By file name, "dataset/file name", id, path or hash (or the first eight or more digits of the hash). Of
             one file, or of the same pixels, in several datasets the first is taken.
+        dataset : str, optional
+            Images of this dataset are meant first.
 
         Returns
         -------
@@ -208,7 +210,7 @@ class DatasetMethods(SessionParts):
         >>> image.dataset, image.width, image.height
         ('monday', 243, 202)
         """
-        return self._library.image(image)
+        return self._library.image(image, dataset=dataset)
 
     def datasets(self) -> list[DatasetRecord]:
         """All datasets, the oldest first, with the numbers of their images and of those that are cached.

@@ -142,7 +142,7 @@ class FakeSession:
             raise UnknownName("dataset", dataset, ["monday"])
         return [FakeImage(str(i), f"{i}.png", w, h) for i, (w, h) in enumerate(self.sizes)]
 
-    def image(self, image):
+    def image(self, image, *, dataset=None):
         for record in self.images():
             if image in (record, record.id, record.filename):
                 return record

@@ -12,9 +12,10 @@ from dataclasses import replace
 import ipycanvas.canvas
 import numpy as np
 import pytest
+from PIL import Image
 
 import samnb.session
-from samnb.errors import ModelError, StoreError
+from samnb.errors import ModelError, StoreError, UnknownName
 from samnb.prompts import Prompt
 from samnb.session import Session
 from samnb.ui.annotator.gestures import BoxDrag, Click, DoubleClick, Hover, HoverEnd, PointDrag, PointRemove, Stroke
@@ -887,7 +888,7 @@ def test_another_picture_under_the_same_name_begins_without_steps():
     pixels = {"is": "a"}
 
     class Changing(FakeSession):
-        def image(self, image):
+        def image(self, image, *, dataset=None):
             record = super().image(getattr(image, "id", image))
             object.__setattr__(record, "pixel_hash", pixels["is"])
             return record
@@ -1304,3 +1305,18 @@ def test_an_imported_object_whose_score_no_model_gives_is_corrected(two_kernels,
     annotator.wait()
     assert not annotator.error
     assert annotator.session.annotations()[-1].score == 1.0
+
+
+def test_a_name_of_two_pictures_is_that_of_the_dataset(tmp_path):
+    random = np.random.default_rng(0)
+    with Session(tmp_path / "session") as session:
+        for name in ("monday", "tuesday"):
+            (tmp_path / name).mkdir()
+            for file in ("a.png", f"{name}.png"):
+                Image.fromarray(random.integers(0, 256, (60, 80, 3), np.uint8)).save(tmp_path / name / file)
+            session.add(tmp_path / name, dataset=name, show=False)
+        annotator = Annotator(session, image="a.png", dataset="tuesday")
+        assert annotator.image.dataset == "tuesday"
+        annotator.close()
+        with pytest.raises(UnknownName, match=r"image of dataset 'tuesday': 'monday.png'.*Known: 'a.png'"):
+            Annotator(session, image="monday.png", dataset="tuesday")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cards import count_text
+from ...errors import UnknownName
 from ...images import encode_png
 from ..common import style
 from ..common.background import LatestOnlyWorker
@@ -89,12 +90,15 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
 
     def __init__(self, session: AnnotatorSession, *, image: Any = None, dataset: str | None = None):
         self.session = session
-        first = None if image is None else session.image(image)
+        first = None if image is None else session.image(image, dataset=dataset)
         self.dataset = dataset if dataset is not None or first is None else first.dataset
         self._outer_keys: frozenset[str] = frozenset()
         self._edit_state = edit_state_of(session)
         self._lock, self._worker = self._edit_state.lock, LatestOnlyWorker()
         self._image_list = ImageList(session, self.dataset)
+        if first is not None and first.id not in self._image_list:
+            known = [one.filename for one in self._image_list.images]
+            raise UnknownName(f"image of dataset {self.dataset!r}:", first.filename, known)
         state = self._edit_state
         self._palette = Palette(
             session.category_records(),

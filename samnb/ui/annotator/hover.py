@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...errors import SamnbError
+from ...errors import PromptError, SamnbError
 from ...masks.geometry import Mask
 from ...masks.part import MaskPart
 from .annotation_outlines import Outlines
@@ -49,7 +49,12 @@ class HoverPreview:
     def at(self, x: float, y: float) -> None:
         """The pointer is there, in image pixels."""
         editor = self._editor
-        self.preview(editor.with_prompt(editor.draft.prompt.with_point(x, y), refine=True))
+        try:
+            prompt = editor.draft.prompt.with_point(x, y)
+        except PromptError:  # a place that is none; a click there says so
+            self.end()
+            return
+        self.preview(editor.with_prompt(prompt, refine=True))
 
     def preview(self, draft: Draft) -> None:
         """Show what this draft would give, unless the image is not encoded yet."""

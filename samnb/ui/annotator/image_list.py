@@ -49,6 +49,9 @@ class ImageList:
         """The ids of images with an object that is not accepted yet."""
         self._shown: list[ImageRecord] | None = None
 
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._places
+
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """(W, H) of each image."""
