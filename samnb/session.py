@@ -85,6 +85,7 @@ class Session(
     Attributes
     ----------
     folder : Path
+        Where the catalog, the embeddings and stored pictures are.
     name : str
         The folder's name.
     model : Model

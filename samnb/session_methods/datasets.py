@@ -50,12 +50,14 @@ class DatasetMethods(SessionParts):
             Its name; a new one is made.
         stack : bool, str or sequence of str, optional
             Of files with several pictures: the axes, such as "z", "t" or "page", of which every picture becomes an
-            image, named ``plate.tif[z=3]``; True: all axes. Default: the first picture alone.
+            image, named ``plate.tif[z=3]``; True: all axes. Default: the first picture alone. A stack without such an
+            axis is among the failures of the report.
         view : View, optional
-            Which channels of a scientific picture are shown, with which limits; see `samnb.View`. Default: its own
-            colours, and values of more than 8 bits from their lowest to their highest.
+            Which channels of a scientific picture are shown, with which limits; see `samnb.View`. Default: as
+            ``samnb.View()``.
         hash : {"now", "later"}
-            "later": nothing is read until `prewarm`, `fill_hashes` or the first use of an image does it.
+            "now": each file is read. "later": none is, until `prewarm`, `fill_hashes` or the first use of an image
+            reads it.
         on : Client, str or Executor, optional
             Workers that read the pictures, as for `prewarm`. Default: threads of this process.
         show : bool
@@ -233,7 +235,7 @@ class DatasetMethods(SessionParts):
         Parameters
         ----------
         name, new_name : str
-            The same name twice changes nothing.
+            Two equal names change nothing.
 
         Returns
         -------
