@@ -171,10 +171,10 @@ def test_only_what_takes_long_is_shown(session: Session, photos: Path, monkeypat
     shown: list[Job] = []
     monkeypatch.setattr(samnb.progress, "show_job", shown.append)
     real = samnb.progress.run_shown
-    monkeypatch.setattr("samnb.session.run_shown", lambda job, show: real(job, show=show, after=600))
+    monkeypatch.setattr("samnb.session_methods.datasets.run_shown", lambda job, show: real(job, show=show, after=600))
     session.add(photos)
     assert shown == []
-    monkeypatch.setattr("samnb.session.run_shown", lambda job, show: real(job, show=show, after=-1.0))
+    monkeypatch.setattr("samnb.session_methods.datasets.run_shown", lambda job, show: real(job, show=show, after=-1.0))
     session.add(photos, dataset="b")
     session.add(photos, dataset="c", show=False)
     assert [job.name for job in shown] == ["add 'b'"]
