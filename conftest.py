@@ -11,14 +11,24 @@ from typing import Any
 import pytest
 from _pytest.doctest import DoctestItem
 
+WITH_A_SESSION = (
+    "samnb.session_methods.",
+    "samnb.ui.annotator.annotator",
+    "samnb.ui.review.duplicate_review",
+    "samnb.ui.review.template_review",
+    "samnb.ui.tuner.tuner",
+    "samnb.ui.upload",
+    "samnb.widgets",
+)
+
 
 @pytest.fixture(autouse=True)
 def _example(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
-    """Examples of the methods of `Session` and `EmbeddingCache` go on from the example of the class."""
+    """Examples of `Session`'s methods and widgets, and of `EmbeddingCache`'s methods, go on from that of the class."""
     if not isinstance(request.node, DoctestItem):
         return
     module = request.node.dtest.globs["__name__"]
-    if module.startswith("samnb.session_methods."):
+    if module.startswith(WITH_A_SESSION):
         doctest_namespace.update(request.getfixturevalue("session_of_examples"))
     if module in ("samnb.cache", "samnb.store.maintenance", "samnb.store.parts", "samnb.store.raw_entries"):
         doctest_namespace.update(request.getfixturevalue("cache_of_examples"))

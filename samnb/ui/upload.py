@@ -32,6 +32,17 @@ class Upload(ipywidgets.VBox):
         The dataset of the pictures.
     on_added : callable, optional
         Called after files were added.
+
+    Examples
+    --------
+    What is chosen in the browser is given to `add`, which takes a path too.
+
+    >>> upload = Upload(session, dataset="tuesday")
+    >>> upload.add(folder / "pictures" / "photos" / "camera.png")
+    >>> _ = upload.job.wait()
+    >>> len(session.images("tuesday")), upload.report.added
+    (1, 1)
+    >>> upload.close()
     """
 
     def __init__(

@@ -86,6 +86,16 @@ class Annotator(FlowMethods, ViewMethods, EditMethods, StackMethods, ipywidgets.
     ------
     UnknownName
         No such image or dataset.
+
+    Examples
+    --------
+    >>> annotator = Annotator(session, image="coins_1.png")
+    >>> annotator.click(45, 104)
+    >>> annotator.wait()
+    >>> annotator.accept()
+    >>> annotator
+    <Annotator session · monday: coins_1.png, 2 annotations>
+    >>> annotator.close()
     """
 
     def __init__(self, session: AnnotatorSession, *, image: Any = None, dataset: str | None = None):

@@ -61,6 +61,15 @@ class LookalikeReview(ReviewWidget):
         No such dataset.
     ValueError
         A threshold out of range.
+
+    Examples
+    --------
+    >>> added = session.add(session.pixels("coins_1.png")[::2, ::2], dataset="monday", show=False)
+    >>> review = LookalikeReview(session, dataset="monday")
+    >>> review.same()
+    >>> review
+    <LookalikeReview session · monday: 1 pair, 1 same, 0 different>
+    >>> review.close()
     """
 
     noun = "pair"

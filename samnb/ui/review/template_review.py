@@ -46,6 +46,16 @@ class Review(ReviewWidget):
     ------
     UnknownName
         No such dataset.
+
+    Examples
+    --------
+    >>> template = session.template("coins", max_objects=3, review_score=1)  # a score below 1 waits for a review
+    >>> done = session.apply(template, images=["coins_1.png"], show=False).wait()
+    >>> review = Review(session, template="coins")
+    >>> review.accept()
+    >>> review.left == done["unsure"] - 1
+    True
+    >>> review.close()
     """
 
     noun = "object"

@@ -71,6 +71,16 @@ class Tuner(ipywidgets.VBox):
         No such template or image.
     TemplateMismatch
         Made with another model.
+
+    Examples
+    --------
+    >>> tuner = Tuner(session, session.template("coins", max_objects=3), images=["coins_1.png"])
+    >>> tuner.set(min_score=0.6)
+    >>> tuner.save()
+    >>> saved = session.find_template("coins")
+    >>> saved.source, saved.parameters["min_score"]
+    ('template:coins@2', 0.6)
+    >>> tuner.close()
     """
 
     def __init__(self, session: TunerSession, template: Template | str, *, images: Iterable[ImageRef] | None = None):
