@@ -202,7 +202,9 @@ class AnnotationService:
         return Annotations(Annotation(record) for record in sorted(own, key=lambda record: record.score))
 
     def review(self, annotation: Annotation | int, verdict: str) -> Annotation:
-        """Set the review state: `samnb.records.ACCEPTED`, `REJECTED` or `UNSURE`."""
+        """Set the review state: `samnb.records.ACCEPTED`, `REJECTED`, or `UNSURE`, which is "" of one made by hand."""
+        if verdict == UNSURE and self._record(annotation).source == BY_HAND:
+            verdict = ""
         return self._changed(annotation, review=verdict)
 
     # -- categories --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .. import images as picture_files
 from ..annotations.attributes import as_declared, checked_attributes, from_declared
-from ..errors import PromptError, RecipeError, TemplateError, UnknownName, UnknownOption
+from ..errors import ImageError, PromptError, RecipeError, TemplateError, UnknownName, UnknownOption
 from ..json_files import TooLarge, read_json
 from ..masks import decode_rle
 from ..masks.rle import check_rle
@@ -316,9 +316,9 @@ def make_recipe(
     stored_as : str
         The recipe of the embeddings, with the precision they are stored in.
     embedding_of : callable
-        An image's embedding.
+        An image's embedding. Where it raises `ImageError`, masks are recorded as they are.
     features_of : callable
-        What a template compares on an image.
+        What a template compares on an image; the same.
     """
     places = {image.id: index for index, image in enumerate(images)}
     by_image: dict[str, list[AnnotationRecord]] = {image.id: [] for image in images}
@@ -391,6 +391,16 @@ def decode_as_recorded(model: Model, embedding: Embedding, prompt: Prompt, asked
     return _PROMPTED[asked](model, embedding, prompt).masks
 
 
+def _written(annotation: AnnotationRecord, place: int, decoder: RecipeDecoder) -> RecipeMask:
+    names = ("category", "rle", "score", "source", "review", "layer", "attributes")
+    same = {name: getattr(annotation, name) for name in names}
+    try:
+        way = _provenance_of(annotation, decoder)
+    except ImageError:  # neither encoded nor there: the mask is known, not how it is made; the caller counts these
+        way = Provenance("kept")
+    return RecipeMask(place, way=way, prompt=dict(annotation.prompt), **same)
+
+
 def _provenance_of(annotation: AnnotationRecord, decoder: RecipeDecoder) -> Provenance:
     """The provenance that gives the identical mask, or "kept", as all masks of an image that is never read whole."""
     height, width = annotation.rle["size"]
@@ -407,12 +417,6 @@ def _provenance_of(annotation: AnnotationRecord, decoder: RecipeDecoder) -> Prov
             if np.array_equal(mask, candidate):
                 return Provenance("prompt", asked, index)
     return Provenance("kept")
-
-
-def _written(annotation: AnnotationRecord, place: int, decoder: RecipeDecoder) -> RecipeMask:
-    names = ("category", "rle", "score", "source", "review", "layer", "attributes")
-    same = {name: getattr(annotation, name) for name in names}
-    return RecipeMask(place, way=_provenance_of(annotation, decoder), prompt=dict(annotation.prompt), **same)
 
 
 def _all_decoded(decoder: RecipeDecoder, prompt: Prompt) -> Iterator[tuple[str, int, NDArray[np.bool_]]]:

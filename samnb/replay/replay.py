@@ -16,6 +16,7 @@ from ..annotations.attributes import checked_attributes
 from ..annotations.rows import all_annotations_of
 from ..annotations.service import AnnotationService
 from ..atomic_files import write_atomic
+from ..cards import count_text
 from ..encoding.encoder import Encoder
 from ..errors import ImageError, PromptError, RecipeError, UnknownName, earlier_tiny
 from ..exchange.report import ExportReport
@@ -53,8 +54,28 @@ class Replayer:
         self._library, self._annotations, self._templates = library, annotations, templates
         self._encoder, self._catalog, self._model = encoder, library.catalog, encoder.model
 
-    def recipe(self, images: Sequence[ImageRecord], annotations: Sequence[AnnotationRecord]) -> Recipe:
-        """The recipe of these masks; without images that were never read, and whose files cannot be read."""
+    def recipe(
+        self,
+        images: Sequence[ImageRecord],
+        annotations: Sequence[AnnotationRecord],
+        *,
+        told: Callable[[ImageRecord], object] = lambda image: None,
+    ) -> Recipe:
+        """The recipe of these masks; without images that were never read, and whose files cannot be read.
+
+        Masks of an image that is neither encoded nor there are recorded as they are, and it is `told`.
+        """
+
+        def telling(read: Callable[..., Any]) -> Callable[..., Any]:
+            def attempt(image: ImageRecord, *more: Any) -> Any:
+                try:
+                    return read(image, *more)
+                except ImageError:
+                    told(image)
+                    raise
+
+            return attempt
+
         read = {image.id: image for image in self._library.with_hashes(images) if image.is_read}
         return make_recipe(
             list(read.values()),
@@ -64,15 +85,16 @@ class Replayer:
             templates=self._templates.usable(),
             model=self._model,
             stored_as=self._encoder.embedding_spec,
-            embedding_of=self._embedding_of,
-            features_of=self._features_of,
+            embedding_of=telling(self._embedding_of),
+            features_of=telling(self._features_of),
         )
 
     def export(self, place: Path, items: Sequence[ExportItem], categories: Sequence[str]) -> ExportReport:
         """The exporter "recipe" of `samnb.exchange.export.export`."""
         annotations = sorted((one for item in items for one in item.annotations), key=lambda one: one.id)
         images = self._library.with_hashes([item.image for item in items])
-        recipe = self.recipe(images, annotations)
+        gone: dict[str, str] = {}
+        recipe = self.recipe(images, annotations, told=lambda image: gone.setdefault(image.id, image.filename))
         write_atomic(place, recipe.as_bytes())
         note = (
             f"{recipe.count('prompt')} come from prompts, {recipe.count('template')} from templates, "
@@ -80,7 +102,13 @@ class Replayer:
         )
         unread = "its file cannot be read, and a recipe names a picture by its pixels"
         failed = tuple(Failure(image.filename, unread) for image in images if not image.is_read)
-        wrote: Any = {"files": (place,), "failed": failed, "notes": (note,)}
+        notes = [note]
+        if gone:
+            one = "its masks" if len(gone) == 1 else "their masks"
+            names = ", ".join(list(gone.values())[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
+            gone_text = f"{count_text(len(gone), 'image')} neither encoded nor there"
+            notes.append(f"{gone_text}, {one} can only be copied: {names}")
+        wrote: Any = {"files": (place,), "failed": failed, "notes": tuple(notes)}
         return ExportReport("recipe", place, len(recipe.images), len(recipe.masks), **wrote)
 
     def replay(self, recipe: Recipe | str | Path, images: str | Path, *, any_model: bool) -> ReplayReport:

@@ -70,9 +70,6 @@ class ExchangeMethods(SessionParts):
             The place cannot be written.
         PackageMissing
             "tiff", "zarr" and Parquet tables need packages that are not installed.
-        ImageError
-            Of a recipe: an image with annotations is no longer encoded, and its file is gone, cannot be read or has
-            other pixels now.
 
         Examples
         --------
@@ -173,15 +170,13 @@ class ExchangeMethods(SessionParts):
         Returns
         -------
         Recipe
-            Without images that were never read and whose files cannot be read.
+            Without images that were never read and whose files cannot be read. Masks of an image that is neither
+            encoded nor there can only be copied.
 
         Raises
         ------
         UnknownName
             No such dataset.
-        ImageError
-            An image with annotations is no longer encoded, and its file is gone, cannot be read or has other pixels
-            now.
 
         Examples
         --------

@@ -135,7 +135,7 @@ class ReviewMethods(SessionParts):
         return self._annotations.review(annotation, REJECTED)
 
     def unreview(self, annotation: Annotation | int) -> Annotation:
-        """Undo an `approve` or `reject`: the annotation is in `to_review` again.
+        """Undo an `approve` or `reject`: an annotation of a template is in `to_review` again.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class ReviewMethods(SessionParts):
         Returns
         -------
         Annotation
-            As it is now; its `review` is "unsure".
+            As it is now; its `review` is "unsure", or "" where it was made by hand.
 
         Raises
         ------

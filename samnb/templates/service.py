@@ -103,8 +103,9 @@ class TemplateService:
         records = [(self._library.read(image), points) for image, points in (background or {}).items()]
         known = list(dict.fromkeys(a.category for a in by_hand))
         wanted = known if categories is None else [categories] if isinstance(categories, str) else list(categories)
-        if unknown := [category for category in wanted if category not in known] or ([] if wanted else ["any"]):
-            raise UnknownName("category", unknown[0], known)
+        if unknown := [category for category in wanted if category not in known] or ([] if wanted else [""]):
+            advice = "" if wanted else "A template is made of annotations by hand: accept some first."
+            raise UnknownName("category", unknown[0], known, advice=advice)
         other = self.features.chosen(features)
         not_this = tuple(cell for record, points in records for cell in self._background(record, points, other))
         place = strategy == "fixed"

@@ -186,3 +186,12 @@ def test_split_parts_are_annotations_of_their_own(session, image):
     with pytest.raises(PromptError, match="one piece"):
         session.split(large)
     assert len(session.annotations()) == 2
+
+
+def test_a_verdict_on_what_was_made_by_hand_can_be_taken_back(session, image):
+    kept = session.accept_mask(image, square(5, 5), category="coin")
+    session.reject(kept)
+    assert session.annotations() == []
+    assert session.unreview(kept).review == ""
+    assert session.to_review() == []
+    assert [one.id for one in session.annotations()] == [kept.id]

@@ -516,3 +516,21 @@ def test_a_picture_that_nobody_could_read_is_left_out_of_a_recipe(pictures: Path
         assert [failure.path for failure in report.failed] == [lost.name]
         assert len(session.recipe().images) == 2
         assert session.replay(tmp_path / "recipe.json", pictures).ok
+
+
+def test_a_recipe_has_the_masks_of_a_picture_that_is_gone(pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures, tmp_path / "pictures")
+    with Session(tmp_path / "session") as session:
+        session.add(tmp_path / "pictures", show=False)
+        for image in session.images()[:2]:
+            session.accept(session.predict(image, points=[(20, 20)]), category="coin")
+        gone = session.images()[0]
+        shutil.rmtree(session.cache.folder)
+        Path(gone.path).unlink()
+    with Session(tmp_path / "session") as session:
+        report = session.export("recipe", tmp_path / "recipe.json")
+        assert (report.annotations, report.failed) == (2, ())
+        told = f"1 image neither encoded nor there, its masks can only be copied: {gone.filename}"
+        assert "1 come from prompts, 0 from templates, 1 can only be copied" in report.notes
+        assert told in report.notes
+        assert session.recipe().count("kept") == 1
