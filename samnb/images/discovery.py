@@ -41,7 +41,7 @@ _OnOther = Callable[[str], object]
 
 
 def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
-    """The picture files of a path, a folder, a glob or a list of these.
+    """Find the picture files of a path, a folder, a glob or a list of these, on this machine's disks.
 
     Folders are searched recursively, without hidden ones, for files with one of `IMAGE_SUFFIXES`, and for DICOM files
     without a suffix. A file that is named explicitly is always returned. Each file is returned once; files of a folder
@@ -50,7 +50,8 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
     Parameters
     ----------
     source : path, glob or iterable of these
-        ``~`` is the home folder, ``**`` in a glob any depth.
+        ``~`` is the home folder, ``**`` in a glob any depth. Addresses such as ``s3://bucket/a.png`` are not searched:
+        `samnb.Session.add` takes them.
 
     Returns
     -------
@@ -62,6 +63,15 @@ def find_images(source: AnyPath | Iterable[AnyPath]) -> list[Path]:
     ------
     ImageNotFound
         Nothing exists there, or no picture.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in ("10.png", "2.png", "notes.txt"):
+    ...     (folder / name).touch()
+    >>> [path.name for path in find_images(folder)]
+    ['2.png', '10.png']
     """
     if isinstance(source, str | os.PathLike):
         found = list(iter_images(source))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import depth
-from .reading import orientation_of
+from .upright import orientation_of
 
 _NEAR = 1e-3  # of one of 255 steps: a float made of 8 bits is no further from it
 

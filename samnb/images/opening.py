@@ -25,6 +25,9 @@ from .memory import decoding
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused after reading the header, before anything is decoded."""
 
+FROM_MEMORY = "<bytes from memory>"
+"""The name of bytes in messages."""
+
 # EPS, for example, would run the file's program in Ghostscript.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI")
 _MANY_SCANS, _SCANNED_PIXELS = 100, 2_000_000_000
@@ -37,24 +40,33 @@ _theirs: int | None = None
 
 @contextmanager
 def open_picture(source: bytes | AnyPath, name: AnyPath = "", *, only: tuple[str, ...] = ()) -> Iterator[Image.Image]:
-    """A picture file, open and not decoded yet; whatever goes wrong in the block is an `ImageError`.
+    """Open a picture file and do not decode it yet; whatever goes wrong in the block is an `ImageError`.
 
     Parameters
     ----------
-    source : bytes or path
+    source : bytes, path or address
+        What is in the file, or where it is. DICOM, HEIC and OME-Zarr are not opened here; `read_pixels` reads them.
     name : path
         Its name in messages; default: the path.
     only : tuple of str
-        Pillow's names of the formats to accept; default: all that decode in this process.
+        Pillow's names of the formats to accept, such as ``("PNG", "TIFF")``; default: all that decode in this process.
+
+    Yields
+    ------
+    PIL.Image.Image
+        As it is in the file: not upright, and of any mode. It is closed at the end of the block.
 
     Raises
     ------
     ImageNotFound
         There is no such file.
     ImageUnreadable
-        It is empty, truncated, not a picture, or may not be read.
+        It is empty, truncated, a folder, not a picture of these formats, or may not be read. Also for any other error
+        in the block.
     ImageTooLarge
         More than `samnb.images.MAX_PIXELS` pixels.
+    ImageError
+        There is not enough memory, or no such kind of address.
 
     Examples
     --------
@@ -64,7 +76,8 @@ def open_picture(source: bytes | AnyPath, name: AnyPath = "", *, only: tuple[str
     ...     picture.size
     (3, 2)
     """
-    content, name = (source, name) if isinstance(source, bytes) else (read_file(source)[0], name or source)
+    name = name or (FROM_MEMORY if isinstance(source, bytes) else source)
+    content = source if isinstance(source, bytes) else read_file(source)[0]
     with _opened(io.BytesIO(content), name, only) as image:
         _check_scans(content, image, name)
         with decoding((image.height, image.width), name, deep=is_deep_grey(image) or deep_colour(content, image)):

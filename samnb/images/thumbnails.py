@@ -9,15 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import ImageError
+from .arrays import check_pixels
+
 
 def thumbnail(pixels: NDArray[np.uint8], longest_side: int = 96) -> NDArray[np.uint8]:
-    """The picture with its longest side at most `longest_side` pixels; never enlarged.
+    """Make a small copy of a picture.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8
+        RGB; (H, W) grey and (H, W, 4) RGBA too.
+    longest_side : int
+        In pixels, from 1. A smaller picture keeps its size.
+
+    Returns
+    -------
+    (h, w, 3) uint8
+        A new array with the channels of `pixels`.
+
+    Raises
+    ------
+    ImageError
+        An array of another shape or dtype, or without pixels; a `longest_side` below 1.
 
     Examples
     --------
     >>> thumbnail(np.zeros((300, 900, 3), np.uint8)).shape
     (32, 96, 3)
     """
+    check_pixels(pixels, loosely=True)
+    if not longest_side >= 1:
+        raise ImageError(f"Expected a longest_side of 1 pixel or more, got {longest_side}.")
     height, width = pixels.shape[:2]
     factor = longest_side / max(height, width)
     if factor >= 1:
@@ -27,13 +50,29 @@ def thumbnail(pixels: NDArray[np.uint8], longest_side: int = 96) -> NDArray[np.u
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG file of (H, W, 3) RGB or (H, W, 4) RGBA uint8, as bytes.
+    """Make a PNG file of pixels, with little compression.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) or (H, W, 4) uint8
+        RGB or RGBA; (H, W) grey too.
+
+    Returns
+    -------
+    bytes
+        What is in the file.
+
+    Raises
+    ------
+    ImageError
+        An array of another shape or dtype, or without pixels.
 
     Examples
     --------
     >>> encode_png(np.zeros((2, 2, 3), np.uint8))[1:4]
     b'PNG'
     """
+    check_pixels(pixels, loosely=True)
     buffer = io.BytesIO()
     # Level 1: on photographs twice as fast as the default, and about 15 % larger.
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)

@@ -7,7 +7,7 @@ import pytest
 
 import samnb.encoding.encoder
 import samnb.encoding.tasks
-import samnb.images.reading
+import samnb.images.decode
 import samnb.session
 from samnb.errors import StoreError
 from samnb.session import Session
@@ -89,5 +89,5 @@ def test_the_first_look_at_an_unchanged_file_hashes_no_pixels(session, monkeypat
     def refuse_to_hash(picture):
         raise AssertionError("its pixels were hashed")
 
-    monkeypatch.setattr(samnb.images.reading, "hash_of_upright", refuse_to_hash)
+    monkeypatch.setattr(samnb.images.decode, "hash_of_upright", refuse_to_hash)
     assert session.embedding(session.images()[0])[1] is False

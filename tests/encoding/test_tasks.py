@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import samnb.images.reading
+import samnb.images.decode
 import samnb.session
 from samnb.cache import EmbeddingCache
 from samnb.encoding.on_workers import EncodeWork, WorkerSetup, make_folder
@@ -52,7 +52,7 @@ def test_a_file_with_the_bytes_that_were_added_is_not_hashed_by_its_pixels(sessi
     def refuse(picture):
         raise AssertionError("its pixels were hashed")
 
-    monkeypatch.setattr(samnb.images.reading, "hash_of_upright", refuse)
+    monkeypatch.setattr(samnb.images.decode, "hash_of_upright", refuse)
     assert read_for(model, task) == expected
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import samnb
 from samnb.errors import ImageNotFound, ImageUnreadable, ReaderMissing
-from samnb.images import encode_png, open_picture, opening, read_pixels, suffix_for
+from samnb.images import encode_png, open_picture, opening, pixel_hashes, read_pixels, suffix_for
 from samnb.images.frames import count_frames
 from samnb.images.lazy import opening as lazy_opening
 
@@ -31,6 +31,13 @@ def test_every_picture_is_opened_by_one_function():
     }
     own = {"bench.py", "demo.py", "models/machine_rates.py"}  # open pictures that they made
     assert direct <= {"images/opening.py", "images/frames.py", *own}
+
+
+def test_bytes_without_a_name_are_said_to_come_from_memory():
+    with pytest.raises(ImageUnreadable, match=r"^<bytes from memory>: not a picture"), open_picture(b"text"):
+        pass
+    with pytest.raises(ImageUnreadable, match=r"^<bytes from memory>: not a picture"):
+        pixel_hashes(b"text")
 
 
 def test_pillows_limit_is_off_while_pixels_are_decoded_and_on_again(monkeypatch):

@@ -24,8 +24,8 @@ from samnb.images import (
     pixel_hash,
     read_picture,
     read_pixels,
-    reading,
     thumbnail,
+    upright,
 )
 
 
@@ -441,7 +441,7 @@ def test_transparency_is_blended_alike_in_strips_and_at_once(monkeypatch: pytest
     rgba = np.random.default_rng(0).integers(0, 256, (37, 53, 4), np.uint8)
     at_once = as_pixels(rgba)
     for strip in (1, 53, 200, 37 * 53):
-        monkeypatch.setattr(reading, "_STRIP", strip)
+        monkeypatch.setattr(upright, "_STRIP", strip)
         assert np.array_equal(as_pixels(rgba), at_once)
     white = np.full_like(rgba, 255)
     blended = Image.alpha_composite(Image.fromarray(white), Image.fromarray(rgba)).convert("RGB")

@@ -4,8 +4,10 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from samnb.errors import ImageError
 from samnb.images import encode_png, thumbnail
 from samnb.images.thumbnails import jpeg_url
 
@@ -18,6 +20,12 @@ def test_thumbnails_keep_the_shape_and_never_enlarge(scene):
     np.testing.assert_array_equal(small, scene)
     assert not np.shares_memory(small, scene)
     assert np.abs(thumbnail(scene).mean((0, 1)) - scene.mean((0, 1))).max() < 2
+
+
+@pytest.mark.parametrize("side", [0, -3, float("nan")])
+def test_a_side_without_a_pixel_is_refused(scene, side):
+    with pytest.raises(ImageError, match="longest_side of 1 pixel or more, got"):
+        thumbnail(scene, side)
 
 
 def test_encode_png_is_lossless(noise):
