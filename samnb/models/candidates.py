@@ -40,6 +40,18 @@ class Candidates:
     stable : callable, optional
         Returns the (H, W) bool mask of an index and its stability, 0 to 1, for an offset of the threshold on logits:
         the IoU of the masks above the offset and above its negative. None if only masks are known.
+
+    Examples
+    --------
+    >>> masks = np.zeros((1, 4, 4), bool)
+    >>> candidates = Candidates(
+    ...     prompt=Prompt.of(points=[(1, 1)]),
+    ...     scores=np.array([0.9], np.float32),
+    ...     small=masks[:, ::2, ::2],
+    ...     full=lambda index: masks[index],
+    ... )
+    >>> candidates.full(0).shape
+    (4, 4)
     """
 
     prompt: Prompt

@@ -47,17 +47,35 @@ class Exemplar:
 
     @classmethod
     def of(cls, value: Exemplar | Sequence[float]) -> Exemplar:
-        """The same, or a box as a positive example.
+        """Make an exemplar of a box, and check it.
+
+        Parameters
+        ----------
+        value : Exemplar or (x0, y0, x1, y1)
+            A box alone, in image pixels, is a positive example. Whether it is inside the image is checked when it is
+            searched for.
+
+        Returns
+        -------
+        Exemplar
+            Its box as floats.
 
         Raises
         ------
         PromptError
             Not four finite numbers with x0 < x1 and y0 < y1.
+
+        Examples
+        --------
+        >>> Exemplar.of(Exemplar((4, 4, 20, 16), positive=False))
+        Exemplar(box=(4.0, 4.0, 20.0, 16.0), positive=False)
         """
-        given = value if isinstance(value, Exemplar) else None
-        box = Prompt.of(box=value.box if isinstance(value, Exemplar) else value).box
+        given = value if isinstance(value, Exemplar) else cls(value)  # type: ignore[arg-type]
+        if given.box is None:
+            raise PromptError("An example is a box: expected (x0, y0, x1, y1); got None.")
+        box = Prompt.of(box=given.box).box
         assert box is not None
-        return cls(box, given is None or bool(given.positive))
+        return cls(box, bool(given.positive))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +88,12 @@ class ExemplarTokens:
         One token for each example and one for all of them.
     model : str
         Fingerprint of the model that computed them; no other can read them.
+
+    Examples
+    --------
+    >>> tokens = ExemplarTokens(np.zeros((3, 256), np.float32), model="sam3-0123abcd")
+    >>> tokens.values.shape  # of two examples
+    (3, 256)
     """
 
     values: NDArray[np.float32]
@@ -117,14 +141,57 @@ class FoundObjects:
         return len(self.scores)
 
     def prompt(self, index: int) -> Prompt:
-        """The box of an object as a prompt, inside the image; the whole image for a box without an area."""
+        """Make a prompt of the box of an object, for a model that draws masks.
+
+        Parameters
+        ----------
+        index : int
+            0 for the object with the highest score, up to N - 1; -1 for the last one.
+
+        Returns
+        -------
+        Prompt
+            Its box, cut to the image; the whole image for a box without an area there.
+
+        Raises
+        ------
+        IndexError
+            No object has that index.
+
+        Examples
+        --------
+        >>> masks = LazyMasks(1, (4, 4), lambda index, out: None)
+        >>> boxes = np.array([[1, 1, 9, 3]], np.float32)
+        >>> found = FoundObjects("coin", np.array([0.9], np.float32), boxes, masks, np.ones((1, 2, 2), bool))
+        >>> found.prompt(0).box
+        (1.0, 1.0, 4.0, 3.0)
+        """
         height, width = self.masks.shape[1:]
         x0, x1 = np.clip(self.boxes[index, [0, 2]].astype(float), 0, width)
         y0, y1 = np.clip(self.boxes[index, [1, 3]].astype(float), 0, height)
         return Prompt.of(box=(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else (0, 0, width, height))
 
     def above(self, min_score: float) -> FoundObjects:
-        """Those with a score above `min_score`."""
+        """Keep the objects with a score above a limit.
+
+        Parameters
+        ----------
+        min_score : float
+            0 to 1. Objects with this score or a lower one are left out.
+
+        Returns
+        -------
+        FoundObjects
+            In the same order; without objects if none is above it.
+
+        Examples
+        --------
+        >>> masks = LazyMasks(2, (4, 4), lambda index, out: None)
+        >>> boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3]], np.float32)
+        >>> found = FoundObjects("coin", np.array([0.9, 0.4], np.float32), boxes, masks, np.ones((2, 2, 2), bool))
+        >>> len(found.above(0.3)), len(found.above(0.4)), len(found.above(1))
+        (2, 1, 0)
+        """
         count = int((self.scores > min_score).sum())  # they are sorted by it
         whole = self.masks
 

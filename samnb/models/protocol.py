@@ -130,8 +130,21 @@ class ChoosesPrecision(Protocol):
 class ModelEntry:
     """One model of the registry: what is known about it, and how to load it from a checked weight file.
 
-    `load` is called as ``load(info, weights, device=device)`` and should not import torch yet; `weights` is the checked
-    `WeightFile`, or None for a model whose `file_name` is "".
+    Parameters
+    ----------
+    info : ModelInfo
+    load : callable
+        Called as ``load(info, weights, device=device)``, and returns a `Model`. `weights` is the checked `WeightFile`,
+        or None for a model whose `file_name` is "". It should not import torch yet. If it has a parameter `precision`,
+        it gets the one that is asked for, where that is not "auto".
+
+    Examples
+    --------
+    >>> from samnb.models import REGISTRY, ModelInfo
+    >>> info = ModelInfo("mine", "mine", "", None, None, bundled=False, description="Without a weight file.")
+    >>> entry = ModelEntry(info, lambda info, weights, *, device: REGISTRY["tiny"].load(info, weights, device=device))
+    >>> entry.info.name
+    'mine'
     """
 
     info: ModelInfo
@@ -139,12 +152,43 @@ class ModelEntry:
 
 
 def draws(model: object) -> bool:
-    """Whether a model draws masks; some give features only, for templates to compare."""
+    """Tell whether a model draws masks; some give features only, for templates to compare.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    bool
+        True if it has a method `decode`.
+
+    Examples
+    --------
+    >>> from samnb.models import load_model
+    >>> draws(load_model("tiny"))
+    True
+    """
     return callable(getattr(model, "decode", None))
 
 
 def check_draws(model: Model) -> None:
-    """Raise `ModelError` for a model that gives features only, where masks are wanted."""
+    """Check that a model draws masks, where masks are wanted.
+
+    Parameters
+    ----------
+    model : Model
+
+    Raises
+    ------
+    ModelError
+        It gives features only; see `draws`.
+
+    Examples
+    --------
+    >>> from samnb.models import load_model
+    >>> check_draws(load_model("tiny"))
+    """
     if not draws(model):
         raise ModelError(
             f"{model.name} gives features only and draws no masks. Open the session with a model that does, such as "
@@ -153,10 +197,41 @@ def check_draws(model: Model) -> None:
 
 
 def embedding_spec_of(model: Model) -> str:
-    """Read `Model.embedding_spec`, or `recipe`, as models of older plugins call it."""
+    """Read `Model.embedding_spec`, or `recipe`, as models of older plugins call it.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    str
+        What an embedding depends on beside the weights. Embeddings of another one are not used.
+
+    Raises
+    ------
+    ModelError
+        It has neither of the two.
+
+    Warns
+    -----
+    DeprecationWarning
+        It has `recipe` only.
+
+    Examples
+    --------
+    >>> from samnb.models import load_model
+    >>> embedding_spec_of(load_model("tiny", precision="float32")).endswith("compute=float32")
+    True
+    """
     try:
         return model.embedding_spec
-    except AttributeError:
+    except AttributeError as error:
+        if not hasattr(model, "recipe"):
+            raise ModelError(
+                f"{type(model).__name__} has no embedding_spec ({error}). A model names there what its embeddings "
+                "depend on beside its weights, such as 'mine/1:compute=float32'."
+            ) from error
         spec: str = model.recipe  # type: ignore[attr-defined]
     warnings.warn(f"{type(model).__name__}: rename `recipe` to `embedding_spec`.", DeprecationWarning, stacklevel=2)
     return spec

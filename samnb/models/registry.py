@@ -78,17 +78,26 @@ def load_model(
     Returns
     -------
     Model
+        A device that this machine lacks is said when it is used: by a `ModelError` of its `device`, or of `encode`.
 
     Raises
     ------
     UnknownName
-        No model, or no device, of that name.
+        No model, device or precision of that name.
     CheckpointMissing, CheckpointDamaged, CheckpointMismatch
         The weight file is not there, truncated or altered, or of another model.
     PackageMissing
         The model needs a package that is not installed.
+    DownloadFailed
+        ``SAMNB_DOWNLOAD`` is set, and the weights could not be downloaded.
     ModelError
-        Another package failed to register the model.
+        Another package failed to register the model, or the model computes in one precision only.
+
+    Examples
+    --------
+    >>> model = load_model("tiny", device="cpu")
+    >>> model.name, model.encoder_built
+    ('tiny', False)
     """
     entry = _entry(name)
     check_device(device)
@@ -117,12 +126,24 @@ def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: b
     show : bool
         Show a progress bar.
 
+    Returns
+    -------
+    Path
+        Of the weight file. Weights that ship with samnb are returned where they are, whatever the folder.
+
     Raises
     ------
     UnknownName
         No model of that name.
     DownloadFailed
-        Not found, not reachable, or not the published file.
+        Not found, not reachable, not the published file, or no room for it; or samnb knows no SHA-256 of the weights.
+    ModelError
+        Another package failed to register the model.
+
+    Examples
+    --------
+    >>> download("tiny", show=False).name  # ships with samnb
+    'tiny.safetensors'
     """
     info, target = _entry(name).info.published, None if folder is None else Path(folder).expanduser()
     if info.bundled:
@@ -137,6 +158,11 @@ def download(name: str, *, folder: str | os.PathLike[str] | None = None, show: b
 def available_models() -> list[ModelInfo]:
     """List the models that `load_model` knows, whether or not their weights are on this machine.
 
+    Returns
+    -------
+    list of ModelInfo
+        samnb's own models first, "tiny" at the front; then those of other packages, by name.
+
     Examples
     --------
     >>> info = available_models()[1]
@@ -148,7 +174,16 @@ def available_models() -> list[ModelInfo]:
 
 
 def check_phrases(model: Model) -> SupportsPhrases:
-    """The model, if it finds objects by words.
+    """Check that a model finds objects by words.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    SupportsPhrases
+        The same model.
 
     Raises
     ------
@@ -172,7 +207,30 @@ def check_phrases(model: Model) -> SupportsPhrases:
 
 
 def finder(model: Model) -> Find:
-    """`find` of a model; for one without words it raises as `check_phrases`, when it is called."""
+    """Give `SupportsPhrases.find` of a model, without a check yet: any model may be given.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    callable
+        With the parameters and the result of `SupportsPhrases.find`.
+
+    Raises
+    ------
+    ModelError
+        When what is returned is called, and the model knows no words; as `check_phrases`.
+
+    Examples
+    --------
+    >>> find = finder(load_model("tiny"))
+    >>> find(None, phrase="coin")
+    Traceback (most recent call last):
+        ...
+    samnb.errors.ModelError: tiny knows no words. Open the session with a model that does: ...
+    """
 
     def find(*given: Any, **options: Any) -> FoundObjects:
         return check_phrases(model).find(*given, **options)
@@ -181,22 +239,68 @@ def finder(model: Model) -> Find:
 
 
 def broken_plugins() -> dict[str, str]:
-    """Models that other packages failed to register, by name, with the reason."""
+    """List the models that other packages failed to register.
+
+    Returns
+    -------
+    dict of str to str
+        By the model's name: the package, and why it failed. Empty if all work.
+
+    Examples
+    --------
+    >>> broken_plugins()
+    {}
+    """
     return find_plugins(REGISTRY).broken
 
 
 def missing_packages(info: ModelInfo) -> list[str]:
-    """Packages that a model needs and that are not installed."""
-    return [package for package in info.packages if find_spec(package) is None]
+    """List the packages that a model needs and that are not installed.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        One of `available_models`.
+
+    Returns
+    -------
+    list of str
+        Their names in Python; empty if it can be loaded. `ModelInfo.extra` installs them.
+
+    Examples
+    --------
+    >>> missing_packages(available_models()[0])
+    []
+    """
+    return [package for package in info.packages if not _is_installed(package)]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ImportError:  # of a part of a package: the package itself is not there, or broken
+        return False
 
 
 def model_card(name: str) -> str:
     """Describe a model: for the embedded one the card that ships with its weights.
 
+    Parameters
+    ----------
+    name : str
+        One of `available_models`.
+
+    Returns
+    -------
+    str
+        Markdown: what it is good for, its weights and whether they are here, where they are from, and their licence.
+
     Raises
     ------
     UnknownName
         No model of that name.
+    ModelError
+        Another package failed to register the model.
 
     Examples
     --------
@@ -231,7 +335,24 @@ def _as_one_file(single: ModelInfo) -> list[str]:
 
 
 def installed(info: ModelInfo) -> Path | None:
-    """Path of a model's weights on this machine, found by name and not opened; None if they are not there."""
+    """Find a model's weights on this machine, by the name of the file.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        One of `available_models`.
+
+    Returns
+    -------
+    Path or None
+        Of the weight file, which is not opened: in the package, in ``SAMNB_CHECKPOINTS``, or in the user's data folder.
+        None if it is in none of them, and for a model without a weight file.
+
+    Examples
+    --------
+    >>> installed(available_models()[0]).name
+    'tiny.safetensors'
+    """
     try:
         return find_checkpoint(info) if info.file_name else None
     except CheckpointMissing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from samnb.errors import ModelError
 from samnb.models import HasPrecision, HasThreads, SupportsBatches, SupportsProposals, embedding_spec_of, load_model
 from tests.support.numpy_model import NumpyModel
 
@@ -18,6 +19,19 @@ class OldModel(NumpyModel):
     @property
     def embedding_spec(self):
         raise AttributeError("embedding_spec")
+
+
+class Unfinished(NumpyModel):
+    """Has neither of the two."""
+
+    @property
+    def embedding_spec(self):
+        return self._missing
+
+
+def test_a_model_without_embedding_spec_is_named():
+    with pytest.raises(ModelError, match=r"^Unfinished has no embedding_spec \(.*_missing.*\)"):
+        embedding_spec_of(Unfinished())
 
 
 def test_what_models_support():

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from samnb.errors import ModelError, UnknownName
-from samnb.models import REGISTRY, available_models, load_model
+from samnb.models import REGISTRY, available_models, load_model, missing_packages
 from samnb.prompts import Embedding, Prompt
 
 CLICK = Prompt.of(points=[(120, 80)])
@@ -91,3 +91,9 @@ def test_the_registry_takes_another_model(
     model = load_model("mine", checkpoint=random_tiny_checkpoint)
     assert model.fingerprint.startswith("mine-")
     assert model.decode(embedding, CLICK).masks.shape == (3, 400, 600)
+
+
+def test_a_part_of_a_package_that_is_not_there_is_missing() -> None:
+    wanted = ("numpy", "numpy.linalg", "numpy.no_such_part", "no_such_package", "no_such_package.part")
+    info = dataclasses.replace(REGISTRY["tiny"].info, packages=wanted)
+    assert missing_packages(info) == ["numpy.no_such_part", "no_such_package", "no_such_package.part"]

@@ -84,6 +84,12 @@ class ModelInfo:
         Its owners give access on request.
     phrases : bool
         It finds objects by words: a `samnb.models.SupportsPhrases`.
+
+    Examples
+    --------
+    >>> info = ModelInfo("mine", "mine", "", None, None, bundled=False, description="Without a weight file.")
+    >>> info.name, info.licence
+    ('mine', 'Apache-2.0')
     """
 
     name: str
@@ -106,7 +112,25 @@ class ModelInfo:
     phrases: bool = False
 
     def of(self, path: Path) -> ModelInfo:
-        """Return the facts about the weights in this file: `single`, or the model itself."""
+        """Tell which facts hold for a file: those of the folder of weights, or of the same weights as one file.
+
+        Parameters
+        ----------
+        path : Path
+            Of a weight file; it is not opened.
+
+        Returns
+        -------
+        ModelInfo
+            `single`, if there is one and the file is none of `files`; else the model itself.
+
+        Examples
+        --------
+        >>> from samnb.models import available_models
+        >>> info = {one.name: one for one in available_models()}["sam2.1_hiera_tiny"]
+        >>> info.of(Path("sam2.1_hiera_tiny.pt")) == info.single, info.of(Path("model.safetensors")) == info
+        (True, True)
+        """
         return self.single if self.single is not None and path.name not in self.files else self
 
     @property
