@@ -206,16 +206,17 @@ def find_checkpoint(info: ModelInfo, checkpoint: str | os.PathLike[str] | None =
     CheckpointMissing
         No such file; the message names the file, its size and SHA-256, and where to put it.
     """
+    # `os.path.isfile`: before Python 3.14 `Path.is_file` raises where a folder may not be read.
     if info.files:
         return _find_folder(info, checkpoint)
     if checkpoint is not None:
-        path = Path(checkpoint).expanduser()
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "is not there"
+        path = Path(os.path.expanduser(checkpoint))
+        if not os.path.isfile(path):
+            what = "is a folder" if os.path.isdir(path) else "is not there, or may not be read"
             raise CheckpointMissing(f"{path}: the weight file for {info.name!r} {what}. {where_from(info)}")
         return path
     for folder in [_BUNDLED] if info.bundled else checkpoint_folders():
-        if (folder / info.file_name).is_file():
+        if os.path.isfile(folder / info.file_name):
             return folder / info.file_name
     raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {where_from(info)}")
 
@@ -225,20 +226,20 @@ def _find_folder(info: ModelInfo, checkpoint: str | os.PathLike[str] | None) -> 
     if checkpoint is None:
         folders = [folder / info.file_name for folder in checkpoint_folders()]
     else:
-        path = Path(checkpoint).expanduser()
-        if path.is_file() and path.name not in info.files:
+        path = Path(os.path.expanduser(checkpoint))
+        if os.path.isfile(path) and path.name not in info.files:
             if info.single is not None:
                 return path
             raise CheckpointMismatch(f"{path}: is a file; {info.name!r} wants a folder. {where_from(info)}")
-        folders = [path.parent if path.is_file() else path]
+        folders = [path.parent if os.path.isfile(path) else path]
     for folder in folders:
-        if all((folder / name).is_file() for name in info.files):
+        if all(os.path.isfile(folder / name) for name in info.files):
             return folder / info.files[0]
-        if checkpoint is None and info.single is not None and (folder.parent / info.single.file_name).is_file():
+        if checkpoint is None and info.single is not None and os.path.isfile(folder.parent / info.single.file_name):
             return folder.parent / info.single.file_name
     if checkpoint is None:
         raise CheckpointMissing(f"The weights of {info.name!r} are not on this machine. {where_from(info)}")
-    lacking = " and ".join(name for name in info.files if not (folders[0] / name).is_file())
+    lacking = " and ".join(name for name in info.files if not os.path.isfile(folders[0] / name))
     raise CheckpointMissing(f"{folders[0]}: has no {lacking} for {info.name!r}. {where_from(info)}")
 
 

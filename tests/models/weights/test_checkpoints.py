@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from samnb.errors import CheckpointDamaged, CheckpointMismatch, CheckpointMissing
-from samnb.models import REGISTRY, ModelInfo, load_model
+from samnb.models import REGISTRY, ModelInfo, installed, load_model
 from samnb.models.weights import file_hashes
 from samnb.models.weights.checkpoints import checkpoint_folders, find_checkpoint, looks_like, open_checkpoint
 from samnb.prompts import Embedding, Prompt
@@ -52,6 +52,18 @@ class Marker:
 
 
 class TestFinding:
+    @pytest.mark.parametrize("name", ["a" * 300, "a\0b.pth", "~nobody-of-that-name/a.pth"])
+    @pytest.mark.parametrize("model", ["vit_b", "sam2.1_hiera_tiny"])
+    def test_a_path_that_cannot_be_looked_at_is_missing(
+        self, model: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        info = REGISTRY[model].info
+        for checkpoint in (name, tmp_path / name):
+            with pytest.raises(CheckpointMissing, match=f"for '{model}'"):
+                find_checkpoint(info, checkpoint)
+        monkeypatch.setenv("SAMNB_CHECKPOINTS", str(tmp_path / ("a" * 300)))
+        assert installed(info) is None
+
     def test_a_missing_published_file_is_named_to_the_byte(self) -> None:
         with pytest.raises(CheckpointMissing) as caught:
             load_model("vit_b")
