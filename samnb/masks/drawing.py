@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from .. import images
 from ..errors import ImageError
 from ..images import thumbnail
 from ..images.reading import Pixels
@@ -209,7 +210,8 @@ def contact_sheet(
     Raises
     ------
     ImageError
-        No pictures, or one of floats; `columns` or `tile` below 1; another number of captions than of pictures.
+        No pictures, or one of floats; `columns` or `tile` below 1; another number of captions than of pictures; a sheet
+        of more than `samnb.images.MAX_PIXELS` pixels.
 
     Examples
     --------
@@ -223,6 +225,11 @@ def contact_sheet(
     columns = min(columns, len(tiles))
     strip = 0 if captions is None else max(12, tile // 10)
     rows = -(-len(tiles) // columns)
+    if (size := columns * tile * rows * (tile + strip)) > images.MAX_PIXELS:
+        raise ImageError(
+            f"{len(tiles)} pictures with tile={tile}: a sheet of {size:,} pixels, more than the limit of "
+            f"{images.MAX_PIXELS:,}. Expected a smaller tile, or fewer pictures."
+        )
     sheet = Image.new("RGB", (columns * tile, rows * (tile + strip)), "#f4f4f4")
     for index, pixels in enumerate(tiles):
         small = _shrunk(pixels, tile)

@@ -53,6 +53,11 @@ def test_contact_sheet_lays_tiles_row_by_row():
     assert (sheet[41:, 41:] == sheet[60, 60]).all()
 
 
+def test_a_contact_sheet_larger_than_any_picture_is_refused():
+    with pytest.raises(ImageError, match=r"tile=20000: a sheet of 800,000,000 pixels.*200,000,000.*smaller tile"):
+        contact_sheet([np.zeros((8, 8, 3), np.uint8)] * 2, tile=20_000)
+
+
 def test_contact_sheet_writes_captions():
     tiles = [np.zeros((30, 90, 3), np.uint8)] * 2
     plain = contact_sheet(tiles, tile=100)
