@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from .at_exit import stop_at_exit
 from .events import Event, found_text, summary_text
 from .signals import Signal
 
@@ -157,6 +158,7 @@ class Job:
         self._work = work
         self.in_background = start
         if start:
+            stop_at_exit(self)
             threading.Thread(target=self._run, name=f"samnb {name}", daemon=True).start()
 
     # -- control -----------------------------------------------------------------------------------
@@ -380,6 +382,14 @@ class Job:
         return f"<Job {self.name}: {self.state}, {done}/{self.total}>"
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        if not self._finished.is_set():
+            _log.warning("%s stops, since the process ends: wait() waits for it", self.name)
+            self.cancel()
+
+    def _wait_for_end(self, timeout: float) -> None:
+        self._finished.wait(timeout)
 
     def _run(self) -> None:
         try:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from ..at_exit import stop_at_exit
 from ..jobs import Signal
 from ..records import ImageRecord
 from .encoder import Encoder
@@ -55,6 +56,7 @@ class Prefetcher:
         self._failed: set[str] = set()
         self._thread: threading.Thread | None = None
         self._closed = False
+        stop_at_exit(self)
 
     def prefetch(self, image: ImageRecord, neighbours: Iterable[ImageRecord] = ()) -> None:
         """Encode this image, then its neighbours, unless the store holds them; returns at once."""
@@ -97,13 +99,20 @@ class Prefetcher:
 
     def close(self) -> None:
         """Start nothing more, and wait for the image that is being encoded."""
-        with self._changed:
-            self._closed, self._queue = True, []
-            thread = self._thread
+        self._stop()
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
     # -- the thread
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._closed, self._queue = True, []
+
+    def _wait_for_end(self, timeout: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._thread is None, timeout)
 
     def _run(self) -> None:
         try:

@@ -1,6 +1,4 @@
 import asyncio
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -523,21 +521,3 @@ def test_the_widgets_take_no_unknown_options():
 def test_a_replaced_record_is_still_the_same_image(annotator, session):
     annotator.show(replace(annotator.image))
     assert annotator.image.filename == "0.png"
-
-
-def test_the_end_of_a_process_waits_for_a_call_and_drops_what_waits():
-    """A thread that comes back from torch after the interpreter has ended would abort the process."""
-    code = """
-import threading, time
-from samnb.ui.common.background import LatestOnlyWorker
-worker, begun = LatestOnlyWorker(), threading.Event()
-def call():
-    begun.set()
-    time.sleep(0.5)
-    print("over", flush=True)
-worker.submit(call, lambda value, error: None)
-begun.wait()
-worker.submit(lambda: print("never", flush=True), lambda value, error: None)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "over\n"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from ...at_exit import stop_at_exit
 
 _log = logging.getLogger("samnb.widgets")
 
 # Maximum time that a callback waits for the event loop.
 _LOOP_SECONDS = 0.15
-# And that the end of the process waits for a call.
-_END_SECONDS = 10.0
 
 Work = Callable[[], Any]
 Answer = Callable[[Any, Exception | None], None]
@@ -48,7 +46,7 @@ class LatestOnlyWorker:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
             self._loop = None
-        _workers.add(self)
+        stop_at_exit(self)
 
     @property
     def busy(self) -> bool:
@@ -96,11 +94,13 @@ class LatestOnlyWorker:
                 raise TimeoutError(f"The widget's worker is still busy after {timeout:g} s.")
         self.flush()
 
-    def end(self) -> None:
-        """Drop what waits, and block until the running call is over, but not for ever."""
+    def _stop(self) -> None:
         with self._changed:
             self._slots.clear()
-            self._changed.wait_for(lambda: self._thread is None, _END_SECONDS)
+
+    def _wait_for_end(self, timeout: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._thread is None, timeout)
 
     def _run(self) -> None:
         while True:
@@ -130,16 +130,6 @@ class LatestOnlyWorker:
         # A blocking cell holds up the loop, but the clicks of some kernels come on other threads: they are handled.
         if not taken.wait(_LOOP_SECONDS if self._loop is not None else 0):
             self.flush()
-
-
-_workers: weakref.WeakSet[LatestOnlyWorker] = weakref.WeakSet()
-
-
-@atexit.register
-def _end_all() -> None:
-    """A thread that comes back from torch when the interpreter has ended would abort the process."""
-    for worker in list(_workers):
-        worker.end()
 
 
 def _called(work: Work, answer: Answer) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ...at_exit import stop_at_exit
 from ...errors import ImageError
 from ...images import encode_png, open_picture, read_pixels, thumbnail
 
@@ -124,6 +125,7 @@ class Thumbnails:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
             self._loop = None
+        stop_at_exit(self)
 
     def of(self, image: Any) -> bytes | None:
         """Its bytes, if they are ready."""
@@ -154,6 +156,13 @@ class Thumbnails:
         with self._changed:
             self._wanted = []
             self._on_ready = lambda: None
+
+    def _stop(self) -> None:
+        self.close()
+
+    def _wait_for_end(self, timeout: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._thread is None, timeout)
 
     def _run(self) -> None:
         while True:
