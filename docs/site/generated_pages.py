@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator
 from types import FunctionType
 from typing import Any
@@ -124,9 +125,15 @@ def describe_outputs(app: Any, doctree: nodes.document) -> None:
             image["alt"] = f"Output of a cell in: {section[0].astext()}"
 
 
+def link_pages(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Pages that a docstring names, as "docs/exchange.md", are linked."""
+    lines[:] = [re.sub(r"\bdocs/([\w-]+)\.md\b", r":doc:`/docs/\1`", line) for line in lines]
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Register them with Sphinx."""
     app.add_directive("samnb-session-methods", SessionMethods)
     app.add_directive("samnb-commands", Commands)
+    app.connect("autodoc-process-docstring", link_pages)
     app.connect("doctree-read", describe_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
