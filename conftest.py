@@ -23,15 +23,15 @@ WITH_A_SESSION = (
 
 
 @pytest.fixture(autouse=True)
-def _example(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
+def _example(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> Iterator[None]:
     """Examples of `Session`'s methods and widgets, and of `EmbeddingCache`'s methods, go on from that of the class."""
-    if not isinstance(request.node, DoctestItem):
-        return
-    module = request.node.dtest.globs["__name__"]
+    module = request.node.dtest.globs["__name__"] if isinstance(request.node, DoctestItem) else ""
     if module.startswith(WITH_A_SESSION):
         doctest_namespace.update(request.getfixturevalue("session_of_examples"))
     if module in ("samnb.cache", "samnb.store.maintenance", "samnb.store.parts", "samnb.store.raw_entries"):
         doctest_namespace.update(request.getfixturevalue("cache_of_examples"))
+    yield
+    doctest_namespace.clear()  # one for all examples of a run
 
 
 @pytest.fixture

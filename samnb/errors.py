@@ -98,6 +98,18 @@ class SamnbError(Exception):
     def __str__(self) -> str:
         return printable(super().__str__(), lines=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The message is made of other arguments: a worker's error would not arrive.
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[SamnbError], args: tuple[Any, ...], values: dict[str, Any]) -> SamnbError:
+    own = OSError if issubclass(kind, OSError) else Exception
+    error: SamnbError = own.__new__(kind, *args)  # type: ignore[assignment]
+    error.args = args
+    vars(error).update(values)
+    return error
+
 
 class ImageError(SamnbError, ValueError):
     """A picture cannot be used."""

@@ -388,8 +388,8 @@ class Job:
             _log.warning("%s stops, since the process ends: wait() waits for it", self.name)
             self.cancel()
 
-    def _wait_for_end(self, timeout: float) -> None:
-        self._finished.wait(timeout)
+    def _wait_for_end(self, timeout: float) -> bool:
+        return self._finished.wait(timeout)
 
     def _run(self) -> None:
         try:

@@ -1,4 +1,5 @@
 import inspect
+import pickle
 
 import pytest
 
@@ -45,3 +46,22 @@ def test_a_template_of_the_earlier_net_says_which_weights_open_it():
     assert file in str(errors.TemplateMismatch("coins", "tiny-01ab", "tiny_lite0-23cd"))
     assert file in str(errors.TemplateMismatch("coins", "tiny-01ab", "tiny_lite0-23cd", features="tiny"))
     assert file not in str(errors.TemplateMismatch("coins", "tiny_lite0-23cd", "sam-01ab"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ImageNotFound("a.png"),
+        errors.PointOutsideImage((9, 9), (4, 4)),
+        errors.UnknownName("category", "coim", ["coin", "rim"]),
+        errors.WorkWouldBeLost("dataset 'monday'", 3),
+        errors.TemplateMismatch("coins", "a", "b"),
+        errors.SamePixels("a.png", "b.png"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_arrives_from_another_process(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)

@@ -187,7 +187,8 @@ def find_image(connection: Connection, ref: AnyPath, dataset: str | None = None)
         raise UnknownName("image", ref, file_names_near(connection, ""))
     conditions = list(_ways_to_name_an_image(ref))
     if dataset is not None:
-        conditions = [*((dataset_table.c.name == dataset) & each for each in conditions), *conditions]
+        here = image_table.c.dataset_id == dataset_id_of(connection, dataset)
+        conditions = [*(here & each for each in conditions), *conditions]
     for condition in conditions:
         found = image_records(connection, condition, limit=2)
         if len(found) > 1:

@@ -227,8 +227,9 @@ class Pipeline:
                 slot.in_block = len(slots) > 1
             if self._encoder_thread is None:
                 keep_freed_memory(self.readers)
-                self._encoder_thread = threading.Thread(target=self._encode_ready, name="samnb encoder", daemon=True)
-                self._encoder_thread.start()
+                encoder = threading.Thread(target=self._encode_ready, name="samnb encoder", daemon=True)
+                encoder.start()
+                self._encoder_thread = encoder
             work: Callable[[], None] = partial(self._work, slots[0])
             if len(slots) > 1:
                 self._block = deque(slots)

@@ -70,8 +70,9 @@ class Prefetcher:
             self._queue = [record for record in missing if record.id != running]
             self._failed.discard(image.id)  # a new request is a new attempt
             if self._queue and self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="samnb ahead", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="samnb ahead", daemon=True)
+                thread.start()
+                self._thread = thread
         for record in (*dropped, *missing):
             self.notify(record)
 
@@ -110,9 +111,9 @@ class Prefetcher:
         with self._changed:
             self._closed, self._queue = True, []
 
-    def _wait_for_end(self, timeout: float) -> None:
+    def _wait_for_end(self, timeout: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._thread is None, timeout)
+            return self._changed.wait_for(lambda: self._thread is None, timeout)
 
     def _run(self) -> None:
         try:
@@ -142,11 +143,12 @@ class Prefetcher:
                 self._failed.add(image.id)
 
     def _take(self) -> ImageRecord | None:
-        with self._changed:
-            while self._queue:
-                self._current = self._queue.pop(0)
-                if not self._encoder.has(self._current):
-                    return self._current
-            self._current = self._thread = None
-            self._changed.notify_all()
-            return None
+        while True:
+            with self._changed:
+                if not self._queue:
+                    self._current = self._thread = None
+                    self._changed.notify_all()
+                    return None
+                image = self._current = self._queue.pop(0)
+            if not self._encoder.has(image):  # without the lock: a disk may not answer
+                return image

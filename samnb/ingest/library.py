@@ -97,6 +97,7 @@ class ImageLibrary:
             [record] = self.with_hashes([record])
         if not record.is_read:
             new_image(record.path, self.overviews)  # says what is wrong with the file
+            [record] = self.with_hashes([record])  # nothing any more
         return record
 
     def with_hashes(self, records: Sequence[ImageRecord], *, control: JobControl | None = None) -> list[ImageRecord]:

@@ -367,13 +367,20 @@ class RecipeDecoder:
         self.model, self.templates = model, templates
         self._image, self._embedding_of, self._features_of = image, embedding_of, features_of
         self._embedding: Embedding | None = None
+        self._unreadable: ImageError | None = None
         self._found: dict[str, list[Match]] = {}
 
     @property
     def embedding(self) -> Embedding:
         """The image's embedding, read on first use."""
+        if self._unreadable is not None:  # asked once: a drive may not answer
+            raise self._unreadable
         if self._embedding is None:
-            self._embedding = self._embedding_of(self._image)
+            try:
+                self._embedding = self._embedding_of(self._image)
+            except ImageError as error:
+                self._unreadable = error
+                raise
         return self._embedding
 
     def found(self, template: str, category: str) -> list[NDArray[np.bool_]]:

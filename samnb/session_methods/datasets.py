@@ -204,7 +204,7 @@ class DatasetMethods(SessionParts):
         Raises
         ------
         UnknownName
-            No image matches, or several pictures do: the message has their longer names.
+            No image matches, or several pictures do: the message has their longer names. No such dataset.
 
         Examples
         --------

@@ -141,7 +141,7 @@ class RawEntryMethods(CacheParts):
         Parameters
         ----------
         key : str
-            As for `get`. Without such an entry nothing happens.
+            As for `get`. Without such an entry the log says that there is nothing to move.
         reason : str
             For the log.
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -31,6 +32,7 @@ from pycocotools.coco import COCO
 import samnb.atomic_files
 from samnb.errors import PackageMissing, PromptError, StoreError, UnknownName
 from samnb.exchange.export import EXPORTERS, export
+from samnb.exchange.writers import yolo
 from samnb.exchange.writers.layout import MANIFEST, FolderWriter
 from samnb.exchange.writers.single_ring import bridged
 from samnb.exchange.writers.voc import voc_color
@@ -126,6 +128,7 @@ def test_yolo_divides_the_pictures(work, tmp_path):
         assert sorted(file.stem for file in (whole / "labels" / part).iterdir()) == stems
         assert all((whole / "labels" / part / f"{stem}.txt").read_bytes() == lines[f"{stem}.txt"] for stem in stems)
     assert "3 images in train, 1 in val" in report.notes
+    assert report.notes[-1] == "1 image without an object, as background"
     data = yaml.safe_load((whole / "data.yaml").read_text())
     assert (data["train"], data["val"]) == ("images/train", "images/val")
     again = export("yolo", tmp_path / "again", **{**work, "images": work["images"][::-1]}, val=0.25).path
@@ -149,8 +152,23 @@ def test_yolo_does_not_divide_a_stack(work, tmp_path):
     report = export("yolo", tmp_path / "yolo", **work, details=slices, val=0.5)
     sides = {part: {file.stem for file in (report.path / "labels" / part).iterdir()} for part in ("train", "val")}
     assert sorted(map(len, sides.values())) == [1, 3]
+    assert "3 images in train, 1 in val" in export("yolo", tmp_path / "few", **work, details=slices, val=0.2).notes
     whole = export("yolo", tmp_path / "whole", **work, details=slices | {images[0].id: slices[images[1].id]}, val=0.5)
     assert "not divided: that takes two different pictures, or stacks" in whole.notes
+
+
+def test_yolo_keeps_equal_pictures_of_several_stacks_together():
+    def item(number, pixels, stack=""):
+        image = SimpleNamespace(id=str(number), pixel_hash=pixels)
+        return SimpleNamespace(image=image, details=ImageDetails(stack=stack))
+
+    stacks = [item(n, "black" if n % 10 == 0 else f"{n:03}", f"{n // 10}.tif") for n in range(30)]
+    single = [item(100 + n, f"9{n:02}") for n in range(10)]
+    for share, expected in ((0.2, 8), (0.1, 4), (0.75, 30)):
+        chosen = yolo._chosen([*stacks, *single, item(200, "black")], share)
+        assert abs(len(chosen) - expected) <= 1
+        assert len(chosen & {one.image.id for one in stacks}) in (0, 30)
+        assert ("200" in chosen) == ("0" in chosen)
 
 
 @pytest.mark.parametrize("val", [-0.1, 1, 20, "a fifth", True, float("nan")])

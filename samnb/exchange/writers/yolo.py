@@ -57,7 +57,7 @@ def export_yolo(
     def write(item: ExportItem) -> None:
         stem = stems.stem(item.name)
         if validating:
-            stem = f"{'val' if _whole(item) in validating else 'train'}/{stem}"
+            stem = f"{'val' if item.image.id in validating else 'train'}/{stem}"
         if pictures:
             suffix, content = upright_copy(item.image)
             folder.write(f"images/{stem}{suffix}", content)
@@ -75,7 +75,7 @@ def export_yolo(
     if val and not validating:
         notes.append("not divided: that takes two different pictures, or stacks")
     elif val:
-        apart = sum(_whole(item) in validating for item in items)
+        apart = sum(item.image.id in validating for item in items)
         notes.append(f"{count_text(len(items) - apart, 'image')} in train, {apart:,} in val")
     if cut[0]:
         notes.append(f"{count_text(cut[0], 'hole')} joined to outlines by cuts: the format knows none")
@@ -83,6 +83,8 @@ def export_yolo(
         notes.append(f"attributes of {count_text(without, 'object')} left out: the format has none")
     if cut[1]:
         notes.append(f"{count_text(cut[1], 'object')} in parts, joined to one outline by cuts")
+    if bare := sum(not any(annotation.area for annotation in item.annotations) for item in items):
+        notes.append(f"{count_text(bare, 'image')} without an object, as background")
     return ExportReport("yolo", path, len(items), written, tuple(folder.files), tuple(failed), tuple(notes))
 
 
@@ -101,18 +103,36 @@ def _line(
 
 
 def _chosen(items: Sequence[ExportItem], share: float) -> set[str]:
-    """What validates, of `_whole`: a random choice, always the same one, and neither part empty."""
-    first: dict[str, str] = {}
+    """The ids of the images that validate: a random choice, always the same one, and neither part empty."""
+    groups = sorted(_inseparable(items), key=lambda group: min(item.image.pixel_hash for item in group))
+    if not share or len(groups) < 2:
+        return set()
+    wanted, chosen, count = share * len(items), list[list[ExportItem]](), 0
+    for group in groups:
+        if abs(count + len(group) - wanted) < abs(count - wanted):
+            chosen.append(group)
+            count += len(group)
+    chosen = chosen[:-1] if len(chosen) == len(groups) else chosen or [min(groups, key=len)]
+    return {item.image.id for group in chosen for item in group}
+
+
+def _inseparable(items: Sequence[ExportItem]) -> list[list[ExportItem]]:
+    """The images by what may not be divided: slices of one stack are alike, and equal pictures teach what is asked."""
+    leaders: dict[str, str] = {}
+
+    def leader(name: str) -> str:
+        while (above := leaders.setdefault(name, name)) != name:
+            leaders[name] = leaders[above]
+            name = above
+        return name
+
     for item in items:
-        first[_whole(item)] = min(item.image.pixel_hash, first.get(_whole(item), item.image.pixel_hash))
-    wholes = sorted(first, key=lambda whole: (first[whole], whole))
-    count = min(max(1, round(share * len(wholes))), len(wholes) - 1) if share and wholes else 0
-    return set(wholes[:count])
-
-
-def _whole(item: ExportItem) -> str:
-    """What may not be divided: a stack, whose slices are alike, or a picture, by its pixels."""
-    return item.details.stack or item.image.pixel_hash
+        if item.details.stack:
+            leaders[leader(item.details.stack)] = leader(item.image.pixel_hash)
+    groups: dict[str, list[ExportItem]] = {}
+    for item in items:
+        groups.setdefault(leader(item.image.pixel_hash), []).append(item)
+    return list(groups.values())
 
 
 def _data(categories: Sequence[str], *, divided: bool) -> bytes:

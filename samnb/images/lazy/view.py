@@ -137,7 +137,7 @@ class View:
                 return {shown[0]: "#ffffff"}
             own = {at: about.channels[at].color for at in shown if about.channels[at].color}
             return own or dict(zip(shown, _RGB, strict=False))
-        if isinstance(self.channels, str | int):
+        if isinstance(self.channels, str | int | np.integer):
             return {self._index(self.channels, about): "#ffffff"}
         if isinstance(self.channels, Mapping) and self.channels:
             return {self._index(name, about): _color(color) for name, color in self.channels.items()}

@@ -203,8 +203,9 @@ class TierWorker:
     def _wake_thread(self) -> None:
         """Start the thread if there is none, and wake it; the lock is held."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=f"samnb writes to {self.tier.name}", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name=f"samnb writes to {self.tier.name}", daemon=True)
+            thread.start()
+            self._thread = thread
         self._changed.notify_all()
 
     def _work(self) -> None:

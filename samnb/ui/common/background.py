@@ -41,6 +41,7 @@ class LatestOnlyWorker:
         self._changed = threading.Condition()
         self._slots: dict[int, tuple[Work, Answer]] = {}
         self._thread: threading.Thread | None = None
+        self._ends = False
         self._answers: deque[Callable[[], None]] = deque()
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -62,10 +63,13 @@ class LatestOnlyWorker:
     def submit(self, work: Work, answer: Answer, *, priority: int = 0) -> None:
         """Run `work`, then call `answer(value, None)` or `answer(None, error)`; replaces what waits there."""
         with self._changed:
+            if self._ends:
+                return
             self._slots[priority] = (work, answer)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="samnb widget", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="samnb widget", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def cancel(self, *, priority: int = 0) -> None:
         """Drop the call that waits with that priority."""
@@ -96,11 +100,12 @@ class LatestOnlyWorker:
 
     def _stop(self) -> None:
         with self._changed:
+            self._ends = True
             self._slots.clear()
 
-    def _wait_for_end(self, timeout: float) -> None:
+    def _wait_for_end(self, timeout: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._thread is None, timeout)
+            return self._changed.wait_for(lambda: self._thread is None, timeout)
 
     def _run(self) -> None:
         while True:

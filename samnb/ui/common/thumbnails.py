@@ -142,8 +142,9 @@ class Thumbnails:
         with self._changed:
             self._wanted = [i for i in images if i.id not in self._kept and i.id not in self._failed]
             if self._wanted and self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="samnb thumbnails", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="samnb thumbnails", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def wait(self, timeout: float = 30.0) -> None:
         """Block until all are there; for scripts and tests. Raises `TimeoutError`."""
@@ -160,9 +161,9 @@ class Thumbnails:
     def _stop(self) -> None:
         self.close()
 
-    def _wait_for_end(self, timeout: float) -> None:
+    def _wait_for_end(self, timeout: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._thread is None, timeout)
+            return self._changed.wait_for(lambda: self._thread is None, timeout)
 
     def _run(self) -> None:
         while True:
