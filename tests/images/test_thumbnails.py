@@ -40,3 +40,19 @@ def test_a_jpeg_for_a_page_is_a_picture(scene):
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
         assert (picture.format, picture.size) == ("JPEG", (320, 240))
     assert len(jpeg_url(scene, quality=30)) < len(jpeg_url(scene))
+
+
+def test_a_mask_is_drawn_black_and_white() -> None:
+    mask = np.zeros((40, 60), bool)
+    mask[:, 30:] = True
+    with Image.open(io.BytesIO(encode_png(mask))) as opened:
+        np.testing.assert_array_equal(np.asarray(opened) > 0, mask)
+    small = thumbnail(mask, 20)
+    assert small.shape == (13, 20)
+    assert (small[:, 0].max(), small[:, -1].min()) == (0, 255)
+
+
+def test_grey_of_16_bits_stays_so_in_a_png() -> None:
+    values = np.arange(6, dtype=np.uint16).reshape(2, 3) * 10_000
+    with Image.open(io.BytesIO(encode_png(values))) as opened:
+        np.testing.assert_array_equal(np.asarray(opened), values)

@@ -138,7 +138,8 @@ class View:
             own = {at: about.channels[at].color for at in shown if about.channels[at].color}
             return own or dict(zip(shown, _RGB, strict=False))
         if isinstance(self.channels, str | int | np.integer):
-            return {self._index(self.channels, about): "#ffffff"}
+            one = self.channels if isinstance(self.channels, str) else int(self.channels)
+            return {self._index(one, about): "#ffffff"}
         if isinstance(self.channels, Mapping) and self.channels:
             return {self._index(name, about): _color(color) for name, color in self.channels.items()}
         wanted = list(self.channels) if isinstance(self.channels, Iterable) else [self.channels]

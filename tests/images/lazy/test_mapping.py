@@ -87,6 +87,8 @@ def test_another_mapping_is_another_key_and_the_same_one_the_same(tmp_path: Path
         assert again.hash_of(values[..., None]) == found[name]
         assert PixelMapping.from_dict(json.loads(json.dumps(mapping.as_dict()))) == mapping
     assert len(set(found.values())) == 5
+    numbered, _ = mapped(tmp_path / "a.tif", View(channels=np.int64(0)))
+    assert numbered == mapped(tmp_path / "a.tif", View(channels=0))[0]
 
 
 @settings(deadline=None)
