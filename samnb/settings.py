@@ -252,7 +252,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SAMNB_CACHE_REMOTE",
         "Places that share embeddings: addresses separated by commas, read in this order. See "
-        "[sharing.md](sharing.md).",
+        "[sharing embeddings](sharing.md).",
         "redis://cache:6379/0,s3://lab/embeddings",
         "nowhere",
         _urls,
