@@ -13,6 +13,7 @@ from PIL import Image
 
 import samnb
 from samnb import errors
+from samnb.errors import UnknownName, UnknownOption
 from samnb.session import Session
 
 
@@ -343,6 +344,21 @@ def test_export_of_everything(session, tmp_path):
     assert "1 annotation" in str(report)
     session.export("masks", tmp_path / "masks")
     assert len(list((tmp_path / "masks").glob("*disc.png"))) == 1
+
+
+def test_export_of_some_images(session, tmp_path):
+    session.accept(session.predict("0.png", points=[(60, 45)]), category="disc")
+    session.mark_image("1.png", "done")
+    done = [image for image, state in session.image_states().items() if state == "done"]
+    report = session.export("yolo", tmp_path / "yolo", images=["0.png", *done, *done])
+    assert (report.images, report.annotations) == (2, 1)
+    assert report.notes == ("1 image without an object, as background",)
+    assert session.export("recipe", tmp_path / "a.json", images="1.png").annotations == 0
+    with pytest.raises(UnknownOption, match="dataset"):
+        session.export("coco", tmp_path / "out.json", images=done, dataset="monday")
+    with pytest.raises(UnknownName, match="gone"):
+        session.export("coco", tmp_path / "out.json", images=["gone.png"])
+    assert not (tmp_path / "out.json").exists()
 
 
 # -- templates ------------------------------------------------------------------------------------

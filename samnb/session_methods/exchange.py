@@ -17,6 +17,7 @@ from ..ingest.report import AddReport
 from ..progress import run_shown
 from ..proposals import Proposal
 from ..proposals.proposal import OFFERED, as_annotations
+from ..records import ImageRef
 from ..replay.recipe import Recipe
 from ..replay.report import ReplayReport
 from .parts import SessionParts
@@ -33,6 +34,7 @@ class ExchangeMethods(SessionParts):
         path: str | Path,
         *,
         dataset: str | None = None,
+        images: Iterable[ImageRef] | None = None,
         proposals: Iterable[Proposal] = (),
         **options: Any,
     ) -> ExportReport:
@@ -50,6 +52,8 @@ class ExchangeMethods(SessionParts):
             A file, or a folder. It is written completely, or not at all.
         dataset : str, optional
             None: all images.
+        images : iterable, optional
+            Only these, in this order, such as those that are done; not together with `dataset`.
         proposals : iterable of Proposal
             These as well, under the category "proposal"; not for a recipe.
         **options
@@ -63,7 +67,8 @@ class ExchangeMethods(SessionParts):
         Raises
         ------
         UnknownName, UnknownOption
-            No such format, dataset or option; a table that ends neither in ".csv" nor in ".parquet".
+            No such format, dataset, image or option; `dataset` with `images`; a table that ends neither in ".csv" nor
+            in ".parquet".
         PromptError
             A `tolerance` below 0; for "yolo", a share `val` that is not from 0 to below 1.
         StoreError
@@ -76,10 +81,14 @@ class ExchangeMethods(SessionParts):
         >>> report = session.export("coco", folder / "coins.json", dataset="monday")
         >>> report.images, report.annotations, report.files[0].name
         (6, 1, 'coins.json')
+        >>> session.mark_image("coins_1.png", "done")
+        >>> done = [image for image, state in session.image_states("monday").items() if state == "done"]
+        >>> session.export("yolo", folder / "training", images=done).images
+        1
         """
         offered = as_annotations(proposals, after=self.catalog.last_annotation_id())
         found: Any = {
-            "images": self.catalog.images(dataset=dataset),
+            "images": list({image.id: image for image in self._library.select(dataset, images)}.values()),
             "annotations": with_others(self.catalog.shown_on, offered),
         }
         found |= {"categories": self.catalog.categories(), "exporters": {"recipe": self._replayer.export}}
