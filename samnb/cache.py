@@ -54,6 +54,8 @@ _log = logging.getLogger("samnb.cache")
 class EmbeddingCache(MaintenanceMethods, RawEntryMethods):
     """Embeddings by key, in memory and in a folder; threads may share the object, processes the folder.
 
+    Arguments that are left out are read from the environment first, see docs/settings.md.
+
     Parameters
     ----------
     folder : path or None
@@ -75,8 +77,6 @@ class EmbeddingCache(MaintenanceMethods, RawEntryMethods):
         Stores that are shared with others, asked after the folder: "redis://…", "s3://…", "file:///…", see
         `samnb.store.remote.open_tiers`. Entries found there are stored here too; computed ones are written there in the
         background.
-
-    Omitted arguments are read from the environment first, see `samnb.settings`.
 
     Raises
     ------

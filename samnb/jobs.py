@@ -1,6 +1,6 @@
 """`Job`, slow work in a background thread; `Event`, one step of it; `Signal`, which calls listeners.
 
-A `Job` runs a generator of `Event`s in its own thread. It returns at once and can be awaited: while
+A `Job` runs a generator of `Event` values in its own thread. It returns at once and can be awaited: while
 a cell awaits, JupyterLab handles clicks; while a cell blocks (`Job.wait`), it does not.
 """
 

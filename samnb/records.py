@@ -155,6 +155,10 @@ class NewImage:
 class ImageRecord:
     """One image of one dataset.
 
+    The fields that are not listed are those of `NewImage`. For an image that was not read yet (added with
+    ``hash="later"``, or by the earlier server), unknown fields are "" or 0, and the pixel hash is no hash: see
+    `is_read`.
+
     Parameters
     ----------
     id, dataset_id : str
@@ -165,9 +169,6 @@ class ImageRecord:
         The file's number modulo 2**63, because every database can hold that.
     position : int
         Position in the dataset, from 0, in the order in which images were added.
-
-    The other fields are those of `NewImage`. For an image that was not read yet (added with ``hash="later"``, or by the
-    earlier server), unknown fields are "" or 0, and the pixel hash is no hash: see `is_read`.
     """
 
     id: str

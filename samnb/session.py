@@ -109,9 +109,11 @@ class Session(
 
     Examples
     --------
-    The examples of the methods go on from here. Everything that is changed is in the session's folder at once.
+    The examples of the methods go on from here. Everything that is changed is in the session's folder at once. When the
+    work is done, call ``session.close()``.
 
     >>> import pathlib, tempfile, samnb
+    >>> import numpy as np
     >>> from samnb.demo import demo_pictures
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> session = samnb.Session(folder / "session")
@@ -120,7 +122,6 @@ class Session(
     >>> coin = session.accept(session.predict("coins_1.png", points=[(102, 106)]), category="coin")
     >>> coin.category, coin.score > 0.9
     ('coin', True)
-    >>> session.close()
     """
 
     def __init__(

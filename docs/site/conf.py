@@ -12,6 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+from generated_pages import type_names  # noqa: E402
+from numpydoc.xref import DEFAULT_LINKS  # noqa: E402
+
 from samnb import __version__  # noqa: E402
 
 project = "samnb"
@@ -41,6 +44,10 @@ autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False
+# Types of parameters and results are linked to their classes; those of Python and NumPy have no page here.
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {name: name for name in DEFAULT_LINKS} | type_names((ROOT / "docs/reference").glob("*.md"))
 default_role = "py:obj"
 # What looks like quotes and dashes is code in most places: `samnb lab -- --port 9999`.
 smartquotes = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -37,6 +39,25 @@ class Commands(SphinxDirective):
         return section
 
 
+class TemplateParameters(SphinxDirective):
+    """A table of every parameter of a template: default, range, what it does, and its slider in the tuner."""
+
+    def run(self) -> list[nodes.Node]:
+        """One table, in the order of the sliders."""
+        from samnb.templates.parameters import PARAMETERS
+
+        head = "name", "default", "range", "what it does", "in the tuner"
+        listed = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
+        listed += nodes.thead("", _row([nodes.Text(text) for text in head]))
+        body = nodes.tbody()
+        for one in sorted(PARAMETERS, key=lambda parameter: parameter.place):
+            limits = f"{number(one.min)} to {number(one.max)}" + (", whole" if one.integer else "")
+            texts = map(nodes.Text, (number(one.default), limits, one.help, one.label))
+            body += _row([nodes.literal(text=one.name), *texts])
+        listed += body
+        return [nodes.table("", listed)]
+
+
 class SessionMethods(SphinxDirective):
     """Every method of `samnb.Session`, by subject: a section for each class that it inherits from."""
 
@@ -57,6 +78,22 @@ class SessionMethods(SphinxDirective):
             self.state.nested_parse(StringList([f".. {kind}:: samnb.Session.{name}", ""], __file__), 0, section)
         self.state.document.note_implicit_target(section)
         return section
+
+
+def type_names(pages: Iterable[Path]) -> dict[str, str]:
+    """The classes that the pages document, by the name that the type of a parameter or a result has in docstrings."""
+    names: dict[str, str] = {}
+    for page in pages:
+        for block in page.read_text(encoding="utf-8").split(".. ")[1:]:
+            kind, _, full = block.splitlines()[0].partition(":: ")
+            if kind == "autoclass":
+                names[full.rpartition(".")[2]] = full
+            elif kind == "automodule" and ":members:" in block:
+                module = import_module(full)
+                hidden = re.findall(r"\w+", block.partition(":exclude-members:")[2].partition("\n")[0])
+                own = (name for name in module.__all__ if isinstance(getattr(module, name), type))
+                names = {name: f"{full}.{name}" for name in own if name not in hidden} | names
+    return names
 
 
 def public_members(cls: type) -> list[str]:
@@ -101,10 +138,19 @@ def shown(action: argparse.Action) -> bool:
     return action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)
 
 
+def number(value: float) -> str:
+    """A number as a person writes it: ``0.25``, ``10,000``."""
+    return f"{value:,.10g}"
+
+
 def sentence(text: str) -> str:
     """A help text as a sentence."""
     text = " ".join(text.split())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "…")) else ".")
+
+
+def _row(cells: Iterable[nodes.Node]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
 
 
 def _definitions(rows: list[tuple[str, str]]) -> nodes.definition_list:
@@ -134,6 +180,7 @@ def setup(app: Any) -> dict[str, Any]:
     """Register them with Sphinx."""
     app.add_directive("samnb-session-methods", SessionMethods)
     app.add_directive("samnb-commands", Commands)
+    app.add_directive("samnb-template-parameters", TemplateParameters)
     app.connect("autodoc-process-docstring", link_pages)
     app.connect("doctree-read", describe_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,6 +13,7 @@ class AnnotationChanges(Signal):
 
     Examples
     --------
+    >>> from samnb.annotations.changes import AnnotationChanges
     >>> changes, seen = AnnotationChanges(), []
     >>> changes.subscribe(seen.append)
     >>> changes.emit("0123")

@@ -71,6 +71,7 @@ class LargePicture:
 
     Examples
     --------
+    >>> from samnb.images.large import ArraySource, LargePicture
     >>> pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
     >>> picture = LargePicture(ArraySource(pixels))
     >>> picture.read((4, 4, 12, 8)).shape, picture.read((0, 0, 16, 16), level=2).shape

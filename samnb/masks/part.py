@@ -32,6 +32,7 @@ class MaskPart:
 
     Examples
     --------
+    >>> from samnb.masks.part import MaskPart
     >>> part = MaskPart.of(np.eye(3, dtype=bool), (10, 20), (40_000, 40_000))
     >>> part.bbox, part.area, MaskPart.of_rle(part.rle).bbox
     ((10, 20, 3, 3), 3, (10, 20, 3, 3))

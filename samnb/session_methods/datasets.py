@@ -149,7 +149,7 @@ class DatasetMethods(SessionParts):
 
         Returns
         -------
-        samnb.widgets.Upload
+        Upload
             Its `report` is that of the last files, None before.
 
         Examples

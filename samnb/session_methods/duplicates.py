@@ -228,7 +228,7 @@ class DuplicateMethods(SessionParts):
 
         Returns
         -------
-        samnb.widgets.LookalikeReview
+        LookalikeReview
             Its `pairs` are those without a verdict.
 
         Raises

@@ -43,6 +43,8 @@ class ImageFeatures:
 
     Examples
     --------
+    >>> from samnb.prompts import Embedding
+    >>> from samnb.templates.image_features import ImageFeatures
     >>> colours = Embedding({"image_embedding": np.eye(4, dtype="float32").reshape(4, 2, 2)}, (20, 20), (64, 64))
     >>> ImageFeatures(colours).cells
     (2, 2)

@@ -41,6 +41,7 @@ class DetectionCounts:
 
     Examples
     --------
+    >>> from samnb.templates.report import DetectionCounts
     >>> tally = DetectionCounts(wanted=10, kept=8, found=6, iou_sum=5.4)
     >>> round(tally.precision, 2), round(tally.recall, 2), round(tally.f1, 2), round(tally.mean_iou, 2)
     (0.75, 0.6, 0.67, 0.9)

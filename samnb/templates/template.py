@@ -41,7 +41,7 @@ class Template:
         or exemplars name.
     categories : tuple of CategoryExamples
     parameters : mapping
-        See `DEFAULT_PARAMETERS`.
+        See `samnb.templates.DEFAULT_PARAMETERS`.
     model : str
         Fingerprint of the model that draws the masks.
     features : str
@@ -76,8 +76,8 @@ class Template:
         Parameters
         ----------
         **parameters : float
-            New values by the names of `DEFAULT_PARAMETERS`; what each does, and its range, is said by
-            `samnb.templates.parameters.PARAMETERS`.
+            New values by the names of `DEFAULT_PARAMETERS`; what each does, and its range, is in
+            the table of `samnb.templates.DEFAULT_PARAMETERS`.
 
         Returns
         -------
@@ -285,7 +285,7 @@ def make_template(
     model : str
         Fingerprint of the model that draws the masks: ``Session.model.fingerprint``.
     parameters : mapping, optional
-        Those that differ from `DEFAULT_PARAMETERS`.
+        Those that differ from `samnb.templates.DEFAULT_PARAMETERS`.
     features, features_model : str
         Name and fingerprint of another model whose features are compared; "": those of the model that draws.
 

@@ -38,6 +38,7 @@ class PixelSize:
 
     Examples
     --------
+    >>> from samnb.images.lazy import PixelSize
     >>> PixelSize(0.5, 0.5).area_um2(100)
     25.0
     """

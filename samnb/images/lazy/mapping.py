@@ -55,6 +55,7 @@ class PixelMapping:
 
     Examples
     --------
+    >>> from samnb.images.lazy import PixelMapping, ShownChannel
     >>> mapping = PixelMapping((ShownChannel(0, "#ffffff", 0, 4095),))
     >>> mapping.pixels(np.array([[[0], [4095]]], np.uint16))[0].tolist()
     [[0, 0, 0], [255, 255, 255]]

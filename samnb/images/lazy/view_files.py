@@ -56,6 +56,7 @@ class ViewFile:
     def name(self) -> str:
         """The name to show: of the source, with the place in its stack.
 
+        >>> from samnb.images.lazy.view_files import PixelMapping, ViewFile
         >>> ViewFile("/data/plate.tif", (("t", 0), ("z", 3)), PixelMapping(())).name
         'plate.tif[t=0,z=3]'
         """
