@@ -42,6 +42,7 @@ _SCALES = ".scales"
 _LARGEST_INT8 = 1e38  # so that no scale times 127 leaves float32
 _DIGITS = 32
 _BEFORE_DIGEST = b'{"__metadata__":{"xxh3_128":"'
+_LARGEST_SCALE = np.finfo(np.float32).max / 128
 _KEY = re.compile("[0-9a-f]{64}")
 _NOT_UNDERSTOOD = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _OWN = frozenset(("xxh3_128", "schema", "key", "dtype", "original_size", "input_size", "order", "created", "samnb"))
@@ -212,8 +213,9 @@ def _header(raw: bytes, key: str) -> tuple[int, dict[str, str], dict[str, Any]]:
     for name, expected in (("schema", str(SCHEMA)), ("key", key)):
         if metadata[name] != expected:
             raise EntryDamaged(f"{name}: expected {expected}, got {metadata[name]}")
-    fingerprint = metadata.get("fingerprint")  # which entries of before lack
-    if fingerprint and make_key(metadata["pixel_hash"], fingerprint, metadata["recipe"]) != key:
+    made_of = [metadata.get(name) for name in ("pixel_hash", "fingerprint", "recipe")]  # entries of before lack them
+    whole = all(isinstance(part, str) and part for part in made_of)
+    if made_of[1] and not (whole and make_key(*made_of) == key):
         raise EntryDamaged(f"of another picture or model than its key: {metadata.get('model')}")
     return start, metadata, fields
 
@@ -232,6 +234,9 @@ def _parse(raw: bytes, key: str) -> Embedding:
     for name, tensor in stored.items():
         if not _is_finite(tensor):
             raise EntryDamaged(f"{name}: values that are not finite")
+    for name in expected[: len(expected) - len(order)]:
+        if (np.abs(stored[name]) > _LARGEST_SCALE).any():
+            raise EntryDamaged(f"{name}: beyond what float32 holds")
     return Embedding(_Tensors(order, stored), _size(metadata["original_size"]), _size(metadata["input_size"]))
 
 

@@ -146,7 +146,7 @@ WIDER_THAN_THE_PAGE = """() => [...document.querySelectorAll('article *:not(.hea
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["CHANGELOG", "docs/settings", "docs/reference/session", "docs/reference/images"])
+@pytest.mark.parametrize("page", ["CHANGELOG", "docs/settings", "docs/reference/session", "docs/reference/results"])
 def test_a_page_fits_a_phone(site: Path, chromium: str, page: str) -> None:
     """What is wide scrolls by itself: a table, a block of code."""
     with sync_playwright() as playwright:

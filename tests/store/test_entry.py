@@ -10,6 +10,7 @@ from safetensors.numpy import load
 
 from samnb.errors import ModelError
 from samnb.prompts import Embedding
+from samnb.store import entry
 from samnb.store.entry import DTYPES, EntryDamaged, deserialize, make_key, number_width, round_trip, serialize, verify
 
 KEY = make_key("pixels", "weights", "recipe")
@@ -114,3 +115,31 @@ def test_odd_shapes_come_back(dtype: str) -> None:
     for name, tensor in tensors.items():
         assert got.tensors[name].shape == np.shape(tensor)
         assert np.allclose(got.tensors[name], tensor, atol=0.01)
+
+
+def with_checksum(raw: bytearray) -> bytes:
+    raw[entry._digits_at()] = entry._digest(raw)
+    return bytes(raw)
+
+
+def test_scales_that_no_writer_makes_are_damage() -> None:
+    raw = bytearray(serialize(KEY, of_sam2(), dtype="int8", metadata={}))
+    start = 8 + int.from_bytes(raw[:8], "little")
+    raw[start : start + 4] = np.float32(3e38).tobytes()  # the scales come first
+    with pytest.raises(entry.EntryDamaged, match="beyond what float32 holds"):
+        deserialize(with_checksum(raw), KEY)
+
+
+@pytest.mark.parametrize("part", ["", [2, 244], None])
+def test_parts_of_a_key_that_are_none_are_damage(part: object) -> None:
+    key = make_key("pixels", "weights", "recipe")
+    about = {"pixel_hash": "pixels", "fingerprint": "weights", "recipe": "recipe"}
+    raw = serialize(key, of_sam2(), dtype="float16", metadata=about)
+    entry.verify(raw, key)
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    header["__metadata__"]["recipe"] = part
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(length)
+    changed = with_checksum(bytearray(len(text).to_bytes(8, "little") + text + raw[8 + length :]))
+    with pytest.raises(entry.EntryDamaged, match="of another picture or model"):
+        entry.verify(changed, key)
