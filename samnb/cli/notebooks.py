@@ -130,8 +130,16 @@ def _lab(arguments: argparse.Namespace) -> int:
         raise PackageMissing("samnb lab", "JupyterLab", "lab,demo", "Without a browser: samnb demo.")
     copy_notebooks(Path(), only=QUICKSTART)
     say(f"Opening JupyterLab on {QUICKSTART}. Stop it with Ctrl-C.")
+    return _become(_lab_command(arguments))
+
+
+def _become(command: list[str]) -> int:
+    """Go on as this command: on POSIX it takes the place of this process, so a signal to stop reaches it."""
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execv(command[0], command)
     try:
-        return subprocess.run(_lab_command(arguments)).returncode
+        return subprocess.run(command).returncode
     except KeyboardInterrupt:  # JupyterLab got it as well, and ends by itself
         return 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import urllib.error
@@ -52,7 +50,7 @@ def address(tmp_path):
             wait_until("samnb lab answers", answers)
             yield f"http://127.0.0.1:{port}"
         finally:
-            os.killpg(server.pid, signal.SIGTERM)  # the command and its JupyterLab, as Ctrl-C does
+            server.terminate()  # JupyterLab and its kernels end with the command
             server.wait(180)
 
 

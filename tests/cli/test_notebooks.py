@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -32,11 +31,11 @@ def started(tmp_path, monkeypatch):
     """The command that would have been started, in an empty current folder."""
     commands = []
 
-    def run(command, **options):
+    def become(command):
         commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
+        return 0
 
-    monkeypatch.setattr(notebooks.subprocess, "run", run)
+    monkeypatch.setattr(notebooks, "_become", become)
     monkeypatch.chdir(tmp_path)
     return commands
 
