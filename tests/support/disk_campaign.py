@@ -1,6 +1,8 @@
 """Campaigns against a small disk: work on it, harm it at a random moment, make it good, look, go on.
 
-python -m tests.support.disk_campaign KIND ROUNDS [HARM [SEED]]     prints the tables of docs/reliability.md; as root
+python -m tests.support.disk_campaign KIND ROUNDS [HARM [SEED]]     prints the tables of docs/reliability.md
+
+As root; the kind "fuse" needs none.
 """
 
 from __future__ import annotations
@@ -19,11 +21,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samnb.errors import SamnbError
+from tests.support import forgetful_disk, loop_disks
 from tests.support.disk_work import WORK, Ledger, look, opened, prepare
-from tests.support.loop_disks import LoopDisk, loop_disk
+from tests.support.forgetful_disk import ForgetfulDisk
+from tests.support.loop_disks import LoopDisk
 
 ROUNDS_OF_A_DISK = 16  # then a new one: what piles up makes every look longer
 HARMS = ("power cut", "full", "no inodes", "read-only")
+FUSE = "fuse"
+KINDS = (*loop_disks.KINDS, FUSE)
+
+
+def why_not(kind: str) -> str:
+    """Why there can be no such disk here; "" if there can."""
+    return forgetful_disk.why_not() if kind == FUSE else loop_disks.why_not(kind)
 
 
 @dataclass
@@ -34,6 +45,8 @@ class Outcome:
     at_work: Counter[str] = field(default_factory=Counter)
     refused: int = 0
     reported: int = 0
+    forgotten: int = 0
+    """Files and names that cuts took away; known only of the disk that needs no root."""
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -42,6 +55,7 @@ class Outcome:
         counts = ", ".join(f"{ends[word]} {word}" for word in ("lost", "torn", "stale", "raised"))
         head = ["| work | rounds | harmed before it had ended |", "|---|---|---|"]
         total = f"{self.rounds.total()} rounds, {self.reported} reports, {self.refused} errors with a way out; {counts}"
+        total += f"; {self.forgotten} files and names forgotten" if self.forgotten else ""
         return "\n".join([*head, *rows, total, *self.wrong])
 
 
@@ -54,11 +68,13 @@ def campaign(kind: str, rounds: int, *, harm: str = "power cut", seed: int = 0, 
     make = ("-N", "1500") if harm == "no inodes" else ()
     while left:
         some, left = left[:ROUNDS_OF_A_DISK], left[ROUNDS_OF_A_DISK:]
-        with loop_disk(kind, make=make) as disk:
+        seed = chance.getrandbits(32)
+        new = forgetful_disk.forgetful_disk(seed) if kind == FUSE else loop_disks.loop_disk(kind, make=make)
+        with new as disk:
             ledger = Ledger()
             for line in _said_by(lambda say, at=disk.place: prepare(at, say)):
                 ledger.note(**line)
-            os.sync()
+            disk.sync()
             for work in some:
                 _one_round(disk, work, harm, ledger, chance, spans, outcome)
                 if any(not line.startswith("raised") for line in outcome.wrong):
@@ -66,11 +82,12 @@ def campaign(kind: str, rounds: int, *, harm: str = "power cut", seed: int = 0, 
                 if progress:
                     print(outcome.rounds.total(), file=sys.stderr, flush=True)
             outcome.reported += ledger.said
+            outcome.forgotten += disk.forgotten
     return outcome
 
 
 def _one_round(
-    disk: LoopDisk,
+    disk: LoopDisk | ForgetfulDisk,
     work: str,
     harm: str,
     ledger: Ledger,

@@ -8,7 +8,6 @@ import os
 import random
 import shutil
 import sqlite3
-import subprocess
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
@@ -20,7 +19,7 @@ from PIL import Image
 
 import samnb.session
 from samnb import cache_archive
-from samnb.errors import StoreError
+from samnb.errors import SamnbError, StoreError
 from samnb.masks import decode_rle
 from samnb.session import Session
 from samnb.store.entry import round_trip, verify
@@ -161,8 +160,11 @@ def migration(session: Session, disk: Path, chance: random.Random, say: Say) -> 
     place = disk / f"old-{chance.getrandbits(32):08x}"
     try:
         shutil.copytree(OLD / "session", place)
-        subprocess.run(["sync", "-f", str(place)], check=True)
-    except (OSError, subprocess.CalledProcessError):  # cut off while it is being brought
+        for path in (disk, place, *place.rglob("*")):
+            file = os.open(path, os.O_RDONLY)
+            os.fsync(file)
+            os.close(file)
+    except OSError:  # cut off while it is being brought
         return
     say("brought", folder=place.name)
     with Session(place) as old:
@@ -243,7 +245,7 @@ def _images(session: Session, ledger: Ledger) -> list[str]:
             wrong.append(f"stale: image {name} is another picture")
         try:
             session.pixels(image)
-        except samnb.SamnbError as error:
+        except SamnbError as error:
             wrong.append(f"torn: image {name}: {error}")
     return wrong
 
@@ -310,7 +312,7 @@ def _old(folder: Path, did: str, id: int | None) -> list[str]:
         there = session.annotations()
         if [list(kept.bbox) for kept in there] != [row[4] for row in expected["annotations"]]:
             wrong.append(f"torn: {folder}: its objects are {[kept.bbox for kept in there]}")
-        if did == "changed" and {kept.id: kept.category for kept in there}[id] != "after the upgrade":
+        if did == "changed" and {kept.id: kept.category for kept in there}.get(id) != "after the upgrade":
             wrong.append(f"lost: {folder}: the change after its upgrade")
     if did != "brought" and not list(folder.glob("catalog.before-*.db")):
         wrong.append(f"lost: {folder}: the copy of its catalog as it was")

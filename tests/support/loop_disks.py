@@ -78,6 +78,8 @@ class LoopDisk:
     disk as it is at an instant, which an xfs below it makes in one step.
     """
 
+    forgotten = 0  # nobody knows
+
     def __init__(
         self, folder: Path, kind: str, *, megabytes: int | None, make: tuple[str, ...], until: contextlib.ExitStack
     ):
@@ -95,6 +97,10 @@ class LoopDisk:
     def mount(self, options: str = "loop") -> None:
         """Mount it, as a system does that starts again."""
         _run("mount", "-o", options, str(self._image), str(self.place))
+
+    def sync(self) -> None:
+        """Keep all that is there."""
+        os.sync()
 
     def cut(self) -> None:
         """Power off, now: what is not on the disk is lost. Then end whoever uses it, and `restart`."""
