@@ -264,9 +264,10 @@ def cannot_write(folder: Path, path: Path, error: OSError) -> StoreError:
             f"{path}: cannot be written: {in_the_way}. Nothing was changed: choose another folder, or move the file "
             "away."
         )
+    do = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "check that disk"
     return StoreError(
         f"{path}: cannot be written ({error.strerror or error}). Nothing of it was kept and what was there "
-        "before is as it was: free some space or choose another folder, then run again."
+        f"before is as it was: {do} or choose another folder, then run again."
     )
 
 

@@ -35,6 +35,7 @@ def test_a_full_disk_is_no_question_of_permissions():
     full = cannot_write(Path("session"), path, OSError(errno.ENOSPC, "No space left on device"))
     assert type(full) is StoreError
     assert "free some space" in str(full)
+    assert "check that disk" in str(cannot_write(Path("session"), path, OSError(errno.EIO, "Input/output error")))
     for number in (errno.EACCES, errno.EROFS):
         assert isinstance(cannot_write(Path("session"), path, OSError(number, "no")), SessionReadOnly)
 
