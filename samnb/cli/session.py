@@ -46,10 +46,11 @@ def add_session_commands(commands: Any) -> None:
         command.add_argument("--dataset", default="default" if command is add else None)
     export.add_argument("format", help="coco, geojson, labelme, masks, recipe, table, tiff, voc, yolo or zarr")
     export.add_argument("path", type=Path, help="file or folder to write")
-    take.add_argument("format", help="coco, labelme or masks")
+    take.add_argument("format", help="coco, labelme, masks, voc or yolo")
     take.add_argument("path", type=Path, help="file or folder to read")
     take.add_argument("--images", type=Path, metavar="DIR", help="add the pictures it names from there")
     take.add_argument("--by-hand", action="store_true", help="they count as made by hand: for templates, evaluate")
+    take.add_argument("--from-boxes", action="store_true", help="the model draws the masks of objects that are boxes")
     for command in (export, take):
         command.add_argument(
             "--set", dest="options", metavar="NAME=VALUE", type=option, action="append", default=[],
@@ -98,7 +99,9 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _import(arguments: argparse.Namespace) -> int:
     with _opened(arguments) as session:
-        named: dict[str, Any] = {name: getattr(arguments, name) for name in ("dataset", "images", "by_hand")}
+        named: dict[str, Any] = {
+            name: getattr(arguments, name) for name in ("dataset", "images", "by_hand", "from_boxes")
+        }
         named |= dict(arguments.options)
         try:
             report = session.import_(arguments.format, arguments.path, **named)

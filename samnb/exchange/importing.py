@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..annotations.rows import all_annotations_of
+from ..annotations.rows import all_annotations_of, chosen_annotation
 from ..cards import count_text
-from ..errors import AnyPath, ImageError, ImageNotFound, UnknownName, UnknownOption
+from ..errors import AnyPath, ImageError, ImageNotFound, ModelError, PromptError, UnknownName, UnknownOption
 from ..ingest.library import ImageLibrary
 from ..ingest.report import AddReport
 from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
+from ..prompts import Prediction, Prompt
 from ..records import BY_HAND, AnnotationRecord, AttributeRecord, Failure, ImageRecord, NewAnnotation
 from .attributes import fitting, inferred
 from .image_matching import EmbeddedPicture, ImageMatcher, picture_folder
@@ -27,12 +28,23 @@ from .readers.labelme import read_labelme
 from .readers.mask_pngs import read_mask_pictures
 from .readers.objects import Contents, ImageReference, ImportedObject, Mask, plain
 from .readers.upright import may_be_turned, upright_mask
+from .readers.voc import read_voc
+from .readers.yolo import read_yolo
 from .report import ImportReport
 
 Reader = Callable[..., Contents]
 """Takes the path and, if it has such a parameter, the available pictures; its options are keywords."""
 
-READERS: dict[str, Reader] = {"coco": read_coco, "labelme": read_labelme, "masks": read_mask_pictures}
+READERS: dict[str, Reader] = {
+    "coco": read_coco,
+    "labelme": read_labelme,
+    "masks": read_mask_pictures,
+    "voc": read_voc,
+    "yolo": read_yolo,
+}
+
+Draw = Callable[[ImageRecord, Prompt], Prediction]
+"""Makes the masks of a box."""
 
 SAME = 0.9
 """From this IoU on two masks of a category are one object: a conversion to polygons changes an outline."""
@@ -57,7 +69,8 @@ def read_contents(format: str, path: AnyPath, matcher: ImageMatcher, **options: 
     parameters = inspect.signature(reader).parameters.values()
     allowed = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
     if unknown := options.keys() - allowed:
-        raise UnknownOption(f"import_({format!r})", unknown, {"dataset", "images", "show", *allowed})
+        known = {"dataset", "images", "by_hand", "from_boxes", "show"}
+        raise UnknownOption(f"import_({format!r})", unknown, {*known, *allowed})
     place = Path(path).expanduser().absolute()
     if not place.exists():
         raise ImageNotFound(place, expected="a file or folder to import")
@@ -76,6 +89,7 @@ def import_job(
     dataset: str | None = None,
     images: AnyPath | None = None,
     by_hand: bool = False,
+    draw: Draw | None = None,
     options: Mapping[str, Any],
 ) -> Job:
     """A job, not begun, whose last event has an `ImportReport` in its details.
@@ -90,12 +104,14 @@ def import_job(
         Adds picture files to the session.
     on_changed : callable
         Called with the id of each image whose annotations changed.
+    draw : callable, optional
+        Draws the objects that are only boxes.
     """
     folder, catalog = None if images is None else picture_folder(images, path), library.catalog
     is_new = dataset is not None and folder is not None and dataset not in {each.name for each in catalog.datasets()}
     matcher = ImageMatcher([] if is_new else catalog.images(dataset=dataset), folder)
     contents = read_contents(format, path, matcher, **options)
-    run = ImportRun(format, Path(path).expanduser(), library, matcher, contents, add, on_changed, by_hand)
+    run = ImportRun(format, Path(path).expanduser(), library, matcher, contents, add, on_changed, by_hand, draw)
     return Job(f"import {format}", run.events, start=False)
 
 
@@ -111,7 +127,9 @@ class ImportRun:
     add: Callable[[list[Any]], AddReport]
     on_changed: Callable[[str], object]
     by_hand: bool = False
+    draw: Draw | None = None
     added: int = 0
+    drawn: int = 0
     already: int = 0
     like: int = 0
     described_otherwise: int = 0
@@ -233,32 +251,42 @@ class ImportRun:
     # -- objects -----------------------------------------------------------------------------------
 
     def _import(self, image: ImageRecord, objects: Sequence[ImportedObject]) -> None:
-        rows = [row for found in objects if (row := self._row(found, image)) is not None]
+        there = all_annotations_of(self.library.catalog, image.id)
+        rows = [row for found in objects if (row := self._row(found, image, there)) is not None]
         if not rows:
             return
         if not self.contents.upright and may_be_turned(image.size_hw, Path(image.path)):
             self.uncertain.append(image.filename)
-        new = self._missing(rows, all_annotations_of(self.library.catalog, image.id))
+        new = self._missing(rows, there)
+        self.drawn += sum(bool(row.prompt) for row in new)
         for start in range(0, len(new), _BATCH):
             self.added += len(self.library.catalog.add_annotations(new[start : start + _BATCH]))
         if new:
             self.on_changed(image.id)
 
-    def _row(self, found: ImportedObject, image: ImageRecord) -> NewAnnotation | None:
+    def _row(self, found: ImportedObject, image: ImageRecord, there: list[AnnotationRecord]) -> NewAnnotation | None:
+        """The annotation to make of an object; one that was drawn from its box before is taken out of `there`."""
+        draws = self.draw is not None and found.read_box is not None
+        read = replace(found, read_mask=found.read_box) if draws and found.read_box else found
+        category = plain(found.category).strip() or "object"
         try:
-            mask, turned = upright_mask(found, image.size_hw, Path(image.path), image.filename)
+            mask, turned = upright_mask(read, image.size_hw, Path(image.path), image.filename)
             self.turned += turned
             self.failed += [Failure(found.place, f"a part of it is left out: {reason}") for reason in found.lost]
             if not mask.any() and not found.may_be_empty:
                 raise ImageError("an empty mask: it covers the middle of no pixel of the image.")
-        except ImageError as error:
+            if self.draw is not None and draws:
+                x, y, width, height = mask_bbox(mask)
+                prompt = Prompt.of(box=(x, y, x + width, y + height))
+                return self._drawn(self.draw, image, prompt, category, found, there)
+        except (ImageError, PromptError, ModelError) as error:
             self.failed.append(Failure.of(found.place, error))
             return None
         if not mask.any():
             return None
         return NewAnnotation(
             image_id=image.id,
-            category=plain(found.category).strip() or "object",
+            category=category,
             rle=encode_rle(mask),
             bbox=mask_bbox(mask),
             area=mask_area(mask),
@@ -266,6 +294,28 @@ class ImportRun:
             source=BY_HAND if self.by_hand else f"import:{self.format}",
             attributes=self._attributes(found),
         )
+
+    def _drawn(
+        self,
+        draw: Draw,
+        image: ImageRecord,
+        prompt: Prompt,
+        category: str,
+        found: ImportedObject,
+        there: list[AnnotationRecord],
+    ) -> NewAnnotation | None:
+        """The mask that the model draws in a box; None if an earlier import drew it."""
+        said = prompt.as_dict()
+        for record in there:
+            if record.category == category and record.prompt == said and record.source.startswith("import:"):
+                there.remove(record)
+                self.already += 1
+                return None
+        prediction = draw(image, prompt)
+        row = chosen_annotation(
+            prediction, image, category, None, source=f"import:{self.format}", model=prediction.model
+        )
+        return replace(row, attributes=self._attributes(found))
 
     def _attributes(self, found: ImportedObject) -> dict[str, bool | str]:
         values, lost = fitting(found.attributes, self.declared)
@@ -305,6 +355,8 @@ class ImportRun:
 
     def _report(self, images: int) -> ImportReport:
         notes = [*self.contents.notes, *self.notes]
+        if self.drawn:
+            notes.append(f"{count_text(self.drawn, 'mask')} drawn by the model from boxes: look at them")
         if self.like:
             notes.append(f"{count_text(self.like, 'object')} there with another outline or category: left as they are")
         if self.described_otherwise:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnknownOption
+from ..errors import PromptError, UnknownOption
 from ..exchange.export import ExportReport, export
 from ..exchange.importing import import_job
 from ..exchange.items import with_others
@@ -109,6 +109,7 @@ class ExchangeMethods(SessionParts):
         dataset: str | None = None,
         images: str | Path | None = None,
         by_hand: bool = False,
+        from_boxes: bool = False,
         show: bool = True,
         **options: Any,
     ) -> ImportReport:
@@ -120,8 +121,9 @@ class ExchangeMethods(SessionParts):
 
         Parameters
         ----------
-        format : {"coco", "labelme", "masks"}
-            A COCO file; a JSON file of labelme or a folder of them; a folder of mask pictures.
+        format : {"coco", "labelme", "masks", "voc", "yolo"}
+            A COCO file; a JSON file of labelme, or an XML file of Pascal VOC, or a folder of them; a folder of mask
+            pictures; a folder of YOLO's text files, or its ``data.yaml``.
         path : path
             The file or folder.
         dataset : str, optional
@@ -131,11 +133,15 @@ class ExchangeMethods(SessionParts):
         by_hand : bool
             New ones count as made by hand: their source is "hand", so that templates are made from them and evaluated
             on them. For masks that a person has checked, not those of a program.
+        from_boxes : bool
+            Objects that are only boxes: the session's model draws a mask in each, which encodes the image if it was
+            never encoded. The annotation keeps the box as its prompt. False: they are reported; labelme's rectangles
+            are masks.
         show : bool
             Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
         **options
             For "coco", ``crowds=False`` leaves out objects marked ``iscrowd``. For "masks", ``categories=["coin", …]``
-            names the numbers 1, 2, … of label maps.
+            names the numbers 1, 2, … of label maps; for "yolo" the numbers 0, 1, …, if no file has them.
 
         Returns
         -------
@@ -147,7 +153,7 @@ class ExchangeMethods(SessionParts):
         UnknownName, UnknownOption
             No such format, dataset or option.
         PromptError
-            An empty `dataset`, `categories` that are none.
+            An empty `dataset`, `categories` that are none, `by_hand` together with `from_boxes`.
         ImageNotFound, FormatError
             Nothing there, no such folder `images`, or a file of another format.
         KeyboardInterrupt
@@ -164,7 +170,13 @@ class ExchangeMethods(SessionParts):
         1
         """
         add = partial(self.add, dataset="default" if dataset is None else dataset, show=show)
-        given: Any = {"dataset": dataset, "images": images, "by_hand": by_hand, "options": options}
+        if by_hand and from_boxes:
+            raise PromptError(
+                "by_hand: masks that the model draws in boxes are not made by hand. Import them, look at them in the "
+                "annotator or by review, and leave by_hand out."
+            )
+        draw = self._predictor.predict if from_boxes else None
+        given: Any = {"dataset": dataset, "images": images, "by_hand": by_hand, "draw": draw, "options": options}
         job = import_job(format, path, self._library, add=add, on_changed=self.changes.emit, **given)
         return run_shown(job, show=show)
 

@@ -97,6 +97,26 @@ def _masks() -> dict[str, bytes]:
     }
 
 
+def _voc() -> dict[str, bytes]:
+    box = "<bndbox><xmin>1</xmin><ymin>2.5</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
+    more = "<attributes><attribute><name>side</name><value>left</value></attribute></attributes>"
+    one = f"<object><name>coin</name><truncated>1</truncated>{box}{more}</object>"
+    size = "<size><width>60</width><height>40</height></size>"
+    source = "<source><database>samnb</database><image>b c.png</image></source>"
+    whole = f"<annotation><filename>a&#228;.png</filename>{source}{size}{one}{one}</annotation>"
+    return {"plain": whole.encode(), "declared": f'<?xml version="1.0" encoding="utf-16"?>{whole}'.encode("utf-16")}
+
+
+def _yolo() -> dict[str, bytes]:
+    outline = b"0 0.1 0.1 0.9 0.1 0.9 0.8\n1 0.5 0.5 0.25 0.125 0.75\n\n"
+    data = b'path: .\ntrain: images\nnames:\n  0: coin\n  1: "no"\nkpt_shape: [2, 3]\n'
+    return {
+        "yaml": _files({"data.yaml": data, "labels/a.txt": outline}),
+        "list": _files({"data.yaml": b"names: [coin, leaf]", "labels/b.txt": outline}),
+        "classes": _files({"classes.txt": b"coin\nleaf\n", "images/a.txt": outline, "train.txt": b"images/a.jpg"}),
+    }
+
+
 def _recipes() -> dict[str, bytes]:
     return {"0.1": (DATA / "written_by_0_1" / "recipe.json").read_bytes()}
 
@@ -165,6 +185,8 @@ _MADE = {
     "coco": _coco,
     "labelme": _labelme,
     "masks": _masks,
+    "voc": _voc,
+    "yolo": _yolo,
     "recipe": _recipes,
     "template": _templates,
     "archive": _archives,

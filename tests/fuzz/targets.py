@@ -19,6 +19,8 @@ from samnb.exchange.readers.coco import read_coco
 from samnb.exchange.readers.labelme import embedded_picture, read_labelme
 from samnb.exchange.readers.mask_pngs import read_mask_pictures
 from samnb.exchange.readers.objects import Contents
+from samnb.exchange.readers.voc import read_voc
+from samnb.exchange.readers.yolo import read_yolo
 from samnb.images.folder import PictureFolder
 from samnb.images.lazy.opening import open_source
 from samnb.images.lazy.source import Region
@@ -86,6 +88,20 @@ def read_masks(content: bytes) -> None:
             _read_objects(read_mask_pictures(path, PictureFolder(folder / "pictures"), categories=()))
 
 
+def read_voc_file(content: bytes) -> None:
+    with suppress(FormatError):
+        _read_objects(read_voc(_file("voc.xml", content)))
+
+
+def read_yolo_folder(content: bytes) -> None:
+    """A folder of labels, with the files that name its categories: its files are in one input."""
+    with _folder(content) as folder, suppress(ImageError, FormatError):
+        (folder / "masks" / "images").mkdir(exist_ok=True)
+        for name in ("a.jpg", "b.png"):
+            (folder / "masks" / "images" / name).write_bytes(b"only its name is used")
+        _read_objects(read_yolo(folder / "masks", PictureFolder(folder / "masks" / "images")))
+
+
 def read_recipe(content: bytes) -> None:
     with suppress(RecipeError):
         Recipe.read(_file("recipe.json", content)).as_bytes()
@@ -145,6 +161,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "coco": read_coco_file,
     "labelme": read_labelme_file,
     "masks": read_masks,
+    "voc": read_voc_file,
+    "yolo": read_yolo_folder,
     "recipe": read_recipe,
     "template": read_template,
     "archive": read_archive,
@@ -162,8 +180,10 @@ def _read_objects(contents: Contents) -> None:
     for picture in contents.pictures[:20]:
         list(readings(picture.name))
     for one in contents.objects[:20]:
-        with suppress(ImageError):
-            one.read_mask(SIZE)
+        for read in (one.read_mask, one.read_box):
+            with suppress(ImageError):
+                if read is not None:
+                    read(SIZE)
 
 
 @cache

@@ -22,6 +22,8 @@ from .objects import (
     ImportedObject,
     Mask,
     Size,
+    box_alone,
+    box_mask,
     joined,
     read_json,
     ring_mask,
@@ -125,14 +127,26 @@ def _found(
         return Failure(place, f"its category {given!r} is not in the file, or has no name there")
     given = value_of(record, "segmentation")
     segmentation = _segmentation(given)
-    if segmentation is None:
-        if given:
-            return Failure(place, f"its segmentation is a {type(given).__name__}, expected polygons or run lengths")
-        return Failure(place, "it has no segmentation; a box alone is no mask")
     lost: list[str] = []
-    read = partial(_mask, segmentation, lost)
     about: Any = {"lost": lost, "attributes": values_in(value_of(record, "attributes"))}
+    if segmentation is not None:
+        read = partial(_mask, segmentation, lost)
+    elif given:
+        return Failure(place, f"its segmentation is a {type(given).__name__}, expected polygons or run lengths")
+    elif (box := value_of(record, "bbox")) is None:
+        return Failure(place, "it has neither a segmentation nor a bbox")
+    else:
+        read = box_alone
+        about["read_box"] = partial(_box, box)
     return ImportedObject(pictures[image], place, categories.get(kind, ""), read, score_of(record), **about)
+
+
+def _box(bbox: Any, size_hw: Size) -> Mask:
+    try:
+        x, y, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError(f"a broken bbox: expected x, y, width and height; got {bbox!r:.100}.") from error
+    return box_mask((x, y, x + width, y + height), size_hw)
 
 
 def _segmentation(value: Any) -> Any:

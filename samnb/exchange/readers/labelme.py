@@ -147,8 +147,10 @@ def _objects(
         lost: list[str] = []
         read = partial(_of_shapes, members, lost)
         score = min(score_of(shape) for _, shape in members)
-        values = _attributes(shape for _, shape in members)
-        objects.append(ImportedObject(picture, place, label.strip(), read, score, lost=lost, attributes=values))
+        about: Any = {"lost": lost, "attributes": _attributes(shape for _, shape in members)}
+        if len(members) == 1 and members[0][1].get("shape_type") == "rectangle":
+            about["read_box"] = read
+        objects.append(ImportedObject(picture, place, label.strip(), read, score, **about))
     return objects
 
 

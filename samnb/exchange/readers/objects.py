@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ class ImportedObject:
     lost : list of str
         Filled by `read_mask`: why some parts of the object are not in its mask.
     attributes : mapping of str to bool or str
+    read_box : callable or None
+        As `read_mask`, the rectangle of an object of which the file knows no more than that.
     """
 
     picture: ImageReference
@@ -86,6 +88,7 @@ class ImportedObject:
     is_number: bool = False
     lost: list[str] = field(default_factory=list)
     attributes: Mapping[str, bool | str] = field(default_factory=dict)
+    read_box: Callable[[Size], Mask] | None = None
 
 
 @dataclass(frozen=True)
@@ -224,3 +227,20 @@ def ring_mask(corners: Any, size_hw: Size) -> Mask:
     if len(ring) < 3 or not np.isfinite(ring).all() or np.abs(ring).max() > _FARTHEST:
         raise ImageError(f"a broken polygon: expected three finite corners or more, near the picture; got {len(ring)}.")
     return fill_polygon(ring, size_hw)
+
+
+def box_mask(box: Sequence[float], size_hw: Size) -> Mask:
+    """The (H, W) mask of a rectangle (x0, y0, x1, y1); parts outside the picture are cut off.
+
+    Raises
+    ------
+    ImageError
+        A corner that is not a finite number.
+    """
+    x0, y0, x1, y1 = box
+    return ring_mask([x0, y0, x1, y0, x1, y1, x0, y1], size_hw)
+
+
+def box_alone(size_hw: Size) -> Mask:
+    """What `ImportedObject.read_mask` is for an object that is only a box. Raises `ImageError`."""
+    raise ImageError("a box alone is no mask; from_boxes=True lets the model draw one.")

@@ -100,7 +100,12 @@ class ChannelPanel(ipywidgets.VBox):
         self._rows: list[tuple[ipywidgets.Checkbox, ipywidgets.ColorPicker, ipywidgets.FloatRangeSlider]] = []
         self._over: list[bool] = []
         self.gamma = ipywidgets.FloatSlider(
-            value=1.0, min=_GAMMAS[0], max=_GAMMAS[1], step=0.05, description="gamma", continuous_update=True,
+            value=1.0,
+            min=_GAMMAS[0],
+            max=_GAMMAS[1],
+            step=0.05,
+            description="gamma",
+            continuous_update=True,
             tooltip="How bright the middle is: below 1 brighter",
         )
         self.gamma.observe(lambda _: self._changed(), "value")
