@@ -11,7 +11,7 @@ from typing import Any
 MAX_BYTES = 2**30
 """Larger files are refused: the values of a file take several times its bytes in memory."""
 
-_PIECE = 2**24
+_PIECE = 2**16  # larger ones are taken whole for small files, too, and what is given back leaves gaps in memory
 
 
 class TooLarge(ValueError):

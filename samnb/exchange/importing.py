@@ -20,13 +20,13 @@ from ..ingest.report import AddReport
 from ..jobs import Event, Job, JobControl
 from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
 from ..prompts import Prediction, Prompt
-from ..records import BY_HAND, AnnotationRecord, AttributeRecord, Failure, ImageRecord, NewAnnotation
+from ..records import BY_HAND, UNSURE, AnnotationRecord, AttributeRecord, Failure, ImageRecord, NewAnnotation
 from .attributes import fitting, inferred
 from .image_matching import EmbeddedPicture, ImageMatcher, picture_folder
 from .readers.coco import read_coco
 from .readers.labelme import read_labelme
 from .readers.mask_pngs import read_mask_pictures
-from .readers.objects import Contents, ImageReference, ImportedObject, Mask, plain
+from .readers.objects import Contents, ImageReference, ImportedObject, Mask, box_alone, plain
 from .readers.upright import may_be_turned, upright_mask
 from .readers.voc import read_voc
 from .readers.yolo import read_yolo
@@ -48,6 +48,9 @@ Draw = Callable[[ImageRecord, Prompt], Prediction]
 
 SAME = 0.9
 """From this IoU on two masks of a category are one object: a conversion to polygons changes an outline."""
+
+_SURE = 0.88
+"""A mask drawn in a box with a lower estimate of its IoU waits for a review; SAM's automatic masks need as much."""
 
 _EDITED = 0.5
 _BATCH = 500
@@ -130,6 +133,8 @@ class ImportRun:
     draw: Draw | None = None
     added: int = 0
     drawn: int = 0
+    doubtful: int = 0
+    boxes: int = 0
     already: int = 0
     like: int = 0
     described_otherwise: int = 0
@@ -259,6 +264,7 @@ class ImportRun:
             self.uncertain.append(image.filename)
         new = self._missing(rows, there)
         self.drawn += sum(bool(row.prompt) for row in new)
+        self.doubtful += sum(row.review == UNSURE for row in new)
         for start in range(0, len(new), _BATCH):
             self.added += len(self.library.catalog.add_annotations(new[start : start + _BATCH]))
         if new:
@@ -267,6 +273,7 @@ class ImportRun:
     def _row(self, found: ImportedObject, image: ImageRecord, there: list[AnnotationRecord]) -> NewAnnotation | None:
         """The annotation to make of an object; one that was drawn from its box before is taken out of `there`."""
         draws = self.draw is not None and found.read_box is not None
+        self.boxes += found.read_mask is box_alone and not draws
         read = replace(found, read_mask=found.read_box) if draws and found.read_box else found
         category = plain(found.category).strip() or "object"
         try:
@@ -315,7 +322,7 @@ class ImportRun:
         row = chosen_annotation(
             prediction, image, category, None, source=f"import:{self.format}", model=prediction.model
         )
-        return replace(row, attributes=self._attributes(found))
+        return replace(row, attributes=self._attributes(found), review=UNSURE if row.score < _SURE else "")
 
     def _attributes(self, found: ImportedObject) -> dict[str, bool | str]:
         values, lost = fitting(found.attributes, self.declared)
@@ -355,8 +362,11 @@ class ImportRun:
 
     def _report(self, images: int) -> ImportReport:
         notes = [*self.contents.notes, *self.notes]
+        if self.boxes:
+            notes.append(f"{count_text(self.boxes, 'object')} only a box: from_boxes=True lets the model draw the mask")
         if self.drawn:
-            notes.append(f"{count_text(self.drawn, 'mask')} drawn by the model from boxes: look at them")
+            doubtful = f", {self.doubtful:,} of them to review" if self.doubtful else ""
+            notes.append(f"{count_text(self.drawn, 'mask')} drawn by the model from boxes{doubtful}")
         if self.like:
             notes.append(f"{count_text(self.like, 'object')} there with another outline or category: left as they are")
         if self.described_otherwise:

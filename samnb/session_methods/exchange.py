@@ -135,8 +135,8 @@ class ExchangeMethods(SessionParts):
             on them. For masks that a person has checked, not those of a program.
         from_boxes : bool
             Objects that are only boxes: the session's model draws a mask in each, which encodes the image if it was
-            never encoded. The annotation keeps the box as its prompt. False: they are reported; labelme's rectangles
-            are masks.
+            never encoded. The annotation keeps the box as its prompt; those with a score below 0.88 are in `to_review`.
+            False: boxes are reported; labelme's rectangles are masks.
         show : bool
             Show progress (a tqdm bar outside a notebook) if it takes longer than a second.
         **options

@@ -94,6 +94,17 @@ def test_the_model_draws_the_masks_of_boxes(make: Callable[[Path], tuple[str, Pa
     assert made.record.model == expected.model
 
 
+@pytest.mark.parametrize(("score", "waits"), [(0.9, 0), (0.87, 1)])
+def test_masks_that_the_model_doubts_wait_for_a_review(score: float, waits: int, session, tmp_path, monkeypatch):
+    real = session._predictor.predict
+    monkeypatch.setattr(
+        session._predictor, "predict", lambda *given: real(*given).but(scores=np.full(3, score, np.float32))
+    )
+    report = session.import_(*_coco(tmp_path), from_boxes=True)
+    assert len(session.to_review()) == waits
+    assert ("1 of them to review" in str(report)) == bool(waits)
+
+
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_second_import_draws_nothing(make: Callable[[Path], tuple[str, Path]], session, tmp_path, monkeypatch):
     format, place = make(tmp_path)
@@ -130,9 +141,8 @@ def test_boxes_alone_are_reported_with_the_way_out(make: Callable[[Path], tuple[
     format, place = make(tmp_path)
     report = session.import_(format, place, show=False)
     assert report.added == 0
-    assert [failure.reason for failure in report.failed] == [
-        "a box alone is no mask; from_boxes=True lets the model draw one."
-    ]
+    assert [failure.reason for failure in report.failed] == ["it has no segmentation; a box alone is no mask"]
+    assert report.notes == ("1 object only a box: from_boxes=True lets the model draw the mask",)
 
 
 def test_rectangles_of_labelme_are_masks_unless_they_are_to_be_drawn(session, tmp_path):

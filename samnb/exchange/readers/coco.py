@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,15 +128,15 @@ def _found(
     given = value_of(record, "segmentation")
     segmentation = _segmentation(given)
     lost: list[str] = []
+    read: Callable[[Size], Mask] = box_alone
     about: Any = {"lost": lost, "attributes": values_in(value_of(record, "attributes"))}
     if segmentation is not None:
         read = partial(_mask, segmentation, lost)
     elif given:
         return Failure(place, f"its segmentation is a {type(given).__name__}, expected polygons or run lengths")
     elif (box := value_of(record, "bbox")) is None:
-        return Failure(place, "it has neither a segmentation nor a bbox")
+        return Failure(place, "it has no segmentation, and no bbox")
     else:
-        read = box_alone
         about["read_box"] = partial(_box, box)
     return ImportedObject(pictures[image], place, categories.get(kind, ""), read, score_of(record), **about)
 

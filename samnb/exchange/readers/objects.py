@@ -242,5 +242,5 @@ def box_mask(box: Sequence[float], size_hw: Size) -> Mask:
 
 
 def box_alone(size_hw: Size) -> Mask:
-    """What `ImportedObject.read_mask` is for an object that is only a box. Raises `ImageError`."""
-    raise ImageError("a box alone is no mask; from_boxes=True lets the model draw one.")
+    """In place of `ImportedObject.read_mask` for an object that is only a box. Raises `ImageError`."""
+    raise ImageError("it has no segmentation; a box alone is no mask")

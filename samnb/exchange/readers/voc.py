@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -125,10 +125,10 @@ def _objects(file: Path, picture: ImageReference, document: Element, failed: lis
             failed.append(Failure(place, "it has no name"))
             continue
         about: Any = {"attributes": _attributes(element)}
+        read: Callable[[Size], Mask] = box_alone
         if drawn:
             read = partial(_numbered, masks, number)
         else:
-            read = box_alone
             about["read_box"] = partial(_box, {corner: _text(element, f"bndbox/{corner}") for corner in _BOX})
         yield ImportedObject(picture, place, name, read, **about)
 

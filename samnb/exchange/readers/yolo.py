@@ -16,7 +16,19 @@ from ...images.discovery import is_picture_name
 from ...images.folder import PictureFolder
 from ...json_files import encoding_of, read_bounded
 from ...records import Failure
-from .objects import Contents, ImageReference, ImportedObject, Mask, Size, box_alone, box_mask, lines_of, ring_mask
+from ..writers.layout import MANIFEST, Names
+from .objects import (
+    Contents,
+    ImageReference,
+    ImportedObject,
+    Mask,
+    Size,
+    box_alone,
+    box_mask,
+    lines_of,
+    read_json,
+    ring_mask,
+)
 
 _KIND = "a folder of YOLO, or its data.yaml"
 _YAML = (".yaml", ".yml")
@@ -38,7 +50,7 @@ def read_yolo(path: Path, pictures: PictureFolder, *, categories: Sequence[str] 
     path : path
         The folder, or its ``data.yaml``, which names the categories; ``classes.txt`` and ``obj.names`` do, too.
     pictures : PictureFolder
-        The available pictures. Before them counts the picture in ``images/`` or beside the text file.
+        The available pictures, for text files that have none in ``images/`` or beside them.
     categories : sequence of str
         Names of the numbers 0, 1, …, if no file has them; default "class 0", "class 1", ….
 
@@ -56,18 +68,18 @@ def read_yolo(path: Path, pictures: PictureFolder, *, categories: Sequence[str] 
     document = _document(path)
     root = _root(path, document)
     files = _label_files(root)
-    if not files:
+    if not files and not document:
         raise ImageNotFound(path, expected="a folder with YOLO's text files, below labels/ or beside pictures")
     names = _names(document) or dict(enumerate(categories)) or dict(enumerate(_listed(root, files)))
-    run = _Run(root, pictures, names, keypoints="kpt_shape" in document)
+    originals = _originals(root)
+    run = _Run(root, pictures, names, "kpt_shape" in document, originals)
     for file in files:
         run.read(file)
-    notes = ()
-    if run.unnamed:
-        notes = ('numbers without a name became "class 0", …: categories=["cat", …] names 0, 1, … in their order',)
+    unnamed = 'numbers without a name became "class 0", …: categories=["cat", …] names 0, 1, … in their order'
+    notes = (unnamed,) if run.unnamed else ()
     used = [found.category for found in run.objects]
     everything = tuple(dict.fromkeys([*(names[number] for number in sorted(names)), *sorted(set(used))]))
-    return Contents(tuple(run.pictures), tuple(run.objects), everything, tuple(run.failed), notes)
+    return Contents(tuple(run.pictures), tuple(run.objects), everything, tuple(run.failed), notes, bool(originals))
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -113,6 +125,18 @@ def _names(document: Mapping[str, Any]) -> dict[int, str]:
     return {int(key): name for key, name in texts.items() if isinstance(key, str) and key.isdecimal() and len(key) < 9}
 
 
+def _originals(root: Path) -> dict[str, str]:
+    """Of an export of samnb, the names that its images had, by those of their text files."""
+    try:
+        manifest = read_json(root / MANIFEST, _KIND)
+    except FormatError:  # most folders have none
+        return {}
+    images, stems = manifest.get("images"), Names()
+    if manifest.get("format") != "yolo" or not isinstance(images, list):
+        return {}
+    return {stems.stem(name): name for name in images if isinstance(name, str)}
+
+
 def _label_files(root: Path) -> list[Path]:
     """The text files below a folder ``labels``; where there is none, those that are no list of pictures or names."""
     files = [file for file in sorted(root.rglob("*.txt")) if file.name.lower() not in (*_NAMES, *_LISTS)]
@@ -122,7 +146,7 @@ def _label_files(root: Path) -> list[Path]:
 
 def _listed(root: Path, files: Sequence[Path]) -> list[str]:
     """The categories of a text file with one on each line, in the folder or beside the first labels."""
-    for folder in dict.fromkeys((root, files[0].parent)):
+    for folder in dict.fromkeys((root, *(file.parent for file in files[:1]))):
         for name in _NAMES:
             if lines := [line.strip() for line in lines_of(folder / name)]:
                 return [line or f"class {number}" for number, line in enumerate(lines)]
@@ -137,6 +161,7 @@ class _Run:
     available: PictureFolder
     names: Mapping[int, str]
     keypoints: bool
+    originals: Mapping[str, str]
     pictures: list[ImageReference] = field(default_factory=list)
     objects: list[ImportedObject] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
@@ -162,28 +187,30 @@ class _Run:
     def _picture(self, file: Path) -> ImageReference:
         """The picture in ``images/`` or beside the text file, or of its name among those there are."""
         *folders, _ = file.relative_to(self.root).parts
-        own = [
-            path
-            for folder in dict.fromkeys((_images_of(self.root, file.parent), file.parent))
-            for path in self._stems_in(folder).get(file.stem, ())
-        ]
-        named = self.available.agreeing(file.stem, [part for part in folders if part != "labels"])
-        for found in (named, own) if self.available.chosen else (own, named):
+        original = self.originals.get(file.stem, "")
+        for found in (
+            self._in(_images_of(self.root, file.parent), file.stem),
+            self._in(file.parent, file.stem),
+            self.available.agreeing(file.stem, [part for part in folders if part != "labels"]),
+        ):
             if len(found) > 1:
                 places = ", ".join(str(path) for path in found[:3])
                 raise ImageError(f"could belong to several pictures: {places}. Rename one.")
             if found:
-                return ImageReference(str(found[0]), self.root)
-        return ImageReference(file.stem, file.parent)
+                inside = self.root in found[0].parents
+                name = os.path.relpath(found[0], self.root) if inside else str(found[0])
+                return ImageReference(name, self.root, original=original)
+        return ImageReference(file.stem, file.parent, original=original)
 
-    def _stems_in(self, folder: Path) -> Mapping[str, list[Path]]:
+    def _in(self, folder: Path, stem: str) -> Sequence[Path]:
+        """The pictures of a folder with that name."""
         if folder not in self.beside:
             stems: dict[str, list[Path]] = {}
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if is_picture_name(path.name):
                     stems.setdefault(path.stem, []).append(path)
             self.beside[folder] = stems
-        return self.beside[folder]
+        return self.beside[folder].get(stem, ())
 
     def _object(self, picture: ImageReference, place: str, line: str) -> None:
         try:

@@ -69,7 +69,7 @@ def export_yolo(
     with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
         folder.write("data.yaml", _data(categories, divided=bool(validating)))
-        folder.write_manifest("yolo", failed=failed)
+        folder.write_manifest("yolo", images=[item.name for item in items], failed=failed)
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
     notes = [*folder.notes]
     if val and not validating:
