@@ -96,10 +96,10 @@ def read_voc_file(content: bytes) -> None:
 def read_yolo_folder(content: bytes) -> None:
     """A folder of labels, with the files that name its categories: its files are in one input."""
     with _folder(content) as folder, suppress(ImageError, FormatError):
-        (folder / "masks" / "images").mkdir(exist_ok=True)
+        (folder / "pictures").mkdir(exist_ok=True)
         for name in ("a.jpg", "b.png"):
-            (folder / "masks" / "images" / name).write_bytes(b"only its name is used")
-        _read_objects(read_yolo(folder / "masks", PictureFolder(folder / "masks" / "images")))
+            (folder / "pictures" / name).write_bytes(b"only its name is used")
+        _read_objects(read_yolo(folder / "masks", PictureFolder(folder / "pictures")))
 
 
 def read_recipe(content: bytes) -> None:
