@@ -95,7 +95,9 @@ def _document(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        document = yaml.load(read_bounded(path, limit=_LARGEST_YAML), Loader=yaml.BaseLoader)  # makes only texts
+        # Loaders that make only texts; that in C is ten times as fast, and refuses what is nested without end.
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+        document = yaml.load(read_bounded(path, limit=_LARGEST_YAML), Loader=loader)
     except OSError as error:
         raise FormatError(path, _KIND, f"it cannot be read ({error.strerror or error})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
