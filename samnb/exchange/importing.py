@@ -43,6 +43,7 @@ READERS: dict[str, Reader] = {
     "yolo": read_yolo,
 }
 
+Box = tuple[float, float, float, float]
 Draw = Callable[[ImageRecord, Prompt], Prediction]
 """Makes the masks of a box."""
 
@@ -52,6 +53,7 @@ SAME = 0.9
 _SURE = 0.88
 """A mask drawn in a box with a lower estimate of its IoU waits for a review; SAM's automatic masks need as much."""
 
+_ROUNDING = 2
 _EDITED = 0.5
 _BATCH = 500
 
@@ -135,6 +137,7 @@ class ImportRun:
     drawn: int = 0
     doubtful: int = 0
     boxes: int = 0
+    _undrawable: bool = False
     already: int = 0
     like: int = 0
     described_otherwise: int = 0
@@ -163,7 +166,7 @@ class ImportRun:
         done = 0
         for done, (image_id, objects) in enumerate(of_image.items(), 1):
             before = self.added
-            self._import(records[image_id], objects)
+            self._import(records[image_id], objects, control)
             is_new = self.added > before
             yield Event("computed" if is_new else "skipped", done, len(of_image), records[image_id].filename)
             if not control.go_on():
@@ -255,12 +258,24 @@ class ImportRun:
 
     # -- objects -----------------------------------------------------------------------------------
 
-    def _import(self, image: ImageRecord, objects: Sequence[ImportedObject]) -> None:
+    def _import(self, image: ImageRecord, objects: Sequence[ImportedObject], control: JobControl) -> None:
         there = all_annotations_of(self.library.catalog, image.id)
-        rows = [row for found in objects if (row := self._row(found, image, there)) is not None]
+        rows, untried = [], 0
+        self._undrawable = False
+        for found in objects:
+            if self._undrawable and found.read_box is not None:
+                untried += 1
+            elif (row := self._row(found, image, there)) is not None:
+                rows.append(row)
+                if row.prompt and not control.go_on():  # a mask takes time
+                    break
+        if untried:
+            self.failed.append(Failure(image.filename, f"{count_text(untried, 'more box', 'more boxes')} not tried"))
         if not rows:
             return
-        if not self.contents.upright and may_be_turned(image.size_hw, Path(image.path)):
+        # A file that does not say the size of its picture cannot show that it was turned.
+        unsized = self.format in ("voc", "yolo") and any(found.picture.size_hw is None for found in objects)
+        if not self.contents.upright and may_be_turned(image.size_hw, Path(image.path), unsized=unsized):
             self.uncertain.append(image.filename)
         new = self._missing(rows, there)
         self.drawn += sum(bool(row.prompt) for row in new)
@@ -271,21 +286,20 @@ class ImportRun:
             self.on_changed(image.id)
 
     def _row(self, found: ImportedObject, image: ImageRecord, there: list[AnnotationRecord]) -> NewAnnotation | None:
-        """The annotation to make of an object; one that was drawn from its box before is taken out of `there`."""
-        draws = self.draw is not None and found.read_box is not None
-        self.boxes += found.read_mask is box_alone and not draws
-        read = replace(found, read_mask=found.read_box) if draws and found.read_box else found
+        """The annotation to make of an object; None for one that is there already, and is taken out of `there`."""
         category = plain(found.category).strip() or "object"
         try:
-            mask, turned = upright_mask(read, image.size_hw, Path(image.path), image.filename)
-            self.turned += turned
-            self.failed += [Failure(found.place, f"a part of it is left out: {reason}") for reason in found.lost]
-            if not mask.any() and not found.may_be_empty:
-                raise ImageError("an empty mask: it covers the middle of no pixel of the image.")
-            if self.draw is not None and draws:
-                x, y, width, height = mask_bbox(mask)
-                prompt = Prompt.of(box=(x, y, x + width, y + height))
-                return self._drawn(self.draw, image, prompt, category, found, there)
+            if found.read_box is not None:
+                box, turned = _box(found, image)
+                if (record := _of_box(box, category, there)) is not None:
+                    there.remove(record)
+                    self._is_there(self._attributes(found), record)
+                    return None
+                if self.draw is not None:
+                    self.turned += turned
+                    return self._drawn(self.draw, image, box, category, found)
+            self.boxes += found.read_mask is box_alone
+            mask = self._upright(found, image)
         except (ImageError, PromptError, ModelError) as error:
             self.failed.append(Failure.of(found.place, error))
             return None
@@ -302,26 +316,24 @@ class ImportRun:
             attributes=self._attributes(found),
         )
 
-    def _drawn(
-        self,
-        draw: Draw,
-        image: ImageRecord,
-        prompt: Prompt,
-        category: str,
-        found: ImportedObject,
-        there: list[AnnotationRecord],
-    ) -> NewAnnotation | None:
-        """The mask that the model draws in a box; None if an earlier import drew it."""
-        said = prompt.as_dict()
-        for record in there:
-            if record.category == category and record.prompt == said and record.source.startswith("import:"):
-                there.remove(record)
-                self.already += 1
-                return None
-        prediction = draw(image, prompt)
-        row = chosen_annotation(
-            prediction, image, category, None, source=f"import:{self.format}", model=prediction.model
-        )
+    def _upright(self, found: ImportedObject, image: ImageRecord) -> Mask:
+        """The mask of an object on the upright image. Raises `ImageError`."""
+        mask, turned = upright_mask(found, image.size_hw, Path(image.path), image.filename)
+        self.turned += turned
+        self.failed += [Failure(found.place, f"a part of it is left out: {reason}") for reason in found.lost]
+        if not mask.any() and not found.may_be_empty:
+            raise _empty()
+        return mask
+
+    def _drawn(self, draw: Draw, image: ImageRecord, box: Box, category: str, found: ImportedObject) -> NewAnnotation:
+        """What the model draws in a box. Raises `ImageError`, `PromptError` or `ModelError`."""
+        try:
+            prediction = draw(image, Prompt.of(box=box))
+        except (ImageError, ModelError):
+            self._undrawable = True  # no other box of the image can be drawn either
+            raise
+        about: Any = {"source": f"import:{self.format}", "model": prediction.model}
+        row = chosen_annotation(prediction, image, category, None, **about)
         return replace(row, attributes=self._attributes(found), review=UNSURE if row.score < _SURE else "")
 
     def _attributes(self, found: ImportedObject) -> dict[str, bool | str]:
@@ -338,7 +350,7 @@ class ImportRun:
         for row in rows:
             same = exact.get(_key(row))
             if same:
-                self._is_there(row, same.pop(0))
+                self._is_there(row.attributes, same.pop(0))
             else:
                 rest.append(row)
         unused = [record for left in exact.values() for record in left]
@@ -350,14 +362,14 @@ class ImportRun:
             else:
                 unused.remove(like)
                 self.like += 1
-                self._is_there(row, like)
+                self._is_there(row.attributes, like)
         return new
 
-    def _is_there(self, row: NewAnnotation, record: AnnotationRecord) -> None:
+    def _is_there(self, attributes: Mapping[str, bool | str], record: AnnotationRecord) -> None:
         self.already += 1
         # False and "" are the same as no value.
         self.described_otherwise += any(
-            (value or None) != (record.attributes.get(name) or None) for name, value in row.attributes.items()
+            (value or None) != (record.attributes.get(name) or None) for name, value in attributes.items()
         )
 
     def _report(self, images: int) -> ImportReport:
@@ -398,6 +410,27 @@ class ImportRun:
         )
 
 
+def _box(found: ImportedObject, image: ImageRecord) -> tuple[Box, bool]:
+    """(x0, y0, x1, y1) of an object that is only a box, in whole pixels of the upright image; True if it was turned.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read, or has no pixel of the image.
+    """
+    assert found.read_box is not None
+    read = replace(found, read_mask=found.read_box)
+    mask, turned = upright_mask(read, image.size_hw, Path(image.path), image.filename)
+    if not mask.any():
+        raise _empty()
+    x, y, width, height = mask_bbox(mask)
+    return (x, y, x + width, y + height), turned
+
+
+def _empty() -> ImageError:
+    return ImageError("an empty mask: it covers the middle of no pixel of the image.")
+
+
 def _key(annotation: NewAnnotation | AnnotationRecord) -> tuple[str, str]:
     return annotation.category, str(annotation.rle["counts"])
 
@@ -422,6 +455,24 @@ def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: boo
         if iou >= least and iou > nearest:
             best, nearest = record, iou
     return best
+
+
+def _of_box(box: Box, category: str, there: Sequence[AnnotationRecord]) -> AnnotationRecord | None:
+    """The imported annotation of a box, drawn in it or the rectangle itself; None if there is none.
+
+    One that was changed by hand may have another category. Another file may have another rounding.
+    """
+    nearest: tuple[float, AnnotationRecord] | None = None
+    for record in there:
+        edited = record.updated_at is not None
+        if not record.source.startswith("import:") or (record.category != category and not edited):
+            continue
+        x, y, width, height = record.bbox
+        known = record.prompt.get("box") or ((x, y, x + width, y + height) if record.area == width * height else None)
+        apart = max(abs(one - other) for one, other in zip(box, known, strict=True)) if known else _ROUNDING + 1
+        if apart <= _ROUNDING and (nearest is None or apart < nearest[0]):
+            nearest = apart, record
+    return nearest[1] if nearest else None
 
 
 def _shared(one: Sequence[float], other: Sequence[float]) -> float:

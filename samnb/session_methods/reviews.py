@@ -16,7 +16,9 @@ class ReviewMethods(SessionParts):
     """Annotations of templates that a person accepts or rejects."""
 
     def to_review(self, dataset: str | None = None, *, template: str | None = None) -> Annotations:
-        """Annotations of templates with a low score, the lowest first; `approve` or `reject` each.
+        """Annotations of templates, and masks drawn in imported boxes, with a low score, the lowest first.
+
+        `approve` or `reject` each.
 
         Parameters
         ----------
@@ -28,7 +30,7 @@ class ReviewMethods(SessionParts):
         Returns
         -------
         Annotations
-            Those with a score below "review_score" of their template that nobody reviewed yet.
+            Those with a score below "review_score" of their template, or below 0.88 of a box, that nobody reviewed yet.
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from PIL import Image
 from samnb import Session
 from samnb.cli import main
 from samnb.errors import FormatError, ImageNotFound, PromptError, UnknownOption
+from samnb.exchange.importing import import_job
 from samnb.exchange.readers.voc import read_voc
+from samnb.prompts import Prompt
 from tests.support.export_work import SIZE, square
 from tests.support.import_work import coco_file, contents, drawn, labelme_file
 
@@ -190,7 +192,7 @@ def test_what_cannot_be_drawn_is_reported_and_the_rest_goes_on(session, photos, 
     assert report.added == 1
     assert len(report.failed) == len(bad) + 1
     reasons = [failure.reason for failure in report.failed]
-    assert sum("broken bbox" in reason for reason in reasons) == 4
+    assert sum("broken bbox" in reason for reason in reasons) == 3
     assert any("right" in reason for reason in reasons)
 
 
@@ -200,6 +202,53 @@ def test_the_command_draws_from_boxes(session, tmp_path, capsys):
     session.close()
     assert main(["import", str(folder), format, str(place), "--from-boxes"]) == 0
     assert "1 mask drawn by the model" in capsys.readouterr().out
+
+
+def test_a_picture_that_is_gone_is_told_once(session, photos, tmp_path):
+    (photos / "left" / "a.png").unlink()
+    place = coco_file(tmp_path / "a.json", [{"bbox": [10, 5, 20, 20 - number]} for number in range(4)])
+    report = session.import_("coco", place, from_boxes=True)
+    assert [failure.path for failure in report.failed] == ["a.json, annotation 1", "a.png"]
+    assert "3 more boxes not tried" in report.failed[1].reason
+
+
+def test_a_refined_mask_is_not_drawn_once_more(session, tmp_path):
+    _, place = _coco(tmp_path)
+    session.import_("coco", place, from_boxes=True)
+    (made,) = session.annotations()
+    refined = Prompt.of(box=BOX, points=[(15, 10)])
+    session.update(made, mask=square(*BOX[:2], 4), prompt=refined, category="medal")
+    report = session.import_("coco", place, from_boxes=True)
+    assert (report.added, report.already) == (0, 1)
+
+
+@pytest.mark.parametrize("drawn_first", [False, True])
+def test_a_rectangle_is_one_object_drawn_or_not(drawn_first: bool, session, tmp_path):
+    format, place = _labelme(tmp_path)
+    session.import_(format, place, from_boxes=drawn_first)
+    report = session.import_(format, place, from_boxes=not drawn_first)
+    assert (report.added, report.already) == (0, 1)
+
+
+def test_the_same_boxes_rounded_otherwise_are_there_already(session, tmp_path):
+    session.import_("coco", coco_file(tmp_path / "a.json", [{"bbox": [10.5, 5.5, 20, 20]}]), from_boxes=True)
+    assert session.import_(*_yolo(tmp_path), from_boxes=True).already == 1
+
+
+def test_a_cancelled_import_keeps_what_was_drawn(session, tmp_path):
+    place = coco_file(tmp_path / "a.json", [{"bbox": [2 + number, 5, 20, 20]} for number in (0, 9, 18, 27)])
+    job = import_job(
+        "coco",
+        place,
+        session._library,
+        add=session.add,
+        on_changed=session.changes.emit,
+        draw=lambda image, prompt: job.cancel() or session._predictor.predict(image, prompt),
+        options={},
+    )
+    last = job.run()
+    assert last.details["report"].added == 1
+    assert len(session.annotations()) == 1
 
 
 # -- Pascal VOC ----------------------------------------------------------------------------------------
@@ -280,6 +329,107 @@ def test_names_that_cannot_be_printed_come_back(tmp_path):
     assert read_voc(tmp_path).categories == ("coin", "a\u200bb", '"quoted')
 
 
+# Where the masks of VOC lie.
+
+
+def voc_folder(folder: Path, xml: str, values: np.ndarray, name: str = "a") -> Path:
+    text(folder / "Annotations" / f"{name}.xml", xml)
+    place = folder / "SegmentationObject" / f"{name}.png"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(place)
+    return folder
+
+
+def labelled(*boxes: tuple[int, int, int, int], colours: Sequence[Any] = (1, 2, 3)) -> np.ndarray:
+    values = np.zeros((*SIZE, *np.shape(colours[0])), np.uint8)
+    for (x0, y0, x1, y1), colour in zip(boxes, colours, strict=False):
+        values[y0:y1, x0:x1] = colour
+    return values
+
+
+OTHER = (35, 10, 50, 30)
+
+
+@pytest.mark.parametrize("colours", [(1, 2), [(128, 0, 0), (0, 128, 0)]])
+def test_an_object_gets_the_pixels_in_its_box_whatever_their_number(colours: Any, session, tmp_path):
+    # As CVAT writes masks: boxes are other objects, and come first.
+    folder = voc_folder(tmp_path / "voc", voc_xml(voc_object("coin", *BOX)), labelled(OTHER, BOX, colours=colours))
+    report = session.import_("voc", folder)
+    assert report.added == 1
+    np.testing.assert_array_equal(session.annotations()[0].mask, square(*BOX[:2], 20))
+    (failure,) = report.failed
+    assert "1 number in it" in failure.reason
+    assert 'import_("masks"' in failure.reason
+
+
+def test_an_object_without_pixels_is_a_box(session, tmp_path):
+    xml = voc_xml(voc_object("coin", *BOX), voc_object("void", *OTHER))
+    folder = voc_folder(tmp_path / "voc", xml, labelled(BOX))
+    assert session.import_("voc", folder).notes == (
+        "1 object only a box: from_boxes=True lets the model draw the mask",
+    )
+    assert session.import_("voc", folder, from_boxes=True).added == 1
+    assert session.annotations(category="void")[0].prompt["box"] == list(OTHER)
+
+
+def test_masks_in_folders_below_are_found(session, tmp_path):
+    folder = voc_folder(tmp_path / "voc", voc_xml(voc_object("coin", *BOX)), labelled(BOX), name="sub/a")
+    assert session.import_("voc", folder).added == 1
+
+
+def test_a_damaged_png_leaves_the_boxes(session, tmp_path):
+    folder = voc_folder(tmp_path / "voc", voc_xml(voc_object("coin", *BOX)), labelled(BOX))
+    (folder / "SegmentationObject" / "a.png").write_bytes(b"no png")
+    report = session.import_("voc", folder, from_boxes=True)
+    assert (report.added, len(report.failed)) == (1, 1)
+
+
+def test_an_own_export_says_nothing_of_objects_at_the_edge(first, photos, tmp_path):
+    first.accept_mask(photos / "right" / "a.png", square(0, 0, 5), category="coin")
+    first.export("voc", tmp_path / "voc")
+    report = first.import_("voc", tmp_path / "voc")
+    assert report.added == 0
+    assert not first.attributes()
+    assert not any("attributes" in note for note in report.notes)
+
+
+def test_the_path_of_labelimg_tells_pictures_of_one_name_apart(session, photos, tmp_path):
+    for side in ("left", "right"):
+        xml = voc_xml(voc_object(side, *BOX), filename="a.png")
+        hint = f"<filename>a.png</filename><path>/home/other/photos/{side}/a.png</path>"
+        text(tmp_path / "xml" / side / "a.xml", xml.replace("<filename>a.png</filename>", hint))
+    assert session.import_("voc", tmp_path / "xml", from_boxes=True).added == 2
+    for side in ("left", "right"):
+        assert session.annotations(image=photos / side / "a.png")[0].category == side
+
+
+@pytest.mark.parametrize("filename", ["a", "a.jpg", ""])
+def test_the_picture_beside_an_xml_file_is_found_by_its_stem(filename: str, opened, tmp_path):
+    drawn(tmp_path / "xml" / "a.png")
+    text(tmp_path / "xml" / "a.xml", voc_xml(voc_object("coin", *BOX), filename=filename))
+    report = opened("new").import_("voc", tmp_path / "xml", images=tmp_path / "xml", from_boxes=True)
+    assert (report.pictures_added, report.added) == (1, 1)
+
+
+def test_hidden_copies_are_not_read(session, tmp_path):
+    _, place = _voc(tmp_path / "xml")
+    for hidden in (".ipynb_checkpoints/a-checkpoint.xml", "__MACOSX/._a.xml", "._b.xml"):
+        text(tmp_path / "xml" / hidden, place.read_text())
+    report = session.import_("voc", tmp_path / "xml", from_boxes=True)
+    assert (report.added, report.failed) == (1, ())
+    _, file = _labelme(tmp_path / "lm")
+    text(tmp_path / "lm" / ".ipynb_checkpoints" / "a-checkpoint.json", file.read_text())
+    assert session.import_("labelme", tmp_path / "lm").already == 1
+
+
+@pytest.mark.parametrize("value", ["True", "true"])
+def test_flags_of_cvat_are_flags(value: str, session, tmp_path):
+    more = f"<attributes><attribute><name>wet</name><value>{value}</value></attribute></attributes>"
+    text(tmp_path / "a.xml", voc_xml(voc_object("coin", *BOX, more=more)))
+    session.import_("voc", tmp_path / "a.xml", from_boxes=True)
+    assert session.annotations()[0].attributes == {"wet": True}
+
+
 # -- YOLO ----------------------------------------------------------------------------------------------
 
 
@@ -339,7 +489,9 @@ NAMED = [
     ("data.yaml", "names: [coin, no]\n", ["coin", "no"]),
     ("data.yaml", "names:\n  0: coin\n  1: 12\n", ["coin", "12"]),
     ("dataset.yml", 'path: .\nnames: {0: " coin ", x: y}\n', ["coin"]),
-    ("obj.names", "coin\n\nleaf\n", ["coin", "class 1", "leaf"]),
+    ("obj.names", "coin\n\nleaf\n\n\n", ["coin", "leaf"]),
+    ("_darknet.labels", "coin\r\n", ["coin"]),
+    ("labels/classes.txt", "coin\n", ["coin"]),
 ]
 
 
@@ -371,7 +523,7 @@ LINES = [
     ("0 40 30 10 10", "from 0 to 1"),
     ("0 nan 0.1 0.1 0.1", "from 0 to 1"),
     ("0 0.1 0.1 0.2 0.2 0.3 0.3 7", "from 0 to 1"),
-    ("0 0.5 0.5 0.0001 0.0001", "a box alone"),
+    ("0 0.5 0.5 0.2 0.2", "a box alone"),
     ("0 0.1 0.1 0.1 0.1 0.1 0.1", "empty mask"),
 ]
 
@@ -427,3 +579,130 @@ def test_the_folder_that_data_yaml_names_is_read(session, tmp_path):
     place = text(tmp_path / "yaml" / "data.yaml", "path: ../data\nnames: [coin]\n")
     text(tmp_path / "data" / "labels" / "left" / "a.txt", f"0 {yolo_outline(*BOX)}")
     assert session.import_("yolo", place).added == 1
+
+
+def outline_file(path: Path, number: int = 0) -> Path:
+    return text(path, f"{number} {yolo_outline(*BOX)}")
+
+
+@pytest.mark.parametrize("stem", ["test", "train", "val", "classes"])
+def test_a_picture_may_be_called_as_a_list(stem: str, opened, tmp_path):
+    data = tmp_path / "data"
+    drawn(data / "images" / f"{stem}.png")
+    outline_file(data / "labels" / f"{stem}.txt")
+    assert opened("s").import_("yolo", data, images=data, categories=["coin"]).added == 1
+
+
+def test_lists_and_texts_are_no_labels(session, tmp_path):
+    data = tmp_path / "data"
+    for name in (
+        "train.txt",
+        "Validation.txt",
+        "requirements.txt",
+        "LICENSE.txt",
+        "README.txt",
+        "obj.names",
+        "empty.txt",
+    ):
+        text(data / name, "" if name == "empty.txt" else "left/a.png\ncoin==2\n")
+    outline_file(data / "left" / "a.txt")
+    report = session.import_("yolo", data, categories=["coin"])
+    assert (report.added, report.failed) == (1, ())
+
+
+@pytest.mark.parametrize("file", ["classes.txt", "data.yaml"])
+def test_each_folder_has_its_own_names(file: str, session, tmp_path):
+    for side, names in (("left", "coin leaf"), ("right", "leaf coin")):
+        one, other = names.split()
+        text(tmp_path / side / file, f"{one}\n{other}\n" if file == "classes.txt" else f"names: [{one}, {other}]")
+        outline_file(tmp_path / side / "labels" / "a.txt")
+    assert session.import_("yolo", tmp_path).added == 2
+    assert [one.category for one in session.annotations()] == ["coin", "leaf"]
+
+
+def test_a_label_is_not_of_another_split(opened, tmp_path):
+    drawn(tmp_path / "photos" / "val" / "a.png")
+    outline_file(tmp_path / "data" / "labels" / "train" / "a.txt")
+    session = opened("s")
+    session.add(tmp_path / "photos", show=False)
+    report = session.import_("yolo", tmp_path / "data", categories=["coin"])
+    assert (report.added, report.failed[0].path) == (0, "train/a (1 object)")
+
+
+def test_an_export_that_lost_an_image_comes_back_right(opened, tmp_path):
+    session = opened("s")
+    for seed, name in enumerate(("a.bmp", "a.png", "a.tif")):
+        session.add(drawn(tmp_path / "photos" / name, seed=seed), show=False)
+        session.accept_mask(name, square(3 * seed, 3, 5), category="coin")
+    (tmp_path / "photos" / "a.bmp").unlink()
+    session.export("yolo", tmp_path / "yolo", tolerance=0)
+    fresh = opened("fresh")
+    fresh.import_("yolo", tmp_path / "yolo", images=tmp_path / "photos")
+    assert contents(fresh) == contents(session)[1:]
+
+
+def test_a_folder_is_read_and_not_the_one_that_its_data_yaml_names(session, tmp_path):
+    text(tmp_path / "copy" / "data.yaml", f"path: {tmp_path / 'original'}\nnames: [coin]")
+    outline_file(tmp_path / "original" / "labels" / "left" / "a.txt")
+    outline_file(tmp_path / "copy" / "labels" / "right" / "a.txt")
+    session.import_("yolo", tmp_path / "copy")
+    assert Path(session.image(session.annotations()[0].record.image_id).path).parent.name == "right"
+    assert session.import_("yolo", tmp_path / "copy" / "data.yaml").added == 1
+    assert len({one.record.image_id for one in session.annotations()}) == 2
+
+
+def test_pictures_and_labels_elsewhere_are_found(session, tmp_path):
+    place = text(
+        tmp_path / "code" / "data.yaml", "train: ../coins/images/left\nval: [../coins/images/left]\nnames: [coin]"
+    )
+    drawn(tmp_path / "coins" / "images" / "left" / "a.png", seed=1)
+    outline_file(tmp_path / "coins" / "labels" / "left" / "a.txt")
+    assert session.import_("yolo", place).added == 1
+    place.write_text("path: gone\nnames: [coin]")
+    with pytest.raises(ImageNotFound, match="YOLO"):
+        session.import_("yolo", place)
+
+
+def test_numbers_of_tracks_are_no_corners(session, tmp_path):
+    text(tmp_path / "labels" / "left" / "a.txt", f"0 {yolo_box(*BOX)} 0.75 12")
+    assert session.import_("yolo", tmp_path, categories=["coin"], from_boxes=True).added == 1
+
+
+def test_the_data_yaml_above_counts(session, tmp_path):
+    text(tmp_path / "data.yaml", "names: [coin]\nkpt_shape: [2, 3]\n")
+    text(tmp_path / "train" / "labels" / "left" / "a.txt", f"0 {yolo_box(*BOX)} 0.3 0.3 2 0.4 0.4 1")
+    assert session.import_("yolo", tmp_path / "train", from_boxes=True).added == 1
+    assert session.annotations()[0].category == "coin"
+    assert session.import_("yolo", tmp_path / "train" / "labels", from_boxes=True).already == 1
+
+
+def test_categories_that_are_given_count(session, tmp_path):
+    text(tmp_path / "data.yaml", "names: [other]")
+    outline_file(tmp_path / "labels" / "left" / "a.txt")
+    session.import_("yolo", tmp_path, categories=["coin"])
+    assert session.categories() == ["coin"]
+
+
+def test_the_labels_of_one_split_find_their_pictures(opened, tmp_path):
+    for seed, split in enumerate(("train", "val")):
+        drawn(tmp_path / "images" / split / "a.png", seed=seed)
+    outline_file(tmp_path / "labels" / "train" / "a.txt")
+    session = opened("s")
+    session.add(tmp_path / "images", show=False)
+    report = session.import_("yolo", tmp_path / "labels" / "train", categories=["coin"])
+    assert (report.added, report.failed) == (1, ())
+    assert Path(session.image(session.annotations()[0].record.image_id).path).parent.name == "train"
+
+
+def test_pictures_that_exif_turns_are_told(session, tmp_path):
+    outline_file(tmp_path / "labels" / "turned.txt")
+    report = session.import_("yolo", tmp_path, categories=["coin"])
+    assert any("turned by EXIF" in note for note in report.notes)
+
+
+def test_linked_folders_and_capital_suffixes_are_read(session, tmp_path):
+    outline_file(tmp_path / "real" / "left" / "a.TXT")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "labels").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "back").symlink_to(tmp_path / "data")
+    assert session.import_("yolo", tmp_path / "data", categories=["coin"]).added == 1

@@ -452,15 +452,23 @@ class Served:
 
     @_change
     def rmdir(self, path: str) -> int:
-        if self.disk.node(path).names:
+        node = self.disk.node(path)
+        if not stat.S_ISDIR(node.mode):
+            raise OSError(errno.ENOTDIR, path)
+        if node.names:
             raise OSError(errno.ENOTEMPTY, path)
-        return self.unlink(path)
+        return self.unlink(path)  # type: ignore[no-any-return, unused-ignore]
 
     @_change
     def rename(self, old: str, new: str) -> int:
         node = self.disk.node(old)
         folder, name = self.disk.folder(new)
-        if name in folder.names and folder.names[name].names:
+        there = folder.names.get(name)
+        if there is node:  # two names of one file: nothing is to be done
+            return 0
+        if there is not None and stat.S_ISDIR(there.mode) != stat.S_ISDIR(node.mode):
+            raise OSError(errno.EISDIR if stat.S_ISDIR(there.mode) else errno.ENOTDIR, new)
+        if there is not None and there.names:
             raise OSError(errno.ENOTEMPTY, new)
         self.disk.change((old, None), (new, node))
         return 0
@@ -568,8 +576,9 @@ def main(place: str) -> None:
     ended = threading.Event()
 
     def obey() -> None:
-        for line in sys.stdin:
-            print(served[0].command(line), flush=True)
+        with contextlib.suppress(ValueError):  # no such command: whoever waits for an answer gets the end
+            for line in sys.stdin:
+                print(served[0].command(line), flush=True)
         ended.set()  # the process that uses it has closed it, or is gone
         _unmount(Path(place), at_any_cost=True)
         os._exit(0)  # a file that is still open would keep the other thread

@@ -134,7 +134,7 @@ def _found(
         read = partial(_mask, segmentation, lost)
     elif given:
         return Failure(place, f"its segmentation is a {type(given).__name__}, expected polygons or run lengths")
-    elif (box := value_of(record, "bbox")) is None:
+    elif not isinstance(box := value_of(record, "bbox"), list | tuple) or not box:
         return Failure(place, "it has no segmentation, and no bbox")
     else:
         about["read_box"] = partial(_box, box)

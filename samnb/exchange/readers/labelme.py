@@ -27,6 +27,7 @@ from .objects import (
     ImportedObject,
     Mask,
     Size,
+    files_below,
     joined,
     lines_of,
     read_json,
@@ -55,7 +56,7 @@ def read_labelme(path: Path) -> Contents:
     """
     if not path.is_dir():
         return _contents([path], strict=True)
-    files = [file for file in sorted(path.rglob("*.json")) if file.name != MANIFEST]
+    files = [file for file in files_below(path, ".json") if file.name != MANIFEST]
     if not files:
         raise ImageNotFound(path, expected="a JSON file of labelme, or a folder of them")
     said = _contents(files, strict=False)

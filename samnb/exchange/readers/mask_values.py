@@ -22,6 +22,7 @@ _LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k"}
 _MOST_LABELS = 4096
 _MOST_NUMBER, _COLOUR = 0xFFFF, 1 << 24
 _WHITE, _FEW_NUMBERS = 255, 32
+_VOID_COLOUR = _COLOUR | 0xE0E0C0  # of Pascal VOC
 
 
 def labels_of(path: Path) -> list[int | None]:
@@ -75,6 +76,20 @@ def mask_of(path: Path, label: int | None) -> Mask:
     if label is not None:
         return np.asarray(values == label)
     return np.asarray(values > (127 if values.max() == 255 else 0))
+
+
+def label_boxes(path: Path) -> dict[int, tuple[int, int, int, int]]:
+    """(x0, y0, x1, y1) of the pixels of each label but void, the last corner outside. Raises `ImageError`."""
+    values = _values(path)
+    labels, places = np.unique(values, return_inverse=True)
+    rows, columns = np.indices(values.shape, np.int32)
+    first = np.full((2, len(labels)), max(values.shape), np.int32)
+    last = np.zeros_like(first)
+    for axis, along in enumerate((columns, rows)):
+        np.minimum.at(first[axis], places.ravel(), along.ravel())
+        np.maximum.at(last[axis], places.ravel(), along.ravel())
+    boxes = np.concatenate([first, last + 1]).T.tolist()
+    return {int(n): tuple(box) for n, box in zip(labels, boxes, strict=True) if n not in (0, _WHITE, _VOID_COLOUR)}
 
 
 def mask_number(path: Path) -> int:

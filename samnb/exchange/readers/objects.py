@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError, ImageError
+from ...images.discovery import is_picture_name
 from ...json_files import encoding_of, read_bounded
 from ...json_files import read_json as read_json_file
 from ...masks.geometry import Mask
@@ -161,6 +163,44 @@ def lines_of(path: Path) -> list[str]:
     return content.decode(encoding, "replace" if encoding == "utf-16" else "surrogateescape").splitlines()
 
 
+def files_below(root: Path, *suffixes: str) -> list[Path]:
+    """The files of a folder and those below it with one of these suffixes, sorted; none that is hidden.
+
+    Notebooks and macOS keep copies in hidden places: ``.ipynb_checkpoints``, ``__MACOSX``.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+    for place, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        # A link may lead back to a folder above it.
+        folders[:] = [] if real in seen else [name for name in folders if not _is_hidden(name)]
+        if real not in seen:
+            found += [Path(place, n) for n in names if n.lower().endswith(suffixes) and not _is_hidden(n)]
+        seen.add(real)
+    return sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+class PicturesBeside:
+    """The pictures of folders by the stems of their names; each folder is listed once."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, dict[str, list[Path]]] = {}
+
+    def of_stem(self, folder: Path, stem: str) -> list[Path]:
+        """Those of a folder, which may not be there."""
+        if folder not in self._listed:
+            stems: dict[str, list[Path]] = {}
+            for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+                if is_picture_name(name):
+                    stems.setdefault(os.path.splitext(name)[0], []).append(folder / name)
+            self._listed[folder] = stems
+        return self._listed[folder].get(stem, [])
+
+
 def value_of(record: Any, name: str, default: Any = None) -> Any:
     """A value of a record of unknown type."""
     return record.get(name, default) if isinstance(record, Mapping) else default
@@ -239,6 +279,20 @@ def box_mask(box: Sequence[float], size_hw: Size) -> Mask:
     """
     x0, y0, x1, y1 = box
     return ring_mask([x0, y0, x1, y0, x1, y1, x0, y1], size_hw)
+
+
+def box_iou(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two rectangles (x0, y0, x1, y1) share, over the area that they cover.
+
+    >>> box_iou((0, 0, 4, 2), (2, 0, 6, 2))
+    0.3333333333333333
+    """
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    if not (wide > 0 and high > 0):
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return wide * high / (sum(areas) - wide * high)
 
 
 def box_alone(size_hw: Size) -> Mask:

@@ -57,13 +57,16 @@ def _turn(size: tuple[int, ...], size_hw: Size, file: Path) -> Image.Transpose |
     return _TURNS.get(orientation_in(file))
 
 
-def may_be_turned(size_hw: Size, file: Path) -> bool:
-    """True for a picture that EXIF turns without changing its size: masks of it do not show how they were drawn."""
+def may_be_turned(size_hw: Size, file: Path, *, unsized: bool = False) -> bool:
+    """True for a picture that EXIF turns without changing its size: masks of it do not show how they were drawn.
+
+    Nor do those of which no size is known, however it is turned.
+    """
     try:
         orientation = orientation_in(file)
     except ImageError:  # said where its pixels are needed
         return False
-    return orientation in (2, 3, 4) or (orientation in _TURNS and size_hw[0] == size_hw[1])
+    return orientation in (2, 3, 4) or (orientation in _TURNS and (unsized or size_hw[0] == size_hw[1]))
 
 
 def _other_size(size: tuple[int, ...], size_hw: Size, name: str) -> ImageError:

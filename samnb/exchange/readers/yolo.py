@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,29 +12,28 @@ from typing import Any
 
 from ...cards import count_text
 from ...errors import FormatError, ImageError, ImageNotFound, PromptError
-from ...images.discovery import is_picture_name
 from ...images.folder import PictureFolder
 from ...json_files import encoding_of, read_bounded
 from ...records import Failure
-from ..writers.layout import MANIFEST, Names
+from ..writers.layout import MANIFEST
 from .objects import (
     Contents,
     ImageReference,
     ImportedObject,
     Mask,
+    PicturesBeside,
     Size,
     box_alone,
     box_mask,
-    lines_of,
+    files_below,
     read_json,
     ring_mask,
 )
+from .yolo_names import Names, NamesBeside, document_in
 
 _KIND = "a folder of YOLO, or its data.yaml"
-_YAML = (".yaml", ".yml")
-_NAMES = ("classes.txt", "obj.names", "classes.names")
-_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt", "trainval.txt", "autosplit_train.txt", "autosplit_val.txt")
-_LARGEST_YAML, _LARGEST_LABELS = 1 << 20, 1 << 24
+_LISTS_OF_NAMES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
+_LARGEST = 1 << 24
 _SHOWN = 100
 
 
@@ -48,11 +47,12 @@ def read_yolo(path: Path, pictures: PictureFolder, *, categories: Sequence[str] 
     Parameters
     ----------
     path : path
-        The folder, or its ``data.yaml``, which names the categories; ``classes.txt`` and ``obj.names`` do, too.
+        The folder, or a ``data.yaml``. The categories are named by that, or by the nearest ``data.yaml``,
+        ``classes.txt`` or ``obj.names`` above a text file.
     pictures : PictureFolder
         The available pictures, for text files that have none in ``images/`` or beside them.
     categories : sequence of str
-        Names of the numbers 0, 1, …, if no file has them; default "class 0", "class 1", ….
+        Names of the numbers 0, 1, …, in place of those in files. Default: as files have them, else "class 0", ….
 
     Raises
     ------
@@ -65,66 +65,38 @@ def read_yolo(path: Path, pictures: PictureFolder, *, categories: Sequence[str] 
     """
     if isinstance(categories, str) or not all(isinstance(name, str) for name in categories):
         raise PromptError(f"categories: expected names in a list, such as ['coin', 'leaf']; got {categories!r}.")
-    document = _document(path)
-    root = _root(path, document)
-    files = _label_files(root)
-    if not files and not document:
-        raise ImageNotFound(path, expected="a folder with YOLO's text files, below labels/ or beside pictures")
-    names = _names(document) or dict(enumerate(categories)) or dict(enumerate(_listed(root, files)))
-    originals = _originals(root)
-    run = _Run(root, pictures, names, "kpt_shape" in document, originals)
-    for file in files:
+    root, given = path, None
+    if not path.is_dir():
+        given = document_in(path, _KIND)
+        root = _root(path.parent, given.values)
+    names = Names(dict(enumerate(categories)), False) if categories else given
+    run = _Run(root, pictures, NamesBeside(root, _LISTS_OF_NAMES, _KIND, names), _originals(root))
+    run.names.of(root)
+    for file in run.label_files():
         run.read(file)
+    if not run.pictures and not run.failed and not (root / MANIFEST).is_file():
+        raise ImageNotFound(path, expected="a folder with YOLO's text files, below labels/ or beside pictures")
     unnamed = 'numbers without a name became "class 0", …: categories=["cat", …] names 0, 1, … in their order'
+    used = sorted({found.category for found in run.objects})
+    everything = tuple(dict.fromkeys([*run.names.all(), *used]))
     notes = (unnamed,) if run.unnamed else ()
-    used = [found.category for found in run.objects]
-    everything = tuple(dict.fromkeys([*(names[number] for number in sorted(names)), *sorted(set(used))]))
-    return Contents(tuple(run.pictures), tuple(run.objects), everything, tuple(run.failed), notes, bool(originals))
+    ours = bool(run.originals)
+    return Contents(tuple(run.pictures), tuple(run.objects), everything, tuple(run.failed), notes, ours)
 
 
-def _document(path: Path) -> dict[str, Any]:
-    """What data.yaml says; nothing where there is none. Every value is a text: the name "no" is no false."""
-    if path.is_dir():
-        there = sorted(file for file in path.iterdir() if file.suffix.lower() in _YAML)
-        named = [file for file in there if file.stem.lower() in ("data", "dataset")] or there
-        if len(named) != 1:
-            return {}
-        path = named[0]
-    elif path.suffix.lower() not in _YAML:
-        raise FormatError(path, _KIND, "expected a folder, or a file .yaml")
-    import yaml
-
-    try:
-        # Loaders that make only texts; that in C is ten times as fast, and refuses what is nested without end.
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-        document = yaml.load(read_bounded(path, limit=_LARGEST_YAML), Loader=loader)
-    except OSError as error:
-        raise FormatError(path, _KIND, f"it cannot be read ({error.strerror or error})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise FormatError(path, _KIND, f"it is no YAML ({reason:.200})") from error
-    if not isinstance(document, dict):
-        raise FormatError(path, _KIND, "it holds no names of values")
-    return document
-
-
-def _root(path: Path, document: Mapping[str, Any]) -> Path:
-    """The folder of the data: what data.yaml says if that is there, else the one that it is in."""
-    near = path if path.is_dir() else path.parent
+def _root(near: Path, document: Mapping[str, Any]) -> Path:
+    """The folder of the data of a data.yaml: its ``path``, or what its lists have in common, if they are elsewhere."""
     said = document.get("path")
     if isinstance(said, str) and said and "\0" not in said and os.path.isdir(near / said):
-        return Path(os.path.abspath(near / said))
+        near = Path(os.path.abspath(near / said))
+    splits = [document.get(name) for name in ("train", "val", "test")]
+    texts = [text for split in splits for text in (split if isinstance(split, list) else [split])]
+    places = [near / text for text in texts if isinstance(text, str) and text and "\0" not in text]
+    found = [os.path.abspath(place) for place in places if os.path.isdir(place)]
+    if found and not any(Path(place).is_relative_to(near) for place in found):
+        folders = [str(_labels_of(Path(place))) for place in found]
+        return Path(os.path.commonpath(folders))
     return near
-
-
-def _names(document: Mapping[str, Any]) -> dict[int, str]:
-    named = document.get("names")
-    if isinstance(named, list):
-        named = {str(number): name for number, name in enumerate(named)}
-    if not isinstance(named, dict):
-        return {}
-    texts = {key: name.strip() for key, name in named.items() if isinstance(name, str) and name.strip()}
-    return {int(key): name for key, name in texts.items() if isinstance(key, str) and key.isdecimal() and len(key) < 9}
 
 
 def _originals(root: Path) -> dict[str, str]:
@@ -133,26 +105,8 @@ def _originals(root: Path) -> dict[str, str]:
         manifest = read_json(root / MANIFEST, _KIND)
     except FormatError:  # most folders have none
         return {}
-    images, stems = manifest.get("images"), Names()
-    if manifest.get("format") != "yolo" or not isinstance(images, list):
-        return {}
-    return {stems.stem(name): name for name in images if isinstance(name, str)}
-
-
-def _label_files(root: Path) -> list[Path]:
-    """The text files below a folder ``labels``; where there is none, those that are no list of pictures or names."""
-    files = [file for file in sorted(root.rglob("*.txt")) if file.name.lower() not in (*_NAMES, *_LISTS)]
-    inside = [file for file in files if "labels" in file.relative_to(root).parts[:-1] or root.name == "labels"]
-    return inside or [file for file in files if not file.name.lower().startswith("readme")]
-
-
-def _listed(root: Path, files: Sequence[Path]) -> list[str]:
-    """The categories of a text file with one on each line, in the folder or beside the first labels."""
-    for folder in dict.fromkeys((root, *(file.parent for file in files[:1]))):
-        for name in _NAMES:
-            if lines := [line.strip() for line in lines_of(folder / name)]:
-                return [line or f"class {number}" for number, line in enumerate(lines)]
-    return []
+    images = manifest.get("images") if manifest.get("format") == "yolo" else None
+    return {stem: name for stem, name in images.items() if isinstance(name, str)} if isinstance(images, dict) else {}
 
 
 @dataclass
@@ -161,21 +115,30 @@ class _Run:
 
     root: Path
     available: PictureFolder
-    names: Mapping[int, str]
-    keypoints: bool
+    names: NamesBeside
     originals: Mapping[str, str]
     pictures: list[ImageReference] = field(default_factory=list)
     objects: list[ImportedObject] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     unnamed: bool = False
-    beside: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
+    beside: PicturesBeside = field(default_factory=PicturesBeside)
+
+    def label_files(self) -> Iterator[Path]:
+        """The text files that have a picture, are in a folder ``labels``, or begin with numbers; no lists of names."""
+        above = len(self.root.parts) - 2  # the root may be that folder, or one in it
+        for file in files_below(self.root, ".txt"):
+            inside = "labels" in file.parts[max(above, 0) : -1]
+            named = file.name.lower() in _LISTS_OF_NAMES
+            if self._own(file) or (not named and (inside or _begins_with_numbers(file))):
+                yield file
 
     def read(self, file: Path) -> None:
         """The picture and the objects of a text file; what cannot be used is in `failed`."""
         place = str(file.relative_to(self.root))
         try:
-            content = read_bounded(file, limit=_LARGEST_LABELS)
+            content = read_bounded(file, limit=_LARGEST)
             picture = self._picture(file)
+            names = self.names.of(file.parent)
         except (OSError, ValueError, ImageError) as error:
             reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
             self.failed.append(Failure(place, reason))
@@ -184,17 +147,18 @@ class _Run:
         lines = content.decode(encoding_of(content), "replace").splitlines()
         for number, line in enumerate(lines, 1):
             if line.strip():
-                self._object(picture, f"{place}, line {number}", line)
+                self._object(picture, f"{place}, line {number}", line, names)
+
+    def _own(self, file: Path) -> list[Path]:
+        """The pictures of its name in ``images/``, or beside it."""
+        folders = dict.fromkeys((_images_of(file.parent), file.parent))
+        return [path for folder in folders for path in self.beside.of_stem(folder, file.stem)]
 
     def _picture(self, file: Path) -> ImageReference:
         """The picture in ``images/`` or beside the text file, or of its name among those there are."""
-        *folders, _ = file.relative_to(self.root).parts
-        original = self.originals.get(file.stem, "")
-        for found in (
-            self._in(_images_of(self.root, file.parent), file.stem),
-            self._in(file.parent, file.stem),
-            self.available.agreeing(file.stem, [part for part in folders if part != "labels"]),
-        ):
+        folders = [part for part in file.relative_to(self.root).parts[:-1] if part not in ("labels", "images")]
+        original = self.originals.get(file.relative_to(self.root).with_suffix("").as_posix(), "")
+        for found in (self._own(file), self.available.agreeing(file.stem, folders)):
             if len(found) > 1:
                 places = ", ".join(str(path) for path in found[:3])
                 raise ImageError(f"could belong to several pictures: {places}. Rename one.")
@@ -202,26 +166,16 @@ class _Run:
                 inside = self.root in found[0].parents
                 name = os.path.relpath(found[0], self.root) if inside else str(found[0])
                 return ImageReference(name, self.root, original=original)
-        return ImageReference(file.stem, file.parent, original=original)
+        return ImageReference("/".join([*folders, file.stem]), file.parent, original=original)
 
-    def _in(self, folder: Path, stem: str) -> Sequence[Path]:
-        """The pictures of a folder with that name."""
-        if folder not in self.beside:
-            stems: dict[str, list[Path]] = {}
-            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if is_picture_name(path.name):
-                    stems.setdefault(path.stem, []).append(path)
-            self.beside[folder] = stems
-        return self.beside[folder].get(stem, ())
-
-    def _object(self, picture: ImageReference, place: str, line: str) -> None:
+    def _object(self, picture: ImageReference, place: str, line: str, names: Names) -> None:
         try:
-            number, values, score = _numbers(line, keypoints=self.keypoints)
+            number, values, score = _numbers(line, keypoints=names.keypoints)
         except ImageError as error:
             self.failed.append(Failure(place, str(error)))
             return
-        self.unnamed |= number not in self.names
-        category = self.names.get(number, f"class {number}")
+        self.unnamed |= number not in names.of_number
+        category = names.of_number.get(number, f"class {number}")
         if len(values) == 4:
             more: Any = {"read_box": partial(_box, values)}
             self.objects.append(ImportedObject(picture, place, category, box_alone, score, **more))
@@ -229,13 +183,30 @@ class _Run:
             self.objects.append(ImportedObject(picture, place, category, partial(_outline, values), score))
 
 
-def _images_of(root: Path, folder: Path) -> Path:
-    """The folder of pictures for one of labels: the last "labels" in its path, or the root's name, is "images"."""
-    parts = folder.relative_to(root).parts
-    places = [place for place, part in enumerate(parts) if part == "labels"]
-    if places:
-        return root.joinpath(*parts[: places[-1]], "images", *parts[places[-1] + 1 :])
-    return root.parent.joinpath("images", *parts) if root.name == "labels" else folder
+def _images_of(folder: Path) -> Path:
+    """The folder of pictures for one of labels: the last "labels" in its path is "images"."""
+    return _exchanged(folder, "labels", "images")
+
+
+def _labels_of(folder: Path) -> Path:
+    return _exchanged(folder, "images", "labels")
+
+
+def _exchanged(folder: Path, one: str, other: str) -> Path:
+    places = [place for place, part in enumerate(folder.parts) if part == one]
+    return Path(*folder.parts[: places[-1]], other, *folder.parts[places[-1] + 1 :]) if places else folder
+
+
+def _begins_with_numbers(file: Path) -> bool:
+    """True for a file whose first line is an object: others are lists of pictures or names, and texts to read."""
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read(1 << 16)
+        first = content.decode(encoding_of(content), "replace").lstrip().partition("\n")[0]
+        _numbers(first, keypoints=True)
+    except (OSError, ValueError, ImageError):
+        return False
+    return True
 
 
 def _numbers(line: str, *, keypoints: bool) -> tuple[int, tuple[float, ...], float]:
@@ -252,6 +223,8 @@ def _numbers(line: str, *, keypoints: bool) -> tuple[int, tuple[float, ...], flo
         raise ImageError(f"expected the number of a category first; got {line.strip()!r:.{_SHOWN}}.")
     if keypoints:
         values = values[:4]
+    if len(values) == 6 and values[5] >= 2 and values[5] % 1 == 0:  # the number of a track
+        values.pop()
     score = 1.0
     if len(values) == 5 or (len(values) > 6 and len(values) % 2):
         score = values.pop()

@@ -198,7 +198,12 @@ class FolderWriter:
         return file
 
     def write_manifest(
-        self, format: str, *, images: Sequence[str] = (), keep: bool = False, failed: Sequence[Failure] = ()
+        self,
+        format: str,
+        *,
+        images: Sequence[str] | Mapping[str, str] = (),
+        keep: bool = False,
+        failed: Sequence[Failure] = (),
     ) -> None:
         """Write the list of all files so far; files of the existing list that are not written again are stale.
 
@@ -208,6 +213,8 @@ class FolderWriter:
 
         Parameters
         ----------
+        images : sequence of str, or mapping
+            Names of the images; or of their files without suffix to those.
         keep : bool
             Nothing is stale: several files of this format share the listed ones.
         failed : sequence of Failure
@@ -349,14 +356,16 @@ class _Manifest:
         pairs = {file: self.hashes.get(file, set()) | other.hashes.get(file, set()) for file in other.hashes}
         return _Manifest(self.folder, self.format, both, {**self.hashes, **pairs})
 
-    def as_bytes(self, images: Sequence[str]) -> bytes:
+    def as_bytes(self, images: Sequence[str] | Mapping[str, str]) -> bytes:
         lists = {
             format: sorted(file.relative_to(self.folder).as_posix() for file in files)
             for format, files in sorted(self.files.items())
             if files or format == self.format
         }
         values: dict[str, Any] = {"format": self.format, "made_with": "samnb", "files": lists.pop(self.format)}
-        values |= ({"others": lists} if lists else {}) | ({"images": [*images]} if images else {})
+        values |= {"others": lists} if lists else {}
+        if images:
+            values["images"] = dict(images) if isinstance(images, Mapping) else [*images]
         listed = {file for files in self.files.values() for file in files & self.hashes.keys()}
         hashes = {file.relative_to(self.folder).as_posix(): sorted(self.hashes[file]) for file in sorted(listed)}
         values |= {"sha256": hashes} if hashes else {}

@@ -53,6 +53,7 @@ def export_yolo(
     validating = _chosen(items, val)
     failed: list[Failure] = []
     stems, cut, written = Names(), [0, 0], 0
+    originals: dict[str, str] = {}
 
     def write(item: ExportItem) -> None:
         stem = stems.stem(item.name)
@@ -65,11 +66,12 @@ def export_yolo(
             line for annotation in item.annotations if (line := _line(item, annotation, categories, tolerance, cut))
         ]
         folder.write(f"labels/{stem}.txt", "".join(lines).encode("ascii"))
+        originals[f"labels/{stem}"] = item.name
 
     with FolderWriter(path, items) as folder:
         items = list(each(items, write, failed))
         folder.write("data.yaml", _data(categories, divided=bool(validating)))
-        folder.write_manifest("yolo", images=[item.name for item in items], failed=failed)
+        folder.write_manifest("yolo", images=originals, failed=failed)
     written = sum(bool(annotation.area) for item in items for annotation in item.annotations)
     notes = [*folder.notes]
     if val and not validating:
