@@ -299,6 +299,32 @@ class EmbeddingCache(MaintenanceMethods, RawEntryMethods):
         self._count(*(("hits",) if hit else ("misses", "computed")))
         return embedding, hit
 
+    def refused(self, key: str) -> bool:
+        """Whether the folder had no room, or no free place, for an entry when it was last to be stored.
+
+        One that was stored, and evicted since by this process or another, was not refused.
+
+        Parameters
+        ----------
+        key : str
+            As for `get`.
+
+        Returns
+        -------
+        bool
+
+        Raises
+        ------
+        StoreError
+            `key` is not a key.
+
+        Examples
+        --------
+        >>> cache.refused(key)
+        False
+        """
+        return check_key(key) in self._notes.refused
+
     def remove(self, key: str) -> bool:
         """Delete one entry, in the folder and in memory; the remote tiers keep theirs.
 

@@ -323,8 +323,11 @@ class Encoder:
         return held
 
     def check_kept(self, task: EncodeTask) -> None:
-        """Raise `StoreError` where the store did not take the embedding of a task."""
-        if task.key not in self.cache:
+        """Raise `StoreError` where the store did not take the embedding of a task.
+
+        That it is there is not asked: another process may have stored others since, and evicted it.
+        """
+        if self.cache.refused(task.key):
             raise StoreError(not_kept(task, self.cache))
 
     def store_changed(self, pixel_hashes: frozenset[str] | None, *, fix: bool) -> int:

@@ -22,6 +22,8 @@ class EntryNotes:
     ----------
     unstored : set of str
         Entries that the disk refused, in memory only.
+    refused : set of str
+        Those that the disk refused last time, whether they are still in memory or not.
     headers : dict of str to mapping
         Headers of entries in memory, if entries expire.
 
@@ -36,11 +38,13 @@ class EntryNotes:
     def __init__(self, disk: EntryFolder | None, limits: Limits):
         self._disk, self._limits = disk, limits
         self.unstored: set[str] = set()
+        self.refused: set[str] = set()
         self.headers: dict[str, Mapping[str, str]] = {}
 
     def stored(self, key: str, raw: bytes) -> None:
         """An entry is in memory and has a file, `raw` if its bytes are at hand."""
         self.unstored.discard(key)
+        self.refused.discard(key)
         if self._limits.ttl is not None:
             self.headers[key] = header_of(raw) if raw or self._disk is None else self._disk.metadata_of(key)
 

@@ -81,6 +81,7 @@ class CacheParts:
     def _keep_in_memory(self, key: str, kept: Embedding, error: StoreError) -> None:
         """Keep it in memory only, since the disk refused it."""
         self._notes.unstored.add(key)
+        self._notes.refused.add(key)
         self._memory.put(key, kept)
         if not self._counts["refused"]:
             _log.warning("%s What finds no place there is kept in memory only.", error)

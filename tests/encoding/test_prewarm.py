@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 import samnb.encoding.pipeline
 import samnb.session
+from samnb.cache import EmbeddingCache
 from samnb.encoding.pipeline import Pipeline
 from samnb.encoding.prewarm import prewarm_events
 from samnb.jobs import JobControl
@@ -161,3 +163,21 @@ def test_what_a_remote_tier_has_and_the_disk_has_no_room_for_is_there_for_worker
     assert [e.status for e in here] == ["failed"] * 3 + ["done"]
     assert "raise the budget" in here[0]["error"]
     assert [e.status for e in on_workers] == ["skipped"] * 3 + ["done"]
+
+
+def test_what_another_process_evicts_at_once_was_encoded(open_session, tmp_path, monkeypatch):
+    session = open_session()
+    images = session.add(pictures(tmp_path / "pictures", 3), show=False).images
+    real = EmbeddingCache.get_or_compute
+
+    def evicted_at_once(cache, key, compute, *, about):
+        found = real(cache, key, compute, about=about)
+        with closing(EmbeddingCache(cache.folder)) as of_another_process:
+            of_another_process.remove(key)
+        return found
+
+    monkeypatch.setattr(EmbeddingCache, "get_or_compute", evicted_at_once)
+    events = list(session.prewarm_stream())
+    assert [event.status for event in events] == ["computed"] * 3 + ["done"]
+    assert not any(map(session.is_cached, images))
+    assert not any(image.embedding_cached for image in session.images())
