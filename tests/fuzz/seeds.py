@@ -104,7 +104,15 @@ def _voc() -> dict[str, bytes]:
     size = "<size><width>60</width><height>40</height></size>"
     source = "<source><database>samnb</database><image>b c.png</image></source>"
     whole = f"<annotation><filename>a&#228;.png</filename>{source}{size}{one}{one}</annotation>"
-    return {"plain": whole.encode(), "declared": f'<?xml version="1.0" encoding="utf-16"?>{whole}'.encode("utf-16")}
+    values = np.zeros(SIZE, np.uint8)
+    values[2:20, :30] = 2
+    png = _png(values)
+    declared = f'<?xml version="1.0" encoding="utf-16"?>{whole}'.encode("utf-16")
+    return {
+        "alone": _files({"a.xml": whole.encode(), "b.xml": declared, "labels.txt": b'coin\n"a\\u200b"\n'}),
+        "masks": _files({"Annotations/a.xml": whole.replace("samnb", "").encode(), "SegmentationObject/a.png": png}),
+        "ours": _files({"Annotations/a.xml": whole.encode(), "SegmentationObject/a.png": png}),
+    }
 
 
 def _yolo() -> dict[str, bytes]:

@@ -88,9 +88,10 @@ def read_masks(content: bytes) -> None:
             _read_objects(read_mask_pictures(path, PictureFolder(folder / "pictures"), categories=()))
 
 
-def read_voc_file(content: bytes) -> None:
-    with suppress(FormatError):
-        _read_objects(read_voc(_file("voc.xml", content)))
+def read_voc_folder(content: bytes) -> None:
+    """A folder of XML files and masks: its files are in one input."""
+    with _folder(content) as folder, suppress(ImageError, FormatError):
+        _read_objects(read_voc(folder / "masks"))
 
 
 def read_yolo_folder(content: bytes) -> None:
@@ -161,7 +162,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "coco": read_coco_file,
     "labelme": read_labelme_file,
     "masks": read_masks,
-    "voc": read_voc_file,
+    "voc": read_voc_folder,
     "yolo": read_yolo_folder,
     "recipe": read_recipe,
     "template": read_template,
