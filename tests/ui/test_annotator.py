@@ -493,6 +493,25 @@ def test_a_double_click_edits_what_lies_there_and_leaves_no_points(annotator, se
     assert annotator.prompt.points == ((5.0, 70.0),)
 
 
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (lambda annotator, id: annotator.raise_(id), "coin lies over the others already"),
+        (lambda annotator, id: annotator.lower(id), "coin lies under the others already"),
+        (lambda annotator, id: annotator.set_category_of(id, "coin"), ""),
+        (lambda annotator, id: annotator.redo(), "nothing to do again"),
+    ],
+    ids=["raise", "lower", "category", "redo"],
+)
+def test_an_action_that_has_nothing_to_do_does_not_leave_an_earlier_error(annotator, action, said):
+    made = accepted(annotator, 50, 40, "coin")
+    annotator.show_error("An earlier action", ValueError("no"))
+    assert annotator.error
+    action(annotator, made.id)
+    assert annotator.error == ""
+    assert said in annotator.status
+
+
 def test_the_overlap_order_is_explicit_and_stable(annotator):
     ids = [accepted(annotator, x, 40).id for x in (50, 60, 70)]
     assert [a.id for a in annotator.annotations] == ids

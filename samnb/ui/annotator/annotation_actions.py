@@ -180,6 +180,7 @@ class AnnotationActions(AnnotatorPart):
         history = self.editor.history if self.editor.image is not None else None
         step = None if history is None else history.last if back else history.following
         if history is None or step is None:
+            self.layout.error_line.dismiss()
             self.layout.say("nothing to undo on this image" if back else "nothing to do again")
             return
         changes = [change.backwards for change in reversed(step.changes)] if back else list(step.changes)
@@ -318,6 +319,7 @@ class AnnotationActions(AnnotatorPart):
     def _relabel(self, annotations: Sequence[Annotation], name: str) -> None:
         others = [annotation for annotation in annotations if annotation.category != name]
         if not others:
+            self.layout.error_line.dismiss()
             return
         name = self._checked(name)
         self.change_all("category", [(each, {"category": name}) for each in others])
@@ -330,6 +332,8 @@ class AnnotationActions(AnnotatorPart):
         annotation, top = self.annotations.find(annotation_id), self.annotations.in_drawing_order[-1]
         if top.id != annotation.id:
             self.change("move up", annotation, layer=int(top.layer) + 1)
+        else:
+            self._nothing_to_do(annotation, "lies over the others already")
 
     @show_errors("The annotation was not moved down")
     def lower(self, annotation_id: int) -> None:
@@ -337,6 +341,13 @@ class AnnotationActions(AnnotatorPart):
         annotation, lowest = self.annotations.find(annotation_id), self.annotations.in_drawing_order[0]
         if lowest.id != annotation.id:
             self.change("move down", annotation, layer=int(lowest.layer) - 1)
+        else:
+            self._nothing_to_do(annotation, "lies under the others already")
+
+    def _nothing_to_do(self, annotation: Annotation, why: str) -> None:
+        """Say so; the error of an earlier action would look like that of this one."""
+        self.layout.error_line.dismiss()
+        self.layout.say(f"{annotation.category} {why}")
 
     def change(self, what: str, annotation: Annotation, **values: Any) -> None:
         """Change values of an annotation, as `Session.update` has them, as one step; `what` names the step."""
