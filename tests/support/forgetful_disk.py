@@ -80,7 +80,11 @@ class ForgetfulDisk:
             cwd=Path(__file__).parents[2],
         )
         self.forgotten = 0
-        self._wait()
+        try:
+            self._wait()
+        except OSError:
+            self._server.kill()
+            raise
 
     def sync(self) -> None:
         """Keep all that is there."""
