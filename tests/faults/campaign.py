@@ -36,7 +36,7 @@ from tests.support.numpy_model import NumpyModel
 
 PAGE = Path(__file__).parents[2] / "docs" / "failing-calls.md"
 RULE = (
-    "every one where an operation makes at most {most} of a kind; of more, the first three, the last three, and "
+    "every one where an operation makes at most {most} of a kind; of more, the first {side}, the last {side}, and "
     "others evenly between."
 )
 
@@ -227,7 +227,7 @@ def main() -> int:
     given = parser.parse_args()
     known = given.out.read_text().splitlines() if given.out.exists() else []
     if given.page:
-        PAGE.write_text(page(known, RULE.format(most=given.most)))
+        PAGE.write_text(page(known, RULE.format(most=given.most, side=given.most * 3 // 8)))
         return 0
     if reason := why_not():
         print(f"Nothing was done: {reason}")
