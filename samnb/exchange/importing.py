@@ -18,7 +18,7 @@ from ..errors import AnyPath, ImageError, ImageNotFound, ModelError, PromptError
 from ..ingest.library import ImageLibrary
 from ..ingest.report import AddReport
 from ..jobs import Event, Job, JobControl
-from ..masks import decode_rle, encode_rle, mask_area, mask_bbox, mask_iou
+from ..masks import encode_rle, mask_area, mask_bbox
 from ..prompts import Prediction, Prompt
 from ..records import BY_HAND, UNSURE, AnnotationRecord, AttributeRecord, Failure, ImageRecord, NewAnnotation
 from .attributes import fitting, inferred
@@ -31,6 +31,7 @@ from .readers.upright import may_be_turned, upright_mask
 from .readers.voc import read_voc
 from .readers.yolo import read_yolo
 from .report import ImportReport
+from .same_object import Box, key_of, like, of_box
 
 Reader = Callable[..., Contents]
 """Takes the path and, if it has such a parameter, the available pictures; its options are keywords."""
@@ -43,18 +44,12 @@ READERS: dict[str, Reader] = {
     "yolo": read_yolo,
 }
 
-Box = tuple[float, float, float, float]
 Draw = Callable[[ImageRecord, Prompt], Prediction]
 """Makes the masks of a box."""
-
-SAME = 0.9
-"""From this IoU on two masks of a category are one object: a conversion to polygons changes an outline."""
 
 _SURE = 0.88
 """A mask drawn in a box with a lower estimate of its IoU waits for a review; SAM's automatic masks need as much."""
 
-_ROUNDING = 2
-_EDITED = 0.5
 _BATCH = 500
 
 
@@ -291,7 +286,7 @@ class ImportRun:
         try:
             if found.read_box is not None:
                 box, turned = _box(found, image)
-                if (record := _of_box(box, category, there)) is not None:
+                if (record := of_box(box, category, there)) is not None:
                     there.remove(record)
                     self._is_there(self._attributes(found), record)
                     return None
@@ -345,10 +340,10 @@ class ImportRun:
         """Those that are not there yet; each existing one matches only one of the file."""
         exact: dict[tuple[str, str], list[AnnotationRecord]] = {}
         for record in there:
-            exact.setdefault(_key(record), []).append(record)
+            exact.setdefault(key_of(record), []).append(record)
         rest: list[NewAnnotation] = []
         for row in rows:
-            same = exact.get(_key(row))
+            same = exact.get(key_of(row))
             if same:
                 self._is_there(row.attributes, same.pop(0))
             else:
@@ -356,13 +351,13 @@ class ImportRun:
         unused = [record for left in exact.values() for record in left]
         new: list[NewAnnotation] = []
         for row in rest:
-            like = _like(row, unused, by_hand=self.by_hand)
-            if like is None:
+            alike = like(row, unused, by_hand=self.by_hand)
+            if alike is None:
                 new.append(row)
             else:
-                unused.remove(like)
+                unused.remove(alike)
                 self.like += 1
-                self._is_there(row.attributes, like)
+                self._is_there(row.attributes, alike)
         return new
 
     def _is_there(self, attributes: Mapping[str, bool | str], record: AnnotationRecord) -> None:
@@ -429,54 +424,3 @@ def _box(found: ImportedObject, image: ImageRecord) -> tuple[Box, bool]:
 
 def _empty() -> ImageError:
     return ImageError("an empty mask: it covers the middle of no pixel of the image.")
-
-
-def _key(annotation: NewAnnotation | AnnotationRecord) -> tuple[str, str]:
-    return annotation.category, str(annotation.rle["counts"])
-
-
-def _like(row: NewAnnotation, there: Sequence[AnnotationRecord], *, by_hand: bool) -> AnnotationRecord | None:
-    """The annotation that is the same object, up to some pixels; None if there is none."""
-    best, nearest = None, 0.0
-    mask: Mask | None = None
-    for record in there:
-        imported = record.source.startswith("import:") or (by_hand and record.source == BY_HAND)
-        edited = imported and record.updated_at is not None
-        least = _EDITED if edited else SAME
-        sizes = sorted((row.area, record.area))
-        # The IoU is at most the ratio of the areas, and what the boxes share over the larger area.
-        if (record.category != row.category and not edited) or sizes[0] < least * sizes[1]:
-            continue
-        if _shared(row.bbox, record.bbox) < least * sizes[1]:
-            continue
-        mask = decode_rle(row.rle) if mask is None else mask
-        other = decode_rle(record.rle)
-        iou = mask_iou(mask, other) if other.shape == mask.shape else 0.0
-        if iou >= least and iou > nearest:
-            best, nearest = record, iou
-    return best
-
-
-def _of_box(box: Box, category: str, there: Sequence[AnnotationRecord]) -> AnnotationRecord | None:
-    """The imported annotation of a box, drawn in it or the rectangle itself; None if there is none.
-
-    One that was changed by hand may have another category. Another file may have another rounding.
-    """
-    nearest: tuple[float, AnnotationRecord] | None = None
-    for record in there:
-        edited = record.updated_at is not None
-        if not record.source.startswith("import:") or (record.category != category and not edited):
-            continue
-        x, y, width, height = record.bbox
-        known = record.prompt.get("box") or ((x, y, x + width, y + height) if record.area == width * height else None)
-        apart = max(abs(one - other) for one, other in zip(box, known, strict=True)) if known else _ROUNDING + 1
-        if apart <= _ROUNDING and (nearest is None or apart < nearest[0]):
-            nearest = apart, record
-    return nearest[1] if nearest else None
-
-
-def _shared(one: Sequence[float], other: Sequence[float]) -> float:
-    """The area that two boxes (x, y, width, height) share."""
-    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    return max(0, wide) * max(0, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -708,3 +709,10 @@ def test_linked_folders_and_capital_suffixes_are_read(session, tmp_path):
     (tmp_path / "data" / "labels").symlink_to(tmp_path / "real")
     (tmp_path / "real" / "back").symlink_to(tmp_path / "data")
     assert session.import_("yolo", tmp_path / "data", categories=["coin"]).added == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_the_place_of_a_text_is_not_waited_for(session, tmp_path):
+    outline_file(tmp_path / "left" / "a.txt")
+    os.mkfifo(tmp_path / "notes.txt")
+    assert session.import_("yolo", tmp_path, categories=["coin"]).added == 1

@@ -246,7 +246,7 @@ def test_objects_that_lie_apart_are_told_apart_without_their_masks(opened, photo
     session.add(photos, show=False)
     session.import_("coco", boxes(0))
     decoded: list[Any] = []
-    monkeypatch.setattr("samnb.exchange.importing.decode_rle", lambda rle: decoded.append(rle) or decode_rle(rle))
+    monkeypatch.setattr("samnb.exchange.same_object.decode_rle", lambda rle: decoded.append(rle) or decode_rle(rle))
     assert session.import_("coco", boxes(10)).added == 2
     assert decoded == []
 

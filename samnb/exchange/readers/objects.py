@@ -194,7 +194,8 @@ class PicturesBeside:
         """Those of a folder, which may not be there."""
         if folder not in self._listed:
             stems: dict[str, list[Path]] = {}
-            for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            # Not os.listdir: a folder that may not be listed has none, and its picture is reported by name.
+            for name in sorted(next(os.walk(folder), ("", [], []))[2]):
                 if is_picture_name(name):
                     stems.setdefault(os.path.splitext(name)[0], []).append(folder / name)
             self._listed[folder] = stems

@@ -200,8 +200,7 @@ def _exchanged(folder: Path, one: str, other: str) -> Path:
 def _begins_with_numbers(file: Path) -> bool:
     """True for a file whose first line is an object: others are lists of pictures or names, and texts to read."""
     try:
-        with open(file, "rb") as stream:
-            content = stream.read(1 << 16)
+        content = read_bounded(file, limit=_LARGEST)
         first = content.decode(encoding_of(content), "replace").lstrip().partition("\n")[0]
         _numbers(first, keypoints=True)
     except (OSError, ValueError, ImageError):

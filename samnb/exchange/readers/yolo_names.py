@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,8 @@ class NamesBeside:
         return found
 
     def _yaml(self, folder: Path) -> Names | None:
-        there = sorted(path for path in folder.iterdir() if path.suffix.lower() in _YAML) if folder.is_dir() else []
+        names = sorted(next(os.walk(folder), ("", [], []))[2])  # none of a folder that may not be listed
+        there = [folder / name for name in names if name.lower().endswith(_YAML)]
         named = [path for stem in _PREFERRED for path in there if path.stem.lower() == stem]
         candidates = named[:1] or (there if len(there) == 1 else [])
         for path in candidates:
