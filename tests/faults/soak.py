@@ -278,6 +278,8 @@ class Soak:
                 f"(limit {SLOPE:g}, of runs of an hour or more) · open files {files.min():.0f} to {files.max():.0f}, "
                 f"{grown:+.0f} in the second half"
             )
+            tenths = " ".join(f"{np.median(part):.1f}" for part in np.array_split(megabytes, 10))
+            print(f"process {name}, the median MB of each tenth of that time: {tenths}")
             if long and slope > SLOPE:
                 self.problems.append(f"process {name} grows by {slope:.2f} MB an hour")
             if grown > 5:
