@@ -18,7 +18,7 @@ LOG := $(VENV)/install.log
 NOTEBOOK := notebooks/01_quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test all-but-jupyter jupyter lint unit soak soak-work soak-models failing-calls fuzz docs dist bench train clean
+.PHONY: help lab demo check test others jupyter faults lint unit soak soak-work soak-models failing-calls fuzz docs dist bench train clean
 
 help:
 	@echo 'samnb: Segment Anything in JupyterLab'
@@ -97,23 +97,32 @@ endef
 
 nbval := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 in_jupyter := notebooks tests/browser
+in_faults := tests/faults tests/integration
 
-# Two processes: what runs in Jupyter waits for kernels and pages half of its time. Its output comes when it is done.
+# Beside others: its output comes when it is done.
+define quiet_tests
+@{ $(call tests,$(1)); } >$(VENV)/$@.log 2>&1; status=$$?; cat $(VENV)/$@.log; exit $$status
+endef
+
+# Two at a time, the longest first: what runs in Jupyter waits for kernels and pages half of its time.
 # What PYTEST_ARGS chooses runs in one.
 test: $(VENV)/.stamp-test
 	@./scripts/ensure_chromium.sh
 ifeq ($(strip $(PYTEST_ARGS)),)
-	@$(MAKE) --no-print-directory -j2 -k all-but-jupyter jupyter lint
+	@$(MAKE) --no-print-directory -j2 -k others jupyter faults lint
 else
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(nbval) $(PYTEST_ARGS)
 endif
 
-all-but-jupyter: $(VENV)/.stamp-test
-	$(call tests,samnb tests $(in_jupyter:%=--ignore=%))
+others: $(VENV)/.stamp-test
+	$(call tests,samnb tests $(in_jupyter:%=--ignore=%) $(in_faults:%=--ignore=%))
 
 jupyter: $(VENV)/.stamp-test
-	@{ $(call tests,$(nbval) $(in_jupyter)); } >$(VENV)/jupyter.log 2>&1; status=$$?; cat $(VENV)/jupyter.log; exit $$status
+	$(call quiet_tests,$(nbval) $(in_jupyter))
+
+faults: $(VENV)/.stamp-test
+	$(call quiet_tests,$(in_faults))
 
 docs: $(VENV)/.stamp-test
 	$(BIN)/python docs/site/package_picture.py
